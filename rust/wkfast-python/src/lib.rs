@@ -1,0 +1,15 @@
+//! `wkfast._core`: extract, detach from the interpreter, call the pure crates, wrap.
+
+mod errors;
+mod nml;
+mod volume;
+
+use pyo3::prelude::*;
+
+#[pymodule]
+fn _core(module: &Bound<'_, PyModule>) -> PyResult<()> {
+    module.add("__version__", env!("CARGO_PKG_VERSION"))?;
+    module.add("DEBUG_BUILD", cfg!(debug_assertions))?;
+    nml::register(module)?;
+    volume::register(module)
+}

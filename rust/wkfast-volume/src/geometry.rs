@@ -1,0 +1,99 @@
+//! Integer geometry of chunked layers. Units are in the names.
+
+use std::fmt;
+
+use serde::{Deserialize, Serialize};
+
+use crate::voxels::VoxelType;
+
+/// Magnification: edge lengths of one voxel in mag-1 voxels, along x, y, z.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+pub struct Mag(pub [u32; 3]);
+
+impl fmt::Display for Mag {
+    /// `1`, `4` or `2-2-1`, as folders are named.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let [x, y, z] = self.0;
+        if x == y && y == z { write!(f, "{x}") } else { write!(f, "{x}-{y}-{z}") }
+    }
+}
+
+/// Where a chunk lies in its mag's grid of chunks.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+pub struct ChunkIndex {
+    /// Coordinates along additional axes (e.g. time), in the order of [`ChunkGrid::extra_axes`]; empty for 3-D layers.
+    pub extra: Box<[u32]>,
+    /// Chunk coordinates along x, y, z: the voxel divided by the chunk's shape.
+    pub xyz: [u32; 3],
+}
+
+impl ChunkIndex {
+    /// A chunk of a layer without additional axes.
+    pub fn xyz(x: u32, y: u32, z: u32) -> Self {
+        Self { extra: Box::default(), xyz: [x, y, z] }
+    }
+}
+
+impl fmt::Display for ChunkIndex {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let [x, y, z] = self.xyz;
+        if self.extra.is_empty() { write!(f, "({x}, {y}, {z})") } else { write!(f, "({:?}; {x}, {y}, {z})", self.extra) }
+    }
+}
+
+/// Where a shard (a WKW file, a Zarr shard or an unsharded Zarr chunk) lies: like [`ChunkIndex`], counted in shards.
+pub type ShardIndex = ChunkIndex;
+
+/// How one mag is cut into chunks and chunks are gathered in shards.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ChunkGrid {
+    /// Type of one value.
+    pub voxel_type: VoxelType,
+    /// Values per voxel; the channel axis is never cut.
+    pub channels: u32,
+    /// Voxels of this mag in a chunk, along x, y, z.
+    pub chunk_shape: [u32; 3],
+    /// Chunks in a shard, along x, y, z; `[1, 1, 1]` where every chunk is a file of its own.
+    pub chunks_per_shard: [u32; 3],
+    /// Names of axes beyond c, x, y, z, each cut into chunks of length 1.
+    pub extra_axes: Vec<String>,
+}
+
+impl ChunkGrid {
+    /// Bytes of one decoded chunk.
+    pub fn chunk_bytes(&self) -> usize {
+        self.chunk_shape.iter().map(|&n| n as usize).product::<usize>() * self.channels as usize * self.voxel_type.size()
+    }
+
+    /// Number of chunks in a shard.
+    pub fn chunks_in_shard(&self) -> usize {
+        self.chunks_per_shard.iter().map(|&n| n as usize).product()
+    }
+
+    /// The shard that holds `chunk`, and the chunk's place in it: x fastest, then y, then z.
+    pub fn locate(&self, chunk: &ChunkIndex) -> (ShardIndex, usize) {
+        let n = self.chunks_per_shard;
+        let shard = std::array::from_fn(|axis| chunk.xyz[axis] / n[axis]);
+        let [x, y, z]: [usize; 3] = std::array::from_fn(|axis| (chunk.xyz[axis] % n[axis]) as usize);
+        let local = x + n[0] as usize * (y + n[1] as usize * z);
+        (ShardIndex { extra: chunk.extra.clone(), xyz: shard }, local)
+    }
+
+    /// The chunk at place `local` of `shard`: the inverse of [`locate`](Self::locate).
+    pub fn chunk_at(&self, shard: &ShardIndex, local: usize) -> ChunkIndex {
+        let [nx, ny, nz] = self.chunks_per_shard;
+        let local = local as u32;
+        let within = [local % nx, local / nx % ny, local / (nx * ny)];
+        let n = [nx, ny, nz];
+        ChunkIndex { extra: shard.extra.clone(), xyz: std::array::from_fn(|axis| shard.xyz[axis] * n[axis] + within[axis]) }
+    }
+}
+
+/// An axis-aligned box, half open. Unit: voxels of the mag it is said to be in.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub struct BoundingBox {
+    /// First voxel inside, x, y, z.
+    pub topleft: [i64; 3],
+    /// Extent along x, y, z; never negative.
+    pub size: [i64; 3],
+}

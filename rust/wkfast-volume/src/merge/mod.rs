@@ -1,0 +1,1 @@
+//! The fallback merge: plan, run, commit.
