@@ -66,9 +66,7 @@ impl VolumeError {
     #[must_use]
     pub fn at_chunk(self, index: &ChunkIndex) -> Self {
         match self {
-            Self::Corrupt { file, chunk: None, reason } => {
-                Self::Corrupt { file, chunk: Some(index.clone()), reason }
-            }
+            Self::Corrupt { file, chunk: None, reason } => Self::Corrupt { file, chunk: Some(index.clone()), reason },
             other => other,
         }
     }

@@ -37,7 +37,11 @@ impl ChunkIndex {
 impl fmt::Display for ChunkIndex {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let [x, y, z] = self.xyz;
-        if self.extra.is_empty() { write!(f, "({x}, {y}, {z})") } else { write!(f, "({:?}; {x}, {y}, {z})", self.extra) }
+        if self.extra.is_empty() {
+            write!(f, "({x}, {y}, {z})")
+        } else {
+            write!(f, "({:?}; {x}, {y}, {z})", self.extra)
+        }
     }
 }
 
@@ -62,7 +66,9 @@ pub struct ChunkGrid {
 impl ChunkGrid {
     /// Bytes of one decoded chunk.
     pub fn chunk_bytes(&self) -> usize {
-        self.chunk_shape.iter().map(|&n| n as usize).product::<usize>() * self.channels as usize * self.voxel_type.size()
+        self.chunk_shape.iter().map(|&n| n as usize).product::<usize>()
+            * self.channels as usize
+            * self.voxel_type.size()
     }
 
     /// Number of chunks in a shard.
@@ -85,7 +91,10 @@ impl ChunkGrid {
         let local = local as u32;
         let within = [local % nx, local / nx % ny, local / (nx * ny)];
         let n = [nx, ny, nz];
-        ChunkIndex { extra: shard.extra.clone(), xyz: std::array::from_fn(|axis| shard.xyz[axis] * n[axis] + within[axis]) }
+        ChunkIndex {
+            extra: shard.extra.clone(),
+            xyz: std::array::from_fn(|axis| shard.xyz[axis] * n[axis] + within[axis]),
+        }
     }
 }
 

@@ -1,0 +1,1 @@
+"""wkfast: WEBKNOSSOS annotations for large data."""

@@ -1,0 +1,112 @@
+"""Exceptions of wkfast. Each also inherits the built-in that scripts for the reference API catch.
+
+::
+
+    WkfastError
+    ├── AnnotationFileNotFoundError    (FileNotFoundError, AssertionError)
+    ├── AnnotationSuffixError          (RuntimeError, AssertionError)
+    ├── AnnotationZipError             (RuntimeError, AssertionError)
+    ├── AnnotationError                (AssertionError)
+    ├── NmlError                       (RuntimeError)
+    ├── VolumeLayerNotFoundError       (AssertionError)
+    ├── VolumeLayerAmbiguousError      (ValueError)
+    ├── SkeletonError                  (ValueError)
+    ├── DatasetError                   (RuntimeError)
+    │   ├── DatasetNotFoundError       (FileNotFoundError)
+    │   ├── LayerNotFoundError         (IndexError)
+    │   └── MagNotFoundError           (IndexError)
+    ├── VolumeDataError                (RuntimeError)
+    └── MergeError                     (ValueError, AssertionError)
+        └── TargetNotEmptyError        (RuntimeError)
+
+They are raised, never asserted, so they survive ``python -O``. This module imports nothing: the compiled core looks
+its classes up here.
+"""
+
+__all__ = [
+    "AnnotationError",
+    "AnnotationFileNotFoundError",
+    "AnnotationSuffixError",
+    "AnnotationZipError",
+    "DatasetError",
+    "DatasetNotFoundError",
+    "LayerNotFoundError",
+    "MagNotFoundError",
+    "MergeError",
+    "NmlError",
+    "SkeletonError",
+    "TargetNotEmptyError",
+    "VolumeDataError",
+    "VolumeLayerAmbiguousError",
+    "VolumeLayerNotFoundError",
+    "WkfastError",
+]
+
+
+class WkfastError(Exception):
+    """Whatever wkfast itself raises."""
+
+
+class AnnotationFileNotFoundError(WkfastError, FileNotFoundError, AssertionError):
+    """There is no file at the path of the annotation."""
+
+
+class AnnotationSuffixError(WkfastError, RuntimeError, AssertionError):
+    """An annotation path ends neither in ``.nml`` nor in ``.zip``."""
+
+
+class AnnotationZipError(WkfastError, RuntimeError, AssertionError):
+    """A zip file is no annotation: not a zip, or without exactly one NML."""
+
+
+class AnnotationError(WkfastError, AssertionError):
+    """An annotation cannot do what was asked of it as it stands."""
+
+
+class NmlError(WkfastError, RuntimeError):
+    """An NML file cannot be read. The message names file, line, column, element and what was expected."""
+
+    def __init__(self, message: str, *, line: int | None = None, column: int | None = None) -> None:
+        super().__init__(message)
+        self.line = line
+        self.column = column
+
+
+class VolumeLayerNotFoundError(WkfastError, AssertionError):
+    """No such volume layer; the message lists those there are."""
+
+
+class VolumeLayerAmbiguousError(WkfastError, ValueError):
+    """Several volume layers fit and none was chosen."""
+
+
+class SkeletonError(WkfastError, ValueError):
+    """A tree, group or node cannot be made, found or changed as asked."""
+
+
+class DatasetError(WkfastError, RuntimeError):
+    """A dataset folder or its ``datasource-properties.json`` is not usable."""
+
+
+class DatasetNotFoundError(DatasetError, FileNotFoundError):
+    """There is no dataset at the path."""
+
+
+class LayerNotFoundError(DatasetError, IndexError):
+    """The dataset has no such layer; the message lists those there are."""
+
+
+class MagNotFoundError(DatasetError, IndexError):
+    """The layer has no such mag; the message lists those there are."""
+
+
+class VolumeDataError(WkfastError, RuntimeError):
+    """Voxel data cannot be read or written. The message names file, mag and chunk."""
+
+
+class MergeError(WkfastError, ValueError, AssertionError):
+    """Two layers cannot be merged. Nothing has been written."""
+
+
+class TargetNotEmptyError(MergeError, RuntimeError):
+    """The target of a merge already holds something else."""

@@ -1,0 +1,51 @@
+//! Faults of NML files: those that stop the reader, and those it lives with.
+
+/// A place in a file, both counted from 1; the column counts characters.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
+#[allow(missing_docs)] // the names say it
+pub struct Position {
+    pub line: u64,
+    pub column: u64,
+}
+
+/// Why an NML document could not be read.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum NmlError {
+    /// Not the XML or the NML it should be.
+    #[error("line {}, column {}: <{element}>: {reason}", .at.line, .at.column)]
+    Syntax {
+        /// Where.
+        at: Position,
+        /// The element concerned, empty outside the root.
+        element: String,
+        /// What was found and what was expected.
+        reason: String,
+    },
+    /// A bound on size, depth or count was passed.
+    #[error("line {}, column {}: {reason}", .at.line, .at.column)]
+    Limit {
+        /// Where.
+        at: Position,
+        /// Which bound.
+        reason: String,
+    },
+    /// The input could not be read, or the output not written.
+    #[error(transparent)]
+    Io(#[from] std::io::Error),
+}
+
+/// A fault that loading survives: what is wrong and what was done about it.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Problem {
+    /// Where.
+    pub at: Position,
+    /// The element concerned.
+    pub element: String,
+    /// What is wrong.
+    pub reason: String,
+    /// What the reader did.
+    pub done: String,
+    /// Whether a server would reject the file for it.
+    pub rejected_by_server: bool,
+}
