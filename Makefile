@@ -1,0 +1,61 @@
+# Every task of the project. `make` alone lists them.
+PYTHON ?= python3
+VENV ?= .venv
+BIN := $(VENV)/bin
+# Two jobs and a release build give the fastest road from clone to answer; override with PROFILE=dev while working on Rust.
+PROFILE ?= release
+RUST_SOURCES := $(shell find rust -name '*.rs' -o -name Cargo.toml) Cargo.toml Cargo.lock
+PYTHON_DIRS := python tests benches
+
+.DEFAULT_GOAL := help
+.PHONY: help setup demo test test-rust test-python lint bench fuzz docs clean
+
+help: ## list the tasks
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+$(VENV)/.installed: pyproject.toml
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --upgrade "pip>=25.1"
+	$(BIN)/python -m pip install --quiet "maturin>=1.9,<2" "numpy>=1.26"
+	$(BIN)/python -m pip install --quiet --group test --group lint
+	@touch $@
+
+$(VENV)/.built-$(PROFILE): $(VENV)/.installed $(RUST_SOURCES)
+	VIRTUAL_ENV=$(abspath $(VENV)) $(BIN)/maturin develop --quiet --extras demo --profile $(PROFILE)
+	@rm -f $(VENV)/.built-*; touch $@
+
+setup: $(VENV)/.built-$(PROFILE) ## create .venv and build the extension in release mode
+
+demo: setup ## merge a generated annotation, or ANNOTATION=a.zip DATASETS=folder, and show the result
+	$(BIN)/wkfast demo $(if $(ANNOTATION),--annotation "$(ANNOTATION)") $(if $(DATASETS),--datasets "$(DATASETS)") $(if $(LAYER),--volume-layer-name "$(LAYER)")
+
+test: test-rust test-python ## pass all tests
+
+test-rust: ## tests of the Rust crates alone
+	cargo test --workspace --quiet
+
+test-python: setup ## tests of the Python package, doctests and the README's commands
+	$(BIN)/python -m pytest --quiet $(PYTEST_ARGS)
+
+lint: setup ## rustfmt, clippy, ruff, mypy; warnings are errors
+	cargo fmt --all --check
+	cargo clippy --workspace --all-targets --quiet -- -D warnings
+	$(BIN)/ruff check $(PYTHON_DIRS)
+	$(BIN)/ruff format --check $(PYTHON_DIRS)
+	$(BIN)/mypy
+
+bench: setup ## measure against the reference package and physical limits
+	$(BIN)/python -m pip install --quiet --group bench
+	cargo bench --workspace
+	$(BIN)/python -m benches.python
+
+fuzz: ## fuzz the NML reader for SECONDS (default 60)
+	cd rust/wkfast-nml && RUSTC_BOOTSTRAP=1 cargo fuzz run read -- -max_total_time=$(or $(SECONDS),60)
+
+docs: setup ## build the Rust documentation and run every Python example
+	RUSTDOCFLAGS="-D warnings" cargo doc --workspace --no-deps --quiet
+	$(BIN)/python -m pytest --quiet python/wkfast
+
+clean: ## remove everything that is built
+	rm -rf target build dist demo-output $(VENV) rust/wkfast-nml/fuzz/target
+	find python -name '*.so' -delete -o -name __pycache__ -type d -prune -exec rm -rf {} +
