@@ -64,11 +64,11 @@ def draw(fallback: Voxels) -> Voxels:
     """Return a copy of `fallback` as an annotator leaves it: painted, overpainted and erased in places."""
     out = fallback.copy()
     x, y, z = np.ogrid[: out.shape[0], : out.shape[1], : out.shape[2]]
-    ball = (x - 70) ** 2 + (y - 80) ** 2 + ((z - 64) * 2) ** 2 < 45**2
+    ball = (x - 70) ** 2 + (y - 80) ** 2 + ((z - 48) * 2) ** 2 < 45**2
     out[ball & (out == 0)] = PAINTED_LABEL
-    tube = (x - 60 - y // 4) ** 2 + ((z - 64) * 2) ** 2 < 12**2
+    tube = (x - 60 - y // 4) ** 2 + ((z - 48) * 2) ** 2 < 12**2
     out[np.broadcast_to(tube, out.shape) & (y > 120)] = OVERPAINTED_LABEL
-    out[160:224, 64:128, 40:96] = 0
+    out[160:224, 64:128, 32:96] = 0
     return out
 
 
@@ -126,7 +126,7 @@ def nml() -> str:
     """Return the NML: a tree of four nodes along the tube that is drawn, and the volume layer."""
     x, y, z = VOXEL_SIZE_NM
     nodes = "".join(
-        f'      <node id="{i}" radius="60.0" x="{60 + (120 + 40 * i) // 4}" y="{120 + 40 * i}" z="64" />\n'
+        f'      <node id="{i}" radius="60.0" x="{60 + (120 + 40 * i) // 4}" y="{120 + 40 * i}" z="48" />\n'
         for i in range(1, 4)
     )
     return f"""<things>
@@ -135,7 +135,7 @@ def nml() -> str:
     <experiment name="{DATASET_NAME}" description="drawn by the wkfast demo" />
     <scale x="{x}" y="{y}" z="{z}" unit="nanometer" />
     <time ms="1760000000000" />
-    <editPosition x="70" y="80" z="64" />
+    <editPosition x="70" y="80" z="48" />
   </parameters>
   <thing id="1" color.r="0.9" color.g="0.3" color.b="0.1" color.a="1.0" name="along the tube">
     <nodes>

@@ -1,0 +1,18 @@
+"""Datasets: folders of layers of mags, described by ``datasource-properties.json``."""
+
+from wkfast.dataset.data_format import DataFormat
+from wkfast.dataset.dataset import Dataset
+from wkfast.dataset.layer import Layer, SegmentationLayer
+from wkfast.dataset.layer_category import COLOR_CATEGORY, SEGMENTATION_CATEGORY
+from wkfast.dataset.mag_view import MagInfo, MagView
+
+__all__ = [
+    "COLOR_CATEGORY",
+    "SEGMENTATION_CATEGORY",
+    "DataFormat",
+    "Dataset",
+    "Layer",
+    "MagInfo",
+    "MagView",
+    "SegmentationLayer",
+]

@@ -1,0 +1,6 @@
+"""What a layer shows."""
+
+from typing import Final
+
+COLOR_CATEGORY: Final = "color"
+SEGMENTATION_CATEGORY: Final = "segmentation"
