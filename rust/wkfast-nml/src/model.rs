@@ -3,6 +3,8 @@
 //! Absence is kept apart from a default: an attribute that the file leaves out is `None`. What no field exists for is
 //! kept in [`Extras`] with its owner and written back.
 
+use std::collections::BTreeMap;
+
 use serde::{Deserialize, Serialize};
 
 use crate::columns::TreeColumns;
@@ -19,13 +21,27 @@ pub enum Number {
     Float(f64),
 }
 
-/// Attributes and child elements that the model has no field for, in file order.
+/// What the model has no field for, in file order. Also the raw text of an optional value that could not be read: it is
+/// written back as long as the field it belongs to is empty.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct Extras {
     /// Name and unescaped value.
     pub attributes: Vec<(String, String)>,
     /// Whole elements.
     pub elements: Vec<Element>,
+    /// Character data other than blanks, which NML has no use for.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub text: String,
+    /// The same of known child elements without a record of their own (`nodes`, `edges`, `metadata`, `time`…), by name.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub containers: BTreeMap<String, Extras>,
+}
+
+impl Extras {
+    /// Whether there is nothing to keep.
+    pub fn is_empty(&self) -> bool {
+        self.attributes.is_empty() && self.elements.is_empty() && self.text.is_empty() && self.containers.is_empty()
+    }
 }
 
 /// An element kept as it is.
@@ -35,6 +51,9 @@ pub struct Element {
     pub name: String,
     pub attributes: Vec<(String, String)>,
     pub children: Vec<Element>,
+    /// Character data other than blanks, joined.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub text: String,
 }
 
 /// A whole NML file.
