@@ -215,11 +215,9 @@ impl<T: Copy + Default> OptionalColumn<T> {
             (0..other_rows).for_each(|row| self.push_absent(rows + row));
             return;
         }
-        if self.absent.is_empty() && !other.absent.is_empty() {
-            self.absent = vec![false; rows];
-        }
         self.values.extend_from_slice(&other.values);
-        if !self.absent.is_empty() {
+        if !self.absent.is_empty() || !other.absent.is_empty() {
+            self.absent.resize(rows, false);
             self.absent.extend_from_slice(&other.absent);
             self.absent.resize(rows + other_rows, false);
         }
