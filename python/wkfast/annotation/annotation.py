@@ -1,0 +1,484 @@
+"""The annotation: a skeleton, volume layers and what describes them."""
+
+from __future__ import annotations
+
+import time as clock
+import warnings
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from wkfast.annotation import meta
+from wkfast.annotation.boxes import box_from_record, box_records, task_box_record
+from wkfast.annotation.container import AnnotationFile, require_suffix
+from wkfast.annotation.fallback_merge import merge_fallback_layer
+from wkfast.annotation.segments import Record, SegmentInformation
+from wkfast.annotation.volume_data import VolumeData
+from wkfast.annotation.volume_layer import VolumeLayer
+from wkfast.dataset import Layer, SegmentationLayer
+from wkfast.errors import AnnotationError, VolumeLayerAmbiguousError, VolumeLayerNotFoundError
+from wkfast.skeleton import LoadProblem, Skeleton, empty_header, load_document, save_document
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Sequence
+    from concurrent.futures import Executor
+    from os import PathLike
+
+    from wkfast.annotation.merge_report import MergeReport
+    from wkfast.geometry import NDBoundingBox
+
+Vector3 = tuple[float, float, float]
+
+
+class Annotation:
+    """A skeleton and volume layers over a dataset.
+
+    Parameters
+    ----------
+    name
+        Name of the annotation.
+    skeleton
+        An existing skeleton; it then names the dataset and the voxel size.
+    dataset_name, voxel_size, organization_id, description
+        For a new skeleton: the dataset, the size of a mag-1 voxel in nm, the owner of the dataset, free text.
+    owner_name, annotation_id
+        Who made it, and its id on the server.
+    time
+        Creation, ms since epoch; default: now.
+    edit_position, edit_rotation, zoom_level
+        Where the view stood: mag-1 voxels, angles, zoom.
+    metadata
+        Free facts by name.
+    task_bounding_box, user_bounding_boxes
+        Boxes in mag-1 voxels.
+
+    Raises
+    ------
+    AnnotationError
+        Neither or both of a skeleton and (dataset_name, voxel_size) are given.
+
+    Examples
+    --------
+    >>> annotation = Annotation("my_annotation", dataset_name="sample_dataset", voxel_size=(11.2, 11.2, 25.0))
+    >>> annotation.voxel_size
+    (11.2, 11.2, 25.0)
+    """
+
+    def __init__(
+        self,
+        name: str,
+        skeleton: Skeleton | None = None,
+        dataset_name: str | None = None,
+        voxel_size: Vector3 | None = None,
+        organization_id: str | None = None,
+        description: str | None = None,
+        owner_name: str | None = None,
+        annotation_id: str | None = None,
+        time: int | None = None,
+        edit_position: Vector3 | None = None,
+        edit_rotation: Vector3 | None = None,
+        zoom_level: float | None = None,
+        metadata: dict[str, str] | None = None,
+        task_bounding_box: NDBoundingBox | None = None,
+        user_bounding_boxes: list[NDBoundingBox] | None = None,
+    ) -> None:
+        self.name = name
+        self.skeleton = _skeleton(skeleton, dataset_name, voxel_size, organization_id, description)
+        self.owner_name = owner_name
+        self.annotation_id = annotation_id
+        self.time: int | None = clock.time_ns() // 1_000_000 if time is None else time
+        self.edit_position = edit_position
+        self.edit_rotation = edit_rotation
+        self.zoom_level = zoom_level
+        self.metadata = {} if metadata is None else metadata
+        self.task_bounding_box = task_bounding_box
+        self.user_bounding_boxes = [] if user_bounding_boxes is None else user_bounding_boxes
+        self.problems: tuple[LoadProblem, ...] = ()
+        self._volume_layers: list[VolumeLayer] = []
+        self._header: Record = empty_header()
+        self._other_members: dict[str, VolumeData] = {}
+
+    # -- loading and saving ---------------------------------------------------------------------------------------
+
+    @classmethod
+    def load(cls, annotation_path: str | PathLike[str], *, strict: bool = False) -> Annotation:
+        """Return the annotation in an ``.nml`` or ``.zip`` file.
+
+        Faults that a reader can live with are listed in :attr:`problems` and warned about once.
+
+        Parameters
+        ----------
+        annotation_path
+            Path of the file. Voxels are not read; they stay in the file until they are needed.
+        strict
+            Raise on everything that a server would reject on upload.
+
+        Raises
+        ------
+        AnnotationFileNotFoundError
+            A ``FileNotFoundError`` and ``AssertionError``: there is no such file.
+        AnnotationSuffixError
+            A ``RuntimeError`` and ``AssertionError``: the name ends in something else.
+        AnnotationZipError
+            A zip without, or with several, NML files.
+        NmlError
+            A ``RuntimeError``: malformed XML or NML, with line and column.
+
+        Examples
+        --------
+        >>> Annotation.load("missing.nml")
+        Traceback (most recent call last):
+        ...
+        wkfast.errors.AnnotationFileNotFoundError: cannot load the annotation missing.nml: there is no such file
+        """
+        file = AnnotationFile.open(annotation_path)
+        document = load_document(file.path, member=file.nml_member, strict=strict)
+        annotation = cls._from_header(file.annotation_name, document.header, document.skeleton)
+        annotation.problems = document.problems
+        annotation._attach_members(file)
+        return annotation
+
+    @classmethod
+    def _from_header(cls, name: str, header: Record, skeleton: Skeleton) -> Annotation:
+        """Return the annotation that an NML's header and skeleton make, without volume data."""
+        parameters = header["parameters"]
+        values = meta.meta_values(header["meta"])
+        task_box = parameters["task_bounding_box"]
+        annotation = cls(
+            name,
+            skeleton=skeleton,
+            owner_name=values.pop(meta.OWNER, None),
+            annotation_id=values.pop(meta.ANNOTATION_ID, None),
+            edit_position=_vector(parameters["edit_position"]),
+            edit_rotation=_vector(parameters["edit_rotation"]),
+            zoom_level=parameters["zoom_level"],
+            metadata=values,
+            task_bounding_box=None if task_box is None else box_from_record(task_box),
+            user_bounding_boxes=[box_from_record(record) for record in parameters["user_bounding_boxes"]],
+        )
+        annotation.time = parameters["time"]
+        annotation._header = header
+        return annotation
+
+    def _attach_members(self, file: AnnotationFile) -> None:
+        """Make volume layers of the header's records and keep the zip's other members for saving."""
+        members = {name: VolumeData.at(file.path, name) for name in file.other_members}
+        for record in self._header["volumes"]:
+            layer = VolumeLayer.from_record(record, members.pop(record["location"] or "", None))
+            if any(other.id == layer.id for other in self._volume_layers):
+                raise AnnotationError(f"{file.path}: two volume layers have the id {layer.id}")
+            if layer.data is None:
+                _warn_without_data(file, record, layer)
+            self._volume_layers.append(layer)
+        self._other_members = members
+
+    def save(self, path: str | PathLike[str]) -> None:
+        """Write the annotation to an ``.nml`` or ``.zip`` file, as a whole or not at all.
+
+        Voxels are copied as the bytes they are stored in. Saving over the file an annotation was loaded from is fine.
+
+        Raises
+        ------
+        AnnotationSuffixError
+            The path ends in something else.
+        AnnotationError
+            Volume layers do not fit into an ``.nml``.
+        """
+        path = Path(path)
+        require_suffix(path)
+        if path.suffix == ".nml":
+            if self._volume_layers:
+                names = ", ".join(repr(layer.name) for layer in self._volume_layers)
+                raise AnnotationError(f"cannot save volume layers ({names}) to {path}: use a .zip file")
+            save_document(path, self._to_header(), self.skeleton)
+            return
+        members = self._members()
+        for data in members.values():
+            data.check_unchanged()
+        sources = {name: (str(data.path), data.member) for name, data in members.items()}
+        save_document(path, self._to_header(), self.skeleton, nml_name=f"{self.name}.nml", members=sources)
+        self._follow(path, members)
+
+    def _members(self) -> dict[str, VolumeData]:
+        """Return what a saved zip holds beside the NML, by member name."""
+        members = dict(self._other_members)
+        for layer in self._volume_layers:
+            if layer.data is not None:
+                if layer.member_name in members:
+                    raise AnnotationError(f"two members of the annotation are called {layer.member_name!r}")
+                members[layer.member_name] = layer.data
+        return members
+
+    def _follow(self, path: Path, members: dict[str, VolumeData]) -> None:
+        """After saving over the file that voxels were read from, read them from the new one."""
+        replaced = {name for name, data in members.items() if data.path.resolve() == path.resolve()}
+        for layer in self._volume_layers:
+            if layer.data is not None and layer.member_name in replaced:
+                layer.data = VolumeData.at(path, layer.member_name)
+        for name in replaced & self._other_members.keys():
+            self._other_members[name] = VolumeData.at(path, name)
+
+    def _to_header(self) -> Record:
+        """Return the header to write: today's facts over those that were read."""
+        before = self._header
+        parameters = before["parameters"]
+        values: dict[str, str | None] = {**self.metadata}
+        values[meta.OWNER] = self.owner_name
+        values[meta.ANNOTATION_ID] = self.annotation_id
+        return {
+            **before,
+            "meta": meta.meta_records(values, before["meta"]),
+            "parameters": {
+                **parameters,
+                "time": self.time,
+                "edit_position": _vector_record(self.edit_position, parameters["edit_position"]),
+                "edit_rotation": _vector_record(self.edit_rotation, parameters["edit_rotation"]),
+                "zoom_level": self.zoom_level,
+                "user_bounding_boxes": box_records(self.user_bounding_boxes, parameters["user_bounding_boxes"]),
+                "task_bounding_box": task_box_record(self.task_bounding_box, parameters["task_bounding_box"]),
+            },
+            "volumes": [layer.to_record() for layer in self._volume_layers],
+        }
+
+    # -- what the skeleton knows ----------------------------------------------------------------------------------
+
+    @property
+    def dataset_name(self) -> str:
+        """Name of the dataset this annotation belongs to."""
+        return self.skeleton.dataset_name
+
+    @dataset_name.setter
+    def dataset_name(self, dataset_name: str) -> None:
+        self.skeleton.dataset_name = dataset_name
+
+    @property
+    def dataset_id(self) -> str | None:
+        """Id of the dataset on the server."""
+        return self.skeleton.dataset_id
+
+    @dataset_id.setter
+    def dataset_id(self, dataset_id: str | None) -> None:
+        self.skeleton.dataset_id = dataset_id
+
+    @property
+    def voxel_size(self) -> Vector3:
+        """Size of a mag-1 voxel in nm."""
+        return self.skeleton.voxel_size
+
+    @voxel_size.setter
+    def voxel_size(self, voxel_size: Vector3) -> None:
+        self.skeleton.voxel_size = voxel_size
+
+    @property
+    def organization_id(self) -> str | None:
+        """Id of the organization that owns the dataset."""
+        return self.skeleton.organization_id
+
+    @organization_id.setter
+    def organization_id(self, organization_id: str | None) -> None:
+        self.skeleton.organization_id = organization_id
+
+    @property
+    def description(self) -> str | None:
+        """Free text."""
+        return self.skeleton.description
+
+    @description.setter
+    def description(self, description: str | None) -> None:
+        self.skeleton.description = description
+
+    @property
+    def scale(self) -> Vector3:
+        """Deprecated name of :attr:`voxel_size`."""
+        warnings.warn("scale is deprecated, use voxel_size", DeprecationWarning, stacklevel=2)
+        return self.voxel_size
+
+    @scale.setter
+    def scale(self, scale: Vector3) -> None:
+        warnings.warn("scale is deprecated, use voxel_size", DeprecationWarning, stacklevel=2)
+        self.voxel_size = scale
+
+    @property
+    def username(self) -> str | None:
+        """Deprecated name of ``owner_name``."""
+        warnings.warn("username is deprecated, use owner_name", DeprecationWarning, stacklevel=2)
+        return self.owner_name
+
+    @username.setter
+    def username(self, username: str | None) -> None:
+        warnings.warn("username is deprecated, use owner_name", DeprecationWarning, stacklevel=2)
+        self.owner_name = username
+
+    # -- volume layers --------------------------------------------------------------------------------------------
+
+    def add_volume_layer(
+        self,
+        name: str,
+        fallback_layer: Layer | str | None = None,
+        volume_layer_id: int | None = None,
+    ) -> VolumeLayer:
+        """Add an empty volume layer and return it.
+
+        Parameters
+        ----------
+        name
+            Shown to the user.
+        fallback_layer
+            Segmentation layer of the dataset, or its name.
+        volume_layer_id
+            Default: one more than the largest in use.
+
+        Raises
+        ------
+        AnnotationError
+            An ``AssertionError``: the id is taken, or the fallback is no segmentation.
+
+        Examples
+        --------
+        >>> annotation = Annotation("a", dataset_name="d", voxel_size=(1, 1, 1))
+        >>> annotation.add_volume_layer("segmentation", fallback_layer="base").id
+        0
+        """
+        if isinstance(fallback_layer, Layer):
+            if not isinstance(fallback_layer, SegmentationLayer):
+                raise AnnotationError(f"the fallback layer {fallback_layer.name!r} is no segmentation layer")
+            fallback_layer = fallback_layer.name
+        used = {layer.id for layer in self._volume_layers}
+        if volume_layer_id is None:
+            volume_layer_id = max(used, default=-1) + 1
+        elif volume_layer_id in used:
+            raise AnnotationError(f"the volume layer id {volume_layer_id} is taken")
+        layer = VolumeLayer(volume_layer_id, name, fallback_layer, data_format="zarr3")
+        self._volume_layers.append(layer)
+        return layer
+
+    def get_volume_layer_names(self) -> Iterable[str]:
+        """Return the names of the volume layers, in the order of the file."""
+        return [layer.name for layer in self._volume_layers]
+
+    def get_volume_layer(
+        self, volume_layer_name: str | None = None, volume_layer_id: int | None = None
+    ) -> VolumeLayer:
+        """Return one volume layer, by name, by id, or the only one.
+
+        Raises
+        ------
+        VolumeLayerAmbiguousError
+            A ``ValueError``: several fit.
+        VolumeLayerNotFoundError
+            An ``AssertionError``: none fits; the message lists those there are.
+        """
+        if not self._volume_layers:
+            raise VolumeLayerNotFoundError(f"the annotation {self.name!r} has no volume layers")
+        fitting = [
+            layer
+            for layer in self._volume_layers
+            if volume_layer_name in (None, layer.name) and volume_layer_id in (None, layer.id)
+        ]
+        if len(fitting) == 1:
+            return fitting[0]
+        wanted = [f"name {volume_layer_name!r}"] if volume_layer_name is not None else []
+        wanted += [f"id {volume_layer_id}"] if volume_layer_id is not None else []
+        there = ", ".join(f"{layer.name!r} (id {layer.id})" for layer in self._volume_layers)
+        if not fitting:
+            raise VolumeLayerNotFoundError(f"no volume layer with {' and '.join(wanted)}; there are {there}")
+        raise VolumeLayerAmbiguousError(f"several volume layers fit, choose one by name or id: {there}")
+
+    def delete_volume_layer(
+        self, volume_layer_name: str | None = None, volume_layer_id: int | None = None
+    ) -> None:
+        """Remove one volume layer, chosen as in :meth:`get_volume_layer`."""
+        self._volume_layers.remove(self.get_volume_layer(volume_layer_name, volume_layer_id))
+
+    def get_volume_layer_segments(
+        self, volume_layer_name: str | None = None, volume_layer_id: int | None = None
+    ) -> dict[int, SegmentInformation]:
+        """Return the segments of a volume layer by id. Changes to the dictionary are changes to the annotation."""
+        return self.get_volume_layer(volume_layer_name, volume_layer_id).segments
+
+    def merge_fallback_layer(
+        self,
+        target: str | PathLike[str],
+        dataset_directory: str | PathLike[str],
+        volume_layer_name: str | None = None,
+        executor: Executor | None = None,
+        *,
+        policy: str = "chunk",
+        mags: str = "all",
+        threads: int | None = None,
+        resume: bool = True,
+        progress: Callable[[int, int], None] | None = None,
+    ) -> MergeReport:
+        """Write the segmentation an annotator saw as a new dataset; return what was done.
+
+        See :func:`wkfast.annotation.fallback_merge.merge_fallback_layer`.
+        """
+        return merge_fallback_layer(
+            self.get_volume_layer(volume_layer_name) if volume_layer_name else self._only_layer_to_merge(),
+            Path(target),
+            Path(dataset_directory) / _as_folder_name(self.dataset_name),
+            executor,
+            policy=policy,
+            mags=mags,
+            threads=threads,
+            resume=resume,
+            progress=progress,
+        )
+
+    def _only_layer_to_merge(self) -> VolumeLayer:
+        try:
+            return self.get_volume_layer()
+        except VolumeLayerAmbiguousError as error:
+            # The reference raises an AssertionError here, and ValueError where layers are merely looked up.
+            raise VolumeLayerNotFoundError(str(error)) from None
+
+    def __repr__(self) -> str:
+        return f"Annotation({self.name!r}, dataset_name={self.dataset_name!r}, volume_layers={len(self._volume_layers)})"
+
+
+def _skeleton(
+    skeleton: Skeleton | None,
+    dataset_name: str | None,
+    voxel_size: Vector3 | None,
+    organization_id: str | None,
+    description: str | None,
+) -> Skeleton:
+    described = dataset_name is not None or voxel_size is not None
+    if skeleton is not None:
+        if described:
+            raise AnnotationError("give either a skeleton or dataset_name and voxel_size, not both")
+        return skeleton
+    if dataset_name is None or voxel_size is None:
+        raise AnnotationError("give a skeleton, or both dataset_name and voxel_size")
+    return Skeleton(
+        voxel_size=voxel_size,
+        dataset_name=dataset_name,
+        organization_id=organization_id,
+        description=description,
+    )
+
+
+def _vector(record: Record | None) -> Vector3 | None:
+    if record is None:
+        return None
+    x, y, z = record["xyz"]
+    return x, y, z
+
+
+def _vector_record(value: Sequence[float] | None, before: Record | None) -> Record | None:
+    if value is None:
+        return None
+    rest: dict[str, Any] = before or {"additional_coordinates": [], "extras": {"attributes": [], "elements": []}}
+    return {**rest, "xyz": [float(part) for part in value]}
+
+
+def _warn_without_data(file: AnnotationFile, record: Record, layer: VolumeLayer) -> None:
+    location = record["location"]
+    where = f"{location!r} is not in {file.path}" if location else f"{file.path} names no file for it"
+    warnings.warn(f"volume layer {layer.name!r} has no data: {where}", UserWarning, stacklevel=4)
+
+
+def _as_folder_name(dataset_name: str) -> str:
+    """Return the name of a dataset if it names a folder and nothing else."""
+    if dataset_name in {"", ".", ".."} or any(bad in dataset_name for bad in ("/", "\\", "\0")):
+        raise AnnotationError(f"the dataset name {dataset_name!r} of the annotation is no folder name")
+    return dataset_name

@@ -1,0 +1,89 @@
+"""The annotation zip: which member is the NML, which hold voxels, and what else is in it."""
+
+from __future__ import annotations
+
+import zipfile
+from dataclasses import dataclass
+from pathlib import Path, PurePosixPath
+from typing import TYPE_CHECKING
+
+from wkfast.errors import (
+    AnnotationFileNotFoundError,
+    AnnotationSuffixError,
+    AnnotationZipError,
+)
+
+if TYPE_CHECKING:
+    from os import PathLike
+
+
+@dataclass(frozen=True)
+class AnnotationFile:
+    """A file that holds an annotation.
+
+    Attributes
+    ----------
+    path
+        The ``.nml`` or ``.zip``.
+    nml_member
+        Name of the NML in the zip, ``None`` for an ``.nml``.
+    other_members
+        The zip's other files.
+    """
+
+    path: Path
+    nml_member: str | None
+    other_members: tuple[str, ...]
+
+    @classmethod
+    def open(cls, annotation_path: str | PathLike[str]) -> AnnotationFile:
+        """Look at the file without reading it.
+
+        Raises
+        ------
+        AnnotationFileNotFoundError
+            There is none.
+        AnnotationSuffixError
+            It is neither ``.nml`` nor ``.zip``.
+        AnnotationZipError
+            It is no zip, or does not hold exactly one NML.
+        """
+        path = Path(annotation_path)
+        require_suffix(path)
+        if not path.is_file():
+            reason = "it is a folder" if path.is_dir() else "there is no such file"
+            raise AnnotationFileNotFoundError(f"cannot load the annotation {path}: {reason}")
+        if path.suffix == ".nml":
+            return cls(path, None, ())
+        nml, others = _members(path)
+        return cls(path, nml, others)
+
+    @property
+    def annotation_name(self) -> str:
+        """Name of the annotation: stem of the NML."""
+        return PurePosixPath(self.nml_member).stem if self.nml_member is not None else self.path.stem
+
+
+def require_suffix(path: Path) -> None:
+    """Make sure that `path` ends in ``.nml`` or ``.zip``.
+
+    Raises
+    ------
+    AnnotationSuffixError
+        It does not.
+    """
+    if path.suffix not in {".nml", ".zip"}:
+        raise AnnotationSuffixError(f"{path}: an annotation file ends in .nml or .zip, not in {path.suffix!r}")
+
+
+def _members(path: Path) -> tuple[str, tuple[str, ...]]:
+    try:
+        with zipfile.ZipFile(path) as archive:
+            names = [info.filename for info in archive.infolist() if not info.is_dir()]
+    except zipfile.BadZipFile as error:
+        raise AnnotationZipError(f"{path} is no zip file: {error}") from error
+    nmls = [name for name in names if name.endswith(".nml")]
+    if len(nmls) != 1:
+        found = ", ".join(sorted(nmls)) or "none"
+        raise AnnotationZipError(f"{path} must hold exactly one .nml, found {len(nmls)}: {found}")
+    return nmls[0], tuple(name for name in names if name != nmls[0])

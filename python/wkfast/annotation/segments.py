@@ -1,0 +1,123 @@
+"""Segments of a volume layer: what an annotator wrote down about a label."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Any, TypeAlias
+
+from wkfast.geometry import Vec3Int
+from wkfast.skeleton import metadata_from_entries, metadata_to_entries
+
+MetadataValue: TypeAlias = str | int | float | bool | Sequence[str]
+Record: TypeAlias = dict[str, Any]
+
+
+@dataclass
+class SegmentInformation:
+    """Facts about one segment id. Everything may be missing.
+
+    Attributes
+    ----------
+    name
+        Given by the annotator.
+    anchor_position
+        A voxel of the segment, in mag-1 voxels.
+    color
+        Red, green, blue, alpha, each 0 to 1.
+    metadata
+        Free facts by key.
+    creation_time
+        Milliseconds since epoch.
+    group_id
+        Id of the segment group it is in.
+    is_visible
+        Whether it is shown.
+    additional_coordinates
+        Coordinates of the anchor along axes beyond x, y, z.
+
+    Examples
+    --------
+    >>> SegmentInformation(name="Cell A", color=(1.0, 0.0, 0.0, 1.0)).name
+    'Cell A'
+    """
+
+    name: str | None = None
+    anchor_position: Vec3Int | None = None
+    color: tuple[float, float, float, float] | None = None
+    metadata: dict[str, MetadataValue] = field(default_factory=dict)
+    creation_time: int | None = None
+    group_id: int | None = None
+    is_visible: bool | None = None
+    additional_coordinates: dict[str, int] = field(default_factory=dict)
+    # The record it was read from, for facts that have no field here.
+    _record: Record = field(default_factory=dict, repr=False, compare=False)
+
+    @classmethod
+    def from_record(cls, record: Record) -> SegmentInformation:
+        """Return the segment that a ``<segment>`` record of the core describes."""
+        anchor = record["anchor_position"]
+        return cls(
+            name=record["name"],
+            anchor_position=None if anchor is None else Vec3Int(anchor),
+            color=complete_color(record["color"]),
+            metadata=metadata_from_entries(record["metadata"]),
+            creation_time=record["created"],
+            group_id=record["group_id"],
+            is_visible=record["is_visible"],
+            additional_coordinates=dict(record["additional_coordinates"]),
+            _record=record,
+        )
+
+    def to_record(self, segment_id: int) -> Record:
+        """Return the record to write: this segment's facts over those it was read with."""
+        before = self._record
+        anchor = self.anchor_position
+        return {
+            "id": int(segment_id),
+            "name": self.name,
+            "created": self.creation_time,
+            "anchor_position": None if anchor is None else list(Vec3Int(anchor).to_tuple()),
+            "additional_coordinates": list(self.additional_coordinates.items()),
+            "color": color_record(self.color, before.get("color")),
+            "group_id": self.group_id,
+            "is_visible": self.is_visible,
+            "metadata": metadata_to_entries(self.metadata, before.get("metadata", [])),
+            "extras": before.get("extras", {"attributes": [], "elements": []}),
+        }
+
+
+def complete_color(channels: Sequence[float | None] | None) -> tuple[float, float, float, float] | None:
+    """Return RGBA, ``None`` unless red, green and blue are there; a missing alpha is 1.
+
+    Examples
+    --------
+    >>> complete_color([0.5, 0.0, 1.0, None])
+    (0.5, 0.0, 1.0, 1.0)
+    >>> complete_color([None, None, None, None]) is None
+    True
+    """
+    if channels is None:
+        return None
+    red, green, blue, alpha = channels
+    if red is None or green is None or blue is None:
+        return None
+    return red, green, blue, 1.0 if alpha is None else alpha
+
+
+def color_record(color: Sequence[float] | None, before: list[float | None] | None) -> list[float | None] | None:
+    """Return the channels to write: as they were read where the colour is still the same.
+
+    Examples
+    --------
+    >>> color_record((0.5, 0.0, 1.0, 1.0), [0.5, 0.0, 1.0, None])
+    [0.5, 0.0, 1.0, None]
+    >>> color_record((1, 0, 0), None)
+    [1.0, 0.0, 0.0, 1.0]
+    """
+    if (None if color is None else tuple(color)) == complete_color(before):
+        return before
+    if color is None:
+        return None
+    channels: list[float | None] = [float(value) for value in color]
+    return channels if len(channels) == 4 else [*channels, 1.0]  # noqa: PLR2004 - RGBA

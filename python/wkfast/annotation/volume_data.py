@@ -1,0 +1,60 @@
+"""Where the voxels of a volume layer lie: a zip inside the annotation's zip, read in place."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, TypedDict
+
+from wkfast import _core
+from wkfast.errors import VolumeDataError
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+
+class MagSummary(TypedDict):
+    """One mag of a volume layer, from the archive's directory alone."""
+
+    mag: str
+    chunks: int
+    stored_bytes: int
+    dtype: str
+
+
+@dataclass(frozen=True)
+class VolumeData:
+    """A data zip within an annotation zip, and what tells that the file is still the one that was loaded."""
+
+    path: Path
+    member: str
+    size: int
+    modified_ns: int
+
+    @classmethod
+    def at(cls, path: Path, member: str) -> VolumeData:
+        """Return a reference to `member` of the zip at `path` as it is now."""
+        status = path.stat()
+        return cls(path, member, status.st_size, status.st_mtime_ns)
+
+    def check_unchanged(self) -> None:
+        """Make sure the file is the one this reference was taken from.
+
+        Raises
+        ------
+        VolumeDataError
+            It is gone or another.
+        """
+        try:
+            status = os.stat(self.path)
+        except FileNotFoundError:
+            raise VolumeDataError(
+                f"{self.path} is gone: the voxels of {self.member!r} are read from it when needed"
+            ) from None
+        if (status.st_size, status.st_mtime_ns) != (self.size, self.modified_ns):
+            raise VolumeDataError(f"{self.path} has changed since it was loaded; load the annotation again")
+
+    def mags(self) -> list[_core.DiscoveredMag]:
+        """Return the mags found in the data zip, with where they lie."""
+        self.check_unchanged()
+        return _core.discover_mags(str(self.path), self.member)

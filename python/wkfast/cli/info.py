@@ -1,0 +1,89 @@
+"""``wkfast info``: what is inside an annotation file."""
+
+import json
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+from rich.table import Table
+
+from wkfast.annotation import Annotation, VolumeLayer
+from wkfast.cli.console import bytes_text, output
+from wkfast.errors import VolumeDataError
+
+
+def info(
+    file: Annotated[Path, typer.Argument(help="An annotation: .nml or .zip.")],
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON for scripts.")] = False,
+) -> None:
+    """Show what is inside FILE: dataset, voxel size, trees, nodes, volume layers, chunks per mag, sizes."""
+    facts = describe(file)
+    if as_json:
+        output.print_json(json.dumps(facts))
+        return
+    output.print(_summary(facts))
+    for layer in facts["volume_layers"]:
+        output.print(_layer(layer))
+
+
+def describe(file: Path) -> dict[str, Any]:
+    """Return what is inside an annotation file as plain data, sizes in bytes."""
+    annotation = Annotation.load(file)
+    trees = list(annotation.skeleton.flattened_trees())
+    return {
+        "file": str(file),
+        "bytes": file.stat().st_size,
+        "name": annotation.name,
+        "dataset": annotation.dataset_name,
+        "organization": annotation.organization_id,
+        "owner": annotation.owner_name,
+        "voxel_size_nm": list(annotation.voxel_size),
+        "groups": len(list(annotation.skeleton.flattened_groups())),
+        "trees": len(trees),
+        "nodes": sum(tree.number_of_nodes() for tree in trees),
+        "edges": sum(tree.number_of_edges() for tree in trees),
+        "problems": len(annotation.problems),
+        "volume_layers": [_describe_layer(layer) for layer in annotation.volume_layers],
+    }
+
+
+def _describe_layer(layer: VolumeLayer) -> dict[str, Any]:
+    facts: dict[str, Any] = {
+        "id": layer.id,
+        "name": layer.name,
+        "fallback_layer": layer.fallback_layer_name,
+        "segments": len(layer.segments),
+        "largest_segment_id": layer.largest_segment_id,
+        "mags": [],
+    }
+    if layer.data is not None:
+        try:
+            facts["mags"] = layer.data.summaries()
+        except VolumeDataError as error:
+            facts["error"] = str(error)
+    return facts
+
+
+def _summary(facts: dict[str, Any]) -> Table:
+    table = Table(title=facts["name"], show_header=False, title_justify="left", title_style="bold")
+    voxel = " × ".join(f"{edge:g}" for edge in facts["voxel_size_nm"])
+    table.add_row("file", f"{facts['file']} ({bytes_text(facts['bytes'])})")
+    table.add_row("dataset", f"{facts['dataset']}" + (f" of {facts['organization']}" if facts["organization"] else ""))
+    table.add_row("voxel size", f"{voxel} nm")
+    table.add_row("skeleton", f"{facts['trees']:,} trees, {facts['nodes']:,} nodes, {facts['edges']:,} edges")
+    table.add_row("groups", f"{facts['groups']:,}")
+    table.add_row("volume layers", str(len(facts["volume_layers"])))
+    if facts["problems"]:
+        table.add_row("problems", f"[yellow]{facts['problems']:,}[/], see Annotation.problems")
+    return table
+
+
+def _layer(layer: dict[str, Any]) -> Table:
+    fallback = f"over fallback layer {layer['fallback_layer']!r}" if layer["fallback_layer"] else "without fallback"
+    title = f"volume layer {layer['id']}: {layer['name']!r} {fallback}, {layer['segments']:,} segments"
+    table = Table(title=title, title_justify="left", caption=layer.get("error"), caption_style="red")
+    for heading, justify in (("mag", "left"), ("type", "left"), ("chunks", "right"), ("stored", "right")):
+        table.add_column(heading, justify=justify)  # type: ignore[arg-type]
+    for mag in layer["mags"]:
+        table.add_row(mag["mag"], mag["dtype"], f"{mag['chunks']:,}", bytes_text(mag["stored_bytes"]))
+    return table

@@ -1,0 +1,67 @@
+"""The demo from input to picture."""
+
+from __future__ import annotations
+
+import shutil
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from wkfast.annotation import Annotation, MergeReport
+from wkfast.demo import picture
+from wkfast.demo.check import CheckResult, check
+from wkfast.demo.generate import DemoInput, generate
+from wkfast.demo.plain_layers import PlainAnnotation, PlainLayer
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
+
+@dataclass(frozen=True)
+class DemoResult:
+    """What the demo made and found."""
+
+    target: Path
+    report: MergeReport
+    checks: list[CheckResult]
+    picture: Path
+
+    @property
+    def ok(self) -> bool:
+        """Whether the slow merge agrees on every mag that was compared."""
+        return bool(self.checks) and all(result.ok for result in self.checks)
+
+
+def generated_input(folder: Path) -> DemoInput:
+    """Return the demo's own input, made anew below `folder`."""
+    shutil.rmtree(folder, ignore_errors=True)
+    folder.mkdir(parents=True)
+    return generate(folder)
+
+
+def run(
+    source: DemoInput,
+    folder: Path,
+    volume_layer_name: str | None = None,
+    progress: Callable[[int, int], None] | None = None,
+) -> DemoResult:
+    """Merge `source` into ``folder/merged``, check the result and draw ``folder/merge.png``.
+
+    What an earlier demo left in `folder` is replaced.
+    """
+    target = folder / "merged"
+    shutil.rmtree(target, ignore_errors=True)
+    annotation = Annotation.load(source.annotation)
+    report = annotation.merge_fallback_layer(target, source.dataset_directory, volume_layer_name, progress=progress)
+
+    plain = PlainAnnotation.open(source.annotation, volume_layer_name)
+    fallback = PlainLayer.open(source.dataset_directory / plain.dataset_name, plain.fallback_layer)
+    merged = PlainLayer.open(target, plain.fallback_layer)
+    checks = [check(merged, fallback, plain, mag) for mag in merged.mags]
+    image = folder / "merge.png"
+    picture.draw(image, merged, fallback, plain, mag=_finest(merged))
+    return DemoResult(target, report, checks, image)
+
+
+def _finest(layer: PlainLayer) -> str:
+    return min(layer.mags, key=lambda mag: [int(edge) for edge in mag.split("-")])
