@@ -1,1 +1,71 @@
-"""wkfast: WEBKNOSSOS annotations for large data."""
+"""wkfast: WEBKNOSSOS annotations for large data.
+
+The names are those of the ``webknossos`` package: a script ports by changing its import.
+
+>>> import wkfast as wk
+>>> annotation = wk.Annotation("my_annotation", dataset_name="sample", voxel_size=(11.2, 11.2, 25.0))
+>>> tree = annotation.skeleton.add_tree("dendrite")
+>>> tree.add_edge(tree.add_node(position=(10, 20, 30)), tree.add_node(position=(13, 24, 30)))
+>>> tree.number_of_nodes(), tree.number_of_edges()
+(2, 1)
+"""
+
+import warnings
+
+from wkfast import _core, errors
+from wkfast.annotation import (
+    Annotation,
+    AnnotationState,
+    AnnotationType,
+    MergeReport,
+    SegmentInformation,
+    VolumeLayer,
+)
+from wkfast.dataset import (
+    COLOR_CATEGORY,
+    SEGMENTATION_CATEGORY,
+    DataFormat,
+    Dataset,
+    Layer,
+    MagView,
+    SegmentationLayer,
+)
+from wkfast.geometry import BoundingBox, Mag, NDBoundingBox, NormalizedBoundingBox, Vec3Float, Vec3Int, VecInt
+from wkfast.skeleton import Group, Node, Skeleton, Tree
+
+__version__: str = _core.__version__
+
+__all__ = [
+    "COLOR_CATEGORY",
+    "SEGMENTATION_CATEGORY",
+    "Annotation",
+    "AnnotationState",
+    "AnnotationType",
+    "BoundingBox",
+    "DataFormat",
+    "Dataset",
+    "Group",
+    "Layer",
+    "Mag",
+    "MagView",
+    "MergeReport",
+    "NDBoundingBox",
+    "Node",
+    "NormalizedBoundingBox",
+    "SegmentInformation",
+    "SegmentationLayer",
+    "Skeleton",
+    "Tree",
+    "Vec3Float",
+    "Vec3Int",
+    "VecInt",
+    "VolumeLayer",
+    "errors",
+]
+
+if _core.DEBUG_BUILD:
+    warnings.warn(
+        "wkfast._core is a debug build: ten times slower, meant for work on wkfast itself; `make setup` builds a release",
+        RuntimeWarning,
+        stacklevel=2,
+    )

@@ -1,0 +1,58 @@
+"""What ``import wkfast`` loads, and what it says."""
+
+import subprocess
+import sys
+
+import pytest
+
+HEAVY = ["httpx", "lxml", "networkx", "numba", "zarr", "blosc2", "rich", "typer", "PIL", "lz4"]
+
+
+def run_python(code: str) -> str:
+    done = subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True)
+    return done.stdout.strip()
+
+
+def test_importing_wkfast_loads_no_heavy_library():
+    loaded = run_python(f"import sys, wkfast; print([name for name in {HEAVY!r} if name in sys.modules])")
+    assert loaded == "[]"
+
+
+def test_loading_an_nml_loads_no_heavy_library(tmp_path):
+    code = (
+        "import sys, wkfast as wk;"
+        "a = wk.Annotation('a', dataset_name='d', voxel_size=(1, 1, 1));"
+        "t = a.skeleton.add_tree('t'); t.add_node(position=(1, 2, 3));"
+        f"a.save({str(tmp_path / 'a.nml')!r}); b = wk.Annotation.load({str(tmp_path / 'a.nml')!r});"
+        f"print([name for name in {HEAVY!r} if name in sys.modules])"
+    )
+    assert run_python(code) == "[]"
+
+
+def test_a_debug_build_warns_when_imported():
+    code = (
+        "import sys, types, warnings\n"
+        "import wkfast._core as core\n"
+        "sys.modules.pop('wkfast')\n"
+        "core.DEBUG_BUILD = True\n"
+        "with warnings.catch_warnings(record=True) as caught:\n"
+        "    warnings.simplefilter('always')\n"
+        "    import wkfast\n"
+        "print([str(w.message).split(':')[0] for w in caught])"
+    )
+    assert run_python(code) == "['wkfast._core is a debug build']"
+
+
+def test_every_public_name_exists_and_is_sorted():
+    import wkfast
+
+    assert all(hasattr(wkfast, name) for name in wkfast.__all__)
+    upper = [name for name in wkfast.__all__ if name.isupper()]
+    assert wkfast.__all__ == sorted(upper) + sorted(set(wkfast.__all__) - set(upper))
+
+
+@pytest.mark.parametrize("name", ["Annotation", "Skeleton", "Tree", "Dataset", "BoundingBox"])
+def test_public_classes_have_docstrings(name):
+    import wkfast
+
+    assert (getattr(wkfast, name).__doc__ or "").strip()

@@ -1,0 +1,78 @@
+"""The README's commands work as they stand."""
+
+import re
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from wkfast.demo.generate import generate
+
+ROOT = Path(__file__).resolve().parents[1]
+README = (ROOT / "README.md").read_text(encoding="utf-8")
+
+
+def blocks(language: str) -> list[str]:
+    return re.findall(rf"^```{language}\n(.*?)^```", README, re.DOTALL | re.MULTILINE)
+
+
+def commands(prefix: str) -> list[str]:
+    return [line for block in blocks("sh") for line in block.splitlines() if line.startswith(prefix)]
+
+
+@pytest.fixture
+def workplace(tmp_path, monkeypatch):
+    generate(tmp_path)
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+def test_the_first_commands_are_the_whole_set_up():
+    assert blocks("sh")[0].split("\n") == ["make demo", "make test", ""]
+
+
+@pytest.mark.skipif(shutil.which("make") is None, reason="make is not installed")
+@pytest.mark.parametrize("command", commands("make "))
+def test_make_targets_of_the_readme_exist(command):
+    dry_run = subprocess.run([*command.split(), "--dry-run"], cwd=ROOT, capture_output=True, text=True)
+    assert dry_run.returncode == 0, dry_run.stderr
+
+
+@pytest.mark.skipif(shutil.which("make") is None, reason="make is not installed")
+def test_make_alone_lists_every_task():
+    listed = subprocess.run(["make"], cwd=ROOT, capture_output=True, text=True, check=True).stdout
+    for task in ("setup", "demo", "test", "lint", "bench", "fuzz", "docs", "clean"):
+        assert f"make {task} " in listed
+
+
+@pytest.mark.parametrize("command", commands("wkfast "))
+def test_shell_commands_of_the_readme_run(command, workplace):
+    done = subprocess.run(
+        [sys.executable, "-m", "wkfast", *command.split()[1:]], cwd=workplace, capture_output=True, text=True
+    )
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.strip()
+
+
+def test_python_code_of_the_readme_runs(workplace, capsys):
+    (code,) = blocks("python")
+    exec(compile(code, "README.md", "exec"), {})
+    assert "along the tube 3" in capsys.readouterr().out
+
+
+def test_the_batch_script_calls_a_command_that_exists_with_options_it_has(workplace):
+    (script,) = blocks("sbatch")
+    call = next(line for line in script.splitlines() if line.startswith("srun wkfast "))
+    filled = call.removeprefix("srun wkfast ").replace('"$TARGET"', "batch").replace('"$ANNOTATION"', "annotation.zip")
+    filled = filled.replace('"$DATASETS"', "datasets").replace('"$SLURM_CPUS_PER_TASK"', "2")
+    done = subprocess.run(
+        [sys.executable, "-m", "wkfast", *filled.split()], cwd=workplace, capture_output=True, text=True
+    )
+    assert done.returncode == 0, done.stderr
+
+
+def test_every_link_of_the_readme_leads_somewhere():
+    for target in re.findall(r"\]\(([^)#]+)\)", README):
+        assert target.startswith("http") or (ROOT / target).exists(), target
