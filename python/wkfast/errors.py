@@ -11,6 +11,7 @@
     ├── VolumeLayerNotFoundError       (AssertionError)
     ├── VolumeLayerAmbiguousError      (ValueError)
     ├── SkeletonError                  (ValueError)
+    ├── GeometryError                  (ValueError, AssertionError)
     ├── DatasetError                   (RuntimeError)
     │   ├── DatasetNotFoundError       (FileNotFoundError)
     │   ├── LayerNotFoundError         (IndexError)
@@ -30,6 +31,7 @@ __all__ = [
     "AnnotationZipError",
     "DatasetError",
     "DatasetNotFoundError",
+    "GeometryError",
     "LayerNotFoundError",
     "MagNotFoundError",
     "MergeError",
@@ -82,6 +84,10 @@ class VolumeLayerAmbiguousError(WkfastError, ValueError):
 
 class SkeletonError(WkfastError, ValueError):
     """A tree, group or node cannot be made, found or changed as asked."""
+
+
+class GeometryError(WkfastError, ValueError, AssertionError):
+    """No vector, mag or bounding box can be made of these numbers, or two do not fit together."""
 
 
 class DatasetError(WkfastError, RuntimeError):

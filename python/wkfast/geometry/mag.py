@@ -1,0 +1,164 @@
+"""Magnifications: how many mag-1 voxels a voxel spans."""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING, Any, TypeAlias
+
+import numpy as np
+
+from wkfast.errors import GeometryError
+from wkfast.geometry.vec_int import Vec3Int
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    import numpy.typing as npt
+
+
+class Mag:
+    """A magnification: mag-1 voxels per voxel along x, y and z, each a power of two.
+
+    Made of an int, a text such as ``"2"`` or ``"2-2-1"``, three numbers, or a mag. Ordered by the largest of the
+    three; equal to everything that makes the same mag.
+
+    Raises
+    ------
+    GeometryError
+        A ``ValueError`` and an ``AssertionError``: no mag, or not powers of two.
+
+    Examples
+    --------
+    >>> Mag("4-4-2") < Mag(8)
+    True
+    >>> Mag(8).to_long_layer_name()
+    '8-8-8'
+    """
+
+    __slots__ = ("_mag",)
+
+    _mag: Vec3Int
+
+    def __init__(self, mag: MagLike) -> None:
+        object.__setattr__(self, "_mag", _checked(_parse(mag), mag))
+
+    def __setattr__(self, name: str, value: object) -> None:
+        raise AttributeError(f"a Mag is immutable, {name} cannot be set")
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return type(self), (self._mag.to_tuple(),)
+
+    @property
+    def x(self) -> int:
+        """Mag-1 voxels along x."""
+        return self._mag.x
+
+    @property
+    def y(self) -> int:
+        """Mag-1 voxels along y."""
+        return self._mag.y
+
+    @property
+    def z(self) -> int:
+        """Mag-1 voxels along z."""
+        return self._mag.z
+
+    @property
+    def max_dim(self) -> int:
+        """The largest of x, y and z."""
+        return max(self._mag)
+
+    @property
+    def max_dim_log2(self) -> int:
+        """The power of two that ``max_dim`` is."""
+        return self.max_dim.bit_length() - 1
+
+    def to_layer_name(self) -> str:
+        """Return the short name, e.g. ``"2"`` or ``"2-2-1"``."""
+        return str(self.x) if self._mag.is_uniform() else self.to_long_layer_name()
+
+    def to_long_layer_name(self) -> str:
+        """Return the name of three numbers, e.g. ``"2-2-2"``."""
+        return f"{self.x}-{self.y}-{self.z}"
+
+    def to_list(self) -> list[int]:
+        """Return x, y, z as a list."""
+        return self._mag.to_list()
+
+    def to_tuple(self) -> tuple[int, int, int]:
+        """Return x, y, z as a tuple."""
+        return self.x, self.y, self.z
+
+    def to_np(self) -> npt.NDArray[np.int64]:
+        """Return x, y, z as an array."""
+        return self._mag.to_np()
+
+    def to_vec3_int(self) -> Vec3Int:
+        """Return x, y, z as a vector."""
+        return self._mag
+
+    def __iter__(self) -> Iterator[int]:
+        return iter(self._mag)
+
+    def __mul__(self, factor: int) -> Mag:
+        return Mag(self._mag * factor)
+
+    def __hash__(self) -> int:
+        return hash(self._mag)
+
+    def __eq__(self, other: object) -> bool:
+        mag = _mag_or_none(other)
+        return False if mag is None else self._mag == mag._mag
+
+    def __lt__(self, other: object) -> bool:
+        mag = _mag_or_none(other)
+        return NotImplemented if mag is None else self.max_dim < mag.max_dim
+
+    def __le__(self, other: object) -> bool:
+        mag = _mag_or_none(other)
+        return NotImplemented if mag is None else self.max_dim <= mag.max_dim
+
+    def __gt__(self, other: object) -> bool:
+        mag = _mag_or_none(other)
+        return NotImplemented if mag is None else self.max_dim > mag.max_dim
+
+    def __ge__(self, other: object) -> bool:
+        mag = _mag_or_none(other)
+        return NotImplemented if mag is None else self.max_dim >= mag.max_dim
+
+    def __str__(self) -> str:
+        return self.to_layer_name()
+
+    def __repr__(self) -> str:
+        return f"Mag({self.to_layer_name()})"
+
+
+MagLike: TypeAlias = int | str | list[int] | tuple[int, ...] | np.ndarray | Vec3Int | Mag
+
+
+def _parse(mag: object) -> Vec3Int:
+    if isinstance(mag, Mag):
+        return mag.to_vec3_int()
+    if isinstance(mag, int | np.integer):
+        return Vec3Int.full(int(mag))
+    if isinstance(mag, list | tuple | np.ndarray | Vec3Int):
+        return Vec3Int(mag)
+    match = re.fullmatch(r"(\d+)(?:-(\d+)-(\d+))?", mag) if isinstance(mag, str) else None
+    if match is None:
+        raise GeometryError(f'a mag is an int, three ints, or a text such as "2" or "2-2-1", got {mag!r}')
+    x, y, z = match.groups()
+    return Vec3Int.full(int(x)) if y is None else Vec3Int(int(x), int(y), int(z))
+
+
+def _checked(mag: Vec3Int, given: object) -> Vec3Int:
+    for component in mag:
+        if component <= 0 or component.bit_count() != 1:
+            raise GeometryError(f"the components of a mag are powers of two, {component} in {given!r} is not")
+    return mag
+
+
+def _mag_or_none(other: object) -> Mag | None:
+    try:
+        return other if isinstance(other, Mag) else Mag(other)  # type: ignore[arg-type]
+    except (GeometryError, TypeError, ValueError):
+        return None

@@ -1,0 +1,465 @@
+"""Vectors of integers along named axes, and their everyday case of x, y, z."""
+
+from __future__ import annotations
+
+import operator
+import re
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from typing import TYPE_CHECKING, Any, ClassVar, Self, TypeAlias, TypeGuard, TypeVar, overload
+
+import numpy as np
+
+from wkfast.errors import GeometryError
+
+if TYPE_CHECKING:
+    import numpy.typing as npt
+
+XYZ = ("x", "y", "z")
+
+_USAGE = (
+    'expected integers with axes, VecInt(1, 2, axes=("x", "t")) or VecInt((1, 2), ("x", "t")), or axes as names, '
+    "VecInt(x=1, t=2)"
+)
+
+
+class VecInt(Sequence[int]):
+    """Integers along named axes, compared and hashed like a plain tuple of them.
+
+    Arithmetic is element-wise with an int, a vector of the same axes, or any sequence of the same length; fractions
+    are cut off. Axes are named once, at construction.
+
+    Raises
+    ------
+    GeometryError
+        A ``ValueError`` and an ``AssertionError``: not a vector, or no axes.
+
+    Examples
+    --------
+    >>> size = VecInt(t=2, x=10, y=20, z=30)
+    >>> size
+    VecInt(2,10,20,30, axes=('t', 'x', 'y', 'z'))
+    >>> size.xyz // 10
+    Vec3Int(1,2,3)
+    >>> size == (2, 10, 20, 30)
+    True
+    """
+
+    __slots__ = ("_axes", "_data")
+
+    _axes: tuple[str, ...]
+    _data: tuple[int, ...]
+
+    def __new__(  # noqa: D102 # see the class
+        cls, *args: VecIntLike | Iterable[str] | int, axes: Iterable[str] | None = None, **named: int
+    ) -> Self | VecInt:
+        if len(args) == 1 and not named and axes is None and isinstance(args[0], VecInt):
+            return args[0]
+        values, names = _values_and_axes(args, axes, named)
+        if not values:
+            raise GeometryError(f"no components: {_USAGE}")
+        return _make(cls, values, names)
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return _restore, (type(self), self._data, self._axes)
+
+    @classmethod
+    def from_str(cls, string: str) -> Self | VecInt:
+        """Return the vector of a text such as ``"x=1,t=2"`` or the repr of a vector."""
+        named = _parse_named(string)
+        return cls(named.values(), axes=named)
+
+    @classmethod
+    def zeros(cls, axes: tuple[str, ...]) -> Self | VecInt:
+        """Return a vector of zeros along the axes."""
+        return cls.full(0, axes)
+
+    @classmethod
+    def ones(cls, axes: tuple[str, ...]) -> Self | VecInt:
+        """Return a vector of ones along the axes."""
+        return cls.full(1, axes)
+
+    @classmethod
+    def full(cls, an_int: int, axes: tuple[str, ...]) -> Self | VecInt:
+        """Return a vector that is ``an_int`` along every axis."""
+        return cls([an_int] * len(axes), axes=axes)
+
+    @property
+    def axes(self) -> tuple[str, ...]:
+        """Names of the axes, in order."""
+        return self._axes
+
+    @property
+    def x(self) -> int:
+        """The component along x."""
+        return self._component("x")
+
+    @property
+    def y(self) -> int:
+        """The component along y."""
+        return self._component("y")
+
+    @property
+    def z(self) -> int:
+        """The component along z."""
+        return self._component("z")
+
+    @property
+    def c(self) -> int:
+        """The component along c, the channel."""
+        return self._component("c")
+
+    @property
+    def xyz(self) -> Vec3Int:
+        """The components along x, y and z."""
+        return _make(Vec3Int, (self.x, self.y, self.z), XYZ)
+
+    def _component(self, axis: str) -> int:
+        try:
+            return self._data[self._axes.index(axis)]
+        except ValueError:
+            raise KeyError(f"the vector has no {axis} component, its axes are {self._axes}") from None
+
+    def get(self, axis: str, default: int | None = None) -> int:
+        """Return the component along an axis, or the default where there is one and no such axis."""
+        if axis in self._axes or default is None:
+            return self._component(axis)
+        return default
+
+    def with_x(self, new_x: int) -> Self:
+        """Return a vector with another x."""
+        return self.with_replaced("x", new_x)
+
+    def with_y(self, new_y: int) -> Self:
+        """Return a vector with another y."""
+        return self.with_replaced("y", new_y)
+
+    def with_z(self, new_z: int) -> Self:
+        """Return a vector with another z."""
+        return self.with_replaced("z", new_z)
+
+    def with_c(self, new_c: int) -> Self:
+        """Return a vector with another c."""
+        return self.with_replaced("c", new_c)
+
+    def with_xyz(self, new_xyz: Vec3IntLike) -> Self:
+        """Return a vector with other x, y and z."""
+        new = Vec3Int(new_xyz)
+        return self.with_x(new.x).with_y(new.y).with_z(new.z)
+
+    def with_replaced(self, axis: str | int, new_element: int) -> Self:
+        """Return a vector with another component along an axis, given by name or position."""
+        if isinstance(axis, str):
+            self._component(axis)
+            axis = self._axes.index(axis)
+        values = list(self._data)
+        values[axis] = new_element
+        return _make(type(self), _integers(values), self._axes)
+
+    def to_tuple(self) -> tuple[int, ...]:
+        """Return the components as a tuple."""
+        return self._data
+
+    def to_list(self) -> list[int]:
+        """Return the components as a list."""
+        return list(self._data)
+
+    def to_np(self) -> npt.NDArray[np.int64]:
+        """Return the components as an array."""
+        return np.array(self._data)
+
+    def __array__(self, dtype: npt.DTypeLike | None = None, copy: bool | None = None) -> npt.NDArray[Any]:
+        return np.array(self._data, dtype=dtype)
+
+    def contains(self, needle: int) -> bool:
+        """Return whether any component equals the needle."""
+        return needle in self._data
+
+    def is_positive(self, strictly_positive: bool = False) -> bool:
+        """Return whether no component is negative, or none is zero either."""
+        return all(v > 0 if strictly_positive else v >= 0 for v in self._data)
+
+    def is_uniform(self) -> bool:
+        """Return whether all components are equal."""
+        return len(set(self._data)) == 1
+
+    def prod(self) -> int:
+        """Return the product of the components."""
+        product = 1
+        for value in self._data:
+            product *= value
+        return product
+
+    def add_or_none(self, other: VecIntLike | None) -> Self | None:
+        """Return the sum, or None where there is nothing to add."""
+        return None if other is None else self + other
+
+    def moveaxis(self, source: int | list[int], target: int | list[int]) -> Self:
+        """Return the vector with axes in another order; positions are meant as by ``numpy.moveaxis``."""
+        shape = np.empty(tuple(range(1, len(self) + 1)), dtype=np.bool_)
+        order = [length - 1 for length in np.moveaxis(shape, source, target).shape]
+        values, axes = tuple(self._data[i] for i in order), tuple(self._axes[i] for i in order)
+        if isinstance(self, Vec3Int):
+            axes = XYZ
+        return _make(type(self), values, axes)
+
+    def _element_wise(self, other: int | VecIntLike, fn: Callable[[int, Any], int]) -> Self:
+        values = self._data
+        if isinstance(other, VecInt):
+            if other.axes != self._axes:
+                raise GeometryError(f"the axes of {self!r} and {other!r} differ")
+            others: Iterable[Any] = other.to_tuple()
+        elif _is_integer(other):
+            others = (int(other),) * len(values)
+        else:
+            others = map(int, self._as_long(other))
+        return _make(type(self), tuple(map(fn, values, others)), self._axes)
+
+    def _as_long(self, other: object) -> tuple[Any, ...]:
+        items = tuple(other) if isinstance(other, Iterable) and not isinstance(other, str) else ()
+        if len(items) != len(self._data):
+            raise GeometryError(f"{other!r} and {self!r} have different shapes")
+        return items
+
+    def __add__(self, other: int | VecIntLike) -> Self:
+        return self._element_wise(other, operator.add)
+
+    def __sub__(self, other: int | VecIntLike) -> Self:
+        return self._element_wise(other, operator.sub)
+
+    def __mul__(self, other: int | VecIntLike) -> Self:
+        return self._element_wise(other, operator.mul)
+
+    def __floordiv__(self, other: int | VecIntLike) -> Self:
+        return self._element_wise(other, operator.floordiv)
+
+    def __mod__(self, other: int | VecIntLike) -> Self:
+        return self._element_wise(other, operator.mod)
+
+    def __neg__(self) -> Self:
+        return _make(type(self), tuple(-v for v in self._data), self._axes)
+
+    def ceildiv(self, other: int | VecIntLike) -> Self:
+        """Return the quotient, rounded up."""
+        return self._element_wise(other, lambda a, b: -(-a // b))
+
+    def pairmax(self, other: int | VecIntLike) -> Self:
+        """Return the larger of each pair of components."""
+        return self._element_wise(other, max)
+
+    def pairmin(self, other: int | VecIntLike) -> Self:
+        """Return the smaller of each pair of components."""
+        return self._element_wise(other, min)
+
+    def __len__(self) -> int:
+        return len(self._data)
+
+    def __iter__(self) -> Iterator[int]:
+        return iter(self._data)
+
+    @overload
+    def __getitem__(self, index: int) -> int: ...
+    @overload
+    def __getitem__(self, index: slice) -> tuple[int, ...]: ...
+    def __getitem__(self, index: int | slice) -> int | tuple[int, ...]:
+        return self._data[index]
+
+    def __contains__(self, item: object) -> bool:
+        return item in self._data
+
+    def __hash__(self) -> int:
+        return hash(self._data)
+
+    def __eq__(self, other: object) -> bool:
+        data = _comparable(other)
+        return NotImplemented if data is None else self._data == data
+
+    def __lt__(self, other: object) -> bool:
+        data = _comparable(other)
+        return NotImplemented if data is None else self._data < data
+
+    def __le__(self, other: object) -> bool:
+        data = _comparable(other)
+        return NotImplemented if data is None else self._data <= data
+
+    def __gt__(self, other: object) -> bool:
+        data = _comparable(other)
+        return NotImplemented if data is None else self._data > data
+
+    def __ge__(self, other: object) -> bool:
+        data = _comparable(other)
+        return NotImplemented if data is None else self._data >= data
+
+    def __repr__(self) -> str:
+        return f"VecInt({','.join(map(str, self._data))}, axes={self._axes})"
+
+
+class Vec3Int(VecInt):
+    """Three integers: x, y, z, e.g. a position in voxels.
+
+    Made of three numbers, named numbers, or anything of three numbers; fractions are cut off (toward zero).
+
+    Examples
+    --------
+    >>> Vec3Int(1, 2, 3) + (10, 0, 0)
+    Vec3Int(11,2,3)
+    >>> Vec3Int.from_vec_or_int(5).prod()
+    125
+    """
+
+    __slots__ = ()
+
+    _axes: ClassVar[tuple[str, ...]] = XYZ  # type: ignore[misc] # one for all, so none is stored
+
+    def __new__(  # noqa: D102 # see the class
+        cls, *args: Vec3IntLike | Iterable[str] | int, axes: Iterable[str] | None = XYZ, **named: int
+    ) -> Self:
+        if len(args) == 1 and isinstance(args[0], Vec3Int):
+            return _make(cls, args[0].to_tuple(), XYZ)
+        values, names = _values_and_axes(args, axes, named)
+        if len(values) != len(XYZ):
+            raise GeometryError(f"expected three integers or a vector of three, got {_shown(args, named)}")
+        if names != XYZ and set(names) == set(XYZ):
+            values = tuple(values[names.index(axis)] for axis in XYZ)
+        return _make(cls, values, XYZ)
+
+    @classmethod
+    def from_str(cls, string: str) -> Self:
+        """Return the vector of a text such as ``"1,2,3"``, bracketed or not.
+
+        >>> Vec3Int.from_str("(1, 2, 3)")
+        Vec3Int(1,2,3)
+        """
+        text = string.strip().removeprefix("Vec3Int").strip("()[] \t")
+        return cls(*(int(part) for part in text.split(",")))
+
+    @classmethod
+    def from_xyz(cls, x: int, y: int, z: int) -> Self:
+        """Return the vector of three components."""
+        return cls(x, y, z)
+
+    @classmethod
+    def from_vec3_float(cls, vec: Iterable[float]) -> Self:
+        """Return the vector with fractions cut off."""
+        return cls(map(int, vec))
+
+    @classmethod
+    def from_vec_or_int(cls, vec_or_int: Vec3IntLike | int) -> Self:
+        """Return the vector, or the one with the int three times."""
+        if _is_integer(vec_or_int):
+            return cls.full(vec_or_int)
+        return cls(vec_or_int)
+
+    @classmethod
+    def zeros(cls, _axes: tuple[str, ...] = XYZ) -> Self:
+        """Return (0, 0, 0)."""
+        return cls.full(0)
+
+    @classmethod
+    def ones(cls, _axes: tuple[str, ...] = XYZ) -> Self:
+        """Return (1, 1, 1)."""
+        return cls.full(1)
+
+    @classmethod
+    def full(cls, an_int: int, _axes: tuple[str, ...] = XYZ) -> Self:
+        """Return the int three times."""
+        return cls(an_int, an_int, an_int)
+
+    @property
+    def x(self) -> int:
+        """The component along x."""
+        return self._data[0]
+
+    @property
+    def y(self) -> int:
+        """The component along y."""
+        return self._data[1]
+
+    @property
+    def z(self) -> int:
+        """The component along z."""
+        return self._data[2]
+
+    def __repr__(self) -> str:
+        return f"Vec3Int({self._data[0]},{self._data[1]},{self._data[2]})"
+
+
+VecIntLike: TypeAlias = VecInt | tuple[int, ...] | np.ndarray | Iterable[int]
+Vec3IntLike: TypeAlias = Vec3Int | tuple[int, int, int] | np.ndarray | Iterable[int]
+
+
+Vector = TypeVar("Vector", bound=VecInt)
+
+
+def _make(cls: type[Vector], values: tuple[int, ...], axes: tuple[str, ...]) -> Vector:
+    vector = object.__new__(cls)
+    vector._data = values
+    if not issubclass(cls, Vec3Int):
+        vector._axes = axes
+    return vector
+
+
+def _restore(cls: type[Vector], values: tuple[int, ...], axes: tuple[str, ...]) -> Vector:
+    return _make(cls, values, axes)
+
+
+def _values_and_axes(
+    args: tuple[Any, ...], axes: Iterable[str] | None, named: dict[str, int]
+) -> tuple[tuple[int, ...], tuple[str, ...]]:
+    if named:
+        if args:
+            raise GeometryError(f"got both {_shown(args, {})} and {_shown((), named)}: {_USAGE}")
+        return _integers(named.values()), tuple(named)
+    first, *further = args or (None,)
+    if len(further) == 1 and not _is_number(further[0]):  # values and axes
+        axes, further = further[0], []
+    values = args
+    if args and not further and not _is_number(first):
+        values = _items(first)
+        axes = first.axes if isinstance(first, VecInt) and axes in {None, XYZ} else axes
+    names = None if axes is None else tuple(axes)
+    if names is None or len(names) != len(values):
+        raise GeometryError(f"{_shown(args, named)} has no axes, or not as many as components: {_USAGE}")
+    return _integers(values), names
+
+
+def _items(value: object) -> tuple[Any, ...]:
+    if isinstance(value, str) or not isinstance(value, Iterable):
+        raise GeometryError(f"{value!r} is no vector; a text is read by from_str")
+    return tuple(value.flat) if isinstance(value, np.ndarray) else tuple(value)
+
+
+def _integers(values: Iterable[Any]) -> tuple[int, ...]:
+    values = tuple(values)
+    if any(isinstance(value, str) for value in values):
+        raise GeometryError(f"expected integers, got {values}")
+    return tuple(map(int, values))
+
+
+def _is_integer(value: object) -> TypeGuard[int]:
+    return isinstance(value, int | np.integer)
+
+
+def _is_number(value: object) -> bool:
+    return isinstance(value, int | float | np.number)
+
+
+def _shown(args: tuple[Any, ...], named: dict[str, int]) -> str:
+    return ", ".join([*map(repr, args), *(f"{name}={value!r}" for name, value in named.items())]) or "nothing"
+
+
+def _parse_named(string: str) -> dict[str, int]:
+    """Read ``x=1,t=2`` or what ``repr`` writes."""
+    written = re.fullmatch(r"\s*VecInt\((?P<values>[-\d, ]*), *axes=\((?P<axes>[^)]*)\)\)\s*", string)
+    if written:
+        names = [name.strip("'\" ") for name in written["axes"].split(",") if name.strip()]
+        pairs: Iterable[tuple[str, str]] = zip(names, written["values"].split(","), strict=True)
+    else:
+        parts = (part.partition("=") for part in string.split(","))
+        pairs = [(name, value) for name, _, value in parts]
+    return {name.strip(): int(value) for name, value in pairs}
+
+
+def _comparable(other: object) -> tuple[int, ...] | None:
+    if isinstance(other, VecInt):
+        return other._data  # noqa: SLF001
+    return other if isinstance(other, tuple) else None
