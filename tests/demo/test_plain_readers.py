@@ -21,7 +21,7 @@ def test_plain_wkw_is_read_by_the_wkw_library(tmp_path, dtype, blocks_per_file_e
 @pytest.mark.parametrize("block_type", [wkw.Header.BLOCK_TYPE_RAW, wkw.Header.BLOCK_TYPE_LZ4HC])
 def test_files_of_the_wkw_library_are_read_by_the_plain_reader(tmp_path, block_type):
     voxels = np.random.default_rng(2).integers(0, 9, (64, 64, 64)).astype("uint16")
-    header = wkw.Header("uint16", block_len=16, file_len=4, block_type=block_type)
+    header = wkw.Header(np.uint16, block_len=16, file_len=4, block_type=block_type)
     with wkw.Dataset.create(str(tmp_path / "1"), header) as dataset:
         dataset.write((0, 0, 0), voxels[np.newaxis])
     assert np.array_equal(plain_wkw.read_box(tmp_path / "1", (5, 6, 7), (50, 51, 52)), voxels[5:55, 6:57, 7:59])

@@ -11,11 +11,11 @@ from wkfast.annotation import meta
 from wkfast.annotation.boxes import box_from_record, box_records, task_box_record
 from wkfast.annotation.container import AnnotationFile, require_suffix
 from wkfast.annotation.fallback_merge import merge_fallback_layer
-from wkfast.annotation.segments import Record, SegmentInformation
+from wkfast.annotation.segments import Record
 from wkfast.annotation.volume_data import VolumeData
 from wkfast.annotation.volume_layer import VolumeLayer
-from wkfast.dataset import Layer, SegmentationLayer
-from wkfast.errors import AnnotationError, VolumeLayerAmbiguousError, VolumeLayerNotFoundError
+from wkfast.annotation.volume_layers import VolumeLayers
+from wkfast.errors import AnnotationError
 from wkfast.skeleton import LoadProblem, Skeleton, empty_header, load_document, save_document
 
 if TYPE_CHECKING:
@@ -24,6 +24,8 @@ if TYPE_CHECKING:
     from os import PathLike
 
     from wkfast.annotation.merge_report import MergeReport
+    from wkfast.annotation.segments import SegmentInformation
+    from wkfast.dataset import Layer
     from wkfast.geometry import NDBoundingBox
 
 Vector3 = tuple[float, float, float]
@@ -93,7 +95,7 @@ class Annotation:
         self.task_bounding_box = task_bounding_box
         self.user_bounding_boxes = [] if user_bounding_boxes is None else user_bounding_boxes
         self.problems: tuple[LoadProblem, ...] = ()
-        self._volume_layers: list[VolumeLayer] = []
+        self.volume_layers = VolumeLayers(name)
         self._header: Record = empty_header()
         self._other_members: dict[str, VolumeData] = {}
 
@@ -164,11 +166,9 @@ class Annotation:
         members = {name: VolumeData.at(file.path, name) for name in file.other_members}
         for record in self._header["volumes"]:
             layer = VolumeLayer.from_record(record, members.pop(record["location"] or "", None))
-            if any(other.id == layer.id for other in self._volume_layers):
-                raise AnnotationError(f"{file.path}: two volume layers have the id {layer.id}")
             if layer.data is None:
                 _warn_without_data(file, record, layer)
-            self._volume_layers.append(layer)
+            self.volume_layers.append(layer)
         self._other_members = members
 
     def save(self, path: str | PathLike[str]) -> None:
@@ -186,8 +186,8 @@ class Annotation:
         path = Path(path)
         require_suffix(path)
         if path.suffix == ".nml":
-            if self._volume_layers:
-                names = ", ".join(repr(layer.name) for layer in self._volume_layers)
+            if self.volume_layers:
+                names = ", ".join(repr(layer.name) for layer in self.volume_layers)
                 raise AnnotationError(f"cannot save volume layers ({names}) to {path}: use a .zip file")
             save_document(path, self._to_header(), self.skeleton)
             return
@@ -201,7 +201,7 @@ class Annotation:
     def _members(self) -> dict[str, VolumeData]:
         """Return what a saved zip holds beside the NML, by member name."""
         members = dict(self._other_members)
-        for layer in self._volume_layers:
+        for layer in self.volume_layers:
             if layer.data is not None:
                 if layer.member_name in members:
                     raise AnnotationError(f"two members of the annotation are called {layer.member_name!r}")
@@ -211,7 +211,7 @@ class Annotation:
     def _follow(self, path: Path, members: dict[str, VolumeData]) -> None:
         """After saving over the file that voxels were read from, read them from the new one."""
         replaced = {name for name, data in members.items() if data.path.resolve() == path.resolve()}
-        for layer in self._volume_layers:
+        for layer in self.volume_layers:
             if layer.data is not None and layer.member_name in replaced:
                 layer.data = VolumeData.at(path, layer.member_name)
         for name in replaced & self._other_members.keys():
@@ -236,7 +236,7 @@ class Annotation:
                 "user_bounding_boxes": box_records(self.user_bounding_boxes, parameters["user_bounding_boxes"]),
                 "task_bounding_box": task_box_record(self.task_bounding_box, parameters["task_bounding_box"]),
             },
-            "volumes": [layer.to_record() for layer in self._volume_layers],
+            "volumes": [layer.to_record() for layer in self.volume_layers],
         }
 
     # -- what the skeleton knows ----------------------------------------------------------------------------------
@@ -338,22 +338,11 @@ class Annotation:
         >>> annotation.add_volume_layer("segmentation", fallback_layer="base").id
         0
         """
-        if isinstance(fallback_layer, Layer):
-            if not isinstance(fallback_layer, SegmentationLayer):
-                raise AnnotationError(f"the fallback layer {fallback_layer.name!r} is no segmentation layer")
-            fallback_layer = fallback_layer.name
-        used = {layer.id for layer in self._volume_layers}
-        if volume_layer_id is None:
-            volume_layer_id = max(used, default=-1) + 1
-        elif volume_layer_id in used:
-            raise AnnotationError(f"the volume layer id {volume_layer_id} is taken")
-        layer = VolumeLayer(volume_layer_id, name, fallback_layer, data_format="zarr3")
-        self._volume_layers.append(layer)
-        return layer
+        return self.volume_layers.add(name, fallback_layer, volume_layer_id)
 
     def get_volume_layer_names(self) -> Iterable[str]:
         """Return the names of the volume layers, in the order of the file."""
-        return [layer.name for layer in self._volume_layers]
+        return [layer.name for layer in self.volume_layers]
 
     def get_volume_layer(
         self, volume_layer_name: str | None = None, volume_layer_id: int | None = None
@@ -367,27 +356,13 @@ class Annotation:
         VolumeLayerNotFoundError
             An ``AssertionError``: none fits; the message lists those there are.
         """
-        if not self._volume_layers:
-            raise VolumeLayerNotFoundError(f"the annotation {self.name!r} has no volume layers")
-        fitting = [
-            layer
-            for layer in self._volume_layers
-            if volume_layer_name in (None, layer.name) and volume_layer_id in (None, layer.id)
-        ]
-        if len(fitting) == 1:
-            return fitting[0]
-        wanted = [f"name {volume_layer_name!r}"] if volume_layer_name is not None else []
-        wanted += [f"id {volume_layer_id}"] if volume_layer_id is not None else []
-        there = ", ".join(f"{layer.name!r} (id {layer.id})" for layer in self._volume_layers)
-        if not fitting:
-            raise VolumeLayerNotFoundError(f"no volume layer with {' and '.join(wanted)}; there are {there}")
-        raise VolumeLayerAmbiguousError(f"several volume layers fit, choose one by name or id: {there}")
+        return self.volume_layers.find(volume_layer_name, volume_layer_id)
 
     def delete_volume_layer(
         self, volume_layer_name: str | None = None, volume_layer_id: int | None = None
     ) -> None:
         """Remove one volume layer, chosen as in :meth:`get_volume_layer`."""
-        self._volume_layers.remove(self.get_volume_layer(volume_layer_name, volume_layer_id))
+        self.volume_layers.remove(self.get_volume_layer(volume_layer_name, volume_layer_id))
 
     def get_volume_layer_segments(
         self, volume_layer_name: str | None = None, volume_layer_id: int | None = None
@@ -413,7 +388,7 @@ class Annotation:
         See :func:`wkfast.annotation.fallback_merge.merge_fallback_layer`.
         """
         return merge_fallback_layer(
-            self.get_volume_layer(volume_layer_name) if volume_layer_name else self._only_layer_to_merge(),
+            self.volume_layers.to_merge(volume_layer_name),
             Path(target),
             Path(dataset_directory) / _as_folder_name(self.dataset_name),
             executor,
@@ -424,15 +399,8 @@ class Annotation:
             progress=progress,
         )
 
-    def _only_layer_to_merge(self) -> VolumeLayer:
-        try:
-            return self.get_volume_layer()
-        except VolumeLayerAmbiguousError as error:
-            # The reference raises an AssertionError here, and ValueError where layers are merely looked up.
-            raise VolumeLayerNotFoundError(str(error)) from None
-
     def __repr__(self) -> str:
-        return f"Annotation({self.name!r}, dataset_name={self.dataset_name!r}, volume_layers={len(self._volume_layers)})"
+        return f"Annotation({self.name!r}, dataset_name={self.dataset_name!r}, volume_layers={len(self.volume_layers)})"
 
 
 def _skeleton(

@@ -7,18 +7,58 @@ from typing import TYPE_CHECKING
 
 from wkfast.dataset.layer import Layer, SegmentationLayer
 from wkfast.dataset.layer_category import COLOR_CATEGORY, SEGMENTATION_CATEGORY
-from wkfast.dataset.properties import DatasetProperties, LayerProperties
-from wkfast.errors import LayerNotFoundError
+from wkfast.dataset.properties import FILE_NAME, DatasetProperties, LayerProperties
+from wkfast.errors import DatasetError, LayerNotFoundError
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
     from os import PathLike
 
 
 class Dataset:
-    """A folder of layers, opened with :meth:`open`."""
+    """A folder of layers. The constructor creates one, :meth:`open` opens one.
 
-    def __init__(self, properties: DatasetProperties) -> None:
-        self._properties = properties
+    Parameters
+    ----------
+    dataset_path
+        Folder to create; it may exist if it is empty.
+    voxel_size
+        Size of a mag-1 voxel in nm, x, y, z.
+    name
+        Default: name of the folder.
+    exist_ok
+        Open the dataset if there already is one of the same voxel size.
+
+    Raises
+    ------
+    DatasetError
+        The folder holds something, or no voxel size is given.
+
+    Examples
+    --------
+    >>> dataset = Dataset(tmp_path / "sample", voxel_size=(11.2, 11.2, 25.0))
+    >>> Dataset.open(tmp_path / "sample").voxel_size
+    (11.2, 11.2, 25.0)
+    """
+
+    def __init__(
+        self,
+        dataset_path: str | PathLike[str],
+        voxel_size: Sequence[float] | None = None,
+        name: str | None = None,
+        exist_ok: bool = False,
+    ) -> None:
+        folder = Path(dataset_path)
+        if exist_ok and (folder / FILE_NAME).exists():
+            self._properties = _existing(folder, voxel_size)
+            return
+        if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
+            raise DatasetError(f"cannot create a dataset at {folder}: there is something already")
+        if voxel_size is None:
+            raise DatasetError(f"cannot create a dataset at {folder} without a voxel size")
+        folder.mkdir(parents=True, exist_ok=True)
+        self._properties = DatasetProperties.create(folder, name or folder.name, voxel_size)
+        self._properties.write()
 
     @classmethod
     def open(cls, dataset_path: str | PathLike[str]) -> Dataset:
@@ -31,7 +71,9 @@ class Dataset:
         DatasetError
             It cannot be read.
         """
-        return cls(DatasetProperties.read(Path(dataset_path)))
+        dataset = cls.__new__(cls)
+        dataset._properties = DatasetProperties.read(Path(dataset_path))
+        return dataset
 
     @property
     def path(self) -> Path:
@@ -40,8 +82,8 @@ class Dataset:
 
     @property
     def name(self) -> str:
-        """Name of the dataset: its folder's."""
-        return self.path.name
+        """Name of the dataset as it is written down, else its folder's."""
+        return self._properties.name
 
     @property
     def voxel_size(self) -> tuple[float, float, float]:
@@ -90,3 +132,10 @@ class Dataset:
 
     def __repr__(self) -> str:
         return f"Dataset({str(self.path)!r})"
+
+
+def _existing(folder: Path, voxel_size: Sequence[float] | None) -> DatasetProperties:
+    properties = DatasetProperties.read(folder)
+    if voxel_size is not None and tuple(map(float, voxel_size)) != properties.voxel_size:
+        raise DatasetError(f"{folder} has the voxel size {properties.voxel_size}, not {tuple(voxel_size)}")
+    return properties

@@ -137,6 +137,13 @@ class DatasetProperties:
         raise LayerNotFoundError(f"{self.file.parent} has no layer {name!r}; its layers: {there}")
 
     @property
+    def name(self) -> str:
+        """Name of the dataset, else its folder's."""
+        identity = self.json.get("id")
+        written = identity.get("name") if isinstance(identity, dict) else None
+        return str(written) if written else self.file.parent.name
+
+    @property
     def voxel_size(self) -> tuple[float, float, float]:
         """Size of a mag-1 voxel in :attr:`unit`."""
         scale = self.json.get("scale")

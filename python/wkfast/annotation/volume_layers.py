@@ -1,0 +1,59 @@
+"""The volume layers of an annotation, found by name or id."""
+
+from __future__ import annotations
+
+from wkfast.annotation.volume_layer import VolumeLayer
+from wkfast.dataset import Layer, SegmentationLayer
+from wkfast.errors import AnnotationError, VolumeLayerAmbiguousError, VolumeLayerNotFoundError
+
+
+class VolumeLayers(list[VolumeLayer]):
+    """Volume layers in the order of the file; ids are unique, names need not be."""
+
+    def __init__(self, annotation_name: str) -> None:
+        super().__init__()
+        self._annotation_name = annotation_name
+
+    def append(self, layer: VolumeLayer) -> None:
+        """Add a layer.
+
+        Raises
+        ------
+        AnnotationError
+            Its id is taken.
+        """
+        if any(other.id == layer.id for other in self):
+            raise AnnotationError(f"annotation {self._annotation_name!r}: two volume layers have the id {layer.id}")
+        super().append(layer)
+
+    def add(self, name: str, fallback_layer: Layer | str | None, volume_layer_id: int | None) -> VolumeLayer:
+        """Return a new layer without data; see ``Annotation.add_volume_layer``."""
+        if isinstance(fallback_layer, Layer):
+            if not isinstance(fallback_layer, SegmentationLayer):
+                raise AnnotationError(f"the fallback layer {fallback_layer.name!r} is no segmentation layer")
+            fallback_layer = fallback_layer.name
+        if volume_layer_id is None:
+            volume_layer_id = max((layer.id for layer in self), default=-1) + 1
+        layer = VolumeLayer(volume_layer_id, name, fallback_layer, data_format="zarr3")
+        self.append(layer)
+        return layer
+
+    def find(self, name: str | None = None, layer_id: int | None = None) -> VolumeLayer:
+        """Return the one layer that fits; see ``Annotation.get_volume_layer``."""
+        if not self:
+            raise VolumeLayerNotFoundError(f"the annotation {self._annotation_name!r} has no volume layers")
+        fitting = [layer for layer in self if name in (None, layer.name) and layer_id in (None, layer.id)]
+        if len(fitting) == 1:
+            return fitting[0]
+        there = ", ".join(f"{layer.name!r} (id {layer.id})" for layer in self)
+        if fitting:
+            raise VolumeLayerAmbiguousError(f"several volume layers fit, choose one by name or id: {there}")
+        wanted = [f"name {name!r}"] * (name is not None) + [f"id {layer_id}"] * (layer_id is not None)
+        raise VolumeLayerNotFoundError(f"no volume layer with {' and '.join(wanted)}; there are {there}")
+
+    def to_merge(self, name: str | None) -> VolumeLayer:
+        """Return the layer to merge. Ambiguity is an ``AssertionError`` here, as in the reference."""
+        try:
+            return self.find(name)
+        except VolumeLayerAmbiguousError as error:
+            raise VolumeLayerNotFoundError(str(error)) from None
