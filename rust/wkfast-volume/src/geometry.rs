@@ -1,6 +1,7 @@
 //! Integer geometry of chunked layers. Units are in the names.
 
 use std::fmt;
+use std::str::FromStr;
 
 use serde::{Deserialize, Serialize};
 
@@ -15,6 +16,24 @@ impl fmt::Display for Mag {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let [x, y, z] = self.0;
         if x == y && y == z { write!(f, "{x}") } else { write!(f, "{x}-{y}-{z}") }
+    }
+}
+
+impl FromStr for Mag {
+    type Err = String;
+
+    /// Reads what folders are named: `1`, `4`, `2-2-1` or the long form `1-1-1`.
+    fn from_str(text: &str) -> Result<Self, String> {
+        let fault = || format!("{text:?} is no mag such as \"1\" or \"2-2-1\"");
+        let edge = |part: &str| match part.parse() {
+            Ok(edge) if edge > 0 && part.bytes().all(|byte| byte.is_ascii_digit()) => Ok(edge),
+            _ => Err(fault()),
+        };
+        match *text.split('-').collect::<Vec<_>>() {
+            [one] => Ok(Self([edge(one)?; 3])),
+            [x, y, z] => Ok(Self([edge(x)?, edge(y)?, edge(z)?])),
+            _ => Err(fault()),
+        }
     }
 }
 
@@ -105,4 +124,39 @@ pub struct BoundingBox {
     pub topleft: [i64; 3],
     /// Extent along x, y, z; never negative.
     pub size: [i64; 3],
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn mags_read_as_folders_are_named() {
+        for (text, mag, folder) in [("1", [1; 3], "1"), ("2-2-1", [2, 2, 1], "2-2-1"), ("4-4-4", [4; 3], "4")] {
+            let read: Mag = text.parse().unwrap();
+            assert_eq!((read.0, read.to_string().as_str()), (mag, folder));
+        }
+        for wrong in ["", "0", "2-2", "1-1-0", "a", "+1", "-1", "1-1-1-1", "header.wkw", "4294967296"] {
+            assert!(wrong.parse::<Mag>().is_err(), "{wrong}");
+        }
+    }
+
+    #[test]
+    fn places_of_chunks_in_shards_count_x_first() {
+        let grid = ChunkGrid {
+            voxel_type: VoxelType::UInt16,
+            channels: 3,
+            chunk_shape: [4, 5, 6],
+            chunks_per_shard: [2, 3, 4],
+            extra_axes: Vec::new(),
+        };
+        assert_eq!((grid.chunk_bytes(), grid.chunks_in_shard()), (720, 24));
+        assert_eq!(grid.locate(&ChunkIndex::xyz(5, 4, 3)), (ShardIndex::xyz(2, 1, 0), 1 + 2 * (1 + 3 * 3)));
+        for place in 0..24 {
+            assert_eq!(
+                grid.locate(&grid.chunk_at(&ShardIndex::xyz(7, 0, 2), place)),
+                (ShardIndex::xyz(7, 0, 2), place)
+            );
+        }
+    }
 }

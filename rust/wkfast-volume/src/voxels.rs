@@ -20,6 +20,25 @@ pub enum VoxelType {
 }
 
 impl VoxelType {
+    /// All of them.
+    pub const ALL: [Self; 10] = [
+        Self::UInt8,
+        Self::UInt16,
+        Self::UInt32,
+        Self::UInt64,
+        Self::Int8,
+        Self::Int16,
+        Self::Int32,
+        Self::Int64,
+        Self::Float32,
+        Self::Float64,
+    ];
+
+    /// The type that numpy and Zarr v3 call `name`.
+    pub fn from_name(name: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|known| known.name() == name)
+    }
+
     /// Bytes of one value.
     pub fn size(self) -> usize {
         match self {

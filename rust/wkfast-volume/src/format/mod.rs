@@ -4,14 +4,22 @@
 //! Decoded chunks have one memory order everywhere: Fortran order of (c, x, y, z), channel fastest, then x, y, z,
 //! values little endian. It is WKW's, and what WEBKNOSSOS writes into Zarr chunks, so that neither is ever shuffled.
 
-use std::io::{Seek, Write};
+pub mod wkw;
+
+#[cfg(test)]
+mod testing;
+
+use std::collections::BTreeMap;
+use std::fs::File;
+use std::io::{self, Read, Seek, SeekFrom, Write};
 use std::ops::Range;
 use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
-use crate::error::Result;
+use crate::error::{Result, VolumeError};
 use crate::geometry::{ChunkGrid, ChunkIndex, Mag, ShardIndex};
+pub use crate::store::Container;
 use crate::store::SharedStore;
 
 /// Name of a format as `datasource-properties.json` spells it.
@@ -69,8 +77,23 @@ pub trait MagArray: Send + Sync + std::fmt::Debug {
     /// Reads a shard's index, `None` where there is no shard. Every span is checked to lie within the file.
     fn open_shard(&self, shard: &ShardIndex) -> Result<Option<ShardIndexTable>>;
 
+    /// Reads the encoded bytes of one chunk, `None` if it is absent. To read many chunks of a shard, use
+    /// [`open_shard`](Self::open_shard) once instead.
+    fn read_encoded(&self, chunk: &ChunkIndex) -> Result<Option<EncodedChunk>>;
+
     /// Starts a new shard in `file`. Chunks are appended in [`write order`](ShardWriter::append).
     fn shard_writer<'f>(&self, file: &'f mut dyn ShardFile) -> Result<Box<dyn ShardWriter + 'f>>;
+}
+
+/// A chunk as it lies in its file.
+#[derive(Clone, Debug)]
+pub struct EncodedChunk {
+    /// Key of the file it is from, for messages.
+    pub key: String,
+    /// What decodes it.
+    pub codec: Arc<dyn ChunkCodec>,
+    /// Its encoded bytes.
+    pub bytes: Vec<u8>,
 }
 
 /// What [`MagArray::list_shards`] found.
@@ -85,7 +108,16 @@ pub struct Listing {
 /// A file under construction.
 pub trait ShardFile: Write + Seek {
     /// Appends `range` of `source`, by the kernel where the file system can, and returns when it is there.
-    fn append_from(&mut self, source: &mut std::fs::File, range: Range<u64>) -> std::io::Result<()>;
+    fn append_from(&mut self, source: &mut File, range: Range<u64>) -> io::Result<()>;
+}
+
+impl ShardFile for File {
+    fn append_from(&mut self, source: &mut File, range: Range<u64>) -> io::Result<()> {
+        source.seek(SeekFrom::Start(range.start))?;
+        let length = range.end - range.start;
+        let copied = io::copy(&mut source.take(length), self)?;
+        if copied < length { Err(io::ErrorKind::UnexpectedEof.into()) } else { Ok(()) }
+    }
 }
 
 /// Writes one shard, front to back.
@@ -99,7 +131,7 @@ pub trait ShardWriter {
 
     /// Appends the chunks at the next `spans.len()` places, which lie back to back in `source`, without looking at
     /// their bytes.
-    fn append_run(&mut self, source: &mut std::fs::File, spans: &[Range<u64>]) -> Result<()>;
+    fn append_run(&mut self, source: &mut File, spans: &[Range<u64>]) -> Result<()>;
 
     /// Writes the index. Until then the file is no valid shard.
     fn finish(self: Box<Self>) -> Result<()>;
@@ -116,25 +148,63 @@ pub struct MagLocation {
     pub container: Container,
     /// Prefix of the mag's keys within the container, without a trailing `/`; empty if the container is the mag.
     pub prefix: String,
+    /// Which array axis is which, as `axisOrder` of `datasource-properties.json` says it, e.g. `{"c": 0, "x": 1}`.
+    /// Where it is missing, the array's own dimension names count, then the order c, x, y, z.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub axis_order: Option<BTreeMap<String, u32>>,
 }
 
-/// A directory, an archive, or an archive inside an archive.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase", tag = "kind")]
-pub enum Container {
-    /// A directory.
-    Directory {
-        /// Its path.
-        path: std::path::PathBuf,
-    },
-    /// A zip file, read in place.
-    Zip {
-        /// Its path.
-        path: std::path::PathBuf,
-        /// The inner zip file to read from instead, as annotations have it.
-        member: Option<String>,
-    },
+impl MagLocation {
+    /// A mag whose array says itself what its axes are.
+    pub fn new(mag: Mag, format: DataFormat, container: Container, prefix: impl Into<String>) -> Self {
+        Self { mag, format, container, prefix: prefix.into(), axis_order: None }
+    }
 }
 
 /// A chunk with data and its encoded size: what listings and plans deal in.
 pub type ListedChunk = (ChunkIndex, u64);
+
+/// Opens a mag for reading, and as the model of what is written.
+pub fn open_mag(location: &MagLocation) -> Result<Arc<dyn MagArray>> {
+    open_mag_in(location.container.open()?, location)
+}
+
+/// Opens a mag in a container that is open already: an archive with many mags is read once.
+pub fn open_mag_in(store: SharedStore, location: &MagLocation) -> Result<Arc<dyn MagArray>> {
+    let unsupported = |store: &SharedStore| VolumeError::Unsupported {
+        file: store.describe(&location.prefix),
+        what: format!("{:?} arrays", location.format),
+    };
+    match location.format {
+        DataFormat::Wkw => Ok(Arc::new(wkw::WkwArray::open(store, &location.prefix)?)),
+        DataFormat::Zarr | DataFormat::Zarr3 => Err(unsupported(&store)),
+    }
+}
+
+/// Reads a chunk by way of its shard's index.
+fn read_encoded_by_index(array: &dyn MagArray, chunk: &ChunkIndex) -> Result<Option<EncodedChunk>> {
+    let (shard, place) = array.grid().locate(chunk);
+    let Some(table) = array.open_shard(&shard)? else { return Ok(None) };
+    let Some(span) = table.spans[place].clone() else { return Ok(None) };
+    let bytes = array.store().read_range(&table.key, span)?;
+    Ok(Some(EncodedChunk { key: table.key, codec: table.codec, bytes }))
+}
+
+/// Key of `name` below `prefix`.
+fn join_key(prefix: &str, name: &str) -> String {
+    if prefix.is_empty() { name.to_owned() } else { format!("{prefix}/{name}") }
+}
+
+/// A number as formats spell it in file names: decimal, without sign or leading zeros.
+fn parse_index(text: &str) -> Option<u32> {
+    let digits = text.bytes().all(|byte| byte.is_ascii_digit()) && (text == "0" || !text.starts_with('0'));
+    digits.then(|| text.parse().ok()).flatten()
+}
+
+/// The one range that `spans` make, which must follow each other without gaps; `None` if there are none.
+fn joined(spans: &[Range<u64>]) -> Result<Option<Range<u64>>> {
+    if spans.windows(2).any(|pair| pair[0].end != pair[1].start) {
+        return Err(VolumeError::Mismatch("a run of chunks has gaps".to_owned()));
+    }
+    Ok(spans.first().zip(spans.last()).map(|(first, last)| first.start..last.end))
+}

@@ -1,11 +1,26 @@
 //! Where bytes lie: directories, archives, memory. A store maps keys (`/`-separated relative paths) to bytes and
 //! knows nothing of voxels.
 
+mod counting;
+mod directory;
+mod memory;
+mod zip;
+
+#[cfg(test)]
+mod conformance;
+
 use std::fs::File;
 use std::ops::Range;
+use std::path::PathBuf;
 use std::sync::Arc;
 
-use crate::error::Result;
+use serde::{Deserialize, Serialize};
+
+pub use self::counting::{CountingStore, Counts};
+pub use self::directory::DirectoryStore;
+pub use self::memory::MemoryStore;
+pub use self::zip::ZipStore;
+use crate::error::{Result, VolumeError};
 
 /// A file in a store.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -17,6 +32,8 @@ pub struct Entry {
 }
 
 /// Read access by key, from many threads at once.
+///
+/// Keys are checked by every method: a key with an empty, `.` or `..` part is an error, never a path.
 pub trait ReadStore: Send + Sync + std::fmt::Debug {
     /// What to call `key` in messages: a path, or `archive.zip!member`.
     fn describe(&self, key: &str) -> String;
@@ -30,8 +47,15 @@ pub trait ReadStore: Send + Sync + std::fmt::Debug {
     /// The whole file, `None` if there is none. Refuses files larger than `limit` bytes before reading them.
     fn read(&self, key: &str, limit: u64) -> Result<Option<Vec<u8>>>;
 
+    /// Fills `buffer` from `offset` on; a file that ends earlier is an error.
+    fn read_into(&self, key: &str, offset: u64, buffer: &mut [u8]) -> Result<()>;
+
     /// `range` of the file, which must lie within it.
-    fn read_range(&self, key: &str, range: Range<u64>) -> Result<Vec<u8>>;
+    fn read_range(&self, key: &str, range: Range<u64>) -> Result<Vec<u8>> {
+        let mut bytes = vec![0; range.end.saturating_sub(range.start) as usize];
+        self.read_into(key, range.start, &mut bytes)?;
+        Ok(bytes)
+    }
 
     /// The file itself where it is one on disk, so that the kernel can copy from it; `None` for members of archives.
     fn open_file(&self, key: &str) -> Result<Option<File>>;
@@ -39,3 +63,56 @@ pub trait ReadStore: Send + Sync + std::fmt::Debug {
 
 /// A store that several threads share.
 pub type SharedStore = Arc<dyn ReadStore>;
+
+/// A directory, an archive, or an archive inside an archive.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase", tag = "kind")]
+pub enum Container {
+    /// A directory.
+    Directory {
+        /// Its path.
+        path: PathBuf,
+    },
+    /// A zip file, read in place.
+    Zip {
+        /// Its path.
+        path: PathBuf,
+        /// The inner zip file to read from instead, as annotations have it.
+        member: Option<String>,
+    },
+}
+
+impl Container {
+    /// Opens it for reading.
+    pub fn open(&self) -> Result<SharedStore> {
+        Ok(match self {
+            Self::Directory { path } => Arc::new(DirectoryStore::open(path)?),
+            Self::Zip { path, member: None } => Arc::new(ZipStore::open(path)?),
+            Self::Zip { path, member: Some(member) } => Arc::new(ZipStore::open_nested(path, member)?),
+        })
+    }
+}
+
+/// Accepts relative paths without tricks.
+fn check_key(key: &str) -> Result<()> {
+    let bad_part = |part: &str| part.is_empty() || part == "." || part == ".." || part.contains(['\\', '\0']);
+    if key.split('/').any(bad_part) {
+        return Err(VolumeError::corrupt(format!("{key:?}"), "is no relative path within its container"));
+    }
+    Ok(())
+}
+
+/// `key` is larger than its reader allows.
+fn too_large(file: String, size: u64, limit: u64) -> VolumeError {
+    VolumeError::corrupt(file, format!("holds {size} bytes where at most {limit} are expected"))
+}
+
+/// A range that leaves its file.
+fn beyond_end(file: String, offset: u64, length: usize, size: u64) -> VolumeError {
+    VolumeError::corrupt(file, format!("has {size} bytes, needed are {length} from byte {offset} on"))
+}
+
+/// Whether `length` bytes from `offset` on lie within `size`.
+fn within(offset: u64, length: usize, size: u64) -> bool {
+    offset.checked_add(length as u64).is_some_and(|end| end <= size)
+}

@@ -1,0 +1,172 @@
+//! Files below a directory. Nothing outside of it is ever opened: keys cannot climb, and links that lead out are
+//! refused (links that stay inside are followed when asked for by key; listings do not descend into linked folders).
+
+use std::collections::HashMap;
+use std::fs::{self, File, FileType, Metadata};
+use std::io;
+use std::os::unix::fs::FileExt;
+use std::path::{Path, PathBuf};
+use std::sync::{PoisonError, RwLock};
+
+use super::{Entry, ReadStore, beyond_end, check_key, too_large, within};
+use crate::error::{Result, VolumeError};
+
+/// A directory and what is below it.
+#[derive(Debug)]
+pub struct DirectoryStore {
+    /// As the caller names it, for messages.
+    path: PathBuf,
+    /// With all links resolved: what opened files must lie below.
+    root: PathBuf,
+    /// Folders already looked at, and where they really are. A folder of chunks is asked for very often.
+    folders: RwLock<HashMap<String, PathBuf>>,
+}
+
+impl DirectoryStore {
+    /// Opens `path`, which must be a directory (or a link to one).
+    pub fn open(path: &Path) -> Result<Self> {
+        let fault = |source| VolumeError::io(path.display().to_string(), source);
+        let root = fs::canonicalize(path).map_err(fault)?;
+        if !root.is_dir() {
+            return Err(fault(io::ErrorKind::NotADirectory.into()));
+        }
+        Ok(Self { path: path.to_owned(), root, folders: RwLock::default() })
+    }
+
+    /// The real place of `key`, `None` if its folder is not there.
+    fn locate(&self, key: &str) -> Result<Option<PathBuf>> {
+        check_key(key)?;
+        let (folder, name) = key.rsplit_once('/').unwrap_or(("", key));
+        Ok(self.folder(folder)?.map(|place| place.join(name)))
+    }
+
+    fn folder(&self, folder: &str) -> Result<Option<PathBuf>> {
+        if let Some(place) = self.folders.read().unwrap_or_else(PoisonError::into_inner).get(folder) {
+            return Ok(Some(place.clone()));
+        }
+        let Some(place) = self.resolve(&self.root.join(folder), folder)? else { return Ok(None) };
+        let mut folders = self.folders.write().unwrap_or_else(PoisonError::into_inner);
+        folders.insert(folder.to_owned(), place.clone());
+        Ok(Some(place))
+    }
+
+    /// Follows all links of `place` and refuses to leave the root.
+    fn resolve(&self, place: &Path, key: &str) -> Result<Option<PathBuf>> {
+        let real = match fs::canonicalize(place) {
+            Ok(real) => real,
+            Err(error) if is_absent(&error) => return Ok(None),
+            Err(error) => return Err(VolumeError::io(self.describe(key), error)),
+        };
+        if !real.starts_with(&self.root) {
+            let reason =
+                format!("is a link that leads out of {}; copy the data or open its own folder", self.path.display());
+            return Err(VolumeError::corrupt(self.describe(key), reason));
+        }
+        Ok(Some(real))
+    }
+
+    /// The place and kind of the file at `key`, with a link of its own followed.
+    fn find(&self, key: &str) -> Result<Option<(PathBuf, Metadata)>> {
+        let Some(place) = self.locate(key)? else { return Ok(None) };
+        let fault = |error| VolumeError::io(self.describe(key), error);
+        let metadata = match fs::symlink_metadata(&place) {
+            Ok(metadata) if metadata.is_symlink() => {
+                let Some(place) = self.resolve(&place, key)? else { return Ok(None) };
+                let metadata = fs::metadata(&place).map_err(fault)?;
+                return Ok(metadata.is_file().then_some((place, metadata)));
+            }
+            Ok(metadata) => metadata,
+            Err(error) if is_absent(&error) => return Ok(None),
+            Err(error) => return Err(fault(error)),
+        };
+        Ok(metadata.is_file().then_some((place, metadata)))
+    }
+
+    fn open_at(&self, key: &str) -> Result<Option<(File, u64)>> {
+        let Some((place, metadata)) = self.find(key)? else { return Ok(None) };
+        let file = File::open(place).map_err(|error| VolumeError::io(self.describe(key), error))?;
+        Ok(Some((file, metadata.len())))
+    }
+
+    fn walk(&self, folder: &Path, key: &str, prefix: &str, entries: &mut Vec<Entry>) -> Result<()> {
+        let fault = |error| VolumeError::io(self.describe(key), error);
+        for entry in fs::read_dir(folder).map_err(fault)? {
+            let entry = entry.map_err(fault)?;
+            // A name that is no text cannot be a chunk's.
+            let Ok(name) = entry.file_name().into_string() else { continue };
+            let child = if key.is_empty() { name } else { format!("{key}/{name}") };
+            let kind = entry.file_type().map_err(fault)?;
+            if may_hold(&child, prefix) && kind.is_dir() {
+                self.walk(&entry.path(), &child, prefix, entries)?;
+            } else if child.starts_with(prefix) && !kind.is_dir() {
+                entries.extend(self.listed(child, &entry, kind)?);
+            }
+        }
+        Ok(())
+    }
+
+    fn listed(&self, key: String, entry: &fs::DirEntry, kind: FileType) -> Result<Option<Entry>> {
+        if kind.is_file() {
+            let metadata = entry.metadata().map_err(|error| VolumeError::io(self.describe(&key), error))?;
+            return Ok(Some(Entry { key, size: metadata.len() }));
+        }
+        // A link, or something that is no file. A link that leads out is an error only to whoever reads it.
+        let found = if kind.is_symlink() { self.find(&key).unwrap_or(None) } else { None };
+        Ok(found.map(|(_, metadata)| Entry { key, size: metadata.len() }))
+    }
+}
+
+impl ReadStore for DirectoryStore {
+    fn describe(&self, key: &str) -> String {
+        self.path.join(key).display().to_string()
+    }
+
+    fn list(&self, prefix: &str) -> Result<Vec<Entry>> {
+        let mut entries = Vec::new();
+        let folder = prefix.rsplit_once('/').map_or("", |(folder, _)| folder);
+        if !folder.is_empty() {
+            check_key(folder)?;
+        }
+        match self.folder(folder)? {
+            Some(place) if place.is_dir() => self.walk(&place, folder, prefix, &mut entries)?,
+            _ => {}
+        }
+        Ok(entries)
+    }
+
+    fn size(&self, key: &str) -> Result<Option<u64>> {
+        Ok(self.find(key)?.map(|(_, metadata)| metadata.len()))
+    }
+
+    fn read(&self, key: &str, limit: u64) -> Result<Option<Vec<u8>>> {
+        let Some((file, size)) = self.open_at(key)? else { return Ok(None) };
+        if size > limit {
+            return Err(too_large(self.describe(key), size, limit));
+        }
+        let mut bytes = vec![0; size as usize];
+        file.read_exact_at(&mut bytes, 0).map_err(|error| VolumeError::io(self.describe(key), error))?;
+        Ok(Some(bytes))
+    }
+
+    fn read_into(&self, key: &str, offset: u64, buffer: &mut [u8]) -> Result<()> {
+        let fault = |error| VolumeError::io(self.describe(key), error);
+        let (file, size) = self.open_at(key)?.ok_or_else(|| fault(io::ErrorKind::NotFound.into()))?;
+        if !within(offset, buffer.len(), size) {
+            return Err(beyond_end(self.describe(key), offset, buffer.len(), size));
+        }
+        file.read_exact_at(buffer, offset).map_err(fault)
+    }
+
+    fn open_file(&self, key: &str) -> Result<Option<File>> {
+        Ok(self.open_at(key)?.map(|(file, _)| file))
+    }
+}
+
+fn is_absent(error: &io::Error) -> bool {
+    matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::NotADirectory)
+}
+
+/// Whether keys below the folder `key` can start with `prefix`.
+fn may_hold(key: &str, prefix: &str) -> bool {
+    key.starts_with(prefix) || prefix.strip_prefix(key).is_some_and(|rest| rest.starts_with('/'))
+}
