@@ -1,4 +1,15 @@
-"""Modules that are loaded when first used, so that ``import wkfast`` stays quick."""
+"""Modules that are loaded when first used, so that ``import wkfast`` stays quick.
+
+The type checker reads the plain import, the interpreter the stand-in::
+
+    if TYPE_CHECKING:
+        import httpx
+    else:
+        httpx = lazy_import("httpx")
+
+Use attributes of such a module inside functions only: a base class or a default argument such as ``httpx.Timeout(5)``
+would load it where it is written.
+"""
 
 import importlib
 from types import ModuleType
@@ -9,13 +20,20 @@ class _LazyModule(ModuleType):
     """Stands for a module until an attribute is asked for."""
 
     def __getattr__(self, name: str) -> Any:
-        return getattr(importlib.import_module(self.__name__), name)
+        if name.startswith("__") and name != "__version__":
+            # doctest, inspect and pickle look for dunder attributes on whatever they meet; that is no use of the module
+            raise AttributeError(name)
+        value = getattr(importlib.import_module(self.__name__), name)
+        # found in __dict__ from now on, so this runs once per name
+        self.__dict__[name] = value
+        return value
 
 
 def lazy_import(name: str) -> Any:
     """Return a stand-in for module `name` that imports it on first use.
 
-    Annotate the module under ``TYPE_CHECKING`` where its types matter.
+    Annotate the module under ``TYPE_CHECKING`` where its types matter. Threads may use it at once: the import system
+    takes care of that.
 
     Examples
     --------

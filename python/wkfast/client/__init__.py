@@ -1,0 +1,43 @@
+"""Annotations and datasets on a WEBKNOSSOS server: bytes and records, nothing above.
+
+::
+
+    with webknossos_context("https://webknossos.org", token="…"):
+        found = resolve_annotation("https://webknossos.org/annotations/570ba0092a7c0e980056fe9b")
+        Client(found.context).annotations.download(found.annotation_id, "annotation.zip")
+
+Importing this package loads no HTTP library; the first request does.
+"""
+
+from wkfast.client.client import Client
+from wkfast.client.context import Context, current_context, login, webknossos_context
+from wkfast.client.download import Download
+from wkfast.client.progress import Progress
+from wkfast.client.resolve import ResolvedAnnotation, ResolvedDataset, context_for, resolve_annotation, resolve_dataset
+from wkfast.client.retry import Clock, RetryPolicy
+from wkfast.client.secret import Secret
+from wkfast.client.session import Session, Timeouts, close_shared_session, shared_session
+from wkfast.client.versions import SUPPORTED_VERSIONS
+
+__all__ = [
+    "SUPPORTED_VERSIONS",
+    "Client",
+    "Clock",
+    "Context",
+    "Download",
+    "Progress",
+    "ResolvedAnnotation",
+    "ResolvedDataset",
+    "RetryPolicy",
+    "Secret",
+    "Session",
+    "Timeouts",
+    "close_shared_session",
+    "context_for",
+    "current_context",
+    "login",
+    "resolve_annotation",
+    "resolve_dataset",
+    "shared_session",
+    "webknossos_context",
+]

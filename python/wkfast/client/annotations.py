@@ -1,0 +1,216 @@
+"""Routes about annotations: info, list, download, upload, edit."""
+
+import json
+from collections.abc import Mapping
+from dataclasses import replace
+from pathlib import Path
+from typing import BinaryIO
+
+from wkfast.client.connection import Connection
+from wkfast.client.download import Download, download_into, download_to_path
+from wkfast.client.errors import InvalidUrlError, PermissionDeniedError, UnexpectedAnswerError
+from wkfast.client.failures import labelled_messages
+from wkfast.client.fields import Fields, parse_json
+from wkfast.client.filenames import safe_name
+from wkfast.client.progress import Progress
+from wkfast.client.records import AnnotationRecord, UploadResult
+from wkfast.client.retry import may_repeat_creating, may_repeat_unsent
+from wkfast.client.session import Call
+from wkfast.client.sinks import spool
+from wkfast.client.upload import Source, multipart_body
+from wkfast.client.urls import is_object_id, shown
+
+
+class Annotations:
+    """The annotations of a server, as ``client.annotations``."""
+
+    def __init__(self, connection: Connection) -> None:
+        self._connection = connection
+
+    def info(self, annotation_id: str) -> AnnotationRecord:
+        """Return what the server knows about an annotation."""
+        now = str(int(self._connection.session.clock.time() * 1000))
+        url = self._url(annotation_id, "info")
+        return AnnotationRecord.of(self._connection.get_fields(url, {"timestamp": now}))
+
+    def readable(self, *, is_finished: bool | None = None, owner_id: str | None = None) -> tuple[AnnotationRecord, ...]:
+        """Return the annotations that the token may read, of one owner if wanted; the server sends them all at once."""
+        query = {} if is_finished is None else {"isFinished": _lower(is_finished)}
+        entries = self._connection.get_list(self._connection.api_url("annotations", "readable"), query)
+        records = map(AnnotationRecord.of, entries)
+        return tuple(
+            record
+            for record in records
+            if owner_id is None or (record.owner is not None and record.owner.id == owner_id)
+        )
+
+    def of_task(self, task_id: str) -> tuple[AnnotationRecord, ...]:
+        """Return the annotations of a task."""
+        url = self._connection.api_url("tasks", task_id, "annotations")
+        return tuple(map(AnnotationRecord.of, self._connection.get_list(url)))
+
+    def download(
+        self,
+        annotation_id: str,
+        target: Path | str,
+        *,
+        skip_volume_data: bool = False,
+        retry_count: int | None = None,
+        overwrite: bool = True,
+        progress: Progress | None = None,
+        max_bytes: int | None = None,
+    ) -> Download:
+        """Download an annotation to a path, or into a folder under the server's name for it.
+
+        The file streams to disk and appears whole or not at all; memory stays flat for any size. A broken download
+        starts again from its first byte.
+
+        Parameters
+        ----------
+        target
+            File to create or replace, or a folder. A file that the server's choice of name would replace is kept.
+        skip_volume_data
+            Ask for the NML alone; still a zip if there are volume layers.
+        retry_count
+            Further attempts after the first, ``None`` for 5.
+        progress
+            Called with ``(bytes done, total or None)``.
+        max_bytes
+            Refuse more than this.
+
+        Raises
+        ------
+        IncompleteDownloadError
+            No attempt brought the whole file.
+        FileExistsError
+            See ``target``; also if ``overwrite`` is false.
+        """
+        call = self._download_call(annotation_id, skip_volume_data=skip_volume_data, retry_count=retry_count)
+        return download_to_path(
+            self._connection.session, call, Path(target),
+            default_name=f"annotation_{annotation_id}", overwrite=overwrite, progress=progress, max_bytes=max_bytes,
+        )  # fmt: skip
+
+    def download_file(
+        self,
+        annotation_id: str,
+        *,
+        skip_volume_data: bool = False,
+        retry_count: int | None = None,
+        progress: Progress | None = None,
+        max_bytes: int | None = None,
+    ) -> tuple[BinaryIO, Download]:
+        """Download an annotation into a nameless temporary file, in memory up to 16 MiB; the caller closes it."""
+        call = self._download_call(annotation_id, skip_volume_data=skip_volume_data, retry_count=retry_count)
+        file = spool()
+        try:
+            download = download_into(
+                self._connection.session, call, file,
+                default_name=f"annotation_{annotation_id}", progress=progress, max_bytes=max_bytes,
+            )  # fmt: skip
+        except BaseException:
+            file.close()
+            raise
+        return file, download
+
+    def _download_call(self, annotation_id: str, *, skip_volume_data: bool, retry_count: int | None) -> Call:
+        # servers that do not know the format parameter ignore it and send WKW
+        query = {"skipVolumeData": _lower(skip_volume_data), "volumeDataZipFormat": "zarr3"}
+        call = self._connection.call("GET", self._url(annotation_id, "download"), query)
+        return replace(call, slow_start=True, retries=retry_count)
+
+    def upload(
+        self,
+        source: Source,
+        *,
+        name: str | None = None,
+        create_group_for_each_file: bool = False,
+        progress: Progress | None = None,
+    ) -> UploadResult:
+        """Upload a zip (or an NML) as a new annotation, streamed from disk.
+
+        The server names the annotation like the file, so ``name`` is the annotation's name; without it, that of the
+        path. The upload is repeated only where it certainly made no annotation: no connection, 429, 503.
+
+        Raises
+        ------
+        OSError
+            The file cannot be read.
+        UnexpectedAnswerError
+            The server tells no id for what it made.
+        """
+        filename = _upload_name(source, name)
+        fields = {"createGroupForEachFile": _lower(create_group_for_each_file)}
+        body = multipart_body(fields, source, filename, clock=self._connection.session.clock, progress=progress)
+        url = self._connection.api_url("annotations", "upload")
+        call = replace(
+            self._connection.call("POST", url),
+            headers=body.headers, body=body.blocks, slow_start=True, may_repeat=may_repeat_creating,
+        )  # fmt: skip
+        answer = self._connection.session.send(call)
+        return self._uploaded(parse_json(answer.body, answer.where), answer.where)
+
+    def _uploaded(self, value: object, where: str) -> UploadResult:
+        fields = Fields(value, where)
+        messages = tuple(labelled_messages(value))
+        if "annotation" not in fields:
+            said = "; ".join(text for _, text in messages) or "nothing"
+            raise UnexpectedAnswerError(f"{where}: no annotation was made; the server says: {said}")
+        annotation = fields.child("annotation")
+        annotation_id = annotation.text("id")
+        if not is_object_id(annotation_id):
+            raise UnexpectedAnswerError(
+                f"{where}: the new annotation's id is {annotation_id[:60]!r}, not 24 hex digits"
+            )
+        url = f"{self._connection.context.url}/annotations/{annotation_id}"
+        return UploadResult(annotation_id, annotation.text("typ"), url, messages)
+
+    def edit(self, annotation_id: str, *, name: str | None = None, description: str | None = None) -> None:
+        """Give an annotation another name or description; ``""`` clears it, ``None`` leaves it.
+
+        Raises
+        ------
+        PermissionDeniedError
+            The annotation may be changed by its owner only, or not by this user.
+        """
+        changes = {key: value for key, value in (("name", name), ("description", description)) if value is not None}
+        if not changes:
+            return
+        record = self.info(annotation_id)
+        self._check_editable(record)
+        # the type comes from the server: a task's annotation is edited under its own type
+        url = self._connection.api_url("annotations", record.typ, record.id, "edit")
+        self._connection.session.send(self._json_call("PATCH", url, changes))
+
+    def _json_call(self, method: str, url: str, value: Mapping[str, str]) -> Call:
+        body = json.dumps(value).encode()
+        headers = {"content-type": "application/json", "content-length": str(len(body))}
+        call = self._connection.call(method, url)
+        return replace(call, headers=headers, body=lambda: [body], may_repeat=may_repeat_unsent)
+
+    def _check_editable(self, record: AnnotationRecord) -> None:
+        owner = record.owner.name if record.owner is not None else "unknown"
+        where = f"annotation {record.id} at {self._connection.context.url}"
+        if record.may_update is False:
+            raise PermissionDeniedError(
+                f"{where} may not be changed by this user; its owner is {owner}, who can share it for editing"
+            )
+        if record.is_locked_by_owner:
+            raise PermissionDeniedError(f"{where} is locked by its owner, {owner}")
+
+    def _url(self, annotation_id: str, last: str) -> str:
+        if not is_object_id(annotation_id):
+            raise InvalidUrlError(f"the id of an annotation is 24 hexadecimal digits, not {shown(annotation_id)!r}")
+        return self._connection.api_url("annotations", annotation_id, last)
+
+
+def _lower(value: bool) -> str:
+    return "true" if value else "false"
+
+
+def _upload_name(source: Source, name: str | None) -> str:
+    path = source if isinstance(source, Path | str) else getattr(source, "name", None)
+    suffix = ".nml" if isinstance(path, Path | str) and str(path).lower().endswith(".nml") else ".zip"
+    if name is None:
+        return safe_name(Path(path).stem if isinstance(path, Path | str) else None, "annotation", suffix)
+    return name + suffix

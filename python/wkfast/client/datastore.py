@@ -1,0 +1,163 @@
+"""Routes of the data store: streamed layers, cut-outs, stored files."""
+
+import re
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+from wkfast.client.connection import Connection
+from wkfast.client.datasets import with_sharing_token
+from wkfast.client.errors import NotFoundError, UnexpectedAnswerError
+from wkfast.client.fanout import fan_out
+from wkfast.client.fields import Fields, parse_json
+from wkfast.client.records import Int3
+from wkfast.client.secret import Secret
+from wkfast.client.session import Answer, Call
+from wkfast.client.urls import join
+from wkfast.client.versions import datastore_prefix
+
+#: Chunk position along the axes c, x, y, z.
+ChunkIndex = tuple[int, int, int, int]
+
+_CHUNK_LIMIT = 1 << 30
+_PARTIAL = 206
+# what servers say about a chunk that is not stored, as against a layer or mag that is not there
+_NO_DATA = re.compile(r"(?i)no data at|chunknotfound|chunk not found|could ?n.t find chunk|no data")
+
+
+@dataclass(frozen=True)
+class Cutout:
+    """Raw voxels: little-endian, first axis fastest, axes c, x, y, z.
+
+    Attributes
+    ----------
+    missing_buckets
+        Indices of the 32³ blocks of the request that the server could not read and filled with zeros.
+    """
+
+    voxels: bytes = field(repr=False)
+    missing_buckets: tuple[int, ...] = ()
+
+
+class Datastore:
+    """A data store, from :meth:`Client.datastore`."""
+
+    def __init__(self, connection: Connection, url: str, sharing_token: Secret | None) -> None:
+        self.url = url
+        self._connection = connection
+        self._sharing_token = sharing_token
+
+    def annotation_layers(self, annotation_id: str) -> "StreamedLayers":
+        """Return the layers of an annotation, its volume layers merged with their fallback."""
+        return StreamedLayers(self, self._route("annotations", "zarr", annotation_id))
+
+    def dataset_layers(self, dataset_id: str) -> "StreamedLayers":
+        """Return the layers of a dataset."""
+        return StreamedLayers(self, self._route("zarr", dataset_id))
+
+    def cutout(self, dataset_id: str, layer: str, *, mag: Int3, topleft: Int3, size: Int3) -> Cutout:
+        """Return a box of voxels.
+
+        Parameters
+        ----------
+        topleft
+            In mag-1 voxels.
+        size
+            In voxels of ``mag``.
+        """
+        numbers = zip(("x", "y", "z", "width", "height", "depth"), (*topleft, *size), strict=True)
+        query = {"mag": "-".join(map(str, mag)), **{key: str(number) for key, number in numbers}}
+        url = self._route("datasets", dataset_id, "layers", layer, "data")
+        answer = self.send(replace(self._connection.call("GET", url), query=query))
+        missing = parse_json(answer.headers.get("missing-buckets", "[]").encode(), answer.where)
+        if not isinstance(missing, list) or not all(isinstance(index, int) for index in missing):
+            raise UnexpectedAnswerError(f"{answer.where}: the header missing-buckets is not a list of numbers")
+        return Cutout(answer.body, tuple(missing))
+
+    def file(self, dataset_id: str, path: str, *, start: int | None = None, length: int | None = None) -> bytes:
+        """Return a stored file of a dataset, or a range of its bytes.
+
+        Parameters
+        ----------
+        path
+            E.g. ``layers/color/mags/1/zarr.json``.
+        start
+            First byte; negative counts from the end and goes to the end.
+        length
+            Number of bytes, ``None`` for all that follow. Fewer come where the file ends.
+        """
+        url = self._route("datasets", dataset_id, "proxy", *path.split("/"))
+        call = self._connection.call("GET", url)
+        if start is None and length is None:
+            return self.send(call).body
+        wanted = _range(start or 0, length)
+        answer = self.send(replace(call, headers={"range": wanted}))
+        return answer.body if answer.status == _PARTIAL else _cut(answer.body, start or 0, length)
+
+    def send(self, call: Call) -> Answer:
+        """Return the answer to a call for binary data, with the sharing token if there is one."""
+        if self._sharing_token is not None:
+            call = with_sharing_token(call, "token", self._sharing_token)
+        answer = self._connection.session.send(call, limit=_CHUNK_LIMIT)
+        if answer.headers.get("content-type", "").startswith("text/html"):
+            raise UnexpectedAnswerError(f"{answer.where}: a web page came instead of data")
+        return answer
+
+    def get(self, url: str) -> Answer:
+        """Return the answer to a GET."""
+        return self.send(self._connection.call("GET", url))
+
+    def _route(self, *segments: str) -> str:
+        return join(f"{self.url}/{datastore_prefix(self._connection.version)}", *segments)
+
+
+class StreamedLayers:
+    """Layers of a dataset or annotation, streamed as uncompressed Zarr v2."""
+
+    def __init__(self, datastore: Datastore, url: str) -> None:
+        self.url = url
+        self._datastore = datastore
+
+    def properties(self) -> Mapping[str, Any]:
+        """Return ``datasource-properties.json``."""
+        return self._object("datasource-properties.json")
+
+    def array_header(self, layer: str, mag: str) -> Mapping[str, Any]:
+        """Return the ``.zarray`` of a mag, named like its folder: ``1``, ``2-2-1``."""
+        return self._object(layer, mag, ".zarray")
+
+    def chunk(self, layer: str, mag: str, index: ChunkIndex) -> bytes | None:
+        """Return the voxels of a chunk, little-endian and first axis fastest; ``None`` where nothing is stored.
+
+        Raises
+        ------
+        NotFoundError
+            The layer or mag is not there.
+        """
+        try:
+            return self._datastore.get(join(self.url, layer, mag, ".".join(map(str, index)))).body
+        except NotFoundError as error:
+            if any(_NO_DATA.search(message) for message in error.messages):
+                return None
+            raise
+
+    def chunks(
+        self, layer: str, mag: str, indices: Iterable[ChunkIndex], *, concurrency: int = 16
+    ) -> Iterator[tuple[ChunkIndex, bytes | None]]:
+        """Yield ``(index, voxels)`` of many chunks as they arrive, fetched concurrently, see :meth:`chunk`."""
+        return fan_out(lambda index: self.chunk(layer, mag, index), indices, concurrency=concurrency)
+
+    def _object(self, *segments: str) -> Mapping[str, Any]:
+        answer = self._datastore.get(join(self.url, *segments))
+        return Fields(parse_json(answer.body, answer.where), answer.where).raw()
+
+
+def _range(start: int, length: int | None) -> str:
+    if start < 0:
+        return f"bytes={start}"
+    return f"bytes={start}-" if length is None else f"bytes={start}-{start + length - 1}"
+
+
+def _cut(body: bytes, start: int, length: int | None) -> bytes:
+    """Return the range of a body that came whole, because the server does not know ranges."""
+    return body[start:] if length is None or start < 0 else body[start : start + length]

@@ -1,0 +1,119 @@
+"""When to try again, how long to wait, and when to give up."""
+
+import logging
+import random
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import TypeVar
+
+from wkfast.client.errors import ClientError, ClientTimeoutError
+
+_LOGGER = logging.getLogger("wkfast.client")
+_BUSY_STATUSES = frozenset({429, 503})
+
+T = TypeVar("T")
+
+
+class Clock:
+    """Time and chance, as one value that a test can replace."""
+
+    def monotonic(self) -> float:
+        """Return seconds that never run backwards."""
+        return time.monotonic()
+
+    def time(self) -> float:
+        """Return seconds since the epoch."""
+        return time.time()
+
+    def sleep(self, seconds: float) -> None:
+        """Wait."""
+        time.sleep(seconds)
+
+    def chance(self) -> float:
+        """Return a random number in ``[0, 1)``."""
+        return random.random()  # noqa: S311 (spreads retries in time, keeps no secret)
+
+
+class Deadline:
+    """The moment until which a call and all its attempts must be done."""
+
+    def __init__(self, clock: Clock, seconds: float) -> None:
+        self._clock = clock
+        self._seconds = seconds
+        self._end = clock.monotonic() + seconds
+
+    def remaining(self) -> float:
+        """Return the seconds left, never negative."""
+        return max(0.0, self._end - self._clock.monotonic())
+
+    def check(self, what: str) -> None:
+        """Raise :class:`ClientTimeoutError` when the time is over."""
+        if self._clock.monotonic() >= self._end:
+            raise ClientTimeoutError(
+                f"{what}: not done within the {self._seconds:g} s allowed in total "
+                "(WK_TIMEOUT, or timeout= of the context)"
+            )
+
+
+@dataclass(frozen=True)
+class RetryPolicy:
+    """Up to ``retries`` further attempts, exponentially spaced with full jitter.
+
+    A ``Retry-After`` of the server is honoured when it is longer than the pause, up to ``retry_after_ceiling`` seconds.
+    """
+
+    retries: int = 5
+    base: float = 0.5
+    ceiling: float = 60.0
+    retry_after_ceiling: float = 120.0
+
+    def pause(self, attempt: int, retry_after: float | None, chance: float) -> float:
+        """Return the seconds to wait after the given failed attempt, counted from 0."""
+        spread = min(self.ceiling, self.base * 2.0 ** min(attempt, 64)) * chance
+        return max(spread, min(retry_after or 0.0, self.retry_after_ceiling))
+
+
+def may_repeat_reading(error: ClientError) -> bool:
+    """Whether a request that only reads may be repeated after ``error``."""
+    return error.retryable
+
+
+def may_repeat_creating(error: ClientError) -> bool:
+    """Whether a request that creates something may be repeated: only if it certainly has not been carried out."""
+    return error.retryable and (not error.sent or error.status in _BUSY_STATUSES)
+
+
+def may_repeat_unsent(error: ClientError) -> bool:
+    """Whether a request that changes something may be repeated: only if it never reached the server."""
+    return error.retryable and not error.sent
+
+
+def with_retries(
+    attempt: Callable[[], T],
+    *,
+    policy: RetryPolicy,
+    clock: Clock,
+    deadline: Deadline,
+    may_repeat: Callable[[ClientError], bool] = may_repeat_reading,
+) -> T:
+    """Return what ``attempt`` returns, tried again after errors that another attempt may mend.
+
+    Raises
+    ------
+    ClientError
+        The error of the last attempt, once attempts or time are used up.
+    """
+    number = 0
+    while True:
+        try:
+            return attempt()
+        except ClientError as error:
+            pause = policy.pause(number, error.retry_after, clock.chance())
+            if number >= policy.retries or not may_repeat(error) or pause >= deadline.remaining():
+                if number:
+                    error.add_note(f"({number + 1} attempts were made)")
+                raise
+            _LOGGER.warning("%s; attempt %d of %d in %.1f s", error, number + 2, policy.retries + 1, pause)
+        clock.sleep(pause)
+        number += 1

@@ -1,0 +1,380 @@
+"""Connections to servers: pooled, kept alive, with limits, redirects and retries. One per process is enough.
+
+A session knows no identity. Each call carries its token, so one pool serves many contexts and threads, and a redirect
+to another origin goes without it.
+"""
+
+import atexit
+import logging
+import os
+import threading
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Self, TypeVar
+from urllib.parse import urljoin, urlsplit
+
+from wkfast._lazy import lazy_import
+from wkfast.client import failures
+from wkfast.client.errors import AnswerTooLargeError, ClientError, UnexpectedAnswerError
+from wkfast.client.retry import Clock, Deadline, RetryPolicy, may_repeat_reading, with_retries
+from wkfast.client.secret import Secret
+from wkfast.client.urls import is_url, origin, shown
+
+if TYPE_CHECKING:
+    import ssl
+    from http import cookiejar
+    from importlib import metadata
+
+    import certifi
+    import httpx
+else:
+    certifi = lazy_import("certifi")
+    cookiejar = lazy_import("http.cookiejar")
+    httpx = lazy_import("httpx")
+    metadata = lazy_import("importlib.metadata")
+    ssl = lazy_import("ssl")
+
+JSON_LIMIT = 256 << 20
+_ERROR_BODY_LIMIT = 64 << 10
+_REDIRECT_LIMIT = 5
+_REDIRECTS = frozenset({301, 302, 303, 307, 308})
+_READING = frozenset({"GET", "HEAD"})
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True)
+class Timeouts:
+    """Seconds for each phase of one attempt. The total over all attempts belongs to the call."""
+
+    connect: float = 10.0
+    read: float = 60.0
+    #: Until the answer starts, where the server has to build it first: downloads and uploads.
+    first_byte: float = 300.0
+    write: float = 60.0
+    pool: float = 30.0
+
+
+@dataclass(frozen=True)
+class Call:
+    """One request as the rest of the client sees it."""
+
+    method: str
+    url: str
+    token: Secret | None = None
+    query: Mapping[str, str] = field(default_factory=dict)
+    #: Values of the query that must not be shown, e.g. a sharing token.
+    secret_query: Mapping[str, Secret] = field(default_factory=dict)
+    headers: Mapping[str, str] = field(default_factory=dict)
+    #: Makes the body anew for each attempt.
+    body: Callable[[], Iterable[bytes]] | None = None
+    #: Seconds for the call with all its attempts.
+    total: float = 1800.0
+    #: The server works before it answers, so the first byte may take long.
+    slow_start: bool = False
+    retries: int | None = None
+    may_repeat: Callable[[ClientError], bool] = may_repeat_reading
+
+    @property
+    def where(self) -> str:
+        """Method and URL for messages, without query."""
+        return f"{self.method} {shown(self.url)}"
+
+    @property
+    def secrets(self) -> tuple[Secret | None, ...]:
+        """What no message may hold."""
+        return (self.token, *self.secret_query.values())
+
+
+@dataclass(frozen=True)
+class Answer:
+    """A whole answer. Header names are in lower case."""
+
+    status: int
+    headers: Mapping[str, str]
+    body: bytes = field(repr=False)
+    where: str
+
+
+class Session:
+    """A pool of connections, used by any number of threads until it is closed.
+
+    Parameters
+    ----------
+    transport
+        Replaces the network: an ``httpx.MockTransport``, an ASGI or WSGI application, a recorder.
+    timeouts, retry, clock
+        Patience. A test hands in its own clock and waits for nothing.
+    max_connections
+        Connections open at once, over all origins.
+    """
+
+    def __init__(
+        self,
+        *,
+        transport: "httpx.BaseTransport | None" = None,
+        timeouts: Timeouts | None = None,
+        retry: RetryPolicy | None = None,
+        clock: Clock | None = None,
+        max_connections: int = 32,
+    ) -> None:
+        self.timeouts = timeouts or Timeouts()
+        self.retry = retry or RetryPolicy()
+        self.clock = clock or Clock()
+        self._transport = transport
+        self._max_connections = max_connections
+        self._client: httpx.Client | None = None
+        self._closed = False
+        self._lock = threading.Lock()
+        self._memory: dict[object, object] = {}
+        self._memory_locks: dict[object, threading.Lock] = {}
+
+    def close(self) -> None:
+        """Close all connections. Further calls raise ``RuntimeError``; closing twice does no harm."""
+        with self._lock:
+            client, self._client, self._closed = self._client, None, True
+        if client is not None:
+            client.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *exc_info: object) -> None:
+        self.close()
+
+    def deadline(self, call: Call) -> Deadline:
+        """Return the deadline of a call that starts now."""
+        return Deadline(self.clock, call.total)
+
+    def remembered(self, key: object, make: Callable[[], T]) -> T:
+        """Return ``make()``, called once per ``key`` for the life of the session; a failure is not remembered."""
+        with self._lock:
+            lock = self._memory_locks.setdefault(key, threading.Lock())
+        with lock:
+            if key not in self._memory:
+                self._memory[key] = make()
+            return self._memory[key]  # type: ignore[return-value]
+
+    def send(self, call: Call, *, limit: int = JSON_LIMIT) -> Answer:
+        """Return the whole answer to a call, repeated as its rule allows.
+
+        Raises
+        ------
+        ResponseError
+            The server refused.
+        AnswerTooLargeError
+            The body is larger than ``limit`` bytes.
+        TransportError
+            No attempt brought a whole answer.
+        """
+        deadline = self.deadline(call)
+
+        def attempt() -> Answer:
+            with self.exchange(call, deadline) as response:
+                body = _read(response, limit, call.where, deadline)
+                return Answer(response.status_code, _lower(response), body, call.where)
+
+        return self.repeat(call, deadline, attempt)
+
+    def repeat(self, call: Call, deadline: Deadline, attempt: Callable[[], T]) -> T:
+        """Return what ``attempt`` returns, repeated by the call's rule."""
+        retries = self.retry.retries if call.retries is None else call.retries
+        policy = RetryPolicy(retries, self.retry.base, self.retry.ceiling, self.retry.retry_after_ceiling)
+        return with_retries(attempt, policy=policy, clock=self.clock, deadline=deadline, may_repeat=call.may_repeat)
+
+    @contextmanager
+    def exchange(self, call: Call, deadline: Deadline) -> "Iterator[httpx.Response]":
+        """Make one attempt and yield the successful answer, its body unread.
+
+        Exceptions of the HTTP library come out as :class:`ClientError`, also those met while the caller reads the body.
+        """
+        try:
+            response = self._follow(call, deadline)
+            try:
+                self._patience_for_body(response)
+                yield response
+            finally:
+                response.close()
+        except (httpx.HTTPError, httpx.StreamError, httpx.InvalidURL) as error:
+            failure = failures.transport_failure(call.where, error)
+        else:
+            return
+        # outside of the except block: the exception of httpx holds the request, and with it the token
+        raise failure
+
+    def _follow(self, call: Call, deadline: Deadline) -> "httpx.Response":
+        """Return the first answer that is no redirect, if it is a success."""
+        url, token = call.url, call.token
+        query = {**call.query, **{key: value.reveal() for key, value in call.secret_query.items()}}
+        for _ in range(_REDIRECT_LIMIT + 1):
+            deadline.check(call.where)
+            response = self._open(call, url, query, token, deadline)
+            if response.is_success:
+                return response
+            location = response.headers.get("location", "")
+            if response.status_code not in _REDIRECTS or not location:
+                raise self._refusal(call, url, response)
+            response.close()
+            url, query = _redirected(call, url, location), {}
+            # once elsewhere, always without: a way back was chosen by the other origin
+            token = token if origin(url) == origin(call.url) else None
+        raise UnexpectedAnswerError(f"{call.where}: more than {_REDIRECT_LIMIT} redirects")
+
+    def _open(
+        self, call: Call, url: str, query: dict[str, str], token: Secret | None, deadline: Deadline
+    ) -> "httpx.Response":
+        client = self._http()
+        headers = {"accept-encoding": "identity", **call.headers}
+        if token is not None:
+            headers["x-auth-token"] = token.reveal()
+        remaining = deadline.remaining()
+        patience = self.timeouts
+        timeout = httpx.Timeout(
+            connect=min(patience.connect, remaining),
+            read=min(patience.first_byte if call.slow_start else patience.read, remaining),
+            write=min(patience.write, remaining),
+            pool=min(patience.pool, remaining),
+        )
+        content = None if call.body is None else call.body()
+        request = client.build_request(
+            call.method, url, params=query or None, headers=headers, content=content, timeout=timeout
+        )
+        return client.send(request, stream=True)
+
+    def _patience_for_body(self, response: "httpx.Response") -> None:
+        """Let the wait between two pieces of the body be shorter than the one for its first."""
+        timeout = response.request.extensions.get("timeout")
+        if isinstance(timeout, dict):
+            timeout["read"] = min(self.timeouts.read, timeout.get("read") or self.timeouts.read)
+
+    def _refusal(self, call: Call, url: str, response: "httpx.Response") -> ClientError:
+        try:
+            body = _beginning(response, _ERROR_BODY_LIMIT)
+        finally:
+            response.close()
+        where = call.where if url == call.url else f"{call.where} (redirected to {shown(url)})"
+        return failures.refusal(
+            where, response.status_code, _lower(response), body, secrets=call.secrets, now=self.clock.time()
+        )
+
+    def _http(self) -> "httpx.Client":
+        with self._lock:
+            if self._closed:
+                raise RuntimeError("this session is closed")
+            if self._client is None:
+                self._client = self._new_client()
+            return self._client
+
+    def _new_client(self) -> "httpx.Client":
+        limits = httpx.Limits(max_connections=self._max_connections, max_keepalive_connections=self._max_connections)
+        logging.getLogger("httpx").addFilter(_hide_queries)
+        return httpx.Client(
+            transport=self._transport,
+            verify=_trusted() if self._transport is None else True,
+            limits=limits,
+            follow_redirects=False,
+            # one pool serves many identities, so no server may tie one to it
+            cookies=cookiejar.CookieJar(cookiejar.DefaultCookiePolicy(allowed_domains=[])),
+            headers={"user-agent": f"wkfast/{_version()}", "accept": "*/*"},
+        )
+
+
+def _trusted() -> "ssl.SSLContext":
+    """Return a context that trusts the system's store, ``SSL_CERT_FILE`` and certifi's list."""
+    context = ssl.create_default_context()
+    if not os.environ.get("SSL_CERT_FILE"):
+        context.load_verify_locations(certifi.where())
+    return context
+
+
+def _version() -> str:
+    try:
+        return metadata.version("wkfast")
+    except metadata.PackageNotFoundError:
+        return "0"
+
+
+def _hide_queries(record: logging.LogRecord) -> bool:
+    """Cut queries out of the lines that httpx logs: they may hold a sharing token."""
+    if isinstance(record.args, tuple):
+        record.args = tuple(shown(str(arg)) if isinstance(arg, httpx.URL) else arg for arg in record.args)
+    return True
+
+
+def _redirected(call: Call, url: str, location: str) -> str:
+    """Return where a redirect leads, or raise if it may not be followed."""
+    try:
+        target = urljoin(url, location)
+        sound = is_url(target) and not urlsplit(target).username and origin(target) != ""
+    except ValueError:
+        target, sound = location, False
+    downgraded = urlsplit(url).scheme == "https" and not target.lower().startswith("https:")
+    if not sound or downgraded:
+        raise UnexpectedAnswerError(f"{call.where}: redirected to {shown(target)}, which is not followed")
+    if call.method not in _READING:
+        raise UnexpectedAnswerError(
+            f"{call.where}: redirected to {shown(target)}; data is not sent on. "
+            "Use that server's URL (WK_URL) if it is the right one"
+        )
+    return target
+
+
+def _read(response: "httpx.Response", limit: int, where: str, deadline: Deadline) -> bytes:
+    blocks, size = [], 0
+    for block in response.iter_bytes():
+        size += len(block)
+        if size > limit:
+            raise AnswerTooLargeError(f"{where}: the answer is larger than {limit} bytes")
+        blocks.append(block)
+        deadline.check(where)
+    return b"".join(blocks)
+
+
+def _beginning(response: "httpx.Response", limit: int) -> bytes:
+    start = b""
+    for block in response.iter_bytes():
+        start += block
+        if len(start) >= limit:
+            break
+    return start[:limit]
+
+
+def _lower(response: "httpx.Response") -> dict[str, str]:
+    return {name.lower(): value for name, value in response.headers.items()}
+
+
+_shared: Session | None = None
+_shared_lock = threading.Lock()
+_left_to_parent: list[Session] = []
+
+
+def shared_session() -> Session:
+    """Return the session of this process, opened on first use and closed when the process ends."""
+    global _shared  # noqa: PLW0603 (connections are worth sharing)
+    with _shared_lock:
+        if _shared is None:
+            _shared = Session()
+        return _shared
+
+
+def close_shared_session() -> None:
+    """Close the session of this process; the next use opens another."""
+    global _shared
+    with _shared_lock:
+        session, _shared = _shared, None
+    if session is not None:
+        session.close()
+
+
+def _after_fork() -> None:
+    """Leave the parent its connections: two processes on one socket would read each other's answers."""
+    global _shared, _shared_lock
+    if _shared is not None:
+        _left_to_parent.append(_shared)
+    _shared, _shared_lock = None, threading.Lock()
+
+
+atexit.register(close_shared_session)
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_after_fork)
