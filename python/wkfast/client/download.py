@@ -1,14 +1,13 @@
 """Downloads that stream: into a file that is complete or absent, or into a spool."""
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, BinaryIO
+from typing import BinaryIO
 
 from wkfast.client.completeness import Kind, checked_kind
 from wkfast.client.errors import (
     AnswerTooLargeError,
-    ClientError,
     IncompleteDownloadError,
     NotWebknossosError,
     UnexpectedAnswerError,
@@ -18,11 +17,8 @@ from wkfast.client.filenames import proposed_name, safe_name
 from wkfast.client.progress import Progress, ProgressMeter
 from wkfast.client.retry import Deadline
 from wkfast.client.secret import scrubbed
-from wkfast.client.session import Call, Session
+from wkfast.client.session import Call, Incoming, Session
 from wkfast.client.sinks import PartFile, restart
-
-if TYPE_CHECKING:
-    import httpx
 
 _BEGINNING = 64 << 10
 
@@ -135,10 +131,10 @@ def receive(
 
     def attempt() -> Received:
         restart(file)
-        with session.exchange(call, deadline) as response:
-            _refuse_other_content(response, call)
+        with session.exchange(call, deadline) as incoming:
+            _refuse_other_content(incoming, call)
             received = _copy(
-                response,
+                incoming,
                 call,
                 file,
                 deadline,
@@ -152,7 +148,7 @@ def receive(
 
 
 def _copy(
-    response: "httpx.Response",
+    incoming: Incoming,
     call: Call,
     file: BinaryIO,
     deadline: Deadline,
@@ -160,11 +156,11 @@ def _copy(
     meter_for: Callable[[int | None], ProgressMeter],
     max_bytes: int | None,
 ) -> Received:
-    expected, blocks = _body(response)
+    expected = _stated_length(incoming)
     meter = meter_for(expected)
     if max_bytes is not None and (expected or 0) > max_bytes:
         raise _too_large(call, max_bytes)
-    for block in blocks:
+    for block in incoming.blocks():
         file.write(block)
         meter.add(len(block))
         if max_bytes is not None and meter.done > max_bytes:
@@ -173,38 +169,28 @@ def _copy(
     if expected is not None and meter.done != expected:
         raise IncompleteDownloadError(f"{call.where}: {meter.done} of {expected} bytes came")
     meter.finish()
-    return Received(meter.done, {name.lower(): value for name, value in response.headers.items()})
+    return Received(meter.done, incoming.headers)
 
 
 def _too_large(call: Call, max_bytes: int) -> AnswerTooLargeError:
     return AnswerTooLargeError(f"{call.where}: the download is larger than the {max_bytes} bytes allowed")
 
 
-def _body(response: "httpx.Response") -> tuple[int | None, Iterator[bytes]]:
-    """Return the stated length, where it counts the bytes that will be seen, and the body."""
-    if response.headers.get("content-encoding", "identity").lower() != "identity":
-        return None, response.iter_bytes()
-    length = response.headers.get("content-length", "")
-    return int(length) if length.isascii() and length.isdigit() else None, response.iter_raw()
+def _stated_length(incoming: Incoming) -> int | None:
+    """Return the stated length, where it counts the bytes that will be seen."""
+    length = incoming.headers.get("content-length", "")
+    return int(length) if length.isascii() and length.isdigit() and not incoming.is_encoded else None
 
 
-def _refuse_other_content(response: "httpx.Response", call: Call) -> None:
+def _refuse_other_content(incoming: Incoming, call: Call) -> None:
     """Raise if the content type says that this is a web page or a message, not a file."""
-    content_type = response.headers.get("content-type", "").partition(";")[0].strip().lower()
+    content_type = incoming.headers.get("content-type", "").partition(";")[0].strip().lower()
     if content_type == "text/html":
         raise NotWebknossosError(f"{call.where}: a web page came instead of a file; check the URL (WK_URL)")
     if content_type == "application/json":
-        raise _message_instead_of_file(response, call)
-
-
-def _message_instead_of_file(response: "httpx.Response", call: Call) -> ClientError:
-    body = b""
-    for block in response.iter_bytes():
-        body = (body + block)[:_BEGINNING]
-        if len(body) == _BEGINNING:
-            break
-    messages = tuple(scrubbed(message, *call.secrets) for message in server_messages(body))
-    return UnexpectedAnswerError(
-        f"{call.where}: JSON came instead of a file; the server says: {'; '.join(messages) or 'nothing'}",
-        messages=messages,
-    )
+        body = incoming.beginning(_BEGINNING)
+        messages = tuple(scrubbed(message, *call.secrets) for message in server_messages(body))
+        said = "; ".join(messages) or "nothing"
+        raise UnexpectedAnswerError(
+            f"{call.where}: JSON came instead of a file; the server says: {said}", messages=messages
+        )

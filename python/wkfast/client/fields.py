@@ -23,12 +23,14 @@ def parse_json(body: bytes, where: str) -> Any:
     try:
         return json.loads(body, parse_constant=_refuse_constant)
     except (ValueError, RecursionError) as error:
-        if body.lstrip()[:1] == b"<":
-            raise NotWebknossosError(
-                f"{where}: a web page came instead of data. This is not a WEBKNOSSOS server, "
-                "or a proxy stands before it; check the URL (WK_URL)"
-            ) from None
-        raise UnexpectedAnswerError(f"{where}: the answer is not JSON ({error})") from None
+        reason = str(error)
+    # outside of the except block: the exception of the parser holds the whole body
+    if body.lstrip()[:1] == b"<":
+        raise NotWebknossosError(
+            f"{where}: a web page came instead of data. This is not a WEBKNOSSOS server, "
+            "or a proxy stands before it; check the URL (WK_URL)"
+        )
+    raise UnexpectedAnswerError(f"{where}: the answer is not JSON ({reason})")
 
 
 def _refuse_constant(name: str) -> NoReturn:

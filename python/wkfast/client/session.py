@@ -9,7 +9,7 @@ import logging
 import os
 import threading
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import closing, contextmanager, suppress
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Self, TypeVar
 from urllib.parse import urljoin, urlsplit
@@ -97,6 +97,70 @@ class Answer:
     where: str
 
 
+class Incoming:
+    """An answer whose body is still to be read. Exceptions of the HTTP library come out as :class:`ClientError`."""
+
+    def __init__(self, response: "httpx.Response", where: str, read_timeout: float) -> None:
+        self.status: int = response.status_code
+        self.is_success: bool = response.is_success
+        #: Names in lower case.
+        self.headers: Mapping[str, str] = {name.lower(): value for name, value in response.headers.items()}
+        self.where = where
+        self._response = response
+        self._expect_body_within(read_timeout)
+
+    def _expect_body_within(self, seconds: float) -> None:
+        """Let the wait between two pieces of the body be shorter than the one for the first."""
+        timeout = self._response.request.extensions.get("timeout")
+        if isinstance(timeout, dict):
+            timeout["read"] = min(seconds, timeout.get("read") or seconds)
+
+    @property
+    def is_encoded(self) -> bool:
+        """Whether the bytes on the wire are not those of the content."""
+        return self.headers.get("content-encoding", "identity").lower() != "identity"
+
+    def blocks(self) -> Iterator[bytes]:
+        """Yield the content as it arrives, decoded where it is encoded."""
+        try:
+            yield from self._response.iter_bytes() if self.is_encoded else self._response.iter_raw()
+        except _http_errors() as error:
+            failure = failures.transport_failure(self.where, error)
+        else:
+            return
+        # outside of the except block, see Session
+        raise failure
+
+    def read(self, limit: int, deadline: Deadline) -> bytes:
+        """Return the whole content."""
+        blocks, size = [], 0
+        for block in self.blocks():
+            size += len(block)
+            if size > limit:
+                raise AnswerTooLargeError(f"{self.where}: the answer is larger than {limit} bytes")
+            blocks.append(block)
+            deadline.check(self.where)
+        return b"".join(blocks)
+
+    def beginning(self, limit: int) -> bytes:
+        """Return the first bytes of the content, as far as they come without trouble."""
+        start = b""
+        with suppress(ClientError):
+            for block in self.blocks():
+                start += block
+                if len(start) >= limit:
+                    break
+        return start[:limit]
+
+    def close(self) -> None:
+        """Give the connection back, or close it if the body has not been read to its end."""
+        self._response.close()
+
+
+def _http_errors() -> "tuple[type[httpx.HTTPError | httpx.StreamError | httpx.InvalidURL], ...]":
+    return httpx.HTTPError, httpx.StreamError, httpx.InvalidURL
+
+
 class Session:
     """A pool of connections, used by any number of threads until it is closed.
 
@@ -171,9 +235,8 @@ class Session:
         deadline = self.deadline(call)
 
         def attempt() -> Answer:
-            with self.exchange(call, deadline) as response:
-                body = _read(response, limit, call.where, deadline)
-                return Answer(response.status_code, _lower(response), body, call.where)
+            with self.exchange(call, deadline) as incoming:
+                return Answer(incoming.status, incoming.headers, incoming.read(limit, deadline), call.where)
 
         return self.repeat(call, deadline, attempt)
 
@@ -184,46 +247,33 @@ class Session:
         return with_retries(attempt, policy=policy, clock=self.clock, deadline=deadline, may_repeat=call.may_repeat)
 
     @contextmanager
-    def exchange(self, call: Call, deadline: Deadline) -> "Iterator[httpx.Response]":
-        """Make one attempt and yield the successful answer, its body unread.
-
-        Exceptions of the HTTP library come out as :class:`ClientError`, also those met while the caller reads the body.
-        """
+    def exchange(self, call: Call, deadline: Deadline) -> Iterator[Incoming]:
+        """Make one attempt and yield the successful answer, its body unread."""
+        incoming = self._follow(call, deadline)
         try:
-            response = self._follow(call, deadline)
-            try:
-                self._patience_for_body(response)
-                yield response
-            finally:
-                response.close()
-        except (httpx.HTTPError, httpx.StreamError, httpx.InvalidURL) as error:
-            failure = failures.transport_failure(call.where, error)
-        else:
-            return
-        # outside of the except block: the exception of httpx holds the request, and with it the token
-        raise failure
+            yield incoming
+        finally:
+            incoming.close()
 
-    def _follow(self, call: Call, deadline: Deadline) -> "httpx.Response":
+    def _follow(self, call: Call, deadline: Deadline) -> Incoming:
         """Return the first answer that is no redirect, if it is a success."""
         url, token = call.url, call.token
         query = {**call.query, **{key: value.reveal() for key, value in call.secret_query.items()}}
         for _ in range(_REDIRECT_LIMIT + 1):
             deadline.check(call.where)
-            response = self._open(call, url, query, token, deadline)
-            if response.is_success:
-                return response
-            location = response.headers.get("location", "")
-            if response.status_code not in _REDIRECTS or not location:
-                raise self._refusal(call, url, response)
-            response.close()
+            incoming = self._open(call, url, query, token, deadline)
+            if incoming.is_success:
+                return incoming
+            with closing(incoming):
+                location = incoming.headers.get("location", "")
+                if incoming.status not in _REDIRECTS or not location:
+                    raise self._refusal(call, url, incoming)
             url, query = _redirected(call, url, location), {}
             # once elsewhere, always without: a way back was chosen by the other origin
             token = token if origin(url) == origin(call.url) else None
         raise UnexpectedAnswerError(f"{call.where}: more than {_REDIRECT_LIMIT} redirects")
 
-    def _open(
-        self, call: Call, url: str, query: dict[str, str], token: Secret | None, deadline: Deadline
-    ) -> "httpx.Response":
+    def _open(self, call: Call, url: str, query: dict[str, str], token: Secret | None, deadline: Deadline) -> Incoming:
         client = self._http()
         headers = {"accept-encoding": "identity", **call.headers}
         if token is not None:
@@ -237,25 +287,21 @@ class Session:
             pool=min(patience.pool, remaining),
         )
         content = None if call.body is None else call.body()
-        request = client.build_request(
-            call.method, url, params=query or None, headers=headers, content=content, timeout=timeout
-        )
-        return client.send(request, stream=True)
-
-    def _patience_for_body(self, response: "httpx.Response") -> None:
-        """Let the wait between two pieces of the body be shorter than the one for its first."""
-        timeout = response.request.extensions.get("timeout")
-        if isinstance(timeout, dict):
-            timeout["read"] = min(self.timeouts.read, timeout.get("read") or self.timeouts.read)
-
-    def _refusal(self, call: Call, url: str, response: "httpx.Response") -> ClientError:
         try:
-            body = _beginning(response, _ERROR_BODY_LIMIT)
-        finally:
-            response.close()
+            request = client.build_request(
+                call.method, url, params=query or None, headers=headers, content=content, timeout=timeout
+            )
+            return Incoming(client.send(request, stream=True), call.where, self.timeouts.read)
+        except _http_errors() as error:
+            failure = failures.transport_failure(call.where, error)
+        # outside of the except block: the exception of httpx holds the request, and with it the token
+        raise failure
+
+    def _refusal(self, call: Call, url: str, incoming: Incoming) -> ClientError:
         where = call.where if url == call.url else f"{call.where} (redirected to {shown(url)})"
+        body = incoming.beginning(_ERROR_BODY_LIMIT)
         return failures.refusal(
-            where, response.status_code, _lower(response), body, secrets=call.secrets, now=self.clock.time()
+            where, incoming.status, incoming.headers, body, secrets=call.secrets, now=self.clock.time()
         )
 
     def _http(self) -> "httpx.Client":
@@ -318,30 +364,6 @@ def _redirected(call: Call, url: str, location: str) -> str:
             "Use that server's URL (WK_URL) if it is the right one"
         )
     return target
-
-
-def _read(response: "httpx.Response", limit: int, where: str, deadline: Deadline) -> bytes:
-    blocks, size = [], 0
-    for block in response.iter_bytes():
-        size += len(block)
-        if size > limit:
-            raise AnswerTooLargeError(f"{where}: the answer is larger than {limit} bytes")
-        blocks.append(block)
-        deadline.check(where)
-    return b"".join(blocks)
-
-
-def _beginning(response: "httpx.Response", limit: int) -> bytes:
-    start = b""
-    for block in response.iter_bytes():
-        start += block
-        if len(start) >= limit:
-            break
-    return start[:limit]
-
-
-def _lower(response: "httpx.Response") -> dict[str, str]:
-    return {name.lower(): value for name, value in response.headers.items()}
 
 
 _shared: Session | None = None

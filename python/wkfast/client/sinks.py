@@ -19,7 +19,7 @@ class PartFile:
     def __init__(self, folder: Path, name: str) -> None:
         # the random part keeps two downloads apart; the name is cut so that the whole fits into a folder entry
         self.path = folder / f"{name[:100]}.part-{os.urandom(6).hex()}"
-        self.file: BinaryIO = self.path.open("xb", buffering=_BUFFER)
+        self.file: BinaryIO = self.path.open("x+b", buffering=_BUFFER)
 
     def __enter__(self) -> Self:
         return self
