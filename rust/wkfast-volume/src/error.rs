@@ -46,6 +46,14 @@ pub enum VolumeError {
     /// Two inputs that cannot be merged, or a target that cannot take the result.
     #[error("{0}")]
     Mismatch(String),
+    /// The target of a merge holds something else, or is in use.
+    #[error("target {target} {reason}")]
+    TargetTaken {
+        /// Its path.
+        target: String,
+        /// What it holds, and what to do.
+        reason: String,
+    },
     /// The caller asked to stop.
     #[error("interrupted")]
     Interrupted,

@@ -21,6 +21,7 @@ use crate::error::{Result, VolumeError};
 use crate::geometry::{ChunkGrid, ChunkIndex, Mag, ShardIndex};
 pub use crate::store::Container;
 use crate::store::SharedStore;
+use crate::voxels::VoxelType;
 
 /// Name of a format as `datasource-properties.json` spells it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
@@ -80,6 +81,10 @@ pub trait MagArray: Send + Sync + std::fmt::Debug {
     /// Reads the encoded bytes of one chunk, `None` if it is absent. To read many chunks of a shard, use
     /// [`open_shard`](Self::open_shard) once instead.
     fn read_encoded(&self, chunk: &ChunkIndex) -> Result<Option<EncodedChunk>>;
+
+    /// Metadata files (name within the mag's folder, content) of a mag like this one, but with voxels of `voxel_type`
+    /// and reaching at least `extent` voxels along x, y, z.
+    fn metadata_like(&self, voxel_type: VoxelType, extent: [u64; 3]) -> Result<Vec<(String, Vec<u8>)>>;
 
     /// Starts a new shard in `file`. Chunks are appended in [`write order`](ShardWriter::append).
     fn shard_writer<'f>(&self, file: &'f mut dyn ShardFile) -> Result<Box<dyn ShardWriter + 'f>>;

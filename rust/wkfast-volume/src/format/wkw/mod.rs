@@ -21,6 +21,7 @@ use super::{ChunkCodec, EncodedChunk, Listing, MagArray, ShardFile, ShardIndexTa
 use crate::error::{Result, VolumeError};
 use crate::geometry::{ChunkGrid, ChunkIndex, ShardIndex};
 use crate::store::{Entry, SharedStore};
+use crate::voxels::VoxelType;
 
 /// A mag in WKW.
 #[derive(Debug)]
@@ -201,6 +202,15 @@ impl MagArray for WkwArray {
         bytes.truncate(spans[0].end as usize);
         bytes.drain(..spans[0].start as usize);
         Ok(Some(EncodedChunk { key, codec: self.codec_of(&header), bytes }))
+    }
+
+    fn metadata_like(&self, voxel_type: VoxelType, _extent: [u64; 3]) -> Result<Vec<(String, Vec<u8>)>> {
+        let header = Header { voxel_type, data_offset: 0, ..self.header };
+        if self.header.channels.checked_mul(voxel_type.size() as u8).is_none() {
+            let what = format!("WKW cannot hold {} channels of {}", self.header.channels, voxel_type.name());
+            return Err(VolumeError::Unsupported { file: self.store.describe(&self.prefix), what });
+        }
+        Ok(vec![("header.wkw".to_owned(), header.to_bytes().to_vec())])
     }
 
     fn shard_writer<'f>(&self, file: &'f mut dyn ShardFile) -> Result<Box<dyn ShardWriter + 'f>> {
