@@ -1,0 +1,233 @@
+"""What an annotation file said is there after loading and saving."""
+
+import zipfile
+from xml.etree import ElementTree as ET
+
+import pytest
+
+import wkfast as wk
+from tests.inputs import minimal_nml, tree_state, write_zip
+
+EMPTY_ZIP = b"PK\5\6" + b"\0" * 18
+
+FULL = """<things novel="1">
+  <meta name="writer" content="NmlWriter" />
+  <meta name="username" content="Sample User" />
+  <meta name="annotationId" content="61c20205010000cc004a6356" />
+  <meta name="writer" content="twice" />
+  <parameters>
+    <experiment name="d" organization="o" description="" datasetId="67b7c81b0100004d00f5ab31" wkUrl="http://localhost" />
+    <scale x="11.24" y="11.24" z="28.0" unit="nanometer" />
+    <offset x="0" y="0" z="0" />
+    <time ms="1640104453746" />
+    <editPosition x="1.0" y="2.0" z="3.0" additionalCoordinate-t="4" />
+    <editRotation xRot="0.0" yRot="1.0" zRot="2.0" />
+    <zoomLevel zoom="1.5" />
+    <activeNode id="7" />
+    <userBoundingBox id="4" name="a" isVisible="true" color.r="1.0" color.g="0.0" color.b="0.0" color.a="1.0"
+      topLeftX="1" topLeftY="2" topLeftZ="3" width="4" height="5" depth="6" />
+    <userBoundingBox id="9" topLeftX="0" topLeftY="0" topLeftZ="0" width="1" height="1" depth="1" />
+    <taskBoundingBox topLeftX="0" topLeftY="0" topLeftZ="0" width="9" height="9" depth="9" />
+    <additionalAxes><additionalAxis name="t" index="0" start="0" end="10" /></additionalAxes>
+  </parameters>
+  <branchpoints /><comments /><groups />
+  <volume id="3" name="seg" location="data_seg.zip" format="wkw" fallbackLayer="base" largestSegmentId="0"
+    mappingName="agglomerate" mappingIsLocked="true">
+    <segments>
+      <segment id="5" name="cell" created="12" anchorPositionX="1" anchorPositionY="2" anchorPositionZ="3" groupId="1"
+        isVisible="false" color.r="0.5" color.g="0.25" color.b="0.125" color.a="1.0">
+        <metadata>
+          <metadataEntry key="checked" boolValue="true" />
+          <metadataEntry key="tags" stringListValue-0="a" stringListValue-1="b" />
+        </metadata>
+      </segment>
+      <segment id="6" />
+    </segments>
+    <groups><group id="1" name="segment group" /></groups>
+  </volume>
+</things>
+"""
+
+
+def facts(nml: str | bytes):
+    """Every element with its attributes, as a sorted list: what the file says, however it is spelt."""
+    root = ET.fromstring(nml)
+    return sorted((path, tuple(sorted(attributes.items()))) for path, attributes in _walk(root, ""))
+
+
+def _walk(element, prefix):
+    path = f"{prefix}/{element.tag}"
+    yield path, element.attrib
+    for child in element:
+        yield from _walk(child, path)
+
+
+@pytest.fixture
+def full(tmp_path):
+    return write_zip(tmp_path / "full.zip", {"full.nml": FULL, "data_seg.zip": EMPTY_ZIP, "notes.txt": "kept"})
+
+
+def test_every_fact_survives_load_and_save(full, tmp_path):
+    wk.Annotation.load(full).save(tmp_path / "again.zip")
+    with zipfile.ZipFile(tmp_path / "again.zip") as archive:
+        before, after = facts(FULL), facts(archive.read("full.nml"))
+        assert [fact for fact in before if fact not in after] == []
+        assert archive.read("data_seg.zip") == EMPTY_ZIP
+        assert archive.read("notes.txt") == b"kept"
+
+
+def test_facts_are_reachable(full):
+    annotation = wk.Annotation.load(full)
+    assert annotation.name == "full"
+    assert annotation.owner_name == "Sample User"
+    assert annotation.annotation_id == "61c20205010000cc004a6356"
+    assert annotation.metadata == {"writer": "twice"}
+    assert annotation.time == 1640104453746
+    assert annotation.edit_position == (1.0, 2.0, 3.0)
+    assert annotation.zoom_level == 1.5
+    assert annotation.description == ""
+    assert annotation.dataset_id == "67b7c81b0100004d00f5ab31"
+    assert [box.name for box in annotation.user_bounding_boxes] == ["a", None]
+    assert annotation.task_bounding_box.size.to_tuple() == (9, 9, 9)
+    layer = annotation.get_volume_layer("seg")
+    assert (layer.id, layer.fallback_layer_name, layer.mapping_name) == (3, "base", "agglomerate")
+    segment = layer.segments[5]
+    assert (segment.name, segment.creation_time, segment.group_id, segment.is_visible) == ("cell", 12, 1, False)
+    assert segment.anchor_position == (1, 2, 3)
+    assert segment.metadata == {"checked": True, "tags": ["a", "b"]}
+
+
+def test_edits_are_saved_and_nothing_else_changes(full, tmp_path):
+    annotation = wk.Annotation.load(full)
+    annotation.get_volume_layer_segments("seg")[6].name = "axon"
+    annotation.user_bounding_boxes.append(wk.BoundingBox((0, 0, 0), (2, 2, 2), name="new"))
+    annotation.owner_name = "Another User"
+    annotation.save(tmp_path / "edited.zip")
+    again = wk.Annotation.load(tmp_path / "edited.zip")
+    assert again.get_volume_layer_segments()[6].name == "axon"
+    assert again.owner_name == "Another User"
+    with zipfile.ZipFile(tmp_path / "edited.zip") as archive:
+        after = facts(archive.read("full.nml"))
+    changed = [fact for fact in facts(FULL) if fact not in after]
+    assert len(changed) == 2  # the owner and the segment's name
+    ids = [dict(attributes)["id"] for path, attributes in after if path.endswith("userBoundingBox")]
+    assert sorted(ids) == ["10", "4", "9"]
+
+
+def test_saving_over_the_file_it_was_loaded_from(full):
+    annotation = wk.Annotation.load(full)
+    annotation.save(full)
+    annotation.save(full)
+    assert wk.Annotation.load(full).get_volume_layer("seg").data is not None
+
+
+@pytest.mark.parametrize("name", ["cremi_two_volumes", "l4dense_wkw", "l4_sample_zarr3"])
+def test_volume_payloads_of_real_annotations_are_copied_byte_by_byte(fixtures, tmp_path, name):
+    source = fixtures / "annotations" / f"{name}.zip"
+    wk.Annotation.load(source).save(tmp_path / "again.zip")
+    with zipfile.ZipFile(source) as before, zipfile.ZipFile(tmp_path / "again.zip") as after:
+        assert {info.filename for info in before.infolist()} == {info.filename for info in after.infolist()}
+        for member in before.infolist():
+            if member.filename.endswith(".zip"):
+                assert after.read(member.filename) == before.read(member.filename)
+                assert after.getinfo(member.filename).compress_size == member.compress_size
+            else:
+                lost = [f for f in facts(before.read(member)) if f not in facts(after.read(member.filename))]
+                assert lost == []
+
+
+def test_volume_layers_do_not_fit_into_an_nml(full, tmp_path):
+    annotation = wk.Annotation.load(full)
+    before = tree_state(tmp_path)
+    with pytest.raises(AssertionError, match="use a .zip file"):
+        annotation.save(tmp_path / "a.nml")
+    assert tree_state(tmp_path) == before
+
+
+def test_a_failed_save_leaves_the_old_file(full, tmp_path):
+    annotation = wk.Annotation.load(full)
+    annotation.save(tmp_path / "old.zip")
+    before = tree_state(tmp_path)
+    annotation.description = "not allowed in XML: \x00"
+    with pytest.raises(wk.errors.WkfastError):
+        annotation.save(tmp_path / "old.zip")
+    assert tree_state(tmp_path) == before
+
+
+def test_a_file_that_changed_under_an_annotation_is_not_copied(full, tmp_path):
+    annotation = wk.Annotation.load(full)
+    write_zip(full, {"full.nml": FULL, "data_seg.zip": b"something else"})
+    with pytest.raises(wk.errors.VolumeDataError, match="has changed since it was loaded"):
+        annotation.save(tmp_path / "again.zip")
+    assert not (tmp_path / "again.zip").exists()
+
+
+@pytest.mark.parametrize(
+    ("body", "words"),
+    [
+        ('<volume id="0" name="V" />', "names no file"),
+        ('<volume id="0" name="V" location="gone.zip" />', "'gone.zip' is not in"),
+    ],
+)
+def test_a_layer_without_data_is_kept_with_a_warning(tmp_path, body, words):
+    file = write_zip(tmp_path / "a.zip", {"a.nml": minimal_nml(body)})
+    with pytest.warns(UserWarning, match=words):
+        annotation = wk.Annotation.load(file)
+    assert annotation.get_volume_layer("V").data is None
+
+
+def test_two_volume_layers_with_one_id_are_refused(tmp_path):
+    body = '<volume id="0" name="V" location="a" /><volume id="0" name="W" location="b" />'
+    file = write_zip(tmp_path / "a.zip", {"a.nml": minimal_nml(body), "a": EMPTY_ZIP, "b": EMPTY_ZIP})
+    with pytest.raises(AssertionError, match="id 0"):
+        wk.Annotation.load(file)
+
+
+class TestChoosingAVolumeLayer:
+    @pytest.fixture
+    def annotation(self):
+        annotation = wk.Annotation("a", dataset_name="d", voxel_size=(1, 1, 1))
+        for name in ("x", "y", "y"):
+            annotation.add_volume_layer(name)
+        return annotation
+
+    def test_by_name_by_id_or_both(self, annotation):
+        assert annotation.get_volume_layer("x").id == 0
+        assert annotation.get_volume_layer(volume_layer_id=2).name == "y"
+        assert annotation.get_volume_layer("y", 1).id == 1
+
+    def test_several_fit(self, annotation):
+        for choice in ({}, {"volume_layer_name": "y"}):
+            with pytest.raises(ValueError, match="'y' .id 1., 'y' .id 2."):
+                annotation.get_volume_layer(**choice)
+
+    def test_none_fits(self, annotation):
+        with pytest.raises(AssertionError, match="'x' .id 0."):
+            annotation.get_volume_layer("z")
+        with pytest.raises(AssertionError):
+            annotation.delete_volume_layer("x", 1)
+
+    def test_deleting_one_leaves_the_others(self, annotation):
+        annotation.delete_volume_layer(volume_layer_id=1)
+        assert [layer.id for layer in annotation.volume_layers] == [0, 2]
+        assert annotation.add_volume_layer("new").id == 3
+
+    def test_an_id_that_is_taken(self, annotation):
+        with pytest.raises(AssertionError, match="id 2"):
+            annotation.add_volume_layer("new", volume_layer_id=2)
+
+
+def test_the_constructor_wants_a_skeleton_or_a_description_of_one():
+    skeleton = wk.Skeleton(voxel_size=(1, 1, 1), dataset_name="d")
+    assert wk.Annotation("a", skeleton=skeleton).skeleton is skeleton
+    for arguments in ({}, {"dataset_name": "d"}, {"skeleton": skeleton, "dataset_name": "d", "voxel_size": (1, 1, 1)}):
+        with pytest.raises(AssertionError):
+            wk.Annotation("a", **arguments)
+
+
+def test_old_names_still_work_and_warn():
+    annotation = wk.Annotation("a", dataset_name="d", voxel_size=(1, 2, 3), owner_name="me")
+    with pytest.warns(DeprecationWarning):
+        assert annotation.scale == (1.0, 2.0, 3.0)
+    with pytest.warns(DeprecationWarning):
+        assert annotation.username == "me"
