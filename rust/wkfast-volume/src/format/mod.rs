@@ -5,6 +5,7 @@
 //! values little endian. It is WKW's, and what WEBKNOSSOS writes into Zarr chunks, so that neither is ever shuffled.
 
 pub mod wkw;
+pub mod zarr;
 
 #[cfg(test)]
 mod testing;
@@ -176,14 +177,12 @@ pub fn open_mag(location: &MagLocation) -> Result<Arc<dyn MagArray>> {
 
 /// Opens a mag in a container that is open already: an archive with many mags is read once.
 pub fn open_mag_in(store: SharedStore, location: &MagLocation) -> Result<Arc<dyn MagArray>> {
-    let unsupported = |store: &SharedStore| VolumeError::Unsupported {
-        file: store.describe(&location.prefix),
-        what: format!("{:?} arrays", location.format),
-    };
-    match location.format {
-        DataFormat::Wkw => Ok(Arc::new(wkw::WkwArray::open(store, &location.prefix)?)),
-        DataFormat::Zarr | DataFormat::Zarr3 => Err(unsupported(&store)),
-    }
+    let (prefix, axis_order) = (&location.prefix, location.axis_order.as_ref());
+    Ok(match location.format {
+        DataFormat::Wkw => Arc::new(wkw::WkwArray::open(store, prefix)?),
+        DataFormat::Zarr => Arc::new(zarr::ZarrArray::open_v2(store, prefix, axis_order)?),
+        DataFormat::Zarr3 => Arc::new(zarr::ZarrArray::open_v3(store, prefix, axis_order)?),
+    })
 }
 
 /// Reads a chunk by way of its shard's index.

@@ -1,0 +1,171 @@
+//! Bytes-to-bytes codecs. Each decodes into a buffer of known size, so that no file can make it inflate without bound.
+
+use std::cell::RefCell;
+use std::io::Read;
+
+use flate2::Compression;
+use flate2::bufread::{MultiGzDecoder, ZlibDecoder};
+use zarrs::array::codec::{
+    BloscCompressionLevel, BloscCompressor, BloscShuffleMode, blosc_compress_bytes, blosc_decompress_bytes,
+    blosc_validate,
+};
+use zstd::bulk::{Compressor, Decompressor};
+use zstd::zstd_safe::CParameter;
+
+/// One codec and what its encoder is told.
+#[derive(Clone, Debug, PartialEq)]
+pub(in crate::format::zarr) enum Step {
+    Zstd { level: i32, checksum: bool },
+    Gzip { level: u32 },
+    Zlib { level: u32 },
+    Blosc(Blosc),
+    Crc32c,
+}
+
+/// What blosc's encoder is told; its container describes itself.
+#[derive(Clone, Debug, PartialEq)]
+pub(in crate::format::zarr) struct Blosc {
+    pub(in crate::format::zarr) compressor: BloscCompressor,
+    pub(in crate::format::zarr) level: BloscCompressionLevel,
+    pub(in crate::format::zarr) shuffle: BloscShuffleMode,
+    pub(in crate::format::zarr) type_size: usize,
+    pub(in crate::format::zarr) block_size: usize,
+}
+
+thread_local! {
+    static DECOMPRESSOR: RefCell<Option<Decompressor<'static>>> = const { RefCell::new(None) };
+    static COMPRESSOR: RefCell<Option<Compressor<'static>>> = const { RefCell::new(None) };
+}
+
+impl Step {
+    /// What a decoder must know of it.
+    pub(super) fn name(&self) -> &'static str {
+        match self {
+            Self::Zstd { .. } => "zstd",
+            Self::Gzip { .. } => "gzip",
+            Self::Zlib { .. } => "zlib",
+            Self::Blosc(_) => "blosc",
+            Self::Crc32c => "crc32c",
+        }
+    }
+
+    /// Decodes `encoded` into exactly `decoded`.
+    pub(super) fn decode(&self, encoded: &[u8], decoded: &mut [u8]) -> Result<(), String> {
+        match self {
+            Self::Zstd { .. } => exactly(decode_zstd(encoded, decoded)?, decoded.len()),
+            Self::Gzip { .. } => decode_reader(MultiGzDecoder::new(encoded), decoded),
+            Self::Zlib { .. } => decode_reader(ZlibDecoder::new(encoded), decoded),
+            Self::Blosc(_) => decode_blosc(encoded, decoded),
+            Self::Crc32c => {
+                let bytes = check_crc32c(encoded)?;
+                exactly(bytes.len(), decoded.len())?;
+                decoded.copy_from_slice(bytes);
+                Ok(())
+            }
+        }
+    }
+
+    /// Decodes `encoded` where the size is not known, as between two codecs, but not beyond `limit`.
+    pub(super) fn decode_up_to(&self, encoded: &[u8], limit: usize) -> Result<Vec<u8>, String> {
+        match self {
+            Self::Zstd { .. } => read_up_to(zstd::Decoder::with_buffer(encoded).map_err(text)?, limit),
+            Self::Gzip { .. } => read_up_to(MultiGzDecoder::new(encoded), limit),
+            Self::Zlib { .. } => read_up_to(ZlibDecoder::new(encoded), limit),
+            Self::Crc32c => check_crc32c(encoded).map(<[u8]>::to_vec),
+            Self::Blosc(_) => {
+                let size = blosc_size(encoded).ok_or("are no blosc data")?;
+                if size > limit {
+                    return Err(format!("inflate to {size} bytes, at most {limit} are expected"));
+                }
+                let mut decoded = vec![0; size];
+                decode_blosc(encoded, &mut decoded)?;
+                Ok(decoded)
+            }
+        }
+    }
+
+    pub(super) fn encode(&self, bytes: &[u8]) -> Result<Vec<u8>, String> {
+        match self {
+            Self::Zstd { level, checksum } => encode_zstd(bytes, *level, *checksum),
+            Self::Gzip { level } => {
+                read_up_to(flate2::bufread::GzEncoder::new(bytes, Compression::new(*level)), usize::MAX)
+            }
+            Self::Zlib { level } => {
+                read_up_to(flate2::bufread::ZlibEncoder::new(bytes, Compression::new(*level)), usize::MAX)
+            }
+            Self::Blosc(blosc) => blosc.encode(bytes),
+            Self::Crc32c => Ok([bytes, &crc32c::crc32c(bytes).to_le_bytes()].concat()),
+        }
+    }
+}
+
+impl Blosc {
+    fn encode(&self, bytes: &[u8]) -> Result<Vec<u8>, String> {
+        let Self { compressor, level, shuffle, type_size, block_size } = *self;
+        blosc_compress_bytes(bytes, level, shuffle, type_size, compressor, block_size, 1).map_err(text)
+    }
+}
+
+/// Size of what a blosc container holds, `None` if `encoded` is none.
+pub(in crate::format::zarr) fn blosc_size(encoded: &[u8]) -> Option<usize> {
+    const HEADER_LENGTH: usize = 16;
+    if encoded.len() < HEADER_LENGTH { None } else { blosc_validate(encoded) }
+}
+
+fn decode_blosc(encoded: &[u8], decoded: &mut [u8]) -> Result<(), String> {
+    exactly(blosc_size(encoded).ok_or("are no blosc data")?, decoded.len())?;
+    let bytes = blosc_decompress_bytes(encoded, decoded.len(), 1).map_err(text)?;
+    exactly(bytes.len(), decoded.len())?;
+    decoded.copy_from_slice(&bytes);
+    Ok(())
+}
+
+fn decode_zstd(encoded: &[u8], decoded: &mut [u8]) -> Result<usize, String> {
+    DECOMPRESSOR.with_borrow_mut(|kept| {
+        let decompressor = match kept {
+            Some(decompressor) => decompressor,
+            None => kept.insert(Decompressor::new().map_err(text)?),
+        };
+        decompressor.decompress_to_buffer(encoded, decoded).map_err(text)
+    })
+}
+
+fn encode_zstd(bytes: &[u8], level: i32, checksum: bool) -> Result<Vec<u8>, String> {
+    COMPRESSOR.with_borrow_mut(|kept| {
+        let compressor = match kept {
+            Some(compressor) => compressor,
+            None => kept.insert(Compressor::new(level).map_err(text)?),
+        };
+        compressor.set_compression_level(level).map_err(text)?;
+        compressor.set_parameter(CParameter::ChecksumFlag(checksum)).map_err(text)?;
+        compressor.compress(bytes).map_err(text)
+    })
+}
+
+fn decode_reader(mut reader: impl Read, decoded: &mut [u8]) -> Result<(), String> {
+    reader.read_exact(decoded).map_err(|error| format!("do not inflate to {} bytes: {error}", decoded.len()))?;
+    match reader.read(&mut [0]).map_err(text)? {
+        0 => Ok(()),
+        _ => Err(format!("inflate to more than {} bytes", decoded.len())),
+    }
+}
+
+fn read_up_to(reader: impl Read, limit: usize) -> Result<Vec<u8>, String> {
+    let mut bytes = Vec::new();
+    reader.take((limit as u64).saturating_add(1)).read_to_end(&mut bytes).map_err(text)?;
+    if bytes.len() > limit { Err(format!("inflate to more than {limit} bytes")) } else { Ok(bytes) }
+}
+
+pub(in crate::format::zarr) fn check_crc32c(bytes: &[u8]) -> Result<&[u8], String> {
+    let (content, sum) = bytes.split_last_chunk::<4>().ok_or("are too short for a checksum")?;
+    let (found, stated) = (crc32c::crc32c(content), u32::from_le_bytes(*sum));
+    if found == stated { Ok(content) } else { Err(format!("have the checksum {found:08x}, stated is {stated:08x}")) }
+}
+
+fn exactly(found: usize, expected: usize) -> Result<(), String> {
+    if found == expected { Ok(()) } else { Err(format!("inflate to {found} bytes instead of {expected}")) }
+}
+
+fn text(error: impl std::fmt::Display) -> String {
+    error.to_string()
+}

@@ -1,0 +1,88 @@
+use proptest::prelude::*;
+use zarrs::array::codec::{BloscCompressor, BloscShuffleMode};
+
+use super::{Blosc, Step, blosc_size};
+use crate::format::testing::voxels;
+
+fn blosc(compressor: BloscCompressor, shuffle: BloscShuffleMode, type_size: usize) -> Step {
+    Step::Blosc(Blosc { compressor, level: 5.try_into().unwrap(), shuffle, type_size, block_size: 0 })
+}
+
+fn steps() -> Vec<Step> {
+    use BloscCompressor::{BloscLZ, LZ4, LZ4HC, Snappy, Zlib, Zstd};
+    let mut steps = vec![
+        Step::Zstd { level: 5, checksum: true },
+        Step::Zstd { level: -1, checksum: false },
+        Step::Gzip { level: 5 },
+        Step::Gzip { level: 0 },
+        Step::Zlib { level: 9 },
+        Step::Crc32c,
+    ];
+    for compressor in [BloscLZ, LZ4, LZ4HC, Snappy, Zlib, Zstd] {
+        for shuffle in [BloscShuffleMode::NoShuffle, BloscShuffleMode::Shuffle, BloscShuffleMode::BitShuffle] {
+            steps.push(blosc(compressor, shuffle, 4));
+        }
+    }
+    steps
+}
+
+#[test]
+fn every_codec_gives_back_what_it_took() {
+    for step in steps() {
+        for bytes in [voxels(7, 4096), vec![0; 131_072], voxels(1, 12)] {
+            let encoded = step.encode(&bytes).unwrap();
+            let mut decoded = vec![0xee; bytes.len()];
+            step.decode(&encoded, &mut decoded).unwrap();
+            assert_eq!(decoded, bytes, "{step:?}");
+            assert_eq!(step.decode_up_to(&encoded, bytes.len()).unwrap(), bytes, "{step:?}");
+        }
+    }
+}
+
+#[test]
+fn a_chunk_of_another_size_is_refused() {
+    for step in steps() {
+        let encoded = step.encode(&voxels(5, 4096)).unwrap();
+        for wrong in [0, 4095, 4097] {
+            assert!(step.decode(&encoded, &mut vec![0; wrong]).is_err(), "{step:?} {wrong}");
+        }
+        if step != Step::Crc32c {
+            assert!(step.decode_up_to(&encoded, 4095).is_err(), "{step:?}");
+        }
+        assert!(step.decode(&[], &mut [0; 16]).is_err(), "{step:?}");
+        assert!(step.decode(&encoded[..encoded.len() - 1], &mut [0; 4096]).is_err(), "{step:?}");
+    }
+}
+
+#[test]
+fn a_flipped_bit_is_caught_where_there_is_a_checksum() {
+    for step in
+        [Step::Zstd { level: 3, checksum: true }, Step::Gzip { level: 5 }, Step::Zlib { level: 5 }, Step::Crc32c]
+    {
+        let bytes = voxels(11, 4096);
+        let mut encoded = step.encode(&bytes).unwrap();
+        let middle = encoded.len() / 2;
+        encoded[middle] ^= 1;
+        assert!(step.decode(&encoded, &mut [0; 4096]).is_err(), "{step:?}");
+    }
+}
+
+#[test]
+fn bytes_that_are_no_blosc_container_have_no_size() {
+    assert_eq!(blosc_size(&[]), None);
+    assert_eq!(blosc_size(&[2, 1, 0x21]), None);
+    assert_eq!(blosc_size(&[7; 100]), None);
+}
+
+proptest! {
+    #[test]
+    fn damaged_bytes_never_panic(which in 0..24_usize, at in 0..5000_usize, value: u8, cut in 0..30_usize) {
+        let step = &steps()[which];
+        let mut encoded = step.encode(&voxels(9, 4096)).unwrap();
+        let length = encoded.len();
+        encoded[at % length] = value;
+        encoded.truncate(length.saturating_sub(cut));
+        let _ = step.decode(&encoded, &mut [0; 4096]);
+        let _ = step.decode_up_to(&encoded, 4096);
+    }
+}

@@ -1,0 +1,265 @@
+//! `zarr.json` and `.zarray`, read into one description of the array.
+
+use std::collections::BTreeMap;
+
+use serde::Deserialize;
+use serde_json::{Map, Value};
+use zarrs::metadata::v3::MetadataV3;
+
+use super::axes::{Axes, Axis};
+use super::chain::{ChainCodec, ChainParts, Step};
+use super::codecs::{Codecs, Sharding, configured, parse_codecs, parse_compressor};
+use super::keys::KeyStyle;
+use super::shard::ShardLayout;
+use crate::geometry::ChunkGrid;
+use crate::voxels::VoxelType;
+
+/// A chunk is decoded whole, so its size is bounded.
+const MAX_CHUNK_BYTES: u64 = 1 << 30;
+/// The index of a shard is held in memory: 16 bytes a chunk.
+const MAX_CHUNKS_PER_SHARD: u64 = 1 << 24;
+
+/// All that is needed to read and write chunks.
+#[derive(Clone, Debug)]
+pub(super) struct Description {
+    pub(super) grid: ChunkGrid,
+    pub(super) axes: Axes,
+    pub(super) keys: KeyStyle,
+    pub(super) chain: ChainParts,
+    /// How shards are laid out; `None` where every chunk is a file.
+    pub(super) sharding: Option<ShardLayout>,
+}
+
+/// Why metadata are not usable.
+#[derive(Debug)]
+pub(super) enum Fault {
+    Corrupt(String),
+    Unsupported(String),
+}
+
+#[derive(Deserialize)]
+struct V3 {
+    zarr_format: u64,
+    node_type: String,
+    shape: Vec<u64>,
+    data_type: MetadataV3,
+    chunk_grid: MetadataV3,
+    chunk_key_encoding: MetadataV3,
+    fill_value: Value,
+    codecs: Vec<MetadataV3>,
+    #[serde(default)]
+    storage_transformers: Vec<MetadataV3>,
+    dimension_names: Option<Vec<Option<String>>>,
+}
+
+#[derive(Deserialize)]
+struct V2 {
+    zarr_format: u64,
+    shape: Vec<u64>,
+    chunks: Vec<u32>,
+    dtype: String,
+    compressor: Option<Map<String, Value>>,
+    fill_value: Value,
+    order: String,
+    filters: Option<Vec<Value>>,
+    #[serde(alias = "dimension_seperator")]
+    dimension_separator: Option<String>,
+}
+
+type Order<'a> = Option<&'a BTreeMap<String, u32>>;
+
+impl Description {
+    /// Reads `zarr.json`.
+    pub(super) fn from_v3(json: &[u8], axis_order: Order<'_>) -> Result<Self, Fault> {
+        let array: V3 = parse(json)?;
+        if (array.zarr_format, array.node_type.as_str()) != (3, "array") {
+            let (format, node) = (array.zarr_format, array.node_type);
+            return Err(Fault::Corrupt(format!(
+                "describes a {node} of Zarr version {format}, expected is an array of 3"
+            )));
+        }
+        if let Some(transformer) = array.storage_transformers.first() {
+            return Err(Fault::Unsupported(format!("storage transformer {}", transformer.name())));
+        }
+        let voxel_type = VoxelType::from_name(array.data_type.name())
+            .ok_or_else(|| Fault::Unsupported(format!("data type {}", array.data_type.name())))?;
+        check_fill(&array.fill_value)?;
+        let axes =
+            Axes::resolve(array.shape.len(), array.dimension_names.as_deref(), axis_order).map_err(Fault::Corrupt)?;
+        let outer = regular_chunk_shape(&array.chunk_grid)?;
+        let order = (0..axes.len()).collect();
+        let codecs = parse_codecs(&array.codecs, order, voxel_type.size()).map_err(Fault::Unsupported)?;
+        Self::new(voxel_type, axes, &array.shape, &outer, v3_keys(&array.chunk_key_encoding)?, codecs)
+    }
+
+    /// Reads `.zarray`.
+    pub(super) fn from_v2(json: &[u8], axis_order: Order<'_>) -> Result<Self, Fault> {
+        let array: V2 = parse(json)?;
+        if array.zarr_format != 2 {
+            return Err(Fault::Corrupt(format!("has zarr_format {}, expected is 2", array.zarr_format)));
+        }
+        if array.filters.is_some_and(|filters| !filters.is_empty()) {
+            return Err(Fault::Unsupported("Zarr v2 filters".to_owned()));
+        }
+        let (voxel_type, big_endian) = v2_type(&array.dtype)?;
+        check_fill(&array.fill_value)?;
+        let axes = Axes::resolve(array.shape.len(), None, axis_order).map_err(Fault::Corrupt)?;
+        let stored = match array.order.as_str() {
+            "C" => (0..axes.len()).collect(),
+            "F" => (0..axes.len()).rev().collect(),
+            other => return Err(Fault::Corrupt(format!("order is {other:?}, neither C nor F"))),
+        };
+        let steps = v2_steps(array.compressor.as_ref(), voxel_type.size())?;
+        let separator = array.dimension_separator.as_deref().unwrap_or(".");
+        let keys = KeyStyle { with_c: false, separator: separator_of(separator)? };
+        let codecs = Codecs::Plain(ChainParts { stored, big_endian, steps });
+        Self::new(voxel_type, axes, &array.shape, &array.chunks, keys, codecs)
+    }
+
+    /// Checks that the pieces fit together.
+    fn new(
+        voxel_type: VoxelType,
+        axes: Axes,
+        shape: &[u64],
+        outer: &[u32],
+        keys: KeyStyle,
+        codecs: Codecs,
+    ) -> Result<Self, Fault> {
+        if outer.len() != axes.len() || outer.contains(&0) {
+            return Err(Fault::Corrupt(format!("chunk shape {outer:?} does not fit {} axes", axes.len())));
+        }
+        let (chain, sharding) = match codecs {
+            Codecs::Plain(chain) => (chain, None),
+            Codecs::Sharded(sharding) => (sharding.chain.clone(), Some(sharding)),
+        };
+        let inner = sharding.as_ref().map_or_else(|| Ok(outer.to_vec()), |sharding| inner_shape(sharding, outer))?;
+        check_cuts(&axes, shape, outer, &inner)?;
+        let chunk_shape = axes.space(&inner);
+        let shard_shape = axes.space(outer);
+        let grid = ChunkGrid {
+            voxel_type,
+            channels: axes.channels(&inner),
+            chunk_shape,
+            chunks_per_shard: [0, 1, 2].map(|axis| shard_shape[axis] / chunk_shape[axis]),
+            extra_axes: axes.extra_names().to_vec(),
+        };
+        check_sizes(&grid)?;
+        let sharding = sharding.map(|sharding| ShardLayout::new(&sharding, &axes, &grid));
+        Ok(Self { grid, axes, keys, chain, sharding })
+    }
+
+    pub(super) fn codec(&self) -> ChainCodec {
+        ChainCodec::new(&self.grid, &self.axes, self.chain.clone())
+    }
+}
+
+fn parse<'a, T: Deserialize<'a>>(json: &'a [u8]) -> Result<T, Fault> {
+    serde_json::from_slice(json).map_err(|error| Fault::Corrupt(format!("is no usable array metadata: {error}")))
+}
+
+fn regular_chunk_shape(grid: &MetadataV3) -> Result<Vec<u32>, Fault> {
+    if grid.name() != "regular" {
+        return Err(Fault::Unsupported(format!("chunk grid {}", grid.name())));
+    }
+    let shape = configured(grid, "chunk_shape").cloned().unwrap_or_default();
+    serde_json::from_value(shape).map_err(|error| Fault::Corrupt(format!("chunk_shape: {error}")))
+}
+
+fn v3_keys(encoding: &MetadataV3) -> Result<KeyStyle, Fault> {
+    let separator = configured(encoding, "separator").and_then(Value::as_str);
+    match encoding.name() {
+        "default" => Ok(KeyStyle { with_c: true, separator: separator_of(separator.unwrap_or("/"))? }),
+        "v2" => Ok(KeyStyle { with_c: false, separator: separator_of(separator.unwrap_or("."))? }),
+        other => Err(Fault::Unsupported(format!("chunk key encoding {other}"))),
+    }
+}
+
+fn separator_of(text: &str) -> Result<char, Fault> {
+    match text {
+        "/" => Ok('/'),
+        "." => Ok('.'),
+        other => Err(Fault::Corrupt(format!("the chunk key separator is {other:?}, neither \"/\" nor \".\""))),
+    }
+}
+
+/// `<u4` and its kin, and whether the highest byte comes first.
+fn v2_type(dtype: &str) -> Result<(VoxelType, bool), Fault> {
+    let unknown = || Fault::Unsupported(format!("data type {dtype:?}"));
+    let (order, kind) = dtype.split_at_checked(1).ok_or_else(unknown)?;
+    let name = match kind.split_at_checked(1) {
+        Some(("u", bytes)) => ("uint", bytes),
+        Some(("i", bytes)) => ("int", bytes),
+        Some(("f", bytes)) => ("float", bytes),
+        _ => return Err(unknown()),
+    };
+    let bits = name.1.parse::<u8>().ok().filter(|&bytes| bytes <= 8).ok_or_else(unknown)? * 8;
+    let voxel_type = VoxelType::from_name(&format!("{}{bits}", name.0)).ok_or_else(unknown)?;
+    match order {
+        "<" | "|" | "=" => Ok((voxel_type, false)),
+        ">" => Ok((voxel_type, true)),
+        _ => Err(unknown()),
+    }
+}
+
+fn v2_steps(compressor: Option<&Map<String, Value>>, value_size: usize) -> Result<Vec<Step>, Fault> {
+    let Some(compressor) = compressor else { return Ok(Vec::new()) };
+    let id = compressor.get("id").and_then(Value::as_str).unwrap_or_default();
+    // numcodecs hands blosc the size of a value; v2 has no key for it.
+    parse_compressor(id, compressor, value_size).map(|step| vec![step]).map_err(Fault::Unsupported)
+}
+
+/// Absent chunks are zeros; another fill would have to be carried through every copy.
+fn check_fill(fill: &Value) -> Result<(), Fault> {
+    let zero = match fill {
+        Value::Null | Value::Bool(false) => true,
+        Value::Number(number) => number.as_f64() == Some(0.0),
+        Value::String(text) => text.strip_prefix("0x").is_some_and(|digits| digits.bytes().all(|digit| digit == b'0')),
+        _ => false,
+    };
+    if zero { Ok(()) } else { Err(Fault::Unsupported(format!("fill_value {fill}, only 0 is read"))) }
+}
+
+/// Lengths of inner chunks along the array's axes.
+fn inner_shape(sharding: &Sharding, outer: &[u32]) -> Result<Vec<u32>, Fault> {
+    let mut inner = vec![1; outer.len()];
+    for (&axis, &length) in sharding.order.iter().zip(&sharding.chunk_shape) {
+        if length == 0 || !outer[axis].is_multiple_of(length) {
+            return Err(Fault::Corrupt(format!(
+                "chunks of {length} do not divide a shard of {} on axis {axis}",
+                outer[axis]
+            )));
+        }
+        inner[axis] = length;
+    }
+    Ok(inner)
+}
+
+/// Channels are never cut, additional axes always into single slices.
+fn check_cuts(axes: &Axes, shape: &[u64], outer: &[u32], inner: &[u32]) -> Result<(), Fault> {
+    for place in 0..axes.len() {
+        let (outer, inner) = (outer[place], inner[place]);
+        let what = match axes.axis(place) {
+            Axis::Channel if inner != outer || shape[place] > outer.into() => "channels cut into several chunks",
+            Axis::Extra(_) if outer != 1 => "chunks of several slices along an additional axis",
+            _ => continue,
+        };
+        return Err(Fault::Unsupported(format!("{what}; rechunk the array")));
+    }
+    Ok(())
+}
+
+fn check_sizes(grid: &ChunkGrid) -> Result<(), Fault> {
+    let product = |lengths: &[u32; 3]| lengths.iter().try_fold(1_u64, |product, &n| product.checked_mul(n.into()));
+    let values = product(&grid.chunk_shape).and_then(|voxels| voxels.checked_mul(grid.channels.into()));
+    let bytes = values.and_then(|values| values.checked_mul(grid.voxel_type.size() as u64));
+    if bytes.is_none_or(|bytes| bytes > MAX_CHUNK_BYTES) {
+        let (shape, channels) = (grid.chunk_shape, grid.channels);
+        let reason = format!("chunks of {shape:?} voxels of {channels} channels exceed {MAX_CHUNK_BYTES} bytes");
+        return Err(Fault::Unsupported(reason));
+    }
+    if product(&grid.chunks_per_shard).is_none_or(|chunks| chunks > MAX_CHUNKS_PER_SHARD) {
+        let reason = format!("shards of {:?} chunks exceed {MAX_CHUNKS_PER_SHARD} chunks", grid.chunks_per_shard);
+        return Err(Fault::Unsupported(reason));
+    }
+    Ok(())
+}

@@ -1,0 +1,182 @@
+//! Zarr v2 and v3, with and without shards. The metadata's generic parts and blosc are the `zarrs` crate's; orders of
+//! axes, shard indexes and chunk names are read here, because WEBKNOSSOS spells them in more ways than the
+//! specification has, and because no file may make a decoder allocate more than its chunk.
+
+mod axes;
+mod chain;
+mod codecs;
+mod keys;
+mod metadata;
+mod shard;
+
+#[cfg(test)]
+mod tests;
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use zarrs::array::codec::{BloscCompressor, BloscShuffleMode};
+
+use self::chain::{Blosc, Step, blosc_size, longest_encoded};
+use self::metadata::{Description, Fault};
+use self::shard::{SingleChunkWriter, ZarrShardWriter};
+use super::{ChunkCodec, EncodedChunk, Listing, MagArray, ShardFile, ShardIndexTable, ShardWriter, join_key};
+use crate::error::{Result, VolumeError};
+use crate::geometry::{ChunkGrid, ChunkIndex, ShardIndex};
+use crate::store::{Entry, SharedStore};
+
+/// Metadata are small; this is far more than a page of attributes needs.
+const MAX_METADATA: u64 = 16 << 20;
+
+/// A mag in Zarr.
+#[derive(Debug)]
+pub struct ZarrArray {
+    store: SharedStore,
+    prefix: String,
+    description: Description,
+    codec: Arc<dyn ChunkCodec>,
+}
+
+impl ZarrArray {
+    /// Opens the Zarr v3 array below `prefix`; `axis_order` overrides its dimension names.
+    pub fn open_v3(store: SharedStore, prefix: &str, axis_order: Option<&BTreeMap<String, u32>>) -> Result<Self> {
+        Self::open(store, prefix, "zarr.json", |json| Description::from_v3(json, axis_order))
+    }
+
+    /// Opens the Zarr v2 array below `prefix`; without `axis_order` its axes are c, x, y, z.
+    pub fn open_v2(store: SharedStore, prefix: &str, axis_order: Option<&BTreeMap<String, u32>>) -> Result<Self> {
+        Self::open(store, prefix, ".zarray", |json| Description::from_v2(json, axis_order))
+    }
+
+    fn open(
+        store: SharedStore,
+        prefix: &str,
+        name: &str,
+        describe: impl FnOnce(&[u8]) -> Result<Description, Fault>,
+    ) -> Result<Self> {
+        let key = join_key(prefix, name);
+        let json = store.read(&key, MAX_METADATA)?.ok_or_else(|| VolumeError::Missing {
+            what: store.describe(&key),
+            hint: "is this the folder of a mag?".to_owned(),
+        })?;
+        let mut description = describe(&json).map_err(|fault| match fault {
+            Fault::Corrupt(reason) => VolumeError::corrupt(store.describe(&key), reason),
+            Fault::Unsupported(what) => VolumeError::Unsupported { file: store.describe(&key), what },
+        })?;
+        if description.keys.separator == '.' {
+            adapt_to_files(&store, prefix, &mut description)?;
+        }
+        let codec = Arc::new(description.codec());
+        Ok(Self { store, prefix: prefix.to_owned(), description, codec })
+    }
+
+    fn parse_key(&self, key: &str) -> Option<ShardIndex> {
+        let indices = self.description.keys.parse(below(key, &self.prefix)?)?;
+        self.description.axes.shard_at(&indices)
+    }
+
+    fn corrupt(&self, key: &str, reason: impl Into<String>) -> VolumeError {
+        VolumeError::corrupt(self.store.describe(key), reason)
+    }
+
+    fn longest_chunk(&self) -> u64 {
+        longest_encoded(self.description.grid.chunk_bytes())
+    }
+}
+
+impl MagArray for ZarrArray {
+    fn grid(&self) -> &ChunkGrid {
+        &self.description.grid
+    }
+
+    fn store(&self) -> &SharedStore {
+        &self.store
+    }
+
+    fn codec(&self) -> &Arc<dyn ChunkCodec> {
+        &self.codec
+    }
+
+    fn shard_key(&self, shard: &ShardIndex) -> String {
+        join_key(&self.prefix, &self.description.keys.key(&self.description.axes.indices_of(shard)))
+    }
+
+    fn list_shards(&self) -> Result<Listing> {
+        let mut listing = Listing::default();
+        for Entry { key, size } in self.store.list(&join_key(&self.prefix, ""))? {
+            match self.parse_key(&key) {
+                Some(_) if size == 0 => listing.empty_files.push(key),
+                Some(shard) => listing.shards.push((shard, size)),
+                None => {}
+            }
+        }
+        Ok(listing)
+    }
+
+    fn open_shard(&self, shard: &ShardIndex) -> Result<Option<ShardIndexTable>> {
+        let key = self.shard_key(shard);
+        let Some(size) = self.store.size(&key)?.filter(|&size| size > 0) else { return Ok(None) };
+        let longest = self.longest_chunk();
+        let spans = match &self.description.sharding {
+            None if size > longest => {
+                return Err(self.corrupt(&key, format!("has {size} bytes, no chunk of this array has over {longest}")));
+            }
+            None => vec![Some(0..size)],
+            Some(layout) => {
+                let range = layout.index_range(size).map_err(|reason| self.corrupt(&key, reason))?;
+                let index = self.store.read_range(&key, range)?;
+                layout.parse(&index, size, longest).map_err(|reason| self.corrupt(&key, reason))?
+            }
+        };
+        Ok(Some(ShardIndexTable { key, codec: Arc::clone(&self.codec), spans }))
+    }
+
+    fn read_encoded(&self, chunk: &ChunkIndex) -> Result<Option<EncodedChunk>> {
+        if self.description.sharding.is_some() {
+            return super::read_encoded_by_index(self, chunk);
+        }
+        let key = self.shard_key(chunk);
+        let bytes = self.store.read(&key, self.longest_chunk())?.filter(|bytes| !bytes.is_empty());
+        Ok(bytes.map(|bytes| EncodedChunk { key, codec: Arc::clone(&self.codec), bytes }))
+    }
+
+    fn shard_writer<'f>(&self, file: &'f mut dyn ShardFile) -> Result<Box<dyn ShardWriter + 'f>> {
+        Ok(match &self.description.sharding {
+            None => Box::new(SingleChunkWriter { file, written: false }),
+            Some(layout) => Box::new(ZarrShardWriter::start(file, layout.clone())?),
+        })
+    }
+}
+
+/// Corrects what the metadata of some downloaded annotations get wrong: how chunk files are named, and that their
+/// bytes are blosc containers. All files of such an array lie in one folder, so looking at their names is cheap.
+fn adapt_to_files(store: &SharedStore, prefix: &str, description: &mut Description) -> Result<()> {
+    let entries = store.list(&join_key(prefix, ""))?;
+    let names = entries.iter().filter_map(|entry| below(&entry.key, prefix));
+    description.keys = description.keys.or_as_found(&names, description.axes.len());
+    let chunk_bytes = description.grid.chunk_bytes();
+    let is_chunk = |entry: &&Entry| {
+        entry.size > 0 && below(&entry.key, prefix).is_some_and(|name| description.keys.parse(name).is_some())
+    };
+    let Some(first) = entries.iter().find(is_chunk) else { return Ok(()) };
+    if description.sharding.is_some() || !description.chain.steps.is_empty() || first.size == chunk_bytes as u64 {
+        return Ok(());
+    }
+    let bytes = store.read(&first.key, longest_encoded(chunk_bytes))?.unwrap_or_default();
+    if blosc_size(&bytes) == Some(chunk_bytes) {
+        description.chain.steps.push(Step::Blosc(undeclared_blosc()?));
+    }
+    Ok(())
+}
+
+/// How WEBKNOSSOS compresses the chunks of a download.
+fn undeclared_blosc() -> Result<Blosc> {
+    let level = 5_u8.try_into().map_err(|level| VolumeError::Mismatch(format!("blosc level {level}")))?;
+    let (compressor, shuffle) = (BloscCompressor::LZ4, BloscShuffleMode::Shuffle);
+    Ok(Blosc { compressor, level, shuffle, type_size: 1, block_size: 0 })
+}
+
+/// What follows `prefix` in `key`.
+fn below<'a>(key: &'a str, prefix: &str) -> Option<&'a str> {
+    if prefix.is_empty() { Some(key) } else { key.strip_prefix(prefix)?.strip_prefix('/') }
+}

@@ -1,0 +1,452 @@
+#![allow(clippy::needless_pass_by_value)] // json! makes values, and so it reads
+
+use std::io::{Read, Seek, Write};
+use std::sync::Arc;
+
+use proptest::prelude::*;
+use serde_json::{Value, json};
+
+use super::ZarrArray;
+use crate::error::VolumeError;
+use crate::format::MagArray;
+use crate::format::testing::{chunk_voxels, memory, put_shard, shard_bytes, voxels};
+use crate::geometry::{ChunkIndex, ShardIndex};
+use crate::store::MemoryStore;
+use crate::voxels::VoxelType;
+
+fn open_v3(metadata: &Value) -> (Arc<MemoryStore>, Result<ZarrArray, VolumeError>) {
+    let store = memory();
+    store.insert("1/zarr.json", metadata.to_string().into_bytes()).unwrap();
+    let array = ZarrArray::open_v3(store.clone(), "1", None);
+    (store, array)
+}
+
+fn f_order() -> Value {
+    json!({"name": "transpose", "configuration": {"order": [3, 2, 1, 0]}})
+}
+
+fn little() -> Value {
+    json!({"name": "bytes", "configuration": {"endian": "little"}})
+}
+
+fn metadata(data_type: &str, chunk_shape: Value, codecs: Value) -> Value {
+    json!({
+        "zarr_format": 3, "node_type": "array", "shape": [chunk_shape[0], 100, 100, 100], "data_type": data_type,
+        "chunk_grid": {"name": "regular", "configuration": {"chunk_shape": chunk_shape}},
+        "chunk_key_encoding": {"name": "default"}, "fill_value": 0, "codecs": codecs,
+        "dimension_names": ["c", "x", "y", "z"],
+    })
+}
+
+fn sharded(chunk_shape: Value, codecs: Value, location: &str) -> Value {
+    json!([{"name": "sharding_indexed", "configuration": {
+        "chunk_shape": chunk_shape, "codecs": codecs, "index_codecs": [little(), {"name": "crc32c"}],
+        "index_location": location,
+    }}])
+}
+
+#[test]
+fn a_shard_written_by_hand_reads_as_specified() {
+    // Two chunks of 1 × 1 × 1 × 2 voxels along x and z, z fastest in the index; the last one is absent.
+    let (store, array) = open_v3(&metadata(
+        "uint8",
+        json!([1, 2, 1, 4]),
+        sharded(json!([1, 1, 1, 2]), json!([f_order(), "bytes"]), "end"),
+    ));
+    let array = array.unwrap();
+    let mut file = vec![1, 2, 3, 4, 5, 6];
+    for entry in [[4_u64, 2], [0, 2], [2, 2], [u64::MAX, u64::MAX]].concat() {
+        file.extend(entry.to_le_bytes());
+    }
+    file.extend(crc32c::crc32c(&file[6..]).to_le_bytes());
+    store.insert("1/c/0/0/0/1", file.clone()).unwrap();
+    let expected = [
+        ((0, 0, 2), Some(vec![5, 6])),
+        ((0, 0, 3), Some(vec![1, 2])),
+        ((1, 0, 2), Some(vec![3, 4])),
+        ((1, 0, 3), None),
+    ];
+    for ((x, y, z), voxels) in expected {
+        assert_eq!(chunk_voxels(&array, &ChunkIndex::xyz(x, y, z)), voxels);
+    }
+    assert_eq!(array.list_shards().unwrap().shards, [(ShardIndex::xyz(0, 0, 1), 74)]);
+    assert_eq!(array.shard_key(&ShardIndex::xyz(3, 4, 5)), "1/c/0/3/4/5");
+}
+
+#[test]
+fn equal_chains_share_an_encoding_and_others_do_not() {
+    let encoding = |codecs: Value| {
+        let (_, array) = open_v3(&metadata("uint32", json!([1, 4, 4, 4]), codecs));
+        array.unwrap().codec().encoding().to_owned()
+    };
+    let zstd = |level: u32| json!({"name": "zstd", "configuration": {"level": level, "checksum": level > 3}});
+    let base = encoding(json!([f_order(), little(), zstd(5)]));
+    assert_eq!(base, "zstd");
+    assert_eq!(base, encoding(json!([f_order(), "bytes", zstd(1)])));
+    assert_eq!(
+        base,
+        encoding(json!([{"name": "transpose", "configuration": {"order": "F"}}, {"name": "endian"}, zstd(1)]))
+    );
+    assert_eq!(base, encoding(sharded(json!([1, 2, 2, 2]), json!([f_order(), little(), zstd(3)]), "start")));
+    assert_eq!(encoding(json!([little(), zstd(5)])), "cxyz, zstd");
+    assert_eq!(encoding(json!([f_order(), {"name": "bytes", "configuration": {"endian": "big"}}])), "big endian");
+    assert_eq!(encoding(json!([f_order(), little()])), "raw");
+    assert_eq!(encoding(json!([f_order(), little(), zstd(5), "crc32c"])), "zstd, crc32c");
+}
+
+/// The three ways in which WEBKNOSSOS has spelt an annotation's Zarr v3 array.
+fn dialect(encoding: &str, declares_blosc: bool) -> Value {
+    let blosc = json!({"name": "blosc", "configuration":
+        {"cname": "lz4", "clevel": 5, "shuffle": "shuffle", "typesize": 1, "blocksize": 0}});
+    let mut codecs = vec![json!({"name": "transpose", "configuration": {"order": "F"}}), little()];
+    codecs.extend(declares_blosc.then_some(blosc));
+    let mut metadata = metadata("uint32", json!([1, 32, 32, 32]), json!(codecs));
+    metadata["chunk_key_encoding"] = json!({"name": encoding, "configuration": {"separator": "."}});
+    metadata["shape"] = json!([1, 10, 10, 10]);
+    metadata
+}
+
+#[test]
+fn all_three_dialects_of_annotations_are_read_and_their_shape_bounds_nothing() {
+    let (_, writer) = open_v3(&dialect("default", true));
+    let expected = voxels(3, 131_072);
+    let payload = shard_bytes(&writer.unwrap(), &[Some(expected.clone())]);
+    for (declared, declares_blosc, name) in
+        [("default", true, "c.0.7.8.9"), ("v2", false, "c.0.7.8.9"), ("v2", true, "0.7.8.9")]
+    {
+        let store = memory();
+        store.insert("v/1/zarr.json", dialect(declared, declares_blosc).to_string().into_bytes()).unwrap();
+        store.insert(&format!("v/1/{name}"), payload.clone()).unwrap();
+        let array = ZarrArray::open_v3(store, "v/1", None).unwrap();
+        assert_eq!(array.list_shards().unwrap().shards, [(ShardIndex::xyz(7, 8, 9), payload.len() as u64)]);
+        assert_eq!(chunk_voxels(&array, &ChunkIndex::xyz(7, 8, 9)).as_ref(), Some(&expected), "{name}");
+        assert_eq!(array.codec().encoding(), "blosc");
+    }
+}
+
+#[test]
+fn undeclared_blosc_is_not_seen_in_raw_chunks() {
+    let store = memory();
+    store.insert("1/zarr.json", dialect("v2", false).to_string().into_bytes()).unwrap();
+    store.insert("1/0.1.2.3", voxels(1, 131_072)).unwrap();
+    let array = ZarrArray::open_v3(store, "1", None).unwrap();
+    assert_eq!(array.codec().encoding(), "raw");
+    assert_eq!(chunk_voxels(&array, &ChunkIndex::xyz(1, 2, 3)), Some(voxels(1, 131_072)));
+}
+
+#[test]
+fn additional_axes_are_carried_in_chunk_indices() {
+    let mut metadata = metadata(
+        "uint8",
+        json!([1, 1, 2, 2, 2]),
+        json!([{"name": "transpose", "configuration": {"order": "F"}}, "bytes"]),
+    );
+    metadata["shape"] = json!([1, 5, 9, 9, 9]);
+    metadata["dimension_names"] = json!(["c", "t", "x", "y", "z"]);
+    let (store, array) = open_v3(&metadata);
+    store.insert("1/c/0/4/1/2/3", voxels(1, 8)).unwrap();
+    let array = array.unwrap();
+    let chunk = ChunkIndex { extra: [4].into(), xyz: [1, 2, 3] };
+    assert_eq!(chunk_voxels(&array, &chunk), Some(voxels(1, 8)));
+    assert_eq!(array.list_shards().unwrap().shards, [(chunk, 8)]);
+    assert_eq!(array.grid().extra_axes, ["t"]);
+}
+
+#[test]
+fn metadata_that_cannot_be_used_are_refused_with_their_reason() {
+    let plain = || metadata("uint32", json!([1, 4, 4, 4]), json!([f_order(), little()]));
+    let with = |key: &str, value: Value| {
+        let mut changed = plain();
+        changed[key] = value;
+        changed
+    };
+    let shape = |shape: Value| with("chunk_grid", json!({"name": "regular", "configuration": {"chunk_shape": shape}}));
+    let cases = [
+        (json!({}), "missing field"),
+        (with("node_type", json!("group")), "describes a group"),
+        (with("zarr_format", json!(4)), "version 4"),
+        (with("data_type", json!("complex64")), "data type complex64"),
+        (with("fill_value", json!(7)), "fill_value 7"),
+        (with("fill_value", json!("NaN")), "fill_value"),
+        (with("chunk_grid", json!("rectilinear")), "chunk grid rectilinear"),
+        (with("chunk_key_encoding", json!("suffix")), "key encoding suffix"),
+        (with("chunk_key_encoding", json!({"name": "v2", "configuration": {"separator": "_"}})), "separator is \"_\""),
+        (with("codecs", json!([])), "lack \"bytes\""),
+        (with("codecs", json!([little(), "lzma"])), "codec lzma"),
+        (
+            with("codecs", json!([{"name": "transpose", "configuration": {"order": [0, 1, 2]}}, little()])),
+            "does not permute 4",
+        ),
+        (
+            with("codecs", json!([{"name": "transpose", "configuration": {"order": [0, 0, 1, 2]}}, little()])),
+            "does not permute 4",
+        ),
+        (with("codecs", sharded(json!([1, 3, 2, 2]), json!([little()]), "end")), "do not divide"),
+        (with("codecs", sharded(json!([1, 0, 2, 2]), json!([little()]), "end")), "do not divide"),
+        (with("codecs", sharded(json!([1, 2, 2]), json!([little()]), "end")), "does not have 4 axes"),
+        (with("codecs", sharded(json!([1, 2, 2, 2]), json!([little()]), "middle")), "index_location"),
+        (with("dimension_names", json!(["c", "x", "y", "y"])), "two axes"),
+        (shape(json!([1, 4, 4])), "does not fit 4 axes"),
+        (shape(json!([1, 0, 4, 4])), "does not fit 4 axes"),
+        (shape(json!([1, 4_294_967_295_u32, 4_294_967_295_u32, 4_294_967_295_u32])), "exceed"),
+        (shape(json!([1, -4, 4, 4])), "chunk_shape"),
+        (with("shape", json!([3, 9, 9, 9])), "channels cut"),
+    ];
+    for (metadata, reason) in cases {
+        let error = open_v3(&metadata).1.unwrap_err().to_string();
+        assert!(error.contains("1/zarr.json") && error.contains(reason), "{reason}: {error}");
+    }
+    let huge = sharded(json!([1, 1, 1, 1]), json!([little()]), "end");
+    let mut absurd = metadata("uint8", json!([1, 4_000_000, 4_000, 4_000]), huge);
+    absurd["shape"] = json!([1, 1, 1, 1]);
+    assert!(open_v3(&absurd).1.unwrap_err().to_string().contains("exceed 16777216 chunks"));
+    assert!(matches!(ZarrArray::open_v3(memory(), "1", None), Err(VolumeError::Missing { .. })));
+}
+
+#[test]
+fn a_damaged_shard_is_reported_with_file_and_reason() {
+    for location in ["start", "end"] {
+        let (store, array) = open_v3(&metadata(
+            "uint16",
+            json!([1, 8, 8, 8]),
+            sharded(json!([1, 4, 4, 4]), json!([f_order(), little(), "crc32c"]), location),
+        ));
+        let array = array.unwrap();
+        let chunks: Vec<_> = (0..8).map(|place| (place != 3).then(|| voxels(place, 128))).collect();
+        let whole = shard_bytes(&array, &chunks);
+        let index_at = if location == "start" { 0 } else { whole.len() - 132 };
+        let change = |at: usize, value: u8| {
+            let mut bytes = whole.clone();
+            bytes[at] = value;
+            bytes
+        };
+        let forge = |offset: u64, length: u64| {
+            let mut bytes = whole.clone();
+            bytes[index_at..index_at + 8].copy_from_slice(&offset.to_le_bytes());
+            bytes[index_at + 8..index_at + 16].copy_from_slice(&length.to_le_bytes());
+            let sum = crc32c::crc32c(&bytes[index_at..index_at + 128]);
+            bytes[index_at + 128..index_at + 132].copy_from_slice(&sum.to_le_bytes());
+            bytes
+        };
+        for (bytes, reason) in [
+            (whole[..100].to_vec(), "index alone needs 132"),
+            (change(index_at + 3, 9), "have the checksum"),
+            (forge(whole.len() as u64, 1), "at byte"),
+            (forge(0, u64::MAX), "at byte"),
+            (forge(u64::MAX, 1), "at byte"),
+            (forge(u64::MAX - 3, 9), "at byte"),
+        ] {
+            store.insert("1/c/0/0/0/0", bytes).unwrap();
+            let error = array.open_shard(&ShardIndex::xyz(0, 0, 0)).unwrap_err().to_string();
+            assert!(error.contains("1/c/0/0/0/0") && error.contains(reason), "{location} {reason}: {error}");
+        }
+        store.insert("1/c/0/0/0/0", whole).unwrap();
+        assert_eq!(chunk_voxels(&array, &ChunkIndex::xyz(1, 1, 0)), None);
+    }
+}
+
+#[test]
+fn shards_copy_runs_and_refuse_wrong_counts() {
+    let (_, array) = open_v3(&metadata(
+        "uint8",
+        json!([1, 4, 4, 4]),
+        sharded(json!([1, 2, 2, 2]), json!([f_order(), little()]), "end"),
+    ));
+    let array = array.unwrap();
+    let chunks: Vec<_> = (0..8).map(|place| Some(voxels(place, 8))).collect();
+    let original = shard_bytes(&array, &chunks);
+    let (mut source, mut target) = (tempfile::tempfile().unwrap(), tempfile::tempfile().unwrap());
+    source.write_all(&original).unwrap();
+    let mut writer = array.shard_writer(&mut target).unwrap();
+    let spans: Vec<_> = (0..8).map(|n| n * 8..n * 8 + 8).collect();
+    writer.append_run(&mut source, &spans[..5]).unwrap();
+    writer.append(Some(&original[40..48])).unwrap();
+    writer.append_run(&mut source, &spans[6..]).unwrap();
+    assert!(writer.append(None).is_err());
+    writer.finish().unwrap();
+    let mut copy = Vec::new();
+    target.rewind().unwrap();
+    target.read_to_end(&mut copy).unwrap();
+    assert_eq!(copy, original);
+    assert!(array.shard_writer(&mut tempfile::tempfile().unwrap()).unwrap().finish().is_err());
+}
+
+#[test]
+fn a_single_chunk_file_takes_one_chunk() {
+    let (_, array) = open_v3(&metadata("uint8", json!([1, 2, 2, 2]), json!([f_order(), little()])));
+    let array = array.unwrap();
+    let mut file = tempfile::tempfile().unwrap();
+    assert!(array.shard_writer(&mut file).unwrap().finish().is_err());
+    let mut writer = array.shard_writer(&mut file).unwrap();
+    assert!(writer.append(None).is_err());
+    assert!(writer.append(Some(&[0; 8])).is_err());
+}
+
+#[test]
+fn a_v2_array_reads_in_either_order_and_byte_order() {
+    let zarray = |order: &str, dtype: &str, separator: Value| {
+        json!({"zarr_format": 2, "shape": [1, 2, 3, 1], "chunks": [1, 2, 3, 1], "dtype": dtype, "order": order,
+            "compressor": null, "filters": null, "fill_value": 0, "dimension_separator": separator})
+    };
+    let stored = [0_u8, 1, 0, 2, 0, 3, 0, 4, 0, 5, 0, 6];
+    let transposed = [1_u8, 0, 4, 0, 2, 0, 5, 0, 3, 0, 6, 0];
+    let little = [1_u8, 0, 2, 0, 3, 0, 4, 0, 5, 0, 6, 0];
+    for (order, dtype, separator, name, bytes, expected) in [
+        ("F", "<u2", json!("/"), "0/0/0/0", &little, &little),
+        ("F", ">u2", json!("."), "0.0.0.0", &stored, &little),
+        ("C", ">i2", json!(null), "0.0.0.0", &stored, &transposed),
+    ] {
+        let store = memory();
+        store.insert(".zarray", zarray(order, dtype, separator).to_string().into_bytes()).unwrap();
+        store.insert(name, bytes.to_vec()).unwrap();
+        let array = ZarrArray::open_v2(store, "", None).unwrap();
+        assert_eq!(chunk_voxels(&array, &ChunkIndex::xyz(0, 0, 0)).unwrap(), expected, "{order} {dtype}");
+    }
+}
+
+/// Copies what the `zarrs` crate wrote into a store of ours.
+fn taken_over(theirs: &zarrs::storage::store::MemoryStore, metadata: &Value) -> Arc<MemoryStore> {
+    use zarrs::storage::{ListableStorageTraits, ReadableStorageTraits};
+    let ours = memory();
+    for key in theirs.list().unwrap() {
+        ours.insert(key.as_str(), theirs.get(&key).unwrap().unwrap().to_vec()).unwrap();
+    }
+    ours.insert("zarr.json", metadata.to_string().into_bytes()).unwrap();
+    ours
+}
+
+fn zarrs_array(
+    store: Arc<zarrs::storage::store::MemoryStore>,
+    metadata: &Value,
+) -> zarrs::array::Array<zarrs::storage::store::MemoryStore> {
+    let metadata = serde_json::from_value(metadata.clone()).unwrap();
+    zarrs::array::Array::new_with_metadata(store, "/", metadata).unwrap()
+}
+
+/// A random array: type, lengths of chunks and shards, order of axes, codecs.
+fn any_metadata() -> impl Strategy<Value = Value> {
+    let compressors = vec![
+        json!(null),
+        json!({"name": "zstd", "configuration": {"level": 1, "checksum": true}}),
+        json!({"name": "gzip", "configuration": {"level": 1}}),
+        json!({"name": "blosc", "configuration": {"cname": "zstd", "clevel": 3, "shuffle": "bitshuffle", "typesize": 2, "blocksize": 0}}),
+    ];
+    (
+        proptest::sample::select(&VoxelType::ALL),
+        (1_u32..3, 1_u32..5, 1_u32..5, 1_u32..5),
+        (1_u32..4, 1_u32..3, 1_u32..4),
+        Just(vec![0_u32, 1, 2, 3]).prop_shuffle(),
+        proptest::sample::select(compressors),
+        (any::<bool>(), any::<bool>(), any::<bool>(), proptest::sample::select(vec!["start", "end"])),
+        proptest::sample::select(vec!["/", "."]),
+    )
+        .prop_map(|(voxel_type, inner, shard, order, compressor, (big, crc, sharding, location), separator)| {
+            let (c, x, y, z) = inner;
+            let mut codecs = vec![
+                json!({"name": "transpose", "configuration": {"order": order}}),
+                json!({"name": "bytes", "configuration": {"endian": if big { "big" } else { "little" }}}),
+            ];
+            codecs.extend((!compressor.is_null()).then_some(compressor));
+            codecs.extend(crc.then(|| json!({"name": "crc32c"})));
+            let chunk = json!([c, x, y, z]);
+            let mut metadata = if sharding {
+                let outer = json!([c, x * shard.0, y * shard.1, z * shard.2]);
+                metadata(voxel_type.name(), outer, sharded(chunk, json!(codecs), location))
+            } else {
+                metadata(voxel_type.name(), chunk, json!(codecs))
+            };
+            metadata["chunk_key_encoding"] = json!({"name": "default", "configuration": {"separator": separator}});
+            if voxel_type.name().starts_with("float") {
+                metadata["fill_value"] = json!(0.0);
+            }
+            metadata
+        })
+}
+
+/// F order of (c, x, y, z) into its C order.
+fn c_order(voxels: &[u8], size: usize, [c, x, y, z]: [usize; 4]) -> Vec<u8> {
+    let mut out = Vec::with_capacity(voxels.len());
+    for at in 0..c * x * y * z {
+        let [ic, ix, iy, iz] = [at / (x * y * z), at / (y * z) % x, at / z % y, at % z];
+        let from = ic + c * (ix + x * (iy + y * iz));
+        out.extend(&voxels[from * size..][..size]);
+    }
+    out
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(96))]
+
+    #[test]
+    fn any_array_round_trips(metadata in any_metadata(), seed: u32) {
+        let (store, array) = open_v3(&metadata);
+        let array = array.unwrap();
+        let bytes = array.grid().chunk_bytes();
+        let places = array.grid().chunks_in_shard() as u32;
+        let single = places == 1;
+        let chunks: Vec<_> = (0..places).map(|n| (single || (seed >> (n % 32)) & 1 == 1).then(|| voxels(seed ^ n, bytes))).collect();
+        let shard = ShardIndex::xyz(seed % 7, 3, 0);
+        put_shard(&array, &store, &shard, &chunks);
+        for (place, expected) in chunks.iter().enumerate() {
+            prop_assert_eq!(&chunk_voxels(&array, &array.grid().chunk_at(&shard, place)), expected);
+        }
+        prop_assert_eq!(array.list_shards().unwrap().shards[0].0.clone(), shard);
+    }
+
+    #[test]
+    fn zarrs_reads_what_we_write_and_we_what_it_writes(metadata in any_metadata(), seed: u32) {
+        let theirs = Arc::new(zarrs::storage::store::MemoryStore::new());
+        let array = zarrs_array(theirs.clone(), &metadata);
+        let (_, ours) = open_v3(&metadata);
+        let ours = ours.unwrap();
+        let grid = ours.grid().clone();
+        let (size, [x, y, z]) = (grid.voxel_type.size(), grid.chunk_shape.map(|n| n as usize));
+        let lengths = [grid.channels as usize, x, y, z];
+        let bytes: Vec<_> = (0..grid.chunks_in_shard() as u32).map(|n| voxels(seed ^ n, grid.chunk_bytes())).collect();
+        // They write each chunk of shard (1, 0, 2).
+        let shard = ShardIndex::xyz(1, 0, 2);
+        for (place, voxels) in bytes.iter().enumerate() {
+            let chunk = grid.chunk_at(&shard, place);
+            let start = [0, 1, 2].map(|axis| u64::from(chunk.xyz[axis] * grid.chunk_shape[axis]));
+            let subset = zarrs::array::ArraySubset::new_with_start_shape(
+                vec![0, start[0], start[1], start[2]], lengths.map(|n| n as u64).to_vec()).unwrap();
+            let data = zarrs::array::ArrayBytes::new_flen(c_order(voxels, size, lengths));
+            array.store_array_subset(&subset, data).unwrap();
+        }
+        let reader = ZarrArray::open_v3(taken_over(&theirs, &metadata), "", None).unwrap();
+        for (place, expected) in bytes.iter().enumerate() {
+            let read = chunk_voxels(&reader, &grid.chunk_at(&shard, place));
+            // They leave chunks of zeros out.
+            prop_assert_eq!(&read.unwrap_or_else(|| vec![0; expected.len()]), expected);
+        }
+        // We write the same shard; they read the same bytes from it.
+        let chunks: Vec<_> = bytes.into_iter().map(Some).collect();
+        let key = ours.shard_key(&shard);
+        let store = Arc::new(zarrs::storage::store::MemoryStore::new());
+        let key = zarrs::storage::StoreKey::new(&key[2..]).unwrap();
+        zarrs::storage::WritableStorageTraits::set(&*store, &key, shard_bytes(&ours, &chunks).into()).unwrap();
+        let indices = [0, 1, 0, 2];
+        let read: zarrs::array::ArrayBytes<'_> = zarrs_array(store, &metadata).retrieve_chunk(&indices).unwrap();
+        let again: zarrs::array::ArrayBytes<'_> = array.retrieve_chunk(&indices).unwrap();
+        prop_assert_eq!(read, again);
+    }
+
+    #[test]
+    fn damaged_shards_never_panic(at in 0..2000_usize, value: u8, cut in 0..200_usize) {
+        let (store, array) = open_v3(&metadata(
+            "uint16", json!([1, 8, 8, 8]), sharded(json!([1, 4, 4, 4]), json!([f_order(), little(), "zstd"]), "end")));
+        let array = array.unwrap();
+        let chunks: Vec<_> = (0..8).map(|place| Some(voxels(place, 128))).collect();
+        let mut bytes = shard_bytes(&array, &chunks);
+        let length = bytes.len();
+        bytes[at % length] = value;
+        bytes.truncate(length - cut);
+        store.insert("1/c/0/0/0/0", bytes).unwrap();
+        if let Ok(Some(table)) = array.open_shard(&ShardIndex::xyz(0, 0, 0)) {
+            for span in table.spans.into_iter().flatten() {
+                let encoded = array.store().read_range(&table.key, span).unwrap();
+                let _ = table.codec.decode(&encoded, &mut [0; 128]);
+            }
+        }
+    }
+}
