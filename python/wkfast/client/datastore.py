@@ -90,9 +90,12 @@ class Datastore:
         call = self._connection.call("GET", url)
         if start is None and length is None:
             return self.send(call).body
-        wanted = _range(start or 0, length)
-        answer = self.send(replace(call, headers={"range": wanted}))
-        return answer.body if answer.status == _PARTIAL else _cut(answer.body, start or 0, length)
+        first = start or 0
+        answer = self.send(replace(call, headers={"range": _range(first, length)}))
+        if answer.status != _PARTIAL:
+            return _cut(answer.body, first, length)
+        _check_range(answer, first, length)
+        return answer.body
 
     def send(self, call: Call) -> Answer:
         """Return the answer to a call for binary data, with the sharing token if there is one."""
@@ -156,6 +159,15 @@ def _range(start: int, length: int | None) -> str:
     if start < 0:
         return f"bytes={start}"
     return f"bytes={start}-" if length is None else f"bytes={start}-{start + length - 1}"
+
+
+def _check_range(answer: Answer, start: int, length: int | None) -> None:
+    """Raise if the server sent another range than the one asked for."""
+    match = re.fullmatch(r"bytes (\d+)-(\d+)/(\d+|\*)", answer.headers.get("content-range", ""))
+    begin, end = (int(match[1]), int(match[2])) if match else (-1, -1)
+    sound = len(answer.body) == end + 1 - begin and (length is None or len(answer.body) <= length)
+    if not sound or (start >= 0 and begin != start):
+        raise UnexpectedAnswerError(f"{answer.where}: another range came than the one asked for")
 
 
 def _cut(body: bytes, start: int, length: int | None) -> bytes:

@@ -108,7 +108,7 @@ def context_for(url: str | None, context: Context, *, quiet: bool = False, stack
         warnings.warn(
             f"{shown(url)} is another server than the context's ({context.url}), so no token is sent there. "
             f"Use webknossos_context({normalized_base_url(url)!r}, token=…) for what is not public",
-            stacklevel=stacklevel + 1,
+            stacklevel=stacklevel,
         )
     return Context(url, None, context.timeout)
 

@@ -123,7 +123,7 @@ class Incoming:
     def blocks(self) -> Iterator[bytes]:
         """Yield the content as it arrives, decoded where it is encoded."""
         try:
-            yield from self._response.iter_bytes() if self.is_encoded else self._response.iter_raw()
+            yield from self._response.iter_bytes()
         except _http_errors() as error:
             failure = failures.transport_failure(self.where, error)
         else:
@@ -352,7 +352,7 @@ def _redirected(call: Call, url: str, location: str) -> str:
     """Return where a redirect leads, or raise if it may not be followed."""
     try:
         target = urljoin(url, location)
-        sound = is_url(target) and not urlsplit(target).username and origin(target) != ""
+        sound = is_url(target) and bool(origin(target))
     except ValueError:
         target, sound = location, False
     downgraded = urlsplit(url).scheme == "https" and not target.lower().startswith("https:")

@@ -73,8 +73,8 @@ def normalized_base_url(url: str) -> str:
     parts = _split(url)
     if parts.scheme not in _DEFAULT_PORTS or not parts.hostname:
         raise ConfigurationError(f"{shown(url)} is not a URL of a server; expected e.g. https://webknossos.org")
-    if parts.username or parts.password or parts.query or parts.fragment:
-        raise ConfigurationError(f"{shown(url)}: a server's URL has no user name, query or fragment")
+    if parts.query or parts.fragment:
+        raise ConfigurationError(f"{shown(url)}: a server's URL has no query or fragment")
     return origin(url) + parts.path.rstrip("/")
 
 
@@ -84,6 +84,8 @@ def _split(url: str) -> SplitResult:
         _ = parts.port  # which is parsed only when asked for
     except ValueError as error:
         raise ConfigurationError(f"{shown(url)} is not a URL of a server: {error}") from None
+    if parts.username is not None or parts.password is not None:
+        raise ConfigurationError(f"{shown(url)}: a URL with a user name is not used; tokens belong into WK_TOKEN")
     return parts
 
 

@@ -1,0 +1,195 @@
+"""Connections: shared, kept alive, closed without a trace, and not opened before they are needed."""
+
+import multiprocessing
+import os
+import subprocess
+import sys
+import textwrap
+import threading
+import time
+
+import httpx
+import pytest
+from tests.client.conftest import TOKEN
+from tests.client.servers import answering
+
+from wkfast.client import Client, Context, Secret, Session, close_shared_session, errors, shared_session
+from wkfast.client.datastore import StreamedLayers
+from wkfast.client.fanout import fan_out
+
+ID = "570ba0092a7c0e980056fe9b"
+
+
+def child(script: str, **environment: str) -> subprocess.CompletedProcess[str]:
+    paths = os.pathsep.join(filter(None, sys.path))
+    return subprocess.run(
+        [sys.executable, "-W", "error", "-c", textwrap.dedent(script)],
+        capture_output=True, text=True, timeout=60, check=False, env={**os.environ, "PYTHONPATH": paths, **environment},
+    )  # fmt: skip
+
+
+@pytest.mark.parametrize("module", ["wkfast", "wkfast.client", "wkfast.client.context", "wkfast.client.errors"])
+def test_importing_loads_no_http_library(module):
+    script = f"import sys, {module}; print([name for name in ('httpx', 'ssl', 'http.client') if name in sys.modules])"
+    result = child(script)
+    assert (result.stdout.strip(), result.stderr) == ("[]", "")
+
+
+def test_parsing_a_url_and_a_context_load_no_http_library():
+    result = child(f"""
+        import sys
+        from wkfast.client import Client, current_context, resolve_annotation
+        Client(resolve_annotation("https://webknossos.org/annotations/{ID}").context)
+        print("httpx" in sys.modules)
+    """)
+    assert (result.stdout.strip(), result.stderr) == ("False", "")
+
+
+def test_the_shared_session_closes_without_a_warning_at_the_end_of_the_process(server):
+    server.on("GET", "/api/v12/health", answering(200, b"Ok", "text/plain"))
+    result = child(f"""
+        from wkfast.client import Client, Context
+        print(Client(Context({server.url!r}, api_version=12)).health())
+    """)
+    assert (result.stdout.strip(), result.stderr) == ("Ok", "")
+
+
+def test_the_transport_is_a_parameter():
+    transport = httpx.MockTransport(lambda request: httpx.Response(200, json={"id": "a", "organization": "o"}))
+    with Client(Context("https://wk.example.org", api_version=12), transport=transport) as client:
+        assert client.user().organization == "o"
+
+
+def test_a_closed_session_says_so(server):
+    session = Session()
+    session.close()
+    session.close()
+    with pytest.raises(RuntimeError, match="closed"):
+        Client(Context(server.url, api_version=12), session=session).health()
+
+
+def test_a_client_leaves_the_shared_session_open(server):
+    server.on("GET", "/api/v12/health", answering(200, b"Ok", "text/plain"))
+    for _ in range(2):
+        with Client(Context(server.url, api_version=12)) as client:
+            assert client.health() == "Ok"
+    assert client.session is shared_session()
+    assert server.connections == 1
+    close_shared_session()
+
+
+def test_threads_share_connections(server, client):
+    server.on("GET", "/api/v12/health", answering(200, b"Ok", "text/plain"))
+    answers = []
+    threads = [threading.Thread(target=lambda: answers.extend(client.health() for _ in range(10))) for _ in range(8)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert answers == ["Ok"] * 80
+    assert server.connections <= 8
+
+
+def test_a_stale_connection_is_replaced(server, client):
+    def once(_, wire):
+        wire.reply(200, b"Ok", "text/plain")
+        wire.end()
+
+    server.on("GET", "/api/v12/health", once)
+    assert [client.health() for _ in range(3)] == ["Ok"] * 3
+
+
+def test_cookies_tie_no_identity_to_the_pool(server, client):
+    server.on("GET", "/api/v12/health", answering(200, b"Ok", "text/plain", set_cookie="id=somebody; Path=/"))
+    client.health()
+    client.health()
+    assert all("cookie" not in request.headers for request in server.requests)
+
+
+def test_contexts_on_one_session_keep_their_tokens_apart(server, session):
+    server.get_json("/api/v12/user", {"id": "a"}, {"id": "b"}, {"id": "c"})
+    users = [Client(Context(server.url, token, api_version=12), session=session) for token in
+             (Secret("one"), Secret("two"), None, Secret("one"))]  # fmt: skip
+    assert [client.user().id for client in users] == ["a", "b", "c", "a"]
+    assert [request.headers.get("x-auth-token") for request in server.requests] == ["one", "two", None]
+
+
+def test_a_sharing_token_is_in_no_log(server, client, caplog):
+    server.get_json(f"/api/v12/datasets/{ID}", {"nothing": 1})
+    with pytest.raises(errors.UnexpectedAnswerError) as caught:
+        client.datasets.info(ID, sharing_token=TOKEN)
+    assert server.requests[0].query == {"sharingToken": TOKEN}
+    assert "x-auth-token" not in server.requests[0].headers
+    assert f"/api/v12/datasets/{ID}" in caplog.text
+    assert TOKEN not in caplog.text + str(caught.value)
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="no fork on this system")
+@pytest.mark.filterwarnings("ignore:.*fork.*:DeprecationWarning")
+def test_a_forked_process_opens_connections_of_its_own(server):
+    server.on("GET", "/api/v12/health", answering(200, b"Ok", "text/plain"))
+    client = Client(Context(server.url, api_version=12))
+    assert client.health() == "Ok"
+    with multiprocessing.get_context("fork").Pool(1) as pool:
+        assert pool.apply(_health, (server.url,)) == "Ok"
+    assert client.health() == "Ok"
+    assert server.connections == 2
+    close_shared_session()
+
+
+def _health(url: str) -> str:
+    return Client(Context(url, api_version=12)).health()
+
+
+def test_many_chunks_are_fetched_at_once_over_few_connections(server, client):
+    together, lock = [0, 0], threading.Lock()
+
+    def chunk(request, wire):
+        with lock:
+            together[0] += 1
+            together[1] = max(together)
+        time.sleep(0.02)
+        with lock:
+            together[0] -= 1
+        wire.reply(200, request.path.rpartition("/")[2].encode(), "application/octet-stream")
+
+    server.fallback = chunk
+    layers: StreamedLayers = client.datastore(server.url).dataset_layers(ID)
+    indices = [(0, x, y, 0) for x in range(10) for y in range(10)]
+    found = dict(layers.chunks("color", "1", indices, concurrency=8))
+    assert found == {index: ".".join(map(str, index)).encode() for index in indices}
+    assert together[1] == 8
+    assert server.connections <= 8
+
+
+def test_fetching_is_bounded_and_stops_with_the_reader():
+    started = []
+
+    def fetch(key: int) -> int:
+        started.append(key)
+        return key
+
+    def endless():
+        key = 0
+        while True:
+            yield key
+            key += 1
+
+    results = fan_out(fetch, endless(), concurrency=2)
+    assert [next(results)[0] in range(8) for _ in range(3)] == [True] * 3
+    results.close()
+    count = len(started)
+    assert count <= 8
+    assert threading.active_count() < 20
+    time.sleep(0.05)
+    assert len(started) == count
+
+
+def test_the_first_error_of_a_fetch_ends_it():
+    def fetch(key: int) -> int:
+        if key == 5:
+            raise errors.ServerError("no")
+        return key
+
+    with pytest.raises(errors.ServerError):
+        list(fan_out(fetch, range(1000), concurrency=4))
