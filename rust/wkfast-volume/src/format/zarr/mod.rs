@@ -7,6 +7,7 @@ mod chain;
 mod codecs;
 mod keys;
 mod metadata;
+mod metadata_like;
 mod shard;
 
 #[cfg(test)]
@@ -15,6 +16,7 @@ mod tests;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use serde_json::{Value, json};
 use zarrs::array::codec::{BloscCompressor, BloscShuffleMode};
 
 use self::chain::{Blosc, Step, blosc_size, longest_encoded};
@@ -24,6 +26,7 @@ use super::{ChunkCodec, EncodedChunk, Listing, MagArray, ShardFile, ShardIndexTa
 use crate::error::{Result, VolumeError};
 use crate::geometry::{ChunkGrid, ChunkIndex, ShardIndex};
 use crate::store::{Entry, SharedStore};
+use crate::voxels::VoxelType;
 
 /// Metadata are small; this is far more than a page of attributes needs.
 const MAX_METADATA: u64 = 16 << 20;
@@ -33,28 +36,46 @@ const MAX_METADATA: u64 = 16 << 20;
 pub struct ZarrArray {
     store: SharedStore,
     prefix: String,
+    version: Version,
+    /// The metadata file, to model others on.
+    metadata: Value,
     description: Description,
     codec: Arc<dyn ChunkCodec>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Version {
+    V2,
+    V3,
+}
+
+impl Version {
+    fn file_name(self) -> &'static str {
+        match self {
+            Self::V2 => ".zarray",
+            Self::V3 => "zarr.json",
+        }
+    }
 }
 
 impl ZarrArray {
     /// Opens the Zarr v3 array below `prefix`; `axis_order` overrides its dimension names.
     pub fn open_v3(store: SharedStore, prefix: &str, axis_order: Option<&BTreeMap<String, u32>>) -> Result<Self> {
-        Self::open(store, prefix, "zarr.json", |json| Description::from_v3(json, axis_order))
+        Self::open(store, prefix, Version::V3, |json| Description::from_v3(json, axis_order))
     }
 
     /// Opens the Zarr v2 array below `prefix`; without `axis_order` its axes are c, x, y, z.
     pub fn open_v2(store: SharedStore, prefix: &str, axis_order: Option<&BTreeMap<String, u32>>) -> Result<Self> {
-        Self::open(store, prefix, ".zarray", |json| Description::from_v2(json, axis_order))
+        Self::open(store, prefix, Version::V2, |json| Description::from_v2(json, axis_order))
     }
 
     fn open(
         store: SharedStore,
         prefix: &str,
-        name: &str,
+        version: Version,
         describe: impl FnOnce(&[u8]) -> Result<Description, Fault>,
     ) -> Result<Self> {
-        let key = join_key(prefix, name);
+        let key = join_key(prefix, version.file_name());
         let json = store.read(&key, MAX_METADATA)?.ok_or_else(|| VolumeError::Missing {
             what: store.describe(&key),
             hint: "is this the folder of a mag?".to_owned(),
@@ -63,11 +84,12 @@ impl ZarrArray {
             Fault::Corrupt(reason) => VolumeError::corrupt(store.describe(&key), reason),
             Fault::Unsupported(what) => VolumeError::Unsupported { file: store.describe(&key), what },
         })?;
-        if description.keys.separator == '.' {
-            adapt_to_files(&store, prefix, &mut description)?;
+        let mut metadata: Value = serde_json::from_slice(&json).unwrap_or_default();
+        if description.keys.separator == '.' && adapt_to_files(&store, prefix, &mut description)? {
+            declare_blosc(&mut metadata, version);
         }
         let codec = Arc::new(description.codec());
-        Ok(Self { store, prefix: prefix.to_owned(), description, codec })
+        Ok(Self { store, prefix: prefix.to_owned(), version, metadata, description, codec })
     }
 
     fn parse_key(&self, key: &str) -> Option<ShardIndex> {
@@ -140,6 +162,16 @@ impl MagArray for ZarrArray {
         Ok(bytes.map(|bytes| EncodedChunk { key, codec: Arc::clone(&self.codec), bytes }))
     }
 
+    fn metadata_like(&self, voxel_type: VoxelType, extent: [u64; 3]) -> Result<Vec<(String, Vec<u8>)>> {
+        let like = match self.version {
+            Version::V2 => metadata_like::v2_like,
+            Version::V3 => metadata_like::v3_like,
+        };
+        let Description { axes, keys, .. } = &self.description;
+        let text = format!("{:#}", like(&self.metadata, axes, *keys, voxel_type, extent));
+        Ok(vec![(self.version.file_name().to_owned(), text.into_bytes())])
+    }
+
     fn shard_writer<'f>(&self, file: &'f mut dyn ShardFile) -> Result<Box<dyn ShardWriter + 'f>> {
         Ok(match &self.description.sharding {
             None => Box::new(SingleChunkWriter { file, written: false }),
@@ -149,8 +181,8 @@ impl MagArray for ZarrArray {
 }
 
 /// Corrects what the metadata of some downloaded annotations get wrong: how chunk files are named, and that their
-/// bytes are blosc containers. All files of such an array lie in one folder, so looking at their names is cheap.
-fn adapt_to_files(store: &SharedStore, prefix: &str, description: &mut Description) -> Result<()> {
+/// bytes are blosc containers (then true is returned). All files of such an array lie in one folder, so looking at their names is cheap.
+fn adapt_to_files(store: &SharedStore, prefix: &str, description: &mut Description) -> Result<bool> {
     let entries = store.list(&join_key(prefix, ""))?;
     let names = entries.iter().filter_map(|entry| below(&entry.key, prefix));
     description.keys = description.keys.or_as_found(&names, description.axes.len());
@@ -158,15 +190,27 @@ fn adapt_to_files(store: &SharedStore, prefix: &str, description: &mut Descripti
     let is_chunk = |entry: &&Entry| {
         entry.size > 0 && below(&entry.key, prefix).is_some_and(|name| description.keys.parse(name).is_some())
     };
-    let Some(first) = entries.iter().find(is_chunk) else { return Ok(()) };
+    let Some(first) = entries.iter().find(is_chunk) else { return Ok(false) };
     if description.sharding.is_some() || !description.chain.steps.is_empty() || first.size == chunk_bytes as u64 {
-        return Ok(());
+        return Ok(false);
     }
     let bytes = store.read(&first.key, longest_encoded(chunk_bytes))?.unwrap_or_default();
     if blosc_size(&bytes) == Some(chunk_bytes) {
         description.chain.steps.push(Step::Blosc(undeclared_blosc()?));
+        return Ok(true);
     }
-    Ok(())
+    Ok(false)
+}
+
+fn declare_blosc(metadata: &mut Value, version: Version) {
+    let configuration = json!({"cname": "lz4", "clevel": 5, "shuffle": "shuffle", "typesize": 1, "blocksize": 0});
+    match (version, metadata["codecs"].as_array_mut()) {
+        (Version::V3, Some(codecs)) => codecs.push(json!({"name": "blosc", "configuration": configuration})),
+        (Version::V3, None) => {}
+        (Version::V2, _) => {
+            metadata["compressor"] = json!({"id": "blosc", "cname": "lz4", "clevel": 5, "shuffle": 1, "blocksize": 0});
+        }
+    }
 }
 
 /// How WEBKNOSSOS compresses the chunks of a download.

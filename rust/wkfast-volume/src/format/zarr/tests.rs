@@ -125,6 +125,40 @@ fn all_three_dialects_of_annotations_are_read_and_their_shape_bounds_nothing() {
 }
 
 #[test]
+fn a_copy_is_described_without_legacy_spellings() {
+    let store = memory();
+    store.insert("1/zarr.json", dialect("v2", false).to_string().into_bytes()).unwrap();
+    let (_, writer) = open_v3(&dialect("default", true));
+    store.insert("1/c.0.1.2.3", shard_bytes(&writer.unwrap(), &[Some(voxels(3, 131_072))])).unwrap();
+    let array = ZarrArray::open_v3(store, "1", None).unwrap();
+    let files = array.metadata_like(VoxelType::UInt64, [64, 5, 96]).unwrap();
+    let like: Value = serde_json::from_slice(&files[0].1).unwrap();
+    let blosc = json!({"name": "blosc", "configuration":
+        {"cname": "lz4", "clevel": 5, "shuffle": "shuffle", "typesize": 1, "blocksize": 0}});
+    assert_eq!(like["codecs"], json!([f_order(), little(), blosc]));
+    assert_eq!(like["chunk_key_encoding"], json!({"name": "default", "configuration": {"separator": "."}}));
+    assert_eq!((&like["shape"], &like["data_type"]), (&json!([1, 64, 10, 96]), &json!("uint64")));
+    zarrs_array(Arc::new(zarrs::storage::store::MemoryStore::new()), &like);
+    let again = open_v3(&like).1.unwrap();
+    assert_eq!((again.codec().encoding(), again.grid().voxel_type), ("blosc", VoxelType::UInt64));
+}
+
+#[test]
+fn a_v2_copy_keeps_its_order_and_byte_order() {
+    let store = memory();
+    let zarray = json!({"zarr_format": 2, "shape": [1, 2, 3, 1], "chunks": [1, 2, 3, 1], "dtype": ">u2", "order": "F",
+        "compressor": {"id": "zstd", "level": 5}, "fill_value": 0, "dimension_seperator": "/"});
+    store.insert(".zarray", zarray.to_string().into_bytes()).unwrap();
+    let array = ZarrArray::open_v2(store.clone(), "", None).unwrap();
+    let files = array.metadata_like(VoxelType::UInt32, [1, 9, 1]).unwrap();
+    store.insert(&files[0].0, files[0].1.clone()).unwrap();
+    let like = ZarrArray::open_v2(store, "", None).unwrap();
+    assert_eq!((like.codec().encoding(), like.grid().voxel_type), ("big endian, zstd", VoxelType::UInt32));
+    assert_eq!(like.metadata["shape"], json!([1, 2, 9, 1]));
+    assert_eq!(like.shard_key(&ShardIndex::xyz(1, 2, 3)), "0/1/2/3");
+}
+
+#[test]
 fn undeclared_blosc_is_not_seen_in_raw_chunks() {
     let store = memory();
     store.insert("1/zarr.json", dialect("v2", false).to_string().into_bytes()).unwrap();

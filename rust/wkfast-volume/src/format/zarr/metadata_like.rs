@@ -1,0 +1,91 @@
+//! Metadata of a new array modelled on an existing one. Legacy spellings are read, but never written.
+
+use serde_json::{Value, json};
+
+use super::axes::{Axes, Axis};
+use super::keys::KeyStyle;
+use crate::voxels::VoxelType;
+
+/// `zarr.json` for voxels of `voxel_type` that reaches at least `extent`.
+pub(super) fn v3_like(source: &Value, axes: &Axes, keys: KeyStyle, voxel_type: VoxelType, extent: [u64; 3]) -> Value {
+    let mut like = source.clone();
+    like["shape"] = grown(&source["shape"], axes, extent);
+    like["data_type"] = voxel_type.name().into();
+    like["fill_value"] = zero(voxel_type);
+    like["chunk_key_encoding"] = json!({
+        "name": if keys.with_c { "default" } else { "v2" },
+        "configuration": {"separator": keys.separator},
+    });
+    modernise(&mut like["codecs"], axes.len());
+    like
+}
+
+/// `.zarray` for voxels of `voxel_type` that reaches at least `extent`.
+pub(super) fn v2_like(source: &Value, axes: &Axes, keys: KeyStyle, voxel_type: VoxelType, extent: [u64; 3]) -> Value {
+    let mut like = source.clone();
+    like["shape"] = grown(&source["shape"], axes, extent);
+    like["dtype"] = v2_dtype(voxel_type, source["dtype"].as_str().is_some_and(|dtype| dtype.starts_with('>'))).into();
+    like["fill_value"] = zero(voxel_type);
+    if let Some(entries) = like.as_object_mut() {
+        entries.remove("dimension_seperator");
+        entries.insert("dimension_separator".to_owned(), keys.separator.to_string().into());
+    }
+    like
+}
+
+fn zero(voxel_type: VoxelType) -> Value {
+    if matches!(voxel_type, VoxelType::Float32 | VoxelType::Float64) { json!(0.0) } else { json!(0) }
+}
+
+fn grown(shape: &Value, axes: &Axes, extent: [u64; 3]) -> Value {
+    let along = |(place, length): (usize, &Value)| match axes.axis(place) {
+        Axis::Space(space) => length.as_u64().unwrap_or(0).max(extent[space]),
+        Axis::Channel | Axis::Extra(_) => length.as_u64().unwrap_or(1),
+    };
+    shape.as_array().into_iter().flatten().enumerate().map(along).collect()
+}
+
+/// Permutations as numbers, byte order always stated, within shards as well.
+fn modernise(codecs: &mut Value, axes: usize) {
+    for codec in codecs.as_array_mut().into_iter().flatten() {
+        if let Value::String(name) = codec {
+            *codec = json!({"name": name});
+        }
+        let configuration = &mut codec["configuration"].take();
+        match codec["name"].as_str() {
+            Some("transpose") => match configuration["order"].as_str() {
+                Some("F") => configuration["order"] = (0..axes).rev().collect(),
+                Some("C") => configuration["order"] = (0..axes).collect(),
+                _ => {}
+            },
+            Some("bytes" | "endian") => {
+                let endian = configuration["endian"].as_str().unwrap_or("little").to_owned();
+                *configuration = json!({"endian": endian});
+                codec["name"] = "bytes".into();
+            }
+            Some("sharding_indexed") => {
+                modernise(&mut configuration["codecs"], axes);
+                modernise(&mut configuration["index_codecs"], axes);
+            }
+            _ => {}
+        }
+        match configuration {
+            Value::Null => drop(codec.as_object_mut().and_then(|entries| entries.remove("configuration"))),
+            configuration => codec["configuration"] = configuration.take(),
+        }
+    }
+}
+
+fn v2_dtype(voxel_type: VoxelType, big_endian: bool) -> String {
+    let kind = match voxel_type.name().as_bytes()[0] {
+        b'u' => 'u',
+        b'i' => 'i',
+        _ => 'f',
+    };
+    let order = match (voxel_type.size(), big_endian) {
+        (1, _) => '|',
+        (_, true) => '>',
+        (_, false) => '<',
+    };
+    format!("{order}{kind}{}", voxel_type.size())
+}
