@@ -343,7 +343,7 @@ impl TreeColumns {
 
     /// As [`Self::push_node`] for an id that the hot path already has in 64 bits.
     #[inline]
-    pub fn push_narrow_node(&mut self, id: i64, node: &NodeRow) {
+    pub(crate) fn push_narrow_node(&mut self, id: i64, node: &NodeRow) {
         let row = self.rows();
         match &mut self.ids {
             IdColumn::Narrow(ids) => ids.push(id),
@@ -375,8 +375,17 @@ impl TreeColumns {
         edge as u32
     }
 
+    /// As [`Self::push_edge`] for ends that the hot path already has in 64 bits.
+    #[inline]
+    pub(crate) fn push_narrow_edge(&mut self, source: i64, target: i64) {
+        match &mut self.edges {
+            IdColumn::Narrow(ids) => ids.extend_from_slice(&[source, target]),
+            IdColumn::Wide(ids) => ids.extend_from_slice(&[Id::from(source), Id::from(target)]),
+        }
+    }
+
     /// Adds the nodes and edges of a batch that has no notes.
-    pub fn append_batch(&mut self, batch: &Self) {
+    pub(crate) fn append_batch(&mut self, batch: &Self) {
         let (rows, more) = (self.rows(), batch.rows());
         self.ids.append(&batch.ids);
         self.positions.extend_from_slice(&batch.positions);
@@ -388,6 +397,20 @@ impl TreeColumns {
         self.interpolation.append(rows, &batch.interpolation, more);
         self.time.append(rows, &batch.time, more);
         self.edges.append(&batch.edges);
+    }
+
+    /// Drops the nodes and edges of a batch that has no notes, keeps the memory.
+    pub(crate) fn clear_batch(&mut self) {
+        self.ids.clear();
+        self.positions.clear();
+        self.radius.clear();
+        self.rotation.clear();
+        self.in_vp.clear();
+        self.in_mag.clear();
+        self.bit_depth.clear();
+        self.interpolation.clear();
+        self.time.clear();
+        self.edges.clear();
     }
 
     /// Gives memory back that growing took in advance.

@@ -30,6 +30,20 @@ pub enum NmlError {
         /// Which bound.
         reason: String,
     },
+    /// Strict reading: a problem that a server would reject the file for.
+    #[error("line {}, column {}: <{}>: {}: a server would reject the file", .0.at.line, .0.at.column, .0.element, .0.reason)]
+    Rejected(Problem),
+    /// The document holds something that no NML file can express.
+    #[error("<{element}>: {reason}")]
+    Unwritable {
+        /// The element concerned.
+        element: String,
+        /// What cannot be written, and what is expected.
+        reason: String,
+    },
+    /// The progress hook asked to stop; its own error is the source.
+    #[error("stopped: {0}")]
+    Stopped(#[source] Box<dyn std::error::Error + Send + Sync>),
     /// The input could not be read, or the output not written.
     #[error(transparent)]
     Io(#[from] std::io::Error),

@@ -1,0 +1,537 @@
+//! Tokens to the model: which element means what inside which.
+
+use super::attributes::Reading;
+use super::check::{Checker, OpenTree, PendingBranchpoint, PendingComment};
+use super::hot::{RowKind, scan};
+use super::lexer::Tag;
+use super::numbers::{parse_i64, parse_id, parse_number};
+use super::places::Steps;
+use super::problems::Ledger;
+use super::window::{Feed, Window};
+use super::{Loaded, ReadOptions, elements};
+use crate::columns::NodeNotes;
+use crate::error::{NmlError, Position, Problem};
+use crate::model::{
+    AdditionalAxis, Document, Element, Experiment, Extras, Group, Header, Id, Meta, MetadataEntry, NmlBoundingBox,
+    Scale, Segment, Tree, Vector, Volume,
+};
+
+/// An open element with the record it becomes.
+enum Kind {
+    Root,
+    Meta(Meta),
+    Parameters,
+    Experiment(Experiment),
+    Scale(Scale),
+    Offset(Vector),
+    EditPosition(Vector),
+    EditRotation(Vector),
+    UserBox(NmlBoundingBox),
+    TaskBox(NmlBoundingBox),
+    Axis(AdditionalAxis),
+    Tree,
+    Node(u32),
+    Edge(u32),
+    MetadataEntry(MetadataEntry),
+    Branchpoint(Id, Option<i64>),
+    Comment(Id, Option<String>),
+    Group(Group),
+    Volume(Box<Volume>),
+    Segment(Box<Segment>),
+    /// Known, without a record of its own; `true` keeps it even if nothing is in it.
+    Container(&'static str, bool),
+    Unknown(Element),
+}
+
+struct Frame {
+    kind: Kind,
+    at: Position,
+    /// What the record has no field for: attributes of the start tag, then children and text.
+    extras: Extras,
+}
+
+/// Elements that mean something somewhere: elsewhere they are a problem, while truly unknown ones are not.
+const KNOWN: [&str; 27] = [
+    "additionalAxes",
+    "additionalAxis",
+    "activeNode",
+    "branchpoint",
+    "branchpoints",
+    "comment",
+    "comments",
+    "edge",
+    "edges",
+    "editPosition",
+    "editRotation",
+    "experiment",
+    "group",
+    "groups",
+    "meta",
+    "metadata",
+    "metadataEntry",
+    "node",
+    "nodes",
+    "offset",
+    "parameters",
+    "scale",
+    "segment",
+    "segments",
+    "thing",
+    "volume",
+    "zoomLevel",
+];
+
+/// Elements of which the first counts.
+const SINGLE: [&str; 11] = [
+    "parameters",
+    "experiment",
+    "scale",
+    "offset",
+    "time",
+    "editPosition",
+    "editRotation",
+    "zoomLevel",
+    "activeNode",
+    "taskBoundingBox",
+    "additionalAxes",
+];
+
+/// Fills the model token by token.
+pub(super) struct Builder {
+    ledger: Ledger,
+    frames: Vec<Frame>,
+    header: Header,
+    root_at: Position,
+    singles: Vec<&'static str>,
+    tree: Option<OpenTree>,
+    done: Option<Tree>,
+    checker: Checker,
+    steps: Steps,
+}
+
+impl Builder {
+    pub(super) fn new(options: &ReadOptions<'_>) -> Self {
+        Self {
+            ledger: Ledger::new(options),
+            frames: Vec::new(),
+            header: Header::default(),
+            root_at: Position::default(),
+            singles: Vec::new(),
+            tree: None,
+            done: None,
+            checker: Checker::default(),
+            steps: Steps::default(),
+        }
+    }
+
+    /// A builder that remembers nothing of earlier trees.
+    pub(super) fn for_stream(options: &ReadOptions<'_>) -> Self {
+        Self { checker: Checker::forgetful(), ..Self::new(options) }
+    }
+
+    pub(super) fn header(&self) -> &Header {
+        &self.header
+    }
+
+    pub(super) fn problems(&self) -> &[Problem] {
+        &self.ledger.problems
+    }
+
+    /// The tree that the last token completed.
+    pub(super) fn take_tree(&mut self) -> Option<Tree> {
+        self.done.take()
+    }
+
+    /// Whether reading goes on.
+    pub(super) fn check_strict(&mut self) -> Result<(), NmlError> {
+        let at = self.frames.last().map_or(self.root_at, |frame| frame.at);
+        self.ledger.check(at)
+    }
+
+    /// The kind of rows that the innermost open element holds, if it holds rows.
+    pub(super) fn rows_expected(&self) -> Option<RowKind> {
+        match self.frames.last()?.kind {
+            Kind::Container("nodes", _) => Some(RowKind::Node),
+            Kind::Container("edges", _) => Some(RowKind::Edge),
+            _ => None,
+        }
+    }
+
+    /// Takes the run of plain rows at the start of the window; `false` if there is none.
+    pub(super) fn take_rows<F: Feed>(&mut self, kind: RowKind, window: &mut Window<'_, F>) -> bool {
+        let Some(tree) = &mut self.tree else { return false };
+        let places = match kind {
+            RowKind::Node => &mut tree.node_places,
+            RowKind::Edge => &mut tree.edge_places,
+        };
+        let span = if let Some(run) = window.take_run(kind) {
+            places.push(window.place(0));
+            places.append(&run.steps);
+            tree.columns.append_batch(&run.columns);
+            let span = run.span;
+            window.feed.recycle(run);
+            span
+        } else {
+            self.steps.clear();
+            let span = scan(kind, window.rest_before_run(), &mut tree.columns, &mut self.steps);
+            if span.rows > 0 {
+                places.push(window.place(0));
+                places.append(&self.steps);
+            }
+            span
+        };
+        window.jump(span.length, span.lines, span.last_line_end);
+        span.rows > 0
+    }
+
+    pub(super) fn start(&mut self, tag: Tag<'_>) -> Result<(), NmlError> {
+        let mut cx = Reading::new(tag, &mut self.ledger);
+        let parent = self.frames.last().map(|frame| &frame.kind);
+        let name = tag.name;
+        let kind = match (parent, name) {
+            (None, _) => {
+                self.root_at = tag.at;
+                if name != "things" {
+                    cx.note(format!("the root is <{name}>; expected <things>"), "read as <things>");
+                }
+                cx.keep_all();
+                Kind::Root
+            }
+            (Some(Kind::Unknown(_)), _) => unknown(&mut cx),
+            (Some(Kind::Root | Kind::Parameters), _) if repeated(&mut self.singles, name) => {
+                cx.note(format!("a second <{name}>"), "the first counts, this one is kept as unknown");
+                unknown(&mut cx)
+            }
+            (Some(Kind::Root), _) => match root_child(&mut cx, self.header.volumes.len())? {
+                Kind::Tree => {
+                    let header = elements::tree(&mut cx)?;
+                    self.tree = Some(OpenTree::new(header, tag.at));
+                    Kind::Tree
+                }
+                kind => kind,
+            },
+            (Some(Kind::Parameters), _) => parameters_child(&mut cx, &mut self.header),
+            (Some(Kind::Tree | Kind::Container("nodes" | "edges", _)), "node" | "edge") => {
+                row(&mut cx, self.tree.as_mut())?
+            }
+            (Some(Kind::Tree), "nodes") => container(&mut cx, "nodes"),
+            (Some(Kind::Tree), "edges") => container(&mut cx, "edges"),
+            (Some(Kind::Tree | Kind::Segment(_)), "metadata") => container(&mut cx, "metadata"),
+            (Some(parent), _) => inner_child(parent, &mut cx)?,
+        };
+        let extras = std::mem::take(&mut cx.extras);
+        self.frames.push(Frame { kind, at: tag.at, extras });
+        Ok(())
+    }
+
+    pub(super) fn text(&mut self, text: &str, at: Position) -> Result<(), NmlError> {
+        let Some(frame) = self.frames.last_mut() else { return Ok(()) };
+        self.ledger.keep(text.len());
+        match &mut frame.kind {
+            Kind::Unknown(element) => element.text.push_str(text),
+            _ => frame.extras.text.push_str(text),
+        }
+        self.ledger.check(at)
+    }
+
+    pub(super) fn end(&mut self) {
+        let Some(Frame { kind, at, extras }) = self.frames.pop() else { return };
+        match kind {
+            Kind::Root => self.header.extras = extras,
+            Kind::Parameters => self.header.parameters.extras = extras,
+            Kind::Tree => self.close_tree(extras),
+            Kind::Node(row) => self.close_node(row, extras),
+            Kind::Edge(edge) => self.close_edge(edge, extras),
+            Kind::Branchpoint(node_id, time) => {
+                self.checker.branchpoints.push(PendingBranchpoint { node_id, time, extras, at });
+            }
+            Kind::Comment(node_id, content) => {
+                self.checker.comments.push(PendingComment { node_id, content, extras, at });
+            }
+            Kind::Container(name, keep_empty) => self.close_container(name, keep_empty, extras),
+            Kind::Unknown(element) => self.close_unknown(element),
+            Kind::MetadataEntry(entry) => self.close_metadata_entry(MetadataEntry { extras, ..entry }),
+            Kind::Group(group) => self.close_group(Group { extras, ..group }, at),
+            Kind::Segment(segment) => self.close_segment(Segment { extras, ..*segment }),
+            kind => self.close_header_record(kind, extras),
+        }
+    }
+
+    fn close_header_record(&mut self, kind: Kind, extras: Extras) {
+        let parameters = &mut self.header.parameters;
+        match kind {
+            Kind::Meta(meta) => self.header.meta.push(Meta { extras, ..meta }),
+            Kind::Experiment(experiment) => parameters.experiment = Experiment { extras, ..experiment },
+            Kind::Scale(scale) => parameters.scale = Scale { extras, ..scale },
+            Kind::Offset(vector) => parameters.offset = Some(Vector { extras, ..vector }),
+            Kind::EditPosition(vector) => parameters.edit_position = Some(Vector { extras, ..vector }),
+            Kind::EditRotation(vector) => parameters.edit_rotation = Some(Vector { extras, ..vector }),
+            Kind::UserBox(bounds) => parameters.user_bounding_boxes.push(NmlBoundingBox { extras, ..bounds }),
+            Kind::TaskBox(bounds) => parameters.task_bounding_box = Some(NmlBoundingBox { extras, ..bounds }),
+            Kind::Axis(axis) => parameters.additional_axes.push(AdditionalAxis { extras, ..axis }),
+            Kind::Volume(volume) => self.header.volumes.push(Volume { extras, ..*volume }),
+            _ => {}
+        }
+    }
+
+    fn close_tree(&mut self, extras: Extras) {
+        let Some(mut tree) = self.tree.take() else { return };
+        tree.header.extras = extras;
+        self.checker.check_tree(&tree, &mut self.ledger);
+        self.done = Some(self.checker.close_tree(tree));
+    }
+
+    fn close_node(&mut self, row: u32, extras: Extras) {
+        if let Some(tree) = self.tree.as_mut().filter(|_| !extras.is_empty()) {
+            tree.columns.notes.entry(row).or_insert_with(NodeNotes::default).extras = extras;
+        }
+    }
+
+    fn close_edge(&mut self, edge: u32, extras: Extras) {
+        if let Some(tree) = self.tree.as_mut().filter(|_| !extras.is_empty()) {
+            tree.columns.edge_extras.insert(edge, extras);
+        }
+    }
+
+    fn close_container(&mut self, name: &'static str, keep_empty: bool, extras: Extras) {
+        if extras.is_empty() && !keep_empty {
+            return;
+        }
+        let Some(owner) = self.frames.last_mut() else { return };
+        let kept = owner.extras.containers.entry(name.to_owned()).or_default();
+        kept.attributes.extend(extras.attributes);
+        kept.elements.extend(extras.elements);
+        kept.text.push_str(&extras.text);
+    }
+
+    fn close_unknown(&mut self, element: Element) {
+        match self.frames.last_mut() {
+            Some(Frame { kind: Kind::Unknown(parent), .. }) => parent.children.push(element),
+            Some(parent) => parent.extras.elements.push(element),
+            None => {}
+        }
+    }
+
+    fn close_metadata_entry(&mut self, entry: MetadataEntry) {
+        // The innermost open element is <metadata>; its owner is around it.
+        let owner = self.frames.len().checked_sub(2).map(|index| &mut self.frames[index].kind);
+        match owner {
+            Some(Kind::Segment(segment)) => segment.metadata.push(entry),
+            _ => {
+                if let Some(tree) = &mut self.tree {
+                    tree.header.metadata.push(entry);
+                }
+            }
+        }
+    }
+
+    fn close_group(&mut self, group: Group, at: Position) {
+        let in_volume = self.frames.iter().any(|frame| matches!(frame.kind, Kind::Volume(_)));
+        if !in_volume {
+            self.checker.groups.push((group.id, at));
+        }
+        match self.frames.last_mut() {
+            Some(Frame { kind: Kind::Group(parent), .. }) => parent.children.push(group),
+            _ => self.top_groups().push(group),
+        }
+    }
+
+    /// The list that a group without a parent belongs to: the open volume's or the skeleton's.
+    fn top_groups(&mut self) -> &mut Vec<Group> {
+        let volume = self.frames.iter_mut().find_map(|frame| match &mut frame.kind {
+            Kind::Volume(volume) => Some(&mut volume.groups),
+            _ => None,
+        });
+        volume.unwrap_or(&mut self.header.groups)
+    }
+
+    fn close_segment(&mut self, segment: Segment) {
+        for frame in self.frames.iter_mut().rev() {
+            if let Kind::Volume(volume) = &mut frame.kind {
+                volume.segments.push(segment);
+                return;
+            }
+        }
+    }
+
+    /// Checks what depends on the whole file.
+    pub(super) fn finish(mut self, mut document: Document) -> Result<Loaded, NmlError> {
+        self.check_header()?;
+        document.header = self.header;
+        self.checker.finish(&mut document, &mut self.ledger);
+        self.ledger.check(self.root_at)?;
+        let Ledger { mut problems, omitted, .. } = self.ledger;
+        problems.sort_by_key(|problem| problem.at);
+        Ok(Loaded { document, problems, problems_omitted: omitted })
+    }
+
+    /// Checks what a stream can know at its end, and hands on what belongs to trees that are gone.
+    pub(super) fn finish_stream(&mut self) -> Result<(), NmlError> {
+        self.check_header()?;
+        self.checker.leave_stray(&mut self.header);
+        self.ledger.check(self.root_at)
+    }
+
+    fn check_header(&mut self) -> Result<(), NmlError> {
+        if !self.singles.contains(&"parameters") {
+            return Err(NmlError::Syntax {
+                at: self.root_at,
+                element: "things".to_owned(),
+                reason: "no <parameters> in it; expected one, without a namespace prefix".to_owned(),
+            });
+        }
+        for name in ["experiment", "scale"] {
+            if !self.singles.contains(&name) {
+                self.ledger.note(self.root_at, "parameters", format!("no <{name}>"), "loaded without it");
+            }
+        }
+        Ok(())
+    }
+}
+
+fn unknown(cx: &mut Reading<'_, '_>) -> Kind {
+    let attributes: Vec<_> = cx.tag.attributes().map(|(name, value)| (name.to_owned(), value.into_owned())).collect();
+    let bytes = attributes.iter().map(|(name, value)| name.len() + value.len() + 64).sum::<usize>();
+    cx.ledger.keep(cx.tag.name.len() + bytes + 128);
+    Kind::Unknown(Element { name: cx.tag.name.to_owned(), attributes, ..Element::default() })
+}
+
+/// As [`unknown`], a problem if the element is known elsewhere.
+fn misplaced(cx: &mut Reading<'_, '_>) -> Kind {
+    if KNOWN.contains(&cx.tag.name) {
+        cx.note("not expected in this place", "kept as an unknown element");
+    }
+    unknown(cx)
+}
+
+/// Whether an element that may stand once in its parent was there before; remembers it.
+fn repeated(singles: &mut Vec<&'static str>, name: &str) -> bool {
+    let Some(single) = SINGLE.iter().find(|&&single| single == name) else { return false };
+    if singles.contains(single) {
+        return true;
+    }
+    singles.push(single);
+    false
+}
+
+fn container(cx: &mut Reading<'_, '_>, name: &'static str) -> Kind {
+    cx.keep_all();
+    Kind::Container(name, false)
+}
+
+fn root_child(cx: &mut Reading<'_, '_>, volumes: usize) -> Result<Kind, NmlError> {
+    Ok(match cx.tag.name {
+        "meta" => Kind::Meta(elements::meta(cx)),
+        "parameters" => {
+            cx.keep_all();
+            Kind::Parameters
+        }
+        "thing" => Kind::Tree,
+        "branchpoints" => container(cx, "branchpoints"),
+        "comments" => container(cx, "comments"),
+        "groups" => container(cx, "groups"),
+        "volume" => Kind::Volume(Box::new(elements::volume(cx, volumes)?)),
+        _ => misplaced(cx),
+    })
+}
+
+fn parameters_child(cx: &mut Reading<'_, '_>, header: &mut Header) -> Kind {
+    let parameters = &mut header.parameters;
+    match cx.tag.name {
+        "experiment" => Kind::Experiment(elements::experiment(cx)),
+        "scale" => Kind::Scale(elements::scale(cx)),
+        "offset" => Kind::Offset(elements::vector(cx, ["x", "y", "z"])),
+        "editPosition" => Kind::EditPosition(elements::vector(cx, ["x", "y", "z"])),
+        "editRotation" => Kind::EditRotation(elements::vector(cx, ["xRot", "yRot", "zRot"])),
+        "time" => {
+            parameters.time = single_value(cx, "ms", parse_i64).or((cx.extras.is_empty()).then_some(0));
+            Kind::Container("time", false)
+        }
+        "zoomLevel" => {
+            parameters.zoom_level = single_value(cx, "zoom", parse_number);
+            Kind::Container("zoomLevel", parameters.zoom_level.is_none())
+        }
+        "activeNode" => {
+            parameters.active_node = single_value(cx, "id", parse_id);
+            Kind::Container("activeNode", parameters.active_node.is_none())
+        }
+        "userBoundingBox" => Kind::UserBox(elements::bounding_box(cx)),
+        "taskBoundingBox" => Kind::TaskBox(elements::bounding_box(cx)),
+        "additionalAxes" => container(cx, "additionalAxes"),
+        _ => misplaced(cx),
+    }
+}
+
+/// The value of the one attribute that an element has.
+fn single_value<T>(cx: &mut Reading<'_, '_>, attribute: &str, parse: fn(&str) -> Option<T>) -> Option<T> {
+    let mut found = None;
+    for (name, value) in cx.tag.attributes() {
+        if name == attribute {
+            found = cx.value(name, &value, parse, "a number");
+        } else {
+            cx.keep(name, &value);
+        }
+    }
+    found
+}
+
+/// A node or an edge that is not plain.
+fn row(cx: &mut Reading<'_, '_>, tree: Option<&mut OpenTree>) -> Result<Kind, NmlError> {
+    let Some(tree) = tree else { return Ok(misplaced(cx)) };
+    if cx.tag.name == "edge" {
+        let (source, target) = elements::edge(cx)?;
+        tree.edge_places.push(cx.tag.at);
+        return Ok(Kind::Edge(tree.columns.push_edge(source, target)));
+    }
+    let (node, additional_coordinates) = elements::node(cx)?;
+    tree.node_places.push(cx.tag.at);
+    let row = tree.columns.push_node(&node);
+    if !additional_coordinates.is_empty() {
+        tree.columns.notes.insert(row, NodeNotes { additional_coordinates, ..NodeNotes::default() });
+    }
+    Ok(Kind::Node(row))
+}
+
+fn inner_child(parent: &Kind, cx: &mut Reading<'_, '_>) -> Result<Kind, NmlError> {
+    Ok(match (parent, cx.tag.name) {
+        (Kind::Container("metadata", _), "metadataEntry") => Kind::MetadataEntry(elements::metadata_entry(cx)),
+        (Kind::Container("branchpoints", _), "branchpoint") => {
+            let id = cx.id("id")?;
+            Kind::Branchpoint(id, attribute_beside(cx, "id", "time", Reading::integer))
+        }
+        (Kind::Container("comments", _), "comment") => {
+            let node = cx.id("node")?;
+            let content = attribute_beside(cx, "node", "content", |_, _, text| Some(text.to_owned()));
+            if content.is_none() {
+                cx.note("no content", "the comment is empty");
+            }
+            Kind::Comment(node, content)
+        }
+        (Kind::Container("groups", _) | Kind::Group(_), "group") => Kind::Group(elements::group(cx)?),
+        (Kind::Container("additionalAxes", _), "additionalAxis") => Kind::Axis(elements::additional_axis(cx)),
+        (Kind::Volume(_), "segments") => container(cx, "segments"),
+        (Kind::Volume(_), "groups") => container(cx, "groups"),
+        (Kind::Volume(_) | Kind::Container("segments", _), "segment") => {
+            Kind::Segment(Box::new(elements::segment(cx)?))
+        }
+        _ => misplaced(cx),
+    })
+}
+
+/// The value of `attribute` of an element that also has `id`; others are kept.
+fn attribute_beside<'t, 'l, T>(
+    cx: &mut Reading<'t, 'l>,
+    id: &str,
+    attribute: &str,
+    take: impl Fn(&mut Reading<'t, 'l>, &str, &str) -> Option<T>,
+) -> Option<T> {
+    let mut found = None;
+    for (name, value) in cx.tag.attributes() {
+        if name == attribute {
+            found = take(cx, name, &value);
+        } else if name != id {
+            cx.keep(name, &value);
+        }
+    }
+    found
+}

@@ -1,0 +1,496 @@
+//! What a server checks on upload, and what ties the parts of a file together.
+
+use std::collections::{HashMap, HashSet};
+
+use super::places::Places;
+use super::problems::Ledger;
+use crate::columns::{IdColumn, NodeNotes, TreeColumns};
+use crate::error::Position;
+use crate::model::{Document, Extras, Header, Id, StrayBranchpoint, StrayComment, Tree, TreeHeader};
+
+/// A tree whose end tag has not come yet.
+pub(super) struct OpenTree {
+    pub(super) header: TreeHeader,
+    pub(super) columns: TreeColumns,
+    pub(super) node_places: Places,
+    pub(super) edge_places: Places,
+    at: Position,
+}
+
+impl OpenTree {
+    pub(super) fn new(header: TreeHeader, at: Position) -> Self {
+        Self {
+            header,
+            columns: TreeColumns::default(),
+            node_places: Places::default(),
+            edge_places: Places::default(),
+            at,
+        }
+    }
+}
+
+/// A comment whose node may come later in the file.
+pub(super) struct PendingComment {
+    pub(super) node_id: Id,
+    pub(super) content: Option<String>,
+    pub(super) extras: Extras,
+    pub(super) at: Position,
+}
+
+/// A branchpoint whose node may come later in the file.
+pub(super) struct PendingBranchpoint {
+    pub(super) node_id: Id,
+    pub(super) time: Option<i64>,
+    pub(super) extras: Extras,
+    pub(super) at: Position,
+}
+
+/// What is remembered between trees.
+#[derive(Default)]
+pub(super) struct Checker {
+    pub(super) comments: Vec<PendingComment>,
+    pub(super) branchpoints: Vec<PendingBranchpoint>,
+    /// Ids of the skeleton's groups.
+    pub(super) groups: Vec<(Id, Position)>,
+    /// Of every closed tree: where it stands.
+    trees: Vec<Position>,
+    /// Ids of the nodes of all closed trees.
+    nodes: IdSet,
+    /// Remembers nothing of closed trees.
+    forgetful: bool,
+    index: NodeIndex,
+    partners: Vec<u32>,
+}
+
+/// Faults of one tree's rows: where, and what.
+type Faults = Vec<(usize, String)>;
+
+impl Checker {
+    pub(super) fn forgetful() -> Self {
+        Self { forgetful: true, ..Self::default() }
+    }
+
+    /// Checks a tree by itself and against the nodes of earlier ones.
+    pub(super) fn check_tree(&mut self, tree: &OpenTree, ledger: &mut Ledger) {
+        if i32::try_from(tree.header.id).is_err() {
+            ledger.reject(tree.at, "thing", format!("id {} needs more than 32 bits", tree.header.id), "kept");
+        }
+        let mut nodes = Bounded::new(ledger.room());
+        self.index.build(&tree.columns.ids, &mut nodes);
+        self.check_other_trees(&tree.columns.ids, &mut nodes);
+        check_width(&tree.columns.ids, &mut nodes);
+        nodes.report(ledger, &tree.node_places, "node", "kept");
+        let mut edges = Bounded::new(ledger.room());
+        self.check_edges(&tree.columns, &mut edges);
+        edges.report(ledger, &tree.edge_places, "edge", "kept");
+    }
+
+    fn check_other_trees(&mut self, ids: &IdColumn, faults: &mut Bounded) {
+        if self.forgetful {
+            return;
+        }
+        let index = &self.index;
+        let known = &mut self.nodes;
+        let mut check = |row: usize, id: Id, new: bool| {
+            // A second row of this tree was reported already.
+            if !new && index.row(id) == Some(row as u32) {
+                faults.add(row, || format!("node {id} is in an earlier tree too"));
+            }
+        };
+        match ids.as_narrow() {
+            Some(ids) => {
+                for (row, &id) in ids.iter().enumerate() {
+                    if !known.insert_narrow(id) {
+                        check(row, Id::from(id), false);
+                    }
+                }
+            }
+            None => ids.iter().enumerate().for_each(|(row, id)| check(row, id, known.insert(id))),
+        }
+    }
+
+    fn check_edges(&mut self, columns: &TreeColumns, faults: &mut Bounded) {
+        self.partners.clear();
+        self.partners.resize(columns.rows(), 0);
+        let mut edges = EdgeSet { partners: &mut self.partners, others: HashSet::new() };
+        let index = &self.index;
+        let mut check = |edge: usize, source: Id, target: Id| {
+            if source == target {
+                faults.add(edge, || format!("an edge from node {source} to itself"));
+                return;
+            }
+            match (index.row(source), index.row(target)) {
+                (Some(from), Some(to)) if edges.insert(from, to) => {}
+                (Some(_), Some(_)) => faults.add(edge, || format!("a second edge between nodes {source} and {target}")),
+                (from, _) => {
+                    let missing = if from.is_none() { source } else { target };
+                    faults.add(edge, || format!("edge {source} to {target}: node {missing} is not in this tree"));
+                }
+            }
+        };
+        if let Some(ends) = columns.edges.as_narrow() {
+            for (edge, ends) in ends.chunks_exact(2).enumerate() {
+                check(edge, Id::from(ends[0]), Id::from(ends[1]));
+            }
+        } else {
+            for edge in 0..columns.edge_count() {
+                if let Some((source, target)) = columns.edge(edge) {
+                    check(edge, source, target);
+                }
+            }
+        }
+    }
+
+    /// The finished tree.
+    pub(super) fn close_tree(&mut self, tree: OpenTree) -> Tree {
+        let OpenTree { header, mut columns, at, .. } = tree;
+        columns.shrink_to_fit();
+        if !self.forgetful {
+            self.trees.push(at);
+        }
+        Tree { header, columns }
+    }
+
+    /// Ties comments, branchpoints and groups to trees and checks what only the whole file shows.
+    pub(super) fn finish(self, document: &mut Document, ledger: &mut Ledger) {
+        self.check_tree_ids(document, ledger);
+        self.check_groups(document, ledger);
+        check_header(&document.header, self.trees.first().copied().unwrap_or_default(), ledger);
+        self.attach_notes(document, ledger);
+    }
+
+    fn check_tree_ids(&self, document: &Document, ledger: &mut Ledger) {
+        let mut seen = HashSet::new();
+        for (tree, at) in document.trees.iter().zip(&self.trees) {
+            if !seen.insert(tree.header.id) {
+                ledger.reject(*at, "thing", format!("a second tree with id {}", tree.header.id), "kept");
+            }
+        }
+    }
+
+    fn check_groups(&self, document: &mut Document, ledger: &mut Ledger) {
+        let mut known = HashSet::new();
+        for (id, at) in &self.groups {
+            if i32::try_from(*id).is_err() {
+                ledger.reject(*at, "group", format!("id {id} needs more than 32 bits"), "kept");
+            }
+            if !known.insert(*id) {
+                ledger.reject(*at, "group", format!("a second group with id {id}"), "kept");
+            }
+        }
+        for (tree, at) in document.trees.iter_mut().zip(&self.trees) {
+            let Some(group) = tree.header.group_id.filter(|group| !known.contains(group)) else { continue };
+            if group < 0 {
+                // Old front ends write -1 for "no group".
+                tree.header.group_id = None;
+            } else {
+                ledger.reject(*at, "thing", format!("groupId={group}: there is no such group"), "kept");
+            }
+        }
+    }
+
+    /// Moves comments and branchpoints to their nodes, or to the lists of stray ones.
+    fn attach_notes(self, document: &mut Document, ledger: &mut Ledger) {
+        let wanted = self.comments.iter().map(|comment| comment.node_id);
+        let wanted: HashSet<Id> =
+            wanted.chain(self.branchpoints.iter().map(|branchpoint| branchpoint.node_id)).collect();
+        let rows = find_nodes(&document.trees, &wanted);
+        for comment in self.comments {
+            if let Some(notes) = notes_of(&mut document.trees, &rows, comment.node_id) {
+                if !comment.extras.is_empty() {
+                    notes.comment_extras.insert(notes.comments.len() as u32, comment.extras);
+                }
+                notes.comments.push(comment.content.unwrap_or_default());
+            } else {
+                report_stray(ledger, comment.at, "comment", comment.node_id);
+                document.header.stray_comments.push(comment.into_stray());
+            }
+        }
+        for branchpoint in self.branchpoints {
+            if let Some(notes) = notes_of(&mut document.trees, &rows, branchpoint.node_id) {
+                if !branchpoint.extras.is_empty() {
+                    notes.branchpoint_extras.insert(notes.branchpoints.len() as u32, branchpoint.extras);
+                }
+                notes.branchpoints.push(branchpoint.time);
+            } else {
+                report_stray(ledger, branchpoint.at, "branchpoint", branchpoint.node_id);
+                document.header.stray_branchpoints.push(branchpoint.into_stray());
+            }
+        }
+    }
+
+    /// Hands all comments and branchpoints on: their trees are gone.
+    pub(super) fn leave_stray(&mut self, header: &mut Header) {
+        header.stray_comments.extend(self.comments.drain(..).map(PendingComment::into_stray));
+        header.stray_branchpoints.extend(self.branchpoints.drain(..).map(PendingBranchpoint::into_stray));
+    }
+}
+
+impl PendingComment {
+    fn into_stray(self) -> StrayComment {
+        StrayComment { node_id: self.node_id, content: self.content, extras: self.extras }
+    }
+}
+
+impl PendingBranchpoint {
+    fn into_stray(self) -> StrayBranchpoint {
+        StrayBranchpoint { node_id: self.node_id, time: self.time, extras: self.extras }
+    }
+}
+
+fn report_stray(ledger: &mut Ledger, at: Position, element: &str, node: Id) {
+    ledger.reject(at, element, format!("there is no node {node}"), "kept apart from the trees");
+}
+
+/// Tree and row of each wanted id; the first in file order if there are several.
+fn find_nodes(trees: &[Tree], wanted: &HashSet<Id>) -> HashMap<Id, (usize, u32)> {
+    let mut found = HashMap::with_capacity(wanted.len());
+    if wanted.is_empty() {
+        return found;
+    }
+    let mut filter = IdSet::default();
+    for &id in wanted {
+        filter.insert(id);
+    }
+    for (tree, columns) in trees.iter().map(|tree| &tree.columns).enumerate() {
+        let mut take = |row: usize, id: Id| _ = found.entry(id).or_insert((tree, row as u32));
+        match columns.ids.as_narrow() {
+            Some(ids) => {
+                for (row, &id) in ids.iter().enumerate() {
+                    if filter.contains_narrow(id) {
+                        take(row, Id::from(id));
+                    }
+                }
+            }
+            None => {
+                columns
+                    .ids
+                    .iter()
+                    .enumerate()
+                    .filter(|(_, id)| wanted.contains(id))
+                    .for_each(|(row, id)| take(row, id));
+            }
+        }
+    }
+    found
+}
+
+fn notes_of<'t>(trees: &'t mut [Tree], rows: &HashMap<Id, (usize, u32)>, node: Id) -> Option<&'t mut NodeNotes> {
+    let &(tree, row) = rows.get(&node)?;
+    Some(trees[tree].columns.notes.entry(row).or_default())
+}
+
+/// One problem a tree for all ids that servers have no room for.
+fn check_width(ids: &IdColumn, faults: &mut Bounded) {
+    let wide = match ids.as_narrow() {
+        Some(ids) => ids.iter().position(|&id| i32::try_from(id).is_err()),
+        None => ids.iter().position(|id| i32::try_from(id).is_err()),
+    };
+    if let Some(row) = wide {
+        let id = ids.get(row).unwrap_or_default();
+        faults.add(row, || format!("id {id} needs more than 32 bits, perhaps others of this tree too"));
+    }
+}
+
+/// What servers want of the parts that are not trees.
+fn check_header(header: &Header, at: Position, ledger: &mut Ledger) {
+    let mut names = HashSet::new();
+    for volume in &header.volumes {
+        if !names.insert(volume.name.as_deref().unwrap_or_default()) {
+            ledger.reject(at, "volume", format!("a second volume layer named {:?}", volume.name), "kept");
+        }
+    }
+    let mut axes = HashSet::new();
+    for axis in &header.parameters.additional_axes {
+        if !axes.insert(&axis.name) {
+            ledger.reject(at, "additionalAxis", format!("a second axis named {:?}", axis.name), "kept");
+        }
+    }
+    let boxes = &header.parameters.user_bounding_boxes;
+    if boxes.len() > 1 && boxes.iter().any(|bounds| bounds.id.is_none()) {
+        ledger.note(at, "userBoundingBox", "a box without an id among several", "kept; servers drop it");
+    }
+}
+
+/// Faults of rows, as many as the ledger has room for.
+struct Bounded {
+    faults: Faults,
+    room: usize,
+    omitted: u64,
+}
+
+impl Bounded {
+    fn new(room: usize) -> Self {
+        Self { faults: Vec::new(), room, omitted: 0 }
+    }
+
+    #[cold]
+    fn add(&mut self, row: usize, reason: impl FnOnce() -> String) {
+        // One more than there is room for, so that a strict ledger hears of it even if its list is full.
+        if self.faults.len() <= self.room {
+            self.faults.push((row, reason()));
+        } else {
+            self.omitted += 1;
+        }
+    }
+
+    fn report(mut self, ledger: &mut Ledger, places: &Places, element: &str, done: &str) {
+        self.faults.sort_by_key(|(row, _)| *row);
+        let found = places.find(self.faults.iter().map(|(row, _)| *row));
+        for (at, (_, reason)) in found.into_iter().zip(self.faults) {
+            ledger.reject(at, element, reason, done);
+        }
+        ledger.omit(self.omitted);
+    }
+}
+
+/// Row of each node id of one tree; the first if there are several.
+enum NodeIndex {
+    /// Ids lie close together: `rows[id - least]` is the row plus one.
+    Dense {
+        least: i64,
+        rows: Vec<u32>,
+    },
+    Sparse(HashMap<Id, u32>),
+}
+
+impl Default for NodeIndex {
+    fn default() -> Self {
+        Self::Dense { least: 0, rows: Vec::new() }
+    }
+}
+
+impl NodeIndex {
+    /// Replaces the index by that of these ids; second rows of an id are faults.
+    fn build(&mut self, ids: &IdColumn, faults: &mut Bounded) {
+        if let Some((ids, (least, size))) = ids.as_narrow().and_then(|ids| Some((ids, dense_range(ids)?))) {
+            self.build_dense(ids, least, size, faults);
+        } else {
+            let mut rows = HashMap::with_capacity(ids.len());
+            for (row, id) in ids.iter().enumerate() {
+                if *rows.entry(id).or_insert(row as u32) != row as u32 {
+                    faults.add(row, || format!("a second node with id {id} in this tree"));
+                }
+            }
+            *self = Self::Sparse(rows);
+        }
+    }
+
+    fn build_dense(&mut self, ids: &[i64], first: i64, size: usize, faults: &mut Bounded) {
+        if let Self::Sparse(_) = self {
+            *self = Self::default();
+        }
+        let Self::Dense { least, rows } = self else { return };
+        *least = first;
+        rows.clear();
+        rows.resize(size, 0);
+        for (row, &id) in ids.iter().enumerate() {
+            let slot = &mut rows[(id - first) as usize];
+            if *slot == 0 {
+                *slot = row as u32 + 1;
+            } else {
+                faults.add(row, || format!("a second node with id {id} in this tree"));
+            }
+        }
+    }
+
+    #[inline]
+    fn row(&self, id: Id) -> Option<u32> {
+        match self {
+            Self::Dense { least, rows } => {
+                let slot = usize::try_from(id - Id::from(*least)).ok()?;
+                rows.get(slot)?.checked_sub(1)
+            }
+            Self::Sparse(rows) => rows.get(&id).copied(),
+        }
+    }
+}
+
+/// Least id and number of slots, if a table over the whole range is worth its memory.
+fn dense_range(ids: &[i64]) -> Option<(i64, usize)> {
+    let (&least, &greatest) = (ids.iter().min()?, ids.iter().max()?);
+    let size = usize::try_from(greatest.checked_sub(least)?).ok()?.checked_add(1)?;
+    (size <= 4 * ids.len() + 1024).then_some((least, size))
+}
+
+/// Undirected edges between rows: trees have about as many as rows, so most find a free slot at one of their ends.
+struct EdgeSet<'a> {
+    /// Row plus one of the other end.
+    partners: &'a mut [u32],
+    others: HashSet<(u32, u32)>,
+}
+
+impl EdgeSet<'_> {
+    /// Whether the edge is new.
+    #[inline]
+    fn insert(&mut self, from: u32, to: u32) -> bool {
+        let (at_from, at_to) = (self.partners[from as usize], self.partners[to as usize]);
+        if at_from == to + 1 || at_to == from + 1 {
+            return false;
+        }
+        if at_to == 0 {
+            self.partners[to as usize] = from + 1;
+            return true;
+        }
+        if at_from == 0 {
+            self.partners[from as usize] = to + 1;
+            return true;
+        }
+        self.others.insert((from.min(to), from.max(to)))
+    }
+}
+
+/// A set of ids, a bit each where they lie close together.
+#[derive(Default)]
+struct IdSet {
+    /// By id / 512: the index of the page.
+    index: HashMap<i64, usize>,
+    pages: Vec<[u64; 8]>,
+    /// Key and index of the page used last.
+    last: Option<(i64, usize)>,
+    wide: HashSet<Id>,
+}
+
+impl IdSet {
+    /// Whether the id is new.
+    fn insert(&mut self, id: Id) -> bool {
+        match i64::try_from(id) {
+            Ok(id) => self.insert_narrow(id),
+            Err(_) => self.wide.insert(id),
+        }
+    }
+
+    #[inline]
+    fn insert_narrow(&mut self, id: i64) -> bool {
+        let key = id >> 9;
+        let page = match self.last {
+            Some((last, page)) if last == key => page,
+            _ => self.page(key),
+        };
+        let (word, bit) = place_in_page(id);
+        let word = &mut self.pages[page][word];
+        let new = *word & bit == 0;
+        *word |= bit;
+        new
+    }
+
+    fn contains_narrow(&self, id: i64) -> bool {
+        let (word, bit) = place_in_page(id);
+        self.index.get(&(id >> 9)).is_some_and(|&page| self.pages[page][word] & bit != 0)
+    }
+
+    fn page(&mut self, key: i64) -> usize {
+        let pages = &mut self.pages;
+        let page = *self.index.entry(key).or_insert_with(|| {
+            pages.push([0; 8]);
+            pages.len() - 1
+        });
+        self.last = Some((key, page));
+        page
+    }
+}
+
+fn place_in_page(id: i64) -> (usize, u64) {
+    let bit = (id & 511) as usize;
+    (bit / 64, 1 << (bit % 64))
+}

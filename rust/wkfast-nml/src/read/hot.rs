@@ -1,0 +1,356 @@
+//! The elements that make up nearly all of a file, read without a tokeniser: runs of clean `<node …/>` or `<edge …/>`.
+//!
+//! A run only skips work whose result is known. Whatever is not plain (an unknown attribute, an escape, a value in a rare
+//! form, a child) ends the run before that element, and the general road takes it.
+
+use super::chars::is_space;
+use super::places::Steps;
+use crate::columns::{NodeRow, TreeColumns};
+
+/// What a run consists of.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum RowKind {
+    Node,
+    Edge,
+}
+
+/// Rows that were read ahead of the parser, for the place in the file where they start.
+#[derive(Debug)]
+pub(super) struct Run {
+    pub(super) kind: RowKind,
+    /// Offset in the decoded file of the first row's `<`.
+    pub(super) start: u64,
+    pub(super) span: Span,
+    pub(super) columns: TreeColumns,
+    pub(super) steps: Steps,
+}
+
+/// How much text a run takes.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) struct Span {
+    pub(super) length: usize,
+    pub(super) rows: usize,
+    pub(super) lines: u64,
+    /// From the start of the run, if `lines` is not 0.
+    pub(super) last_line_end: usize,
+}
+
+/// Reads the run of rows of a kind that the text starts with, if any, into columns and steps.
+pub(super) fn scan(kind: RowKind, text: &[u8], columns: &mut TreeColumns, steps: &mut Steps) -> Span {
+    match kind {
+        RowKind::Node => scan_rows(text, steps, |at| {
+            let (id, node, end) = node(text, at)?;
+            columns.push_narrow_node(id, &node);
+            Some(end)
+        }),
+        RowKind::Edge => scan_rows(text, steps, |at| {
+            let (source, target, end) = edge(text, at)?;
+            columns.push_narrow_edge(source, target);
+            Some(end)
+        }),
+    }
+}
+
+#[inline]
+fn scan_rows(text: &[u8], steps: &mut Steps, mut row: impl FnMut(usize) -> Option<usize>) -> Span {
+    let mut span = Span::default();
+    // Line ends seen, and where the last one and the last row are: `span` holds those before the end of the last row.
+    let (mut at, mut lines, mut line_end) = (0, 0, 0);
+    let (mut row_lines, mut row_at) = (0, 0);
+    while let Some(end) = row(at) {
+        if span.rows > 0 {
+            let column = if lines == row_lines { at - row_at } else { at - line_end };
+            steps.push(lines - row_lines, column as u64);
+        }
+        (row_lines, row_at) = (lines, at);
+        span = Span { length: end, rows: span.rows + 1, lines, last_line_end: line_end };
+        at = end;
+        while let Some(&byte) = text.get(at).filter(|&&byte| is_space(byte)) {
+            if byte == b'\n' {
+                (lines, line_end) = (lines + 1, at);
+            }
+            at += 1;
+        }
+    }
+    span
+}
+
+/// The text at `at` starts with `word`: the place behind it.
+#[inline]
+fn after<const N: usize>(text: &[u8], at: usize, word: &[u8; N]) -> Option<usize> {
+    (text.get(at..at + N)? == word).then_some(at + N)
+}
+
+/// `<edge source="1" target="2"/>`: both ends and the place behind it.
+#[inline]
+fn edge(text: &[u8], at: usize) -> Option<(i64, i64, usize)> {
+    let (source, at) = integer(text, after(text, at, b"<edge source=\"")?)?;
+    let (target, at) = integer(text, after(text, at, b" target=\"")?)?;
+    Some((source, target, empty_tag_end(text, at)?))
+}
+
+#[inline]
+fn empty_tag_end(text: &[u8], at: usize) -> Option<usize> {
+    after(text, at, b" />").or_else(|| after(text, at, b"/>"))
+}
+
+/// Bits of the attributes seen.
+mod seen {
+    pub(super) const ID: u16 = 1;
+    pub(super) const X: u16 = 1 << 1;
+    pub(super) const Y: u16 = 1 << 2;
+    pub(super) const Z: u16 = 1 << 3;
+    pub(super) const RADIUS: u16 = 1 << 4;
+    pub(super) const ROT_X: u16 = 1 << 5;
+    pub(super) const ROT_Y: u16 = 1 << 6;
+    pub(super) const ROT_Z: u16 = 1 << 7;
+    pub(super) const IN_VP: u16 = 1 << 8;
+    pub(super) const IN_MAG: u16 = 1 << 9;
+    pub(super) const BIT_DEPTH: u16 = 1 << 10;
+    pub(super) const INTERPOLATION: u16 = 1 << 11;
+    pub(super) const TIME: u16 = 1 << 12;
+    /// What every row must have to be clean.
+    pub(super) const NEEDED: u16 = ID | X | Y | Z;
+    pub(super) const ROTATION: u16 = ROT_X | ROT_Y | ROT_Z;
+}
+
+/// `<node id="1" x="2" … />`, any order of attributes: id, the rest and the place behind it.
+#[inline]
+fn node(text: &[u8], at: usize) -> Option<(i64, NodeRow, usize)> {
+    let mut at = after(text, at, b"<node")?;
+    let (mut have, mut id, mut row, mut rotation) = (0_u16, 0, NodeRow::default(), [0.0; 3]);
+    while text.get(at) == Some(&b' ') && text.get(at + 1).is_some_and(|&byte| byte != b'/') {
+        let (bit, end) = attribute(text, at + 1, &mut id, &mut row, &mut rotation)?;
+        if have & bit != 0 {
+            return None;
+        }
+        have |= bit;
+        at = end;
+    }
+    let end = empty_tag_end(text, at)?;
+    match have & seen::ROTATION {
+        0 => {}
+        seen::ROTATION => row.rotation = Some(rotation),
+        _ => return None,
+    }
+    (have & seen::NEEDED == seen::NEEDED).then_some((id, row, end))
+}
+
+#[inline]
+fn attribute(text: &[u8], at: usize, id: &mut i64, row: &mut NodeRow, rotation: &mut [f64; 3]) -> Option<(u16, usize)> {
+    let end;
+    let bit = match *text.get(at)? {
+        b'x' => {
+            (row.position[0], end) = float(text, after(text, at, b"x=\"")?)?;
+            seen::X
+        }
+        b'y' => {
+            (row.position[1], end) = float(text, after(text, at, b"y=\"")?)?;
+            seen::Y
+        }
+        b'z' => {
+            (row.position[2], end) = float(text, after(text, at, b"z=\"")?)?;
+            seen::Z
+        }
+        b'r' => return rotation_or_radius(text, at, row, rotation),
+        b'i' => return index_attribute(text, at, id, row),
+        b'b' => {
+            (row.bit_depth, end) = small(text, after(text, at, b"bitDepth=\"")?)?;
+            seen::BIT_DEPTH
+        }
+        b't' => {
+            let (time, after_time) = integer(text, after(text, at, b"time=\"")?)?;
+            (row.time, end) = (Some(time), after_time);
+            seen::TIME
+        }
+        _ => return None,
+    };
+    Some((bit, end))
+}
+
+#[inline]
+fn rotation_or_radius(text: &[u8], at: usize, row: &mut NodeRow, rotation: &mut [f64; 3]) -> Option<(u16, usize)> {
+    if let Some(value) = after(text, at, b"radius=\"") {
+        let (radius, end) = float(text, value)?;
+        row.radius = Some(radius);
+        return Some((seen::RADIUS, end));
+    }
+    let value = after(text, at, b"rot")?;
+    let (axis, bit) = match text.get(value)? {
+        b'X' => (0, seen::ROT_X),
+        b'Y' => (1, seen::ROT_Y),
+        b'Z' => (2, seen::ROT_Z),
+        _ => return None,
+    };
+    let end;
+    (rotation[axis], end) = float(text, after(text, value + 1, b"=\"")?)?;
+    Some((bit, end))
+}
+
+#[inline]
+fn index_attribute(text: &[u8], at: usize, id: &mut i64, row: &mut NodeRow) -> Option<(u16, usize)> {
+    let end;
+    if let Some(value) = after(text, at, b"id=\"") {
+        (*id, end) = integer(text, value)?;
+        return Some((seen::ID, end));
+    }
+    if let Some(value) = after(text, at, b"inVp=\"") {
+        (row.in_vp, end) = small(text, value)?;
+        return Some((seen::IN_VP, end));
+    }
+    if let Some(value) = after(text, at, b"inMag=\"") {
+        (row.in_mag, end) = small(text, value)?;
+        return Some((seen::IN_MAG, end));
+    }
+    let value = after(text, at, b"interpolation=\"")?;
+    (row.interpolation, end) = match after(text, value, b"true\"") {
+        Some(end) => (Some(true), end),
+        None => (Some(false), after(text, value, b"false\"")?),
+    };
+    Some((seen::INTERPOLATION, end))
+}
+
+/// A sign and at most 18 digits up to the closing quote: the value and the place behind the quote.
+#[inline]
+fn integer(text: &[u8], at: usize) -> Option<(i64, usize)> {
+    let negative = text.get(at) == Some(&b'-');
+    let first = at + usize::from(negative);
+    let (value, end) = digits(text, first, 0);
+    let length = end - first;
+    if length == 0 || length > 18 || text.get(end) != Some(&b'"') {
+        return None;
+    }
+    Some((if negative { -(value as i64) } else { value as i64 }, end + 1))
+}
+
+#[inline]
+fn small(text: &[u8], at: usize) -> Option<(Option<i32>, usize)> {
+    let (value, end) = integer(text, at)?;
+    Some((Some(i32::try_from(value).ok()?), end))
+}
+
+/// Appends the digits at `at` to a number (wrapping: the caller checks their count).
+#[inline]
+fn digits(text: &[u8], mut at: usize, mut value: u64) -> (u64, usize) {
+    while let Some(digit) = text.get(at).map(|byte| byte.wrapping_sub(b'0')).filter(|&digit| digit < 10) {
+        value = value.wrapping_mul(10).wrapping_add(u64::from(digit));
+        at += 1;
+    }
+    (value, at)
+}
+
+/// Powers of ten that a double holds exactly.
+const EXACT_POWERS: [f64; 23] = [
+    1e0, 1e1, 1e2, 1e3, 1e4, 1e5, 1e6, 1e7, 1e8, 1e9, 1e10, 1e11, 1e12, 1e13, 1e14, 1e15, 1e16, 1e17, 1e18, 1e19, 1e20,
+    1e21, 1e22,
+];
+
+/// A decimal number up to the closing quote: the nearest double and the place behind the quote.
+#[inline]
+fn float(text: &[u8], at: usize) -> Option<(f64, usize)> {
+    let negative = text.get(at) == Some(&b'-');
+    let first = at + usize::from(negative);
+    let (mut value, mut end) = digits(text, first, 0);
+    let mut count = end - first;
+    let mut fraction = 0;
+    if text.get(end) == Some(&b'.') {
+        let point = end;
+        (value, end) = digits(text, point + 1, value);
+        fraction = end - point - 1;
+        count += fraction;
+    }
+    // Both numbers are exact doubles, so one division rounds once: the nearest double.
+    if text.get(end) == Some(&b'"') && (1..=19).contains(&count) && value <= 1 << 53 && fraction <= 22 {
+        let value = if fraction == 0 { value as f64 } else { value as f64 / EXACT_POWERS[fraction] };
+        return Some((if negative { -value } else { value }, end + 1));
+    }
+    general_float(text, at)
+}
+
+/// Long or exponent forms, by the standard library.
+#[cold]
+fn general_float(text: &[u8], at: usize) -> Option<(f64, usize)> {
+    let length = text.get(at..)?.iter().take(64).position(|&byte| byte == b'"')?;
+    let value = std::str::from_utf8(&text[at..at + length]).ok()?.parse().ok()?;
+    Some((value, at + length + 1))
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn scan_nodes(text: &str) -> (Span, TreeColumns) {
+        let (mut columns, mut steps) = (TreeColumns::default(), Steps::default());
+        (scan(RowKind::Node, text.as_bytes(), &mut columns, &mut steps), columns)
+    }
+
+    #[test]
+    fn a_run_ends_before_the_first_row_that_is_not_plain() {
+        let plain = "<node id=\"1\" x=\"1.5\" y=\"-2\" z=\"3e2\" />\n  <node id=\"-2\" x=\"0\" y=\"0\" z=\"0\"/>";
+        for odd in [
+            "",
+            "<node",
+            "<node id=\"3\" x=\"0\" y=\"0\" z=\"0\"",
+            "<node id=\"3\" x=\"0\" y=\"0\" z=\"0\" x=\"1\"/>",
+            "<node id=\"3\" x=\"0\" y=\"0\"/>",
+            "<node id=\"3\" x=\"0\" y=\"0\" z=\"0\" rotX=\"1\"/>",
+            "<node id=\"3\" x=\"0\" y=\"0\" z=\"0\" new=\"1\"/>",
+            "<node id=\"3\" x=\"1_0\" y=\"0\" z=\"0\"/>",
+            "<node id=\"+3\" x=\"0\" y=\"0\" z=\"0\"/>",
+            "<node id=\"9999999999999999999\" x=\"0\" y=\"0\" z=\"0\"/>",
+            "<node id=\"3\" x=\"0\" y=\"0\" z=\"0\"></node>",
+            "<node id=\"3\" x=\"0\" y=\"0\" z=\"0\" interpolation=\"True\"/>",
+            "<node id=\"3\" x=\"0\" y=\"0\" z=\"0\" inMag=\"2147483648\"/>",
+            "<nodes/>",
+            "<!-- -->",
+        ] {
+            let (span, columns) = scan_nodes(&format!("{plain}\n {odd}"));
+            assert_eq!((span.length, span.rows, span.lines), (plain.len(), 2, 1), "{odd}");
+            assert_eq!(columns.positions, [[1.5, -2.0, 300.0], [0.0; 3]]);
+        }
+    }
+
+    #[test]
+    fn all_attributes_are_taken_in_any_order() {
+        let (span, columns) = scan_nodes(
+            "<node time=\"12\" interpolation=\"false\" bitDepth=\"8\" inMag=\"1\" inVp=\"-1\" rotZ=\"3\" rotY=\"2\" \
+             rotX=\"1\" z=\"6\" y=\"5\" x=\"4\" radius=\"0.5\" id=\"7\"/>",
+        );
+        assert_eq!(span.rows, 1);
+        let row = NodeRow {
+            id: 7,
+            position: [4.0, 5.0, 6.0],
+            radius: Some(0.5),
+            rotation: Some([1.0, 2.0, 3.0]),
+            in_vp: Some(-1),
+            in_mag: Some(1),
+            bit_depth: Some(8),
+            interpolation: Some(false),
+            time: Some(12),
+        };
+        assert_eq!(columns.node(0), Some(row));
+    }
+
+    proptest! {
+        #[test]
+        fn a_float_is_the_nearest_double(text in "-?[0-9]{0,22}(\\.[0-9]{0,22})?([eE][+-]?[0-9]{1,3})?") {
+            let read = float(format!("{text}\"").as_bytes(), 0).map(|(value, _)| value.to_bits());
+            prop_assert_eq!(read, text.parse::<f64>().ok().map(f64::to_bits));
+        }
+
+        #[test]
+        fn every_double_is_read_back(value: f64) {
+            prop_assume!(!value.is_nan());
+            let read = float(format!("{value:?}\"").as_bytes(), 0).map(|(value, _)| value.to_bits());
+            prop_assert_eq!(read, Some(value.to_bits()));
+        }
+
+        #[test]
+        fn an_integer_is_exact(value: i64) {
+            let read = integer(format!("{value}\"").as_bytes(), 0).map(|(value, _)| value);
+            prop_assert!(read == Some(value) || (read.is_none() && value.unsigned_abs() >= 10_u64.pow(18)));
+        }
+    }
+}

@@ -1,0 +1,219 @@
+//! NML text to the columnar model, streaming.
+//!
+//! Text flows through a [`window::Window`] of bounded size. The [`lexer`] checks it as an XML reader must and hands tokens to
+//! the [`builder`], which fills the model. Runs of plain `<node/>` and `<edge/>` elements, nearly all of a file, go
+//! straight into columns ([`hot`]). With more than one thread, workers read such runs ahead of the parser
+//! ([`threads`]); the parser uses a run only when it stands exactly at the run's start, where it would have read the
+//! same rows itself. So results, problems and positions of errors do not depend on the number of threads.
+
+mod attributes;
+mod builder;
+mod chars;
+mod check;
+mod elements;
+mod encoding;
+mod hot;
+mod lexer;
+mod numbers;
+mod places;
+mod problems;
+mod threads;
+mod window;
+
+use std::io::Read;
+use std::num::NonZeroUsize;
+use std::path::Path;
+
+pub(crate) use chars::{is_allowed, is_whole_name};
+
+use self::builder::Builder;
+use self::lexer::{Lexer, Token};
+use self::window::Feed;
+use crate::error::{NmlError, Problem};
+use crate::model::{Document, Header, Tree};
+
+/// Called with the bytes of text parsed so far, every few megabytes and on the thread that called; an error stops the reader.
+pub type Progress<'a> = &'a mut dyn FnMut(u64) -> Result<(), Box<dyn std::error::Error + Send + Sync>>;
+
+/// Bounds that keep hostile files from exhausting memory or stack. The defaults are far beyond real files.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Limits {
+    /// Nesting of elements, e.g. of groups: 512.
+    pub depth: usize,
+    /// Attributes of one element, e.g. the values of a metadata list: 65,536.
+    pub attributes: usize,
+    /// Bytes of an element's or attribute's name: 1,024.
+    pub name_bytes: usize,
+    /// Bytes of an attribute's value: 16 MiB.
+    pub value_bytes: usize,
+    /// Bytes of one tag, comment, instruction or stretch of character data: 64 MiB.
+    pub token_bytes: usize,
+    /// Bytes of all unknown elements and attributes kept: 256 MiB.
+    pub extras_bytes: usize,
+    /// Problems listed; more are only counted: 1,000.
+    pub problems: usize,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self {
+            depth: 512,
+            attributes: 1 << 16,
+            name_bytes: 1 << 10,
+            value_bytes: 1 << 24,
+            token_bytes: 1 << 26,
+            extras_bytes: 1 << 28,
+            problems: 1000,
+        }
+    }
+}
+
+/// How to read.
+#[derive(Default)]
+pub struct ReadOptions<'a> {
+    /// Stop at the first problem that a server would reject the file for ([`NmlError::Rejected`]).
+    pub strict: bool,
+    /// Bounds.
+    pub limits: Limits,
+    /// Worker threads of [`read_threaded`] and [`read_file`]; `None` is one per core.
+    pub threads: Option<NonZeroUsize>,
+    /// Progress and cancellation.
+    pub progress: Option<Progress<'a>>,
+}
+
+/// A file as read.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Loaded {
+    /// The model.
+    pub document: Document,
+    /// Faults that loading survived, in file order as far as they were found while reading.
+    pub problems: Vec<Problem>,
+    /// Problems beyond [`Limits::problems`].
+    pub problems_omitted: u64,
+}
+
+/// The document that `input` holds, read on this thread with a buffer of bounded size.
+///
+/// The encoding is UTF-8 (byte-order mark or not), or what the XML declaration or a byte-order mark says. Faults of
+/// the text (XML that is not well-formed, a document type declaration, a missing `<parameters>`, an id that is none)
+/// are errors with line and column; faults of meaning are problems.
+///
+/// ```
+/// use wkfast_nml::{ReadOptions, read};
+/// let text = r#"<things><parameters/><thing id="1"><nodes><node id="4" x="1" y="2" z="3"/></nodes></thing></things>"#;
+/// let loaded = read(text.as_bytes(), ReadOptions::default())?;
+/// assert_eq!(loaded.document.trees[0].columns.positions, [[1.0, 2.0, 3.0]]);
+/// # Ok::<(), wkfast_nml::NmlError>(())
+/// ```
+pub fn read(input: impl Read, options: ReadOptions<'_>) -> Result<Loaded, NmlError> {
+    read_all(threads::Sequential::new(input), options)
+}
+
+/// As [`read`], with nodes and edges read ahead on other threads; the result is the same.
+pub fn read_threaded(input: impl Read + Send, options: ReadOptions<'_>) -> Result<Loaded, NmlError> {
+    let workers = options.threads.or_else(|| std::thread::available_parallelism().ok()).map_or(1, NonZeroUsize::get);
+    if workers == 1 {
+        return read(input, options);
+    }
+    threads::with_workers(input, workers, |feed| read_all(feed, options))
+}
+
+/// Files below this size are not worth starting threads for.
+const LARGE: u64 = 4 << 20;
+
+/// As [`read`], from a file; large ones on all cores.
+pub fn read_file(path: impl AsRef<Path>, options: ReadOptions<'_>) -> Result<Loaded, NmlError> {
+    let file = std::fs::File::open(path)?;
+    if file.metadata()?.len() < LARGE { read(file, options) } else { read_threaded(file, options) }
+}
+
+fn read_all<F: Feed>(feed: F, mut options: ReadOptions<'_>) -> Result<Loaded, NmlError> {
+    let mut builder = Builder::new(&options);
+    let mut lexer = Lexer::new(feed, &mut options);
+    let mut document = Document::default();
+    while step(&mut lexer, &mut builder)? {
+        document.trees.extend(builder.take_tree());
+    }
+    builder.finish(document)
+}
+
+/// Parses the next token, or a whole run of rows; `false` at the end of the document.
+fn step<F: Feed>(lexer: &mut Lexer<'_, F>, builder: &mut Builder) -> Result<bool, NmlError> {
+    if let Some(kind) = builder.rows_expected() {
+        lexer.skip_blanks()?;
+        while builder.take_rows(kind, &mut lexer.window) {
+            lexer.skip_blanks()?;
+        }
+    }
+    let token = lexer.next()?;
+    match token {
+        Token::Start => builder.start(lexer.tag())?,
+        Token::End => builder.end(),
+        Token::Text => builder.text(lexer.text(), lexer.at())?,
+        Token::Finish => {}
+    }
+    builder.check_strict()?;
+    Ok(token != Token::Finish)
+}
+
+/// The trees of a file one by one, with memory bounded by the largest tree.
+///
+/// What depends on the whole file is not done: comments and branchpoints stay in the header's lists of stray ones, ids
+/// are checked within each tree only, and whether a tree's group exists is not checked.
+///
+/// ```
+/// use wkfast_nml::{ReadOptions, TreeStream};
+/// let text = r#"<things><parameters/><thing id="1"/><thing id="2"/></things>"#;
+/// let mut stream = TreeStream::new(text.as_bytes(), ReadOptions::default());
+/// let ids = stream.by_ref().map(|tree| Ok(tree?.header.id)).collect::<Result<Vec<_>, wkfast_nml::NmlError>>()?;
+/// assert_eq!(ids, [1, 2]);
+/// assert!(stream.header().groups.is_empty());
+/// # Ok::<(), wkfast_nml::NmlError>(())
+/// ```
+pub struct TreeStream<'a, R> {
+    lexer: Lexer<'a, threads::Sequential<R>>,
+    builder: Builder,
+    ended: bool,
+}
+
+impl<'a, R: Read> TreeStream<'a, R> {
+    /// Nothing is read before the first tree is asked for.
+    pub fn new(input: R, mut options: ReadOptions<'a>) -> Self {
+        let builder = Builder::for_stream(&options);
+        Self { lexer: Lexer::new(threads::Sequential::new(input), &mut options), builder, ended: false }
+    }
+
+    /// What was read of the header so far; all of it once the iterator has ended.
+    pub fn header(&self) -> &Header {
+        self.builder.header()
+    }
+
+    /// The problems found so far.
+    pub fn problems(&self) -> &[Problem] {
+        self.builder.problems()
+    }
+
+    fn advance(&mut self) -> Result<Option<Tree>, NmlError> {
+        while step(&mut self.lexer, &mut self.builder)? {
+            if let Some(tree) = self.builder.take_tree() {
+                return Ok(Some(tree));
+            }
+        }
+        self.builder.finish_stream()?;
+        Ok(None)
+    }
+}
+
+impl<R: Read> Iterator for TreeStream<'_, R> {
+    type Item = Result<Tree, NmlError>;
+
+    fn next(&mut self) -> Option<Self::Item> {
+        if self.ended {
+            return None;
+        }
+        let next = self.advance();
+        self.ended = !matches!(next, Ok(Some(_)));
+        next.transpose()
+    }
+}

@@ -1,0 +1,264 @@
+//! The columnar model to NML text, streaming.
+//!
+//! The bytes are those of the reference package where they are right: frame, quoting, order of attributes, texts of numbers.
+//! They differ where those bytes lose, lie or vary: every field of the model is written, `interpolation` is `true` or
+//! `false`, a branchpoint has its own time, positions from 2²⁴ on are integers, edges keep their order and direction,
+//! comments, branchpoints and groups come in a fixed order, a tree without a color or a name stays without.
+
+mod elements;
+mod numbers;
+mod rows;
+mod tag;
+
+use std::io::Write;
+use std::num::NonZeroUsize;
+use std::ops::Range;
+
+use crate::ahead::run_ahead;
+use crate::error::NmlError;
+use crate::model::{Document, Tree};
+use crate::read::Progress;
+
+/// How to write.
+#[derive(Default)]
+pub struct WriteOptions<'a> {
+    /// Threads that format rows of large documents; `None` is one per core.
+    pub threads: Option<NonZeroUsize>,
+    /// Called with the bytes written so far, every megabyte or so and on the thread that called; an error stops the writer.
+    pub progress: Option<Progress<'a>>,
+}
+
+/// Documents with fewer rows (nodes and edges) are not worth starting threads for.
+const LARGE: usize = 50_000;
+/// Rows formatted at once.
+const PIECE: usize = 8_192;
+
+/// Depth of an element; two blanks each.
+#[derive(Clone, Copy)]
+struct Indent(usize);
+
+impl Indent {
+    fn deeper(self) -> Self {
+        Self(self.0 + 1)
+    }
+
+    fn push(self, out: &mut Vec<u8>) {
+        out.resize(out.len() + 2 * self.0, b' ');
+    }
+}
+
+/// Ends an element without children.
+#[inline]
+fn close(out: &mut Vec<u8>) {
+    out.extend_from_slice(b" />\n");
+}
+
+/// Writes a document as NML: trees by id, everything else in the model's order.
+///
+/// After an error what was written so far is of no use: write to a temporary name. What XML cannot express (control
+/// characters, names that are none) is [`NmlError::Unwritable`].
+///
+/// ```
+/// use wkfast_nml::{ReadOptions, WriteOptions, read, write};
+/// let text = "<things><parameters><scale x='11'/></parameters></things>";
+/// let document = read(text.as_bytes(), ReadOptions::default())?.document;
+/// let mut out = Vec::new();
+/// write(&document, &mut out, WriteOptions::default())?;
+/// let expected = r#"<?xml version="1.0" encoding="utf-8"?>
+/// <things>
+///   <parameters>
+///     <scale x="11.0" />
+///   </parameters>
+///   <branchpoints />
+///   <comments />
+///   <groups />
+/// </things>
+/// "#;
+/// assert_eq!(String::from_utf8_lossy(&out), expected);
+/// # Ok::<(), wkfast_nml::NmlError>(())
+/// ```
+pub fn write(document: &Document, out: impl Write, options: WriteOptions<'_>) -> Result<(), NmlError> {
+    let mut trees: Vec<&Tree> = document.trees.iter().collect();
+    trees.sort_by_key(|tree| tree.header.id);
+    let mut out = Output { out, written: 0, progress: options.progress };
+    let mut text = Vec::new();
+    push_start(&mut text, document)?;
+    out.put(&mut text)?;
+    write_trees(&trees, options.threads, &mut out)?;
+    push_end(&mut text, document, &trees)?;
+    out.put(&mut text)?;
+    out.out.flush()?;
+    Ok(())
+}
+
+struct Output<'a, W> {
+    out: W,
+    written: u64,
+    progress: Option<Progress<'a>>,
+}
+
+impl<W: Write> Output<'_, W> {
+    /// Writes and empties the text.
+    fn put(&mut self, text: &mut Vec<u8>) -> Result<(), NmlError> {
+        self.out.write_all(text)?;
+        self.written += text.len() as u64;
+        text.clear();
+        match &mut self.progress {
+            Some(progress) => progress(self.written).map_err(NmlError::Stopped),
+            None => Ok(()),
+        }
+    }
+}
+
+fn push_start(out: &mut Vec<u8>, document: &Document) -> Result<(), NmlError> {
+    out.extend_from_slice(b"<?xml version=\"1.0\" encoding=\"utf-8\"?>\n<things");
+    let extras = &document.header.extras;
+    let mut attributes = tag::Attributes::default();
+    attributes.extras(extras);
+    attributes.write("things", out)?;
+    out.push(b'>');
+    tag::check("things", "text", &extras.text)?;
+    tag::push_text(out, &extras.text);
+    out.push(b'\n');
+    elements::push_parameters(out, &document.header.parameters)?;
+    elements::push_metas(out, &document.header.meta)
+}
+
+fn push_end(out: &mut Vec<u8>, document: &Document, trees: &[&Tree]) -> Result<(), NmlError> {
+    let header = &document.header;
+    elements::push_branchpoints(out, header, trees.iter().map(|tree| &tree.columns))?;
+    elements::push_comments(out, header, trees.iter().map(|tree| &tree.columns))?;
+    elements::push_groups(out, Indent(1), &header.groups, &header.extras)?;
+    for volume in &header.volumes {
+        elements::push_volume(out, volume)?;
+    }
+    elements::push_unknown(out, Indent(1), &header.extras.elements)?;
+    elements::push_end(out, "things");
+    Ok(())
+}
+
+fn write_trees<W: Write>(
+    trees: &[&Tree],
+    threads: Option<NonZeroUsize>,
+    out: &mut Output<'_, W>,
+) -> Result<(), NmlError> {
+    let rows: usize = trees.iter().map(|tree| tree.columns.rows() + tree.columns.edge_count()).sum();
+    let cores = || std::thread::available_parallelism().ok();
+    let workers = if rows < LARGE { 1 } else { threads.or_else(cores).map_or(1, NonZeroUsize::get) };
+    let mut parts = Parts { trees: trees.iter(), tree: None };
+    if workers == 1 {
+        while let Some(piece) = parts.next_piece() {
+            out.put(&mut format(&piece)?)?;
+        }
+        return Ok(());
+    }
+    let pieces = || parts.next_piece();
+    run_ahead(
+        workers,
+        pieces,
+        |piece| format(&piece),
+        |next| {
+            while let Some(text) = next() {
+                out.put(&mut text?)?;
+            }
+            Ok(())
+        },
+    )
+}
+
+fn format(piece: &[Part<'_>]) -> Result<Vec<u8>, NmlError> {
+    let mut text = Vec::with_capacity(192 * PIECE);
+    for Part { tree, what } in piece {
+        match what {
+            What::Start => {
+                elements::push_tree_start(&mut text, &tree.header)?;
+                elements::push_rows_start(&mut text, &tree.header, "nodes", node_count(tree))?;
+            }
+            What::Nodes(rows) => rows::push_nodes(&mut text, &tree.columns, rows.clone())?,
+            What::Middle => {
+                if node_count(tree) > 0 {
+                    elements::push_rows_end(&mut text, &tree.header, "nodes")?;
+                }
+                elements::push_rows_start(&mut text, &tree.header, "edges", tree.columns.edge_count())?;
+            }
+            What::Edges(edges) => rows::push_edges(&mut text, &tree.columns, edges.clone())?,
+            What::End => {
+                if tree.columns.edge_count() > 0 {
+                    elements::push_rows_end(&mut text, &tree.header, "edges")?;
+                }
+                elements::push_tree_end(&mut text, &tree.header)?;
+            }
+        }
+    }
+    Ok(text)
+}
+
+fn node_count(tree: &Tree) -> usize {
+    let removed = tree.columns.removed.iter().filter(|&&removed| removed).count();
+    tree.columns.rows() - removed
+}
+
+/// A part of a tree's text.
+struct Part<'d> {
+    tree: &'d Tree,
+    what: What,
+}
+
+enum What {
+    Start,
+    Nodes(Range<usize>),
+    Middle,
+    Edges(Range<usize>),
+    End,
+}
+
+/// Cuts trees into parts of bounded size.
+struct Parts<'s, 'd> {
+    trees: std::slice::Iter<'s, &'d Tree>,
+    /// The tree under way, the stage, and the rows or edges of the stage that are done.
+    tree: Option<(&'d Tree, Stage, usize)>,
+}
+
+#[derive(Clone, Copy)]
+enum Stage {
+    Nodes,
+    Edges,
+}
+
+impl<'d> Parts<'_, 'd> {
+    /// Parts of about [`PIECE`] rows in all; `None` at the end.
+    fn next_piece(&mut self) -> Option<Vec<Part<'d>>> {
+        let (mut piece, mut rows) = (Vec::new(), 0);
+        while rows < PIECE {
+            let Some(part) = self.next_part(PIECE - rows) else { break };
+            // A tree without rows is some text, too.
+            rows += match &part.what {
+                What::Nodes(range) | What::Edges(range) => range.len(),
+                _ => 2,
+            };
+            piece.push(part);
+        }
+        (!piece.is_empty()).then_some(piece)
+    }
+
+    fn next_part(&mut self, rows: usize) -> Option<Part<'d>> {
+        let Some((tree, stage, done)) = self.tree else {
+            let tree = *self.trees.next()?;
+            self.tree = Some((tree, Stage::Nodes, 0));
+            return Some(Part { tree, what: What::Start });
+        };
+        let all = match stage {
+            Stage::Nodes => tree.columns.rows(),
+            Stage::Edges => tree.columns.edge_count(),
+        };
+        let range = done..all.min(done + rows);
+        let (next, what) = match (stage, range.is_empty()) {
+            (Stage::Nodes, false) => (Some((tree, stage, range.end)), What::Nodes(range)),
+            (Stage::Nodes, true) => (Some((tree, Stage::Edges, 0)), What::Middle),
+            (Stage::Edges, false) => (Some((tree, stage, range.end)), What::Edges(range)),
+            (Stage::Edges, true) => (None, What::End),
+        };
+        self.tree = next;
+        Some(Part { tree, what })
+    }
+}

@@ -1,0 +1,158 @@
+//! Nodes and edges as text.
+
+use std::ops::Range;
+
+use super::numbers::{push_float, push_integer};
+use super::tag::{Attributes, is_kept};
+use super::{Indent, close, elements};
+use crate::columns::{NodeNotes, TreeColumns};
+use crate::error::NmlError;
+use crate::model::Extras;
+
+/// Beyond this the server, which reads float text in single precision, would move a node.
+const EXACT_IN_SINGLE: f64 = 16_777_216.0;
+
+pub(super) fn push_nodes(out: &mut Vec<u8>, columns: &TreeColumns, rows: Range<usize>) -> Result<(), NmlError> {
+    for row in rows {
+        if columns.is_removed(row) {
+            continue;
+        }
+        match columns.notes.get(&(row as u32)) {
+            Some(notes) if !notes.additional_coordinates.is_empty() || !notes.extras.is_empty() => {
+                push_noted_node(out, columns, row, notes)?;
+            }
+            _ => push_plain_node(out, columns, row),
+        }
+    }
+    Ok(())
+}
+
+fn push_plain_node(out: &mut Vec<u8>, columns: &TreeColumns, row: usize) {
+    out.extend_from_slice(b"      <node");
+    push_small(out, b" bitDepth=\"", columns.bit_depth.get(row));
+    out.extend_from_slice(b" id=\"");
+    push_id(out, columns.ids.as_narrow(), row, || columns.ids.get(row));
+    out.push(b'"');
+    push_small(out, b" inMag=\"", columns.in_mag.get(row));
+    push_small(out, b" inVp=\"", columns.in_vp.get(row));
+    match columns.interpolation.get(row) {
+        Some(true) => out.extend_from_slice(b" interpolation=\"true\""),
+        Some(false) => out.extend_from_slice(b" interpolation=\"false\""),
+        None => {}
+    }
+    if let Some(radius) = columns.radius.get(row) {
+        push_named_float(out, b" radius=\"", radius);
+    }
+    if let Some([x, y, z]) = columns.rotation.get(row) {
+        push_named_float(out, b" rotX=\"", x);
+        push_named_float(out, b" rotY=\"", y);
+        push_named_float(out, b" rotZ=\"", z);
+    }
+    if let Some(time) = columns.time.get(row) {
+        out.extend_from_slice(b" time=\"");
+        push_integer(out, time);
+        out.push(b'"');
+    }
+    let [x, y, z] = columns.positions[row];
+    push_position(out, b" x=\"", x);
+    push_position(out, b" y=\"", y);
+    push_position(out, b" z=\"", z);
+    out.extend_from_slice(b" />\n");
+}
+
+#[inline]
+fn push_id(out: &mut Vec<u8>, narrow: Option<&[i64]>, row: usize, wide: impl Fn() -> Option<i128>) {
+    match narrow {
+        Some(ids) => push_integer(out, ids[row]),
+        None => push_integer(out, wide().unwrap_or_default()),
+    }
+}
+
+#[inline]
+fn push_small(out: &mut Vec<u8>, name: &[u8], value: Option<i32>) {
+    if let Some(value) = value {
+        out.extend_from_slice(name);
+        push_integer(out, value);
+        out.push(b'"');
+    }
+}
+
+#[inline]
+fn push_named_float(out: &mut Vec<u8>, name: &[u8], value: f64) {
+    out.extend_from_slice(name);
+    push_float(out, value);
+    out.push(b'"');
+}
+
+#[inline]
+fn push_position(out: &mut Vec<u8>, name: &[u8], value: f64) {
+    out.extend_from_slice(name);
+    push_coordinate(out, value);
+    out.push(b'"');
+}
+
+/// Float text as the reference writes it, but integer text where single precision would lose the place.
+#[inline]
+fn push_coordinate(out: &mut Vec<u8>, value: f64) {
+    if value.abs() < EXACT_IN_SINGLE || value.fract() != 0.0 || value.abs() >= 9e18 {
+        push_float(out, value);
+    } else {
+        push_integer(out, value as i64);
+    }
+}
+
+/// A node with coordinates along more axes, or with things that no column exists for.
+fn push_noted_node(out: &mut Vec<u8>, columns: &TreeColumns, row: usize, notes: &NodeNotes) -> Result<(), NmlError> {
+    let mut attributes = Attributes::default();
+    attributes.integer("bitDepth", columns.bit_depth.get(row));
+    attributes.integer("id", columns.ids.get(row));
+    attributes.integer("inMag", columns.in_mag.get(row));
+    attributes.integer("inVp", columns.in_vp.get(row));
+    attributes.truth("interpolation", columns.interpolation.get(row));
+    attributes.float("radius", columns.radius.get(row));
+    for (axis, name) in ["rotX", "rotY", "rotZ"].into_iter().enumerate() {
+        let angle = columns.rotation.get(row).map(|rotation| rotation[axis]);
+        // A zero may stand for text that was no number.
+        if angle != Some(0.0) || !is_kept(&notes.extras, name) {
+            attributes.float(name, angle);
+        }
+    }
+    attributes.integer("time", columns.time.get(row));
+    for (name, value) in ["x", "y", "z"].into_iter().zip(columns.positions[row]) {
+        if value != 0.0 || !is_kept(&notes.extras, name) {
+            let mut text = Vec::new();
+            push_coordinate(&mut text, value);
+            attributes.owned(name, String::from_utf8(text).unwrap_or_default());
+        }
+    }
+    attributes.additional_coordinates(&notes.additional_coordinates);
+    elements::push_record(out, Indent(3), "node", attributes, &notes.extras)
+}
+
+pub(super) fn push_edges(out: &mut Vec<u8>, columns: &TreeColumns, edges: Range<usize>) -> Result<(), NmlError> {
+    for edge in edges {
+        match columns.edge_extras.get(&(edge as u32)) {
+            Some(extras) if !extras.is_empty() => push_noted_edge(out, columns, edge, extras)?,
+            _ => push_plain_edge(out, columns, edge),
+        }
+    }
+    Ok(())
+}
+
+fn push_plain_edge(out: &mut Vec<u8>, columns: &TreeColumns, edge: usize) {
+    let narrow = columns.edges.as_narrow();
+    out.extend_from_slice(b"      <edge source=\"");
+    push_id(out, narrow, 2 * edge, || columns.edges.get(2 * edge));
+    out.extend_from_slice(b"\" target=\"");
+    push_id(out, narrow, 2 * edge + 1, || columns.edges.get(2 * edge + 1));
+    out.push(b'"');
+    close(out);
+}
+
+fn push_noted_edge(out: &mut Vec<u8>, columns: &TreeColumns, edge: usize, extras: &Extras) -> Result<(), NmlError> {
+    let (source, target) = columns.edge(edge).unwrap_or_default();
+    let mut attributes = Attributes::default();
+    attributes.integer("source", Some(source));
+    attributes.integer("target", Some(target));
+    elements::push_record(out, Indent(3), "edge", attributes, extras)
+}
