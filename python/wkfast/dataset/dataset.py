@@ -91,6 +91,11 @@ class Dataset:
         return self._properties.voxel_size
 
     @property
+    def unit(self) -> str:
+        """Unit of :attr:`voxel_size`, e.g. ``nanometer``."""
+        return self._properties.unit
+
+    @property
     def layers(self) -> dict[str, Layer]:
         """The layers by name, as listed."""
         return {layer.name: self._wrap(layer) for layer in self._properties.layers}

@@ -31,6 +31,11 @@ class Layer:
         self._properties = properties
 
     @property
+    def properties(self) -> LayerProperties:
+        """The layer's entry in ``datasource-properties.json``."""
+        return self._properties
+
+    @property
     def dataset(self) -> Dataset:
         """The dataset this layer belongs to."""
         return self._dataset
@@ -124,6 +129,7 @@ class Layer:
             "format": self.data_format.value,
             "container": {"kind": "directory", "path": str(self._folder(mag, entry))},
             "prefix": "",
+            "axis_order": entry.get("axisOrder"),
         }
 
     def _folder(self, mag: Mag, entry: Json) -> Path:

@@ -1,0 +1,17 @@
+"""Annotations: the whole of skeleton, volume layers and description, and what is done with them."""
+
+from wkfast.annotation.annotation import Annotation
+from wkfast.annotation.enums import AnnotationState, AnnotationType
+from wkfast.annotation.merge_report import MergeCounts, MergeReport
+from wkfast.annotation.segments import SegmentInformation
+from wkfast.annotation.volume_layer import VolumeLayer
+
+__all__ = [
+    "Annotation",
+    "AnnotationState",
+    "AnnotationType",
+    "MergeCounts",
+    "MergeReport",
+    "SegmentInformation",
+    "VolumeLayer",
+]

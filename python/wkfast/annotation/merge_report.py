@@ -1,0 +1,136 @@
+"""What a merge did, for people and for scripts."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from wkfast.geometry import BoundingBox, Mag, Vec3Int
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+PROVENANCE_FILE = "wkfast-merge.json"
+
+
+@dataclass(frozen=True)
+class MergeCounts:
+    """Numbers of one mag, or of all. Chunks of shards that were copied as files are not looked at and count nowhere.
+
+    Attributes
+    ----------
+    shards_copied, shards_rewritten
+        Files taken over as they are, and files in which the annotation changed something.
+    passed, transcoded
+        Chunks of the fallback: encoded bytes taken over, or encoded anew.
+    from_annotation, from_annotation_passed
+        Chunks that are wholly the annotation's, and those of them whose encoded bytes were taken over.
+    mixed, recomputed, all_zero
+        Chunks with voxels of both; computed from a finer mag; left without a voxel.
+    voxels_changed, voxels_erased, voxels_painted
+        Voxels that differ from the fallback's; those that are zero now; those that were zero.
+    segments_gained, segments_lost, segments_complete
+        Segments with more or fewer voxels than before; whether every one was followed.
+    bytes_read, bytes_written
+        Encoded bytes.
+    """
+
+    shards_copied: int
+    shards_rewritten: int
+    passed: int
+    transcoded: int
+    from_annotation: int
+    from_annotation_passed: int
+    mixed: int
+    recomputed: int
+    all_zero: int
+    voxels_changed: int
+    voxels_erased: int
+    voxels_painted: int
+    segments_gained: int
+    segments_lost: int
+    segments_complete: bool
+    bytes_read: int
+    bytes_written: int
+
+    @classmethod
+    def of(cls, facts: Mapping[str, Any]) -> MergeCounts:
+        """Return the counts among `facts`."""
+        return cls(**{name: facts[name] for name in cls.__dataclass_fields__})
+
+
+@dataclass(frozen=True)
+class MergeReport:
+    """What ``merge_fallback_layer`` did.
+
+    Attributes
+    ----------
+    target
+        The merged dataset.
+    layer_name
+        Its layer.
+    total
+        Numbers over all mags; voxels and segments are those of the finest mag, else the same paint would count twice.
+    mags
+        Numbers by mag, finest first.
+    bounding_box
+        Extent of the result in mag-1 voxels.
+    dtype
+        Voxel type of the result.
+    largest_segment_id
+        Largest label in the annotation's chunks, 0 without any.
+    warnings
+        What the user should know.
+    seconds
+        By phase: ``plan``, ``run``, ``commit``.
+    """
+
+    target: Path
+    layer_name: str
+    total: MergeCounts
+    mags: Mapping[Mag, MergeCounts]
+    bounding_box: BoundingBox
+    dtype: str
+    largest_segment_id: int
+    warnings: tuple[str, ...]
+    seconds: Mapping[str, float]
+    _facts: Mapping[str, Any]
+
+    @classmethod
+    def from_core(cls, target: Path, layer_name: str, facts: Mapping[str, Any]) -> MergeReport:
+        """Return the report that the core's facts make."""
+        box = facts["bounding_box"]
+        return cls(
+            target=target,
+            layer_name=layer_name,
+            total=MergeCounts.of(facts["total"]),
+            mags={Mag(mag["mag"]): MergeCounts.of(mag) for mag in facts["mags"]},
+            bounding_box=BoundingBox(Vec3Int(box["topleft"]), Vec3Int(box["size"])),
+            dtype=facts["dtype"],
+            largest_segment_id=facts["largest_segment_id"],
+            warnings=tuple(facts["warnings"]),
+            seconds=dict(facts["seconds"]),
+            _facts=facts,
+        )
+
+    def to_json(self) -> dict[str, Any]:
+        """Return the report as plain data: lists, numbers, texts."""
+        plain: dict[str, Any] = json.loads(json.dumps(self._facts))
+        return {"target": str(self.target), "layer": self.layer_name, **plain}
+
+    def __str__(self) -> str:
+        """Return a few lines for a log."""
+        total = self.total
+        seconds = sum(self.seconds.values())
+        lines = [
+            f"merged {self.layer_name!r} into {self.target} in {seconds:.2f} s, mags {', '.join(map(str, self.mags))}",
+            f"shards: {total.shards_copied:,} copied, {total.shards_rewritten:,} rewritten",
+            f"chunks: {total.from_annotation:,} of the annotation ({total.from_annotation_passed:,} as they were), "
+            f"{total.mixed:,} mixed, {total.recomputed:,} recomputed, {total.passed:,} of the fallback as they were",
+            f"voxels: {total.voxels_changed:,} changed, {total.voxels_painted:,} newly painted, "
+            f"{total.voxels_erased:,} erased",
+            *(f"warning: {warning}" for warning in self.warnings),
+        ]
+        return "\n".join(lines)
