@@ -3,7 +3,6 @@
 import asyncio
 import copy
 import io
-import os
 import pickle
 import sys
 import threading
@@ -43,7 +42,7 @@ def test_the_environment_is_read_at_first_use_and_wins_over_dotenv(monkeypatch):
 )
 def test_an_unusable_setting_is_a_clear_error(monkeypatch, name, value):
     monkeypatch.setenv(name, value)
-    with pytest.raises(errors.ConfigurationError, match="URL of a server|number of seconds"):
+    with pytest.raises(errors.ConfigurationError, match=r"URL of a server|number of seconds"):
         current_context()
 
 
@@ -129,7 +128,7 @@ def test_login_replaces_the_default(monkeypatch):
 
 
 def test_login_without_token_asks_on_a_terminal(monkeypatch):
-    monkeypatch.setattr(sys, "stdin", type("Terminal", (io.StringIO,), {"isatty": lambda self: True})())
+    monkeypatch.setattr(sys, "stdin", type("Terminal", (io.StringIO,), {"isatty": lambda _: True})())
     monkeypatch.setattr("getpass.getpass", lambda prompt: f" {TOKEN}\n" if "/account/token" in prompt else "")
     login()
     assert current_context().token == Secret(TOKEN)
@@ -198,5 +197,5 @@ def test_quoted_dotenv_values_come_back(values):
 
 
 def test_a_dotenv_that_is_a_folder_is_no_dotenv():
-    os.mkdir(".env")
+    Path(".env").mkdir()
     assert read_dotenv(Path(".env")) == {}

@@ -5,6 +5,8 @@ import hashlib
 import json
 import warnings
 import zipfile
+from email.parser import BytesParser
+from email.policy import HTTP
 
 import pytest
 from tests.client.conftest import TOKEN
@@ -96,9 +98,6 @@ def test_an_upload_is_shaped_like_the_recorded_one_and_tells_the_new_url(fixture
 
 def split_multipart(request) -> list[dict]:
     """Read a multipart body with the mail parser of the standard library, which shares nothing with the client."""
-    from email.parser import BytesParser
-    from email.policy import HTTP
-
     head = f"content-type: {request.headers['content-type']}\r\n\r\n".encode()
     message = BytesParser(policy=HTTP).parsebytes(head + request.body)
     return [

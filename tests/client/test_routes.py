@@ -1,4 +1,4 @@
-"""Every route against answers written here from the contract, so that they are covered where the recordings are absent."""
+"""Every route against answers written here from the contract, so that recordings are not needed to cover them."""
 
 import io
 import json
@@ -172,8 +172,9 @@ def test_a_refused_edit_tells_the_messages_and_is_not_repeated(server, client):
 
 
 def test_the_user_is_asked_for_once(server, client):
-    server.get_json("/api/v12/user", {"id": "u1", "firstName": "Ada", "lastName": "E", "organization": "Org",
-                                      "teams": [{"id": "t", "name": "T"}], "experiences": {"isSnake_case Key": 5}})  # fmt: skip
+    user = {"id": "u1", "firstName": "Ada", "lastName": "E", "organization": "Org"}
+    more = {"teams": [{"id": "t", "name": "T"}], "experiences": {"isSnake_case Key": 5}}
+    server.get_json("/api/v12/user", user | more)
     assert client.user() is client.user()
     assert (client.user().name, client.user().experiences) == ("Ada E", {"isSnake_case Key": 5})
     assert len(server.requests) == 1
@@ -412,8 +413,8 @@ def test_a_dataset_by_organization_and_name_is_looked_up(server, context, sessio
 
 
 def test_a_file_object_is_downloaded_without_a_path(server, client):
-    server.on("GET", f"/api/v12/annotations/{ID}/download",
-              answering(200, b"<things></things>", "application/xml", content_disposition='attachment;filename="a b.nml"'))  # fmt: skip
+    answer = answering(200, b"<things></things>", "application/xml", content_disposition='x;filename="a b.nml"')
+    server.on("GET", f"/api/v12/annotations/{ID}/download", answer)
     file, download = client.annotations.download_file(ID, skip_volume_data=True)
     with file:
         assert file.read() == b"<things></things>"

@@ -14,7 +14,6 @@ from tests.client.conftest import TOKEN
 from tests.client.servers import answering
 
 from wkfast.client import Client, Context, Secret, Session, close_shared_session, errors, shared_session
-from wkfast.client.datastore import StreamedLayers
 from wkfast.client.fanout import fan_out
 
 ID = "570ba0092a7c0e980056fe9b"
@@ -55,7 +54,7 @@ def test_the_shared_session_closes_without_a_warning_at_the_end_of_the_process(s
 
 
 def test_the_transport_is_a_parameter():
-    transport = httpx.MockTransport(lambda request: httpx.Response(200, json={"id": "a", "organization": "o"}))
+    transport = httpx.MockTransport(lambda _: httpx.Response(200, json={"id": "a", "organization": "o"}))
     with Client(Context("https://wk.example.org", api_version=12), transport=transport) as client:
         assert client.user().organization == "o"
 
@@ -154,7 +153,7 @@ def test_many_chunks_are_fetched_at_once_over_few_connections(server, client):
         wire.reply(200, request.path.rpartition("/")[2].encode(), "application/octet-stream")
 
     server.fallback = chunk
-    layers: StreamedLayers = client.datastore(server.url).dataset_layers(ID)
+    layers = client.datastore(server.url).dataset_layers(ID)
     indices = [(0, x, y, 0) for x in range(10) for y in range(10)]
     found = dict(layers.chunks("color", "1", indices, concurrency=8))
     assert found == {index: ".".join(map(str, index)).encode() for index in indices}

@@ -7,6 +7,7 @@ import subprocess
 import sys
 import textwrap
 import zipfile
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 from tests.client.conftest import TOKEN
@@ -193,8 +194,6 @@ def test_a_progress_that_raises_stops_the_download_and_leaves_nothing(server, cl
 def test_two_downloads_to_one_path_do_not_mix(server, client, tmp_path):
     body = b"<things>" + b"x" * MIB + b"</things>"
     server.on("GET", DOWNLOAD, answering(200, body, "application/xml"))
-    from concurrent.futures import ThreadPoolExecutor
-
     with ThreadPoolExecutor(4) as pool:
         list(pool.map(lambda _: client.annotations.download(ID, tmp_path / "a.nml"), range(12)))
     assert (tmp_path / "a.nml").read_bytes() == body

@@ -1,5 +1,7 @@
 """What users paste, and what becomes of it."""
 
+from contextlib import suppress
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -100,10 +102,8 @@ def test_other_urls_are_no_short_links(text):
 @pytest.mark.parametrize("parse", [parse_annotation, parse_dataset, parse_short_link])
 @pytest.mark.parametrize("prefix", ["", "https://", "http://h/annotations/", "http://h/datasets/", "http://[::1]"])
 def test_any_text_is_parsed_or_refused_clearly(parse, prefix, text):
-    try:
+    with suppress(errors.InvalidUrlError, errors.ConfigurationError):
         parse(prefix + text)
-    except errors.ClientError as error:
-        assert isinstance(error, ValueError)
 
 
 @given(st.text(), st.sampled_from([".zip", ".nml"]))

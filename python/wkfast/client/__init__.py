@@ -16,7 +16,8 @@ from wkfast.client.progress import Progress
 from wkfast.client.resolve import ResolvedAnnotation, ResolvedDataset, context_for, resolve_annotation, resolve_dataset
 from wkfast.client.retry import Clock, RetryPolicy
 from wkfast.client.secret import Secret
-from wkfast.client.session import Session, Timeouts, close_shared_session, shared_session
+from wkfast.client.session import Session, Timeouts
+from wkfast.client.shared import close_shared_session, shared_session
 from wkfast.client.versions import SUPPORTED_VERSIONS
 
 __all__ = [

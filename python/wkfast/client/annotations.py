@@ -9,13 +9,13 @@ from typing import BinaryIO
 from wkfast.client.connection import Connection
 from wkfast.client.download import Download, download_into, download_to_path
 from wkfast.client.errors import InvalidUrlError, PermissionDeniedError, UnexpectedAnswerError
+from wkfast.client.exchange import Call
 from wkfast.client.failures import labelled_messages
 from wkfast.client.fields import Fields, parse_json
 from wkfast.client.filenames import safe_name
 from wkfast.client.progress import Progress
 from wkfast.client.records import AnnotationRecord, UploadResult
 from wkfast.client.retry import may_repeat_creating, may_repeat_unsent
-from wkfast.client.session import Call
 from wkfast.client.sinks import spool
 from wkfast.client.upload import Source, multipart_body
 from wkfast.client.urls import is_object_id, shown

@@ -9,7 +9,8 @@ from wkfast.client.datasets import Datasets
 from wkfast.client.datastore import Datastore
 from wkfast.client.records import Store
 from wkfast.client.secret import Secret
-from wkfast.client.session import Session, shared_session
+from wkfast.client.session import Session
+from wkfast.client.shared import shared_session
 from wkfast.client.tracingstore import Tracingstore
 
 if TYPE_CHECKING:

@@ -6,9 +6,10 @@ from urllib.parse import urlsplit
 
 from wkfast.client.context import Context
 from wkfast.client.errors import UnexpectedAnswerError
+from wkfast.client.exchange import Answer, Call
 from wkfast.client.fields import Fields, parse_json
 from wkfast.client.records import BuildInfo, User
-from wkfast.client.session import Answer, Call, Session
+from wkfast.client.session import Session
 from wkfast.client.urls import is_url, join, normalized_base_url, shown
 from wkfast.client.versions import chosen_version
 

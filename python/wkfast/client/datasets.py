@@ -4,10 +4,10 @@ import warnings
 
 from wkfast.client.connection import Connection
 from wkfast.client.errors import InvalidUrlError, NotFoundError
+from wkfast.client.exchange import Call
 from wkfast.client.fields import Fields
 from wkfast.client.records import DatasetName, DatasetRecord
 from wkfast.client.secret import Secret
-from wkfast.client.session import Call
 from wkfast.client.urls import is_object_id, shown
 
 

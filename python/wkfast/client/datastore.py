@@ -8,11 +8,11 @@ from typing import Any
 from wkfast.client.connection import Connection
 from wkfast.client.datasets import with_sharing_token
 from wkfast.client.errors import NotFoundError, UnexpectedAnswerError
+from wkfast.client.exchange import Answer, Call
 from wkfast.client.fanout import fan_out
 from wkfast.client.fields import Fields, parse_json
 from wkfast.client.records import Int3
 from wkfast.client.secret import Secret
-from wkfast.client.session import Answer, Call
 from wkfast.client.urls import join
 from wkfast.client.versions import datastore_prefix
 

@@ -12,12 +12,13 @@ from wkfast.client.errors import (
     NotWebknossosError,
     UnexpectedAnswerError,
 )
+from wkfast.client.exchange import Call, Incoming
 from wkfast.client.failures import server_messages
 from wkfast.client.filenames import proposed_name, safe_name
 from wkfast.client.progress import Progress, ProgressMeter
 from wkfast.client.retry import Deadline
 from wkfast.client.secret import scrubbed
-from wkfast.client.session import Call, Incoming, Session
+from wkfast.client.session import Session
 from wkfast.client.sinks import PartFile, restart
 
 _BEGINNING = 64 << 10

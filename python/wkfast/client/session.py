@@ -4,20 +4,20 @@ A session knows no identity. Each call carries its token, so one pool serves man
 to another origin goes without it.
 """
 
-import atexit
 import logging
 import os
 import threading
-from collections.abc import Callable, Iterable, Iterator, Mapping
-from contextlib import closing, contextmanager, suppress
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterator
+from contextlib import closing, contextmanager
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Self, TypeVar
 from urllib.parse import urljoin, urlsplit
 
 from wkfast._lazy import lazy_import
 from wkfast.client import failures
-from wkfast.client.errors import AnswerTooLargeError, ClientError, UnexpectedAnswerError
-from wkfast.client.retry import Clock, Deadline, RetryPolicy, may_repeat_reading, with_retries
+from wkfast.client.errors import ClientError, UnexpectedAnswerError
+from wkfast.client.exchange import Answer, Call, Incoming, http_errors
+from wkfast.client.retry import Clock, Deadline, RetryPolicy, with_retries
 from wkfast.client.secret import Secret
 from wkfast.client.urls import is_url, origin, shown
 
@@ -54,111 +54,6 @@ class Timeouts:
     first_byte: float = 300.0
     write: float = 60.0
     pool: float = 30.0
-
-
-@dataclass(frozen=True)
-class Call:
-    """One request as the rest of the client sees it."""
-
-    method: str
-    url: str
-    token: Secret | None = None
-    query: Mapping[str, str] = field(default_factory=dict)
-    #: Values of the query that must not be shown, e.g. a sharing token.
-    secret_query: Mapping[str, Secret] = field(default_factory=dict)
-    headers: Mapping[str, str] = field(default_factory=dict)
-    #: Makes the body anew for each attempt.
-    body: Callable[[], Iterable[bytes]] | None = None
-    #: Seconds for the call with all its attempts.
-    total: float = 1800.0
-    #: The server works before it answers, so the first byte may take long.
-    slow_start: bool = False
-    retries: int | None = None
-    may_repeat: Callable[[ClientError], bool] = may_repeat_reading
-
-    @property
-    def where(self) -> str:
-        """Method and URL for messages, without query."""
-        return f"{self.method} {shown(self.url)}"
-
-    @property
-    def secrets(self) -> tuple[Secret | None, ...]:
-        """What no message may hold."""
-        return (self.token, *self.secret_query.values())
-
-
-@dataclass(frozen=True)
-class Answer:
-    """A whole answer. Header names are in lower case."""
-
-    status: int
-    headers: Mapping[str, str]
-    body: bytes = field(repr=False)
-    where: str
-
-
-class Incoming:
-    """An answer whose body is still to be read. Exceptions of the HTTP library come out as :class:`ClientError`."""
-
-    def __init__(self, response: "httpx.Response", where: str, read_timeout: float) -> None:
-        self.status: int = response.status_code
-        self.is_success: bool = response.is_success
-        #: Names in lower case.
-        self.headers: Mapping[str, str] = {name.lower(): value for name, value in response.headers.items()}
-        self.where = where
-        self._response = response
-        self._expect_body_within(read_timeout)
-
-    def _expect_body_within(self, seconds: float) -> None:
-        """Let the wait between two pieces of the body be shorter than the one for the first."""
-        timeout = self._response.request.extensions.get("timeout")
-        if isinstance(timeout, dict):
-            timeout["read"] = min(seconds, timeout.get("read") or seconds)
-
-    @property
-    def is_encoded(self) -> bool:
-        """Whether the bytes on the wire are not those of the content."""
-        return self.headers.get("content-encoding", "identity").lower() != "identity"
-
-    def blocks(self) -> Iterator[bytes]:
-        """Yield the content as it arrives, decoded where it is encoded."""
-        try:
-            yield from self._response.iter_bytes()
-        except _http_errors() as error:
-            failure = failures.transport_failure(self.where, error)
-        else:
-            return
-        # outside of the except block, see Session
-        raise failure
-
-    def read(self, limit: int, deadline: Deadline) -> bytes:
-        """Return the whole content."""
-        blocks, size = [], 0
-        for block in self.blocks():
-            size += len(block)
-            if size > limit:
-                raise AnswerTooLargeError(f"{self.where}: the answer is larger than {limit} bytes")
-            blocks.append(block)
-            deadline.check(self.where)
-        return b"".join(blocks)
-
-    def beginning(self, limit: int) -> bytes:
-        """Return the first bytes of the content, as far as they come without trouble."""
-        start = b""
-        with suppress(ClientError):
-            for block in self.blocks():
-                start += block
-                if len(start) >= limit:
-                    break
-        return start[:limit]
-
-    def close(self) -> None:
-        """Give the connection back, or close it if the body has not been read to its end."""
-        self._response.close()
-
-
-def _http_errors() -> "tuple[type[httpx.HTTPError | httpx.StreamError | httpx.InvalidURL], ...]":
-    return httpx.HTTPError, httpx.StreamError, httpx.InvalidURL
 
 
 class Session:
@@ -292,7 +187,7 @@ class Session:
                 call.method, url, params=query or None, headers=headers, content=content, timeout=timeout
             )
             return Incoming(client.send(request, stream=True), call.where, self.timeouts.read)
-        except _http_errors() as error:
+        except http_errors() as error:
             failure = failures.transport_failure(call.where, error)
         # outside of the except block: the exception of httpx holds the request, and with it the token
         raise failure
@@ -364,39 +259,3 @@ def _redirected(call: Call, url: str, location: str) -> str:
             "Use that server's URL (WK_URL) if it is the right one"
         )
     return target
-
-
-_shared: Session | None = None
-_shared_lock = threading.Lock()
-_left_to_parent: list[Session] = []
-
-
-def shared_session() -> Session:
-    """Return the session of this process, opened on first use and closed when the process ends."""
-    global _shared  # noqa: PLW0603 (connections are worth sharing)
-    with _shared_lock:
-        if _shared is None:
-            _shared = Session()
-        return _shared
-
-
-def close_shared_session() -> None:
-    """Close the session of this process; the next use opens another."""
-    global _shared
-    with _shared_lock:
-        session, _shared = _shared, None
-    if session is not None:
-        session.close()
-
-
-def _after_fork() -> None:
-    """Leave the parent its connections: two processes on one socket would read each other's answers."""
-    global _shared, _shared_lock
-    if _shared is not None:
-        _left_to_parent.append(_shared)
-    _shared, _shared_lock = None, threading.Lock()
-
-
-atexit.register(close_shared_session)
-if hasattr(os, "register_at_fork"):
-    os.register_at_fork(after_in_child=_after_fork)
