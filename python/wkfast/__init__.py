@@ -21,6 +21,7 @@ from wkfast.annotation import (
     SegmentInformation,
     VolumeLayer,
 )
+from wkfast.client import login, webknossos_context
 from wkfast.dataset import (
     COLOR_CATEGORY,
     SEGMENTATION_CATEGORY,
@@ -61,6 +62,8 @@ __all__ = [
     "VecInt",
     "VolumeLayer",
     "errors",
+    "login",
+    "webknossos_context",
 ]
 
 if _core.DEBUG_BUILD:

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import tempfile
 import time as clock
 import warnings
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, overload
 
-from wkfast.annotation import meta
+from wkfast.annotation import meta, transfer
 from wkfast.annotation.boxes import box_from_record, box_records, task_box_record
 from wkfast.annotation.container import AnnotationFile, require_suffix
 from wkfast.annotation.fallback_merge import merge_fallback_layer
@@ -21,8 +22,10 @@ from wkfast.skeleton import LoadProblem, Skeleton, empty_header, load_document, 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
     from concurrent.futures import Executor
+    from contextlib import AbstractContextManager
     from os import PathLike
 
+    from wkfast.annotation.enums import AnnotationType
     from wkfast.annotation.merge_report import MergeReport
     from wkfast.annotation.segments import SegmentInformation
     from wkfast.dataset import Layer
@@ -98,6 +101,8 @@ class Annotation:
         self.volume_layers = VolumeLayers(name)
         self._header: Record = empty_header()
         self._other_members: dict[str, VolumeData] = {}
+        # Keeps the folder of a downloaded annotation, from which voxels are read when needed.
+        self._downloaded: transfer.DownloadedFile | None = None
 
     # -- loading and saving ---------------------------------------------------------------------------------------
 
@@ -191,12 +196,17 @@ class Annotation:
                 raise AnnotationError(f"cannot save volume layers ({names}) to {path}: use a .zip file")
             save_document(path, self._to_header(), self.skeleton)
             return
+        members = self._write(path)
+        self._follow(path, members)
+
+    def _write(self, path: Path) -> dict[str, VolumeData]:
+        """Write the zip and return what it holds beside the NML."""
         members = self._members()
         for data in members.values():
             data.check_unchanged()
         sources = {name: (str(data.path), data.member) for name, data in members.items()}
         save_document(path, self._to_header(), self.skeleton, nml_name=f"{self.name}.nml", members=sources)
-        self._follow(path, members)
+        return members
 
     def _members(self) -> dict[str, VolumeData]:
         """Return what a saved zip holds beside the NML, by member name."""
@@ -238,6 +248,99 @@ class Annotation:
             },
             "volumes": [layer.to_record() for layer in self.volume_layers],
         }
+
+    # -- to and from a server --------------------------------------------------------------------------------------
+
+    @overload
+    @classmethod
+    def download(
+        cls,
+        annotation_id_or_url: str,
+        annotation_type: str | AnnotationType | None = None,
+        webknossos_url: str | None = None,
+        *,
+        skip_volume_data: bool = False,
+        retry_count: int = 5,
+    ) -> Annotation: ...
+
+    @overload
+    @classmethod
+    def download(
+        cls,
+        annotation_id_or_url: str,
+        annotation_type: str | AnnotationType | None = None,
+        webknossos_url: str | None = None,
+        *,
+        skip_volume_data: bool = False,
+        retry_count: int = 5,
+        _return_context: bool,
+    ) -> tuple[Annotation, AbstractContextManager[object]]: ...
+
+    @classmethod
+    def download(
+        cls,
+        annotation_id_or_url: str,
+        annotation_type: str | AnnotationType | None = None,
+        webknossos_url: str | None = None,
+        *,
+        skip_volume_data: bool = False,
+        retry_count: int = 5,
+        _return_context: bool = False,
+    ) -> Annotation | tuple[Annotation, AbstractContextManager[object]]:
+        """Return an annotation from a server. It is kept in a temporary folder until nothing refers to it; see :meth:`save`.
+
+        Parameters
+        ----------
+        annotation_id_or_url
+            An id, an annotation URL of any form, or a short link.
+        annotation_type
+            Deprecated and ignored.
+        webknossos_url
+            The server of a bare id, if it is not the context's.
+        skip_volume_data
+            Leave the voxels on the server; volume layers then have no data.
+        retry_count
+            Further attempts after the first.
+
+        Raises
+        ------
+        ClientError
+            A ``RuntimeError``: what happened, where, what the server said and what to do.
+        """
+        file = transfer.download(
+            annotation_id_or_url,
+            annotation_type,
+            webknossos_url,
+            skip_volume_data=skip_volume_data,
+            retry_count=retry_count,
+        )
+        with warnings.catch_warnings():
+            if skip_volume_data:
+                warnings.filterwarnings("ignore", message="volume layer .* has no data")
+            annotation = cls.load(file.path)
+        annotation.annotation_id = annotation.annotation_id or file.annotation_id
+        annotation._downloaded = file
+        return (annotation, file.in_context()) if _return_context else annotation
+
+    def upload(self) -> str:
+        """Upload the annotation as a new one and return its URL.
+
+        Server and user are those of the current context; see ``webknossos_context``.
+
+        Raises
+        ------
+        AuthenticationError
+            A ``RuntimeError``: nobody is logged in; the message says how to.
+        ClientError
+            A ``RuntimeError``: what happened, where, what the server said and what to do.
+        """
+        transfer.require_login(transfer.current_context())
+        if self.organization_id is None:
+            self.organization_id = transfer.own_organization()
+        with tempfile.TemporaryDirectory(prefix="wkfast-upload-") as folder:
+            path = Path(folder) / "annotation.zip"
+            self._write(path)
+            return transfer.upload(path, self.name)
 
     # -- what the skeleton knows ----------------------------------------------------------------------------------
 

@@ -1,0 +1,102 @@
+"""Annotations from and to a server: the client moves bytes, this module makes annotations of them."""
+
+from __future__ import annotations
+
+import tempfile
+import warnings
+from contextlib import nullcontext
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from wkfast.client import Client, Context, current_context, resolve_annotation, webknossos_context
+from wkfast.client.errors import AuthenticationError
+
+if TYPE_CHECKING:
+    from contextlib import AbstractContextManager
+
+    from wkfast.annotation.enums import AnnotationType
+
+LOGIN_HINT = 'log in first: wkfast.login(token="…"), webknossos_context(token="…") or the environment variable WK_TOKEN'
+
+
+@dataclass(frozen=True)
+class DownloadedFile:
+    """A downloaded annotation, in a folder that lives as long as this object.
+
+    Attributes
+    ----------
+    path
+        The ``.nml`` or ``.zip``, under the server's name for it.
+    annotation_id
+        Id of the annotation.
+    context
+        The server it is from, with the token that was used.
+    folder
+        Removed when nothing refers to it any more.
+    """
+
+    path: Path
+    annotation_id: str
+    context: Context
+    folder: tempfile.TemporaryDirectory[str]
+
+    def in_context(self) -> AbstractContextManager[object]:
+        """Return a context manager in which requests go to the server this is from."""
+        if self.context == current_context():
+            return nullcontext()
+        return webknossos_context(self.context.url, self.context.token, timeout=self.context.timeout)
+
+
+def download(
+    annotation_id_or_url: str,
+    annotation_type: str | AnnotationType | None,
+    webknossos_url: str | None,
+    *,
+    skip_volume_data: bool,
+    retry_count: int,
+) -> DownloadedFile:
+    """Return an annotation as a file in a temporary folder; see ``Annotation.download``."""
+    if annotation_type is not None:
+        warnings.warn("annotation_type is no longer needed and ignored", DeprecationWarning, stacklevel=3)
+    found = resolve_annotation(annotation_id_or_url, webknossos_url=webknossos_url)
+    folder = tempfile.TemporaryDirectory(prefix="wkfast-download-", ignore_cleanup_errors=True)
+    with Client(found.context) as client:
+        received = client.annotations.download(
+            found.annotation_id, folder.name, skip_volume_data=skip_volume_data, retry_count=retry_count
+        )
+    return DownloadedFile(Path(received.path or folder.name), found.annotation_id, found.context, folder)
+
+
+def own_organization() -> str | None:
+    """Return the organization of the user that the current context's token belongs to.
+
+    Raises
+    ------
+    AuthenticationError
+        A ``RuntimeError``: nobody is logged in.
+    """
+    context = current_context()
+    require_login(context)
+    with Client(context) as client:
+        return client.user().organization
+
+
+def require_login(context: Context) -> None:
+    """Make sure that there is a token.
+
+    Raises
+    ------
+    AuthenticationError
+        There is none; the message says how to log in.
+    """
+    if context.token is None:
+        raise AuthenticationError(f"uploading to {context.url} needs a login; {LOGIN_HINT}")
+
+
+def upload(path: Path, name: str) -> str:
+    """Upload the annotation zip at `path` under `name`; return the URL of the new annotation."""
+    context = current_context()
+    require_login(context)
+    with Client(context) as client:
+        return client.annotations.upload(path, name=name).url
