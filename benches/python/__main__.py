@@ -1,0 +1,115 @@
+"""Compare whole jobs with the reference package and with physical limits, and print the ratios.
+
+Usage: ``python -m benches.python [nml] [merge] [--nodes N ...] [--runs R] [--folder F] [--markdown FILE]``. Inputs are
+generated once below the folder. Every job runs in a process of its own; results are checked to be equal.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import platform
+import sys
+import tempfile
+from pathlib import Path
+
+from benches.python import inputs, volumes
+from benches.python.measure import Measurement, best_of
+
+NML = "benches.python.nml_jobs"
+MERGE = "benches.python.merge_jobs"
+_MB = 1e6
+
+
+def main() -> None:
+    """Run the benches named on the command line, all by default."""
+    options = _options()
+    folder = Path(options.folder)
+    rows = []
+    if "nml" in options.what:
+        for nodes in options.nodes:
+            rows += nml_rows(folder, nodes, options.runs)
+    if "merge" in options.what:
+        for data_format in ("wkw", "zarr3"):
+            rows += merge_rows(folder, data_format, options.edge, options.touched, options.runs)
+    text = _table(rows)
+    sys.stdout.write(text)
+    if options.markdown:
+        Path(options.markdown).write_text(text, encoding="utf-8")
+
+
+def _options() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(prog="benches.python", description=__doc__)
+    parser.add_argument("what", nargs="*", default=["nml", "merge"], choices=["nml", "merge"])
+    parser.add_argument("--nodes", type=int, nargs="+", default=[100_000, 1_000_000])
+    parser.add_argument("--edge", type=int, default=1024, help="voxels along each axis of the fallback")
+    parser.add_argument("--touched", type=int, default=300, help="chunks of the annotation")
+    parser.add_argument("--runs", type=int, default=3, help="runs of each quick job, the best counts")
+    parser.add_argument("--folder", default=str(Path(tempfile.gettempdir()) / "wkfast-bench"))
+    parser.add_argument("--markdown", help="also write the table to this file")
+    return parser.parse_args()
+
+
+def nml_rows(folder: Path, nodes: int, runs: int) -> list[list[str]]:
+    """Loading and saving `nodes` nodes."""
+    path = inputs.nml(folder, nodes)
+    archive = inputs.zipped(path)
+    saved = str(folder / "saved.nml")
+    what = f"{nodes:,} nodes"
+    limit = best_of(runs, NML, "read_bytes", str(path))
+    tokens = best_of(runs, NML, "expat_tokenise", str(path))
+    loaded = best_of(runs, NML, "wkfast_load", str(path))
+    zipped = best_of(runs, NML, "wkfast_load", str(archive))
+    stored = best_of(runs, NML, "wkfast_save", str(path), saved)
+    theirs = best_of(1, NML, "reference_load", str(path))
+    theirs_saved = best_of(1, NML, "reference_save", str(path), saved)
+    _require_equal(loaded, theirs)
+    memory = f"{(loaded.rss_after - loaded.baseline_rss) / nodes:.0f} B/node kept"
+    return [
+        _row(f"load {what}", loaded, theirs, f"{memory}, file read alone {limit.seconds:.3f} s"),
+        _row(f"load {what} from a deflated zip", zipped, theirs, ""),
+        _row(f"load {what}, against expat tokenising", loaded, tokens, ""),
+        _row(f"save {what}", stored, theirs_saved, ""),
+    ]
+
+
+def merge_rows(folder: Path, data_format: str, edge: int, touched: int, runs: int) -> list[list[str]]:
+    """Merging `touched` chunks into a fallback of `edge`³ voxels."""
+    source = volumes.volume(folder, data_format, edge, touched)
+    target, copy = str(folder / "merged"), str(folder / "copied")
+    arguments = (str(source.annotation), str(source.datasets), target)
+    ours = best_of(runs, MERGE, "wkfast_merge", *arguments)
+    copied = best_of(runs, MERGE, "copy", str(source.fallback_mag), copy)
+    theirs = best_of(1, MERGE, "reference_merge", *arguments)
+    _require_equal(ours, theirs)
+    what = f"merge {touched} chunks into {edge}³ {data_format}"
+    return [_row(what, ours, theirs, ""), _row(f"{what}, against cp -r", ours, copied, "")]
+
+
+def _require_equal(ours: Measurement, theirs: Measurement) -> None:
+    if ours.result != theirs.result:
+        raise RuntimeError(f"results differ: {ours.result!r} and {theirs.result!r}")
+
+
+def _row(what: str, ours: Measurement, other: Measurement, note: str) -> list[str]:
+    ratio = other.seconds / ours.seconds
+    return [
+        what,
+        f"{ours.seconds:.3f} s",
+        f"{other.seconds:.3f} s",
+        f"{ratio:.1f}×" if ratio >= 1 else f"1/{1 / ratio:.1f}",
+        f"{ours.peak_over_baseline / _MB:.0f} MB",
+        f"{other.peak_over_baseline / _MB:.0f} MB",
+        note,
+    ]
+
+
+def _table(rows: list[list[str]]) -> str:
+    heading = ["work", "wkfast", "other", "faster", "peak over baseline", "other's", "note"]
+    lines = [heading, ["---"] * len(heading), *rows]
+    machine = f"{os.cpu_count()} cores, {platform.machine()}, Python {platform.python_version()}"
+    return f"{machine}\n\n" + "".join(f"| {' | '.join(line)} |\n" for line in lines)
+
+
+if __name__ == "__main__":
+    main()
