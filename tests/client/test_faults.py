@@ -12,6 +12,7 @@ import threading
 import zipfile
 from pathlib import Path
 
+import httpx
 import pytest
 from tests.client.conftest import TOKEN
 from tests.client.servers import answering
@@ -376,6 +377,21 @@ def test_a_redirect_to_no_url_at_all_is_an_error(server, client, folder, locatio
     server.on("GET", ROUTE, answering(302, b"", location=location))
     with pytest.raises(errors.ClientError) as caught:
         client.annotations.download(ID, folder / "a.zip")
+    assert_clean(folder, caught.value)
+
+
+def test_a_redirect_from_https_to_http_is_not_followed(client, folder):
+    asked = []
+
+    def answer(request: httpx.Request) -> httpx.Response:
+        asked.append(str(request.url))
+        return httpx.Response(302, headers={"location": "http://wk.example.org/plain"})
+
+    context = type(client.context)("https://wk.example.org", client.context.token, 60, 12)
+    encrypted = type(client)(context, transport=httpx.MockTransport(answer))
+    with encrypted, pytest.raises(errors.UnexpectedAnswerError, match="not followed") as caught:
+        encrypted.annotations.info(ID)
+    assert len(asked) == 1
     assert_clean(folder, caught.value)
 
 
