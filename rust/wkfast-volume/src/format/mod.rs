@@ -4,6 +4,8 @@
 //! Decoded chunks have one memory order everywhere: Fortran order of (c, x, y, z), channel fastest, then x, y, z,
 //! values little endian. It is WKW's, and what WEBKNOSSOS writes into Zarr chunks, so that neither is ever shuffled.
 
+mod discover;
+mod region;
 pub mod wkw;
 pub mod zarr;
 
@@ -11,6 +13,7 @@ pub mod zarr;
 mod testing;
 
 use std::collections::BTreeMap;
+use std::fmt;
 use std::fs::File;
 use std::io::{self, Read, Seek, SeekFrom, Write};
 use std::ops::Range;
@@ -18,6 +21,8 @@ use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
+pub use self::discover::{DiscoveredMag, Discovery, discover};
+pub use self::region::{read_region, region_bytes};
 use crate::error::{Result, VolumeError};
 use crate::geometry::{ChunkGrid, ChunkIndex, Mag, ShardIndex};
 pub use crate::store::Container;
@@ -25,13 +30,23 @@ use crate::store::SharedStore;
 use crate::voxels::VoxelType;
 
 /// Name of a format as `datasource-properties.json` spells it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 #[allow(missing_docs)] // the names say it
 pub enum DataFormat {
     Wkw,
     Zarr,
     Zarr3,
+}
+
+impl fmt::Display for DataFormat {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Wkw => "wkw",
+            Self::Zarr => "zarr",
+            Self::Zarr3 => "zarr3",
+        })
+    }
 }
 
 /// Encodes and decodes single chunks.

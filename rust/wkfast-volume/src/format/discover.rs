@@ -1,0 +1,169 @@
+//! What an annotation's data zip holds, decided by its members: names and metadata in the NML are not relied on.
+
+use std::collections::{BTreeMap, BTreeSet, HashSet};
+
+use serde::{Deserialize, Serialize};
+
+use super::{Container, DataFormat, MagArray, MagLocation, open_mag_in, wkw};
+use crate::error::Result;
+use crate::geometry::{ChunkGrid, Mag};
+use crate::store::SharedStore;
+
+const PROPERTIES: &str = "datasource-properties.json";
+/// Members of a Zarr hierarchy that are no arrays of chunks.
+const ZARR_METADATA: [&str; 4] = ["zarr.json", ".zarray", ".zgroup", ".zattrs"];
+/// Strange members named in a warning.
+const NAMED: usize = 3;
+
+/// A mag that was found.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct DiscoveredMag {
+    /// Where it lies, ready to be opened.
+    pub location: MagLocation,
+    /// Shapes, type and channels.
+    pub grid: ChunkGrid,
+    /// Chunks it has.
+    pub chunks: u64,
+    /// Bytes of its chunk files.
+    pub stored_bytes: u64,
+}
+
+/// All mags of a layer, finest first, and what was strange.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Discovery {
+    /// The mags.
+    pub mags: Vec<DiscoveredMag>,
+    /// One sentence each, for the user.
+    pub warnings: Vec<String>,
+}
+
+/// Finds the mags in `container`. `declared` is what the NML says the format is; the members decide, and a difference
+/// is reported.
+pub fn discover(container: &Container, declared: Option<DataFormat>) -> Result<Discovery> {
+    let store = container.open()?;
+    let keys: Vec<String> = store.list("")?.into_iter().map(|entry| entry.key).collect();
+    let mut discovery = Discovery::default();
+    let mut known = HashSet::new();
+    for location in locations(&store, container, &keys, declared, &mut discovery.warnings)? {
+        let array = open_mag_in(store.clone(), &location)?;
+        discovery.mags.push(survey(&*array, location, &mut known, &mut discovery.warnings)?);
+    }
+    let strays: Vec<_> = keys.iter().filter(|key| !known.contains(*key) && !is_metadata(key)).collect();
+    if !strays.is_empty() {
+        let named = strays.iter().take(NAMED).map(|key| store.describe(key)).collect::<Vec<_>>().join(", ");
+        discovery.warnings.push(format!("{} files are no chunks and are ignored: {named}", strays.len()));
+    }
+    Ok(discovery)
+}
+
+/// Counts the chunks of one mag and notes the keys of its files as known.
+fn survey(
+    array: &dyn MagArray,
+    location: MagLocation,
+    known: &mut HashSet<String>,
+    warnings: &mut Vec<String>,
+) -> Result<DiscoveredMag> {
+    let listing = array.list_shards()?;
+    for key in listing.empty_files {
+        warnings.push(format!("{} has no bytes; its chunk counts as absent", array.store().describe(&key)));
+        known.insert(key);
+    }
+    let mut found = DiscoveredMag { location, grid: array.grid().clone(), chunks: 0, stored_bytes: 0 };
+    for (shard, size) in listing.shards {
+        known.insert(array.shard_key(&shard));
+        found.stored_bytes += size;
+        found.chunks += match found.grid.chunks_in_shard() {
+            1 => 1,
+            _ => array.open_shard(&shard)?.map_or(0, |table| table.spans.iter().flatten().count() as u64),
+        };
+    }
+    Ok(found)
+}
+
+fn locations(
+    store: &SharedStore,
+    container: &Container,
+    keys: &[String],
+    declared: Option<DataFormat>,
+    warnings: &mut Vec<String>,
+) -> Result<Vec<MagLocation>> {
+    let found: BTreeSet<(DataFormat, &str)> = keys.iter().filter_map(|key| mag_folder(key)).collect();
+    let formats: BTreeSet<_> = found.iter().map(|(format, _)| *format).collect();
+    let chosen = formats.iter().copied().find(|&format| Some(format) == declared).or(formats.first().copied());
+    let Some(chosen) = chosen else { return Ok(Vec::new()) };
+    if let Some(declared) = declared.filter(|&declared| declared != chosen) {
+        let name = store.describe("");
+        warnings.push(format!("{name} is said to be {declared} but holds {chosen}, which is what is read"));
+    }
+    if formats.len() > 1 {
+        warnings.push(format!("{} holds several formats; only {chosen} is read", store.describe("")));
+    }
+    let axes = axis_orders(store, keys)?;
+    let mut locations: Vec<_> = found
+        .into_iter()
+        .filter(|(format, _)| *format == chosen)
+        .filter_map(|(format, prefix)| {
+            let mag = mag_of(prefix)?;
+            let axis_order = axes.get(&mag).cloned();
+            Some(MagLocation { axis_order, ..MagLocation::new(mag, format, container.clone(), prefix) })
+        })
+        .collect();
+    locations.sort_by_key(|location| (location.mag.0.iter().max().copied(), location.mag));
+    Ok(locations)
+}
+
+/// The folder of the mag that `key` belongs to, if its name tells.
+fn mag_folder(key: &str) -> Option<(DataFormat, &str)> {
+    let (folder, name) = key.rsplit_once('/')?;
+    let (format, folder) = match name {
+        "header.wkw" => (DataFormat::Wkw, folder),
+        "zarr.json" => (DataFormat::Zarr3, folder),
+        ".zarray" => (DataFormat::Zarr, folder),
+        _ => {
+            let folder = folder.rsplit_once('/')?.0.rsplit_once('/')?.0;
+            wkw::parse_key(key, folder)?;
+            (DataFormat::Wkw, folder)
+        }
+    };
+    mag_of(folder)?;
+    Some((format, folder))
+}
+
+fn mag_of(folder: &str) -> Option<Mag> {
+    folder.rsplit('/').next()?.parse().ok()
+}
+
+fn is_metadata(key: &str) -> bool {
+    let name = key.rsplit('/').next().unwrap_or(key);
+    name == PROPERTIES || name == "header.wkw" || ZARR_METADATA.contains(&name)
+}
+
+#[derive(Deserialize, Default)]
+#[serde(default, rename_all = "camelCase")]
+struct Properties {
+    data_layers: Vec<LayerProperties>,
+}
+
+#[derive(Deserialize, Default)]
+#[serde(default)]
+struct LayerProperties {
+    mags: Vec<MagProperties>,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct MagProperties {
+    mag: [u32; 3],
+    axis_order: Option<BTreeMap<String, u32>>,
+}
+
+/// `axisOrder` of each mag, where the properties in the archive give it. They are a help, not a need.
+fn axis_orders(store: &SharedStore, keys: &[String]) -> Result<BTreeMap<Mag, BTreeMap<String, u32>>> {
+    if !keys.iter().any(|key| key == PROPERTIES) {
+        return Ok(BTreeMap::new());
+    }
+    let json = store.read(PROPERTIES, 16 << 20)?.unwrap_or_default();
+    let properties: Properties = serde_json::from_slice(&json).unwrap_or_default();
+    let mags = properties.data_layers.into_iter().flat_map(|layer| layer.mags);
+    Ok(mags.filter_map(|entry| Some((Mag(entry.mag), entry.axis_order?))).collect())
+}

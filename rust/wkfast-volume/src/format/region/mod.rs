@@ -1,0 +1,144 @@
+//! Boxes of voxels, at any alignment, out of the chunks that hold them.
+
+mod cut;
+
+#[cfg(test)]
+mod tests;
+
+use std::cell::RefCell;
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use rayon::prelude::*;
+
+use self::cut::{Overlap, Stick, sticks};
+use super::{ChunkCodec, MagArray, ShardIndexTable};
+use crate::error::{Result, VolumeError};
+use crate::geometry::{BoundingBox, ChunkGrid, ChunkIndex, ShardIndex};
+
+/// Coordinates beyond this are a mistake, and would overflow.
+const FARTHEST: u64 = 1 << 48;
+
+/// Indexes of the shards that a read touches; absent shards are left out.
+type Tables = HashMap<ShardIndex, Arc<ShardIndexTable>>;
+
+/// What a thread reuses from chunk to chunk.
+#[derive(Default)]
+struct Scratch {
+    encoded: Vec<u8>,
+    voxels: Vec<u8>,
+}
+
+thread_local! {
+    static SCRATCH: RefCell<Scratch> = RefCell::default();
+}
+
+/// Bytes of the voxels in `region`.
+pub fn region_bytes(grid: &ChunkGrid, region: &BoundingBox) -> Result<usize> {
+    let voxel = i64::from(grid.channels) * grid.voxel_type.size() as i64;
+    let bytes = region.size.iter().try_fold(voxel, |product, &edge| product.checked_mul(edge));
+    let bytes = bytes.filter(|_| region.size.iter().all(|&edge| edge >= 0));
+    bytes
+        .and_then(|bytes| usize::try_from(bytes).ok())
+        .ok_or_else(|| VolumeError::Mismatch(format!("a box of {:?} voxels cannot be held", region.size)))
+}
+
+/// Reads `region` of `array` into `out`, in Fortran order of (c, x, y, z). `extra` picks a slice of every additional
+/// axis. Voxels of absent chunks, and those at negative coordinates, are left as they are in `out`: pass zeros.
+///
+/// Chunks are decoded by all threads of the current rayon pool, each into the part of `out` that is its own.
+pub fn read_region(array: &dyn MagArray, extra: &[u32], region: &BoundingBox, out: &mut [u8]) -> Result<()> {
+    let grid = array.grid();
+    check_request(grid, extra, region, out)?;
+    let sticks = sticks(grid, extra, region, out);
+    let tables = open_tables(array, &sticks)?;
+    sticks.into_par_iter().try_for_each(|mut stick| {
+        SCRATCH.with_borrow_mut(|scratch| {
+            for chunk in stick.chunks() {
+                if read_chunk(array, &tables, &chunk, scratch)? {
+                    stick.take(grid, &chunk, &scratch.voxels);
+                }
+            }
+            Ok(())
+        })
+    })
+}
+
+fn check_request(grid: &ChunkGrid, extra: &[u32], region: &BoundingBox, out: &[u8]) -> Result<()> {
+    if extra.len() != grid.extra_axes.len() {
+        let axes = &grid.extra_axes;
+        return Err(VolumeError::Mismatch(format!("{} coordinates for the additional axes {axes:?}", extra.len())));
+    }
+    if region.topleft.iter().any(|coordinate| coordinate.unsigned_abs() > FARTHEST) {
+        return Err(VolumeError::Mismatch(format!("a box at {:?} is beyond any layer", region.topleft)));
+    }
+    let bytes = region_bytes(grid, region)?;
+    if out.len() != bytes {
+        return Err(VolumeError::Mismatch(format!("a buffer of {} bytes for a box of {bytes}", out.len())));
+    }
+    Ok(())
+}
+
+/// Opens the index of every shard that any stick touches, once.
+fn open_tables(array: &dyn MagArray, sticks: &[Stick<'_>]) -> Result<Tables> {
+    if array.grid().chunks_in_shard() == 1 {
+        return Ok(Tables::new()); // every chunk is a file of its own and read as such
+    }
+    let mut shards: Vec<_> = sticks.iter().flat_map(|stick| stick.shards(array.grid())).collect();
+    shards.sort_unstable();
+    shards.dedup();
+    let opened = shards.into_par_iter().map(|shard| Ok((array.open_shard(&shard)?.map(Arc::new), shard)));
+    opened
+        .filter_map(|found: Result<_>| match found {
+            Ok((table, shard)) => table.map(|table| Ok((shard, table))),
+            Err(error) => Some(Err(error)),
+        })
+        .collect()
+}
+
+/// Decodes `chunk` into the scratch and tells whether it was there.
+fn read_chunk(array: &dyn MagArray, tables: &Tables, chunk: &ChunkIndex, scratch: &mut Scratch) -> Result<bool> {
+    scratch.voxels.resize(array.grid().chunk_bytes(), 0);
+    if array.grid().chunks_in_shard() == 1 {
+        let Some(found) = array.read_encoded(chunk)? else { return Ok(false) };
+        decode(array, &*found.codec, &found.key, chunk, &found.bytes, &mut scratch.voxels)?;
+        return Ok(true);
+    }
+    let (shard, place) = array.grid().locate(chunk);
+    let Some(table) = tables.get(&shard) else { return Ok(false) };
+    let Some(span) = table.spans[place].clone() else { return Ok(false) };
+    scratch.encoded.resize((span.end - span.start) as usize, 0);
+    array.store().read_into(&table.key, span.start, &mut scratch.encoded)?;
+    decode(array, &*table.codec, &table.key, chunk, &scratch.encoded, &mut scratch.voxels)?;
+    Ok(true)
+}
+
+fn decode(
+    array: &dyn MagArray,
+    codec: &dyn ChunkCodec,
+    key: &str,
+    chunk: &ChunkIndex,
+    encoded: &[u8],
+    voxels: &mut [u8],
+) -> Result<()> {
+    let fault = |reason| VolumeError::corrupt(array.store().describe(key), reason).at_chunk(chunk);
+    codec.decode(encoded, voxels).map_err(fault)
+}
+
+impl Stick<'_> {
+    /// Copies what `chunk` and this stick share.
+    fn take(&mut self, grid: &ChunkGrid, chunk: &ChunkIndex, voxels: &[u8]) {
+        let Overlap { chunk_start, stick_start, length } = self.overlap(grid, chunk);
+        let voxel = grid.channels as usize * grid.voxel_type.size();
+        let [nx, ny, _] = grid.chunk_shape.map(|edge| edge as usize);
+        let (row, width) = (length[0] * voxel, self.width * voxel);
+        for z in 0..length[2] {
+            let plane = &mut self.planes[stick_start[2] + z];
+            for y in 0..length[1] {
+                let from = (chunk_start[0] + nx * (chunk_start[1] + y + ny * (chunk_start[2] + z))) * voxel;
+                let to = (stick_start[1] + y) * width + stick_start[0] * voxel;
+                plane[to..to + row].copy_from_slice(&voxels[from..from + row]);
+            }
+        }
+    }
+}

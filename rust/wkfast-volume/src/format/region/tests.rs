@@ -1,0 +1,166 @@
+use std::sync::Arc;
+
+use proptest::prelude::*;
+
+use super::{read_region, region_bytes};
+use crate::error::VolumeError;
+use crate::format::testing::{memory, put_shard, voxels};
+use crate::format::wkw::{BlockType, Header, WkwArray};
+use crate::format::zarr::ZarrArray;
+use crate::format::{MagArray, read_encoded_by_index};
+use crate::geometry::{BoundingBox, ChunkIndex, ShardIndex};
+use crate::store::{CountingStore, MemoryStore};
+use crate::voxels::VoxelType;
+
+/// The obvious way: voxel by voxel, each from its chunk.
+fn read_region_plainly(array: &dyn MagArray, region: &BoundingBox) -> Vec<u8> {
+    let grid = array.grid();
+    let voxel = grid.channels as usize * grid.voxel_type.size();
+    let mut out = Vec::new();
+    for z in 0..region.size[2] {
+        for y in 0..region.size[1] {
+            for x in 0..region.size[0] {
+                let at = [region.topleft[0] + x, region.topleft[1] + y, region.topleft[2] + z];
+                out.extend(voxel_at(array, at).unwrap_or_else(|| vec![0; voxel]));
+            }
+        }
+    }
+    out
+}
+
+fn voxel_at(array: &dyn MagArray, at: [i64; 3]) -> Option<Vec<u8>> {
+    let grid = array.grid();
+    let voxel = grid.channels as usize * grid.voxel_type.size();
+    let [x, y, z] = at.map(|coordinate| u32::try_from(coordinate).ok());
+    let (at, n) = ([x?, y?, z?], grid.chunk_shape);
+    let chunk = ChunkIndex::xyz(at[0] / n[0], at[1] / n[1], at[2] / n[2]);
+    let found = read_encoded_by_index(array, &chunk).unwrap()?;
+    let mut voxels = vec![0; grid.chunk_bytes()];
+    found.codec.decode(&found.bytes, &mut voxels).unwrap();
+    let [x, y, z] = [0, 1, 2].map(|axis| (at[axis] % n[axis]) as usize);
+    let place = x + n[0] as usize * (y + n[1] as usize * z);
+    Some(voxels[place * voxel..(place + 1) * voxel].to_vec())
+}
+
+fn wkw(store: &Arc<MemoryStore>, log2_file_edge: u8) -> WkwArray {
+    let (block_type, voxel_type) = (BlockType::Lz4, VoxelType::UInt16);
+    let header = Header { block_type, voxel_type, channels: 2, log2_block_edge: 2, log2_file_edge, data_offset: 0 };
+    WkwArray::with_header(store.clone(), "1", header)
+}
+
+fn zarr(store: &Arc<MemoryStore>, sharded: bool) -> ZarrArray {
+    let inner = r#"{"name": "transpose", "configuration": {"order": [1, 3, 2, 0]}}, "bytes", "zstd""#;
+    let sharding = format!(
+        r#"{{"name": "sharding_indexed", "configuration": {{"chunk_shape": [1, 3, 4, 5], "codecs": [{inner}],
+        "index_codecs": ["bytes", "crc32c"]}}}}"#
+    );
+    let (chunk, codecs) = if sharded { ("[1, 6, 8, 10]", sharding.as_str()) } else { ("[1, 3, 4, 5]", inner) };
+    let metadata = format!(
+        r#"{{"zarr_format": 3, "node_type": "array", "shape": [1, 9, 9, 9], "data_type": "uint32", "chunk_grid":
+        {{"name": "regular", "configuration": {{"chunk_shape": {chunk}}}}}, "chunk_key_encoding": "default",
+        "fill_value": 0, "codecs": [{codecs}]}}"#
+    );
+    store.insert("1/zarr.json", metadata.into_bytes()).unwrap();
+    ZarrArray::open_v3(store.clone(), "1", None).unwrap()
+}
+
+/// Some chunks of the 2 × 2 × 2 shards at the origin, chosen by the bits of `seed`.
+fn fill(array: &dyn MagArray, store: &MemoryStore, seed: u32) {
+    let bytes = array.grid().chunk_bytes();
+    for (n, (x, y, z)) in (0..2).flat_map(|z| (0..2).flat_map(move |y| (0..2).map(move |x| (x, y, z)))).enumerate() {
+        if seed >> n & 1 == 1 {
+            let chunks = 0..array.grid().chunks_in_shard() as u32;
+            let chunks: Vec<_> = chunks.map(|place| Some(voxels(seed ^ place ^ n as u32, bytes))).collect();
+            put_shard(array, store, &ShardIndex::xyz(x, y, z), &chunks);
+        }
+    }
+}
+
+fn arrays(seed: u32) -> Vec<Box<dyn MagArray>> {
+    let stores = [memory(), memory(), memory(), memory()];
+    let arrays: Vec<Box<dyn MagArray>> = vec![
+        Box::new(wkw(&stores[0], 0)),
+        Box::new(wkw(&stores[1], 1)),
+        Box::new(zarr(&stores[2], false)),
+        Box::new(zarr(&stores[3], true)),
+    ];
+    for (array, store) in arrays.iter().zip(&stores) {
+        fill(&**array, store, seed);
+    }
+    arrays
+}
+
+fn read(array: &dyn MagArray, region: &BoundingBox) -> Vec<u8> {
+    let mut out = vec![0; region_bytes(array.grid(), region).unwrap()];
+    read_region(array, &[], region, &mut out).unwrap();
+    out
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(64))]
+
+    #[test]
+    fn any_box_equals_its_voxels_one_by_one(
+        topleft in proptest::array::uniform3(-4..20_i64),
+        size in proptest::array::uniform3(0..12_i64),
+        seed: u32,
+    ) {
+        let region = BoundingBox { topleft, size };
+        for array in arrays(seed) {
+            prop_assert_eq!(read(&*array, &region), read_region_plainly(&*array, &region), "{:?}", array.grid());
+        }
+    }
+}
+
+#[test]
+fn far_and_negative_places_are_left_alone() {
+    for array in arrays(0xff) {
+        for topleft in [[-100; 3], [i64::from(u32::MAX) * 40, 0, 0], [1 << 45; 3], [0, -50, 0]] {
+            let region = BoundingBox { topleft, size: [3, 4, 5] };
+            assert!(read(&*array, &region).iter().all(|&byte| byte == 0), "{topleft:?}");
+        }
+    }
+}
+
+#[test]
+fn each_shard_index_and_each_chunk_is_read_once() {
+    let store = memory();
+    let array = zarr(&store, true);
+    fill(&array, &store, 0xff);
+    let counting = Arc::new(CountingStore::new(store));
+    let array = ZarrArray::open_v3(counting.clone(), "1", None).unwrap();
+    let before = counting.counts();
+    read(&array, &BoundingBox { topleft: [1, 1, 1], size: [10, 14, 18] });
+    let counts = counting.counts();
+    assert_eq!(counts.reads - before.reads, 8 + 64);
+}
+
+#[test]
+fn a_corrupt_chunk_is_named() {
+    let store = memory();
+    let array = wkw(&store, 0);
+    fill(&array, &store, 0xff);
+    let mut file = store_bytes(&store, "1/z1/y0/x1.wkw");
+    file[24] = 0xff;
+    store.insert("1/z1/y0/x1.wkw", file).unwrap();
+    let region = BoundingBox { topleft: [0; 3], size: [8; 3] };
+    let error = read_region(&array, &[], &region, &mut vec![0; 2048]).unwrap_err();
+    assert!(matches!(error, VolumeError::Corrupt { .. }));
+    assert!(error.to_string().contains("1/z1/y0/x1.wkw, chunk (1, 0, 1)"), "{error}");
+}
+
+fn store_bytes(store: &MemoryStore, key: &str) -> Vec<u8> {
+    crate::store::ReadStore::read(store, key, u64::MAX).unwrap().unwrap()
+}
+
+#[test]
+fn impossible_requests_are_refused() {
+    let array = wkw(&memory(), 0);
+    let region = |size| BoundingBox { topleft: [0; 3], size };
+    assert!(region_bytes(array.grid(), &region([i64::MAX, 2, 2])).is_err());
+    assert!(region_bytes(array.grid(), &region([-1, -1, 2])).is_err());
+    assert!(read_region(&array, &[], &region([1, 1, 1]), &mut [0; 5]).is_err());
+    let far = BoundingBox { topleft: [i64::MAX, 0, i64::MIN], size: [1, 1, 1] };
+    assert!(read_region(&array, &[], &far, &mut [0; 4]).unwrap_err().to_string().contains("beyond any layer"));
+    assert!(read_region(&array, &[3], &region([1, 1, 1]), &mut [0; 4]).unwrap_err().to_string().contains("additional"));
+}
