@@ -73,7 +73,7 @@ fn survey(
         known.insert(array.shard_key(&shard));
         found.stored_bytes += size;
         found.chunks += match found.grid.chunks_in_shard() {
-            1 => 1,
+            1 => 1, // a file that holds one chunk is not opened: there may be a hundred thousand
             _ => array.open_shard(&shard)?.map_or(0, |table| table.spans.iter().flatten().count() as u64),
         };
     }
@@ -166,4 +166,104 @@ fn axis_orders(store: &SharedStore, keys: &[String]) -> Result<BTreeMap<Mag, BTr
     let properties: Properties = serde_json::from_slice(&json).unwrap_or_default();
     let mags = properties.data_layers.into_iter().flat_map(|layer| layer.mags);
     Ok(mags.filter_map(|entry| Some((Mag(entry.mag), entry.axis_order?))).collect())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::format::wkw::{BlockType, Header, WkwArray};
+    use crate::geometry::ShardIndex;
+    use crate::store::zip_bytes;
+    use crate::voxels::VoxelType;
+
+    struct Archive {
+        _folder: tempfile::TempDir,
+        container: Container,
+    }
+
+    fn archive(files: &[(&str, Vec<u8>)]) -> Archive {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("data.zip");
+        std::fs::write(&path, zip_bytes(files, zip::CompressionMethod::Deflated)).unwrap();
+        Archive { _folder: folder, container: Container::Zip { path, member: None } }
+    }
+
+    fn header() -> Header {
+        let (block_type, voxel_type) = (BlockType::Lz4, VoxelType::UInt32);
+        Header { block_type, voxel_type, channels: 1, log2_block_edge: 5, log2_file_edge: 0, data_offset: 0 }
+    }
+
+    fn chunk() -> Vec<u8> {
+        let array = WkwArray::with_header(crate::format::testing::memory(), "", header());
+        crate::format::testing::shard_bytes(&array, &[None])
+    }
+
+    fn zarr_json() -> Vec<u8> {
+        br#"{"zarr_format": 3, "node_type": "array", "shape": [1, 1, 1, 1], "data_type": "uint8", "fill_value": 0,
+            "chunk_grid": {"name": "regular", "configuration": {"chunk_shape": [1, 2, 2, 2]}}, "codecs": ["bytes"],
+            "chunk_key_encoding": {"name": "default", "configuration": {"separator": "."}}}"#
+            .to_vec()
+    }
+
+    #[test]
+    fn strange_members_are_reported_and_do_no_harm() {
+        let archive = archive(&[
+            ("2-2-1/z0/y0/x1.wkw", chunk()),
+            ("1/z0/y0/x1.wkw", chunk()),
+            ("1/z0/y0/x2.wkw", Vec::new()),
+            ("4/header.wkw", header().to_bytes().to_vec()),
+            ("1/header.wkw", header().to_bytes().to_vec()),
+            ("1/notes.txt", vec![1]),
+            ("readme", vec![1]),
+        ]);
+        let found = discover(&archive.container, Some(DataFormat::Zarr3)).unwrap();
+        let mags: Vec<_> = found.mags.iter().map(|mag| (mag.location.mag.to_string(), mag.chunks)).collect();
+        assert_eq!(mags, [("1".to_owned(), 1), ("2-2-1".to_owned(), 1), ("4".to_owned(), 0)]);
+        let warnings = found.warnings.join("\n");
+        for part in ["said to be zarr3 but holds wkw", "x2.wkw has no bytes", "2 files are no chunks", "notes.txt"] {
+            assert!(warnings.contains(part), "{part}: {warnings}");
+        }
+    }
+
+    #[test]
+    fn a_folder_around_the_mags_is_seen_through() {
+        let archive = archive(&[("volume/1/z0/y0/x0.wkw", chunk())]);
+        let found = discover(&archive.container, Some(DataFormat::Wkw)).unwrap();
+        assert_eq!((found.mags[0].location.prefix.as_str(), found.mags[0].chunks), ("volume/1", 1));
+        assert_eq!(found.warnings, [""; 0]);
+    }
+
+    #[test]
+    fn zarr_mags_take_their_axes_from_the_properties() {
+        let properties =
+            br#"{"dataLayers": [{"mags": [{"mag": [1, 1, 1], "axisOrder": {"c": 0, "z": 1, "y": 2, "x": 3}},
+            {"mag": [2, 2, 2]}]}]}"#;
+        let archive = archive(&[
+            (PROPERTIES, properties.to_vec()),
+            ("volumeAnnotationData/zarr.json", b"{}".to_vec()),
+            ("volumeAnnotationData/1/zarr.json", zarr_json()),
+            ("volumeAnnotationData/1/c.0.1.2.3", vec![1, 2, 3, 4, 5, 6, 7, 8]),
+        ]);
+        let found = discover(&archive.container, Some(DataFormat::Zarr3)).unwrap();
+        assert_eq!(found.warnings, [""; 0]);
+        let array = crate::format::open_mag(&found.mags[0].location).unwrap();
+        assert_eq!(array.list_shards().unwrap().shards, [(ShardIndex::xyz(3, 2, 1), 8)]);
+        assert_eq!(array.codec().encoding(), "raw");
+    }
+
+    #[test]
+    fn with_two_formats_the_declared_one_counts() {
+        let archive = archive(&[("1/zarr.json", zarr_json()), ("1/z0/y0/x0.wkw", chunk())]);
+        for declared in [DataFormat::Wkw, DataFormat::Zarr3] {
+            let found = discover(&archive.container, Some(declared)).unwrap();
+            assert_eq!(found.mags[0].location.format, declared);
+            assert!(found.warnings[0].contains("several formats"), "{:?}", found.warnings);
+        }
+    }
+
+    #[test]
+    fn an_archive_without_mags_is_empty() {
+        let archive = archive(&[(PROPERTIES, b"not json".to_vec())]);
+        assert_eq!(discover(&archive.container, Some(DataFormat::Zarr3)).unwrap(), Discovery::default());
+    }
 }

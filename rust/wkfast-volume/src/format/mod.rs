@@ -55,6 +55,9 @@ pub trait ChunkCodec: Send + Sync + std::fmt::Debug {
     /// voxels, e.g. `wkw lz4` or a normalised list of Zarr codecs. Grids are compared apart from it.
     fn encoding(&self) -> &str;
 
+    /// Whether it makes chunks smaller.
+    fn is_compressed(&self) -> bool;
+
     /// Inflates `encoded` into `voxels`, which has exactly the chunk's size.
     fn decode(&self, encoded: &[u8], voxels: &mut [u8]) -> Result<(), String>;
 
@@ -198,6 +201,21 @@ pub fn open_mag_in(store: SharedStore, location: &MagLocation) -> Result<Arc<dyn
         DataFormat::Zarr => Arc::new(zarr::ZarrArray::open_v2(store, prefix, axis_order)?),
         DataFormat::Zarr3 => Arc::new(zarr::ZarrArray::open_v3(store, prefix, axis_order)?),
     })
+}
+
+/// Lists every chunk that has data, without reading any: from names alone, and from the indexes of shards.
+pub fn list_chunks(array: &dyn MagArray) -> Result<Vec<ListedChunk>> {
+    let mut chunks = Vec::new();
+    for (shard, size) in array.list_shards()?.shards {
+        if array.grid().chunks_in_shard() == 1 {
+            chunks.push((shard, size));
+            continue;
+        }
+        let spans = array.open_shard(&shard)?.map(|table| table.spans).unwrap_or_default();
+        let present = spans.iter().enumerate().filter_map(|(place, span)| Some((place, span.as_ref()?)));
+        chunks.extend(present.map(|(place, span)| (array.grid().chunk_at(&shard, place), span.end - span.start)));
+    }
+    Ok(chunks)
 }
 
 /// Reads a chunk by way of its shard's index.

@@ -95,7 +95,7 @@ fn in_memory(files: Files<'_>) -> SharedStore {
     Arc::new(store)
 }
 
-pub(super) fn zipped(files: Files<'_>, method: zip::CompressionMethod) -> Vec<u8> {
+pub(crate) fn zipped(files: Files<'_>, method: zip::CompressionMethod) -> Vec<u8> {
     let mut writer = zip::ZipWriter::new(std::io::Cursor::new(Vec::new()));
     let options = zip::write::SimpleFileOptions::default().compression_method(method);
     for (key, bytes) in files {

@@ -8,6 +8,8 @@ mod zip;
 
 #[cfg(test)]
 mod conformance;
+#[cfg(test)]
+pub(crate) use self::conformance::zipped as zip_bytes;
 
 use std::fs::File;
 use std::ops::Range;

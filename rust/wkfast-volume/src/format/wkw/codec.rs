@@ -25,6 +25,10 @@ impl ChunkCodec for BlockCodec {
         }
     }
 
+    fn is_compressed(&self) -> bool {
+        self.0 != BlockType::Raw
+    }
+
     fn decode(&self, encoded: &[u8], voxels: &mut [u8]) -> Result<(), String> {
         let decoded = match self.0 {
             BlockType::Raw => {

@@ -79,6 +79,10 @@ impl ChunkCodec for ChainCodec {
         &self.encoding
     }
 
+    fn is_compressed(&self) -> bool {
+        self.steps.iter().any(|step| *step != Step::Crc32c)
+    }
+
     fn decode(&self, encoded: &[u8], voxels: &mut [u8]) -> Result<(), String> {
         let described = |reason: String| format!("its {} bytes {reason}", encoded.len());
         match &self.layout {

@@ -1,0 +1,150 @@
+//! One mag, opened: shapes, and boxes of voxels as numpy arrays.
+
+use std::sync::Arc;
+
+use bytemuck::Pod;
+use numpy::{Element, PyArray2, PyArray4, PyArrayDescr, PyArrayMethods, get_array_module};
+use pyo3::exceptions::PyValueError;
+use pyo3::prelude::*;
+use pyo3::types::{IntoPyDict, PyDict};
+use wkfast_volume::VolumeError;
+use wkfast_volume::format::{DataFormat, MagArray, MagLocation, list_chunks, open_mag, read_region};
+use wkfast_volume::geometry::BoundingBox;
+use wkfast_volume::voxels::VoxelType;
+
+use super::threads::pool;
+use crate::errors::CoreError;
+
+/// A mag of a layer, open for reading.
+#[pyclass(frozen, name = "Mag", module = "wkfast._core")]
+#[derive(Debug)]
+pub(crate) struct PyMag {
+    array: Arc<dyn MagArray>,
+    format: DataFormat,
+}
+
+#[pymethods]
+impl PyMag {
+    #[staticmethod]
+    fn open(py: Python<'_>, location: &Bound<'_, PyDict>) -> Result<Self, CoreError> {
+        let location: MagLocation = pythonize::depythonize(location).map_err(PyErr::from)?;
+        let array = py.detach(|| open_mag(&location))?;
+        Ok(Self { array, format: location.format })
+    }
+
+    #[getter]
+    fn data_format(&self) -> String {
+        self.format.to_string()
+    }
+
+    #[getter]
+    fn dtype(&self) -> &'static str {
+        self.array.grid().voxel_type.name()
+    }
+
+    #[getter]
+    fn channels(&self) -> u32 {
+        self.array.grid().channels
+    }
+
+    #[getter]
+    fn chunk_shape(&self) -> (u32, u32, u32) {
+        self.array.grid().chunk_shape.into()
+    }
+
+    #[getter]
+    fn chunks_per_shard(&self) -> (u32, u32, u32) {
+        self.array.grid().chunks_per_shard.into()
+    }
+
+    #[getter]
+    fn extra_axes(&self) -> Vec<String> {
+        self.array.grid().extra_axes.clone()
+    }
+
+    #[getter]
+    fn encoding(&self) -> &str {
+        self.array.codec().encoding()
+    }
+
+    #[getter]
+    fn compressed(&self) -> bool {
+        self.array.codec().is_compressed()
+    }
+
+    /// Chunks with data, a row each: additional axes, then x, y, z, in chunks.
+    fn chunks<'py>(&self, py: Python<'py>) -> Result<Bound<'py, PyArray2<u32>>, CoreError> {
+        let chunks = py.detach(|| list_chunks(&*self.array))?;
+        let columns = 3 + self.array.grid().extra_axes.len();
+        let flat: Vec<u32> =
+            chunks.iter().flat_map(|(index, _)| index.extra.iter().chain(&index.xyz)).copied().collect();
+        let rows = numpy::PyArray1::from_vec(py, flat);
+        Ok(rows.reshape([chunks.len(), columns])?)
+    }
+
+    #[getter]
+    fn chunk_count(&self, py: Python<'_>) -> Result<usize, CoreError> {
+        Ok(py.detach(|| list_chunks(&*self.array))?.len())
+    }
+
+    /// Bytes of all files with chunks.
+    #[getter]
+    fn stored_bytes(&self, py: Python<'_>) -> Result<u64, CoreError> {
+        Ok(py.detach(|| self.array.list_shards())?.shards.iter().map(|(_, size)| size).sum())
+    }
+
+    #[pyo3(signature = (topleft, size, *, extra=Vec::new()))]
+    fn read<'py>(
+        &self,
+        py: Python<'py>,
+        topleft: [i64; 3],
+        size: [i64; 3],
+        extra: Vec<u32>,
+    ) -> Result<Bound<'py, PyAny>, CoreError> {
+        let request = Request { array: &*self.array, extra, region: BoundingBox { topleft, size } };
+        match self.array.grid().voxel_type {
+            VoxelType::UInt8 => request.read::<u8>(py),
+            VoxelType::UInt16 => request.read::<u16>(py),
+            VoxelType::UInt32 => request.read::<u32>(py),
+            VoxelType::UInt64 => request.read::<u64>(py),
+            VoxelType::Int8 => request.read::<i8>(py),
+            VoxelType::Int16 => request.read::<i16>(py),
+            VoxelType::Int32 => request.read::<i32>(py),
+            VoxelType::Int64 => request.read::<i64>(py),
+            VoxelType::Float32 => request.read::<f32>(py),
+            VoxelType::Float64 => request.read::<f64>(py),
+        }
+    }
+}
+
+/// A box to be read.
+struct Request<'a> {
+    array: &'a dyn MagArray,
+    extra: Vec<u32>,
+    region: BoundingBox,
+}
+
+impl Request<'_> {
+    fn read<'py, T: Element + Pod>(&self, py: Python<'py>) -> Result<Bound<'py, PyAny>, CoreError> {
+        let out = self.zeros::<T>(py)?;
+        let pool = pool()?;
+        let mut guard = out.readwrite();
+        let voxels: &mut [u8] = bytemuck::cast_slice_mut(guard.as_slice_mut().map_err(PyErr::from)?);
+        let read = py.detach(|| pool.install(|| read_region(self.array, &self.extra, &self.region, voxels)));
+        drop(guard);
+        match read {
+            Err(VolumeError::Mismatch(reason)) => Err(PyValueError::new_err(reason).into()),
+            read => Ok(read.map(|()| out.into_any())?),
+        }
+    }
+
+    /// An array (c, x, y, z) in Fortran order. numpy makes it, so that too large a box is a `MemoryError`.
+    fn zeros<'py, T: Element>(&self, py: Python<'py>) -> Result<Bound<'py, PyArray4<T>>, CoreError> {
+        let [x, y, z] = self.region.size;
+        let shape = (i64::from(self.array.grid().channels), x, y, z);
+        let order = [("order", "F")].into_py_dict(py)?;
+        let dtype = PyArrayDescr::of::<T>(py);
+        let array = get_array_module(py)?.call_method("zeros", (shape, dtype), Some(&order))?;
+        Ok(array.cast_into::<PyArray4<T>>().map_err(PyErr::from)?)
+    }
+}

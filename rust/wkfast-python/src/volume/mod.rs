@@ -1,0 +1,36 @@
+//! Layers, mags and the merge for `wkfast.dataset` and `wkfast.annotation`.
+
+mod mag;
+mod threads;
+
+use std::ffi::CString;
+use std::path::PathBuf;
+
+use pyo3::exceptions::PyUserWarning;
+use pyo3::prelude::*;
+use wkfast_volume::format::{Container, DataFormat, discover};
+
+use crate::errors::CoreError;
+
+pub(crate) fn register(module: &Bound<'_, PyModule>) -> PyResult<()> {
+    module.add_class::<mag::PyMag>()?;
+    module.add_function(wrap_pyfunction!(discover_mags, module)?)
+}
+
+/// The mags in an archive, finest first, as plain data. What is strange about the archive is warned of.
+#[pyfunction]
+#[pyo3(signature = (path, member=None, *, declared=None))]
+fn discover_mags<'py>(
+    py: Python<'py>,
+    path: PathBuf,
+    member: Option<String>,
+    declared: Option<&Bound<'py, PyAny>>,
+) -> Result<Bound<'py, PyAny>, CoreError> {
+    let declared: Option<DataFormat> = declared.map(pythonize::depythonize).transpose().map_err(PyErr::from)?;
+    let found = py.detach(|| discover(&Container::Zip { path, member }, declared))?;
+    for warning in &found.warnings {
+        let text = CString::new(warning.replace('\0', "")).unwrap_or_default();
+        PyErr::warn(py, &py.get_type::<PyUserWarning>(), &text, 2)?;
+    }
+    Ok(pythonize::pythonize(py, &found.mags).map_err(PyErr::from)?)
+}

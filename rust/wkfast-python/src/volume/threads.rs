@@ -1,0 +1,30 @@
+//! The threads that decode chunks for Python.
+
+use std::num::NonZeroUsize;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use rayon::{ThreadPool, ThreadPoolBuilder};
+
+use crate::errors::{CoreError, VolumeDataError};
+
+/// A process's pool. A forked child has none of its parent's threads, so it must make its own.
+static POOL: Mutex<Option<(u32, Arc<ThreadPool>)>> = Mutex::new(None);
+
+/// The pool of this process: `WKFAST_THREADS` threads, else one per core.
+pub(crate) fn pool() -> Result<Arc<ThreadPool>, CoreError> {
+    let process = std::process::id();
+    let mut kept = POOL.lock().unwrap_or_else(PoisonError::into_inner);
+    if let Some((_, pool)) = kept.as_ref().filter(|(owner, _)| *owner == process) {
+        return Ok(Arc::clone(pool));
+    }
+    let threads = std::env::var("WKFAST_THREADS").ok().and_then(|text| text.parse::<NonZeroUsize>().ok());
+    let pool = ThreadPoolBuilder::new()
+        .num_threads(threads.map_or(0, NonZeroUsize::get))
+        .thread_name(|index| format!("wkfast-{index}"))
+        .build()
+        .map_err(|error| CoreError::Python(VolumeDataError::new_err(format!("cannot start threads: {error}"))))?;
+    let pool = Arc::new(pool);
+    // The parent's pool would wait for threads that do not exist here, so it is not dropped.
+    std::mem::forget(kept.replace((process, Arc::clone(&pool))));
+    Ok(pool)
+}
