@@ -92,7 +92,7 @@ def merge_fallback_layer(
     fallback = _fallback_layer(volume_layer, dataset_path)
     plan = _core.MergePlan(
         {
-            "annotation": [] if volume_layer.data is None else [found["location"] for found in volume_layer.data.mags()],
+            "annotation": _painted(volume_layer),
             "fallback": fallback.mag_locations(),
             "fallback_bounding_box": _box(fallback),
             "target": str(target.absolute()),
@@ -121,6 +121,13 @@ def _fallback_layer(volume_layer: VolumeLayer, dataset_path: Path) -> Segmentati
     if any(part in {"", ".", ".."} for part in name.split("/")):
         raise MergeError(f"the fallback layer's name {name!r} cannot name a folder")
     return layer
+
+
+def _painted(volume_layer: VolumeLayer) -> list[_core.MagLocation]:
+    """Return where the annotation's own mags lie; none without data."""
+    if volume_layer.data is None:
+        return []
+    return [found["location"] for found in volume_layer.data.mags(volume_layer.data_format)]
 
 
 def _mags(layer: SegmentationLayer) -> list[tuple[int, int, int]]:

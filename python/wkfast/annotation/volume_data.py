@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, TypedDict
 
 from wkfast import _core
 from wkfast.errors import VolumeDataError
+from wkfast.geometry import Mag
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -54,7 +55,26 @@ class VolumeData:
         if (status.st_size, status.st_mtime_ns) != (self.size, self.modified_ns):
             raise VolumeDataError(f"{self.path} has changed since it was loaded; load the annotation again")
 
-    def mags(self) -> list[_core.DiscoveredMag]:
-        """Return the mags found in the data zip, with where they lie."""
+    def mags(self, declared: str | None = None) -> list[_core.DiscoveredMag]:
+        """Return the mags found in the data zip, with where they lie.
+
+        Parameters
+        ----------
+        declared
+            The format that the NML names; a warning says where the data are of another.
+        """
         self.check_unchanged()
-        return _core.discover_mags(str(self.path), self.member)
+        known = declared if declared in {"wkw", "zarr", "zarr3"} else None
+        return _core.discover_mags(self.path, self.member, declared=known)  # type: ignore[arg-type]
+
+    def summaries(self) -> list[MagSummary]:
+        """Return what can be said of each mag without reading a chunk."""
+        return [
+            MagSummary(
+                mag=Mag(found["location"]["mag"]).to_layer_name(),
+                chunks=found["chunks"],
+                stored_bytes=found["stored_bytes"],
+                dtype=found["grid"]["voxel_type"],
+            )
+            for found in self.mags()
+        ]
