@@ -1,1 +1,36 @@
-//! The fallback merge: plan, run, commit.
+//! The fallback merge: [plan](plan), [run](run::run), [commit](run::commit).
+//!
+//! [`survey`] looks at both sides and decides; [`plan`] is what it decided, as plain data; [`shard`] writes one shard of
+//! the result, with [`chunk`] for the voxels and [`recompute`] for mags the annotation lacks; [`run`] does so in
+//! parallel and [`journal`] remembers what is done.
+
+mod cover;
+mod files;
+
+pub mod chunk;
+pub mod dtype;
+pub mod input;
+pub mod journal;
+pub mod plan;
+pub mod recompute;
+pub mod report;
+pub mod run;
+pub mod shard;
+pub mod stamp;
+pub mod survey;
+pub mod tally;
+
+pub use self::chunk::Policy;
+pub use self::input::{MagChoice, MergeInput, MergeOptions, TargetMag};
+pub use self::journal::Access;
+pub use self::plan::MergePlan;
+pub use self::report::{MergeReport, Seconds};
+pub use self::run::{Progress, RunSummary, commit, run};
+pub use self::survey::Sources;
+
+#[cfg(test)]
+pub(crate) mod reference;
+#[cfg(test)]
+mod testing;
+#[cfg(test)]
+mod tests;

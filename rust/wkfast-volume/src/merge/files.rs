@@ -1,0 +1,137 @@
+//! Files of the target: built under another name, renamed when whole.
+
+use std::fs::{self, File};
+use std::io::{self, BufWriter, Read, Seek, SeekFrom, Write};
+use std::ops::Range;
+use std::path::{Path, PathBuf};
+
+use rayon::prelude::*;
+
+use super::journal::create_unique;
+use crate::error::{Result, VolumeError};
+use crate::format::ShardFile;
+use crate::store::SharedStore;
+
+/// Bytes moved at once where the kernel cannot copy by itself.
+const PIECE: u64 = 1 << 20;
+
+/// A file under construction. Dropped before it is put in place, it is removed.
+#[derive(Debug)]
+pub(super) struct Draft {
+    path: PathBuf,
+    file: BufWriter<File>,
+    placed: bool,
+}
+
+impl Draft {
+    /// Starts a file in `folder`, which lies on the file system of its later place.
+    pub(super) fn create(folder: &Path) -> Result<Self> {
+        let created = create_unique(folder, "shard", "tmp");
+        let (path, file) = created.map_err(|error| VolumeError::io(folder.display().to_string(), error))?;
+        Ok(Self { path, file: BufWriter::with_capacity(1 << 18, file), placed: false })
+    }
+
+    /// Gives the file its name and returns its size.
+    pub(super) fn place(mut self, path: &Path) -> Result<u64> {
+        let fault = |error| VolumeError::io(path.display().to_string(), error);
+        self.file.flush().map_err(fault)?;
+        let size = self.file.get_ref().metadata().map_err(fault)?.len();
+        if let Some(folder) = path.parent() {
+            fs::create_dir_all(folder).map_err(fault)?;
+        }
+        fs::rename(&self.path, path).map_err(fault)?;
+        self.placed = true;
+        Ok(size)
+    }
+
+    /// Fills the file with a whole file of a store: shared extents where the file system has them, else a copy by the
+    /// kernel, else by way of memory in pieces.
+    pub(super) fn copy(&mut self, store: &SharedStore, key: &str, size: u64) -> Result<()> {
+        let fault = |error| VolumeError::io(store.describe(key), error);
+        if let Some(mut source) = store.open_file(key)? {
+            if !reflink(&source, self.file.get_ref()) {
+                io::copy(&mut source, self.file.get_mut()).map_err(fault)?;
+            }
+            return Ok(());
+        }
+        let mut at = 0;
+        while at < size {
+            let end = size.min(at + PIECE);
+            self.file.write_all(&store.read_range(key, at..end)?).map_err(fault)?;
+            at = end;
+        }
+        Ok(())
+    }
+}
+
+impl Drop for Draft {
+    fn drop(&mut self) {
+        if !self.placed {
+            // The folder of drafts is removed at commit, so a failure here leaves nothing for good.
+            let _ = fs::remove_file(&self.path);
+        }
+    }
+}
+
+impl Write for Draft {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.file.write(bytes)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        self.file.flush()
+    }
+}
+
+impl Seek for Draft {
+    fn seek(&mut self, to: SeekFrom) -> io::Result<u64> {
+        self.file.seek(to)
+    }
+}
+
+impl ShardFile for Draft {
+    fn append_from(&mut self, source: &mut File, range: Range<u64>) -> io::Result<()> {
+        let length = range.end - range.start;
+        source.seek(SeekFrom::Start(range.start))?;
+        let mut source = source.take(length);
+        // A system call per run pays off for long runs only; short ones share the buffer with their neighbours.
+        let copied = if length < 1 << 16 {
+            io::copy(&mut source, &mut self.file)?
+        } else {
+            self.file.flush()?;
+            io::copy(&mut source, self.file.get_mut())?
+        };
+        if copied < length { Err(io::ErrorKind::UnexpectedEof.into()) } else { Ok(()) }
+    }
+}
+
+#[cfg(target_os = "linux")]
+fn reflink(source: &File, target: &File) -> bool {
+    rustix::fs::ioctl_ficlone(target, source).is_ok()
+}
+
+#[cfg(not(target_os = "linux"))]
+fn reflink(_source: &File, _target: &File) -> bool {
+    false
+}
+
+/// Waits until every file below `folder` is on disk, several at once. One call for the whole file system would be
+/// shorter, but it would wait for everybody else's files as well.
+pub(super) fn sync_tree(folder: &Path) -> Result<()> {
+    let mut files = Vec::new();
+    let mut folders = vec![folder.to_owned()];
+    while let Some(next) = folders.pop() {
+        let fault = |error| VolumeError::io(next.display().to_string(), error);
+        for entry in fs::read_dir(&next).map_err(fault)? {
+            let entry = entry.map_err(fault)?;
+            let list = if entry.file_type().map_err(fault)?.is_dir() { &mut folders } else { &mut files };
+            list.push(entry.path());
+        }
+        // The folder itself: it holds the names.
+        files.push(next);
+    }
+    files.par_iter().try_for_each(|path| {
+        let synced = File::open(path).and_then(|file| file.sync_all());
+        synced.map_err(|error| VolumeError::io(path.display().to_string(), error))
+    })
+}

@@ -1,0 +1,81 @@
+//! What is to be merged and how, as plain data that Python builds and any process can read.
+
+use std::path::PathBuf;
+
+use serde::{Deserialize, Serialize};
+
+use super::chunk::Policy;
+use crate::error::{Result, VolumeError};
+use crate::format::MagLocation;
+use crate::geometry::{BoundingBox, Mag};
+
+/// Two sides of a merge and where its result goes.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct MergeInput {
+    /// Mags of the annotation's volume layer. Without any, the fallback is copied.
+    pub annotation: Vec<MagLocation>,
+    /// Mags of the fallback layer.
+    pub fallback: Vec<MagLocation>,
+    /// Extent of the fallback layer. Unit: mag-1 voxels.
+    pub fallback_bounding_box: BoundingBox,
+    /// Directory that takes the result: a dataset to be. Absent, empty, or left behind by this very merge.
+    pub target: PathBuf,
+    /// A folder of the target for every mag of the fallback.
+    pub target_mags: Vec<TargetMag>,
+    /// Rules.
+    #[serde(default)]
+    pub options: MergeOptions,
+}
+
+/// Where in the target a mag goes.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct TargetMag {
+    /// Magnification.
+    pub mag: Mag,
+    /// Folder relative to the target, with `/` between its parts: `segmentation/2-2-1`.
+    pub folder: String,
+}
+
+/// Rules of a merge. They change the result, so they are part of its plan.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct MergeOptions {
+    /// Which voxel wins.
+    pub policy: Policy,
+    /// Which mags the result has.
+    pub mags: MagChoice,
+}
+
+impl Default for MergeOptions {
+    fn default() -> Self {
+        Self { policy: Policy::Chunk, mags: MagChoice::All }
+    }
+}
+
+/// Which mags the result has.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum MagChoice {
+    /// Every mag of the fallback from the annotation's finest on; those the annotation lacks are recomputed.
+    All,
+    /// The annotation's finest alone.
+    Finest,
+}
+
+/// Sorts finer before coarser: by the longest edge of a voxel, then by its volume, then by its edges, so that the
+/// order of mags of one kind does not depend on a directory listing.
+pub fn fineness(mag: Mag) -> (u32, u128, Mag) {
+    let [x, y, z] = mag.0;
+    (x.max(y).max(z), u128::from(x) * u128::from(y) * u128::from(z), mag)
+}
+
+/// Refuses folders that leave the target.
+pub(super) fn check_folder(folder: &str) -> Result<()> {
+    let bad = |part: &str| part.is_empty() || part == "." || part == ".." || part.contains(['\\', '\0']);
+    if folder.split('/').any(bad) {
+        return Err(VolumeError::Mismatch(format!("target folder {folder:?} is no relative path within the target")));
+    }
+    Ok(())
+}

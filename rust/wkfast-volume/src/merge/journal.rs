@@ -1,0 +1,286 @@
+//! What the target remembers while a merge is unfinished: `.wkfast-merge/` with the plan, a line for every finished
+//! shard, a lock, and a place for files under construction. Commit turns it into `wkfast-merge.json`.
+//!
+//! Every process writes its lines to a file of its own, because appends of several machines to one file are not safe
+//! on network file systems. A line is written after its shard was renamed into place, so a shard without a line is
+//! simply written again.
+
+use std::collections::HashMap;
+use std::fs::{self, File, OpenOptions, TryLockError};
+use std::io::{ErrorKind, Write};
+use std::path::{Path, PathBuf};
+use std::sync::Mutex;
+
+use serde::{Deserialize, Serialize};
+use serde_json::{Value, json};
+
+use super::plan::MergePlan;
+use super::report::ShardRecord;
+use super::stamp::first_difference;
+use crate::error::{Result, VolumeError};
+
+const FOLDER: &str = ".wkfast-merge";
+const PLAN: &str = "plan.json";
+const LOCK: &str = "lock";
+const TEMPORARY: &str = "tmp";
+/// What a finished merge leaves in its target.
+pub const PROVENANCE: &str = "wkfast-merge.json";
+/// Written last, by whoever knows the layer's name; a target that has it is a dataset.
+const PROPERTIES: &str = "datasource-properties.json";
+
+/// Provenance of a finished merge, with everything needed to recognise it.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct Provenance<R> {
+    /// [`MergePlan::fingerprint`].
+    pub fingerprint: String,
+    /// [`MergePlan::input`].
+    pub input: Value,
+    /// [`MergePlan::stamps`].
+    pub stamps: Value,
+    /// What was done.
+    pub report: R,
+}
+
+/// How far a target has come.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum TargetState {
+    /// Absent or empty.
+    Fresh,
+    /// Begun by this plan.
+    Begun,
+    /// Committed by this plan, but not a dataset yet.
+    Committed,
+}
+
+/// Refuses a target that holds anything but the unfinished result of this very plan.
+pub fn check_target(plan: &MergePlan) -> Result<TargetState> {
+    let target = &plan.input.target;
+    let taken = |reason: String| VolumeError::TargetTaken { target: target.display().to_string(), reason };
+    let entries = match fs::read_dir(target) {
+        Ok(entries) => entries,
+        Err(error) if error.kind() == ErrorKind::NotFound => return Ok(TargetState::Fresh),
+        Err(error) if error.kind() == ErrorKind::NotADirectory => return Err(taken("is not a directory".to_owned())),
+        Err(error) => return Err(VolumeError::io(target.display().to_string(), error)),
+    };
+    if target.join(PROPERTIES).exists() {
+        return Err(taken("already holds a dataset; choose a new directory or remove it first".to_owned()));
+    }
+    if let Some(provenance) = read_json(&target.join(PROVENANCE))? {
+        return same_plan(plan, &provenance).map(|()| TargetState::Committed).map_err(taken);
+    }
+    if let Some(begun) = read_json(&target.join(FOLDER).join(PLAN))? {
+        return same_plan(plan, &begun).map(|()| TargetState::Begun).map_err(taken);
+    }
+    // A merge killed before its plan was in place leaves its folder and nothing else.
+    for entry in entries {
+        let name = entry.map_err(|error| VolumeError::io(target.display().to_string(), error))?.file_name();
+        if name != FOLDER {
+            return Err(taken(format!("is not empty, it holds {}; choose a new directory", name.display())));
+        }
+    }
+    Ok(TargetState::Fresh)
+}
+
+fn same_plan(plan: &MergePlan, stored: &Value) -> Result<(), String> {
+    if stored.get("fingerprint").and_then(Value::as_str) == Some(&plan.fingerprint) {
+        return Ok(());
+    }
+    let part = |value: &Value| json!({"version": value["version"], "input": value["input"], "stamps": value["stamps"]});
+    let now = json!({"version": stored["version"], "input": plan.input, "stamps": plan.stamps});
+    let difference = first_difference(&part(stored), &now).unwrap_or_else(|| "made by another build".to_owned());
+    Err(format!("holds the unfinished result of a different merge ({difference}); remove it or choose another target"))
+}
+
+fn read_json(path: &Path) -> Result<Option<Value>> {
+    let text = match fs::read(path) {
+        Ok(text) => text,
+        Err(error) if error.kind() == ErrorKind::NotFound => return Ok(None),
+        Err(error) => return Err(VolumeError::io(path.display().to_string(), error)),
+    };
+    let unreadable = |error| VolumeError::corrupt(path.display().to_string(), format!("is not readable: {error}"));
+    serde_json::from_slice(&text).map(Some).map_err(unreadable)
+}
+
+/// Whom else a process working on a target tolerates.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Access {
+    /// Nobody: the process runs the whole merge.
+    Exclusive,
+    /// Others that share: tasks of one job array.
+    Shared,
+    /// Whoever it is: a worker whose coordinator holds the lock.
+    Coordinated,
+}
+
+/// An unfinished target, opened for work.
+#[derive(Debug)]
+pub struct Journal {
+    target: PathBuf,
+    done: HashMap<usize, ShardRecord>,
+    lines: Mutex<Lines>,
+    /// Held while the journal is; the operating system takes it from a dead owner.
+    _lock: Option<File>,
+}
+
+/// The file of this process, created with the first line.
+#[derive(Debug, Default)]
+struct Lines {
+    file: Option<File>,
+}
+
+/// Tells the machine's current run from earlier ones: what an earlier one had not synced may be lost.
+fn boot() -> String {
+    let id = fs::read_to_string("/proc/sys/kernel/random/boot_id").unwrap_or_default();
+    let host = fs::read_to_string("/proc/sys/kernel/hostname").unwrap_or_default();
+    format!("{} {}", host.trim(), id.trim())
+}
+
+impl Journal {
+    /// Opens the target for `plan`, creating it if it is fresh.
+    pub fn open(plan: &MergePlan, access: Access) -> Result<Self> {
+        let target = plan.input.target.clone();
+        check_target(plan)?;
+        let folder = target.join(FOLDER);
+        let io = |path: &Path, error| VolumeError::io(path.display().to_string(), error);
+        fs::create_dir_all(folder.join(TEMPORARY)).map_err(|error| io(&folder, error))?;
+        let lock = lock(&folder.join(LOCK), access, &target)?;
+        let path = folder.join(PLAN);
+        if check_target(plan)? == TargetState::Fresh {
+            write_whole(&path, &folder.join(TEMPORARY), plan.to_json()?.as_bytes())?;
+        }
+        let done = read_lines(&folder)?;
+        Ok(Self { target, done, lines: Mutex::default(), _lock: lock })
+    }
+
+    /// What is known of a task that was done before, if its file is still what it was.
+    pub fn record(&self, task: usize, file: &Path) -> Option<&ShardRecord> {
+        let record = self.done.get(&task)?;
+        let size = fs::metadata(file).ok()?.len();
+        (size == record.file_bytes).then_some(record)
+    }
+
+    /// Every record, of this and of other processes.
+    pub fn records(&self) -> &HashMap<usize, ShardRecord> {
+        &self.done
+    }
+
+    /// Where files under construction go: the target's own file system.
+    pub fn temporary(&self) -> PathBuf {
+        self.target.join(FOLDER).join(TEMPORARY)
+    }
+
+    /// Writes a small file of the result that is there whole or not at all.
+    pub fn write_whole(&self, path: &Path, content: &[u8]) -> Result<()> {
+        if let Some(folder) = path.parent() {
+            fs::create_dir_all(folder).map_err(|error| VolumeError::io(folder.display().to_string(), error))?;
+        }
+        write_whole(path, &self.temporary(), content)
+    }
+
+    /// Notes that a shard is in place.
+    pub fn append(&self, record: &ShardRecord) -> Result<()> {
+        let folder = self.target.join(FOLDER);
+        let io = |error| VolumeError::io(folder.display().to_string(), error);
+        let mut lines = self.lines.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+        let file = match &mut lines.file {
+            Some(file) => file,
+            empty => {
+                let mut file = create_unique(&folder, "done", "jsonl").map_err(io)?.1;
+                file.write_all(format!("{}\n", json!({"boot": boot()})).as_bytes()).map_err(io)?;
+                empty.insert(file)
+            }
+        };
+        let line = serde_json::to_string(record).map_err(|error| io(error.into()))? + "\n";
+        file.write_all(line.as_bytes()).map_err(io)
+    }
+
+    /// Turns the target from unfinished to committed.
+    pub fn close<R: Serialize>(self, plan: &MergePlan, report: &R) -> Result<()> {
+        let provenance = Provenance {
+            fingerprint: plan.fingerprint.clone(),
+            input: json!(plan.input),
+            stamps: json!(plan.stamps),
+            report,
+        };
+        let unwritable = |error: serde_json::Error| VolumeError::io(PROVENANCE, error.into());
+        let text = serde_json::to_vec_pretty(&provenance).map_err(unwritable)?;
+        write_whole(&self.target.join(PROVENANCE), &self.temporary(), &text)?;
+        let folder = self.target.join(FOLDER);
+        fs::remove_dir_all(&folder).map_err(|error| VolumeError::io(folder.display().to_string(), error))
+    }
+}
+
+/// The report of a target that [`Journal::close`] has been through.
+pub fn committed_report<R: serde::de::DeserializeOwned>(target: &Path) -> Result<R> {
+    let path = target.join(PROVENANCE);
+    let name = path.display().to_string();
+    let text = fs::read(&path).map_err(|error| VolumeError::io(&name, error))?;
+    let provenance: Provenance<R> = serde_json::from_slice(&text)
+        .map_err(|error| VolumeError::corrupt(name, format!("is not readable: {error}")))?;
+    Ok(provenance.report)
+}
+
+fn lock(path: &Path, access: Access, target: &Path) -> Result<Option<File>> {
+    if access == Access::Coordinated {
+        return Ok(None);
+    }
+    let name = path.display().to_string();
+    let open = OpenOptions::new().read(true).write(true).create(true).truncate(false).open(path);
+    let file = open.map_err(|error| VolumeError::io(&name, error))?;
+    let locked = if access == Access::Exclusive { file.try_lock() } else { file.try_lock_shared() };
+    match locked {
+        Ok(()) => Ok(Some(file)),
+        Err(TryLockError::WouldBlock) => Err(VolumeError::TargetTaken {
+            target: target.display().to_string(),
+            reason: "is being written by another process; wait for it or choose another target".to_owned(),
+        }),
+        Err(TryLockError::Error(error)) => Err(VolumeError::io(name, error)),
+    }
+}
+
+/// Writes a file that is either there whole or not at all.
+fn write_whole(path: &Path, temporary: &Path, bytes: &[u8]) -> Result<()> {
+    let io = |error| VolumeError::io(path.display().to_string(), error);
+    let (draft, mut file) = create_unique(temporary, "whole", "tmp").map_err(io)?;
+    file.write_all(bytes).map_err(io)?;
+    fs::rename(draft, path).map_err(io)
+}
+
+/// A new file that no other process has: the process's id alone would not do on several machines.
+pub(super) fn create_unique(folder: &Path, stem: &str, suffix: &str) -> std::io::Result<(PathBuf, File)> {
+    use std::hash::{BuildHasher, RandomState};
+    loop {
+        let random = RandomState::new().hash_one(std::process::id());
+        let path = folder.join(format!("{stem}-{random:016x}.{suffix}"));
+        match OpenOptions::new().read(true).write(true).create_new(true).open(&path) {
+            Err(error) if error.kind() == ErrorKind::AlreadyExists => {}
+            opened => return Ok((path, opened?)),
+        }
+    }
+}
+
+/// Lines of every process. A line cut off by a kill is passed over, and so are the lines that this machine wrote
+/// before it went down: their shards may not have reached the disk.
+fn read_lines(folder: &Path) -> Result<HashMap<usize, ShardRecord>> {
+    let io = |path: &Path, error| VolumeError::io(path.display().to_string(), error);
+    let now = boot();
+    let host = now.split(' ').next().unwrap_or_default();
+    let mut done = HashMap::new();
+    for entry in fs::read_dir(folder).map_err(|error| io(folder, error))? {
+        let path = entry.map_err(|error| io(folder, error))?.path();
+        if path.extension().is_none_or(|suffix| suffix != "jsonl") {
+            continue;
+        }
+        let text = fs::read_to_string(&path).map_err(|error| io(&path, error))?;
+        let mut lines = text.lines();
+        let boot: Value = lines.next().and_then(|line| serde_json::from_str(line).ok()).unwrap_or_default();
+        let boot = boot["boot"].as_str().unwrap_or_default();
+        if boot != now && boot.split(' ').next() == Some(host) {
+            continue;
+        }
+        for record in lines.filter_map(|line| serde_json::from_str::<ShardRecord>(line).ok()) {
+            done.insert(record.task, record);
+        }
+    }
+    Ok(done)
+}

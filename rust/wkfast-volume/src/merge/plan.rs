@@ -1,0 +1,253 @@
+//! The plan of a merge: every output shard and what goes into it, decided before a byte is written.
+//!
+//! A plan is plain data. Any process that has it and sees the same files can run any of its tasks.
+
+use std::ops::Range;
+
+use serde::{Deserialize, Serialize};
+
+use super::input::MergeInput;
+use super::stamp::Stamp;
+use crate::error::{Result, VolumeError};
+use crate::format::MagLocation;
+use crate::geometry::{BoundingBox, ChunkGrid, Mag, ShardIndex};
+use crate::voxels::VoxelType;
+
+/// Changes whenever a plan of an earlier build would be run differently.
+pub const PLAN_VERSION: u32 = 1;
+
+/// What [`survey`](super::survey::survey) found out and decided.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct MergePlan {
+    /// [`PLAN_VERSION`] of the build that made it.
+    pub version: u32,
+    /// Two plans with the same fingerprint do the same to the same files.
+    pub fingerprint: String,
+    /// What was asked for.
+    pub input: MergeInput,
+    /// The files as they were when the plan was made.
+    pub stamps: Vec<Stamp>,
+    /// Mags of the result, finest first.
+    pub mags: Vec<MagPlan>,
+    /// Extent of the result: the fallback's box and every touched chunk, no more. Unit: mag-1 voxels.
+    pub bounding_box: BoundingBox,
+    /// Mags of the annotation that the fallback lacks.
+    pub ignored_mags: Vec<Mag>,
+    /// Mags of the fallback that the result will not have.
+    pub left_out_mags: Vec<Mag>,
+    /// What a user should know before the merge runs.
+    pub warnings: Vec<String>,
+    #[serde(skip)]
+    pub(super) tasks: Vec<Task>,
+}
+
+/// One mag of the result.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct MagPlan {
+    /// Magnification.
+    pub mag: Mag,
+    /// Its folder in the target.
+    pub folder: String,
+    /// The fallback's mag that the result is modelled on.
+    pub fallback: MagLocation,
+    /// The fallback's voxel type, which the result's may be wider than.
+    pub fallback_type: VoxelType,
+    /// Shapes, type and channels of the result.
+    pub grid: ChunkGrid,
+    /// Voxels of this mag that the bounding box reaches from voxel 0 on.
+    pub extent: [u64; 3],
+    /// Where touched voxels come from.
+    pub source: MagSource,
+    /// Shape in voxels of the blocks that [`ShardPlan::blocks`] counts.
+    pub block_shape: [u32; 3],
+    /// Every shard of the result, sorted.
+    pub shards: Vec<ShardPlan>,
+}
+
+/// Where the touched voxels of a mag come from.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase", tag = "kind")]
+pub enum MagSource {
+    /// From nowhere: the fallback is copied.
+    Fallback,
+    /// From the annotation's mag.
+    Annotation {
+        /// Where it lies.
+        location: MagLocation,
+        /// Its voxel type.
+        voxel_type: VoxelType,
+    },
+    /// From a finer mag of the result, by mode.
+    Recomputed {
+        /// Place of the finer mag in [`MergePlan::mags`].
+        from: usize,
+        /// Voxels of the finer mag in one of this, along x, y, z.
+        factor: [u32; 3],
+    },
+}
+
+/// One shard of the result.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ShardPlan {
+    /// Where it lies.
+    pub at: ShardIndex,
+    /// Size of the fallback's file, `None` if the fallback has no such shard.
+    pub fallback_bytes: Option<u64>,
+    /// Touched blocks that lie over it, sorted; empty for an untouched shard.
+    pub blocks: Vec<[u32; 3]>,
+    /// Its chunks that take every voxel from the blocks.
+    pub chunks_replaced: u32,
+    /// Its chunks that take some voxels from the blocks and the others from the fallback.
+    pub chunks_mixed: u32,
+}
+
+/// The unit of work: one shard of one mag.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Task {
+    /// Tasks of a stage need all tasks of the stages before, and nothing else.
+    pub stage: usize,
+    /// Place in [`MergePlan::mags`].
+    pub mag: usize,
+    /// Place in [`MagPlan::shards`].
+    pub shard: usize,
+}
+
+/// The plan's numbers, before anything has run.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct MagSummary {
+    /// Magnification.
+    pub mag: Mag,
+    /// `fallback`, `annotation` or `recomputed`.
+    pub source: String,
+    /// Type of the result.
+    pub voxel_type: VoxelType,
+    /// Shards that are copied as they are.
+    pub shards_untouched: usize,
+    /// Shards that are written anew.
+    pub shards_touched: usize,
+    /// Chunks of the annotation.
+    pub annotation_chunks: usize,
+    /// See [`ShardPlan::chunks_replaced`].
+    pub chunks_replaced: u64,
+    /// See [`ShardPlan::chunks_mixed`].
+    pub chunks_mixed: u64,
+    /// Bytes of the fallback's files.
+    pub fallback_bytes: u64,
+}
+
+impl MergePlan {
+    /// Opens both sides and decides. Reads listings and metadata, no voxels, and writes nothing.
+    pub fn new(input: MergeInput) -> Result<Self> {
+        let sources = super::survey::Sources::open(&input)?;
+        super::survey::survey(input, &sources)
+    }
+
+    pub(super) fn assemble(mut self) -> Self {
+        self.tasks = self.list_tasks();
+        self
+    }
+
+    /// The tasks, sorted by stage. A task's number means the same in every process.
+    pub fn tasks(&self) -> &[Task] {
+        &self.tasks
+    }
+
+    /// Numbers of the tasks of each stage, in the order in which the stages must run.
+    pub fn stages(&self) -> Vec<Range<usize>> {
+        let mut stages = Vec::new();
+        let mut start = 0;
+        for part in self.tasks.chunk_by(|a, b| a.stage == b.stage) {
+            stages.push(start..start + part.len());
+            start += part.len();
+        }
+        stages
+    }
+
+    /// The mag and the shard of a task.
+    pub fn task_parts(&self, task: Task) -> (&MagPlan, &ShardPlan) {
+        let mag = &self.mags[task.mag];
+        (mag, &mag.shards[task.shard])
+    }
+
+    /// Numbers for a dry run.
+    pub fn summary(&self) -> Vec<MagSummary> {
+        self.mags.iter().map(MagPlan::summary).collect()
+    }
+
+    /// The plan as JSON.
+    pub fn to_json(&self) -> Result<String> {
+        serde_json::to_string(self).map_err(|error| VolumeError::io("merge plan", error.into()))
+    }
+
+    /// Reads a plan that [`to_json`](Self::to_json) wrote.
+    pub fn from_json(text: &str) -> Result<Self> {
+        let plan: Self = serde_json::from_str(text)
+            .map_err(|error| VolumeError::corrupt("merge plan", format!("is not readable: {error}")))?;
+        if plan.version != PLAN_VERSION {
+            let reason = format!("has version {}, this build runs version {PLAN_VERSION}: plan anew", plan.version);
+            return Err(VolumeError::corrupt("merge plan", reason));
+        }
+        plan.check_references()?;
+        Ok(plan.assemble())
+    }
+
+    /// What the rest of the module indexes by must exist, whoever wrote the file.
+    fn check_references(&self) -> Result<()> {
+        for (place, mag) in self.mags.iter().enumerate() {
+            let grid = &mag.grid;
+            let sizes = [grid.chunk_shape, grid.chunks_per_shard, mag.block_shape];
+            let finer_first = !matches!(mag.source, MagSource::Recomputed { from, factor }
+                if from >= place || factor.contains(&0));
+            if !finer_first || sizes.iter().flatten().any(|&edge| edge == 0) {
+                return Err(VolumeError::corrupt("merge plan", format!("mag {} refers to nothing", mag.mag)));
+            }
+            super::input::check_folder(&mag.folder)?;
+        }
+        Ok(())
+    }
+
+    fn list_tasks(&self) -> Vec<Task> {
+        let mut depth = vec![0; self.mags.len()];
+        let mut tasks = Vec::new();
+        for (mag, plan) in self.mags.iter().enumerate() {
+            if let MagSource::Recomputed { from, .. } = plan.source {
+                depth[mag] = depth[from] + 1;
+            }
+            tasks.extend(plan.shards.iter().enumerate().map(|(shard, part)| {
+                let stage = if part.blocks.is_empty() { 0 } else { depth[mag] };
+                Task { stage, mag, shard }
+            }));
+        }
+        tasks.sort_by_key(|task| task.stage);
+        tasks
+    }
+}
+
+impl MagPlan {
+    /// Whether `shard` is the fallback's file, byte for byte.
+    pub fn is_copied(&self, shard: &ShardPlan) -> bool {
+        shard.blocks.is_empty() && self.fallback_type == self.grid.voxel_type
+    }
+
+    fn summary(&self) -> MagSummary {
+        let (copied, touched): (Vec<_>, Vec<_>) = self.shards.iter().partition(|shard| self.is_copied(shard));
+        let blocks: std::collections::HashSet<_> =
+            touched.iter().flat_map(|shard| shard.blocks.iter().map(|block| (&shard.at.extra, block))).collect();
+        MagSummary {
+            mag: self.mag,
+            source: match self.source {
+                MagSource::Fallback => "fallback",
+                MagSource::Annotation { .. } => "annotation",
+                MagSource::Recomputed { .. } => "recomputed",
+            }
+            .to_owned(),
+            voxel_type: self.grid.voxel_type,
+            shards_untouched: copied.len(),
+            shards_touched: touched.len(),
+            annotation_chunks: if matches!(self.source, MagSource::Annotation { .. }) { blocks.len() } else { 0 },
+            chunks_replaced: self.shards.iter().map(|shard| u64::from(shard.chunks_replaced)).sum(),
+            chunks_mixed: self.shards.iter().map(|shard| u64::from(shard.chunks_mixed)).sum(),
+            fallback_bytes: self.shards.iter().filter_map(|shard| shard.fallback_bytes).sum(),
+        }
+    }
+}

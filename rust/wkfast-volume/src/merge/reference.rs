@@ -1,0 +1,86 @@
+//! The slow, obvious twin of the merge: whole layers in memory, one loop over voxels. Tests hold the fast one to it.
+
+use super::chunk::Policy;
+
+/// A whole mag from voxel 0 on.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Dense {
+    pub(crate) size: [usize; 3],
+    pub(crate) values: Vec<i64>,
+}
+
+impl Dense {
+    pub(crate) fn zeros(size: [usize; 3]) -> Self {
+        Self { size, values: vec![0; size.iter().product()] }
+    }
+
+    pub(crate) fn place(&self, [x, y, z]: [usize; 3]) -> usize {
+        x + self.size[0] * (y + self.size[1] * z)
+    }
+
+    pub(crate) fn voxels(&self) -> impl Iterator<Item = [usize; 3]> + use<> {
+        let [nx, ny, nz] = self.size;
+        (0..nz).flat_map(move |z| (0..ny).flat_map(move |y| (0..nx).map(move |x| [x, y, z])))
+    }
+}
+
+/// What a merge of one mag must give, and what it must count.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Counts {
+    pub(crate) changed: u64,
+    pub(crate) erased: u64,
+    pub(crate) painted: u64,
+    pub(crate) largest: u64,
+}
+
+/// `annotation` over `fallback`; `present` is 1 where the annotation has a chunk.
+pub(crate) fn merge(policy: Policy, annotation: &Dense, present: &Dense, fallback: &Dense) -> (Dense, Counts) {
+    let mut merged = fallback.clone();
+    let mut counts = Counts::default();
+    for at in fallback.voxels() {
+        let place = fallback.place(at);
+        if present.values[place] == 0 {
+            continue;
+        }
+        let (painted, old) = (annotation.values[place], fallback.values[place]);
+        let new = if policy == Policy::Nonzero && painted == 0 { old } else { painted };
+        counts.changed += u64::from(new != old);
+        counts.erased += u64::from(new == 0 && old != 0);
+        counts.painted += u64::from(new != 0 && old == 0);
+        counts.largest = counts.largest.max(u64::try_from(painted).unwrap_or(0));
+        merged.values[place] = new;
+    }
+    (merged, counts)
+}
+
+/// `coarse` with every voxel computed anew that has a touched voxel in `finer`; also which ones those are.
+pub(crate) fn recompute(finer: &Dense, touched: &Dense, coarse: &Dense) -> (Dense, Dense) {
+    let mut merged = coarse.clone();
+    let mut anew = Dense::zeros(coarse.size);
+    let factor: [usize; 3] = std::array::from_fn(|axis| finer.size[axis] / coarse.size[axis]);
+    for at in coarse.voxels() {
+        let mut sources = Vec::new();
+        for z in 0..factor[2] {
+            for y in 0..factor[1] {
+                for x in 0..factor[0] {
+                    sources.push(finer.place([at[0] * factor[0] + x, at[1] * factor[1] + y, at[2] * factor[2] + z]));
+                }
+            }
+        }
+        if sources.iter().all(|&place| touched.values[place] == 0) {
+            continue;
+        }
+        let frequency = |value: i64| sources.iter().filter(|&&place| finer.values[place] == value).count();
+        // The first of the most frequent: `max_by_key` would return the last.
+        let mut best = finer.values[sources[0]];
+        for &place in &sources {
+            if frequency(finer.values[place]) > frequency(best) {
+                best = finer.values[place];
+            }
+        }
+        let place = coarse.place(at);
+        merged.values[place] = best;
+        anew.values[place] = 1;
+    }
+    (merged, anew)
+}

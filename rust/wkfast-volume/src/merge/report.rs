@@ -1,0 +1,205 @@
+//! What a merge did, in numbers.
+
+use serde::{Deserialize, Serialize};
+
+use super::plan::{MagSource, MergePlan};
+use super::tally::Tally;
+use crate::geometry::{BoundingBox, Mag};
+
+/// Where the chunks of rewritten shards came from. Chunks of copied shards are not looked at and count nowhere.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ChunkCounts {
+    /// The fallback's encoded bytes, never decoded.
+    pub passed: u64,
+    /// The fallback's, encoded anew because the result has a wider type or another encoding.
+    pub transcoded: u64,
+    /// Wholly the annotation's; of these [`from_annotation_passed`](Self::from_annotation_passed) as encoded bytes.
+    pub from_annotation: u64,
+    /// See [`from_annotation`](Self::from_annotation).
+    pub from_annotation_passed: u64,
+    /// Voxels of both sides.
+    pub mixed: u64,
+    /// Computed from the finer mag.
+    pub recomputed: u64,
+    /// Chunks of the result that the annotation left without a voxel: erased.
+    pub all_zero: u64,
+}
+
+impl ChunkCounts {
+    /// Adds the counts of another shard.
+    pub fn add(&mut self, other: &Self) {
+        self.passed += other.passed;
+        self.transcoded += other.transcoded;
+        self.from_annotation += other.from_annotation;
+        self.from_annotation_passed += other.from_annotation_passed;
+        self.mixed += other.mixed;
+        self.recomputed += other.recomputed;
+        self.all_zero += other.all_zero;
+    }
+}
+
+/// What became of one shard: a line of the journal.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ShardRecord {
+    /// Number of the task.
+    pub task: usize,
+    /// Copied as a file.
+    pub copied: bool,
+    /// Bytes of the finished file.
+    pub file_bytes: u64,
+    /// Encoded bytes read from both sides.
+    pub bytes_read: u64,
+    /// Origin of its chunks.
+    pub chunks: ChunkCounts,
+    /// What changed against the fallback.
+    pub tally: Tally,
+}
+
+/// Totals of one mag, or of all.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Totals {
+    /// Shards copied as files.
+    pub shards_copied: u64,
+    /// Shards written anew.
+    pub shards_rewritten: u64,
+    /// Origin of the chunks of rewritten shards.
+    #[serde(flatten)]
+    pub chunks: ChunkCounts,
+    /// Values that differ from the fallback's.
+    pub voxels_changed: u64,
+    /// Of these, values that are zero now.
+    pub voxels_erased: u64,
+    /// Of these, values that were zero.
+    pub voxels_painted: u64,
+    /// Segments that have more voxels than before.
+    pub segments_gained: u64,
+    /// Segments that have fewer.
+    pub segments_lost: u64,
+    /// Whether every changed segment was followed; else the two counts are lower bounds.
+    pub segments_complete: bool,
+    /// Encoded bytes read.
+    pub bytes_read: u64,
+    /// Bytes of the files written.
+    pub bytes_written: u64,
+}
+
+/// Totals of one mag.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct MagReport {
+    /// Magnification.
+    pub mag: Mag,
+    /// `fallback`, `annotation` or `recomputed`.
+    pub source: String,
+    /// The numbers.
+    #[serde(flatten)]
+    pub totals: Totals,
+}
+
+/// What a merge did.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct MergeReport {
+    /// Numbers by mag, finest first.
+    pub mags: Vec<MagReport>,
+    /// Numbers over all mags, except for voxels and segments, which are those of the finest mag: the same paint would
+    /// count once per mag.
+    pub total: Totals,
+    /// Largest value in the annotation's chunks, 0 without any.
+    pub largest_segment_id: u64,
+    /// Extent of the result. Unit: mag-1 voxels.
+    pub bounding_box: BoundingBox,
+    /// Voxel type of the result, numpy's name.
+    pub dtype: String,
+    /// What the user should know.
+    pub warnings: Vec<String>,
+    /// Seconds in run and commit, added up over processes; what happened before a restart is not in it.
+    pub seconds: Seconds,
+}
+
+/// Seconds by phase.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct Seconds {
+    /// Looking at both sides.
+    pub plan: f64,
+    /// Copying and merging.
+    pub run: f64,
+    /// Making the result durable and final.
+    pub commit: f64,
+}
+
+impl MergeReport {
+    /// Adds up the records of all tasks of `plan`.
+    pub fn of<'r>(plan: &MergePlan, records: impl Iterator<Item = &'r ShardRecord>, seconds: Seconds) -> Self {
+        let mut sums: Vec<Sum> = plan.mags.iter().map(|_| Sum::default()).collect();
+        for record in records {
+            sums[plan.tasks()[record.task].mag].add(record);
+        }
+        let summaries = plan.summary();
+        let largest = sums.iter().zip(&plan.mags);
+        let largest = largest.filter(|(_, mag)| matches!(mag.source, MagSource::Annotation { .. }));
+        let largest_segment_id = largest.map(|(sum, _)| sum.tally.largest_segment_id).max().unwrap_or(0);
+        let mags: Vec<MagReport> = sums
+            .into_iter()
+            .zip(summaries)
+            .map(|(sum, summary)| MagReport { mag: summary.mag, source: summary.source, totals: sum.totals() })
+            .collect();
+        Self {
+            total: total(&mags),
+            mags,
+            largest_segment_id,
+            bounding_box: plan.bounding_box,
+            dtype: plan.mags.first().map(|mag| mag.grid.voxel_type.name().to_owned()).unwrap_or_default(),
+            warnings: plan.warnings.clone(),
+            seconds,
+        }
+    }
+}
+
+#[derive(Default)]
+struct Sum {
+    copied: u64,
+    rewritten: u64,
+    chunks: ChunkCounts,
+    tally: Tally,
+    bytes_read: u64,
+    bytes_written: u64,
+}
+
+impl Sum {
+    fn add(&mut self, record: &ShardRecord) {
+        *(if record.copied { &mut self.copied } else { &mut self.rewritten }) += 1;
+        self.chunks.add(&record.chunks);
+        self.tally.add(&record.tally);
+        self.bytes_read += record.bytes_read;
+        self.bytes_written += record.file_bytes;
+    }
+
+    fn totals(self) -> Totals {
+        let (gained, lost): (Vec<_>, Vec<_>) = self.tally.labels().partition(|&(_, voxels)| voxels > 0);
+        Totals {
+            shards_copied: self.copied,
+            shards_rewritten: self.rewritten,
+            chunks: self.chunks,
+            voxels_changed: self.tally.voxels_changed,
+            voxels_erased: self.tally.voxels_erased,
+            voxels_painted: self.tally.voxels_painted,
+            segments_gained: gained.len() as u64,
+            segments_lost: lost.len() as u64,
+            segments_complete: self.tally.segments_complete(),
+            bytes_read: self.bytes_read,
+            bytes_written: self.bytes_written,
+        }
+    }
+}
+
+fn total(mags: &[MagReport]) -> Totals {
+    let Some(finest) = mags.first() else { return Totals::default() };
+    let mut total = finest.totals.clone();
+    for mag in &mags[1..] {
+        total.shards_copied += mag.totals.shards_copied;
+        total.shards_rewritten += mag.totals.shards_rewritten;
+        total.chunks.add(&mag.totals.chunks);
+        total.bytes_read += mag.totals.bytes_read;
+        total.bytes_written += mag.totals.bytes_written;
+    }
+    total
+}

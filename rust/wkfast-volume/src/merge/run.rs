@@ -1,0 +1,260 @@
+//! Running a plan: shards in parallel, each put in place when it is whole, and the commit.
+
+use std::ops::Range;
+use std::path::PathBuf;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::mpsc::{self, RecvTimeoutError, Sender};
+use std::time::{Duration, Instant};
+
+use serde::{Deserialize, Serialize};
+
+use super::files::{Draft, sync_tree};
+use super::journal::{self, Access, Journal, TargetState};
+use super::plan::{MagSource, MergePlan, Task};
+use super::report::{MergeReport, Seconds, ShardRecord};
+use super::shard::{Crew, MagArrays, Over, ShardJob};
+use super::survey::{Source, Sources};
+use crate::error::{Result, VolumeError};
+use crate::format::{Container, MagLocation, open_mag};
+use crate::geometry::Mag;
+
+/// How often the observer is called while no shard gets done.
+const TICK: Duration = Duration::from_millis(50);
+/// Chunks in memory per thread.
+const CHUNKS_PER_THREAD: usize = 4;
+
+/// How far a run has come. Counts tasks, those that an earlier run had done included.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Progress {
+    /// Tasks done.
+    pub done: usize,
+    /// Tasks asked for.
+    pub total: usize,
+}
+
+/// Called on the thread that called [`run`]: after every shard, and a few times a second in between. An error ends the
+/// run at once; what is done stays done.
+pub type Observer<'a> = dyn FnMut(Progress) -> Result<()> + 'a;
+
+/// What a call of [`run`] did.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct RunSummary {
+    /// Tasks this call was asked for.
+    pub tasks: usize,
+    /// Of these, done by an earlier run.
+    pub resumed: usize,
+    /// Bytes of the files written by this call.
+    pub bytes_written: u64,
+    /// Seconds by the clock.
+    pub seconds: f64,
+}
+
+/// Runs `tasks` (numbers of [`MergePlan::tasks`]) of `plan` on `threads` threads.
+///
+/// Tasks that are done already are passed over, so a killed run is repeated as it was.
+pub fn run(
+    plan: &MergePlan,
+    sources: &Sources,
+    tasks: Range<usize>,
+    threads: usize,
+    access: Access,
+    observer: &mut Observer,
+) -> Result<RunSummary> {
+    let started = Instant::now();
+    let mut summary = RunSummary { tasks: tasks.len(), ..RunSummary::default() };
+    if tasks.end > plan.tasks().len() {
+        let last = plan.tasks().len();
+        return Err(VolumeError::Mismatch(format!("the plan has {last} tasks, there is no task {}", tasks.end - 1)));
+    }
+    if journal::check_target(plan)? == TargetState::Committed {
+        summary.resumed = tasks.len();
+        return Ok(summary);
+    }
+    let journal = Journal::open(plan, access)?;
+    let arrays = prepare(plan, sources, &journal)?;
+    let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build();
+    let pool = pool.map_err(|error| VolumeError::io("threads", std::io::Error::other(error)))?;
+    let runner = Runner { plan, arrays: &arrays, journal: &journal, pool: &pool, stop: AtomicBool::new(false) };
+    let mut progress = Progress { done: 0, total: tasks.len() };
+    for stage in plan.stages() {
+        let wanted = stage.start.max(tasks.start)..stage.end.min(tasks.end);
+        if wanted.is_empty() {
+            continue;
+        }
+        runner.check_earlier_stages(stage.start, &tasks)?;
+        let (done, waiting): (Vec<usize>, Vec<usize>) = wanted.partition(|&task| runner.is_done(task));
+        summary.resumed += done.len();
+        progress.done += done.len();
+        summary.bytes_written += runner.run_stage(waiting, threads, &mut progress, observer)?;
+    }
+    summary.seconds = started.elapsed().as_secs_f64();
+    Ok(summary)
+}
+
+/// Ends a merge whose tasks are all done: leaves the report in the target and removes the journal. With `sync` it first
+/// waits until the result is on disk, so that it also survives the loss of power. Called again, it returns the same
+/// report.
+pub fn commit(plan: &MergePlan, mut seconds: Seconds, sync: bool) -> Result<MergeReport> {
+    let started = Instant::now();
+    if journal::check_target(plan)? == TargetState::Committed {
+        return journal::committed_report(&plan.input.target);
+    }
+    let journal = Journal::open(plan, Access::Exclusive)?;
+    let open = (0..plan.tasks().len()).filter(|&task| !journal.records().contains_key(&task)).count();
+    if open > 0 {
+        let all = plan.tasks().len();
+        return Err(VolumeError::Mismatch(format!("{open} of {all} tasks are not done: run them, then commit")));
+    }
+    if sync {
+        sync_tree(&plan.input.target)?;
+    }
+    seconds.commit = started.elapsed().as_secs_f64();
+    let report = MergeReport::of(plan, journal.records().values(), seconds);
+    journal.close(plan, &report)?;
+    Ok(report)
+}
+
+/// Writes the metadata of every mag and opens the arrays.
+fn prepare(plan: &MergePlan, sources: &Sources, journal: &Journal) -> Result<Vec<MagArrays>> {
+    let find = |side: &[Source], mag: Mag| {
+        let found = side.iter().find(|source| source.location.mag == mag);
+        found.map(|source| source.array.clone()).ok_or_else(|| VolumeError::Missing {
+            what: format!("mag {mag} of the plan"),
+            hint: "plan and sources do not belong together".to_owned(),
+        })
+    };
+    let target = &plan.input.target;
+    let mut arrays: Vec<MagArrays> = Vec::new();
+    for mag in &plan.mags {
+        let fallback = find(&sources.fallback, mag.mag)?;
+        for (name, content) in fallback.metadata_like(mag.grid.voxel_type, mag.extent)? {
+            journal.write_whole(&target.join(&mag.folder).join(name), &content)?;
+        }
+        let container = Container::Directory { path: target.clone() };
+        let location = MagLocation { container, prefix: mag.folder.clone(), ..mag.fallback.clone() };
+        let output = open_mag(&location)?;
+        let over = match &mag.source {
+            MagSource::Fallback => Over::Nothing,
+            MagSource::Annotation { .. } => Over::Annotation(find(&sources.annotation, mag.mag)?),
+            MagSource::Recomputed { from, factor } => {
+                Over::Finer { array: arrays[*from].output.clone(), factor: *factor }
+            }
+        };
+        arrays.push(MagArrays { fallback, over, output, root: target.clone() });
+    }
+    Ok(arrays)
+}
+
+struct Runner<'a> {
+    plan: &'a MergePlan,
+    arrays: &'a [MagArrays],
+    journal: &'a Journal,
+    pool: &'a rayon::ThreadPool,
+    stop: AtomicBool,
+}
+
+impl Runner<'_> {
+    fn path(&self, task: Task) -> PathBuf {
+        let arrays = &self.arrays[task.mag];
+        arrays.root.join(arrays.output.shard_key(&self.plan.task_parts(task).1.at))
+    }
+
+    fn is_done(&self, task: usize) -> bool {
+        self.journal.record(task, &self.path(self.plan.tasks()[task])).is_some()
+    }
+
+    fn check_earlier_stages(&self, stage_start: usize, running: &Range<usize>) -> Result<()> {
+        let open = (0..stage_start).find(|&task| !running.contains(&task) && !self.is_done(task));
+        open.map_or(Ok(()), |task| {
+            let stages = self.plan.stages();
+            Err(VolumeError::Mismatch(format!("task {task} must be done first: run the stages {stages:?} in order")))
+        })
+    }
+
+    /// Runs tasks that do not depend on each other, large ones first. Returns the bytes written.
+    ///
+    /// Every shard under way has a thread of its own that reads and writes; chunks are computed by the pool, whose
+    /// threads therefore never wait, and never hold more than their share of chunks.
+    fn run_stage(
+        &self,
+        mut tasks: Vec<usize>,
+        threads: usize,
+        progress: &mut Progress,
+        observer: &mut Observer,
+    ) -> Result<u64> {
+        if tasks.is_empty() {
+            return Ok(0);
+        }
+        tasks.sort_by_key(|&task| std::cmp::Reverse(self.cost(self.plan.tasks()[task])));
+        let drivers = threads.min(tasks.len());
+        let window = (CHUNKS_PER_THREAD * threads).div_ceil(drivers);
+        let next = AtomicUsize::new(0);
+        std::thread::scope(|scope| {
+            let (sender, results) = mpsc::channel();
+            for _ in 0..drivers {
+                let (sender, next, tasks) = (sender.clone(), &next, &tasks);
+                scope.spawn(move || self.drive(tasks, next, window, &sender));
+            }
+            drop(sender);
+            let mut written = 0;
+            let mut failure = None;
+            loop {
+                match results.recv_timeout(TICK) {
+                    Ok(Ok(bytes)) => {
+                        written += bytes;
+                        progress.done += 1;
+                    }
+                    Ok(Err(error)) => {
+                        self.stop.store(true, Ordering::Relaxed);
+                        failure.get_or_insert(error);
+                    }
+                    Err(RecvTimeoutError::Timeout) => {}
+                    Err(RecvTimeoutError::Disconnected) => break,
+                }
+                if failure.is_none()
+                    && let Err(error) = observer(*progress)
+                {
+                    self.stop.store(true, Ordering::Relaxed);
+                    failure = Some(error);
+                }
+            }
+            failure.map_or(Ok(written), Err)
+        })
+    }
+
+    /// A guess that only has to tell large from small: computed chunks weigh more than copied bytes.
+    fn cost(&self, task: Task) -> u64 {
+        let (mag, shard) = self.plan.task_parts(task);
+        let computed = u64::from(shard.chunks_replaced) + u64::from(shard.chunks_mixed);
+        shard.fallback_bytes.unwrap_or(0) + computed * mag.grid.chunk_bytes() as u64 * 4
+    }
+
+    fn drive(&self, tasks: &[usize], next: &AtomicUsize, window: usize, results: &Sender<Result<u64>>) {
+        let crew = Crew { pool: self.pool, window, stop: &self.stop };
+        while crew.check().is_ok() {
+            let Some(&task) = tasks.get(next.fetch_add(1, Ordering::Relaxed)) else { return };
+            if results.send(self.run_task(task, crew)).is_err() {
+                return;
+            }
+        }
+    }
+
+    fn run_task(&self, number: usize, crew: Crew) -> Result<u64> {
+        let task = self.plan.tasks()[number];
+        let (mag, shard) = self.plan.task_parts(task);
+        let arrays = &self.arrays[task.mag];
+        let mut draft = Draft::create(&self.journal.temporary())?;
+        let mut record = if mag.is_copied(shard) {
+            let key = arrays.fallback.shard_key(&shard.at);
+            let size = shard.fallback_bytes.unwrap_or(0);
+            draft.copy(arrays.fallback.store(), &key, size)?;
+            ShardRecord { copied: true, bytes_read: size, ..ShardRecord::default() }
+        } else {
+            ShardJob::open(self.plan.input.options.policy, mag, shard, arrays)?.write(&mut draft, crew)?
+        };
+        record.task = number;
+        record.file_bytes = draft.place(&self.path(task))?;
+        self.journal.append(&record)?;
+        Ok(record.file_bytes)
+    }
+}

@@ -1,0 +1,148 @@
+//! Recognising files again: names, sizes and times of what a plan was made from, and what differs between two plans.
+
+use std::fs::Metadata;
+use std::path::Path;
+use std::time::UNIX_EPOCH;
+
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+
+use crate::format::{Container, Listing, MagArray, MagLocation};
+
+/// One mag of an input as it was found.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Stamp {
+    /// Where it lies.
+    pub name: String,
+    /// Number of its shards.
+    pub shards: u64,
+    /// Bytes of its shards.
+    pub bytes: u64,
+    /// Over grid, encoding, and the name, size and time of every file.
+    pub digest: String,
+}
+
+impl Stamp {
+    /// Looks at the files of a mag, not into them.
+    pub fn of(location: &MagLocation, array: &dyn MagArray, listing: &Listing) -> Self {
+        let mut digest = Digest::default();
+        digest.add(format!("{:?} {}", array.grid(), array.codec().encoding()).as_bytes());
+        let folder = match &location.container {
+            Container::Directory { path } => Some(path.join(&location.prefix)),
+            Container::Zip { path, .. } => {
+                digest.add_file(path);
+                None
+            }
+        };
+        let mut bytes = 0;
+        let mut shards: Vec<_> = listing.shards.iter().collect();
+        shards.sort_unstable();
+        for (shard, size) in shards {
+            bytes += size;
+            digest.add(format!("{shard} {size}").as_bytes());
+            if let Some(folder) = &folder {
+                let key = array.shard_key(shard);
+                // Keys may or may not repeat the mag's prefix; the time is a hint, so the wrong guess costs nothing.
+                let within = key.strip_prefix(&location.prefix).unwrap_or(&key).trim_start_matches('/');
+                digest.add_file(&folder.join(within));
+            }
+        }
+        Self { name: describe(location), shards: listing.shards.len() as u64, bytes, digest: digest.finish() }
+    }
+}
+
+/// What to call a mag in messages.
+pub fn describe(location: &MagLocation) -> String {
+    let prefix = &location.prefix;
+    match &location.container {
+        Container::Directory { path } => path.join(prefix).display().to_string(),
+        Container::Zip { path, member: None } => format!("{}!{prefix}", path.display()),
+        Container::Zip { path, member: Some(member) } => format!("{}!{member}!{prefix}", path.display()),
+    }
+}
+
+/// FNV-1a of 128 bits: the same on every machine and in every build, which the standard library's hash need not be.
+/// It guards against mistakes, not against forgery.
+#[derive(Clone, Copy)]
+pub struct Digest(u128);
+
+impl Default for Digest {
+    fn default() -> Self {
+        Self(0x6c62_272e_07bb_0142_62b8_2175_6295_c58d)
+    }
+}
+
+impl Digest {
+    /// Adds one item. Items do not run into each other.
+    pub fn add(&mut self, item: &[u8]) {
+        for &byte in item.iter().chain(&(item.len() as u64).to_le_bytes()) {
+            self.0 = (self.0 ^ u128::from(byte)).wrapping_mul(0x0100_0000_0000_0000_0000_013b);
+        }
+    }
+
+    /// The digest as 32 hexadecimal digits.
+    pub fn finish(self) -> String {
+        format!("{:032x}", self.0)
+    }
+
+    fn add_file(&mut self, path: &Path) {
+        let stamp = |metadata: Metadata| {
+            let modified = metadata.modified().ok()?.duration_since(UNIX_EPOCH).ok()?;
+            Some(format!("{} {}", metadata.len(), modified.as_nanos()))
+        };
+        let text = std::fs::metadata(path).ok().and_then(stamp).unwrap_or_default();
+        self.add(text.as_bytes());
+    }
+}
+
+/// The first place in which two JSON values differ, with both sides; `None` if they are equal.
+pub fn first_difference(before: &Value, now: &Value) -> Option<String> {
+    fn walk(path: &str, before: &Value, now: &Value) -> Option<String> {
+        match (before, now) {
+            (Value::Object(left), Value::Object(right)) => {
+                let keys = left.keys().chain(right.keys().filter(|key| !left.contains_key(*key)));
+                let child = |map: &serde_json::Map<String, Value>, key: &str| map.get(key).cloned().unwrap_or_default();
+                keys.into_iter().find_map(|key| walk(&format!("{path}.{key}"), &child(left, key), &child(right, key)))
+            }
+            (Value::Array(left), Value::Array(right)) if left.len() == right.len() => left
+                .iter()
+                .zip(right)
+                .enumerate()
+                .find_map(|(place, (left, right))| walk(&format!("{path}[{place}]"), left, right)),
+            _ if before == now => None,
+            _ => Some(format!("{} was {before}, is {now}", path.trim_start_matches('.'))),
+        }
+    }
+    walk("", before, now)
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn the_first_difference_is_named_with_both_sides() {
+        let before = json!({"options": {"policy": "chunk"}, "mags": [1, 2]});
+        assert_eq!(first_difference(&before, &before), None);
+        let now = json!({"options": {"policy": "nonzero"}, "mags": [1, 2]});
+        assert_eq!(first_difference(&before, &now).unwrap(), r#"options.policy was "chunk", is "nonzero""#);
+        let now = json!({"options": {"policy": "chunk"}, "mags": [1, 4]});
+        assert_eq!(first_difference(&before, &now).unwrap(), "mags[1] was 2, is 4");
+    }
+
+    #[test]
+    fn a_digest_depends_on_where_items_end() {
+        let digest = |items: &[&str]| {
+            let mut digest = Digest::default();
+            for item in items {
+                digest.add(item.as_bytes());
+            }
+            digest.finish()
+        };
+        assert_eq!(digest(&["ab", "c"]), digest(&["ab", "c"]));
+        assert_ne!(digest(&["ab", "c"]), digest(&["a", "bc"]));
+        assert_ne!(digest(&[]), digest(&[""]));
+    }
+}
