@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import zipfile
 from functools import lru_cache
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from wkfast.demo.generate import DemoInput, draw, generate, labels
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
+    from pathlib import Path
 
 
 @lru_cache(maxsize=1)

@@ -26,7 +26,7 @@ _TAIL = "  <branchpoints />\n  <comments />\n  <groups />\n</things>\n"
 
 
 def nml(folder: Path, nodes: int, trees: int = 10) -> Path:
-    """Return an NML as a server writes it: `nodes` nodes in `trees` random walks, about 235 bytes a node with its edge."""
+    """Return an NML as a server writes it: `nodes` in `trees` random walks, about 235 bytes a node with its edge."""
     path = folder / f"nodes-{nodes}-trees-{trees}.nml"
     if not path.exists():
         folder.mkdir(parents=True, exist_ok=True)

@@ -64,7 +64,11 @@ def _write_fallback(folder: Path, data_format: str, edge: int) -> None:
     mag.mkdir(parents=True)
     write: Callable[[Path, int], None] = {"wkw": _write_wkw, "zarr3": _write_zarr3}[data_format]
     write(mag, edge)
-    mag_entry: dict[str, Any] = {"mag": [1, 1, 1], "path": f"./{LAYER}/1", "axisOrder": {"c": 0, "x": 1, "y": 2, "z": 3}}
+    mag_entry: dict[str, Any] = {
+        "mag": [1, 1, 1],
+        "path": f"./{LAYER}/1",
+        "axisOrder": {"c": 0, "x": 1, "y": 2, "z": 3},
+    }
     if data_format == "wkw":
         mag_entry["cubeLength"] = _SLAB
     layer = {

@@ -68,7 +68,7 @@ __all__ = [
 
 if _core.DEBUG_BUILD:
     warnings.warn(
-        "wkfast._core is a debug build: ten times slower, meant for work on wkfast itself; `make setup` builds a release",
+        "wkfast._core is a debug build: ten times slower, for work on wkfast itself; `make setup` builds a release",
         RuntimeWarning,
         stacklevel=2,
     )

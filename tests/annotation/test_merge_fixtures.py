@@ -56,7 +56,8 @@ def test_independent_readers_read_the_same(merged):
         box = mag.bounding_box.in_mag(mag.mag)
         corner, size = box.topleft.to_tuple(), tuple(min(n, 200) for n in box.size.to_tuple())
         ours = mag.read(
-            absolute_offset=mag.bounding_box.topleft, size=[n * m for n, m in zip(size, mag.mag.to_tuple(), strict=True)]
+            absolute_offset=mag.bounding_box.topleft,
+            size=[n * m for n, m in zip(size, mag.mag.to_tuple(), strict=True)],
         )[0]
         for theirs in independent_reads(layer.data_format, mag.path, corner, size):
             assert np.array_equal(ours, theirs)

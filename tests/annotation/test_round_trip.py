@@ -4,9 +4,9 @@ import zipfile
 from xml.etree import ElementTree as ET
 
 import pytest
+from tests.inputs import minimal_nml, tree_state, write_zip
 
 import wkfast as wk
-from tests.inputs import minimal_nml, tree_state, write_zip
 
 EMPTY_ZIP = b"PK\5\6" + b"\0" * 18
 
@@ -16,7 +16,7 @@ FULL = """<things novel="1">
   <meta name="annotationId" content="61c20205010000cc004a6356" />
   <meta name="writer" content="twice" />
   <parameters>
-    <experiment name="d" organization="o" description="" datasetId="67b7c81b0100004d00f5ab31" wkUrl="http://localhost" />
+    <experiment name="d" organization="o" description="" datasetId="67b7c81b0100004d00f5ab31" wkUrl="http://a" />
     <scale x="11.24" y="11.24" z="28.0" unit="nanometer" />
     <offset x="0" y="0" z="0" />
     <time ms="1640104453746" />
@@ -139,7 +139,7 @@ def test_volume_payloads_of_real_annotations_are_copied_byte_by_byte(fixtures, t
 def test_volume_layers_do_not_fit_into_an_nml(full, tmp_path):
     annotation = wk.Annotation.load(full)
     before = tree_state(tmp_path)
-    with pytest.raises(AssertionError, match="use a .zip file"):
+    with pytest.raises(AssertionError, match=r"use a .zip file"):
         annotation.save(tmp_path / "a.nml")
     assert tree_state(tmp_path) == before
 
@@ -198,11 +198,11 @@ class TestChoosingAVolumeLayer:
 
     def test_several_fit(self, annotation):
         for choice in ({}, {"volume_layer_name": "y"}):
-            with pytest.raises(ValueError, match="'y' .id 1., 'y' .id 2."):
+            with pytest.raises(ValueError, match=r"'y' .id 1., 'y' .id 2."):
                 annotation.get_volume_layer(**choice)
 
     def test_none_fits(self, annotation):
-        with pytest.raises(AssertionError, match="'x' .id 0."):
+        with pytest.raises(AssertionError, match=r"'x' .id 0."):
             annotation.get_volume_layer("z")
         with pytest.raises(AssertionError):
             annotation.delete_volume_layer("x", 1)
@@ -227,7 +227,7 @@ def test_the_constructor_wants_a_skeleton_or_a_description_of_one():
 
 def test_old_names_still_work_and_warn():
     annotation = wk.Annotation("a", dataset_name="d", voxel_size=(1, 2, 3), owner_name="me")
-    with pytest.warns(DeprecationWarning):
+    with pytest.warns(DeprecationWarning, match="deprecated"):
         assert annotation.scale == (1.0, 2.0, 3.0)
-    with pytest.warns(DeprecationWarning):
+    with pytest.warns(DeprecationWarning, match="deprecated"):
         assert annotation.username == "me"

@@ -6,8 +6,8 @@ import subprocess
 import sys
 
 import pytest
-
 from tests.inputs import minimal_nml, tree_state, write_zip
+
 from wkfast.demo.generate import generate
 
 
@@ -95,7 +95,9 @@ def full_target(folder):
 
 def escaping_dataset_name(folder):
     volume = '<volume id="0" name="V" location="d.zip" fallbackLayer="segmentation" />'
-    write_zip(folder / "annotation.zip", {"a.nml": minimal_nml(volume, dataset="../secret"), "d.zip": b"PK\5\6" + b"\0" * 18})
+    write_zip(
+        folder / "annotation.zip", {"a.nml": minimal_nml(volume, dataset="../secret"), "d.zip": b"PK\5\6" + b"\0" * 18}
+    )
 
 
 @pytest.mark.parametrize(

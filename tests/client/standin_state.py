@@ -284,4 +284,4 @@ def may_read(annotation: Annotation, user: User | None) -> bool:
 
 def _check_id(value: str) -> None:
     if not re.fullmatch(r"[0-9a-f]{24}", value):
-        raise Refusal(400, f"The passed resource id ‘{value}’ is invalid")  # noqa: RUF001 (the server's quotes)
+        raise Refusal(400, f"The passed resource id ‘{value}’ is invalid")

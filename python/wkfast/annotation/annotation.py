@@ -12,7 +12,6 @@ from wkfast.annotation import meta, transfer
 from wkfast.annotation.boxes import box_from_record, box_records, task_box_record
 from wkfast.annotation.container import AnnotationFile, require_suffix
 from wkfast.annotation.fallback_merge import merge_fallback_layer
-from wkfast.annotation.segments import Record
 from wkfast.annotation.volume_data import VolumeData
 from wkfast.annotation.volume_layer import VolumeLayer
 from wkfast.annotation.volume_layers import VolumeLayers
@@ -27,7 +26,7 @@ if TYPE_CHECKING:
 
     from wkfast.annotation.enums import AnnotationType
     from wkfast.annotation.merge_report import MergeReport
-    from wkfast.annotation.segments import SegmentInformation
+    from wkfast.annotation.segments import Record, SegmentInformation
     from wkfast.dataset import Layer
     from wkfast.geometry import NDBoundingBox
 
@@ -287,7 +286,7 @@ class Annotation:
         retry_count: int = 5,
         _return_context: bool = False,
     ) -> Annotation | tuple[Annotation, AbstractContextManager[object]]:
-        """Return an annotation from a server. It is kept in a temporary folder until nothing refers to it; see :meth:`save`.
+        """Return an annotation from a server, kept in a temporary folder until nothing refers to it; see :meth:`save`.
 
         Parameters
         ----------
@@ -447,9 +446,7 @@ class Annotation:
         """Return the names of the volume layers, in the order of the file."""
         return [layer.name for layer in self.volume_layers]
 
-    def get_volume_layer(
-        self, volume_layer_name: str | None = None, volume_layer_id: int | None = None
-    ) -> VolumeLayer:
+    def get_volume_layer(self, volume_layer_name: str | None = None, volume_layer_id: int | None = None) -> VolumeLayer:
         """Return one volume layer, by name, by id, or the only one.
 
         Raises
@@ -461,9 +458,7 @@ class Annotation:
         """
         return self.volume_layers.find(volume_layer_name, volume_layer_id)
 
-    def delete_volume_layer(
-        self, volume_layer_name: str | None = None, volume_layer_id: int | None = None
-    ) -> None:
+    def delete_volume_layer(self, volume_layer_name: str | None = None, volume_layer_id: int | None = None) -> None:
         """Remove one volume layer, chosen as in :meth:`get_volume_layer`."""
         self.volume_layers.remove(self.get_volume_layer(volume_layer_name, volume_layer_id))
 

@@ -183,7 +183,7 @@ def _mag_entry(entry: Json, fallback: SegmentationLayer) -> Json:
 
 
 def _largest(report: MergeReport, fallback: SegmentationLayer, volume_layer: VolumeLayer) -> int | None:
-    """Return the largest id of both sides, ``None`` where the fallback's is not known: then nobody knows the result's."""
+    """Return the largest id of both sides, ``None`` where the fallback's, and so the result's, is not known."""
     known = fallback.largest_segment_id
     if known is None:
         return None

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import json
 from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from wkfast.geometry import BoundingBox, Mag, Vec3Int
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
+    from pathlib import Path
 
 PROVENANCE_FILE = "wkfast-merge.json"
 
@@ -127,10 +127,14 @@ class MergeReport:
         lines = [
             f"merged {self.layer_name!r} into {self.target} in {seconds:.2f} s, mags {', '.join(map(str, self.mags))}",
             f"shards: {total.shards_copied:,} copied, {total.shards_rewritten:,} rewritten",
-            f"chunks: {total.from_annotation:,} of the annotation ({total.from_annotation_passed:,} as they were), "
-            f"{total.mixed:,} mixed, {total.recomputed:,} recomputed, {total.passed:,} of the fallback as they were",
-            f"voxels: {total.voxels_changed:,} changed, {total.voxels_painted:,} newly painted, "
-            f"{total.voxels_erased:,} erased",
+            (
+                f"chunks: {total.from_annotation:,} of the annotation ({total.from_annotation_passed:,} as they were), "
+                f"{total.mixed:,} mixed, {total.recomputed:,} recomputed, {total.passed:,} of the fallback as they were"
+            ),
+            (
+                f"voxels: {total.voxels_changed:,} changed, {total.voxels_painted:,} newly painted, "
+                f"{total.voxels_erased:,} erased"
+            ),
             *(f"warning: {warning}" for warning in self.warnings),
         ]
         return "\n".join(lines)

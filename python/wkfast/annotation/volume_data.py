@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, TypedDict
 
@@ -47,7 +46,7 @@ class VolumeData:
             It is gone or another.
         """
         try:
-            status = os.stat(self.path)
+            status = self.path.stat()
         except FileNotFoundError:
             raise VolumeDataError(
                 f"{self.path} is gone: the voxels of {self.member!r} are read from it when needed"

@@ -17,7 +17,9 @@ class DemoError(WkfastError, RuntimeError):
 
 
 def demo(
-    annotation: Annotated[Path | None, typer.Option(help="An annotation zip of yours; default: a generated one.")] = None,
+    annotation: Annotated[
+        Path | None, typer.Option(help="An annotation zip of yours; default: a generated one.")
+    ] = None,
     datasets: Annotated[Path | None, typer.Option(help="The folder of datasets that holds its fallback.")] = None,
     volume_layer_name: Annotated[str | None, typer.Option(help="Which volume layer, if there are several.")] = None,
     folder: Annotated[Path, typer.Option("--output", help="Where the result goes.")] = Path("demo-output"),

@@ -1,7 +1,7 @@
 """``wkfast merge-fallback``: an annotation over its fallback layer, as a new dataset."""
 
 import json
-from enum import Enum
+from enum import StrEnum
 from pathlib import Path
 from typing import Annotated
 
@@ -13,14 +13,14 @@ from wkfast.cli.progress import merge_progress
 from wkfast.cli.report import report_table
 
 
-class Policy(str, Enum):
+class Policy(StrEnum):
     """Which voxels win."""
 
     CHUNK = "chunk"
     NONZERO = "nonzero"
 
 
-class Mags(str, Enum):
+class Mags(StrEnum):
     """Which mags the result has."""
 
     ALL = "all"

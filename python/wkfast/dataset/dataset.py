@@ -120,7 +120,9 @@ class Dataset:
         """
         layer = self.get_layer(layer_name)
         if not isinstance(layer, SegmentationLayer):
-            raise LayerNotFoundError(f"layer {layer_name!r} of {self.path} is a {layer.category} layer, no segmentation")
+            raise LayerNotFoundError(
+                f"layer {layer_name!r} of {self.path} is a {layer.category} layer, no segmentation"
+            )
         return layer
 
     def get_segmentation_layers(self) -> list[SegmentationLayer]:

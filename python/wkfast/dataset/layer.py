@@ -144,7 +144,8 @@ class Layer:
     def _inside(self, path: str) -> Path:
         """Resolve a ``path`` entry: relative to the dataset or absolute, never out of the dataset by ``..``."""
         if "://" in path:
-            raise DatasetError(f"layer {self.name!r} lies at {path.split('?')[0]}: wkfast opens local folders only")
+            where = path.split("?", maxsplit=1)[0]  # what follows may hold a token
+            raise DatasetError(f"layer {self.name!r} lies at {where}: wkfast opens local folders only")
         folder = self._dataset.path / path
         relative = not path.startswith("/")
         if relative and not folder.resolve().is_relative_to(self._dataset.path.resolve()):

@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from wkfast import _core
 from wkfast._lazy import lazy_import
 from wkfast.dataset.data_format import DataFormat
 from wkfast.errors import DatasetError
@@ -19,6 +18,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
+    from wkfast import _core
     from wkfast.dataset.layer import Layer
 
 zarr: Any = lazy_import("zarr")

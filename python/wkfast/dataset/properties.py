@@ -170,7 +170,7 @@ class DatasetProperties:
                 file.flush()
                 os.fsync(file.fileno())
             Path(temporary).chmod(0o666 & ~_umask())
-            os.replace(temporary, self.file)
+            Path(temporary).replace(self.file)
         except BaseException:
             Path(temporary).unlink(missing_ok=True)
             raise

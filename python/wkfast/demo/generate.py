@@ -19,6 +19,10 @@ LAYER_NAME = "segmentation"
 VOXEL_SIZE_NM = (11.24, 11.24, 28.0)
 SHAPE = (256, 256, 128)
 CHUNK_EDGE = 32
+# Voxels between two cells.
+GAP = 3
+# Where the tube that is drawn begins.
+TUBE_START = 120
 PAINTED_LABEL = 900
 OVERPAINTED_LABEL = 901
 MAGS = (1, 2, 4)
@@ -56,7 +60,7 @@ def labels(shape: tuple[int, int, int] = SHAPE, *, cells: int = 40, seed: int = 
         second = np.where(closer, nearest, np.minimum(second, distance))
         label[closer] = i
         nearest = np.minimum(nearest, distance)
-    label[second - nearest < 3] = 0
+    label[second - nearest < GAP] = 0
     return label
 
 
@@ -67,7 +71,7 @@ def draw(fallback: Voxels) -> Voxels:
     ball = (x - 70) ** 2 + (y - 80) ** 2 + ((z - 48) * 2) ** 2 < 45**2
     out[ball & (out == 0)] = PAINTED_LABEL
     tube = (x - 60 - y // 4) ** 2 + ((z - 48) * 2) ** 2 < 12**2
-    out[np.broadcast_to(tube, out.shape) & (y > 120)] = OVERPAINTED_LABEL
+    out[np.broadcast_to(tube, out.shape) & (y > TUBE_START)] = OVERPAINTED_LABEL
     out[160:224, 64:128, 32:96] = 0
     return out
 

@@ -56,7 +56,7 @@ class WkwHeader:
         return cls(1 << (edges & 15), 1 << (edges >> 4), block_type, np.dtype(_VOXEL_TYPES[voxel_type]))
 
     def pack(self, data_offset: int) -> bytes:
-        """The header as bytes, for blocks that begin at `data_offset`."""
+        """Return the header as bytes, for blocks that begin at `data_offset`."""
         edges = (self.block_edge.bit_length() - 1) | (self.blocks_per_file_edge.bit_length() - 1) << 4
         codes = {np.dtype(name): code for code, name in _VOXEL_TYPES.items()}
         return struct.pack(

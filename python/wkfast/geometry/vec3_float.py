@@ -217,5 +217,5 @@ def _is_number(value: object) -> TypeGuard[float]:
 
 def _comparable(other: object) -> tuple[float, ...] | None:
     if isinstance(other, Vec3Float):
-        return other._data  # noqa: SLF001
+        return other._data
     return other if isinstance(other, tuple) else None

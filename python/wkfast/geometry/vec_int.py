@@ -461,5 +461,5 @@ def _parse_named(string: str) -> dict[str, int]:
 
 def _comparable(other: object) -> tuple[int, ...] | None:
     if isinstance(other, VecInt):
-        return other._data  # noqa: SLF001
+        return other._data
     return other if isinstance(other, tuple) else None
