@@ -14,7 +14,7 @@ from starlette.applications import Starlette
 from starlette.requests import Request
 from starlette.responses import JSONResponse, PlainTextResponse, Response
 from starlette.routing import Route
-from tests.client.standin_state import SIDE, Annotation, Dataset, Layer, Refusal, State, User, mag_name
+from tests.client.standin_state import SIDE, Annotation, Dataset, Layer, Refusal, State, User, mag_name, parsed_mag
 
 OLDEST, CURRENT = 9, 14
 
@@ -46,6 +46,7 @@ class StandIn:
             ("GET", f"{api}/datasets/disambiguate/{{org}}/{{name}}/toId", self.disambiguate),
             ("GET", f"{api}/datasets/{{id}}/sharingToken", self.sharing_token),
             ("GET", f"{api}/datasets/{{id}}", self.dataset),
+            ("GET", f"{data}/datasets/{{id}}/layers/{{layer}}/data", self.cutout),
             ("GET", f"{data}/zarr/{{id}}/{{path:path}}", self.dataset_stream),
             ("GET", f"{data}/annotations/zarr/{{id}}/{{path:path}}", self.annotation_stream),
         ]  # fmt: skip
@@ -60,7 +61,7 @@ class StandIn:
             version = request.path_params.get("version")
             if version is not None and not OLDEST <= version <= CURRENT:
                 raise Refusal(404, f"API version {version} is not supported")
-            if "/zarr/" in request.url.path:
+            if request.url.path.startswith("/data/"):
                 await self.pause()
             return await handler(request)
 
@@ -231,6 +232,19 @@ class StandIn:
         sharing_token = request.query_params.get("token")
         dataset = self.state.dataset(request.path_params["id"], token_of(request), sharing_token)
         return streamed(request, dataset.source(), dataset.layers)
+
+    async def cutout(self, request: Request) -> Response:
+        query = request.query_params
+        dataset = self.state.dataset(request.path_params["id"], token_of(request), query.get("token"))
+        layer = next((it for it in dataset.layers if it.name == request.path_params["layer"]), None)
+        mag = parsed_mag(query["mag"])
+        if layer is None or mag not in layer.mags():
+            raise Refusal(404, "Layer or mag not found")
+        # the corner is told in mag-1 voxels, the size in voxels of the mag
+        start = tuple(int(query[axis]) // step for axis, step in zip("xyz", mag, strict=True))
+        voxels, missing = layer.cutout(mag, start, tuple(int(query[key]) for key in ("width", "height", "depth")))
+        headers = {"missing-buckets": str(list(range(missing)))}
+        return Response(voxels.tobytes(order="F"), media_type="application/octet-stream", headers=headers)
 
     async def annotation_stream(self, request: Request) -> Response:
         annotation = self.found(request)

@@ -87,6 +87,18 @@ class Layer:
             return self.fallback.chunk(mag, position)
         return own
 
+    def cutout(self, mag: Int3, start: Int3, size: Int3) -> tuple[np.ndarray, int]:
+        """Return a box in voxels of ``mag``, and how many of its chunks are not there and were filled with zeros."""
+        box, missing = np.zeros(size, self.dtype, order="F"), 0
+        ranges = [range(a // SIDE, -(-(a + n) // SIDE)) for a, n in zip(start, size, strict=True)]
+        for position in itertools.product(*ranges):
+            chunk = self.chunk(mag, position)
+            missing += chunk is None
+            for_box, for_chunk = zip(*map(_overlap, position, start, size), strict=True)
+            if chunk is not None:
+                box[for_box] = chunk[for_chunk]
+        return box, missing
+
     def described(self, path_prefix: str = ".") -> dict:
         x, y, z = self.size
         mags = [{"mag": list(mag), "path": f"{path_prefix}/{self.name}/{mag_name(mag)}",
@@ -96,6 +108,12 @@ class Layer:
             "boundingBox": {"topLeft": list(self.topleft), "width": x, "height": y, "depth": z},
             "mags": mags, "resolutions": [list(mag) for mag in self.mags()], "numChannels": 1, "largestSegmentId": 1000,
         }  # fmt: skip
+
+
+def _overlap(position: int, start: int, length: int) -> tuple[slice, slice]:
+    """Return where a chunk's part lies in the box and in the chunk, along one axis."""
+    low, high = max(position * SIDE, start), min((position + 1) * SIDE, start + length)
+    return slice(low - start, high - start), slice(low - position * SIDE, high - position * SIDE)
 
 
 def mag_name(mag: Int3) -> str:

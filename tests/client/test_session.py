@@ -2,6 +2,7 @@
 
 import multiprocessing
 import os
+import pickle
 import subprocess
 import sys
 import textwrap
@@ -127,17 +128,30 @@ def test_a_sharing_token_is_in_no_log(server, client, caplog):
 @pytest.mark.filterwarnings("ignore:.*fork.*:DeprecationWarning")
 def test_a_forked_process_opens_connections_of_its_own(server):
     server.on("GET", "/api/v12/health", answering(200, b"Ok", "text/plain"))
-    client = Client(Context(server.url, api_version=12))
-    assert client.health() == "Ok"
-    with multiprocessing.get_context("fork").Pool(1) as pool:
-        assert pool.apply(_health, (server.url,)) == "Ok"
-    assert client.health() == "Ok"
-    assert server.connections == 2
+    with Session() as session:
+        context = Context(server.url, api_version=12)
+        clients = [Client(context), Client(context, session=session)]
+        assert [client.health() for client in clients] == ["Ok", "Ok"]
+        forking = multiprocessing.get_context("fork")
+        answers = forking.SimpleQueue()
+        process = forking.Process(target=lambda: answers.put([client.health() for client in clients]))
+        process.start()
+        process.join(20)
+        assert answers.get() == ["Ok", "Ok"]
+        assert [client.health() for client in clients] == ["Ok", "Ok"]
+    assert server.connections == 4
     close_shared_session()
 
 
-def _health(url: str) -> str:
-    return Client(Context(url, api_version=12)).health()
+def test_a_client_is_pickled_as_its_context(server, monkeypatch):
+    server.on("GET", "/api/v12/health", answering(200, b"Ok", "text/plain"))
+    sent = pickle.dumps(Client(Context(server.url, Secret(TOKEN), api_version=12)))
+    assert TOKEN.encode() not in sent
+    monkeypatch.setenv("WK_URL", server.url)
+    monkeypatch.setenv("WK_TOKEN", TOKEN)
+    arrived = pickle.loads(sent)
+    assert (arrived.context.token, arrived.health()) == (Secret(TOKEN), "Ok")
+    close_shared_session()
 
 
 def test_many_chunks_are_fetched_at_once_over_few_connections(server, client):

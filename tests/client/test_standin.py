@@ -131,6 +131,22 @@ def test_chunks_of_an_annotation_are_merged_with_the_fallback(stand_in, clients)
     assert (found[0, 1, 1, 2] == FALLBACK[:32, 32:]).all()
 
 
+@pytest.mark.parametrize(
+    ("topleft", "size", "missing"),
+    [((32, 0, 64), (64, 64, 32), 0), ((40, 5, 70), (30, 50, 9), 0), ((0, 0, 64), (40, 8, 8), 1)],
+)
+def test_a_cutout_is_the_box_of_the_layer(stand_in, clients, topleft, size, missing):
+    dataset = next(iter(stand_in.state.datasets.values()))
+    cutout = (
+        clients[0].datastore(stand_in.url).cutout(dataset.id, "segmentation", mag=(1, 1, 1), topleft=topleft, size=size)
+    )
+    whole = np.zeros((96, 64, 96), np.uint32)
+    whole[32:96, :64, 64:96] = FALLBACK
+    wanted = whole[tuple(slice(t, t + s) for t, s in zip(topleft, size, strict=True))]
+    assert np.array_equal(np.frombuffer(cutout.voxels, "<u4").reshape(size, order="F"), wanted)
+    assert len(cutout.missing_buckets) == missing
+
+
 def test_three_requests_lead_to_the_first_chunk(stand_in, clients):
     owner = clients[0]
     annotation_id = upload(owner)

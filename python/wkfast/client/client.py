@@ -62,6 +62,10 @@ class Client(Connection):
         if self._own_session is not None:
             self._own_session.close()
 
+    def __reduce__(self) -> tuple[type["Client"], tuple[Context]]:
+        # connections stay here; the copy uses those that its process shares, and its environment's token
+        return Client, (self.context,)
+
     def __enter__(self) -> Self:
         return self
 

@@ -7,6 +7,7 @@ to another origin goes without it.
 import logging
 import os
 import threading
+import weakref
 from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
@@ -56,6 +57,9 @@ class Timeouts:
     pool: float = 30.0
 
 
+_sessions: "weakref.WeakSet[Session]" = weakref.WeakSet()
+
+
 class Session:
     """A pool of connections, used by any number of threads until it is closed.
 
@@ -88,6 +92,8 @@ class Session:
         self._lock = threading.Lock()
         self._memory: dict[object, object] = {}
         self._memory_locks: dict[object, threading.Lock] = {}
+        self._left_to_parent: list[httpx.Client] = []
+        _sessions.add(self)
 
     def close(self) -> None:
         """Close all connections. Further calls raise ``RuntimeError``; closing twice does no harm."""
@@ -95,6 +101,15 @@ class Session:
             client, self._client, self._closed = self._client, None, True
         if client is not None:
             client.close()
+
+    def leave_to_parent(self) -> None:
+        """Start anew in a forked process: two processes on one socket would read each other's answers."""
+        if self._client is not None:
+            # kept, because collecting it would close what the parent still uses for TLS
+            self._left_to_parent.append(self._client)
+        self._client = None
+        # another thread of the parent may have held them
+        self._lock, self._memory_locks = threading.Lock(), {}
 
     def __enter__(self) -> Self:
         return self
@@ -259,3 +274,12 @@ def _redirected(call: Call, url: str, location: str) -> str:
             "Use that server's URL (WK_URL) if it is the right one"
         )
     return target
+
+
+def _after_fork() -> None:
+    for session in list(_sessions):
+        session.leave_to_parent()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_after_fork)

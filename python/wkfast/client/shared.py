@@ -1,4 +1,4 @@
-"""The connections that a process shares: opened on first use, closed at its end, left to the parent by a fork."""
+"""The connections that a process shares: opened on first use, closed at its end."""
 
 import atexit
 import os
@@ -8,7 +8,6 @@ from wkfast.client.session import Session
 
 _shared: Session | None = None
 _shared_lock = threading.Lock()
-_left_to_parent: list[Session] = []
 
 
 def shared_session() -> Session:
@@ -30,11 +29,9 @@ def close_shared_session() -> None:
 
 
 def _after_fork() -> None:
-    """Leave the parent its connections: two processes on one socket would read each other's answers."""
-    global _shared, _shared_lock
-    if _shared is not None:
-        _left_to_parent.append(_shared)
-    _shared, _shared_lock = None, threading.Lock()
+    """Replace the lock, which another thread of the parent may have held; the session looks after itself."""
+    global _shared_lock  # noqa: PLW0603
+    _shared_lock = threading.Lock()
 
 
 atexit.register(close_shared_session)
