@@ -1,3 +1,4 @@
+from collections.abc import Callable
 from os import PathLike
 from typing import Any, Literal, NotRequired, TypedDict
 
@@ -119,3 +120,82 @@ def discover_mags(
     VolumeDataError
         The file is no zip file, or damaged.
     """
+
+# Merge
+
+class MergePlan:
+    """A merge decided to the last chunk. Making one validates everything, reads no voxels and writes nothing.
+
+    A plan is plain data: it pickles, and any process that sees the same files can run any of its tasks.
+
+    Parameters
+    ----------
+    input
+        ``annotation`` and ``fallback``: locations of mags; ``fallback_bounding_box``: ``topleft`` and ``size`` in mag-1
+        voxels; ``target``: folder to create; ``target_mags``: ``mag`` and ``folder`` below the target for every mag of
+        the fallback; ``options``: ``policy`` ("chunk" or "nonzero") and ``mags`` ("all" or "finest").
+    resume
+        Accept a target in which this very merge has begun.
+
+    Raises
+    ------
+    MergeError
+        The two sides do not fit; `TargetNotEmptyError` if the target holds something else.
+    MagNotFoundError
+        A mag is not there, or the fallback lacks the annotation's finest.
+    VolumeDataError
+        Metadata are damaged, or say something that wkfast does not read.
+    """
+
+    def __init__(self, input: dict[str, Any], *, resume: bool = True) -> None: ...  # noqa: A002
+    @staticmethod
+    def from_json(text: str) -> MergePlan: ...
+    def to_json(self) -> str: ...
+    @property
+    def fingerprint(self) -> str:
+        """Equal for plans that do the same to the same files."""
+    @property
+    def task_count(self) -> int:
+        """Number of tasks; a task is a file of the result."""
+    @property
+    def stages(self) -> list[tuple[int, int]]:
+        """First task and the one behind the last, by stage. A stage needs those before it to be done."""
+    def summary(self) -> dict[str, Any]:
+        """Return the plan's numbers: by mag the shards and chunks to be copied, replaced and mixed; box, dtype, warnings."""
+    def run(
+        self,
+        tasks: tuple[int, int] | None = None,
+        *,
+        threads: int | None = None,
+        progress: Callable[[int, int], object] | None = None,
+        access: Literal["exclusive", "shared", "coordinated"] | None = None,
+    ) -> dict[str, Any]:
+        """Do tasks and return what this call did: ``tasks``, ``resumed``, ``bytes_written``, ``seconds``.
+
+        Parameters
+        ----------
+        tasks
+            First task and the one behind the last; default: all. Those done already are passed over.
+        threads
+            Default: ``WKFAST_THREADS``, else one per core.
+        progress
+            Called on this thread with tasks done and tasks in all. What it raises ends the run, as does Ctrl-C.
+        access
+            Whom to tolerate at the same target: nobody (default), other "shared" runs, or, for workers of a process
+            that holds the target, anybody.
+
+        Raises
+        ------
+        VolumeDataError
+            A chunk is damaged; the message names file and chunk. What was done stays done.
+        TargetNotEmptyError
+            Another process is at work in the target.
+        """
+    def commit(self, *, sync: bool = False) -> dict[str, Any]:
+        """End a merge whose tasks are all done and return its report, which is also left in the target.
+
+        Parameters
+        ----------
+        sync
+            Wait until everything is on disk.
+        """

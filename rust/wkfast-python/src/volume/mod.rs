@@ -1,6 +1,7 @@
 //! Layers, mags and the merge for `wkfast.dataset` and `wkfast.annotation`.
 
 mod mag;
+mod merge;
 mod threads;
 
 use std::ffi::CString;
@@ -14,6 +15,7 @@ use crate::errors::CoreError;
 
 pub(crate) fn register(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add_class::<mag::PyMag>()?;
+    module.add_class::<merge::PyMergePlan>()?;
     module.add_function(wrap_pyfunction!(discover_mags, module)?)
 }
 

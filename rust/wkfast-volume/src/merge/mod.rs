@@ -22,7 +22,7 @@ pub mod tally;
 
 pub use self::chunk::Policy;
 pub use self::input::{MagChoice, MergeInput, MergeOptions, TargetMag};
-pub use self::journal::Access;
+pub use self::journal::{Access, TargetState, check_target};
 pub use self::plan::MergePlan;
 pub use self::report::{MergeReport, Seconds};
 pub use self::run::{Progress, RunSummary, commit, run};

@@ -139,7 +139,12 @@ impl MergePlan {
     /// Opens both sides and decides. Reads listings and metadata, no voxels, and writes nothing.
     pub fn new(input: MergeInput) -> Result<Self> {
         let sources = super::survey::Sources::open(&input)?;
-        super::survey::survey(input, &sources)
+        Self::of(input, &sources)
+    }
+
+    /// The same, of sources that are open already.
+    pub fn of(input: MergeInput, sources: &super::survey::Sources) -> Result<Self> {
+        super::survey::survey(input, sources)
     }
 
     pub(super) fn assemble(mut self) -> Self {

@@ -1,0 +1,190 @@
+//! The merge: a plan that Python holds, sends to other processes, runs and commits.
+
+use std::num::NonZeroUsize;
+use std::ops::Range;
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::Instant;
+
+use pyo3::prelude::*;
+use pyo3::types::{PyAny, PyString, PyTuple};
+use pythonize::{depythonize, pythonize};
+use wkfast_volume::merge::{
+    self, Access, MergeInput, MergePlan, Progress, RunSummary, Seconds, Sources, TargetState, check_target,
+};
+use wkfast_volume::{Result, VolumeError};
+
+use crate::errors::CoreError;
+
+/// A merge, decided to the last chunk; nothing has been written yet.
+#[pyclass(name = "MergePlan", module = "wkfast._core", frozen)]
+pub(crate) struct PyMergePlan {
+    plan: MergePlan,
+    state: Mutex<State>,
+}
+
+/// What a plan gathers while it is run here; it does not travel to other processes.
+#[derive(Default)]
+struct State {
+    /// Both sides, while they are open from planning.
+    sources: Option<Sources>,
+    seconds: Seconds,
+}
+
+impl PyMergePlan {
+    fn with(plan: MergePlan, state: State) -> Self {
+        Self { plan, state: Mutex::new(state) }
+    }
+
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+#[pymethods]
+impl PyMergePlan {
+    #[new]
+    #[pyo3(signature = (input, *, resume=true))]
+    fn new(py: Python<'_>, input: &Bound<'_, PyAny>, resume: bool) -> Result<Self, CoreError> {
+        let input: MergeInput = depythonize(input).map_err(PyErr::from)?;
+        let (plan, state) = py.detach(|| -> Result<_> {
+            let started = Instant::now();
+            let sources = Sources::open(&input)?;
+            let plan = MergePlan::of(input, &sources)?;
+            if !resume && check_target(&plan)? != TargetState::Fresh {
+                return Err(VolumeError::TargetTaken {
+                    target: plan.input.target.display().to_string(),
+                    reason: "holds an unfinished merge; pass resume=True to complete it, or remove it".to_owned(),
+                });
+            }
+            let seconds = Seconds { plan: started.elapsed().as_secs_f64(), ..Seconds::default() };
+            Ok((plan, State { sources: Some(sources), seconds }))
+        })?;
+        Ok(Self::with(plan, state))
+    }
+
+    #[staticmethod]
+    fn from_json(py: Python<'_>, text: &str) -> Result<Self, CoreError> {
+        let plan = py.detach(|| MergePlan::from_json(text))?;
+        Ok(Self::with(plan, State::default()))
+    }
+
+    fn to_json(&self, py: Python<'_>) -> Result<String, CoreError> {
+        Ok(py.detach(|| self.plan.to_json())?)
+    }
+
+    fn __reduce__<'py>(slf: &Bound<'py, Self>) -> Result<(Bound<'py, PyAny>, Bound<'py, PyTuple>), CoreError> {
+        let py = slf.py();
+        let text = PyString::new(py, &slf.get().to_json(py)?);
+        Ok((slf.get_type().getattr("from_json")?, PyTuple::new(py, [text])?))
+    }
+
+    #[getter]
+    fn fingerprint(&self) -> &str {
+        &self.plan.fingerprint
+    }
+
+    #[getter]
+    fn task_count(&self) -> usize {
+        self.plan.tasks().len()
+    }
+
+    #[getter]
+    fn stages(&self) -> Vec<(usize, usize)> {
+        self.plan.stages().into_iter().map(|stage| (stage.start, stage.end)).collect()
+    }
+
+    fn summary<'py>(&self, py: Python<'py>) -> Result<Bound<'py, PyAny>, CoreError> {
+        let plan = &self.plan;
+        let summary = serde_json::json!({
+            "mags": plan.summary(),
+            "bounding_box": plan.bounding_box,
+            "dtype": plan.mags.first().map(|mag| mag.grid.voxel_type.name()),
+            "ignored_mags": plan.ignored_mags,
+            "left_out_mags": plan.left_out_mags,
+            "warnings": plan.warnings,
+            "tasks": plan.tasks().len(),
+        });
+        Ok(pythonize(py, &summary).map_err(PyErr::from)?)
+    }
+
+    #[pyo3(signature = (tasks=None, *, threads=None, progress=None, access=None))]
+    fn run<'py>(
+        &self,
+        py: Python<'py>,
+        tasks: Option<(usize, usize)>,
+        threads: Option<NonZeroUsize>,
+        progress: Option<Py<PyAny>>,
+        access: Option<&str>,
+    ) -> Result<Bound<'py, PyAny>, CoreError> {
+        let threads = thread_count(threads);
+        let access = parse_access(access)?;
+        let tasks: Range<usize> = tasks.map_or(0..self.plan.tasks().len(), |(start, end)| start..end);
+        let summary = py.detach(|| -> Result<RunSummary, CoreError> {
+            let sources = match self.state().sources.take() {
+                Some(sources) => sources,
+                None => Sources::open(&self.plan.input)?,
+            };
+            let mut raised = None;
+            let mut told = None;
+            let mut observer = |now: Progress| {
+                let news = progress.as_ref().filter(|_| told.replace(now) != Some(now));
+                watch(now, news, &mut raised)
+            };
+            let ran = merge::run(&self.plan, &sources, tasks, threads, access, &mut observer);
+            let mut state = self.state();
+            state.sources = Some(sources);
+            match (raised, ran) {
+                (Some(error), _) => Err(CoreError::Python(error)),
+                (None, Ok(summary)) => {
+                    state.seconds.run += summary.seconds;
+                    Ok(summary)
+                }
+                (None, Err(error)) => Err(error.into()),
+            }
+        })?;
+        Ok(pythonize(py, &summary).map_err(PyErr::from)?)
+    }
+
+    #[pyo3(signature = (*, sync=false))]
+    fn commit<'py>(&self, py: Python<'py>, sync: bool) -> Result<Bound<'py, PyAny>, CoreError> {
+        let seconds = self.state().seconds;
+        let report = py.detach(|| merge::commit(&self.plan, seconds, sync))?;
+        Ok(pythonize(py, &report).map_err(PyErr::from)?)
+    }
+
+    fn __repr__(&self) -> String {
+        let mags: Vec<String> = self.plan.mags.iter().map(|mag| mag.mag.to_string()).collect();
+        let (tasks, target) = (self.plan.tasks().len(), self.plan.input.target.display());
+        format!("MergePlan(mags {}, {tasks} tasks, target {target})", mags.join(", "))
+    }
+}
+
+/// Lets Ctrl-C through and tells Python how far the run is. What Python raises ends the run and is kept.
+fn watch(now: Progress, progress: Option<&Py<PyAny>>, raised: &mut Option<PyErr>) -> Result<()> {
+    Python::attach(|py| {
+        py.check_signals()?;
+        progress.map_or(Ok(()), |call| call.call1(py, (now.done, now.total)).map(drop))
+    })
+    .map_err(|error| {
+        *raised = Some(error);
+        VolumeError::Interrupted
+    })
+}
+
+fn parse_access(access: Option<&str>) -> Result<Access, CoreError> {
+    match access {
+        None | Some("exclusive") => Ok(Access::Exclusive),
+        Some("shared") => Ok(Access::Shared),
+        Some("coordinated") => Ok(Access::Coordinated),
+        Some(other) => {
+            let text = format!("access is \"exclusive\", \"shared\" or \"coordinated\", not {other:?}");
+            Err(CoreError::Python(pyo3::exceptions::PyValueError::new_err(text)))
+        }
+    }
+}
+
+/// As asked for, else `WKFAST_THREADS`, else one per core.
+fn thread_count(asked: Option<NonZeroUsize>) -> usize {
+    let set = || std::env::var("WKFAST_THREADS").ok().and_then(|text| text.parse().ok());
+    asked.or_else(set).or_else(|| std::thread::available_parallelism().ok()).map_or(1, NonZeroUsize::get)
+}
