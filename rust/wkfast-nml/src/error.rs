@@ -13,7 +13,7 @@ pub struct Position {
 #[non_exhaustive]
 pub enum NmlError {
     /// Not the XML or the NML it should be.
-    #[error("line {}, column {}: <{element}>: {reason}", .at.line, .at.column)]
+    #[error("line {}, column {}: {}{reason}", .at.line, .at.column, shown(element))]
     Syntax {
         /// Where.
         at: Position,
@@ -47,6 +47,11 @@ pub enum NmlError {
     /// The input could not be read, or the output not written.
     #[error(transparent)]
     Io(#[from] std::io::Error),
+}
+
+/// `<element>: `, or nothing outside the root.
+fn shown(element: &str) -> String {
+    if element.is_empty() { String::new() } else { format!("<{element}>: ") }
 }
 
 /// A fault that loading survives: what is wrong and what was done about it.

@@ -1,5 +1,7 @@
 //! Tokens to the model: which element means what inside which.
 
+use std::collections::HashSet;
+
 use super::attributes::Reading;
 use super::check::{Checker, OpenTree, PendingBranchpoint, PendingComment};
 use super::hot::{RowKind, scan};
@@ -103,6 +105,10 @@ pub(super) struct Builder {
     header: Header,
     root_at: Position,
     singles: Vec<&'static str>,
+    /// Names that must differ, by element.
+    names: HashSet<(&'static str, String)>,
+    /// The first user bounding box without an id.
+    box_without_id: Option<Position>,
     tree: Option<OpenTree>,
     done: Option<Tree>,
     checker: Checker,
@@ -117,6 +123,8 @@ impl Builder {
             header: Header::default(),
             root_at: Position::default(),
             singles: Vec::new(),
+            names: HashSet::new(),
+            box_without_id: None,
             tree: None,
             done: None,
             checker: Checker::default(),
@@ -198,7 +206,7 @@ impl Builder {
                 Kind::Root
             }
             (Some(Kind::Unknown(_)), _) => unknown(&mut cx),
-            (Some(Kind::Root | Kind::Parameters), _) if repeated(&mut self.singles, name) => {
+            (Some(parent @ (Kind::Root | Kind::Parameters)), _) if repeated(&mut self.singles, parent, name) => {
                 cx.note(format!("a second <{name}>"), "the first counts, this one is kept as unknown");
                 unknown(&mut cx)
             }
@@ -253,7 +261,10 @@ impl Builder {
             Kind::MetadataEntry(entry) => self.close_metadata_entry(MetadataEntry { extras, ..entry }),
             Kind::Group(group) => self.close_group(Group { extras, ..group }, at),
             Kind::Segment(segment) => self.close_segment(Segment { extras, ..*segment }),
-            kind => self.close_header_record(kind, extras),
+            kind => {
+                self.check_names(&kind, at);
+                self.close_header_record(kind, extras);
+            }
         }
     }
 
@@ -271,6 +282,23 @@ impl Builder {
             Kind::Axis(axis) => parameters.additional_axes.push(AdditionalAxis { extras, ..axis }),
             Kind::Volume(volume) => self.header.volumes.push(Volume { extras, ..*volume }),
             _ => {}
+        }
+    }
+
+    /// Servers tell layers and axes apart by name, boxes by id.
+    fn check_names(&mut self, kind: &Kind, at: Position) {
+        let (element, name) = match kind {
+            Kind::Volume(volume) => ("volume", volume.name.clone().unwrap_or_default()),
+            Kind::Axis(axis) => ("additionalAxis", axis.name.clone()),
+            Kind::UserBox(bounds) if bounds.id.is_none() => {
+                self.box_without_id.get_or_insert(at);
+                return;
+            }
+            _ => return,
+        };
+        let reason = format!("a second one named {name:?}");
+        if !self.names.insert((element, name)) {
+            self.ledger.reject(at, element, reason, "kept");
         }
     }
 
@@ -380,6 +408,9 @@ impl Builder {
                 reason: "no <parameters> in it; expected one, without a namespace prefix".to_owned(),
             });
         }
+        if let Some(at) = self.box_without_id.filter(|_| self.header.parameters.user_bounding_boxes.len() > 1) {
+            self.ledger.note(at, "userBoundingBox", "no id, and it is not the only box", "kept; servers drop it");
+        }
         for name in ["experiment", "scale"] {
             if !self.singles.contains(&name) {
                 self.ledger.note(self.root_at, "parameters", format!("no <{name}>"), "loaded without it");
@@ -405,8 +436,11 @@ fn misplaced(cx: &mut Reading<'_, '_>) -> Kind {
 }
 
 /// Whether an element that may stand once in its parent was there before; remembers it.
-fn repeated(singles: &mut Vec<&'static str>, name: &str) -> bool {
+fn repeated(singles: &mut Vec<&'static str>, parent: &Kind, name: &str) -> bool {
     let Some(single) = SINGLE.iter().find(|&&single| single == name) else { return false };
+    if (name == "parameters") != matches!(parent, Kind::Root) {
+        return false;
+    }
     if singles.contains(single) {
         return true;
     }

@@ -155,7 +155,6 @@ impl Checker {
     pub(super) fn finish(self, document: &mut Document, ledger: &mut Ledger) {
         self.check_tree_ids(document, ledger);
         self.check_groups(document, ledger);
-        check_header(&document.header, self.trees.first().copied().unwrap_or_default(), ledger);
         self.attach_notes(document, ledger);
     }
 
@@ -289,26 +288,6 @@ fn check_width(ids: &IdColumn, faults: &mut Bounded) {
     if let Some(row) = wide {
         let id = ids.get(row).unwrap_or_default();
         faults.add(row, || format!("id {id} needs more than 32 bits, perhaps others of this tree too"));
-    }
-}
-
-/// What servers want of the parts that are not trees.
-fn check_header(header: &Header, at: Position, ledger: &mut Ledger) {
-    let mut names = HashSet::new();
-    for volume in &header.volumes {
-        if !names.insert(volume.name.as_deref().unwrap_or_default()) {
-            ledger.reject(at, "volume", format!("a second volume layer named {:?}", volume.name), "kept");
-        }
-    }
-    let mut axes = HashSet::new();
-    for axis in &header.parameters.additional_axes {
-        if !axes.insert(&axis.name) {
-            ledger.reject(at, "additionalAxis", format!("a second axis named {:?}", axis.name), "kept");
-        }
-    }
-    let boxes = &header.parameters.user_bounding_boxes;
-    if boxes.len() > 1 && boxes.iter().any(|bounds| bounds.id.is_none()) {
-        ledger.note(at, "userBoundingBox", "a box without an id among several", "kept; servers drop it");
     }
 }
 

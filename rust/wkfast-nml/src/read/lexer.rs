@@ -294,7 +294,8 @@ impl<'a, F: Feed> Lexer<'a, F> {
         if let Some((at, reference)) = find_bad_reference(text) {
             return self.syntax(at, unknown_reference(reference));
         }
-        self.text = text_value(text).into_owned();
+        // Blanks before a tag are indentation; those that mean something are written as references.
+        self.text = text_value(text.trim_end_matches([' ', '\t', '\n', '\r'])).into_owned();
         self.window.advance(length);
         Ok(())
     }
@@ -457,7 +458,7 @@ fn check_declaration(text: &str) -> Result<(), Fault> {
     let mut attributes = Vec::new();
     let as_tag = format!("<{}/>", &text[2..text.len() - 2]);
     parse_tag(&as_tag, &Limits::default(), &mut attributes)
-        .map_err(|fault| Fault { ahead: fault.ahead + 1, ..fault })?;
+        .map_err(|fault| Fault { ahead: fault.ahead + 1, reason: format!("{} (XML declaration)", fault.reason) })?;
     let mut order = attributes.iter().map(|(name, value)| (&as_tag[name.clone()], &as_tag[value.clone()])).peekable();
     let version = order.next_if(|(name, _)| *name == "version");
     if version.is_none_or(|(_, value)| {

@@ -53,6 +53,8 @@ pub struct Limits {
     pub extras_bytes: usize,
     /// Problems listed; more are only counted: 1,000.
     pub problems: usize,
+    /// Bytes of text parsed at once, a quarter of what a worker thread takes: 256 KiB. Affects speed only.
+    pub piece_bytes: usize,
 }
 
 impl Default for Limits {
@@ -65,6 +67,7 @@ impl Default for Limits {
             token_bytes: 1 << 26,
             extras_bytes: 1 << 28,
             problems: 1000,
+            piece_bytes: 1 << 18,
         }
     }
 }
@@ -116,7 +119,8 @@ pub fn read_threaded(input: impl Read + Send, options: ReadOptions<'_>) -> Resul
     if workers == 1 {
         return read(input, options);
     }
-    threads::with_workers(input, workers, |feed| read_all(feed, options))
+    let piece_bytes = options.limits.piece_bytes;
+    threads::with_workers(input, workers, piece_bytes, |feed| read_all(feed, options))
 }
 
 /// Files below this size are not worth starting threads for.

@@ -71,7 +71,7 @@ fn digit(character: char) -> Option<u8> {
     let code = u32::from(character);
     let block = ZEROS.partition_point(|&zero| zero <= code).checked_sub(1)?;
     let value = code - ZEROS[block];
-    (value < 10).then_some(b'0' + value as u8)
+    (value < 10).then(|| b'0' + value as u8)
 }
 
 /// The zeros of Unicode 14's decimal digits (general category Nd) beyond ASCII; each is followed by its one to nine.
@@ -105,7 +105,7 @@ mod tests {
         ] {
             assert_eq!(parse_id(text), Some(value), "{text:?}");
         }
-        for text in ["", " ", "1.0", "1__0", "_1", "1_", "- 1", "0x10", "1e3", "nan", "--1", "²"] {
+        for text in ["", " ", "1.0", "1__0", "_1", "1_", "- 1", "0x10", "1e3", "nan", "--1", "²", "1픔"] {
             assert_eq!(parse_id(text), None, "{text:?}");
         }
     }

@@ -28,11 +28,6 @@ impl<R: Read> Feed for Sequential<R> {
     }
 }
 
-/// Text that one worker takes at a time.
-const BLOCK: usize = 1 << 20;
-/// Shorter runs are left to the parser: handing them over costs more than reading them.
-const WORTH_HANDING_OVER: usize = 32;
-
 /// A piece of text.
 struct Piece {
     text: Vec<u8>,
@@ -50,6 +45,8 @@ struct Block {
 struct Intake<'a, R> {
     input: Utf8Input<R>,
     pool: &'a Pool,
+    /// Text that one worker takes at a time.
+    size: usize,
     /// Text behind the last cut.
     carry: Vec<u8>,
     /// Offset in the decoded file of the carry.
@@ -75,14 +72,28 @@ fn give<T>(pool: &Mutex<Vec<T>>, item: T) {
 }
 
 /// Runs a parser on a feed that workers fill.
-pub(super) fn with_workers<R: Read + Send, T>(input: R, workers: usize, parse: impl FnOnce(Workers<'_>) -> T) -> T {
+pub(super) fn with_workers<R: Read + Send, T>(
+    input: R,
+    workers: usize,
+    piece_bytes: usize,
+    parse: impl FnOnce(Workers<'_>) -> T,
+) -> T {
     let pool = Pool::default();
-    let mut intake =
-        Intake { input: Utf8Input::new(input), pool: &pool, carry: Vec::new(), offset: 0, ended: false, fault: None };
+    let mut intake = Intake {
+        input: Utf8Input::new(input),
+        pool: &pool,
+        size: 4 * piece_bytes.max(1),
+        carry: Vec::new(),
+        offset: 0,
+        ended: false,
+        fault: None,
+    };
+    // Shorter runs are left to the parser: handing them over costs more than reading them.
+    let worth_handing_over = piece_bytes >> 13;
     run_ahead(
         workers,
         || intake.next_piece(),
-        |piece| piece.map(|piece| find_runs(piece, &pool)),
+        |piece| piece.map(|piece| find_runs(piece, worth_handing_over, &pool)),
         |next| parse(Workers { next, pool: &pool }),
     )
 }
@@ -96,7 +107,7 @@ impl<R: Read> Intake<'_, R> {
         let mut text: Vec<u8> = take(&self.pool.texts);
         text.clear();
         text.append(&mut self.carry);
-        let more = self.fault.take().map_or_else(|| self.input.fill(&mut text, BLOCK), Err);
+        let more = self.fault.take().map_or_else(|| self.input.fill(&mut text, self.size), Err);
         match more {
             Ok(true) => {
                 // Without a tag to cut at, any place will do: the parser puts pieces together again.
@@ -118,7 +129,7 @@ impl<R: Read> Intake<'_, R> {
 }
 
 /// Reads the rows of a block.
-fn find_runs(piece: Piece, pool: &Pool) -> Block {
+fn find_runs(piece: Piece, worth_handing_over: usize, pool: &Pool) -> Block {
     let Piece { text, offset } = piece;
     let nodes = memchr::memmem::Finder::new(b"<node ");
     let edges = memchr::memmem::Finder::new(b"<edge ");
@@ -129,7 +140,7 @@ fn find_runs(piece: Piece, pool: &Pool) -> Block {
     while let Some((kind, start)) = first_of(next_node, next_edge) {
         let span = scan(kind, &text[start..], &mut columns, &mut steps);
         let at = start + span.length.max(1);
-        if span.rows >= WORTH_HANDING_OVER {
+        if span.rows > worth_handing_over {
             runs.push(Run { kind, start: offset + start as u64, span, columns, steps });
             (columns, steps) = take(&pool.batches);
         } else {

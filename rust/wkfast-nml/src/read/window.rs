@@ -16,8 +16,6 @@ pub(super) trait Feed {
     fn recycle(&mut self, _run: Run) {}
 }
 
-/// Text asked for at once.
-const PIECE: usize = 1 << 18;
 /// Bytes between two calls of the progress hook.
 const PROGRESS: u64 = 4 << 20;
 
@@ -35,6 +33,7 @@ pub(super) struct Window<'a, F> {
     runs: VecDeque<Run>,
     progress: Option<super::Progress<'a>>,
     reported: u64,
+    piece_bytes: usize,
 }
 
 impl<'a, F: Feed> Window<'a, F> {
@@ -50,6 +49,7 @@ impl<'a, F: Feed> Window<'a, F> {
             runs: VecDeque::new(),
             progress: options.progress.take(),
             reported: 0,
+            piece_bytes: options.limits.piece_bytes.max(1),
         }
     }
 
@@ -74,7 +74,7 @@ impl<'a, F: Feed> Window<'a, F> {
         self.start = 0;
         self.report()?;
         // Doubling keeps a token that is larger than a piece linear.
-        let size = self.text.len().max(PIECE);
+        let size = self.text.len().max(self.piece_bytes);
         match self.feed.fill(&mut self.text, &mut self.runs, size) {
             Ok(more) => {
                 self.ended = !more;
