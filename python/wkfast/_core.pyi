@@ -1,9 +1,13 @@
-from collections.abc import Callable
+"""The compiled core. `tests/test_stub.py` compares this file with the built module, name by name."""
+
+from collections.abc import Callable, Iterator
 from os import PathLike
-from typing import Any, Literal, NotRequired, TypedDict
+from typing import Any, Literal, NotRequired, Self, SupportsIndex, TypedDict
 
 import numpy as np
 from numpy.typing import NDArray
+
+from wkfast.geometry import Vec3Float, Vec3FloatLike, Vec3Int, Vec3IntLike
 
 __version__: str
 DEBUG_BUILD: bool
@@ -147,7 +151,7 @@ class MergePlan:
         Metadata are damaged, or say something that wkfast does not read.
     """
 
-    def __init__(self, input: dict[str, Any], *, resume: bool = True) -> None: ...  # noqa: A002
+    def __init__(self, input: dict[str, Any], *, resume: bool = True) -> None: ...
     @staticmethod
     def from_json(text: str) -> MergePlan: ...
     def to_json(self) -> str: ...
@@ -199,3 +203,235 @@ class MergePlan:
         sync
             Wait until everything is on disk.
         """
+
+# -- NML: records ---------------------------------------------------------------------------------------------------
+# Nested dicts, one per element; `None` is an attribute that the file leaves out. `text` and `containers` of extras
+# are there only where a file has such things, and may be left out on the way back.
+
+class _ExtrasRest(TypedDict, total=False):
+    text: str
+    containers: dict[str, Extras]
+
+class Extras(_ExtrasRest):
+    attributes: list[tuple[str, str]]
+    elements: list[dict[str, Any]]
+
+class Meta(TypedDict):
+    name: str | None
+    content: str | None
+    extras: Extras
+
+class Experiment(TypedDict):
+    name: str | None
+    organization: str | None
+    dataset_id: str | None
+    description: str | None
+    wk_url: str | None
+    extras: Extras
+
+class Scale(TypedDict):
+    x: float | None
+    y: float | None
+    z: float | None
+    unit: str | None
+    extras: Extras
+
+class Vector(TypedDict):
+    xyz: list[float]
+    additional_coordinates: list[tuple[str, int]]
+    extras: Extras
+
+class NmlBoundingBox(TypedDict):
+    id: int | None
+    name: str | None
+    is_visible: bool | None
+    color: list[float | None] | None
+    topleft: list[int]
+    size: list[int]
+    extras: Extras
+
+class AdditionalAxis(TypedDict):
+    name: str
+    index: int
+    start: int
+    end: int
+    extras: Extras
+
+class Parameters(TypedDict):
+    experiment: Experiment
+    scale: Scale
+    offset: Vector | None
+    time: int | None
+    edit_position: Vector | None
+    edit_rotation: Vector | None
+    zoom_level: float | None
+    active_node: int | None
+    user_bounding_boxes: list[NmlBoundingBox]
+    task_bounding_box: NmlBoundingBox | None
+    additional_axes: list[AdditionalAxis]
+    extras: Extras
+
+class MetadataEntry(TypedDict):
+    key: str
+    string: str | None
+    number: float | None
+    bool: bool | None
+    list: list[tuple[int, str]]
+    extras: Extras
+
+class TreeHeader(TypedDict):
+    id: int
+    name: str | None
+    color: list[float | None] | None
+    group_id: int | None
+    tree_type: str | None
+    is_visible: bool | None
+    edges_are_visible: bool | None
+    metadata: list[MetadataEntry]
+    extras: Extras
+
+class Header(TypedDict):
+    meta: list[Meta]
+    parameters: Parameters
+    groups: list[dict[str, Any]]
+    volumes: list[dict[str, Any]]
+    stray_branchpoints: list[dict[str, Any]]
+    stray_comments: list[dict[str, Any]]
+    extras: Extras
+
+# -- NML: files -----------------------------------------------------------------------------------------------------
+
+class NmlDocument:
+    @property
+    def header(self) -> dict[str, Any]: ...
+    @property
+    def trees(self) -> list[tuple[dict[str, Any], TreeColumns]]: ...
+    @property
+    def problems(self) -> list[tuple[int, int, str, str, str, bool]]: ...
+    @property
+    def problems_omitted(self) -> int: ...
+
+class TreeStream:
+    def __new__(cls, path: str, member: str | None = None) -> Self: ...
+    def __iter__(self) -> TreeStream: ...
+    def __next__(self) -> tuple[dict[str, Any], TreeColumns]: ...
+    @property
+    def header(self) -> dict[str, Any]: ...
+
+def read_nml(path: str, member: str | None = None, strict: bool = False) -> NmlDocument: ...
+def read_nml_bytes(data: bytes, name: str = "<bytes>", strict: bool = False) -> NmlDocument: ...
+def empty_header() -> dict[str, Any]: ...
+def write_nml(path: str, header: dict[str, Any], trees: list[tuple[dict[str, Any], TreeColumns]]) -> None: ...
+def write_annotation_zip(
+    path: str,
+    nml_name: str,
+    header: dict[str, Any],
+    trees: list[tuple[dict[str, Any], TreeColumns]],
+    members: list[tuple[str, bytes | tuple[str, str | None]]],
+) -> None: ...
+
+# -- NML: trees -----------------------------------------------------------------------------------------------------
+
+class TreeColumns:
+    def __new__(cls) -> Self: ...
+    @staticmethod
+    def from_arrays(
+        ids: NDArray[np.int64],
+        positions: NDArray[np.float64],
+        edges: NDArray[np.int64],
+        radius: NDArray[np.float64] | None = None,
+    ) -> TreeColumns: ...
+    def __len__(self) -> int: ...
+    def row_of(self, id: SupportsIndex) -> int | None: ...
+    def is_live(self, row: int) -> bool: ...
+    def node(self, row: int) -> Node: ...
+    def nodes(self) -> NodeIterator: ...
+    def append(
+        self,
+        id: int,
+        position: Vec3IntLike,
+        comment: str | None = None,
+        radius: float | None = None,
+        rotation: Vec3FloatLike | None = None,
+        in_vp: int | None = None,
+        in_mag: int | None = None,
+        bit_depth: int | None = None,
+        interpolation: bool | None = None,
+        time: int | None = None,
+        is_branchpoint: bool = False,
+        branchpoint_time: int | None = None,
+    ) -> Node: ...
+    def remove_node(self, row: int) -> None: ...
+    def add_edge(self, source: int, target: int) -> bool: ...
+    def remove_edge(self, a: int, b: int) -> bool: ...
+    def has_edge(self, a: int, b: int) -> bool: ...
+    def edge_count(self) -> int: ...
+    def neighbors(self, row: int) -> list[int]: ...
+    def neighbor_nodes(self, row: int) -> list[Node]: ...
+    def max_id(self) -> int | None: ...
+    def path_length(self, scale: tuple[float, ...]) -> float: ...
+    def bounds(self) -> list[list[float]] | None: ...
+    def copy(self) -> TreeColumns: ...
+    def __copy__(self) -> TreeColumns: ...
+    def __deepcopy__(self, _memo: Any) -> TreeColumns: ...
+    def __reduce__(self) -> tuple[Any, ...]: ...
+    def renumbered(self, first: int) -> TreeColumns: ...
+    def same_content(self, other: TreeColumns) -> bool: ...
+    def ids(self) -> NDArray[np.int64] | list[int]: ...
+    def positions(self) -> NDArray[np.float64]: ...
+    def set_positions(self, positions: NDArray[np.float64]) -> None: ...
+    def column(self, name: str) -> tuple[NDArray[Any], NDArray[np.bool_]] | None: ...
+    def edges(self) -> NDArray[np.int64] | list[int]: ...
+    def adjacency(self) -> tuple[NDArray[np.uint32], NDArray[np.uint32]]: ...
+    def degrees(self) -> NDArray[np.uint32]: ...
+    def comments(self) -> list[tuple[int, str]]: ...
+    def branchpoints(self) -> list[tuple[int, int | None]]: ...
+    def additional_coordinates(self) -> list[tuple[int, tuple[str, int]]]: ...
+
+class NodeIterator(Iterator[Node]):
+    def __iter__(self) -> NodeIterator: ...
+    def __next__(self) -> Node: ...
+
+class Node:
+    @property
+    def id(self) -> int: ...
+    @property
+    def position(self) -> Vec3Int: ...
+    @position.setter
+    def position(self, value: Vec3IntLike) -> None: ...
+    @property
+    def position_float(self) -> Vec3Float: ...
+    @position_float.setter
+    def position_float(self, value: Vec3FloatLike) -> None: ...
+    @property
+    def rotation(self) -> Vec3Float | None: ...
+    @rotation.setter
+    def rotation(self, value: Vec3FloatLike | None) -> None: ...
+    comment: str | None
+    comments: list[str]
+    radius: float | None
+    inVp: int | None
+    inMag: int | None
+    bitDepth: int | None
+    interpolation: bool | None
+    time: int | None
+    is_branchpoint: bool
+    branchpoint_time: int | None
+    additional_coordinates: dict[str, int]
+    @property
+    def branchpoint_times(self) -> list[int | None]: ...
+    @property
+    def columns(self) -> TreeColumns: ...
+    @property
+    def row(self) -> int: ...
+    def get_dict(self) -> dict[str, Any]: ...
+    def __hash__(self) -> int: ...
+    def __eq__(self, other: object) -> bool: ...
+    def __lt__(self, other: Node) -> bool: ...
+    def __le__(self, other: Node) -> bool: ...
+    def __gt__(self, other: Node) -> bool: ...
+    def __ge__(self, other: Node) -> bool: ...
+    def __reduce__(self) -> tuple[Any, ...]: ...
+
+def restore_node(columns: TreeColumns, row: int) -> Node: ...
+def restore_tree(state: bytes) -> TreeColumns: ...

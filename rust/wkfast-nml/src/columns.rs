@@ -2,6 +2,8 @@
 
 use std::collections::BTreeMap;
 
+use serde::{Deserialize, Serialize};
+
 use crate::model::{Extras, Id};
 
 /// Integers of up to 128 bits, stored in 64 until one needs more.
@@ -13,7 +15,7 @@ use crate::model::{Extras, Id};
 /// ids.push(1 << 70);
 /// assert_eq!(ids.get(2), Some(1 << 70));
 /// ```
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub enum IdColumn {
     /// All values fit in 64 bits: every file a server writes.
     Narrow(Vec<i64>),
@@ -136,7 +138,7 @@ impl FromIterator<Id> for IdColumn {
 /// A column that a file may leave out, wholly (no memory is used) or on some rows.
 ///
 /// The column does not know how many rows the table has: `push` is told.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct OptionalColumn<T> {
     /// Empty until the first value is seen, then one per row (`T::default()` where absent).
     pub values: Vec<T>,
@@ -266,7 +268,7 @@ pub struct NodeRow {
 }
 
 /// One tree. Row `i` is the `i`-th `<node>` in file order; a row's index never changes, removal marks it.
-#[derive(Clone, Debug, Default, PartialEq)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct TreeColumns {
     /// Node ids.
     pub ids: IdColumn,
@@ -429,7 +431,7 @@ impl TreeColumns {
 }
 
 /// What few nodes have.
-#[derive(Clone, Debug, Default, PartialEq)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct NodeNotes {
     /// Every comment on the node, in file order.
     pub comments: Vec<String>,

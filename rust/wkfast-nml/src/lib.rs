@@ -2,12 +2,16 @@
 
 mod ahead;
 pub mod columns;
+pub mod edit;
 pub mod error;
+mod graph;
 pub mod model;
 mod read;
 mod write;
 
+pub use edit::{EditError, TreeTable};
 pub use error::{NmlError, Position, Problem};
+pub use graph::Neighbor;
 pub use model::{Document, Tree};
 pub use read::{Limits, Loaded, Progress, ReadOptions, TreeStream, read, read_file, read_threaded};
-pub use write::{WriteOptions, write};
+pub use write::{TreeRef, WriteOptions, write, write_trees_of};

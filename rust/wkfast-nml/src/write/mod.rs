@@ -15,9 +15,19 @@ use std::num::NonZeroUsize;
 use std::ops::Range;
 
 use crate::ahead::run_ahead;
+use crate::columns::TreeColumns;
 use crate::error::NmlError;
-use crate::model::{Document, Tree};
+use crate::model::{Document, Header, TreeHeader};
 use crate::read::Progress;
+
+/// A tree to write.
+#[derive(Clone, Copy, Debug)]
+pub struct TreeRef<'a> {
+    /// What its `<thing>` says apart from nodes and edges.
+    pub header: &'a TreeHeader,
+    /// Nodes and edges.
+    pub columns: &'a TreeColumns,
+}
 
 /// How to write.
 #[derive(Default)]
@@ -78,14 +88,24 @@ fn close(out: &mut Vec<u8>) {
 /// # Ok::<(), wkfast_nml::NmlError>(())
 /// ```
 pub fn write(document: &Document, out: impl Write, options: WriteOptions<'_>) -> Result<(), NmlError> {
-    let mut trees: Vec<&Tree> = document.trees.iter().collect();
+    let trees = document.trees.iter().map(|tree| TreeRef { header: &tree.header, columns: &tree.columns });
+    write_trees_of(&document.header, trees.collect(), out, options)
+}
+
+/// As [`write`], of a header and trees that are kept elsewhere.
+pub fn write_trees_of(
+    header: &Header,
+    mut trees: Vec<TreeRef<'_>>,
+    out: impl Write,
+    options: WriteOptions<'_>,
+) -> Result<(), NmlError> {
     trees.sort_by_key(|tree| tree.header.id);
     let mut out = Output { out, written: 0, progress: options.progress };
     let mut text = Vec::new();
-    push_start(&mut text, document)?;
+    push_start(&mut text, header)?;
     out.put(&mut text)?;
     write_trees(&trees, options.threads, &mut out)?;
-    push_end(&mut text, document, &trees)?;
+    push_end(&mut text, header, &trees)?;
     out.put(&mut text)?;
     out.out.flush()?;
     Ok(())
@@ -110,9 +130,9 @@ impl<W: Write> Output<'_, W> {
     }
 }
 
-fn push_start(out: &mut Vec<u8>, document: &Document) -> Result<(), NmlError> {
+fn push_start(out: &mut Vec<u8>, header: &Header) -> Result<(), NmlError> {
     out.extend_from_slice(b"<?xml version=\"1.0\" encoding=\"utf-8\"?>\n<things");
-    let extras = &document.header.extras;
+    let extras = &header.extras;
     let mut attributes = tag::Attributes::default();
     attributes.extras(extras);
     attributes.write("things", out)?;
@@ -120,14 +140,13 @@ fn push_start(out: &mut Vec<u8>, document: &Document) -> Result<(), NmlError> {
     tag::check("things", "text", &extras.text)?;
     tag::push_text(out, &extras.text);
     out.push(b'\n');
-    elements::push_parameters(out, &document.header.parameters)?;
-    elements::push_metas(out, &document.header.meta)
+    elements::push_parameters(out, &header.parameters)?;
+    elements::push_metas(out, &header.meta)
 }
 
-fn push_end(out: &mut Vec<u8>, document: &Document, trees: &[&Tree]) -> Result<(), NmlError> {
-    let header = &document.header;
-    elements::push_branchpoints(out, header, trees.iter().map(|tree| &tree.columns))?;
-    elements::push_comments(out, header, trees.iter().map(|tree| &tree.columns))?;
+fn push_end(out: &mut Vec<u8>, header: &Header, trees: &[TreeRef<'_>]) -> Result<(), NmlError> {
+    elements::push_branchpoints(out, header, trees.iter().map(|tree| tree.columns))?;
+    elements::push_comments(out, header, trees.iter().map(|tree| tree.columns))?;
     elements::push_groups(out, Indent(1), &header.groups, &header.extras)?;
     for volume in &header.volumes {
         elements::push_volume(out, volume)?;
@@ -138,7 +157,7 @@ fn push_end(out: &mut Vec<u8>, document: &Document, trees: &[&Tree]) -> Result<(
 }
 
 fn write_trees<W: Write>(
-    trees: &[&Tree],
+    trees: &[TreeRef<'_>],
     threads: Option<NonZeroUsize>,
     out: &mut Output<'_, W>,
 ) -> Result<(), NmlError> {
@@ -171,36 +190,36 @@ fn format(piece: &[Part<'_>]) -> Result<Vec<u8>, NmlError> {
     for Part { tree, what } in piece {
         match what {
             What::Start => {
-                elements::push_tree_start(&mut text, &tree.header)?;
-                elements::push_rows_start(&mut text, &tree.header, "nodes", node_count(tree))?;
+                elements::push_tree_start(&mut text, tree.header)?;
+                elements::push_rows_start(&mut text, tree.header, "nodes", node_count(tree))?;
             }
-            What::Nodes(rows) => rows::push_nodes(&mut text, &tree.columns, rows.clone())?,
+            What::Nodes(rows) => rows::push_nodes(&mut text, tree.columns, rows.clone())?,
             What::Middle => {
                 if node_count(tree) > 0 {
-                    elements::push_rows_end(&mut text, &tree.header, "nodes")?;
+                    elements::push_rows_end(&mut text, tree.header, "nodes")?;
                 }
-                elements::push_rows_start(&mut text, &tree.header, "edges", tree.columns.edge_count())?;
+                elements::push_rows_start(&mut text, tree.header, "edges", tree.columns.edge_count())?;
             }
-            What::Edges(edges) => rows::push_edges(&mut text, &tree.columns, edges.clone())?,
+            What::Edges(edges) => rows::push_edges(&mut text, tree.columns, edges.clone())?,
             What::End => {
                 if tree.columns.edge_count() > 0 {
-                    elements::push_rows_end(&mut text, &tree.header, "edges")?;
+                    elements::push_rows_end(&mut text, tree.header, "edges")?;
                 }
-                elements::push_tree_end(&mut text, &tree.header)?;
+                elements::push_tree_end(&mut text, tree.header)?;
             }
         }
     }
     Ok(text)
 }
 
-fn node_count(tree: &Tree) -> usize {
+fn node_count(tree: &TreeRef<'_>) -> usize {
     let removed = tree.columns.removed.iter().filter(|&&removed| removed).count();
     tree.columns.rows() - removed
 }
 
 /// A part of a tree's text.
 struct Part<'d> {
-    tree: &'d Tree,
+    tree: TreeRef<'d>,
     what: What,
 }
 
@@ -214,9 +233,9 @@ enum What {
 
 /// Cuts trees into parts of bounded size.
 struct Parts<'s, 'd> {
-    trees: std::slice::Iter<'s, &'d Tree>,
+    trees: std::slice::Iter<'s, TreeRef<'d>>,
     /// The tree under way, the stage, and the rows or edges of the stage that are done.
-    tree: Option<(&'d Tree, Stage, usize)>,
+    tree: Option<(TreeRef<'d>, Stage, usize)>,
 }
 
 #[derive(Clone, Copy)]

@@ -1,0 +1,283 @@
+"""The mappings of a tree that networkx reads: nodes, neighbours, edges, degrees. They hold nothing themselves."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Set as AbstractSet
+from typing import TYPE_CHECKING, Any
+
+from wkfast._lazy import lazy_import
+
+if TYPE_CHECKING:
+    from networkx.classes import reportviews
+
+    from wkfast._core import Node
+    from wkfast.skeleton.tree import Tree
+else:
+    reportviews = lazy_import("networkx.classes.reportviews")
+
+NODE_FIELDS = frozenset({
+    "position", "comment", "radius", "rotation", "inVp", "inMag", "bitDepth", "interpolation", "time",
+    "is_branchpoint", "branchpoint_time",
+})  # fmt: skip
+
+
+class NodeData(dict[str, Any]):
+    """The attributes of a node as networkx shows them. Setting one changes the node, or is kept with the tree."""
+
+    __slots__ = ("_node", "_tree")
+
+    def __init__(self, tree: Tree, node: Node) -> None:
+        super().__init__(node.get_dict())
+        super().update(tree.node_attributes.get(node.row, {}))
+        self._tree, self._node = tree, node
+
+    def __setitem__(self, name: str, value: Any) -> None:
+        if name in NODE_FIELDS:
+            setattr(self._node, name, value)
+        else:
+            self._tree.node_attributes.setdefault(self._node.row, {})[name] = value
+        super().__setitem__(name, value)
+
+    def update(self, *args: Any, **named: Any) -> None:
+        """Set several attributes."""
+        for name, value in dict(*args, **named).items():
+            self[name] = value
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return dict, (dict(self),)
+
+
+class EdgeData(dict[str, Any]):
+    """The attributes of an edge. NML has no place for them: they live as long as the tree."""
+
+    __slots__ = ("_key", "_tree")
+
+    def __init__(self, tree: Tree, a: int, b: int) -> None:
+        self._tree, self._key = tree, (min(a, b), max(a, b))
+        super().__init__(tree.edge_attributes.get(self._key, {}))
+
+    def __setitem__(self, name: str, value: Any) -> None:
+        self._tree.edge_attributes.setdefault(self._key, {})[name] = value
+        super().__setitem__(name, value)
+
+    def __delitem__(self, name: str) -> None:
+        super().__delitem__(name)
+        del self._tree.edge_attributes[self._key][name]
+
+    def update(self, *args: Any, **named: Any) -> None:
+        """Set several attributes."""
+        for name, value in dict(*args, **named).items():
+            self[name] = value
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return dict, (dict(self),)
+
+
+class NodeMap(Mapping[Any, NodeData]):
+    """Attributes by node; a node's id works as a key."""
+
+    __slots__ = ("_tree",)
+
+    def __init__(self, tree: Tree) -> None:
+        self._tree = tree
+
+    def __getitem__(self, n: Any) -> NodeData:
+        row = self._tree.find_row(n)
+        if row is None:
+            raise KeyError(n)
+        return NodeData(self._tree, self._tree.columns.node(row))
+
+    def __iter__(self) -> Iterator[Node]:
+        return self._tree.columns.nodes()
+
+    def __len__(self) -> int:
+        return len(self._tree)
+
+    def __contains__(self, n: object) -> bool:
+        return n in self._tree
+
+
+class NodesView(NodeMap, AbstractSet[Any]):
+    """The nodes of a tree."""
+
+    __slots__ = ()
+
+    @classmethod
+    def _from_iterable(cls, it: Iterable[Any]) -> set[Any]:
+        return set(it)
+
+    def __call__(self, data: bool | str = False, default: Any = None) -> NodesView | list[tuple[Node, Any]]:
+        """Return the nodes, or pairs of nodes and their data or one attribute."""
+        return self if data is False else self.data(data, default)
+
+    def data(self, data: bool | str = True, default: Any = None) -> Any:
+        """Return pairs of nodes and their data or one attribute."""
+        if data is False:
+            return self
+        pairs = ((node, NodeData(self._tree, node)) for node in self)
+        return [(node, facts if data is True else facts.get(data, default)) for node, facts in pairs]
+
+    def __repr__(self) -> str:
+        return f"NodeView({tuple(self)})"
+
+
+class NeighborMap(Mapping[Any, EdgeData]):
+    """Edge attributes by neighbour of one node."""
+
+    __slots__ = ("_row", "_tree")
+
+    def __init__(self, tree: Tree, row: int) -> None:
+        self._tree, self._row = tree, row
+
+    def __getitem__(self, n: Any) -> EdgeData:
+        row = self._tree.find_row(n)
+        if row is None or not self._tree.columns.has_edge(self._row, row):
+            raise KeyError(n)
+        return EdgeData(self._tree, self._row, row)
+
+    def __iter__(self) -> Iterator[Node]:
+        return iter(self._tree.columns.neighbor_nodes(self._row))
+
+    def __len__(self) -> int:
+        return len(self._tree.columns.neighbors(self._row))
+
+    def __contains__(self, n: object) -> bool:
+        row = self._tree.find_row(n)
+        return row is not None and self._tree.columns.has_edge(self._row, row)
+
+    def items(self) -> Any:
+        """Return pairs of neighbour and edge attributes."""
+        tree, row = self._tree, self._row
+        return [(node, EdgeData(tree, row, node.row)) for node in tree.columns.neighbor_nodes(row)]
+
+    def values(self) -> Any:
+        """Return the attributes of each edge."""
+        return [data for _, data in self.items()]
+
+    def copy(self) -> dict[Node, dict[str, Any]]:
+        """Return a plain dict."""
+        return dict(self.items())
+
+    def __repr__(self) -> str:
+        return repr(self.copy())
+
+
+class AdjacencyMap(Mapping[Any, NeighborMap]):
+    """Neighbours by node; a node's id works as a key."""
+
+    __slots__ = ("_tree",)
+
+    def __init__(self, tree: Tree) -> None:
+        self._tree = tree
+
+    def row(self, n: Any) -> int:
+        """Return the row of a node or id; ``KeyError`` if it is not in the tree."""
+        row = self._tree.find_row(n)
+        if row is None:
+            raise KeyError(n)
+        return row
+
+    def __getitem__(self, n: Any) -> NeighborMap:
+        return NeighborMap(self._tree, self.row(n))
+
+    def __iter__(self) -> Iterator[Node]:
+        return self._tree.columns.nodes()
+
+    def __len__(self) -> int:
+        return len(self._tree)
+
+    def __contains__(self, n: object) -> bool:
+        return n in self._tree
+
+    def items(self) -> Any:
+        """Return pairs of node and neighbours."""
+        tree = self._tree
+        return [(node, NeighborMap(tree, node.row)) for node in tree.columns.nodes()]
+
+    def copy(self) -> dict[Node, dict[Node, dict[str, Any]]]:
+        """Return plain dicts."""
+        return {node: neighbors.copy() for node, neighbors in self.items()}
+
+    def __repr__(self) -> str:
+        return repr(self.copy())
+
+
+class EdgesView(AbstractSet[Any]):
+    """The edges of a tree as pairs of nodes, each once."""
+
+    __slots__ = ("_tree",)
+
+    def __init__(self, tree: Tree) -> None:
+        self._tree = tree
+
+    @classmethod
+    def _from_iterable(cls, it: Iterable[Any]) -> set[Any]:
+        return set(it)
+
+    def __iter__(self) -> Iterator[tuple[Node, Node]]:
+        columns = self._tree.columns
+        finished: set[int] = set()
+        for node in columns.nodes():
+            row = node.row
+            for neighbor in columns.neighbor_nodes(row):
+                if neighbor.row not in finished:
+                    yield node, neighbor
+            finished.add(row)
+
+    def __len__(self) -> int:
+        return self._tree.columns.edge_count()
+
+    def __contains__(self, edge: object) -> bool:
+        if not isinstance(edge, tuple) or len(edge) < 2:  # noqa: PLR2004 # an edge has two ends
+            return False
+        return self._tree.has_edge(edge[0], edge[1])
+
+    def __getitem__(self, edge: tuple[Any, Any]) -> EdgeData:
+        u, v = edge
+        return NeighborMap(self._tree, AdjacencyMap(self._tree).row(u))[v]
+
+    def __call__(self, nbunch: Any = None, data: bool | str = False, *, default: Any = None) -> Any:
+        """Return the edges, of some nodes only or with data."""
+        if nbunch is None and data is False:
+            return self
+        return reportviews.EdgeView(self._tree)(nbunch=nbunch, data=data, default=default)
+
+    def data(self, data: bool | str = True, default: Any = None, nbunch: Any = None) -> Any:
+        """Return the edges with their data or one attribute."""
+        return self(nbunch=nbunch, data=data, default=default)
+
+    def __repr__(self) -> str:
+        return f"EdgeView({list(self)})"
+
+
+class DegreeView:
+    """The number of edges of each node; a self-edge counts twice."""
+
+    __slots__ = ("_tree",)
+
+    def __init__(self, tree: Tree) -> None:
+        self._tree = tree
+
+    def __iter__(self) -> Iterator[tuple[Node, int]]:
+        columns = self._tree.columns
+        return zip(columns.nodes(), columns.degrees().tolist(), strict=True)
+
+    def __len__(self) -> int:
+        return len(self._tree)
+
+    def __getitem__(self, n: Any) -> int:
+        row = AdjacencyMap(self._tree).row(n)
+        columns = self._tree.columns
+        return len(columns.neighbors(row)) + columns.has_edge(row, row)
+
+    def __call__(self, nbunch: Any = None, weight: str | None = None) -> Any:
+        """Return the degrees, of some nodes or of one, or the sums of an edge attribute."""
+        if nbunch is None and weight is None:
+            return self
+        if weight is None and nbunch in self._tree:
+            return self[nbunch]
+        return reportviews.DegreeView(self._tree)(nbunch, weight)
+
+    def __repr__(self) -> str:
+        return f"DegreeView({dict(self)})"

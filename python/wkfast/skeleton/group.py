@@ -1,0 +1,306 @@
+"""Groups: folders of trees and of further groups."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from wkfast import _core
+from wkfast.errors import SkeletonError
+from wkfast.skeleton.tree import Tree, normalized_color
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+    import numpy.typing as npt
+
+    from wkfast._core import Node
+    from wkfast.geometry import Vec3FloatLike
+    from wkfast.skeleton.metadata import MetadataValue, Record
+    from wkfast.skeleton.skeleton import Skeleton
+
+
+class Group:
+    """A folder of trees and groups, made by :meth:`add_group`; a :class:`Skeleton` is the outermost one.
+
+    Attributes
+    ----------
+    name
+        Shown to the user.
+    is_expanded
+        Whether the list of trees shows what is inside; ``None`` where the file does not say.
+
+    Examples
+    --------
+    >>> from wkfast.skeleton import Skeleton
+    >>> group = Skeleton(voxel_size=(1, 1, 1), dataset_name="sample").add_group("axons")
+    >>> tree = group.add_tree("a1", color=(1, 0, 0))
+    >>> group
+    Group(_id=1, name='axons', _child_groups=<No child groups>, _child_trees=<1 child tree>)
+    >>> tree.color
+    (1.0, 0.0, 0.0, 1.0)
+    """
+
+    def __init__(self, name: str, skeleton: Skeleton, enforced_id: int | None = None) -> None:
+        self.name = name
+        self.is_expanded: bool | None = None
+        self._skeleton = skeleton
+        self._child_groups: list[Group] = []
+        self._child_trees: list[Tree] = []
+        self._record: Record | None = None
+        self._id = skeleton.id_counter.take(enforced_id)
+
+    @property
+    def id(self) -> int:
+        """Unique within the skeleton; 0 for the skeleton itself."""
+        return self._id
+
+    @property
+    def skeleton(self) -> Skeleton:
+        """The skeleton this group is in."""
+        return self._skeleton
+
+    # -- what is inside -------------------------------------------------------------------------------------------
+
+    @property
+    def children(self) -> Iterator[Group | Tree]:
+        """Groups, then trees, right below this one."""
+        yield from self._child_groups
+        yield from self._child_trees
+
+    @property
+    def groups(self) -> Iterator[Group]:
+        """Groups right below this one."""
+        return iter(tuple(self._child_groups))
+
+    @property
+    def trees(self) -> Iterator[Tree]:
+        """Trees right below this one."""
+        return iter(tuple(self._child_trees))
+
+    def flattened_trees(self) -> Iterator[Tree]:
+        """Yield all trees, those of nested groups included."""
+        yield from self.trees
+        for group in self.groups:
+            yield from group.flattened_trees()
+
+    def flattened_groups(self) -> Iterator[Group]:
+        """Yield all groups below this one."""
+        for group in self.groups:
+            yield group
+            yield from group.flattened_groups()
+
+    def get_tree_by_id(self, tree_id: int) -> Tree:
+        """Return the tree with an id; ``ValueError`` if there is none."""
+        for tree in self.flattened_trees():
+            if tree.id == tree_id:
+                return tree
+        raise SkeletonError(f"No tree with id {tree_id} was found")
+
+    def has_tree_id(self, tree_id: int) -> bool:
+        """Return whether there is a tree with an id."""
+        return any(tree.id == tree_id for tree in self.flattened_trees())
+
+    def get_group_by_id(self, group_id: int) -> Group:
+        """Return the group with an id; ``ValueError`` if there is none."""
+        for group in self.flattened_groups():
+            if group.id == group_id:
+                return group
+        raise SkeletonError(f"No group with id {group_id} was found")
+
+    def get_node_by_id(self, node_id: int) -> Node:
+        """Return the node with an id; ``ValueError`` if there is none."""
+        for tree in self.flattened_trees():
+            row = tree.columns.row_of(node_id)
+            if row is not None:
+                return tree.columns.node(row)
+        raise SkeletonError(f"No node with id {node_id} was found")
+
+    def get_total_node_count(self) -> int:
+        """Return the number of nodes in all trees."""
+        return sum(len(tree) for tree in self.flattened_trees())
+
+    def get_max_tree_id(self) -> int:
+        """Return the largest tree id, 0 without trees."""
+        return max((tree.id for tree in self.flattened_trees()), default=0)
+
+    def get_max_node_id(self) -> int:
+        """Return the largest node id, 0 without nodes."""
+        return max((tree.get_max_node_id() for tree in self.flattened_trees()), default=0)
+
+    # -- adding and removing --------------------------------------------------------------------------------------
+
+    def add_group(self, name: str, _enforced_id: int | None = None) -> Group:
+        """Add an empty group and return it."""
+        group = Group(name, self._skeleton, _enforced_id)
+        self._child_groups.append(group)
+        return group
+
+    def add_tree(
+        self,
+        name_or_tree: str | Tree,
+        color: Vec3FloatLike | tuple[float, float, float, float] | None = None,
+        _enforced_id: int | None = None,
+        metadata: dict[str, MetadataValue] | None = None,
+        is_visible: bool = True,
+    ) -> Tree:
+        """Add a tree and return it.
+
+        Parameters
+        ----------
+        name_or_tree
+            The name of an empty tree, or a tree to copy: the copy gets ids of its own, for its nodes too.
+        color
+            Red, green, blue, and alpha (default 1), each 0 to 1.
+        metadata
+            Free facts by key.
+        is_visible
+            Whether the tree is shown.
+        """
+        if isinstance(name_or_tree, Tree):
+            tree = self._copy_of(name_or_tree, color, _enforced_id)
+        else:
+            tree = Tree(name_or_tree, self, normalized_color(color), _enforced_id, metadata, is_visible)
+        self._child_trees.append(tree)
+        return tree
+
+    def _copy_of(self, tree: Tree, color: Any, enforced_id: int | None) -> Tree:
+        color = tree.color if color is None else normalized_color(color)
+        copy = Tree(tree.name, self, color, enforced_id, tree.metadata, tree.is_visible, record=tree.record)
+        copy.edges_are_visible, copy.tree_type = tree.edges_are_visible, tree.tree_type
+        copy.set_columns(tree.columns.renumbered(self._skeleton.id_counter.take_run(len(tree))))
+        return copy
+
+    def add_tree_from_arrays(
+        self,
+        name: str,
+        positions: npt.ArrayLike,
+        edges: npt.ArrayLike = (),
+        *,
+        node_ids: npt.ArrayLike | None = None,
+        radius: npt.ArrayLike | None = None,
+        color: Vec3FloatLike | tuple[float, float, float, float] | None = None,
+    ) -> Tree:
+        """Add a tree made of arrays and return it.
+
+        Parameters
+        ----------
+        positions
+            Shape ``(nodes, 3)``, mag-1 voxels, fractions are kept.
+        edges
+            Shape ``(edges, 2)``: row numbers of `positions` or, with `node_ids`, node ids.
+        node_ids
+            Shape ``(nodes,)``; default: new ones, in order.
+        radius
+            nm, shape ``(nodes,)``, NaN for none.
+
+        Raises
+        ------
+        SkeletonError
+            A ``ValueError``: shapes that do not fit, an id that is there twice, an edge to no node.
+
+        Examples
+        --------
+        >>> from wkfast.skeleton import Skeleton
+        >>> skeleton = Skeleton(voxel_size=(10, 10, 10), dataset_name="sample")
+        >>> skeleton.add_tree_from_arrays("line", [[0, 0, 0], [3, 4, 0], [3, 4, 9]], [[0, 1], [1, 2]]).path_length()
+        140.0
+        """
+        places = np.ascontiguousarray(positions, np.float64).reshape(-1, 3)
+        pairs = np.ascontiguousarray(edges, np.int64).reshape(-1, 2)
+        if node_ids is None:
+            if len(pairs) and not 0 <= pairs.min() <= pairs.max() < len(places):
+                raise SkeletonError(f"edges name rows {pairs.min()} to {pairs.max()}, positions has {len(places)}")
+            first = self._skeleton.id_counter.take_run(len(places))
+            ids, pairs = np.arange(first, first + len(places), dtype=np.int64), pairs + first
+        else:
+            ids = np.ascontiguousarray(node_ids, np.int64)
+        radii = None if radius is None else np.ascontiguousarray(radius, np.float64)
+        columns = _core.TreeColumns.from_arrays(ids, places, pairs, radii)
+        self._skeleton.id_counter.claim(columns.max_id())
+        tree = Tree(name, self, normalized_color(color), columns=columns)
+        self._child_trees.append(tree)
+        return tree
+
+    def add_skeleton(self, skeleton: Skeleton) -> None:
+        """Add copies of all trees and groups of a skeleton, with ids of their own."""
+        self._copy_children(skeleton)
+
+    def _copy_children(self, source: Group) -> None:
+        trees, groups = tuple(source.trees), tuple(source.groups)
+        for tree in trees:
+            self.add_tree(tree)
+        for group in groups:
+            copy = self.add_group(group.name)
+            copy.is_expanded = group.is_expanded
+            copy._copy_children(group)
+
+    def remove_tree_by_id(self, tree_id: int) -> None:
+        """Remove the tree with an id, from wherever it is below this group; ``ValueError`` if there is none."""
+        tree = self.get_tree_by_id(tree_id)
+        tree.group.drop_tree(tree)
+
+    def drop_tree(self, tree: Tree) -> None:
+        """Take a tree that is right below this group out of it."""
+        self._child_trees = [child for child in self._child_trees if child is not tree]
+
+    # -- reading and writing --------------------------------------------------------------------------------------
+
+    def fill_from_records(self, records: Sequence[Record], groups: dict[int, Group]) -> None:
+        """Add the groups that ``<group>`` records of the core describe, and list them by id."""
+        for record in records:
+            group = self.add_group(record["name"] or "", record["id"])
+            group.is_expanded, group._record = record["is_expanded"], record
+            groups[record["id"]] = group
+            group.fill_from_records(record["children"], groups)
+
+    def adopt(self, tree: Tree) -> None:
+        """Put a tree that was made for this group into it."""
+        self._child_trees.append(tree)
+
+    def to_group_records(self) -> list[Record]:
+        """Return the groups below this one as records to write."""
+        return [group._to_record() for group in self._child_groups]
+
+    def _to_record(self) -> Record:
+        before = self._record or {"name": None, "extras": {"attributes": [], "elements": []}}
+        return {
+            "id": self._id,
+            "name": before["name"] if self.name == (before["name"] or "") and self._record else self.name,
+            "is_expanded": self.is_expanded,
+            "children": self.to_group_records(),
+            "extras": before["extras"],
+        }
+
+    # -- values ---------------------------------------------------------------------------------------------------
+
+    def __hash__(self) -> int:
+        return id(self)
+
+    def __eq__(self, other: object) -> bool:
+        if not isinstance(other, Group) or type(self) is not type(other):
+            return NotImplemented
+        return self is other or (self._facts() == other._facts() and self._same_children(other))
+
+    def _facts(self) -> tuple[Any, ...]:
+        return self._id, self.name, self.is_expanded
+
+    def _same_children(self, other: Group) -> bool:
+        def by_id(children: Iterator[Any]) -> list[Any]:
+            return sorted(children, key=lambda child: child.id)
+
+        return by_id(self.trees) == by_id(other.trees) and by_id(self.groups) == by_id(other.groups)
+
+    def __repr__(self) -> str:
+        return f"Group(_id={self._id}, name={self.name!r}, {self._children_text()})"
+
+    def _children_text(self) -> str:
+        groups, trees = len(self._child_groups), len(self._child_trees)
+        return f"_child_groups=<{_counted(groups, 'group')}>, _child_trees=<{_counted(trees, 'tree')}>"
+
+
+def _counted(count: int, what: str) -> str:
+    if count == 0:
+        return f"No child {what}s"
+    return f"{count} child {what}" + ("" if count == 1 else "s")

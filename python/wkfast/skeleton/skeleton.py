@@ -1,0 +1,399 @@
+"""The skeleton: all trees and groups of an annotation, and the dataset they lie in."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from os import fspath
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from wkfast import _core
+from wkfast.errors import GeometryError, SkeletonError
+from wkfast.geometry import LengthUnit, Vec3Float, VoxelSize
+from wkfast.skeleton import tables
+from wkfast.skeleton.graph_views import NODE_FIELDS
+from wkfast.skeleton.group import Group
+from wkfast.skeleton.ids import IdCounter
+from wkfast.skeleton.reading import LoadProblem, load_problems, nml_member, require_annotation_suffix, warn_about
+from wkfast.skeleton.tree import Tree
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
+    from os import PathLike
+
+    import networkx as nx
+    import numpy.typing as npt
+
+    from wkfast.geometry import Vec3FloatLike
+    from wkfast.skeleton.metadata import Record
+    from wkfast.skeleton.reading import MemberSource
+
+UNNAMED_DATASET = "Unnamed Experiment"
+_NO_EXTRAS: dict[str, Any] = {"attributes": [], "elements": []}
+
+
+@dataclass(frozen=True)
+class AdditionalAxis:
+    """An axis of the dataset beyond x, y, z; ``end`` is exclusive."""
+
+    name: str
+    index: int
+    start: int
+    end: int
+
+
+class Skeleton(Group):
+    """All trees and groups of an annotation.
+
+    Parameters
+    ----------
+    voxel_size
+        Size of a mag-1 voxel: nanometres, or a :class:`VoxelSize` with its unit.
+    dataset_name, dataset_id, organization_id
+        The dataset the trees lie in.
+    description
+        Free text.
+
+    Attributes
+    ----------
+    active_node_id
+        Id of the node that was active, ``None`` if there was none.
+    additional_axes
+        Axes of the dataset beyond x, y, z.
+    wk_url
+        The server the annotation comes from.
+
+    Examples
+    --------
+    >>> skeleton = Skeleton(voxel_size=(11.24, 11.24, 28), dataset_name="sample_dataset")
+    >>> tree = skeleton.add_tree("dendrite")
+    >>> node = tree.add_node(position=(10, 20, 30), comment="soma")
+    >>> skeleton.get_node_by_id(node.id).comment
+    'soma'
+    """
+
+    def __init__(
+        self,
+        voxel_size: VoxelSize | Vec3FloatLike,
+        dataset_name: str,
+        dataset_id: str | None = None,
+        organization_id: str | None = None,
+        description: str | None = None,
+        enforced_id: int | None = None,
+    ) -> None:
+        self.id_counter = IdCounter()
+        super().__init__("Root", self, 0 if enforced_id is None else enforced_id)
+        self._voxel_size = VoxelSize.from_any(voxel_size)
+        self.dataset_name = dataset_name
+        self.dataset_id = dataset_id
+        self.organization_id = organization_id
+        self.description = description
+        self.active_node_id: int | None = None
+        self.additional_axes: list[AdditionalAxis] = []
+        self.wk_url: str | None = None
+        self._header: Record | None = None
+
+    @property
+    def voxel_size(self) -> Vec3Float:
+        """Size of a mag-1 voxel in nm. Setting it keeps the unit that files are written in."""
+        return self._voxel_size.to_nanometer()
+
+    @voxel_size.setter
+    def voxel_size(self, voxel_size: Vec3FloatLike) -> None:
+        unit = self._voxel_size.unit
+        self._voxel_size = VoxelSize(Vec3Float(voxel_size) / unit.nanometers, unit)
+
+    @property
+    def voxel_size_with_unit(self) -> VoxelSize:
+        """Size of a mag-1 voxel with the unit it was given in."""
+        return self._voxel_size
+
+    @voxel_size_with_unit.setter
+    def voxel_size_with_unit(self, voxel_size: VoxelSize) -> None:
+        self._voxel_size = VoxelSize.from_any(voxel_size)
+
+    # -- files ----------------------------------------------------------------------------------------------------
+
+    @classmethod
+    def load(cls, file_path: str | PathLike[str], *, strict: bool = False) -> Skeleton:
+        """Return the skeleton in an ``.nml`` file, or in the NML of an annotation ``.zip``.
+
+        Raises
+        ------
+        NmlError
+            A ``RuntimeError``: no NML, or with ``strict`` one that a server would reject. Line and column are named.
+        """
+        return load_document(file_path, nml_member(file_path), strict=strict).skeleton
+
+    def save(self, out_path: str | PathLike[str]) -> None:
+        """Write the skeleton to an ``.nml`` or ``.zip`` file, as a whole or not at all."""
+        path = Path(out_path)
+        require_annotation_suffix(path)
+        nml_name = f"{path.stem}.nml" if path.suffix == ".zip" else None
+        save_document(path, empty_header() if self._header is None else self._header, self, nml_name=nml_name)
+
+    @classmethod
+    def from_records(cls, header: Record, trees: Iterable[tuple[Record, _core.TreeColumns]]) -> Skeleton:
+        """Return the skeleton of a file's header and of its trees, as the core reads them."""
+        parameters = header["parameters"]
+        experiment = parameters["experiment"]
+        skeleton = cls(_voxel_size(parameters["scale"]), _dataset_name(experiment))
+        skeleton.dataset_id, skeleton.organization_id = experiment["dataset_id"], experiment["organization"]
+        skeleton.description, skeleton.wk_url = experiment["description"], experiment["wk_url"]
+        skeleton.active_node_id = parameters["active_node"]
+        skeleton.additional_axes = [_axis(record) for record in parameters["additional_axes"]]
+        skeleton._header = header
+        skeleton._fill(header["groups"], trees)
+        return skeleton
+
+    def _fill(self, group_records: list[Record], trees: Iterable[tuple[Record, _core.TreeColumns]]) -> None:
+        groups: dict[int, Group] = {}
+        self.fill_from_records(group_records, groups)
+        for record, columns in trees:
+            group = groups.get(record["group_id"], self)
+            group.adopt(Tree.from_record(record, columns, group))
+            self.id_counter.claim(columns.max_id())
+
+    def to_header(self, header: Record) -> Record:
+        """Return a header with this skeleton's facts over those that were read."""
+        parameters = header["parameters"]
+        experiment = parameters["experiment"]
+        name = experiment["name"] if self.dataset_name == _dataset_name(experiment) else self.dataset_name
+        return {
+            **header,
+            "groups": self.to_group_records(),
+            "parameters": {
+                **parameters,
+                "experiment": {
+                    **experiment,
+                    "name": name,
+                    "organization": self.organization_id,
+                    "dataset_id": self.dataset_id,
+                    "description": self.description,
+                    "wk_url": self.wk_url,
+                },
+                "scale": _scale_record(self._voxel_size, parameters["scale"]),
+                "active_node": self.active_node_id,
+                "additional_axes": [_axis_record(a, parameters["additional_axes"]) for a in self.additional_axes],
+            },
+        }
+
+    def to_tree_records(self) -> list[tuple[Record, _core.TreeColumns]]:
+        """Return the records and columns of all trees, ordered by id."""
+        groups = {group.id for group in self.flattened_groups()}
+        trees = sorted(self.flattened_trees(), key=lambda tree: tree.id)
+        return [(tree.to_record(_group_id(tree, self, groups)), tree.columns) for tree in trees]
+
+    # -- graphs and tables ----------------------------------------------------------------------------------------
+
+    def add_nx_graphs(self, tree_dict: list[nx.Graph] | dict[str, list[nx.Graph]]) -> None:
+        """Add a tree for each networkx graph.
+
+        Node attributes are those of :meth:`Tree.add_node`; ``position`` is needed, a missing ``radius`` is 1 nm. A
+        graph's ``name`` and ``color`` become the tree's.
+
+        Parameters
+        ----------
+        tree_dict
+            Graphs by the name of the group they go to; those of a list go to ``"main_group"``.
+        """
+        by_group = tree_dict if isinstance(tree_dict, dict) else {"main_group": tree_dict}
+        for group_name, graphs in by_group.items():
+            group = self.add_group(group_name)
+            for number, graph in enumerate(graphs):
+                _add_graph(group, graph, f"tree_{number}")
+
+    def nodes_table(self) -> dict[str, npt.NDArray[Any]]:
+        """Return all nodes as columns, trees in the order of :meth:`flattened_trees`.
+
+        Returns
+        -------
+        dict
+            ``id``, ``tree_id`` (int64), ``position`` (float64, ``(nodes, 3)``, mag-1 voxels), ``radius`` (nm) and
+            ``rotation`` with NaN where a node has none, and masked arrays ``inVp``, ``inMag``, ``bitDepth``,
+            ``interpolation``, ``time`` (ms since epoch). Ids beyond int64 make their column one of Python ints.
+
+        Examples
+        --------
+        >>> skeleton = Skeleton(voxel_size=(1, 1, 1), dataset_name="sample")
+        >>> node = skeleton.add_tree("t").add_node((1, 2, 3), time=17)
+        >>> table = skeleton.nodes_table()
+        >>> table["position"].tolist(), table["time"].tolist(), table["inVp"].tolist()
+        ([[1.0, 2.0, 3.0]], [17], [None])
+        """
+        return tables.nodes_table(list(self.flattened_trees()))
+
+    def edges_table(self) -> dict[str, npt.NDArray[Any]]:
+        """Return all edges as columns ``source``, ``target`` (node ids), ``tree_id``; repeated edges once."""
+        return tables.edges_table(list(self.flattened_trees()))
+
+    def trees_table(self) -> dict[str, npt.NDArray[Any]]:
+        """Return one row per tree.
+
+        ``id``, ``name``, ``group_id`` (0 is the skeleton), ``nodes`` and ``edges`` (counts), ``path_length`` (nm), and
+        ``low`` and ``high``, the smallest and largest coordinates in mag-1 voxels, NaN without nodes.
+        """
+        return tables.trees_table(list(self.flattened_trees()))
+
+    def comments_table(self) -> dict[str, npt.NDArray[Any]]:
+        """Return one row per comment: ``node_id``, ``tree_id``, ``content``."""
+        return tables.comments_table(list(self.flattened_trees()))
+
+    def branchpoints_table(self) -> dict[str, npt.NDArray[Any]]:
+        """Return one row per branchpoint: ``node_id``, ``tree_id``, ``time`` (ms since epoch, masked where missing)."""
+        return tables.branchpoints_table(list(self.flattened_trees()))
+
+    # -- values ---------------------------------------------------------------------------------------------------
+
+    __hash__ = Group.__hash__
+
+    def __eq__(self, other: object) -> bool:
+        return Group.__eq__(self, other)
+
+    def _facts(self) -> tuple[Any, ...]:
+        dataset = self.dataset_name, self.dataset_id, self.organization_id
+        view = self.active_node_id, tuple(self.additional_axes), self.wk_url
+        return self._voxel_size, dataset, self.description, view
+
+    def __repr__(self) -> str:
+        return (
+            f"Skeleton({self._children_text()}, _voxel_size={self._voxel_size!r}, dataset_name={self.dataset_name!r}, "
+            f"dataset_id={self.dataset_id!r}, organization_id={self.organization_id!r}, "
+            f"description={self.description!r})"
+        )
+
+
+# -- documents ----------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class Document:
+    """An NML file as read.
+
+    Attributes
+    ----------
+    header
+        Everything but trees, as nested dicts: see ``wkfast._core.Header``.
+    skeleton
+        Trees and groups.
+    problems
+        Faults that loading survived.
+    """
+
+    header: Record
+    skeleton: Skeleton
+    problems: tuple[LoadProblem, ...]
+
+
+def load_document(path: str | PathLike[str], member: str | None = None, *, strict: bool = False) -> Document:
+    """Return an NML file, or one that is a member of a zip file. Problems are warned about once.
+
+    Raises
+    ------
+    NmlError
+        A ``RuntimeError``: malformed XML or NML, or with ``strict`` whatever a server would reject.
+    """
+    loaded = _core.read_nml(fspath(path), member, strict)
+    problems = load_problems(loaded)
+    warn_about(problems, loaded.problems_omitted, path)
+    return Document(loaded.header, Skeleton.from_records(loaded.header, loaded.trees), problems)
+
+
+def save_document(
+    path: str | PathLike[str],
+    header: Record,
+    skeleton: Skeleton,
+    *,
+    nml_name: str | None = None,
+    members: dict[str, MemberSource] | None = None,
+) -> None:
+    """Write an NML file or, with a name for the NML, an annotation zip, as a whole or not at all.
+
+    Parameters
+    ----------
+    path
+        The file to write; what is there stays until the new file is complete.
+    header
+        What :func:`load_document` gave or :func:`empty_header` gives. The skeleton's own facts replace those in it.
+    nml_name
+        Name of the NML inside a zip file; None writes a bare NML.
+    members
+        Further files of the zip by name: bytes, or a path with ``None`` for a file or with the member's name for one
+        in another zip, which is copied without being inflated. The target itself may be among them.
+    """
+    records = skeleton.to_header(header), skeleton.to_tree_records()
+    if nml_name is None:
+        _core.write_nml(fspath(path), *records)
+    else:
+        _core.write_annotation_zip(fspath(path), nml_name, *records, list((members or {}).items()))
+
+
+def empty_header() -> Record:
+    """Return the header of a file that says nothing."""
+    return _core.empty_header()
+
+
+def iterate_trees(path: str | PathLike[str]) -> Iterator[Tree]:
+    """Yield the trees of an ``.nml``, or of the NML in an annotation ``.zip``, one by one.
+
+    Memory is bounded by the largest tree, so files larger than memory can be read. Comments, branchpoints and groups
+    stand after the trees in a file and are therefore missing; each tree is the only one of a skeleton of its own.
+
+    Examples
+    --------
+    >>> sum(len(tree) for tree in iterate_trees("large.nml"))  # doctest: +SKIP
+    5000000
+    """
+    stream = _core.TreeStream(fspath(path), nml_member(path))
+    for record, columns in stream:
+        yield from Skeleton.from_records(stream.header, [(record, columns)]).trees
+
+
+def _group_id(tree: Tree, skeleton: Skeleton, known: set[int]) -> int | None:
+    if tree.group is not skeleton:
+        return tree.group.id
+    # A file may name a group that it does not have: a problem, but kept.
+    read: int | None = tree.record["group_id"] if tree.record else None
+    return None if read in known else read
+
+
+def _add_graph(group: Group, graph: nx.Graph, default_name: str) -> None:
+    tree = group.add_tree(graph.name or default_name, color=graph.graph.get("color"))
+    nodes = {}
+    for key, facts in graph.nodes(data=True):
+        if "position" not in facts:
+            raise SkeletonError(f"node {key!r} of graph {tree.name!r} has no position")
+        known = {name: facts[name] for name in NODE_FIELDS & facts.keys()}
+        nodes[key] = tree.add_node(**({"radius": 1.0} | known))
+    for source, target in graph.edges():
+        tree.add_edge(nodes[source], nodes[target])
+
+
+def _dataset_name(experiment: Record) -> str:
+    name: str | None = experiment["name"]
+    return UNNAMED_DATASET if name is None else name
+
+
+def _voxel_size(scale: Record) -> VoxelSize:
+    """Read a ``<scale>``; one that names no known unit is in nanometres."""
+    factor = Vec3Float(scale["x"] or 0.0, scale["y"] or 0.0, scale["z"] or 0.0)
+    try:
+        unit = LengthUnit.NANOMETER if scale["unit"] is None else LengthUnit.from_text(scale["unit"])
+    except GeometryError:
+        unit = LengthUnit.NANOMETER
+    return VoxelSize(factor, unit)
+
+
+def _scale_record(size: VoxelSize, before: Record) -> Record:
+    if any(before[axis] is not None for axis in "xyz") and size == _voxel_size(before):
+        return before
+    return {**before, **dict(zip("xyz", size.factor, strict=True)), "unit": size.unit.value}
+
+
+def _axis(record: Record) -> AdditionalAxis:
+    return AdditionalAxis(record["name"], record["index"], record["start"], record["end"])
+
+
+def _axis_record(axis: AdditionalAxis, before: list[Record]) -> Record:
+    facts = {"name": axis.name, "index": axis.index, "start": axis.start, "end": axis.end, "extras": _NO_EXTRAS}
+    return next((record for record in before if _axis(record) == axis), facts)

@@ -1,0 +1,490 @@
+"""A tree: columns of nodes and edges that pass for a ``networkx.Graph``."""
+
+from __future__ import annotations
+
+import sys
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from wkfast import _core
+from wkfast._core import Node
+from wkfast._lazy import lazy_import
+from wkfast.errors import SkeletonError
+from wkfast.geometry import BoundingBox, Vec3Float
+from wkfast.skeleton import tables
+from wkfast.skeleton.graph_views import AdjacencyMap, DegreeView, EdgesView, NodeMap, NodesView
+from wkfast.skeleton.metadata import metadata_from_entries, metadata_to_entries
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
+
+    import networkx as nx
+    import numpy.typing as npt
+
+    from wkfast.geometry import Vec3FloatLike, Vec3IntLike
+    from wkfast.skeleton.group import Group
+    from wkfast.skeleton.ids import IdCounter
+    from wkfast.skeleton.metadata import MetadataValue, Record
+
+    Color = tuple[float, ...]
+    NodeLike = Node | int
+else:
+    nx = lazy_import("networkx")
+
+
+class Tree:
+    """A tree of a skeleton: nodes in space, joined by edges.
+
+    Made by :meth:`Group.add_tree`. Wherever networkx wants a ``Graph``, it takes a tree: its nodes are :class:`Node`
+    objects, and a node's id works as a key too. networkx is imported when first needed.
+
+    Attributes
+    ----------
+    name
+        Shown to the user.
+    color
+        Red, green, blue, alpha, each 0 to 1; ``None`` lets WEBKNOSSOS choose.
+    metadata
+        Free facts by key: texts, numbers, booleans, lists of texts.
+    is_visible, edges_are_visible
+        Whether the tree, and its edges, are shown; ``None`` where the file does not say.
+    tree_type
+        ``"DEFAULT"`` or ``"AGGLOMERATE"``, ``None`` where the file does not say.
+
+    Examples
+    --------
+    >>> import networkx as nx
+    >>> from wkfast.skeleton import Skeleton
+    >>> tree = Skeleton(voxel_size=(10, 10, 30), dataset_name="sample").add_tree("axon")
+    >>> a, b = tree.add_node((0, 0, 0)), tree.add_node((30, 40, 0), comment="bouton")
+    >>> tree.add_edge(a, b)
+    >>> nx.shortest_path_length(tree, a, b.id)
+    1
+    >>> print(tree)
+    Tree named 'axon' with 2 nodes and 1 edges
+    >>> tree.path_length()
+    500.0
+    """
+
+    def __init__(
+        self,
+        name: str,
+        group: Group,
+        color: Color | None = None,
+        enforced_id: int | None = None,
+        metadata: dict[str, MetadataValue] | None = None,
+        is_visible: bool = True,
+        *,
+        columns: _core.TreeColumns | None = None,
+        record: Record | None = None,
+    ) -> None:
+        self.name = name
+        self.color = color
+        self.metadata = {} if metadata is None else dict(metadata)
+        self.is_visible = is_visible
+        self.edges_are_visible: bool | None = None
+        self.tree_type: str | None = None
+        self.graph_attributes: dict[str, Any] = {}
+        self.node_attributes: dict[int, dict[str, Any]] = {}
+        self.edge_attributes: dict[tuple[int, int], dict[str, Any]] = {}
+        self._group = group
+        self._record = record
+        self._columns = _core.TreeColumns() if columns is None else columns
+        self._id = self._counter.take(enforced_id)
+
+    @classmethod
+    def from_record(cls, record: Record, columns: _core.TreeColumns, group: Group) -> Tree:
+        """Return the tree that a ``<thing>`` record of the core and its columns describe."""
+        tree = cls(
+            record["name"] or "",
+            group,
+            color=_color(record["color"]),
+            enforced_id=record["id"],
+            metadata=metadata_from_entries(record["metadata"]),
+            is_visible=_is_visible(record),
+            columns=columns,
+            record=record,
+        )
+        tree.edges_are_visible = record["edges_are_visible"]
+        tree.tree_type = record["tree_type"]
+        return tree
+
+    def to_record(self, group_id: int | None) -> Record:
+        """Return the record to write: today's facts over those that were read."""
+        before = self._record or _EMPTY_RECORD
+        return {
+            "id": self._id,
+            "name": before["name"] if self.name == (before["name"] or "") else self.name,
+            "color": _color_record(self.color, before["color"]),
+            "group_id": group_id,
+            "tree_type": self.tree_type,
+            "is_visible": self._visibility_record(),
+            "edges_are_visible": self.edges_are_visible,
+            "metadata": metadata_to_entries(self.metadata, before["metadata"]),
+            "extras": before["extras"],
+        }
+
+    def _visibility_record(self) -> bool | None:
+        if self._record is not None and self.is_visible == _is_visible(self._record):
+            visible: bool | None = self._record["is_visible"]
+            return visible
+        return self.is_visible
+
+    # -- the tree itself ------------------------------------------------------------------------------------------
+
+    @property
+    def id(self) -> int:
+        """Unique within the skeleton."""
+        return self._id
+
+    @property
+    def group(self) -> Group:
+        """The group or skeleton that holds the tree."""
+        return self._group
+
+    @property
+    def _counter(self) -> IdCounter:
+        return self._group.skeleton.id_counter
+
+    @property
+    def columns(self) -> _core.TreeColumns:
+        """The compiled columns behind the tree."""
+        return self._columns
+
+    def set_columns(self, columns: _core.TreeColumns) -> None:
+        """Replace all nodes and edges."""
+        self._columns = columns
+
+    @property
+    def record(self) -> Record | None:
+        """The record the tree was read from, None for a new one."""
+        return self._record
+
+    def __hash__(self) -> int:
+        return hash(self._id)
+
+    def __eq__(self, other: object) -> bool:
+        if not isinstance(other, Tree):
+            return NotImplemented
+        return self is other or (self._facts() == other._facts() and self._columns.same_content(other._columns))
+
+    def _facts(self) -> tuple[Any, ...]:
+        color = None if self.color is None else tuple(self.color)
+        visible = self.is_visible, self.edges_are_visible
+        return self._id, self.name, color, visible, self.tree_type, self._group.id, self.metadata
+
+    def __str__(self) -> str:
+        return f"Tree named {self.name!r} with {len(self)} nodes and {self.number_of_edges()} edges"
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return object.__new__, (Tree,), self.__dict__
+
+    # -- nodes ----------------------------------------------------------------------------------------------------
+
+    def add_node(
+        self,
+        position: Vec3IntLike,
+        comment: str | None = None,
+        radius: float | None = None,
+        rotation: Vec3FloatLike | None = None,
+        inVp: int | None = None,  # noqa: N803 # as NML calls it
+        inMag: int | None = None,  # noqa: N803
+        bitDepth: int | None = None,  # noqa: N803
+        interpolation: bool | None = None,
+        time: int | None = None,
+        is_branchpoint: bool = False,
+        branchpoint_time: int | None = None,
+        _enforced_id: int | None = None,
+    ) -> Node:
+        """Add a node and return it.
+
+        Parameters
+        ----------
+        position
+            Mag-1 voxels; fractions are cut off.
+        radius
+            nm.
+        rotation, inVp, inMag, bitDepth, interpolation, time, comment, is_branchpoint, branchpoint_time
+            See :class:`Node`.
+
+        Raises
+        ------
+        SkeletonError
+            A ``ValueError``: the enforced id is taken.
+        """
+        return self._columns.append(
+            self._counter.take(_enforced_id),
+            position,
+            comment,
+            radius,
+            rotation,
+            inVp,
+            inMag,
+            bitDepth,
+            interpolation,
+            time,
+            is_branchpoint,
+            branchpoint_time,
+        )
+
+    def get_node_by_id(self, node_id: int) -> Node:
+        """Return the node with an id; ``KeyError`` if there is none."""
+        row = self._columns.row_of(node_id)
+        if row is None:
+            raise KeyError(node_id)
+        return self._columns.node(row)
+
+    def remove_node(self, n: NodeLike) -> None:
+        """Remove a node and its edges; ``networkx.NetworkXError`` if it is not in the tree."""
+        row = self.find_row(n)
+        if row is None:
+            raise nx.NetworkXError(f"The node {n} is not in the graph.")
+        self._columns.remove_node(row)
+
+    def remove_nodes_from(self, nodes: Iterable[NodeLike]) -> None:
+        """Remove nodes; those that are not in the tree are passed over."""
+        for node in list(nodes):
+            if node in self:
+                self.remove_node(node)
+
+    def get_max_node_id(self) -> int:
+        """Return the largest node id, 0 for a tree without nodes."""
+        largest = self._columns.max_id()
+        return 0 if largest is None else largest
+
+    def find_row(self, n: object) -> int | None:
+        """Return the row of a node or node id, None if it is not in this tree."""
+        if isinstance(n, Node):
+            row = n.row
+            if n.columns is self._columns:
+                return row if self._columns.is_live(row) else None
+            return None
+        if isinstance(n, int | np.integer):
+            return self._columns.row_of(int(n))
+        return None
+
+    def _row(self, n: object) -> int:
+        row = self.find_row(n)
+        if row is None:
+            raise SkeletonError(f"{n!r} is not a node of {self.name!r}; add_node() makes one")
+        return row
+
+    # -- edges ----------------------------------------------------------------------------------------------------
+
+    def add_edge(self, u_of_edge: NodeLike, v_of_edge: NodeLike, **attr: Any) -> None:
+        """Join two nodes, given as nodes or ids. Attributes live as long as the tree; NML has no place for them.
+
+        Raises
+        ------
+        SkeletonError
+            A ``ValueError``: one of them is not in the tree.
+        """
+        source, target = self._row(u_of_edge), self._row(v_of_edge)
+        self._columns.add_edge(source, target)
+        if attr:
+            key = (min(source, target), max(source, target))
+            self.edge_attributes.setdefault(key, {}).update(attr)
+
+    def add_edges_from(self, ebunch_to_add: Iterable[tuple[Any, ...]], **attr: Any) -> None:
+        """Join pairs of nodes; a third item of a pair holds attributes."""
+        for source, target, *facts in ebunch_to_add:
+            self.add_edge(source, target, **attr, **(facts[0] if facts else {}))
+
+    def remove_edge(self, u: NodeLike, v: NodeLike) -> None:
+        """Remove the edge between two nodes; ``networkx.NetworkXError`` if there is none."""
+        a, b = self.find_row(u), self.find_row(v)
+        if a is None or b is None or not self._columns.remove_edge(a, b):
+            raise nx.NetworkXError(f"The edge {u}-{v} is not in the graph")
+        self.edge_attributes.pop((min(a, b), max(a, b)), None)
+
+    def remove_edges_from(self, ebunch: Iterable[tuple[Any, ...]]) -> None:
+        """Remove edges; those that are not in the tree are passed over."""
+        for u, v, *_ in list(ebunch):
+            if self.has_edge(u, v):
+                self.remove_edge(u, v)
+
+    def clear_edges(self) -> None:
+        """Remove all edges."""
+        self.remove_edges_from(list(self.edges))
+
+    def clear(self) -> None:
+        """Remove all nodes and edges."""
+        self.remove_nodes_from(list(self.nodes))
+
+    # -- as a graph -----------------------------------------------------------------------------------------------
+
+    @property  # type: ignore[misc] # read-only, and rightly so
+    def __class__(self) -> type:
+        """``networkx.Graph`` once networkx is loaded: algorithms ask for it, and make their results of it."""
+        networkx = sys.modules.get("networkx")
+        return getattr(networkx, "Graph", Tree)
+
+    @property
+    def graph(self) -> dict[str, Any]:
+        """Attributes of the graph; ``name`` is the tree's."""
+        self.graph_attributes["name"] = self.name
+        return self.graph_attributes
+
+    @property
+    def nodes(self) -> NodesView:
+        """The nodes: iterable, indexable by node or id, callable with ``data=`` as in networkx."""
+        return NodesView(self)
+
+    @property
+    def edges(self) -> EdgesView:
+        """The edges as pairs of nodes, callable with ``data=`` as in networkx."""
+        return EdgesView(self)
+
+    @property
+    def adj(self) -> AdjacencyMap:
+        """Neighbours by node, edge attributes by neighbour."""
+        return AdjacencyMap(self)
+
+    _adj = adj
+
+    @property
+    def _node(self) -> NodeMap:
+        return NodeMap(self)
+
+    @property
+    def degree(self) -> DegreeView:
+        """Number of edges by node."""
+        return DegreeView(self)
+
+    def __iter__(self) -> Iterator[Node]:
+        return self._columns.nodes()
+
+    def __len__(self) -> int:
+        return len(self._columns)
+
+    def __contains__(self, n: object) -> bool:
+        return self.find_row(n) is not None
+
+    def __getitem__(self, n: NodeLike) -> Any:
+        return self.adj[n]
+
+    def has_node(self, n: object) -> bool:
+        """Return whether a node, or one with that id, is in the tree."""
+        return n in self
+
+    def has_edge(self, u: object, v: object) -> bool:
+        """Return whether two nodes are joined."""
+        a, b = self.find_row(u), self.find_row(v)
+        return a is not None and b is not None and self._columns.has_edge(a, b)
+
+    def neighbors(self, n: NodeLike) -> Iterator[Node]:
+        """Yield the nodes joined to a node."""
+        row = self.find_row(n)
+        if row is None:
+            raise nx.NetworkXError(f"The node {n} is not in the graph.")
+        return iter(self._columns.neighbor_nodes(row))
+
+    def number_of_nodes(self) -> int:
+        """Return the number of nodes."""
+        return len(self)
+
+    def number_of_edges(self, u: NodeLike | None = None, v: NodeLike | None = None) -> int:
+        """Return the number of edges, or of those between two nodes."""
+        if u is not None and v is not None:
+            return int(self.has_edge(u, v))
+        return self._columns.edge_count()
+
+    def is_directed(self) -> bool:
+        """Return False."""
+        return False
+
+    def is_multigraph(self) -> bool:
+        """Return False."""
+        return False
+
+    def __getattr__(self, name: str) -> Any:
+        # What networkx.Graph defines in terms of the above: subgraph, to_directed, copy, adjacency, size...
+        if name.startswith("_") or not hasattr(nx.Graph, name):
+            raise AttributeError(f"a Tree has no attribute {name!r}")
+        return getattr(nx.Graph, name).__get__(self, Tree)
+
+    def to_networkx(self) -> nx.Graph:
+        """Return a plain ``networkx.Graph``, a copy: node ids as keys, the attributes of :class:`Node` as data."""
+        graph = nx.Graph(name=self.name)
+        graph.add_nodes_from((node.id, node.get_dict()) for node in self)
+        graph.add_edges_from((u.id, v.id, dict(self.edges[u, v])) for u, v in self.edges)
+        return graph
+
+    # -- whole columns --------------------------------------------------------------------------------------------
+
+    def get_node_positions(self) -> npt.NDArray[np.int64]:
+        """Return the positions as integers, shape ``(nodes, 3)``, mag-1 voxels, fractions cut off."""
+        return self._columns.positions().astype(np.int64)
+
+    def get_node_positions_float(self) -> npt.NDArray[np.float64]:
+        """Return the positions with their fractions, shape ``(nodes, 3)``, mag-1 voxels."""
+        return self._columns.positions()
+
+    def set_node_positions(self, positions: npt.ArrayLike) -> None:
+        """Move all nodes: shape ``(nodes, 3)`` in the order of :meth:`get_node_positions`."""
+        self._columns.set_positions(np.ascontiguousarray(positions, dtype=np.float64))
+
+    def nodes_table(self) -> dict[str, npt.NDArray[Any]]:
+        """Return the nodes as columns; see :meth:`Skeleton.nodes_table`."""
+        return tables.nodes_table([self])
+
+    def edges_table(self) -> dict[str, npt.NDArray[Any]]:
+        """Return the edges as columns; see :meth:`Skeleton.edges_table`."""
+        return tables.edges_table([self])
+
+    def adjacency_arrays(self) -> tuple[npt.NDArray[np.uint32], npt.NDArray[np.uint32]]:
+        """Return ``(indptr, indices)``: the neighbours of each node in the order of the tables, as in scipy's CSR."""
+        return self._columns.adjacency()
+
+    def degrees(self) -> npt.NDArray[np.uint32]:
+        """Return the number of edges of each node, in the order of the tables."""
+        return self._columns.degrees()
+
+    def path_length(self) -> float:
+        """Return the length of all edges together, in nm."""
+        return self._columns.path_length(tuple(self._group.skeleton.voxel_size))
+
+    def bounding_box(self) -> BoundingBox | None:
+        """Return the smallest box of mag-1 voxels that holds all nodes; None without nodes."""
+        bounds = self._columns.bounds()
+        return None if bounds is None else BoundingBox.from_points(np.array(bounds))
+
+
+_EMPTY_RECORD: dict[str, Any] = {
+    "name": None,
+    "color": None,
+    "is_visible": None,
+    "metadata": [],
+    "extras": {"attributes": [], "elements": []},
+}
+
+
+def normalized_color(color: Vec3FloatLike | Color | None) -> Color | None:
+    """Return RGBA floats; a colour of three numbers gets alpha 1."""
+    if color is None:
+        return None
+    channels = tuple(float(channel) for channel in color)
+    return (*channels, 1.0) if len(channels) == len(Vec3Float.zeros()) else channels
+
+
+def _color(record: list[float | None] | None) -> Color | None:
+    if record is None or any(channel is None for channel in record[:3]):
+        return None
+    red, green, blue, alpha = record
+    return red, green, blue, 1.0 if alpha is None else alpha  # type: ignore[return-value] # checked above
+
+
+def _color_record(color: Color | None, before: list[float | None] | None) -> list[float | None] | None:
+    if (None if color is None else tuple(color)) == _color(before):
+        return before
+    return None if color is None else list(normalized_color(color) or ())
+
+
+def _is_visible(record: Record) -> bool:
+    """Return what the server makes of it: an old file hides a tree by its alpha."""
+    visible: bool | None = record["is_visible"]
+    if visible is not None:
+        return visible
+    color = _color(record["color"])
+    return color is None or color[3] != 0

@@ -1,0 +1,549 @@
+//! A tree that is asked and changed: rows by id, neighbours, removal.
+//!
+//! [`TreeColumns`] is what a file says. [`TreeTable`] adds what questions need, each built when first asked for: an
+//! index of ids and an adjacency list. Row numbers are stable: removal marks a row, [`TreeTable::compacted`] drops it.
+
+use std::borrow::Cow;
+use std::collections::HashMap;
+
+use foldhash::fast::RandomState;
+use serde::{Deserialize, Serialize};
+
+use crate::columns::{IdColumn, NodeNotes, NodeRow, TreeColumns};
+use crate::graph::{Graph, Neighbor};
+use crate::model::Id;
+
+/// Why a tree cannot be changed as asked.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum EditError {
+    /// The id is taken.
+    #[error("the tree already has a node with the id {0}")]
+    DuplicateId(Id),
+    /// No live node in this row.
+    #[error("the node in row {0} is not, or no longer, in the tree")]
+    NoSuchRow(u32),
+}
+
+/// One tree with its index and adjacency.
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+pub struct TreeTable {
+    columns: TreeColumns,
+    removed_rows: usize,
+    /// Edges removed since loading; empty if none.
+    removed_edges: Vec<bool>,
+    #[serde(skip)]
+    index: Option<RowIndex>,
+    #[serde(skip)]
+    graph: Option<Graph>,
+}
+
+impl From<TreeColumns> for TreeTable {
+    fn from(columns: TreeColumns) -> Self {
+        let removed_rows = columns.removed.iter().filter(|&&removed| removed).count();
+        Self { columns, removed_rows, ..Self::default() }
+    }
+}
+
+impl TreeTable {
+    /// The columns, removed rows and edges included.
+    pub fn columns(&self) -> &TreeColumns {
+        &self.columns
+    }
+
+    /// The columns, for changing values. Ids, edges and the number of rows are changed through the methods below.
+    pub fn columns_mut(&mut self) -> &mut TreeColumns {
+        &mut self.columns
+    }
+
+    /// Number of nodes.
+    pub fn len(&self) -> usize {
+        self.columns.rows() - self.removed_rows
+    }
+
+    /// Whether there are no nodes.
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// Rows that are not removed, in order.
+    pub fn rows(&self) -> impl Iterator<Item = u32> + '_ {
+        (0..self.columns.rows()).filter(|&row| !self.columns.is_removed(row)).map(|row| row as u32)
+    }
+
+    /// Whether a row exists and is not removed.
+    pub fn is_live(&self, row: u32) -> bool {
+        (row as usize) < self.columns.rows() && !self.columns.is_removed(row as usize)
+    }
+
+    /// The row of a node; of several with one id, the first.
+    pub fn row_of(&mut self, id: Id) -> Option<u32> {
+        let columns = &self.columns;
+        let index = self.index.get_or_insert_with(|| RowIndex::of(columns));
+        index.get(id).filter(|&row| !columns.is_removed(row as usize))
+    }
+
+    /// Adds a node and returns its row.
+    pub fn push_node(&mut self, node: &NodeRow) -> Result<u32, EditError> {
+        if self.row_of(node.id).is_some() {
+            return Err(EditError::DuplicateId(node.id));
+        }
+        let row = self.columns.push_node(node);
+        if let Some(index) = &mut self.index {
+            index.insert(node.id, row);
+        }
+        Ok(row)
+    }
+
+    /// Removes a node and its edges.
+    pub fn remove_node(&mut self, row: u32) -> Result<(), EditError> {
+        self.check(row)?;
+        let edges = self.graph_mut().remove_row(row);
+        self.mark_removed(&edges);
+        let rows = self.columns.rows();
+        self.columns.removed.resize(rows, false);
+        self.columns.removed[row as usize] = true;
+        self.removed_rows += 1;
+        Ok(())
+    }
+
+    /// Adds an edge; `false` if there is one between the two already.
+    pub fn add_edge(&mut self, source: u32, target: u32) -> Result<bool, EditError> {
+        self.check(target)?;
+        self.check(source)?;
+        if self.has_edge(source, target) {
+            return Ok(false);
+        }
+        let id = |row: u32| self.columns.ids.get(row as usize).unwrap_or_default();
+        let edge = self.columns.push_edge(id(source), id(target));
+        if !self.removed_edges.is_empty() {
+            self.removed_edges.push(false);
+        }
+        self.graph_mut().insert(source, target, edge);
+        self.compact_graph();
+        Ok(true)
+    }
+
+    /// Removes the edge between two nodes, whichever way it points; `false` if there is none.
+    pub fn remove_edge(&mut self, a: u32, b: u32) -> Result<bool, EditError> {
+        self.check(a)?;
+        self.check(b)?;
+        let edges = self.graph_mut().remove(a, b);
+        if edges.is_empty() {
+            return Ok(false);
+        }
+        self.mark_removed(&edges);
+        Ok(true)
+    }
+
+    fn mark_removed(&mut self, edges: &[u32]) {
+        let count = self.columns.edge_count();
+        self.removed_edges.resize(count, false);
+        for &edge in edges {
+            self.removed_edges[edge as usize] = true;
+        }
+    }
+
+    /// Whether an edge joins two rows, whichever way it points.
+    pub fn has_edge(&mut self, a: u32, b: u32) -> bool {
+        self.graph_mut().find(a, b).is_some()
+    }
+
+    /// The neighbours of a node in the order their edges came, each once, the node itself if an edge says so.
+    pub fn neighbors(&mut self, row: u32) -> Result<&[Neighbor], EditError> {
+        self.check(row)?;
+        Ok(self.graph_mut().neighbors(row))
+    }
+
+    /// Number of edges, repeated ones once and those to missing nodes not at all.
+    pub fn edge_count(&mut self) -> usize {
+        self.graph_mut().edge_count()
+    }
+
+    /// The rows that each edge joins, in the order they came, repeated edges once.
+    pub fn edge_rows(&mut self) -> Vec<[u32; 2]> {
+        let rows = self.columns.rows() as u32;
+        let graph = self.graph_mut();
+        let mut numbered: Vec<(u32, [u32; 2])> = Vec::with_capacity(graph.edge_count());
+        for row in 0..rows {
+            numbered.extend(graph.neighbors(row).iter().filter(|n| n.source).map(|n| (n.edge, [row, n.row])));
+        }
+        numbered.sort_unstable();
+        numbered.into_iter().map(|(_, rows)| rows).collect()
+    }
+
+    /// Number of neighbours of each live row, a self-edge counting twice.
+    pub fn degrees(&mut self) -> Vec<u32> {
+        let rows: Vec<u32> = self.rows().collect();
+        let graph = self.graph_mut();
+        rows.into_iter().map(|row| graph.degree(row)).collect()
+    }
+
+    /// Sum of the lengths of all edges, positions times `scale`.
+    pub fn path_length(&mut self, scale: [f64; 3]) -> f64 {
+        let edges = self.edge_rows();
+        let positions = &self.columns.positions;
+        edges.into_iter().map(|[a, b]| distance(&positions[a as usize], &positions[b as usize], scale)).sum()
+    }
+
+    /// Smallest and largest coordinates, `None` for a tree without nodes.
+    pub fn bounds(&self) -> Option<[[f64; 3]; 2]> {
+        let mut positions = self.rows().map(|row| self.columns.positions[row as usize]);
+        let first = positions.next()?;
+        Some(positions.fold([first, first], |[low, high], position| {
+            [std::array::from_fn(|i| low[i].min(position[i])), std::array::from_fn(|i| high[i].max(position[i]))]
+        }))
+    }
+
+    /// The largest id, `None` for a tree without nodes.
+    pub fn max_id(&self) -> Option<Id> {
+        self.rows().filter_map(|row| self.columns.ids.get(row as usize)).max()
+    }
+
+    /// The columns without what was removed.
+    pub fn compacted(&self) -> Cow<'_, TreeColumns> {
+        if self.removed_rows == 0 && !self.removed_edges.contains(&true) {
+            return Cow::Borrowed(&self.columns);
+        }
+        let mut kept = TreeColumns::default();
+        for row in self.rows() {
+            let new = self.columns.node(row as usize).map(|node| kept.push_node(&node));
+            if let (Some(new), Some(notes)) = (new, self.columns.notes.get(&row)) {
+                kept.notes.insert(new, notes.clone());
+            }
+        }
+        for edge in (0..self.columns.edge_count()).filter(|&edge| !self.is_removed_edge(edge)) {
+            let new = self.columns.edge(edge).map(|(source, target)| kept.push_edge(source, target));
+            if let (Some(new), Some(extras)) = (new, self.columns.edge_extras.get(&(edge as u32))) {
+                kept.edge_extras.insert(new, extras.clone());
+            }
+        }
+        Cow::Owned(kept)
+    }
+
+    /// The columns without what was removed and with ids counting up from `first`.
+    pub fn renumbered(&self, first: Id) -> TreeColumns {
+        let mut columns = self.compacted().into_owned();
+        let index = RowIndex::of(&columns);
+        let new_id = |row: u32| first + Id::from(row);
+        let mapped = columns.edges.iter().map(|id| index.get(id).map(new_id)).collect::<Vec<_>>();
+        // An edge to a node that does not exist cannot be renamed; it is left behind.
+        let whole: Vec<_> =
+            mapped.chunks_exact(2).map(|pair| pair.iter().copied().collect::<Option<Vec<_>>>()).collect();
+        let mut extras = std::mem::take(&mut columns.edge_extras);
+        columns.edges = IdColumn::default();
+        for (old, pair) in whole.into_iter().enumerate() {
+            if let Some(pair) = pair {
+                let new = columns.push_edge(pair[0], pair[1]);
+                extras.remove(&(old as u32)).map(|extra| columns.edge_extras.insert(new, extra));
+            }
+        }
+        columns.ids = (0..columns.rows() as u32).map(new_id).collect();
+        columns
+    }
+
+    /// Whether two trees have the same nodes, whatever their order, and the same undirected edges.
+    pub fn same_content(&self, other: &Self) -> bool {
+        self.len() == other.len() && canonical(&self.compacted()) == canonical(&other.compacted())
+    }
+
+    fn check(&self, row: u32) -> Result<(), EditError> {
+        if self.is_live(row) { Ok(()) } else { Err(EditError::NoSuchRow(row)) }
+    }
+
+    fn is_removed_edge(&self, edge: usize) -> bool {
+        self.removed_edges.get(edge).copied().unwrap_or(false)
+    }
+
+    fn graph_mut(&mut self) -> &mut Graph {
+        if self.graph.is_none() {
+            self.graph = Some(self.build_graph());
+        }
+        self.graph.get_or_insert_with(Graph::default)
+    }
+
+    fn build_graph(&mut self) -> Graph {
+        let columns = &self.columns;
+        let index = self.index.get_or_insert_with(|| RowIndex::of(columns));
+        let row = |id: Id| index.get(id).filter(|&row| !columns.is_removed(row as usize));
+        let edges = (0..columns.edge_count()).map(|edge| {
+            let (source, target) = columns.edge(edge)?;
+            if self.removed_edges.get(edge).copied().unwrap_or(false) {
+                None
+            } else {
+                Some([row(source)?, row(target)?])
+            }
+        });
+        Graph::of(columns.rows(), &edges.collect::<Vec<_>>())
+    }
+
+    /// Rebuilds the adjacency when most of it lies in the part for changes; each rebuild doubles what the next takes.
+    fn compact_graph(&mut self) {
+        if self.graph.as_ref().is_some_and(Graph::is_fragmented) {
+            self.graph = Some(self.build_graph());
+        }
+    }
+}
+
+fn distance(a: &[f64; 3], b: &[f64; 3], scale: [f64; 3]) -> f64 {
+    (0..3).map(|i| ((a[i] - b[i]) * scale[i]).powi(2)).sum::<f64>().sqrt()
+}
+
+type Canonical<'a> = (Vec<(NodeRow, Option<&'a NodeNotes>)>, Vec<(Id, Id)>);
+
+fn canonical(columns: &TreeColumns) -> Canonical<'_> {
+    let mut nodes: Vec<_> = (0..columns.rows())
+        .filter_map(|row| {
+            Some((columns.node(row)?, columns.notes.get(&(row as u32)).filter(|n| **n != NodeNotes::default())))
+        })
+        .collect();
+    nodes.sort_by_key(|(node, _)| node.id);
+    let mut edges: Vec<_> =
+        (0..columns.edge_count()).filter_map(|edge| columns.edge(edge)).map(|(a, b)| (a.min(b), a.max(b))).collect();
+    edges.sort_unstable();
+    edges.dedup();
+    (nodes, edges)
+}
+
+/// Rows by id. Most trees number their nodes in one run, which needs no table.
+#[derive(Clone, Debug)]
+enum RowIndex {
+    Run { first: Id, len: u32 },
+    Narrow(HashMap<i64, u32, RandomState>),
+    Wide(HashMap<Id, u32, RandomState>),
+}
+
+impl RowIndex {
+    fn of(columns: &TreeColumns) -> Self {
+        let (ids, rows) = (&columns.ids, columns.rows() as u32);
+        let first = ids.get(0).unwrap_or_default();
+        if columns.removed.is_empty() && ids.iter().zip(0..).all(|(id, row)| id.checked_sub(first) == Some(row)) {
+            return Self::Run { first, len: rows };
+        }
+        let live = (0..rows).filter(|&row| !columns.is_removed(row as usize));
+        let pairs = live.filter_map(|row| Some((ids.get(row as usize)?, row)));
+        if ids.as_narrow().is_some() {
+            Self::Narrow(first_of_each(pairs.map(|(id, row)| (id as i64, row))))
+        } else {
+            Self::Wide(first_of_each(pairs))
+        }
+    }
+
+    fn get(&self, id: Id) -> Option<u32> {
+        match self {
+            Self::Run { first, len } => {
+                id.checked_sub(*first).and_then(|row| u32::try_from(row).ok()).filter(|row| row < len)
+            }
+            Self::Narrow(rows) => i64::try_from(id).ok().and_then(|id| rows.get(&id).copied()),
+            Self::Wide(rows) => rows.get(&id).copied(),
+        }
+    }
+
+    fn insert(&mut self, id: Id, row: u32) {
+        match self {
+            Self::Run { first, len } if *len == row && id.checked_sub(*first) == Some(Id::from(row)) => *len += 1,
+            Self::Run { first, len } if *len == 0 && row == 0 => (*first, *len) = (id, 1),
+            Self::Run { first, len } => {
+                *self = Self::Wide((0..*len).map(|row| (*first + Id::from(row), row)).collect());
+                self.narrow();
+                self.insert(id, row);
+            }
+            Self::Narrow(rows) => {
+                if let Ok(id) = i64::try_from(id) {
+                    rows.insert(id, row);
+                } else {
+                    *self = Self::Wide(rows.iter().map(|(&id, &row)| (Id::from(id), row)).collect());
+                    self.insert(id, row);
+                }
+            }
+            Self::Wide(rows) => drop(rows.insert(id, row)),
+        }
+    }
+
+    fn narrow(&mut self) {
+        if let Self::Wide(rows) = self {
+            let narrow: Option<HashMap<_, _, _>> =
+                rows.iter().map(|(&id, &row)| Some((i64::try_from(id).ok()?, row))).collect();
+            if let Some(rows) = narrow {
+                *self = Self::Narrow(rows);
+            }
+        }
+    }
+}
+
+fn first_of_each<K: Eq + std::hash::Hash>(pairs: impl Iterator<Item = (K, u32)>) -> HashMap<K, u32, RandomState> {
+    let mut rows = HashMap::with_capacity_and_hasher(pairs.size_hint().1.unwrap_or(0), RandomState::default());
+    for (id, row) in pairs {
+        rows.entry(id).or_insert(row);
+    }
+    rows
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::{BTreeMap, BTreeSet};
+
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn is_close(a: f64, b: f64) -> bool {
+        (a - b).abs() <= 1e-9 * a.abs()
+    }
+
+    /// The slow obvious twin: nodes by id, edges as sorted pairs.
+    #[derive(Default)]
+    struct Plain {
+        nodes: BTreeMap<Id, [f64; 3]>,
+        edges: BTreeSet<(Id, Id)>,
+    }
+
+    #[derive(Clone, Debug)]
+    enum Edit {
+        AddNode(Id),
+        RemoveNode(Id),
+        AddEdge(Id, Id),
+        RemoveEdge(Id, Id),
+        Forget,
+    }
+
+    fn edits() -> impl Strategy<Value = Vec<Edit>> {
+        let id = || prop_oneof![0..12_i128, Just(1 << 70)];
+        let edit = prop_oneof![
+            4 => id().prop_map(Edit::AddNode),
+            1 => id().prop_map(Edit::RemoveNode),
+            6 => (id(), id()).prop_map(|(a, b)| Edit::AddEdge(a, b)),
+            2 => (id(), id()).prop_map(|(a, b)| Edit::RemoveEdge(a, b)),
+            1 => Just(Edit::Forget),
+        ];
+        prop::collection::vec(edit, 0..60)
+    }
+
+    fn apply(table: &mut TreeTable, plain: &mut Plain, edit: &Edit) {
+        match *edit {
+            Edit::AddNode(id) => {
+                let node = NodeRow { id, position: [id as f64, 0.5, -1.0], ..NodeRow::default() };
+                let added = table.push_node(&node);
+                assert_eq!(added.is_ok(), plain.nodes.insert(id, node.position).is_none());
+            }
+            Edit::RemoveNode(id) => {
+                let removed = table.row_of(id).map(|row| table.remove_node(row));
+                assert_eq!(removed.is_some(), plain.nodes.remove(&id).is_some());
+                plain.edges.retain(|&(a, b)| a != id && b != id);
+            }
+            Edit::AddEdge(a, b) => {
+                if let (Some(from), Some(to)) = (table.row_of(a), table.row_of(b)) {
+                    assert_eq!(table.add_edge(from, to), Ok(plain.edges.insert((a.min(b), a.max(b)))));
+                }
+            }
+            Edit::RemoveEdge(a, b) => {
+                if let (Some(from), Some(to)) = (table.row_of(a), table.row_of(b)) {
+                    assert_eq!(table.remove_edge(from, to), Ok(plain.edges.remove(&(a.min(b), a.max(b)))));
+                }
+            }
+            // What was built on first use must not matter.
+            Edit::Forget => (table.index, table.graph) = (None, None),
+        }
+    }
+
+    fn compare(table: &mut TreeTable, plain: &Plain) {
+        assert_eq!(table.len(), plain.nodes.len());
+        assert_eq!(table.edge_count(), plain.edges.len());
+        let id = |table: &TreeTable, row: u32| table.columns.ids.get(row as usize).unwrap();
+        let edges: BTreeSet<_> = table.edge_rows().iter().map(|&[a, b]| (id(table, a), id(table, b))).collect();
+        assert_eq!(edges.iter().map(|&(a, b)| (a.min(b), a.max(b))).collect::<BTreeSet<_>>(), plain.edges);
+        for &node in plain.nodes.keys() {
+            let row = table.row_of(node).unwrap();
+            let around: BTreeSet<_> = table.neighbors(row).unwrap().to_vec().iter().map(|n| id(table, n.row)).collect();
+            let expected = plain.edges.iter().filter(|(a, b)| *a == node || *b == node);
+            assert_eq!(around, expected.map(|&(a, b)| if a == node { b } else { a }).collect());
+        }
+        let kept = TreeTable::from(table.compacted().into_owned());
+        assert!(kept.same_content(table));
+        assert_eq!(kept.columns.rows(), plain.nodes.len());
+        assert_eq!(kept.columns.edge_count(), plain.edges.len());
+    }
+
+    proptest! {
+        #[test]
+        fn any_sequence_of_edits_equals_a_plain_graph(edits in edits()) {
+            let (mut table, mut plain) = (TreeTable::default(), Plain::default());
+            for edit in &edits {
+                apply(&mut table, &mut plain, edit);
+                compare(&mut table, &plain);
+            }
+        }
+
+        #[test]
+        fn a_list_of_edges_with_repeats_strays_and_loops_is_a_simple_graph(
+            pairs in prop::collection::vec((0..9_i128, 0..9_i128), 0..80), missing in 0..9_i128,
+        ) {
+            let mut columns = TreeColumns::default();
+            let mut plain = Plain::default();
+            for id in (0..9).filter(|&id| id != missing) {
+                columns.push_node(&NodeRow { id, ..NodeRow::default() });
+                plain.nodes.insert(id, [0.0; 3]);
+            }
+            for &(a, b) in &pairs {
+                columns.push_edge(a, b);
+                if a != missing && b != missing {
+                    plain.edges.insert((a.min(b), a.max(b)));
+                }
+            }
+            let mut table = TreeTable::from(columns);
+            assert_eq!(table.edge_count(), plain.edges.len());
+            for &(a, b) in plain.edges.clone().iter().step_by(2) {
+                apply(&mut table, &mut plain, &Edit::RemoveEdge(a, b));
+            }
+            assert_eq!(table.edge_count(), plain.edges.len());
+            let left = TreeTable::from(table.compacted().into_owned()).edge_rows().len();
+            assert_eq!(left, plain.edges.len(), "a removed edge is removed with its repetitions");
+        }
+
+        #[test]
+        fn renumbering_keeps_everything_but_ids(edits in edits(), first in -5..1000_i128) {
+            let (mut table, mut plain) = (TreeTable::default(), Plain::default());
+            for edit in &edits {
+                apply(&mut table, &mut plain, edit);
+            }
+            let mut renumbered = TreeTable::from(table.renumbered(first));
+            assert_eq!(renumbered.columns.ids.iter().collect::<Vec<_>>(), (first..).take(table.len()).collect::<Vec<_>>());
+            assert_eq!(renumbered.edge_count(), table.edge_count());
+            assert_eq!(renumbered.degrees(), table.degrees());
+            assert!(is_close(renumbered.path_length([1.0, 2.0, 3.0]), table.path_length([1.0, 2.0, 3.0])));
+        }
+    }
+
+    #[test]
+    fn the_path_length_is_the_sum_of_the_edges_in_scaled_space() {
+        let mut table = TreeTable::default();
+        for (id, position) in [(1, [0.0; 3]), (2, [3.0, 4.0, 0.0]), (3, [3.0, 4.0, 2.0])] {
+            table.push_node(&NodeRow { id, position, ..NodeRow::default() }).unwrap();
+        }
+        table.add_edge(0, 1).unwrap();
+        table.add_edge(1, 2).unwrap();
+        assert!(is_close(table.path_length([1.0, 1.0, 10.0]), 25.0));
+        assert_eq!(table.bounds(), Some([[0.0; 3], [3.0, 4.0, 2.0]]));
+    }
+
+    #[test]
+    fn a_star_of_many_rays_is_taken_apart_quickly_and_wholly() {
+        let mut table = TreeTable::default();
+        for id in 0..50_000 {
+            table.push_node(&NodeRow { id, ..NodeRow::default() }).unwrap();
+            table.add_edge(0, id as u32).unwrap();
+        }
+        table.remove_node(0).unwrap();
+        assert_eq!((table.len(), table.edge_count()), (49_999, 0));
+    }
+
+    #[test]
+    fn a_removed_node_cannot_be_used() {
+        let mut table = TreeTable::default();
+        let row = table.push_node(&NodeRow::default()).unwrap();
+        table.remove_node(row).unwrap();
+        assert_eq!(table.add_edge(row, row), Err(EditError::NoSuchRow(row)));
+        assert_eq!(table.remove_node(row), Err(EditError::NoSuchRow(row)));
+        assert_eq!(table.push_node(&NodeRow::default()), Ok(1));
+    }
+}

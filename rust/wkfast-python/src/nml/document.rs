@@ -1,0 +1,168 @@
+//! NML files and the records they cross to Python as.
+
+use std::fs::File;
+use std::path::{Path, PathBuf};
+
+use pyo3::prelude::*;
+use pyo3::types::{PyAny, PyList};
+use pythonize::{depythonize, pythonize};
+use wkfast_nml::columns::TreeColumns as Columns;
+use wkfast_nml::model::{Header, TreeHeader};
+use wkfast_nml::{Loaded, NmlError, Problem, ReadOptions, TreeRef, WriteOptions};
+
+use super::columns::TreeColumns;
+use super::errors::CoreError;
+
+/// A tree on its way to or from Python: its record and its columns.
+pub(crate) type TreeItem<'py> = (Bound<'py, PyAny>, Bound<'py, TreeColumns>);
+/// The same, just made.
+pub(crate) type NewTreeItem<'py> = (Py<PyAny>, Bound<'py, TreeColumns>);
+type ProblemItem = (u64, u64, String, String, String, bool);
+
+/// An NML file as read.
+#[pyclass(module = "wkfast._core", frozen, get_all)]
+pub(crate) struct NmlDocument {
+    /// Everything but trees, as nested dicts.
+    header: Py<PyAny>,
+    /// Pairs of a tree's record and its columns.
+    trees: Py<PyList>,
+    /// Line, column, element, reason, what was done, whether a server would reject the file for it.
+    problems: Vec<ProblemItem>,
+    /// Problems beyond those listed.
+    problems_omitted: u64,
+}
+
+/// Lets Ctrl-C through while the interpreter is detached.
+pub(crate) fn check_signals(_bytes: u64) -> Result<(), Box<dyn std::error::Error + Send + Sync>> {
+    // The method itself is not general enough over lifetimes.
+    #[allow(clippy::redundant_closure_for_method_calls)]
+    Python::attach(|py| py.check_signals()).map_err(Into::into)
+}
+
+/// The NML in a file, or in a member of a zip file.
+#[pyfunction]
+#[pyo3(signature = (path, member=None, strict=false))]
+pub(crate) fn read_nml(
+    py: Python<'_>,
+    path: PathBuf,
+    member: Option<String>,
+    strict: bool,
+) -> Result<NmlDocument, CoreError> {
+    let loaded = py.detach(|| {
+        let mut progress = check_signals;
+        let options = ReadOptions { strict, progress: Some(&mut progress), ..ReadOptions::default() };
+        match &member {
+            None => wkfast_nml::read_file(&path, options).map_err(CoreError::nml(&path)),
+            Some(member) => read_member(&path, member, options),
+        }
+    })?;
+    to_document(py, loaded)
+}
+
+fn read_member(path: &Path, member: &str, options: ReadOptions<'_>) -> Result<Loaded, CoreError> {
+    let mut archive = open_zip(path)?;
+    let text = archive.by_name(member).map_err(CoreError::zip(path))?;
+    let inside = path.join(member);
+    wkfast_nml::read_threaded(text, options).map_err(CoreError::nml(&inside))
+}
+
+pub(crate) fn open_zip(path: &Path) -> Result<zip::ZipArchive<File>, CoreError> {
+    let file = File::open(path).map_err(CoreError::io(path))?;
+    zip::ZipArchive::new(file).map_err(CoreError::zip(path))
+}
+
+/// The NML in a bytes object; `name` stands for the file in messages.
+#[pyfunction]
+#[pyo3(signature = (data, name="<bytes>", strict=false))]
+pub(crate) fn read_nml_bytes(
+    py: Python<'_>,
+    data: pyo3::pybacked::PyBackedBytes,
+    name: &str,
+    strict: bool,
+) -> Result<NmlDocument, CoreError> {
+    let loaded = py.detach(|| {
+        let mut progress = check_signals;
+        let options = ReadOptions { strict, progress: Some(&mut progress), ..ReadOptions::default() };
+        wkfast_nml::read_threaded(&*data, options).map_err(CoreError::nml(Path::new(name)))
+    })?;
+    to_document(py, loaded)
+}
+
+fn to_document(py: Python<'_>, loaded: Loaded) -> Result<NmlDocument, CoreError> {
+    let trees = PyList::empty(py);
+    for tree in loaded.document.trees {
+        trees.append(to_item(py, &tree.header, tree.columns)?)?;
+    }
+    Ok(NmlDocument {
+        header: to_record(py, &loaded.document.header)?,
+        trees: trees.unbind(),
+        problems: loaded.problems.into_iter().map(problem_item).collect(),
+        problems_omitted: loaded.problems_omitted,
+    })
+}
+
+pub(crate) fn to_item<'py>(py: Python<'py>, header: &TreeHeader, columns: Columns) -> PyResult<NewTreeItem<'py>> {
+    Ok((to_record(py, header)?, Bound::new(py, TreeColumns { table: columns.into() })?))
+}
+
+pub(crate) fn to_record(py: Python<'_>, value: &impl serde::Serialize) -> PyResult<Py<PyAny>> {
+    Ok(pythonize(py, value)?.unbind())
+}
+
+fn problem_item(problem: Problem) -> ProblemItem {
+    let Problem { at, element, reason, done, rejected_by_server } = problem;
+    (at.line, at.column, element, reason, done, rejected_by_server)
+}
+
+/// The header of a file that says nothing.
+#[pyfunction]
+pub(crate) fn empty_header(py: Python<'_>) -> PyResult<Py<PyAny>> {
+    to_record(py, &Header::default())
+}
+
+/// A document to write, taken over from Python.
+pub(crate) struct Outgoing<'py> {
+    header: Header,
+    tree_headers: Vec<TreeHeader>,
+    /// Borrowed for as long as the document is written: changes from other threads raise instead of tearing it.
+    columns: Vec<PyRef<'py, TreeColumns>>,
+}
+
+impl<'py> Outgoing<'py> {
+    pub(crate) fn take(header: &Bound<'py, PyAny>, trees: Vec<TreeItem<'py>>) -> PyResult<Self> {
+        let mut taken = Self { header: depythonize(header)?, tree_headers: Vec::new(), columns: Vec::new() };
+        for (record, columns) in trees {
+            taken.tree_headers.push(depythonize(&record)?);
+            taken.columns.push(columns.try_borrow()?);
+        }
+        Ok(taken)
+    }
+
+    /// What may be used while the interpreter is detached.
+    pub(crate) fn detached(&self) -> Detached<'_> {
+        let tables = self.columns.iter().map(|columns| &columns.table);
+        Detached { header: &self.header, trees: self.tree_headers.iter().zip(tables).collect() }
+    }
+}
+
+/// A document to write, without anything of Python's.
+pub(crate) struct Detached<'a> {
+    header: &'a Header,
+    trees: Vec<(&'a TreeHeader, &'a wkfast_nml::TreeTable)>,
+}
+
+impl Detached<'_> {
+    pub(crate) fn write(&self, out: impl std::io::Write) -> Result<(), NmlError> {
+        let compacted: Vec<_> = self.trees.iter().map(|(header, table)| (*header, table.compacted())).collect();
+        let trees = compacted.iter().map(|(header, columns)| TreeRef { header, columns }).collect();
+        let mut progress = check_signals;
+        let options = WriteOptions { progress: Some(&mut progress), ..WriteOptions::default() };
+        wkfast_nml::write_trees_of(self.header, trees, out, options)
+    }
+
+    /// About how long the text will be.
+    pub(crate) fn size_hint(&self) -> u64 {
+        let rows = self.trees.iter().map(|(_, table)| table.columns().rows() + table.columns().edge_count());
+        4096 + rows.sum::<usize>() as u64 * 256
+    }
+}

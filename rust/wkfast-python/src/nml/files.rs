@@ -1,0 +1,138 @@
+//! Writing files that are there as a whole or not at all: a bare NML, an annotation zip.
+
+use std::collections::HashMap;
+use std::fs::{self, File};
+use std::io::{self, BufWriter, Write};
+use std::path::{Path, PathBuf};
+
+use pyo3::prelude::*;
+use pyo3::pybacked::PyBackedBytes;
+use wkfast_nml::NmlError;
+use zip::write::SimpleFileOptions;
+use zip::{CompressionMethod, ZipArchive, ZipWriter};
+
+use super::document::{Detached, Outgoing, TreeItem, check_signals, open_zip};
+use super::errors::CoreError;
+
+/// Where the content of a zip member comes from.
+#[derive(FromPyObject)]
+pub(crate) enum Source {
+    Bytes(PyBackedBytes),
+    /// A file, or a member of a zip file.
+    File(PathBuf, Option<String>),
+}
+
+/// Write an NML file. What was at the path stays until the new file is complete.
+#[pyfunction]
+pub(crate) fn write_nml<'py>(
+    py: Python<'py>,
+    path: PathBuf,
+    header: &Bound<'py, PyAny>,
+    trees: Vec<TreeItem<'py>>,
+) -> Result<(), CoreError> {
+    let document = Outgoing::take(header, trees)?;
+    let detached = document.detached();
+    py.detach(|| {
+        replace(&path, |file| {
+            let mut out = BufWriter::with_capacity(1 << 20, file);
+            detached.write(&mut out).map_err(CoreError::nml(&path))?;
+            out.flush().map_err(CoreError::io(&path))
+        })
+    })
+}
+
+/// Write an annotation zip: the NML, deflated, and members copied from elsewhere, from zip files without inflating.
+#[pyfunction]
+pub(crate) fn write_annotation_zip<'py>(
+    py: Python<'py>,
+    path: PathBuf,
+    nml_name: &str,
+    header: &Bound<'py, PyAny>,
+    trees: Vec<TreeItem<'py>>,
+    members: Vec<(String, Source)>,
+) -> Result<(), CoreError> {
+    let document = Outgoing::take(header, trees)?;
+    let detached = document.detached();
+    py.detach(|| replace(&path, |file| fill_zip(file, &path, nml_name, &detached, &members)))
+}
+
+fn fill_zip(
+    file: &mut File,
+    path: &Path,
+    nml_name: &str,
+    document: &Detached<'_>,
+    members: &[(String, Source)],
+) -> Result<(), CoreError> {
+    let mut archive = ZipWriter::new(BufWriter::with_capacity(1 << 20, file));
+    archive.start_file(nml_name, deflated(document.size_hint())).map_err(CoreError::zip(path))?;
+    document.write(&mut archive).map_err(CoreError::nml(path))?;
+    let mut sources = HashMap::new();
+    for (name, source) in members {
+        add_member(&mut archive, path, name, source, &mut sources)?;
+        check_signals(0).map_err(|error| CoreError::nml(path)(NmlError::Stopped(error)))?;
+    }
+    let mut out = archive.finish().map_err(CoreError::zip(path))?;
+    out.flush().map_err(CoreError::io(path))
+}
+
+/// Quick rather than small: what is large is compressed already. Sizes from 4 GiB on must be announced.
+fn deflated(size: u64) -> SimpleFileOptions {
+    let options = SimpleFileOptions::default().compression_method(CompressionMethod::Deflated);
+    options.compression_level(Some(1)).large_file(size > 3 << 30)
+}
+
+fn add_member<W: Write + io::Seek>(
+    archive: &mut ZipWriter<W>,
+    path: &Path,
+    name: &str,
+    source: &Source,
+    sources: &mut HashMap<PathBuf, ZipArchive<File>>,
+) -> Result<(), CoreError> {
+    match source {
+        Source::Bytes(data) => {
+            archive.start_file(name, deflated(data.len() as u64)).map_err(CoreError::zip(path))?;
+            archive.write_all(data).map_err(CoreError::io(path))
+        }
+        Source::File(from, None) => {
+            let mut file = File::open(from).map_err(CoreError::io(from))?;
+            let size = file.metadata().map_err(CoreError::io(from))?.len();
+            archive.start_file(name, deflated(size)).map_err(CoreError::zip(path))?;
+            io::copy(&mut file, archive).map(drop).map_err(CoreError::io(from))
+        }
+        Source::File(from, Some(member)) => {
+            if !sources.contains_key(from) {
+                sources.insert(from.clone(), open_zip(from)?);
+            }
+            let Some(source) = sources.get_mut(from) else { return Ok(()) };
+            let index = source.index_for_name(member).ok_or(zip::result::ZipError::FileNotFound);
+            let raw = index.and_then(|index| source.by_index_raw(index)).map_err(CoreError::zip(from))?;
+            archive.raw_copy_file_rename(raw, name).map_err(CoreError::zip(from))
+        }
+    }
+}
+
+/// Writes a file beside its final name, syncs it, and moves it there.
+fn replace(path: &Path, write: impl FnOnce(&mut File) -> Result<(), CoreError>) -> Result<(), CoreError> {
+    // A link stays a link; what it points to is replaced.
+    let target = if path.is_symlink() { fs::canonicalize(path).map_err(CoreError::io(path))? } else { path.to_owned() };
+    let folder = target.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    let mut builder = tempfile::Builder::new();
+    builder.prefix(".wkfast-").suffix(".part");
+    let permissions = permissions(&target);
+    let mut part = builder.permissions(permissions).tempfile_in(folder).map_err(CoreError::io(folder))?;
+    write(part.as_file_mut())?;
+    part.as_file().sync_all().map_err(CoreError::io(path))?;
+    part.persist(&target).map_err(|error| CoreError::Io(path.to_owned(), error.error))?;
+    sync_folder(folder).map_err(CoreError::io(folder))
+}
+
+/// Those of the file that is replaced, else what the umask leaves of read and write.
+fn permissions(target: &Path) -> fs::Permissions {
+    use std::os::unix::fs::PermissionsExt;
+    fs::metadata(target).map_or_else(|_| fs::Permissions::from_mode(0o666), |metadata| metadata.permissions())
+}
+
+/// A rename is only safe from a power cut once its folder is on disk.
+fn sync_folder(folder: &Path) -> io::Result<()> {
+    File::open(folder)?.sync_all()
+}

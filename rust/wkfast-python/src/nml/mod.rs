@@ -1,0 +1,32 @@
+//! NML documents and tree columns for `wkfast.skeleton`.
+
+// pyo3 hands extracted arguments over by value.
+#![allow(clippy::needless_pass_by_value)]
+
+mod columns;
+mod document;
+mod errors;
+mod files;
+mod ids;
+mod node;
+mod stream;
+mod tables;
+mod vectors;
+
+use pyo3::prelude::*;
+
+pub(crate) fn register(module: &Bound<'_, PyModule>) -> PyResult<()> {
+    module.add_class::<columns::TreeColumns>()?;
+    module.add_class::<document::NmlDocument>()?;
+    module.add_class::<node::Node>()?;
+    module.add_class::<node::NodeIterator>()?;
+    module.add_class::<stream::TreeStream>()?;
+    module.add_function(wrap_pyfunction!(columns::restore_tree, module)?)?;
+    module.add_function(wrap_pyfunction!(document::empty_header, module)?)?;
+    module.add_function(wrap_pyfunction!(document::read_nml, module)?)?;
+    module.add_function(wrap_pyfunction!(document::read_nml_bytes, module)?)?;
+    module.add_function(wrap_pyfunction!(files::write_annotation_zip, module)?)?;
+    module.add_function(wrap_pyfunction!(files::write_nml, module)?)?;
+    module.add_function(wrap_pyfunction!(node::restore_node, module)?)?;
+    Ok(())
+}

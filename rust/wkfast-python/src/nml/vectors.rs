@@ -1,0 +1,70 @@
+//! Between arrays of three numbers and the vectors of `wkfast.geometry`.
+
+use pyo3::intern;
+use pyo3::prelude::*;
+use pyo3::sync::PyOnceLock;
+use pyo3::types::{PyTuple, PyType};
+
+/// A vector class, and the way to make one of a checked tuple without running its constructor.
+struct VectorClass {
+    class: Py<PyType>,
+    object_new: Py<PyAny>,
+}
+
+static VEC3_INT: PyOnceLock<VectorClass> = PyOnceLock::new();
+static VEC3_FLOAT: PyOnceLock<VectorClass> = PyOnceLock::new();
+
+impl VectorClass {
+    fn import(py: Python<'_>, module: &str, name: &str) -> PyResult<Self> {
+        let class = py.import(module)?.getattr(name)?.cast_into::<PyType>()?.unbind();
+        let object_new = py.import("builtins")?.getattr("object")?.getattr("__new__")?.unbind();
+        Ok(Self { class, object_new })
+    }
+
+    fn make<'py>(&self, data: &Bound<'py, PyTuple>) -> PyResult<Bound<'py, PyAny>> {
+        let py = data.py();
+        let vector = self.object_new.bind(py).call1((self.class.bind(py),))?;
+        vector.setattr(intern!(py, "_data"), data)?;
+        Ok(vector)
+    }
+}
+
+fn vec3_int_class(py: Python<'_>) -> PyResult<&'static VectorClass> {
+    VEC3_INT.get_or_try_init(py, || VectorClass::import(py, "wkfast.geometry.vec_int", "Vec3Int"))
+}
+
+fn vec3_float_class(py: Python<'_>) -> PyResult<&'static VectorClass> {
+    VEC3_FLOAT.get_or_try_init(py, || VectorClass::import(py, "wkfast.geometry.vec3_float", "Vec3Float"))
+}
+
+/// The vector with fractions cut off, toward zero.
+pub(crate) fn to_vec3_int(py: Python<'_>, position: [f64; 3]) -> PyResult<Bound<'_, PyAny>> {
+    // Beyond 2^63 (and for NaN) Python's own int() decides.
+    const EXACT: f64 = 9_223_372_036_854_775_807.0;
+    let class = vec3_int_class(py)?;
+    if position.iter().all(|v| v.abs() < EXACT) {
+        return class.make(&PyTuple::new(py, position.map(|v| v as i64))?);
+    }
+    class.class.bind(py).call1((PyTuple::new(py, position)?,))
+}
+
+/// The vector as it is.
+pub(crate) fn to_vec3_float(py: Python<'_>, vector: [f64; 3]) -> PyResult<Bound<'_, PyAny>> {
+    vec3_float_class(py)?.make(&PyTuple::new(py, vector)?)
+}
+
+/// The integers of anything `Vec3Int` takes; fractions are cut off.
+pub(crate) fn from_vec3_int_like(value: &Bound<'_, PyAny>) -> PyResult<[f64; 3]> {
+    if let Ok((x, y, z)) = value.extract::<(i64, i64, i64)>() {
+        return Ok([x, y, z].map(|v| v as f64));
+    }
+    vec3_int_class(value.py())?.class.bind(value.py()).call1((value,))?.getattr("_data")?.extract()
+}
+
+/// The numbers of anything `Vec3Float` takes.
+pub(crate) fn from_vec3_float_like(value: &Bound<'_, PyAny>) -> PyResult<[f64; 3]> {
+    if let Ok((x, y, z)) = value.extract::<(f64, f64, f64)>() {
+        return Ok([x, y, z]);
+    }
+    vec3_float_class(value.py())?.class.bind(value.py()).call1((value,))?.getattr("_data")?.extract()
+}
