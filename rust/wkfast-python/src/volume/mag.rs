@@ -8,7 +8,9 @@ use pyo3::exceptions::PyValueError;
 use pyo3::prelude::*;
 use pyo3::types::{IntoPyDict, PyDict};
 use wkfast_volume::VolumeError;
-use wkfast_volume::format::{DataFormat, MagArray, MagLocation, list_chunks, open_mag, read_region};
+use wkfast_volume::format::{
+    DataFormat, IndexCache, MagArray, MagLocation, is_small, list_chunks, open_mag, read_region_with,
+};
 use wkfast_volume::geometry::BoundingBox;
 use wkfast_volume::voxels::VoxelType;
 
@@ -21,6 +23,8 @@ use crate::errors::CoreError;
 pub(crate) struct PyMag {
     array: Arc<dyn MagArray>,
     format: DataFormat,
+    /// Indexes of shards met so far.
+    indexes: IndexCache,
 }
 
 #[pymethods]
@@ -29,7 +33,7 @@ impl PyMag {
     fn open(py: Python<'_>, location: &Bound<'_, PyDict>) -> Result<Self, CoreError> {
         let location: MagLocation = pythonize::depythonize(location).map_err(PyErr::from)?;
         let array = py.detach(|| open_mag(&location))?;
-        Ok(Self { array, format: location.format })
+        Ok(Self { array, format: location.format, indexes: IndexCache::default() })
     }
 
     #[getter]
@@ -101,7 +105,7 @@ impl PyMag {
         size: [i64; 3],
         extra: Vec<u32>,
     ) -> Result<Bound<'py, PyAny>, CoreError> {
-        let request = Request { array: &*self.array, extra, region: BoundingBox { topleft, size } };
+        let request = Request { mag: self, extra, region: BoundingBox { topleft, size } };
         match self.array.grid().voxel_type {
             VoxelType::UInt8 => request.read::<u8>(py),
             VoxelType::UInt16 => request.read::<u16>(py),
@@ -119,7 +123,7 @@ impl PyMag {
 
 /// A box to be read.
 struct Request<'a> {
-    array: &'a dyn MagArray,
+    mag: &'a PyMag,
     extra: Vec<u32>,
     region: BoundingBox,
 }
@@ -127,10 +131,16 @@ struct Request<'a> {
 impl Request<'_> {
     fn read<'py, T: Element + Pod>(&self, py: Python<'py>) -> Result<Bound<'py, PyAny>, CoreError> {
         let out = self.zeros::<T>(py)?;
-        let pool = pool()?;
         let mut guard = out.readwrite();
         let voxels: &mut [u8] = bytemuck::cast_slice_mut(guard.as_slice_mut().map_err(PyErr::from)?);
-        let read = py.detach(|| pool.install(|| read_region(self.array, &self.extra, &self.region, voxels)));
+        let array = &*self.mag.array;
+        let fill = || read_region_with(&self.mag.indexes, array, &self.extra, &self.region, voxels);
+        let read = if is_small(array.grid(), &self.region) {
+            py.detach(fill)
+        } else {
+            let pool = pool()?;
+            py.detach(|| pool.install(fill))
+        };
         drop(guard);
         match read {
             Err(VolumeError::Mismatch(reason)) => Err(PyValueError::new_err(reason).into()),
@@ -141,7 +151,7 @@ impl Request<'_> {
     /// An array (c, x, y, z) in Fortran order. numpy makes it, so that too large a box is a `MemoryError`.
     fn zeros<'py, T: Element>(&self, py: Python<'py>) -> Result<Bound<'py, PyArray4<T>>, CoreError> {
         let [x, y, z] = self.region.size;
-        let shape = (i64::from(self.array.grid().channels), x, y, z);
+        let shape = (i64::from(self.mag.array.grid().channels), x, y, z);
         let order = [("order", "F")].into_py_dict(py)?;
         let dtype = PyArrayDescr::of::<T>(py);
         let array = get_array_module(py)?.call_method("zeros", (shape, dtype), Some(&order))?;

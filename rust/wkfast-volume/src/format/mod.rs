@@ -22,7 +22,7 @@ use std::sync::Arc;
 use serde::{Deserialize, Serialize};
 
 pub use self::discover::{DiscoveredMag, Discovery, discover};
-pub use self::region::{read_region, region_bytes};
+pub use self::region::{IndexCache, is_small, read_region, read_region_with, region_bytes};
 use crate::error::{Result, VolumeError};
 use crate::geometry::{ChunkGrid, ChunkIndex, Mag, ShardIndex};
 pub use crate::store::Container;

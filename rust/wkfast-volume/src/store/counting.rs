@@ -3,7 +3,7 @@
 use std::fs::File;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use super::{Entry, ReadStore, SharedStore};
+use super::{Entry, ReadStore, SharedStore, Stamp};
 use crate::error::Result;
 
 /// What has been asked of a store so far.
@@ -63,6 +63,10 @@ impl ReadStore for CountingStore {
 
     fn size(&self, key: &str) -> Result<Option<u64>> {
         self.inner.size(key)
+    }
+
+    fn stamp(&self, key: &str) -> Result<Option<Stamp>> {
+        self.inner.stamp(key)
     }
 
     fn read(&self, key: &str, limit: u64) -> Result<Option<Vec<u8>>> {

@@ -8,7 +8,7 @@ use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 use std::sync::{PoisonError, RwLock};
 
-use super::{Entry, ReadStore, beyond_end, check_key, too_large, within};
+use super::{Entry, ReadStore, Stamp, beyond_end, check_key, too_large, within};
 use crate::error::{Result, VolumeError};
 
 /// A directory and what is below it.
@@ -136,6 +136,11 @@ impl ReadStore for DirectoryStore {
 
     fn size(&self, key: &str) -> Result<Option<u64>> {
         Ok(self.find(key)?.map(|(_, metadata)| metadata.len()))
+    }
+
+    fn stamp(&self, key: &str) -> Result<Option<Stamp>> {
+        let stamp = |(_, metadata): (_, Metadata)| Stamp { size: metadata.len(), modified: metadata.modified().ok() };
+        Ok(self.find(key)?.map(stamp))
     }
 
     fn read(&self, key: &str, limit: u64) -> Result<Option<Vec<u8>>> {

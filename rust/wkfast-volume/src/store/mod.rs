@@ -15,6 +15,7 @@ use std::fs::File;
 use std::ops::Range;
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::time::SystemTime;
 
 use serde::{Deserialize, Serialize};
 
@@ -33,6 +34,15 @@ pub struct Entry {
     pub size: u64,
 }
 
+/// State of a file: equal as long as nobody has written to it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Stamp {
+    /// Bytes when read.
+    pub size: u64,
+    /// Time of the last change, where the store knows it.
+    pub modified: Option<SystemTime>,
+}
+
 /// Read access by key, from many threads at once.
 ///
 /// Keys are checked by every method: a key with an empty, `.` or `..` part is an error, never a path.
@@ -45,6 +55,11 @@ pub trait ReadStore: Send + Sync + std::fmt::Debug {
 
     /// Size of the file, `None` if there is none.
     fn size(&self, key: &str) -> Result<Option<u64>>;
+
+    /// What changes when the file does, `None` if there is none.
+    fn stamp(&self, key: &str) -> Result<Option<Stamp>> {
+        Ok(self.size(key)?.map(|size| Stamp { size, modified: None }))
+    }
 
     /// The whole file, `None` if there is none. Refuses files larger than `limit` bytes before reading them.
     fn read(&self, key: &str, limit: u64) -> Result<Option<Vec<u8>>>;

@@ -1,5 +1,6 @@
 //! Boxes of voxels, at any alignment, out of the chunks that hold them.
 
+mod cache;
 mod cut;
 
 #[cfg(test)]
@@ -11,6 +12,7 @@ use std::sync::Arc;
 
 use rayon::prelude::*;
 
+pub use self::cache::IndexCache;
 use self::cut::{Overlap, Stick, sticks};
 use super::{ChunkCodec, MagArray, ShardIndexTable};
 use crate::error::{Result, VolumeError};
@@ -18,6 +20,9 @@ use crate::geometry::{BoundingBox, ChunkGrid, ChunkIndex, ShardIndex};
 
 /// Coordinates beyond this are a mistake, and would overflow.
 const FARTHEST: u64 = 1 << 48;
+
+/// Boxes up to a few 32³ chunks of uint32 are read by the calling thread.
+const SMALL: usize = 512 << 10;
 
 /// Indexes of the shards that a read touches; absent shards are left out.
 type Tables = HashMap<ShardIndex, Arc<ShardIndexTable>>;
@@ -43,24 +48,50 @@ pub fn region_bytes(grid: &ChunkGrid, region: &BoundingBox) -> Result<usize> {
         .ok_or_else(|| VolumeError::Mismatch(format!("a box of {:?} voxels cannot be held", region.size)))
 }
 
+/// Whether `region` is so small that threads would only delay it.
+pub fn is_small(grid: &ChunkGrid, region: &BoundingBox) -> bool {
+    region_bytes(grid, region).is_ok_and(|bytes| bytes <= SMALL)
+}
+
 /// Reads `region` of `array` into `out`, in Fortran order of (c, x, y, z). `extra` picks a slice of every additional
 /// axis. Voxels of absent chunks, and those at negative coordinates, are left as they are in `out`: pass zeros.
 ///
-/// Chunks are decoded by all threads of the current rayon pool, each into the part of `out` that is its own.
+/// Chunks are decoded by all threads of the current rayon pool, each into the part of `out` that is its own; a
+/// [small](is_small) box by the calling thread.
 pub fn read_region(array: &dyn MagArray, extra: &[u32], region: &BoundingBox, out: &mut [u8]) -> Result<()> {
+    read_region_with(&IndexCache::default(), array, extra, region, out)
+}
+
+/// [`read_region`] with the indexes of shards that earlier calls have met.
+pub fn read_region_with(
+    cache: &IndexCache,
+    array: &dyn MagArray,
+    extra: &[u32],
+    region: &BoundingBox,
+    out: &mut [u8],
+) -> Result<()> {
     let grid = array.grid();
     check_request(grid, extra, region, out)?;
     let sticks = sticks(grid, extra, region, out);
-    let tables = open_tables(array, &sticks)?;
-    sticks.into_par_iter().try_for_each(|mut stick| {
-        SCRATCH.with_borrow_mut(|scratch| {
-            for chunk in stick.chunks() {
-                if read_chunk(array, &tables, &chunk, scratch)? {
-                    stick.take(grid, &chunk, &scratch.voxels);
-                }
+    if is_small(grid, region) {
+        let tables = shards_of(array, &sticks).into_iter().filter_map(|shard| opened(cache, array, shard));
+        let tables = tables.collect::<Result<_>>()?;
+        return sticks.into_iter().try_for_each(|stick| fill(array, &tables, stick));
+    }
+    let tables = shards_of(array, &sticks).into_par_iter().filter_map(|shard| opened(cache, array, shard));
+    let tables = tables.collect::<Result<_>>()?;
+    sticks.into_par_iter().try_for_each(|stick| fill(array, &tables, stick))
+}
+
+/// Decodes the chunks of a stick into it.
+fn fill(array: &dyn MagArray, tables: &Tables, mut stick: Stick<'_>) -> Result<()> {
+    SCRATCH.with_borrow_mut(|scratch| {
+        for chunk in stick.chunks() {
+            if read_chunk(array, tables, &chunk, scratch)? {
+                stick.take(array.grid(), &chunk, &scratch.voxels);
             }
-            Ok(())
-        })
+        }
+        Ok(())
     })
 }
 
@@ -79,21 +110,23 @@ fn check_request(grid: &ChunkGrid, extra: &[u32], region: &BoundingBox, out: &[u
     Ok(())
 }
 
-/// Opens the index of every shard that any stick touches, once.
-fn open_tables(array: &dyn MagArray, sticks: &[Stick<'_>]) -> Result<Tables> {
+/// The shards whose indexes the sticks need, each once. A chunk that is a file of its own is read without.
+fn shards_of(array: &dyn MagArray, sticks: &[Stick<'_>]) -> Vec<ShardIndex> {
     if array.grid().chunks_in_shard() == 1 {
-        return Ok(Tables::new()); // every chunk is a file of its own and read as such
+        return Vec::new();
     }
     let mut shards: Vec<_> = sticks.iter().flat_map(|stick| stick.shards(array.grid())).collect();
     shards.sort_unstable();
     shards.dedup();
-    let opened = shards.into_par_iter().map(|shard| Ok((array.open_shard(&shard)?.map(Arc::new), shard)));
-    opened
-        .filter_map(|found: Result<_>| match found {
-            Ok((table, shard)) => table.map(|table| Ok((shard, table))),
-            Err(error) => Some(Err(error)),
-        })
-        .collect()
+    shards
+}
+
+fn opened(
+    cache: &IndexCache,
+    array: &dyn MagArray,
+    shard: ShardIndex,
+) -> Option<Result<(ShardIndex, Arc<ShardIndexTable>)>> {
+    cache.open(array, &shard).map(|table| table.map(|table| (shard, table))).transpose()
 }
 
 /// Decodes `chunk` into the scratch and tells whether it was there.

@@ -2,14 +2,14 @@ use std::sync::Arc;
 
 use proptest::prelude::*;
 
-use super::{read_region, region_bytes};
+use super::{IndexCache, read_region, read_region_with, region_bytes};
 use crate::error::VolumeError;
-use crate::format::testing::{memory, put_shard, voxels};
+use crate::format::testing::{memory, put_shard, shard_bytes, voxels};
 use crate::format::wkw::{BlockType, Header, WkwArray};
 use crate::format::zarr::ZarrArray;
 use crate::format::{MagArray, read_encoded_by_index};
 use crate::geometry::{BoundingBox, ChunkIndex, ShardIndex};
-use crate::store::{CountingStore, MemoryStore};
+use crate::store::{CountingStore, DirectoryStore, MemoryStore};
 use crate::voxels::VoxelType;
 
 /// The obvious way: voxel by voxel, each from its chunk.
@@ -133,6 +133,33 @@ fn each_shard_index_and_each_chunk_is_read_once() {
     read(&array, &BoundingBox { topleft: [1, 1, 1], size: [10, 14, 18] });
     let counts = counting.counts();
     assert_eq!(counts.reads - before.reads, 8 + 64);
+}
+
+#[test]
+fn a_kept_index_is_read_once_and_again_when_the_file_changes() {
+    let folder = tempfile::tempdir().unwrap();
+    let (memory, file) = (memory(), folder.path().join("1/c/0/0/0/0"));
+    let model = zarr(&memory, true);
+    std::fs::create_dir_all(file.parent().unwrap()).unwrap();
+    std::fs::write(folder.path().join("1/zarr.json"), store_bytes(&memory, "1/zarr.json")).unwrap();
+    let write = |chunks: &[Option<Vec<u8>>]| std::fs::write(&file, shard_bytes(&model, chunks)).unwrap();
+    write(&vec![Some(voxels(1, 240)); 8]);
+    let counting = Arc::new(CountingStore::new(Arc::new(DirectoryStore::open(folder.path()).unwrap())));
+    let array = ZarrArray::open_v3(counting.clone(), "1", None).unwrap();
+    let cache = IndexCache::default();
+    let read = |expected: Vec<u8>| {
+        let before = counting.counts().reads;
+        let region = BoundingBox { topleft: [0; 3], size: [3, 4, 5] };
+        let mut out = vec![0; 240];
+        read_region_with(&cache, &array, &[], &region, &mut out).unwrap();
+        assert_eq!(out, expected);
+        counting.counts().reads - before
+    };
+    assert_eq!([read(voxels(1, 240)), read(voxels(1, 240))], [2, 1]);
+    write(&[vec![Some(voxels(2, 240)); 2], vec![None; 6]].concat());
+    assert_eq!([read(voxels(2, 240)), read(voxels(2, 240))], [2, 1]);
+    std::fs::remove_file(&file).unwrap();
+    assert_eq!(read(vec![0; 240]), 0);
 }
 
 #[test]

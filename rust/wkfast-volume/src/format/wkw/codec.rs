@@ -5,8 +5,9 @@ use lz4::block::{CompressionMode, compress, decompress_to_buffer};
 use super::header::BlockType;
 use crate::format::ChunkCodec;
 
-/// The level `wkw` writes with.
-const HIGH_COMPRESSION: i32 = 9;
+/// The `wkw` library writes with 9. On painted segmentations 6 is four times as fast (120 against 30 MB/s) and the
+/// result 8 % longer, where plain LZ4 makes it three times as long.
+const HIGH_COMPRESSION: i32 = 6;
 
 /// Codec of one block type.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

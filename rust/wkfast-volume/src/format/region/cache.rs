@@ -1,0 +1,52 @@
+//! Indexes of shards, read once and kept: the index of a large shard outweighs a small box by far.
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use crate::error::Result;
+use crate::format::{MagArray, ShardIndexTable};
+use crate::geometry::ShardIndex;
+use crate::store::Stamp;
+
+/// Spans kept at most: 64 MB of them. When they are more, all are let go.
+const MAX_SPANS: usize = (64 << 20) / 24;
+
+/// What was read of a shard, and the state of the file it was read from.
+#[derive(Clone, Debug)]
+struct Kept {
+    stamp: Stamp,
+    table: Option<Arc<ShardIndexTable>>,
+}
+
+/// The indexes of one mag's shards. A file that has changed is read again.
+#[derive(Debug, Default)]
+pub struct IndexCache {
+    kept: Mutex<(HashMap<ShardIndex, Kept>, usize)>,
+}
+
+impl IndexCache {
+    /// The index of `shard`, `None` where there is none.
+    pub(super) fn open(&self, array: &dyn MagArray, shard: &ShardIndex) -> Result<Option<Arc<ShardIndexTable>>> {
+        let Some(stamp) = array.store().stamp(&array.shard_key(shard))? else { return Ok(None) };
+        if let Some(kept) = self.lookup(shard).filter(|kept| kept.stamp == stamp) {
+            return Ok(kept.table);
+        }
+        let table = array.open_shard(shard)?.map(Arc::new);
+        self.keep(shard, Kept { stamp, table: table.clone() });
+        Ok(table)
+    }
+
+    fn lookup(&self, shard: &ShardIndex) -> Option<Kept> {
+        self.kept.lock().unwrap_or_else(PoisonError::into_inner).0.get(shard).cloned()
+    }
+
+    fn keep(&self, shard: &ShardIndex, entry: Kept) {
+        let added = entry.table.as_ref().map_or(1, |table| table.spans.len());
+        let mut kept = self.kept.lock().unwrap_or_else(PoisonError::into_inner);
+        if kept.1 + added > MAX_SPANS {
+            *kept = (HashMap::new(), 0);
+        }
+        kept.0.insert(shard.clone(), entry);
+        kept.1 += added;
+    }
+}
