@@ -113,11 +113,12 @@ impl PyMergePlan {
         py: Python<'py>,
         tasks: Option<(usize, usize)>,
         threads: Option<NonZeroUsize>,
-        progress: Option<Py<PyAny>>,
+        progress: Option<Bound<'py, PyAny>>,
         access: Option<&str>,
     ) -> Result<Bound<'py, PyAny>, CoreError> {
         let threads = thread_count(threads);
         let access = parse_access(access)?;
+        let progress = progress.map(Bound::unbind);
         let tasks: Range<usize> = tasks.map_or(0..self.plan.tasks().len(), |(start, end)| start..end);
         let summary = py.detach(|| -> Result<RunSummary, CoreError> {
             let sources = match self.state().sources.take() {

@@ -109,6 +109,10 @@ pub struct MergeReport {
     pub bounding_box: BoundingBox,
     /// Voxel type of the result, numpy's name.
     pub dtype: String,
+    /// Mags of the annotation that the fallback lacks.
+    pub ignored_mags: Vec<Mag>,
+    /// Mags of the fallback that the result does not have.
+    pub left_out_mags: Vec<Mag>,
     /// What the user should know.
     pub warnings: Vec<String>,
     /// Seconds in run and commit, added up over processes; what happened before a restart is not in it.
@@ -148,6 +152,8 @@ impl MergeReport {
             largest_segment_id,
             bounding_box: plan.bounding_box,
             dtype: plan.mags.first().map(|mag| mag.grid.voxel_type.name().to_owned()).unwrap_or_default(),
+            ignored_mags: plan.ignored_mags.clone(),
+            left_out_mags: plan.left_out_mags.clone(),
             warnings: plan.warnings.clone(),
             seconds,
         }

@@ -436,14 +436,9 @@ fn warnings(annotation: &Side, fallback: &Side, roles: &Roles) -> Vec<String> {
     if !annotation.mags.is_empty() && annotation.mags.iter().all(|listed| listed.chunks.is_empty()) {
         warnings.push("the annotation has no chunks: the result is the fallback".to_owned());
     }
-    let list = |mags: &[Mag]| mags.iter().map(Mag::to_string).collect::<Vec<_>>().join(", ");
-    if !roles.ignored.is_empty() {
-        let mags = list(&roles.ignored);
-        warnings.push(format!("mags {mags} of the annotation are ignored: the fallback does not have them"));
-    }
     let unasked = !roles.left_out.is_empty() && roles.kept.len() > 1;
     if unasked {
-        let mags = list(&roles.left_out);
+        let mags = roles.left_out.iter().map(Mag::to_string).collect::<Vec<_>>().join(", ");
         warnings
             .push(format!("mags {mags} of the fallback are left out: the annotation has nothing to fill them from"));
     }

@@ -1,12 +1,17 @@
 //! What a merge changes, counted: voxels, and per segment how many it gained or lost.
 
 use std::collections::HashMap;
+use std::hash::{BuildHasher, Hasher, RandomState};
+use std::sync::OnceLock;
 
 use serde::{Deserialize, Serialize};
 
 /// Distinct segments that one tally follows. Beyond it only voxels are counted, so that memory stays bounded on dense
 /// segmentations; [`Tally::segments_complete`] tells.
 const MAX_SEGMENTS: usize = 1 << 14;
+
+/// Voxels gained or lost by segment. Every run of changed voxels asks twice, so hashing has to be cheap.
+type Balance = HashMap<u64, i64, Scramble>;
 
 /// Counts of one shard, or of many added up. A *voxel* here is one value: channels count each.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -21,7 +26,7 @@ pub struct Tally {
     pub largest_segment_id: u64,
     /// Voxels each segment gained (or lost, if negative).
     #[serde(default, with = "pairs")]
-    balance: HashMap<u64, i64>,
+    balance: Balance,
     /// Changes of segments that found no place in `balance`.
     #[serde(default)]
     uncounted: u64,
@@ -70,17 +75,55 @@ impl Tally {
     }
 }
 
+/// A hash for segment ids: one multiplication, with a secret of this process so that no file can be made to collide.
+#[derive(Clone, Copy, Debug)]
+struct Scramble(u64);
+
+impl Default for Scramble {
+    fn default() -> Self {
+        static SECRET: OnceLock<u64> = OnceLock::new();
+        Self(*SECRET.get_or_init(|| RandomState::new().hash_one(0)))
+    }
+}
+
+impl BuildHasher for Scramble {
+    type Hasher = Scrambler;
+
+    fn build_hasher(&self) -> Scrambler {
+        Scrambler(self.0)
+    }
+}
+
+struct Scrambler(u64);
+
+impl Hasher for Scrambler {
+    fn finish(&self) -> u64 {
+        self.0
+    }
+
+    fn write(&mut self, bytes: &[u8]) {
+        for &byte in bytes {
+            self.write_u64(byte.into());
+        }
+    }
+
+    fn write_u64(&mut self, value: u64) {
+        let product = u128::from(self.0 ^ value) * u128::from(self.0.rotate_left(32) | 1);
+        self.0 = (product >> 64) as u64 ^ product as u64;
+    }
+}
+
 /// JSON has no number keys: the table travels as a list of pairs.
 mod pairs {
-    use std::collections::HashMap;
-
     use serde::{Deserialize, Deserializer, Serializer};
 
-    pub(super) fn serialize<S: Serializer>(table: &HashMap<u64, i64>, serializer: S) -> Result<S::Ok, S::Error> {
+    use super::Balance;
+
+    pub(super) fn serialize<S: Serializer>(table: &Balance, serializer: S) -> Result<S::Ok, S::Error> {
         serializer.collect_seq(table.iter().filter(|&(_, &voxels)| voxels != 0))
     }
 
-    pub(super) fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<HashMap<u64, i64>, D::Error> {
+    pub(super) fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Balance, D::Error> {
         Ok(Vec::<(u64, i64)>::deserialize(deserializer)?.into_iter().collect())
     }
 }

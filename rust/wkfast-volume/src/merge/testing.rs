@@ -4,6 +4,8 @@ use std::collections::BTreeMap;
 use std::fs::{self, File};
 use std::path::Path;
 
+use serde_json::{Value, json};
+
 use super::reference::Dense;
 use crate::format::wkw::{BlockType, Header};
 use crate::format::{Container, DataFormat, MagArray, MagLocation, open_mag};
@@ -15,6 +17,12 @@ use crate::voxels::VoxelType;
 pub(crate) enum Spelling {
     WkwRaw,
     WkwLz4,
+    /// Shards of zstd chunks.
+    Zarr3Sharded,
+    /// One file per chunk, blosc, as WEBKNOSSOS writes annotations.
+    Zarr3Blosc,
+    /// One file per chunk, in Fortran order.
+    Zarr2,
 }
 
 /// A mag to be written.
@@ -34,11 +42,68 @@ impl MagSpec {
 
     fn location(&self, root: &Path, folder: &str) -> MagLocation {
         let container = Container::Directory { path: root.to_owned() };
-        MagLocation::new(self.mag, DataFormat::Wkw, container, folder)
+        let format = match self.spelling {
+            Spelling::WkwRaw | Spelling::WkwLz4 => DataFormat::Wkw,
+            Spelling::Zarr3Sharded | Spelling::Zarr3Blosc => DataFormat::Zarr3,
+            Spelling::Zarr2 => DataFormat::Zarr,
+        };
+        MagLocation::new(self.mag, format, container, folder)
+    }
+
+    /// Chunks along the edge of a shard, as a logarithm: formats without shards have one.
+    pub(crate) fn log2_shard(&self) -> u8 {
+        if matches!(self.spelling, Spelling::Zarr2 | Spelling::Zarr3Blosc) { 0 } else { self.log2_shard }
     }
 
     fn write_metadata(&self, folder: &Path) {
-        let block_type = if self.spelling == Spelling::WkwRaw { BlockType::Raw } else { BlockType::Lz4 };
+        match self.spelling {
+            Spelling::WkwRaw => self.write_header(folder, BlockType::Raw),
+            Spelling::WkwLz4 => self.write_header(folder, BlockType::Lz4),
+            Spelling::Zarr2 => {
+                let edge = self.chunk_edge();
+                let number = if self.voxel_type.name().starts_with('u') { 'u' } else { 'i' };
+                let size = self.voxel_type.size();
+                let array = json!({
+                    "zarr_format": 2, "shape": [1, 32, 32, 32], "chunks": [1, edge, edge, edge],
+                    "dtype": format!("{}{number}{size}", if size == 1 { '|' } else { '<' }), "order": "F",
+                    "fill_value": 0, "filters": null, "compressor": {"id": "zstd", "level": 1},
+                    "dimension_separator": "/",
+                });
+                fs::write(folder.join(".zarray"), array.to_string()).unwrap();
+            }
+            Spelling::Zarr3Sharded | Spelling::Zarr3Blosc => {
+                fs::write(folder.join("zarr.json"), self.zarr3().to_string()).unwrap();
+            }
+        }
+    }
+
+    fn zarr3(&self) -> Value {
+        let (chunk, shard) = (self.chunk_edge(), self.chunk_edge() << self.log2_shard());
+        let bytes = [
+            json!({"name": "transpose", "configuration": {"order": [3, 2, 1, 0]}}),
+            json!({"name": "bytes", "configuration": {"endian": "little"}}),
+        ];
+        let with = |last: Value| bytes.iter().cloned().chain([last]).collect::<Vec<_>>();
+        let codecs = if self.spelling == Spelling::Zarr3Blosc {
+            let blosc = json!({"cname": "lz4", "clevel": 5, "shuffle": "noshuffle", "typesize": 1, "blocksize": 0});
+            with(json!({"name": "blosc", "configuration": blosc}))
+        } else {
+            let zstd = json!({"name": "zstd", "configuration": {"level": 1, "checksum": true}});
+            vec![json!({"name": "sharding_indexed", "configuration": {
+                "chunk_shape": [1, chunk, chunk, chunk], "codecs": with(zstd),
+                "index_codecs": [{"name": "bytes", "configuration": {"endian": "little"}}, {"name": "crc32c"}],
+                "index_location": "end",
+            }})]
+        };
+        json!({
+            "zarr_format": 3, "node_type": "array", "shape": [1, 32, 32, 32], "data_type": self.voxel_type.name(),
+            "chunk_grid": {"name": "regular", "configuration": {"chunk_shape": [1, shard, shard, shard]}},
+            "chunk_key_encoding": {"name": "default", "configuration": {"separator": "/"}},
+            "fill_value": 0, "codecs": codecs, "dimension_names": ["c", "x", "y", "z"], "attributes": {},
+        })
+    }
+
+    fn write_header(&self, folder: &Path, block_type: BlockType) {
         let header = Header {
             block_type,
             voxel_type: self.voxel_type,

@@ -4,6 +4,8 @@ use std::cell::Cell;
 use std::collections::BTreeMap;
 use std::fs;
 use std::path::Path;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 
 use proptest::prelude::*;
 use tempfile::TempDir;
@@ -14,8 +16,12 @@ use super::reference::{self, Dense};
 use super::testing::{MagSpec, Spelling, cut, read_dense};
 use super::{Access, MergeInput, MergePlan, MergeReport, Policy, Progress, Seconds, Sources, commit, run};
 use crate::error::{Result, VolumeError};
-use crate::format::{Container, MagLocation, open_mag};
-use crate::geometry::{BoundingBox, Mag};
+use crate::format::{
+    ChunkCodec, Container, EncodedChunk, Listing, MagArray, MagLocation, ShardFile, ShardIndexTable, ShardWriter,
+    open_mag,
+};
+use crate::geometry::{BoundingBox, ChunkGrid, ChunkIndex, Mag, ShardIndex};
+use crate::store::SharedStore;
 use crate::voxels::VoxelType;
 
 /// Edge of the test world in voxels of mag 1.
@@ -83,7 +89,7 @@ impl World {
             let spec = MagSpec { mag, ..case.fallback.clone() };
             let mut layer = random_layer(edge, seed, highest(spec.voxel_type));
             // Whole shards are missing, as from sparse layers.
-            let shard = spec.chunk_edge() << spec.log2_shard;
+            let shard = spec.chunk_edge() << spec.log2_shard();
             for at in layer.voxels() {
                 let [x, y, z] = at.map(|at| (at / shard) as u64);
                 if scatter(seed, &[7, x, y, z]) % 8 >= case.density {
@@ -190,7 +196,13 @@ fn cases() -> impl Strategy<Value = Case> {
         (VoxelType::Int8, VoxelType::Int16),
         (VoxelType::Int16, VoxelType::UInt8),
     ]);
-    let spellings = prop::sample::select(vec![Spelling::WkwRaw, Spelling::WkwLz4]);
+    let spellings = prop::sample::select(vec![
+        Spelling::WkwRaw,
+        Spelling::WkwLz4,
+        Spelling::Zarr3Sharded,
+        Spelling::Zarr3Blosc,
+        Spelling::Zarr2,
+    ]);
     (
         (any::<bool>(), any::<bool>(), types, spellings.clone(), spellings),
         (2_u8..5, 0_u8..3, 2_u8..5, 0_usize..4, 0_u64..9, any::<u64>()),
@@ -258,7 +270,7 @@ fn result_files(target: &Path) -> BTreeMap<String, Vec<u8>> {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 32, ..ProptestConfig::default() })]
+    #![proptest_config(ProptestConfig { cases: 48, ..ProptestConfig::default() })]
 
     #[test]
     fn any_merge_equals_the_reference_merge(case in cases()) {
@@ -492,6 +504,107 @@ fn a_later_stage_does_not_run_before_an_earlier_one() {
     let last = plan.stages().pop().unwrap();
     let error = run(&plan, &sources, last, 1, Access::Exclusive, &mut silent).unwrap_err();
     assert!(error.to_string().contains("must be done first"), "{error}");
+}
+
+/// Counts what is decoded.
+#[derive(Debug)]
+struct Counted(Arc<dyn ChunkCodec>, Arc<AtomicUsize>);
+
+impl ChunkCodec for Counted {
+    fn encoding(&self) -> &str {
+        self.0.encoding()
+    }
+
+    fn is_compressed(&self) -> bool {
+        self.0.is_compressed()
+    }
+
+    fn decode(&self, encoded: &[u8], voxels: &mut [u8]) -> Result<(), String> {
+        self.1.fetch_add(1, Ordering::Relaxed);
+        self.0.decode(encoded, voxels)
+    }
+
+    fn encode(&self, voxels: &[u8]) -> Result<Vec<u8>, String> {
+        self.0.encode(voxels)
+    }
+}
+
+/// A mag that counts how many of its chunks are decoded.
+#[derive(Debug)]
+struct Watched {
+    inner: Arc<dyn MagArray>,
+    decoded: Arc<AtomicUsize>,
+}
+
+impl Watched {
+    fn watch(&self, codec: Arc<dyn ChunkCodec>) -> Arc<dyn ChunkCodec> {
+        Arc::new(Counted(codec, self.decoded.clone()))
+    }
+}
+
+impl MagArray for Watched {
+    fn grid(&self) -> &ChunkGrid {
+        self.inner.grid()
+    }
+
+    fn store(&self) -> &SharedStore {
+        self.inner.store()
+    }
+
+    fn codec(&self) -> &Arc<dyn ChunkCodec> {
+        self.inner.codec()
+    }
+
+    fn shard_key(&self, shard: &ShardIndex) -> String {
+        self.inner.shard_key(shard)
+    }
+
+    fn list_shards(&self) -> Result<Listing> {
+        self.inner.list_shards()
+    }
+
+    fn open_shard(&self, shard: &ShardIndex) -> Result<Option<ShardIndexTable>> {
+        let table = self.inner.open_shard(shard)?;
+        Ok(table.map(|table| ShardIndexTable { codec: self.watch(table.codec), ..table }))
+    }
+
+    fn read_encoded(&self, chunk: &ChunkIndex) -> Result<Option<EncodedChunk>> {
+        let found = self.inner.read_encoded(chunk)?;
+        Ok(found.map(|found| EncodedChunk { codec: self.watch(found.codec), ..found }))
+    }
+
+    fn metadata_like(&self, voxel_type: VoxelType, extent: [u64; 3]) -> Result<Vec<(String, Vec<u8>)>> {
+        self.inner.metadata_like(voxel_type, extent)
+    }
+
+    fn shard_writer<'f>(&self, file: &'f mut dyn ShardFile) -> Result<Box<dyn ShardWriter + 'f>> {
+        self.inner.shard_writer(file)
+    }
+}
+
+#[test]
+fn a_chunk_only_the_fallback_has_is_never_decoded() {
+    for spelling in [Spelling::WkwLz4, Spelling::Zarr3Sharded] {
+        let case = Case {
+            mags: MagChoice::Finest,
+            fallback: spec(spelling, VoxelType::UInt32, 2, 2),
+            density: 8,
+            ..simple_case()
+        };
+        let mut world = World::build(&case);
+        let painted = (0..5).map(|n| ([n, 2, 3], vec![i64::from(n) + 1; case.annotation.chunk_edge().pow(3)]));
+        world.input.annotation = vec![case.annotation.write(world.folder.path(), "five", &painted.collect())];
+        let plan = MergePlan::new(world.input.clone()).unwrap();
+        let mut sources = Sources::open(&world.input).unwrap();
+        let decoded = Arc::new(AtomicUsize::new(0));
+        let finest = sources.fallback.iter_mut().find(|source| source.location.mag == Mag([1; 3])).unwrap();
+        finest.array = Arc::new(Watched { inner: finest.array.clone(), decoded: decoded.clone() });
+        run(&plan, &sources, 0..plan.tasks().len(), 2, Access::Exclusive, &mut silent).unwrap();
+        let report = commit(&plan, Seconds::default(), false).unwrap();
+        assert_eq!(decoded.load(Ordering::Relaxed), 5);
+        assert_eq!((report.total.chunks.from_annotation, report.total.shards_rewritten), (5, 2));
+        assert!(report.total.chunks.passed > 100);
+    }
 }
 
 #[test]
