@@ -152,8 +152,12 @@ impl Channels {
         self.seen.then_some(self.channels)
     }
 
+    pub(super) fn has_values(&self) -> bool {
+        self.channels.iter().any(Option::is_some)
+    }
+
     /// The color, if any channel has a value.
     pub(super) fn finish_with_values(self) -> Option<Color> {
-        self.channels.iter().any(Option::is_some).then_some(self.channels)
+        self.has_values().then_some(self.channels)
     }
 }

@@ -140,7 +140,11 @@ pub(super) fn tree(cx: &mut Reading<'_, '_>) -> Result<TreeHeader, NmlError> {
         }
     }
     // The old names win where they say something, as in the reference's reader.
-    tree.color = old_color.finish_with_values().or_else(|| color.finish());
+    let old_color = old_color.finish_with_values();
+    if old_color.is_some() && color.has_values() {
+        cx.note("both colorr and color.r", "colorr counts, color.r is dropped");
+    }
+    tree.color = old_color.or_else(|| color.finish());
     match comment {
         // Desktop dialect: the comment is the name.
         Some(comment) if tree.name.as_deref().is_none_or(str::is_empty) => tree.name = Some(comment),

@@ -208,7 +208,7 @@ fn push_vector(out: &mut Vec<u8>, element: &str, names: [&'static str; 3], vecto
 
 fn push_bounding_box(out: &mut Vec<u8>, element: &str, bounds: &NmlBoundingBox) -> Result {
     let mut attributes = Attributes::default();
-    attributes.color(bounds.color);
+    attributes.color(bounds.color, &bounds.extras);
     attributes.integer("id", bounds.id);
     attributes.truth("isVisible", bounds.is_visible);
     attributes.text("name", bounds.name.as_deref());
@@ -249,7 +249,7 @@ pub(super) fn push_metas(out: &mut Vec<u8>, metas: &[Meta]) -> Result {
 /// `<thing …>`; text that a reader of the file found in it stands behind the tag.
 pub(super) fn push_tree_start(out: &mut Vec<u8>, tree: &TreeHeader) -> Result {
     let mut attributes = Attributes::default();
-    attributes.color(tree.color);
+    attributes.color(tree.color, &tree.extras);
     attributes.truth("edgesAreVisible", tree.edges_are_visible);
     attributes.integer("groupId", tree.group_id);
     attributes.integer("id", Some(tree.id));
@@ -465,7 +465,7 @@ fn push_segment(out: &mut Vec<u8>, segment: &Segment) -> Result {
         attributes.integer("anchorPositionY", Some(y));
         attributes.integer("anchorPositionZ", Some(z));
     }
-    attributes.color(segment.color);
+    attributes.color(segment.color, &segment.extras);
     attributes.integer("created", segment.created);
     attributes.integer("groupId", segment.group_id);
     attributes.integer("id", Some(segment.id));

@@ -53,12 +53,12 @@ impl<'a> Attributes<'a> {
     }
 
     /// `color.a` to `color.r`. Channels without a value are left out; a color of none at all is written as front ends
-    /// say "no color", empty.
-    pub(super) fn color(&mut self, color: Option<Color>) {
+    /// say "no color", empty, unless text that was no number is kept.
+    pub(super) fn color(&mut self, color: Option<Color>, extras: &Extras) {
         let Some(color) = color else { return };
         let none = color.iter().all(Option::is_none);
         for (name, channel) in ["color.r", "color.g", "color.b", "color.a"].into_iter().zip(color) {
-            if none {
+            if none && !is_kept(extras, name) {
                 self.text(name, Some(""));
             } else {
                 self.float(name, channel);

@@ -1,0 +1,641 @@
+//! One test per row of `docs/nml-fidelity.md`: what other readers lose, refuse or get wrong, and old dialects.
+
+mod support;
+
+use support::{document, read_text, written};
+use wkfast_nml::columns::NodeNotes;
+use wkfast_nml::model::{Document, Header, MetadataEntry, Number, Tree, Volume};
+use wkfast_nml::{Loaded, Problem};
+
+const SOUND: &str = "<experiment name='d'/><scale x='1' y='1' z='1'/>";
+
+/// Loads a file with this behind its parameters, and checks that a round trip changes nothing (unknown attributes come
+/// back sorted, so the tests have them sorted).
+fn load(inner: &str) -> Loaded {
+    let loaded = read_text(format!("<things><parameters>{SOUND}</parameters>{inner}</things>")).expect(inner);
+    assert_settled(&loaded.document, inner);
+    loaded
+}
+
+fn assert_settled(document: &Document, text: &str) {
+    let settled = support::document(written(document));
+    let mut sorted = document.clone();
+    sorted.trees.sort_by_key(|tree| tree.header.id);
+    assert_eq!(format!("{settled:#?}"), format!("{sorted:#?}"), "{text}");
+}
+
+/// The tree of a file with only one, given its children.
+fn tree(inner: &str) -> Tree {
+    load(&format!("<thing id='1'>{inner}</thing>")).document.trees.remove(0)
+}
+
+fn parameters(inner: &str) -> Header {
+    let document = document(format!("<things><parameters>{SOUND}{inner}</parameters></things>"));
+    assert_settled(&document, inner);
+    document.header
+}
+
+fn volume(attributes: &str, inner: &str) -> Volume {
+    load(&format!("<volume id='0' {attributes}>{inner}</volume>")).document.header.volumes.remove(0)
+}
+
+/// What comes back of a file with this behind its parameters, without the frame.
+fn back(inner: &str) -> String {
+    let text = written(&load(inner).document);
+    let start = text.find("</parameters>\n").expect("parameters") + "</parameters>\n".len();
+    text[start..].trim_end_matches("</things>\n").to_owned()
+}
+
+fn metadata(entries: &str) -> Vec<MetadataEntry> {
+    tree(&format!("<metadata>{entries}</metadata>")).header.metadata
+}
+
+const NODES: &str = "<nodes><node id='1' x='0' y='0' z='0'/><node id='2' x='0' y='0' z='0'/></nodes>";
+
+/// The notes of node 1.
+fn notes(inner: &str) -> NodeNotes {
+    let mut trees = load(&format!("<thing id='1'>{NODES}</thing>{inner}")).document.trees;
+    trees[0].columns.notes.remove(&0).unwrap_or_default()
+}
+
+/// The one problem of a file: its element and reason, and whether a server would reject the file.
+fn problem(inner: &str) -> (String, String, bool) {
+    let problems = load(inner).problems;
+    let [Problem { element, reason, rejected_by_server, .. }] = problems.as_slice() else { panic!("{problems:?}") };
+    (element.clone(), reason.clone(), *rejected_by_server)
+}
+
+/// A problem of this element and reason that a server would reject the file for.
+fn assert_rejected(inner: &str, element: &str, reason: &str) {
+    let found = problem(inner);
+    assert!(found.0 == element && found.1.contains(reason) && found.2, "{found:?}");
+}
+
+#[test]
+fn boolean_metadata_is_kept() {
+    let entries = metadata("<metadataEntry key='k' boolValue='true'/>");
+    assert_eq!(entries[0].bool, Some(true));
+    assert!(
+        back("<thing id='1'><metadata><metadataEntry key='k' boolValue='false'/></metadata></thing>")
+            .contains("<metadataEntry boolValue=\"false\" key=\"k\" />")
+    );
+}
+
+#[test]
+fn a_metadata_entry_with_a_key_only_is_an_empty_list() {
+    let entries = metadata("<metadataEntry key='k'/>");
+    assert_eq!(entries, [MetadataEntry { key: "k".to_owned(), ..MetadataEntry::default() }]);
+}
+
+#[test]
+fn a_metadata_list_may_start_anywhere_and_have_gaps() {
+    let entries =
+        metadata("<metadataEntry key='k' stringListValue-10='c' stringListValue-2='b' stringListValue-1='a'/>");
+    assert_eq!(entries[0].list, [(1, "a".to_owned()), (2, "b".to_owned()), (10, "c".to_owned())]);
+}
+
+#[test]
+fn metadata_keys_may_repeat() {
+    let entries = metadata("<metadataEntry key='k' stringValue='a'/><metadataEntry key='k' stringValue='b'/>");
+    assert_eq!(entries.iter().map(|entry| entry.string.as_deref()).collect::<Vec<_>>(), [Some("a"), Some("b")]);
+}
+
+#[test]
+fn a_metadata_entry_keeps_all_its_kinds_of_value() {
+    let entries = metadata("<metadataEntry key='k' stringValue='s' numberValue='1.5' boolValue='true'/>");
+    assert_eq!((entries[0].string.as_deref(), entries[0].number), (Some("s"), Some(Number::Float(1.5))));
+}
+
+#[test]
+fn metadata_of_a_node_is_kept_with_it() {
+    let tree =
+        tree("<nodes><node id='1' x='0' y='0' z='0'><metadata><metadataEntry key='k'/></metadata></node></nodes>");
+    let elements = &tree.columns.notes[&0].extras.elements;
+    assert_eq!((elements[0].name.as_str(), elements[0].children[0].name.as_str()), ("metadata", "metadataEntry"));
+}
+
+#[test]
+fn a_metadata_number_that_is_none_is_kept_as_text() {
+    for text in ["", "many"] {
+        let inner = format!("<thing id='1'><metadata><metadataEntry key='k' numberValue='{text}'/></metadata></thing>");
+        let (element, reason, rejected) = problem(&inner);
+        assert!(element == "metadataEntry" && reason.contains("expected a number") && !rejected);
+        assert!(back(&inner).contains(&format!("<metadataEntry key=\"k\" numberValue=\"{text}\" />")));
+    }
+}
+
+#[test]
+fn segment_groups_stay_in_their_volume() {
+    let loaded = load(
+        "<volume id='0'><segments><segment id='5' groupId='1'/></segments><groups><group id='1' name='a'><group id='2' name='b'/></group></groups></volume>",
+    );
+    let header = loaded.document.header;
+    assert!(header.groups.is_empty());
+    assert_eq!((header.volumes[0].groups[0].children[0].id, header.volumes[0].segments[0].group_id), (2, Some(1)));
+    assert_eq!(loaded.problems, []);
+}
+
+#[test]
+fn a_segment_keeps_every_field() {
+    let segment = &volume("", "<segments><segment id='9223372036854775807' created='5' groupId='2' isVisible='false' additionalCoordinate-t='3' anchorPositionX='1' anchorPositionY='2' anchorPositionZ='3' color.r='0.5' color.g='0' color.b='0' color.a='1'><metadata><metadataEntry key='k' boolValue='true'/></metadata></segment></segments>").segments[0];
+    assert_eq!((segment.created, segment.group_id, segment.is_visible), (Some(5), Some(2), Some(false)));
+    assert_eq!(segment.additional_coordinates, [("t".to_owned(), 3)]);
+    assert_eq!((segment.anchor_position, segment.metadata[0].bool), (Some([1, 2, 3]), Some(true)));
+}
+
+#[test]
+fn a_segment_with_an_empty_color_has_none() {
+    assert_eq!(
+        volume("", "<segments><segment id='1' color.r='' color.g='' color.b='' color.a=''/></segments>").segments[0]
+            .color,
+        None
+    );
+}
+
+#[test]
+fn segment_ids_may_repeat() {
+    assert_eq!(
+        volume("", "<segments><segment id='1' name='a'/><segment id='1' name='b'/></segments>").segments.len(),
+        2
+    );
+}
+
+#[test]
+fn an_anchor_that_is_no_whole_number_is_kept_as_text() {
+    let inner = "<volume id='0'><segments><segment id='1' anchorPositionX='1.5' anchorPositionY='2' anchorPositionZ='3'/></segments></volume>";
+    assert!(load(inner).problems.iter().any(|problem| problem.rejected_by_server));
+    assert!(back(inner).contains("anchorPositionX=\"1.5\" anchorPositionY=\"2\" anchorPositionZ=\"3\""));
+}
+
+#[test]
+fn server_only_parameters_are_kept() {
+    let header = parameters(
+        "<offset x='1' y='0' z='0'/><editPosition x='1' y='2' z='3' additionalCoordinate-t='4'/><activeNode id='7'/>\
+         <additionalAxes><additionalAxis name='t' index='0' start='0' end='9'/></additionalAxes>\
+         <transform matrix='[1]' type='affine'><correspondence source='1' target='2'/></transform>",
+    );
+    let parameters = header.parameters;
+    assert_eq!(parameters.offset.map(|offset| offset.xyz), Some([1.0, 0.0, 0.0]));
+    assert_eq!(
+        parameters.edit_position.map(|position| position.additional_coordinates),
+        Some(vec![("t".to_owned(), 4)])
+    );
+    assert_eq!((parameters.active_node, parameters.additional_axes[0].end), (Some(7), 9));
+    assert_eq!(parameters.extras.elements[0].children[0].name, "correspondence");
+}
+
+#[test]
+fn the_server_url_is_kept() {
+    let text = "<things><parameters><experiment name='d' wkUrl='https://example.org'/><scale/></parameters></things>";
+    let experiment = document(text).header.parameters.experiment;
+    assert_eq!(experiment.wk_url.as_deref(), Some("https://example.org"));
+    assert!(written(&document(text)).contains("wkUrl=\"https://example.org\""));
+}
+
+#[test]
+fn an_empty_description_is_not_a_missing_one() {
+    let text = "<things><parameters><experiment description=''/></parameters></things>";
+    assert_eq!(document(text).header.parameters.experiment.description.as_deref(), Some(""));
+    assert!(written(&document(text)).contains("<experiment description=\"\" />"));
+}
+
+#[test]
+fn additional_coordinates_of_a_node_are_kept() {
+    let tree =
+        tree("<nodes><node id='1' x='0' y='0' z='0' additionalCoordinate-ch='-1' additionalCoordinate-t='4'/></nodes>");
+    assert_eq!(tree.columns.notes[&0].additional_coordinates, [("ch".to_owned(), -1), ("t".to_owned(), 4)]);
+}
+
+#[test]
+fn a_trees_type_and_the_visibility_of_its_edges_are_kept() {
+    let header = load("<thing id='1' type='AGGLOMERATE' edgesAreVisible='false'/>").document.trees.remove(0).header;
+    assert_eq!((header.tree_type.as_deref(), header.edges_are_visible), (Some("AGGLOMERATE"), Some(false)));
+}
+
+#[test]
+fn a_group_remembers_whether_it_is_expanded() {
+    let groups =
+        load("<groups><group id='1' name='a' isExpanded='false'/><group id='2' name='b' isExpanded=''/></groups>");
+    let groups = groups.document.header.groups;
+    assert_eq!(groups.iter().map(|group| group.is_expanded).collect::<Vec<_>>(), [Some(false), None]);
+}
+
+#[test]
+fn mappings_of_a_volume_are_kept() {
+    let volume = volume(
+        "mappingName='m' mappingIsLocked='true' editedMappingEdgesLocation='e.zip' editedMappingBaseMappingName='b'",
+        "",
+    );
+    assert_eq!((volume.mapping_name.as_deref(), volume.mapping_is_locked), (Some("m"), Some(true)));
+    assert_eq!(volume.edited_mapping_edges_location.as_deref(), Some("e.zip"));
+    assert_eq!(volume.edited_mapping_base_mapping_name.as_deref(), Some("b"));
+}
+
+#[test]
+fn a_user_box_keeps_its_id_and_gains_nothing() {
+    let text = "<userBoundingBox id='7' topLeftX='1' topLeftY='2' topLeftZ='3' width='4' height='5' depth='6'/>\
+                <taskBoundingBox topLeftX='0' topLeftY='0' topLeftZ='0' width='1' height='1' depth='1'/>";
+    let parameters = parameters(text).parameters;
+    let bounds = &parameters.user_bounding_boxes[0];
+    assert_eq!((bounds.id, bounds.name.as_deref(), bounds.color, bounds.is_visible), (Some(7), None, None, None));
+    assert_eq!(parameters.task_bounding_box.map(|bounds| bounds.color), Some(None));
+}
+
+#[test]
+fn a_box_of_negative_size_stays_as_it_is() {
+    let text = "<userBoundingBox id='0' topLeftX='10' topLeftY='0' topLeftZ='0' width='-4' height='5' depth='6'/>";
+    let bounds = parameters(text).parameters.user_bounding_boxes.remove(0);
+    assert_eq!((bounds.topleft[0], bounds.size[0]), (10, -4));
+}
+
+#[test]
+fn a_box_without_color_channels_is_written_without() {
+    let text = "<userBoundingBox id='0' color.r='' color.g='' color.b='' color.a='' topLeftX='0' topLeftY='0' topLeftZ='0' width='1' height='1' depth='1'/>";
+    assert_eq!(parameters(text).parameters.user_bounding_boxes[0].color, Some([None; 4]));
+}
+
+#[test]
+fn a_branchpoint_has_its_own_time() {
+    assert_eq!(notes("<branchpoints><branchpoint id='1' time='77'/></branchpoints>").branchpoints, [Some(77)]);
+    assert_eq!(notes("<branchpoints><branchpoint id='1'/></branchpoints>").branchpoints, [None]);
+}
+
+#[test]
+fn a_node_may_have_several_branchpoints_and_comments() {
+    let notes = notes(
+        "<branchpoints><branchpoint id='1' time='2'/><branchpoint id='1' time='1'/></branchpoints>\
+         <comments><comment node='1' content='a'/><comment node='1' content='b'/></comments>",
+    );
+    assert_eq!((notes.branchpoints, notes.comments), (vec![Some(2), Some(1)], vec!["a".to_owned(), "b".to_owned()]));
+}
+
+#[test]
+fn interpolation_that_is_false_stays_false() {
+    let nodes = |value: &str| format!("<nodes><node id='1' x='0' y='0' z='0' interpolation='{value}'/></nodes>");
+    assert_eq!(tree(&nodes("false")).columns.interpolation.get(0), Some(false));
+    assert_eq!(tree(&nodes("True")).columns.interpolation.get(0), Some(true));
+    assert_eq!(tree(&nodes("")).columns.interpolation.get(0), None);
+    assert!(back(&format!("<thing id='1'>{}</thing>", nodes("True"))).contains("interpolation=\"true\""));
+}
+
+#[test]
+fn fractions_of_positions_are_kept() {
+    assert_eq!(tree("<nodes><node id='1' x='0.5' y='-2.7' z='1e-3'/></nodes>").columns.positions, [[0.5, -2.7, 0.001]]);
+}
+
+#[test]
+fn positions_beyond_single_precision_are_written_as_integers() {
+    let inner = "<thing id='1'><nodes><node id='1' x='16777217' y='-16777216' z='16777215'/></nodes></thing>";
+    assert!(back(inner).contains("x=\"16777217\" y=\"-16777216\" z=\"16777215.0\""));
+}
+
+#[test]
+fn visibility_is_not_made_up() {
+    let header =
+        load("<thing id='1' color.r='1' color.g='1' color.b='1' color.a='0'/>").document.trees.remove(0).header;
+    assert_eq!((header.is_visible, header.color), (None, Some([Some(1.0), Some(1.0), Some(1.0), Some(0.0)])));
+}
+
+#[test]
+fn a_tree_without_a_color_stays_without() {
+    assert!(back("<thing id='1'/>").starts_with("  <thing id=\"1\">\n"));
+    let empty = back("<thing id='1' color.r='' color.g='' color.b='' color.a=''/>");
+    assert!(empty.starts_with("  <thing color.a=\"\" color.b=\"\" color.g=\"\" color.r=\"\" id=\"1\">\n"));
+}
+
+#[test]
+fn an_empty_tree_name_stays_empty_and_a_missing_one_missing() {
+    let trees = load("<thing id='1' name=''/><thing id='2'/>").document.trees;
+    assert_eq!(trees.iter().map(|tree| tree.header.name.as_deref()).collect::<Vec<_>>(), [Some(""), None]);
+}
+
+#[test]
+fn a_largest_segment_id_of_zero_is_kept() {
+    assert_eq!(volume("largestSegmentId='0'", "").largest_segment_id, Some(0));
+}
+
+#[test]
+fn the_location_of_a_volume_is_kept() {
+    assert_eq!(volume("location='data_Volume.zip' format='zarr3'", "").location.as_deref(), Some("data_Volume.zip"));
+}
+
+#[test]
+fn unknown_elements_and_attributes_come_back_with_their_owner() {
+    let inner = "<thing id='1' new='1'><nodes more='2'><node id='1' x='0' y='0' z='0' hue='red'/></nodes>\
+                 <edges><edge source='1' target='1' weight='3'/></edges><metadata kind='k'/><mesh file='m'>text</mesh></thing>\
+                 <comments><comment node='1' content='c' author='me'/></comments><groups sort='name'/><unheard><of a='&#10;'/></unheard>";
+    let text = back(inner);
+    for kept in [
+        "<thing id=\"1\" new=\"1\">",
+        "<nodes more=\"2\">",
+        "<node hue=\"red\" id=\"1\"",
+        "<edge source=\"1\" target=\"1\" weight=\"3\" />",
+        "<metadata kind=\"k\" />",
+        "<mesh file=\"m\">text</mesh>",
+        "<comment author=\"me\" content=\"c\" node=\"1\" />",
+        "<groups sort=\"name\" />",
+        "<of a=\"&#10;\" />",
+    ] {
+        assert!(text.contains(kept), "{kept} in {text}");
+    }
+}
+
+#[test]
+fn metas_may_repeat_and_lack_a_part() {
+    let meta = load("<meta name='a' content='1'/><meta name='a' content='2'/><meta name='b'/>").document.header.meta;
+    assert_eq!(meta.iter().map(|meta| meta.content.as_deref()).collect::<Vec<_>>(), [Some("1"), Some("2"), None]);
+}
+
+#[test]
+fn notes_on_missing_nodes_are_kept_apart() {
+    let inner = "<comments><comment node='9' content='c'/></comments>";
+    assert_rejected(inner, "comment", "there is no node 9");
+    assert!(back(inner).contains("<comment content=\"c\" node=\"9\" />"));
+    let inner = "<branchpoints><branchpoint id='9' time='3'/></branchpoints>";
+    assert_rejected(inner, "branchpoint", "there is no node 9");
+    assert!(back(inner).contains("<branchpoint id=\"9\" time=\"3\" />"));
+}
+
+#[test]
+fn notes_before_their_nodes_find_them() {
+    let loaded = load(&format!("<comments><comment node='2' content='c'/></comments><thing id='1'>{NODES}</thing>"));
+    assert_eq!(loaded.document.trees[0].columns.notes[&1].comments, ["c"]);
+    assert_eq!(loaded.problems, []);
+}
+
+#[test]
+fn dangling_edges_are_kept() {
+    let inner = format!("<thing id='1'>{NODES}<edges><edge source='1' target='99'/></edges></thing>");
+    assert_rejected(&inner, "edge", "node 99 is not in this tree");
+    assert!(back(&inner).contains("<edge source=\"1\" target=\"99\" />"));
+    let other = "<thing id='2'><nodes><node id='3' x='0' y='0' z='0'/></nodes><edges><edge source='3' target='1'/></edges></thing>";
+    assert_rejected(&format!("<thing id='1'>{NODES}</thing>{other}"), "edge", "node 1 is not in this tree");
+}
+
+#[test]
+fn self_edges_are_kept() {
+    let inner = format!("<thing id='1'>{NODES}<edges><edge source='1' target='1'/></edges></thing>");
+    assert_rejected(&inner, "edge", "to itself");
+}
+
+#[test]
+fn edges_keep_order_direction_and_repetitions() {
+    let inner = format!(
+        "<thing id='1'>{NODES}<edges><edge source='2' target='1'/><edge source='1' target='2'/></edges></thing>"
+    );
+    assert_rejected(&inner, "edge", "a second edge between nodes 1 and 2");
+    let text = back(&inner);
+    assert!(text.find("source=\"2\" target=\"1\"") < text.find("source=\"1\" target=\"2\""));
+}
+
+#[test]
+fn nodes_with_the_same_id_are_both_kept() {
+    let node = "<node id='1' x='0' y='0' z='0'/>";
+    let inner = format!("<thing id='1'><nodes>{node}{node}</nodes></thing>");
+    assert_rejected(&inner, "node", "a second node with id 1 in this tree");
+    let inner = format!("<thing id='1'><nodes>{node}</nodes></thing><thing id='2'><nodes>{node}</nodes></thing>");
+    assert_rejected(&inner, "node", "node 1 is in an earlier tree too");
+}
+
+#[test]
+fn a_comment_on_an_ambiguous_node_goes_to_the_first_in_the_file() {
+    let trees = load(&format!(
+        "<thing id='1'>{NODES}</thing><thing id='2'>{NODES}</thing><comments><comment node='1' content='c'/></comments>"
+    ));
+    let trees = trees.document.trees;
+    assert_eq!((trees[0].columns.notes.len(), trees[1].columns.notes.len()), (1, 0));
+}
+
+#[test]
+fn trees_with_the_same_id_are_all_kept() {
+    let inner = "<thing id='1' name='a'/><thing id='1' name='a'/>";
+    assert_rejected(inner, "thing", "a second tree with id 1");
+    assert_eq!(load(inner).document.trees.len(), 2);
+}
+
+#[test]
+fn an_empty_tree_is_kept() {
+    assert_eq!(back("<thing id='1'/>").matches("<thing").count(), 1);
+}
+
+#[test]
+fn a_group_that_does_not_exist_is_a_problem() {
+    assert_rejected("<thing id='1' groupId='8'/>", "thing", "groupId=8: there is no such group");
+    assert_eq!(load("<thing id='1' groupId='8'/>").document.trees[0].header.group_id, Some(8));
+}
+
+#[test]
+fn a_tree_stays_in_a_group_of_negative_id() {
+    let loaded = load("<thing id='1' groupId='-5'/><groups><group id='-5' name='g'/></groups>");
+    assert_eq!((loaded.document.trees[0].header.group_id, loaded.problems), (Some(-5), vec![]));
+}
+
+#[test]
+fn groups_with_the_same_id_are_both_kept() {
+    let inner = "<groups><group id='1' name='a'/><group id='2' name='b'><group id='1' name='c'/></group></groups>";
+    assert_rejected(inner, "group", "a second group with id 1");
+}
+
+#[test]
+fn ids_of_any_size_and_sign_are_kept() {
+    for id in [
+        "-5",
+        "2147483648",
+        "9223372036854775808",
+        "1180591620717411303424",
+        "-170141183460469231731687303715884105728",
+    ] {
+        let inner = format!("<thing id='{id}'><nodes><node id='{id}' x='0' y='0' z='0'/></nodes><edges/></thing>");
+        let text = back(&inner);
+        assert_eq!(text.matches(&format!("id=\"{id}\"")).count(), 2, "{text}");
+    }
+    assert_rejected("<thing id='2147483648'/>", "thing", "more than 32 bits");
+    assert_eq!(load("<thing id='-5'/>").problems, []);
+}
+
+#[test]
+fn missing_optional_parts_load() {
+    let loaded = load(&format!(
+        "<thing id='1'>{NODES}</thing><comments><comment node='1'/></comments><groups><group id='1'/></groups>"
+    ));
+    assert!(loaded.problems.iter().all(|problem| !problem.rejected_by_server));
+    assert_eq!(loaded.document.trees[0].columns.notes[&0].comments, [""]);
+}
+
+#[test]
+fn a_file_without_scale_or_experiment_loads() {
+    let loaded = read_text("<things><parameters/></things>").expect("loads");
+    let reasons: Vec<_> = loaded.problems.iter().map(|problem| problem.reason.as_str()).collect();
+    assert_eq!(reasons, ["no <experiment>", "no <scale>"]);
+}
+
+#[test]
+fn a_default_namespace_is_accepted_and_kept() {
+    let document = document("<things xmlns='urn:nml'><parameters/><thing id='1'/></things>");
+    assert_eq!(document.trees.len(), 1);
+    assert!(written(&document).contains("<things xmlns=\"urn:nml\">"));
+}
+
+#[test]
+fn misplaced_elements_are_kept_with_a_problem() {
+    for inner in [
+        "<node id='1' x='0' y='0' z='0'/>",
+        "<segment id='1'/>",
+        "<thing id='1'><thing id='2'/></thing>",
+        "<thing id='1'><nodes><thing id='2'/></nodes></thing>",
+    ] {
+        let (_, reason, rejected) = problem(inner);
+        assert_eq!((reason.as_str(), rejected), ("not expected in this place", false), "{inner}");
+    }
+}
+
+#[test]
+fn rows_need_not_stand_in_their_containers() {
+    let tree = tree(
+        "<node id='1' x='0' y='0' z='0'/><edge source='1' target='1'/><edges><node id='2' x='0' y='0' z='0'/></edges>",
+    );
+    assert_eq!((tree.columns.rows(), tree.columns.edge_count()), (2, 1));
+}
+
+#[test]
+fn the_first_of_repeated_parameters_counts() {
+    let text =
+        "<things><parameters><time ms='1'/><time ms='2'/></parameters><parameters><time ms='3'/></parameters></things>";
+    let document = document(text);
+    assert_eq!(document.header.parameters.time, Some(1));
+    assert!(written(&document).contains("<time ms=\"2\" />") && written(&document).contains("<time ms=\"3\" />"));
+}
+
+#[test]
+fn the_order_of_elements_is_free() {
+    let ordered = document(format!(
+        "<things><parameters/><thing id='1' groupId='1'>{NODES}<edges/></thing><groups><group id='1'/></groups></things>"
+    ));
+    let shuffled = document(format!(
+        "<things><groups><group id='1'/></groups><thing id='1' groupId='1'><edges/>{NODES}</thing><parameters/></things>"
+    ));
+    assert_eq!(ordered, shuffled);
+}
+
+#[test]
+fn raw_white_space_in_an_attribute_is_a_blank_and_references_survive() {
+    let header = load("<thing id='1' name='a\nb\tc&#10;d&#9;e'/>").document.trees.remove(0).header;
+    assert_eq!(header.name.as_deref(), Some("a b c\nd\te"));
+}
+
+#[test]
+fn other_bad_optional_values_are_kept_as_text() {
+    let inner = "<thing id='1' isVisible='1'><nodes><node id='1' inVp='a' radius='big' time='1.0' x='1,5' y='0' z='0'/></nodes></thing>";
+    assert_eq!(load(inner).problems.len(), 5);
+    let text = back(inner);
+    assert!(text.contains("isVisible=\"1\""), "{text}");
+    assert!(
+        text.contains("<node id=\"1\" inVp=\"a\" radius=\"big\" time=\"1.0\" x=\"1,5\" y=\"0.0\" z=\"0.0\" />"),
+        "{text}"
+    );
+}
+
+#[test]
+fn names_that_servers_want_to_differ_are_problems() {
+    assert_rejected("<volume id='0'/><volume id='1'/>", "volume", "a second one named \"\"");
+    let axes = "<additionalAxis name='t' index='0' start='0' end='1'/>".repeat(2);
+    let text = format!("<things><parameters>{SOUND}<additionalAxes>{axes}</additionalAxes></parameters></things>");
+    let problems = read_text(text).expect("loads").problems;
+    assert!(problems.len() == 1 && problems[0].rejected_by_server && problems[0].element == "additionalAxis");
+}
+
+#[test]
+fn a_missing_position_is_a_problem() {
+    assert_rejected("<thing id='1'><nodes><node id='1' x='0' y='0'/></nodes></thing>", "node", "not all of x, y, z");
+}
+
+// Old dialects.
+
+#[test]
+fn the_comment_of_a_desktop_tree_is_its_name() {
+    let trees = load(
+        "<thing id='1' comment='first'/><thing id='2' name='' comment='second'/><thing id='3' name='n' comment='c'/>",
+    );
+    let names: Vec<_> = trees.document.trees.iter().map(|tree| tree.header.name.clone()).collect();
+    assert_eq!(names, ["first", "second", "n"].map(|name| Some(name.to_owned())));
+    assert_eq!(trees.document.trees[2].header.extras.attributes, [("comment".to_owned(), "c".to_owned())]);
+}
+
+#[test]
+fn the_default_color_of_desktop_files_is_kept() {
+    let header =
+        load("<thing id='1' color.r='-1.' color.g='-1.' color.b='-1.' color.a='1.'/>").document.trees.remove(0).header;
+    assert_eq!(header.color, Some([Some(-1.0), Some(-1.0), Some(-1.0), Some(1.0)]));
+}
+
+#[test]
+fn old_color_names_are_read() {
+    let header = load("<thing id='1' colorr='0.5' colorg='0' colorb='0' colora='1'/>").document.trees.remove(0).header;
+    assert_eq!(header.color, Some([Some(0.5), Some(0.0), Some(0.0), Some(1.0)]));
+    let both = problem("<thing id='1' colorr='0.5' colorg='0' colorb='0' colora='1' color.r='0.25'/>");
+    assert!(both.1.contains("both colorr and color.r"));
+}
+
+#[test]
+fn a_scale_without_a_unit_has_none() {
+    assert_eq!(parameters("").parameters.scale.unit, None);
+}
+
+#[test]
+fn desktop_parameters_are_kept() {
+    let text = "<createdin version='4.1'/><MovementArea min.x='0'/><idleTime ms='5'/><time ms='1' checksum='x'/>";
+    let document = document(format!("<things><parameters>{SOUND}{text}</parameters></things>"));
+    let text = written(&document);
+    assert_eq!(document.header.parameters.time, Some(1));
+    for kept in ["<createdin version=\"4.1\" />", "<MovementArea min.x=\"0\" />", "<time checksum=\"x\" ms=\"1\" />"] {
+        assert!(text.contains(kept), "{kept} in {text}");
+    }
+}
+
+#[test]
+fn a_box_without_an_id_keeps_all_it_has() {
+    let one = "<userBoundingBox name='n' isVisible='true' topLeftX='0' topLeftY='0' topLeftZ='0' width='1' height='1' depth='1'/>";
+    let bounds = parameters(one).parameters.user_bounding_boxes.remove(0);
+    assert_eq!((bounds.id, bounds.name.as_deref()), (None, Some("n")));
+    let text = format!("<things><parameters>{SOUND}{one}{one}</parameters></things>");
+    let problems = read_text(text).expect("loads").problems;
+    assert!(problems.len() == 1 && problems[0].reason.contains("not the only box"), "{problems:?}");
+}
+
+#[test]
+fn a_volume_without_name_format_or_data_loads() {
+    let plain = volume("location='data.zip'", "");
+    assert_eq!((plain.name, plain.format), (None, None));
+    assert_eq!(volume("name='v'", "<!-- data was omitted -->").location, None);
+    let loaded = load("<volume location='data.zip'/>");
+    assert_eq!((loaded.document.header.volumes[0].id, loaded.problems.len()), (0, 1));
+}
+
+#[test]
+fn an_ungrouped_tree_has_no_group() {
+    let loaded = load("<thing id='1' groupId=''/><thing id='2' groupId='-1'/>");
+    assert!(loaded.document.trees.iter().all(|tree| tree.header.group_id.is_none()));
+    assert_eq!(loaded.problems, []);
+}
+
+#[test]
+fn a_volume_without_segments_has_an_empty_list() {
+    assert!(volume("", "").segments.is_empty());
+}
+
+#[test]
+fn every_encoding_of_old_files_is_read() {
+    let body = "<things><parameters><experiment name='µ€'/></parameters></things>";
+    let utf16 =
+        |bytes: fn(u16) -> [u8; 2]| format!("\u{feff}{body}").encode_utf16().flat_map(bytes).collect::<Vec<u8>>();
+    let mut windows = b"<?xml version='1.0' encoding='Windows-1252'?>".to_vec();
+    windows.extend(body.chars().map(|c| match c {
+        '€' => 0x80,
+        c => u8::try_from(u32::from(c)).expect("one byte"),
+    }));
+    for bytes in [format!("\u{feff}{body}").into_bytes(), utf16(u16::to_le_bytes), utf16(u16::to_be_bytes), windows] {
+        assert_eq!(document(bytes).header.parameters.experiment.name.as_deref(), Some("µ€"));
+    }
+    let latin = b"<?xml version='1.0' encoding='ISO-8859-1'?><things><parameters><experiment name='\xb5'/></parameters></things>";
+    assert_eq!(document(latin).header.parameters.experiment.name.as_deref(), Some("µ"));
+}

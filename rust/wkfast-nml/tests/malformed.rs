@@ -1,0 +1,186 @@
+//! What is not XML, or not NML: an error with its place, never a panic, never much memory.
+
+mod support;
+
+use std::error::Error;
+
+use support::{pieces, read_on_threads, read_text};
+use wkfast_nml::{Limits, NmlError, ReadOptions, TreeStream, read};
+
+/// The error of a text, which must be the same however it is read.
+fn error(text: impl AsRef<[u8]>) -> String {
+    let text = text.as_ref();
+    let error = read_text(text).expect_err(&String::from_utf8_lossy(text)).to_string();
+    assert_eq!(read(text, pieces(3)).expect_err("in pieces").to_string(), error);
+    assert_eq!(read_on_threads(text, 3).expect_err("on threads").to_string(), error);
+    error
+}
+
+#[test]
+fn malformed_xml_is_refused_with_line_and_column() {
+    for (text, at, reason) in [
+        ("", (1, 1), "no element"),
+        (" \n ", (2, 2), "no element"),
+        ("text", (1, 1), "text before the root"),
+        ("<a>", (1, 4), "ends before </a>"),
+        ("<a><b></a>", (1, 7), "expected </b>"),
+        ("<a>\n</a>\n<b/>", (3, 1), "after the root element"),
+        ("<a/> x", (1, 6), "text after the root"),
+        ("<a/><![CDATA[ ]]>", (1, 5), "outside the root"),
+        ("</a>", (1, 1), "without a start tag"),
+        ("<a b=\"1\" b=\"2\"/>", (1, 10), "appears twice"),
+        ("<a µ='1' b=\"<\"/>", (1, 13), "\"<\" in an attribute value"),
+        ("<a b=\"&nbsp;\"/>", (1, 7), "unknown reference \"&nbsp;\""),
+        ("<a b='&#0;'/>", (1, 7), "unknown reference \"&#0;\""),
+        ("<a>µ &</a>", (1, 6), "unknown reference"),
+        ("<a>]]></a>", (1, 4), "\"]]>\""),
+        ("<a b/>", (1, 5), "expected \"=\""),
+        ("<a b=1/>", (1, 6), "quoted value"),
+        ("<a b='1'c='2'/>", (1, 9), "expected a blank"),
+        ("<a b='1/>", (1, 1), "ends inside a tag"),
+        ("<1/>", (1, 2), "name of an element"),
+        ("< a/>", (1, 2), "name of an element"),
+        ("<a 1='1'/>", (1, 4), "name of an attribute"),
+        ("<a", (1, 1), "ends inside a tag"),
+        ("<!-- a", (1, 1), "ends inside a comment"),
+        ("<!-- a -- b --><a/>", (1, 8), "\"--\" inside a comment"),
+        ("<!ELEMENT a><a/>", (1, 1), "expected a comment"),
+        ("<?xml version='1.0'", (1, 1), "ends inside a processing instruction"),
+        ("<?xml encoding='utf-8'?><a/>", (1, 1), "version"),
+        ("<?xml version='1.0' standalone='maybe'?><a/>", (1, 1), "standalone"),
+        (" <?xml version='1.0'?><a/>", (1, 2), "not at the start"),
+        ("<??><a/>", (1, 3), "name of a processing instruction"),
+        ("<a>\u{1}</a>", (1, 4), "U+0001"),
+        ("<a b='\u{fffe}'/>", (1, 7), "U+FFFE"),
+        ("<a><![CDATA[\u{0}]]></a>", (1, 13), "U+0000"),
+    ] {
+        let shown = error(text);
+        assert!(shown.starts_with(&format!("line {}, column {}: ", at.0, at.1)), "{text}: {shown}");
+        assert!(shown.contains(reason), "{text}: {shown}");
+    }
+}
+
+#[test]
+fn bytes_that_are_not_utf8_are_refused_where_they_stand() {
+    assert_eq!(error(b"<a>\n<b c='\xff'/></a>"), "line 2, column 7: <a>: bytes that are not UTF-8");
+    assert!(error(b"\xff\xfe<\0a\0>\0\x00\xd8<\0").contains("not UTF-16LE"));
+}
+
+#[test]
+fn document_types_are_refused_so_entities_cannot_expand() {
+    let bomb = "<!DOCTYPE lolz [<!ENTITY a 'aaaa'><!ENTITY b '&a;&a;'>]><things>&b;</things>";
+    assert!(error(bomb).contains("document type declaration, which is refused"));
+}
+
+#[test]
+fn a_file_without_parameters_is_refused() {
+    assert!(error("<things/>").contains("no <parameters>"));
+    let prefixed = "<n:things xmlns:n='urn:x'><n:parameters/></n:things>";
+    assert!(error(prefixed).contains("without a namespace prefix"));
+    let stream = TreeStream::new("<things><thing id='1'/></things>".as_bytes(), ReadOptions::default());
+    assert_eq!(stream.map(|tree| tree.is_ok()).collect::<Vec<_>>(), [true, false]);
+}
+
+#[test]
+fn ids_that_are_none_are_refused() {
+    for inner in [
+        "<thing/>",
+        "<thing id='1.0'/>",
+        "<thing id=''/>",
+        "<thing id='1'><nodes><node x='1'/></nodes></thing>",
+        "<thing id='1'><nodes><node id='1.0' x='1' y='1' z='1'/></nodes></thing>",
+        "<thing id='1'><edges><edge source='1'/></edges></thing>",
+        "<thing id='1'><edges><edge source='1' target='b'/></edges></thing>",
+        "<groups><group name='g'/></groups>",
+        "<branchpoints><branchpoint time='1'/></branchpoints>",
+        "<comments><comment content='c'/></comments>",
+        "<volume id='x'/>",
+        "<volume id='0'><segments><segment/></segments></volume>",
+        "<thing id='340282366920938463463374607431768211456'/>",
+    ] {
+        let shown = error(format!("<things><parameters/>\n{inner}</things>"));
+        assert!(shown.starts_with("line 2, column "), "{shown}");
+        assert!(shown.contains("integer of at most 128 bits"), "{shown}");
+    }
+}
+
+/// The error of a text under these limits.
+fn limited(text: &str, set: impl Fn(&mut Limits)) -> NmlError {
+    let mut options = ReadOptions::default();
+    set(&mut options.limits);
+    read(text.as_bytes(), options).expect_err(text)
+}
+
+#[test]
+fn hostile_sizes_meet_a_limit() {
+    let deep = "<a>".repeat(100_000);
+    assert!(matches!(limited(&deep, |_| {}), NmlError::Limit { .. }));
+    let deep = format!("<things><parameters/><groups>{}", "<group id='1'>".repeat(100_000));
+    assert!(matches!(limited(&deep, |_| {}), NmlError::Limit { .. }));
+    let attributes = (0..100).map(|index| format!("a{index}='1'")).collect::<Vec<_>>().join(" ");
+    assert!(
+        limited(&format!("<a {attributes}/>"), |limits| limits.attributes = 99).to_string().contains("99 attributes")
+    );
+    assert!(limited("<abcdef/>", |limits| limits.name_bytes = 5).to_string().contains("element name"));
+    assert!(limited("<a bcdefg='1'/>", |limits| limits.name_bytes = 5).to_string().contains("attribute name"));
+    assert!(limited("<a b='123456'/>", |limits| limits.value_bytes = 5).to_string().contains("attribute value"));
+    let comment = format!("<!--{}--><a/>", "x".repeat(3 << 20));
+    assert!(matches!(limited(&comment, |limits| limits.token_bytes = 1 << 20), NmlError::Limit { .. }));
+    let unknown = format!("<things><parameters/>{}</things>", "<new/>".repeat(1000));
+    assert!(matches!(limited(&unknown, |limits| limits.extras_bytes = 10_000), NmlError::Limit { .. }));
+}
+
+#[test]
+fn a_bad_quote_does_not_make_the_reader_buffer_the_file() {
+    // The next tag shows the fault, long before any limit.
+    let text = format!("<things><a b=\"1/>{}", "<c/>".repeat(1 << 20));
+    let shown = limited(&text, |limits| limits.token_bytes = 1 << 12).to_string();
+    assert_eq!(shown, "line 1, column 18: <things>: \"<\" in an attribute value");
+}
+
+#[test]
+fn problems_beyond_the_limit_are_only_counted() {
+    let edges = "<edge source='1' target='1'/>".repeat(5000);
+    let text = format!(
+        "<things><parameters><experiment/><scale/></parameters><thing id='1'><nodes><node id='1' x='0' y='0' z='0'/>\
+         </nodes><edges>{edges}</edges></thing></things>"
+    );
+    let loaded = read_text(&text).expect("loads");
+    assert_eq!((loaded.problems.len(), loaded.problems_omitted), (1000, 4000));
+    let mut none = ReadOptions { strict: true, ..ReadOptions::default() };
+    none.limits.problems = 0;
+    assert!(matches!(read(text.as_bytes(), none), Err(NmlError::Rejected(_))));
+}
+
+#[test]
+fn an_input_that_fails_is_an_io_error() {
+    struct Broken(usize);
+    impl std::io::Read for Broken {
+        fn read(&mut self, buffer: &mut [u8]) -> std::io::Result<usize> {
+            self.0 += 1;
+            if self.0 > 3 {
+                return Err(std::io::Error::other("the wire broke"));
+            }
+            buffer[..3].copy_from_slice(b"<a>");
+            Ok(3)
+        }
+    }
+    let error = read(Broken(0), ReadOptions::default()).expect_err("broken");
+    assert!(matches!(&error, NmlError::Io(error) if error.to_string() == "the wire broke"), "{error}");
+    let error = wkfast_nml::read_threaded(Broken(0), pieces(1)).expect_err("broken");
+    assert!(matches!(error, NmlError::Io(_)), "{error}");
+}
+
+#[test]
+fn progress_is_told_and_can_stop_the_reader() {
+    let text = format!("<things><parameters/>{}</things>", format!("{:150}", "<thing id='1'/>").repeat(1 << 17));
+    let mut told = Vec::new();
+    let mut hook = |bytes| {
+        told.push(bytes);
+        if bytes > 9 << 20 { Err(Box::<dyn Error + Send + Sync>::from("enough")) } else { Ok(()) }
+    };
+    let options = ReadOptions { progress: Some(&mut hook), ..ReadOptions::default() };
+    let error = read(text.as_bytes(), options).expect_err("stopped");
+    assert!(matches!(error, NmlError::Stopped(_)), "{error}");
+    assert!(told.len() == 3 && told.is_sorted(), "{told:?}");
+}
