@@ -48,6 +48,7 @@ fn malformed_xml_is_refused_with_line_and_column() {
         ("<?xml version='1.0'", (1, 1), "ends inside a processing instruction"),
         ("<?xml encoding='utf-8'?><a/>", (1, 1), "version"),
         ("<?xml version='1.0' standalone='maybe'?><a/>", (1, 1), "standalone"),
+        ("<?xml version='1.0'> ?><a/>", (1, 20), "\">\" inside"),
         (" <?xml version='1.0'?><a/>", (1, 2), "not at the start"),
         ("<??><a/>", (1, 3), "name of a processing instruction"),
         ("<a>\u{1}</a>", (1, 4), "U+0001"),

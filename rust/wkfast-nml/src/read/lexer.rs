@@ -457,6 +457,9 @@ fn parse_attribute(tag: &str, at: usize, limits: &Limits) -> Result<(Range, Rang
 fn check_declaration(text: &str) -> Result<(), Fault> {
     let mut attributes = Vec::new();
     let as_tag = format!("<{}/>", &text[2..text.len() - 2]);
+    if let Some(at) = as_tag.find('>').filter(|&at| at + 1 < as_tag.len()) {
+        return fault(at + 1, "\">\" inside the XML declaration");
+    }
     parse_tag(&as_tag, &Limits::default(), &mut attributes)
         .map_err(|fault| Fault { ahead: fault.ahead + 1, reason: format!("{} (XML declaration)", fault.reason) })?;
     let mut order = attributes.iter().map(|(name, value)| (&as_tag[name.clone()], &as_tag[value.clone()])).peekable();
