@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from wkfast.annotation.merge_report import MergeReport
     from wkfast.annotation.segments import Record, SegmentInformation
     from wkfast.dataset import Layer
-    from wkfast.geometry import NDBoundingBox
+    from wkfast.geometry import NDBoundingBox, Vec3Float
 
 Vector3 = tuple[float, float, float]
 
@@ -64,7 +64,7 @@ class Annotation:
     --------
     >>> annotation = Annotation("my_annotation", dataset_name="sample_dataset", voxel_size=(11.2, 11.2, 25.0))
     >>> annotation.voxel_size
-    (11.2, 11.2, 25.0)
+    Vec3Float(11.2,11.2,25.0)
     """
 
     def __init__(
@@ -72,7 +72,7 @@ class Annotation:
         name: str,
         skeleton: Skeleton | None = None,
         dataset_name: str | None = None,
-        voxel_size: Vector3 | None = None,
+        voxel_size: Vec3Float | Vector3 | None = None,
         organization_id: str | None = None,
         description: str | None = None,
         owner_name: str | None = None,
@@ -203,7 +203,9 @@ class Annotation:
         members = self._members()
         for data in members.values():
             data.check_unchanged()
-        sources = {name: (str(data.path), data.member) for name, data in members.items()}
+        sources: dict[str, bytes | tuple[str, str | None]] = {
+            name: (str(data.path), data.member) for name, data in members.items()
+        }
         save_document(path, self._to_header(), self.skeleton, nml_name=f"{self.name}.nml", members=sources)
         return members
 
@@ -333,7 +335,7 @@ class Annotation:
         ClientError
             A ``RuntimeError``: what happened, where, what the server said and what to do.
         """
-        transfer.require_login(transfer.current_context())
+        transfer.require_login()
         if self.organization_id is None:
             self.organization_id = transfer.own_organization()
         with tempfile.TemporaryDirectory(prefix="wkfast-upload-") as folder:
@@ -362,12 +364,12 @@ class Annotation:
         self.skeleton.dataset_id = dataset_id
 
     @property
-    def voxel_size(self) -> Vector3:
+    def voxel_size(self) -> Vec3Float:
         """Size of a mag-1 voxel in nm."""
         return self.skeleton.voxel_size
 
     @voxel_size.setter
-    def voxel_size(self, voxel_size: Vector3) -> None:
+    def voxel_size(self, voxel_size: Vec3Float | Vector3) -> None:
         self.skeleton.voxel_size = voxel_size
 
     @property
@@ -389,13 +391,13 @@ class Annotation:
         self.skeleton.description = description
 
     @property
-    def scale(self) -> Vector3:
+    def scale(self) -> Vec3Float:
         """Deprecated name of :attr:`voxel_size`."""
         warnings.warn("scale is deprecated, use voxel_size", DeprecationWarning, stacklevel=2)
         return self.voxel_size
 
     @scale.setter
-    def scale(self, scale: Vector3) -> None:
+    def scale(self, scale: Vec3Float | Vector3) -> None:
         warnings.warn("scale is deprecated, use voxel_size", DeprecationWarning, stacklevel=2)
         self.voxel_size = scale
 
@@ -504,7 +506,7 @@ class Annotation:
 def _skeleton(
     skeleton: Skeleton | None,
     dataset_name: str | None,
-    voxel_size: Vector3 | None,
+    voxel_size: Vec3Float | Vector3 | None,
     organization_id: str | None,
     description: str | None,
 ) -> Skeleton:

@@ -106,8 +106,6 @@ def merge_fallback_layer(
     facts = plan.commit()
     report = MergeReport.from_core(target, fallback.name, facts)
     _describe(report, fallback, volume_layer)
-    for warning in report.warnings:
-        warnings.warn(warning, UserWarning, stacklevel=3)
     return report
 
 
@@ -165,7 +163,7 @@ def _describe(report: MergeReport, fallback: SegmentationLayer, volume_layer: Vo
         layer["elementClass"] = report.dtype
     properties = DatasetProperties.create(report.target, report.target.name, dataset.voxel_size, dataset.unit)
     properties.json["dataLayers"] = [layer]
-    LayerProperties(layer, properties.file).bounding_box = report.bounding_box
+    LayerProperties(layer, properties.file).set_bounding_box(report.bounding_box)
     _copy_group_metadata(dataset.path, report.target, kept=None)
     kept = {mag.to_layer_name() for mag in report.mags}
     _copy_group_metadata(fallback.path, report.target / fallback.name, kept=kept)

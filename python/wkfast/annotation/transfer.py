@@ -76,27 +76,27 @@ def own_organization() -> str | None:
     AuthenticationError
         A ``RuntimeError``: nobody is logged in.
     """
-    context = current_context()
-    require_login(context)
+    context = require_login()
     with Client(context) as client:
         return client.user().organization
 
 
-def require_login(context: Context) -> None:
-    """Make sure that there is a token.
+def require_login() -> Context:
+    """Return the current context, which has a token.
 
     Raises
     ------
     AuthenticationError
         There is none; the message says how to log in.
     """
+    context = current_context()
     if context.token is None:
         raise AuthenticationError(f"uploading to {context.url} needs a login; {LOGIN_HINT}")
+    return context
 
 
 def upload(path: Path, name: str) -> str:
     """Upload the annotation zip at `path` under `name`; return the URL of the new annotation."""
-    context = current_context()
-    require_login(context)
+    context = require_login()
     with Client(context) as client:
         return client.annotations.upload(path, name=name).url

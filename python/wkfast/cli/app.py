@@ -1,9 +1,10 @@
 """The commands, and what becomes of their errors."""
 
+import functools
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from typing import Any
 
-import click
 import typer
 
 from wkfast.cli.console import errors
@@ -15,38 +16,42 @@ from wkfast.errors import WkfastError
 EXIT_ERROR = 2
 EXIT_INTERRUPTED = 130
 
-app = typer.Typer(
-    name="wkfast",
-    help="WEBKNOSSOS annotations for large data. --debug anywhere shows where an error came from.",
-    no_args_is_help=True,
-    add_completion=False,
-    pretty_exceptions_enable=False,
-)
-app.command()(info)
-app.command()(merge_fallback)
-app.command()(demo)
+_COMMANDS: tuple[Callable[..., None], ...] = (info, merge_fallback, demo)
+_DEBUG = "--debug"
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
     """Run the command line and exit: 0 done, 2 a clear error, 130 interrupted."""
-    sys.exit(run(list(sys.argv[1:] if arguments is None else arguments)))
+    given = list(sys.argv[1:] if arguments is None else arguments)
+    app = _app(debug=_DEBUG in given)
+    app([argument for argument in given if argument != _DEBUG], prog_name="wkfast")
 
 
-def run(arguments: list[str]) -> int:
-    """Run one command and return its exit code. Without ``--debug`` an error is one line, no traceback."""
-    debug = "--debug" in arguments
-    command = typer.main.get_command(app)
-    try:
-        code = command.main([a for a in arguments if a != "--debug"], prog_name="wkfast", standalone_mode=False)
-    except click.ClickException as error:
-        error.show()
-        return EXIT_ERROR
-    except (KeyboardInterrupt, click.Abort):
-        errors.print("interrupted", style="bold")
-        return EXIT_INTERRUPTED
-    except (WkfastError, OSError) as error:
-        if debug:
-            raise
-        errors.print(f"error: {error}", style="red", markup=False, highlight=False, soft_wrap=True)
-        return EXIT_ERROR
-    return code if isinstance(code, int) else 0
+def _app(*, debug: bool) -> typer.Typer:
+    app = typer.Typer(
+        name="wkfast",
+        help="WEBKNOSSOS annotations for large data. --debug anywhere shows where an error came from.",
+        no_args_is_help=True,
+        add_completion=False,
+        pretty_exceptions_enable=False,
+    )
+    for command in _COMMANDS:
+        app.command()(command if debug else _reported(command))
+    return app
+
+
+def _reported(command: Callable[..., None]) -> Callable[..., None]:
+    """Return `command` with its errors as one line and an exit code instead of a traceback."""
+
+    @functools.wraps(command)
+    def run(*args: Any, **kwargs: Any) -> None:
+        try:
+            command(*args, **kwargs)
+        except KeyboardInterrupt:
+            errors.print("interrupted", style="bold")
+            raise typer.Exit(EXIT_INTERRUPTED) from None
+        except (WkfastError, OSError) as error:
+            errors.print(f"error: {error}", style="red", markup=False, highlight=False, soft_wrap=True)
+            raise typer.Exit(EXIT_ERROR) from None
+
+    return run

@@ -127,7 +127,8 @@ class MagView:
         """
         box = self._box(absolute_offset, relative_offset, size, absolute_bounding_box, relative_bounding_box)
         in_mag = box.align_with_mag(self._mag, ceil=True).in_mag(self._mag)
-        return self._core.read(in_mag.topleft.to_tuple(), in_mag.size.to_tuple())
+        (left, top, front), (width, height, depth) = in_mag.topleft.to_tuple(), in_mag.size.to_tuple()
+        return self._core.read((left, top, front), (width, height, depth))
 
     def get_zarr_array(self) -> Any:
         """Return the mag as a ``zarr.Array``, opened for reading.

@@ -43,8 +43,8 @@ class LayerProperties:
         except (KeyError, TypeError, ValueError) as error:
             raise self._malformed("boundingBox", '{"topLeft": [x, y, z], "width", "height", "depth"}') from error
 
-    @bounding_box.setter
-    def bounding_box(self, box: BoundingBox) -> None:
+    def set_bounding_box(self, box: BoundingBox) -> None:
+        """Write a box in mag-1 voxels into the entry."""
         width, height, depth = box.size.to_tuple()
         topleft = list(box.topleft.to_tuple())
         self.json["boundingBox"] = {"topLeft": topleft, "width": width, "height": height, "depth": depth}

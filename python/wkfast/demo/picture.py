@@ -27,7 +27,7 @@ def draw(
         paste(voxels, [i * CHUNK_EDGE for i in index], painted, topleft)
     panels = [
         _colour(fallback.read(mag, topleft, size)),
-        np.where(touched[..., None], _colour(painted), np.uint8(_UNTOUCHED)),
+        np.where(touched[..., None], _colour(painted), np.array(_UNTOUCHED, np.uint8)),
         _colour(merged.read(mag, topleft, size)),
     ]
     image = _side_by_side(panels, ("fallback", "annotation", "merged"))
