@@ -1,6 +1,5 @@
 //! Between arrays of three numbers and the vectors of `wkfast.geometry`.
 
-use pyo3::intern;
 use pyo3::prelude::*;
 use pyo3::sync::PyOnceLock;
 use pyo3::types::{PyTuple, PyType};
@@ -8,7 +7,7 @@ use pyo3::types::{PyTuple, PyType};
 /// A vector class, and the way to make one of a checked tuple without running its constructor.
 struct VectorClass {
     class: Py<PyType>,
-    object_new: Py<PyAny>,
+    of_checked: Py<PyAny>,
 }
 
 static VEC3_INT: PyOnceLock<VectorClass> = PyOnceLock::new();
@@ -17,15 +16,12 @@ static VEC3_FLOAT: PyOnceLock<VectorClass> = PyOnceLock::new();
 impl VectorClass {
     fn import(py: Python<'_>, module: &str, name: &str) -> PyResult<Self> {
         let class = py.import(module)?.getattr(name)?.cast_into::<PyType>()?.unbind();
-        let object_new = py.import("builtins")?.getattr("object")?.getattr("__new__")?.unbind();
-        Ok(Self { class, object_new })
+        let of_checked = py.import(module)?.getattr("of_checked")?.unbind();
+        Ok(Self { class, of_checked })
     }
 
     fn make<'py>(&self, data: &Bound<'py, PyTuple>) -> PyResult<Bound<'py, PyAny>> {
-        let py = data.py();
-        let vector = self.object_new.bind(py).call1((self.class.bind(py),))?;
-        vector.setattr(intern!(py, "_data"), data)?;
-        Ok(vector)
+        self.of_checked.bind(data.py()).call1((data,))
     }
 }
 
