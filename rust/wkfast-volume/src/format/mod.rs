@@ -149,6 +149,12 @@ pub trait ShardWriter {
     /// Places of a shard in the order in which chunks must be appended (Morton order for WKW, any for Zarr).
     fn order(&self) -> &[u32];
 
+    /// Asks, before the first chunk, for another [`order`](Self::order), e.g. that of a file to be copied from, so that
+    /// its chunks come in long runs. Formats whose order is fixed keep theirs.
+    fn prefer_order(&mut self, _places: Vec<u32>) -> Result<()> {
+        Ok(())
+    }
+
     /// Appends the chunk at the next place of [`order`](Self::order): its encoded bytes, or `None` for an absent one
     /// (spelt as zeros by formats that know no absence).
     fn append(&mut self, encoded: Option<&[u8]>) -> Result<()>;

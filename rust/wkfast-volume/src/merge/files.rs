@@ -14,6 +14,8 @@ use crate::store::SharedStore;
 
 /// Bytes moved at once where the kernel cannot copy by itself.
 const PIECE: u64 = 1 << 20;
+/// Below so many bytes a copy by the kernel costs more in calls than it saves.
+const SHORT_RUN: u64 = 1 << 16;
 
 /// A file under construction. Dropped before it is put in place, it is removed.
 #[derive(Debug)]
@@ -93,14 +95,14 @@ impl ShardFile for Draft {
     fn append_from(&mut self, source: &mut File, range: Range<u64>) -> io::Result<()> {
         let length = range.end - range.start;
         source.seek(SeekFrom::Start(range.start))?;
-        let mut source = source.take(length);
-        // A system call per run pays off for long runs only; short ones share the buffer with their neighbours.
-        let copied = if length < 1 << 16 {
-            io::copy(&mut source, &mut self.file)?
-        } else {
-            self.file.flush()?;
-            io::copy(&mut source, self.file.get_mut())?
-        };
+        // Long runs are the kernel's; short ones share the buffer with their neighbours.
+        if length < SHORT_RUN {
+            let mut bytes = vec![0; length as usize];
+            source.read_exact(&mut bytes)?;
+            return self.file.write_all(&bytes);
+        }
+        self.file.flush()?;
+        let copied = io::copy(&mut source.take(length), self.file.get_mut())?;
         if copied < length { Err(io::ErrorKind::UnexpectedEof.into()) } else { Ok(()) }
     }
 }

@@ -118,6 +118,12 @@ impl<'a> ShardJob<'a> {
             None => None,
         };
         let mut writer = self.arrays.output.shard_writer(file)?;
+        if let Some(table) = &self.table {
+            // As in the fallback's file, so that its chunks come in long runs; absent ones last.
+            let mut places: Vec<u32> = (0..table.spans.len() as u32).collect();
+            places.sort_by_key(|&place| table.spans[place as usize].as_ref().map_or(u64::MAX, |span| span.start));
+            writer.prefer_order(places)?;
+        }
         let order = writer.order().to_vec();
         let windows = self.windows(&order, crew.window);
         let mut ready = match windows.first() {

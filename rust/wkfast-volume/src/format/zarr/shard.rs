@@ -101,12 +101,14 @@ fn places_in_index_order(order: &[usize], chunks: [u32; 3]) -> Vec<u32> {
     places
 }
 
-/// A shard under construction: encoded chunks in index order, and the index before or behind them.
+/// A shard under construction: encoded chunks in any order, and the index before or behind them.
 pub(super) struct ZarrShardWriter<'f> {
     file: &'f mut dyn ShardFile,
     layout: ShardLayout,
+    /// Places in the order in which they are written.
+    order: Arc<[u32]>,
     position: u64,
-    /// Where the chunks so far lie, in the order of the index.
+    /// Where the chunks so far lie, as they were written.
     spans: Vec<Option<Range<u64>>>,
 }
 
@@ -117,7 +119,8 @@ impl<'f> ZarrShardWriter<'f> {
             position = layout.index_length();
             file.write_all(&vec![0; position as usize]).map_err(fault)?;
         }
-        Ok(Self { file, position, spans: Vec::with_capacity(layout.order.len()), layout })
+        let order = Arc::clone(&layout.order);
+        Ok(Self { file, position, spans: Vec::with_capacity(order.len()), order, layout })
     }
 
     fn place(&mut self, length: Option<u64>) -> Result<()> {
@@ -132,7 +135,18 @@ impl<'f> ZarrShardWriter<'f> {
 
 impl ShardWriter for ZarrShardWriter<'_> {
     fn order(&self) -> &[u32] {
-        &self.layout.order
+        &self.order
+    }
+
+    fn prefer_order(&mut self, places: Vec<u32>) -> Result<()> {
+        let mut sorted = places.clone();
+        sorted.sort_unstable();
+        let each_once = sorted.iter().copied().eq(0..self.layout.order.len() as u32);
+        if !each_once || !self.spans.is_empty() {
+            return Err(VolumeError::Mismatch("an order has every place once and comes before the chunks".to_owned()));
+        }
+        self.order = places.into();
+        Ok(())
     }
 
     fn append(&mut self, encoded: Option<&[u8]>) -> Result<()> {
@@ -153,7 +167,12 @@ impl ShardWriter for ZarrShardWriter<'_> {
         if written != chunks {
             return Err(VolumeError::Mismatch(format!("a shard takes {chunks} chunks, only {written} were written")));
         }
-        let index = self.layout.index_bytes(&self.spans);
+        let mut by_place = vec![None; chunks];
+        for (&place, span) in self.order.iter().zip(&self.spans) {
+            by_place[place as usize].clone_from(span);
+        }
+        let in_index: Vec<_> = self.layout.order.iter().map(|&place| by_place[place as usize].clone()).collect();
+        let index = self.layout.index_bytes(&in_index);
         if self.layout.index_at_start {
             self.file.seek(SeekFrom::Start(0)).map_err(fault)?;
         }

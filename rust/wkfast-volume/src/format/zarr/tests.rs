@@ -306,6 +306,37 @@ fn shards_copy_runs_and_refuse_wrong_counts() {
 }
 
 #[test]
+fn a_shard_may_be_written_in_any_order_that_has_every_place_once() {
+    for location in ["start", "end"] {
+        let codecs = sharded(json!([1, 2, 2, 2]), json!([f_order(), little()]), location);
+        let (store, array) = open_v3(&metadata("uint8", json!([1, 4, 4, 4]), codecs));
+        let array = array.unwrap();
+        let places = array.grid().chunks_in_shard() as u32;
+        let chunks: Vec<_> =
+            (0..places).map(|place| (place % 3 > 0).then(|| voxels(place, array.grid().chunk_bytes()))).collect();
+        let mut file = tempfile::tempfile().unwrap();
+        let mut writer = array.shard_writer(&mut file).unwrap();
+        assert!(writer.prefer_order(vec![0; places as usize]).is_err());
+        assert!(writer.prefer_order((1..places).collect()).is_err());
+        writer.prefer_order((0..places).rev().collect()).unwrap();
+        for place in (0..places).rev() {
+            let encoded = chunks[place as usize].as_ref().map(|voxels| array.codec().encode(voxels).unwrap());
+            writer.append(encoded.as_deref()).unwrap();
+        }
+        assert!(writer.prefer_order((0..places).collect()).is_err());
+        writer.finish().unwrap();
+        let mut bytes = Vec::new();
+        file.rewind().unwrap();
+        file.read_to_end(&mut bytes).unwrap();
+        let shard = ShardIndex::xyz(0, 0, 0);
+        store.insert(&array.shard_key(&shard), bytes).unwrap();
+        for (place, expected) in chunks.iter().enumerate() {
+            assert_eq!(&chunk_voxels(&array, &array.grid().chunk_at(&shard, place)), expected);
+        }
+    }
+}
+
+#[test]
 fn a_single_chunk_file_takes_one_chunk() {
     let (_, array) = open_v3(&metadata("uint8", json!([1, 2, 2, 2]), json!([f_order(), little()])));
     let array = array.unwrap();
