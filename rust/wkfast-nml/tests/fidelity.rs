@@ -639,3 +639,13 @@ fn every_encoding_of_old_files_is_read() {
     let latin = b"<?xml version='1.0' encoding='ISO-8859-1'?><things><parameters><experiment name='\xb5'/></parameters></things>";
     assert_eq!(document(latin).header.parameters.experiment.name.as_deref(), Some("µ"));
 }
+
+#[test]
+fn the_table_in_the_docs_names_every_test() {
+    let table = include_str!("../../../docs/nml-fidelity.md");
+    let tests = include_str!("fidelity.rs").split("#[test]\nfn ").skip(1);
+    let names =
+        tests.filter_map(|test| test.split('(').next()).filter(|name| !name.starts_with("the_table_in_the_docs"));
+    let missing: Vec<_> = names.filter(|name| !table.contains(&format!("`{name}`"))).collect();
+    assert!(missing.is_empty(), "{missing:?}");
+}
