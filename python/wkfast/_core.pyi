@@ -165,7 +165,7 @@ class MergePlan:
     def stages(self) -> list[tuple[int, int]]:
         """First task and the one behind the last, by stage. A stage needs those before it to be done."""
     def summary(self) -> dict[str, Any]:
-        """Return the plan's numbers: by mag the shards and chunks to be copied, replaced and mixed; box, dtype, warnings."""
+        """Return the plan's numbers: by mag shards and chunks copied, replaced and mixed; box, dtype, warnings."""
     def run(
         self,
         tasks: tuple[int, int] | None = None,

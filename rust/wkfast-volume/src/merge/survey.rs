@@ -388,7 +388,7 @@ fn plan_shards(
 fn bounding_box(input: &MergeInput, mags: &[MagPlan]) -> Result<BoundingBox> {
     let given = input.fallback_bounding_box;
     let mut touched: Option<([u128; 3], [u128; 3])> = None;
-    for mag in mags.iter().find(|mag| matches!(mag.source, MagSource::Annotation { .. })) {
+    if let Some(mag) = mags.iter().find(|mag| matches!(mag.source, MagSource::Annotation { .. })) {
         for block in mag.shards.iter().flat_map(|shard| &shard.blocks) {
             let edge = |axis: usize| u128::from(mag.block_shape[axis]) * u128::from(mag.mag.0[axis]);
             let start: [u128; 3] = std::array::from_fn(|axis| u128::from(block[axis]) * edge(axis));
