@@ -92,7 +92,7 @@ pub fn write(document: &Document, out: impl Write, options: WriteOptions<'_>) ->
     write_trees_of(&document.header, trees.collect(), out, options)
 }
 
-/// As [`write`], of a header and trees that are kept elsewhere.
+/// As [`write()`], of a header and trees that are kept elsewhere.
 pub fn write_trees_of(
     header: &Header,
     mut trees: Vec<TreeRef<'_>>,

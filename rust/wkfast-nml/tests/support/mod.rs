@@ -2,6 +2,7 @@
 
 #![allow(dead_code)] // each test file uses its part
 
+pub(crate) mod facts;
 pub(crate) mod soup;
 pub(crate) mod twin;
 
