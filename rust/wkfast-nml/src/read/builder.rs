@@ -213,7 +213,7 @@ impl Builder {
             (Some(Kind::Root), _) => match root_child(&mut cx, self.header.volumes.len())? {
                 Kind::Tree => {
                     let header = elements::tree(&mut cx)?;
-                    self.tree = Some(OpenTree::new(header, tag.at));
+                    self.tree = Some(self.checker.open_tree(header, tag.at));
                     Kind::Tree
                 }
                 kind => kind,

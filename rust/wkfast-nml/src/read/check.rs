@@ -18,14 +18,8 @@ pub(super) struct OpenTree {
 }
 
 impl OpenTree {
-    pub(super) fn new(header: TreeHeader, at: Position) -> Self {
-        Self {
-            header,
-            columns: TreeColumns::default(),
-            node_places: Places::default(),
-            edge_places: Places::default(),
-            at,
-        }
+    fn new(header: TreeHeader, columns: TreeColumns, at: Position) -> Self {
+        Self { header, columns, node_places: Places::default(), edge_places: Places::default(), at }
     }
 }
 
@@ -60,7 +54,12 @@ pub(super) struct Checker {
     forgetful: bool,
     index: NodeIndex,
     partners: Vec<u32>,
+    /// Empty columns whose memory the next tree uses.
+    spare: TreeColumns,
 }
+
+/// Trees of fewer nodes and edges are copied to columns that fit, so that the memory they grew in serves the next tree.
+const SMALL: usize = 1024;
 
 /// Faults of one tree's rows: where, and what.
 type Faults = Vec<(usize, String)>;
@@ -141,10 +140,22 @@ impl Checker {
         }
     }
 
+    /// A tree without rows yet.
+    pub(super) fn open_tree(&mut self, header: TreeHeader, at: Position) -> OpenTree {
+        OpenTree::new(header, std::mem::take(&mut self.spare), at)
+    }
+
     /// The finished tree.
     pub(super) fn close_tree(&mut self, tree: OpenTree) -> Tree {
         let OpenTree { header, mut columns, at, .. } = tree;
-        columns.shrink_to_fit();
+        if columns.rows() + columns.edge_count() < SMALL {
+            let (notes, edge_extras) = (std::mem::take(&mut columns.notes), std::mem::take(&mut columns.edge_extras));
+            let fitting = TreeColumns { notes, edge_extras, ..columns.clone() };
+            columns.clear_batch();
+            self.spare = std::mem::replace(&mut columns, fitting);
+        } else {
+            columns.shrink_to_fit();
+        }
         if !self.forgetful {
             self.trees.push(at);
         }
