@@ -31,8 +31,18 @@ from wkfast.dataset import (
     MagView,
     SegmentationLayer,
 )
-from wkfast.geometry import BoundingBox, Mag, NDBoundingBox, NormalizedBoundingBox, Vec3Float, Vec3Int, VecInt
-from wkfast.skeleton import Group, Node, Skeleton, Tree
+from wkfast.geometry import (
+    BoundingBox,
+    LengthUnit,
+    Mag,
+    NDBoundingBox,
+    NormalizedBoundingBox,
+    Vec3Float,
+    Vec3Int,
+    VecInt,
+    VoxelSize,
+)
+from wkfast.skeleton import Group, Node, Skeleton, Tree, iterate_trees
 
 __version__: str = _core.__version__
 
@@ -47,6 +57,7 @@ __all__ = [
     "Dataset",
     "Group",
     "Layer",
+    "LengthUnit",
     "Mag",
     "MagView",
     "MergeReport",
@@ -61,7 +72,9 @@ __all__ = [
     "Vec3Int",
     "VecInt",
     "VolumeLayer",
+    "VoxelSize",
     "errors",
+    "iterate_trees",
     "login",
     "webknossos_context",
 ]
