@@ -1,19 +1,48 @@
-//! Maps the errors of the pure crates to the classes of `wkfast.errors`, in one place.
+//! Maps the errors of the pure crates and of the annotation zip to the classes of `wkfast.errors`, in one place.
+
+use std::io;
+use std::path::{Path, PathBuf};
 
 use pyo3::exceptions::PyKeyboardInterrupt;
-use pyo3::{PyErr, import_exception};
+use pyo3::prelude::*;
+use pyo3::types::{IntoPyDict, PyType};
+use pyo3::{PyErr, PyTypeInfo, import_exception};
+use wkfast_nml::{EditError, NmlError, Position};
 use wkfast_volume::VolumeError;
+use zip::result::ZipError;
 
-import_exception!(wkfast.errors, MagNotFoundError);
-import_exception!(wkfast.errors, MergeError);
-import_exception!(wkfast.errors, TargetNotEmptyError);
-import_exception!(wkfast.errors, VolumeDataError);
+pub(crate) use classes::{AnnotationZipError, SkeletonError, VolumeDataError};
+
+mod classes {
+    use super::import_exception;
+
+    import_exception!(wkfast.errors, AnnotationZipError);
+    import_exception!(wkfast.errors, MagNotFoundError);
+    import_exception!(wkfast.errors, MergeError);
+    import_exception!(wkfast.errors, NmlError);
+    import_exception!(wkfast.errors, SkeletonError);
+    import_exception!(wkfast.errors, TargetNotEmptyError);
+    import_exception!(wkfast.errors, VolumeDataError);
+}
 
 /// A fault of one of the crates below, or one raised by Python.
 #[derive(Debug)]
 pub(crate) enum CoreError {
+    Edit(EditError),
+    /// Reading or writing an NML, and which.
+    Nml(PathBuf, NmlError),
+    /// Reading or writing a zip, and which.
+    Zip(PathBuf, ZipError),
+    /// Reading or writing any other file, and which.
+    Io(PathBuf, io::Error),
     Volume(VolumeError),
     Python(PyErr),
+}
+
+impl From<EditError> for CoreError {
+    fn from(error: EditError) -> Self {
+        Self::Edit(error)
+    }
 }
 
 impl From<VolumeError> for CoreError {
@@ -28,21 +57,79 @@ impl From<PyErr> for CoreError {
     }
 }
 
+impl CoreError {
+    pub(crate) fn nml(path: &Path) -> impl FnOnce(NmlError) -> Self {
+        move |error| Self::Nml(path.to_owned(), error)
+    }
+
+    pub(crate) fn zip(path: &Path) -> impl FnOnce(ZipError) -> Self {
+        move |error| Self::Zip(path.to_owned(), error)
+    }
+
+    pub(crate) fn io(path: &Path) -> impl FnOnce(io::Error) -> Self {
+        move |error| Self::Io(path.to_owned(), error)
+    }
+}
+
 impl From<CoreError> for PyErr {
     fn from(error: CoreError) -> Self {
         match error {
-            CoreError::Python(error) => error,
-            CoreError::Volume(error) => {
-                let text = error.to_string();
-                match error {
-                    VolumeError::Missing { .. } => MagNotFoundError::new_err(text),
-                    VolumeError::Mismatch(_) => MergeError::new_err(text),
-                    VolumeError::TargetTaken { .. } => TargetNotEmptyError::new_err(text),
-                    VolumeError::Interrupted => PyKeyboardInterrupt::new_err(text),
-                    // Io, Corrupt, Unsupported, and whatever the crate may add.
-                    _ => VolumeDataError::new_err(text),
-                }
+            CoreError::Edit(error) => SkeletonError::new_err(error.to_string()),
+            CoreError::Nml(path, NmlError::Io(error)) | CoreError::Zip(path, ZipError::Io(error)) => {
+                os_error(&path, &error)
             }
+            CoreError::Nml(_, NmlError::Stopped(error)) => stopped(error),
+            CoreError::Nml(path, error @ NmlError::Unwritable { .. }) => {
+                SkeletonError::new_err(format!("{} cannot be written: {error}", path.display()))
+            }
+            CoreError::Nml(path, error) => nml_error(&path, &error),
+            CoreError::Zip(path, error) => AnnotationZipError::new_err(format!("{}: {error}", path.display())),
+            CoreError::Io(path, error) => os_error(&path, &error),
+            CoreError::Volume(error) => volume_error(&error),
+            CoreError::Python(error) => error,
         }
     }
+}
+
+fn volume_error(error: &VolumeError) -> PyErr {
+    let text = error.to_string();
+    match error {
+        VolumeError::Missing { .. } => classes::MagNotFoundError::new_err(text),
+        VolumeError::Mismatch(_) => classes::MergeError::new_err(text),
+        VolumeError::TargetTaken { .. } => classes::TargetNotEmptyError::new_err(text),
+        VolumeError::Interrupted => PyKeyboardInterrupt::new_err(text),
+        // Io, Corrupt, Unsupported, and whatever the crate may add.
+        _ => VolumeDataError::new_err(text),
+    }
+}
+
+/// The progress hook's own error comes back as it was.
+fn stopped(error: Box<dyn std::error::Error + Send + Sync>) -> PyErr {
+    match error.downcast::<PyErr>() {
+        Ok(error) => *error,
+        Err(error) => SkeletonError::new_err(error.to_string()),
+    }
+}
+
+fn os_error(path: &Path, error: &io::Error) -> PyErr {
+    // What a parser of compressed data says is about the data, not about the system.
+    if error.raw_os_error().is_none() && error.kind() != io::ErrorKind::NotFound {
+        return AnnotationZipError::new_err(format!("{}: {error}", path.display()));
+    }
+    io::Error::new(error.kind(), format!("{}: {error}", path.display())).into()
+}
+
+fn nml_error(path: &Path, error: &NmlError) -> PyErr {
+    let at = match error {
+        NmlError::Syntax { at, .. } | NmlError::Limit { at, .. } => *at,
+        NmlError::Rejected(problem) => problem.at,
+        _ => Position::default(),
+    };
+    let message = format!("{}: {error}", path.display());
+    Python::attach(|py| make_nml_error(&classes::NmlError::type_object(py), &message, at).unwrap_or_else(|error| error))
+}
+
+fn make_nml_error(class: &Bound<'_, PyType>, message: &str, at: Position) -> PyResult<PyErr> {
+    let place = [("line", at.line), ("column", at.column)].into_py_dict(class.py())?;
+    Ok(PyErr::from_value(class.call((message,), Some(&place))?))
 }

@@ -7,11 +7,11 @@ use pyo3::types::PyBytes;
 use wkfast_nml::TreeTable;
 use wkfast_nml::columns::{NodeNotes, NodeRow};
 
-use super::errors::CoreError;
 use super::ids::PyId;
 use super::node::{Node, NodeIterator};
 use super::tables;
 use super::vectors::{from_vec3_float_like, from_vec3_int_like};
+use crate::errors::CoreError;
 
 /// Nodes and edges of one tree as columns. Rows keep their number for life.
 #[pyclass(module = "wkfast._core", weakref)]

@@ -11,7 +11,7 @@ use wkfast_nml::model::{Header, TreeHeader};
 use wkfast_nml::{Loaded, NmlError, Problem, ReadOptions, TreeRef, WriteOptions};
 
 use super::columns::TreeColumns;
-use super::errors::CoreError;
+use crate::errors::CoreError;
 
 /// A tree on its way to or from Python: its record and its columns.
 pub(crate) type TreeItem<'py> = (Bound<'py, PyAny>, Bound<'py, TreeColumns>);

@@ -12,7 +12,7 @@ use zip::write::SimpleFileOptions;
 use zip::{CompressionMethod, ZipArchive, ZipWriter};
 
 use super::document::{Detached, Outgoing, TreeItem, check_signals, open_zip};
-use super::errors::CoreError;
+use crate::errors::CoreError;
 
 /// Where the content of a zip member comes from.
 #[derive(FromPyObject)]

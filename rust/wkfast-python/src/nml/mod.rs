@@ -5,7 +5,6 @@
 
 mod columns;
 mod document;
-mod errors;
 mod files;
 mod ids;
 mod node;

@@ -9,9 +9,9 @@ use wkfast_nml::columns::NodeNotes;
 use wkfast_nml::model::Id;
 
 use super::columns::TreeColumns;
-use super::errors::SkeletonError;
 use super::ids::PyId;
 use super::vectors::{from_vec3_float_like, from_vec3_int_like, to_vec3_float, to_vec3_int};
+use crate::errors::SkeletonError;
 
 /// A node of a tree.
 ///

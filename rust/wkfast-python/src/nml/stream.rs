@@ -12,7 +12,7 @@ use wkfast_nml::model::{Header, Tree};
 use wkfast_nml::{ReadOptions, TreeStream as Trees};
 
 use super::document::{NewTreeItem, open_zip, to_item, to_record};
-use super::errors::CoreError;
+use crate::errors::CoreError;
 
 enum Message {
     /// A tree, and the header as far as it was read.

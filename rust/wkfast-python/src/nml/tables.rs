@@ -9,8 +9,8 @@ use pyo3::types::PyList;
 use wkfast_nml::TreeTable;
 use wkfast_nml::columns::{IdColumn, NodeNotes, NodeRow, OptionalColumn, TreeColumns};
 
-use super::errors::SkeletonError;
 use super::ids::PyId;
+use crate::errors::SkeletonError;
 
 /// Values, and whether each row has one.
 pub(crate) type Column<'py> = (Bound<'py, PyAny>, Bound<'py, PyArray1<bool>>);
