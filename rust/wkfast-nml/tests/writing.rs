@@ -152,3 +152,14 @@ fn the_progress_hook_can_stop_the_writer() {
         assert!(matches!(write(&document, Vec::new(), options), Err(NmlError::Stopped(_))));
     }
 }
+
+#[test]
+fn an_element_of_very_many_attributes_is_written_in_time() {
+    let lists =
+        (0..30_000).map(|index| format!("stringListValue-{index}='' a{index}=''")).collect::<Vec<_>>().join(" ");
+    let text = format!(
+        "<things><parameters/><thing id='1'><metadata><metadataEntry key='' {lists}/></metadata></thing></things>"
+    );
+    let made = document(text);
+    assert_eq!(document(written(&made)).trees[0].header.metadata[0].list.len(), 30_000);
+}

@@ -1,6 +1,7 @@
 //! One start tag: attributes sorted by name, values escaped as the reference package does.
 
 use std::borrow::Cow;
+use std::collections::HashSet;
 
 use super::numbers::{push_float, push_integer};
 use crate::error::NmlError;
@@ -89,8 +90,13 @@ impl<'a> Attributes<'a> {
 
     /// What has no field, unless a field has the name already.
     pub(super) fn extras(&mut self, extras: &'a Extras) {
+        if extras.attributes.is_empty() {
+            return;
+        }
+        // A set, since hostile elements have tens of thousands of both.
+        let known: HashSet<Cow<'a, str>> = self.list.iter().map(|(name, _)| name.clone()).collect();
         for (name, value) in &extras.attributes {
-            if !self.has(name) {
+            if !known.contains(name.as_str()) {
                 self.text(name, Some(value));
             }
         }
