@@ -45,7 +45,8 @@ impl PyMergePlan {
     #[new]
     #[pyo3(signature = (input, *, resume=true))]
     fn new(py: Python<'_>, input: &Bound<'_, PyAny>, resume: bool) -> Result<Self, CoreError> {
-        let input: MergeInput = depythonize(input).map_err(PyErr::from)?;
+        let input: MergeInput =
+            depythonize(input).map_err(|error| VolumeError::Mismatch(format!("what to merge: {error}")))?;
         let (plan, state) = py.detach(|| -> Result<_> {
             let started = Instant::now();
             let sources = Sources::open(&input)?;
