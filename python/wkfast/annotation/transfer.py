@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import shutil
 import tempfile
 import warnings
-from contextlib import nullcontext
+import weakref
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -39,13 +40,16 @@ class DownloadedFile:
     path: Path
     annotation_id: str
     context: Context
-    folder: tempfile.TemporaryDirectory[str]
+    folder: Path
+
+    def __post_init__(self) -> None:
+        weakref.finalize(self, shutil.rmtree, self.folder, ignore_errors=True)
 
     def in_context(self) -> AbstractContextManager[object]:
         """Return a context manager in which requests go to the server this is from."""
-        if self.context == current_context():
-            return nullcontext()
-        return webknossos_context(self.context.url, self.context.token, timeout=self.context.timeout)
+        return webknossos_context(
+            self.context.url, self.context.token, timeout=self.context.timeout, api_version=self.context.api_version
+        )
 
 
 def download(
@@ -60,12 +64,16 @@ def download(
     if annotation_type is not None:
         warnings.warn("annotation_type is no longer needed and ignored", DeprecationWarning, stacklevel=3)
     found = resolve_annotation(annotation_id_or_url, webknossos_url=webknossos_url)
-    folder = tempfile.TemporaryDirectory(prefix="wkfast-download-", ignore_cleanup_errors=True)
-    with Client(found.context) as client:
-        received = client.annotations.download(
-            found.annotation_id, folder.name, skip_volume_data=skip_volume_data, retry_count=retry_count
-        )
-    return DownloadedFile(Path(received.path or folder.name), found.annotation_id, found.context, folder)
+    folder = Path(tempfile.mkdtemp(prefix="wkfast-download-"))
+    try:
+        with Client(found.context) as client:
+            received = client.annotations.download(
+                found.annotation_id, folder, skip_volume_data=skip_volume_data, retry_count=retry_count
+            )
+    except BaseException:
+        shutil.rmtree(folder, ignore_errors=True)
+        raise
+    return DownloadedFile(Path(received.path or folder), found.annotation_id, found.context, folder)
 
 
 def own_organization() -> str | None:
