@@ -13,6 +13,7 @@ use wkfast_volume::merge::{
 };
 use wkfast_volume::{Result, VolumeError};
 
+use super::threads::thread_count;
 use crate::errors::CoreError;
 
 /// A merge, decided to the last chunk; nothing has been written yet.
@@ -183,10 +184,4 @@ fn parse_access(access: Option<&str>) -> Result<Access, CoreError> {
             Err(CoreError::Python(pyo3::exceptions::PyValueError::new_err(text)))
         }
     }
-}
-
-/// As asked for, else `WKFAST_THREADS`, else one per core.
-fn thread_count(asked: Option<NonZeroUsize>) -> usize {
-    let set = || std::env::var("WKFAST_THREADS").ok().and_then(|text| text.parse().ok());
-    asked.or_else(set).or_else(|| std::thread::available_parallelism().ok()).map_or(1, NonZeroUsize::get)
 }

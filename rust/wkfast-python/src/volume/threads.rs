@@ -7,6 +7,9 @@ use rayon::{ThreadPool, ThreadPoolBuilder};
 
 use crate::errors::{CoreError, VolumeDataError};
 
+/// More threads than this on each core only cost memory; a typing error must not stop the machine.
+const MOST_PER_CORE: usize = 16;
+
 /// A process's pool. A forked child has none of its parent's threads, so it must make its own.
 static POOL: Mutex<Option<(u32, Arc<ThreadPool>)>> = Mutex::new(None);
 
@@ -17,9 +20,8 @@ pub(crate) fn pool() -> Result<Arc<ThreadPool>, CoreError> {
     if let Some((_, pool)) = kept.as_ref().filter(|(owner, _)| *owner == process) {
         return Ok(Arc::clone(pool));
     }
-    let threads = std::env::var("WKFAST_THREADS").ok().and_then(|text| text.parse::<NonZeroUsize>().ok());
     let pool = ThreadPoolBuilder::new()
-        .num_threads(threads.map_or(0, NonZeroUsize::get))
+        .num_threads(thread_count(None))
         .thread_name(|index| format!("wkfast-{index}"))
         .build()
         .map_err(|error| CoreError::Python(VolumeDataError::new_err(format!("cannot start threads: {error}"))))?;
@@ -27,4 +29,11 @@ pub(crate) fn pool() -> Result<Arc<ThreadPool>, CoreError> {
     // The parent's pool would wait for threads that do not exist here, so it is not dropped.
     std::mem::forget(kept.replace((process, Arc::clone(&pool))));
     Ok(pool)
+}
+
+/// Threads to use: as asked for, else `WKFAST_THREADS`, else one per core.
+pub(crate) fn thread_count(asked: Option<NonZeroUsize>) -> usize {
+    let set = || std::env::var("WKFAST_THREADS").ok().and_then(|text| text.parse().ok());
+    let cores = std::thread::available_parallelism().map_or(1, NonZeroUsize::get);
+    asked.or_else(set).map_or(cores, |threads: NonZeroUsize| threads.get().min(MOST_PER_CORE * cores))
 }
