@@ -34,3 +34,5 @@ pub(crate) mod reference;
 mod testing;
 #[cfg(test)]
 mod tests;
+#[cfg(test)]
+mod watched;

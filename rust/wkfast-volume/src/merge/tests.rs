@@ -14,14 +14,11 @@ use super::input::{MagChoice, MergeOptions, TargetMag};
 use super::journal::PROVENANCE;
 use super::reference::{self, Dense};
 use super::testing::{MagSpec, Spelling, cut, read_dense};
+use super::watched::Watched;
 use super::{Access, MergeInput, MergePlan, MergeReport, Policy, Progress, Seconds, Sources, commit, run};
 use crate::error::{Result, VolumeError};
-use crate::format::{
-    ChunkCodec, Container, EncodedChunk, Listing, MagArray, MagLocation, ShardFile, ShardIndexTable, ShardWriter,
-    open_mag,
-};
-use crate::geometry::{BoundingBox, ChunkGrid, ChunkIndex, Mag, ShardIndex};
-use crate::store::SharedStore;
+use crate::format::{Container, MagLocation, open_mag};
+use crate::geometry::{BoundingBox, Mag};
 use crate::voxels::VoxelType;
 
 /// Edge of the test world in voxels of mag 1.
@@ -504,82 +501,6 @@ fn a_later_stage_does_not_run_before_an_earlier_one() {
     let last = plan.stages().pop().unwrap();
     let error = run(&plan, &sources, last, 1, Access::Exclusive, &mut silent).unwrap_err();
     assert!(error.to_string().contains("must be done first"), "{error}");
-}
-
-/// Counts what is decoded.
-#[derive(Debug)]
-struct Counted(Arc<dyn ChunkCodec>, Arc<AtomicUsize>);
-
-impl ChunkCodec for Counted {
-    fn encoding(&self) -> &str {
-        self.0.encoding()
-    }
-
-    fn is_compressed(&self) -> bool {
-        self.0.is_compressed()
-    }
-
-    fn decode(&self, encoded: &[u8], voxels: &mut [u8]) -> Result<(), String> {
-        self.1.fetch_add(1, Ordering::Relaxed);
-        self.0.decode(encoded, voxels)
-    }
-
-    fn encode(&self, voxels: &[u8]) -> Result<Vec<u8>, String> {
-        self.0.encode(voxels)
-    }
-}
-
-/// A mag that counts how many of its chunks are decoded.
-#[derive(Debug)]
-struct Watched {
-    inner: Arc<dyn MagArray>,
-    decoded: Arc<AtomicUsize>,
-}
-
-impl Watched {
-    fn watch(&self, codec: Arc<dyn ChunkCodec>) -> Arc<dyn ChunkCodec> {
-        Arc::new(Counted(codec, self.decoded.clone()))
-    }
-}
-
-impl MagArray for Watched {
-    fn grid(&self) -> &ChunkGrid {
-        self.inner.grid()
-    }
-
-    fn store(&self) -> &SharedStore {
-        self.inner.store()
-    }
-
-    fn codec(&self) -> &Arc<dyn ChunkCodec> {
-        self.inner.codec()
-    }
-
-    fn shard_key(&self, shard: &ShardIndex) -> String {
-        self.inner.shard_key(shard)
-    }
-
-    fn list_shards(&self) -> Result<Listing> {
-        self.inner.list_shards()
-    }
-
-    fn open_shard(&self, shard: &ShardIndex) -> Result<Option<ShardIndexTable>> {
-        let table = self.inner.open_shard(shard)?;
-        Ok(table.map(|table| ShardIndexTable { codec: self.watch(table.codec), ..table }))
-    }
-
-    fn read_encoded(&self, chunk: &ChunkIndex) -> Result<Option<EncodedChunk>> {
-        let found = self.inner.read_encoded(chunk)?;
-        Ok(found.map(|found| EncodedChunk { codec: self.watch(found.codec), ..found }))
-    }
-
-    fn metadata_like(&self, voxel_type: VoxelType, extent: [u64; 3]) -> Result<Vec<(String, Vec<u8>)>> {
-        self.inner.metadata_like(voxel_type, extent)
-    }
-
-    fn shard_writer<'f>(&self, file: &'f mut dyn ShardFile) -> Result<Box<dyn ShardWriter + 'f>> {
-        self.inner.shard_writer(file)
-    }
 }
 
 #[test]
