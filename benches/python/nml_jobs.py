@@ -37,6 +37,19 @@ def reference_save(path: str, target: str) -> Callable[[], Any]:
     return lambda: annotation.save(target)
 
 
+def wkfast_edit(path: str, target: str) -> Callable[[], Any]:
+    """``wkfast`` loads, moves one node and saves."""
+    import wkfast
+
+    def work() -> None:
+        annotation = wkfast.Annotation.load(path)
+        tree = next(iter(annotation.skeleton.flattened_trees()))
+        next(iter(tree.nodes)).position = (1, 2, 3)
+        annotation.save(target)
+
+    return work
+
+
 def expat_tokenise(path: str) -> Callable[[], Any]:
     """The C parser under the reference, with empty handlers: the floor of any parser that builds on it."""
 
