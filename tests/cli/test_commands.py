@@ -69,3 +69,20 @@ def test_a_batch_log_gets_no_progress_bar(folder):
         cwd=folder, capture_output=True, text=True, check=True,
     )  # fmt: skip
     assert done.stderr == ""
+
+
+def test_the_demo_removes_nothing_that_is_not_its_own(tmp_path):
+    precious = tmp_path / "out" / "merged" / "precious.txt"
+    precious.parent.mkdir(parents=True)
+    precious.write_text("keep me")
+    done = subprocess.run(
+        [sys.executable, "-m", "wkfast", "demo", "--output", "out"], cwd=tmp_path, capture_output=True, text=True
+    )
+    assert done.returncode == 2
+    assert "not empty" in done.stderr
+    assert precious.read_text() == "keep me"
+
+
+def test_the_demo_can_be_run_twice(tmp_path):
+    for _ in range(2):
+        assert "equal" in wkfast("demo", cwd=tmp_path)

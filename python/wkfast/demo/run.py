@@ -7,9 +7,10 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from wkfast.annotation import Annotation, MergeReport
+from wkfast.annotation.merge_report import PROVENANCE_FILE
 from wkfast.demo import picture
 from wkfast.demo.check import CheckResult, check
-from wkfast.demo.generate import DemoInput, generate
+from wkfast.demo.generate import DATASET_NAME, DemoInput, generate
 from wkfast.demo.plain_layers import PlainAnnotation, PlainLayer
 
 if TYPE_CHECKING:
@@ -34,8 +35,8 @@ class DemoResult:
 
 def generated_input(folder: Path) -> DemoInput:
     """Return the demo's own input, made anew below `folder`."""
-    shutil.rmtree(folder, ignore_errors=True)
-    folder.mkdir(parents=True)
+    _remove_own(folder, marker=f"datasets/{DATASET_NAME}")
+    folder.mkdir(parents=True, exist_ok=True)
     return generate(folder)
 
 
@@ -47,10 +48,10 @@ def run(
 ) -> DemoResult:
     """Merge `source` into ``folder/merged``, check the result and draw ``folder/merge.png``.
 
-    What an earlier demo left in `folder` is replaced.
+    What an earlier demo left in `folder` is replaced; anything else called ``merged`` is left alone and refused.
     """
     target = folder / "merged"
-    shutil.rmtree(target, ignore_errors=True)
+    _remove_own(target, marker=PROVENANCE_FILE)
     annotation = Annotation.load(source.annotation)
     report = annotation.merge_fallback_layer(target, source.dataset_directory, volume_layer_name, progress=progress)
 
@@ -61,6 +62,12 @@ def run(
     image = folder / "merge.png"
     picture.draw(image, merged, fallback, plain, mag=_finest(merged))
     return DemoResult(target, report, checks, image)
+
+
+def _remove_own(folder: Path, *, marker: str) -> None:
+    """Remove a folder that the demo made: only those hold `marker`."""
+    if (folder / marker).exists():
+        shutil.rmtree(folder)
 
 
 def _finest(layer: PlainLayer) -> str:
