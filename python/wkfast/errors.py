@@ -20,6 +20,8 @@
     └── MergeError                     (ValueError, AssertionError)
         └── TargetNotEmptyError        (RuntimeError)
 
+The errors of REST calls stand in ``wkfast.client.errors``, below ``ClientError``, a ``RuntimeError``.
+
 They are raised, never asserted, so they survive ``python -O``. This module imports nothing: the compiled core looks
 its classes up here.
 """

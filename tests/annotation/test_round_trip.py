@@ -105,6 +105,18 @@ def test_facts_are_reachable(full):
     assert segment.metadata == {"checked": True, "tags": ["a", "b"]}
 
 
+def test_segments_that_share_an_id_are_all_kept(tmp_path):
+    segments = '<segments><segment id="1" name="first" /><segment id="2" /><segment id="1" name="last" /></segments>'
+    body = f'<volume id="0" name="V" location="d.zip">{segments}</volume>'
+    file = write_zip(tmp_path / "a.zip", {"a.nml": minimal_nml(body), "d.zip": EMPTY_ZIP})
+    annotation = wk.Annotation.load(file)
+    assert annotation.get_volume_layer_segments("V")[1].name == "last"
+    annotation.save(tmp_path / "again.zip")
+    with zipfile.ZipFile(tmp_path / "again.zip") as archive:
+        names = [s.get("name") for s in ET.fromstring(archive.read("a.nml")).iter("segment") if s.get("id") == "1"]
+    assert names == ["first", "last"]
+
+
 def test_edits_are_saved_and_nothing_else_changes(full, tmp_path):
     annotation = wk.Annotation.load(full)
     annotation.get_volume_layer_segments("seg")[6].name = "axon"

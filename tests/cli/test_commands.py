@@ -1,11 +1,16 @@
 """What the commands print."""
 
+import io
 import json
+import os
 import subprocess
 import sys
+import zipfile
 
 import pytest
+from tests.inputs import minimal_nml, write_zip
 
+import wkfast as wk
 from wkfast.demo.generate import generate
 
 
@@ -86,3 +91,34 @@ def test_the_demo_removes_nothing_that_is_not_its_own(tmp_path):
 def test_the_demo_can_be_run_twice(tmp_path):
     for _ in range(2):
         assert "equal" in wkfast("demo", cwd=tmp_path)
+
+
+def test_texts_of_a_file_are_shown_as_they_are(tmp_path):
+    file = write_zip(tmp_path / "a.zip", {"odd [red]name[x].nml": minimal_nml(dataset="d[/x] [red]q")})
+    shown = wkfast("info", file)
+    assert "d[/x] [red]q" in shown
+    assert "odd [red]name[x]" in shown
+
+
+def test_a_log_that_knows_ascii_only_is_no_error(folder):
+    environment = {**os.environ, "PYTHONIOENCODING": "ascii", "LC_ALL": "C"}
+    command = [sys.executable, "-m", "wkfast", "info", "annotation.zip"]
+    done = subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+
+
+def test_the_version_is_told():
+    assert wkfast("--version").strip() == f"wkfast {wk.__version__}"
+
+
+def test_the_demo_passes_where_a_mag_is_recomputed(folder, tmp_path):
+    with (
+        zipfile.ZipFile(folder / "annotation.zip") as outer,
+        zipfile.ZipFile(io.BytesIO(outer.read("data_Volume.zip"))) as inner,
+    ):
+        nml = outer.read("annotation.nml")
+        fine = {name: inner.read(name) for name in inner.namelist() if not name.startswith("2/")}
+    data = write_zip(tmp_path / "data.zip", fine).read_bytes()
+    write_zip(tmp_path / "annotation.zip", {"annotation.nml": nml, "data_Volume.zip": data})
+    shown = wkfast("demo", "--annotation", "annotation.zip", "--datasets", folder / "datasets", cwd=tmp_path)
+    assert "DIFFERENT" not in shown

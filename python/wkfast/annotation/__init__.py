@@ -2,9 +2,9 @@
 
 from wkfast.annotation.annotation import Annotation
 from wkfast.annotation.enums import AnnotationState, AnnotationType
-from wkfast.annotation.merge_report import MergeCounts, MergeReport
 from wkfast.annotation.segments import SegmentInformation
 from wkfast.annotation.volume_layer import VolumeLayer
+from wkfast.dataset.merge_report import MergeCounts, MergeReport
 
 __all__ = [
     "Annotation",

@@ -13,9 +13,10 @@ from wkfast.annotation.boxes import box_from_record, box_records, task_box_recor
 from wkfast.annotation.container import AnnotationFile, require_suffix
 from wkfast.annotation.fallback_merge import merge_fallback_layer
 from wkfast.annotation.volume_data import VolumeData
-from wkfast.annotation.volume_layer import VolumeLayer
+from wkfast.annotation.volume_layer import VolumeLayer, as_member_name
 from wkfast.annotation.volume_layers import VolumeLayers
-from wkfast.errors import AnnotationError
+from wkfast.dataset.merge import MergeRules
+from wkfast.errors import AnnotationError, MergeError
 from wkfast.skeleton import LoadProblem, Skeleton, empty_header, load_document, save_document
 
 if TYPE_CHECKING:
@@ -25,9 +26,8 @@ if TYPE_CHECKING:
     from os import PathLike
 
     from wkfast.annotation.enums import AnnotationType
-    from wkfast.annotation.merge_report import MergeReport
     from wkfast.annotation.segments import Record, SegmentInformation
-    from wkfast.dataset import Layer
+    from wkfast.dataset import Layer, MergeReport
     from wkfast.geometry import NDBoundingBox, Vec3Float
 
 Vector3 = tuple[float, float, float]
@@ -206,7 +206,9 @@ class Annotation:
         sources: dict[str, bytes | tuple[str, str | None]] = {
             name: (str(data.path), data.member) for name, data in members.items()
         }
-        save_document(path, self._to_header(), self.skeleton, nml_name=f"{self.name}.nml", members=sources)
+        save_document(
+            path, self._to_header(), self.skeleton, nml_name=f"{as_member_name(self.name)}.nml", members=sources
+        )
         return members
 
     def _members(self) -> dict[str, VolumeData]:
@@ -485,18 +487,55 @@ class Annotation:
     ) -> MergeReport:
         """Write the segmentation an annotator saw as a new dataset; return what was done.
 
-        See :func:`wkfast.annotation.fallback_merge.merge_fallback_layer`.
+        The layer keeps the fallback's name, format, chunks and shards. Its box grows to the touched chunks, its
+        ``largestSegmentId`` is the larger of both. The same call completes a merge that was interrupted.
+
+        Parameters
+        ----------
+        target
+            Folder to create.
+        dataset_directory
+            Folder that holds the annotation's dataset under its name.
+        volume_layer_name
+            Which volume layer, if there are several. Without data the fallback is copied.
+        executor
+            Not supported yet: the core uses its own threads.
+        policy
+            ``"chunk"``: a chunk that the annotation has replaces the fallback's whole, zeros included, so what was
+            erased stays erased. ``"nonzero"``: only labels replace, for files of old servers that dropped zero chunks.
+        mags
+            ``"all"``: mags that both have are merged, coarser ones of the fallback recomputed where touched.
+            ``"finest"``: the annotation's finest mag alone, as the reference package does.
+        threads
+            Default: ``WKFAST_THREADS``, else one per core.
+        resume
+            Complete what an interrupted merge of the same inputs left behind; else refuse a target that is not empty.
+        progress
+            Called on the calling thread with shards done and shards in all.
+
+        Returns
+        -------
+        MergeReport
+            What was copied, passed through, changed; printable, and plain data by ``to_json()``.
+
+        Raises
+        ------
+        MergeError
+            A ``ValueError`` and ``AssertionError``: the two sides do not fit, the target is taken. Nothing was written.
+        DatasetNotFoundError, LayerNotFoundError, MagNotFoundError
+            The fallback is not there; the message lists what is.
+        VolumeDataError
+            A chunk is corrupt; the message names file and chunk. Finished shards stay and are used by the next call.
         """
+        if executor is not None:
+            raise MergeError("merge_fallback_layer runs on the core's own threads; pass threads=, not executor=")
         return merge_fallback_layer(
             self.volume_layers.to_merge(volume_layer_name),
             Path(target),
-            Path(dataset_directory) / _as_folder_name(self.dataset_name),
-            executor,
-            policy=policy,
-            mags=mags,
-            threads=threads,
-            resume=resume,
-            progress=progress,
+            Path(dataset_directory),
+            self.dataset_name,
+            MergeRules(policy, mags, threads, resume),
+            progress,
         )
 
     def __repr__(self) -> str:
@@ -543,10 +582,3 @@ def _warn_without_data(file: AnnotationFile, record: Record, layer: VolumeLayer)
     location = record["location"]
     where = f"{location!r} is not in {file.path}" if location else f"{file.path} names no file for it"
     warnings.warn(f"volume layer {layer.name!r} has no data: {where}", UserWarning, stacklevel=4)
-
-
-def _as_folder_name(dataset_name: str) -> str:
-    """Return the name of a dataset if it names a folder and nothing else."""
-    if dataset_name in {"", ".", ".."} or any(bad in dataset_name for bad in ("/", "\\", "\0")):
-        raise AnnotationError(f"the dataset name {dataset_name!r} of the annotation is no folder name")
-    return dataset_name

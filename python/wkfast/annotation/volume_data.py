@@ -5,12 +5,14 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, TypedDict
 
-from wkfast import _core
+from wkfast.dataset.data_zip import mags_in_zip
 from wkfast.errors import VolumeDataError
 from wkfast.geometry import Mag
 
 if TYPE_CHECKING:
     from pathlib import Path
+
+    from wkfast import _core
 
 
 class MagSummary(TypedDict):
@@ -63,8 +65,7 @@ class VolumeData:
             The format that the NML names; a warning says where the data are of another.
         """
         self.check_unchanged()
-        known = declared if declared in {"wkw", "zarr", "zarr3"} else None
-        return _core.discover_mags(self.path, self.member, declared=known)  # type: ignore[arg-type]
+        return mags_in_zip(self.path, self.member, declared)
 
     def summaries(self) -> list[MagSummary]:
         """Return what can be said of each mag without reading a chunk."""

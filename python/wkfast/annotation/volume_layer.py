@@ -68,7 +68,13 @@ class VolumeLayer:
     def member_name(self) -> str:
         """Name of the data zip within a saved annotation: the one it was loaded with, else id and name."""
         location = self._record.get("location")
-        return str(location) if location else f"data_{self.id}_{self.name}.zip"
+        return str(location) if location else f"data_{self.id}_{as_member_name(self.name)}.zip"
+
+    @property
+    def missing_member(self) -> str | None:
+        """Name of the data zip that the file should hold and does not, else ``None``."""
+        location = self._record.get("location")
+        return str(location) if location and self.data is None else None
 
     def to_record(self) -> Record:
         """Return the record to write: this layer's facts over those it was read with."""
@@ -85,13 +91,35 @@ class VolumeLayer:
             "largest_segment_id": self.largest_segment_id,
             "mapping_name": self.mapping_name,
             "mapping_is_locked": self.mapping_is_locked,
-            "segments": [segment.to_record(id_) for id_, segment in self.segments.items()],
+            "segments": self._segment_records(),
         }
+
+    def _segment_records(self) -> list[Record]:
+        """Return the segments to write; where the file had an id several times, the earlier ones come along."""
+        earlier: dict[int, list[Record]] = {}
+        for record in self._record.get("segments", []):
+            earlier.setdefault(record["id"], []).append(record)
+        records = []
+        for id_, segment in self.segments.items():
+            records += earlier.get(id_, [])[:-1]
+            records.append(segment.to_record(id_))
+        return records
 
     def _format_to_write(self) -> str | None:
         """Absence stays absence where the file said nothing and nothing has changed."""
         before: str | None = self._record.get("format")
         return before if "format" in self._record and (before or "wkw") == self.data_format else self.data_format
+
+
+def as_member_name(name: str) -> str:
+    """Return a name that is one harmless file name inside a zip.
+
+    Examples
+    --------
+    >>> as_member_name("my annotation"), as_member_name("../../etc/x")
+    ('my annotation', '.._.._etc_x')
+    """
+    return name.replace("/", "_").replace("\\", "_").replace("\0", "_")
 
 
 _EMPTY_RECORD: Record = {

@@ -6,7 +6,7 @@ from typing import Annotated
 import typer
 from rich.table import Table
 
-from wkfast.cli.console import output
+from wkfast.cli.console import output, plain
 from wkfast.cli.progress import merge_progress
 from wkfast.cli.report import report_table
 from wkfast.errors import WkfastError
@@ -36,19 +36,19 @@ def demo(
         source = DemoInput(annotation, datasets)
     else:
         source = pipeline.generated_input(folder / "input")
-    output.print(f"merging [bold]{source.annotation}[/] into its fallback layer below {source.dataset_directory}")
+    output.print(plain(f"merging {source.annotation} into its fallback layer below {source.dataset_directory}"))
     with merge_progress() as progress:
         result = pipeline.run(source, folder, volume_layer_name, progress)
     output.print(report_table(result.report))
     output.print(_checks(result.checks))
-    output.print(f"merged dataset: {result.target}", soft_wrap=True)
-    output.print(f"picture: {result.picture}", soft_wrap=True)
+    output.print(plain(f"merged dataset: {result.target}"), soft_wrap=True)
+    output.print(plain(f"picture: {result.picture}"), soft_wrap=True)
     if not result.ok:
         raise DemoError("the merged layer differs from the slow merge; the table says in which mag")
 
 
 def _checks(checks: "list[pipeline.CheckResult]") -> Table:  # type: ignore[name-defined]  # noqa: F821
-    table = Table(title="compared with a slow independent merge", title_justify="left")
+    table = Table(title="compared with a slow independent merge (recomputed mags are not)", title_justify="left")
     for heading in ("mag", "annotation chunks", "voxels compared", "differing", "result"):
         table.add_column(heading, justify="right")
     for result in checks:

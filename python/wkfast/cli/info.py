@@ -8,7 +8,7 @@ import typer
 from rich.table import Table
 
 from wkfast.annotation import Annotation, VolumeLayer
-from wkfast.cli.console import bytes_text, output
+from wkfast.cli.console import bytes_text, output, plain
 from wkfast.errors import VolumeDataError
 
 
@@ -65,10 +65,11 @@ def _describe_layer(layer: VolumeLayer) -> dict[str, Any]:
 
 
 def _summary(facts: dict[str, Any]) -> Table:
-    table = Table(title=facts["name"], show_header=False, title_justify="left", title_style="bold")
+    table = Table(title=plain(facts["name"]), show_header=False, title_justify="left", title_style="bold")
     voxel = " × ".join(f"{edge:g}" for edge in facts["voxel_size_nm"])
-    table.add_row("file", f"{facts['file']} ({bytes_text(facts['bytes'])})")
-    table.add_row("dataset", f"{facts['dataset']}" + (f" of {facts['organization']}" if facts["organization"] else ""))
+    owner = f" of {facts['organization']}" if facts["organization"] else ""
+    table.add_row("file", plain(f"{facts['file']} ({bytes_text(facts['bytes'])})"))
+    table.add_row("dataset", plain(f"{facts['dataset']}{owner}"))
     table.add_row("voxel size", f"{voxel} nm")
     table.add_row("skeleton", f"{facts['trees']:,} trees, {facts['nodes']:,} nodes, {facts['edges']:,} edges")
     table.add_row("groups", f"{facts['groups']:,}")
@@ -81,7 +82,8 @@ def _summary(facts: dict[str, Any]) -> Table:
 def _layer(layer: dict[str, Any]) -> Table:
     fallback = f"over fallback layer {layer['fallback_layer']!r}" if layer["fallback_layer"] else "without fallback"
     title = f"volume layer {layer['id']}: {layer['name']!r} {fallback}, {layer['segments']:,} segments"
-    table = Table(title=title, title_justify="left", caption=layer.get("error"), caption_style="red")
+    error = plain(f"unreadable: {layer['error']}") if "error" in layer else None
+    table = Table(title=plain(title), title_justify="left", caption=error, caption_style="red")
     for heading, justify in (("mag", "left"), ("type", "left"), ("chunks", "right"), ("stored", "right")):
         table.add_column(heading, justify=justify)  # type: ignore[arg-type]
     for mag in layer["mags"]:

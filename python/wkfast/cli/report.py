@@ -3,17 +3,17 @@
 from rich.table import Table
 
 from wkfast.annotation import MergeReport
-from wkfast.annotation.merge_report import MergeCounts
-from wkfast.cli.console import bytes_text
+from wkfast.cli.console import bytes_text, plain
+from wkfast.dataset import MergeCounts
 
 
 def report_table(report: MergeReport) -> Table:
     """Return one column per mag and one for all."""
     seconds = ", ".join(f"{phase} {value:.2f}" for phase, value in report.seconds.items())
     table = Table(
-        title=f"merge report: layer {report.layer_name!r} ({report.dtype})",
+        title=plain(f"merge report: layer {report.layer_name!r} ({report.dtype})"),
         title_justify="left",
-        caption="\n".join([f"seconds: {seconds}", *(f"[yellow]warning: {text}[/]" for text in report.warnings)]),
+        caption=plain(" · ".join([f"seconds: {seconds}", *(f"warning: {text}" for text in report.warnings)])),
         caption_justify="left",
     )
     table.add_column("")

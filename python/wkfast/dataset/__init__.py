@@ -5,6 +5,7 @@ from wkfast.dataset.dataset import Dataset
 from wkfast.dataset.layer import Layer, SegmentationLayer
 from wkfast.dataset.layer_category import COLOR_CATEGORY, SEGMENTATION_CATEGORY
 from wkfast.dataset.mag_view import MagInfo, MagView
+from wkfast.dataset.merge_report import MergeCounts, MergeReport
 
 __all__ = [
     "COLOR_CATEGORY",
@@ -14,5 +15,7 @@ __all__ = [
     "Layer",
     "MagInfo",
     "MagView",
+    "MergeCounts",
+    "MergeReport",
     "SegmentationLayer",
 ]

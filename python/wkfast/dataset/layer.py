@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
-
 from wkfast import _core
 from wkfast.dataset.data_format import DataFormat
 from wkfast.dataset.mag_view import MagView
@@ -15,12 +13,11 @@ from wkfast.geometry import Mag
 if TYPE_CHECKING:
     from pathlib import Path
 
+    import numpy as np
+
     from wkfast.dataset.dataset import Dataset
     from wkfast.dataset.properties import Json, LayerProperties
     from wkfast.geometry import BoundingBox
-
-# `elementClass` names the whole voxel; these are the spellings that are not numpy's.
-_ELEMENT_CLASSES = {"float": "float32", "double": "float64"}
 
 
 class Layer:
@@ -68,11 +65,7 @@ class Layer:
     @property
     def dtype(self) -> np.dtype[Any]:
         """Type of one channel."""
-        element = str(self._properties.json["elementClass"])
-        kind = _ELEMENT_CLASSES.get(element, element)
-        if kind == "uint24":
-            return np.dtype("uint8")
-        return np.dtype(kind)
+        return self._properties.dtype
 
     @property
     def bounding_box(self) -> BoundingBox:
@@ -162,5 +155,4 @@ class SegmentationLayer(Layer):
     @property
     def largest_segment_id(self) -> int | None:
         """Largest id in use, ``None`` if nobody wrote it down."""
-        value = self._properties.json.get("largestSegmentId")
-        return None if value is None else int(value)
+        return self._properties.largest_segment_id

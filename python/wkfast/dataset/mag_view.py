@@ -164,6 +164,8 @@ class MagView:
         elif relative_offset is not None:
             offset = layer_box.topleft + Vec3Int(relative_offset)
         extent = Vec3Int(size) if size is not None else layer_box.bottomright - offset
+        if min(extent.to_tuple()) < 0:
+            raise ValueError(f"cannot read a box of the size {extent}: no extent may be negative")
         return BoundingBox(offset, extent)
 
     def __repr__(self) -> str:

@@ -12,13 +12,19 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from wkfast.errors import DatasetError, DatasetNotFoundError, LayerNotFoundError
 from wkfast.geometry import BoundingBox, Mag, Vec3Int
 
 FILE_NAME = "datasource-properties.json"
 SUPPORTED_VERSION = 1
+# No dataset is wider: 2⁴⁰ voxels of a nanometre are a kilometre.
+FARTHEST = 2**40
 
 Json = dict[str, Any]
+
+_ELEMENT_CLASSES = {"float": "float32", "double": "float64", "uint24": "uint8"}
 
 
 @dataclass(frozen=True)
@@ -38,16 +44,36 @@ class LayerProperties:
         """Box in mag-1 voxels."""
         box = self._required("boundingBox")
         try:
+            topleft = Vec3Int(box["topLeft"])
             size = Vec3Int(box["width"], box["height"], box["depth"])
-            return BoundingBox(Vec3Int(box["topLeft"]), size)
         except (KeyError, TypeError, ValueError) as error:
             raise self._malformed("boundingBox", '{"topLeft": [x, y, z], "width", "height", "depth"}') from error
+        if min(size.to_tuple()) < 0 or max(map(abs, (*topleft.to_tuple(), *size.to_tuple()))) > FARTHEST:
+            raise self._malformed("boundingBox", f"sizes from 0 on, and coordinates within ±{FARTHEST:,}")
+        return BoundingBox(topleft, size)
 
     def set_bounding_box(self, box: BoundingBox) -> None:
         """Write a box in mag-1 voxels into the entry."""
         width, height, depth = box.size.to_tuple()
         topleft = list(box.topleft.to_tuple())
         self.json["boundingBox"] = {"topLeft": topleft, "width": width, "height": height, "depth": depth}
+
+    @property
+    def dtype(self) -> np.dtype[Any]:
+        """Type of one channel. ``elementClass`` names the whole voxel: ``uint24`` is three channels of ``uint8``."""
+        element = str(self._required("elementClass"))
+        try:
+            return np.dtype(_ELEMENT_CLASSES.get(element, element))
+        except TypeError:
+            raise self._malformed("elementClass", "uint8 to uint64, int8 to int64, float or double") from None
+
+    @property
+    def largest_segment_id(self) -> int | None:
+        """Largest segment id in use, ``None`` if nobody wrote it down."""
+        value = self.json.get("largestSegmentId")
+        if value is not None and (not isinstance(value, int) or isinstance(value, bool)):
+            raise self._malformed("largestSegmentId", "an integer or null")
+        return value
 
     @property
     def mags(self) -> list[Json]:
