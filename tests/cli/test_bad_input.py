@@ -5,6 +5,7 @@ import shutil
 import subprocess
 import sys
 
+import numpy as np
 import pytest
 from tests.inputs import minimal_nml, tree_state, write_zip
 
