@@ -442,6 +442,21 @@ fn the_first_of_repeated_parameters_counts() {
 }
 
 #[test]
+fn an_empty_first_stays_the_first() {
+    let text = "<things><parameters><scale/><scale x='1'/><additionalAxes/><additionalAxes><additionalAxis name='t'/></additionalAxes></parameters></things>";
+    let again = document(written(&document(text))).header.parameters;
+    assert_eq!((again.scale.x, again.additional_axes.len(), again.extras.elements.len()), (None, 0, 2));
+}
+
+#[test]
+fn unknown_attributes_of_repeated_containers_are_merged() {
+    let inner = "<comments a='1' b='2'/><comments a='3' c='4'/>";
+    let (element, reason, rejected) = problem(inner);
+    assert!(element == "comments" && reason.contains("1 attributes of another") && !rejected);
+    assert!(back(inner).contains("<comments a=\"1\" b=\"2\" c=\"4\" />"));
+}
+
+#[test]
 fn the_order_of_elements_is_free() {
     let ordered = document(format!(
         "<things><parameters/><thing id='1' groupId='1'>{NODES}<edges/></thing><groups><group id='1'/></groups></things>"

@@ -1,6 +1,6 @@
 //! Tokens to the model: which element means what inside which.
 
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 
 use super::attributes::Reading;
 use super::check::{Checker, OpenTree, PendingBranchpoint, PendingComment};
@@ -246,7 +246,10 @@ impl Builder {
         let Some(Frame { kind, at, extras }) = self.frames.pop() else { return };
         match kind {
             Kind::Root => self.header.extras = extras,
-            Kind::Parameters => self.header.parameters.extras = extras,
+            Kind::Parameters => {
+                self.header.parameters.extras = extras;
+                self.check_parameters(at);
+            }
             Kind::Tree => self.close_tree(extras),
             Kind::Node(row) => self.close_node(row, extras),
             Kind::Edge(edge) => self.close_edge(edge, extras),
@@ -256,7 +259,17 @@ impl Builder {
             Kind::Comment(node_id, content) => {
                 self.checker.comments.push(PendingComment { node_id, content, extras, at });
             }
-            Kind::Container(name, keep_empty) => self.close_container(name, keep_empty, extras),
+            Kind::Container(name, keep_empty) => {
+                // An empty first one stays the first one.
+                let empty_axes = name == "additionalAxes" && self.header.parameters.additional_axes.is_empty();
+                self.close_container(name, keep_empty || empty_axes, extras, at);
+            }
+            Kind::Experiment(ref experiment) if *experiment == Experiment::default() && extras.is_empty() => {
+                self.close_container("experiment", true, extras, at);
+            }
+            Kind::Scale(ref scale) if *scale == Scale::default() && extras.is_empty() => {
+                self.close_container("scale", true, extras, at);
+            }
             Kind::Unknown(element) => self.close_unknown(element),
             Kind::MetadataEntry(entry) => self.close_metadata_entry(MetadataEntry { extras, ..entry }),
             Kind::Group(group) => self.close_group(Group { extras, ..group }, at),
@@ -321,13 +334,17 @@ impl Builder {
         }
     }
 
-    fn close_container(&mut self, name: &'static str, keep_empty: bool, extras: Extras) {
+    fn close_container(&mut self, name: &'static str, keep_empty: bool, extras: Extras, at: Position) {
         if extras.is_empty() && !keep_empty {
             return;
         }
         let Some(owner) = self.frames.last_mut() else { return };
         let kept = owner.extras.containers.entry(name.to_owned()).or_default();
-        kept.attributes.extend(extras.attributes);
+        let dropped = merge_attributes(&mut kept.attributes, extras.attributes);
+        if dropped > 0 {
+            let reason = format!("{dropped} attributes of another <{name}> before it, with other values");
+            self.ledger.note(at, name, reason, "those of the first count");
+        }
         kept.elements.extend(extras.elements);
         kept.text.push_str(&extras.text);
     }
@@ -411,13 +428,29 @@ impl Builder {
         if let Some(at) = self.box_without_id.filter(|_| self.header.parameters.user_bounding_boxes.len() > 1) {
             self.ledger.note(at, "userBoundingBox", "no id, and it is not the only box", "kept; servers drop it");
         }
-        for name in ["experiment", "scale"] {
-            if !self.singles.contains(&name) {
-                self.ledger.note(self.root_at, "parameters", format!("no <{name}>"), "loaded without it");
-            }
-        }
         Ok(())
     }
+
+    fn check_parameters(&mut self, at: Position) {
+        for name in ["experiment", "scale"] {
+            if !self.singles.contains(&name) {
+                self.ledger.note(at, "parameters", format!("no <{name}>"), "loaded without it");
+            }
+        }
+    }
+}
+
+/// Adds attributes that are not there yet; how many are there with another value.
+fn merge_attributes(kept: &mut Vec<(String, String)>, more: Vec<(String, String)>) -> usize {
+    let before: HashMap<String, String> = kept.iter().cloned().collect();
+    let mut dropped = 0;
+    for (name, value) in more {
+        match before.get(&name) {
+            None => kept.push((name, value)),
+            Some(other) => dropped += usize::from(*other != value),
+        }
+    }
+    dropped
 }
 
 fn unknown(cx: &mut Reading<'_, '_>) -> Kind {

@@ -128,8 +128,8 @@ fn push_unknown_start(out: &mut Vec<u8>, indent: Indent, element: &Element) -> R
 pub(super) fn push_parameters(out: &mut Vec<u8>, parameters: &Parameters) -> Result {
     let inner = Indent(2);
     push_with_children(out, Indent(1), "parameters", Attributes::default(), &parameters.extras, |out| {
-        push_experiment(out, &parameters.experiment)?;
-        push_scale(out, &parameters.scale)?;
+        push_experiment(out, parameters)?;
+        push_scale(out, parameters)?;
         push_vector(out, "offset", ["x", "y", "z"], parameters.offset.as_ref())?;
         push_single(out, "time", "ms", parameters, |attributes| attributes.integer("ms", parameters.time))?;
         push_vector(out, "editPosition", ["x", "y", "z"], parameters.edit_position.as_ref())?;
@@ -173,8 +173,9 @@ fn push_single<'a>(
     }
 }
 
-fn push_experiment(out: &mut Vec<u8>, experiment: &Experiment) -> Result {
-    if *experiment == Experiment::default() {
+fn push_experiment(out: &mut Vec<u8>, parameters: &Parameters) -> Result {
+    let experiment = &parameters.experiment;
+    if *experiment == Experiment::default() && !parameters.extras.containers.contains_key("experiment") {
         return Ok(());
     }
     let mut attributes = Attributes::default();
@@ -186,8 +187,9 @@ fn push_experiment(out: &mut Vec<u8>, experiment: &Experiment) -> Result {
     push_record(out, Indent(2), "experiment", attributes, &experiment.extras)
 }
 
-fn push_scale(out: &mut Vec<u8>, scale: &Scale) -> Result {
-    if *scale == Scale::default() {
+fn push_scale(out: &mut Vec<u8>, parameters: &Parameters) -> Result {
+    let scale = &parameters.scale;
+    if *scale == Scale::default() && !parameters.extras.containers.contains_key("scale") {
         return Ok(());
     }
     let mut attributes = Attributes::default();

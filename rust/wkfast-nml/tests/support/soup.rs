@@ -242,7 +242,11 @@ pub(crate) fn soup(choices: &[u8]) -> String {
     if tape.rarely(2) {
         out.push_str("<?xml version='1.0' encoding=\"utf-8\" ?>\n");
     }
-    out.push_str("<things><parameters><experiment name='d'/><scale x='1' y='1' z='1'/></parameters>");
+    out.push_str("<things>");
+    match tape.below(4) {
+        0 | 1 => out.push_str("<parameters><experiment name='d'/><scale x='1' y='1' z='1'/></parameters>"),
+        _ => element(&mut tape, &mut out, "parameters", 1),
+    }
     while tape.choices.len() > 0 {
         let name = if tape.rarely(20) { tape.pick(STRAYS) } else { tape.pick(grammar("things").0) };
         element(&mut tape, &mut out, name, 1);

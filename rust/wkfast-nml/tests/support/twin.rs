@@ -147,7 +147,11 @@ fn contain(extras: &mut Extras, node: Node<'_, '_>, known: &[&str], always: bool
     let inner = Attributes::of(node).extras(node, known);
     if always || !inner.is_empty() {
         let kept = extras.containers.entry(node.tag_name().name().to_owned()).or_default();
-        kept.attributes.extend(inner.attributes);
+        for (name, value) in inner.attributes {
+            if !kept.attributes.iter().any(|(this, _)| *this == name) {
+                kept.attributes.push((name, value));
+            }
+        }
         kept.elements.extend(inner.elements);
         kept.text.push_str(&inner.text);
     }
@@ -310,6 +314,9 @@ fn parameters(node: Node<'_, '_>, to: &mut wkfast_nml::model::Parameters) {
                     description: a.text("description"),
                     wk_url: a.text("wkUrl"),
                     extras: a.extras(child, &[]),
+                };
+                if to.experiment == Experiment::default() {
+                    extras.containers.insert(name.to_owned(), Extras::default());
                 }
             }
             "scale" => {
@@ -319,6 +326,9 @@ fn parameters(node: Node<'_, '_>, to: &mut wkfast_nml::model::Parameters) {
                     z: a.value("z", float),
                     unit: a.text("unit"),
                     extras: a.extras(child, &[]),
+                };
+                if to.scale == Scale::default() {
+                    extras.containers.insert(name.to_owned(), Extras::default());
                 }
             }
             "offset" => to.offset = Some(vector(child, ["x", "y", "z"])),
@@ -340,7 +350,8 @@ fn parameters(node: Node<'_, '_>, to: &mut wkfast_nml::model::Parameters) {
             "userBoundingBox" => to.user_bounding_boxes.push(bounding_box(child)),
             "taskBoundingBox" => to.task_bounding_box = Some(bounding_box(child)),
             "additionalAxes" => {
-                contain(&mut extras, child, &["additionalAxis"], false);
+                let axes = elements(child).filter(|axis| axis.tag_name().name() == "additionalAxis").count();
+                contain(&mut extras, child, &["additionalAxis"], axes == 0);
                 to.additional_axes
                     .extend(elements(child).filter(|axis| axis.tag_name().name() == "additionalAxis").map(axis));
             }
