@@ -13,6 +13,7 @@ mod check;
 mod elements;
 mod encoding;
 mod hot;
+mod kinds;
 mod lexer;
 mod numbers;
 mod places;
