@@ -13,6 +13,7 @@ mod tag;
 use std::io::Write;
 use std::num::NonZeroUsize;
 use std::ops::Range;
+use std::sync::{Mutex, PoisonError};
 
 use crate::ahead::run_ahead;
 use crate::columns::TreeColumns;
@@ -166,50 +167,60 @@ fn write_trees<W: Write>(
     let workers = if rows < LARGE { 1 } else { threads.or_else(cores).map_or(1, NonZeroUsize::get) };
     let mut parts = Parts { trees: trees.iter(), tree: None };
     if workers == 1 {
+        let mut text = Vec::new();
         while let Some(piece) = parts.next_piece() {
-            out.put(&mut format(&piece)?)?;
+            format(&piece, &mut text)?;
+            out.put(&mut text)?;
         }
         return Ok(());
     }
-    let pieces = || parts.next_piece();
+    // Texts are used again: fresh memory for each costs as much as filling it.
+    let spare: Mutex<Vec<Vec<u8>>> = Mutex::default();
+    let spare = || spare.lock().unwrap_or_else(PoisonError::into_inner);
+    let work = |piece: Vec<Part<'_>>| {
+        let mut text = spare().pop().unwrap_or_default();
+        format(&piece, &mut text).map(|()| text)
+    };
     run_ahead(
         workers,
-        pieces,
-        |piece| format(&piece),
+        || parts.next_piece(),
+        work,
         |next| {
             while let Some(text) = next() {
-                out.put(&mut text?)?;
+                let mut text = text?;
+                out.put(&mut text)?;
+                spare().push(text);
             }
             Ok(())
         },
     )
 }
 
-fn format(piece: &[Part<'_>]) -> Result<Vec<u8>, NmlError> {
-    let mut text = Vec::with_capacity(192 * PIECE);
+/// Appends the text of a piece.
+fn format(piece: &[Part<'_>], text: &mut Vec<u8>) -> Result<(), NmlError> {
     for Part { tree, what } in piece {
         match what {
             What::Start => {
-                elements::push_tree_start(&mut text, tree.header)?;
-                elements::push_rows_start(&mut text, tree.header, "nodes", node_count(tree))?;
+                elements::push_tree_start(text, tree.header)?;
+                elements::push_rows_start(text, tree.header, "nodes", node_count(tree))?;
             }
-            What::Nodes(rows) => rows::push_nodes(&mut text, tree.columns, rows.clone())?,
+            What::Nodes(rows) => rows::push_nodes(text, tree.columns, rows.clone())?,
             What::Middle => {
                 if node_count(tree) > 0 {
-                    elements::push_rows_end(&mut text, tree.header, "nodes")?;
+                    elements::push_rows_end(text, tree.header, "nodes")?;
                 }
-                elements::push_rows_start(&mut text, tree.header, "edges", tree.columns.edge_count())?;
+                elements::push_rows_start(text, tree.header, "edges", tree.columns.edge_count())?;
             }
-            What::Edges(edges) => rows::push_edges(&mut text, tree.columns, edges.clone())?,
+            What::Edges(edges) => rows::push_edges(text, tree.columns, edges.clone())?,
             What::End => {
                 if tree.columns.edge_count() > 0 {
-                    elements::push_rows_end(&mut text, tree.header, "edges")?;
+                    elements::push_rows_end(text, tree.header, "edges")?;
                 }
-                elements::push_tree_end(&mut text, tree.header)?;
+                elements::push_tree_end(text, tree.header)?;
             }
         }
     }
-    Ok(text)
+    Ok(())
 }
 
 fn node_count(tree: &TreeRef<'_>) -> usize {
