@@ -63,7 +63,7 @@ def _digest(dataset: Path) -> str:
     mag = dataset / layer["name"] / "1"
     digest = hashlib.sha256()
     for z in range(0, layer["boundingBox"]["depth"], 128):
-        digest.update(np.asfortranarray(_read(mag, layer, z)).data)
+        digest.update(np.ascontiguousarray(_read(mag, layer, z)).data)
     return digest.hexdigest()[:16]
 
 
