@@ -5,7 +5,7 @@ import sys
 
 import pytest
 
-HEAVY = ["httpx", "lxml", "networkx", "numba", "zarr", "blosc2", "rich", "typer", "PIL", "lz4"]
+HEAVY = ["wkfast.client", "httpx", "lxml", "networkx", "numba", "zarr", "blosc2", "rich", "typer", "PIL", "lz4"]
 
 
 def run_python(code: str) -> str:

@@ -15,7 +15,7 @@ ALLOWED = {
     "client": {"errors", "_lazy"},
     "dataset": {"_core", "_lazy", "errors", "geometry"},
     "skeleton": {"_core", "_lazy", "errors", "geometry"},
-    "annotation": {"client", "dataset", "errors", "geometry", "skeleton"},
+    "annotation": {"_lazy", "client", "dataset", "errors", "geometry", "skeleton"},
     "demo": {"_lazy", "annotation", "dataset", "errors", "geometry"},
     "cli": {"", "annotation", "dataset", "demo", "errors"},
 }

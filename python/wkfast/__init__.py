@@ -11,6 +11,7 @@ The names are those of the ``webknossos`` package: a script ports by changing it
 """
 
 import warnings
+from typing import TYPE_CHECKING, Any
 
 from wkfast import _core, errors
 from wkfast.annotation import (
@@ -21,7 +22,6 @@ from wkfast.annotation import (
     SegmentInformation,
     VolumeLayer,
 )
-from wkfast.client import login, webknossos_context
 from wkfast.dataset import (
     COLOR_CATEGORY,
     SEGMENTATION_CATEGORY,
@@ -43,6 +43,9 @@ from wkfast.geometry import (
     VoxelSize,
 )
 from wkfast.skeleton import Group, Node, Skeleton, Tree, iterate_trees
+
+if TYPE_CHECKING:
+    from wkfast.client import login, webknossos_context
 
 __version__: str = _core.__version__
 
@@ -78,6 +81,16 @@ __all__ = [
     "login",
     "webknossos_context",
 ]
+
+
+def __getattr__(name: str) -> Any:
+    """Load the client when one of its names is asked for first: most scripts never speak to a server."""
+    if name in {"login", "webknossos_context"}:
+        from wkfast import client  # noqa: PLC0415
+
+        return getattr(client, name)
+    raise AttributeError(f"module 'wkfast' has no attribute {name!r}")
+
 
 if _core.DEBUG_BUILD:
     warnings.warn(

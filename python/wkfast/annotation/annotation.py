@@ -8,7 +8,8 @@ import warnings
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, overload
 
-from wkfast.annotation import meta, transfer
+from wkfast._lazy import lazy_import
+from wkfast.annotation import meta
 from wkfast.annotation.boxes import box_from_record, box_records, task_box_record
 from wkfast.annotation.container import AnnotationFile, require_suffix
 from wkfast.annotation.fallback_merge import merge_fallback_layer
@@ -18,6 +19,11 @@ from wkfast.annotation.volume_layers import VolumeLayers
 from wkfast.dataset.merge import MergeRules
 from wkfast.errors import AnnotationError, MergeError
 from wkfast.skeleton import LoadProblem, Skeleton, empty_header, load_document, save_document
+
+if TYPE_CHECKING:
+    from wkfast.annotation import transfer
+else:
+    transfer = lazy_import("wkfast.annotation.transfer")  # most scripts never speak to a server
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
