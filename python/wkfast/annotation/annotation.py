@@ -11,7 +11,6 @@ from typing import TYPE_CHECKING, Any, overload
 from wkfast._lazy import lazy_import
 from wkfast.annotation import meta
 from wkfast.annotation.boxes import box_from_record, box_records, task_box_record
-from wkfast.annotation.container import AnnotationFile, require_suffix
 from wkfast.annotation.fallback_merge import merge_fallback_layer
 from wkfast.annotation.volume_data import VolumeData
 from wkfast.annotation.volume_layer import VolumeLayer, as_member_name
@@ -19,6 +18,7 @@ from wkfast.annotation.volume_layers import VolumeLayers
 from wkfast.dataset.merge import MergeRules
 from wkfast.errors import AnnotationError, MergeError
 from wkfast.skeleton import LoadProblem, Skeleton, empty_header, load_document, save_document
+from wkfast.skeleton.annotation_file import AnnotationFile, require_suffix
 
 if TYPE_CHECKING:
     from wkfast.annotation import transfer

@@ -11,10 +11,11 @@ from wkfast import _core
 from wkfast.errors import GeometryError, SkeletonError
 from wkfast.geometry import LengthUnit, Vec3Float, VoxelSize
 from wkfast.skeleton import tables
+from wkfast.skeleton.annotation_file import AnnotationFile, require_suffix
 from wkfast.skeleton.graph_views import NODE_FIELDS
 from wkfast.skeleton.group import Group
 from wkfast.skeleton.ids import IdCounter
-from wkfast.skeleton.reading import LoadProblem, load_problems, nml_member, require_annotation_suffix, warn_about
+from wkfast.skeleton.reading import LoadProblem, load_problems, warn_about
 from wkfast.skeleton.tree import Tree
 
 if TYPE_CHECKING:
@@ -123,12 +124,12 @@ class Skeleton(Group):
         NmlError
             A ``RuntimeError``: no NML, or with ``strict`` one that a server would reject. Line and column are named.
         """
-        return load_document(file_path, nml_member(file_path), strict=strict).skeleton
+        return load_document(file_path, AnnotationFile.open(file_path).nml_member, strict=strict).skeleton
 
     def save(self, out_path: str | PathLike[str]) -> None:
         """Write the skeleton to an ``.nml`` or ``.zip`` file, as a whole or not at all."""
         path = Path(out_path)
-        require_annotation_suffix(path)
+        require_suffix(path)
         nml_name = f"{path.stem}.nml" if path.suffix == ".zip" else None
         save_document(path, empty_header() if self._header is None else self._header, self, nml_name=nml_name)
 
@@ -344,7 +345,7 @@ def iterate_trees(path: str | PathLike[str]) -> Iterator[Tree]:
     >>> sum(len(tree) for tree in iterate_trees("large.nml"))  # doctest: +SKIP
     5000000
     """
-    stream = _core.TreeStream(fspath(path), nml_member(path))
+    stream = _core.TreeStream(fspath(path), AnnotationFile.open(path).nml_member)
     for record, columns in stream:
         yield from Skeleton.from_records(stream.header, [(record, columns)]).trees
 
