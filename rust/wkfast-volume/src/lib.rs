@@ -1,5 +1,5 @@
 //! Voxel layers of WEBKNOSSOS: where their bytes lie ([`store`]), how the bytes spell chunks
-//! ([`format`]) and how an annotation's chunks are laid over a segmentation ([`merge`]).
+//! ([`mod@format`]) and how an annotation's chunks are laid over a segmentation ([`merge`]).
 //!
 //! Imports point one way: `merge` uses `format`, `format` uses `store` and `geometry`.
 

@@ -1,7 +1,7 @@
-//! The fallback merge: [plan](plan), [run](run::run), [commit](run::commit).
+//! The fallback merge: [`plan`], [`run()`], [`commit`].
 //!
 //! [`survey`] looks at both sides and decides; [`plan`] is what it decided, as plain data; [`shard`] writes one shard of
-//! the result, with [`chunk`] for the voxels and [`recompute`] for mags the annotation lacks; [`run`] does so in
+//! the result, with [`chunk`] for the voxels and [`recompute`] for mags the annotation lacks; [`mod@run`] does so in
 //! parallel and [`journal`] remembers what is done.
 
 mod cover;
