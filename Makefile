@@ -50,7 +50,7 @@ bench: setup ## measure against the reference package and physical limits
 	$(BIN)/python -m benches.python
 
 fuzz: ## fuzz the NML reader for SECONDS (default 60)
-	cd rust/wkfast-nml && RUSTC_BOOTSTRAP=1 cargo fuzz run read -- -max_total_time=$(or $(SECONDS),60)
+	cd rust/wkfast-nml && RUSTC_BOOTSTRAP=1 cargo fuzz run -s none read -- -dict=fuzz/nml.dict -max_len=4096 -max_total_time=$(or $(SECONDS),60)
 
 docs: setup ## build the Rust documentation and run every Python example
 	RUSTDOCFLAGS="-D warnings" cargo doc --workspace --no-deps --quiet
