@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+from abc import abstractmethod
 from collections import defaultdict
 from typing import TYPE_CHECKING, Any, Self
 
@@ -48,9 +49,9 @@ class Box:
     def _look(self) -> dict[str, Any]:
         return {"name": self.name, "is_visible": self.is_visible, "color": self.color}
 
+    @abstractmethod
     def _replaced(self, **fields: Any) -> Self:
         """Return a copy with other fields."""
-        raise NotImplementedError
 
     def _long(self, values: VecIntLike) -> VecInt:
         """Return the values as a vector along the axes of this box."""
