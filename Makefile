@@ -2,7 +2,7 @@
 PYTHON ?= python3
 VENV ?= .venv
 BIN := $(VENV)/bin
-# Two jobs and a release build give the fastest road from clone to answer; override with PROFILE=dev while working on Rust.
+# Two jobs and a release build give the fastest road from clone to answer; PROFILE=quick rebuilds in seconds while working on Rust.
 PROFILE ?= release
 RUST_SOURCES := $(shell find rust -name '*.rs' -o -name Cargo.toml) Cargo.toml Cargo.lock
 PYTHON_DIRS := python tests benches

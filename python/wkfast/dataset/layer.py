@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 
     from wkfast.dataset.dataset import Dataset
     from wkfast.dataset.properties import Json, LayerProperties
+    from wkfast.dataset.voxel_source import VoxelSource
     from wkfast.geometry import BoundingBox
 
 
@@ -113,8 +114,11 @@ class Layer:
         return ", ".join(str(self._properties.mag_of(entry)) for entry in self._properties.mags) or "none"
 
     def _open(self, mag: Mag, entry: Json) -> MagView:
-        location = self._location(mag, entry)
-        return MagView(self, mag, _core.Mag.open(location), self._folder(mag, entry))
+        return MagView(self, mag, self._source(mag, entry), self._folder(mag, entry))
+
+    def _source(self, mag: Mag, entry: Json) -> VoxelSource:
+        """Return what the voxels of a mag are read from; a layer that lies elsewhere overrides this."""
+        return _core.Mag.open(self._location(mag, entry))
 
     def _location(self, mag: Mag, entry: Json) -> Json:
         return {

@@ -18,8 +18,8 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from wkfast import _core
     from wkfast.dataset.layer import Layer
+    from wkfast.dataset.voxel_source import VoxelSource
 
 zarr: Any = lazy_import("zarr")
 
@@ -40,10 +40,10 @@ class MagInfo:
 class MagView:
     """Voxels of one mag. Obtained from a layer, e.g. ``layer.get_finest_mag()``."""
 
-    def __init__(self, layer: Layer, mag: Mag, core: _core.Mag, path: Path | None) -> None:
+    def __init__(self, layer: Layer, mag: Mag, source: VoxelSource, path: Path | None) -> None:
         self._layer = layer
         self._mag = mag
-        self._core = core
+        self._source = source
         self._path = path
 
     @property
@@ -82,21 +82,21 @@ class MagView:
     @property
     def info(self) -> MagInfo:
         """Format, type and shapes."""
-        core = self._core
-        chunk, per_shard = Vec3Int(core.chunk_shape), Vec3Int(core.chunks_per_shard)
+        source = self._source
+        chunk, per_shard = Vec3Int(source.chunk_shape), Vec3Int(source.chunks_per_shard)
         return MagInfo(
-            data_format=DataFormat(core.data_format),
+            data_format=DataFormat(source.data_format),
             voxel_type=self.get_dtype(),
-            num_channels=core.channels,
+            num_channels=source.channels,
             chunk_shape=chunk,
             shard_shape=chunk * per_shard,
             chunks_per_shard=per_shard,
-            compression_mode=core.compressed,
+            compression_mode=source.compressed,
         )
 
     def get_dtype(self) -> np.dtype[Any]:
         """Return the type of a voxel's channel."""
-        return np.dtype(self._core.dtype)
+        return np.dtype(self._source.dtype)
 
     def read(
         self,
@@ -128,7 +128,7 @@ class MagView:
         box = self._box(absolute_offset, relative_offset, size, absolute_bounding_box, relative_bounding_box)
         in_mag = box.align_with_mag(self._mag, ceil=True).in_mag(self._mag)
         (left, top, front), (width, height, depth) = in_mag.topleft.to_tuple(), in_mag.size.to_tuple()
-        return self._core.read((left, top, front), (width, height, depth))
+        return self._source.read((left, top, front), (width, height, depth))
 
     def get_zarr_array(self) -> Any:
         """Return the mag as a ``zarr.Array``, opened for reading.
