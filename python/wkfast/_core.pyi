@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterator
 from os import PathLike
+from pathlib import Path
 from typing import Any, Literal, NotRequired, Self, SupportsIndex, TypedDict
 
 import numpy as np
@@ -166,12 +167,24 @@ class MergePlan:
         """First task and the one behind the last, by stage. A stage needs those before it to be done."""
     def summary(self) -> dict[str, Any]:
         """Return the plan's numbers: by mag shards and chunks copied, replaced and mixed; box, dtype, warnings."""
+    def work_bytes(self) -> list[int]:
+        """Return the bytes that each task has to get through: the fallback's file and the voxels it computes."""
+    def open_tasks(self) -> list[int]:
+        """Return the tasks that no process has noted as done, in order. No lock is taken."""
+    def hold(self) -> MergeHold:
+        """Take the target for workers that run tasks with "coordinated" access, creating it if it is fresh.
+
+        Raises
+        ------
+        TargetNotEmptyError
+            Another process is at work in the target.
+        """
     def run(
         self,
         tasks: tuple[int, int] | None = None,
         *,
         threads: int | None = None,
-        progress: Callable[[int, int], object] | None = None,
+        progress: Callable[[int, int, int, int], object] | None = None,
         access: Literal["exclusive", "shared", "coordinated"] | None = None,
     ) -> dict[str, Any]:
         """Do tasks and return what this call did: ``tasks``, ``resumed``, ``bytes_written``, ``seconds``.
@@ -183,7 +196,8 @@ class MergePlan:
         threads
             Default: ``WKFAST_THREADS``, else one per core.
         progress
-            Called on this thread with tasks done and tasks in all. What it raises ends the run, as does Ctrl-C.
+            Called on this thread with tasks done and tasks in all, then the same in :meth:`work_bytes`. What it raises
+            ends the run, as does Ctrl-C.
         access
             Whom to tolerate at the same target: nobody (default), other "shared" runs, or, for workers of a process
             that holds the target, anybody.
@@ -203,6 +217,19 @@ class MergePlan:
         sync
             Wait until everything is on disk.
         """
+
+class MergeHold:
+    """A target held for workers in other processes, until :meth:`release`, the end of a ``with`` or of the process."""
+
+    @property
+    def ticket(self) -> Path:
+        """A file that is there as long as the target is held: workers stop when it is gone."""
+    @property
+    def plan_file(self) -> Path:
+        """The plan, for workers to read."""
+    def release(self) -> None: ...
+    def __enter__(self) -> Self: ...
+    def __exit__(self, *_exception: object) -> None: ...
 
 # -- NML: records ---------------------------------------------------------------------------------------------------
 # Nested dicts, one per element; `None` is an attribute that the file leaves out. `text` and `containers` of extras

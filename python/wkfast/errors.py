@@ -17,6 +17,7 @@
     │   ├── LayerNotFoundError         (IndexError)
     │   └── MagNotFoundError           (IndexError)
     ├── VolumeDataError                (RuntimeError)
+    ├── EnvironmentVariableError       (ValueError)
     └── MergeError                     (ValueError, AssertionError)
         └── TargetNotEmptyError        (RuntimeError)
 
@@ -33,6 +34,7 @@ __all__ = [
     "AnnotationZipError",
     "DatasetError",
     "DatasetNotFoundError",
+    "EnvironmentVariableError",
     "GeometryError",
     "LayerNotFoundError",
     "MagNotFoundError",
@@ -110,6 +112,10 @@ class MagNotFoundError(DatasetError, IndexError):
 
 class VolumeDataError(WkfastError, RuntimeError):
     """Voxel data cannot be read or written. The message names file, mag and chunk."""
+
+
+class EnvironmentVariableError(WkfastError, ValueError):
+    """An environment variable of wkfast says something impossible."""
 
 
 class MergeError(WkfastError, ValueError, AssertionError):

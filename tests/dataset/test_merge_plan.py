@@ -19,7 +19,7 @@ from tests.inputs import tree_state
 
 from wkfast import _core
 from wkfast.demo.plain_wkw import WkwHeader, file_of_blocks, read_box, write_mag
-from wkfast.errors import MagNotFoundError, MergeError, TargetNotEmptyError, VolumeDataError
+from wkfast.errors import EnvironmentVariableError, MagNotFoundError, MergeError, TargetNotEmptyError, VolumeDataError
 
 SHAPE = (128, 128, 64)
 MAGS = (1, 2, 4)
@@ -69,9 +69,11 @@ def test_a_merge_gives_the_annotation_over_the_fallback(plan_input, tmp_path):
     plan = _core.MergePlan(plan_input)
     assert not (tmp_path / "target").exists()
     seen = []
-    plan.run(progress=lambda done, total: seen.append((done, total)))
+    plan.run(progress=lambda *now: seen.append(now))
     report = plan.commit()
-    assert seen[-1] == (plan.task_count, plan.task_count)
+    work = sum(plan.work_bytes())
+    assert seen[-1] == (plan.task_count, plan.task_count, work, work)
+    assert seen == sorted(seen)
     merged = read_box(tmp_path / "target/segmentation/1", (0, 0, 0), SHAPE)
     fallback = read_box(tmp_path / "fallback/1", (0, 0, 0), SHAPE)
     expected = fallback.copy()
@@ -109,7 +111,7 @@ def test_a_plan_is_run_by_other_processes_in_pieces(plan_input, tmp_path):
 def test_a_merge_stopped_by_its_progress_callback_resumes(plan_input, tmp_path):
     expected = undisturbed(plan_input, tmp_path)
 
-    def stop(done: int, _total: int) -> None:
+    def stop(done: int, *_rest: int) -> None:
         if done >= 5:
             raise RuntimeError("enough")
 
@@ -123,6 +125,49 @@ def test_a_merge_stopped_by_its_progress_callback_resumes(plan_input, tmp_path):
     assert plan.run()["resumed"] >= 5
     plan.commit()
     assert result(tmp_path / "target") == expected
+
+
+def test_a_plan_knows_what_is_left_to_do(plan_input):
+    plan = _core.MergePlan(plan_input)
+    assert plan.open_tasks() == list(range(plan.task_count))
+    plan.run((3, 9))
+    assert plan.open_tasks() == [*range(3), *range(9, plan.task_count)]
+    plan.run()
+    plan.commit()
+    assert plan.open_tasks() == []
+
+
+def test_the_work_of_a_task_is_what_it_copies_and_computes(plan_input):
+    plan = _core.MergePlan(plan_input)
+    first = plan.summary()["mags"][0]
+    finest = plan.work_bytes()[: first["shards_touched"] + first["shards_untouched"]]
+    assert len(plan.work_bytes()) == plan.task_count
+    assert sum(finest) == first["fallback_bytes"] + first["chunks_replaced"] * 4 * 32**3
+
+
+def test_a_held_target_is_its_holders_and_their_workers(plan_input):
+    plan = _core.MergePlan(plan_input)
+    with plan.hold() as hold:
+        assert hold.ticket.is_file()
+        with pytest.raises(TargetNotEmptyError, match="another process"):
+            _core.MergePlan(plan_input).run(access="shared")
+        worker = _core.MergePlan.from_json(hold.plan_file.read_text())
+        assert worker.run(access="coordinated")["tasks"] == plan.task_count
+        ticket = hold.ticket
+    assert not ticket.exists()
+    with pytest.raises(ValueError, match="not held any more"):
+        hold.ticket  # noqa: B018
+    hold.release()
+    plan.commit()
+
+
+@pytest.mark.parametrize("text", ["0", "-2", "many", "1.5"])
+def test_a_number_of_threads_that_is_none_is_refused(plan_input, monkeypatch, text):
+    plan = _core.MergePlan(plan_input)
+    monkeypatch.setenv("WKFAST_THREADS", text)
+    with pytest.raises(EnvironmentVariableError, match=f'WKFAST_THREADS is "{text}", expected a positive number'):
+        plan.run()
+    assert plan.run(threads=1)["tasks"] == plan.task_count
 
 
 CHILD = """
@@ -161,7 +206,7 @@ def test_a_merge_killed_at_any_moment_is_finished_by_the_same_call(plan_input, t
 def test_ctrl_c_ends_a_merge_without_a_half_written_file(plan_input, tmp_path):
     expected = undisturbed(plan_input, tmp_path)
     with pytest.raises(KeyboardInterrupt):
-        _core.MergePlan(plan_input).run(progress=lambda _done, _total: os.kill(os.getpid(), signal.SIGINT))
+        _core.MergePlan(plan_input).run(progress=lambda *_now: os.kill(os.getpid(), signal.SIGINT))
     written = result(tmp_path / "target")
     files = {name for name in written if name.endswith(".wkw")}
     assert files

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from wkfast.dataset.voxel_source import VoxelSource
 
 zarr: Any = lazy_import("zarr")
+source_store: Any = lazy_import("wkfast.dataset.source_store")
 
 
 @dataclass(frozen=True)
@@ -133,11 +134,17 @@ class MagView:
     def get_zarr_array(self) -> Any:
         """Return the mag as a ``zarr.Array``, opened for reading.
 
+        A mag without files of its own, such as one that is merged while it is read, becomes an array (c, x, y, z) whose
+        chunks are read when they are asked for; dask can share it among threads.
+
         Raises
         ------
         DatasetError
             The layer is WKW, which is no Zarr.
         """
+        if self._path is None:
+            extent = self.bounding_box.in_mag(self._mag).bottomright.to_tuple()
+            return source_store.source_array(self._source, extent, f"mag {self.name} of layer {self._layer.name!r}")
         if self.info.data_format is DataFormat.WKW:
             raise DatasetError(f"layer {self._layer.name!r} is stored as WKW and has no Zarr array; use read()")
         return zarr.open_array(self.path, mode="r")

@@ -113,7 +113,7 @@ def merge_over(
         },
         resume=rules.resume,
     )
-    plan.run(threads=rules.threads, progress=progress)
+    plan.run(threads=rules.threads, progress=progress and (lambda done, total, *_bytes: progress(done, total)))
     report = MergeReport.from_core(target, fallback.name, plan.commit())
     description.write(report)
     return report

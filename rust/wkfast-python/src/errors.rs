@@ -11,12 +11,13 @@ use wkfast_nml::{EditError, NmlError, Position};
 use wkfast_volume::VolumeError;
 use zip::result::ZipError;
 
-pub(crate) use classes::{AnnotationZipError, SkeletonError, VolumeDataError};
+pub(crate) use classes::{AnnotationZipError, EnvironmentVariableError, SkeletonError, VolumeDataError};
 
 mod classes {
     use super::import_exception;
 
     import_exception!(wkfast.errors, AnnotationZipError);
+    import_exception!(wkfast.errors, EnvironmentVariableError);
     import_exception!(wkfast.errors, MagNotFoundError);
     import_exception!(wkfast.errors, MergeError);
     import_exception!(wkfast.errors, NmlError);

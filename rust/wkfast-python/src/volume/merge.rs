@@ -2,6 +2,7 @@
 
 use std::num::NonZeroUsize;
 use std::ops::Range;
+use std::path::PathBuf;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Instant;
 
@@ -109,6 +110,19 @@ impl PyMergePlan {
         Ok(pythonize(py, &summary).map_err(PyErr::from)?)
     }
 
+    fn work_bytes(&self) -> Vec<u64> {
+        self.plan.tasks().iter().map(|&task| merge::work_bytes(&self.plan, task)).collect()
+    }
+
+    fn open_tasks(&self, py: Python<'_>) -> Result<Vec<usize>, CoreError> {
+        Ok(py.detach(|| merge::open_tasks(&self.plan))?)
+    }
+
+    fn hold(&self, py: Python<'_>) -> Result<PyMergeHold, CoreError> {
+        let hold = py.detach(|| merge::Hold::take(&self.plan))?;
+        Ok(PyMergeHold { hold: Mutex::new(Some(hold)) })
+    }
+
     #[pyo3(signature = (tasks=None, *, threads=None, progress=None, access=None))]
     fn run<'py>(
         &self,
@@ -118,7 +132,7 @@ impl PyMergePlan {
         progress: Option<Bound<'py, PyAny>>,
         access: Option<&str>,
     ) -> Result<Bound<'py, PyAny>, CoreError> {
-        let threads = thread_count(threads);
+        let threads = thread_count(threads)?;
         let access = parse_access(access)?;
         let progress = progress.map(Bound::unbind);
         let tasks: Range<usize> = tasks.map_or(0..self.plan.tasks().len(), |(start, end)| start..end);
@@ -162,11 +176,52 @@ impl PyMergePlan {
     }
 }
 
+/// A target held for workers in other processes.
+#[pyclass(name = "MergeHold", module = "wkfast._core", frozen)]
+pub(crate) struct PyMergeHold {
+    hold: Mutex<Option<merge::Hold>>,
+}
+
+impl PyMergeHold {
+    fn with<T>(&self, ask: impl FnOnce(&merge::Hold) -> T) -> Result<T, CoreError> {
+        let hold = self.hold.lock().unwrap_or_else(PoisonError::into_inner);
+        hold.as_ref().map(ask).ok_or_else(|| {
+            CoreError::Python(pyo3::exceptions::PyValueError::new_err("the target is not held any more"))
+        })
+    }
+}
+
+#[pymethods]
+impl PyMergeHold {
+    #[getter]
+    fn ticket(&self) -> Result<PathBuf, CoreError> {
+        self.with(|hold| hold.ticket().to_owned())
+    }
+
+    #[getter]
+    fn plan_file(&self) -> Result<PathBuf, CoreError> {
+        self.with(|hold| hold.plan_file().to_owned())
+    }
+
+    fn release(&self) {
+        drop(self.hold.lock().unwrap_or_else(PoisonError::into_inner).take());
+    }
+
+    fn __enter__(slf: Bound<'_, Self>) -> Bound<'_, Self> {
+        slf
+    }
+
+    #[pyo3(signature = (*_exception))]
+    fn __exit__(&self, _exception: &Bound<'_, PyTuple>) {
+        self.release();
+    }
+}
+
 /// Lets Ctrl-C through and tells Python how far the run is. What Python raises ends the run and is kept.
 fn watch(now: Progress, progress: Option<&Py<PyAny>>, raised: &mut Option<PyErr>) -> Result<()> {
     Python::attach(|py| {
         py.check_signals()?;
-        progress.map_or(Ok(()), |call| call.call1(py, (now.done, now.total)).map(drop))
+        progress.map_or(Ok(()), |call| call.call1(py, (now.done, now.total, now.bytes_done, now.bytes_total)).map(drop))
     })
     .map_err(|error| {
         *raised = Some(error);

@@ -16,6 +16,7 @@ use crate::errors::CoreError;
 pub(crate) fn register(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add_class::<mag::PyMag>()?;
     module.add_class::<merge::PyMergePlan>()?;
+    module.add_class::<merge::PyMergeHold>()?;
     module.add_function(wrap_pyfunction!(discover_mags, module)?)
 }
 

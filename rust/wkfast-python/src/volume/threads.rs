@@ -5,10 +5,12 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use rayon::{ThreadPool, ThreadPoolBuilder};
 
-use crate::errors::{CoreError, VolumeDataError};
+use crate::errors::{CoreError, EnvironmentVariableError, VolumeDataError};
 
 /// More threads than this on each core only cost memory; a typing error must not stop the machine.
 const MOST_PER_CORE: usize = 16;
+
+const VARIABLE: &str = "WKFAST_THREADS";
 
 /// A process's pool. A forked child has none of its parent's threads, so it must make its own.
 static POOL: Mutex<Option<(u32, Arc<ThreadPool>)>> = Mutex::new(None);
@@ -21,7 +23,7 @@ pub(crate) fn pool() -> Result<Arc<ThreadPool>, CoreError> {
         return Ok(Arc::clone(pool));
     }
     let pool = ThreadPoolBuilder::new()
-        .num_threads(thread_count(None))
+        .num_threads(thread_count(None)?)
         .thread_name(|index| format!("wkfast-{index}"))
         .build()
         .map_err(|error| CoreError::Python(VolumeDataError::new_err(format!("cannot start threads: {error}"))))?;
@@ -32,8 +34,19 @@ pub(crate) fn pool() -> Result<Arc<ThreadPool>, CoreError> {
 }
 
 /// Threads to use: as asked for, else `WKFAST_THREADS`, else one per core.
-pub(crate) fn thread_count(asked: Option<NonZeroUsize>) -> usize {
-    let set = || std::env::var("WKFAST_THREADS").ok().and_then(|text| text.parse().ok());
+pub(crate) fn thread_count(asked: Option<NonZeroUsize>) -> Result<usize, CoreError> {
     let cores = std::thread::available_parallelism().map_or(1, NonZeroUsize::get);
-    asked.or_else(set).map_or(cores, |threads: NonZeroUsize| threads.get().min(MOST_PER_CORE * cores))
+    let wanted = asked.map_or_else(from_environment, |threads| Ok(Some(threads)))?;
+    Ok(wanted.map_or(cores, |threads| threads.get().min(MOST_PER_CORE * cores)))
+}
+
+fn from_environment() -> Result<Option<NonZeroUsize>, CoreError> {
+    let Some(text) = std::env::var_os(VARIABLE).filter(|text| !text.is_empty()) else { return Ok(None) };
+    text.to_str().and_then(|text| text.trim().parse().ok()).map(Some).ok_or_else(|| {
+        let message = format!(
+            "{VARIABLE} is \"{}\", expected a positive number of threads; unset it for one per core",
+            text.display()
+        );
+        CoreError::Python(EnvironmentVariableError::new_err(message))
+    })
 }

@@ -19,8 +19,8 @@ use super::report::ShardRecord;
 use super::stamp::first_difference;
 use crate::error::{Result, VolumeError};
 
-const FOLDER: &str = ".wkfast-merge";
-const PLAN: &str = "plan.json";
+pub(super) const FOLDER: &str = ".wkfast-merge";
+pub(super) const PLAN: &str = "plan.json";
 const LOCK: &str = "lock";
 const TEMPORARY: &str = "tmp";
 /// What a finished merge leaves in its target.
@@ -261,7 +261,7 @@ pub(super) fn create_unique(folder: &Path, stem: &str, suffix: &str) -> std::io:
 
 /// Lines of every process. A line cut off by a kill is passed over, and so are the lines that this machine wrote
 /// before it went down: their shards may not have reached the disk.
-fn read_lines(folder: &Path) -> Result<HashMap<usize, ShardRecord>> {
+pub(super) fn read_lines(folder: &Path) -> Result<HashMap<usize, ShardRecord>> {
     let io = |path: &Path, error| VolumeError::io(path.display().to_string(), error);
     let now = boot();
     let host = now.split(' ').next().unwrap_or_default();

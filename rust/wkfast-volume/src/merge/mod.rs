@@ -2,7 +2,7 @@
 //!
 //! [`survey`] looks at both sides and decides; [`plan`] is what it decided, as plain data; [`shard`] writes one shard of
 //! the result, with [`chunk`] for the voxels and [`recompute`] for mags the annotation lacks; [`mod@run`] does so in
-//! parallel and [`journal`] remembers what is done.
+//! parallel and [`journal`] remembers what is done; [`share`] is for processes that let others run tasks.
 
 mod cover;
 mod files;
@@ -16,6 +16,7 @@ pub mod recompute;
 pub mod report;
 pub mod run;
 pub mod shard;
+pub mod share;
 pub mod stamp;
 pub mod survey;
 pub mod tally;
@@ -26,6 +27,7 @@ pub use self::journal::{Access, TargetState, check_target};
 pub use self::plan::MergePlan;
 pub use self::report::{MergeReport, Seconds};
 pub use self::run::{Progress, RunSummary, commit, run};
+pub use self::share::{Hold, open_tasks, work_bytes};
 pub use self::survey::Sources;
 
 #[cfg(test)]

@@ -13,6 +13,7 @@ use super::journal::{self, Access, Journal, TargetState};
 use super::plan::{MagSource, MergePlan, Task};
 use super::report::{MergeReport, Seconds, ShardRecord};
 use super::shard::{Crew, MagArrays, Over, ShardJob};
+use super::share::work_bytes;
 use super::survey::{Source, Sources};
 use crate::error::{Result, VolumeError};
 use crate::format::{Container, MagLocation, open_mag};
@@ -30,6 +31,10 @@ pub struct Progress {
     pub done: usize,
     /// Tasks asked for.
     pub total: usize,
+    /// Bytes got through, see [`work_bytes`].
+    pub bytes_done: u64,
+    /// Bytes to get through in all.
+    pub bytes_total: u64,
 }
 
 /// Called on the thread that called [`run`]: after every shard, and a few times a second in between. An error ends the
@@ -75,7 +80,9 @@ pub fn run(
     let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build();
     let pool = pool.map_err(|error| VolumeError::io("threads", std::io::Error::other(error)))?;
     let runner = Runner { plan, arrays: &arrays, journal: &journal, pool: &pool, stop: AtomicBool::new(false) };
-    let mut progress = Progress { done: 0, total: tasks.len() };
+    let work = |tasks: &[usize]| tasks.iter().map(|&task| work_bytes(plan, plan.tasks()[task])).sum::<u64>();
+    let bytes_total = work(&tasks.clone().collect::<Vec<_>>());
+    let mut progress = Progress { done: 0, total: tasks.len(), bytes_done: 0, bytes_total };
     for stage in plan.stages() {
         let wanted = stage.start.max(tasks.start)..stage.end.min(tasks.end);
         if wanted.is_empty() {
@@ -85,6 +92,7 @@ pub fn run(
         let (done, waiting): (Vec<usize>, Vec<usize>) = wanted.partition(|&task| runner.is_done(task));
         summary.resumed += done.len();
         progress.done += done.len();
+        progress.bytes_done += work(&done);
         summary.bytes_written += runner.run_stage(waiting, threads, &mut progress, observer)?;
     }
     summary.seconds = started.elapsed().as_secs_f64();
@@ -200,9 +208,10 @@ impl Runner<'_> {
             let mut failure = None;
             loop {
                 match results.recv_timeout(TICK) {
-                    Ok(Ok(bytes)) => {
+                    Ok(Ok((task, bytes))) => {
                         written += bytes;
                         progress.done += 1;
+                        progress.bytes_done += work_bytes(self.plan, self.plan.tasks()[task]);
                     }
                     Ok(Err(error)) => {
                         self.stop.store(true, Ordering::Relaxed);
@@ -229,11 +238,11 @@ impl Runner<'_> {
         shard.fallback_bytes.unwrap_or(0) + computed * mag.grid.chunk_bytes() as u64 * 4
     }
 
-    fn drive(&self, tasks: &[usize], next: &AtomicUsize, window: usize, results: &Sender<Result<u64>>) {
+    fn drive(&self, tasks: &[usize], next: &AtomicUsize, window: usize, results: &Sender<Result<(usize, u64)>>) {
         let crew = Crew { pool: self.pool, window, stop: &self.stop };
         while crew.check().is_ok() {
             let Some(&task) = tasks.get(next.fetch_add(1, Ordering::Relaxed)) else { return };
-            if results.send(self.run_task(task, crew)).is_err() {
+            if results.send(self.run_task(task, crew).map(|bytes| (task, bytes))).is_err() {
                 return;
             }
         }

@@ -1,0 +1,70 @@
+//! What a process needs that lets others run the tasks: the target held for them, how much each task weighs, and what
+//! is left to do.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use super::journal::{self, Access, FOLDER, Journal, PLAN, TargetState};
+use super::plan::{MergePlan, Task};
+use crate::error::{Result, VolumeError};
+
+/// A target that this process has to itself while its workers, which lock nothing, run tasks with
+/// [`Access::Coordinated`].
+///
+/// Workers are told by the ticket: a file that is there as long as the hold. They may be on other machines, where no
+/// signal reaches them, so they look for it now and then and stop when it is gone.
+#[derive(Debug)]
+pub struct Hold {
+    _journal: Journal,
+    ticket: PathBuf,
+    plan_file: PathBuf,
+}
+
+impl Hold {
+    /// Takes the target of `plan`, creating it if it is fresh.
+    pub fn take(plan: &MergePlan) -> Result<Self> {
+        let journal = Journal::open(plan, Access::Exclusive)?;
+        let folder = plan.input.target.join(FOLDER);
+        let ticket = journal::create_unique(&folder, "held", "ticket")
+            .map_err(|error| VolumeError::io(folder.display().to_string(), error))?
+            .0;
+        Ok(Self { _journal: journal, ticket, plan_file: folder.join(PLAN) })
+    }
+
+    /// See [`Hold`].
+    pub fn ticket(&self) -> &Path {
+        &self.ticket
+    }
+
+    /// The plan in the target, for workers to read.
+    pub fn plan_file(&self) -> &Path {
+        &self.plan_file
+    }
+}
+
+impl Drop for Hold {
+    fn drop(&mut self) {
+        // Whoever removed the target has removed the ticket as well.
+        let _ = fs::remove_file(&self.ticket);
+    }
+}
+
+/// Bytes that a task has to get through: the fallback's file, and the voxels of the chunks that are computed.
+pub fn work_bytes(plan: &MergePlan, task: Task) -> u64 {
+    let (mag, shard) = plan.task_parts(task);
+    let computed = u64::from(shard.chunks_replaced) + u64::from(shard.chunks_mixed);
+    shard.fallback_bytes.unwrap_or(0) + computed * mag.grid.chunk_bytes() as u64
+}
+
+/// Numbers of the tasks that no process has noted as done, in order. Takes no lock: the answer is of this moment.
+pub fn open_tasks(plan: &MergePlan) -> Result<Vec<usize>> {
+    let all = 0..plan.tasks().len();
+    match journal::check_target(plan)? {
+        TargetState::Fresh => Ok(all.collect()),
+        TargetState::Committed => Ok(Vec::new()),
+        TargetState::Begun => {
+            let done = journal::read_lines(&plan.input.target.join(FOLDER))?;
+            Ok(all.filter(|task| !done.contains_key(task)).collect())
+        }
+    }
+}
