@@ -1,6 +1,6 @@
 """The compiled core. `tests/test_stub.py` compares this file with the built module, name by name."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from os import PathLike
 from pathlib import Path
 from typing import Any, Literal, NotRequired, Self, SupportsIndex, TypedDict
@@ -50,8 +50,35 @@ class DiscoveredMag(TypedDict):
     chunks: int
     stored_bytes: int
 
+class ExtraAxis(TypedDict):
+    name: str
+    length: int
+
+class NewMag(TypedDict):
+    """What a new mag is to be; shapes are x, y, z."""
+
+    format: Literal["wkw", "zarr", "zarr3"]
+    voxel_type: str
+    channels: int
+    chunk_shape: Sequence[int]
+    chunks_per_shard: Sequence[int]
+    compress: NotRequired[bool]
+    """Default True: zstd level 5 in Zarr, LZ4-HC in WKW."""
+    extent: NotRequired[Sequence[int]]
+    """Voxels before which the data will lie; Zarr states them, rounded up to whole shards."""
+    extra_axes: NotRequired[Sequence[ExtraAxis]]
+    """Axes between c and x."""
+    codecs: NotRequired[Sequence[dict[str, Any]] | None]
+    """Bytes-to-bytes codecs as ``zarr.json`` spells them, instead of the default; WKW takes lz4 or lz4hc."""
+    separator: NotRequired[Literal["/", "."]]
+    key_with_c: NotRequired[bool]
+    """Default True: names of Zarr v3 chunks start with a ``c``."""
+    index_at_start: NotRequired[bool]
+
 class Mag:
-    """A mag of a layer, open for reading. It holds no voxels; any number of threads may read from it.
+    """A mag of a layer, open for reading and, where it lies in a directory, for writing.
+
+    It holds no voxels; any number of threads may use it at once.
 
     Raises
     ------
@@ -63,6 +90,17 @@ class Mag:
 
     @staticmethod
     def open(location: MagLocation | dict[str, Any]) -> Mag: ...
+    @staticmethod
+    def create(location: MagLocation | dict[str, Any], spec: NewMag) -> Mag:
+        """Write the metadata of a new mag into a directory, made if need be, and open it.
+
+        Raises
+        ------
+        ValueError
+            `spec` is impossible in its format, e.g. a shard in Zarr v2.
+        TargetNotEmptyError
+            There is a mag already; it is left as it is.
+        """
     @property
     def data_format(self) -> Literal["wkw", "zarr", "zarr3"]: ...
     @property
@@ -111,6 +149,33 @@ class Mag:
         VolumeDataError
             A chunk is damaged; the message names file and chunk.
         """
+    def write(
+        self, topleft: tuple[int, int, int], array: NDArray[Any], *, extra: list[int] = ..., keep_zeros: bool = False
+    ) -> None:
+        """Write an array (c, x, y, z) at any alignment; an array that states its shape is grown to hold it.
+
+        Writers of one shard wait for each other, in all processes. Every shard is replaced as a whole.
+
+        Parameters
+        ----------
+        topleft
+            x, y, z in voxels of this mag, not negative.
+        array
+            Of the mag's dtype; numpy's two memory orders are taken as they are.
+        extra
+            Coordinate along each of the additional axes.
+        keep_zeros
+            Keep chunks of zeros, where their presence means something, instead of leaving them out.
+
+        Raises
+        ------
+        ValueError
+            Place, shape or dtype are impossible. Nothing was written.
+        VolumeDataError
+            A partly covered chunk is damaged, or the file system refuses. Each shard is as it was, or complete.
+        """
+    def grow(self, extent: tuple[int, int, int], *, extra: list[int] = ...) -> None:
+        """Make an array that states its shape hold all voxels before `extent`. It never shrinks."""
 
 def discover_mags(
     path: str | PathLike[str], member: str | None = None, *, declared: Literal["wkw", "zarr", "zarr3"] | None = None

@@ -1,15 +1,19 @@
-//! One mag, opened: shapes, and boxes of voxels as numpy arrays.
+//! One mag, opened: shapes, and boxes of voxels as numpy arrays, out of files and into them.
 
 use std::sync::Arc;
 
 use bytemuck::Pod;
-use numpy::{Element, PyArray2, PyArray4, PyArrayDescr, PyArrayMethods, get_array_module};
+use numpy::{
+    Element, PyArray2, PyArray4, PyArrayDescr, PyArrayDescrMethods, PyArrayMethods, PyReadonlyArray4, PyUntypedArray,
+    PyUntypedArrayMethods, get_array_module,
+};
 use pyo3::exceptions::PyValueError;
 use pyo3::prelude::*;
 use pyo3::types::{IntoPyDict, PyDict};
 use wkfast_volume::VolumeError;
 use wkfast_volume::format::{
-    DataFormat, IndexCache, MagArray, MagLocation, is_small, list_chunks, open_mag, read_region_with,
+    DataFormat, IndexCache, MagArray, MagLocation, NewMag, Voxels, WriteOptions, create, grow, is_small, list_chunks,
+    open_mag, read_region_with, write_region,
 };
 use wkfast_volume::geometry::BoundingBox;
 use wkfast_volume::voxels::VoxelType;
@@ -17,7 +21,7 @@ use wkfast_volume::voxels::VoxelType;
 use super::threads::pool;
 use crate::errors::CoreError;
 
-/// A mag of a layer, open for reading.
+/// A mag of a layer, open for reading and, in a directory, for writing.
 #[pyclass(frozen, name = "Mag", module = "wkfast._core")]
 #[derive(Debug)]
 pub(crate) struct PyMag {
@@ -34,6 +38,14 @@ impl PyMag {
         let location: MagLocation = pythonize::depythonize(location).map_err(PyErr::from)?;
         let array = py.detach(|| open_mag(&location))?;
         Ok(Self { array, format: location.format, indexes: IndexCache::default() })
+    }
+
+    #[staticmethod]
+    fn create(py: Python<'_>, location: &Bound<'_, PyDict>, spec: &Bound<'_, PyDict>) -> Result<Self, CoreError> {
+        let location: MagLocation = pythonize::depythonize(location).map_err(PyErr::from)?;
+        let new: NewMag = pythonize::depythonize(spec).map_err(|error| PyValueError::new_err(error.to_string()))?;
+        let array = py.detach(|| create(&location, &new)).map_err(value_error)?;
+        Ok(Self { array, format: new.format, indexes: IndexCache::default() })
     }
 
     #[getter]
@@ -119,6 +131,44 @@ impl PyMag {
             VoxelType::Float64 => request.read::<f64>(py),
         }
     }
+
+    #[pyo3(signature = (topleft, array, *, extra=Vec::new(), keep_zeros=false))]
+    fn write(
+        &self,
+        py: Python<'_>,
+        topleft: [i64; 3],
+        array: &Bound<'_, PyUntypedArray>,
+        extra: Vec<u32>,
+        keep_zeros: bool,
+    ) -> Result<(), CoreError> {
+        let request = WriteRequest { mag: self, extra, topleft, keep_zeros };
+        match self.array.grid().voxel_type {
+            VoxelType::UInt8 => request.write::<u8>(py, array),
+            VoxelType::UInt16 => request.write::<u16>(py, array),
+            VoxelType::UInt32 => request.write::<u32>(py, array),
+            VoxelType::UInt64 => request.write::<u64>(py, array),
+            VoxelType::Int8 => request.write::<i8>(py, array),
+            VoxelType::Int16 => request.write::<i16>(py, array),
+            VoxelType::Int32 => request.write::<i32>(py, array),
+            VoxelType::Int64 => request.write::<i64>(py, array),
+            VoxelType::Float32 => request.write::<f32>(py, array),
+            VoxelType::Float64 => request.write::<f64>(py, array),
+        }
+    }
+
+    /// Makes the array state that it reaches to `extent`.
+    #[pyo3(signature = (extent, *, extra=Vec::new()))]
+    fn grow(&self, py: Python<'_>, extent: [u64; 3], extra: Vec<u32>) -> Result<(), CoreError> {
+        Ok(py.detach(|| grow(&*self.array, &extra, extent))?)
+    }
+}
+
+/// What does not fit together is the caller's mistake.
+fn value_error(error: VolumeError) -> CoreError {
+    match error {
+        VolumeError::Mismatch(reason) => PyValueError::new_err(reason).into(),
+        other => other.into(),
+    }
 }
 
 /// A box to be read.
@@ -142,10 +192,7 @@ impl Request<'_> {
             py.detach(|| pool.install(fill))
         };
         drop(guard);
-        match read {
-            Err(VolumeError::Mismatch(reason)) => Err(PyValueError::new_err(reason).into()),
-            read => Ok(read.map(|()| out.into_any())?),
-        }
+        read.map(|()| out.into_any()).map_err(value_error)
     }
 
     /// An array (c, x, y, z) in Fortran order. numpy makes it, so that too large a box is a `MemoryError`.
@@ -156,5 +203,50 @@ impl Request<'_> {
         let dtype = PyArrayDescr::of::<T>(py);
         let array = get_array_module(py)?.call_method("zeros", (shape, dtype), Some(&order))?;
         Ok(array.cast_into::<PyArray4<T>>().map_err(PyErr::from)?)
+    }
+}
+
+/// A box to be written.
+struct WriteRequest<'a> {
+    mag: &'a PyMag,
+    extra: Vec<u32>,
+    topleft: [i64; 3],
+    keep_zeros: bool,
+}
+
+impl WriteRequest<'_> {
+    fn write<T: Element + Pod>(&self, py: Python<'_>, array: &Bound<'_, PyUntypedArray>) -> Result<(), CoreError> {
+        let held = self.typed::<T>(py, array)?;
+        let z_fastest = !held.is_fortran_contiguous();
+        // Both of numpy's own orders are taken as they are; anything else has been copied into one of them.
+        let bytes = bytemuck::cast_slice(held.as_slice().map_err(PyErr::from)?);
+        let &[_, x, y, z] = held.shape() else { return Err(PyValueError::new_err("not four axes").into()) };
+        let region = BoundingBox { topleft: self.topleft, size: [x as i64, y as i64, z as i64] };
+        let pool = pool()?;
+        let options = WriteOptions { keep_zeros: self.keep_zeros, pool: Some(&pool) };
+        let voxels = Voxels { bytes, z_fastest };
+        py.detach(|| write_region(&*self.mag.array, &self.extra, &region, &voxels, &options)).map_err(value_error)
+    }
+
+    fn typed<'py, T: Element>(
+        &self,
+        py: Python<'py>,
+        array: &Bound<'py, PyUntypedArray>,
+    ) -> Result<PyReadonlyArray4<'py, T>, CoreError> {
+        let (grid, dtype) = (self.mag.array.grid(), array.dtype());
+        let fits = array.ndim() == 4 && array.shape()[0] == grid.channels as usize;
+        if !fits || !dtype.is_equiv_to(&PyArrayDescr::of::<T>(py)) {
+            let (name, channels) = (grid.voxel_type.name(), grid.channels);
+            let text =
+                format!("expected {name} of the shape ({channels}, x, y, z), not {dtype} of {:?}", array.shape());
+            return Err(PyValueError::new_err(text).into());
+        }
+        let array = if array.is_contiguous() || array.is_fortran_contiguous() {
+            array.as_any().clone()
+        } else {
+            get_array_module(py)?.call_method1("asfortranarray", (array,))?
+        };
+        let array = array.cast_into::<PyArray4<T>>().map_err(PyErr::from)?;
+        Ok(array.try_readonly().map_err(PyErr::from)?)
     }
 }

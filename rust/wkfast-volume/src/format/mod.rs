@@ -4,7 +4,10 @@
 //! Decoded chunks have one memory order everywhere: Fortran order of (c, x, y, z), channel fastest, then x, y, z,
 //! values little endian. It is WKW's, and what WEBKNOSSOS writes into Zarr chunks, so that neither is ever shuffled.
 
+mod create;
 mod discover;
+mod draft;
+mod grow;
 mod region;
 pub mod wkw;
 pub mod zarr;
@@ -15,14 +18,18 @@ mod testing;
 use std::collections::BTreeMap;
 use std::fmt;
 use std::fs::File;
-use std::io::{self, Read, Seek, SeekFrom, Write};
+use std::io::{self, BufWriter, Read, Seek, SeekFrom, Write};
 use std::ops::Range;
 use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
+pub use self::create::{ExtraAxis, NewMag, create};
 pub use self::discover::{DiscoveredMag, Discovery, discover};
-pub use self::region::{IndexCache, is_small, read_region, read_region_with, region_bytes};
+pub use self::grow::grow;
+pub use self::region::{
+    IndexCache, Voxels, WriteOptions, is_small, read_region, read_region_with, region_bytes, write_region,
+};
 use crate::error::{Result, VolumeError};
 use crate::geometry::{ChunkGrid, ChunkIndex, Mag, ShardIndex};
 pub use crate::store::Container;
@@ -105,6 +112,25 @@ pub trait MagArray: Send + Sync + std::fmt::Debug {
     /// and reaching at least `extent` voxels along x, y, z.
     fn metadata_like(&self, voxel_type: VoxelType, extent: [u64; 3]) -> Result<Vec<(String, Vec<u8>)>>;
 
+    /// Bytes of a voxel that was never written, where they are not zeros: Zarr's `fill_value`, for every channel.
+    fn fill(&self) -> Option<&[u8]> {
+        None
+    }
+
+    /// Name within the mag's folder of the file that states how far the array reaches; `None` where nothing does.
+    fn shape_file(&self) -> Option<&'static str> {
+        None
+    }
+
+    /// The lengths of the array along its own axes, in its shape file's order, so that it holds `extra` and the voxels
+    /// before `extent`: at least the `present` ones, whole shards where they must grow.
+    fn grown_shape(&self, present: &[u64], _extra: &[u32], _extent: [u64; 3]) -> Vec<u64> {
+        present.to_vec()
+    }
+
+    /// Prefix of the mag's keys in its store.
+    fn prefix(&self) -> &str;
+
     /// Starts a new shard in `file`. Chunks are appended in [`write order`](ShardWriter::append).
     fn shard_writer<'f>(&self, file: &'f mut dyn ShardFile) -> Result<Box<dyn ShardWriter + 'f>>;
 }
@@ -133,6 +159,24 @@ pub struct Listing {
 pub trait ShardFile: Write + Seek {
     /// Appends `range` of `source`, by the kernel where the file system can, and returns when it is there.
     fn append_from(&mut self, source: &mut File, range: Range<u64>) -> io::Result<()>;
+}
+
+/// Below so many bytes a copy by the kernel costs more in calls than it saves.
+const SHORT_RUN: u64 = 1 << 16;
+
+impl ShardFile for BufWriter<File> {
+    fn append_from(&mut self, source: &mut File, range: Range<u64>) -> io::Result<()> {
+        let length = range.end - range.start;
+        // Long runs are the kernel's; short ones share the buffer with their neighbours.
+        if length >= SHORT_RUN {
+            self.flush()?;
+            return self.get_mut().append_from(source, range);
+        }
+        source.seek(SeekFrom::Start(range.start))?;
+        let mut bytes = vec![0; length as usize];
+        source.read_exact(&mut bytes)?;
+        self.write_all(&bytes)
+    }
 }
 
 impl ShardFile for File {

@@ -1,7 +1,7 @@
 //! Files of the target: built under another name, renamed when whole.
 
 use std::fs::{self, File};
-use std::io::{self, BufWriter, Read, Seek, SeekFrom, Write};
+use std::io::{self, BufWriter, Seek, SeekFrom, Write};
 use std::ops::Range;
 use std::path::{Path, PathBuf};
 
@@ -14,8 +14,6 @@ use crate::store::SharedStore;
 
 /// Bytes moved at once where the kernel cannot copy by itself.
 const PIECE: u64 = 1 << 20;
-/// Below so many bytes a copy by the kernel costs more in calls than it saves.
-const SHORT_RUN: u64 = 1 << 16;
 
 /// A file under construction. Dropped before it is put in place, it is removed.
 #[derive(Debug)]
@@ -93,17 +91,7 @@ impl Seek for Draft {
 
 impl ShardFile for Draft {
     fn append_from(&mut self, source: &mut File, range: Range<u64>) -> io::Result<()> {
-        let length = range.end - range.start;
-        source.seek(SeekFrom::Start(range.start))?;
-        // Long runs are the kernel's; short ones share the buffer with their neighbours.
-        if length < SHORT_RUN {
-            let mut bytes = vec![0; length as usize];
-            source.read_exact(&mut bytes)?;
-            return self.file.write_all(&bytes);
-        }
-        self.file.flush()?;
-        let copied = io::copy(&mut source.take(length), self.file.get_mut())?;
-        if copied < length { Err(io::ErrorKind::UnexpectedEof.into()) } else { Ok(()) }
+        self.file.append_from(source, range)
     }
 }
 

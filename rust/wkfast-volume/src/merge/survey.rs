@@ -54,12 +54,26 @@ impl Sources {
                     containers.push((location.container.clone(), store.clone()));
                     store
                 };
-                sources.push(Source { location: location.clone(), array: open_mag_in(store, location)? });
+                let array = open_mag_in(store, location)?;
+                check_fill(&*array)?;
+                sources.push(Source { location: location.clone(), array });
             }
             Ok(sources)
         };
         Ok(Self { annotation: open(&input.annotation)?, fallback: open(&input.fallback)? })
     }
+}
+
+/// Absent chunks are zeros to a merge.
+fn check_fill(array: &dyn MagArray) -> Result<()> {
+    if array.fill().is_none() {
+        return Ok(());
+    }
+    let file = array.store().describe(array.prefix());
+    Err(VolumeError::Unsupported {
+        file,
+        what: "its fill_value is not 0, only such are merged; rechunk the layer".to_owned(),
+    })
 }
 
 /// Decides what the merge of `sources` as `input` wants it does. Writes nothing.

@@ -54,6 +54,10 @@ impl MagArray for Watched {
         self.inner.store()
     }
 
+    fn prefix(&self) -> &str {
+        self.inner.prefix()
+    }
+
     fn codec(&self) -> &Arc<dyn ChunkCodec> {
         self.inner.codec()
     }

@@ -1,6 +1,7 @@
 //! Counts what passes, so that tests can pin the I/O of an operation and reports can state it.
 
 use std::fs::File;
+use std::path::PathBuf;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use super::{Entry, ReadStore, SharedStore, Stamp};
@@ -78,6 +79,10 @@ impl ReadStore for CountingStore {
     fn read_into(&self, key: &str, offset: u64, buffer: &mut [u8]) -> Result<()> {
         self.count_read(buffer.len());
         self.inner.read_into(key, offset, buffer)
+    }
+
+    fn place(&self, key: &str) -> Result<Option<PathBuf>> {
+        self.inner.place(key)
     }
 
     fn open_file(&self, key: &str) -> Result<Option<File>> {

@@ -162,6 +162,22 @@ impl ReadStore for DirectoryStore {
         file.read_exact_at(buffer, offset).map_err(fault)
     }
 
+    fn place(&self, key: &str) -> Result<Option<PathBuf>> {
+        check_key(key)?;
+        let mut folder = key;
+        let mut absent = Vec::new();
+        // The deepest folder that is there decides where all the others would be.
+        while let Some((parent, name)) = folder.rsplit_once('/') {
+            absent.push(name);
+            folder = parent;
+            if let Some(place) = self.folder(folder)? {
+                return Ok(Some(absent.iter().rev().fold(place, |place, part| place.join(part))));
+            }
+        }
+        absent.push(folder);
+        Ok(Some(absent.iter().rev().fold(self.root.clone(), |place, part| place.join(part))))
+    }
+
     fn open_file(&self, key: &str) -> Result<Option<File>> {
         Ok(self.open_at(key)?.map(|(file, _)| file))
     }

@@ -74,6 +74,12 @@ pub trait ReadStore: Send + Sync + std::fmt::Debug {
         Ok(bytes)
     }
 
+    /// Where the file `key` lies on disk, or would lie; `None` in a store that nobody writes to. A place that links put
+    /// outside of the store is an error.
+    fn place(&self, _key: &str) -> Result<Option<PathBuf>> {
+        Ok(None)
+    }
+
     /// The file itself where it is one on disk, so that the kernel can copy from it; `None` for members of archives.
     fn open_file(&self, key: &str) -> Result<Option<File>>;
 }

@@ -2,9 +2,15 @@
 
 mod cache;
 mod cut;
+mod rewrite;
+mod shard;
+mod voxels;
+mod write;
 
 #[cfg(test)]
 mod tests;
+#[cfg(test)]
+mod write_tests;
 
 use std::cell::RefCell;
 use std::collections::HashMap;
@@ -14,6 +20,8 @@ use rayon::prelude::*;
 
 pub use self::cache::IndexCache;
 use self::cut::{Overlap, Stick, sticks};
+pub use self::voxels::Voxels;
+pub use self::write::{WriteOptions, write_region};
 use super::{ChunkCodec, MagArray, ShardIndexTable};
 use crate::error::{Result, VolumeError};
 use crate::geometry::{BoundingBox, ChunkGrid, ChunkIndex, ShardIndex};
@@ -54,7 +62,8 @@ pub fn is_small(grid: &ChunkGrid, region: &BoundingBox) -> bool {
 }
 
 /// Reads `region` of `array` into `out`, in Fortran order of (c, x, y, z). `extra` picks a slice of every additional
-/// axis. Voxels of absent chunks, and those at negative coordinates, are left as they are in `out`: pass zeros.
+/// axis. Voxels of absent chunks, and those at negative coordinates, are left as they are in `out`: pass zeros. Where an
+/// array states another fill than zero, absent chunks get that.
 ///
 /// Chunks are decoded by all threads of the current rayon pool, each into the part of `out` that is its own; a
 /// [small](is_small) box by the calling thread.
@@ -71,7 +80,7 @@ pub fn read_region_with(
     out: &mut [u8],
 ) -> Result<()> {
     let grid = array.grid();
-    check_request(grid, extra, region, out)?;
+    check_request(grid, extra, region, out.len())?;
     let sticks = sticks(grid, extra, region, out);
     if is_small(grid, region) {
         let tables = shards_of(array, &sticks).into_iter().filter_map(|shard| opened(cache, array, shard));
@@ -89,13 +98,16 @@ fn fill(array: &dyn MagArray, tables: &Tables, mut stick: Stick<'_>) -> Result<(
         for chunk in stick.chunks() {
             if read_chunk(array, tables, &chunk, scratch)? {
                 stick.take(array.grid(), &chunk, &scratch.voxels);
+            } else if let Some(fill) = array.fill() {
+                scratch.voxels.chunks_exact_mut(fill.len()).for_each(|voxel| voxel.copy_from_slice(fill));
+                stick.take(array.grid(), &chunk, &scratch.voxels);
             }
         }
         Ok(())
     })
 }
 
-fn check_request(grid: &ChunkGrid, extra: &[u32], region: &BoundingBox, out: &[u8]) -> Result<()> {
+fn check_request(grid: &ChunkGrid, extra: &[u32], region: &BoundingBox, length: usize) -> Result<()> {
     if extra.len() != grid.extra_axes.len() {
         let axes = &grid.extra_axes;
         return Err(VolumeError::Mismatch(format!("{} coordinates for the additional axes {axes:?}", extra.len())));
@@ -104,8 +116,8 @@ fn check_request(grid: &ChunkGrid, extra: &[u32], region: &BoundingBox, out: &[u
         return Err(VolumeError::Mismatch(format!("a box at {:?} is beyond any layer", region.topleft)));
     }
     let bytes = region_bytes(grid, region)?;
-    if out.len() != bytes {
-        return Err(VolumeError::Mismatch(format!("a buffer of {} bytes for a box of {bytes}", out.len())));
+    if length != bytes {
+        return Err(VolumeError::Mismatch(format!("a buffer of {length} bytes for a box of {bytes}")));
     }
     Ok(())
 }

@@ -152,6 +152,10 @@ impl MagArray for WkwArray {
         &self.store
     }
 
+    fn prefix(&self) -> &str {
+        &self.prefix
+    }
+
     fn codec(&self) -> &Arc<dyn ChunkCodec> {
         &self.codec
     }

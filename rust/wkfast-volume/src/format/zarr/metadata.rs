@@ -9,6 +9,7 @@ use zarrs::metadata::v3::MetadataV3;
 use super::axes::{Axes, Axis};
 use super::chain::{ChainCodec, ChainParts, Step};
 use super::codecs::{Codecs, Sharding, configured, parse_codecs, parse_compressor};
+use super::fill::fill_bytes;
 use super::keys::KeyStyle;
 use super::shard::ShardLayout;
 use crate::geometry::ChunkGrid;
@@ -26,6 +27,8 @@ pub(super) struct Description {
     pub(super) axes: Axes,
     pub(super) keys: KeyStyle,
     pub(super) chain: ChainParts,
+    /// Bytes of a voxel that was never written, where they are not zeros.
+    pub(super) fill: Option<Vec<u8>>,
     /// How shards are laid out; `None` where every chunk is a file.
     pub(super) sharding: Option<ShardLayout>,
 }
@@ -83,13 +86,13 @@ impl Description {
         }
         let voxel_type = VoxelType::from_name(array.data_type.name())
             .ok_or_else(|| Fault::Unsupported(format!("data type {}", array.data_type.name())))?;
-        check_fill(&array.fill_value)?;
         let axes =
             Axes::resolve(array.shape.len(), array.dimension_names.as_deref(), axis_order).map_err(Fault::Corrupt)?;
         let outer = regular_chunk_shape(&array.chunk_grid)?;
         let order = (0..axes.len()).collect();
         let codecs = parse_codecs(&array.codecs, order, voxel_type.size()).map_err(Fault::Unsupported)?;
-        Self::new(voxel_type, axes, &array.shape, &outer, v3_keys(&array.chunk_key_encoding)?, codecs)
+        Self::new(voxel_type, axes, &array.shape, &outer, v3_keys(&array.chunk_key_encoding)?, codecs)?
+            .filled_with(&array.fill_value)
     }
 
     /// Reads `.zarray`.
@@ -102,7 +105,6 @@ impl Description {
             return Err(Fault::Unsupported("Zarr v2 filters".to_owned()));
         }
         let (voxel_type, big_endian) = v2_type(&array.dtype)?;
-        check_fill(&array.fill_value)?;
         let axes = Axes::resolve(array.shape.len(), None, axis_order).map_err(Fault::Corrupt)?;
         let stored = match array.order.as_str() {
             "C" => (0..axes.len()).collect(),
@@ -113,7 +115,7 @@ impl Description {
         let separator = array.dimension_separator.as_deref().unwrap_or(".");
         let keys = KeyStyle { with_c: false, separator: separator_of(separator)? };
         let codecs = Codecs::Plain(ChainParts { stored, big_endian, steps });
-        Self::new(voxel_type, axes, &array.shape, &array.chunks, keys, codecs)
+        Self::new(voxel_type, axes, &array.shape, &array.chunks, keys, codecs)?.filled_with(&array.fill_value)
     }
 
     /// Checks that the pieces fit together.
@@ -145,7 +147,15 @@ impl Description {
         };
         check_sizes(&grid)?;
         let sharding = sharding.map(|sharding| ShardLayout::new(&sharding, &axes, &grid));
-        Ok(Self { grid, axes, keys, chain, sharding })
+        Ok(Self { grid, axes, keys, chain, fill: None, sharding })
+    }
+
+    fn filled_with(mut self, fill: &Value) -> Result<Self, Fault> {
+        let value = fill_bytes(fill, self.grid.voxel_type)
+            .ok_or_else(|| Fault::Corrupt(format!("fill_value {fill} is no {}", self.grid.voxel_type.name())))?;
+        let zero = value.iter().all(|&byte| byte == 0);
+        self.fill = (!zero).then(|| value.repeat(self.grid.channels as usize));
+        Ok(self)
     }
 
     pub(super) fn codec(&self) -> ChainCodec {
@@ -206,17 +216,6 @@ fn v2_steps(compressor: Option<&Map<String, Value>>, value_size: usize) -> Resul
     let id = compressor.get("id").and_then(Value::as_str).unwrap_or_default();
     // numcodecs hands blosc the size of a value; v2 has no key for it.
     parse_compressor(id, compressor, value_size).map(|step| vec![step]).map_err(Fault::Unsupported)
-}
-
-/// Absent chunks are zeros; another fill would have to be carried through every copy.
-fn check_fill(fill: &Value) -> Result<(), Fault> {
-    let zero = match fill {
-        Value::Null | Value::Bool(false) => true,
-        Value::Number(number) => number.as_f64() == Some(0.0),
-        Value::String(text) => text.strip_prefix("0x").is_some_and(|digits| digits.bytes().all(|digit| digit == b'0')),
-        _ => false,
-    };
-    if zero { Ok(()) } else { Err(Fault::Unsupported(format!("fill_value {fill}, only 0 is read"))) }
 }
 
 /// Lengths of inner chunks along the array's axes.

@@ -4,6 +4,7 @@ use serde_json::{Value, json};
 
 use super::axes::{Axes, Axis};
 use super::keys::KeyStyle;
+use crate::geometry::ChunkGrid;
 use crate::voxels::VoxelType;
 
 /// `zarr.json` for voxels of `voxel_type` that reaches at least `extent`.
@@ -33,8 +34,20 @@ pub(super) fn v2_like(source: &Value, axes: &Axes, keys: KeyStyle, voxel_type: V
     like
 }
 
-fn zero(voxel_type: VoxelType) -> Value {
+pub(super) fn zero(voxel_type: VoxelType) -> Value {
     if matches!(voxel_type, VoxelType::Float32 | VoxelType::Float64) { json!(0.0) } else { json!(0) }
+}
+
+/// Lengths along the array's axes that hold `extra` and the voxels before `extent`: whole shards where they grow.
+pub(super) fn grown_shape(present: &[u64], axes: &Axes, grid: &ChunkGrid, extra: &[u32], extent: [u64; 3]) -> Vec<u64> {
+    let along = |(place, &length): (usize, &u64)| match axes.axis(place) {
+        Axis::Space(space) if extent[space] > length => {
+            extent[space].next_multiple_of(u64::from(grid.chunk_shape[space] * grid.chunks_per_shard[space]))
+        }
+        Axis::Extra(nth) => length.max(u64::from(extra.get(nth).copied().unwrap_or_default()) + 1),
+        Axis::Space(_) | Axis::Channel => length,
+    };
+    present.iter().enumerate().map(along).collect()
 }
 
 fn grown(shape: &Value, axes: &Axes, extent: [u64; 3]) -> Value {
@@ -76,7 +89,7 @@ fn modernise(codecs: &mut Value, axes: usize) {
     }
 }
 
-fn v2_dtype(voxel_type: VoxelType, big_endian: bool) -> String {
+pub(super) fn v2_dtype(voxel_type: VoxelType, big_endian: bool) -> String {
     let kind = match voxel_type.name().as_bytes()[0] {
         b'u' => 'u',
         b'i' => 'i',

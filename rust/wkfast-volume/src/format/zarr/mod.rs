@@ -5,6 +5,8 @@
 mod axes;
 mod chain;
 mod codecs;
+mod create;
+mod fill;
 mod keys;
 mod metadata;
 mod metadata_like;
@@ -20,6 +22,7 @@ use serde_json::{Value, json};
 use zarrs::array::codec::{BloscCompressor, BloscShuffleMode};
 
 use self::chain::{Blosc, Step, blosc_size, longest_encoded};
+pub(super) use self::create::{new_v2, new_v3};
 use self::metadata::{Description, Fault};
 use self::shard::{SingleChunkWriter, ZarrShardWriter};
 use super::{ChunkCodec, EncodedChunk, Listing, MagArray, ShardFile, ShardIndexTable, ShardWriter, join_key};
@@ -113,6 +116,23 @@ impl MagArray for ZarrArray {
 
     fn store(&self) -> &SharedStore {
         &self.store
+    }
+
+    fn prefix(&self) -> &str {
+        &self.prefix
+    }
+
+    fn fill(&self) -> Option<&[u8]> {
+        self.description.fill.as_deref()
+    }
+
+    fn shape_file(&self) -> Option<&'static str> {
+        Some(self.version.file_name())
+    }
+
+    fn grown_shape(&self, present: &[u64], extra: &[u32], extent: [u64; 3]) -> Vec<u64> {
+        let Description { axes, grid, .. } = &self.description;
+        metadata_like::grown_shape(present, axes, grid, extra, extent)
     }
 
     fn codec(&self) -> &Arc<dyn ChunkCodec> {

@@ -200,7 +200,7 @@ fn metadata_that_cannot_be_used_are_refused_with_their_reason() {
         (with("node_type", json!("group")), "describes a group"),
         (with("zarr_format", json!(4)), "version 4"),
         (with("data_type", json!("complex64")), "data type complex64"),
-        (with("fill_value", json!(7)), "fill_value 7"),
+        (with("fill_value", json!(-7)), "fill_value -7 is no uint32"),
         (with("fill_value", json!("NaN")), "fill_value"),
         (with("chunk_grid", json!("rectilinear")), "chunk grid rectilinear"),
         (with("chunk_key_encoding", json!("suffix")), "key encoding suffix"),

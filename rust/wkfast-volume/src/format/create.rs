@@ -1,0 +1,193 @@
+//! New mags: their metadata files, with the defaults of WEBKNOSSOS.
+
+use std::fs;
+use std::path::Path;
+use std::sync::Arc;
+
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+
+use super::draft::put_file;
+use super::wkw::{BlockType, Header};
+use super::{Container, DataFormat, MagArray, MagLocation, join_key, open_mag, zarr};
+use crate::error::{Result, VolumeError};
+use crate::voxels::VoxelType;
+
+/// What a new mag is to be.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct NewMag {
+    /// Format of the files.
+    pub format: DataFormat,
+    /// Type of one value.
+    pub voxel_type: VoxelType,
+    /// Values per voxel.
+    pub channels: u32,
+    /// Voxels in a chunk, along x, y, z. WKW takes cubes of a power of two.
+    pub chunk_shape: [u32; 3],
+    /// Chunks in a shard, along x, y, z. Zarr v2 takes 1; Zarr v3 is unsharded with 1; WKW takes cubes of a power of two.
+    pub chunks_per_shard: [u32; 3],
+    /// Whether chunks are compressed: zstd level 5 in Zarr, LZ4-HC in WKW.
+    #[serde(default = "yes")]
+    pub compress: bool,
+    /// Voxels before which the data lie, along x, y, z. Zarr states them, rounded up to whole shards.
+    #[serde(default)]
+    pub extent: [u64; 3],
+    /// Axes between c and x, in that order. WKW has none.
+    #[serde(default)]
+    pub extra_axes: Vec<ExtraAxis>,
+    /// What compresses, instead of the default: bytes-to-bytes codecs as `zarr.json` spells them, in Zarr v2 the one
+    /// `compressor`, in WKW `{"name": "lz4"}` or `{"name": "lz4hc"}`.
+    #[serde(default)]
+    pub codecs: Option<Vec<Value>>,
+    /// Between the parts of a Zarr chunk's name.
+    #[serde(default = "slash")]
+    pub separator: char,
+    /// Whether the names of Zarr v3 chunks start with a `c`: its `default` encoding, not its `v2`.
+    #[serde(default = "yes")]
+    pub key_with_c: bool,
+    /// Whether a Zarr v3 shard starts with its index instead of ending with it.
+    #[serde(default)]
+    pub index_at_start: bool,
+}
+
+/// An axis beyond c, x, y, z.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ExtraAxis {
+    /// Its name, e.g. `t`.
+    pub name: String,
+    /// Slices along it.
+    pub length: u64,
+}
+
+fn yes() -> bool {
+    true
+}
+
+fn slash() -> char {
+    '/'
+}
+
+impl NewMag {
+    /// A mag with the format's defaults: chunks of 32³, compressed, gathered in shards of 1024³ where the format has them.
+    pub fn with_defaults(format: DataFormat, voxel_type: VoxelType, channels: u32) -> Self {
+        Self {
+            format,
+            voxel_type,
+            channels,
+            chunk_shape: [32; 3],
+            chunks_per_shard: if format == DataFormat::Zarr { [1; 3] } else { [32; 3] },
+            compress: true,
+            extent: [0; 3],
+            extra_axes: Vec::new(),
+            codecs: None,
+            separator: '/',
+            key_with_c: true,
+            index_at_start: false,
+        }
+    }
+
+    /// Its metadata: name of the file in the mag's folder, and content.
+    pub fn metadata(&self) -> Result<(&'static str, Vec<u8>), String> {
+        if self.channels == 0 || self.chunk_shape.contains(&0) || self.chunks_per_shard.contains(&0) {
+            return Err("channels, chunk shape and chunks per shard are positive numbers".to_owned());
+        }
+        Ok(match self.format {
+            DataFormat::Wkw => ("header.wkw", self.header()?.to_bytes().to_vec()),
+            DataFormat::Zarr => (".zarray", format!("{:#}", zarr::new_v2(self)?).into_bytes()),
+            DataFormat::Zarr3 => ("zarr.json", format!("{:#}", zarr::new_v3(self)).into_bytes()),
+        })
+    }
+
+    fn header(&self) -> Result<Header, String> {
+        if !self.extra_axes.is_empty() {
+            return Err("WKW has no additional axes; use Zarr".to_owned());
+        }
+        let log2 = |edges: [u32; 3], what: &str| {
+            let cube = edges.iter().all(|&edge| edge == edges[0]) && edges[0].is_power_of_two() && edges[0] <= 1 << 15;
+            let log2 = edges[0].trailing_zeros() as u8;
+            cube.then_some(log2)
+                .ok_or_else(|| format!("WKW takes {what} that are cubes of a power of two, not {edges:?}"))
+        };
+        let voxel_bytes = u64::from(self.channels) * self.voxel_type.size() as u64;
+        if voxel_bytes > 255 {
+            return Err(format!("WKW cannot hold {} channels of {}", self.channels, self.voxel_type.name()));
+        }
+        let header = Header {
+            block_type: self.block_type()?,
+            voxel_type: self.voxel_type,
+            channels: self.channels as u8,
+            log2_block_edge: log2(self.chunk_shape, "chunks")?,
+            log2_file_edge: log2(self.chunks_per_shard, "shards")?,
+            data_offset: 0,
+        };
+        Header::parse(&header.to_bytes())
+    }
+
+    fn block_type(&self) -> Result<BlockType, String> {
+        let names =
+            self.codecs.as_ref().map(|codecs| codecs.iter().map(|codec| codec["name"].as_str()).collect::<Vec<_>>());
+        match names.as_deref() {
+            None if self.compress => Ok(BlockType::Lz4Hc),
+            None | Some([]) => Ok(BlockType::Raw),
+            Some([Some("lz4")]) => Ok(BlockType::Lz4),
+            Some([Some("lz4hc")]) => Ok(BlockType::Lz4Hc),
+            Some(_) => Err("WKW compresses with lz4 or lz4hc".to_owned()),
+        }
+    }
+
+    /// Names of all axes, in the array's order.
+    pub(super) fn axis_names(&self) -> Vec<&str> {
+        let extra = self.extra_axes.iter().map(|axis| axis.name.as_str());
+        std::iter::once("c").chain(extra).chain(["x", "y", "z"]).collect()
+    }
+
+    /// `channels`, one value for each additional axis, then `space`.
+    pub(super) fn along_axes(&self, extra: impl Fn(&ExtraAxis) -> u64, space: [u64; 3]) -> Vec<u64> {
+        let extra = self.extra_axes.iter().map(extra);
+        std::iter::once(u64::from(self.channels)).chain(extra).chain(space).collect()
+    }
+
+    /// Voxels in a shard along x, y, z.
+    pub(super) fn shard_shape(&self) -> [u64; 3] {
+        [0, 1, 2].map(|axis| u64::from(self.chunk_shape[axis]) * u64::from(self.chunks_per_shard[axis]))
+    }
+}
+
+/// Creates a mag in a directory, made if need be, and opens it. A mag that is there already is not touched.
+pub fn create(location: &MagLocation, new: &NewMag) -> Result<Arc<dyn MagArray>> {
+    let Container::Directory { path } = &location.container else {
+        return Err(VolumeError::Unsupported {
+            file: format!("{:?}", location.container),
+            what: "a mag is created in a directory, not in an archive".to_owned(),
+        });
+    };
+    let (name, content) =
+        new.metadata().map_err(|reason| VolumeError::Mismatch(format!("mag {}: {reason}", location.mag)))?;
+    let folder = path.join(&location.prefix);
+    check_vacant(&folder)?;
+    fs::create_dir_all(&folder).map_err(|error| VolumeError::io(folder.display().to_string(), error))?;
+    put_file(&folder.join(name), &content)?;
+    let mut location = MagLocation { format: new.format, ..location.clone() };
+    if location.axis_order.is_none() {
+        location.axis_order =
+            Some((0_u32..).zip(new.axis_names()).map(|(axis, name)| (name.to_owned(), axis)).collect());
+    }
+    open_mag(&location)
+}
+
+/// Refuses a folder in which there is a mag.
+fn check_vacant(folder: &Path) -> Result<()> {
+    for name in ["header.wkw", ".zarray", "zarr.json"] {
+        let file = folder.join(join_key("", name));
+        if file.exists() {
+            return Err(VolumeError::TargetTaken {
+                target: folder.display().to_string(),
+                reason: format!("already holds a mag ({name}); open it, or remove it first"),
+            });
+        }
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests;

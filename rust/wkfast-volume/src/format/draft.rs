@@ -1,0 +1,142 @@
+//! Files that replace others as a whole. A draft lies beside the file it becomes and is renamed over it when complete:
+//! a reader sees the old file or the new one, never a part, and a file that is linked from elsewhere is left alone.
+//!
+//! The draft is the lock, too: its name is made of the file's, and whoever holds it exclusively is the one who writes.
+//! What a killed process leaves behind is taken over by the next.
+
+use std::fs::{self, File, OpenOptions};
+use std::io::{self, BufWriter, Seek, SeekFrom, Write};
+use std::ops::Range;
+use std::os::unix::fs::MetadataExt;
+use std::path::{Path, PathBuf};
+
+use super::{MagArray, ShardFile};
+use crate::error::{Result, VolumeError};
+
+/// What a draft's name has behind the file's. No format takes such a name for a chunk's.
+const SUFFIX: &str = ".wkfast-part";
+const BUFFER: usize = 256 << 10;
+
+/// A file under construction that nobody else constructs meanwhile.
+#[derive(Debug)]
+pub(super) struct Draft {
+    target: PathBuf,
+    path: PathBuf,
+    file: BufWriter<File>,
+    /// Renamed or removed: there is no draft any more.
+    done: bool,
+}
+
+impl Draft {
+    /// Starts the file that becomes `key` in the array's store, once nobody else is at it.
+    pub(super) fn lock(array: &dyn MagArray, key: &str) -> Result<Self> {
+        let target = array.store().place(key)?.ok_or_else(|| VolumeError::Unsupported {
+            file: array.store().describe(key),
+            what: "cannot be written: it lies in an archive; copy the layer to a dataset first".to_owned(),
+        })?;
+        Self::lock_file(&target)
+    }
+
+    /// Starts the file that becomes `target`, once nobody else is at it.
+    fn lock_file(target: &Path) -> Result<Self> {
+        let fault = |error| VolumeError::io(target.display().to_string(), error);
+        let mut name = target.file_name().unwrap_or_default().to_owned();
+        name.push(SUFFIX);
+        let path = target.with_file_name(name);
+        loop {
+            let file = open_in_new_folder(&path).map_err(fault)?;
+            file.lock().map_err(fault)?;
+            if is_still(&file, &path).map_err(fault)? {
+                // Whatever a killed process left in it.
+                file.set_len(0).map_err(fault)?;
+                let file = BufWriter::with_capacity(BUFFER, file);
+                return Ok(Self { target: target.to_owned(), path, file, done: false });
+            }
+        }
+    }
+
+    /// Makes `content` the whole file, and puts it in place.
+    pub(super) fn put(&mut self, content: &[u8]) -> Result<()> {
+        self.write_all(content).and_then(|()| self.flush()).map_err(|error| self.fault(error))?;
+        self.file.get_ref().sync_all().map_err(|error| self.fault(error))?;
+        self.place()
+    }
+
+    /// Gives the file its name.
+    pub(super) fn place(&mut self) -> Result<()> {
+        self.file.flush().map_err(|error| self.fault(error))?;
+        fs::rename(&self.path, &self.target).map_err(|error| self.fault(error))?;
+        self.done = true;
+        Ok(())
+    }
+
+    /// Removes the file that this one was to replace, if there is one: its last chunk has gone.
+    pub(super) fn remove_target(&mut self) -> Result<()> {
+        match fs::remove_file(&self.target) {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => Err(self.fault(error)),
+            _ => Ok(()),
+        }
+    }
+
+    fn fault(&self, error: io::Error) -> VolumeError {
+        VolumeError::io(self.target.display().to_string(), error)
+    }
+}
+
+impl Drop for Draft {
+    fn drop(&mut self) {
+        if !self.done {
+            // Removed while still locked, so that nobody has begun to use it. What cannot be removed is taken over.
+            let _ = fs::remove_file(&self.path);
+        }
+    }
+}
+
+impl Write for Draft {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.file.write(bytes)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        self.file.flush()
+    }
+}
+
+impl Seek for Draft {
+    fn seek(&mut self, to: SeekFrom) -> io::Result<u64> {
+        self.file.seek(to)
+    }
+}
+
+impl ShardFile for Draft {
+    fn append_from(&mut self, source: &mut File, range: Range<u64>) -> io::Result<()> {
+        self.file.append_from(source, range)
+    }
+}
+
+/// Writes a small file as a whole, and waits until it is on disk.
+pub(super) fn put_file(target: &Path, content: &[u8]) -> Result<()> {
+    Draft::lock_file(target)?.put(content)
+}
+
+/// Opens or makes the file, and its folder where there is none: hardly ever, so not looked for first.
+fn open_in_new_folder(path: &Path) -> io::Result<File> {
+    let open = || OpenOptions::new().read(true).write(true).create(true).truncate(false).open(path);
+    match (open(), path.parent()) {
+        (Err(error), Some(folder)) if error.kind() == io::ErrorKind::NotFound => {
+            fs::create_dir_all(folder)?;
+            open()
+        }
+        (opened, _) => opened,
+    }
+}
+
+/// Whether `path` still names `file`: its last holder may have renamed or removed it while we waited.
+fn is_still(file: &File, path: &Path) -> io::Result<bool> {
+    let ours = file.metadata()?;
+    match fs::symlink_metadata(path) {
+        Ok(found) => Ok((found.dev(), found.ino()) == (ours.dev(), ours.ino())),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(false),
+        Err(error) => Err(error),
+    }
+}
