@@ -201,9 +201,10 @@ class MergePlan:
     Parameters
     ----------
     input
-        ``annotation`` and ``fallback``: locations of mags; ``fallback_bounding_box``: ``topleft`` and ``size`` in mag-1
-        voxels; ``target``: folder to create; ``target_mags``: ``mag`` and ``folder`` below the target for every mag of
-        the fallback; ``options``: ``policy`` ("chunk" or "nonzero") and ``mags`` ("all" or "finest").
+        ``annotations``: for each annotation the locations of its mags, later ones over earlier ones; ``fallback``: the
+        locations of its mags; ``fallback_bounding_box``: ``topleft`` and ``size`` in mag-1 voxels; ``target``: folder
+        to create; ``target_mags``: ``mag`` and ``folder`` below the target for every mag of the fallback; ``options``:
+        ``policy`` ("chunk" or "nonzero") and ``mags`` ("all" or "finest").
     resume
         Accept a target in which this very merge has begun.
 
@@ -295,6 +296,72 @@ class MergeHold:
     def release(self) -> None: ...
     def __enter__(self) -> Self: ...
     def __exit__(self, *_exception: object) -> None: ...
+
+class MergedLayer:
+    """A merge that is read instead of written: nothing is decoded before a box is asked for, and nothing is written.
+
+    Parameters
+    ----------
+    input
+        ``annotations``, ``fallback``, ``fallback_bounding_box`` and ``options`` as `MergePlan` takes them.
+
+    Raises
+    ------
+    MergeError, MagNotFoundError, VolumeDataError
+        As `MergePlan` does.
+    """
+
+    def __init__(self, input: dict[str, Any]) -> None: ...
+    @property
+    def mags(self) -> list[tuple[int, int, int]]:
+        """Mags that a merge would have, finest first."""
+    def summary(self) -> dict[str, Any]:
+        """Return the numbers of the merge that would be written, as `MergePlan.summary` does."""
+    def mag(self, mag: tuple[int, int, int]) -> MergedMag:
+        """Return one of `mags`.
+
+        Raises
+        ------
+        MagNotFoundError
+            It is none of them.
+        """
+
+class MergedMag:
+    """A mag of a `MergedLayer`, in the format and grid of the fallback's; a voxel source like `Mag`.
+
+    What it reads is what a merge writes: the annotations' chunks over the fallback's, and in mags that only the
+    fallback has, voxels computed from the finer mag where that was touched.
+    """
+
+    @property
+    def data_format(self) -> Literal["wkw", "zarr", "zarr3"]: ...
+    @property
+    def dtype(self) -> str:
+        """The wider of both sides' types."""
+    @property
+    def channels(self) -> int: ...
+    @property
+    def chunk_shape(self) -> tuple[int, int, int]: ...
+    @property
+    def chunks_per_shard(self) -> tuple[int, int, int]: ...
+    @property
+    def extra_axes(self) -> list[str]: ...
+    @property
+    def compressed(self) -> bool: ...
+    def chunks(self) -> NDArray[np.uint32]:
+        """Return the chunks that either side has, a row each: additional axes, then x, y, z, counted in chunks."""
+    def read(
+        self, topleft: tuple[int, int, int], size: tuple[int, int, int], *, extra: list[int] = ...
+    ) -> NDArray[Any]:
+        """Return the voxels of a box as `Mag.read` does.
+
+        Raises
+        ------
+        ValueError
+            The box or `extra` is impossible.
+        VolumeDataError
+            A chunk is damaged; the message names file and chunk.
+        """
 
 # -- NML: records ---------------------------------------------------------------------------------------------------
 # Nested dicts, one per element; `None` is an attribute that the file leaves out. `text` and `containers` of extras

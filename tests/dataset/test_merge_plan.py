@@ -40,7 +40,7 @@ def plan_input(tmp_path):
     erased = file_of_blocks(WkwHeader(32, 1, 2, np.dtype("<u4")), np.zeros((32, 32, 32), np.uint32))
     (tmp_path / "annotation/1/z1/y1/x1.wkw").write_bytes(erased)
     return {
-        "annotation": [location(tmp_path / "annotation/1", 1)],
+        "annotations": [[location(tmp_path / "annotation/1", 1)]],
         "fallback": [location(tmp_path / f"fallback/{mag}", mag) for mag in MAGS],
         "fallback_bounding_box": {"topleft": [0, 0, 0], "size": list(SHAPE)},
         "target": str(tmp_path / "target"),
@@ -216,13 +216,13 @@ def test_ctrl_c_ends_a_merge_without_a_half_written_file(plan_input, tmp_path):
 def test_what_cannot_be_merged_raises_its_class_and_creates_nothing(plan_input, tmp_path):
     before = tree_state(tmp_path)
     with pytest.raises(MagNotFoundError, match="the annotation has 8, the fallback has 1, 2, 4"):
-        _core.MergePlan({**plan_input, "annotation": [{**plan_input["annotation"][0], "mag": [8, 8, 8]}]})
+        _core.MergePlan({**plan_input, "annotations": [[{**plan_input["annotations"][0][0], "mag": [8, 8, 8]}]]})
     with pytest.raises(MergeError, match="the fallback layer has no mags"):
         _core.MergePlan({**plan_input, "fallback": []})
     with pytest.raises(MergeError, match="`newest`, expected `chunk` or `nonzero`"):
         _core.MergePlan({**plan_input, "options": {"policy": "newest"}})
     with pytest.raises(VolumeDataError, match="nowhere"):
-        _core.MergePlan({**plan_input, "annotation": [location(tmp_path / "nowhere", 1)]})
+        _core.MergePlan({**plan_input, "annotations": [[location(tmp_path / "nowhere", 1)]]})
     assert tree_state(tmp_path) == before
     (tmp_path / "target").mkdir()
     (tmp_path / "target/mine.txt").touch()
@@ -267,7 +267,7 @@ def test_memory_does_not_grow_with_the_size_of_a_shard(tmp_path):
     array[:] = noise
     write_mag(tmp_path / "annotation", np.ones((128, 128, 128), np.uint64), blocks_per_file_edge=1)
     plan_input = {
-        "annotation": [location(tmp_path / "annotation", 1)],
+        "annotations": [[location(tmp_path / "annotation", 1)]],
         "fallback": [location(tmp_path / "fallback", 1, "zarr3")],
         "fallback_bounding_box": {"topleft": [0, 0, 0], "size": [256, 256, 256]},
         "target": str(tmp_path / "target"),

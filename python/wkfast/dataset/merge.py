@@ -104,7 +104,7 @@ def merge_over(
     description = _Description(fallback, target, largest_painted_id)
     plan = _core.MergePlan(
         {
-            "annotation": list(painted),
+            "annotations": [list(painted)] if painted else [],
             "fallback": fallback.mag_locations(),
             "fallback_bounding_box": _box(fallback),
             "target": str(target.absolute()),

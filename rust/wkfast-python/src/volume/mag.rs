@@ -12,10 +12,10 @@ use pyo3::prelude::*;
 use pyo3::types::{IntoPyDict, PyDict};
 use wkfast_volume::VolumeError;
 use wkfast_volume::format::{
-    DataFormat, IndexCache, MagArray, MagLocation, NewMag, Voxels, WriteOptions, create, grow, is_small, list_chunks,
-    open_mag, read_region_with, write_region,
+    DataFormat, IndexCache, ListedChunk, MagArray, MagLocation, NewMag, Voxels, WriteOptions, create, grow, is_small,
+    list_chunks, open_mag, read_region_with, write_region,
 };
-use wkfast_volume::geometry::BoundingBox;
+use wkfast_volume::geometry::{BoundingBox, ChunkGrid};
 use wkfast_volume::voxels::VoxelType;
 
 use super::threads::pool;
@@ -91,11 +91,7 @@ impl PyMag {
     /// Chunks with data, a row each: additional axes, then x, y, z, in chunks.
     fn chunks<'py>(&self, py: Python<'py>) -> Result<Bound<'py, PyArray2<u32>>, CoreError> {
         let chunks = py.detach(|| list_chunks(&*self.array))?;
-        let columns = 3 + self.array.grid().extra_axes.len();
-        let flat: Vec<u32> =
-            chunks.iter().flat_map(|(index, _)| index.extra.iter().chain(&index.xyz)).copied().collect();
-        let rows = numpy::PyArray1::from_vec(py, flat);
-        Ok(rows.reshape([chunks.len(), columns])?)
+        chunk_rows(py, self.array.grid(), &chunks)
     }
 
     #[getter]
@@ -117,19 +113,8 @@ impl PyMag {
         size: [i64; 3],
         extra: Vec<u32>,
     ) -> Result<Bound<'py, PyAny>, CoreError> {
-        let request = Request { mag: self, extra, region: BoundingBox { topleft, size } };
-        match self.array.grid().voxel_type {
-            VoxelType::UInt8 => request.read::<u8>(py),
-            VoxelType::UInt16 => request.read::<u16>(py),
-            VoxelType::UInt32 => request.read::<u32>(py),
-            VoxelType::UInt64 => request.read::<u64>(py),
-            VoxelType::Int8 => request.read::<i8>(py),
-            VoxelType::Int16 => request.read::<i16>(py),
-            VoxelType::Int32 => request.read::<i32>(py),
-            VoxelType::Int64 => request.read::<i64>(py),
-            VoxelType::Float32 => request.read::<f32>(py),
-            VoxelType::Float64 => request.read::<f64>(py),
-        }
+        let region = BoundingBox { topleft, size };
+        Request { array: &*self.array, indexes: &self.indexes, extra, region }.read_any(py)
     }
 
     #[pyo3(signature = (topleft, array, *, extra=Vec::new(), keep_zeros=false))]
@@ -171,20 +156,48 @@ fn value_error(error: VolumeError) -> CoreError {
     }
 }
 
+/// A row per chunk: additional axes, then x, y, z.
+pub(super) fn chunk_rows<'py>(
+    py: Python<'py>,
+    grid: &ChunkGrid,
+    chunks: &[ListedChunk],
+) -> Result<Bound<'py, PyArray2<u32>>, CoreError> {
+    let columns = 3 + grid.extra_axes.len();
+    let flat: Vec<u32> = chunks.iter().flat_map(|(index, _)| index.extra.iter().chain(&index.xyz)).copied().collect();
+    let rows = numpy::PyArray1::from_vec(py, flat);
+    Ok(rows.reshape([chunks.len(), columns])?)
+}
+
 /// A box to be read.
-struct Request<'a> {
-    mag: &'a PyMag,
-    extra: Vec<u32>,
-    region: BoundingBox,
+pub(super) struct Request<'a> {
+    pub(super) array: &'a dyn MagArray,
+    pub(super) indexes: &'a IndexCache,
+    pub(super) extra: Vec<u32>,
+    pub(super) region: BoundingBox,
 }
 
 impl Request<'_> {
+    pub(super) fn read_any<'py>(&self, py: Python<'py>) -> Result<Bound<'py, PyAny>, CoreError> {
+        match self.array.grid().voxel_type {
+            VoxelType::UInt8 => self.read::<u8>(py),
+            VoxelType::UInt16 => self.read::<u16>(py),
+            VoxelType::UInt32 => self.read::<u32>(py),
+            VoxelType::UInt64 => self.read::<u64>(py),
+            VoxelType::Int8 => self.read::<i8>(py),
+            VoxelType::Int16 => self.read::<i16>(py),
+            VoxelType::Int32 => self.read::<i32>(py),
+            VoxelType::Int64 => self.read::<i64>(py),
+            VoxelType::Float32 => self.read::<f32>(py),
+            VoxelType::Float64 => self.read::<f64>(py),
+        }
+    }
+
     fn read<'py, T: Element + Pod>(&self, py: Python<'py>) -> Result<Bound<'py, PyAny>, CoreError> {
         let out = self.zeros::<T>(py)?;
         let mut guard = out.readwrite();
         let voxels: &mut [u8] = bytemuck::cast_slice_mut(guard.as_slice_mut().map_err(PyErr::from)?);
-        let array = &*self.mag.array;
-        let fill = || read_region_with(&self.mag.indexes, array, &self.extra, &self.region, voxels);
+        let array = self.array;
+        let fill = || read_region_with(self.indexes, array, &self.extra, &self.region, voxels);
         let read = if is_small(array.grid(), &self.region) {
             py.detach(fill)
         } else {
@@ -198,7 +211,7 @@ impl Request<'_> {
     /// An array (c, x, y, z) in Fortran order. numpy makes it, so that too large a box is a `MemoryError`.
     fn zeros<'py, T: Element>(&self, py: Python<'py>) -> Result<Bound<'py, PyArray4<T>>, CoreError> {
         let [x, y, z] = self.region.size;
-        let shape = (i64::from(self.mag.array.grid().channels), x, y, z);
+        let shape = (i64::from(self.array.grid().channels), x, y, z);
         let order = [("order", "F")].into_py_dict(py)?;
         let dtype = PyArrayDescr::of::<T>(py);
         let array = get_array_module(py)?.call_method("zeros", (shape, dtype), Some(&order))?;

@@ -97,17 +97,7 @@ impl PyMergePlan {
     }
 
     fn summary<'py>(&self, py: Python<'py>) -> Result<Bound<'py, PyAny>, CoreError> {
-        let plan = &self.plan;
-        let summary = serde_json::json!({
-            "mags": plan.summary(),
-            "bounding_box": plan.bounding_box,
-            "dtype": plan.mags.first().map(|mag| mag.grid.voxel_type.name()),
-            "ignored_mags": plan.ignored_mags,
-            "left_out_mags": plan.left_out_mags,
-            "warnings": plan.warnings,
-            "tasks": plan.tasks().len(),
-        });
-        Ok(pythonize(py, &summary).map_err(PyErr::from)?)
+        Ok(pythonize(py, &self.plan.facts()).map_err(PyErr::from)?)
     }
 
     fn work_bytes(&self) -> Vec<u64> {

@@ -3,6 +3,7 @@
 mod mag;
 mod merge;
 mod threads;
+mod view;
 
 use std::ffi::CString;
 use std::path::PathBuf;
@@ -17,6 +18,8 @@ pub(crate) fn register(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add_class::<mag::PyMag>()?;
     module.add_class::<merge::PyMergePlan>()?;
     module.add_class::<merge::PyMergeHold>()?;
+    module.add_class::<view::PyMergedLayer>()?;
+    module.add_class::<view::PyMergedMag>()?;
     module.add_function(wrap_pyfunction!(discover_mags, module)?)
 }
 

@@ -268,6 +268,18 @@ pub fn list_chunks(array: &dyn MagArray) -> Result<Vec<ListedChunk>> {
     Ok(chunks)
 }
 
+/// [`MagArray::read_encoded`] with the indexes of shards that earlier calls have met.
+pub fn read_encoded_with(cache: &IndexCache, array: &dyn MagArray, chunk: &ChunkIndex) -> Result<Option<EncodedChunk>> {
+    if array.grid().chunks_in_shard() == 1 {
+        return array.read_encoded(chunk);
+    }
+    let (shard, place) = array.grid().locate(chunk);
+    let Some(table) = cache.open(array, &shard)? else { return Ok(None) };
+    let Some(span) = table.spans[place].clone() else { return Ok(None) };
+    let bytes = array.store().read_range(&table.key, span)?;
+    Ok(Some(EncodedChunk { key: table.key.clone(), codec: Arc::clone(&table.codec), bytes }))
+}
+
 /// Reads a chunk by way of its shard's index.
 fn read_encoded_by_index(array: &dyn MagArray, chunk: &ChunkIndex) -> Result<Option<EncodedChunk>> {
     let (shard, place) = array.grid().locate(chunk);

@@ -31,6 +31,11 @@ pub struct Overlap {
 }
 
 impl Overlap {
+    /// A block that is exactly the chunk.
+    pub fn whole(shape: [usize; 3]) -> Self {
+        Self { source_shape: shape, source_at: [0; 3], target_shape: shape, target_at: [0; 3], size: shape }
+    }
+
     /// Number of common voxels.
     pub fn volume(&self) -> usize {
         self.size.iter().product()
@@ -87,6 +92,29 @@ pub fn overlay(
             VoxelType::Float64 => overlay_row::<f64, 8>(policy, painted, out, tally),
         }
     }
+}
+
+/// Copies `block` into `chunk` where they overlap.
+pub fn paste(voxel_bytes: usize, overlap: &Overlap, block: &[u8], chunk: &mut [u8]) {
+    for (source, target, length) in overlap.rows(voxel_bytes) {
+        chunk[target..target + length].copy_from_slice(&block[source..source + length]);
+    }
+}
+
+/// Values that are labels on both sides, but not the same one.
+pub fn count_conflicts(voxel_type: VoxelType, one: &[u8], other: &[u8]) -> u64 {
+    match voxel_type.size() {
+        1 => conflicts::<1>(one, other),
+        2 => conflicts::<2>(one, other),
+        4 => conflicts::<4>(one, other),
+        _ => conflicts::<8>(one, other),
+    }
+}
+
+/// Labels are compared by their bytes: integers that are equal have equal ones.
+fn conflicts<const W: usize>(one: &[u8], other: &[u8]) -> u64 {
+    let pairs = one.as_chunks::<W>().0.iter().zip(other.as_chunks::<W>().0);
+    pairs.filter(|&(one, other)| one != other && *one != [0; W] && *other != [0; W]).count() as u64
 }
 
 /// A voxel value as the kernels see it.

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::ops::Range;
 
 use super::chunk::Overlap;
+use super::plan::LayerPlan;
 use crate::geometry::{ChunkGrid, ShardIndex};
 
 /// What lies over one chunk of the output.
@@ -50,6 +51,50 @@ pub(super) fn cover(
         }
     }
     covered
+}
+
+/// The same for several layers of blocks: by place, what each layer that is there covers, bottom to top.
+pub(super) fn cover_layers(
+    grid: &ChunkGrid,
+    shard: &ShardIndex,
+    layers: &[&LayerPlan],
+    blocks: &[Vec<[u32; 3]>],
+) -> BTreeMap<u32, Vec<(usize, Covered)>> {
+    let mut covered = BTreeMap::<u32, Vec<(usize, Covered)>>::new();
+    for (number, (layer, blocks)) in layers.iter().zip(blocks).enumerate() {
+        for (place, part) in cover(grid, shard, layer.block_shape, blocks) {
+            covered.entry(place).or_default().push((number, part));
+        }
+    }
+    covered
+}
+
+/// Blocks of `blocks`, which are sorted, that lie over `chunk`.
+pub(super) fn blocks_over(
+    chunk_shape: [u32; 3],
+    chunk: [u32; 3],
+    block_shape: [u32; 3],
+    blocks: &[[u32; 3]],
+) -> Vec<[u32; 3]> {
+    let ranges: [Range<u64>; 3] = std::array::from_fn(|axis| {
+        let (start, end) = extent(chunk[axis], chunk_shape[axis]);
+        start / u64::from(block_shape[axis])..end.div_ceil(u64::from(block_shape[axis]))
+    });
+    // Where a chunk has more places than there are blocks, it is the blocks that are looked at.
+    let places = ranges.iter().try_fold(1_u64, |count, range| count.checked_mul(range.end - range.start));
+    if places.is_none_or(|places| places > blocks.len() as u64) {
+        let over = |block: &&[u32; 3]| (0..3).all(|axis| ranges[axis].contains(&u64::from(block[axis])));
+        return blocks.iter().filter(over).copied().collect();
+    }
+    let [xs, ys, zs] = ranges;
+    let mut found = Vec::new();
+    for x in xs {
+        for y in ys.clone() {
+            let row = zs.clone().map(|z| [x as u32, y as u32, z as u32]);
+            found.extend(row.filter(|block| blocks.binary_search(block).is_ok()));
+        }
+    }
+    found
 }
 
 /// Shards that `block` lies over.

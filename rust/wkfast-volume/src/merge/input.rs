@@ -9,12 +9,13 @@ use crate::error::{Result, VolumeError};
 use crate::format::MagLocation;
 use crate::geometry::{BoundingBox, Mag};
 
-/// Two sides of a merge and where its result goes.
+/// Both sides of a merge and where its result goes.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct MergeInput {
-    /// Mags of the annotation's volume layer. Without any, the fallback is copied.
-    pub annotation: Vec<MagLocation>,
+    /// Mags of the volume layers to be laid over the fallback, one list per annotation, each over those before it.
+    /// Without any, the fallback is copied.
+    pub annotations: Vec<Vec<MagLocation>>,
     /// Mags of the fallback layer.
     pub fallback: Vec<MagLocation>,
     /// Extent of the fallback layer. Unit: mag-1 voxels.

@@ -1,11 +1,15 @@
 //! The fallback merge: [`plan`], [`run()`], [`commit`].
 //!
-//! [`survey`] looks at both sides and decides; [`plan`] is what it decided, as plain data; [`shard`] writes one shard of
+//! [`mod@survey`] looks at both sides and decides; [`plan`] is what it decided, as plain data; [`shard`] writes one shard of
 //! the result, with [`chunk`] for the voxels and [`recompute`] for mags the annotation lacks; [`mod@run`] does so in
 //! parallel and [`journal`] remembers what is done; [`share`] is for processes that let others run tasks.
 
+mod boxes;
+mod compose;
 mod cover;
 mod files;
+mod roles;
+mod sides;
 
 pub mod chunk;
 pub mod dtype;
@@ -20,15 +24,17 @@ pub mod share;
 pub mod stamp;
 pub mod survey;
 pub mod tally;
+pub mod view;
 
 pub use self::chunk::Policy;
 pub use self::input::{MagChoice, MergeInput, MergeOptions, TargetMag};
 pub use self::journal::{Access, TargetState, check_target};
 pub use self::plan::MergePlan;
-pub use self::report::{MergeReport, Seconds};
+pub use self::report::{Conflict, MergeReport, Seconds};
 pub use self::run::{Progress, RunSummary, commit, run};
 pub use self::share::{Hold, open_tasks, work_bytes};
-pub use self::survey::Sources;
+pub use self::sides::{Source, Sources};
+pub use self::view::{MergedView, ViewInput};
 
 #[cfg(test)]
 pub(crate) mod reference;

@@ -14,7 +14,7 @@ use crate::geometry::{BoundingBox, ChunkGrid, Mag, ShardIndex};
 use crate::voxels::VoxelType;
 
 /// Changes whenever a plan of an earlier build would be run differently.
-pub const PLAN_VERSION: u32 = 1;
+pub const PLAN_VERSION: u32 = 2;
 
 /// What [`survey`](super::survey::survey) found out and decided.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -31,7 +31,7 @@ pub struct MergePlan {
     pub mags: Vec<MagPlan>,
     /// Extent of the result: the fallback's box and every touched chunk, no more. Unit: mag-1 voxels.
     pub bounding_box: BoundingBox,
-    /// Mags of the annotation that the fallback lacks.
+    /// Mags of annotations that the fallback lacks.
     pub ignored_mags: Vec<Mag>,
     /// Mags of the fallback that the result will not have.
     pub left_out_mags: Vec<Mag>,
@@ -56,20 +56,28 @@ pub struct MagPlan {
     pub grid: ChunkGrid,
     /// Voxels of this mag that the bounding box reaches from voxel 0 on.
     pub extent: [u64; 3],
-    /// Where touched voxels come from.
-    pub source: MagSource,
-    /// Shape in voxels of the blocks that [`ShardPlan::blocks`] counts.
-    pub block_shape: [u32; 3],
+    /// What lies over the fallback, bottom to top: a layer for every annotation that has chunks. Without any, the
+    /// fallback is copied.
+    pub layers: Vec<LayerPlan>,
     /// Every shard of the result, sorted.
     pub shards: Vec<ShardPlan>,
 }
 
-/// Where the touched voxels of a mag come from.
+/// One annotation's part in a mag.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct LayerPlan {
+    /// Its place in [`MergeInput::annotations`].
+    pub annotation: usize,
+    /// Where its voxels come from.
+    pub source: LayerSource,
+    /// Shape in voxels of the blocks that [`ShardPlan::blocks`] counts.
+    pub block_shape: [u32; 3],
+}
+
+/// Where the voxels that an annotation touched come from.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase", tag = "kind")]
-pub enum MagSource {
-    /// From nowhere: the fallback is copied.
-    Fallback,
+pub enum LayerSource {
     /// From the annotation's mag.
     Annotation {
         /// Where it lies.
@@ -93,12 +101,19 @@ pub struct ShardPlan {
     pub at: ShardIndex,
     /// Size of the fallback's file, `None` if the fallback has no such shard.
     pub fallback_bytes: Option<u64>,
-    /// Touched blocks that lie over it, sorted; empty for an untouched shard.
-    pub blocks: Vec<[u32; 3]>,
-    /// Its chunks that take every voxel from the blocks.
+    /// Touched blocks that lie over it, by layer and sorted; empty for an untouched shard.
+    pub blocks: Vec<Vec<[u32; 3]>>,
+    /// Its chunks that take no voxel from the fallback.
     pub chunks_replaced: u32,
     /// Its chunks that take some voxels from the blocks and the others from the fallback.
     pub chunks_mixed: u32,
+}
+
+impl ShardPlan {
+    /// Whether anything lies over it.
+    pub fn is_touched(&self) -> bool {
+        !self.blocks.is_empty()
+    }
 }
 
 /// The unit of work: one shard of one mag.
@@ -117,7 +132,7 @@ pub struct Task {
 pub struct MagSummary {
     /// Magnification.
     pub mag: Mag,
-    /// `fallback`, `annotation` or `recomputed`.
+    /// `fallback`, `annotation`, `recomputed`, or `mixed` where annotations differ in it.
     pub source: String,
     /// Type of the result.
     pub voxel_type: VoxelType,
@@ -125,7 +140,7 @@ pub struct MagSummary {
     pub shards_untouched: usize,
     /// Shards that are written anew.
     pub shards_touched: usize,
-    /// Chunks of the annotation.
+    /// Chunks of all annotations.
     pub annotation_chunks: usize,
     /// See [`ShardPlan::chunks_replaced`].
     pub chunks_replaced: u64,
@@ -138,12 +153,12 @@ pub struct MagSummary {
 impl MergePlan {
     /// Opens both sides and decides. Reads listings and metadata, no voxels, and writes nothing.
     pub fn new(input: MergeInput) -> Result<Self> {
-        let sources = super::survey::Sources::open(&input)?;
+        let sources = super::sides::Sources::open(&input)?;
         Self::of(input, &sources)
     }
 
     /// The same, of sources that are open already.
-    pub fn of(input: MergeInput, sources: &super::survey::Sources) -> Result<Self> {
+    pub fn of(input: MergeInput, sources: &super::sides::Sources) -> Result<Self> {
         super::survey::survey(input, sources)
     }
 
@@ -174,9 +189,22 @@ impl MergePlan {
         (mag, &mag.shards[task.shard])
     }
 
-    /// Numbers for a dry run.
+    /// Numbers by mag, for a dry run.
     pub fn summary(&self) -> Vec<MagSummary> {
         self.mags.iter().map(MagPlan::summary).collect()
+    }
+
+    /// All that a dry run tells, as plain data.
+    pub fn facts(&self) -> serde_json::Value {
+        serde_json::json!({
+            "mags": self.summary(),
+            "bounding_box": self.bounding_box,
+            "dtype": self.mags.first().map(|mag| mag.grid.voxel_type.name()),
+            "ignored_mags": self.ignored_mags,
+            "left_out_mags": self.left_out_mags,
+            "warnings": self.warnings,
+            "tasks": self.tasks.len(),
+        })
     }
 
     /// The plan as JSON.
@@ -200,10 +228,17 @@ impl MergePlan {
     fn check_references(&self) -> Result<()> {
         for (place, mag) in self.mags.iter().enumerate() {
             let grid = &mag.grid;
-            let sizes = [grid.chunk_shape, grid.chunks_per_shard, mag.block_shape];
-            let finer_first = !matches!(mag.source, MagSource::Recomputed { from, factor }
-                if from >= place || factor.contains(&0));
-            if !finer_first || sizes.iter().flatten().any(|&edge| edge == 0) {
+            let shapes = [grid.chunk_shape, grid.chunks_per_shard];
+            let bad_layer = |layer: &LayerPlan| {
+                let is_later = matches!(layer.source, LayerSource::Recomputed { from, factor }
+                    if from >= place || factor.contains(&0));
+                is_later || layer.block_shape.contains(&0) || layer.annotation >= self.input.annotations.len()
+            };
+            let bad_shard = |shard: &ShardPlan| shard.is_touched() && shard.blocks.len() != mag.layers.len();
+            let bad = shapes.iter().flatten().any(|&edge| edge == 0)
+                || mag.layers.iter().any(bad_layer)
+                || mag.shards.iter().any(bad_shard);
+            if bad {
                 return Err(VolumeError::corrupt("merge plan", format!("mag {} refers to nothing", mag.mag)));
             }
             super::input::check_folder(&mag.folder)?;
@@ -215,11 +250,13 @@ impl MergePlan {
         let mut depth = vec![0; self.mags.len()];
         let mut tasks = Vec::new();
         for (mag, plan) in self.mags.iter().enumerate() {
-            if let MagSource::Recomputed { from, .. } = plan.source {
-                depth[mag] = depth[from] + 1;
-            }
+            let finer = |layer: &LayerPlan| match layer.source {
+                LayerSource::Recomputed { from, .. } => depth[from] + 1,
+                LayerSource::Annotation { .. } => 0,
+            };
+            depth[mag] = plan.layers.iter().map(finer).max().unwrap_or(0);
             tasks.extend(plan.shards.iter().enumerate().map(|(shard, part)| {
-                let stage = if part.blocks.is_empty() { 0 } else { depth[mag] };
+                let stage = if part.is_touched() { depth[mag] } else { 0 };
                 Task { stage, mag, shard }
             }));
         }
@@ -231,25 +268,42 @@ impl MergePlan {
 impl MagPlan {
     /// Whether `shard` is the fallback's file, byte for byte.
     pub fn is_copied(&self, shard: &ShardPlan) -> bool {
-        shard.blocks.is_empty() && self.fallback_type == self.grid.voxel_type
+        !shard.is_touched() && self.fallback_type == self.grid.voxel_type
+    }
+
+    /// `fallback`, `annotation`, `recomputed` or `mixed`.
+    fn source(&self) -> &'static str {
+        let own = |layer: &LayerPlan| matches!(layer.source, LayerSource::Annotation { .. });
+        match (self.layers.iter().any(own), self.layers.iter().all(own)) {
+            (_, true) if self.layers.is_empty() => "fallback",
+            (true, true) => "annotation",
+            (true, false) => "mixed",
+            (false, _) => "recomputed",
+        }
+    }
+
+    /// Chunks of annotations that lie over this mag, each once however many shards it meets.
+    fn annotation_chunks(&self) -> usize {
+        let own = |layer: &LayerPlan| matches!(layer.source, LayerSource::Annotation { .. });
+        let layers: Vec<usize> = (0..self.layers.len()).filter(|&layer| own(&self.layers[layer])).collect();
+        let mut blocks = std::collections::HashSet::new();
+        for shard in self.shards.iter().filter(|shard| shard.is_touched()) {
+            for &layer in &layers {
+                blocks.extend(shard.blocks[layer].iter().map(|block| (layer, &shard.at.extra, block)));
+            }
+        }
+        blocks.len()
     }
 
     fn summary(&self) -> MagSummary {
         let (copied, touched): (Vec<_>, Vec<_>) = self.shards.iter().partition(|shard| self.is_copied(shard));
-        let blocks: std::collections::HashSet<_> =
-            touched.iter().flat_map(|shard| shard.blocks.iter().map(|block| (&shard.at.extra, block))).collect();
         MagSummary {
             mag: self.mag,
-            source: match self.source {
-                MagSource::Fallback => "fallback",
-                MagSource::Annotation { .. } => "annotation",
-                MagSource::Recomputed { .. } => "recomputed",
-            }
-            .to_owned(),
+            source: self.source().to_owned(),
             voxel_type: self.grid.voxel_type,
             shards_untouched: copied.len(),
             shards_touched: touched.len(),
-            annotation_chunks: if matches!(self.source, MagSource::Annotation { .. }) { blocks.len() } else { 0 },
+            annotation_chunks: self.annotation_chunks(),
             chunks_replaced: self.shards.iter().map(|shard| u64::from(shard.chunks_replaced)).sum(),
             chunks_mixed: self.shards.iter().map(|shard| u64::from(shard.chunks_mixed)).sum(),
             fallback_bytes: self.shards.iter().filter_map(|shard| shard.fallback_bytes).sum(),

@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::plan::{MagSource, MergePlan};
+use super::plan::MergePlan;
 use super::tally::Tally;
 use crate::geometry::{BoundingBox, Mag};
 
@@ -38,6 +38,27 @@ impl ChunkCounts {
     }
 }
 
+/// Voxels that two annotations painted differently.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Conflict {
+    /// The lower annotation, by its place in [`MergeInput::annotations`](super::MergeInput::annotations).
+    pub first: usize,
+    /// The upper one.
+    pub second: usize,
+    /// Values that are a label in both, but not the same one.
+    pub voxels: u64,
+}
+
+/// Adds `new` to the counts of each pair.
+fn add_conflicts(counts: &mut Vec<Conflict>, new: &[Conflict]) {
+    for conflict in new {
+        match counts.binary_search_by_key(&(conflict.first, conflict.second), |known| (known.first, known.second)) {
+            Ok(place) => counts[place].voxels += conflict.voxels,
+            Err(place) => counts.insert(place, *conflict),
+        }
+    }
+}
+
 /// What became of one shard: a line of the journal.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ShardRecord {
@@ -53,6 +74,16 @@ pub struct ShardRecord {
     pub chunks: ChunkCounts,
     /// What changed against the fallback.
     pub tally: Tally,
+    /// Where annotations differ.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub conflicts: Vec<Conflict>,
+}
+
+impl ShardRecord {
+    /// Adds those of one chunk.
+    pub fn add_conflicts(&mut self, new: &[Conflict]) {
+        add_conflicts(&mut self.conflicts, new);
+    }
 }
 
 /// Totals of one mag, or of all.
@@ -77,6 +108,8 @@ pub struct Totals {
     pub segments_lost: u64,
     /// Whether every changed segment was followed; else the two counts are lower bounds.
     pub segments_complete: bool,
+    /// Pairs of annotations that painted the same voxels with different labels; pairs that agree are left out.
+    pub conflicts: Vec<Conflict>,
     /// Encoded bytes read.
     pub bytes_read: u64,
     /// Bytes of the files written.
@@ -88,7 +121,7 @@ pub struct Totals {
 pub struct MagReport {
     /// Magnification.
     pub mag: Mag,
-    /// `fallback`, `annotation` or `recomputed`.
+    /// `fallback`, `annotation`, `recomputed` or `mixed`.
     pub source: String,
     /// The numbers.
     #[serde(flatten)]
@@ -138,9 +171,7 @@ impl MergeReport {
             sums[plan.tasks()[record.task].mag].add(record);
         }
         let summaries = plan.summary();
-        let largest = sums.iter().zip(&plan.mags);
-        let largest = largest.filter(|(_, mag)| matches!(mag.source, MagSource::Annotation { .. }));
-        let largest_segment_id = largest.map(|(sum, _)| sum.tally.largest_segment_id).max().unwrap_or(0);
+        let largest_segment_id = sums.iter().map(|sum| sum.tally.largest_segment_id).max().unwrap_or(0);
         let mags: Vec<MagReport> = sums
             .into_iter()
             .zip(summaries)
@@ -166,6 +197,7 @@ struct Sum {
     rewritten: u64,
     chunks: ChunkCounts,
     tally: Tally,
+    conflicts: Vec<Conflict>,
     bytes_read: u64,
     bytes_written: u64,
 }
@@ -175,6 +207,7 @@ impl Sum {
         *(if record.copied { &mut self.copied } else { &mut self.rewritten }) += 1;
         self.chunks.add(&record.chunks);
         self.tally.add(&record.tally);
+        add_conflicts(&mut self.conflicts, &record.conflicts);
         self.bytes_read += record.bytes_read;
         self.bytes_written += record.file_bytes;
     }
@@ -191,6 +224,7 @@ impl Sum {
             segments_gained: gained.len() as u64,
             segments_lost: lost.len() as u64,
             segments_complete: self.tally.segments_complete(),
+            conflicts: self.conflicts,
             bytes_read: self.bytes_read,
             bytes_written: self.bytes_written,
         }

@@ -2,21 +2,23 @@
 
 use std::ops::Range;
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::mpsc::{self, RecvTimeoutError, Sender};
 use std::time::{Duration, Instant};
 
 use serde::{Deserialize, Serialize};
 
+use super::compose::Over;
 use super::files::{Draft, sync_tree};
 use super::journal::{self, Access, Journal, TargetState};
-use super::plan::{MagSource, MergePlan, Task};
+use super::plan::{LayerPlan, LayerSource, MergePlan, Task};
 use super::report::{MergeReport, Seconds, ShardRecord};
-use super::shard::{Crew, MagArrays, Over, ShardJob};
+use super::shard::{Crew, MagArrays, ShardJob};
 use super::share::work_bytes;
-use super::survey::{Source, Sources};
+use super::sides::{Source, Sources};
 use crate::error::{Result, VolumeError};
-use crate::format::{Container, MagLocation, open_mag};
+use crate::format::{Container, MagArray, MagLocation, open_mag};
 use crate::geometry::Mag;
 
 /// How often the observer is called while no shard gets done.
@@ -122,15 +124,28 @@ pub fn commit(plan: &MergePlan, mut seconds: Seconds, sync: bool) -> Result<Merg
     Ok(report)
 }
 
+/// The array of `mag` among the sources of one side.
+pub(super) fn find(side: &[Source], mag: Mag) -> Result<Arc<dyn MagArray>> {
+    let found = side.iter().find(|source| source.location.mag == mag);
+    found.map(|source| source.array.clone()).ok_or_else(|| VolumeError::Missing {
+        what: format!("mag {mag} of the plan"),
+        hint: "plan and sources do not belong together".to_owned(),
+    })
+}
+
+/// What a layer of `mag` reads; `finer` are the finer mags of the result.
+pub(super) fn open_layer(layer: &LayerPlan, mag: Mag, sources: &Sources, finer: &[Arc<dyn MagArray>]) -> Result<Over> {
+    Ok(match layer.source {
+        LayerSource::Annotation { .. } => {
+            let side = sources.annotations.get(layer.annotation).map(Vec::as_slice).unwrap_or_default();
+            Over::Annotation(find(side, mag)?)
+        }
+        LayerSource::Recomputed { from, factor } => Over::Finer { array: finer[from].clone(), factor },
+    })
+}
+
 /// Writes the metadata of every mag and opens the arrays.
 fn prepare(plan: &MergePlan, sources: &Sources, journal: &Journal) -> Result<Vec<MagArrays>> {
-    let find = |side: &[Source], mag: Mag| {
-        let found = side.iter().find(|source| source.location.mag == mag);
-        found.map(|source| source.array.clone()).ok_or_else(|| VolumeError::Missing {
-            what: format!("mag {mag} of the plan"),
-            hint: "plan and sources do not belong together".to_owned(),
-        })
-    };
     let target = &plan.input.target;
     let mut arrays: Vec<MagArrays> = Vec::new();
     for mag in &plan.mags {
@@ -141,13 +156,9 @@ fn prepare(plan: &MergePlan, sources: &Sources, journal: &Journal) -> Result<Vec
         let container = Container::Directory { path: target.clone() };
         let location = MagLocation { container, prefix: mag.folder.clone(), ..mag.fallback.clone() };
         let output = open_mag(&location)?;
-        let over = match &mag.source {
-            MagSource::Fallback => Over::Nothing,
-            MagSource::Annotation { .. } => Over::Annotation(find(&sources.annotation, mag.mag)?),
-            MagSource::Recomputed { from, factor } => {
-                Over::Finer { array: arrays[*from].output.clone(), factor: *factor }
-            }
-        };
+        let finer: Vec<_> = arrays.iter().map(|arrays| arrays.output.clone()).collect();
+        let open = |layer| open_layer(layer, mag.mag, sources, &finer);
+        let over = mag.layers.iter().map(open).collect::<Result<_>>()?;
         arrays.push(MagArrays { fallback, over, output, root: target.clone() });
     }
     Ok(arrays)

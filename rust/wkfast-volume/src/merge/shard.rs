@@ -9,16 +9,14 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use rayon::prelude::*;
 
-use super::chunk::{Policy, overlay};
-use super::cover::{Covered, cover};
-use super::dtype::widen;
-use super::plan::{MagPlan, ShardPlan};
-use super::recompute;
-use super::report::{ChunkCounts, ShardRecord};
+use super::chunk::Policy;
+use super::compose::{Beneath, Composer, Laid, Over};
+use super::cover::{Covered, cover_layers};
+use super::plan::{LayerPlan, MagPlan, ShardPlan};
+use super::report::{ChunkCounts, Conflict, ShardRecord};
 use super::tally::Tally;
 use crate::error::{Result, VolumeError};
 use crate::format::{MagArray, ShardFile, ShardIndexTable, ShardWriter};
-use crate::geometry::ChunkIndex;
 
 /// Bytes of chunks that are copied before anyone asks again whether to stop.
 const LONGEST_RUN: u64 = 32 << 20;
@@ -28,28 +26,12 @@ const LONGEST_RUN: u64 = 32 << 20;
 pub struct MagArrays {
     /// Beneath.
     pub fallback: Arc<dyn MagArray>,
-    /// On top.
-    pub over: Over,
+    /// On top, by place in [`MagPlan::layers`].
+    pub over: Vec<Over>,
     /// The result.
     pub output: Arc<dyn MagArray>,
     /// Directory that the result's keys are relative to.
     pub root: PathBuf,
-}
-
-/// What lies over the fallback.
-#[derive(Clone, Debug)]
-pub enum Over {
-    /// Nothing.
-    Nothing,
-    /// The annotation's mag.
-    Annotation(Arc<dyn MagArray>),
-    /// A finer mag of the result, of which `factor` voxels make one.
-    Finer {
-        /// The finer mag.
-        array: Arc<dyn MagArray>,
-        /// Its voxels in one of this mag, along x, y, z.
-        factor: [u32; 3],
-    },
 }
 
 /// How a shard shares the machine.
@@ -81,7 +63,8 @@ pub struct ShardJob<'a> {
     table: Option<ShardIndexTable>,
     /// Whether the fallback's encoded chunks can stand in the result.
     passes: bool,
-    covered: BTreeMap<u32, Covered>,
+    /// By place, the layers that cover anything of the chunk.
+    covered: BTreeMap<u32, Vec<(usize, Covered)>>,
 }
 
 /// A chunk ready to be written.
@@ -90,6 +73,7 @@ struct Merged {
     encoded: Vec<u8>,
     counts: ChunkCounts,
     tally: Tally,
+    conflicts: Vec<Conflict>,
     bytes_read: u64,
 }
 
@@ -97,11 +81,12 @@ impl<'a> ShardJob<'a> {
     /// Reads the index of the fallback's shard.
     pub fn open(policy: Policy, mag: &'a MagPlan, shard: &'a ShardPlan, arrays: &'a MagArrays) -> Result<Self> {
         let table = arrays.fallback.open_shard(&shard.at)?;
+        let layers: Vec<&LayerPlan> = mag.layers.iter().collect();
         let same_type = mag.fallback_type == mag.grid.voxel_type;
         let same_encoding = |table: &ShardIndexTable| table.codec.encoding() == arrays.output.codec().encoding();
         Ok(Self {
             passes: same_type && table.as_ref().is_some_and(same_encoding),
-            covered: cover(&mag.grid, &shard.at, mag.block_shape, &shard.blocks),
+            covered: cover_layers(&mag.grid, &shard.at, &layers, &shard.blocks),
             policy,
             mag,
             shard,
@@ -211,6 +196,7 @@ impl<'a> ShardJob<'a> {
                 record.bytes_read += chunk.bytes_read;
                 record.chunks.add(&chunk.counts);
                 record.tally.add(&chunk.tally);
+                record.add_conflicts(&chunk.conflicts);
                 writer.append(Some(&chunk.encoded))?;
             } else {
                 writer.append(None)?;
@@ -243,104 +229,35 @@ impl<'a> ShardJob<'a> {
 
     fn compute(&self, place: u32) -> Result<Merged> {
         let chunk = self.mag.grid.chunk_at(&self.shard.at, place as usize);
-        let mut merged = Merged::default();
         let fallback = match (&self.table, self.span(place)) {
-            (Some(table), Some(span)) => Some(self.arrays.fallback.store().read_range(&table.key, span)?),
+            (Some(table), Some(span)) => Some((table, self.arrays.fallback.store().read_range(&table.key, span)?)),
             _ => None,
         };
-        merged.bytes_read += fallback.as_ref().map_or(0, |bytes| bytes.len() as u64);
-        let mut voxels = self.fallback_voxels(fallback.as_deref(), &chunk)?;
-        let own_bytes = match (self.covered.get(&place), &self.arrays.over) {
-            (Some(covered), Over::Annotation(annotation)) => {
-                self.lay_annotation(annotation, covered, &chunk, &mut voxels, fallback.is_some(), &mut merged)?
-            }
-            (Some(covered), Over::Finer { array, factor }) => {
-                let size = self.mag.grid.chunk_shape;
-                let new = recompute::chunk(array.as_ref(), *factor, covered, &chunk, size, &voxels)?;
-                self.lay_recomputed(&new, &mut voxels, &mut merged);
-                None
-            }
-            _ => {
-                merged.counts.transcoded += 1;
-                None
-            }
+        let beneath = fallback.as_ref().map(|(table, bytes)| Beneath { codec: table.codec.as_ref(), bytes });
+        let maker = Composer {
+            policy: self.policy,
+            mag: self.mag,
+            fallback: self.arrays.fallback.as_ref(),
+            over: &self.arrays.over,
         };
-        let unchanged = self.passes && merged.tally.voxels_changed == 0;
-        merged.encoded = match (own_bytes, fallback) {
-            (Some(bytes), _) => bytes,
+        let covered = self.covered.get(&place).map(Vec::as_slice).unwrap_or_default();
+        let layers: Vec<Laid> = covered
+            .iter()
+            .map(|(layer, covered)| Laid { layer: *layer, covered, blocks: &self.shard.blocks[*layer] })
+            .collect();
+        let mut composed = maker.compose(&chunk, beneath, &layers)?;
+        let fallback = fallback.map(|(_, bytes)| bytes);
+        let bytes_read = composed.bytes_read + fallback.as_ref().map_or(0, |bytes| bytes.len() as u64);
+        let codec = self.arrays.output.codec();
+        let same = composed.same.take().filter(|same| same.codec.encoding() == codec.encoding());
+        composed.counts.from_annotation_passed = u64::from(same.is_some());
+        let unchanged = self.passes && composed.tally.voxels_changed == 0;
+        let encoded = match (same, fallback) {
+            (Some(same), _) => same.bytes,
             (None, Some(bytes)) if unchanged => bytes,
-            _ => self.arrays.output.codec().encode(&voxels).map_err(|reason| self.corrupt(&chunk, reason))?,
+            _ => codec.encode(&composed.voxels).map_err(|reason| maker.corrupt(&chunk, reason))?,
         };
-        Ok(merged)
-    }
-
-    /// The fallback's chunk in the result's type, zeros where there is none.
-    fn fallback_voxels(&self, encoded: Option<&[u8]>, chunk: &ChunkIndex) -> Result<Vec<u8>> {
-        let (Some(encoded), Some(table)) = (encoded, &self.table) else {
-            return Ok(vec![0; self.mag.grid.chunk_bytes()]);
-        };
-        let mut voxels = vec![0; self.arrays.fallback.grid().chunk_bytes()];
-        table.codec.decode(encoded, &mut voxels).map_err(|reason| self.corrupt(chunk, reason))?;
-        let (from, to) = (self.mag.fallback_type, self.mag.grid.voxel_type);
-        Ok(if from == to { voxels } else { widen(from, to, &voxels) })
-    }
-
-    /// Lays the annotation's blocks over `voxels`. Returns encoded bytes of the annotation that can stand in the
-    /// result as they are.
-    fn lay_annotation(
-        &self,
-        annotation: &Arc<dyn MagArray>,
-        covered: &Covered,
-        chunk: &ChunkIndex,
-        voxels: &mut [u8],
-        over_something: bool,
-        merged: &mut Merged,
-    ) -> Result<Option<Vec<u8>>> {
-        let (from, to) = (annotation.grid().voxel_type, self.mag.grid.voxel_type);
-        let channels = self.mag.grid.channels as usize;
-        let mut last = None;
-        for (block, overlap) in &covered.parts {
-            let index = ChunkIndex { extra: chunk.extra.clone(), xyz: self.shard.blocks[*block] };
-            let encoded = annotation.read_encoded(&index)?.ok_or_else(|| VolumeError::Missing {
-                what: format!("chunk {index} of the annotation's mag {}", self.mag.mag),
-                hint: "the annotation has changed since the merge was planned".to_owned(),
-            })?;
-            let mut block = vec![0; annotation.grid().chunk_bytes()];
-            encoded.codec.decode(&encoded.bytes, &mut block).map_err(|reason| {
-                VolumeError::corrupt(annotation.store().describe(&encoded.key), reason).at_chunk(&index)
-            })?;
-            let block = if from == to { block } else { widen(from, to, &block) };
-            overlay(to, channels, self.policy, overlap, &block, voxels, &mut merged.tally);
-            merged.bytes_read += encoded.bytes.len() as u64;
-            last = Some(encoded);
-        }
-        let replaced = covered.is_full() && (self.policy == Policy::Chunk || !over_something);
-        *(if replaced { &mut merged.counts.from_annotation } else { &mut merged.counts.mixed }) += 1;
-        merged.counts.all_zero += u64::from(replaced && voxels.iter().all(|&byte| byte == 0));
-        let own = last.filter(|encoded| {
-            let encodings = encoded.codec.encoding() == self.arrays.output.codec().encoding();
-            replaced && covered.same_block().is_some() && from == to && encodings
-        });
-        merged.counts.from_annotation_passed += u64::from(own.is_some());
-        Ok(own.map(|encoded| encoded.bytes))
-    }
-
-    fn lay_recomputed(&self, new: &[u8], voxels: &mut [u8], merged: &mut Merged) {
-        let shape = self.mag.grid.chunk_shape.map(|edge| edge as usize);
-        let whole = super::chunk::Overlap {
-            source_shape: shape,
-            source_at: [0; 3],
-            target_shape: shape,
-            target_at: [0; 3],
-            size: shape,
-        };
-        let channels = self.mag.grid.channels as usize;
-        overlay(self.mag.grid.voxel_type, channels, Policy::Chunk, &whole, new, voxels, &mut merged.tally);
-        merged.counts.recomputed += 1;
-    }
-
-    fn corrupt(&self, chunk: &ChunkIndex, reason: String) -> VolumeError {
-        let key = self.arrays.fallback.shard_key(&self.shard.at);
-        VolumeError::corrupt(self.arrays.fallback.store().describe(&key), reason).at_chunk(chunk)
+        let (counts, tally, conflicts) = (composed.counts, composed.tally, composed.conflicts);
+        Ok(Merged { encoded, counts, tally, conflicts, bytes_read })
     }
 }

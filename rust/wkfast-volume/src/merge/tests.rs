@@ -109,7 +109,7 @@ impl World {
             }
         }
         let input = MergeInput {
-            annotation: over,
+            annotations: vec![over],
             fallback_bounding_box: BoundingBox { topleft: [3, 2, 1], size: [5, 6, 7] },
             target: folder.path().join("target"),
             target_mags: under
@@ -324,7 +324,7 @@ fn untouched_shards_are_copied_byte_for_byte() {
     let mut copied = 0;
     for mag in &plan.mags {
         let array = open_mag(&mag.fallback).unwrap();
-        for shard in mag.shards.iter().filter(|shard| shard.blocks.is_empty()) {
+        for shard in mag.shards.iter().filter(|shard| !shard.is_touched()) {
             let key = array.shard_key(&shard.at);
             let name = key.strip_prefix(&mag.fallback.prefix).unwrap();
             let original = fs::read(world.folder.path().join(&key)).unwrap();
@@ -342,7 +342,7 @@ fn erased_chunks_stay_erased_under_chunk_and_do_nothing_under_nonzero() {
         let mut world = World::build(&case);
         let edge = case.annotation.chunk_edge();
         let zeros = BTreeMap::from([([1, 2, 3], vec![0; edge.pow(3)])]);
-        world.input.annotation = vec![case.annotation.write(world.folder.path(), "erased", &zeros)];
+        world.input.annotations = vec![vec![case.annotation.write(world.folder.path(), "erased", &zeros)]];
         let (plan, report) = merge_all(&world.input).unwrap();
         let (_, merged) = result(&plan).remove(0);
         let mut expected = world.fallback[0].clone();
@@ -361,7 +361,7 @@ fn the_bounding_box_grows_to_the_touched_chunks_and_no_further() {
     let case = simple_case();
     let mut world = World::build(&case);
     let chunk = BTreeMap::from([([6, 0, 1], vec![1; case.annotation.chunk_edge().pow(3)])]);
-    world.input.annotation = vec![case.annotation.write(world.folder.path(), "one", &chunk)];
+    world.input.annotations = vec![vec![case.annotation.write(world.folder.path(), "one", &chunk)]];
     world.input.fallback_bounding_box = BoundingBox { topleft: [5, 5, 5], size: [10, 10, 10] };
     let plan = MergePlan::new(world.input.clone()).unwrap();
     assert_eq!(plan.bounding_box, BoundingBox { topleft: [5, 0, 4], size: [23, 15, 11] });
@@ -385,7 +385,7 @@ fn what_cannot_be_merged_is_refused_before_anything_is_written() {
     let folder = world.folder.path();
     let annotation = |spec: MagSpec, name: &str| {
         let chunk = BTreeMap::from([([0; 3], vec![1; spec.chunk_edge().pow(3)])]);
-        MergeInput { annotation: vec![spec.write(folder, name, &chunk)], ..world.input.clone() }
+        MergeInput { annotations: vec![vec![spec.write(folder, name, &chunk)]], ..world.input.clone() }
     };
     let mag_8 = MagSpec { mag: Mag([8; 3]), ..case.annotation.clone() };
     assert_refused(&annotation(mag_8, "a"), "the annotation has 8, the fallback has 1, 2, 4");
@@ -514,7 +514,7 @@ fn a_chunk_only_the_fallback_has_is_never_decoded() {
         };
         let mut world = World::build(&case);
         let painted = (0..5).map(|n| ([n, 2, 3], vec![i64::from(n) + 1; case.annotation.chunk_edge().pow(3)]));
-        world.input.annotation = vec![case.annotation.write(world.folder.path(), "five", &painted.collect())];
+        world.input.annotations = vec![vec![case.annotation.write(world.folder.path(), "five", &painted.collect())]];
         let plan = MergePlan::new(world.input.clone()).unwrap();
         let mut sources = Sources::open(&world.input).unwrap();
         let decoded = Arc::new(AtomicUsize::new(0));
@@ -545,7 +545,7 @@ fn a_synced_commit_gives_the_same_files() {
 fn an_annotation_without_chunks_gives_the_fallback_and_says_so() {
     let case = Case { density: 8, ..simple_case() };
     let mut world = World::build(&case);
-    world.input.annotation = vec![case.annotation.write(world.folder.path(), "empty", &BTreeMap::new())];
+    world.input.annotations = vec![vec![case.annotation.write(world.folder.path(), "empty", &BTreeMap::new())]];
     let (plan, report) = merge_all(&world.input).unwrap();
     assert!(report.warnings.iter().any(|warning| warning.contains("has no chunks")));
     assert_eq!(report.total.shards_rewritten, 0);

@@ -26,7 +26,11 @@ pub struct IndexCache {
 
 impl IndexCache {
     /// The index of `shard`, `None` where there is none.
-    pub(super) fn open(&self, array: &dyn MagArray, shard: &ShardIndex) -> Result<Option<Arc<ShardIndexTable>>> {
+    pub(in crate::format) fn open(
+        &self,
+        array: &dyn MagArray,
+        shard: &ShardIndex,
+    ) -> Result<Option<Arc<ShardIndexTable>>> {
         let Some(stamp) = array.store().stamp(&array.shard_key(shard))? else { return Ok(None) };
         if let Some(kept) = self.lookup(shard).filter(|kept| kept.stamp == stamp) {
             return Ok(kept.table);

@@ -1,0 +1,234 @@
+//! One chunk of the result out of what lies over each other there. The merge encodes what comes out, a merged view hands
+//! it to its reader.
+
+use std::sync::Arc;
+
+use super::chunk::{Overlap, Policy, count_conflicts, overlay, paste};
+use super::cover::Covered;
+use super::dtype::widen;
+use super::plan::MagPlan;
+use super::recompute;
+use super::report::{ChunkCounts, Conflict};
+use super::tally::Tally;
+use crate::error::{Result, VolumeError};
+use crate::format::{ChunkCodec, EncodedChunk, MagArray};
+use crate::geometry::ChunkIndex;
+
+/// What lies over the fallback.
+#[derive(Clone, Debug)]
+pub enum Over {
+    /// An annotation's mag.
+    Annotation(Arc<dyn MagArray>),
+    /// A finer mag of the result, of which `factor` voxels make one.
+    Finer {
+        /// The finer mag.
+        array: Arc<dyn MagArray>,
+        /// Its voxels in one of this mag, along x, y, z.
+        factor: [u32; 3],
+    },
+}
+
+/// How the chunks of one mag come about.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Composer<'a> {
+    pub(super) policy: Policy,
+    pub(super) mag: &'a MagPlan,
+    pub(super) fallback: &'a dyn MagArray,
+    /// By place in [`MagPlan::layers`].
+    pub(super) over: &'a [Over],
+}
+
+/// The part of a layer that lies over one chunk.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Laid<'a> {
+    pub(super) layer: usize,
+    pub(super) covered: &'a Covered,
+    /// What the numbers in `covered` count.
+    pub(super) blocks: &'a [[u32; 3]],
+}
+
+/// The fallback's chunk as it lies in its file.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Beneath<'a> {
+    pub(super) codec: &'a dyn ChunkCodec,
+    pub(super) bytes: &'a [u8],
+}
+
+/// A chunk of the result.
+#[derive(Debug, Default)]
+pub(super) struct Composed {
+    pub(super) voxels: Vec<u8>,
+    /// A chunk of an annotation that holds exactly these voxels, in the type of the result.
+    pub(super) same: Option<EncodedChunk>,
+    pub(super) counts: ChunkCounts,
+    pub(super) tally: Tally,
+    pub(super) conflicts: Vec<Conflict>,
+    /// Encoded bytes of annotations.
+    pub(super) bytes_read: u64,
+}
+
+/// What a layer is laid over.
+struct Canvas<'c> {
+    voxels: &'c mut [u8],
+    tally: &'c mut Tally,
+    /// Zeros that take what the annotation has there, whatever the policy makes of it.
+    paint: Option<&'c mut [u8]>,
+    /// Whether the fallback or a layer before has left anything.
+    used: bool,
+}
+
+/// What laying one layer came to.
+#[derive(Debug, Default)]
+struct Outcome {
+    same: Option<EncodedChunk>,
+    /// No voxel of what lay there before is left.
+    replaced: bool,
+    recomputed: bool,
+    bytes_read: u64,
+}
+
+impl Composer<'_> {
+    /// Lays `layers`, bottom to top, over the fallback's chunk.
+    pub(super) fn compose(
+        &self,
+        chunk: &ChunkIndex,
+        beneath: Option<Beneath<'_>>,
+        layers: &[Laid<'_>],
+    ) -> Result<Composed> {
+        let mut composed = Composed { voxels: self.beneath(chunk, beneath)?, ..Composed::default() };
+        match layers {
+            [] => composed.counts.transcoded = 1,
+            [one] => {
+                let Composed { voxels, tally, .. } = &mut composed;
+                let outcome = self.lay(chunk, one, Canvas { voxels, tally, paint: None, used: beneath.is_some() })?;
+                composed.account(vec![outcome]);
+            }
+            several => self.compose_several(chunk, beneath.is_some(), several, &mut composed)?,
+        }
+        Ok(composed)
+    }
+
+    /// Counts must compare the fallback with the result, not with what a layer in between left.
+    fn compose_several(
+        &self,
+        chunk: &ChunkIndex,
+        mut used: bool,
+        layers: &[Laid<'_>],
+        composed: &mut Composed,
+    ) -> Result<()> {
+        let (mut voxels, mut between) = (composed.voxels.clone(), Tally::default());
+        let (mut outcomes, mut paints) = (Vec::new(), Vec::<(usize, Vec<u8>)>::new());
+        for laid in layers {
+            let mut paint = vec![0; voxels.len()];
+            let canvas = Canvas { voxels: &mut voxels, tally: &mut between, paint: Some(&mut paint), used };
+            let outcome = self.lay(chunk, laid, canvas)?;
+            if !outcome.recomputed {
+                let annotation = self.mag.layers[laid.layer].annotation;
+                composed.conflicts.extend(paints.iter().filter_map(|(first, other)| {
+                    let count = count_conflicts(self.mag.grid.voxel_type, other, &paint);
+                    (count > 0).then_some(Conflict { first: *first, second: annotation, voxels: count })
+                }));
+                paints.push((annotation, paint));
+            }
+            outcomes.push(outcome);
+            used = true;
+        }
+        self.lay_whole(&voxels, &mut composed.voxels, &mut composed.tally);
+        composed.tally.largest_segment_id = between.largest_segment_id;
+        composed.account(outcomes);
+        Ok(())
+    }
+
+    /// The fallback's chunk in the result's type, zeros where there is none.
+    fn beneath(&self, chunk: &ChunkIndex, beneath: Option<Beneath<'_>>) -> Result<Vec<u8>> {
+        let Some(Beneath { codec, bytes }) = beneath else { return Ok(vec![0; self.mag.grid.chunk_bytes()]) };
+        let mut voxels = vec![0; self.fallback.grid().chunk_bytes()];
+        codec.decode(bytes, &mut voxels).map_err(|reason| self.corrupt(chunk, reason))?;
+        let (from, to) = (self.mag.fallback_type, self.mag.grid.voxel_type);
+        Ok(if from == to { voxels } else { widen(from, to, &voxels) })
+    }
+
+    /// Lays one layer over what is there.
+    fn lay(&self, chunk: &ChunkIndex, laid: &Laid<'_>, canvas: Canvas<'_>) -> Result<Outcome> {
+        match &self.over[laid.layer] {
+            Over::Annotation(array) => self.lay_annotation(array.as_ref(), chunk, laid, canvas),
+            Over::Finer { array, factor } => {
+                let shape = self.mag.grid.chunk_shape;
+                let new = recompute::chunk(array.as_ref(), *factor, laid.covered, chunk, shape, canvas.voxels)?;
+                // Its largest value may be the fallback's.
+                let largest = canvas.tally.largest_segment_id;
+                self.lay_whole(&new, canvas.voxels, canvas.tally);
+                canvas.tally.largest_segment_id = largest;
+                Ok(Outcome { replaced: laid.covered.is_full(), recomputed: true, ..Outcome::default() })
+            }
+        }
+    }
+
+    fn lay_annotation(
+        &self,
+        annotation: &dyn MagArray,
+        chunk: &ChunkIndex,
+        laid: &Laid<'_>,
+        mut canvas: Canvas<'_>,
+    ) -> Result<Outcome> {
+        let (from, to) = (annotation.grid().voxel_type, self.mag.grid.voxel_type);
+        let channels = self.mag.grid.channels as usize;
+        let mut outcome = Outcome::default();
+        let mut last = None;
+        for (number, overlap) in &laid.covered.parts {
+            let index = ChunkIndex { extra: chunk.extra.clone(), xyz: laid.blocks[*number] };
+            let (encoded, block) = self.read_block(annotation, &index)?;
+            let block = if from == to { block } else { widen(from, to, &block) };
+            overlay(to, channels, self.policy, overlap, &block, canvas.voxels, canvas.tally);
+            if let Some(paint) = &mut canvas.paint {
+                paste(to.size() * channels, overlap, &block, paint);
+            }
+            outcome.bytes_read += encoded.bytes.len() as u64;
+            last = Some(encoded);
+        }
+        outcome.replaced = laid.covered.is_full() && (self.policy == Policy::Chunk || !canvas.used);
+        outcome.same = last.filter(|_| outcome.replaced && laid.covered.same_block().is_some() && from == to);
+        Ok(outcome)
+    }
+
+    fn read_block(&self, annotation: &dyn MagArray, index: &ChunkIndex) -> Result<(EncodedChunk, Vec<u8>)> {
+        let encoded = annotation.read_encoded(index)?.ok_or_else(|| VolumeError::Missing {
+            what: format!("chunk {index} of the annotation's mag {}", self.mag.mag),
+            hint: "the annotation has changed since the merge was planned".to_owned(),
+        })?;
+        let mut block = vec![0; annotation.grid().chunk_bytes()];
+        encoded.codec.decode(&encoded.bytes, &mut block).map_err(|reason| {
+            VolumeError::corrupt(annotation.store().describe(&encoded.key), reason).at_chunk(index)
+        })?;
+        Ok((encoded, block))
+    }
+
+    /// Puts `new` in place of `voxels` and counts what changes.
+    fn lay_whole(&self, new: &[u8], voxels: &mut [u8], tally: &mut Tally) {
+        let whole = Overlap::whole(self.mag.grid.chunk_shape.map(|edge| edge as usize));
+        let channels = self.mag.grid.channels as usize;
+        overlay(self.mag.grid.voxel_type, channels, Policy::Chunk, &whole, new, voxels, tally);
+    }
+
+    pub(super) fn corrupt(&self, chunk: &ChunkIndex, reason: String) -> VolumeError {
+        let shard = self.fallback.grid().locate(chunk).0;
+        let key = self.fallback.shard_key(&shard);
+        VolumeError::corrupt(self.fallback.store().describe(&key), reason).at_chunk(chunk)
+    }
+}
+
+impl Composed {
+    fn account(&mut self, outcomes: Vec<Outcome>) {
+        let annotations = outcomes.iter().any(|outcome| !outcome.recomputed);
+        let replaced = outcomes.iter().any(|outcome| outcome.replaced && !outcome.recomputed);
+        let counts = &mut self.counts;
+        *(match (annotations, replaced) {
+            (_, true) => &mut counts.from_annotation,
+            (true, false) => &mut counts.mixed,
+            (false, false) => &mut counts.recomputed,
+        }) += 1;
+        counts.all_zero += u64::from(replaced && self.voxels.iter().all(|&byte| byte == 0));
+        self.bytes_read += outcomes.iter().map(|outcome| outcome.bytes_read).sum::<u64>();
+        self.same = outcomes.into_iter().next_back().and_then(|top| top.same);
+    }
+}

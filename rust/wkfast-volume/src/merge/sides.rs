@@ -1,0 +1,161 @@
+//! Both sides of a merge, opened and listed.
+
+use std::sync::Arc;
+
+use super::input::{MergeInput, fineness};
+use super::stamp::{Stamp, describe};
+use crate::error::{Result, VolumeError};
+use crate::format::{Container, Listing, MagArray, MagLocation, open_mag_in};
+use crate::geometry::{ChunkGrid, ChunkIndex, Mag};
+use crate::store::SharedStore;
+
+/// Both sides, opened.
+#[derive(Debug)]
+pub struct Sources {
+    /// The mags of every annotation.
+    pub annotations: Vec<Vec<Source>>,
+    /// The fallback's mags.
+    pub fallback: Vec<Source>,
+}
+
+/// One mag of one side.
+#[derive(Clone, Debug)]
+pub struct Source {
+    /// Where it lies.
+    pub location: MagLocation,
+    /// Its chunks.
+    pub array: Arc<dyn MagArray>,
+}
+
+impl Sources {
+    /// Opens every mag, each container once.
+    pub fn open(input: &MergeInput) -> Result<Self> {
+        let mut containers: Vec<(Container, SharedStore)> = Vec::new();
+        let mut open = |locations: &[MagLocation]| -> Result<Vec<Source>> {
+            let mut sources = Vec::new();
+            for location in locations {
+                let known = containers.iter().find(|(container, _)| *container == location.container);
+                let store = if let Some((_, store)) = known {
+                    store.clone()
+                } else {
+                    let store = location.container.open()?;
+                    containers.push((location.container.clone(), store.clone()));
+                    store
+                };
+                let array = open_mag_in(store, location)?;
+                check_fill(&*array)?;
+                sources.push(Source { location: location.clone(), array });
+            }
+            Ok(sources)
+        };
+        let annotations = input.annotations.iter().map(|mags| open(mags)).collect::<Result<_>>()?;
+        Ok(Self { annotations, fallback: open(&input.fallback)? })
+    }
+}
+
+/// Absent chunks are zeros to a merge.
+fn check_fill(array: &dyn MagArray) -> Result<()> {
+    if array.fill().is_none() {
+        return Ok(());
+    }
+    let file = array.store().describe(array.prefix());
+    Err(VolumeError::Unsupported {
+        file,
+        what: "its fill_value is not 0, only such are merged; rechunk the layer".to_owned(),
+    })
+}
+
+/// One side with its listings, finest mag first.
+#[derive(Debug)]
+pub(super) struct Side<'s> {
+    /// What to call it in messages.
+    pub(super) name: String,
+    pub(super) mags: Vec<Listed<'s>>,
+}
+
+/// One mag and what its store holds.
+#[derive(Debug)]
+pub(super) struct Listed<'s> {
+    pub(super) source: &'s Source,
+    pub(super) listing: Listing,
+    /// Chunks that are present; only looked up for annotations.
+    pub(super) chunks: Vec<ChunkIndex>,
+}
+
+impl<'s> Side<'s> {
+    pub(super) fn fallback(sources: &'s [Source]) -> Result<Self> {
+        Self::list("fallback".to_owned(), sources, |_, _| Ok(Vec::new()))
+    }
+
+    /// The annotation at `place` of `count`.
+    pub(super) fn annotation(sources: &'s [Source], place: usize, count: usize) -> Result<Self> {
+        let name = if count == 1 { "annotation".to_owned() } else { format!("annotation {}", place + 1) };
+        Self::list(name, sources, present_chunks)
+    }
+
+    fn list(
+        name: String,
+        sources: &'s [Source],
+        chunks: impl Fn(&Source, &Listing) -> Result<Vec<ChunkIndex>>,
+    ) -> Result<Self> {
+        let mut mags = Vec::new();
+        for source in sources {
+            let listing = source.array.list_shards()?;
+            mags.push(Listed { source, chunks: chunks(source, &listing)?, listing });
+        }
+        mags.sort_by_key(|listed| fineness(listed.mag()));
+        if let Some(pair) = mags.windows(2).find(|pair| pair[0].mag() == pair[1].mag()) {
+            let mag = pair[0].mag();
+            return Err(VolumeError::Mismatch(format!("the {name} has mag {mag} twice")));
+        }
+        Ok(Self { name, mags })
+    }
+
+    /// Whether there is nothing to be laid over anything.
+    pub(super) fn is_empty(&self) -> bool {
+        self.mags.iter().all(|listed| listed.chunks.is_empty())
+    }
+
+    pub(super) fn find(&self, mag: Mag) -> Option<&Listed<'s>> {
+        self.mags.iter().find(|listed| listed.mag() == mag)
+    }
+
+    pub(super) fn names(&self) -> String {
+        let names: Vec<String> = self.mags.iter().map(|listed| listed.mag().to_string()).collect();
+        if names.is_empty() { "none".to_owned() } else { names.join(", ") }
+    }
+
+    pub(super) fn stamps(&self) -> Vec<Stamp> {
+        self.mags.iter().map(|l| Stamp::of(&l.source.location, l.source.array.as_ref(), &l.listing)).collect()
+    }
+}
+
+impl Listed<'_> {
+    pub(super) fn mag(&self) -> Mag {
+        self.source.location.mag
+    }
+
+    pub(super) fn grid(&self) -> &ChunkGrid {
+        self.source.array.grid()
+    }
+
+    pub(super) fn name(&self) -> String {
+        describe(&self.source.location)
+    }
+}
+
+/// Chunks of an annotation: where every chunk is a file, the listing has them all.
+fn present_chunks(source: &Source, listing: &Listing) -> Result<Vec<ChunkIndex>> {
+    let grid = source.array.grid();
+    let mut chunks = Vec::new();
+    for (shard, _) in &listing.shards {
+        if grid.chunks_in_shard() == 1 {
+            chunks.push(shard.clone());
+        } else if let Some(table) = source.array.open_shard(shard)? {
+            let present = table.spans.iter().enumerate().filter(|(_, span)| span.is_some());
+            chunks.extend(present.map(|(place, _)| grid.chunk_at(shard, place)));
+        }
+    }
+    chunks.sort_unstable();
+    Ok(chunks)
+}

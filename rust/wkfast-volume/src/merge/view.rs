@@ -1,0 +1,271 @@
+//! A merge that is read instead of written: every mag of the result as an array whose chunks are made when asked for.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use serde::{Deserialize, Serialize};
+
+use super::chunk::Policy;
+use super::compose::{Beneath, Composer, Laid, Over};
+use super::cover::{blocks_over, cover, cover_layers};
+use super::dtype::widen;
+use super::input::{MergeInput, MergeOptions, TargetMag};
+use super::plan::{MagPlan, MergePlan, ShardPlan};
+use super::run::{find, open_layer};
+use super::sides::Sources;
+use super::survey::decide;
+use crate::error::{Result, VolumeError};
+use crate::format::{
+    ChunkCodec, EncodedChunk, IndexCache, Listing, MagArray, MagLocation, ShardFile, ShardIndexTable, ShardWriter,
+    list_chunks, read_encoded_with,
+};
+use crate::geometry::{BoundingBox, ChunkGrid, ChunkIndex, Mag, ShardIndex};
+use crate::store::SharedStore;
+use crate::voxels::VoxelType;
+
+/// What is to be seen merged.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ViewInput {
+    /// See [`MergeInput::annotations`].
+    pub annotations: Vec<Vec<MagLocation>>,
+    /// See [`MergeInput::fallback`].
+    pub fallback: Vec<MagLocation>,
+    /// See [`MergeInput::fallback_bounding_box`].
+    pub fallback_bounding_box: BoundingBox,
+    /// See [`MergeInput::options`].
+    #[serde(default)]
+    pub options: MergeOptions,
+}
+
+/// A merged layer that exists nowhere.
+#[derive(Debug)]
+pub struct MergedView {
+    plan: MergePlan,
+    /// By place in [`MergePlan::mags`].
+    mags: Vec<Arc<MergedArray>>,
+}
+
+impl MergedView {
+    /// Opens both sides and decides as a merge does. Reads listings and metadata, no voxels, and writes nothing.
+    pub fn open(input: ViewInput) -> Result<Self> {
+        // A merge names a folder for every mag; nothing is ever put there.
+        let folder = |location: &MagLocation| TargetMag { mag: location.mag, folder: location.mag.to_string() };
+        let input = MergeInput {
+            target_mags: input.fallback.iter().map(folder).collect(),
+            annotations: input.annotations,
+            fallback: input.fallback,
+            fallback_bounding_box: input.fallback_bounding_box,
+            target: PathBuf::new(),
+            options: input.options,
+        };
+        let sources = Sources::open(&input)?;
+        let plan = decide(input, &sources)?;
+        let mut mags: Vec<Arc<MergedArray>> = Vec::new();
+        for mag in &plan.mags {
+            let finer: Vec<Arc<dyn MagArray>> = mags.iter().map(|array| array.clone() as _).collect();
+            let open = |layer| open_layer(layer, mag.mag, &sources, &finer);
+            mags.push(Arc::new(MergedArray {
+                grid: ChunkGrid { chunks_per_shard: [1; 3], ..mag.grid.clone() },
+                fallback: find(&sources.fallback, mag.mag)?,
+                over: mag.layers.iter().map(open).collect::<Result<_>>()?,
+                indexes: IndexCache::default(),
+                policy: plan.input.options.policy,
+                codec: Arc::new(Plain),
+                mag: mag.clone(),
+            }));
+        }
+        Ok(Self { plan, mags })
+    }
+
+    /// What a merge would do: its boxes, types and warnings hold for the view.
+    pub fn plan(&self) -> &MergePlan {
+        &self.plan
+    }
+
+    /// A mag of the result, with the location of the fallback's that it is modelled on.
+    pub fn mag(&self, mag: Mag) -> Option<(&MagPlan, Arc<dyn MagArray>)> {
+        let place = self.plan.mags.iter().position(|plan| plan.mag == mag)?;
+        Some((&self.plan.mags[place], self.mags[place].clone() as _))
+    }
+
+    /// Whether a merge would compress the chunks of `mag`.
+    pub fn is_compressed(&self, mag: Mag) -> bool {
+        self.mags.iter().any(|array| array.mag.mag == mag && array.fallback.codec().is_compressed())
+    }
+}
+
+/// A mag of the result. Its chunks are those a merge would write, each its own shard, as it is made alone.
+#[derive(Debug)]
+struct MergedArray {
+    mag: MagPlan,
+    grid: ChunkGrid,
+    policy: Policy,
+    fallback: Arc<dyn MagArray>,
+    over: Vec<Over>,
+    /// Indexes of the fallback's shards.
+    indexes: IndexCache,
+    codec: Arc<dyn ChunkCodec>,
+}
+
+/// The blocks of each layer over one chunk; layers without any are left out.
+type Blocks = Vec<(usize, Vec<[u32; 3]>)>;
+
+impl MergedArray {
+    fn shard_of(&self, chunk: &ChunkIndex) -> ShardIndex {
+        self.mag.grid.locate(chunk).0
+    }
+
+    fn blocks(&self, chunk: &ChunkIndex) -> Blocks {
+        let shard = self.shard_of(chunk);
+        let found = self.mag.shards.binary_search_by(|plan| plan.at.cmp(&shard));
+        let Some(shard) = found.ok().map(|place| &self.mag.shards[place]).filter(|shard| shard.is_touched()) else {
+            return Vec::new();
+        };
+        let over = |layer: usize| {
+            let block_shape = self.mag.layers[layer].block_shape;
+            blocks_over(self.grid.chunk_shape, chunk.xyz, block_shape, &shard.blocks[layer])
+        };
+        let layers = (0..self.mag.layers.len()).map(|layer| (layer, over(layer)));
+        layers.filter(|(_, blocks)| !blocks.is_empty()).collect()
+    }
+
+    /// The fallback's chunk in the result's type.
+    fn untouched(&self, chunk: &ChunkIndex, fallback: EncodedChunk) -> Result<EncodedChunk> {
+        let (from, to) = (self.mag.fallback_type, self.grid.voxel_type);
+        if from == to {
+            return Ok(fallback);
+        }
+        let mut voxels = vec![0; self.fallback.grid().chunk_bytes()];
+        let EncodedChunk { key, codec, bytes } = fallback;
+        let fault = |reason| VolumeError::corrupt(self.fallback.store().describe(&key), reason).at_chunk(chunk);
+        codec.decode(&bytes, &mut voxels).map_err(fault)?;
+        Ok(EncodedChunk { key, codec: self.codec.clone(), bytes: widen(from, to, &voxels) })
+    }
+
+    /// The annotation's chunk where it hides all that lies beneath it.
+    fn hiding(&self, chunk: &ChunkIndex, blocks: &Blocks) -> Result<Option<EncodedChunk>> {
+        let Some((layer, blocks)) = blocks.last() else { return Ok(None) };
+        let same_grid = self.mag.layers[*layer].block_shape == self.grid.chunk_shape;
+        match &self.over[*layer] {
+            Over::Annotation(array)
+                if same_grid
+                    && self.policy == Policy::Chunk
+                    && array.grid().voxel_type == self.grid.voxel_type
+                    && blocks.contains(&chunk.xyz) =>
+            {
+                array.read_encoded(chunk)
+            }
+            _ => Ok(None),
+        }
+    }
+
+    fn compose(&self, chunk: &ChunkIndex, blocks: &Blocks, fallback: Option<&EncodedChunk>) -> Result<Vec<u8>> {
+        // Within the chunk alone, so that only its blocks are looked at.
+        let cover = |(layer, blocks): &(usize, Vec<[u32; 3]>)| {
+            cover(&self.grid, chunk, self.mag.layers[*layer].block_shape, blocks).remove(&0).unwrap_or_default()
+        };
+        let covered: Vec<_> = blocks.iter().map(cover).collect();
+        let parts = blocks.iter().zip(&covered);
+        let layers: Vec<Laid> =
+            parts.map(|((layer, blocks), covered)| Laid { layer: *layer, covered, blocks }).collect();
+        let maker =
+            Composer { policy: self.policy, mag: &self.mag, fallback: self.fallback.as_ref(), over: &self.over };
+        let beneath = fallback.map(|found| Beneath { codec: found.codec.as_ref(), bytes: &found.bytes });
+        Ok(maker.compose(chunk, beneath, &layers)?.voxels)
+    }
+
+    fn touched_chunks(&self, shard: &ShardPlan) -> Vec<ChunkIndex> {
+        let layers: Vec<_> = self.mag.layers.iter().collect();
+        let covered = cover_layers(&self.mag.grid, &shard.at, &layers, &shard.blocks);
+        covered.into_keys().map(|place| self.mag.grid.chunk_at(&shard.at, place as usize)).collect()
+    }
+}
+
+impl MagArray for MergedArray {
+    fn grid(&self) -> &ChunkGrid {
+        &self.grid
+    }
+
+    fn store(&self) -> &SharedStore {
+        self.fallback.store()
+    }
+
+    fn prefix(&self) -> &str {
+        self.fallback.prefix()
+    }
+
+    fn codec(&self) -> &Arc<dyn ChunkCodec> {
+        &self.codec
+    }
+
+    fn shard_key(&self, chunk: &ShardIndex) -> String {
+        self.fallback.shard_key(&self.shard_of(chunk))
+    }
+
+    fn list_shards(&self) -> Result<Listing> {
+        let mut chunks = list_chunks(self.fallback.as_ref())?;
+        let touched = self.mag.shards.iter().filter(|shard| shard.is_touched());
+        chunks.extend(touched.flat_map(|shard| self.touched_chunks(shard)).map(|chunk| (chunk, 0)));
+        chunks.sort_unstable();
+        chunks.dedup_by(|next, kept| next.0 == kept.0);
+        Ok(Listing { shards: chunks, empty_files: Vec::new() })
+    }
+
+    fn open_shard(&self, chunk: &ShardIndex) -> Result<Option<ShardIndexTable>> {
+        let found = self.read_encoded(chunk)?;
+        let table = |found: EncodedChunk| ShardIndexTable {
+            spans: vec![Some(0..found.bytes.len() as u64)],
+            codec: found.codec,
+            key: found.key,
+        };
+        Ok(found.map(table))
+    }
+
+    fn read_encoded(&self, chunk: &ChunkIndex) -> Result<Option<EncodedChunk>> {
+        let blocks = self.blocks(chunk);
+        if let Some(hiding) = self.hiding(chunk, &blocks)? {
+            return Ok(Some(hiding));
+        }
+        let fallback = read_encoded_with(&self.indexes, self.fallback.as_ref(), chunk)?;
+        if blocks.is_empty() {
+            return fallback.map(|found| self.untouched(chunk, found)).transpose();
+        }
+        let bytes = self.compose(chunk, &blocks, fallback.as_ref())?;
+        Ok(Some(EncodedChunk { key: self.shard_key(chunk), codec: self.codec.clone(), bytes }))
+    }
+
+    fn metadata_like(&self, voxel_type: VoxelType, extent: [u64; 3]) -> Result<Vec<(String, Vec<u8>)>> {
+        self.fallback.metadata_like(voxel_type, extent)
+    }
+
+    fn shard_writer<'f>(&self, _file: &'f mut dyn ShardFile) -> Result<Box<dyn ShardWriter + 'f>> {
+        Err(VolumeError::Mismatch("a merged view is read only: merge into a new dataset to change it".to_owned()))
+    }
+}
+
+/// Voxels as they lie in memory.
+#[derive(Debug)]
+struct Plain;
+
+impl ChunkCodec for Plain {
+    fn encoding(&self) -> &'static str {
+        "raw"
+    }
+
+    fn is_compressed(&self) -> bool {
+        false
+    }
+
+    fn decode(&self, encoded: &[u8], voxels: &mut [u8]) -> Result<(), String> {
+        if encoded.len() != voxels.len() {
+            return Err(format!("{} bytes instead of {}", encoded.len(), voxels.len()));
+        }
+        voxels.copy_from_slice(encoded);
+        Ok(())
+    }
+
+    fn encode(&self, voxels: &[u8]) -> Result<Vec<u8>, String> {
+        Ok(voxels.to_vec())
+    }
+}
