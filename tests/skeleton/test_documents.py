@@ -1,5 +1,6 @@
 """Files: what is saved loads equal, a failed save leaves the old file, memory is bounded by the largest tree."""
 
+import copy
 import io
 import math
 import os
@@ -30,7 +31,7 @@ from wkfast.skeleton import AdditionalAxis, Skeleton, iterate_trees, load_docume
 texts = st.text(
     st.characters(exclude_categories=["Cs", "Cc"], exclude_characters="\ufffe\uffff") | st.sampled_from("\n\t\r\"'<&>")
 )
-floats = st.floats(allow_nan=False) | st.just(math.inf)
+floats = st.floats()
 metadata = st.dictionaries(
     texts,
     texts | st.integers(-(2**62), 2**62) | st.floats(allow_nan=False) | st.booleans() | st.lists(texts, max_size=3),
@@ -74,6 +75,8 @@ def _fill(draw, tree):
             _enforced_id=draw(st.none() | st.integers(2**64, 2**66)) if not nodes else None,
         )
         node.position_float = draw(st.tuples(*[st.floats(-1e12, 1e12)] * 3))
+        axes = st.dictionaries(st.sampled_from(["t", "channel_2", *"abcdefgh"]), st.integers(-(2**63), 2**63 - 1))
+        node.additional_coordinates = draw(st.just({}) | axes)
         if draw(st.booleans()):
             node.comments = draw(st.lists(texts, max_size=3))
         if draw(st.booleans()):
@@ -333,7 +336,7 @@ def test_memory_is_bounded_per_node_and_by_the_largest_tree_when_streaming(tmp_p
         _peak("from wkfast.skeleton import iterate_trees\nfor t in iterate_trees(sys.argv[1]): pass", str(path)) - base
     )
     assert loaded < 180 * nodes * trees
-    assert streamed < loaded / 2
+    assert streamed < 16e6
 
 
 def test_a_stream_that_is_dropped_ends_quietly(tmp_path):
@@ -368,3 +371,72 @@ def test_the_header_passes_through_with_the_skeletons_facts_over_it(tmp_path):
     assert written.find("parameters/extra").attrib == {"a": "b"}
     assert written.find("parameters/offset") is not None
     assert "unit" not in written.find("parameters/scale").attrib
+
+
+def _written(path, things, scale="x='1' y='1' z='1'"):
+    path.write_text(f"<things><parameters><experiment name='d'/><scale {scale}/></parameters>{things}</things>")
+    return path
+
+
+@pytest.mark.filterwarnings("ignore::UserWarning")
+def test_a_node_without_a_place_is_kept_and_equals_its_copy(tmp_path):
+    path = _written(
+        tmp_path / "s.nml",
+        "<thing id='1'><nodes><node id='1' x='nan' y='0' z='inf' radius='nan'/></nodes></thing>",
+    )
+    with pytest.raises(NmlError, match=r"line 1.*expected a finite number"):
+        load_document(path, strict=True)
+    document = load_document(path)
+    assert [problem.element for problem in document.problems] == ["node", "node"]
+    tree = document.skeleton.get_tree_by_id(1)
+    (node,) = tree.nodes
+    twin = copy.deepcopy(tree)
+    assert tree == twin
+    assert node == next(iter(twin.nodes))
+    with pytest.raises(ValueError, match="NaN"):
+        _ = node.position
+    assert math.isnan(node.position_float.x)
+    document.skeleton.save(path)
+    assert 'x="nan" y="0.0" z="inf"' in path.read_text()
+    node.radius = 1
+    assert tree != twin
+
+
+def test_programs_cannot_put_a_node_nowhere(tmp_path):
+    skeleton = Skeleton((1, 1, 1), "d")
+    tree = skeleton.add_tree("t")
+    node = tree.add_node((1, 2, 3))
+    nowhere = (math.nan, 0, 0)
+    # As the reference does, whose vectors are integers.
+    with pytest.raises(ValueError, match="cannot convert float NaN to integer"):
+        tree.add_node(nowhere)
+    with pytest.raises(SkeletonError, match="expected finite numbers"):
+        node.position_float = nowhere
+    with pytest.raises(SkeletonError, match="expected finite numbers"):
+        tree.set_node_positions([nowhere])
+    with pytest.raises(SkeletonError, match="expected finite numbers"):
+        skeleton.add_tree_from_arrays("u", [nowhere], [])
+    assert node.position == (1, 2, 3)
+
+
+@pytest.mark.filterwarnings("ignore::UserWarning")
+def test_an_old_colour_beside_a_new_one_stays_until_the_colour_is_changed(tmp_path):
+    thing = (
+        "<thing id='1' color.r='1' color.g='1' color.b='1' color.a='1' colorr='0' colorg='0' colorb='0' colora='1'/>"
+    )
+    skeleton = Skeleton.load(_written(tmp_path / "s.nml", thing))
+    tree = skeleton.get_tree_by_id(1)
+    assert tree.color == (1, 1, 1, 1)
+    skeleton.save(tmp_path / "t.nml")
+    assert 'color.r="1.0" colora="1" colorb="0"' in (tmp_path / "t.nml").read_text()
+    tree.color = (0, 1, 0, 1)
+    skeleton.save(tmp_path / "t.nml")
+    text = (tmp_path / "t.nml").read_text()
+    assert 'color.r="0.0" id="1"' in text
+    assert "colora" not in text
+
+
+@pytest.mark.filterwarnings("ignore::UserWarning")
+def test_a_voxel_without_a_size_is_a_problem(tmp_path):
+    document = load_document(_written(tmp_path / "s.nml", "", scale="x='0' y='-1' z='1'"))
+    assert "0 × -1 × 1" in document.problems[0].reason

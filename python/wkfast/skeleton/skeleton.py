@@ -212,7 +212,8 @@ class Skeleton(Group):
         dict
             ``id``, ``tree_id`` (int64), ``position`` (float64, ``(nodes, 3)``, mag-1 voxels), ``radius`` (nm) and
             ``rotation`` with NaN where a node has none, and masked arrays ``inVp``, ``inMag``, ``bitDepth``,
-            ``interpolation``, ``time`` (ms since epoch). Ids beyond int64 make their column one of Python ints.
+            ``interpolation``, ``time`` (ms since epoch), and ``additionalCoordinate-<axis>`` for each axis beyond
+            x, y, z along which a node has a place. Ids beyond int64 make their column one of Python ints.
 
         Examples
         --------
@@ -338,7 +339,7 @@ def iterate_trees(path: str | PathLike[str]) -> Iterator[Tree]:
     """Yield the trees of an ``.nml``, or of the NML in an annotation ``.zip``, one by one.
 
     Memory is bounded by the largest tree, so files larger than memory can be read. Comments, branchpoints and groups
-    stand after the trees in a file and are therefore missing; each tree is the only one of a skeleton of its own.
+    stand after the trees in a file and are therefore missing; the group of every tree is a skeleton without trees.
 
     Examples
     --------
@@ -346,8 +347,12 @@ def iterate_trees(path: str | PathLike[str]) -> Iterator[Tree]:
     5000000
     """
     stream = _core.TreeStream(fspath(path), AnnotationFile.open(path).nml_member)
+    skeleton = None
     for record, columns in stream:
-        yield from Skeleton.from_records(stream.header, [(record, columns)]).trees
+        if skeleton is None:
+            skeleton = Skeleton.from_records(stream.header, [])
+        # The skeleton must not hold the tree: a cycle would live on until the next collection.
+        yield Tree.from_record(record, columns, skeleton)
 
 
 def _group_id(tree: Tree, skeleton: Skeleton, known: set[int]) -> int | None:

@@ -29,11 +29,16 @@ def nodes_table(trees: Sequence[Tree]) -> Table:
     }
     for name, shape in _FLOATS.items():
         table[name] = _joined([_float_column(tree, name, shape) for tree in trees], np.empty((0, *shape)))
-    for name, dtype in _MASKED.items():
+    for name, dtype in (_MASKED | _axis_columns(trees)).items():
         columns = [_masked_column(tree, name, dtype) for tree in trees]
         values = _joined([values for values, _ in columns], np.empty(0, dtype))
         table[name] = np.ma.array(values, mask=_joined([mask for _, mask in columns], np.empty(0, np.bool_)))
     return table
+
+
+def _axis_columns(trees: Sequence[Tree]) -> dict[str, type[np.generic]]:
+    axes = dict.fromkeys(axis for tree in trees for axis in tree.columns.axes())
+    return {f"additionalCoordinate-{axis}": np.int64 for axis in axes}
 
 
 def edges_table(trees: Sequence[Tree]) -> Table:

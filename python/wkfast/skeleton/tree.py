@@ -113,16 +113,17 @@ class Tree:
     def to_record(self, group_id: int | None) -> Record:
         """Return the record to write: today's facts over those that were read."""
         before = self._record or _EMPTY_RECORD
+        color = _color_record(self.color, before["color"])
         return {
             "id": self._id,
             "name": before["name"] if self.name == (before["name"] or "") else self.name,
-            "color": _color_record(self.color, before["color"]),
+            "color": color,
             "group_id": group_id,
             "tree_type": self.tree_type,
             "is_visible": self._visibility_record(),
             "edges_are_visible": self.edges_are_visible,
             "metadata": metadata_to_entries(self.metadata, before["metadata"]),
-            "extras": before["extras"],
+            "extras": before["extras"] if color is before["color"] else _without_old_color(before["extras"]),
         }
 
     def _visibility_record(self) -> bool | None:
@@ -479,6 +480,12 @@ def _color_record(color: Color | None, before: list[float | None] | None) -> lis
     if (None if color is None else tuple(color)) == _color(before):
         return before
     return None if color is None else list(normalized_color(color) or ())
+
+
+def _without_old_color(extras: Record) -> Record:
+    """Drop the old names of a colour, which other readers prefer to the new ones."""
+    old = {"colorr", "colorg", "colorb", "colora"}
+    return {**extras, "attributes": [(name, value) for name, value in extras["attributes"] if name not in old]}
 
 
 def _is_visible(record: Record) -> bool:

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
+use crate::coordinates::Coordinates;
 use crate::model::{Extras, Id};
 
 /// Integers of up to 128 bits, stored in 64 until one needs more.
@@ -267,6 +268,22 @@ pub struct NodeRow {
     pub time: Option<i64>,
 }
 
+impl NodeRow {
+    /// Equality in which `nan` equals itself, so that every node equals its copy.
+    #[allow(clippy::float_cmp)] // equal means equal
+    pub fn equals(&self, other: &Self) -> bool {
+        let same = |a: f64, b: f64| a == b || (a.is_nan() && b.is_nan());
+        let all = |a: [f64; 3], b: [f64; 3]| a.into_iter().zip(b).all(|(a, b)| same(a, b));
+        let option = |a: Option<f64>, b: Option<f64>| a.zip(b).map_or(a == b, |(a, b)| same(a, b));
+        let nothing = Self { position: [0.0; 3], radius: None, rotation: None, ..*self };
+        let rotations = self.rotation.zip(other.rotation);
+        all(self.position, other.position)
+            && option(self.radius, other.radius)
+            && rotations.map_or(self.rotation == other.rotation, |(a, b)| all(a, b))
+            && nothing == Self { position: [0.0; 3], radius: None, rotation: None, ..*other }
+    }
+}
+
 /// One tree. Row `i` is the `i`-th `<node>` in file order; a row's index never changes, removal marks it.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct TreeColumns {
@@ -288,6 +305,8 @@ pub struct TreeColumns {
     pub interpolation: OptionalColumn<bool>,
     /// ms since epoch.
     pub time: OptionalColumn<i64>,
+    /// Along axes beyond x, y, z.
+    pub coordinates: Coordinates,
     /// Pairs of node ids: source, target, source, target…
     pub edges: IdColumn,
     /// Facts that few nodes have, by row.
@@ -398,6 +417,7 @@ impl TreeColumns {
         self.bit_depth.append(rows, &batch.bit_depth, more);
         self.interpolation.append(rows, &batch.interpolation, more);
         self.time.append(rows, &batch.time, more);
+        self.coordinates.append(rows, &batch.coordinates);
         self.edges.append(&batch.edges);
     }
 
@@ -412,6 +432,7 @@ impl TreeColumns {
         self.bit_depth.clear();
         self.interpolation.clear();
         self.time.clear();
+        self.coordinates.clear();
         self.edges.clear();
     }
 
@@ -426,6 +447,7 @@ impl TreeColumns {
         self.bit_depth.shrink_to_fit();
         self.interpolation.shrink_to_fit();
         self.time.shrink_to_fit();
+        self.coordinates.shrink_to_fit();
         self.edges.shrink_to_fit();
     }
 }
@@ -437,8 +459,6 @@ pub struct NodeNotes {
     pub comments: Vec<String>,
     /// Every branchpoint on the node, in file order: its own time, ms since epoch.
     pub branchpoints: Vec<Option<i64>>,
-    /// `additionalCoordinate-<axis>`.
-    pub additional_coordinates: Vec<(String, i64)>,
     /// Unknown attributes and children of `<node>`.
     pub extras: Extras,
     /// Unknown attributes and children of `<comment>`, by index in `comments`.

@@ -4,14 +4,13 @@
 //! index of ids and an adjacency list. Row numbers are stable: removal marks a row, [`TreeTable::compacted`] drops it.
 
 use std::borrow::Cow;
-use std::collections::HashMap;
 
-use foldhash::fast::RandomState;
 use serde::{Deserialize, Serialize};
 
 use crate::columns::{IdColumn, NodeNotes, NodeRow, TreeColumns};
 use crate::graph::{Graph, Neighbor};
 use crate::model::Id;
+use crate::row_index::RowIndex;
 
 /// Why a tree cannot be changed as asked.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
@@ -208,6 +207,9 @@ impl TreeTable {
         let mut kept = TreeColumns::default();
         for row in self.rows() {
             let new = self.columns.node(row as usize).map(|node| kept.push_node(&node));
+            if let Some(new) = new {
+                kept.coordinates.set(new as usize, self.columns.coordinates.of(row as usize));
+            }
             if let (Some(new), Some(notes)) = (new, self.columns.notes.get(&row)) {
                 kept.notes.insert(new, notes.clone());
             }
@@ -244,7 +246,8 @@ impl TreeTable {
 
     /// Whether two trees have the same nodes, whatever their order, and the same undirected edges.
     pub fn same_content(&self, other: &Self) -> bool {
-        self.len() == other.len() && canonical(&self.compacted()) == canonical(&other.compacted())
+        let (one, other) = (self.compacted(), other.compacted());
+        same_nodes(&one, &other) && simple_edges(&one) == simple_edges(&other)
     }
 
     fn check(&self, row: u32) -> Result<(), EditError> {
@@ -289,94 +292,47 @@ fn distance(a: &[f64; 3], b: &[f64; 3], scale: [f64; 3]) -> f64 {
     (0..3).map(|i| ((a[i] - b[i]) * scale[i]).powi(2)).sum::<f64>().sqrt()
 }
 
-type Canonical<'a> = (Vec<(NodeRow, Option<&'a NodeNotes>)>, Vec<(Id, Id)>);
+/// What makes two nodes the same: `nan` equals itself.
+struct Facts<'a> {
+    node: NodeRow,
+    coordinates: Vec<(&'a str, i64)>,
+    notes: Option<&'a NodeNotes>,
+}
 
-fn canonical(columns: &TreeColumns) -> Canonical<'_> {
-    let mut nodes: Vec<_> = (0..columns.rows())
-        .filter_map(|row| {
-            Some((columns.node(row)?, columns.notes.get(&(row as u32)).filter(|n| **n != NodeNotes::default())))
-        })
-        .collect();
-    nodes.sort_by_key(|(node, _)| node.id);
+impl<'a> Facts<'a> {
+    fn of(columns: &'a TreeColumns, row: usize) -> Self {
+        let mut coordinates = columns.coordinates.of(row);
+        coordinates.sort_unstable();
+        let notes = columns.notes.get(&(row as u32)).filter(|notes| **notes != NodeNotes::default());
+        Self { node: columns.node(row).unwrap_or_default(), coordinates, notes }
+    }
+
+    fn equal(&self, other: &Self) -> bool {
+        self.node.equals(&other.node) && self.coordinates == other.coordinates && self.notes == other.notes
+    }
+}
+
+/// Whether two rows say the same; `nan` equals itself.
+pub fn same_node(one: (&TreeColumns, usize), other: (&TreeColumns, usize)) -> bool {
+    Facts::of(one.0, one.1).equal(&Facts::of(other.0, other.1))
+}
+
+fn same_nodes(one: &TreeColumns, other: &TreeColumns) -> bool {
+    let rows = |columns: &TreeColumns| {
+        let mut rows: Vec<_> = columns.ids.iter().zip(0..).collect();
+        rows.sort_unstable();
+        rows
+    };
+    let pairs = rows(one).into_iter().zip(rows(other));
+    one.rows() == other.rows() && pairs.into_iter().all(|((_, a), (_, b))| same_node((one, a), (other, b)))
+}
+
+fn simple_edges(columns: &TreeColumns) -> Vec<(Id, Id)> {
     let mut edges: Vec<_> =
         (0..columns.edge_count()).filter_map(|edge| columns.edge(edge)).map(|(a, b)| (a.min(b), a.max(b))).collect();
     edges.sort_unstable();
     edges.dedup();
-    (nodes, edges)
-}
-
-/// Rows by id. Most trees number their nodes in one run, which needs no table.
-#[derive(Clone, Debug)]
-enum RowIndex {
-    Run { first: Id, len: u32 },
-    Narrow(HashMap<i64, u32, RandomState>),
-    Wide(HashMap<Id, u32, RandomState>),
-}
-
-impl RowIndex {
-    fn of(columns: &TreeColumns) -> Self {
-        let (ids, rows) = (&columns.ids, columns.rows() as u32);
-        let first = ids.get(0).unwrap_or_default();
-        if columns.removed.is_empty() && ids.iter().zip(0..).all(|(id, row)| id.checked_sub(first) == Some(row)) {
-            return Self::Run { first, len: rows };
-        }
-        let live = (0..rows).filter(|&row| !columns.is_removed(row as usize));
-        let pairs = live.filter_map(|row| Some((ids.get(row as usize)?, row)));
-        if ids.as_narrow().is_some() {
-            Self::Narrow(first_of_each(pairs.map(|(id, row)| (id as i64, row))))
-        } else {
-            Self::Wide(first_of_each(pairs))
-        }
-    }
-
-    fn get(&self, id: Id) -> Option<u32> {
-        match self {
-            Self::Run { first, len } => {
-                id.checked_sub(*first).and_then(|row| u32::try_from(row).ok()).filter(|row| row < len)
-            }
-            Self::Narrow(rows) => i64::try_from(id).ok().and_then(|id| rows.get(&id).copied()),
-            Self::Wide(rows) => rows.get(&id).copied(),
-        }
-    }
-
-    fn insert(&mut self, id: Id, row: u32) {
-        match self {
-            Self::Run { first, len } if *len == row && id.checked_sub(*first) == Some(Id::from(row)) => *len += 1,
-            Self::Run { first, len } if *len == 0 && row == 0 => (*first, *len) = (id, 1),
-            Self::Run { first, len } => {
-                *self = Self::Wide((0..*len).map(|row| (*first + Id::from(row), row)).collect());
-                self.narrow();
-                self.insert(id, row);
-            }
-            Self::Narrow(rows) => {
-                if let Ok(id) = i64::try_from(id) {
-                    rows.insert(id, row);
-                } else {
-                    *self = Self::Wide(rows.iter().map(|(&id, &row)| (Id::from(id), row)).collect());
-                    self.insert(id, row);
-                }
-            }
-            Self::Wide(rows) => drop(rows.insert(id, row)),
-        }
-    }
-
-    fn narrow(&mut self) {
-        if let Self::Wide(rows) = self {
-            let narrow: Option<HashMap<_, _, _>> =
-                rows.iter().map(|(&id, &row)| Some((i64::try_from(id).ok()?, row))).collect();
-            if let Some(rows) = narrow {
-                *self = Self::Narrow(rows);
-            }
-        }
-    }
-}
-
-fn first_of_each<K: Eq + std::hash::Hash>(pairs: impl Iterator<Item = (K, u32)>) -> HashMap<K, u32, RandomState> {
-    let mut rows = HashMap::with_capacity_and_hasher(pairs.size_hint().1.unwrap_or(0), RandomState::default());
-    for (id, row) in pairs {
-        rows.entry(id).or_insert(row);
-    }
-    rows
+    edges
 }
 
 #[cfg(test)]

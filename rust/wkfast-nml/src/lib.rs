@@ -2,14 +2,16 @@
 
 mod ahead;
 pub mod columns;
+pub mod coordinates;
 pub mod edit;
 pub mod error;
 mod graph;
 pub mod model;
 mod read;
+mod row_index;
 mod write;
 
-pub use edit::{EditError, TreeTable};
+pub use edit::{EditError, TreeTable, same_node};
 pub use error::{NmlError, Position, Problem};
 pub use graph::Neighbor;
 pub use model::{Document, Tree};

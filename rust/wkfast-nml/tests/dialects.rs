@@ -26,8 +26,10 @@ fn the_default_color_of_desktop_files_is_kept() {
 fn old_color_names_are_read() {
     let header = load("<thing id='1' colorr='0.5' colorg='0' colorb='0' colora='1'/>").document.trees.remove(0).header;
     assert_eq!(header.color, Some([Some(0.5), Some(0.0), Some(0.0), Some(1.0)]));
-    let both = problem("<thing id='1' colorr='0.5' colorg='0' colorb='0' colora='1' color.r='0.25'/>");
-    assert!(both.1.contains("both colorr and color.r"));
+    let both = "<thing id='1' color.r='0.25' colora='1' colorb='0' colorg='0' colorr='0.5'/>";
+    assert!(problem(both).1.contains("both colorr and color.r"));
+    let header = load(both).document.trees.remove(0).header;
+    assert_eq!((header.color, header.extras.attributes.len()), (Some([Some(0.25), None, None, None]), 4));
 }
 
 #[test]

@@ -2,7 +2,9 @@
 
 mod support;
 
-use support::facts::{NODES, SOUND, assert_rejected, back, load, metadata, notes, parameters, problem, tree, volume};
+use support::facts::{
+    NODES, SOUND, assert_rejected, assert_settled, back, load, metadata, notes, parameters, problem, tree, volume,
+};
 use support::{document, read_text, written};
 use wkfast_nml::model::{MetadataEntry, Number};
 
@@ -135,10 +137,45 @@ fn an_empty_description_is_not_a_missing_one() {
 }
 
 #[test]
+fn a_position_that_is_nowhere_is_a_problem() {
+    for text in ["nan", "NaN", "inf", "-Infinity", "1e999"] {
+        let inner = format!("<thing id='1'><nodes><node id=\"1\" x=\"0\" y=\"0\" z=\"{text}\"/></nodes></thing>");
+        assert_rejected(&inner, "node", "expected a finite number");
+        let z = load(&inner).document.trees[0].columns.positions[0][2];
+        assert!(!z.is_finite() && z.is_sign_negative() == text.starts_with('-'), "{text}: {z}");
+    }
+}
+
+#[test]
+fn a_voxel_without_a_size_is_a_problem() {
+    for scale in ["x='0' y='1' z='1'", "x='-1' y='-1' z='-1'", "x='1' y='nan' z='1'", "x='1' y='1'", "unit='nanometer'"]
+    {
+        let text = format!("<things><parameters><experiment name='d'/><scale {scale}/></parameters></things>");
+        let loaded = read_text(&text).expect("loads");
+        let [problem] = loaded.problems.as_slice() else { panic!("{:?}", loaded.problems) };
+        assert!(problem.element == "scale" && problem.reason.contains("positive") && !problem.rejected_by_server);
+        assert_settled(&loaded.document, &text);
+    }
+}
+
+#[test]
+fn additional_coordinates_of_more_axes_than_get_a_column_are_kept() {
+    let axes = |first: usize| {
+        (first..first + 6).map(|axis| format!(" additionalCoordinate-a{axis}=\"{axis}\"")).collect::<Vec<_>>().concat()
+    };
+    let node = |id: usize| format!("<node id=\"{id}\" x=\"0\" y=\"0\" z=\"0\"{}/>", axes(3 * id));
+    let tree = tree(&format!("<nodes>{}</nodes>", (0..9).map(node).collect::<Vec<_>>().concat()));
+    for row in 0..9 {
+        let places = tree.columns.coordinates.of(row);
+        assert_eq!(places.iter().map(|(_, place)| *place).sum::<i64>(), (3 * row as i64..3 * row as i64 + 6).sum());
+    }
+}
+
+#[test]
 fn additional_coordinates_of_a_node_are_kept() {
     let tree =
         tree("<nodes><node id='1' x='0' y='0' z='0' additionalCoordinate-ch='-1' additionalCoordinate-t='4'/></nodes>");
-    assert_eq!(tree.columns.notes[&0].additional_coordinates, [("ch".to_owned(), -1), ("t".to_owned(), 4)]);
+    assert_eq!(tree.columns.coordinates.of(0), [("ch", -1), ("t", 4)]);
 }
 
 #[test]

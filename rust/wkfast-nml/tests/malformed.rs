@@ -143,7 +143,7 @@ fn a_bad_quote_does_not_make_the_reader_buffer_the_file() {
 fn problems_beyond_the_limit_are_only_counted() {
     let edges = "<edge source='1' target='1'/>".repeat(5000);
     let text = format!(
-        "<things><parameters><experiment/><scale/></parameters><thing id='1'><nodes><node id='1' x='0' y='0' z='0'/>\
+        "<things><parameters><experiment/><scale x='1' y='1' z='1'/></parameters><thing id='1'><nodes><node id='1' x='0' y='0' z='0'/>\
          </nodes><edges>{edges}</edges></thing></things>"
     );
     let loaded = read_text(&text).expect("loads");

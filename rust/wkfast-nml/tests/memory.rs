@@ -10,11 +10,13 @@ struct Trees {
     left: usize,
     piece: Vec<u8>,
     at: usize,
+    /// Attributes of every node beyond id, radius and place.
+    more: &'static str,
 }
 
 impl Trees {
     fn new(count: usize) -> Self {
-        Self { left: count, piece: b"<things><parameters/>".to_vec(), at: 0 }
+        Self { left: count, piece: b"<things><parameters/>".to_vec(), at: 0, more: "" }
     }
 
     fn next_piece(&mut self) {
@@ -27,7 +29,8 @@ impl Trees {
         let (tree, first) = (self.left, self.left * 1000);
         self.piece.extend(format!("<thing id=\"{tree}\"><nodes>").bytes());
         for id in first..first + 1000 {
-            self.piece.extend(format!("\n<node id=\"{id}\" radius=\"1.5\" x=\"1\" y=\"2\" z=\"3\" />").bytes());
+            self.piece
+                .extend(format!("\n<node id=\"{id}\" radius=\"1.5\" x=\"1\" y=\"2\" z=\"3\"{} />", self.more).bytes());
         }
         self.piece.extend(b"</nodes></thing>");
         if self.left == 0 {
@@ -106,4 +109,21 @@ fn reading_takes_the_memory_of_the_columns() {
     // Id, position and radius are 40 bytes; the text of a node has 55.
     let per_node = bytes / (1000 * TREES as u64);
     assert!((40..50).contains(&per_node), "{per_node} bytes per node");
+}
+
+#[test]
+#[ignore = "the child of the test below"]
+fn child_that_reads_more_axes() {
+    let before = peak();
+    let trees = Trees { more: " additionalCoordinate-t=\"4\" additionalCoordinate-channel=\"1\"", ..Trees::new(TREES) };
+    let loaded = read(trees, ReadOptions::default()).expect("loads");
+    assert_eq!(loaded.document.trees[0].columns.coordinates.names(), ["t", "channel"]);
+    report(before);
+}
+
+#[test]
+fn each_further_axis_takes_a_column() {
+    let Some(bytes) = peak_of("child_that_reads_more_axes") else { return };
+    let per_node = bytes / (1000 * TREES as u64);
+    assert!((56..68).contains(&per_node), "{per_node} bytes per node");
 }

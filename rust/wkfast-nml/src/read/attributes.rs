@@ -46,12 +46,7 @@ impl<'t, 'l> Reading<'t, 'l> {
         parse: fn(&str) -> Option<T>,
         expected: &str,
     ) -> Option<T> {
-        let value = parse(text);
-        if value.is_none() {
-            self.keep(name, text);
-            self.note(format!("{name}={text:?}; expected {expected}"), KEPT_AS_TEXT);
-        }
-        value
+        self.parsed(name, text, parse, expected, Self::note)
     }
 
     /// As [`Self::value`], where a server would reject the file.
@@ -62,10 +57,21 @@ impl<'t, 'l> Reading<'t, 'l> {
         parse: fn(&str) -> Option<T>,
         expected: &str,
     ) -> Option<T> {
+        self.parsed(name, text, parse, expected, Self::reject)
+    }
+
+    fn parsed<T>(
+        &mut self,
+        name: &str,
+        text: &str,
+        parse: fn(&str) -> Option<T>,
+        expected: &str,
+        report: fn(&mut Self, String, &str),
+    ) -> Option<T> {
         let value = parse(text);
         if value.is_none() {
             self.keep(name, text);
-            self.reject(format!("{name}={text:?}; expected {expected}"), KEPT_AS_TEXT);
+            report(self, format!("{name}={text:?}; expected {expected}"), KEPT_AS_TEXT);
         }
         value
     }
@@ -109,7 +115,6 @@ impl<'t, 'l> Reading<'t, 'l> {
     pub(super) fn additional_coordinate(&mut self, name: &str, text: &str, to: &mut Vec<(String, i64)>) -> bool {
         let Some(axis) = name.strip_prefix("additionalCoordinate-") else { return false };
         if let Some(value) = self.integer(name, text) {
-            self.ledger.keep(axis.len());
             to.push((axis.to_owned(), value));
         }
         true

@@ -4,7 +4,7 @@ use std::collections::{HashMap, HashSet};
 
 use super::attributes::Reading;
 use super::check::{Checker, OpenTree, PendingBranchpoint, PendingComment};
-use super::hot::{RowKind, scan};
+use super::hot::{RowKind, Run, scan};
 use super::kinds::{Kind, container, inner_child, parameters_child, repeated, root_child, row, unknown};
 use super::lexer::Tag;
 use super::places::Steps;
@@ -99,7 +99,12 @@ impl Builder {
             RowKind::Node => &mut tree.node_places,
             RowKind::Edge => &mut tree.edge_places,
         };
-        let span = if let Some(run) = window.take_run(kind) {
+        // What does not fit in columns is accounted for row by row.
+        let fits = |run: &Run| {
+            tree.columns.coordinates.has_columns_for(run.columns.coordinates.columns().map(|(name, _)| name))
+        };
+        let run = window.take_run(kind);
+        let span = if let Some(run) = run.filter(fits) {
             places.push(window.place(0));
             places.append(&run.steps);
             tree.columns.append_batch(&run.columns);

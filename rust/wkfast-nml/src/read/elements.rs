@@ -50,6 +50,12 @@ pub(super) fn scale(cx: &mut Reading<'_, '_>) -> Scale {
             _ => cx.keep(name, &value),
         }
     }
+    let sizes = [scale.x, scale.y, scale.z];
+    if sizes.iter().any(|size| !size.is_some_and(|size| size > 0.0 && size.is_finite())) {
+        let text = |size: Option<f64>| size.map_or("none".to_owned(), |size| size.to_string());
+        let [x, y, z] = sizes.map(text);
+        cx.note(format!("a voxel of {x} × {y} × {z}; expected positive sizes"), "kept; lengths in space are not right");
+    }
     scale
 }
 
@@ -139,12 +145,13 @@ pub(super) fn tree(cx: &mut Reading<'_, '_>) -> Result<TreeHeader, NmlError> {
             _ => cx.keep(name, &value),
         }
     }
-    // The old names win where they say something, as in the reference's reader.
-    let old_color = old_color.finish_with_values();
-    if old_color.is_some() && color.has_values() {
-        cx.note("both colorr and color.r", "colorr counts, color.r is dropped");
+    if old_color.has_values() && color.has_values() {
+        cx.note("both colorr and color.r", "color.r counts, as for servers; colorr is kept");
+        keep_old_color(cx);
+        tree.color = color.finish();
+    } else {
+        tree.color = old_color.finish_with_values().or_else(|| color.finish());
     }
-    tree.color = old_color.or_else(|| color.finish());
     match comment {
         // Desktop dialect: the comment is the name.
         Some(comment) if tree.name.as_deref().is_none_or(str::is_empty) => tree.name = Some(comment),
@@ -153,6 +160,18 @@ pub(super) fn tree(cx: &mut Reading<'_, '_>) -> Result<TreeHeader, NmlError> {
     }
     Ok(tree)
 }
+
+/// Keeps what was read of the old names of a color; what could not be read is kept already.
+fn keep_old_color(cx: &mut Reading<'_, '_>) {
+    let tag = cx.tag;
+    for (name, value) in tag.attributes().filter(|(name, _)| OLD_COLOR.contains(name)) {
+        if !cx.extras.attributes.iter().any(|(kept, _)| kept == name) {
+            cx.keep(name, &value);
+        }
+    }
+}
+
+const OLD_COLOR: [&str; 4] = ["colorr", "colorg", "colorb", "colora"];
 
 /// A node that the hot path did not take: its row, and its additional coordinates.
 pub(super) fn node(cx: &mut Reading<'_, '_>) -> Result<(NodeRow, Vec<(String, i64)>), NmlError> {
@@ -165,6 +184,9 @@ pub(super) fn node(cx: &mut Reading<'_, '_>) -> Result<(NodeRow, Vec<(String, i6
                 axes += 1;
                 let index = usize::from(name.as_bytes()[0] - b'x');
                 node.position[index] = cx.needed(name, &value, parse_f64, "a number").unwrap_or_default();
+                if !node.position[index].is_finite() {
+                    cx.reject(format!("{name}={value:?}; expected a finite number"), "kept, the node has no place");
+                }
             }
             "radius" => node.radius = cx.float(name, &value),
             "rotX" => rotation[0] = cx.float(name, &value),

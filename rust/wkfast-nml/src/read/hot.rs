@@ -39,7 +39,18 @@ pub(super) struct Span {
 pub(super) fn scan(kind: RowKind, text: &[u8], columns: &mut TreeColumns, steps: &mut Steps) -> Span {
     match kind {
         RowKind::Node => scan_rows(text, steps, |at| {
-            let (id, node, end) = node(text, at)?;
+            let mut axes = Axes::default();
+            let (id, node, end) = node(text, at, &mut axes)?;
+            if axes.count > 0 {
+                let axes = &axes.list[..axes.count];
+                if !columns.coordinates.has_columns_for(axes.iter().map(|(name, _)| *name)) {
+                    return None;
+                }
+                let row = columns.rows();
+                for (name, place) in axes {
+                    columns.coordinates.put(row, name, *place);
+                }
+            }
             columns.push_narrow_node(id, &node);
             Some(end)
         }),
@@ -114,13 +125,20 @@ mod seen {
     pub(super) const ROTATION: u16 = ROT_X | ROT_Y | ROT_Z;
 }
 
+/// Axes beyond x, y, z of one node, and its places along them. Nodes with more are not plain.
+#[derive(Default)]
+struct Axes<'t> {
+    list: [(&'t str, i64); 4],
+    count: usize,
+}
+
 /// `<node id="1" x="2" … />`, any order of attributes: id, the rest and the place behind it.
 #[inline]
-fn node(text: &[u8], at: usize) -> Option<(i64, NodeRow, usize)> {
+fn node<'t>(text: &'t [u8], at: usize, axes: &mut Axes<'t>) -> Option<(i64, NodeRow, usize)> {
     let mut at = after(text, at, b"<node")?;
     let (mut have, mut id, mut row, mut rotation) = (0_u16, 0, NodeRow::default(), [0.0; 3]);
     while text.get(at) == Some(&b' ') && text.get(at + 1).is_some_and(|&byte| byte != b'/') {
-        let (bit, end) = attribute(text, at + 1, &mut id, &mut row, &mut rotation)?;
+        let (bit, end) = attribute(text, at + 1, &mut id, &mut row, &mut rotation, axes)?;
         if have & bit != 0 {
             return None;
         }
@@ -137,19 +155,26 @@ fn node(text: &[u8], at: usize) -> Option<(i64, NodeRow, usize)> {
 }
 
 #[inline]
-fn attribute(text: &[u8], at: usize, id: &mut i64, row: &mut NodeRow, rotation: &mut [f64; 3]) -> Option<(u16, usize)> {
+fn attribute<'t>(
+    text: &'t [u8],
+    at: usize,
+    id: &mut i64,
+    row: &mut NodeRow,
+    rotation: &mut [f64; 3],
+    axes: &mut Axes<'t>,
+) -> Option<(u16, usize)> {
     let end;
     let bit = match *text.get(at)? {
         b'x' => {
-            (row.position[0], end) = float(text, after(text, at, b"x=\"")?)?;
+            (row.position[0], end) = place(text, after(text, at, b"x=\"")?)?;
             seen::X
         }
         b'y' => {
-            (row.position[1], end) = float(text, after(text, at, b"y=\"")?)?;
+            (row.position[1], end) = place(text, after(text, at, b"y=\"")?)?;
             seen::Y
         }
         b'z' => {
-            (row.position[2], end) = float(text, after(text, at, b"z=\"")?)?;
+            (row.position[2], end) = place(text, after(text, at, b"z=\"")?)?;
             seen::Z
         }
         b'r' => return rotation_or_radius(text, at, row, rotation),
@@ -163,6 +188,8 @@ fn attribute(text: &[u8], at: usize, id: &mut i64, row: &mut NodeRow, rotation: 
             (row.time, end) = (Some(time), after_time);
             seen::TIME
         }
+        // No bit: axes have names, which are compared.
+        b'a' => return Some((0, coordinate(text, at, axes)?)),
         _ => return None,
     };
     Some((bit, end))
@@ -210,6 +237,23 @@ fn index_attribute(text: &[u8], at: usize, id: &mut i64, row: &mut NodeRow) -> O
     Some((seen::INTERPOLATION, end))
 }
 
+/// `additionalCoordinate-t="4"`: the place behind it.
+#[inline(never)]
+fn coordinate<'t>(text: &'t [u8], at: usize, axes: &mut Axes<'t>) -> Option<usize> {
+    const LONGEST: usize = 32;
+    let start = after(text, at, b"additionalCoordinate-")?;
+    let is_plain = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b'-' | b'.');
+    let length = text[start..].iter().take(LONGEST).take_while(|&&byte| is_plain(byte)).count();
+    let name = std::str::from_utf8(&text[start..start + length]).ok()?;
+    let (value, end) = integer(text, after(text, start + length, b"=\"")?)?;
+    if name.is_empty() || axes.list[..axes.count].iter().any(|(this, _)| *this == name) {
+        return None;
+    }
+    *axes.list.get_mut(axes.count)? = (name, value);
+    axes.count += 1;
+    Some(end)
+}
+
 /// A sign and at most 18 digits up to the closing quote: the value and the place behind the quote.
 #[inline]
 fn integer(text: &[u8], at: usize) -> Option<(i64, usize)> {
@@ -245,9 +289,21 @@ const EXACT_POWERS: [f64; 23] = [
     1e21, 1e22,
 ];
 
-/// A decimal number up to the closing quote: the nearest double and the place behind the quote.
+/// As [`float`], of what can be a position: an infinite one is a problem, and so not plain.
+#[inline]
+fn place(text: &[u8], at: usize) -> Option<(f64, usize)> {
+    decimal(text, at).or_else(|| general_float(text, at).filter(|(value, _)| value.is_finite()))
+}
+
+/// A number up to the closing quote: the nearest double and the place behind the quote.
 #[inline]
 fn float(text: &[u8], at: usize) -> Option<(f64, usize)> {
+    decimal(text, at).or_else(|| general_float(text, at))
+}
+
+/// As [`float`], for the usual short forms without an exponent.
+#[inline]
+fn decimal(text: &[u8], at: usize) -> Option<(f64, usize)> {
     let negative = text.get(at) == Some(&b'-');
     let first = at + usize::from(negative);
     let (mut value, mut end) = digits(text, first, 0);
@@ -264,7 +320,7 @@ fn float(text: &[u8], at: usize) -> Option<(f64, usize)> {
         let value = if fraction == 0 { value as f64 } else { value as f64 / EXACT_POWERS[fraction] };
         return Some((if negative { -value } else { value }, end + 1));
     }
-    general_float(text, at)
+    None
 }
 
 /// Long or exponent forms, by the standard library.
@@ -297,6 +353,12 @@ mod tests {
             "<node id=\"3\" x=\"0\" y=\"0\"/>",
             "<node id=\"3\" x=\"0\" y=\"0\" z=\"0\" rotX=\"1\"/>",
             "<node id=\"3\" x=\"0\" y=\"0\" z=\"0\" new=\"1\"/>",
+            "<node id=\"3\" x=\"nan\" y=\"0\" z=\"0\"/>",
+            "<node id=\"3\" x=\"0\" y=\"1e999\" z=\"0\"/>",
+            "<node id=\"3\" x=\"0\" y=\"0\" z=\"0\" additionalCoordinate-=\"1\"/>",
+            "<node id=\"3\" x=\"0\" y=\"0\" z=\"0\" additionalCoordinate-t=\"1.5\"/>",
+            "<node id=\"3\" x=\"0\" y=\"0\" z=\"0\" additionalCoordinate-t=\"1\" additionalCoordinate-t=\"2\"/>",
+            "<node id=\"3\" x=\"0\" y=\"0\" z=\"0\" additionalCoordinate-\u{e9}=\"1\"/>",
             "<node id=\"3\" x=\"1_0\" y=\"0\" z=\"0\"/>",
             "<node id=\"+3\" x=\"0\" y=\"0\" z=\"0\"/>",
             "<node id=\"9999999999999999999\" x=\"0\" y=\"0\" z=\"0\"/>",
@@ -316,7 +378,8 @@ mod tests {
     fn all_attributes_are_taken_in_any_order() {
         let (span, columns) = scan_nodes(
             "<node time=\"12\" interpolation=\"false\" bitDepth=\"8\" inMag=\"1\" inVp=\"-1\" rotZ=\"3\" rotY=\"2\" \
-             rotX=\"1\" z=\"6\" y=\"5\" x=\"4\" radius=\"0.5\" id=\"7\"/>",
+             rotX=\"1\" z=\"6\" additionalCoordinate-t=\"4\" y=\"5\" x=\"4\" radius=\"0.5\" additionalCoordinate-c.2=\"-1\" \
+             id=\"7\"/>",
         );
         assert_eq!(span.rows, 1);
         let row = NodeRow {
@@ -331,6 +394,7 @@ mod tests {
             time: Some(12),
         };
         assert_eq!(columns.node(0), Some(row));
+        assert_eq!(columns.coordinates.of(0), [("t", 4), ("c.2", -1)]);
     }
 
     proptest! {

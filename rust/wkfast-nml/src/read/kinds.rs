@@ -4,7 +4,6 @@ use super::attributes::Reading;
 use super::check::OpenTree;
 use super::elements;
 use super::numbers::{parse_i64, parse_id, parse_number};
-use crate::columns::NodeNotes;
 use crate::error::NmlError;
 use crate::model::{
     AdditionalAxis, Element, Experiment, Group, Header, Id, Meta, MetadataEntry, NmlBoundingBox, Scale, Segment,
@@ -184,8 +183,12 @@ pub(super) fn row(cx: &mut Reading<'_, '_>, tree: Option<&mut OpenTree>) -> Resu
     let (node, additional_coordinates) = elements::node(cx)?;
     tree.node_places.push(cx.tag.at);
     let row = tree.columns.push_node(&node);
-    if !additional_coordinates.is_empty() {
-        tree.columns.notes.insert(row, NodeNotes { additional_coordinates, ..NodeNotes::default() });
+    let coordinates = &mut tree.columns.coordinates;
+    for (axis, place) in additional_coordinates {
+        if !coordinates.has_columns_for([axis.as_str()]) {
+            cx.ledger.keep(axis.len());
+        }
+        coordinates.put(row as usize, &axis, place);
     }
     Ok(Kind::Node(row))
 }

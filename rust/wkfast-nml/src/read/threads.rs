@@ -89,7 +89,7 @@ pub(super) fn with_workers<R: Read + Send, T>(
         fault: None,
     };
     // Shorter runs are left to the parser: handing them over costs more than reading them.
-    let worth_handing_over = piece_bytes >> 13;
+    let worth_handing_over = piece_bytes >> 11;
     run_ahead(
         workers,
         || intake.next_piece(),

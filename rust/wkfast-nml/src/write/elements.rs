@@ -204,7 +204,7 @@ fn push_vector(out: &mut Vec<u8>, element: &str, names: [&'static str; 3], vecto
     let Some(vector) = vector else { return Ok(()) };
     let mut attributes = Attributes::default();
     attributes.floats_or_kept(names, vector.xyz, &vector.extras);
-    attributes.additional_coordinates(&vector.additional_coordinates);
+    attributes.additional_coordinates(named(&vector.additional_coordinates));
     push_record(out, Indent(2), element, attributes, &vector.extras)
 }
 
@@ -473,8 +473,12 @@ fn push_segment(out: &mut Vec<u8>, segment: &Segment) -> Result {
     attributes.integer("id", Some(segment.id));
     attributes.truth("isVisible", segment.is_visible);
     attributes.text("name", segment.name.as_deref());
-    attributes.additional_coordinates(&segment.additional_coordinates);
+    attributes.additional_coordinates(named(&segment.additional_coordinates));
     push_with_children(out, Indent(3), "segment", attributes, &segment.extras, |out| {
         push_metadata(out, Indent(4), &segment.metadata, &segment.extras)
     })
+}
+
+fn named(places: &[(String, i64)]) -> impl Iterator<Item = (&str, i64)> {
+    places.iter().map(|(axis, place)| (axis.as_str(), *place))
 }

@@ -3,9 +3,9 @@
 use std::ops::Range;
 
 use super::numbers::{push_float, push_integer};
-use super::tag::{Attributes, is_kept};
+use super::tag::{Attributes, check_name, is_kept};
 use super::{Indent, close, elements};
-use crate::columns::{NodeNotes, TreeColumns};
+use crate::columns::{OptionalColumn, TreeColumns};
 use crate::error::NmlError;
 use crate::model::Extras;
 
@@ -13,22 +13,42 @@ use crate::model::Extras;
 const EXACT_IN_SINGLE: f64 = 16_777_216.0;
 
 pub(super) fn push_nodes(out: &mut Vec<u8>, columns: &TreeColumns, rows: Range<usize>) -> Result<(), NmlError> {
+    let axes = plain_axes(columns)?;
     for row in rows {
         if columns.is_removed(row) {
             continue;
         }
-        match columns.notes.get(&(row as u32)) {
-            Some(notes) if !notes.additional_coordinates.is_empty() || !notes.extras.is_empty() => {
-                push_noted_node(out, columns, row, notes)?;
-            }
-            _ => push_plain_node(out, columns, row),
+        let extras = columns.notes.get(&(row as u32)).map(|notes| &notes.extras).filter(|extras| !extras.is_empty());
+        if extras.is_none() && columns.coordinates.further(row).is_empty() {
+            push_plain_node(out, columns, row, &axes);
+        } else {
+            push_noted_node(out, columns, row, extras)?;
         }
     }
     Ok(())
 }
 
-fn push_plain_node(out: &mut Vec<u8>, columns: &TreeColumns, row: usize) {
+/// Columns of axes beyond x, y, z with what stands before a value, in order of their names.
+fn plain_axes(columns: &TreeColumns) -> Result<Vec<(String, &OptionalColumn<i64>)>, NmlError> {
+    let mut axes: Vec<_> = columns.coordinates.columns().collect();
+    axes.sort_unstable_by_key(|(name, _)| *name);
+    let prefixed = axes.into_iter().map(|(name, column)| {
+        let name = format!("additionalCoordinate-{name}");
+        check_name("node", &name)?;
+        Ok((format!(" {name}=\""), column))
+    });
+    prefixed.collect()
+}
+
+fn push_plain_node(out: &mut Vec<u8>, columns: &TreeColumns, row: usize, axes: &[(String, &OptionalColumn<i64>)]) {
     out.extend_from_slice(b"      <node");
+    for (prefix, column) in axes {
+        if let Some(place) = column.get(row) {
+            out.extend_from_slice(prefix.as_bytes());
+            push_integer(out, place);
+            out.push(b'"');
+        }
+    }
     push_small(out, b" bitDepth=\"", columns.bit_depth.get(row));
     out.extend_from_slice(b" id=\"");
     push_id(out, columns.ids.as_narrow(), row, || columns.ids.get(row));
@@ -102,7 +122,14 @@ fn push_coordinate(out: &mut Vec<u8>, value: f64) {
 }
 
 /// A node with coordinates along more axes, or with things that no column exists for.
-fn push_noted_node(out: &mut Vec<u8>, columns: &TreeColumns, row: usize, notes: &NodeNotes) -> Result<(), NmlError> {
+fn push_noted_node(
+    out: &mut Vec<u8>,
+    columns: &TreeColumns,
+    row: usize,
+    extras: Option<&Extras>,
+) -> Result<(), NmlError> {
+    let nothing = Extras::default();
+    let extras = extras.unwrap_or(&nothing);
     let mut attributes = Attributes::default();
     attributes.integer("bitDepth", columns.bit_depth.get(row));
     attributes.integer("id", columns.ids.get(row));
@@ -113,20 +140,20 @@ fn push_noted_node(out: &mut Vec<u8>, columns: &TreeColumns, row: usize, notes: 
     for (axis, name) in ["rotX", "rotY", "rotZ"].into_iter().enumerate() {
         let angle = columns.rotation.get(row).map(|rotation| rotation[axis]);
         // A zero may stand for text that was no number.
-        if angle != Some(0.0) || !is_kept(&notes.extras, name) {
+        if angle != Some(0.0) || !is_kept(extras, name) {
             attributes.float(name, angle);
         }
     }
     attributes.integer("time", columns.time.get(row));
     for (name, value) in ["x", "y", "z"].into_iter().zip(columns.positions[row]) {
-        if value != 0.0 || !is_kept(&notes.extras, name) {
+        if value != 0.0 || !is_kept(extras, name) {
             let mut text = Vec::new();
             push_coordinate(&mut text, value);
             attributes.owned(name, String::from_utf8(text).unwrap_or_default());
         }
     }
-    attributes.additional_coordinates(&notes.additional_coordinates);
-    elements::push_record(out, Indent(3), "node", attributes, &notes.extras)
+    attributes.additional_coordinates(columns.coordinates.of(row));
+    elements::push_record(out, Indent(3), "node", attributes, extras)
 }
 
 pub(super) fn push_edges(out: &mut Vec<u8>, columns: &TreeColumns, edges: Range<usize>) -> Result<(), NmlError> {

@@ -67,8 +67,9 @@ impl<'a> Attributes<'a> {
         }
     }
 
-    pub(super) fn additional_coordinates(&mut self, coordinates: &[(String, i64)]) {
+    pub(super) fn additional_coordinates<S: AsRef<str>>(&mut self, coordinates: impl IntoIterator<Item = (S, i64)>) {
         for (axis, value) in coordinates {
+            let axis = axis.as_ref();
             self.owned(format!("additionalCoordinate-{axis}"), value.to_string());
         }
     }
@@ -111,9 +112,7 @@ impl<'a> Attributes<'a> {
             }
         }
         for (name, value) in &self.list {
-            if !is_whole_name(name) {
-                return unwritable(element, format!("{name:?} as the name of an attribute; expected a name of XML"));
-            }
+            check_name(element, name)?;
             check(element, name, value)?;
             out.push(b' ');
             out.extend_from_slice(name.as_bytes());
@@ -122,6 +121,14 @@ impl<'a> Attributes<'a> {
         }
         Ok(())
     }
+}
+
+/// Refuses a name that no attribute can have.
+pub(super) fn check_name(element: &str, name: &str) -> Result<(), NmlError> {
+    if is_whole_name(name) {
+        return Ok(());
+    }
+    unwritable(element, format!("{name:?} as the name of an attribute; expected a name of XML"))
 }
 
 pub(super) fn is_kept(extras: &Extras, name: &str) -> bool {

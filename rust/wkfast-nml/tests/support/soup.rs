@@ -169,6 +169,8 @@ fn grammar(name: &str) -> (&'static [&'static str], &'static [(&'static str, cha
                 ("interpolation", 'b'),
                 ("time", 'n'),
                 ("additionalCoordinate-t", 'n'),
+                ("additionalCoordinate-channel_2", 'n'),
+                ("additionalCoordinate-µ", 'n'),
             ],
         ),
         "metadata" => (&["metadataEntry"], &[]),

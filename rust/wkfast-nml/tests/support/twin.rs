@@ -403,11 +403,22 @@ fn axis(node: Node<'_, '_>) -> AdditionalAxis {
 
 fn tree(node: Node<'_, '_>) -> Result<Tree, String> {
     let mut a = Attributes::of(node);
+    let before = a.0.clone();
     let (old, new) = (a.color("color"), a.color("color."));
+    let has_values = |color: Option<Color>| color.is_some_and(|color| color.iter().any(Option::is_some));
+    let color = if has_values(old) && has_values(new) {
+        let old =
+            before.into_iter().filter(|(name, _)| ["colorr", "colorg", "colorb", "colora"].contains(&name.as_str()));
+        let taken: Vec<_> = old.filter(|(name, _)| a.get(name).is_none()).collect();
+        a.0.extend(taken);
+        new
+    } else {
+        old.filter(|_| has_values(old)).or(new)
+    };
     let mut header = TreeHeader {
         id: a.id("id")?,
         name: a.text("name"),
-        color: old.filter(|color| color.iter().any(Option::is_some)).or(new),
+        color,
         group_id: a.value_or_empty("groupId", integer),
         tree_type: a.text("type"),
         is_visible: a.value_or_empty("isVisible", truth),
@@ -463,11 +474,10 @@ fn push_row(node: Node<'_, '_>, tree: &mut Tree) -> Result<(), String> {
                 interpolation: a.value_or_empty("interpolation", truth),
                 time: a.value("time", integer64),
             });
-            let notes = NodeNotes {
-                additional_coordinates: a.coordinates(),
-                extras: a.extras(node, &[]),
-                ..NodeNotes::default()
-            };
+            for (axis, place) in a.coordinates() {
+                tree.columns.coordinates.put(row as usize, &axis, place);
+            }
+            let notes = NodeNotes { extras: a.extras(node, &[]), ..NodeNotes::default() };
             if notes != NodeNotes::default() {
                 tree.columns.notes.insert(row, notes);
             }

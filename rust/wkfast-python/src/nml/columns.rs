@@ -210,9 +210,9 @@ impl TreeColumns {
         tables::notes(&self.table, |notes| notes.branchpoints.clone())
     }
 
-    /// Ids of nodes, and axis and place of their further coordinates.
-    fn additional_coordinates(&self) -> Vec<(PyId, (String, i64))> {
-        tables::notes(&self.table, |notes| notes.additional_coordinates.clone())
+    /// Axes beyond x, y, z along which nodes have places.
+    fn axes(&self) -> Vec<&str> {
+        self.table.columns().coordinates.names()
     }
 
     /// Replace all positions, in the order of `positions()`.

@@ -7,10 +7,11 @@ use pyo3::prelude::*;
 use pyo3::types::{PyDict, PyInt};
 use wkfast_nml::columns::NodeNotes;
 use wkfast_nml::model::Id;
+use wkfast_nml::same_node;
 
 use super::columns::TreeColumns;
 use super::ids::PyId;
-use super::vectors::{from_vec3_float_like, from_vec3_int_like, to_vec3_float, to_vec3_int};
+use super::vectors::{finite, from_vec3_float_like, from_vec3_int_like, to_vec3_float, to_vec3_int};
 use crate::errors::SkeletonError;
 
 /// A node of a tree.
@@ -59,9 +60,8 @@ impl Node {
     }
 
     fn equals(&self, py: Python<'_>, other: &Self) -> bool {
-        let facts =
-            |node: &Self| node.read(py, |columns, row| (columns.node(row), columns.notes.get(&node.row).cloned()));
-        self.is_same(other) || facts(self) == facts(other)
+        let same = || self.read(py, |one, row| other.read(py, |two, other| same_node((one, row), (two, other))));
+        self.is_same(other) || same()
     }
 
     fn order(&self, py: Python<'_>, other: &Self) -> Ordering {
@@ -98,7 +98,7 @@ impl Node {
 
     #[setter]
     fn set_position_float(&self, value: &Bound<'_, PyAny>) -> PyResult<()> {
-        let position = from_vec3_float_like(value)?;
+        let position = finite(from_vec3_float_like(value)?)?;
         self.write(value.py(), |columns, row| columns.positions[row] = position);
         Ok(())
     }
@@ -250,11 +250,13 @@ impl Node {
 
     #[getter]
     fn additional_coordinates<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyDict>> {
-        let coordinates = PyDict::new(py);
-        for (axis, value) in self.notes(py, |notes| notes.additional_coordinates.clone()) {
-            coordinates.set_item(axis, value)?;
-        }
-        Ok(coordinates)
+        self.read(py, |columns, row| {
+            let coordinates = PyDict::new(py);
+            for (axis, place) in columns.coordinates.of(row) {
+                coordinates.set_item(axis, place)?;
+            }
+            Ok(coordinates)
+        })
     }
 
     #[setter]
@@ -263,7 +265,7 @@ impl Node {
             .iter()
             .map(|(axis, at)| Ok((axis.extract()?, at.extract()?)))
             .collect::<PyResult<Vec<(String, i64)>>>()?;
-        self.edit_notes(value.py(), |notes| notes.additional_coordinates = coordinates);
+        self.write(value.py(), |columns, row| columns.coordinates.set(row, coordinates));
         Ok(())
     }
 

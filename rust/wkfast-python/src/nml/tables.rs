@@ -10,6 +10,7 @@ use wkfast_nml::TreeTable;
 use wkfast_nml::columns::{IdColumn, NodeNotes, NodeRow, OptionalColumn, TreeColumns};
 
 use super::ids::PyId;
+use super::vectors::finite;
 use crate::errors::SkeletonError;
 
 /// Values, and whether each row has one.
@@ -43,8 +44,11 @@ pub(crate) fn set_positions(table: &mut TreeTable, positions: &PyReadonlyArray2<
         return Err(PyValueError::new_err(format!("expected positions of shape ({len}, 3), got {given:?}")));
     }
     let rows: Vec<u32> = table.rows().collect();
-    for (row, position) in rows.into_iter().zip(positions.as_array().rows()) {
-        table.columns_mut().positions[row as usize] = [position[0], position[1], position[2]];
+    let positions = positions.as_array();
+    let places = positions.rows().into_iter().map(|place| finite([place[0], place[1], place[2]]));
+    let places = places.collect::<PyResult<Vec<_>>>()?;
+    for (row, place) in rows.into_iter().zip(places) {
+        table.columns_mut().positions[row as usize] = place;
     }
     Ok(())
 }
@@ -63,8 +67,22 @@ pub(crate) fn column<'py>(py: Python<'py>, table: &TreeTable, name: &str) -> PyR
             let values = values.as_flattened().to_vec().into_pyarray(py).reshape([table.len(), 3])?;
             Ok(Some((values.into_any(), present.into_pyarray(py))))
         }
-        _ => Err(PyValueError::new_err(format!("nodes have no column {name:?}"))),
+        _ => match name.strip_prefix("additionalCoordinate-") {
+            Some(axis) => Ok(places(py, table, axis)),
+            None => Err(PyValueError::new_err(format!("nodes have no column {name:?}"))),
+        },
     }
+}
+
+/// Places along an axis beyond x, y, z.
+fn places<'py>(py: Python<'py>, table: &TreeTable, axis: &str) -> Option<Column<'py>> {
+    let coordinates = &table.columns().coordinates;
+    let (values, present): (Vec<i64>, Vec<bool>) = table
+        .rows()
+        .map(|row| coordinates.get(row as usize, axis))
+        .map(|place| (place.unwrap_or_default(), place.is_some()))
+        .unzip();
+    present.contains(&true).then(|| (values.into_pyarray(py).into_any(), present.into_pyarray(py)))
 }
 
 fn scalars<'py, T: numpy::Element + Copy + Default>(
@@ -141,7 +159,7 @@ pub(crate) fn from_arrays(
     let mut columns = TreeColumns::default();
     for (row, (&id, position)) in ids.as_array().iter().zip(positions.as_array().rows()).enumerate() {
         let radius = radius.map(|radius| radius.as_array()[row]).filter(|radius| !radius.is_nan());
-        let position = [position[0], position[1], position[2]];
+        let position = finite([position[0], position[1], position[2]])?;
         columns.push_node(&NodeRow { id: id.into(), position, radius, ..NodeRow::default() });
     }
     for edge in edges.as_array().rows() {

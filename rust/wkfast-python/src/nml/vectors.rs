@@ -4,6 +4,8 @@ use pyo3::prelude::*;
 use pyo3::sync::PyOnceLock;
 use pyo3::types::{PyTuple, PyType};
 
+use crate::errors::SkeletonError;
+
 /// A vector class, and the way to make one of a checked tuple without running its constructor.
 struct VectorClass {
     class: Py<PyType>,
@@ -55,6 +57,14 @@ pub(crate) fn from_vec3_int_like(value: &Bound<'_, PyAny>) -> PyResult<[f64; 3]>
         return Ok([x, y, z].map(|v| v as f64));
     }
     vec3_int_class(value.py())?.class.bind(value.py()).call1((value,))?.getattr("_data")?.extract()
+}
+
+/// What can be the position of a node. Files may say otherwise; programs may not.
+pub(crate) fn finite(position: [f64; 3]) -> PyResult<[f64; 3]> {
+    if position.iter().all(|value| value.is_finite()) {
+        return Ok(position);
+    }
+    Err(SkeletonError::new_err(format!("{position:?} is no position: expected finite numbers")))
 }
 
 /// The numbers of anything `Vec3Float` takes.
