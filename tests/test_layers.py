@@ -14,10 +14,12 @@ ALLOWED = {
     "geometry": {"errors"},
     "client": {"errors", "_lazy"},
     "dataset": {"_core", "_lazy", "errors", "geometry"},
+    # a dataset whose voxels a server streams: below annotation, which hands them out, above the two it joins
+    "remote": {"_lazy", "client", "dataset", "errors", "geometry"},
     "skeleton": {"_core", "_lazy", "errors", "geometry"},
-    "annotation": {"_lazy", "client", "dataset", "errors", "geometry", "skeleton"},
+    "annotation": {"_lazy", "client", "dataset", "errors", "geometry", "remote", "skeleton"},
     "demo": {"_lazy", "annotation", "dataset", "errors", "geometry"},
-    "cli": {"", "annotation", "dataset", "demo", "errors"},
+    "cli": {"", "_lazy", "annotation", "client", "dataset", "demo", "errors"},
 }
 
 

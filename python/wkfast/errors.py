@@ -15,7 +15,8 @@
     ├── DatasetError                   (RuntimeError)
     │   ├── DatasetNotFoundError       (FileNotFoundError)
     │   ├── LayerNotFoundError         (IndexError)
-    │   └── MagNotFoundError           (IndexError)
+    │   ├── MagNotFoundError           (IndexError)
+    │   └── ReadOnlyError
     ├── VolumeDataError                (RuntimeError)
     ├── EnvironmentVariableError       (ValueError)
     └── MergeError                     (ValueError, AssertionError)
@@ -40,6 +41,7 @@ __all__ = [
     "MagNotFoundError",
     "MergeError",
     "NmlError",
+    "ReadOnlyError",
     "SkeletonError",
     "TargetNotEmptyError",
     "VolumeDataError",
@@ -108,6 +110,10 @@ class LayerNotFoundError(DatasetError, IndexError):
 
 class MagNotFoundError(DatasetError, IndexError):
     """The layer has no such mag; the message lists those there are."""
+
+
+class ReadOnlyError(DatasetError):
+    """What was opened for reading, or lies on a server, is not written to."""
 
 
 class VolumeDataError(WkfastError, RuntimeError):

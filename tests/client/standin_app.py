@@ -29,6 +29,8 @@ class StandIn:
         #: Seconds before each streamed answer, and how many waited at once.
         self.delay = 0.0
         self.together = self.most_together = 0
+        #: Whether anonymous callers are refused the info of public annotations.
+        self.info_needs_login = False
 
     def app(self) -> Starlette:
         api, data = "/api/v{version:int}", "/data/v{version:int}"
@@ -46,6 +48,10 @@ class StandIn:
             ("GET", f"{api}/datasets/disambiguate/{{org}}/{{name}}/toId", self.disambiguate),
             ("GET", f"{api}/datasets/{{id}}/sharingToken", self.sharing_token),
             ("GET", f"{api}/datasets/{{id}}", self.dataset),
+            ("PATCH", f"{api}/datasets/{{id}}/updatePartial", self.update_dataset),
+            ("GET", f"{api}/tasks/{{id}}/annotations", self.annotations_of_task),
+            ("POST", "/tracings/volume/{id}/fullMesh.stl", self.mesh),
+            ("GET", "/tracings/mapping/{id}/agglomerateGraph/{agglomerate}", self.agglomerate_graph),
             ("GET", f"{data}/datasets/{{id}}/layers/{{layer}}/data", self.cutout),
             ("GET", f"{data}/zarr/{{id}}/{{path:path}}", self.dataset_stream),
             ("GET", f"{data}/annotations/zarr/{{id}}/{{path:path}}", self.annotation_stream),
@@ -147,6 +153,8 @@ class StandIn:
         ]
 
     async def info(self, request: Request) -> Response:
+        if self.info_needs_login:
+            self.who(request)
         annotation = self.found(request)
         owner, asking = annotation.owner.full(), self.state.users.get(token_of(request) or "")
         rights = {"allowAccess": True, "allowUpdate": asking is not None and asking.id == annotation.owner.id,
@@ -184,6 +192,26 @@ class StandIn:
         annotation.modified = int(time.time() * 1000)
         return JSONResponse({"messages": [{"success": "Annotation was edited"}]})
 
+    async def annotations_of_task(self, request: Request) -> Response:
+        self.who(request)
+        task = request.path_params["id"]
+        return JSONResponse([self.entry(it) for it in self.state.annotations.values() if it.task_id == task])
+
+    # tracing store
+
+    async def mesh(self, request: Request) -> Response:
+        self.who(request)
+        wanted = await request.json()
+        body = f"mesh of {wanted['segmentId']} in {request.path_params['id']}".encode()
+        return Response(body, media_type="application/octet-stream")
+
+    async def agglomerate_graph(self, request: Request) -> Response:
+        self.who(request)
+        graph = self.state.agglomerate_graphs.get(int(request.path_params["agglomerate"]))
+        if graph is None:
+            raise Refusal(400, "The annotation has no editable mapping")
+        return Response(graph, media_type="application/x-protobuf")
+
     # datasets
 
     def described(self, dataset: Dataset) -> dict:
@@ -191,10 +219,10 @@ class StandIn:
             "id": dataset.id, "name": dataset.name, "directoryName": dataset.directory_name,
             "dataSource": dataset.source(), "dataStore": self.store(), "owningOrganization": dataset.organization,
             "allowedTeams": [], "allowedTeamsCumulative": [], "isActive": True, "isPublic": dataset.is_public,
-            "description": None,
+            "description": dataset.description,
             "created": 1_700_000_000_000, "isEditable": True, "lastUsedByUser": 0, "logoUrl": "", "sortingKey": 0,
-            "metadata": [], "isUnreported": False, "tags": [], "folderId": "0" * 24, "usedStorageBytes": 0,
-            "isVirtual": False,
+            "metadata": dataset.metadata, "isUnreported": False, "tags": dataset.tags, "folderId": "0" * 24,
+            "usedStorageBytes": 0, "isVirtual": False,
         }  # fmt: skip
 
     async def dataset(self, request: Request) -> Response:
@@ -202,6 +230,17 @@ class StandIn:
         return JSONResponse(
             self.described(self.state.dataset(request.path_params["id"], token_of(request), sharing_token))
         )
+
+    async def update_dataset(self, request: Request) -> Response:
+        user, changes = self.who(request), await request.json()
+        dataset = self.state.dataset(request.path_params["id"], user.token)
+        names = {"name": "name", "description": "description", "tags": "tags", "isPublic": "is_public",
+                 "metadata": "metadata"}  # fmt: skip
+        if not changes.keys() <= names.keys():
+            raise Refusal(400, f"Cannot update {changes.keys() - names.keys()}")
+        for key, value in changes.items():
+            setattr(dataset, names[key], value)
+        return JSONResponse(self.described(dataset))
 
     async def search(self, request: Request) -> Response:
         user, text = self.who(request), request.query_params.get("searchQuery", "")

@@ -130,6 +130,9 @@ class Dataset:
     directory_name: str = ""
     is_public: bool = False
     sharing_token: str = ""
+    description: str | None = None
+    tags: list[str] = field(default_factory=list)
+    metadata: list[dict] = field(default_factory=list)
 
     def source(self) -> dict:
         return {
@@ -154,6 +157,7 @@ class Annotation:
     is_locked_by_owner: bool = False
     modified: int = field(default_factory=lambda: int(time.time() * 1000))
     tracing_ids: dict[str, str] = field(default_factory=dict)
+    task_id: str | None = None
 
     def layers(self) -> list[Layer]:
         """Return the volume layers, read from the zips that were uploaded."""
@@ -223,6 +227,7 @@ class State:
     datasets: dict[str, Dataset] = field(default_factory=dict)
     annotations: dict[str, Annotation] = field(default_factory=dict)
     short_links: dict[str, str] = field(default_factory=dict)
+    agglomerate_graphs: dict[int, bytes] = field(default_factory=dict)
 
     def add_user(
         self, token: str, *, organization: str = "Org", first_name: str = "Ada", last_name: str = "Example"

@@ -1,12 +1,17 @@
 """Routes about datasets: info, id from name, sharing token."""
 
+import json
 import warnings
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import Any
 
 from wkfast.client.connection import Connection
 from wkfast.client.errors import InvalidUrlError, NotFoundError
 from wkfast.client.exchange import Call
 from wkfast.client.fields import Fields
 from wkfast.client.records import DatasetName, DatasetRecord
+from wkfast.client.retry import may_repeat_unsent
 from wkfast.client.secret import Secret
 from wkfast.client.urls import is_object_id, shown
 
@@ -26,6 +31,26 @@ class Datasets:
             call = with_sharing_token(call, "sharingToken", sharing_token)
         value, answer = self._connection.send_json(call)
         return DatasetRecord.of(Fields(value, answer.where))
+
+    def update(self, dataset_id: str, changes: Mapping[str, Any]) -> None:
+        """Change some of what the server knows about a dataset.
+
+        Parameters
+        ----------
+        changes
+            In the server's words: ``name``, ``description``, ``tags``, ``isPublic``, ``metadata``. What is left out
+            stays.
+
+        Raises
+        ------
+        ResponseError
+            The user may not change it, or the server refuses the values.
+        """
+        body = json.dumps(dict(changes)).encode()
+        url = self._connection.api_url("datasets", dataset_id, "updatePartial")
+        call = self._connection.call("PATCH", url)
+        headers = {"content-type": "application/json", "content-length": str(len(body))}
+        self._connection.session.send(replace(call, headers=headers, body=lambda: [body], may_repeat=may_repeat_unsent))
 
     def id_of(self, name: str, organization: str | None = None) -> str:
         """Return the id of the dataset with exactly this name, else with this directory name.
@@ -77,6 +102,4 @@ class Datasets:
 def with_sharing_token(call: Call, key: str, token: Secret | str) -> Call:
     """Return the call with a sharing token in its query, in place of the user's token."""
     secret = token if isinstance(token, Secret) else Secret(token)
-    return Call(
-        call.method, call.url, query=call.query, secret_query={key: secret}, headers=call.headers, total=call.total
-    )  # fmt: skip
+    return replace(call, token=None, secret_query={key: secret})

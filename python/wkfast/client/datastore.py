@@ -55,7 +55,9 @@ class Datastore:
         """Return the layers of a dataset."""
         return StreamedLayers(self, self._route("zarr", dataset_id))
 
-    def cutout(self, dataset_id: str, layer: str, *, mag: Int3, topleft: Int3, size: Int3) -> Cutout:
+    def cutout(
+        self, dataset_id: str, layer: str, *, mag: Int3, topleft: Int3, size: Int3, retries: int | None = None
+    ) -> Cutout:
         """Return a box of voxels.
 
         Parameters
@@ -64,11 +66,13 @@ class Datastore:
             In mag-1 voxels.
         size
             In voxels of ``mag``.
+        retries
+            Further attempts after the first, ``None`` for the session's number.
         """
         numbers = zip(("x", "y", "z", "width", "height", "depth"), (*topleft, *size), strict=True)
         query = {"mag": "-".join(map(str, mag)), **{key: str(number) for key, number in numbers}}
         url = self._route("datasets", dataset_id, "layers", layer, "data")
-        answer = self.send(replace(self._connection.call("GET", url), query=query))
+        answer = self.send(replace(self._connection.call("GET", url), query=query, retries=retries))
         missing = parse_json(answer.headers.get("missing-buckets", "[]").encode(), answer.where)
         if not isinstance(missing, list) or not all(isinstance(index, int) for index in missing):
             raise UnexpectedAnswerError(f"{answer.where}: the header missing-buckets is not a list of numbers")
@@ -101,7 +105,7 @@ class Datastore:
         """Return the answer to a call for binary data, with the sharing token if there is one."""
         if self._sharing_token is not None:
             call = with_sharing_token(call, "token", self._sharing_token)
-        answer = self._connection.session.send(call, limit=_CHUNK_LIMIT)
+        answer = self._connection.session.send(replace(call, small=True), limit=_CHUNK_LIMIT)
         if answer.headers.get("content-type", "").startswith("text/html"):
             raise UnexpectedAnswerError(f"{answer.where}: a web page came instead of data")
         return answer

@@ -35,6 +35,8 @@ class Call:
     total: float = 1800.0
     #: The server works before it answers, so the first byte may take long.
     slow_start: bool = False
+    #: One of many small GETs, which the quick road is for.
+    small: bool = False
     retries: int | None = None
     may_repeat: Callable[[ClientError], bool] = may_repeat_reading
 

@@ -134,6 +134,18 @@ def transport_failure(
     for kinds, make in _TRANSPORT_FAILURES:
         if isinstance(error, tuple(getattr(httpx, kind) for kind in kinds)):
             return make(where, error)
+    return broken(where, error)
+
+
+def unconnected(where: str, error: OSError) -> errors.ClientError:
+    """Return the error for a connection that could not be opened."""
+    return _no_connection_in_time(where, error) if isinstance(error, TimeoutError) else _not_connected(where, error)
+
+
+def broken(where: str, error: Exception) -> errors.ClientError:
+    """Return the error for a connection that fell silent or broke before the whole answer was there."""
+    if isinstance(error, TimeoutError):
+        return _silent(where, error)
     return errors.TransportError(f"{where}: the connection broke: {_described(error)}")
 
 

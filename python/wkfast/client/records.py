@@ -258,6 +258,8 @@ class DatasetRecord:
     status: str | None = None
     voxel_size: VoxelSize | None = None
     layers: tuple[DataLayer, ...] = ()
+    #: Entries with ``key``, ``type`` (``string``, ``number`` or ``string[]``) and ``value``, as they came.
+    metadata: tuple[Mapping[str, Any], ...] = ()
     #: The ``dataSource`` object as it came, for readers of ``datasource-properties.json``.
     data_source: Mapping[str, Any] = field(default_factory=dict, repr=False)
 
@@ -281,6 +283,7 @@ class DatasetRecord:
             status=status,
             voxel_size=_voxel_size(source),
             layers=() if status else tuple(map(DataLayer.of, source.children("dataLayers"))),
+            metadata=tuple(entry.raw() for entry in fields.children("metadata")),
             data_source=source.raw(),
         )
 

@@ -4,6 +4,7 @@ A session knows no identity. Each call carries its token, so one pool serves man
 to another origin goes without it.
 """
 
+import functools
 import logging
 import os
 import threading
@@ -12,12 +13,13 @@ from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Self, TypeVar
-from urllib.parse import urljoin, urlsplit
+from urllib.parse import urlencode, urljoin, urlsplit
 
 from wkfast._lazy import lazy_import
 from wkfast.client import failures
 from wkfast.client.errors import ClientError, UnexpectedAnswerError
 from wkfast.client.exchange import Answer, Call, Incoming, http_errors
+from wkfast.client.lane import Lane, Wanted
 from wkfast.client.retry import Clock, Deadline, RetryPolicy, with_retries
 from wkfast.client.secret import Secret
 from wkfast.client.urls import is_url, origin, shown
@@ -39,6 +41,7 @@ else:
 JSON_LIMIT = 256 << 20
 _ERROR_BODY_LIMIT = 64 << 10
 _REDIRECT_LIMIT = 5
+_FIRST_REFUSAL = 300
 _REDIRECTS = frozenset({301, 302, 303, 307, 308})
 _READING = frozenset({"GET", "HEAD"})
 
@@ -80,7 +83,7 @@ class Session:
         timeouts: Timeouts | None = None,
         retry: RetryPolicy | None = None,
         clock: Clock | None = None,
-        max_connections: int = 32,
+        max_connections: int = 64,
     ) -> None:
         self.timeouts = timeouts or Timeouts()
         self.retry = retry or RetryPolicy()
@@ -93,6 +96,7 @@ class Session:
         self._memory: dict[object, object] = {}
         self._memory_locks: dict[object, threading.Lock] = {}
         self._left_to_parent: list[httpx.Client] = []
+        self._lane = Lane(_trusted)
         _sessions.add(self)
 
     def close(self) -> None:
@@ -101,6 +105,7 @@ class Session:
             client, self._client, self._closed = self._client, None, True
         if client is not None:
             client.close()
+        self._lane.close()
 
     def leave_to_parent(self) -> None:
         """Start anew in a forked process: two processes on one socket would read each other's answers."""
@@ -108,6 +113,7 @@ class Session:
             # kept, because collecting it would close what the parent still uses for TLS
             self._left_to_parent.append(self._client)
         self._client = None
+        self._lane.leave_to_parent()
         # another thread of the parent may have held them
         self._lock, self._memory_locks = threading.Lock(), {}
 
@@ -145,10 +151,30 @@ class Session:
         deadline = self.deadline(call)
 
         def attempt() -> Answer:
+            quick = self._quick_answer(call, deadline, limit)
+            if quick is not None:
+                return quick
             with self.exchange(call, deadline) as incoming:
                 return Answer(incoming.status, incoming.headers, incoming.read(limit, deadline), call.where)
 
         return self.repeat(call, deadline, attempt)
+
+    def _quick_answer(self, call: Call, deadline: Deadline, limit: int) -> Answer | None:
+        """Return the answer to a small call, ``None`` if it takes the long road: a proxy, a redirect, an encoding."""
+        if not call.small or self._transport is not None or self._closed or not self._lane.leads_to(call.url):
+            return None
+        deadline.check(call.where)
+        remaining = deadline.remaining()
+        url = f"{call.url}?{urlencode(_whole_query(call))}" if call.query or call.secret_query else call.url
+        headers = {"user-agent": _user_agent(), "accept": "*/*", **_headers(call, call.token)}
+        connect, read = min(self.timeouts.connect, remaining), min(self.timeouts.read, remaining)
+        got = self._lane.get(Wanted(url, call.where, headers, connect, read, deadline, limit))
+        if got.status in _REDIRECTS or got.headers.get("content-encoding", "identity").lower() != "identity":
+            return None
+        if got.status < _FIRST_REFUSAL:
+            return Answer(got.status, got.headers, got.body, call.where)
+        body, now = got.body[:_ERROR_BODY_LIMIT], self.clock.time()
+        raise failures.refusal(call.where, got.status, got.headers, body, secrets=call.secrets, now=now)
 
     def repeat(self, call: Call, deadline: Deadline, attempt: Callable[[], T]) -> T:
         """Return what ``attempt`` returns, repeated by the call's rule."""
@@ -168,7 +194,7 @@ class Session:
     def _follow(self, call: Call, deadline: Deadline) -> Incoming:
         """Return the first answer that is no redirect, if it is a success."""
         url, token = call.url, call.token
-        query = {**call.query, **{key: value.reveal() for key, value in call.secret_query.items()}}
+        query = _whole_query(call)
         for _ in range(_REDIRECT_LIMIT + 1):
             deadline.check(call.where)
             incoming = self._open(call, url, query, token, deadline)
@@ -185,9 +211,7 @@ class Session:
 
     def _open(self, call: Call, url: str, query: dict[str, str], token: Secret | None, deadline: Deadline) -> Incoming:
         client = self._http()
-        headers = {"accept-encoding": "identity", **call.headers}
-        if token is not None:
-            headers["x-auth-token"] = token.reveal()
+        headers = _headers(call, token)
         remaining = deadline.remaining()
         patience = self.timeouts
         timeout = httpx.Timeout(
@@ -232,7 +256,7 @@ class Session:
             follow_redirects=False,
             # one pool serves many identities, so no server may tie one to it
             cookies=cookiejar.CookieJar(cookiejar.DefaultCookiePolicy(allowed_domains=[])),
-            headers={"user-agent": f"wkfast/{_version()}", "accept": "*/*"},
+            headers={"user-agent": _user_agent(), "accept": "*/*"},
         )
 
 
@@ -244,11 +268,23 @@ def _trusted() -> "ssl.SSLContext":
     return context
 
 
-def _version() -> str:
+def _headers(call: Call, token: Secret | None) -> dict[str, str]:
+    headers = {"accept-encoding": "identity", **call.headers}
+    if token is not None:
+        headers["x-auth-token"] = token.reveal()
+    return headers
+
+
+def _whole_query(call: Call) -> dict[str, str]:
+    return {**call.query, **{key: value.reveal() for key, value in call.secret_query.items()}}
+
+
+@functools.cache
+def _user_agent() -> str:
     try:
-        return metadata.version("wkfast")
+        return f"wkfast/{metadata.version('wkfast')}"
     except metadata.PackageNotFoundError:
-        return "0"
+        return "wkfast/0"
 
 
 def _hide_queries(record: logging.LogRecord) -> bool:

@@ -121,7 +121,7 @@ class Dataset:
         layer = self.get_layer(layer_name)
         if not isinstance(layer, SegmentationLayer):
             raise LayerNotFoundError(
-                f"layer {layer_name!r} of {self.path} is a {layer.category} layer, no segmentation"
+                f"layer {layer_name!r} of {self._properties.file.parent} is a {layer.category} layer, no segmentation"
             )
         return layer
 

@@ -1,0 +1,209 @@
+"""A quick road for many small GETs: kept-alive connections of the standard library's HTTP client.
+
+It costs a fifth of the processor time that httpx takes for a request, which is what bounds the rate of chunks. It knows
+no redirects, proxies, encodings or retries; :class:`~wkfast.client.session.Session` keeps the rules and takes the long
+road wherever this one does not lead.
+"""
+
+import select
+import threading
+from collections.abc import Callable, Mapping
+from contextlib import suppress
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+from urllib.parse import urlsplit
+
+from wkfast._lazy import lazy_import
+from wkfast.client import failures
+from wkfast.client.errors import AnswerTooLargeError, ClientError
+from wkfast.client.retry import Deadline
+from wkfast.client.urls import origin
+
+if TYPE_CHECKING:
+    import ssl
+    from http import client as http_client
+    from urllib import request as urllib_request
+else:
+    http_client = lazy_import("http.client")
+    urllib_request = lazy_import("urllib.request")
+
+_BLOCK = 1 << 20
+
+
+@dataclass(frozen=True)
+class Wanted:
+    """One GET. Seconds are those of a phase; the deadline bounds the whole."""
+
+    url: str
+    where: str
+    headers: Mapping[str, str] = field(repr=False)
+    connect_seconds: float
+    read_seconds: float
+    deadline: Deadline
+    limit: int
+
+
+@dataclass(frozen=True)
+class Got:
+    """What came, whatever its status. Header names are in lower case."""
+
+    status: int
+    headers: Mapping[str, str]
+    body: bytes = field(repr=False)
+
+
+class Lane:
+    """Connections by origin, each used by one thread at a time.
+
+    Parameters
+    ----------
+    trusted
+        Makes the context for TLS, when it is first needed.
+    """
+
+    def __init__(self, trusted: "Callable[[], ssl.SSLContext]") -> None:
+        self._trusted = trusted
+        self._ssl: ssl.SSLContext | None = None
+        self._idle: dict[str, list[http_client.HTTPConnection]] = {}
+        self._leads_to: dict[str, bool] = {}
+        self._lock = threading.Lock()
+        self._closed = False
+
+    def leads_to(self, url: str) -> bool:
+        """Whether no proxy stands before the URL's server."""
+        server = origin(url)
+        if server not in self._leads_to:
+            scheme, host = urlsplit(server).scheme, urlsplit(server).hostname or ""
+            proxies = urllib_request.getproxies()
+            proxied = scheme in proxies or "all" in proxies
+            self._leads_to[server] = not proxied or bool(urllib_request.proxy_bypass(host))
+        return self._leads_to[server]
+
+    def get(self, wanted: Wanted) -> Got:
+        """Return the answer to one request.
+
+        Raises
+        ------
+        TransportError
+            It did not come, or not whole.
+        AnswerTooLargeError
+            Its body is longer than the limit.
+        """
+        server = origin(wanted.url)
+        connection, used = self._connection(server, wanted)
+        try:
+            got = self._exchange(connection, wanted)
+        except (ConnectionError, http_client.RemoteDisconnected) as error:
+            connection.close()
+            failure = None if used else failures.broken(wanted.where, error)
+        except (OSError, http_client.HTTPException) as error:
+            connection.close()
+            failure = failures.broken(wanted.where, error)
+        except BaseException:
+            connection.close()
+            raise
+        else:
+            self._keep(server, connection)
+            return got
+        if failure is None:
+            # the server had closed a connection that lay idle; a new one tells whether it is there
+            return self.get(wanted)
+        # outside of the except block: nothing of the request hangs on the error
+        raise failure
+
+    def close(self) -> None:
+        """Close the connections that lie idle, and those in use when they are done."""
+        with self._lock:
+            idle, self._idle, self._closed = self._idle, {}, True
+        for connections in idle.values():
+            for connection in connections:
+                connection.close()
+
+    def leave_to_parent(self) -> None:
+        """Forget all connections in a forked process; closing them here leaves the parent's open."""
+        self._lock = threading.Lock()
+        self.close()
+        self._closed = False
+
+    def _connection(self, server: str, wanted: Wanted) -> "tuple[http_client.HTTPConnection, bool]":
+        """Return a connection, and whether it has been used before."""
+        while True:
+            with self._lock:
+                idle = self._idle.get(server)
+                connection = idle.pop() if idle else None
+            if connection is None:
+                return self._connected(server, wanted), False
+            if _is_quiet(connection):
+                connection.sock.settimeout(wanted.read_seconds)
+                return connection, True
+            connection.close()
+
+    def _connected(self, server: str, wanted: Wanted) -> "http_client.HTTPConnection":
+        parts = urlsplit(server)
+        connection: http_client.HTTPConnection
+        if parts.scheme == "https":
+            connection = http_client.HTTPSConnection(
+                parts.hostname or "", parts.port, timeout=wanted.connect_seconds, context=self._context()
+            )
+        else:
+            connection = http_client.HTTPConnection(parts.hostname or "", parts.port, timeout=wanted.connect_seconds)
+        try:
+            connection.connect()
+        except OSError as error:
+            connection.close()
+            failure = failures.unconnected(wanted.where, error)
+        else:
+            connection.sock.settimeout(wanted.read_seconds)
+            return connection
+        raise failure
+
+    def _context(self) -> "ssl.SSLContext":
+        with self._lock:
+            if self._ssl is None:
+                self._ssl = self._trusted()
+            return self._ssl
+
+    def _exchange(self, connection: "http_client.HTTPConnection", wanted: Wanted) -> Got:
+        parts = urlsplit(wanted.url)
+        target = f"{parts.path or '/'}?{parts.query}" if parts.query else parts.path or "/"
+        connection.request("GET", target, headers=dict(wanted.headers))
+        response = connection.getresponse()
+        body = _body(response, wanted)
+        return Got(response.status, {name.lower(): value for name, value in response.getheaders()}, body)
+
+    def _keep(self, server: str, connection: "http_client.HTTPConnection") -> None:
+        with self._lock:
+            if not self._closed and connection.sock is not None:
+                self._idle.setdefault(server, []).append(connection)
+                return
+        connection.close()
+
+
+def _body(response: "http_client.HTTPResponse", wanted: Wanted) -> bytes:
+    if (response.length or 0) > wanted.limit:
+        raise _too_large(wanted)
+    blocks, size = [], 0
+    while block := response.read1(_BLOCK):
+        blocks.append(block)
+        size += len(block)
+        if size > wanted.limit:
+            raise _too_large(wanted)
+        wanted.deadline.check(wanted.where)
+    if response.length:
+        raise http_client.IncompleteRead(b"", response.length)
+    # the connection is free for the next request only now
+    response.close()
+    return b"".join(blocks)
+
+
+def _too_large(wanted: Wanted) -> ClientError:
+    return AnswerTooLargeError(f"{wanted.where}: the answer is larger than {wanted.limit} bytes")
+
+
+def _is_quiet(connection: "http_client.HTTPConnection") -> bool:
+    """Whether a connection that lies idle is open: one that has something to read was closed by the server."""
+    with suppress(OSError, ValueError):
+        poll = select.poll()
+        poll.register(connection.sock, select.POLLIN)
+        return not poll.poll(0)
+    return False

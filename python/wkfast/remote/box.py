@@ -1,0 +1,75 @@
+"""Boxes of voxels cut along a grid, for requests of a bearable size."""
+
+from __future__ import annotations
+
+import itertools
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from wkfast.remote.header import Int3
+
+
+@dataclass(frozen=True)
+class Box:
+    """Voxels of a mag from ``start`` up to, not including, ``stop``."""
+
+    start: Int3
+    stop: Int3
+
+    @classmethod
+    def at(cls, topleft: Int3, size: Int3) -> Box:
+        """Return the box of a corner and a size."""
+        x, y, z = (corner + extent for corner, extent in zip(topleft, size, strict=True))
+        return cls(topleft, (x, y, z))
+
+    @property
+    def size(self) -> Int3:
+        """Extent along each axis, never negative."""
+        x, y, z = (max(0, end - begin) for begin, end in zip(self.start, self.stop, strict=True))
+        return x, y, z
+
+    @property
+    def is_empty(self) -> bool:
+        """Whether there is no voxel in it."""
+        return min(self.size) == 0
+
+    def common(self, other: Box) -> Box:
+        """Return the voxels that lie in both."""
+        x, y, z = map(max, self.start, other.start)
+        right, bottom, back = map(min, self.stop, other.stop)
+        return Box((x, y, z), (right, bottom, back))
+
+    def within(self, outer: Box) -> tuple[slice, slice, slice]:
+        """Return where this box lies in an array of ``outer``'s voxels."""
+        x, y, z = (
+            slice(begin - origin, end - origin)
+            for begin, end, origin in zip(self.start, self.stop, outer.start, strict=True)
+        )
+        return x, y, z
+
+    def cells(self, side: Int3) -> Iterator[tuple[Int3, Box]]:
+        """Yield position and extent of each cell of a grid through the origin that holds voxels of this box.
+
+        Examples
+        --------
+        >>> [cell for cell, _ in Box((30, 0, 0), (70, 32, 1)).cells((32, 32, 32))]
+        [(0, 0, 0), (1, 0, 0), (2, 0, 0)]
+        """
+        if self.is_empty:
+            return
+        for x, y, z in itertools.product(*self._ranges(side)):
+            start = (x * side[0], y * side[1], z * side[2])
+            yield (x, y, z), Box.at(start, side)
+
+    def number_of_cells(self, side: Int3) -> int:
+        """Return how many :meth:`cells` there are."""
+        x, y, z = (len(numbers) for numbers in self._ranges(side))
+        return 0 if self.is_empty else x * y * z
+
+    def _ranges(self, side: Int3) -> list[range]:
+        return [
+            range(begin // step, -(-end // step)) for begin, end, step in zip(self.start, self.stop, side, strict=True)
+        ]

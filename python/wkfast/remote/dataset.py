@@ -1,0 +1,211 @@
+"""A dataset on a server, its layers streamed."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Self
+
+from wkfast.dataset import SEGMENTATION_CATEGORY, Dataset
+from wkfast.errors import DatasetError, ReadOnlyError
+from wkfast.remote.layer import RemoteLayer, RemoteSegmentationLayer
+from wkfast.remote.location import RemoteLocation, locate
+from wkfast.remote.metadata import RemoteMetadata
+from wkfast.remote.properties import StreamedProperties
+from wkfast.remote.reading import Cutouts
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+    from pathlib import Path
+
+    from wkfast.client.datastore import StreamedLayers
+    from wkfast.client.records import DatasetRecord
+    from wkfast.dataset.properties import LayerProperties
+    from wkfast.geometry import Mag
+    from wkfast.remote.metadata import Value
+
+
+class RemoteDataset(Dataset):
+    """A dataset, or an annotation over one, whose voxels stay on a server until they are read.
+
+    Made by :meth:`open`. Layers and mags have the reading methods of local ones; writing raises ``ReadOnlyError``.
+    """
+
+    _properties: StreamedProperties
+
+    def __init__(self, location: RemoteLocation, *, read_only: bool = False) -> None:
+        self._location = location
+        self._read_only = read_only
+        self._streamed = location.streamed
+        self._properties = StreamedProperties.of(self._streamed.properties(), self._streamed.url)
+        self._wrapped: dict[str, RemoteLayer] = {}
+
+    @classmethod
+    def open(  # type: ignore[override]
+        cls,
+        dataset_name_or_url: str | None = None,
+        *,
+        organization_id: str | None = None,
+        sharing_token: str | None = None,
+        webknossos_url: str | None = None,
+        dataset_id: str | None = None,
+        annotation_id_or_url: str | None = None,
+        read_only: bool = False,
+    ) -> Self:
+        """Return a dataset on a server; voxels are fetched when they are read.
+
+        Parameters
+        ----------
+        dataset_name_or_url
+            Name, id, URL of any form, or a short link.
+        organization_id
+            Of a plain name; default: that of the token's owner.
+        sharing_token
+            Opens a dataset that the user may not see otherwise.
+        webknossos_url
+            The server of a name or id, if it is not the context's.
+        dataset_id
+            In place of the name.
+        annotation_id_or_url
+            Stream the layers of an annotation instead: the dataset's, and each volume layer merged with its fallback.
+        read_only
+            Refuse changes of name, description, tags and metadata too. Voxels are never written.
+
+        Raises
+        ------
+        InvalidUrlError
+            A ``ValueError``: nothing is named, or the arguments contradict each other.
+        ClientError
+            A ``RuntimeError``: what happened, where, what the server said and what to do.
+        """
+        location = locate(
+            dataset_name_or_url,
+            organization_id=organization_id,
+            sharing_token=sharing_token,
+            webknossos_url=webknossos_url,
+            dataset_id=dataset_id,
+            annotation_id_or_url=annotation_id_or_url,
+        )
+        return cls(location, read_only=read_only)
+
+    # -- what the server knows ------------------------------------------------------------------------------------
+
+    @property
+    def dataset_id(self) -> str:
+        """Id of the dataset."""
+        return self._location.dataset_id
+
+    @property
+    def annotation_id(self) -> str | None:
+        """Id of the annotation that is streamed, if it is one."""
+        return self._location.annotation_id
+
+    @property
+    def url(self) -> str:
+        """The page of the dataset or annotation."""
+        return self._location.url
+
+    @property
+    def read_only(self) -> bool:
+        """Whether changes on the server are refused, see :meth:`open`."""
+        return self._read_only
+
+    @property
+    def path(self) -> Path:
+        """No folder: see :attr:`url`.
+
+        Raises
+        ------
+        DatasetError
+            Always.
+        """
+        raise DatasetError(f"{self.url} is streamed and has no folder")
+
+    @property
+    def name(self) -> str:
+        """Name of the dataset on the server, asked for each time; setting it renames the dataset there."""
+        return self._record().name
+
+    @name.setter
+    def name(self, name: str) -> None:
+        self._update({"name": name})
+
+    @property
+    def description(self) -> str | None:
+        """Description on the server, asked for each time; setting it changes it there."""
+        return self._record().description
+
+    @description.setter
+    def description(self, description: str | None) -> None:
+        self._update({"description": description})
+
+    @description.deleter
+    def description(self) -> None:
+        self._update({"description": None})
+
+    @property
+    def tags(self) -> tuple[str, ...]:
+        """Tags on the server, asked for each time; setting them replaces them there."""
+        return self._record().tags
+
+    @tags.setter
+    def tags(self, tags: Sequence[str]) -> None:
+        self._update({"tags": list(tags)})
+
+    @property
+    def metadata(self) -> RemoteMetadata:
+        """Facts by name on the server. Changes of the mapping, or setting another one, change them there."""
+        return RemoteMetadata(lambda: self._record().metadata, lambda entries: self._update({"metadata": entries}))
+
+    @metadata.setter
+    def metadata(self, values: Mapping[str, Value]) -> None:
+        self.metadata.replace(values)
+
+    @property
+    def is_public(self) -> bool:
+        """Whether everybody may see the dataset; setting it changes it on the server."""
+        return bool(self._record().is_public)
+
+    @is_public.setter
+    def is_public(self, is_public: bool) -> None:
+        self._update({"isPublic": is_public})
+
+    @property
+    def used_storage_bytes(self) -> int | None:
+        """What the dataset takes on the server's disks, as far as the server knows."""
+        return self._record().used_storage_bytes
+
+    @property
+    def sharing_token(self) -> str:
+        """A token with which anybody may read the dataset."""
+        return self._location.client.datasets.sharing_token(self.dataset_id).reveal()
+
+    def _record(self) -> DatasetRecord:
+        return self._location.client.datasets.info(self.dataset_id, sharing_token=self._location.sharing_token)
+
+    def _update(self, changes: Mapping[str, Any]) -> None:
+        if self._read_only:
+            raise ReadOnlyError(f"{self.url} was opened with read_only=True; open it without to change it")
+        self._location.client.datasets.update(self.dataset_id, changes)
+
+    # -- layers ---------------------------------------------------------------------------------------------------
+
+    @property
+    def streamed(self) -> StreamedLayers:
+        """The streaming root that voxels come from."""
+        return self._streamed
+
+    def cutouts(self, layer_name: str, mag: Mag) -> Cutouts | None:
+        """Return the route for large boxes, ``None`` for layers that an annotation paints in: it knows the dataset."""
+        painted = self._location.volume_layers
+        if painted is None or layer_name in painted:
+            return None
+        return Cutouts(self._location.datastore, self.dataset_id, layer_name, mag.to_tuple())
+
+    def _wrap(self, properties: LayerProperties) -> RemoteLayer:
+        if properties.name not in self._wrapped:
+            segmentation = properties.json.get("category") == SEGMENTATION_CATEGORY
+            kind = RemoteSegmentationLayer if segmentation else RemoteLayer
+            self._wrapped[properties.name] = kind(self, properties)
+        return self._wrapped[properties.name]
+
+    def __repr__(self) -> str:
+        return f"RemoteDataset({self.url!r})"

@@ -1,0 +1,109 @@
+"""``.zarray`` of a streamed mag: what its chunks look like."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from wkfast.client.errors import UnexpectedAnswerError
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from numpy.typing import NDArray
+
+    from wkfast.dataset.properties import LayerProperties
+    from wkfast.geometry import Mag
+
+Int3 = tuple[int, int, int]
+Int4 = tuple[int, int, int, int]
+
+_AXES = 4
+#: Edge of the chunks that data stores stream, in voxels of the mag.
+SIDE = 32
+
+
+@dataclass(frozen=True)
+class ArrayHeader:
+    """Type and grid of a streamed mag. Axes are c, x, y, z, counted from voxel 0 of the mag.
+
+    Attributes
+    ----------
+    shape
+        Voxels from the origin to the end of the layer's box.
+    chunk_shape
+        Voxels that come at once, whole chunks at the end too.
+    order
+        ``"F"`` if the first axis varies fastest in a chunk, else ``"C"``.
+    """
+
+    dtype: np.dtype[Any]
+    shape: Int4
+    chunk_shape: Int4
+    order: str = "F"
+
+    @classmethod
+    def expected(cls, layer: LayerProperties, mag: Mag) -> ArrayHeader:
+        """Return the header as data stores derive it from the layer's properties."""
+        channels = int(layer.json.get("numChannels") or (3 if layer.json.get("elementClass") == "uint24" else 1))
+        end = layer.bounding_box.bottomright.to_tuple()
+        x, y, z = (max(0, math.ceil(last / step)) for last, step in zip(end, mag.to_tuple(), strict=True))
+        return cls(layer.dtype.newbyteorder("<"), (channels, x, y, z), (channels, SIDE, SIDE, SIDE))
+
+    @classmethod
+    def of(cls, json: Mapping[str, Any], where: str) -> ArrayHeader:
+        """Check and take over a ``.zarray``.
+
+        Raises
+        ------
+        UnexpectedAnswerError
+            It is no uncompressed array over c, x, y, z that is zero where nothing is stored.
+        """
+        try:
+            header = cls(np.dtype(json["dtype"]), _int4(json["shape"]), _int4(json["chunks"]), str(json["order"]))
+        except (KeyError, TypeError, ValueError) as error:
+            raise UnexpectedAnswerError(f"{where}: no .zarray of four axes ({type(error).__name__}: {error})") from None
+        sound = header.order in ("F", "C") and min(header.chunk_shape) > 0 and min(header.shape) >= 0
+        plain = not json.get("compressor") and not json.get("filters") and not json.get("fill_value")
+        if not sound or not plain or header.dtype.hasobject:
+            raise UnexpectedAnswerError(f"{where}: expected uncompressed chunks with the fill value 0")
+        return header
+
+    @property
+    def chunk_bytes(self) -> int:
+        """Size of a chunk's body."""
+        return math.prod(self.chunk_shape) * self.dtype.itemsize
+
+    def voxels(self, body: bytes, where: str) -> NDArray[Any]:
+        """Return a chunk's body as an array (c, x, y, z).
+
+        Raises
+        ------
+        UnexpectedAnswerError
+            The body has another size.
+        """
+        if len(body) != self.chunk_bytes:
+            raise UnexpectedAnswerError(f"{where}: {len(body)} bytes came, a chunk has {self.chunk_bytes}")
+        return np.frombuffer(body, self.dtype).reshape(self.chunk_shape, order="F" if self.order == "F" else "C")
+
+    def to_json(self) -> dict[str, Any]:
+        """Return the ``.zarray`` in the spelling of the specification; older servers misspell a key."""
+        return {
+            "zarr_format": 2,
+            "shape": list(self.shape),
+            "chunks": list(self.chunk_shape),
+            "dtype": self.dtype.str,
+            "order": self.order,
+            "compressor": None,
+            "filters": None,
+            "fill_value": 0,
+            "dimension_separator": ".",
+        }
+
+
+def _int4(value: Any) -> Int4:
+    c, x, y, z = (int(number) for number in value)
+    return c, x, y, z

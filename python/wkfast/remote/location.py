@@ -1,0 +1,151 @@
+"""From what a user gives to where layers are streamed from: a dataset, or an annotation over one."""
+
+from __future__ import annotations
+
+import re
+import zipfile
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, BinaryIO
+
+from wkfast.client import Client, resolve_annotation, resolve_dataset
+from wkfast.client.errors import (
+    AuthenticationError,
+    InvalidUrlError,
+    NotFoundError,
+    PermissionDeniedError,
+    UnexpectedAnswerError,
+)
+from wkfast.errors import DatasetError
+
+if TYPE_CHECKING:
+    from wkfast.client import Secret
+    from wkfast.client.datastore import Datastore, StreamedLayers
+
+_BEGINNING = 1 << 20
+_DATASET_ID = re.compile(rb"<experiment\b[^>]*\bdatasetId=[\"']([0-9a-fA-F]{24})[\"']")
+
+
+@dataclass(frozen=True)
+class RemoteLocation:
+    """Where layers are streamed from.
+
+    Attributes
+    ----------
+    annotation_id
+        Set if the layers are those of an annotation.
+    volume_layers
+        Names of the layers that the annotation paints in; ``None`` if the server does not tell.
+    """
+
+    client: Client
+    dataset_id: str
+    datastore: Datastore
+    annotation_id: str | None = None
+    volume_layers: frozenset[str] | None = frozenset()
+    sharing_token: Secret | None = None
+
+    @classmethod
+    def of_dataset(
+        cls, url_or_name: str, *, organization: str | None, sharing_token: str | None, webknossos_url: str | None
+    ) -> RemoteLocation:
+        """Find a dataset by URL, short link, id or name."""
+        found = resolve_dataset(
+            url_or_name, organization=organization, sharing_token=sharing_token, webknossos_url=webknossos_url
+        )
+        client = Client(found.context)
+        record = client.datasets.info(found.dataset_id, sharing_token=found.sharing_token)
+        if record.status is not None:
+            raise DatasetError(f"dataset {record.name!r} cannot be read by its server: {record.status}")
+        datastore = client.datastore(record.data_store_url, sharing_token=found.sharing_token)
+        return cls(client, found.dataset_id, datastore, sharing_token=found.sharing_token)
+
+    @classmethod
+    def of_annotation(cls, url_or_id: str, *, webknossos_url: str | None) -> RemoteLocation:
+        """Find an annotation by URL, short link or id."""
+        found = resolve_annotation(url_or_id, webknossos_url=webknossos_url)
+        client = Client(found.context)
+        try:
+            info = client.annotations.info(found.annotation_id)
+        except (AuthenticationError, NotFoundError, PermissionDeniedError) as refusal:
+            if found.context.token is not None:
+                raise
+            # public annotations can be downloaded by everybody, even where their info cannot be read
+            return cls._of_public_annotation(client, found.annotation_id, refusal)
+        if info.dataset_id is None or info.data_store_url is None:
+            raise UnexpectedAnswerError(f"annotation {info.id}: the server does not tell its dataset")
+        volumes = frozenset(layer.name or "" for layer in info.layers if layer.typ == "Volume")
+        datastore = client.datastore(info.data_store_url)
+        return cls(client, info.dataset_id, datastore, found.annotation_id, volumes)
+
+    @classmethod
+    def _of_public_annotation(cls, client: Client, annotation_id: str, refusal: Exception) -> RemoteLocation:
+        file, _ = client.annotations.download_file(annotation_id, skip_volume_data=True)
+        with file:
+            dataset_id = _dataset_id(file)
+        if dataset_id is None:
+            raise refusal
+        record = client.datasets.info(dataset_id)
+        return cls(client, dataset_id, client.datastore(record.data_store_url), annotation_id, None)
+
+    @property
+    def streamed(self) -> StreamedLayers:
+        """The streaming root."""
+        if self.annotation_id is not None:
+            return self.datastore.annotation_layers(self.annotation_id)
+        return self.datastore.dataset_layers(self.dataset_id)
+
+    @property
+    def url(self) -> str:
+        """The page of the dataset or annotation."""
+        base = self.client.context.url
+        if self.annotation_id is not None:
+            return f"{base}/annotations/{self.annotation_id}"
+        return f"{base}/datasets/{self.dataset_id}"
+
+
+def locate(
+    dataset_name_or_url: str | None,
+    *,
+    organization_id: str | None,
+    sharing_token: str | None,
+    webknossos_url: str | None,
+    dataset_id: str | None,
+    annotation_id_or_url: str | None,
+) -> RemoteLocation:
+    """Find what the arguments of :meth:`RemoteDataset.open` mean.
+
+    Raises
+    ------
+    InvalidUrlError
+        A ``ValueError``: they name nothing, or contradict each other.
+    """
+    if annotation_id_or_url is not None:
+        if sharing_token is not None:
+            raise InvalidUrlError("a sharing token opens a dataset, not an annotation; give one or the other")
+        return RemoteLocation.of_annotation(annotation_id_or_url, webknossos_url=webknossos_url)
+    if dataset_name_or_url is not None and dataset_id is not None:
+        raise InvalidUrlError("give either dataset_name_or_url or dataset_id, not both")
+    name = dataset_id if dataset_name_or_url is None else dataset_name_or_url
+    if name is None:
+        raise InvalidUrlError("name a dataset: dataset_name_or_url, dataset_id or annotation_id_or_url")
+    return RemoteLocation.of_dataset(
+        name, organization=organization_id, sharing_token=sharing_token, webknossos_url=webknossos_url
+    )
+
+
+def _dataset_id(file: BinaryIO) -> str | None:
+    """Return the dataset that the beginning of an NML, bare or in a zip, names."""
+    if not zipfile.is_zipfile(file):
+        file.seek(0)
+        return _first_id(file.read(_BEGINNING))
+    with zipfile.ZipFile(file) as archive:
+        for name in archive.namelist():
+            if name.endswith(".nml"):
+                with archive.open(name) as nml:
+                    return _first_id(nml.read(_BEGINNING))
+    return None
+
+
+def _first_id(text: bytes) -> str | None:
+    match = _DATASET_ID.search(text)
+    return match and match[1].decode()
