@@ -89,20 +89,6 @@ class ArrayHeader:
             raise UnexpectedAnswerError(f"{where}: {len(body)} bytes came, a chunk has {self.chunk_bytes}")
         return np.frombuffer(body, self.dtype).reshape(self.chunk_shape, order="F" if self.order == "F" else "C")
 
-    def to_json(self) -> dict[str, Any]:
-        """Return the ``.zarray`` in the spelling of the specification; older servers misspell a key."""
-        return {
-            "zarr_format": 2,
-            "shape": list(self.shape),
-            "chunks": list(self.chunk_shape),
-            "dtype": self.dtype.str,
-            "order": self.order,
-            "compressor": None,
-            "filters": None,
-            "fill_value": 0,
-            "dimension_separator": ".",
-        }
-
 
 def _int4(value: Any) -> Int4:
     c, x, y, z = (int(number) for number in value)

@@ -60,7 +60,8 @@ class RemoteMagView(MagView):
 
         Chunks are fetched at once in the number that ``zarr.config["async.concurrency"]`` allows.
         """
-        return zarr.open_array(zarr_store.RemoteStore(self._source), mode="r", zarr_format=2)
+        name = f"mag {self.name} of layer {self._layer.name!r}"
+        return zarr.open_array(zarr_store.RemoteStore(self._source, name), mode="r")
 
     def __repr__(self) -> str:
         return f"RemoteMagView(name={self.name!r}, bounding_box={self.bounding_box})"

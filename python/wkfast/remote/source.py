@@ -135,5 +135,11 @@ class RemoteSource:
 
 
 def _do(tasks: Iterable[Callable[[], None]]) -> None:
-    for _ in fan_out(lambda task: task(), tasks, concurrency=CONCURRENCY):
+    upcoming = iter(tasks)
+    first = list(itertools.islice(upcoming, 2))
+    if len(first) < 2:  # noqa: PLR2004 (a single one needs no thread of its own)
+        for task in first:
+            task()
+        return
+    for _ in fan_out(lambda task: task(), itertools.chain(first, upcoming), concurrency=CONCURRENCY):
         pass
