@@ -21,7 +21,6 @@ from wkfast.annotation import (
     MergeReport,
     SegmentInformation,
     VolumeLayer,
-    merge_annotations,
 )
 from wkfast.dataset import (
     COLOR_CATEGORY,
@@ -30,7 +29,6 @@ from wkfast.dataset import (
     Dataset,
     Layer,
     MagView,
-    MergePreview,
     SegmentationLayer,
 )
 from wkfast.geometry import (
@@ -65,7 +63,6 @@ __all__ = [
     "LengthUnit",
     "Mag",
     "MagView",
-    "MergePreview",
     "MergeReport",
     "NDBoundingBox",
     "Node",
@@ -82,7 +79,6 @@ __all__ = [
     "errors",
     "iterate_trees",
     "login",
-    "merge_annotations",
     "webknossos_context",
 ]
 

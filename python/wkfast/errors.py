@@ -14,6 +14,8 @@
     ├── GeometryError                  (ValueError, AssertionError)
     ├── DatasetError                   (RuntimeError)
     │   ├── DatasetNotFoundError       (FileNotFoundError)
+    │   ├── DatasetValueError          (ValueError, AssertionError)
+    │   ├── ExistsError                (IndexError)
     │   ├── LayerNotFoundError         (IndexError)
     │   ├── MagNotFoundError           (IndexError)
     │   └── ReadOnlyError
@@ -35,7 +37,9 @@ __all__ = [
     "AnnotationZipError",
     "DatasetError",
     "DatasetNotFoundError",
+    "DatasetValueError",
     "EnvironmentVariableError",
+    "ExistsError",
     "GeometryError",
     "LayerNotFoundError",
     "MagNotFoundError",
@@ -102,6 +106,14 @@ class DatasetError(WkfastError, RuntimeError):
 
 class DatasetNotFoundError(DatasetError, FileNotFoundError):
     """There is no dataset at the path."""
+
+
+class DatasetValueError(DatasetError, ValueError, AssertionError):
+    """A name, box, array or choice does not fit the dataset. Nothing has been written."""
+
+
+class ExistsError(DatasetError, IndexError):
+    """There already is a layer, mag or folder of that name."""
 
 
 class LayerNotFoundError(DatasetError, IndexError):

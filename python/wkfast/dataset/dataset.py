@@ -2,20 +2,28 @@
 
 from __future__ import annotations
 
+import shutil
+from functools import reduce
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from wkfast.dataset.groups import write_dataset_group
 from wkfast.dataset.layer import Layer, SegmentationLayer
 from wkfast.dataset.layer_category import COLOR_CATEGORY, SEGMENTATION_CATEGORY
+from wkfast.dataset.layer_creation import LayerCreation
+from wkfast.dataset.new_mag import joined
 from wkfast.dataset.properties import FILE_NAME, DatasetProperties, LayerProperties
-from wkfast.errors import DatasetError, LayerNotFoundError
+from wkfast.errors import DatasetError, DatasetValueError, LayerNotFoundError
+from wkfast.geometry import BoundingBox, LengthUnit, VoxelSize
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable
     from os import PathLike
 
+    from wkfast.geometry import Vec3FloatLike
 
-class Dataset:
+
+class Dataset(LayerCreation):
     """A folder of layers. The constructor creates one, :meth:`open` opens one.
 
     Parameters
@@ -28,11 +36,17 @@ class Dataset:
         Default: name of the folder.
     exist_ok
         Open the dataset if there already is one of the same voxel size.
+    voxel_size_with_unit
+        Instead of `voxel_size`, in another unit.
+    read_only
+        Refuse all changes; for datasets that exist.
 
     Raises
     ------
     DatasetError
-        The folder holds something, or no voxel size is given.
+        The folder holds something, or is not writable.
+    DatasetValueError
+        A ``ValueError``: no voxel size is given, or two are.
 
     Examples
     --------
@@ -44,24 +58,29 @@ class Dataset:
     def __init__(
         self,
         dataset_path: str | PathLike[str],
-        voxel_size: Sequence[float] | None = None,
+        voxel_size: Vec3FloatLike | None = None,
         name: str | None = None,
         exist_ok: bool = False,
+        *,
+        voxel_size_with_unit: VoxelSize | None = None,
+        read_only: bool = False,
     ) -> None:
         folder = Path(dataset_path)
+        self._read_only = read_only
+        size = _one_size(folder, voxel_size, voxel_size_with_unit)
         if exist_ok and (folder / FILE_NAME).exists():
-            self._properties = _existing(folder, voxel_size)
+            self._properties = _existing(folder, size)
             return
         if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
             raise DatasetError(f"cannot create a dataset at {folder}: there is something already")
-        if voxel_size is None:
-            raise DatasetError(f"cannot create a dataset at {folder} without a voxel size")
-        folder.mkdir(parents=True, exist_ok=True)
-        self._properties = DatasetProperties.create(folder, name or folder.name, voxel_size)
-        self._properties.write()
+        if size is None:
+            raise DatasetValueError(f"cannot create a dataset at {folder} without a voxel size; Dataset.open opens one")
+        if read_only:
+            raise DatasetError(f"cannot create a dataset at {folder} that is read-only")
+        self._properties = _created(folder, name or folder.absolute().name, size)
 
     @classmethod
-    def open(cls, dataset_path: str | PathLike[str]) -> Dataset:
+    def open(cls, dataset_path: str | PathLike[str], read_only: bool = False) -> Dataset:
         """Return the dataset in the folder `dataset_path`.
 
         Raises
@@ -72,6 +91,7 @@ class Dataset:
             It cannot be read.
         """
         dataset = cls.__new__(cls)
+        dataset._read_only = read_only
         dataset._properties = DatasetProperties.read(Path(dataset_path))
         return dataset
 
@@ -82,8 +102,17 @@ class Dataset:
 
     @property
     def name(self) -> str:
-        """Name of the dataset as it is written down, else its folder's."""
+        """Name of the dataset as it is written down, else its folder's. Setting it does not rename the folder."""
         return self._properties.name
+
+    @name.setter
+    def name(self, name: str) -> None:
+        self.change(lambda properties: properties.set_name(name))
+
+    @property
+    def read_only(self) -> bool:
+        """Whether changes are refused."""
+        return self._read_only
 
     @property
     def voxel_size(self) -> tuple[float, float, float]:
@@ -94,6 +123,11 @@ class Dataset:
     def unit(self) -> str:
         """Unit of :attr:`voxel_size`, e.g. ``nanometer``."""
         return self._properties.unit
+
+    @property
+    def voxel_size_with_unit(self) -> VoxelSize:
+        """Size of a mag-1 voxel."""
+        return VoxelSize(self.voxel_size, LengthUnit.from_text(self.unit))
 
     @property
     def layers(self) -> dict[str, Layer]:
@@ -133,6 +167,62 @@ class Dataset:
         """Return the image layers, as listed."""
         return [layer for layer in self.layers.values() if layer.category == COLOR_CATEGORY]
 
+    def delete_layer(self, layer_name: str) -> None:
+        """Take a layer out of the dataset and delete its folder; mags that lie elsewhere keep their files.
+
+        Raises
+        ------
+        LayerNotFoundError
+            There is none of that name; the message lists those there are.
+        """
+        self.check_writable()
+        folder = self.get_layer(layer_name).path
+        self.change(lambda properties: properties.remove_layer(layer_name))
+        if folder.is_symlink():
+            folder.unlink()
+        elif folder.is_dir() and self.owns(folder):
+            shutil.rmtree(folder)
+
+    def calculate_bounding_box(self) -> BoundingBox:
+        """Return the box around all layers, in mag-1 voxels."""
+        boxes = [layer.bounding_box for layer in self.layers.values()]
+        return reduce(joined, boxes, BoundingBox((0, 0, 0), (0, 0, 0)))
+
+    def check_writable(self) -> None:
+        """Refuse changes to a read-only dataset.
+
+        Raises
+        ------
+        DatasetError
+            A ``RuntimeError``: it is.
+        """
+        if self._read_only:
+            raise DatasetError(f"{self!r} is read-only")
+
+    def owns(self, path: Path) -> bool:
+        """Return whether a file or folder lies in this dataset, with all links followed."""
+        return path.resolve().is_relative_to(self.path.resolve())
+
+    def change(self, change: Callable[[DatasetProperties], None]) -> None:
+        """Change ``datasource-properties.json`` as it is now, and take over what other processes wrote."""
+        self.check_writable()
+        self._properties.update(change)
+
+    def change_layer(self, layer_name: str, change: Callable[[LayerProperties], None]) -> None:
+        """Change one layer's entry; see :meth:`change`. A layer that is renamed keeps its objects."""
+        held = self._properties.layer(layer_name).json
+
+        def both(properties: DatasetProperties) -> None:
+            entry = properties.layer(layer_name)
+            change(entry)
+            held["name"] = entry.name
+
+        try:
+            self.change(both)
+        except BaseException:
+            held["name"] = layer_name
+            raise
+
     def _wrap(self, properties: LayerProperties) -> Layer:
         segmentation = properties.json.get("category") == SEGMENTATION_CATEGORY
         return SegmentationLayer(self, properties) if segmentation else Layer(self, properties)
@@ -141,8 +231,26 @@ class Dataset:
         return f"Dataset({str(self.path)!r})"
 
 
-def _existing(folder: Path, voxel_size: Sequence[float] | None) -> DatasetProperties:
+def _one_size(folder: Path, voxel_size: Vec3FloatLike | None, with_unit: VoxelSize | None) -> VoxelSize | None:
+    if voxel_size is not None and with_unit is not None:
+        raise DatasetValueError(f"{folder}: give voxel_size or voxel_size_with_unit, not both")
+    return with_unit if voxel_size is None else VoxelSize(voxel_size)
+
+
+def _existing(folder: Path, size: VoxelSize | None) -> DatasetProperties:
     properties = DatasetProperties.read(folder)
-    if voxel_size is not None and tuple(map(float, voxel_size)) != properties.voxel_size:
-        raise DatasetError(f"{folder} has the voxel size {properties.voxel_size}, not {tuple(voxel_size)}")
+    found = VoxelSize(properties.voxel_size, LengthUnit.from_text(properties.unit))
+    if size is not None and size != found:
+        raise DatasetError(f"{folder} has the voxel size {found}, not {size}")
+    return properties
+
+
+def _created(folder: Path, name: str, size: VoxelSize) -> DatasetProperties:
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        write_dataset_group(folder)
+        properties = DatasetProperties.create(folder, name, size.factor.to_tuple(), size.unit.value)
+        properties.write()
+    except OSError as error:
+        raise DatasetError(f"cannot create a dataset at {folder}: {error}") from error
     return properties

@@ -2,23 +2,32 @@
 
 from __future__ import annotations
 
+import re
+import shutil
 from typing import TYPE_CHECKING, Any
+
+import numpy as np
 
 from wkfast import _core
 from wkfast.dataset.data_format import DataFormat
+from wkfast.dataset.groups import write_layer_group
 from wkfast.dataset.mag_view import MagView
-from wkfast.errors import DatasetError, MagNotFoundError
+from wkfast.dataset.new_mag import extent_in_mag, joined, new_mag
+from wkfast.errors import DatasetError, DatasetValueError, ExistsError, MagNotFoundError
 from wkfast.geometry import Mag
 
 if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
     from pathlib import Path
-
-    import numpy as np
 
     from wkfast.dataset.dataset import Dataset
     from wkfast.dataset.properties import Json, LayerProperties
+    from wkfast.dataset.view import View
     from wkfast.dataset.voxel_source import VoxelSource
-    from wkfast.geometry import BoundingBox
+    from wkfast.geometry import BoundingBox, Vec3IntLike
+
+# Edge of what is read at once where everything is looked at.
+_PIECE = 256
 
 
 class Layer:
@@ -40,8 +49,27 @@ class Layer:
 
     @property
     def name(self) -> str:
-        """Name of the layer."""
+        """Name of the layer. Setting it renames the folder as well.
+
+        Raises
+        ------
+        DatasetValueError
+            A ``ValueError``: not letters, digits, ``_``, ``-`` and ``.``, or taken. Nothing was changed.
+        """
         return self._properties.name
+
+    @name.setter
+    def name(self, name: str) -> None:
+        check_layer_name(name)
+        old = self.name
+        if name == old:
+            return
+        if name in self._dataset.layers or (self._dataset.path / name).exists():
+            raise DatasetValueError(f"cannot rename layer {old!r}: there is {name!r} already in {self._dataset.path}")
+        source, target = self.path, self._dataset.path / name
+        self._change(lambda entry: _rename(entry.json, old, name))
+        if source.exists():
+            source.rename(target)
 
     @property
     def path(self) -> Path:
@@ -61,7 +89,7 @@ class Layer:
     @property
     def num_channels(self) -> int:
         """Values per voxel."""
-        return int(self._properties.json.get("numChannels", 1))
+        return self._properties.num_channels
 
     @property
     def dtype(self) -> np.dtype[Any]:
@@ -70,8 +98,31 @@ class Layer:
 
     @property
     def bounding_box(self) -> BoundingBox:
-        """Box of the data in mag-1 voxels."""
+        """Box of the data in mag-1 voxels. Setting it changes what counts as the layer; no voxel is written or deleted.
+
+        Raises
+        ------
+        DatasetValueError
+            A coordinate is negative.
+        """
         return self._properties.bounding_box
+
+    @bounding_box.setter
+    def bounding_box(self, box: BoundingBox) -> None:
+        if min(box.topleft.to_tuple()) < 0:
+            raise DatasetValueError(f"layer {self.name!r} cannot have the box {box}: a coordinate is negative")
+        self._change(lambda entry: entry.set_bounding_box(box))
+        for mag in self.mags.values():
+            mag.grow_to(box)
+
+    def extend_bounding_box(self, box: BoundingBox) -> None:
+        """Grow the layer's box to hold `box` as well; several processes may do so at once."""
+        self._change(lambda entry: entry.set_bounding_box(joined(entry.bounding_box, box)))
+
+    @property
+    def read_only(self) -> bool:
+        """Whether changes are refused."""
+        return self._dataset.read_only
 
     @property
     def mags(self) -> dict[Mag, MagView]:
@@ -106,12 +157,168 @@ class Layer:
             raise MagNotFoundError(f"layer {self.name!r} has no mags")
         return self.get_mag(min(mags))
 
+    def add_mag(
+        self,
+        mag: Any,
+        *,
+        chunk_shape: Vec3IntLike | int | None = None,
+        shard_shape: Vec3IntLike | int | None = None,
+        chunks_per_shard: Vec3IntLike | int | None = None,
+        compress: bool = True,
+    ) -> MagView:
+        """Create an empty mag and return it.
+
+        Parameters
+        ----------
+        mag
+            ``Mag``, number, name or triple.
+        chunk_shape
+            Voxels that are compressed together; default 32³. A number means a cube.
+        shard_shape, chunks_per_shard
+            Voxels, or chunks, that share a file; default 1024³. Zarr v2 has a file for every chunk.
+        compress
+            With zstd in Zarr, with LZ4-HC in WKW.
+
+        Raises
+        ------
+        ExistsError
+            An ``IndexError``: there is that mag, or something in its folder.
+        DatasetValueError
+            A ``ValueError``: the format does not have such shapes.
+        DatasetError
+            A ``RuntimeError``: the dataset is read-only.
+
+        Examples
+        --------
+        >>> from wkfast import Dataset
+        >>> layer = Dataset(tmp_path / "new", voxel_size=(4, 4, 40)).add_layer("color", "color", data_format="wkw")
+        >>> layer.add_mag("2-2-1", shard_shape=128).info.chunks_per_shard
+        Vec3Int(4,4,4)
+        """
+        wanted = Mag(mag)
+        self._dataset.check_writable()
+        folder = self.path / wanted.to_layer_name()
+        if wanted in self._listed_mags() or (folder.exists() and any(folder.iterdir())):
+            raise ExistsError(f"cannot add mag {wanted} to layer {self.name!r}: there is one already at {folder}")
+        spec = new_mag(
+            self.data_format, self.dtype, self.num_channels, chunk_shape=chunk_shape, shard_shape=shard_shape,
+            chunks_per_shard=chunks_per_shard, compress=compress, extent=extent_in_mag(self.bounding_box, wanted),
+        )  # fmt: skip
+        location = self._location_of(wanted, folder)
+        try:
+            _core.Mag.create(location, spec)
+        except ValueError as error:
+            raise DatasetValueError(f"cannot add mag {wanted} to layer {self.name!r}: {error}") from None
+        edge = spec["chunk_shape"][0] * spec["chunks_per_shard"][0]
+        self._list_mag(wanted, folder, {"cubeLength": edge} if self.data_format is DataFormat.WKW else {})
+        return self.get_mag(wanted)
+
+    def get_or_add_mag(
+        self,
+        mag: Any,
+        *,
+        chunk_shape: Vec3IntLike | int | None = None,
+        shard_shape: Vec3IntLike | int | None = None,
+        chunks_per_shard: Vec3IntLike | int | None = None,
+        compress: bool | None = None,
+    ) -> MagView:
+        """Return a mag, created as by :meth:`add_mag` if it is not there.
+
+        Raises
+        ------
+        DatasetValueError
+            An ``AssertionError``: it is there, with other shapes or another compression than asked for.
+        """
+        if Mag(mag) not in self._listed_mags():
+            more = {} if compress is None else {"compress": compress}
+            return self.add_mag(
+                mag, chunk_shape=chunk_shape, shard_shape=shard_shape, chunks_per_shard=chunks_per_shard, **more
+            )
+        view = self.get_mag(mag)
+        info = view.info
+        if shard_shape is None and chunks_per_shard is None:
+            chunks_per_shard = info.chunks_per_shard
+        asked = new_mag(
+            info.data_format, info.voxel_type, info.num_channels, chunk_shape=chunk_shape or info.chunk_shape,
+            shard_shape=shard_shape, chunks_per_shard=chunks_per_shard,
+        )  # fmt: skip
+        found = (info.chunk_shape.to_list(), info.chunks_per_shard.to_list())
+        if (asked["chunk_shape"], asked["chunks_per_shard"]) != found or compress not in {None, info.compression_mode}:
+            raise DatasetValueError(f"layer {self.name!r} has the mag {view.name}, but not as asked for: {info}")
+        return view
+
+    def add_mag_for_existing_files(self, mag: Any) -> MagView:
+        """List a mag whose files lie in the layer's folder already, and return it.
+
+        Raises
+        ------
+        ExistsError
+            It is listed already.
+        MagNotFoundError, VolumeDataError
+            There are no such files, or they are damaged.
+        DatasetValueError
+            They do not have the layer's dtype and channels.
+        """
+        wanted = Mag(mag)
+        self._dataset.check_writable()
+        if wanted in self._listed_mags():
+            raise ExistsError(f"layer {self.name!r} has the mag {wanted} already")
+        folder = self._folder(wanted, {})
+        if not folder.is_dir():
+            raise MagNotFoundError(f"layer {self.name!r} has no folder {folder}")
+        found = _core.Mag.open(self._location_of(wanted, folder))
+        if (np.dtype(found.dtype), found.channels) != (self.dtype, self.num_channels):
+            raise DatasetValueError(
+                f"{folder} holds {found.channels} channels of {found.dtype}, layer {self.name!r} has "
+                f"{self.num_channels} of {self.dtype}"
+            )
+        edge = found.chunk_shape[0] * found.chunks_per_shard[0]
+        self._list_mag(wanted, folder, {"cubeLength": edge} if self.data_format is DataFormat.WKW else {})
+        return self.get_mag(wanted)
+
+    def delete_mag(self, mag: Any) -> None:
+        """Take a mag out of the layer and delete its files, if they are this dataset's own.
+
+        Raises
+        ------
+        MagNotFoundError
+            There is none; the message lists those there are.
+        """
+        self._dataset.check_writable()
+        view = self.get_mag(mag)
+        self._change(
+            lambda entry: entry.set_mags([each for each in entry.mags if entry.mag_of(each) != view.mag]),
+        )
+        if not view.is_foreign:
+            shutil.rmtree(view.path)
+        self._write_group()
+
     def mag_locations(self) -> list[Json]:
         """Return where each mag lies, as plain data for the core: see ``_core.MagLocation``."""
         return [self._location(self._properties.mag_of(entry), entry) for entry in self._properties.mags]
 
     def _mag_names(self) -> str:
         return ", ".join(str(self._properties.mag_of(entry)) for entry in self._properties.mags) or "none"
+
+    def _listed_mags(self) -> list[Mag]:
+        return [self._properties.mag_of(entry) for entry in self._properties.mags]
+
+    def _list_mag(self, mag: Mag, folder: Path, more: Json) -> None:
+        """Write a mag of this layer into the properties."""
+        path = f"./{folder.relative_to(self._dataset.path).as_posix()}"
+        axes = {"c": 0, "x": 1, "y": 2, "z": 3}
+        added = {"mag": list(mag.to_tuple()), "path": path, **more, "axisOrder": axes}
+        self._change(
+            lambda entry: entry.set_mags([*(e for e in entry.mags if entry.mag_of(e) != mag), added]),
+        )
+        self._write_group()
+
+    def _write_group(self) -> None:
+        sizes = self._dataset.voxel_size, self._dataset.unit
+        write_layer_group(self.path, self.data_format, sorted(self._listed_mags()), *sizes)
+
+    def _change(self, change: Callable[[LayerProperties], None]) -> None:
+        self._dataset.change_layer(self.name, change)
 
     def _open(self, mag: Mag, entry: Json) -> MagView:
         return MagView(self, mag, self._source(mag, entry), self._folder(mag, entry))
@@ -121,12 +328,14 @@ class Layer:
         return _core.Mag.open(self._location(mag, entry))
 
     def _location(self, mag: Mag, entry: Json) -> Json:
+        return {**self._location_of(mag, self._folder(mag, entry)), "axis_order": entry.get("axisOrder")}
+
+    def _location_of(self, mag: Mag, folder: Path) -> Json:
         return {
             "mag": list(mag.to_tuple()),
             "format": self.data_format.value,
-            "container": {"kind": "directory", "path": str(self._folder(mag, entry))},
+            "container": {"kind": "directory", "path": str(folder)},
             "prefix": "",
-            "axis_order": entry.get("axisOrder"),
         }
 
     def _folder(self, mag: Mag, entry: Json) -> Path:
@@ -160,3 +369,47 @@ class SegmentationLayer(Layer):
     def largest_segment_id(self) -> int | None:
         """Largest id in use, ``None`` if nobody wrote it down."""
         return self._properties.largest_segment_id
+
+    @largest_segment_id.setter
+    def largest_segment_id(self, largest: int | None) -> None:
+        if largest is not None and not (isinstance(largest, int | np.integer) and 0 <= largest < 2**64):
+            raise DatasetValueError(f"{largest!r} is no segment id: expected a whole number below 2⁶⁴, or None")
+        self._change(lambda entry: entry.set_largest_segment_id(None if largest is None else int(largest)))
+
+    def refresh_largest_segment_id(self) -> None:
+        """Set :attr:`largest_segment_id` to the largest id there is in the finest mag, 0 if there is none.
+
+        Only chunks with data are read, one file after another.
+        """
+        finest = self.get_finest_mag()
+        views = finest.get_views_on_disk(read_only=True)
+        self.largest_segment_id = max((int(part.read().max()) for view in views for part in _pieces(view)), default=0)
+
+
+def check_layer_name(name: str) -> None:
+    """Refuse names of which no folder is made.
+
+    Raises
+    ------
+    DatasetValueError
+        A ``ValueError``: it holds other things than letters, digits, ``_``, ``-`` and ``.``.
+    """
+    if not re.fullmatch(r"[\w.-]+", name, re.ASCII) or name.startswith("."):
+        raise DatasetValueError(
+            f"a layer cannot be called {name!r}: use letters, digits, '_', '-' and '.', not at the start"
+        )
+
+
+def _pieces(view: View) -> Iterator[View]:
+    """Yield parts of a view that are small enough to be held."""
+    return view.chunk(view.mag.to_vec3_int() * _PIECE, chunk_border_alignments=view.mag.to_vec3_int() * _PIECE)
+
+
+def _rename(entry: Json, old: str, name: str) -> None:
+    """Name an entry anew, and its mags' folders with it."""
+    entry["name"] = name
+    for mag in entry.get("mags", []):
+        path = str(mag.get("path", ""))
+        for prefix in (f"./{old}/", f"{old}/"):
+            if path.startswith(prefix):
+                mag["path"] = prefix.replace(old, name) + path.removeprefix(prefix)

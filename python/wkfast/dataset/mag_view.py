@@ -2,60 +2,47 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from wkfast import _core
 from wkfast._lazy import lazy_import
 from wkfast.dataset.data_format import DataFormat
-from wkfast.errors import DatasetError
+from wkfast.dataset.new_mag import extent_in_mag, joined
+from wkfast.dataset.view import MagInfo, View
+from wkfast.errors import DatasetError, DatasetValueError
 from wkfast.geometry import BoundingBox, Mag, Vec3Int
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterator
     from pathlib import Path
 
     from numpy.typing import NDArray
 
     from wkfast.dataset.layer import Layer
     from wkfast.dataset.voxel_source import VoxelSource
+    from wkfast.geometry import Vec3IntLike
+
+__all__ = ["MagInfo", "MagView"]
 
 zarr: Any = lazy_import("zarr")
 source_store: Any = lazy_import("wkfast.dataset.source_store")
 
 
-@dataclass(frozen=True)
-class MagInfo:
-    """How a mag is stored. Shapes are x, y, z in voxels of the mag."""
-
-    data_format: DataFormat
-    voxel_type: np.dtype[Any]
-    num_channels: int
-    chunk_shape: Vec3Int
-    shard_shape: Vec3Int
-    chunks_per_shard: Vec3Int
-    compression_mode: bool
-
-
-class MagView:
+class MagView(View):
     """Voxels of one mag. Obtained from a layer, e.g. ``layer.get_finest_mag()``."""
 
-    def __init__(self, layer: Layer, mag: Mag, source: VoxelSource, path: Path | None) -> None:
-        self._layer = layer
-        self._mag = mag
-        self._source = source
+    def __init__(
+        self, layer: Layer, mag: Mag, source: VoxelSource, path: Path | None, *, read_only: bool = False
+    ) -> None:
+        super().__init__(layer, mag, source, read_only=read_only)
         self._path = path
 
     @property
     def layer(self) -> Layer:
         """The layer this mag belongs to."""
         return self._layer
-
-    @property
-    def mag(self) -> Mag:
-        """The magnification."""
-        return self._mag
 
     @property
     def name(self) -> str:
@@ -76,63 +63,99 @@ class MagView:
         return self._path
 
     @property
-    def bounding_box(self) -> BoundingBox:
-        """Box of the layer in mag-1 voxels, grown to whole voxels of this mag."""
-        return self._layer.bounding_box.align_with_mag(self._mag, ceil=True)
+    def is_foreign(self) -> bool:
+        """Whether the voxels belong to another dataset, or to none."""
+        return self._path is None or not self._layer.dataset.owns(self._path)
 
     @property
-    def info(self) -> MagInfo:
-        """Format, type and shapes."""
-        source = self._source
-        chunk, per_shard = Vec3Int(source.chunk_shape), Vec3Int(source.chunks_per_shard)
-        return MagInfo(
-            data_format=DataFormat(source.data_format),
-            voxel_type=self.get_dtype(),
-            num_channels=source.channels,
-            chunk_shape=chunk,
-            shard_shape=chunk * per_shard,
-            chunks_per_shard=per_shard,
-            compression_mode=source.compressed,
-        )
+    def read_only(self) -> bool:
+        """Whether writing is refused: the dataset is opened so, or the voxels are another dataset's."""
+        return super().read_only or self.is_foreign
 
-    def get_dtype(self) -> np.dtype[Any]:
-        """Return the type of a voxel's channel."""
-        return np.dtype(self._source.dtype)
-
-    def read(
+    def write(
         self,
+        data: NDArray[Any],
         *,
-        absolute_offset: Vec3Int | Sequence[int] | None = None,
-        relative_offset: Vec3Int | Sequence[int] | None = None,
-        size: Vec3Int | Sequence[int] | None = None,
-        absolute_bounding_box: BoundingBox | None = None,
+        allow_resize: bool = False,
+        allow_unaligned: bool = False,
+        relative_offset: Vec3IntLike | None = None,
+        absolute_offset: Vec3IntLike | None = None,
         relative_bounding_box: BoundingBox | None = None,
-    ) -> NDArray[Any]:
-        """Return voxels as an array (c, x, y, z) in Fortran order; what was never written is zero.
+        absolute_bounding_box: BoundingBox | None = None,
+    ) -> None:
+        """Write voxels (c, x, y, z), or (x, y, z) where there is one channel; see :meth:`View.write`.
 
         Parameters
         ----------
-        absolute_offset, relative_offset
-            Top left in mag-1 voxels, from the origin or from the layer's box; default: the box's.
-        size
-            In mag-1 voxels; default: up to the end of the layer's box.
-        absolute_bounding_box, relative_bounding_box
-            Both at once.
+        data
+            Voxels of the mag; another dtype is converted if that changes no value.
+        allow_resize
+            Grow the layer's box to hold them.
+        allow_unaligned
+            Accept a box that covers shards in part, other than at the ends of the layer's box.
+        absolute_offset, relative_offset, absolute_bounding_box, relative_bounding_box
+            Where, in mag-1 voxels; default: the top left of the layer's box.
 
         Raises
         ------
-        ValueError
-            The choices contradict each other, or the box does not lie on voxels of this mag.
+        DatasetValueError
+            A ``ValueError``: shape, dtype or place do not fit. Nothing was written.
+        DatasetError
+            A ``RuntimeError``: the data are read-only.
         VolumeDataError
-            A chunk is corrupt; the message names file and chunk.
+            A partly covered chunk is corrupt, or the file system refuses; each shard is as it was, or complete.
+
+        Examples
+        --------
+        >>> from wkfast import Dataset
+        >>> layer = Dataset(tmp_path / "new", voxel_size=(4, 4, 40)).add_layer("labels", "segmentation", dtype="uint32")
+        >>> mag = layer.add_mag(1)
+        >>> mag.write(np.full((3, 4, 5), 7, np.uint32), absolute_offset=(10, 10, 10), allow_resize=True)
+        >>> layer.bounding_box
+        BoundingBox(topleft=(10, 10, 10), size=(3, 4, 5))
+        >>> int(mag.read().sum())
+        420
         """
-        box = self._box(absolute_offset, relative_offset, size, absolute_bounding_box, relative_bounding_box)
-        in_mag = box.align_with_mag(self._mag, ceil=True).in_mag(self._mag)
-        (left, top, front), (width, height, depth) = in_mag.topleft.to_tuple(), in_mag.size.to_tuple()
-        return self._source.read((left, top, front), (width, height, depth))
+        self._check_writable()
+        voxels = self._fitting(data)
+        box = self._target(voxels, absolute_offset, relative_offset, absolute_bounding_box, relative_bounding_box)
+        inside = self.bounding_box.contains_bbox(box)
+        if not inside and not allow_resize:
+            raise DatasetValueError(
+                f"{box} does not lie in the layer's box {self._layer.bounding_box}; pass allow_resize=True, or set "
+                "layer.bounding_box first"
+            )
+        grown = joined(self._layer.bounding_box, box)
+        self._put(voxels, box, None if allow_unaligned else grown)
+        if not inside:
+            self._layer.extend_bounding_box(box)
+
+    def grow_to(self, box: BoundingBox) -> None:
+        """Make an array that states its extent reach to the end of a box in mag-1 voxels."""
+        if not self.read_only and isinstance(self._source, _core.Mag):
+            self._source.grow(extent_in_mag(box, self._mag))
+
+    def get_bounding_boxes_on_disk(self) -> Iterator[BoundingBox]:
+        """Yield the box of every file with voxels, in mag-1 voxels: a shard, or a chunk where there are no shards."""
+        yield from self._boxes_on_disk()
+
+    def get_views_on_disk(self, read_only: bool | None = None) -> Iterator[View]:
+        """Yield a view of the part of every file with voxels that lies in the layer's box."""
+        for box in self._boxes_on_disk():
+            part = box.intersected_with(self.bounding_box, dont_assert=True)
+            if not part.is_empty():
+                inside = BoundingBox(part.topleft_xyz, part.size_xyz)
+                yield self.get_view(absolute_bounding_box=inside, read_only=read_only)
+
+    def _boxes_on_disk(self) -> list[BoundingBox]:
+        chunks = self._source.chunks()[:, -3:].astype(np.int64)
+        shards = np.unique(chunks // np.array(self._source.chunks_per_shard), axis=0) if len(chunks) else chunks
+        size = self.info.shard_shape * self._mag.to_vec3_int()
+        step = np.array(size.to_tuple())
+        return [BoundingBox(Vec3Int(corner), size) for corner in (shards * step).tolist()]
 
     def get_zarr_array(self) -> Any:
-        """Return the mag as a ``zarr.Array``, opened for reading.
+        """Return the mag as a ``zarr.Array``, writable where the mag is.
 
         A mag without files of its own, such as one that is merged while it is read, becomes an array (c, x, y, z) whose
         chunks are read when they are asked for; dask can share it among threads.
@@ -147,33 +170,7 @@ class MagView:
             return source_store.source_array(self._source, extent, f"mag {self.name} of layer {self._layer.name!r}")
         if self.info.data_format is DataFormat.WKW:
             raise DatasetError(f"layer {self._layer.name!r} is stored as WKW and has no Zarr array; use read()")
-        return zarr.open_array(self.path, mode="r")
-
-    def _box(
-        self,
-        absolute_offset: Vec3Int | Sequence[int] | None,
-        relative_offset: Vec3Int | Sequence[int] | None,
-        size: Vec3Int | Sequence[int] | None,
-        absolute_bounding_box: BoundingBox | None,
-        relative_bounding_box: BoundingBox | None,
-    ) -> BoundingBox:
-        layer_box = self._layer.bounding_box
-        choices = (absolute_offset, relative_offset, absolute_bounding_box, relative_bounding_box)
-        if sum(choice is not None for choice in choices) > 1:
-            raise ValueError("give one offset or one bounding box, absolute or relative")
-        if absolute_bounding_box is not None:
-            return absolute_bounding_box
-        if relative_bounding_box is not None:
-            return relative_bounding_box.offset(layer_box.topleft)
-        offset = layer_box.topleft
-        if absolute_offset is not None:
-            offset = Vec3Int(absolute_offset)
-        elif relative_offset is not None:
-            offset = layer_box.topleft + Vec3Int(relative_offset)
-        extent = Vec3Int(size) if size is not None else layer_box.bottomright - offset
-        if min(extent.to_tuple()) < 0:
-            raise ValueError(f"cannot read a box of the size {extent}: no extent may be negative")
-        return BoundingBox(offset, extent)
+        return zarr.open_array(self.path, mode="r" if self.read_only else "r+")
 
     def __repr__(self) -> str:
         return f"MagView(name={self.name!r}, bounding_box={self.bounding_box})"

@@ -4,18 +4,21 @@ The parsed JSON stays the one truth. Views read from it and write into it, so ke
 every rewrite. Format: the dataset documentation of WEBKNOSSOS.
 """
 
+from __future__ import annotations
+
 import json
-import os
-import tempfile
-from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from wkfast.errors import DatasetError, DatasetNotFoundError, LayerNotFoundError
+from wkfast.dataset.draft import exclusive_draft
+from wkfast.errors import DatasetError, DatasetNotFoundError, ExistsError, LayerNotFoundError
 from wkfast.geometry import BoundingBox, Mag, Vec3Int
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+    from pathlib import Path
 
 FILE_NAME = "datasource-properties.json"
 SUPPORTED_VERSION = 1
@@ -25,6 +28,8 @@ FARTHEST = 2**40
 Json = dict[str, Any]
 
 _ELEMENT_CLASSES = {"float": "float32", "double": "float64", "uint24": "uint8"}
+# JavaScript's numbers end here; WEBKNOSSOS spells larger ones as text.
+_LARGEST_PLAIN = 2**53 - 1
 
 
 @dataclass(frozen=True)
@@ -59,11 +64,19 @@ class LayerProperties:
         self.json["boundingBox"] = {"topLeft": topleft, "width": width, "height": height, "depth": depth}
 
     @property
+    def num_channels(self) -> int:
+        """Values per voxel."""
+        value = self.json.get("numChannels", 1)
+        if not isinstance(value, int) or value < 1:
+            raise self._malformed("numChannels", "a positive number")
+        return value
+
+    @property
     def dtype(self) -> np.dtype[Any]:
         """Type of one channel. ``elementClass`` names the whole voxel: ``uint24`` is three channels of ``uint8``."""
         element = str(self._required("elementClass"))
         try:
-            return np.dtype(_ELEMENT_CLASSES.get(element, element))
+            return element_dtype(element, self.num_channels)
         except TypeError:
             raise self._malformed("elementClass", "uint8 to uint64, int8 to int64, float or double") from None
 
@@ -71,9 +84,25 @@ class LayerProperties:
     def largest_segment_id(self) -> int | None:
         """Largest segment id in use, ``None`` if nobody wrote it down."""
         value = self.json.get("largestSegmentId")
+        if isinstance(value, dict) and str(value.get("value", "")).isdecimal():
+            return int(value["value"])
         if value is not None and (not isinstance(value, int) or isinstance(value, bool)):
             raise self._malformed("largestSegmentId", "an integer or null")
         return value
+
+    def set_largest_segment_id(self, value: int | None) -> None:
+        """Write the largest segment id; ``None`` for one that is not known."""
+        if value is None:
+            self.json.pop("largestSegmentId", None)
+        elif value > _LARGEST_PLAIN:
+            self.json["largestSegmentId"] = {"customJsonEncoding": "bigint", "value": str(value)}
+        else:
+            self.json["largestSegmentId"] = value
+
+    def set_mags(self, entries: list[Json]) -> None:
+        """Write the mags, in today's form."""
+        self.json.pop("wkwResolutions", None)
+        self.json["mags"] = entries
 
     @property
     def mags(self) -> list[Json]:
@@ -110,7 +139,7 @@ class DatasetProperties:
     file: Path
 
     @classmethod
-    def read(cls, folder: Path) -> "DatasetProperties":
+    def read(cls, folder: Path) -> DatasetProperties:
         """Read the properties of the dataset in `folder`.
 
         Raises
@@ -135,9 +164,7 @@ class DatasetProperties:
         return cls(parsed, file)
 
     @classmethod
-    def create(
-        cls, folder: Path, name: str, voxel_size: Sequence[float], unit: str = "nanometer"
-    ) -> "DatasetProperties":
+    def create(cls, folder: Path, name: str, voxel_size: Sequence[float], unit: str = "nanometer") -> DatasetProperties:
         """Return the properties of a new dataset without layers; nothing is written."""
         scale = {"factor": [float(value) for value in voxel_size], "unit": unit}
         json_ = {"id": {"name": name, "team": ""}, "scale": scale, "dataLayers": [], "version": SUPPORTED_VERSION}
@@ -186,24 +213,90 @@ class DatasetProperties:
         scale = self.json.get("scale")
         return str(scale.get("unit", "nanometer")) if isinstance(scale, dict) else "nanometer"
 
+    def set_name(self, name: str) -> None:
+        """Write the name of the dataset."""
+        identity = self.json.get("id")
+        self.json["id"] = {**(identity if isinstance(identity, dict) else {"team": ""}), "name": name}
+
+    def add_layer(self, entry: Json) -> None:
+        """Append a layer.
+
+        Raises
+        ------
+        ExistsError
+            There is one of its name.
+        """
+        if any(layer.name == entry["name"] for layer in self.layers):
+            raise ExistsError(f"{self.file.parent} has a layer {entry['name']!r} already")
+        self.json["dataLayers"].append(entry)
+
+    def remove_layer(self, name: str) -> None:
+        """Remove the layer called `name`.
+
+        Raises
+        ------
+        LayerNotFoundError
+            There is none; the message lists those there are.
+        """
+        entry = self.layer(name).json
+        self.json["dataLayers"] = [layer for layer in self.json["dataLayers"] if layer is not entry]
+
     def write(self) -> None:
         """Replace the file as a whole: a reader sees the old one or the new one, never a part."""
-        text = json.dumps(self.json, indent=4)
-        handle, temporary = tempfile.mkstemp(dir=self.file.parent, prefix=f".{FILE_NAME}.")
-        try:
-            with os.fdopen(handle, "w", encoding="utf-8") as file:
-                file.write(text)
-                file.flush()
-                os.fsync(file.fileno())
-            Path(temporary).chmod(0o666 & ~_umask())
-            Path(temporary).replace(self.file)
-        except BaseException:
-            Path(temporary).unlink(missing_ok=True)
-            raise
+        with exclusive_draft(self.file) as draft:
+            draft.put(self._text())
+
+    def update(self, change: Callable[[DatasetProperties], None]) -> None:
+        """Apply `change` to what the file says now, and take over what others have written meanwhile.
+
+        Processes that change one dataset wait for each other, so that none undoes what another did. `change` gets
+        properties of its own; if it raises, nothing is written.
+        """
+        with exclusive_draft(self.file) as draft:
+            fresh = DatasetProperties.read(self.file.parent)
+            change(fresh)
+            draft.put(fresh._text())
+        self._adopt(fresh)
+
+    def _text(self) -> bytes:
+        return json.dumps(self.json, indent=4).encode()
+
+    def _adopt(self, fresh: DatasetProperties) -> None:
+        """Take over all of `fresh`; entries of layers stay the objects that layers hold."""
+        known = {layer.get("name"): layer for layer in self.json["dataLayers"]}
+        layers = []
+        for entry in fresh.json["dataLayers"]:
+            held = known.get(entry.get("name"), entry)
+            if held is not entry:
+                held.clear()
+                held.update(entry)
+            layers.append(held)
+        self.json.clear()
+        self.json.update({**fresh.json, "dataLayers": layers})
 
 
-def _umask() -> int:
-    """Return the process's umask; asking for it is setting it."""
-    mask = os.umask(0o022)
-    os.umask(mask)
-    return mask
+def element_dtype(element: str, channels: int) -> np.dtype[Any]:
+    """Return the type of one of `channels` values that together are an ``elementClass``.
+
+    Examples
+    --------
+    >>> element_dtype("uint48", 3), element_dtype("double", 2)
+    (dtype('uint16'), dtype('float32'))
+    """
+    name = {"float": "float32", "double": "float64"}.get(element, element)
+    kind, bits = name.rstrip("0123456789"), name.lstrip("abcdefghijklmnopqrstuvwxyz")
+    if channels > 1 and bits.isdecimal() and int(bits) % (8 * channels) == 0:
+        return np.dtype(f"{kind}{int(bits) // channels}")
+    return np.dtype(_ELEMENT_CLASSES.get(element, element))
+
+
+def element_class(dtype: np.dtype[Any], channels: int) -> str:
+    """Return the ``elementClass`` of voxels of `channels` values: the inverse of :func:`element_dtype`.
+
+    Examples
+    --------
+    >>> element_class(np.dtype("uint8"), 3), element_class(np.dtype("float32"), 1)
+    ('uint24', 'float')
+    """
+    name = f"{dtype.name.rstrip('0123456789')}{8 * dtype.itemsize * channels}"
+    return {"float32": "float", "float64": "double"}.get(name, name)

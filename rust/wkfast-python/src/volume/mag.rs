@@ -142,6 +142,7 @@ impl PyMag {
     }
 
     /// Makes the array state that it reaches to `extent`.
+    #[allow(clippy::needless_pass_by_value)] // as Python hands it over
     #[pyo3(signature = (extent, *, extra=Vec::new()))]
     fn grow(&self, py: Python<'_>, extent: [u64; 3], extra: Vec<u32>) -> Result<(), CoreError> {
         Ok(py.detach(|| grow(&*self.array, &extra, extent))?)

@@ -7,7 +7,7 @@
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, BufWriter, Seek, SeekFrom, Write};
 use std::ops::Range;
-use std::os::unix::fs::MetadataExt;
+use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 
 use super::{MagArray, ShardFile};
@@ -121,7 +121,9 @@ pub(super) fn put_file(target: &Path, content: &[u8]) -> Result<()> {
 
 /// Opens or makes the file, and its folder where there is none: hardly ever, so not looked for first.
 fn open_in_new_folder(path: &Path) -> io::Result<File> {
-    let open = || OpenOptions::new().read(true).write(true).create(true).truncate(false).open(path);
+    // Not through a link, which could lead anywhere.
+    let flags = rustix::fs::OFlags::NOFOLLOW.bits() as i32;
+    let open = || OpenOptions::new().read(true).write(true).create(true).truncate(false).custom_flags(flags).open(path);
     match (open(), path.parent()) {
         (Err(error), Some(folder)) if error.kind() == io::ErrorKind::NotFound => {
             fs::create_dir_all(folder)?;

@@ -119,23 +119,7 @@ pub struct Journal {
     done: HashMap<usize, ShardRecord>,
     lines: Mutex<Lines>,
     /// Held while the journal is; the operating system takes it from a dead owner.
-    _lock: Option<Lock>,
-}
-
-/// A locked file. Processes forked meanwhile share the lock, so closing the file here would not end it.
-#[derive(Debug)]
-struct Lock {
-    file: File,
-    owner: u32,
-}
-
-impl Drop for Lock {
-    fn drop(&mut self) {
-        if std::process::id() == self.owner {
-            // Fails where the file system is gone, and the lock with it.
-            let _ = self.file.unlock();
-        }
-    }
+    _lock: Option<File>,
 }
 
 /// The file of this process, created with the first line.
@@ -236,7 +220,7 @@ pub fn committed_report<R: serde::de::DeserializeOwned>(target: &Path) -> Result
     Ok(provenance.report)
 }
 
-fn lock(path: &Path, access: Access, target: &Path) -> Result<Option<Lock>> {
+fn lock(path: &Path, access: Access, target: &Path) -> Result<Option<File>> {
     if access == Access::Coordinated {
         return Ok(None);
     }
@@ -245,7 +229,7 @@ fn lock(path: &Path, access: Access, target: &Path) -> Result<Option<Lock>> {
     let file = open.map_err(|error| VolumeError::io(&name, error))?;
     let locked = if access == Access::Exclusive { file.try_lock() } else { file.try_lock_shared() };
     match locked {
-        Ok(()) => Ok(Some(Lock { file, owner: std::process::id() })),
+        Ok(()) => Ok(Some(file)),
         Err(TryLockError::WouldBlock) => Err(VolumeError::TargetTaken {
             target: target.display().to_string(),
             reason: "is being written by another process; wait for it or choose another target".to_owned(),

@@ -18,8 +18,6 @@ pub struct Hold {
     _journal: Journal,
     ticket: PathBuf,
     plan_file: PathBuf,
-    /// A forked child has a copy that is not its own.
-    owner: u32,
 }
 
 impl Hold {
@@ -30,7 +28,7 @@ impl Hold {
         let ticket = journal::create_unique(&folder, "held", "ticket")
             .map_err(|error| VolumeError::io(folder.display().to_string(), error))?
             .0;
-        Ok(Self { _journal: journal, ticket, plan_file: folder.join(PLAN), owner: std::process::id() })
+        Ok(Self { _journal: journal, ticket, plan_file: folder.join(PLAN) })
     }
 
     /// See [`Hold`].
@@ -46,10 +44,8 @@ impl Hold {
 
 impl Drop for Hold {
     fn drop(&mut self) {
-        if std::process::id() == self.owner {
-            // Whoever removed the target has removed the ticket as well.
-            let _ = fs::remove_file(&self.ticket);
-        }
+        // Whoever removed the target has removed the ticket as well.
+        let _ = fs::remove_file(&self.ticket);
     }
 }
 

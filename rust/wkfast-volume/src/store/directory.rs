@@ -4,7 +4,7 @@
 use std::collections::HashMap;
 use std::fs::{self, File, FileType, Metadata};
 use std::io;
-use std::os::unix::fs::FileExt;
+use std::os::unix::fs::{FileExt, MetadataExt};
 use std::path::{Path, PathBuf};
 use std::sync::{PoisonError, RwLock};
 
@@ -139,7 +139,11 @@ impl ReadStore for DirectoryStore {
     }
 
     fn stamp(&self, key: &str) -> Result<Option<Stamp>> {
-        let stamp = |(_, metadata): (_, Metadata)| Stamp { size: metadata.len(), modified: metadata.modified().ok() };
+        let stamp = |(_, metadata): (_, Metadata)| Stamp {
+            size: metadata.len(),
+            modified: metadata.modified().ok(),
+            inode: Some(metadata.ino()),
+        };
         Ok(self.find(key)?.map(stamp))
     }
 

@@ -41,6 +41,9 @@ pub struct Stamp {
     pub size: u64,
     /// Time of the last change, where the store knows it.
     pub modified: Option<SystemTime>,
+    /// Number of the file on its file system, where it has one: files that replace each other within one tick of the
+    /// clock differ in it.
+    pub inode: Option<u64>,
 }
 
 /// Read access by key, from many threads at once.
@@ -58,7 +61,7 @@ pub trait ReadStore: Send + Sync + std::fmt::Debug {
 
     /// What changes when the file does, `None` if there is none.
     fn stamp(&self, key: &str) -> Result<Option<Stamp>> {
-        Ok(self.size(key)?.map(|size| Stamp { size, modified: None }))
+        Ok(self.size(key)?.map(|size| Stamp { size, modified: None, inode: None }))
     }
 
     /// The whole file, `None` if there is none. Refuses files larger than `limit` bytes before reading them.

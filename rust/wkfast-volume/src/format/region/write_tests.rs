@@ -305,6 +305,21 @@ fn links_out_of_the_store_are_not_written_through() {
 }
 
 #[test]
+fn a_draft_s_name_that_is_a_link_is_not_followed() {
+    let (new, outside) = (kinds().remove(3), tempfile::NamedTempFile::new().unwrap());
+    std::fs::write(&outside, b"precious").unwrap();
+    let folder = tempfile::tempdir().unwrap();
+    let array = create(&place(folder.path(), &new), &new).unwrap();
+    let draft = folder.path().join("1/0/0/0/0.wkfast-part");
+    std::fs::create_dir_all(draft.parent().unwrap()).unwrap();
+    std::os::unix::fs::symlink(outside.path(), draft).unwrap();
+    let given = Voxels { bytes: &voxels(5, 27 * VOXEL), z_fastest: false };
+    let region = BoundingBox { topleft: [0; 3], size: [3; 3] };
+    write_region(&*array, &[], &region, &given, &WriteOptions::default()).unwrap_err();
+    assert_eq!(std::fs::read(&outside).unwrap(), b"precious");
+}
+
+#[test]
 fn a_linked_shard_is_replaced_and_its_source_left_alone() {
     let new = kinds().remove(5);
     let (folder, source) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());

@@ -1,0 +1,68 @@
+"""Zarr group metadata of datasets and layers, so that other readers see one hierarchy with OME multiscales."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING, Any
+
+from wkfast.dataset.data_format import DataFormat
+from wkfast.dataset.draft import exclusive_draft
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from pathlib import Path
+
+    from wkfast.geometry import Mag
+
+_GROUP_V2 = {"zarr_format": 2}
+_GROUP_V3 = {"zarr_format": 3, "node_type": "group"}
+
+
+def write_dataset_group(folder: Path) -> None:
+    """Make a group of a dataset's folder, in Zarr v3; v2 is added with the first layer of that version."""
+    _put(folder / "zarr.json", _GROUP_V3)
+
+
+def write_layer_group(
+    folder: Path, data_format: DataFormat, mags: Sequence[Mag], voxel_size: Sequence[float], unit: str
+) -> None:
+    """Make a group with OME multiscales of a layer's folder; WKW layers have none."""
+    if data_format is DataFormat.WKW:
+        return
+    multiscales = {"axes": _axes(unit), "datasets": [_scale(mag, voxel_size) for mag in mags]}
+    if data_format is DataFormat.Zarr:
+        _put(folder.parent / ".zgroup", _GROUP_V2)
+        _put(folder / ".zgroup", _GROUP_V2)
+        _put(
+            folder / ".zattrs", {**_attributes(folder / ".zattrs"), "multiscales": [{"version": "0.4", **multiscales}]}
+        )
+        return
+    kept = _attributes(folder / "zarr.json").get("attributes", {})
+    attributes = {**kept, "ome": {"version": "0.5", "multiscales": [multiscales]}}
+    _put(folder / "zarr.json", {**_GROUP_V3, "attributes": attributes})
+
+
+def _axes(unit: str) -> list[dict[str, str]]:
+    return [{"name": "c", "type": "channel"}, *({"name": n, "type": "space", "unit": unit} for n in "xyz")]
+
+
+def _scale(mag: Mag, voxel_size: Sequence[float]) -> dict[str, Any]:
+    scale = [1.0, *(edge * size for edge, size in zip(mag.to_tuple(), voxel_size, strict=True))]
+    return {
+        "path": mag.to_layer_name(),
+        "coordinateTransformations": [{"type": "scale", "scale": scale}],
+    }
+
+
+def _attributes(file: Path) -> dict[str, Any]:
+    """Return what a metadata file holds; nothing, if it is no such file: it is derived and will be written anew."""
+    try:
+        content = json.loads(file.read_bytes())
+    except (OSError, ValueError, RecursionError):
+        return {}
+    return content if isinstance(content, dict) else {}
+
+
+def _put(file: Path, content: dict[str, Any]) -> None:
+    with exclusive_draft(file) as draft:
+        draft.put(json.dumps(content, indent=4).encode())

@@ -1,0 +1,103 @@
+"""Shapes of new mags: what callers give in several ways, with WEBKNOSSOS's defaults."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from wkfast.dataset.data_format import DataFormat
+from wkfast.errors import DatasetValueError
+from wkfast.geometry import BoundingBox, Vec3Int
+
+if TYPE_CHECKING:
+    import numpy as np
+
+    from wkfast import _core
+    from wkfast.geometry import Mag, Vec3IntLike
+
+DEFAULT_CHUNK = 32
+DEFAULT_SHARD = 1024
+
+
+def new_mag(
+    data_format: DataFormat,
+    dtype: np.dtype[Any],
+    channels: int,
+    *,
+    chunk_shape: Vec3IntLike | int | None = None,
+    shard_shape: Vec3IntLike | int | None = None,
+    chunks_per_shard: Vec3IntLike | int | None = None,
+    compress: bool = True,
+    extent: tuple[int, int, int] = (0, 0, 0),
+) -> _core.NewMag:
+    """Return what a new mag is to be, for ``_core.Mag.create``.
+
+    Parameters
+    ----------
+    chunk_shape
+        Default 32³.
+    shard_shape, chunks_per_shard
+        One of them; default: shards of 1024³, one chunk in Zarr v2.
+
+    Raises
+    ------
+    DatasetValueError
+        Both are given, or chunks do not fill shards.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> new_mag(DataFormat.Zarr3, np.dtype("uint8"), 1, shard_shape=64)["chunks_per_shard"]
+    [2, 2, 2]
+    """
+    chunk = _shape(chunk_shape, Vec3Int.full(DEFAULT_CHUNK))
+    return {
+        "format": data_format.value,
+        "voxel_type": dtype.name,
+        "channels": channels,
+        "chunk_shape": chunk.to_list(),
+        "chunks_per_shard": _per_shard(data_format, chunk, shard_shape, chunks_per_shard).to_list(),
+        "compress": compress,
+        "extent": list(extent),
+    }
+
+
+def extent_in_mag(box: BoundingBox, mag: Mag) -> tuple[int, int, int]:
+    """Return the end of a box in mag-1 voxels, in voxels of `mag`."""
+    x, y, z = box.align_with_mag(mag, ceil=True).in_mag(mag).bottomright.to_tuple()
+    return max(0, x), max(0, y), max(0, z)
+
+
+def joined(first: BoundingBox, other: BoundingBox) -> BoundingBox:
+    """Return the box around two; an empty one holds nothing, wherever it is."""
+    if first.is_empty() or other.is_empty():
+        return other if first.is_empty() else first
+    topleft = first.topleft.pairmin(other.topleft)
+    return BoundingBox(topleft, first.bottomright.pairmax(other.bottomright) - topleft)
+
+
+def _per_shard(
+    data_format: DataFormat,
+    chunk: Vec3Int,
+    shard_shape: Vec3IntLike | int | None,
+    chunks_per_shard: Vec3IntLike | int | None,
+) -> Vec3Int:
+    if shard_shape is not None and chunks_per_shard is not None:
+        raise DatasetValueError("give shard_shape or chunks_per_shard, not both")
+    if chunks_per_shard is not None:
+        return _shape(chunks_per_shard, chunk)
+    if shard_shape is None:
+        sharded = data_format is not DataFormat.Zarr
+        return Vec3Int.full(DEFAULT_SHARD).pairmax(chunk) // chunk if sharded else Vec3Int.ones()
+    shard = _shape(shard_shape, chunk)
+    if shard % chunk != Vec3Int.zeros():
+        raise DatasetValueError(f"chunks of {chunk} do not fill shards of {shard}")
+    return shard // chunk
+
+
+def _shape(value: Vec3IntLike | int | None, default: Vec3Int) -> Vec3Int:
+    if value is None:
+        return default
+    shape = Vec3Int.full(value) if isinstance(value, int) else Vec3Int(value)
+    if min(shape.to_tuple()) < 1:
+        raise DatasetValueError(f"a shape of {shape} holds nothing")
+    return shape
