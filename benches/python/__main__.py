@@ -19,6 +19,7 @@ from benches.python.measure import Measurement, best_of
 NML = "benches.python.nml_jobs"
 MERGE = "benches.python.merge_jobs"
 _MB = 1e6
+_LOOPS = (("iterate", "plain loop over nodes"), ("use", "loop that reads id and position"))
 
 
 def main() -> None:
@@ -64,13 +65,23 @@ def nml_rows(folder: Path, nodes: int, runs: int) -> list[list[str]]:
     theirs = best_of(1, NML, "reference_load", str(path))
     theirs_saved = best_of(1, NML, "reference_save", str(path), saved)
     _require_equal(loaded, theirs)
+    loops = [_loop_row(path, nodes, runs, *loop) for loop in _LOOPS]
     memory = f"{(loaded.rss_after - loaded.baseline_rss) / nodes:.0f} B/node kept"
     return [
         _row(f"load {what}", loaded, theirs, f"{memory}, file read alone {limit.seconds:.3f} s"),
         _row(f"load {what} from a deflated zip", zipped, theirs, ""),
         _row(f"load {what}, against expat tokenising", loaded, tokens, ""),
         _row(f"save {what}", stored, theirs_saved, ""),
+        *loops,
     ]
+
+
+def _loop_row(path: Path, nodes: int, runs: int, job: str, what: str) -> list[str]:
+    """A loop over the objects of a loaded skeleton."""
+    ours = best_of(runs, NML, f"wkfast_{job}", str(path))
+    theirs = best_of(1, NML, f"reference_{job}", str(path))
+    _require_equal(ours, theirs)
+    return _row(f"{what} of {nodes:,}", ours, theirs, f"{ours.seconds / nodes * 1e9:.0f} ns a node")
 
 
 def merge_rows(folder: Path, data_format: str, edge: int, touched: int, runs: int) -> list[list[str]]:

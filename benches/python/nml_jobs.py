@@ -50,6 +50,46 @@ def wkfast_edit(path: str, target: str) -> Callable[[], Any]:
     return work
 
 
+def _iterate(annotation: Any) -> Callable[[], Any]:
+    def work() -> None:
+        for tree in annotation.skeleton.flattened_trees():
+            for _node in tree.nodes:
+                pass
+
+    return work
+
+
+def _use(annotation: Any) -> Callable[[], Any]:
+    def work() -> int:
+        total = 0
+        for tree in annotation.skeleton.flattened_trees():
+            for node in tree.nodes:
+                total += node.id + node.position.x
+        return total
+
+    return work
+
+
+def wkfast_iterate(path: str) -> Callable[[], Any]:
+    """A plain loop over all nodes of what ``wkfast`` has loaded."""
+    return _iterate(wkfast_load(path)())
+
+
+def reference_iterate(path: str) -> Callable[[], Any]:
+    """The same over the objects that ``webknossos`` made while loading."""
+    return _iterate(reference_load(path)())
+
+
+def wkfast_use(path: str) -> Callable[[], Any]:
+    """As a script does: a loop over all nodes that reads id and position."""
+    return _use(wkfast_load(path)())
+
+
+def reference_use(path: str) -> Callable[[], Any]:
+    """The same with ``webknossos``."""
+    return _use(reference_load(path)())
+
+
 def expat_tokenise(path: str) -> Callable[[], Any]:
     """The C parser under the reference, with empty handlers: the floor of any parser that builds on it."""
 

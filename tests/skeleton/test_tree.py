@@ -1,8 +1,10 @@
 """Trees and nodes: any sequence of edits equals a plain model, and nodes are views that the tree and files see."""
 
 import copy
+import itertools
 import math
 import pickle
+from concurrent.futures import ThreadPoolExecutor
 
 import networkx as nx
 import numpy as np
@@ -20,7 +22,7 @@ facts = st.fixed_dictionaries(
     {},
     optional={
         "comment": st.none() | st.text(),
-        # A tree with a NaN is unequal to its copy, as a NaN is to itself.
+        # The plain model holds floats, and a NaN is unequal to itself.
         "radius": st.none() | st.floats(allow_nan=False),
         "rotation": st.none() | st.tuples(*[st.floats(allow_nan=False)] * 3),
         "inVp": st.none() | st.integers(-5, 5),
@@ -310,3 +312,59 @@ def test_arrays_that_do_not_fit_are_refused(tree, arrays, message):
 def test_nodes_are_made_by_trees_only():
     with pytest.raises(TypeError):
         Node()
+
+
+@pytest.fixture
+def hundred():
+    return Skeleton((1, 1, 1), "d").add_tree_from_arrays("t", [[i, 0, 0] for i in range(100)], [])
+
+
+def test_nodes_that_are_kept_stay_what_they_are(hundred):
+    rows = list(range(100))
+    assert [node.position.x for node in list(hundred.nodes)] == rows
+    assert len({id(node) for node in list(hundred.nodes)}) == 100
+    assert sorted(node.position.x for node in set(hundred.nodes) | set(hundred)) == rows
+    for keep in range(1, 7):
+        kept = [node for i, node in enumerate(hundred.nodes) if i % keep == 0]
+        assert [node.position.x for node in kept] == rows[::keep]
+    a, b = itertools.tee(hundred.nodes)
+    assert [node.position.x for node in a] == [node.position.x for node in b] == rows
+    pairs = list(zip(hundred.nodes, itertools.islice(hundred.nodes, 1, None), strict=False))
+    assert [(u.position.x, v.position.x) for u, v in pairs] == list(itertools.pairwise(rows))
+    assert min(hundred.nodes, key=lambda node: -node.position.x).position.x == 99
+
+
+def test_a_loop_sees_each_node_while_it_holds_the_one_before(hundred):
+    before = None
+    for i, node in enumerate(hundred.nodes):
+        assert node.position.x == i
+        assert before is None or before.position.x == i - 1
+        assert node is not before
+        before = node
+    assert before.position.x == 99
+
+
+def test_nodes_may_be_removed_and_added_within_a_loop(hundred):
+    seen = []
+    for node in hundred.nodes:
+        seen.append(node.position.x)
+        if node.position.x == 3:
+            hundred.remove_nodes_from([n for n in list(hundred.nodes) if n.position.x in {2, 4, 5, 99}])
+        if node.position.x == 98:
+            hundred.add_node((1000, 0, 0))
+    assert seen == [0, 1, 2, 3, *range(6, 99), 1000]
+    iterator = iter(hundred.nodes)
+    assert sum(1 for _ in iterator) == len(hundred)
+    assert next(iterator, None) is None
+
+
+def test_threads_may_share_an_iterator(hundred):
+    with ThreadPoolExecutor(4) as pool:
+        for _ in range(20):
+            iterator = iter(hundred.nodes)
+
+            def drain(shared=iterator):
+                return [node.position.x for node in shared]
+
+            taken = [future.result() for future in [pool.submit(drain) for _ in range(4)]]
+            assert sorted(itertools.chain.from_iterable(taken)) == list(range(100))

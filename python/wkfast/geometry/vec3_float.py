@@ -203,13 +203,6 @@ def _make(cls: type[Vector], values: Iterable[float]) -> Vector:
     return vector
 
 
-def of_checked(data: tuple[float, float, float]) -> Vec3Float:
-    """Return the vector of three floats that need no look; for the core, which makes many."""
-    vector = object.__new__(Vec3Float)
-    vector._data = data
-    return vector
-
-
 def _three_floats(value: Any) -> tuple[float, float, float]:
     items = tuple(value) if isinstance(value, Iterable) else ()
     if len(items) != _LENGTH or not all(_is_number(item) for item in items):

@@ -398,13 +398,6 @@ def _make(cls: type[Vector], values: tuple[int, ...], axes: tuple[str, ...]) -> 
     return vector
 
 
-def of_checked(data: tuple[int, int, int], _new: Callable[[type[Vec3Int]], Vec3Int] = object.__new__) -> Vec3Int:
-    """Return the vector of three ints that need no look; for the core, which makes many."""
-    vector = _new(Vec3Int)
-    vector._data = data
-    return vector
-
-
 def _restore(cls: type[Vector], values: tuple[int, ...], axes: tuple[str, ...]) -> Vector:
     return _make(cls, values, axes)
 

@@ -4,6 +4,10 @@
 //! index of ids and an adjacency list. Row numbers are stable: removal marks a row, [`TreeTable::compacted`] drops it.
 
 use std::borrow::Cow;
+use std::ops::Range;
+use std::sync::Arc;
+use std::sync::atomic::AtomicU32;
+use std::sync::atomic::Ordering::Relaxed;
 
 use serde::{Deserialize, Serialize};
 
@@ -32,9 +36,33 @@ pub struct TreeTable {
     /// Edges removed since loading; empty if none.
     removed_edges: Vec<bool>,
     #[serde(skip)]
+    changes: Changes,
+    #[serde(skip)]
     index: Option<RowIndex>,
     #[serde(skip)]
     graph: Option<Graph>,
+}
+
+/// Counts how often nodes were added or removed. A copy of a table has a count of its own.
+#[derive(Debug, Default)]
+pub struct Changes(Arc<AtomicU32>);
+
+impl Clone for Changes {
+    fn clone(&self) -> Self {
+        Self::default()
+    }
+}
+
+impl Changes {
+    /// The count so far.
+    #[inline]
+    pub fn count(&self) -> u32 {
+        self.0.load(Relaxed)
+    }
+
+    fn add(&self) {
+        self.0.fetch_add(1, Relaxed);
+    }
 }
 
 impl From<TreeColumns> for TreeTable {
@@ -53,6 +81,20 @@ impl TreeTable {
     /// The columns, for changing values. Ids, edges and the number of rows are changed through the methods below.
     pub fn columns_mut(&mut self) -> &mut TreeColumns {
         &mut self.columns
+    }
+
+    /// The count of changes to the rows, for those that step through them and must notice.
+    pub fn changes(&self) -> Changes {
+        Changes(Arc::clone(&self.changes.0))
+    }
+
+    /// The rows behind `row` up to which all are in the tree: nothing is to be looked at before the next change.
+    pub fn live_run(&self, row: u32) -> Range<u32> {
+        let rows = self.columns.rows() as u32;
+        let removed = |row: &u32| self.columns.is_removed(*row as usize);
+        let start = (row..rows).find(|row| !removed(row)).unwrap_or(rows);
+        let end = if self.removed_rows == 0 { rows } else { (start..rows).find(removed).unwrap_or(rows) };
+        start..end
     }
 
     /// Number of nodes.
@@ -88,6 +130,7 @@ impl TreeTable {
             return Err(EditError::DuplicateId(node.id));
         }
         let row = self.columns.push_node(node);
+        self.changes.add();
         if let Some(index) = &mut self.index {
             index.insert(node.id, row);
         }
@@ -102,6 +145,7 @@ impl TreeTable {
         let rows = self.columns.rows();
         self.columns.removed.resize(rows, false);
         self.columns.removed[row as usize] = true;
+        self.changes.add();
         self.removed_rows += 1;
         Ok(())
     }
@@ -491,6 +535,22 @@ mod tests {
         }
         table.remove_node(0).unwrap();
         assert_eq!((table.len(), table.edge_count()), (49_999, 0));
+    }
+
+    #[test]
+    fn rows_come_in_runs_and_changes_are_counted() {
+        let mut table = TreeTable::default();
+        for id in 0..6 {
+            table.push_node(&NodeRow { id, ..NodeRow::default() }).unwrap();
+        }
+        let changes = table.changes();
+        assert_eq!((table.live_run(2), changes.count()), (2..6, 6));
+        for row in [0, 3, 4] {
+            table.remove_node(row).unwrap();
+        }
+        assert_eq!([0, 1, 3, 5, 6].map(|row| table.live_run(row)), [1..3, 1..3, 5..6, 5..6, 6..6]);
+        table.clone().remove_node(1).unwrap();
+        assert_eq!(changes.count(), 9);
     }
 
     #[test]

@@ -11,7 +11,7 @@ mod read;
 mod row_index;
 mod write;
 
-pub use edit::{EditError, TreeTable, same_node};
+pub use edit::{Changes, EditError, TreeTable, same_node};
 pub use error::{NmlError, Position, Problem};
 pub use graph::Neighbor;
 pub use model::{Document, Tree};

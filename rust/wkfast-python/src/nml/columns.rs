@@ -8,7 +8,8 @@ use wkfast_nml::TreeTable;
 use wkfast_nml::columns::{NodeNotes, NodeRow};
 
 use super::ids::PyId;
-use super::node::{Node, NodeIterator};
+use super::iterator::NodeIterator;
+use super::node::Node;
 use super::tables;
 use super::vectors::{from_vec3_float_like, from_vec3_int_like};
 use crate::errors::CoreError;
@@ -58,8 +59,8 @@ impl TreeColumns {
     }
 
     /// All nodes, one by one.
-    fn nodes(slf: Py<Self>) -> NodeIterator {
-        NodeIterator::new(slf)
+    fn nodes(slf: Py<Self>, py: Python<'_>) -> NodeIterator {
+        NodeIterator::new(slf, py)
     }
 
     /// Add a node and return it.

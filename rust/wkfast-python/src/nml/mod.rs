@@ -7,6 +7,7 @@ mod columns;
 mod document;
 mod files;
 mod ids;
+mod iterator;
 mod node;
 mod stream;
 mod tables;
@@ -18,7 +19,7 @@ pub(crate) fn register(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add_class::<columns::TreeColumns>()?;
     module.add_class::<document::NmlDocument>()?;
     module.add_class::<node::Node>()?;
-    module.add_class::<node::NodeIterator>()?;
+    module.add_class::<iterator::NodeIterator>()?;
     module.add_class::<stream::TreeStream>()?;
     module.add_function(wrap_pyfunction!(columns::restore_tree, module)?)?;
     module.add_function(wrap_pyfunction!(document::empty_header, module)?)?;

@@ -1,6 +1,8 @@
 //! `Node`: a row of a tree as an object.
 
 use std::cmp::Ordering;
+use std::sync::atomic::AtomicU32;
+use std::sync::atomic::Ordering::Relaxed;
 
 use pyo3::basic::CompareOp;
 use pyo3::prelude::*;
@@ -27,20 +29,32 @@ use crate::errors::SkeletonError;
 #[pyclass(module = "wkfast._core", name = "Node", frozen)]
 pub(crate) struct Node {
     columns: Py<TreeColumns>,
-    row: u32,
+    /// Changed by an iterator only, as long as nobody else has the node.
+    row: AtomicU32,
 }
 
 impl Node {
     pub(crate) fn new(columns: Py<TreeColumns>, row: u32) -> Self {
-        Self { columns, row }
+        Self { columns, row: AtomicU32::new(row) }
+    }
+
+    #[inline]
+    fn row_number(&self) -> u32 {
+        self.row.load(Relaxed)
+    }
+
+    /// Makes this the node in another row: for an iterator whose node nobody else has.
+    #[inline]
+    pub(super) fn move_to(&self, row: u32) {
+        self.row.store(row, Relaxed);
     }
 
     fn read<T>(&self, py: Python<'_>, read: impl FnOnce(&wkfast_nml::columns::TreeColumns, usize) -> T) -> T {
-        read(self.columns.borrow(py).table.columns(), self.row as usize)
+        read(self.columns.borrow(py).table.columns(), self.row_number() as usize)
     }
 
     fn write(&self, py: Python<'_>, write: impl FnOnce(&mut wkfast_nml::columns::TreeColumns, usize)) {
-        write(self.columns.borrow_mut(py).table.columns_mut(), self.row as usize);
+        write(self.columns.borrow_mut(py).table.columns_mut(), self.row_number() as usize);
     }
 
     fn notes<T: Default>(&self, py: Python<'_>, read: impl FnOnce(&NodeNotes) -> T) -> T {
@@ -48,7 +62,7 @@ impl Node {
     }
 
     fn edit_notes(&self, py: Python<'_>, edit: impl FnOnce(&mut NodeNotes)) {
-        self.columns.borrow_mut(py).edit_notes(self.row, edit);
+        self.columns.borrow_mut(py).edit_notes(self.row_number(), edit);
     }
 
     pub(crate) fn id_of(&self, py: Python<'_>) -> Id {
@@ -56,7 +70,7 @@ impl Node {
     }
 
     fn is_same(&self, other: &Self) -> bool {
-        self.row == other.row && self.columns.is(&other.columns)
+        self.row_number() == other.row_number() && self.columns.is(&other.columns)
     }
 
     fn equals(&self, py: Python<'_>, other: &Self) -> bool {
@@ -295,7 +309,7 @@ impl Node {
     /// The row; for `wkfast.skeleton`.
     #[getter]
     fn row(&self) -> u32 {
-        self.row
+        self.row_number()
     }
 
     fn __hash__(&self, py: Python<'_>) -> isize {
@@ -329,7 +343,10 @@ impl Node {
 
     fn __reduce__<'py>(slf: &Bound<'py, Self>) -> PyResult<Reduced<'py>> {
         let node = slf.get();
-        Ok((slf.py().import("wkfast._core")?.getattr("restore_node")?, (node.columns.clone_ref(slf.py()), node.row)))
+        Ok((
+            slf.py().import("wkfast._core")?.getattr("restore_node")?,
+            (node.columns.clone_ref(slf.py()), node.row_number()),
+        ))
     }
 }
 
@@ -347,37 +364,4 @@ fn hash_like_python(id: Id) -> isize {
 #[pyfunction]
 pub(crate) fn restore_node(columns: Py<TreeColumns>, row: u32) -> Node {
     Node::new(columns, row)
-}
-
-/// Yields the nodes of a tree.
-#[pyclass(module = "wkfast._core")]
-pub(crate) struct NodeIterator {
-    columns: Py<TreeColumns>,
-    next: u32,
-}
-
-impl NodeIterator {
-    pub(crate) fn new(columns: Py<TreeColumns>) -> Self {
-        Self { columns, next: 0 }
-    }
-}
-
-#[pymethods]
-impl NodeIterator {
-    fn __iter__(slf: Py<Self>) -> Py<Self> {
-        slf
-    }
-
-    fn __next__(&mut self, py: Python<'_>) -> Option<Node> {
-        let columns = self.columns.borrow(py);
-        let rows = columns.table.columns().rows() as u32;
-        while self.next < rows && !columns.table.is_live(self.next) {
-            self.next += 1;
-        }
-        if self.next >= rows {
-            return None;
-        }
-        self.next += 1;
-        Some(Node::new(self.columns.clone_ref(py), self.next - 1))
-    }
 }

@@ -1,29 +1,54 @@
 //! Between arrays of three numbers and the vectors of `wkfast.geometry`.
 
+use std::ffi::c_void;
+
+use pyo3::exceptions::PyTypeError;
+use pyo3::ffi;
 use pyo3::prelude::*;
 use pyo3::sync::PyOnceLock;
 use pyo3::types::{PyTuple, PyType};
 
 use crate::errors::SkeletonError;
 
-/// A vector class, and the way to make one of a checked tuple without running its constructor.
+/// A vector class of Python's, and what makes an instance of a checked tuple without running its constructor: a call into
+/// Python for each position would take longer than all else together.
 struct VectorClass {
     class: Py<PyType>,
-    of_checked: Py<PyAny>,
+    /// The slot that holds the tuple.
+    data: Py<PyAny>,
+    set: ffi::descrsetfunc,
 }
 
 static VEC3_INT: PyOnceLock<VectorClass> = PyOnceLock::new();
 static VEC3_FLOAT: PyOnceLock<VectorClass> = PyOnceLock::new();
 
 impl VectorClass {
+    #[allow(unsafe_code)] // see below
     fn import(py: Python<'_>, module: &str, name: &str) -> PyResult<Self> {
-        let class = py.import(module)?.getattr(name)?.cast_into::<PyType>()?.unbind();
-        let of_checked = py.import(module)?.getattr("of_checked")?.unbind();
-        Ok(Self { class, of_checked })
+        let class = py.import(module)?.getattr(name)?.cast_into::<PyType>()?;
+        let data = class.getattr("_data")?;
+        // SAFETY: any type may be asked for a slot. Python documents what its pointer is; it is null if there is none.
+        let set = unsafe { ffi::PyType_GetSlot(data.get_type().as_type_ptr(), ffi::Py_tp_descr_set) };
+        if set.is_null() {
+            return Err(PyTypeError::new_err(format!("{name}._data is no slot")));
+        }
+        // SAFETY: a `tp_descr_set` that is not null has this type.
+        let set = unsafe { std::mem::transmute::<*mut c_void, ffi::descrsetfunc>(set) };
+        Ok(Self { class: class.unbind(), data: data.unbind(), set })
     }
 
+    /// As `object.__new__(cls)` and setting the slot.
+    #[allow(unsafe_code)] // see below
     fn make<'py>(&self, data: &Bound<'py, PyTuple>) -> PyResult<Bound<'py, PyAny>> {
-        self.of_checked.bind(data.py()).call1((data,))
+        let py = data.py();
+        let class = self.class.bind(py).as_type_ptr();
+        // SAFETY: `class` is a class of Python's own making, an instance of which is allocated by this function and
+        // nothing else; all its slots are empty, which Python code may see too. The result is a new reference or null
+        // with an exception set.
+        let vector = unsafe { Bound::from_owned_ptr_or_err(py, ffi::PyType_GenericAlloc(class, 0))? };
+        // SAFETY: the descriptor's own function, an instance of the class it was taken from, a value; all three live.
+        let done = unsafe { (self.set)(self.data.as_ptr(), vector.as_ptr(), data.as_ptr()) };
+        if done == 0 { Ok(vector) } else { Err(PyErr::fetch(py)) }
     }
 }
 
