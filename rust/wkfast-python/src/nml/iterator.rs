@@ -36,12 +36,9 @@ struct Run {
 struct Attached<T>(Cell<T>);
 
 // SAFETY: the cell is private and its only methods take the proof that the interpreter is attached, which one thread at a
-// time has. No reference into the cell ever leaves them, so code that runs within a call may come back here.
+// time has: interpreters without a global lock do not load modules of the stable ABI, which this one is built for. No reference into the cell ever leaves them, so code that runs within a call may come back here.
 #[allow(unsafe_code)]
 unsafe impl<T: Send> Sync for Attached<T> {}
-
-#[cfg(Py_GIL_DISABLED)]
-compile_error!("without the global lock several threads are attached at once: `Attached` must become a mutex");
 
 impl<T> Attached<T> {
     #[inline]
