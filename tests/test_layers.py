@@ -13,7 +13,8 @@ ALLOWED = {
     "_lazy": set(),
     "geometry": {"errors"},
     "client": {"errors", "_lazy"},
-    "dataset": {"_core", "_lazy", "errors", "geometry"},
+    "progress": {"_lazy"},
+    "dataset": {"_core", "_lazy", "errors", "geometry", "progress"},
     # a dataset whose voxels a server streams: below annotation, which hands them out, above the two it joins
     "remote": {"_lazy", "client", "dataset", "errors", "geometry"},
     "skeleton": {"_core", "_lazy", "errors", "geometry"},

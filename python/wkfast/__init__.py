@@ -21,6 +21,7 @@ from wkfast.annotation import (
     MergeReport,
     SegmentInformation,
     VolumeLayer,
+    merge_annotations,
 )
 from wkfast.dataset import (
     COLOR_CATEGORY,
@@ -29,6 +30,7 @@ from wkfast.dataset import (
     Dataset,
     Layer,
     MagView,
+    MergePreview,
     SegmentationLayer,
 )
 from wkfast.geometry import (
@@ -63,6 +65,7 @@ __all__ = [
     "LengthUnit",
     "Mag",
     "MagView",
+    "MergePreview",
     "MergeReport",
     "NDBoundingBox",
     "Node",
@@ -79,6 +82,7 @@ __all__ = [
     "errors",
     "iterate_trees",
     "login",
+    "merge_annotations",
     "webknossos_context",
 ]
 

@@ -2,6 +2,7 @@
 
 from wkfast.annotation.annotation import Annotation
 from wkfast.annotation.enums import AnnotationState, AnnotationType
+from wkfast.annotation.merge_annotations import merge_annotations
 from wkfast.annotation.segments import SegmentInformation
 from wkfast.annotation.volume_layer import VolumeLayer
 from wkfast.dataset.merge_report import MergeCounts, MergeReport
@@ -14,4 +15,5 @@ __all__ = [
     "MergeReport",
     "SegmentInformation",
     "VolumeLayer",
+    "merge_annotations",
 ]

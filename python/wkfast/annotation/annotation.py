@@ -11,12 +11,11 @@ from typing import TYPE_CHECKING, Any, overload
 from wkfast._lazy import lazy_import
 from wkfast.annotation import meta
 from wkfast.annotation.boxes import box_from_record, box_records, task_box_record
-from wkfast.annotation.fallback_merge import merge_fallback_layer
+from wkfast.annotation.merging import Merging
 from wkfast.annotation.volume_data import VolumeData
 from wkfast.annotation.volume_layer import VolumeLayer, as_member_name
 from wkfast.annotation.volume_layers import VolumeLayers
-from wkfast.dataset.merge import MergeRules
-from wkfast.errors import AnnotationError, MergeError
+from wkfast.errors import AnnotationError
 from wkfast.skeleton import LoadProblem, Skeleton, empty_header, load_document, save_document
 from wkfast.skeleton.annotation_file import AnnotationFile, require_suffix
 
@@ -26,20 +25,19 @@ else:
     transfer = lazy_import("wkfast.annotation.transfer")  # most scripts never speak to a server
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Sequence
-    from concurrent.futures import Executor
+    from collections.abc import Iterable, Sequence
     from contextlib import AbstractContextManager
     from os import PathLike
 
     from wkfast.annotation.enums import AnnotationType
     from wkfast.annotation.segments import Record, SegmentInformation
-    from wkfast.dataset import Layer, MergeReport
+    from wkfast.dataset import Layer
     from wkfast.geometry import NDBoundingBox, Vec3Float
 
 Vector3 = tuple[float, float, float]
 
 
-class Annotation:
+class Annotation(Merging):
     """A skeleton and volume layers over a dataset.
 
     Parameters
@@ -477,72 +475,6 @@ class Annotation:
     ) -> dict[int, SegmentInformation]:
         """Return the segments of a volume layer by id. Changes to the dictionary are changes to the annotation."""
         return self.get_volume_layer(volume_layer_name, volume_layer_id).segments
-
-    def merge_fallback_layer(
-        self,
-        target: str | PathLike[str],
-        dataset_directory: str | PathLike[str],
-        volume_layer_name: str | None = None,
-        executor: Executor | None = None,
-        *,
-        policy: str = "chunk",
-        mags: str = "all",
-        threads: int | None = None,
-        resume: bool = True,
-        progress: Callable[[int, int], None] | None = None,
-    ) -> MergeReport:
-        """Write the segmentation an annotator saw as a new dataset; return what was done.
-
-        The layer keeps the fallback's name, format, chunks and shards. Its box grows to the touched chunks, its
-        ``largestSegmentId`` is the larger of both. The same call completes a merge that was interrupted.
-
-        Parameters
-        ----------
-        target
-            Folder to create.
-        dataset_directory
-            Folder that holds the annotation's dataset under its name.
-        volume_layer_name
-            Which volume layer, if there are several. Without data the fallback is copied.
-        executor
-            Not supported yet: the core uses its own threads.
-        policy
-            ``"chunk"``: a chunk that the annotation has replaces the fallback's whole, zeros included, so what was
-            erased stays erased. ``"nonzero"``: only labels replace, for files of old servers that dropped zero chunks.
-        mags
-            ``"all"``: mags that both have are merged, coarser ones of the fallback recomputed where touched.
-            ``"finest"``: the annotation's finest mag alone, as the reference package does.
-        threads
-            Default: ``WKFAST_THREADS``, else one per core.
-        resume
-            Complete what an interrupted merge of the same inputs left behind; else refuse a target that is not empty.
-        progress
-            Called on the calling thread with shards done and shards in all.
-
-        Returns
-        -------
-        MergeReport
-            What was copied, passed through, changed; printable, and plain data by ``to_json()``.
-
-        Raises
-        ------
-        MergeError
-            A ``ValueError`` and ``AssertionError``: the two sides do not fit, the target is taken. Nothing was written.
-        DatasetNotFoundError, LayerNotFoundError, MagNotFoundError
-            The fallback is not there; the message lists what is.
-        VolumeDataError
-            A chunk is corrupt; the message names file and chunk. Finished shards stay and are used by the next call.
-        """
-        if executor is not None:
-            raise MergeError("merge_fallback_layer runs on the core's own threads; pass threads=, not executor=")
-        return merge_fallback_layer(
-            self.volume_layers.to_merge(volume_layer_name),
-            Path(target),
-            Path(dataset_directory),
-            self.dataset_name,
-            MergeRules(policy, mags, threads, resume),
-            progress,
-        )
 
     def __repr__(self) -> str:
         return f"Annotation({self.name!r}, dataset_name={self.dataset_name!r}, volume_layers={len(self.volume_layers)})"

@@ -5,7 +5,7 @@ from wkfast.dataset.dataset import Dataset
 from wkfast.dataset.layer import Layer, SegmentationLayer
 from wkfast.dataset.layer_category import COLOR_CATEGORY, SEGMENTATION_CATEGORY
 from wkfast.dataset.mag_view import MagInfo, MagView
-from wkfast.dataset.merge_report import MergeCounts, MergeReport
+from wkfast.dataset.merge_report import MagPreview, MergeConflict, MergeCounts, MergePreview, MergeReport
 
 __all__ = [
     "COLOR_CATEGORY",
@@ -14,8 +14,11 @@ __all__ = [
     "Dataset",
     "Layer",
     "MagInfo",
+    "MagPreview",
     "MagView",
+    "MergeConflict",
     "MergeCounts",
+    "MergePreview",
     "MergeReport",
     "SegmentationLayer",
 ]

@@ -10,187 +10,227 @@ from __future__ import annotations
 import copy
 import json
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from wkfast import _core
-from wkfast.dataset.merge_report import MergeReport
+from wkfast.dataset.merge_executor import run_on
+from wkfast.dataset.merge_report import PROVENANCE_FILE, MergePreview, MergeReport
+from wkfast.dataset.properties import FILE_NAME as PROPERTIES_FILE
 from wkfast.dataset.properties import DatasetProperties, LayerProperties
-from wkfast.errors import DatasetError, MergeError
-from wkfast.geometry import Mag
+from wkfast.errors import MergeError
+from wkfast.progress import observed
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Sequence
-    from pathlib import Path
+    from collections.abc import Sequence
 
-    from wkfast.dataset.layer import SegmentationLayer
+    from wkfast.dataset.merge_base import MergeBase
+    from wkfast.dataset.merge_rules import MergeRules, MergeRun
     from wkfast.dataset.properties import Json
+    from wkfast.geometry import Mag
 
-POLICIES = ("chunk", "nonzero")
-MAG_CHOICES = ("all", "finest")
-# Group metadata that makes the folders of a Zarr dataset readable as one hierarchy.
-_GROUP_FILES = ("zarr.json", ".zgroup", ".zattrs")
+# Changes whenever a plan file of an earlier build would be committed differently.
+PLAN_FILE_VERSION = 1
 
 
 @dataclass(frozen=True)
-class MergeRules:
-    """How a merge decides.
+class MergeJob:
+    """A merge that has been decided: the core's plan and what the result's description will say.
 
-    Attributes
-    ----------
-    policy
-        ``"chunk"``: a painted chunk replaces the fallback's whole, zeros included. ``"nonzero"``: only labels replace.
-    mags
-        ``"all"`` mags of the fallback from the finest painted one on, or the ``"finest"`` painted one alone.
-    threads
-        ``None`` for ``WKFAST_THREADS``, else one per core.
-    resume
-        Complete what an interrupted merge left behind.
-
-    Raises
-    ------
-    MergeError
-        A choice does not exist.
+    Making one reads no voxels and writes nothing. It is plain data: :meth:`to_json` carries it to other processes.
 
     Examples
     --------
-    >>> MergeRules(policy="newest")
-    Traceback (most recent call last):
-    ...
-    wkfast.errors.MergeError: policy is 'newest', expected 'chunk' or 'nonzero'
+    >>> job = MergeJob.prepare(base, [painted], target, MergeRules())  # doctest: +SKIP
+    >>> job.run(MergeRun(threads=4))  # doctest: +SKIP
+    >>> print(job.commit())  # doctest: +SKIP
     """
 
-    policy: str = "chunk"
-    mags: str = "all"
-    threads: int | None = None
-    resume: bool = True
+    plan: _core.MergePlan
+    target: Path
+    description: Json
 
-    def __post_init__(self) -> None:
-        for name, value, choices in (("policy", self.policy, POLICIES), ("mags", self.mags, MAG_CHOICES)):
-            if value not in choices:
-                raise MergeError(f"{name} is {value!r}, expected {' or '.join(map(repr, choices))}")
-        if self.threads is not None and self.threads < 1:
-            raise MergeError(f"threads is {self.threads!r}, expected a positive number, or None for one per core")
+    @classmethod
+    def prepare(
+        cls,
+        base: MergeBase,
+        painted: Sequence[Sequence[_core.MagLocation]],
+        target: Path,
+        rules: MergeRules,
+        *,
+        resume: bool = True,
+        largest_painted_id: int = 0,
+        names: Sequence[str] = (),
+        warnings: Sequence[str] = (),
+    ) -> MergeJob:
+        """Decide how `base` with the `painted` layers over it becomes the only layer of the dataset `target`.
 
+        Parameters
+        ----------
+        painted
+            Where the mags of each annotation lie, later ones over earlier ones; without any, the base is copied.
+        resume
+            Accept a target in which this very merge has begun.
+        largest_painted_id
+            What the annotations say of their largest id; what is found in their chunks counts too.
+        names
+            What the report shall call the annotations.
+        warnings
+            What the report shall say beside the core's own warnings.
 
-def merge_over(
-    fallback: SegmentationLayer,
-    painted: Sequence[_core.MagLocation],
-    target: Path,
-    rules: MergeRules,
-    *,
-    largest_painted_id: int = 0,
-    progress: Callable[[int, int], None] | None = None,
-) -> MergeReport:
-    """Write `fallback` with the `painted` mags over it as the only layer of the dataset `target`.
+        Raises
+        ------
+        MergeError, DatasetError, MagNotFoundError
+            The sides do not fit, the base is described badly, the target is taken. Nothing was written.
+        """
+        target = target.absolute()
+        box = base.bounding_box
+        mags = [location["mag"] for location in base.locations]
+        plan = _core.MergePlan(
+            {
+                "annotations": [list(mags) for mags in painted],
+                "fallback": base.locations,
+                "fallback_bounding_box": {
+                    "topleft": list(box.topleft.to_tuple()),
+                    "size": list(box.size.to_tuple()),
+                },
+                "target": str(target),
+                "target_mags": [{"mag": list(mag), "folder": base.folder(mag)} for mag in mags],
+                "options": {"policy": rules.policy, "mags": rules.mags},
+            },
+            resume=resume,
+        )
+        description = _description(base, target, largest_painted_id)
+        return cls(plan, target, {**description, "annotations": list(names), "warnings": list(warnings)})
 
-    Parameters
-    ----------
-    painted
-        Where the painted mags lie; without any, the fallback is copied.
-    largest_painted_id
-        What the annotation says of its largest id; what is found in its chunks counts too.
-    progress
-        Called on the calling thread with shards done and shards in all.
+    def preview(self) -> MergePreview:
+        """Return what the merge will do; nothing is written."""
+        layer = self.description["layer"]
+        return MergePreview.from_core(self.target, layer["name"], self.plan.summary(), self.description["warnings"])
 
-    Raises
-    ------
-    MergeError, DatasetError, MagNotFoundError
-        The two sides do not fit, the fallback is described badly, the target is taken. Nothing was written.
-    VolumeDataError
-        A chunk is corrupt; the message names file and chunk. Finished shards are used by the next call.
-    """
-    description = _Description(fallback, target, largest_painted_id)
-    plan = _core.MergePlan(
-        {
-            "annotations": [list(painted)] if painted else [],
-            "fallback": fallback.mag_locations(),
-            "fallback_bounding_box": _box(fallback),
-            "target": str(target.absolute()),
-            "target_mags": [{"mag": list(mag), "folder": _folder(fallback, mag)} for mag in _mags(fallback)],
-            "options": {"policy": rules.policy, "mags": rules.mags},
-        },
-        resume=rules.resume,
-    )
-    plan.run(threads=rules.threads, progress=progress and (lambda done, total, *_bytes: progress(done, total)))
-    report = MergeReport.from_core(target, fallback.name, plan.commit())
-    description.write(report)
-    return report
+    def run(self, run: MergeRun) -> None:
+        """Do everything but the commit.
 
+        Raises
+        ------
+        VolumeDataError
+            A chunk is damaged; the message names file and chunk. Finished shards are used by the next call.
+        TargetNotEmptyError
+            Another process is at work in the target.
+        """
+        with observed(run.progress, "merging") as observer:
+            if run.executor is None:
+                self.plan.run(threads=run.threads, progress=observer)
+            else:
+                run_on(run.executor, self.plan, threads=run.threads, workers=run.jobs, observer=observer)
 
-class _Description:
-    """``datasource-properties.json`` and group metadata of the result, prepared before a byte is written."""
-
-    def __init__(self, fallback: SegmentationLayer, target: Path, largest_painted_id: int) -> None:
-        if any(part in {"", ".", ".."} for part in fallback.name.split("/")):
-            raise MergeError(f"the fallback layer's name {fallback.name!r} cannot name a folder")
-        self._fallback = fallback
-        self._dtype = fallback.dtype
-        self._largest = fallback.largest_segment_id
-        self._largest_painted = largest_painted_id
-        dataset = fallback.dataset
-        self._properties = DatasetProperties.create(target, target.name, dataset.voxel_size, dataset.unit)
-        self._group = _group_metadata(dataset.path)
-        self._layer_group = _group_metadata(fallback.path)
-
-    def write(self, report: MergeReport) -> None:
-        """Write the files, the one that makes a dataset of the folder last."""
-        layer = copy.deepcopy(self._fallback.properties.json)
-        layer.pop("attachments", None)
-        layer.pop("wkwResolutions", None)
-        layer["mags"] = [self._mag_entry(entry) for entry in self._merged_entries(report)]
-        layer["largestSegmentId"] = self._largest_of_both(report)
-        if np.dtype(report.dtype) != self._dtype:
-            layer["elementClass"] = report.dtype
-        LayerProperties(layer, self._properties.file).set_bounding_box(report.bounding_box)
-        self._properties.json["dataLayers"] = [layer]
-        kept = {mag.to_layer_name() for mag in report.mags}
-        for content in self._layer_group.values():
-            _keep_mags(content, kept)
-        _write_group_metadata(self._group, report.target)
-        _write_group_metadata(self._layer_group, report.target / self._fallback.name)
-        self._properties.write()
-
-    def _merged_entries(self, report: MergeReport) -> list[Json]:
-        properties = self._fallback.properties
-        return [entry for entry in properties.mags if properties.mag_of(entry) in report.mags]
-
-    def _mag_entry(self, entry: Json) -> Json:
-        mag = self._fallback.properties.mag_of(entry)
-        rest = {key: value for key, value in entry.items() if key not in {"mag", "path", "resolution"}}
-        return {"mag": list(mag.to_tuple()), "path": f"./{_folder(self._fallback, mag.to_tuple())}", **rest}
-
-    def _largest_of_both(self, report: MergeReport) -> int | None:
-        """Return the largest id of both sides, ``None`` where the fallback's, and so the result's, is not known."""
-        if self._largest is None:
+    def finished(self) -> MergeReport | None:
+        """Return the report of this very merge if the target already holds its result."""
+        try:
+            written = json.loads((self.target / PROVENANCE_FILE).read_bytes())
+        except (OSError, ValueError):
             return None
-        return max(self._largest, report.largest_segment_id, self._largest_painted)
+        whole = (self.target / PROPERTIES_FILE).is_file() and written.get("fingerprint") == self.plan.fingerprint
+        return self._report(written["report"]) if whole else None
+
+    def commit(self) -> MergeReport:
+        """Make a dataset of the target and return the report.
+
+        Raises
+        ------
+        MergeError
+            Tasks are not done.
+        """
+        report = self._report(self.plan.commit())
+        _describe(self.description, report)
+        return report
+
+    def _report(self, facts: dict[str, Any]) -> MergeReport:
+        facts = {**facts, "warnings": [*self.description["warnings"], *facts["warnings"]]}
+        layer: str = self.description["layer"]["name"]
+        return MergeReport.from_core(self.target, layer, facts, self.description["annotations"])
+
+    def to_json(self) -> str:
+        """Return the job as text."""
+        facts = {"wkfast_merge": PLAN_FILE_VERSION, "target": str(self.target), "description": self.description}
+        return json.dumps({**facts, "plan": self.plan.to_json()})
+
+    @classmethod
+    def from_json(cls, text: str, *, name: str = "plan file") -> MergeJob:
+        """Return the job that :meth:`to_json` wrote.
+
+        Raises
+        ------
+        MergeError
+            The text is something else, or of another version of wkfast.
+        """
+        try:
+            facts = json.loads(text)
+            version = facts["wkfast_merge"]
+            if version != PLAN_FILE_VERSION:
+                raise MergeError(f"{name}: made by another version of wkfast; plan anew")
+            return cls(_core.MergePlan.from_json(facts["plan"]), Path(facts["target"]), facts["description"])
+        except (ValueError, KeyError, TypeError, RecursionError) as error:
+            if isinstance(error, MergeError):
+                raise
+            raise MergeError(f"{name}: not a merge plan ({error})") from error
 
 
-def _mags(layer: SegmentationLayer) -> list[tuple[int, ...]]:
-    return [tuple(location["mag"]) for location in layer.mag_locations()]
+def merge(job: MergeJob, run: MergeRun) -> MergeReport:
+    """Run and commit a job, and verify it if that is wanted."""
+    job.run(run)
+    return job.commit()
 
 
-def _folder(layer: SegmentationLayer, mag: Iterable[int]) -> str:
-    return f"{layer.name}/{Mag(list(mag)).to_layer_name()}"
+def _description(base: MergeBase, target: Path, largest_painted_id: int) -> Json:
+    """Return everything that will be written about the result, as plain data."""
+    dataset = DatasetProperties.create(target, target.name, base.voxel_size, base.unit)
+    return {
+        "dataset": dataset.json,
+        "layer": base.entry,
+        "mags": {
+            name: {key: value for key, value in entry.items() if key not in {"mag", "path", "resolution"}}
+            for name, entry in base.mag_entries.items()
+        },
+        "groups": base.groups,
+        "layer_groups": base.layer_groups,
+        "largest_painted_id": largest_painted_id,
+    }
 
 
-def _box(layer: SegmentationLayer) -> Json:
-    box = layer.bounding_box
-    return {"topleft": list(box.topleft.to_tuple()), "size": list(box.size.to_tuple())}
+def _describe(description: Json, report: MergeReport) -> None:
+    """Write the files that make a dataset of the target, the one that counts last."""
+    properties = DatasetProperties(copy.deepcopy(description["dataset"]), report.target / PROPERTIES_FILE)
+    layer = copy.deepcopy(description["layer"])
+    layer["mags"] = [_mag_entry(mag, layer["name"], description["mags"]) for mag in report.mags]
+    layer["largestSegmentId"] = _largest_of_both(description, report)
+    view = LayerProperties(layer, properties.file)
+    if np.dtype(report.dtype) != view.dtype:
+        layer["elementClass"] = report.dtype
+    view.set_bounding_box(report.bounding_box)
+    properties.json["dataLayers"] = [layer]
+    kept = {mag.to_layer_name() for mag in report.mags}
+    for content in description["layer_groups"].values():
+        _keep_mags(content, kept)
+    _write_group_metadata(description["groups"], report.target)
+    _write_group_metadata(description["layer_groups"], report.target / report.layer_name)
+    properties.write()
 
 
-def _group_metadata(folder: Path) -> dict[str, Any]:
-    """Return the contents of a Zarr group's own files, by name."""
-    return {name: _json(folder / name) for name in _GROUP_FILES if (folder / name).is_file()}
+def _mag_entry(mag: Mag, layer: str, entries: Json) -> Json:
+    name = mag.to_layer_name()
+    return {"mag": list(mag.to_tuple()), "path": f"./{layer}/{name}", **entries[name]}
 
 
-def _json(file: Path) -> Any:
-    try:
-        return json.loads(file.read_bytes())
-    except (ValueError, RecursionError) as error:
-        raise DatasetError(f"{file}: not valid JSON: {error}") from error
+def _largest_of_both(description: Json, report: MergeReport) -> int | None:
+    """Return the largest id of all sides, ``None`` where the fallback's, and so the result's, is not known."""
+    largest: int | None = description["layer"]["largestSegmentId"]
+    if largest is None:
+        return None
+    painted: int = description["largest_painted_id"]
+    return max(largest, report.largest_segment_id, painted)
 
 
 def _write_group_metadata(files: dict[str, Any], folder: Path) -> None:

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
 
 from wkfast.geometry import BoundingBox, Mag, Vec3Int
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
     from pathlib import Path
 
 PROVENANCE_FILE = "wkfast-merge.json"
@@ -62,6 +62,23 @@ class MergeCounts:
 
 
 @dataclass(frozen=True)
+class MergeConflict:
+    """Two annotations that painted the same voxels with different labels.
+
+    Attributes
+    ----------
+    lower, upper
+        Names of the annotations; what the upper one painted is what the result shows.
+    voxels
+        How many voxels of the finest mag.
+    """
+
+    lower: str
+    upper: str
+    voxels: int
+
+
+@dataclass(frozen=True)
 class MergeReport:
     """What ``merge_fallback_layer`` did.
 
@@ -75,6 +92,8 @@ class MergeReport:
         Numbers over all mags; voxels and segments are those of the finest mag, else the same paint would count twice.
     mags
         Numbers by mag, finest first.
+    conflicts
+        Pairs of annotations that differ where both painted.
     bounding_box
         Extent of the result in mag-1 voxels.
     dtype
@@ -91,6 +110,7 @@ class MergeReport:
     layer_name: str
     total: MergeCounts
     mags: Mapping[Mag, MergeCounts]
+    conflicts: tuple[MergeConflict, ...]
     bounding_box: BoundingBox
     dtype: str
     largest_segment_id: int
@@ -99,14 +119,20 @@ class MergeReport:
     _facts: Mapping[str, Any]
 
     @classmethod
-    def from_core(cls, target: Path, layer_name: str, facts: Mapping[str, Any]) -> MergeReport:
-        """Return the report that the core's facts make."""
+    def from_core(
+        cls, target: Path, layer_name: str, facts: Mapping[str, Any], annotations: Sequence[str] = ()
+    ) -> MergeReport:
+        """Return the report that the core's facts make; `annotations` are the names of those that painted."""
         box = facts["bounding_box"]
         return cls(
             target=target,
             layer_name=layer_name,
             total=MergeCounts.of(facts["total"]),
             mags={Mag(mag["mag"]): MergeCounts.of(mag) for mag in facts["mags"]},
+            conflicts=tuple(
+                MergeConflict(annotations[pair["first"]], annotations[pair["second"]], pair["voxels"])
+                for pair in facts["total"]["conflicts"]
+            ),
             bounding_box=BoundingBox(Vec3Int(box["topleft"]), Vec3Int(box["size"])),
             dtype=facts["dtype"],
             largest_segment_id=facts["largest_segment_id"],
@@ -118,7 +144,8 @@ class MergeReport:
     def to_json(self) -> dict[str, Any]:
         """Return the report as plain data: lists, numbers, texts."""
         plain: dict[str, Any] = json.loads(json.dumps(self._facts))
-        return {"target": str(self.target), "layer": self.layer_name, **plain}
+        conflicts = [asdict(conflict) for conflict in self.conflicts]
+        return {"target": str(self.target), "layer": self.layer_name, **plain, "conflicts": conflicts}
 
     def __str__(self) -> str:
         """Return a few lines for a log."""
@@ -135,6 +162,107 @@ class MergeReport:
                 f"voxels: {total.voxels_changed:,} changed, {total.voxels_painted:,} newly painted, "
                 f"{total.voxels_erased:,} erased"
             ),
+            *(
+                f"conflict: {pair.voxels:,} voxels that {pair.lower!r} and {pair.upper!r} labelled differently"
+                for pair in self.conflicts
+            ),
             *(f"warning: {warning}" for warning in self.warnings),
         ]
         return "\n".join(lines)
+
+
+@dataclass(frozen=True)
+class MagPreview:
+    """What a merge will do to one mag.
+
+    Attributes
+    ----------
+    source
+        Where touched voxels come from: ``"annotation"``, ``"recomputed"``, ``"fallback"`` if nothing is touched.
+    shards_untouched, shards_touched
+        Files to take over as they are, and files to write.
+    annotation_chunks
+        Chunks that were painted.
+    chunks_replaced, chunks_mixed
+        Chunks of the result that are wholly painted over, or in part.
+    fallback_bytes
+        Size of the fallback's files.
+    """
+
+    source: str
+    shards_untouched: int
+    shards_touched: int
+    annotation_chunks: int
+    chunks_replaced: int
+    chunks_mixed: int
+    fallback_bytes: int
+
+    @classmethod
+    def of(cls, facts: Mapping[str, Any]) -> MagPreview:
+        """Return the numbers among `facts`."""
+        return cls(**{name: facts[name] for name in cls.__dataclass_fields__})
+
+
+@dataclass(frozen=True)
+class MergePreview:
+    """What ``merge_fallback_layer(..., dry_run=True)`` would do: numbers of the plan, nothing was read or written.
+
+    Attributes
+    ----------
+    target, layer_name
+        The dataset to be, and its layer.
+    mags
+        Numbers by mag, finest first.
+    bounding_box
+        Extent of the result in mag-1 voxels.
+    dtype
+        Voxel type of the result.
+    tasks
+        Files to write; what executors and job arrays share.
+    warnings
+        What the user should know.
+    """
+
+    target: Path
+    layer_name: str
+    mags: Mapping[Mag, MagPreview]
+    bounding_box: BoundingBox
+    dtype: str
+    tasks: int
+    warnings: tuple[str, ...]
+    _facts: Mapping[str, Any]
+
+    @classmethod
+    def from_core(
+        cls, target: Path, layer_name: str, facts: Mapping[str, Any], warnings: Sequence[str] = ()
+    ) -> MergePreview:
+        """Return the preview that the core's summary of a plan makes."""
+        box = facts["bounding_box"]
+        return cls(
+            target=target,
+            layer_name=layer_name,
+            mags={Mag(mag["mag"]): MagPreview.of(mag) for mag in facts["mags"]},
+            bounding_box=BoundingBox(Vec3Int(box["topleft"]), Vec3Int(box["size"])),
+            dtype=facts["dtype"],
+            tasks=facts["tasks"],
+            warnings=(*warnings, *facts["warnings"]),
+            _facts=facts,
+        )
+
+    def to_json(self) -> dict[str, Any]:
+        """Return the preview as plain data: lists, numbers, texts."""
+        plain: dict[str, Any] = json.loads(json.dumps(self._facts))
+        plain["warnings"] = list(self.warnings)
+        return {"dry_run": True, "target": str(self.target), "layer": self.layer_name, **plain}
+
+    def __str__(self) -> str:
+        """Return a few lines for a log."""
+        box = self.bounding_box
+        lines = [f"would merge {self.layer_name!r} ({self.dtype}, {box.topleft} + {box.size}) into {self.target}"]
+        for mag, numbers in self.mags.items():
+            lines.append(
+                f"mag {mag} ({numbers.source}): {numbers.shards_untouched:,} shards as they are, "
+                f"{numbers.shards_touched:,} to write; {numbers.annotation_chunks:,} painted chunks, "
+                f"{numbers.chunks_replaced:,} replaced, {numbers.chunks_mixed:,} mixed"
+            )
+        return "\n".join([*lines, *(f"warning: {warning}" for warning in self.warnings)])

@@ -119,7 +119,23 @@ pub struct Journal {
     done: HashMap<usize, ShardRecord>,
     lines: Mutex<Lines>,
     /// Held while the journal is; the operating system takes it from a dead owner.
-    _lock: Option<File>,
+    _lock: Option<Lock>,
+}
+
+/// A locked file. Processes forked meanwhile share the lock, so closing the file here would not end it.
+#[derive(Debug)]
+struct Lock {
+    file: File,
+    owner: u32,
+}
+
+impl Drop for Lock {
+    fn drop(&mut self) {
+        if std::process::id() == self.owner {
+            // Fails where the file system is gone, and the lock with it.
+            let _ = self.file.unlock();
+        }
+    }
 }
 
 /// The file of this process, created with the first line.
@@ -220,7 +236,7 @@ pub fn committed_report<R: serde::de::DeserializeOwned>(target: &Path) -> Result
     Ok(provenance.report)
 }
 
-fn lock(path: &Path, access: Access, target: &Path) -> Result<Option<File>> {
+fn lock(path: &Path, access: Access, target: &Path) -> Result<Option<Lock>> {
     if access == Access::Coordinated {
         return Ok(None);
     }
@@ -229,7 +245,7 @@ fn lock(path: &Path, access: Access, target: &Path) -> Result<Option<File>> {
     let file = open.map_err(|error| VolumeError::io(&name, error))?;
     let locked = if access == Access::Exclusive { file.try_lock() } else { file.try_lock_shared() };
     match locked {
-        Ok(()) => Ok(Some(file)),
+        Ok(()) => Ok(Some(Lock { file, owner: std::process::id() })),
         Err(TryLockError::WouldBlock) => Err(VolumeError::TargetTaken {
             target: target.display().to_string(),
             reason: "is being written by another process; wait for it or choose another target".to_owned(),

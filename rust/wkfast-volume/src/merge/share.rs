@@ -18,6 +18,8 @@ pub struct Hold {
     _journal: Journal,
     ticket: PathBuf,
     plan_file: PathBuf,
+    /// A forked child has a copy that is not its own.
+    owner: u32,
 }
 
 impl Hold {
@@ -28,7 +30,7 @@ impl Hold {
         let ticket = journal::create_unique(&folder, "held", "ticket")
             .map_err(|error| VolumeError::io(folder.display().to_string(), error))?
             .0;
-        Ok(Self { _journal: journal, ticket, plan_file: folder.join(PLAN) })
+        Ok(Self { _journal: journal, ticket, plan_file: folder.join(PLAN), owner: std::process::id() })
     }
 
     /// See [`Hold`].
@@ -44,8 +46,10 @@ impl Hold {
 
 impl Drop for Hold {
     fn drop(&mut self) {
-        // Whoever removed the target has removed the ticket as well.
-        let _ = fs::remove_file(&self.ticket);
+        if std::process::id() == self.owner {
+            // Whoever removed the target has removed the ticket as well.
+            let _ = fs::remove_file(&self.ticket);
+        }
     }
 }
 

@@ -1,0 +1,113 @@
+"""Several annotations into one fallback layer."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal, overload
+
+from wkfast.annotation.annotation import Annotation
+from wkfast.annotation.fallback_merge import prepare_merge
+from wkfast.dataset.merge import merge
+from wkfast.dataset.merge_rules import MergeRules, MergeRun
+from wkfast.errors import AnnotationError
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from os import PathLike
+
+    from wkfast.dataset import MergePreview, MergeReport
+    from wkfast.progress import Progress
+
+    AnnotationLike = Annotation | str | PathLike[str]
+
+
+@overload
+def merge_annotations(
+    annotations: Sequence[AnnotationLike],
+    target: str | PathLike[str],
+    dataset_directory: str | PathLike[str],
+    volume_layer_name: str | None = ...,
+    executor: Any = ...,
+    *,
+    policy: str = ...,
+    mags: str = ...,
+    threads: int | None = ...,
+    resume: bool = ...,
+    progress: Progress = ...,
+    dry_run: Literal[False] = ...,
+    verify: bool = ...,
+    link: str = ...,
+) -> MergeReport: ...
+@overload
+def merge_annotations(
+    annotations: Sequence[AnnotationLike],
+    target: str | PathLike[str],
+    dataset_directory: str | PathLike[str],
+    volume_layer_name: str | None = ...,
+    executor: Any = ...,
+    *,
+    policy: str = ...,
+    mags: str = ...,
+    threads: int | None = ...,
+    resume: bool = ...,
+    progress: Progress = ...,
+    dry_run: Literal[True],
+    verify: bool = ...,
+    link: str = ...,
+) -> MergePreview: ...
+def merge_annotations(
+    annotations: Sequence[AnnotationLike],
+    target: str | PathLike[str],
+    dataset_directory: str | PathLike[str],
+    volume_layer_name: str | None = None,
+    executor: Any = None,
+    *,
+    policy: str = "chunk",
+    mags: str = "all",
+    threads: int | None = None,
+    resume: bool = True,
+    progress: Progress = None,
+    dry_run: bool = False,
+    verify: bool = False,
+    link: str = "copy",
+) -> MergeReport | MergePreview:
+    """Write one fallback layer with several annotations over it as a new dataset; return what was done.
+
+    Later annotations lie over earlier ones. The report counts, pair by pair, voxels that two of them painted with
+    different labels.
+
+    Parameters
+    ----------
+    annotations
+        ``Annotation`` objects or their files, lowest first. All must name the same dataset, fallback layer and voxel
+        size.
+    target, dataset_directory, volume_layer_name
+        As in ``Annotation.merge_fallback_layer``; a name of a volume layer holds for every annotation.
+    executor, policy, mags, threads, resume, progress, dry_run, verify, link
+        As in ``Annotation.merge_fallback_layer``.
+
+    Returns
+    -------
+    MergeReport
+        ``report.conflicts`` has the pairs. With `dry_run` a ``MergePreview``.
+
+    Raises
+    ------
+    AnnotationError
+        An ``AssertionError``: there is no annotation, or two do not belong together.
+    MergeError, DatasetError, VolumeDataError
+        As in ``Annotation.merge_fallback_layer``.
+
+    Examples
+    --------
+    >>> report = merge_annotations(["anna.zip", "ben.zip"], "merged", "datasets")  # doctest: +SKIP
+    >>> print(report)  # doctest: +SKIP
+    """
+    if isinstance(annotations, (str, Annotation)) or not annotations:
+        raise AnnotationError("merge_annotations takes a list of annotations or of their files, lowest first")
+    loaded = [each if isinstance(each, Annotation) else Annotation.load(each) for each in annotations]
+    run = MergeRun(executor, threads, verify=verify, progress=progress)
+    paints = [annotation.paint(volume_layer_name) for annotation in loaded]
+    rules = MergeRules(policy, mags, link)
+    job = prepare_merge(paints, Path(target), Path(dataset_directory), rules, resume=resume)
+    return job.preview() if dry_run else merge(job, run)

@@ -1,0 +1,187 @@
+"""What a merge lays paint over: a layer, or nothing but the paint itself."""
+
+from __future__ import annotations
+
+import copy
+import json
+from contextlib import suppress
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from wkfast import _core
+from wkfast.errors import DatasetError, MergeError, VolumeDataError
+from wkfast.geometry import BoundingBox, Mag, Vec3Int
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+    from pathlib import Path
+
+    from wkfast.dataset.layer import SegmentationLayer
+    from wkfast.dataset.properties import Json
+
+_USUAL_AXES = {"c": 0, "x": 1, "y": 2, "z": 3}
+# Group metadata that makes the folders of a Zarr dataset readable as one hierarchy.
+_GROUP_FILES = ("zarr.json", ".zgroup", ".zattrs")
+
+
+@dataclass(frozen=True)
+class MergeBase:
+    """A layer that the result is modelled on, as plain data.
+
+    Attributes
+    ----------
+    name
+        Name of the layer, also in the result.
+    entry
+        Its entry in ``datasource-properties.json``, ``mags`` left out.
+    mag_entries
+        Entry of every mag by the mag's name.
+    locations
+        Where the mags lie.
+    bounding_box
+        Extent in mag-1 voxels.
+    voxel_size, unit
+        Of the dataset.
+    groups, layer_groups
+        Zarr group metadata of the dataset's and of the layer's folder, by file name.
+    """
+
+    name: str
+    entry: Json
+    mag_entries: dict[str, Json]
+    locations: list[_core.MagLocation]
+    bounding_box: BoundingBox
+    voxel_size: tuple[float, ...]
+    unit: str
+    groups: Json
+    layer_groups: Json
+
+    def __post_init__(self) -> None:
+        if any(part in {"", ".", ".."} for part in self.name.split("/")):
+            raise MergeError(f"the layer's name {self.name!r} cannot name a folder")
+
+    @classmethod
+    def of_layer(cls, layer: SegmentationLayer) -> MergeBase:
+        """Return a fallback layer as base.
+
+        Raises
+        ------
+        DatasetError
+            It is described badly.
+        """
+        properties = layer.properties
+        entry = copy.deepcopy(properties.json)
+        for gone in ("attachments", "wkwResolutions", "mags"):
+            entry.pop(gone, None)
+        entry["elementClass"], entry["largestSegmentId"] = properties.json["elementClass"], layer.largest_segment_id
+        layer.dtype  # noqa: B018 - refuses a type that cannot be read before anything is planned
+        return cls(
+            name=layer.name,
+            entry=entry,
+            mag_entries={properties.mag_of(mag).to_layer_name(): mag for mag in properties.mags},
+            locations=layer.mag_locations(),  # type: ignore[arg-type]
+            bounding_box=layer.bounding_box,
+            voxel_size=layer.dataset.voxel_size,
+            unit=layer.dataset.unit,
+            groups=_group_metadata(layer.dataset.path),
+            layer_groups=_group_metadata(layer.path),
+        )
+
+    @classmethod
+    def of_paint(
+        cls,
+        name: str,
+        painted: Sequence[_core.MagLocation],
+        voxel_size: tuple[float, ...],
+        unit: str,
+        largest_segment_id: int | None,
+    ) -> MergeBase:
+        """Return painted mags as a layer of their own, called `name`. Its box is that of the painted chunks.
+
+        Parameters
+        ----------
+        largest_segment_id
+            If it is not known, every chunk of the finest mag is read to find out.
+
+        Raises
+        ------
+        MergeError
+            Nothing is painted.
+        """
+        mags = {Mag(location["mag"]): _core.Mag.open(location) for location in painted}
+        where = {Mag(location["mag"]): location for location in painted}
+        box = _box_of_chunks(mags)
+        finest = mags[min(mags)]
+        entry: Json = {
+            "name": name,
+            "category": "segmentation",
+            "boundingBox": {},
+            "dataFormat": finest.data_format,
+            "numChannels": finest.channels,
+            "elementClass": finest.dtype,
+            "largestSegmentId": _largest(finest) if largest_segment_id is None else largest_segment_id,
+        }
+        return cls(
+            name=name,
+            entry=entry,
+            mag_entries={mag.to_layer_name(): _new_mag_entry(array, where[mag]) for mag, array in mags.items()},
+            locations=list(painted),
+            bounding_box=box,
+            voxel_size=voxel_size,
+            unit=unit,
+            groups={},
+            layer_groups={},
+        )
+
+    def folder(self, mag: Iterable[int]) -> str:
+        """Return the folder of a mag within the result."""
+        return f"{self.name}/{Mag(list(mag)).to_layer_name()}"
+
+
+def _box_of_chunks(mags: dict[Mag, _core.Mag]) -> BoundingBox:
+    """Return the box around the chunks of all mags, in mag-1 voxels."""
+    corners = []
+    for mag, array in mags.items():
+        chunks = array.chunks()[:, -3:].astype(np.int64)
+        edge = np.array(array.chunk_shape) * mag.to_np()
+        corners += [chunks * edge, (chunks + 1) * edge]
+    every = np.concatenate(corners)
+    if not len(every):
+        raise MergeError("the volume layer names no fallback layer and has no chunk: there is nothing to merge")
+    first, end = every.min(axis=0).tolist(), every.max(axis=0).tolist()
+    return BoundingBox(Vec3Int(first), Vec3Int(end) - Vec3Int(first))
+
+
+def _largest(array: _core.Mag) -> int:
+    """Return the largest label of a mag, a chunk at a time."""
+    largest = 0
+    for *extra, x, y, z in array.chunks().tolist():
+        width, height, depth = array.chunk_shape
+        voxels = array.read((x * width, y * height, z * depth), array.chunk_shape, extra=extra)
+        largest = max(largest, int(voxels.max()))
+    return largest
+
+
+def _new_mag_entry(array: _core.Mag, location: _core.MagLocation) -> Json:
+    entry: Json = {"mag": list(location["mag"])}
+    if array.data_format == "wkw":
+        entry["cubeLength"] = array.chunk_shape[0] * array.chunks_per_shard[0]
+        return entry
+    with suppress(VolumeDataError):  # an array with other axes names them itself
+        _core.Mag.open({**location, "axis_order": _USUAL_AXES})
+        entry["axisOrder"] = _USUAL_AXES
+    return entry
+
+
+def _group_metadata(folder: Path) -> dict[str, Any]:
+    """Return the contents of a Zarr group's own files, by name."""
+    return {name: _json(folder / name) for name in _GROUP_FILES if (folder / name).is_file()}
+
+
+def _json(file: Path) -> Any:
+    try:
+        return json.loads(file.read_bytes())
+    except (ValueError, RecursionError) as error:
+        raise DatasetError(f"{file}: not valid JSON: {error}") from error

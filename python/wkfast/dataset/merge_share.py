@@ -1,0 +1,102 @@
+"""A merge shared among processes that know nothing of each other: the tasks of a job array on one plan file."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from wkfast.errors import MergeError
+from wkfast.progress import observed
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from wkfast.dataset.merge import MergeJob
+    from wkfast.progress import Progress
+
+
+@dataclass(frozen=True)
+class ShareDone:
+    """What one task of an array did.
+
+    Attributes
+    ----------
+    files
+        Files that were this task's to write, done before or now.
+    left
+        Files of the whole merge that nobody has written yet.
+    """
+
+    files: int
+    left: int
+
+
+def run_share(
+    job: MergeJob,
+    task: int = 0,
+    tasks: int = 1,
+    *,
+    stage: int | None = None,
+    threads: int | None = None,
+    progress: Progress = None,
+) -> ShareDone:
+    """Do the share `task` of `tasks` of a merge; other processes may do theirs, or the same one, at the same time.
+
+    Mags that are recomputed from finer ones have to wait for those: whichever task finds all finer files written, by
+    itself and the others, writes them. So a single array does it all, and none of its tasks waits for another.
+
+    Parameters
+    ----------
+    task, tasks
+        Which share of how many, from 0 on.
+    stage
+        Only the files of this stage, for arrays that depend on each other.
+
+    Raises
+    ------
+    MergeError
+        There is no such share or stage; or the stage needs files of an earlier one that are not written yet.
+    VolumeDataError
+        A chunk is damaged; the message names file and chunk.
+    """
+    if not 0 <= task < tasks:
+        raise MergeError(f"there is no task {task} of {tasks}: tasks count from 0 to {tasks - 1}")
+    plan, work = job.plan, job.plan.work_bytes()
+    stages = list(enumerate(plan.stages))
+    if stage is not None:
+        if stage not in range(len(stages)):
+            raise MergeError(f"there is no stage {stage}: the merge has {len(stages)}, counted from 0")
+        stages = stages[stage : stage + 1]
+    files = 0
+    with observed(progress, "merging") as observer:
+        for number, (first, end) in stages:
+            start, stop = share(work[first:end], task, tasks)
+            if number > 0 and stage is None:
+                if any(open_task < first for open_task in plan.open_tasks()):
+                    break
+                start, stop = 0, end - first
+            plan.run((first + start, first + stop), threads=threads, progress=observer, access="shared")
+            files += stop - start
+    return ShareDone(files, len(plan.open_tasks()))
+
+
+def share(work: Sequence[int], task: int, tasks: int) -> tuple[int, int]:
+    """Return the range that is the share `task` of `tasks`: together they are everything, each about as much work.
+
+    Examples
+    --------
+    >>> [share([5, 1, 1, 1, 1, 1], task, 2) for task in range(2)]
+    [(0, 1), (1, 6)]
+    >>> [share([7], task, 3) for task in range(3)]
+    [(0, 0), (0, 1), (1, 1)]
+    """
+    total = sum(work) + len(work)
+    start = stop = 0
+    before = 0
+    for cost in work:
+        middle = 2 * before + cost + 1
+        owner = middle * tasks // (2 * total)
+        start += owner < task
+        stop += owner <= task
+        before += cost + 1
+    return start, stop
