@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import zipfile
 from functools import lru_cache
 from typing import TYPE_CHECKING
@@ -24,6 +25,19 @@ def demo_input(folder: Path) -> DemoInput:
     return generate(folder)
 
 
+def without_coarse_mags(annotation: Path) -> Path:
+    """The demo's annotation, rewritten with mag 1 alone: a merge has to compute the others."""
+    with zipfile.ZipFile(annotation) as outer:
+        members = {name: outer.read(name) for name in outer.namelist()}
+    with zipfile.ZipFile(io.BytesIO(members["data_Volume.zip"])) as inner:
+        fine = {name: inner.read(name) for name in inner.namelist() if name.startswith("1/")}
+    data = io.BytesIO()
+    with zipfile.ZipFile(data, "w") as archive:
+        for name, content in fine.items():
+            archive.writestr(name, content)
+    return write_zip(annotation, {**members, "data_Volume.zip": data.getvalue()})
+
+
 def write_zip(path: Path, members: Mapping[str, bytes | str]) -> Path:
     with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive:
         for name, content in members.items():
@@ -43,4 +57,13 @@ def tree_state(folder: Path) -> dict[str, bytes]:
     return {str(file.relative_to(folder)): file.read_bytes() for file in folder.rglob("*") if file.is_file()}
 
 
-__all__ = ["DemoInput", "demo_input", "draw", "minimal_nml", "small_fallback", "tree_state", "write_zip"]
+__all__ = [
+    "DemoInput",
+    "demo_input",
+    "draw",
+    "minimal_nml",
+    "small_fallback",
+    "tree_state",
+    "without_coarse_mags",
+    "write_zip",
+]

@@ -19,7 +19,7 @@ ALLOWED = {
     "remote": {"_lazy", "client", "dataset", "errors", "geometry"},
     "skeleton": {"_core", "_lazy", "errors", "geometry"},
     "annotation": {"_lazy", "client", "dataset", "errors", "geometry", "remote", "skeleton"},
-    "demo": {"_lazy", "annotation", "dataset", "errors", "geometry"},
+    "demo": {"_lazy", "annotation", "dataset", "errors", "geometry", "progress"},
     "cli": {"", "_lazy", "annotation", "client", "dataset", "demo", "errors"},
 }
 

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from os import PathLike
 
     from wkfast.dataset import MergePreview, MergeReport
+    from wkfast.dataset.merge import MergeJob
     from wkfast.progress import Progress
 
     AnnotationLike = Annotation | str | PathLike[str]
@@ -103,11 +104,30 @@ def merge_annotations(
     >>> report = merge_annotations(["anna.zip", "ben.zip"], "merged", "datasets")  # doctest: +SKIP
     >>> print(report)  # doctest: +SKIP
     """
+    run = MergeRun(executor, threads, verify=verify, progress=progress)
+    rules = MergeRules(policy, mags, link)
+    job = plan_annotations(annotations, target, dataset_directory, volume_layer_name, rules=rules, resume=resume)
+    return job.preview() if dry_run else merge(job, run)
+
+
+def plan_annotations(
+    annotations: Sequence[AnnotationLike],
+    target: str | PathLike[str],
+    dataset_directory: str | PathLike[str],
+    volume_layer_name: str | None = None,
+    *,
+    rules: MergeRules | None = None,
+    resume: bool = True,
+) -> MergeJob:
+    """Decide on a merge of several annotations without starting it; see :func:`merge_annotations`.
+
+    Raises
+    ------
+    AnnotationError, MergeError, DatasetError
+        As in :func:`merge_annotations`. Nothing is ever written.
+    """
     if isinstance(annotations, (str, Annotation)) or not annotations:
         raise AnnotationError("merge_annotations takes a list of annotations or of their files, lowest first")
     loaded = [each if isinstance(each, Annotation) else Annotation.load(each) for each in annotations]
-    run = MergeRun(executor, threads, verify=verify, progress=progress)
     paints = [annotation.paint(volume_layer_name) for annotation in loaded]
-    rules = MergeRules(policy, mags, link)
-    job = prepare_merge(paints, Path(target), Path(dataset_directory), rules, resume=resume)
-    return job.preview() if dry_run else merge(job, run)
+    return prepare_merge(paints, Path(target), Path(dataset_directory), rules or MergeRules(), resume=resume)

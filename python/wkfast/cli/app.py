@@ -12,16 +12,18 @@ from typing import Annotated, Any, TextIO
 import typer
 
 from wkfast import __version__
+from wkfast.cli import merge_steps
 from wkfast.cli.console import errors, output, plain
 from wkfast.cli.demo import demo
 from wkfast.cli.info import info
-from wkfast.cli.merge_fallback import merge_fallback
+from wkfast.cli.merge_fallback import merge_annotations, merge_fallback
 from wkfast.errors import WkfastError
 
 EXIT_ERROR = 2
 EXIT_INTERRUPTED = 130
 
-_COMMANDS: tuple[Callable[..., None], ...] = (info, merge_fallback, demo)
+_COMMANDS: tuple[Callable[..., None], ...] = (info, merge_fallback, merge_annotations, demo)
+_MERGE_STEPS: tuple[Callable[..., None], ...] = (merge_steps.plan, merge_steps.run, merge_steps.commit)
 _DEBUG = "--debug"
 
 
@@ -62,6 +64,10 @@ def _app(*, debug: bool) -> typer.Typer:
     )
     for command in _COMMANDS:
         app.command()(_reported(command, debug=debug))
+    steps = typer.Typer(no_args_is_help=True, help="A merge in steps on one plan file, for job arrays.")
+    for command in _MERGE_STEPS:
+        steps.command()(_reported(command, debug=debug))
+    app.add_typer(steps, name="merge")
 
     @app.callback()
     def options(

@@ -7,7 +7,7 @@ import typer
 from rich.table import Table
 
 from wkfast.cli.console import output, plain
-from wkfast.cli.progress import merge_progress
+from wkfast.cli.merge_options import progress_wanted
 from wkfast.cli.report import report_table
 from wkfast.errors import WkfastError
 
@@ -37,8 +37,7 @@ def demo(
     else:
         source = pipeline.generated_input(folder / "input")
     output.print(plain(f"merging {source.annotation} into its fallback layer below {source.dataset_directory}"))
-    with merge_progress() as progress:
-        result = pipeline.run(source, folder, volume_layer_name, progress)
+    result = pipeline.run(source, folder, volume_layer_name, progress_wanted(None))
     output.print(report_table(result.report))
     output.print(_checks(result.checks))
     output.print(plain(f"merged dataset: {result.target}"), soft_wrap=True)

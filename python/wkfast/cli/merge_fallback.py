@@ -1,59 +1,108 @@
-"""``wkfast merge-fallback``: an annotation over its fallback layer, as a new dataset."""
+"""``wkfast merge-fallback`` and ``merge-annotations``: annotations over their fallback layer, as a new dataset."""
 
-import json
-from enum import StrEnum
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
 from wkfast.annotation import Annotation
-from wkfast.cli.console import output
-from wkfast.cli.progress import merge_progress
-from wkfast.cli.report import report_table
-
-
-class Policy(StrEnum):
-    """Which voxels win."""
-
-    CHUNK = "chunk"
-    NONZERO = "nonzero"
-
-
-class Mags(StrEnum):
-    """Which mags the result has."""
-
-    ALL = "all"
-    FINEST = "finest"
+from wkfast.annotation.merge_annotations import plan_annotations
+from wkfast.cli.executors import Strategy
+from wkfast.cli.merge_options import (
+    AnnotationArgument,
+    DatasetsArgument,
+    DryRunOption,
+    JobsOption,
+    JsonOption,
+    LayerOption,
+    Link,
+    LinkOption,
+    Mags,
+    MagsOption,
+    Policy,
+    PolicyOption,
+    ProgressOption,
+    ResourcesOption,
+    StrategyOption,
+    TargetArgument,
+    ThreadsOption,
+    VerifyOption,
+    carry_out,
+    show_preview,
+)
+from wkfast.dataset.merge_rules import MergeRules
 
 
 def merge_fallback(
-    target: Annotated[Path, typer.Argument(help="Dataset to create.")],
-    source_annotation: Annotated[Path, typer.Argument(help="The annotation zip.")],
-    dataset_directory: Annotated[Path, typer.Argument(help="Folder that holds the annotation's dataset.")],
+    target: TargetArgument,
+    source_annotation: AnnotationArgument,
+    dataset_directory: DatasetsArgument,
     *,
-    volume_layer_name: Annotated[str | None, typer.Option(help="Which volume layer, if there are several.")] = None,
-    policy: Annotated[
-        Policy, typer.Option(help="chunk: painted chunks replace the fallback's, zeros included; nonzero: labels only.")
-    ] = Policy.CHUNK,
-    mags: Annotated[Mags, typer.Option(help="all mags that both have, or the finest alone.")] = Mags.ALL,
-    jobs: Annotated[int | None, typer.Option(min=1, help="Threads; default: one per core.")] = None,
-    as_json: Annotated[bool, typer.Option("--json", help="Print the report as JSON.")] = False,
-    progress: Annotated[bool | None, typer.Option(help="Default: shown in a terminal.")] = None,
+    volume_layer_name: LayerOption = None,
+    policy: PolicyOption = Policy.CHUNK,
+    mags: MagsOption = Mags.ALL,
+    jobs: JobsOption = None,
+    distribution_strategy: StrategyOption = Strategy.THREADS,
+    job_resources: ResourcesOption = None,
+    threads: ThreadsOption = None,
+    dry_run: DryRunOption = False,
+    verify: VerifyOption = False,
+    link: LinkOption = Link.COPY,
+    as_json: JsonOption = False,
+    progress: ProgressOption = None,
 ) -> None:
     """Merge the volume layer of SOURCE_ANNOTATION with its fallback layer and write the result to TARGET."""
+    rules = MergeRules(policy.value, mags.value, link.value)
     annotation = Annotation.load(source_annotation)
-    with merge_progress(shown=progress) as callback:
-        report = annotation.merge_fallback_layer(
-            target,
-            dataset_directory,
-            volume_layer_name,
-            policy=policy.value,
-            mags=mags.value,
-            threads=jobs,
-            progress=callback,
-        )
-    if as_json:
-        output.print_json(json.dumps(report.to_json()))
-    else:
-        output.print(report_table(report))
+    job = annotation.plan_merge(target, dataset_directory, volume_layer_name, rules=rules)
+    if dry_run:
+        show_preview(job, as_json=as_json)
+        return
+    carry_out(
+        job,
+        jobs=jobs,
+        threads=threads,
+        strategy=distribution_strategy,
+        job_resources=job_resources,
+        verify=verify,
+        progress=progress,
+        as_json=as_json,
+    )
+
+
+def merge_annotations(
+    target: TargetArgument,
+    source_annotations: Annotated[
+        list[Path], typer.Argument(help="Annotation zips; later ones lie over earlier ones.")
+    ],
+    *,
+    dataset_directory: Annotated[Path, typer.Option(help="Folder that holds the annotations' dataset.")],
+    volume_layer_name: LayerOption = None,
+    policy: PolicyOption = Policy.CHUNK,
+    mags: MagsOption = Mags.ALL,
+    jobs: JobsOption = None,
+    distribution_strategy: StrategyOption = Strategy.THREADS,
+    job_resources: ResourcesOption = None,
+    threads: ThreadsOption = None,
+    dry_run: DryRunOption = False,
+    verify: VerifyOption = False,
+    link: LinkOption = Link.COPY,
+    as_json: JsonOption = False,
+    progress: ProgressOption = None,
+) -> None:
+    """Merge several annotations, in this order, into the fallback layer that all name; count their conflicts."""
+    rules = MergeRules(policy.value, mags.value, link.value)
+    job = plan_annotations(source_annotations, target, dataset_directory, volume_layer_name, rules=rules)
+    if dry_run:
+        show_preview(job, as_json=as_json)
+        return
+    carry_out(
+        job,
+        jobs=jobs,
+        threads=threads,
+        strategy=distribution_strategy,
+        job_resources=job_resources,
+        verify=verify,
+        progress=progress,
+        as_json=as_json,
+    )

@@ -2,9 +2,8 @@
 
 from rich.table import Table
 
-from wkfast.annotation import MergeReport
 from wkfast.cli.console import bytes_text, plain
-from wkfast.dataset import MergeCounts
+from wkfast.dataset import MagPreview, MergeCounts, MergePreview, MergeReport
 
 
 def report_table(report: MergeReport) -> Table:
@@ -13,7 +12,7 @@ def report_table(report: MergeReport) -> Table:
     table = Table(
         title=plain(f"merge report: layer {report.layer_name!r} ({report.dtype})"),
         title_justify="left",
-        caption=plain(" · ".join([f"seconds: {seconds}", *(f"warning: {text}" for text in report.warnings)])),
+        caption=plain(" · ".join([f"seconds: {seconds}", *_remarks(report)])),
         caption_justify="left",
     )
     table.add_column("")
@@ -25,6 +24,38 @@ def report_table(report: MergeReport) -> Table:
         table.add_row(heading, *(_cell(counts, name) for counts in columns))
     return table
 
+
+def _remarks(report: MergeReport) -> list[str]:
+    conflicts = [f"conflict: {pair.voxels:,} voxels of {pair.lower!r} and {pair.upper!r}" for pair in report.conflicts]
+    verified = [] if report.verified is None else [f"verified: {report.verified['shards']:,} shards"]
+    return [*verified, *conflicts, *(f"warning: {text}" for text in report.warnings)]
+
+
+def preview_table(preview: MergePreview) -> Table:
+    """Return what a merge would do, one column per mag."""
+    table = Table(
+        title=plain(f"merge plan: layer {preview.layer_name!r} ({preview.dtype}) into {preview.target}"),
+        title_justify="left",
+        caption=plain(" · ".join([f"{preview.tasks:,} files", *(f"warning: {text}" for text in preview.warnings)])),
+        caption_justify="left",
+    )
+    table.add_column("")
+    for mag in preview.mags:
+        table.add_column(f"mag {mag}", justify="right")
+    for heading, name in _PREVIEW_ROWS:
+        table.add_row(heading, *(_cell(numbers, name) for numbers in preview.mags.values()))
+    return table
+
+
+_PREVIEW_ROWS = (
+    ("comes from", "source"),
+    ("shards taken over", "shards_untouched"),
+    ("shards to write", "shards_touched"),
+    ("annotation chunks", "annotation_chunks"),
+    ("chunks replaced", "chunks_replaced"),
+    ("chunks mixed", "chunks_mixed"),
+    ("size of the fallback", "fallback_bytes"),
+)
 
 _ROWS = (
     ("shards copied", "shards_copied"),
@@ -46,6 +77,8 @@ _ROWS = (
 )
 
 
-def _cell(counts: MergeCounts, name: str) -> str:
+def _cell(counts: MergeCounts | MagPreview, name: str) -> str:
     value = getattr(counts, name)
-    return bytes_text(value) if name.startswith("bytes_") else f"{value:,}"
+    if isinstance(value, str):
+        return value
+    return bytes_text(value) if "bytes" in name else f"{value:,}"

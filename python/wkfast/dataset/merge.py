@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import copy
 import json
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from wkfast.dataset.merge_rules import MergeRules, MergeRun
     from wkfast.dataset.properties import Json
     from wkfast.geometry import Mag
+    from wkfast.progress import Progress
 
 # Changes whenever a plan file of an earlier build would be committed differently.
 PLAN_FILE_VERSION = 1
@@ -98,7 +99,7 @@ class MergeJob:
                 },
                 "target": str(target),
                 "target_mags": [{"mag": list(mag), "folder": base.folder(mag)} for mag in mags],
-                "options": {"policy": rules.policy, "mags": rules.mags},
+                "options": rules.options,
             },
             resume=resume,
         )
@@ -125,6 +126,19 @@ class MergeJob:
                 self.plan.run(threads=run.threads, progress=observer)
             else:
                 run_on(run.executor, self.plan, threads=run.threads, workers=run.jobs, observer=observer)
+
+    def verify(self, *, threads: int | None = None, progress: Progress = None) -> dict[str, Any]:
+        """Read what was written back, compare it with what it was made of, and return what was compared.
+
+        Raises
+        ------
+        VolumeDataError
+            There is a difference; the message names file, chunk and voxel.
+        """
+        plan: Any = self.plan
+        with observed(progress, "verifying") as observer:
+            compared: dict[str, Any] = plan.verify(threads=threads, progress=observer)
+        return compared
 
     def finished(self) -> MergeReport | None:
         """Return the report of this very merge if the target already holds its result."""
@@ -181,7 +195,9 @@ class MergeJob:
 def merge(job: MergeJob, run: MergeRun) -> MergeReport:
     """Run and commit a job, and verify it if that is wanted."""
     job.run(run)
-    return job.commit()
+    threads = run.threads if run.executor is None else None
+    verified = job.verify(threads=threads, progress=run.progress) if run.verify else None
+    return replace(job.commit(), verified=verified)
 
 
 def _description(base: MergeBase, target: Path, largest_painted_id: int) -> Json:

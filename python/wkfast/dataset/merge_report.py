@@ -104,6 +104,8 @@ class MergeReport:
         What the user should know.
     seconds
         By phase: ``plan``, ``run``, ``commit``.
+    verified
+        What was read back and compared, if that was wanted: ``shards``, ``chunks``, ``bytes_read``, ``seconds``.
     """
 
     target: Path
@@ -117,6 +119,7 @@ class MergeReport:
     warnings: tuple[str, ...]
     seconds: Mapping[str, float]
     _facts: Mapping[str, Any]
+    verified: Mapping[str, Any] | None = None
 
     @classmethod
     def from_core(
@@ -145,7 +148,13 @@ class MergeReport:
         """Return the report as plain data: lists, numbers, texts."""
         plain: dict[str, Any] = json.loads(json.dumps(self._facts))
         conflicts = [asdict(conflict) for conflict in self.conflicts]
-        return {"target": str(self.target), "layer": self.layer_name, **plain, "conflicts": conflicts}
+        return {
+            "target": str(self.target),
+            "layer": self.layer_name,
+            **plain,
+            "conflicts": conflicts,
+            "verified": self.verified,
+        }
 
     def __str__(self) -> str:
         """Return a few lines for a log."""
@@ -161,6 +170,11 @@ class MergeReport:
             (
                 f"voxels: {total.voxels_changed:,} changed, {total.voxels_painted:,} newly painted, "
                 f"{total.voxels_erased:,} erased"
+            ),
+            *(
+                []
+                if self.verified is None
+                else [f"verified: {self.verified['shards']:,} shards read back, no difference"]
             ),
             *(
                 f"conflict: {pair.voxels:,} voxels that {pair.lower!r} and {pair.upper!r} labelled differently"

@@ -52,6 +52,12 @@ class MergeRules:
             if value not in choices:
                 raise MergeError(f"{name} is {value!r}, expected {' or '.join(map(repr, choices))}")
 
+    @property
+    def options(self) -> dict[str, str]:
+        """What the core is told."""
+        link = {} if self.link == "copy" else {"link": self.link}
+        return {"policy": self.policy, "mags": self.mags, **link}
+
 
 @dataclass(frozen=True)
 class MergeRun:

@@ -15,8 +15,9 @@ from wkfast.demo.plain_layers import PlainAnnotation, PlainLayer
 from wkfast.geometry import Mag
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
     from pathlib import Path
+
+    from wkfast.progress import Progress
 
 
 @dataclass(frozen=True)
@@ -45,7 +46,7 @@ def run(
     source: DemoInput,
     folder: Path,
     volume_layer_name: str | None = None,
-    progress: Callable[[int, int], None] | None = None,
+    progress: Progress = None,
 ) -> DemoResult:
     """Merge `source` into ``folder/merged``, check the result and draw ``folder/merge.png``.
 

@@ -1,0 +1,125 @@
+"""``wkfast merge plan``, ``run`` and ``commit``: a merge in steps on one plan file, for job arrays of any scheduler."""
+
+import os
+import tempfile
+from dataclasses import replace
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from wkfast.annotation import Annotation
+from wkfast.cli.console import output, plain
+from wkfast.cli.merge_options import (
+    AnnotationArgument,
+    DatasetsArgument,
+    JsonOption,
+    LayerOption,
+    Link,
+    LinkOption,
+    Mags,
+    MagsOption,
+    Policy,
+    PolicyOption,
+    ProgressOption,
+    TargetArgument,
+    print_json,
+    progress_wanted,
+    show_preview,
+    show_report,
+)
+from wkfast.dataset.merge import MergeJob
+from wkfast.dataset.merge_rules import MergeRules, MergeRun
+from wkfast.dataset.merge_share import run_share
+from wkfast.errors import MergeError
+
+PlanArgument = Annotated[Path, typer.Argument(help="The plan file.")]
+
+
+def plan(
+    plan_file: PlanArgument,
+    target: TargetArgument,
+    source_annotation: AnnotationArgument,
+    dataset_directory: DatasetsArgument,
+    *,
+    volume_layer_name: LayerOption = None,
+    policy: PolicyOption = Policy.CHUNK,
+    mags: MagsOption = Mags.ALL,
+    link: LinkOption = Link.COPY,
+    as_json: JsonOption = False,
+) -> None:
+    """Decide on a merge and write the decision to PLAN_FILE; nothing else is written."""
+    rules = MergeRules(policy.value, mags.value, link.value)
+    annotation = Annotation.load(source_annotation)
+    job = annotation.plan_merge(target, dataset_directory, volume_layer_name, rules=rules)
+    _write_whole(plan_file, job.to_json())
+    show_preview(job, as_json=as_json)
+
+
+def run(
+    plan_file: PlanArgument,
+    *,
+    task: Annotated[int, typer.Option(help="Which share to do, from 0 on.")] = 0,
+    tasks: Annotated[int, typer.Option(min=1, help="How many shares there are.")] = 1,
+    stage: Annotated[int | None, typer.Option(help="Only files of this stage; default: all that can be done.")] = None,
+    jobs: Annotated[int | None, typer.Option(min=1, help="Threads; default: one per core.")] = None,
+    as_json: JsonOption = False,
+    progress: ProgressOption = None,
+) -> None:
+    """Do one share of a merge. Shares run side by side, in any order, and again if they were killed."""
+    job = _read(plan_file)
+    left = 0
+    if job.finished() is None:
+        done = run_share(job, task, tasks, stage=stage, threads=jobs, progress=progress_wanted(progress))
+        left = done.left
+    facts = {"task": task, "tasks": tasks, "files_left": left, "files": job.plan.task_count}
+    if as_json:
+        print_json(facts)
+        return
+    rest = f"{left} of {job.plan.task_count} files are left to others" if left else "every file is there: commit"
+    output.print(plain(f"task {task} of {tasks} is done; {rest}"), soft_wrap=True)
+
+
+def commit(
+    plan_file: PlanArgument,
+    *,
+    finish: Annotated[bool, typer.Option("--finish", help="First write what killed tasks have left.")] = False,
+    jobs: Annotated[int | None, typer.Option(min=1, help="Threads of --finish; default: one per core.")] = None,
+    verify: Annotated[bool, typer.Option("--verify", help="Compare the result with its inputs.")] = False,
+    as_json: JsonOption = False,
+    progress: ProgressOption = None,
+) -> None:
+    """Make a dataset of what the tasks have written, and print the report."""
+    job = _read(plan_file)
+    report = job.finished()
+    if report is None:
+        if finish:
+            job.run(MergeRun(threads=jobs, progress=progress_wanted(progress)))
+        verified = job.verify(threads=jobs, progress=progress_wanted(progress)) if verify else None
+        report = replace(job.commit(), verified=verified)
+    show_report(report, as_json=as_json)
+
+
+def _read(plan_file: Path) -> MergeJob:
+    try:
+        text = plan_file.read_text(encoding="utf-8")
+    except FileNotFoundError:
+        raise MergeError(f"there is no plan file {plan_file}: write it with `wkfast merge plan`") from None
+    except UnicodeDecodeError as error:
+        raise MergeError(f"{plan_file}: not a merge plan ({error})") from error
+    return MergeJob.from_json(text, name=str(plan_file))
+
+
+def _write_whole(file: Path, text: str) -> None:
+    """Replace a file in one step: tasks may read it at any time."""
+    handle, draft = tempfile.mkstemp(dir=file.absolute().parent, prefix=f".{file.name}.")
+    try:
+        with os.fdopen(handle, "w", encoding="utf-8") as stream:
+            stream.write(text)
+            stream.flush()
+            os.fsync(stream.fileno())
+        Path(draft).chmod(0o644)
+        Path(draft).replace(file)
+    except BaseException:
+        Path(draft).unlink(missing_ok=True)
+        raise
