@@ -204,7 +204,8 @@ class MergePlan:
         ``annotations``: for each annotation the locations of its mags, later ones over earlier ones; ``fallback``: the
         locations of its mags; ``fallback_bounding_box``: ``topleft`` and ``size`` in mag-1 voxels; ``target``: folder
         to create; ``target_mags``: ``mag`` and ``folder`` below the target for every mag of the fallback; ``options``:
-        ``policy`` ("chunk" or "nonzero") and ``mags`` ("all" or "finest").
+        ``policy`` ("chunk" or "nonzero"), ``mags`` ("all" or "finest") and ``link`` ("copy", or "hard" for hard links
+        where a file stays as it is; refused across file systems, for archives and for uncompressed WKW).
     resume
         Accept a target in which this very merge has begun.
 
@@ -274,6 +275,21 @@ class MergePlan:
             A chunk is damaged; the message names file and chunk. What was done stays done.
         TargetNotEmptyError
             Another process is at work in the target.
+        """
+    def verify(
+        self, *, threads: int | None = None, progress: Callable[[int, int, int, int], object] | None = None
+    ) -> dict[str, Any]:
+        """Read the whole result back, before or after the commit, and compare it with what was merged.
+
+        Voxels are worked out anew, one by one, not by the code that merged them. Returns what was compared: ``shards``,
+        ``shards_equal`` to the fallback's byte for byte, ``chunks`` of the others, ``bytes_read``, ``seconds``.
+
+        Raises
+        ------
+        VolumeDataError
+            There is a difference: the message names file, chunk, voxel, mag and both values. Or a chunk is damaged.
+        MergeError
+            Nothing has been merged yet.
         """
     def commit(self, *, sync: bool = False) -> dict[str, Any]:
         """End a merge whose tasks are all done and return its report, which is also left in the target.

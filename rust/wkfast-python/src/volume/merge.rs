@@ -10,7 +10,7 @@ use pyo3::prelude::*;
 use pyo3::types::{PyAny, PyString, PyTuple};
 use pythonize::{depythonize, pythonize};
 use wkfast_volume::merge::{
-    self, Access, MergeInput, MergePlan, Progress, RunSummary, Seconds, Sources, TargetState, check_target,
+    self, Access, MergeInput, MergePlan, Progress, Seconds, Sources, TargetState, check_target,
 };
 use wkfast_volume::{Result, VolumeError};
 
@@ -39,6 +39,33 @@ impl PyMergePlan {
 
     fn state(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Does `work` on both sides, open from planning or opened now, with an observer that lets Ctrl-C through and
+    /// tells `progress`. What Python raises ends the work.
+    fn watched<T>(
+        &self,
+        progress: Option<&Py<PyAny>>,
+        work: impl FnOnce(&Sources, &mut merge::Observer) -> Result<T>,
+    ) -> Result<T, CoreError> {
+        // Apart from the `match`, so that the state is not locked while files are opened.
+        let open = self.state().sources.take();
+        let sources = match open {
+            Some(sources) => sources,
+            None => Sources::open(&self.plan.input)?,
+        };
+        let mut raised = None;
+        let mut told = None;
+        let mut observer = |now: Progress| {
+            let news = progress.filter(|_| told.replace(now) != Some(now));
+            watch(now, news, &mut raised)
+        };
+        let done = work(&sources, &mut observer);
+        self.state().sources = Some(sources);
+        match (raised, done) {
+            (Some(error), _) => Err(CoreError::Python(error)),
+            (None, done) => Ok(done?),
+        }
     }
 }
 
@@ -126,29 +153,27 @@ impl PyMergePlan {
         let access = parse_access(access)?;
         let progress = progress.map(Bound::unbind);
         let tasks: Range<usize> = tasks.map_or(0..self.plan.tasks().len(), |(start, end)| start..end);
-        let summary = py.detach(|| -> Result<RunSummary, CoreError> {
-            let sources = match self.state().sources.take() {
-                Some(sources) => sources,
-                None => Sources::open(&self.plan.input)?,
-            };
-            let mut raised = None;
-            let mut told = None;
-            let mut observer = |now: Progress| {
-                let news = progress.as_ref().filter(|_| told.replace(now) != Some(now));
-                watch(now, news, &mut raised)
-            };
-            let ran = merge::run(&self.plan, &sources, tasks, threads, access, &mut observer);
-            let mut state = self.state();
-            state.sources = Some(sources);
-            match (raised, ran) {
-                (Some(error), _) => Err(CoreError::Python(error)),
-                (None, Ok(summary)) => {
-                    state.seconds.run += summary.seconds;
-                    Ok(summary)
-                }
-                (None, Err(error)) => Err(error.into()),
-            }
-        })?;
+        let run = |sources: &Sources, observer: &mut merge::Observer| {
+            merge::run(&self.plan, sources, tasks.clone(), threads, access, observer)
+        };
+        let summary = py.detach(|| self.watched(progress.as_ref(), run))?;
+        self.state().seconds.run += summary.seconds;
+        Ok(pythonize(py, &summary).map_err(PyErr::from)?)
+    }
+
+    #[pyo3(signature = (*, threads=None, progress=None))]
+    fn verify<'py>(
+        &self,
+        py: Python<'py>,
+        threads: Option<NonZeroUsize>,
+        progress: Option<Bound<'py, PyAny>>,
+    ) -> Result<Bound<'py, PyAny>, CoreError> {
+        let threads = thread_count(threads)?;
+        let progress = progress.map(Bound::unbind);
+        let verify =
+            |sources: &Sources, observer: &mut merge::Observer| merge::verify(&self.plan, sources, threads, observer);
+        let summary = py.detach(|| self.watched(progress.as_ref(), verify))?;
+        self.state().seconds.verify += summary.seconds;
         Ok(pythonize(py, &summary).map_err(PyErr::from)?)
     }
 

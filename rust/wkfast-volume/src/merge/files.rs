@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 
 use rayon::prelude::*;
 
-use super::journal::create_unique;
+use super::journal::{create_unique, unique_name};
 use crate::error::{Result, VolumeError};
 use crate::format::ShardFile;
 use crate::store::SharedStore;
@@ -92,6 +92,32 @@ impl Seek for Draft {
 impl ShardFile for Draft {
     fn append_from(&mut self, source: &mut File, range: Range<u64>) -> io::Result<()> {
         self.file.append_from(source, range)
+    }
+}
+
+/// Gives the file `source` the second name `path`, by way of one in `folder`. `false` where the file system will not:
+/// another device, too many links, a file of somebody else.
+pub(super) fn link(source: &Path, folder: &Path, path: &Path) -> Result<bool> {
+    let fault = |error| VolumeError::io(path.display().to_string(), error);
+    // A link to a symbolic link would be one as well.
+    let source = fs::canonicalize(source).map_err(fault)?;
+    let draft = loop {
+        let draft = folder.join(unique_name("link", "tmp"));
+        match fs::hard_link(&source, &draft) {
+            Ok(()) => break draft,
+            Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {}
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Err(fault(error)),
+            Err(_) => return Ok(false),
+        }
+    };
+    if let Some(folder) = path.parent() {
+        fs::create_dir_all(folder).map_err(fault)?;
+    }
+    fs::rename(&draft, path).map_err(fault)?;
+    // Renaming does nothing where both names are of one file already, as after a kill.
+    match fs::remove_file(&draft) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => Err(fault(error)),
+        _ => Ok(true),
     }
 }
 

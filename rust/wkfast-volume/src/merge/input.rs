@@ -47,12 +47,25 @@ pub struct MergeOptions {
     pub policy: Policy,
     /// Which mags the result has.
     pub mags: MagChoice,
+    /// How files that nothing lies over come into the target.
+    pub link: Link,
 }
 
 impl Default for MergeOptions {
     fn default() -> Self {
-        Self { policy: Policy::Chunk, mags: MagChoice::All }
+        Self { policy: Policy::Chunk, mags: MagChoice::All, link: Link::Copy }
     }
+}
+
+/// How files that nothing lies over come into the target.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Link {
+    /// As copies, which share their extents with the fallback where the file system can.
+    Copy,
+    /// As hard links: they take no space, and whoever writes into one of the two files writes into both. wkfast never
+    /// does, it replaces files; a layer whose usual writers do is refused.
+    Hard,
 }
 
 /// Which mags the result has.

@@ -264,15 +264,19 @@ fn write_whole(path: &Path, temporary: &Path, bytes: &[u8]) -> Result<()> {
 
 /// A new file that no other process has: the process's id alone would not do on several machines.
 pub(super) fn create_unique(folder: &Path, stem: &str, suffix: &str) -> std::io::Result<(PathBuf, File)> {
-    use std::hash::{BuildHasher, RandomState};
     loop {
-        let random = RandomState::new().hash_one(std::process::id());
-        let path = folder.join(format!("{stem}-{random:016x}.{suffix}"));
+        let path = folder.join(unique_name(stem, suffix));
         match OpenOptions::new().read(true).write(true).create_new(true).open(&path) {
             Err(error) if error.kind() == ErrorKind::AlreadyExists => {}
             opened => return Ok((path, opened?)),
         }
     }
+}
+
+/// A name that nobody else is likely to choose.
+pub(super) fn unique_name(stem: &str, suffix: &str) -> String {
+    use std::hash::{BuildHasher, RandomState};
+    format!("{stem}-{:016x}.{suffix}", RandomState::new().hash_one(std::process::id()))
 }
 
 /// Lines of every process. A line cut off by a kill is passed over, and so are the lines that this machine wrote

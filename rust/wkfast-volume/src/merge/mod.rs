@@ -7,7 +7,9 @@
 mod boxes;
 mod compose;
 mod cover;
+mod drive;
 mod files;
+mod links;
 mod roles;
 mod sides;
 
@@ -24,16 +26,19 @@ pub mod share;
 pub mod stamp;
 pub mod survey;
 pub mod tally;
+pub mod verify;
 pub mod view;
 
 pub use self::chunk::Policy;
-pub use self::input::{MagChoice, MergeInput, MergeOptions, TargetMag};
+pub use self::drive::{Observer, Progress};
+pub use self::input::{Link, MagChoice, MergeInput, MergeOptions, TargetMag};
 pub use self::journal::{Access, TargetState, check_target};
 pub use self::plan::MergePlan;
 pub use self::report::{Conflict, MergeReport, Seconds};
-pub use self::run::{Progress, RunSummary, commit, run};
+pub use self::run::{RunSummary, commit, run};
 pub use self::share::{Hold, open_tasks, work_bytes};
 pub use self::sides::{Source, Sources};
+pub use self::verify::{VerifySummary, verify};
 pub use self::view::{MergedView, ViewInput};
 
 #[cfg(test)]
@@ -44,3 +49,5 @@ mod testing;
 mod tests;
 #[cfg(test)]
 mod watched;
+#[cfg(test)]
+mod world;

@@ -148,6 +148,13 @@ pub struct MagSummary {
     pub chunks_mixed: u64,
     /// Bytes of the fallback's files.
     pub fallback_bytes: u64,
+    /// Of these, bytes of files that are copied as they are.
+    pub bytes_copied: u64,
+    /// Of these, bytes of files whose chunks are passed through or replaced one by one.
+    pub bytes_rewritten: u64,
+    /// Bytes of decoded voxels of the chunks that are computed; where types differ, chunks only the fallback has come
+    /// on top.
+    pub voxel_bytes: u64,
 }
 
 impl MergePlan {
@@ -297,6 +304,11 @@ impl MagPlan {
 
     fn summary(&self) -> MagSummary {
         let (copied, touched): (Vec<_>, Vec<_>) = self.shards.iter().partition(|shard| self.is_copied(shard));
+        let bytes = |shards: &[&ShardPlan]| shards.iter().filter_map(|shard| shard.fallback_bytes).sum();
+        let chunks =
+            |count: fn(&ShardPlan) -> u32| self.shards.iter().map(|shard| u64::from(count(shard))).sum::<u64>();
+        let (chunks_replaced, chunks_mixed) =
+            (chunks(|shard| shard.chunks_replaced), chunks(|shard| shard.chunks_mixed));
         MagSummary {
             mag: self.mag,
             source: self.source().to_owned(),
@@ -304,9 +316,12 @@ impl MagPlan {
             shards_untouched: copied.len(),
             shards_touched: touched.len(),
             annotation_chunks: self.annotation_chunks(),
-            chunks_replaced: self.shards.iter().map(|shard| u64::from(shard.chunks_replaced)).sum(),
-            chunks_mixed: self.shards.iter().map(|shard| u64::from(shard.chunks_mixed)).sum(),
+            chunks_replaced,
+            chunks_mixed,
             fallback_bytes: self.shards.iter().filter_map(|shard| shard.fallback_bytes).sum(),
+            bytes_copied: bytes(&copied),
+            bytes_rewritten: bytes(&touched),
+            voxel_bytes: (chunks_replaced + chunks_mixed) * self.grid.chunk_bytes() as u64,
         }
     }
 }

@@ -64,8 +64,11 @@ fn add_conflicts(counts: &mut Vec<Conflict>, new: &[Conflict]) {
 pub struct ShardRecord {
     /// Number of the task.
     pub task: usize,
-    /// Copied as a file.
+    /// Taken over as a file.
     pub copied: bool,
+    /// As a hard link.
+    #[serde(default)]
+    pub linked: bool,
     /// Bytes of the finished file.
     pub file_bytes: u64,
     /// Encoded bytes read from both sides.
@@ -86,11 +89,23 @@ impl ShardRecord {
     }
 }
 
+/// Segments that a report lists one by one.
+pub const LISTED_SEGMENTS: usize = 100;
+
+/// The first of `changes`, largest first; equal ones by segment.
+fn most_changed(mut changes: Vec<(u64, i64)>) -> Vec<(u64, i64)> {
+    changes.sort_unstable_by_key(|&(segment, voxels)| (std::cmp::Reverse(voxels.unsigned_abs()), segment));
+    changes.truncate(LISTED_SEGMENTS);
+    changes
+}
+
 /// Totals of one mag, or of all.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Totals {
-    /// Shards copied as files.
+    /// Shards taken over as files.
     pub shards_copied: u64,
+    /// Of these, hard links.
+    pub shards_linked: u64,
     /// Shards written anew.
     pub shards_rewritten: u64,
     /// Origin of the chunks of rewritten shards.
@@ -108,6 +123,10 @@ pub struct Totals {
     pub segments_lost: u64,
     /// Whether every changed segment was followed; else the two counts are lower bounds.
     pub segments_complete: bool,
+    /// Segments that gained most, and the voxels they gained; at most [`LISTED_SEGMENTS`].
+    pub largest_gains: Vec<(u64, i64)>,
+    /// Segments that lost most, and the voxels they lost as a negative number.
+    pub largest_losses: Vec<(u64, i64)>,
     /// Pairs of annotations that painted the same voxels with different labels; pairs that agree are left out.
     pub conflicts: Vec<Conflict>,
     /// Encoded bytes read.
@@ -159,6 +178,9 @@ pub struct Seconds {
     pub plan: f64,
     /// Copying and merging.
     pub run: f64,
+    /// Reading the result back.
+    #[serde(default)]
+    pub verify: f64,
     /// Making the result durable and final.
     pub commit: f64,
 }
@@ -194,6 +216,7 @@ impl MergeReport {
 #[derive(Default)]
 struct Sum {
     copied: u64,
+    linked: u64,
     rewritten: u64,
     chunks: ChunkCounts,
     tally: Tally,
@@ -205,17 +228,20 @@ struct Sum {
 impl Sum {
     fn add(&mut self, record: &ShardRecord) {
         *(if record.copied { &mut self.copied } else { &mut self.rewritten }) += 1;
+        self.linked += u64::from(record.linked);
         self.chunks.add(&record.chunks);
         self.tally.add(&record.tally);
         add_conflicts(&mut self.conflicts, &record.conflicts);
         self.bytes_read += record.bytes_read;
-        self.bytes_written += record.file_bytes;
+        self.bytes_written += if record.linked { 0 } else { record.file_bytes };
     }
 
     fn totals(self) -> Totals {
         let (gained, lost): (Vec<_>, Vec<_>) = self.tally.labels().partition(|&(_, voxels)| voxels > 0);
+        let segments_complete = self.tally.segments_complete();
         Totals {
             shards_copied: self.copied,
+            shards_linked: self.linked,
             shards_rewritten: self.rewritten,
             chunks: self.chunks,
             voxels_changed: self.tally.voxels_changed,
@@ -223,7 +249,9 @@ impl Sum {
             voxels_painted: self.tally.voxels_painted,
             segments_gained: gained.len() as u64,
             segments_lost: lost.len() as u64,
-            segments_complete: self.tally.segments_complete(),
+            segments_complete,
+            largest_gains: most_changed(gained),
+            largest_losses: most_changed(lost),
             conflicts: self.conflicts,
             bytes_read: self.bytes_read,
             bytes_written: self.bytes_written,
@@ -236,6 +264,7 @@ fn total(mags: &[MagReport]) -> Totals {
     let mut total = finest.totals.clone();
     for mag in &mags[1..] {
         total.shards_copied += mag.totals.shards_copied;
+        total.shards_linked += mag.totals.shards_linked;
         total.shards_rewritten += mag.totals.shards_rewritten;
         total.chunks.add(&mag.totals.chunks);
         total.bytes_read += mag.totals.bytes_read;

@@ -3,45 +3,26 @@
 use std::ops::Range;
 use std::path::PathBuf;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
-use std::sync::mpsc::{self, RecvTimeoutError, Sender};
-use std::time::{Duration, Instant};
+use std::sync::atomic::AtomicBool;
+use std::time::Instant;
 
 use serde::{Deserialize, Serialize};
 
 use super::compose::Over;
-use super::files::{Draft, sync_tree};
+use super::drive::{Observer, Progress, in_parallel};
+use super::files::{Draft, link, sync_tree};
+use super::input::Link;
 use super::journal::{self, Access, Journal, TargetState};
 use super::plan::{LayerPlan, LayerSource, MergePlan, Task};
 use super::report::{MergeReport, Seconds, ShardRecord};
 use super::shard::{Crew, MagArrays, ShardJob};
-use super::share::work_bytes;
 use super::sides::{Source, Sources};
 use crate::error::{Result, VolumeError};
 use crate::format::{Container, MagArray, MagLocation, open_mag};
 use crate::geometry::Mag;
 
-/// How often the observer is called while no shard gets done.
-const TICK: Duration = Duration::from_millis(50);
 /// Chunks in memory per thread.
 const CHUNKS_PER_THREAD: usize = 4;
-
-/// How far a run has come. Counts tasks, those that an earlier run had done included.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Progress {
-    /// Tasks done.
-    pub done: usize,
-    /// Tasks asked for.
-    pub total: usize,
-    /// Bytes got through, see [`work_bytes`].
-    pub bytes_done: u64,
-    /// Bytes to get through in all.
-    pub bytes_total: u64,
-}
-
-/// Called on the thread that called [`run`]: after every shard, and a few times a second in between. An error ends the
-/// run at once; what is done stays done.
-pub type Observer<'a> = dyn FnMut(Progress) -> Result<()> + 'a;
 
 /// What a call of [`run`] did.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
@@ -82,9 +63,7 @@ pub fn run(
     let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build();
     let pool = pool.map_err(|error| VolumeError::io("threads", std::io::Error::other(error)))?;
     let runner = Runner { plan, arrays: &arrays, journal: &journal, pool: &pool, stop: AtomicBool::new(false) };
-    let work = |tasks: &[usize]| tasks.iter().map(|&task| work_bytes(plan, plan.tasks()[task])).sum::<u64>();
-    let bytes_total = work(&tasks.clone().collect::<Vec<_>>());
-    let mut progress = Progress { done: 0, total: tasks.len(), bytes_done: 0, bytes_total };
+    let mut progress = Progress::start(plan, tasks.clone());
     for stage in plan.stages() {
         let wanted = stage.start.max(tasks.start)..stage.end.min(tasks.end);
         if wanted.is_empty() {
@@ -93,8 +72,9 @@ pub fn run(
         runner.check_earlier_stages(stage.start, &tasks)?;
         let (done, waiting): (Vec<usize>, Vec<usize>) = wanted.partition(|&task| runner.is_done(task));
         summary.resumed += done.len();
-        progress.done += done.len();
-        progress.bytes_done += work(&done);
+        for &task in &done {
+            progress.add(plan, task);
+        }
         summary.bytes_written += runner.run_stage(waiting, threads, &mut progress, observer)?;
     }
     summary.seconds = started.elapsed().as_secs_f64();
@@ -207,39 +187,9 @@ impl Runner<'_> {
         tasks.sort_by_key(|&task| std::cmp::Reverse(self.cost(self.plan.tasks()[task])));
         let drivers = threads.min(tasks.len());
         let window = (CHUNKS_PER_THREAD * threads).div_ceil(drivers);
-        let next = AtomicUsize::new(0);
-        std::thread::scope(|scope| {
-            let (sender, results) = mpsc::channel();
-            for _ in 0..drivers {
-                let (sender, next, tasks) = (sender.clone(), &next, &tasks);
-                scope.spawn(move || self.drive(tasks, next, window, &sender));
-            }
-            drop(sender);
-            let mut written = 0;
-            let mut failure = None;
-            loop {
-                match results.recv_timeout(TICK) {
-                    Ok(Ok((task, bytes))) => {
-                        written += bytes;
-                        progress.done += 1;
-                        progress.bytes_done += work_bytes(self.plan, self.plan.tasks()[task]);
-                    }
-                    Ok(Err(error)) => {
-                        self.stop.store(true, Ordering::Relaxed);
-                        failure.get_or_insert(error);
-                    }
-                    Err(RecvTimeoutError::Timeout) => {}
-                    Err(RecvTimeoutError::Disconnected) => break,
-                }
-                if failure.is_none()
-                    && let Err(error) = observer(*progress)
-                {
-                    self.stop.store(true, Ordering::Relaxed);
-                    failure = Some(error);
-                }
-            }
-            failure.map_or(Ok(written), Err)
-        })
+        let crew = Crew { pool: self.pool, window, stop: &self.stop };
+        let work = |task| self.run_task(task, crew);
+        in_parallel(self.plan, &tasks, drivers, &self.stop, progress, observer, work)
     }
 
     /// A guess that only has to tell large from small: computed chunks weigh more than copied bytes.
@@ -249,32 +199,38 @@ impl Runner<'_> {
         shard.fallback_bytes.unwrap_or(0) + computed * mag.grid.chunk_bytes() as u64 * 4
     }
 
-    fn drive(&self, tasks: &[usize], next: &AtomicUsize, window: usize, results: &Sender<Result<(usize, u64)>>) {
-        let crew = Crew { pool: self.pool, window, stop: &self.stop };
-        while crew.check().is_ok() {
-            let Some(&task) = tasks.get(next.fetch_add(1, Ordering::Relaxed)) else { return };
-            if results.send(self.run_task(task, crew).map(|bytes| (task, bytes))).is_err() {
-                return;
-            }
-        }
-    }
-
+    /// Returns the bytes written.
     fn run_task(&self, number: usize, crew: Crew) -> Result<u64> {
         let task = self.plan.tasks()[number];
         let (mag, shard) = self.plan.task_parts(task);
-        let arrays = &self.arrays[task.mag];
-        let mut draft = Draft::create(&self.journal.temporary())?;
-        let mut record = if mag.is_copied(shard) {
-            let key = arrays.fallback.shard_key(&shard.at);
-            let size = shard.fallback_bytes.unwrap_or(0);
-            draft.copy(arrays.fallback.store(), &key, size)?;
-            ShardRecord { copied: true, bytes_read: size, ..ShardRecord::default() }
-        } else {
-            ShardJob::open(self.plan.input.options.policy, mag, shard, arrays)?.write(&mut draft, crew)?
-        };
+        let mut record = if mag.is_copied(shard) { self.copy(task)? } else { self.rewrite(task, crew)? };
         record.task = number;
-        record.file_bytes = draft.place(&self.path(task))?;
         self.journal.append(&record)?;
-        Ok(record.file_bytes)
+        Ok(if record.linked { 0 } else { record.file_bytes })
+    }
+
+    fn copy(&self, task: Task) -> Result<ShardRecord> {
+        let (_, shard) = self.plan.task_parts(task);
+        let fallback = &self.arrays[task.mag].fallback;
+        let (key, size) = (fallback.shard_key(&shard.at), shard.fallback_bytes.unwrap_or(0));
+        let temporary = self.journal.temporary();
+        if self.plan.input.options.link == Link::Hard
+            && let Some(source) = fallback.store().place(&key)?
+            && link(&source, &temporary, &self.path(task))?
+        {
+            return Ok(ShardRecord { copied: true, linked: true, file_bytes: size, ..ShardRecord::default() });
+        }
+        let mut draft = Draft::create(&temporary)?;
+        draft.copy(fallback.store(), &key, size)?;
+        let file_bytes = draft.place(&self.path(task))?;
+        Ok(ShardRecord { copied: true, bytes_read: size, file_bytes, ..ShardRecord::default() })
+    }
+
+    fn rewrite(&self, task: Task, crew: Crew) -> Result<ShardRecord> {
+        let (mag, shard) = self.plan.task_parts(task);
+        let mut draft = Draft::create(&self.journal.temporary())?;
+        let job = ShardJob::open(self.plan.input.options.policy, mag, shard, &self.arrays[task.mag])?;
+        let record = job.write(&mut draft, crew)?;
+        Ok(ShardRecord { file_bytes: draft.place(&self.path(task))?, ..record })
     }
 }

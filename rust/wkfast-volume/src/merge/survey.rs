@@ -9,6 +9,7 @@ use super::chunk::Policy;
 use super::cover::{Covered, cover_layers, shards_under};
 use super::input::{MergeInput, check_folder};
 use super::journal;
+use super::links::check_links;
 use super::plan::{LayerPlan, LayerSource, MagPlan, MergePlan, PLAN_VERSION, ShardPlan};
 use super::roles::{Kept, Role, Roles, check_types};
 use super::sides::{Side, Sources};
@@ -21,6 +22,7 @@ use crate::voxels::VoxelType;
 /// Decides what the merge of `sources` as `input` wants it does. Writes nothing.
 pub fn survey(input: MergeInput, sources: &Sources) -> Result<MergePlan> {
     let plan = decide(input, sources)?;
+    check_links(&plan.input, sources)?;
     journal::check_target(&plan)?;
     Ok(plan)
 }

@@ -1,270 +1,26 @@
 //! The merge as a whole, on real files.
 
 use std::cell::Cell;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
-use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use proptest::prelude::*;
-use tempfile::TempDir;
 
-use super::input::{MagChoice, MergeOptions, TargetMag};
-use super::journal::PROVENANCE;
-use super::reference::{self, Dense};
-use super::testing::{MagSpec, Spelling, cut, read_dense};
+use super::input::{Link, MagChoice};
+use super::testing::{MagSpec, Spelling, read_dense};
 use super::watched::Watched;
-use super::{Access, MergeInput, MergePlan, MergeReport, Policy, Progress, Seconds, Sources, commit, run};
-use crate::error::{Result, VolumeError};
-use crate::format::{Container, MagLocation, open_mag};
+use super::world::{
+    Case, World, cases, files, merge_all, open_result, result, result_files, silent, simple_case, spec,
+};
+use super::{
+    Access, MergeInput, MergePlan, MergedView, Policy, Progress, Seconds, Sources, ViewInput, commit, run, verify,
+};
+use crate::error::VolumeError;
+use crate::format::{MagArray, Voxels, WriteOptions, list_chunks, open_mag, write_region};
 use crate::geometry::{BoundingBox, Mag};
 use crate::voxels::VoxelType;
-
-/// Edge of the test world in voxels of mag 1.
-const WORLD: usize = 32;
-
-/// Both layers of a test, on disk and in memory.
-struct World {
-    folder: TempDir,
-    input: MergeInput,
-    /// Whole mags of the fallback.
-    fallback: Vec<Dense>,
-    /// Whole mags of the annotation, and where it has chunks.
-    annotation: Vec<(Dense, Dense)>,
-}
-
-#[derive(Clone, Debug)]
-struct Case {
-    policy: Policy,
-    mags: MagChoice,
-    fallback: MagSpec,
-    annotation: MagSpec,
-    /// Mags 1, 2, 4 of the fallback; as many of them in the annotation.
-    annotation_mags: usize,
-    /// Of 8 chunks or shards, how many are there.
-    density: u64,
-    seed: u64,
-}
-
-/// A number that depends on the seed and what else is given.
-fn scatter(seed: u64, what: &[u64]) -> u64 {
-    what.iter().fold(seed ^ 0x9e37_79b9_7f4a_7c15, |hash, &item| {
-        (hash ^ item).wrapping_mul(0xff51_afd7_ed55_8ccd).rotate_left(29).wrapping_add(item)
-    }) >> 20
-}
-
-fn random_layer(edge: usize, seed: u64, highest: i64) -> Dense {
-    let mut layer = Dense::zeros([edge; 3]);
-    for at in layer.voxels() {
-        let place = layer.place(at);
-        // Pairs of voxels share a label, so that there are runs and the mode has something to find.
-        let [x, y, z] = at.map(|at| at as u64 / 2);
-        layer.values[place] = match scatter(seed, &[x, y, z]) % 5 {
-            0 | 1 => 0,
-            2 => highest,
-            other => other as i64,
-        };
-    }
-    layer
-}
-
-/// A value near the top of what both the type and the test's arithmetic hold.
-fn highest(voxel_type: VoxelType) -> i64 {
-    let bits = 8 * voxel_type.size() as u32 - 1;
-    i64::MAX >> (63 - bits.min(62))
-}
-
-impl World {
-    fn build(case: &Case) -> Self {
-        let folder = TempDir::new().unwrap();
-        let (mut fallback, mut annotation) = (Vec::new(), Vec::new());
-        let (mut under, mut over) = (Vec::new(), Vec::new());
-        for (number, factor) in [1, 2, 4].into_iter().enumerate() {
-            let (edge, seed) = (WORLD / factor, scatter(case.seed, &[number as u64]));
-            let mag = Mag([factor as u32; 3]);
-            let spec = MagSpec { mag, ..case.fallback.clone() };
-            let mut layer = random_layer(edge, seed, highest(spec.voxel_type));
-            // Whole shards are missing, as from sparse layers.
-            let shard = spec.chunk_edge() << spec.log2_shard();
-            for at in layer.voxels() {
-                let [x, y, z] = at.map(|at| (at / shard) as u64);
-                if scatter(seed, &[7, x, y, z]) % 8 >= case.density {
-                    let place = layer.place(at);
-                    layer.values[place] = 0;
-                }
-            }
-            let present = |xyz: [u32; 3]| {
-                let [x, y, z] = xyz.map(|at| u64::from(at) * spec.chunk_edge() as u64 / shard as u64);
-                scatter(seed, &[7, x, y, z]) % 8 < case.density
-            };
-            let chunks = cut(&layer, spec.chunk_edge(), present);
-            under.push(spec.write(folder.path(), &format!("fallback/{mag}"), &chunks));
-            fallback.push(layer);
-            if number < case.annotation_mags {
-                let spec = MagSpec { mag, ..case.annotation.clone() };
-                let (layer, present, chunks) = random_annotation(&spec, edge, seed ^ 5, case.density);
-                over.push(spec.write(folder.path(), &format!("annotation/{mag}"), &chunks));
-                annotation.push((layer, present));
-            }
-        }
-        let input = MergeInput {
-            annotations: vec![over],
-            fallback_bounding_box: BoundingBox { topleft: [3, 2, 1], size: [5, 6, 7] },
-            target: folder.path().join("target"),
-            target_mags: under
-                .iter()
-                .map(|location| TargetMag { mag: location.mag, folder: format!("segmentation/{}", location.mag) })
-                .collect(),
-            fallback: under,
-            options: MergeOptions { policy: case.policy, mags: case.mags },
-        };
-        Self { folder, input, fallback, annotation }
-    }
-
-    fn target(&self) -> &Path {
-        &self.input.target
-    }
-
-    /// What every mag of the result must hold.
-    fn expected(&self, case: &Case) -> Vec<Dense> {
-        let mut expected: Vec<(Dense, Dense)> = Vec::new();
-        for (number, fallback) in self.fallback.iter().enumerate() {
-            let own = self.annotation.get(number).filter(|(_, present)| {
-                number == 0 || present.values.contains(&1) || !self.annotation[0].1.values.contains(&1)
-            });
-            expected.push(match (own, expected.last()) {
-                (Some((layer, present)), _) => {
-                    (reference::merge(case.policy, layer, present, fallback).0, present.clone())
-                }
-                (None, Some((finer, touched))) => reference::recompute(finer, touched, fallback),
-                (None, None) => (fallback.clone(), Dense::zeros(fallback.size)),
-            });
-        }
-        expected.into_iter().map(|(layer, _)| layer).collect()
-    }
-}
-
-fn random_annotation(
-    spec: &MagSpec,
-    edge: usize,
-    seed: u64,
-    density: u64,
-) -> (Dense, Dense, BTreeMap<[u32; 3], Vec<i64>>) {
-    let mut layer = random_layer(edge, seed, highest(spec.voxel_type));
-    let chunk = spec.chunk_edge();
-    let draw = |xyz: [u64; 3]| scatter(seed, &[1, xyz[0], xyz[1], xyz[2]]) % 8;
-    let is_present = |xyz: [u64; 3]| draw(xyz) < density;
-    let mut present = Dense::zeros(layer.size);
-    for at in layer.voxels() {
-        let (place, xyz) = (layer.place(at), at.map(|at| (at / chunk) as u64));
-        present.values[place] = i64::from(is_present(xyz));
-        // Some chunks are erased wholly.
-        if !is_present(xyz) || draw(xyz) == 0 {
-            layer.values[place] = 0;
-        }
-    }
-    let chunks = cut(&layer, chunk, |xyz| is_present(xyz.map(u64::from)));
-    (layer, present, chunks)
-}
-
-fn spec(spelling: Spelling, voxel_type: VoxelType, log2_chunk: u8, log2_shard: u8) -> MagSpec {
-    MagSpec { mag: Mag([1; 3]), spelling, voxel_type, log2_chunk, log2_shard }
-}
-
-fn simple_case() -> Case {
-    Case {
-        policy: Policy::Chunk,
-        mags: MagChoice::All,
-        fallback: spec(Spelling::WkwLz4, VoxelType::UInt32, 2, 1),
-        annotation: spec(Spelling::WkwLz4, VoxelType::UInt32, 2, 0),
-        annotation_mags: 1,
-        density: 4,
-        seed: 1,
-    }
-}
-
-fn cases() -> impl Strategy<Value = Case> {
-    let types = prop::sample::select(vec![
-        (VoxelType::UInt32, VoxelType::UInt32),
-        (VoxelType::UInt8, VoxelType::UInt64),
-        (VoxelType::UInt64, VoxelType::UInt8),
-        (VoxelType::UInt16, VoxelType::Int32),
-        (VoxelType::Int8, VoxelType::Int16),
-        (VoxelType::Int16, VoxelType::UInt8),
-    ]);
-    let spellings = prop::sample::select(vec![
-        Spelling::WkwRaw,
-        Spelling::WkwLz4,
-        Spelling::Zarr3Sharded,
-        Spelling::Zarr3Blosc,
-        Spelling::Zarr2,
-    ]);
-    (
-        (any::<bool>(), any::<bool>(), types, spellings.clone(), spellings),
-        (2_u8..5, 0_u8..3, 2_u8..5, 0_usize..4, 0_u64..9, any::<u64>()),
-    )
-        .prop_map(
-            |((chunk, all, types, under, over), (fallback_chunk, shard, chunk_edge, mags, density, seed))| Case {
-                policy: if chunk { Policy::Chunk } else { Policy::Nonzero },
-                mags: if all { MagChoice::All } else { MagChoice::Finest },
-                fallback: spec(under, types.0, fallback_chunk, shard),
-                annotation: spec(over, types.1, chunk_edge, 0),
-                annotation_mags: mags,
-                density,
-                seed,
-            },
-        )
-}
-
-#[allow(clippy::unnecessary_wraps)] // an observer may fail
-fn silent(_: Progress) -> Result<()> {
-    Ok(())
-}
-
-fn merge_all(input: &MergeInput) -> Result<(MergePlan, MergeReport)> {
-    let plan = MergePlan::new(input.clone())?;
-    let sources = Sources::open(input)?;
-    run(&plan, &sources, 0..plan.tasks().len(), 2, Access::Exclusive, &mut silent)?;
-    let report = commit(&plan, Seconds::default(), false)?;
-    Ok((plan, report))
-}
-
-/// The result's mags, read by way of a new location.
-fn result(plan: &MergePlan) -> Vec<(Mag, Dense)> {
-    let read = |mag: &super::plan::MagPlan| {
-        let container = Container::Directory { path: plan.input.target.clone() };
-        let location = MagLocation { container, prefix: mag.folder.clone(), ..mag.fallback.clone() };
-        let array = open_mag(&location).unwrap();
-        (mag.mag, read_dense(array.as_ref(), [WORLD / mag.mag.0[0] as usize; 3]))
-    };
-    plan.mags.iter().map(read).collect()
-}
-
-/// Every file below a folder with its bytes.
-fn files(folder: &Path) -> BTreeMap<String, Vec<u8>> {
-    let mut found = BTreeMap::new();
-    let mut waiting = vec![folder.to_owned()];
-    while let Some(next) = waiting.pop() {
-        for entry in fs::read_dir(next).unwrap() {
-            let path = entry.unwrap().path();
-            if path.is_dir() {
-                waiting.push(path);
-            } else {
-                let name = path.strip_prefix(folder).unwrap().display().to_string();
-                found.insert(name, fs::read(&path).unwrap());
-            }
-        }
-    }
-    found
-}
-
-/// Files of the result without the report, which holds times.
-fn result_files(target: &Path) -> BTreeMap<String, Vec<u8>> {
-    let mut found = files(target);
-    found.remove(PROVENANCE);
-    found
-}
 
 proptest! {
     #![proptest_config(ProptestConfig { cases: 48, ..ProptestConfig::default() })]
@@ -275,20 +31,55 @@ proptest! {
         let (plan, report) = merge_all(&world.input).unwrap();
         let expected = world.expected(&case);
         let merged = result(&plan);
-        let mags = if case.mags == MagChoice::Finest && case.annotation_mags > 0 { 1 } else { 3 };
+        let painted = world.annotations.iter().any(|mags| !mags.is_empty());
+        let mags = if case.mags == MagChoice::Finest && painted { 1 } else { 3 };
         prop_assert_eq!(merged.len(), mags);
         for ((mag, layer), expected) in merged.iter().zip(&expected) {
             prop_assert!(layer == expected, "mag {} differs", mag);
         }
-        if let Some((layer, present)) = world.annotation.first() {
-            let (_, counts) = reference::merge(case.policy, layer, present, &world.fallback[0]);
-            prop_assert_eq!(report.total.voxels_changed, counts.changed);
-            prop_assert_eq!(report.total.voxels_erased, counts.erased);
-            prop_assert_eq!(report.total.voxels_painted, counts.painted);
-        }
-        let largest = world.annotation.iter().take(mags).flat_map(|(layer, _)| &layer.values).max();
-        prop_assert_eq!(report.largest_segment_id, largest.map_or(0, |&value| u64::try_from(value).unwrap_or(0)));
+        let voxels = || world.fallback[0].values.iter().zip(&expected[0].values);
+        prop_assert_eq!(report.total.voxels_changed, voxels().filter(|(old, new)| old != new).count() as u64);
+        prop_assert_eq!(report.total.voxels_erased, voxels().filter(|&(&old, &new)| old != 0 && new == 0).count() as u64);
+        prop_assert_eq!(report.total.voxels_painted, voxels().filter(|&(&old, &new)| old == 0 && new != 0).count() as u64);
+        prop_assert_eq!(&report.total.conflicts, &world.conflicts());
+        let largest = world.annotations.iter().flat_map(|of| of.iter().take(mags)).flat_map(|(layer, _)| &layer.values);
+        prop_assert_eq!(report.largest_segment_id, largest.max().map_or(0, |&value| u64::try_from(value).unwrap_or(0)));
         prop_assert_eq!(plan.clone(), MergePlan::from_json(&plan.to_json().unwrap()).unwrap());
+    }
+
+    #[test]
+    fn a_merged_view_reads_what_the_merge_writes(case in cases()) {
+        let world = World::build(&case);
+        let MergeInput { annotations, fallback, fallback_bounding_box, options, .. } = world.input.clone();
+        let view = MergedView::open(ViewInput { annotations, fallback, fallback_bounding_box, options }).unwrap();
+        let before = files(world.folder.path());
+        let (plan, _) = merge_all(&world.input).unwrap();
+        prop_assert_eq!(view.plan().mags.len(), plan.mags.len());
+        for (mag, merged) in result(&plan) {
+            let (_, array) = view.mag(mag).unwrap();
+            prop_assert_eq!(read_dense(array.as_ref(), merged.size), merged, "mag {}", mag);
+            let chunks = |array: &dyn MagArray| {
+                let listed = list_chunks(array).unwrap();
+                listed.into_iter().map(|(chunk, _)| chunk).collect::<BTreeSet<_>>()
+            };
+            let (seen, written) = (chunks(array.as_ref()), chunks(open_result(&plan, mag).as_ref()));
+            prop_assert!(seen.is_subset(&written));
+            // Files in WKW have every block, touched or not.
+            if !matches!(case.fallback.spelling, Spelling::WkwRaw | Spelling::WkwLz4) {
+                prop_assert_eq!(seen, written);
+            }
+        }
+        fs::remove_dir_all(world.target()).unwrap();
+        prop_assert_eq!(files(world.folder.path()), before);
+    }
+
+    #[test]
+    fn any_merge_is_verified(case in cases()) {
+        let world = World::build(&case);
+        let (plan, _) = merge_all(&world.input).unwrap();
+        let sources = Sources::open(&world.input).unwrap();
+        let summary = verify(&plan, &sources, 2, &mut silent).unwrap();
+        prop_assert_eq!(summary.shards, plan.tasks().len() as u64);
     }
 
     #[test]
@@ -553,4 +344,121 @@ fn an_annotation_without_chunks_gives_the_fallback_and_says_so() {
     for ((_, layer), fallback) in result(&plan).iter().zip(&world.fallback) {
         assert_eq!(layer, fallback);
     }
+}
+
+#[test]
+fn verification_names_the_first_voxel_that_differs() {
+    let case = Case { density: 8, mags: MagChoice::Finest, ..simple_case() };
+    let mut world = World::build(&case);
+    let edge = case.annotation.chunk_edge();
+    let painted = BTreeMap::from([([1, 2, 3], vec![9; edge.pow(3)])]);
+    world.input.annotations = vec![vec![case.annotation.write(world.folder.path(), "one", &painted)]];
+    let sources = Sources::open(&world.input).unwrap();
+    let verified = |plan: &MergePlan| verify(plan, &sources, 2, &mut silent);
+    let unmerged = MergePlan::new(world.input.clone()).unwrap();
+    assert!(verified(&unmerged).unwrap_err().to_string().contains("run the merge first"));
+
+    let (plan, report) = merge_all(&world.input).unwrap();
+    let summary = verified(&plan).unwrap();
+    assert_eq!((summary.shards_equal, summary.chunks), (report.total.shards_copied, 8));
+
+    // The fallback's file in place of the merged one: the chunk that was painted is as it was.
+    let (name, folder) = ("z1/y1/x0.wkw", world.target().join("segmentation/1"));
+    let merged = fs::read(folder.join(name)).unwrap();
+    fs::copy(world.folder.path().join("fallback/1").join(name), folder.join(name)).unwrap();
+    let error = verified(&plan).unwrap_err().to_string();
+    assert!(error.contains("x0.wkw, chunk (1, 2, 3): voxel (4, 8, 12) of mag 1 is"), "{error}");
+    assert!(error.ends_with("what was merged makes it 9"), "{error}");
+    fs::write(folder.join(name), merged).unwrap();
+    verified(&plan).unwrap();
+
+    fs::rename(folder.join(name), folder.join("z1/y1/x9.wkw")).unwrap();
+    assert!(verified(&plan).unwrap_err().to_string().contains("that the merge did not write"));
+    fs::remove_file(folder.join("z1/y1/x9.wkw")).unwrap();
+    assert!(verified(&plan).unwrap_err().to_string().contains("lacks the file"));
+}
+
+#[test]
+fn hard_links_are_made_of_untouched_files_and_never_written_through() {
+    use std::os::unix::fs::MetadataExt;
+    let case = Case { density: 2, annotation_mags: 3, ..simple_case() };
+    let mut world = World::build(&case);
+    let before = files(&world.folder.path().join("fallback"));
+    world.input.options.link = Link::Hard;
+    let (plan, report) = merge_all(&world.input).unwrap();
+    assert!(report.total.shards_linked > 0);
+    assert_eq!(report.total.shards_linked, report.total.shards_copied);
+    let is_linked = |name: &String| fs::metadata(world.target().join("segmentation").join(name)).unwrap().nlink() == 2;
+    let linked =
+        before.keys().filter(|name| world.target().join("segmentation").join(name).exists() && is_linked(name));
+    assert_eq!(linked.count() as u64, report.total.shards_linked);
+    verify(&plan, &Sources::open(&world.input).unwrap(), 2, &mut silent).unwrap();
+
+    // A box written into a linked file of the result replaces the file; the fallback keeps its own.
+    let shard = plan.mags[0].shards.iter().find(|shard| !shard.is_touched()).unwrap();
+    let edge = 8 * i64::from(shard.at.xyz[0]);
+    let topleft = [edge, 8 * i64::from(shard.at.xyz[1]), 8 * i64::from(shard.at.xyz[2])];
+    let voxels = vec![7; 8 * 8 * 8 * 4];
+    let region = BoundingBox { topleft, size: [8; 3] };
+    let array = open_result(&plan, Mag([1; 3]));
+    write_region(array.as_ref(), &[], &region, &Voxels { bytes: &voxels, z_fastest: false }, &WriteOptions::default())
+        .unwrap();
+    assert_eq!(files(&world.folder.path().join("fallback")), before);
+
+    let raw = Case { fallback: spec(Spelling::WkwRaw, VoxelType::UInt32, 2, 1), ..simple_case() };
+    let mut world = World::build(&raw);
+    world.input.options.link = Link::Hard;
+    assert_refused(&world.input, "are written in place");
+}
+
+#[test]
+fn a_link_is_put_in_place_again_after_a_kill() {
+    let mut world = World::build(&Case { density: 2, ..simple_case() });
+    world.input.options.link = Link::Hard;
+    let plan = MergePlan::new(world.input.clone()).unwrap();
+    let sources = Sources::open(&world.input).unwrap();
+    run(&plan, &sources, 0..plan.tasks().len(), 2, Access::Exclusive, &mut silent).unwrap();
+    for entry in fs::read_dir(world.target().join(".wkfast-merge")).unwrap() {
+        let path = entry.unwrap().path();
+        if path.extension().is_some_and(|suffix| suffix == "jsonl") {
+            fs::remove_file(path).unwrap();
+        }
+    }
+    let (_, report) = merge_all(&world.input).unwrap();
+    assert!(report.total.shards_linked > 0);
+    assert!(files(world.target()).keys().all(|name| !name.contains("link-")));
+}
+
+#[test]
+fn annotations_that_begin_at_different_mags_are_refused() {
+    let case = simple_case();
+    let mut world = World::build(&case);
+    let coarse = MagSpec { mag: Mag([2; 3]), ..case.annotation.clone() };
+    let chunk = BTreeMap::from([([0; 3], vec![1; case.annotation.chunk_edge().pow(3)])]);
+    world.input.annotations.push(vec![coarse.write(world.folder.path(), "coarse", &chunk)]);
+    assert_refused(&world.input, "the annotation 1 begins at mag 1, the annotation 2 at mag 2");
+}
+
+#[test]
+fn an_annotation_of_coarse_mags_without_chunks_leaves_no_mag_out() {
+    let case = simple_case();
+    let mut world = World::build(&case);
+    let empty = MagSpec { mag: Mag([2; 3]), ..case.annotation.clone() };
+    world.input.annotations = vec![vec![empty.write(world.folder.path(), "empty", &BTreeMap::new())]];
+    let (plan, report) = merge_all(&world.input).unwrap();
+    assert_eq!((plan.mags.len(), report.total.shards_rewritten), (3, 0));
+}
+
+#[test]
+fn chunks_outside_of_the_box_are_merged_with_a_warning() {
+    let case = simple_case();
+    let mut world = World::build(&case);
+    let edge = case.annotation.chunk_edge();
+    let chunks = [[0, 0, 0], [6, 0, 1]].map(|xyz| (xyz, vec![1; edge.pow(3)]));
+    world.input.annotations = vec![vec![case.annotation.write(world.folder.path(), "two", &chunks.into())]];
+    world.input.fallback_bounding_box = BoundingBox { topleft: [0; 3], size: [10; 3] };
+    let plan = MergePlan::new(world.input.clone()).unwrap();
+    let expected = "1 chunks of mag 1 lie outside the fallback's bounding box, the farthest, (6, 0, 1), by 14 voxels";
+    assert!(plan.warnings.iter().any(|warning| warning.starts_with(expected)), "{:?}", plan.warnings);
+    assert_eq!(plan.bounding_box.size, [28, 10, 10]);
 }

@@ -1,0 +1,55 @@
+//! Whether files of the fallback may be hard links in the target.
+
+use std::fs;
+use std::io;
+use std::os::unix::fs::MetadataExt;
+use std::path::Path;
+
+use super::input::{Link, MergeInput};
+use super::sides::{Source, Sources};
+use super::stamp::describe;
+use crate::error::{Result, VolumeError};
+use crate::format::{Container, DataFormat};
+
+/// Refuses links that cannot be made, or through which a later write into the target would reach the fallback.
+pub(super) fn check_links(input: &MergeInput, sources: &Sources) -> Result<()> {
+    if input.options.link == Link::Copy {
+        return Ok(());
+    }
+    let device = device_of(&input.target)?;
+    sources.fallback.iter().try_for_each(|source| check_source(source, device, &input.target))
+}
+
+fn check_source(source: &Source, device: u64, target: &Path) -> Result<()> {
+    let refuse = |reason: String| {
+        let name = describe(&source.location);
+        Err(VolumeError::Mismatch(format!("{name}: cannot be hard-linked: {reason}; copy it instead (link=\"copy\")")))
+    };
+    let Container::Directory { path } = &source.location.container else {
+        return refuse("it lies in an archive".to_owned());
+    };
+    if source.location.format == DataFormat::Wkw && !source.array.codec().is_compressed() {
+        return refuse("blocks of uncompressed WKW are written in place, which would change both layers".to_owned());
+    }
+    if device_of(path)? != device {
+        return refuse(format!("{} is on another file system", target.display()));
+    }
+    Ok(())
+}
+
+/// The file system that `path` is on, or would be.
+fn device_of(path: &Path) -> Result<u64> {
+    let mut place = path;
+    loop {
+        match fs::metadata(place) {
+            Ok(metadata) => return Ok(metadata.dev()),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+            Err(error) => return Err(VolumeError::io(place.display().to_string(), error)),
+        }
+        place = match place.parent() {
+            Some(parent) if parent.as_os_str().is_empty() => Path::new("."),
+            Some(parent) => parent,
+            None => return Err(VolumeError::io(path.display().to_string(), io::ErrorKind::NotFound.into())),
+        };
+    }
+}

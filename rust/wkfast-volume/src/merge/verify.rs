@@ -1,0 +1,403 @@
+//! Reading a result back and comparing it with what it was made from.
+//!
+//! Nothing here uses the code that wrote the result: where layers meet, every voxel is looked up by itself, and coarser
+//! ones are counted anew. It is slower than the merge, and shares its mistakes only below: in formats and stores.
+
+use std::collections::HashMap;
+use std::collections::hash_map::Entry;
+use std::ops::Range;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::time::Instant;
+
+use serde::{Deserialize, Serialize};
+
+use super::chunk::Policy;
+use super::compose::Over;
+use super::drive::{Observer, Progress, in_parallel};
+use super::dtype::widen;
+use super::journal::{TargetState, check_target};
+use super::plan::{MagPlan, MergePlan, ShardPlan};
+use super::run::{find, open_layer};
+use super::sides::Sources;
+use crate::error::{Result, VolumeError};
+use crate::format::{Container, MagArray, MagLocation, ShardIndexTable, open_mag, read_region};
+use crate::geometry::{BoundingBox, ChunkIndex};
+use crate::store::SharedStore;
+
+/// Bytes of finer voxels read at once.
+const MAX_SOURCE: usize = 8 << 20;
+/// Bytes of two files compared at once.
+const PIECE: u64 = 1 << 20;
+
+/// What was compared. There was no difference.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct VerifySummary {
+    /// Files of the result.
+    pub shards: u64,
+    /// Of these, files that are the fallback's, byte for byte.
+    pub shards_equal: u64,
+    /// Chunks of the other files.
+    pub chunks: u64,
+    /// Bytes of the result's files.
+    pub bytes_read: u64,
+    /// Seconds by the clock.
+    pub seconds: f64,
+}
+
+/// Reads the whole result of `plan` back and compares it with `sources`. The first difference is an error that names
+/// mag, chunk and voxel.
+pub fn verify(plan: &MergePlan, sources: &Sources, threads: usize, observer: &mut Observer) -> Result<VerifySummary> {
+    let started = Instant::now();
+    if check_target(plan)? == TargetState::Fresh {
+        let target = plan.input.target.display();
+        return Err(VolumeError::Mismatch(format!("{target} holds no result to verify: run the merge first")));
+    }
+    let mags = open(plan, sources)?;
+    mags.iter().try_for_each(check_files)?;
+    let counts = Counts::default();
+    let tasks: Vec<usize> = (0..plan.tasks().len()).collect();
+    let stop = AtomicBool::new(false);
+    let mut progress = Progress::start(plan, 0..tasks.len());
+    let work = |task: usize| {
+        let task = plan.tasks()[task];
+        let shard = &plan.mags[task.mag].shards[task.shard];
+        let check = ShardCheck { mag: &mags[task.mag], policy: plan.input.options.policy, shard, stop: &stop };
+        check.run(&counts)
+    };
+    let bytes_read = in_parallel(plan, &tasks, threads, &stop, &mut progress, observer, work)?;
+    Ok(VerifySummary {
+        shards: tasks.len() as u64,
+        shards_equal: counts.shards_equal.into_inner(),
+        chunks: counts.chunks.into_inner(),
+        bytes_read,
+        seconds: started.elapsed().as_secs_f64(),
+    })
+}
+
+#[derive(Debug, Default)]
+struct Counts {
+    shards_equal: AtomicU64,
+    chunks: AtomicU64,
+}
+
+/// One mag, and everything it was made from.
+struct Made<'a> {
+    plan: &'a MagPlan,
+    result: Arc<dyn MagArray>,
+    fallback: Arc<dyn MagArray>,
+    over: Vec<Over>,
+}
+
+fn open<'a>(plan: &'a MergePlan, sources: &Sources) -> Result<Vec<Made<'a>>> {
+    let mut made: Vec<Made> = Vec::new();
+    for mag in &plan.mags {
+        let container = Container::Directory { path: plan.input.target.clone() };
+        let location = MagLocation { container, prefix: mag.folder.clone(), ..mag.fallback.clone() };
+        let finer: Vec<_> = made.iter().map(|made| made.result.clone()).collect();
+        let layers = mag.layers.iter().map(|layer| open_layer(layer, mag.mag, sources, &finer));
+        made.push(Made {
+            plan: mag,
+            result: open_mag(&location)?,
+            fallback: find(&sources.fallback, mag.mag)?,
+            over: layers.collect::<Result<_>>()?,
+        });
+    }
+    Ok(made)
+}
+
+/// The result is cut as planned and has the planned files, no more and no less.
+fn check_files(made: &Made) -> Result<()> {
+    let fault = |reason| Err(VolumeError::corrupt(made.result.store().describe(&made.plan.folder), reason));
+    if *made.result.grid() != made.plan.grid {
+        return fault(format!("is cut as {:?}, planned is {:?}", made.result.grid(), made.plan.grid));
+    }
+    let mut found: Vec<_> = made.result.list_shards()?.shards.into_iter().map(|(shard, _)| shard).collect();
+    found.sort_unstable();
+    let planned = made.plan.shards.iter().map(|shard| &shard.at);
+    if let Some(extra) = found.iter().find(|found| made.plan.shards.binary_search_by(|s| s.at.cmp(found)).is_err()) {
+        return fault(format!("has a file {} that the merge did not write", made.result.shard_key(extra)));
+    }
+    for shard in planned {
+        if found.binary_search(shard).is_err() {
+            return fault(format!("lacks the file {}", made.result.shard_key(shard)));
+        }
+    }
+    Ok(())
+}
+
+/// One file of the result.
+struct ShardCheck<'a> {
+    mag: &'a Made<'a>,
+    policy: Policy,
+    shard: &'a ShardPlan,
+    stop: &'a AtomicBool,
+}
+
+impl ShardCheck<'_> {
+    /// Returns the bytes of the file.
+    fn run(&self, counts: &Counts) -> Result<u64> {
+        let (result, fallback) = (&self.mag.result, &self.mag.fallback);
+        let key = result.shard_key(&self.shard.at);
+        let size = result.store().size(&key)?.unwrap_or(0);
+        if self.mag.plan.is_copied(self.shard) {
+            let other = fallback.shard_key(&self.shard.at);
+            if same_bytes((result.store(), &key), (fallback.store(), &other), self.stop)? {
+                counts.shards_equal.fetch_add(1, Ordering::Relaxed);
+                return Ok(size);
+            }
+        }
+        let (after, before) = (result.open_shard(&self.shard.at)?, fallback.open_shard(&self.shard.at)?);
+        for place in 0..self.mag.plan.grid.chunks_in_shard() {
+            if self.stop.load(Ordering::Relaxed) {
+                return Err(VolumeError::Interrupted);
+            }
+            self.check_chunk(place, after.as_ref(), before.as_ref())?;
+            counts.chunks.fetch_add(1, Ordering::Relaxed);
+        }
+        Ok(size)
+    }
+
+    fn check_chunk(
+        &self,
+        place: usize,
+        after: Option<&ShardIndexTable>,
+        before: Option<&ShardIndexTable>,
+    ) -> Result<()> {
+        let chunk = self.mag.plan.grid.chunk_at(&self.shard.at, place);
+        let after = encoded(&self.mag.result, after, place)?;
+        let before = encoded(&self.mag.fallback, before, place)?;
+        let touched = self.touched(&chunk);
+        let same_type = self.mag.plan.fallback_type == self.mag.plan.grid.voxel_type;
+        match (&after, &before) {
+            (None, None) if !touched => return Ok(()),
+            (Some((table, bytes)), Some((other, expected)))
+                if !touched && same_type && table.codec.encoding() == other.codec.encoding() && bytes == expected =>
+            {
+                return Ok(());
+            }
+            _ => {}
+        }
+        let found = decoded(&self.mag.result, after.as_ref(), &chunk)?;
+        let expected = self.expected(before.as_ref(), &chunk)?;
+        self.compare(&chunk, after.is_some(), found, &expected)
+    }
+
+    fn compare(&self, chunk: &ChunkIndex, present: bool, found: Option<Vec<u8>>, expected: &[u8]) -> Result<()> {
+        let grid = &self.mag.plan.grid;
+        let fault = |reason: String| {
+            let key = self.mag.result.shard_key(&self.shard.at);
+            Err(VolumeError::corrupt(self.mag.result.store().describe(&key), reason).at_chunk(chunk))
+        };
+        let found = found.unwrap_or_else(|| vec![0; grid.chunk_bytes()]);
+        let width = grid.voxel_type.size();
+        if let Some(at) =
+            (0..expected.len() / width).find(|at| found[at * width..][..width] != expected[at * width..][..width])
+        {
+            let voxel = at / grid.channels as usize;
+            let shape = grid.chunk_shape.map(|edge| edge as usize);
+            let within = [voxel % shape[0], voxel / shape[0] % shape[1], voxel / (shape[0] * shape[1])];
+            let [x, y, z]: [u64; 3] = std::array::from_fn(|axis| {
+                u64::from(chunk.xyz[axis]) * u64::from(grid.chunk_shape[axis]) + within[axis] as u64
+            });
+            let [was, is] = [expected, &found].map(|voxels| number(&voxels[at * width..][..width]));
+            let mag = self.mag.plan.mag;
+            return fault(format!("voxel ({x}, {y}, {z}) of mag {mag} is {is}, what was merged makes it {was}"));
+        }
+        if !present && self.touched(chunk) {
+            return fault("is absent although an annotation has it: an erased chunk would not stay erased".to_owned());
+        }
+        Ok(())
+    }
+
+    fn touched(&self, chunk: &ChunkIndex) -> bool {
+        let shape = self.mag.plan.grid.chunk_shape;
+        self.shard.blocks.iter().zip(&self.mag.plan.layers).any(|(blocks, layer)| {
+            blocks.iter().any(|block| {
+                (0..3).all(|axis| {
+                    let (edge, other) = (u64::from(layer.block_shape[axis]), u64::from(shape[axis]));
+                    let (block, chunk) = (u64::from(block[axis]), u64::from(chunk.xyz[axis]));
+                    block * edge < (chunk + 1) * other && chunk * other < (block + 1) * edge
+                })
+            })
+        })
+    }
+
+    /// What the chunk must hold, voxel by voxel.
+    fn expected(&self, before: Option<&(&ShardIndexTable, Vec<u8>)>, chunk: &ChunkIndex) -> Result<Vec<u8>> {
+        let plan = self.mag.plan;
+        let (from, to) = (plan.fallback_type, plan.grid.voxel_type);
+        let mut voxels = match decoded(&self.mag.fallback, before, chunk)? {
+            Some(voxels) => widen(from, to, &voxels),
+            None => vec![0; plan.grid.chunk_bytes()],
+        };
+        for (number, over) in self.mag.over.iter().enumerate() {
+            let blocks = self.shard.blocks.get(number).map(Vec::as_slice).unwrap_or_default();
+            let layer = Layer { blocks, shape: plan.layers[number].block_shape, chunk };
+            match over {
+                Over::Annotation(array) => self.lay(array, &layer, &mut voxels)?,
+                Over::Finer { array, factor } => self.recompute(array, *factor, &layer, &mut voxels)?,
+            }
+        }
+        Ok(voxels)
+    }
+
+    fn lay(&self, annotation: &Arc<dyn MagArray>, layer: &Layer, voxels: &mut [u8]) -> Result<()> {
+        let grid = &self.mag.plan.grid;
+        let width = grid.voxel_type.size();
+        let voxel = width * grid.channels as usize;
+        let mut known = HashMap::<[u32; 3], Vec<u8>>::new();
+        for (place, at) in places(grid.chunk_shape, &layer.chunk.xyz) {
+            let Some(block) = layer.block_at(at) else { continue };
+            let values = match known.entry(block) {
+                Entry::Occupied(known) => known.into_mut(),
+                Entry::Vacant(empty) => {
+                    let index = ChunkIndex { extra: layer.chunk.extra.clone(), xyz: block };
+                    let values = read_block(annotation, &index)?;
+                    empty.insert(widen(annotation.grid().voxel_type, grid.voxel_type, &values))
+                }
+            };
+            let source = &values[layer.place_in_block(at) * voxel..][..voxel];
+            for (painted, out) in source.chunks(width).zip(voxels[place * voxel..][..voxel].chunks_mut(width)) {
+                if self.policy == Policy::Chunk || painted.iter().any(|&byte| byte != 0) {
+                    out.copy_from_slice(painted);
+                }
+            }
+        }
+        Ok(())
+    }
+
+    fn recompute(&self, finer: &Arc<dyn MagArray>, factor: [u32; 3], layer: &Layer, voxels: &mut [u8]) -> Result<()> {
+        if layer.blocks.is_empty() {
+            return Ok(());
+        }
+        let grid = &self.mag.plan.grid;
+        let channels = grid.channels as usize;
+        let width = grid.voxel_type.size();
+        let [nx, ny, nz] = grid.chunk_shape.map(i64::from);
+        let [fx, fy, fz] = factor.map(i64::from);
+        let plane = (nx * fx * ny * fy * fz) as usize * width * channels;
+        let step = (MAX_SOURCE / plane).clamp(1, nz as usize) as i64;
+        let first: [i64; 3] = std::array::from_fn(|a| i64::from(layer.chunk.xyz[a]) * i64::from(grid.chunk_shape[a]));
+        for start in (0..nz).step_by(step as usize) {
+            let planes = step.min(nz - start);
+            let topleft = [first[0] * fx, first[1] * fy, (first[2] + start) * fz];
+            let size = [nx * fx, ny * fy, planes * fz];
+            let mut source = vec![0; size.iter().product::<i64>() as usize * width * channels];
+            read_region(finer.as_ref(), &layer.chunk.extra, &BoundingBox { topleft, size }, &mut source)?;
+            for (place, at) in places(grid.chunk_shape, &layer.chunk.xyz) {
+                let within: [i64; 3] = std::array::from_fn(|axis| at[axis] as i64 - first[axis]);
+                if layer.block_at(at).is_none() || !(start..start + planes).contains(&within[2]) {
+                    continue;
+                }
+                for channel in 0..channels {
+                    let value = |x: i64, y: i64, z: i64| {
+                        let value = (x + size[0] * (y + size[1] * z)) as usize * channels + channel;
+                        &source[value * width..][..width]
+                    };
+                    let [x, y, z] = [within[0] * fx, within[1] * fy, (within[2] - start) * fz];
+                    let values: Vec<&[u8]> = (0..fz)
+                        .flat_map(|c| (0..fy).flat_map(move |b| (0..fx).map(move |a| (a, b, c))))
+                        .map(|(a, b, c)| value(x + a, y + b, z + c))
+                        .collect();
+                    voxels[(place * channels + channel) * width..][..width]
+                        .copy_from_slice(first_most_frequent(&values));
+                }
+            }
+        }
+        Ok(())
+    }
+}
+
+/// The annotation's chunk, which was there when the merge was planned.
+fn read_block(annotation: &Arc<dyn MagArray>, index: &ChunkIndex) -> Result<Vec<u8>> {
+    let found = annotation.read_encoded(index)?.ok_or_else(|| VolumeError::Missing {
+        what: format!("chunk {index} of an annotation"),
+        hint: "the annotation has changed since the merge was planned".to_owned(),
+    })?;
+    let mut values = vec![0; annotation.grid().chunk_bytes()];
+    let fault = |reason| VolumeError::corrupt(annotation.store().describe(&found.key), reason).at_chunk(index);
+    found.codec.decode(&found.bytes, &mut values).map_err(fault)?;
+    Ok(values)
+}
+
+/// Blocks of a layer as one chunk sees them.
+struct Layer<'a> {
+    blocks: &'a [[u32; 3]],
+    shape: [u32; 3],
+    chunk: &'a ChunkIndex,
+}
+
+impl Layer<'_> {
+    /// The block that holds the voxel, if the layer has it.
+    fn block_at(&self, at: [u64; 3]) -> Option<[u32; 3]> {
+        let block = std::array::from_fn(|axis| (at[axis] / u64::from(self.shape[axis])) as u32);
+        self.blocks.binary_search(&block).is_ok().then_some(block)
+    }
+
+    fn place_in_block(&self, at: [u64; 3]) -> usize {
+        let [x, y, z]: [usize; 3] = std::array::from_fn(|axis| (at[axis] % u64::from(self.shape[axis])) as usize);
+        x + self.shape[0] as usize * (y + self.shape[1] as usize * z)
+    }
+}
+
+/// Places in a chunk, x fastest, and the voxels they are.
+fn places(shape: [u32; 3], chunk: &[u32; 3]) -> impl Iterator<Item = (usize, [u64; 3])> + use<> {
+    let first: [u64; 3] = std::array::from_fn(|axis| u64::from(chunk[axis]) * u64::from(shape[axis]));
+    let range = move |axis: usize| -> Range<u64> { first[axis]..first[axis] + u64::from(shape[axis]) };
+    range(2).flat_map(move |z| range(1).flat_map(move |y| range(0).map(move |x| [x, y, z]))).enumerate()
+}
+
+fn first_most_frequent<'v>(values: &[&'v [u8]]) -> &'v [u8] {
+    let mut counts = HashMap::<&[u8], usize>::new();
+    for value in values {
+        *counts.entry(value).or_default() += 1;
+    }
+    let most = counts.values().copied().max().unwrap_or(0);
+    values.iter().find(|&value| counts[value] == most).copied().unwrap_or_default()
+}
+
+/// A value for a message: as an unsigned number, which segments are.
+fn number(bytes: &[u8]) -> u64 {
+    bytes.iter().rev().fold(0, |number, &byte| number << 8 | u64::from(byte))
+}
+
+fn encoded<'t>(
+    array: &Arc<dyn MagArray>,
+    table: Option<&'t ShardIndexTable>,
+    place: usize,
+) -> Result<Option<(&'t ShardIndexTable, Vec<u8>)>> {
+    let Some(table) = table else { return Ok(None) };
+    let Some(span) = table.spans[place].clone() else { return Ok(None) };
+    Ok(Some((table, array.store().read_range(&table.key, span)?)))
+}
+
+fn decoded(
+    array: &Arc<dyn MagArray>,
+    encoded: Option<&(&ShardIndexTable, Vec<u8>)>,
+    chunk: &ChunkIndex,
+) -> Result<Option<Vec<u8>>> {
+    let Some((table, bytes)) = encoded else { return Ok(None) };
+    let mut voxels = vec![0; array.grid().chunk_bytes()];
+    let fault = |reason| VolumeError::corrupt(array.store().describe(&table.key), reason).at_chunk(chunk);
+    table.codec.decode(bytes, &mut voxels).map_err(fault)?;
+    Ok(Some(voxels))
+}
+
+fn same_bytes(one: (&SharedStore, &str), other: (&SharedStore, &str), stop: &AtomicBool) -> Result<bool> {
+    let size = one.0.size(one.1)?;
+    if size != other.0.size(other.1)? {
+        return Ok(false);
+    }
+    let size = size.unwrap_or(0);
+    for start in (0..size).step_by(PIECE as usize) {
+        if stop.load(Ordering::Relaxed) {
+            return Err(VolumeError::Interrupted);
+        }
+        let range = start..size.min(start + PIECE);
+        if one.0.read_range(one.1, range.clone())? != other.0.read_range(other.1, range)? {
+            return Ok(false);
+        }
+    }
+    Ok(true)
+}
