@@ -1,7 +1,7 @@
 """Compare whole jobs with the reference package and with physical limits, and print the ratios.
 
-Usage: ``python -m benches.python [nml] [merge] [--nodes N ...] [--runs R] [--folder F] [--markdown FILE]``. Inputs are
-generated once below the folder. Every job runs in a process of its own; results are checked to be equal.
+Usage: ``python -m benches.python [nml] [merge] [volumes] [--nodes N ...] [--runs R] [--folder F] [--markdown FILE]``.
+Inputs are generated once below the folder. Every job runs in a process of its own; results are checked to be equal.
 """
 
 from __future__ import annotations
@@ -13,11 +13,19 @@ import sys
 import tempfile
 from pathlib import Path
 
-from benches.python import inputs, volumes
+from benches.python import inputs, volume_jobs, volumes
 from benches.python.measure import Measurement, best_of
 
 NML = "benches.python.nml_jobs"
 MERGE = "benches.python.merge_jobs"
+GROUPS = ("nml", "merge", "volumes")
+VOLUMES = "benches.python.volume_jobs"
+# Who else reads and writes a format. The wkw library takes whole files only, so it is not asked to write.
+RIVALS = {
+    "wkw": (["wkw", "reference"], ["reference"]),
+    "zarr": (["tensorstore", "zarr", "reference"], ["tensorstore", "zarr", "reference"]),
+    "zarr3": (["tensorstore", "zarr", "reference"], ["tensorstore", "zarr", "reference"]),
+}
 _MB = 1e6
 _LOOPS = (("iterate", "plain loop over nodes"), ("use", "loop that reads id and position"))
 
@@ -33,6 +41,9 @@ def main() -> None:
     if "merge" in options.what:
         for data_format in ("wkw", "zarr3"):
             rows += merge_rows(folder, data_format, options.edge, options.touched, options.runs)
+    if "volumes" in options.what:
+        for data_format in RIVALS:
+            rows += volume_rows(folder, data_format, options.volume_edge, options.runs)
     text = _table(rows)
     sys.stdout.write(text)
     if options.markdown:
@@ -41,9 +52,10 @@ def main() -> None:
 
 def _options() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="benches.python", description=__doc__)
-    parser.add_argument("what", nargs="*", default=["nml", "merge"], choices=["nml", "merge"])
+    parser.add_argument("what", nargs="*", default=[*GROUPS], choices=GROUPS)
     parser.add_argument("--nodes", type=int, nargs="+", default=[100_000, 1_000_000])
     parser.add_argument("--edge", type=int, default=1024, help="voxels along each axis of the fallback")
+    parser.add_argument("--volume-edge", type=int, default=512, help="voxels along each axis read and written")
     parser.add_argument("--touched", type=int, default=300, help="chunks of the annotation")
     parser.add_argument("--runs", type=int, default=3, help="runs of each quick job, the best counts")
     parser.add_argument("--folder", default=str(Path(tempfile.gettempdir()) / "wkfast-bench"))
@@ -95,6 +107,25 @@ def merge_rows(folder: Path, data_format: str, edge: int, touched: int, runs: in
     _require_equal(ours, theirs)
     what = f"merge {touched} chunks into {edge}³ {data_format}"
     return [_row(what, ours, theirs, ""), _row(f"{what}, against cp -r", ours, copied, "")]
+
+
+def volume_rows(folder: Path, data_format: str, edge: int, runs: int) -> list[list[str]]:
+    """Reading and writing `edge`³ voxels at once, and reading many small boxes."""
+    path = str(volume_jobs.dataset(folder, data_format, edge))
+    rows = []
+    for work, rivals in zip(("read", "write"), RIVALS[data_format], strict=True):
+        ours = best_of(runs, VOLUMES, f"wkfast_{work}", path, str(edge))
+        for rival in rivals:
+            theirs = best_of(1 if rival == "reference" else runs, VOLUMES, f"{rival}_{work}", path, str(edge))
+            _require_equal(ours, theirs)
+            rows.append(_row(f"{work} {edge}³ uint32 {data_format}, against {rival}", ours, theirs, ""))
+    if data_format == "zarr3":
+        ours = best_of(runs, VOLUMES, "wkfast_small_reads", path, str(edge))
+        theirs = best_of(1, VOLUMES, "tensorstore_small_reads", path, str(edge))
+        _require_equal(ours, theirs)
+        rate = f"{volume_jobs.SMALL_READS / ours.seconds:,.0f} reads a second"
+        rows.append(_row("random 32³ reads from a shard, against tensorstore", ours, theirs, rate))
+    return rows
 
 
 def _require_equal(ours: Measurement, theirs: Measurement) -> None:

@@ -117,9 +117,21 @@ class View:
         VolumeDataError
             A chunk is corrupt; the message names file and chunk.
         """
+        others = (relative_offset, relative_bounding_box, absolute_bounding_box)
+        if absolute_offset is not None and size is not None and others == (None, None, None):
+            return self._source.read(*self._in_mag(absolute_offset, size))
         box = self._box(absolute_offset, relative_offset, size, absolute_bounding_box, relative_bounding_box)
-        in_mag = box.align_with_mag(self._mag, ceil=True).in_mag(self._mag)
-        return self._source.read(_triple(in_mag.topleft), _triple(in_mag.size))
+        return self._source.read(*self._in_mag(box.topleft.to_tuple(), box.size.to_tuple()))
+
+    def _in_mag(self, topleft: Vec3IntLike, size: Vec3IntLike) -> tuple[tuple[int, int, int], tuple[int, int, int]]:
+        """Return a box in voxels of the mag, grown to whole ones. Plain numbers: small boxes are read by thousands."""
+        (left, top, front), (width, height, depth) = (_numbers(topleft), _numbers(size))
+        x, y, z = self._mag.to_tuple()
+        if min(width, height, depth) < 0:
+            raise DatasetValueError(f"cannot read a box of the size {width, height, depth}: no extent may be negative")
+        start = (left // x, top // y, front // z)
+        end = (-(-(left + width) // x), -(-(top + height) // y), -(-(front + depth) // z))
+        return start, (end[0] - start[0], end[1] - start[1], end[2] - start[2])
 
     def write(
         self,
@@ -319,6 +331,13 @@ class View:
 
     def __repr__(self) -> str:
         return f"View({self._layer.name!r}, mag={self._mag}, bounding_box={self.bounding_box})"
+
+
+def _numbers(vector: Vec3IntLike) -> tuple[int, ...]:
+    """Return three whole numbers; a tuple of them is taken as it is."""
+    if isinstance(vector, tuple) and [type(number) for number in vector] == [int, int, int]:
+        return vector
+    return Vec3Int(vector).to_tuple()
 
 
 def _triple(vector: Vec3Int) -> tuple[int, int, int]:

@@ -15,6 +15,7 @@ use crate::error::{Result, VolumeError};
 
 /// What a draft's name has behind the file's. No format takes such a name for a chunk's.
 const SUFFIX: &str = ".wkfast-part";
+/// Between the pieces of a shard and the file. What is written at once needs none.
 const BUFFER: usize = 256 << 10;
 
 /// A file under construction that nobody else constructs meanwhile.
@@ -28,17 +29,25 @@ pub(super) struct Draft {
 }
 
 impl Draft {
-    /// Starts the file that becomes `key` in the array's store, once nobody else is at it.
+    /// Starts the file that becomes `key` in the array's store and is written in one piece, once nobody else is at it.
     pub(super) fn lock(array: &dyn MagArray, key: &str) -> Result<Self> {
-        let target = array.store().place(key)?.ok_or_else(|| VolumeError::Unsupported {
+        Self::lock_file(&Self::target(array, key)?, 0)
+    }
+
+    /// Like [`lock`](Self::lock), for a file that is written in many pieces.
+    pub(super) fn lock_buffered(array: &dyn MagArray, key: &str) -> Result<Self> {
+        Self::lock_file(&Self::target(array, key)?, BUFFER)
+    }
+
+    fn target(array: &dyn MagArray, key: &str) -> Result<PathBuf> {
+        array.store().place(key)?.ok_or_else(|| VolumeError::Unsupported {
             file: array.store().describe(key),
             what: "cannot be written: it lies in an archive; copy the layer to a dataset first".to_owned(),
-        })?;
-        Self::lock_file(&target)
+        })
     }
 
     /// Starts the file that becomes `target`, once nobody else is at it.
-    fn lock_file(target: &Path) -> Result<Self> {
+    fn lock_file(target: &Path, buffer: usize) -> Result<Self> {
         let fault = |error| VolumeError::io(target.display().to_string(), error);
         let mut name = target.file_name().unwrap_or_default().to_owned();
         name.push(SUFFIX);
@@ -46,10 +55,13 @@ impl Draft {
         loop {
             let file = open_in_new_folder(&path).map_err(fault)?;
             file.lock().map_err(fault)?;
+            let length = file.metadata().map_err(fault)?.len();
             if is_still(&file, &path).map_err(fault)? {
-                // Whatever a killed process left in it.
-                file.set_len(0).map_err(fault)?;
-                let file = BufWriter::with_capacity(BUFFER, file);
+                if length > 0 {
+                    // A killed process left something in it.
+                    file.set_len(0).map_err(fault)?;
+                }
+                let file = BufWriter::with_capacity(buffer, file);
                 return Ok(Self { target: target.to_owned(), path, file, done: false });
             }
         }
@@ -116,7 +128,7 @@ impl ShardFile for Draft {
 
 /// Writes a small file as a whole, and waits until it is on disk.
 pub(super) fn put_file(target: &Path, content: &[u8]) -> Result<()> {
-    Draft::lock_file(target)?.put(content)
+    Draft::lock_file(target, 0)?.put(content)
 }
 
 /// Opens or makes the file, and its folder where there is none: hardly ever, so not looked for first.

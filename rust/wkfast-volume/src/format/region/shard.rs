@@ -87,7 +87,7 @@ impl ShardJob<'_> {
         &self,
         encode: impl FnOnce(Option<&ShardIndexTable>, &[u32], &mut Rewrite<'_>) -> Result<()>,
     ) -> Result<()> {
-        let mut draft = Draft::lock(self.array, &self.array.shard_key(&self.shard))?;
+        let mut draft = Draft::lock_buffered(self.array, &self.array.shard_key(&self.shard))?;
         let old = self.array.open_shard(&self.shard)?;
         let mut rewrite = Rewrite::start(self.array, old.as_ref(), &mut draft, |place| self.shared(place).is_some())?;
         let places = rewrite.touched();
