@@ -3,15 +3,23 @@
 from __future__ import annotations
 
 import io
+import json
 import zipfile
 from functools import lru_cache
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numcodecs import Blosc
 
 from wkfast.demo.generate import DemoInput, draw, generate, labels
+from wkfast.demo.plain_wkw import WkwHeader, file_of_blocks
+from wkfast.geometry import Mag
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
     from pathlib import Path
+
+    from numpy.typing import NDArray
 
 
 @lru_cache(maxsize=1)
@@ -52,6 +60,93 @@ def minimal_nml(body: str = "", *, dataset: str = "dataset") -> str:
     )
 
 
+def volume_annotation(
+    path: Path, data: bytes, *, data_format: str = "zarr3", fallback: str = "segmentation", dataset: str = "dataset"
+) -> Path:
+    """An annotation zip with one volume layer, whose data zip is `data`."""
+    volume = f'<volume id="0" name="V" location="d.zip" format="{data_format}" fallbackLayer="{fallback}" />'
+    return write_zip(path, {"a.nml": minimal_nml(volume, dataset=dataset), "d.zip": data})
+
+
+def zipped(members: Mapping[str, bytes | str], *, stored: bool = False) -> bytes:
+    """A zip file in memory."""
+    buffer = io.BytesIO()
+    with zipfile.ZipFile(buffer, "w", zipfile.ZIP_STORED if stored else zipfile.ZIP_DEFLATED) as archive:
+        for name, content in members.items():
+            archive.writestr(name, content)
+    return buffer.getvalue()
+
+
+def wkw_data_zip(chunks: Mapping[tuple[int, ...], NDArray[Any]], mag: str = "1") -> bytes:
+    """A data zip as servers write it in WKW: chunks of 32³ by their number along x, y, z."""
+    (dtype,) = {chunk.dtype for chunk in chunks.values()}
+    header = WkwHeader(32, 1, 2, dtype.newbyteorder("<"))
+    members = {
+        f"{mag}/z{z}/y{y}/x{x}.wkw": file_of_blocks(header, np.asfortranarray(chunk))
+        for (x, y, z), chunk in chunks.items()
+    }
+    return zipped({**members, f"{mag}/header.wkw": header.pack(0)})
+
+
+def zarr3_data_zip(
+    chunks: Mapping[tuple[int, ...], NDArray[Any]], mag: str = "1", *, dialect: str = "zarr3", axes: str = ""
+) -> bytes:
+    """A data zip as servers write it in Zarr v3.
+
+    Parameters
+    ----------
+    chunks
+        Of 32³ voxels, by their number along the additional `axes`, then x, y, z.
+    dialect
+        "zarr3", or the two that came later: "zarr3 of 2024" names chunks otherwise than it says and hides that they are
+        blosc, "zarr3 of 2025" names them without a ``c``.
+    """
+    (dtype,) = {chunk.dtype for chunk in chunks.values()}
+    names = ["c", *axes, "x", "y", "z"]
+    ones = [1] * (1 + len(axes))
+    blosc = {"cname": "lz4", "clevel": 5, "shuffle": "shuffle", "typesize": 1, "blocksize": 0}
+    metadata = {
+        "zarr_format": 3,
+        "node_type": "array",
+        "shape": [*(10 * one for one in ones), 128, 128, 128] if axes else [1, 128, 128, 128],
+        "data_type": dtype.name,
+        "fill_value": 0,
+        "chunk_grid": {"name": "regular", "configuration": {"chunk_shape": [*ones, 32, 32, 32]}},
+        "chunk_key_encoding": {
+            "name": "default" if dialect == "zarr3" else "v2",
+            "configuration": {"separator": "."},
+        },
+        "codecs": [
+            {"name": "transpose", "configuration": {"order": "F"}},
+            {"name": "bytes", "configuration": {"endian": "little"}},
+            *([] if dialect == "zarr3 of 2024" else [{"name": "blosc", "configuration": blosc}]),
+        ],
+        "dimension_names": names,
+    }
+    metadata["shape"][0] = 1
+    layer = {
+        "name": "volumeAnnotationData",
+        "category": "segmentation",
+        "boundingBox": {"topLeft": [0, 0, 0], "width": 128, "height": 128, "depth": 128},
+        "dataFormat": "zarr3",
+        "elementClass": dtype.name,
+        "numChannels": 1,
+        "mags": [{"mag": Mag(mag).to_list(), "axisOrder": {axis: place for place, axis in enumerate(names)}}],
+        **({"additionalAxes": [{"name": axes, "index": 1, "bounds": [0, 10]}]} if axes else {}),
+    }
+    encoder = Blosc("lz4", 5, Blosc.SHUFFLE)
+    prefix = "0." if dialect == "zarr3 of 2025" else "c.0."
+    folder = f"volumeAnnotationData/{mag}"
+    members: dict[str, bytes | str] = {
+        f"{folder}/{prefix}{'.'.join(map(str, place))}": bytes(encoder.encode(chunk.tobytes(order="F")))
+        for place, chunk in chunks.items()
+    }
+    properties = {"id": {"name": "", "team": ""}, "scale": [4, 4, 40], "dataLayers": [layer]}
+    return zipped(
+        {"datasource-properties.json": json.dumps(properties), f"{folder}/zarr.json": json.dumps(metadata), **members}
+    )
+
+
 def tree_state(folder: Path) -> dict[str, bytes]:
     """Every file below `folder` with its bytes: equal before and after means that nothing was touched."""
     return {str(file.relative_to(folder)): file.read_bytes() for file in folder.rglob("*") if file.is_file()}
@@ -64,6 +159,10 @@ __all__ = [
     "minimal_nml",
     "small_fallback",
     "tree_state",
+    "volume_annotation",
     "without_coarse_mags",
+    "wkw_data_zip",
     "write_zip",
+    "zarr3_data_zip",
+    "zipped",
 ]

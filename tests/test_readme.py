@@ -57,9 +57,12 @@ def test_shell_commands_of_the_readme_run(command, workplace):
 
 
 def test_python_code_of_the_readme_runs(workplace, capsys):
-    (code,) = blocks("python")
-    exec(compile(code, "README.md", "exec"), {})
+    names = {}
+    for code in blocks("python"):  # each goes on where the one before ended
+        exec(compile(code, "README.md", "exec"), names)
     assert "along the tube 3" in capsys.readouterr().out
+    corrected = names["wk"].Annotation.load("corrected.zip").get_volume_layer().as_layer().get_finest_mag()
+    assert corrected.read(absolute_offset=(64, 64, 32), size=(32, 32, 32)).min() == 77
 
 
 def test_the_batch_script_calls_a_command_that_exists_with_options_it_has(workplace):

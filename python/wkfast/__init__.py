@@ -21,6 +21,7 @@ from wkfast.annotation import (
     MergeReport,
     SegmentInformation,
     VolumeLayer,
+    VolumeLayerEditMode,
     merge_annotations,
 )
 from wkfast.dataset import (
@@ -78,6 +79,7 @@ __all__ = [
     "Vec3Int",
     "VecInt",
     "VolumeLayer",
+    "VolumeLayerEditMode",
     "VoxelSize",
     "errors",
     "iterate_trees",

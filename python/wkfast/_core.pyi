@@ -191,6 +191,100 @@ def discover_mags(
         The file is no zip file, or damaged.
     """
 
+class Archive:
+    """A zip file, or one inside a zip file, kept open: its mags are then opened without inflating it again.
+
+    Raises
+    ------
+    VolumeDataError
+        The file is no zip file, or damaged.
+    """
+
+    def __new__(cls, path: str | PathLike[str], member: str | None = None) -> Self: ...
+    def read(self, name: str) -> bytes | None:
+        """Return the content of a small file in it, ``None`` if there is none."""
+
+def probe_members(path: str | PathLike[str], members: list[str]) -> list[str | None]:
+    """Return, for members of a zip file, why they are no zip files themselves; ``None`` for those that seem to be.
+
+    What is deflated is not inflated for it, so damage further in shows when the member is opened.
+    """
+
+class UnpackedMag(TypedDict):
+    """What was written of a mag."""
+
+    format: Literal["wkw", "zarr", "zarr3"]
+    files: int
+    bytes: int
+
+class PackedMag(TypedDict):
+    """What was packed of a mag: chunks, those written as zeros because they were gone, and the largest label found."""
+
+    chunks: int
+    erased: int
+    largest: int
+
+class PackInput(TypedDict):
+    """A mag to be packed."""
+
+    # Its folder in the data zip.
+    folder: str
+    grid: ChunkGrid | dict[str, Any]
+    # What it holds, and what it held before: a chunk that is gone has been erased.
+    source: MagLocation | dict[str, Any] | None
+    before: MagLocation | dict[str, Any] | None
+    # Chunks of 32³ that lie over it, as `Mag.chunks` numbers them, and what returns the voxels of one, x fastest.
+    overlay: tuple[list[tuple[int, ...]], Callable[[tuple[int, ...]], bytes]] | None
+    # What its metadata shall at least cover, in voxels of the mag.
+    extent: tuple[int, int, int]
+    # Of which chunks the largest label is wanted.
+    count: Literal["none", "changed", "all"]
+
+def unpack_mags(
+    mags: Sequence[tuple[MagLocation, PathLike[str], tuple[int, int, int]]],
+    *,
+    form: Literal["same", "annotation"] = "same",
+    threads: int | None = None,
+    progress: Callable[[int, int], object] | None = None,
+) -> list[UnpackedMag]:
+    """Write mags (location, new folder, extent that the metadata shall cover) as folders.
+
+    Parameters
+    ----------
+    form
+        The files as they are, or the form that WEBKNOSSOS accepts in a data zip, whatever the source is.
+    threads
+        Default: ``WKFAST_THREADS``, else one per core.
+    progress
+        Called on this thread with chunks done and chunks in all. What it raises ends the work, as does Ctrl-C.
+
+    Raises
+    ------
+    VolumeDataError
+        A chunk is damaged, or the disk full. What was written is of no use.
+    """
+
+def largest_label(location: MagLocation | dict[str, Any], *, threads: int | None = None) -> int:
+    """Return the largest label in a mag, 0 if it has no chunks. Ctrl-C ends it."""
+
+def pack_mags(
+    path: str | PathLike[str],
+    files: list[tuple[str, bytes]],
+    mags: list[PackInput],
+    *,
+    threads: int | None = None,
+    progress: Callable[[int, int], object] | None = None,
+) -> list[PackedMag]:
+    """Write a new data zip at `path`, in the form that WEBKNOSSOS accepts: `files`, then `mags`.
+
+    Chunks of that form are copied as they are encoded. Equal input makes equal bytes. After an error there is no file.
+
+    Raises
+    ------
+    VolumeDataError
+        A chunk is damaged, the disk full, or the path taken.
+    """
+
 # Merge
 
 class MergePlan:

@@ -20,6 +20,7 @@
     │   ├── MagNotFoundError           (IndexError)
     │   └── ReadOnlyError
     ├── VolumeDataError                (RuntimeError)
+    │   └── VolumeDataMissingError     (ValueError, AssertionError)
     ├── EnvironmentVariableError       (ValueError)
     └── MergeError                     (ValueError, AssertionError)
         └── TargetNotEmptyError        (RuntimeError)
@@ -49,6 +50,7 @@ __all__ = [
     "SkeletonError",
     "TargetNotEmptyError",
     "VolumeDataError",
+    "VolumeDataMissingError",
     "VolumeLayerAmbiguousError",
     "VolumeLayerNotFoundError",
     "WkfastError",
@@ -130,6 +132,10 @@ class ReadOnlyError(DatasetError):
 
 class VolumeDataError(WkfastError, RuntimeError):
     """Voxel data cannot be read or written. The message names file, mag and chunk."""
+
+
+class VolumeDataMissingError(VolumeDataError, ValueError, AssertionError):
+    """A volume layer's voxels are not in the annotation file."""
 
 
 class EnvironmentVariableError(WkfastError, ValueError):

@@ -1,7 +1,7 @@
 """Annotations: the whole of skeleton, volume layers and description, and what is done with them."""
 
 from wkfast.annotation.annotation import Annotation
-from wkfast.annotation.enums import AnnotationState, AnnotationType
+from wkfast.annotation.enums import AnnotationState, AnnotationType, VolumeLayerEditMode
 from wkfast.annotation.merge_annotations import merge_annotations
 from wkfast.annotation.segments import SegmentInformation
 from wkfast.annotation.volume_layer import VolumeLayer
@@ -15,5 +15,6 @@ __all__ = [
     "MergeReport",
     "SegmentInformation",
     "VolumeLayer",
+    "VolumeLayerEditMode",
     "merge_annotations",
 ]

@@ -12,9 +12,10 @@ from wkfast._lazy import lazy_import
 from wkfast.annotation import meta
 from wkfast.annotation.boxes import box_from_record, box_records, task_box_record
 from wkfast.annotation.merging import Merging
-from wkfast.annotation.volume_data import VolumeData
+from wkfast.annotation.volume_data import VolumeData, broken_members
 from wkfast.annotation.volume_layer import VolumeLayer, as_member_name
 from wkfast.annotation.volume_layers import VolumeLayers
+from wkfast.annotation.volumes import Volumes
 from wkfast.errors import AnnotationError
 from wkfast.skeleton import LoadProblem, Skeleton, empty_header, load_document, save_document
 from wkfast.skeleton.annotation_file import AnnotationFile, require_suffix
@@ -25,19 +26,18 @@ else:
     transfer = lazy_import("wkfast.annotation.transfer")  # most scripts never speak to a server
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Sequence
     from contextlib import AbstractContextManager
     from os import PathLike
 
     from wkfast.annotation.enums import AnnotationType
-    from wkfast.annotation.segments import Record, SegmentInformation
-    from wkfast.dataset import Layer
+    from wkfast.annotation.segments import Record
     from wkfast.geometry import NDBoundingBox, Vec3Float
 
 Vector3 = tuple[float, float, float]
 
 
-class Annotation(Merging):
+class Annotation(Volumes, Merging):
     """A skeleton and volume layers over a dataset.
 
     Parameters
@@ -173,11 +173,19 @@ class Annotation(Merging):
         """Make volume layers of the header's records and keep the zip's other members for saving."""
         members = {name: VolumeData.at(file.path, name) for name in file.other_members}
         for record in self._header["volumes"]:
-            layer = VolumeLayer.from_record(record, members.pop(record["location"] or "", None))
+            layer = VolumeLayer.from_record(record, members.pop(record["location"] or "", None), self.voxel_size)
             if layer.data is None:
                 _warn_without_data(file, record, layer)
             self.volume_layers.append(layer)
         self._other_members = members
+        self._warn_of_broken_data(file)
+
+    def _warn_of_broken_data(self, file: AnnotationFile) -> None:
+        """Name the layers whose voxels cannot be read. The rest is of use, and they are saved as they are."""
+        layers = [layer for layer in self.volume_layers if layer.data is not None]
+        if layers:
+            for problem in broken_members(file.path, [str(layer.data.member) for layer in layers if layer.data]):
+                warnings.warn(f"the voxels of a volume layer cannot be read: {problem}", UserWarning, stacklevel=4)
 
     def save(self, path: str | PathLike[str]) -> None:
         """Write the annotation to an ``.nml`` or ``.zip`` file, as a whole or not at all.
@@ -417,64 +425,6 @@ class Annotation(Merging):
     def username(self, username: str | None) -> None:
         warnings.warn("username is deprecated, use owner_name", DeprecationWarning, stacklevel=2)
         self.owner_name = username
-
-    # -- volume layers --------------------------------------------------------------------------------------------
-
-    def add_volume_layer(
-        self,
-        name: str,
-        fallback_layer: Layer | str | None = None,
-        volume_layer_id: int | None = None,
-    ) -> VolumeLayer:
-        """Add an empty volume layer and return it.
-
-        Parameters
-        ----------
-        name
-            Shown to the user.
-        fallback_layer
-            Segmentation layer of the dataset, or its name.
-        volume_layer_id
-            Default: one more than the largest in use.
-
-        Raises
-        ------
-        AnnotationError
-            An ``AssertionError``: the id is taken, or the fallback is no segmentation.
-
-        Examples
-        --------
-        >>> annotation = Annotation("a", dataset_name="d", voxel_size=(1, 1, 1))
-        >>> annotation.add_volume_layer("segmentation", fallback_layer="base").id
-        0
-        """
-        return self.volume_layers.add(name, fallback_layer, volume_layer_id)
-
-    def get_volume_layer_names(self) -> Iterable[str]:
-        """Return the names of the volume layers, in the order of the file."""
-        return [layer.name for layer in self.volume_layers]
-
-    def get_volume_layer(self, volume_layer_name: str | None = None, volume_layer_id: int | None = None) -> VolumeLayer:
-        """Return one volume layer, by name, by id, or the only one.
-
-        Raises
-        ------
-        VolumeLayerAmbiguousError
-            A ``ValueError``: several fit.
-        VolumeLayerNotFoundError
-            An ``AssertionError``: none fits; the message lists those there are.
-        """
-        return self.volume_layers.find(volume_layer_name, volume_layer_id)
-
-    def delete_volume_layer(self, volume_layer_name: str | None = None, volume_layer_id: int | None = None) -> None:
-        """Remove one volume layer, chosen as in :meth:`get_volume_layer`."""
-        self.volume_layers.remove(self.get_volume_layer(volume_layer_name, volume_layer_id))
-
-    def get_volume_layer_segments(
-        self, volume_layer_name: str | None = None, volume_layer_id: int | None = None
-    ) -> dict[int, SegmentInformation]:
-        """Return the segments of a volume layer by id. Changes to the dictionary are changes to the annotation."""
-        return self.get_volume_layer(volume_layer_name, volume_layer_id).segments
 
     def __repr__(self) -> str:
         return f"Annotation({self.name!r}, dataset_name={self.dataset_name!r}, volume_layers={len(self.volume_layers)})"

@@ -1,18 +1,21 @@
-"""Where the voxels of a volume layer lie: a zip inside the annotation's zip, read in place."""
+"""Where the voxels of a volume layer lie: a zip inside the annotation's zip, read in place, or a temporary one."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import shutil
+import tempfile
+import weakref
+from dataclasses import dataclass, field
+from pathlib import Path
 from typing import TYPE_CHECKING, TypedDict
 
-from wkfast.dataset.data_zip import mags_in_zip
+from wkfast.dataset.data_zip import DataZip, problems_of
 from wkfast.errors import VolumeDataError
 from wkfast.geometry import Mag
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
     from wkfast import _core
+    from wkfast.dataset import DataFormat
 
 
 class MagSummary(TypedDict):
@@ -24,20 +27,50 @@ class MagSummary(TypedDict):
     dtype: str
 
 
+class TemporaryFile:
+    """A path for a file that is removed when nothing refers to this object any more."""
+
+    def __init__(self, suffix: str) -> None:
+        folder = Path(tempfile.mkdtemp(prefix="wkfast-volume-"))
+        self.path = folder / f"data{suffix}"
+        weakref.finalize(self, shutil.rmtree, folder, ignore_errors=True)
+
+
 @dataclass(frozen=True)
 class VolumeData:
-    """A data zip within an annotation zip, and what tells that the file is still the one that was loaded."""
+    """A data zip, and what tells that the file is still the one that was loaded.
+
+    Attributes
+    ----------
+    path, member
+        The annotation's zip and the data zip in it, or the data zip itself and ``None``.
+    size, modified_ns
+        Of the file at the path.
+    """
 
     path: Path
-    member: str
+    member: str | None
     size: int
     modified_ns: int
+    # Removes a temporary file when the last reference goes.
+    _keeper: TemporaryFile | None = field(default=None, repr=False, compare=False)
 
     @classmethod
-    def at(cls, path: Path, member: str) -> VolumeData:
+    def at(cls, path: Path, member: str | None) -> VolumeData:
         """Return a reference to `member` of the zip at `path` as it is now."""
         status = path.stat()
         return cls(path, member, status.st_size, status.st_mtime_ns)
+
+    @classmethod
+    def temporary(cls, file: TemporaryFile) -> VolumeData:
+        """Return a reference to a data zip that lives as long as the reference."""
+        status = file.path.stat()
+        return cls(file.path, None, status.st_size, status.st_mtime_ns, file)
+
+    @property
+    def name(self) -> str:
+        """What to call it in messages."""
+        return str(self.path) if self.member is None else f"{self.path}!{self.member}"
 
     def check_unchanged(self) -> None:
         """Make sure the file is the one this reference was taken from.
@@ -51,12 +84,12 @@ class VolumeData:
             status = self.path.stat()
         except FileNotFoundError:
             raise VolumeDataError(
-                f"{self.path} is gone: the voxels of {self.member!r} are read from it when needed"
+                f"{self.path} is gone: the voxels of {self.member or 'a volume layer'!r} are read from it when needed"
             ) from None
         if (status.st_size, status.st_mtime_ns) != (self.size, self.modified_ns):
             raise VolumeDataError(f"{self.path} has changed since it was loaded; load the annotation again")
 
-    def mags(self, declared: str | None = None) -> list[_core.DiscoveredMag]:
+    def mags(self, declared: DataFormat | None = None) -> list[_core.DiscoveredMag]:
         """Return the mags found in the data zip, with where they lie.
 
         Parameters
@@ -64,8 +97,18 @@ class VolumeData:
         declared
             The format that the NML names; a warning says where the data are of another.
         """
+        return list(self.open(declared).mags)
+
+    def open(self, declared: DataFormat | None = None) -> DataZip:
+        """Return the data zip with its mags, open.
+
+        Raises
+        ------
+        VolumeDataError
+            The file is gone, another, no zip, or damaged.
+        """
         self.check_unchanged()
-        return mags_in_zip(self.path, self.member, declared)
+        return DataZip.open(self.path, self.member, None if declared is None else declared.value)
 
     def summaries(self) -> list[MagSummary]:
         """Return what can be said of each mag without reading a chunk."""
@@ -78,3 +121,8 @@ class VolumeData:
             )
             for found in self.mags()
         ]
+
+
+def broken_members(path: Path, members: list[str]) -> list[str]:
+    """Return what is wrong with those members of the zip at `path` that are no zip files themselves."""
+    return [problem for problem in problems_of(path, members) if problem is not None]

@@ -5,12 +5,26 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
+from wkfast.annotation import volume_edit, volume_export
+from wkfast.annotation.enums import VolumeLayerEditMode
 from wkfast.annotation.segments import Record, SegmentInformation
+from wkfast.dataset import DataFormat
+from wkfast.errors import VolumeDataMissingError
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+    from concurrent.futures import Executor
+    from contextlib import AbstractContextManager
+    from typing import Any
+
+    import numpy as np
+
     from wkfast.annotation.volume_data import VolumeData
+    from wkfast.dataset import Dataset, SegmentationLayer
+    from wkfast.geometry import Vec3Float
 
 DEFAULT_NAME = "Volume"
+LAYER_NAME = "volumeAnnotationData"
 
 
 @dataclass
@@ -26,11 +40,17 @@ class VolumeLayer:
     fallback_layer_name
         Segmentation layer of the dataset that shows where nothing is painted.
     data_format
-        ``"wkw"`` or ``"zarr3"``, as the NML says; the archive's content decides when it is read.
+        As the NML says; the archive's content decides when it is read.
     segments
         Facts by segment id, changeable.
     largest_segment_id
         Largest id in use, if known.
+    voxel_size
+        Size of a mag-1 voxel in nm.
+    dtype
+        Type of a voxel, where it was said when the layer was added.
+    layer_name
+        What the layer is called within its data zip.
     mapping_name
         Agglomerate mapping that was active, if any.
     """
@@ -38,9 +58,12 @@ class VolumeLayer:
     id: int
     name: str
     fallback_layer_name: str | None = None
-    data_format: str = "wkw"
+    data_format: DataFormat = DataFormat.WKW
     segments: dict[int, SegmentInformation] = field(default_factory=dict)
     largest_segment_id: int | None = None
+    voxel_size: Vec3Float | None = None
+    dtype: np.dtype[Any] | None = None
+    layer_name: str = LAYER_NAME
     mapping_name: str | None = None
     mapping_is_locked: bool | None = None
     data: VolumeData | None = field(default=None, repr=False)
@@ -48,16 +71,17 @@ class VolumeLayer:
     _record: Record = field(default_factory=dict, repr=False, compare=False)
 
     @classmethod
-    def from_record(cls, record: Record, data: VolumeData | None) -> VolumeLayer:
+    def from_record(cls, record: Record, data: VolumeData | None, voxel_size: Vec3Float | None = None) -> VolumeLayer:
         """Return the layer that a ``<volume>`` record of the core describes."""
         name = record["name"]
         return cls(
             id=record["id"],
             name=DEFAULT_NAME if name is None else name,
             fallback_layer_name=record["fallback_layer"],
-            data_format=record["format"] or "wkw",
+            data_format=_as_format(record["format"]),
             segments={segment["id"]: SegmentInformation.from_record(segment) for segment in record["segments"]},
             largest_segment_id=record["largest_segment_id"],
+            voxel_size=voxel_size,
             mapping_name=record["mapping_name"],
             mapping_is_locked=record["mapping_is_locked"],
             data=data,
@@ -75,6 +99,111 @@ class VolumeLayer:
         """Name of the data zip that the file should hold and does not, else ``None``."""
         location = self._record.get("location")
         return str(location) if location and self.data is None else None
+
+    @property
+    def is_new(self) -> bool:
+        """Whether it was added here and never edited: it is known to be empty."""
+        return not self._record and self.data is None
+
+    def as_layer(self) -> SegmentationLayer:
+        """Return the layer for reading, in place: nothing is unpacked, and only directories are read.
+
+        Raises
+        ------
+        VolumeDataMissingError
+            A ``ValueError`` and ``AssertionError``: the voxels are not in the annotation file.
+        VolumeDataError
+            The data zip is damaged.
+        """
+        return volume_export.in_place(self)
+
+    def check(self, *, chunks: bool = False) -> None:
+        """Make sure that the voxels can be read; warn of what is strange about the data zip.
+
+        Parameters
+        ----------
+        chunks
+            Decode every chunk, instead of looking at directories and metadata only.
+
+        Raises
+        ------
+        VolumeDataError
+            The data zip or a chunk is damaged; the message names it.
+        """
+        volume_export.check(self, chunks=chunks)
+
+    def export_to_dataset(
+        self,
+        dataset: Dataset,
+        layer_name: str = "volume_layer",
+        *,
+        threads: int | None = None,
+        progress: Callable[[int, int], None] | None = None,
+    ) -> SegmentationLayer:
+        """Add the painted voxels to a dataset as a segmentation; see ``Annotation.export_volume_layer_to_dataset``."""
+        return volume_export.export(self, dataset, layer_name, threads=threads, progress=progress)
+
+    def edit(
+        self,
+        *,
+        edit_mode: VolumeLayerEditMode = VolumeLayerEditMode.TEMPORARY_DIRECTORY,
+        executor: Executor | None = None,
+        progress: Callable[[int, int], None] | None = None,
+    ) -> AbstractContextManager[SegmentationLayer]:
+        """Return a context manager that yields the layer for changes, and takes them over at its end.
+
+        Every chunk that was written to exists from then on, zeros included: over a fallback layer, writing zeros
+        erases. A chunk of which only a part is written is zero elsewhere, unless the annotation held it before. The
+        layer is stored as Zarr v3 afterwards, whatever it was; untouched chunks of that form are copied as they are
+        encoded. After an exception in the block everything is as it was.
+
+        Parameters
+        ----------
+        edit_mode
+            ``TEMPORARY_DIRECTORY``: the layer is unpacked, and its path can be opened by other processes. ``MEMORY``:
+            nothing is unpacked; what is written stays in memory, compressed, so sparse edits of large layers are quick.
+        executor
+            For scripts of the reference package; the core uses its own threads. ``MEMORY`` takes none with processes.
+        progress
+            Called on the calling thread while the changes are taken over, with chunks done and chunks in all.
+
+        Raises
+        ------
+        VolumeDataMissingError
+            A ``ValueError`` and ``AssertionError``: the voxels are not in the annotation file.
+        ValueError
+            The mode cannot do what is asked for.
+        VolumeDataError
+            The data zip or a chunk is damaged; the layer is as it was.
+
+        Examples
+        --------
+        >>> import numpy as np
+        >>> from wkfast import Annotation
+        >>> annotation = Annotation("a", dataset_name="d", voxel_size=(4, 4, 40))
+        >>> volume = annotation.add_volume_layer("segmentation")
+        >>> with volume.edit() as layer:
+        ...     layer.add_mag(1).write(np.full((8, 8, 8), 5, np.uint32), absolute_offset=(0, 0, 0), allow_resize=True)
+        >>> volume.largest_segment_id
+        5
+        """
+        return volume_edit.edit(self, edit_mode, executor, progress=progress)
+
+    def require_data(self) -> VolumeData:
+        """Return where the voxels lie.
+
+        Raises
+        ------
+        VolumeDataMissingError
+            They are not in the annotation file.
+        """
+        if self.data is not None:
+            return self.data
+        where = f"{self.missing_member!r} is not in the annotation zip" if self.missing_member else "its file has none"
+        raise VolumeDataMissingError(
+            f"the data of volume layer {self.name!r} is not available: {where}. Download the annotation with volume "
+            "data, or delete the layer and add one of that name to start from nothing"
+        )
 
     def to_record(self) -> Record:
         """Return the record to write: this layer's facts over those it was read with."""
@@ -108,7 +237,14 @@ class VolumeLayer:
     def _format_to_write(self) -> str | None:
         """Absence stays absence where the file said nothing and nothing has changed."""
         before: str | None = self._record.get("format")
-        return before if "format" in self._record and (before or "wkw") == self.data_format else self.data_format
+        unchanged = "format" in self._record and _as_format(before) is self.data_format
+        return before if unchanged else self.data_format.value
+
+
+def _as_format(name: str | None) -> DataFormat:
+    """Return the format an NML names; one that is not known says nothing, as the data decide."""
+    known = {member.value: member for member in DataFormat}
+    return known.get(name or "", DataFormat.WKW)
 
 
 def as_member_name(name: str) -> str:

@@ -2,9 +2,18 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
 from wkfast.annotation.volume_layer import VolumeLayer
-from wkfast.dataset import Layer, SegmentationLayer
+from wkfast.dataset import DataFormat, Layer, SegmentationLayer
 from wkfast.errors import AnnotationError, VolumeLayerAmbiguousError, VolumeLayerNotFoundError
+
+if TYPE_CHECKING:
+    from numpy.typing import DTypeLike
+
+    from wkfast.geometry import Vec3Float
 
 
 class VolumeLayers(list[VolumeLayer]):
@@ -26,15 +35,31 @@ class VolumeLayers(list[VolumeLayer]):
             raise AnnotationError(f"annotation {self._annotation_name!r}: two volume layers have the id {layer.id}")
         super().append(layer)
 
-    def add(self, name: str, fallback_layer: Layer | str | None, volume_layer_id: int | None) -> VolumeLayer:
+    def add(
+        self,
+        name: str,
+        fallback_layer: Layer | str | None,
+        volume_layer_id: int | None,
+        *,
+        dtype: DTypeLike | None,
+        voxel_size: Vec3Float,
+    ) -> VolumeLayer:
         """Return a new layer without data; see ``Annotation.add_volume_layer``."""
         if isinstance(fallback_layer, Layer):
             if not isinstance(fallback_layer, SegmentationLayer):
                 raise AnnotationError(f"the fallback layer {fallback_layer.name!r} is no segmentation layer")
+            dtype = fallback_layer.dtype if dtype is None else dtype
             fallback_layer = fallback_layer.name
         if volume_layer_id is None:
             volume_layer_id = max((layer.id for layer in self), default=-1) + 1
-        layer = VolumeLayer(volume_layer_id, name, fallback_layer, data_format="zarr3")
+        layer = VolumeLayer(
+            volume_layer_id,
+            name,
+            fallback_layer,
+            data_format=DataFormat.Zarr3,
+            voxel_size=voxel_size,
+            dtype=_label_type(np.uint32 if dtype is None else dtype),
+        )
         self.append(layer)
         return layer
 
@@ -57,3 +82,13 @@ class VolumeLayers(list[VolumeLayer]):
             return self.find(name)
         except VolumeLayerAmbiguousError as error:
             raise VolumeLayerNotFoundError(str(error)) from None
+
+
+def _label_type(dtype: DTypeLike) -> np.dtype[Any]:
+    try:
+        known = np.dtype(dtype)
+    except TypeError:
+        known = np.dtype(object)
+    if known.kind not in "ui":
+        raise AnnotationError(f"voxels of a volume layer are integers of 8 to 64 bits, not {dtype!r}")
+    return known

@@ -15,14 +15,16 @@ from wkfast import __version__
 from wkfast.cli import merge_steps
 from wkfast.cli.console import errors, output, plain
 from wkfast.cli.demo import demo
+from wkfast.cli.export import export
 from wkfast.cli.info import info
 from wkfast.cli.merge_fallback import merge_annotations, merge_fallback
+from wkfast.cli.validate import validate
 from wkfast.errors import WkfastError
 
 EXIT_ERROR = 2
 EXIT_INTERRUPTED = 130
 
-_COMMANDS: tuple[Callable[..., None], ...] = (info, merge_fallback, merge_annotations, demo)
+_COMMANDS: tuple[Callable[..., None], ...] = (info, validate, merge_fallback, merge_annotations, export, demo)
 _MERGE_STEPS: tuple[Callable[..., None], ...] = (merge_steps.plan, merge_steps.run, merge_steps.commit)
 _DEBUG = "--debug"
 

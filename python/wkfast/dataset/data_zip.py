@@ -1,27 +1,190 @@
-"""Mags inside a zip file, as volume layers of annotations have them."""
+"""The data of an annotation's volume layer: mags inside a zip file, read in place, unpacked, and packed anew."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+import copy
+import json
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
 
 from wkfast import _core
+from wkfast.dataset.layer_category import SEGMENTATION_CATEGORY
+from wkfast.dataset.properties import FILE_NAME, LayerProperties, element_class
+from wkfast.errors import DatasetError, VolumeDataError
+from wkfast.geometry import BoundingBox, Mag, Vec3Int
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
     from pathlib import Path
 
+    from numpy.typing import NDArray
 
-def mags_in_zip(path: Path, member: str, declared: str | None = None) -> list[_core.DiscoveredMag]:
-    """Return the mags in the zip that is `member` of the zip at `path`, finest first, with where they lie.
+    from wkfast.dataset.properties import Json
 
-    Parameters
+# What the layer's entry in the zip says of files that do not come along, or is said anew.
+_NOT_CARRIED = ("attachments", "boundingBox", "mags", "name", "wkwResolutions")
+
+
+@dataclass(frozen=True)
+class DataZip:
+    """The mags of one volume layer, in a zip file or in a zip file inside one; only directories have been read.
+
+    Attributes
     ----------
-    declared
-        The format that an NML names; a warning says where the data are of another.
+    path, member
+        The file, and the member of it that is the data zip, if it is not the file itself.
+    mags
+        What was found, finest first.
+    """
+
+    path: Path
+    member: str | None
+    mags: tuple[_core.DiscoveredMag, ...]
+    # Keeps the zip open: opening one inside a deflated member means to inflate it.
+    _archive: _core.Archive | None
+    _dtype: str | None = None
+
+    @classmethod
+    def open(cls, path: Path, member: str | None = None, declared: str | None = None) -> DataZip:
+        """Look at the data zip that is `member` of the zip at `path`, or at the one at `path` itself.
+
+        Parameters
+        ----------
+        declared
+            The format that an NML names; a warning says where the data are of another.
+
+        Raises
+        ------
+        VolumeDataError
+            It is no zip file, or damaged.
+        """
+        archive = _core.Archive(path, member)
+        known = declared if declared in {"wkw", "zarr", "zarr3"} else None
+        return cls(path, member, tuple(_core.discover_mags(path, member, declared=known)), archive)  # type: ignore[arg-type]
+
+    @classmethod
+    def empty(cls, path: Path, dtype: np.dtype[Any]) -> DataZip:
+        """Return what stands for a layer without any data, which would lie at `path`."""
+        return cls(path, None, (), None, dtype.name)
+
+    @property
+    def description(self) -> Json:
+        """The layer's entry in the ``datasource-properties.json`` of the zip; empty where there is none."""
+        content = None if self._archive is None else self._archive.read(FILE_NAME)
+        if content is None:
+            return {} if self._dtype is None else {"elementClass": self._dtype}
+        try:
+            layers = json.loads(content)["dataLayers"]
+            return dict(layers[0]) if layers else {}
+        except (ValueError, KeyError, TypeError, RecursionError) as error:
+            where = self.path if self.member is None else f"{self.path}!{self.member}"
+            raise VolumeDataError(f"{where}!{FILE_NAME} does not describe a layer: {error}") from error
+
+    def layer_json(self, name: str, *, folder: str | None = None) -> Json:
+        """Return the entry of ``dataLayers`` for a layer `name` of these mags, in folders below `folder`.
+
+        Facts of the zip's own entry that have not to do with where files lie are carried.
+        """
+        described = self.description
+        carried = {key: value for key, value in copy.deepcopy(described).items() if key not in _NOT_CARRIED}
+        entry: Json = {"name": name, "category": SEGMENTATION_CATEGORY, "boundingBox": {}}
+        entry |= {
+            **carried,
+            "category": SEGMENTATION_CATEGORY,
+            "dataFormat": self.mags[0]["location"]["format"] if self.mags else "zarr3",
+            "mags": [_mag_entry(found, folder or name) for found in self.mags],
+            "numChannels": self.mags[0]["grid"]["channels"] if self.mags else 1,
+            "elementClass": self._element_class(described),
+        }
+        _properties(entry, self.path).set_bounding_box(self.bounding_box(described))
+        return entry
+
+    def _element_class(self, described: Json) -> str:
+        if not self.mags:
+            return str(described.get("elementClass", "uint32"))
+        grid = self.mags[0]["grid"]
+        return element_class(np.dtype(grid["voxel_type"]), grid["channels"])
+
+    def bounding_box(self, described: Json | None = None) -> BoundingBox:
+        """Return the box in mag-1 voxels: what the zip says, grown to chunks beyond it, else that of the chunks."""
+        stated = _stated_box(self.description if described is None else described, self.path)
+        boxes = self.finest_chunks()
+        if not stated.is_empty():
+            low, high = np.array(stated.topleft.to_tuple()), np.array(stated.bottomright.to_tuple())
+            beyond = (boxes[:, 1] <= low).any(axis=1) | (boxes[:, 0] >= high).any(axis=1)
+            boxes = np.concatenate([boxes[beyond], [[low, high]]])
+        if len(boxes) == 0:
+            return BoundingBox((0, 0, 0), (0, 0, 0))
+        topleft, bottomright = boxes[:, 0].min(axis=0), boxes[:, 1].max(axis=0)
+        return BoundingBox(Vec3Int(topleft.tolist()), Vec3Int((bottomright - topleft).tolist()))
+
+    def finest_chunks(self) -> NDArray[np.int64]:
+        """Return where chunks of the finest mag with data begin and end: (n, 2, 3), in mag-1 voxels."""
+        for found in self.mags:
+            if found["chunks"]:
+                edge = np.multiply(found["grid"]["chunk_shape"], found["location"]["mag"])
+                start = _core.Mag.open(dict(found["location"])).chunks()[:, -3:].astype(np.int64) * edge
+                return np.stack([start, start + edge], axis=1)
+        return np.zeros((0, 2, 3), np.int64)
+
+
+def problems_of(path: Path, members: list[str]) -> list[str | None]:
+    """Return, for members of a zip file that should be data zips, why they are none; ``None`` where they seem to be."""
+    return _core.probe_members(path, members)
+
+
+def extent_of(box: BoundingBox, mag: Mag | Sequence[int]) -> tuple[int, int, int]:
+    """Return how far `box` reaches along x, y, z in voxels of `mag`.
+
+    Examples
+    --------
+    >>> extent_of(BoundingBox((10, 0, 0), (31, 2, 1)), (2, 2, 1))
+    (21, 1, 1)
+    """
+    x, y, z = (-(-end // edge) for end, edge in zip(box.bottomright.to_tuple(), tuple(mag), strict=True))
+    return max(x, 0), max(y, 0), max(z, 0)
+
+
+def _mag_entry(found: _core.DiscoveredMag, folder: str) -> Json:
+    location, grid = found["location"], found["grid"]
+    entry: Json = {"mag": list(location["mag"]), "path": f"./{folder}/{Mag(location['mag']).to_layer_name()}"}
+    if location["format"] == "wkw":
+        entry["cubeLength"] = grid["chunk_shape"][0] * grid["chunks_per_shard"][0]
+    # An array in Zarr that nobody states the order of names its axes itself.
+    order = {"c": 0, "x": 1, "y": 2, "z": 3} if location["format"] == "wkw" else location.get("axis_order")
+    if order:
+        entry["axisOrder"] = order
+    return entry
+
+
+def _stated_box(described: Json, file: Path) -> BoundingBox:
+    try:
+        return _properties(described, file).bounding_box
+    except DatasetError:
+        return BoundingBox((0, 0, 0), (0, 0, 0))
+
+
+def _properties(entry: Json, file: Path) -> LayerProperties:
+    return LayerProperties(entry, file)
+
+
+def largest_label(source: DataZip, *, threads: int | None = None) -> int:
+    """Return the largest label in the finest mag that has chunks; 0 if there are none."""
+    for found in source.mags:
+        if found["chunks"]:
+            return _core.largest_label(found["location"], threads=threads)
+    return 0
+
+
+def decode_all(source: DataZip) -> None:
+    """Decode every chunk of every mag.
 
     Raises
     ------
     VolumeDataError
-        One of the two is no zip file, or damaged.
+        One is damaged; the message names file and chunk.
     """
-    known = declared if declared in {"wkw", "zarr", "zarr3"} else None
-    return _core.discover_mags(path, member, declared=known)  # type: ignore[arg-type]
+    for found in source.mags:
+        _core.largest_label(found["location"])

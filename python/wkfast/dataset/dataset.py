@@ -95,6 +95,14 @@ class Dataset(LayerCreation):
         dataset._properties = DatasetProperties.read(Path(dataset_path))
         return dataset
 
+    @classmethod
+    def of_properties(cls, properties: DatasetProperties, *, read_only: bool = False) -> Dataset:
+        """Return a dataset that need not lie in a folder, as one of layers in an archive or in memory."""
+        dataset = cls.__new__(cls)
+        dataset._read_only = read_only
+        dataset._properties = properties
+        return dataset
+
     @property
     def path(self) -> Path:
         """Folder of the dataset."""

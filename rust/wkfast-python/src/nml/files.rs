@@ -96,7 +96,9 @@ fn add_member<W: Write + io::Seek>(
         Source::File(from, None) => {
             let mut file = File::open(from).map_err(CoreError::io(from))?;
             let size = file.metadata().map_err(CoreError::io(from))?.len();
-            archive.start_file(name, deflated(size)).map_err(CoreError::zip(path))?;
+            // What is put in as a file is an archive itself: left as it is, it can be read in place.
+            let stored = SimpleFileOptions::default().compression_method(CompressionMethod::Stored);
+            archive.start_file(name, stored.large_file(size > 3 << 30)).map_err(CoreError::zip(path))?;
             io::copy(&mut file, archive).map(drop).map_err(CoreError::io(from))
         }
         Source::File(from, Some(member)) => {

@@ -2,8 +2,10 @@
 
 mod mag;
 mod merge;
+mod pack;
 mod threads;
 mod view;
+mod watch;
 
 use std::ffi::CString;
 use std::path::PathBuf;
@@ -20,6 +22,11 @@ pub(crate) fn register(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add_class::<merge::PyMergeHold>()?;
     module.add_class::<view::PyMergedLayer>()?;
     module.add_class::<view::PyMergedMag>()?;
+    module.add_class::<pack::PyArchive>()?;
+    module.add_function(wrap_pyfunction!(pack::probe_members, module)?)?;
+    module.add_function(wrap_pyfunction!(pack::largest_label_of, module)?)?;
+    module.add_function(wrap_pyfunction!(pack::unpack_mags, module)?)?;
+    module.add_function(wrap_pyfunction!(pack::pack_mags, module)?)?;
     module.add_function(wrap_pyfunction!(discover_mags, module)?)
 }
 

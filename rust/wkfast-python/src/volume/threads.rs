@@ -22,15 +22,21 @@ pub(crate) fn pool() -> Result<Arc<ThreadPool>, CoreError> {
     if let Some((_, pool)) = kept.as_ref().filter(|(owner, _)| *owner == process) {
         return Ok(Arc::clone(pool));
     }
-    let pool = ThreadPoolBuilder::new()
-        .num_threads(thread_count(None)?)
-        .thread_name(|index| format!("wkfast-{index}"))
-        .build()
-        .map_err(|error| CoreError::Python(VolumeDataError::new_err(format!("cannot start threads: {error}"))))?;
-    let pool = Arc::new(pool);
+    let pool = build(thread_count(None)?)?;
     // The parent's pool would wait for threads that do not exist here, so it is not dropped.
     std::mem::forget(kept.replace((process, Arc::clone(&pool))));
     Ok(pool)
+}
+
+/// A pool for one call, of as many threads as asked for.
+pub(crate) fn pool_of(threads: NonZeroUsize) -> Result<Arc<ThreadPool>, CoreError> {
+    build(thread_count(Some(threads))?)
+}
+
+fn build(threads: usize) -> Result<Arc<ThreadPool>, CoreError> {
+    let builder = ThreadPoolBuilder::new().num_threads(threads).thread_name(|index| format!("wkfast-{index}"));
+    let fault = |error| CoreError::Python(VolumeDataError::new_err(format!("cannot start threads: {error}")));
+    builder.build().map(Arc::new).map_err(fault)
 }
 
 /// Threads to use: as asked for, else `WKFAST_THREADS`, else one per core.

@@ -4,6 +4,7 @@
 mod counting;
 mod directory;
 mod memory;
+mod opened;
 mod zip;
 
 #[cfg(test)]
@@ -22,7 +23,7 @@ use serde::{Deserialize, Serialize};
 pub use self::counting::{CountingStore, Counts};
 pub use self::directory::DirectoryStore;
 pub use self::memory::MemoryStore;
-pub use self::zip::ZipStore;
+pub use self::zip::{Packed, ZipStore, ZipWriter};
 use crate::error::{Result, VolumeError};
 
 /// A file in a store.
@@ -109,12 +110,11 @@ pub enum Container {
 }
 
 impl Container {
-    /// Opens it for reading.
+    /// Opens it for reading. An archive that somebody has open already is shared.
     pub fn open(&self) -> Result<SharedStore> {
         Ok(match self {
             Self::Directory { path } => Arc::new(DirectoryStore::open(path)?),
-            Self::Zip { path, member: None } => Arc::new(ZipStore::open(path)?),
-            Self::Zip { path, member: Some(member) } => Arc::new(ZipStore::open_nested(path, member)?),
+            Self::Zip { path, member } => opened::open_zip(path, member.as_deref())?,
         })
     }
 }

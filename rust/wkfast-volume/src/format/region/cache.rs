@@ -4,8 +4,8 @@ use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use crate::error::Result;
-use crate::format::{MagArray, ShardIndexTable};
-use crate::geometry::ShardIndex;
+use crate::format::{EncodedChunk, MagArray, ShardIndexTable};
+use crate::geometry::{ChunkIndex, ShardIndex};
 use crate::store::Stamp;
 
 /// Spans kept at most: 64 MB of them. When they are more, all are let go.
@@ -38,6 +38,18 @@ impl IndexCache {
         let table = array.open_shard(shard)?.map(Arc::new);
         self.keep(shard, Kept { stamp, table: table.clone() });
         Ok(table)
+    }
+
+    /// [`MagArray::read_encoded`] of many chunks, with the index of each shard read once.
+    pub fn read_encoded(&self, array: &dyn MagArray, chunk: &ChunkIndex) -> Result<Option<EncodedChunk>> {
+        if array.grid().chunks_in_shard() == 1 {
+            return array.read_encoded(chunk);
+        }
+        let (shard, place) = array.grid().locate(chunk);
+        let Some(table) = self.open(array, &shard)? else { return Ok(None) };
+        let Some(span) = table.spans[place].clone() else { return Ok(None) };
+        let bytes = array.store().read_range(&table.key, span)?;
+        Ok(Some(EncodedChunk { key: table.key.clone(), codec: Arc::clone(&table.codec), bytes }))
     }
 
     fn lookup(&self, shard: &ShardIndex) -> Option<Kept> {

@@ -6,10 +6,10 @@
 use super::source::Source;
 use crate::store::check_key;
 
-const END: u32 = 0x0605_4b50;
-const END_64_LOCATOR: u32 = 0x0706_4b50;
-const END_64: u32 = 0x0606_4b50;
-const MEMBER: u32 = 0x0201_4b50;
+pub(super) const END: u32 = 0x0605_4b50;
+pub(super) const END_64_LOCATOR: u32 = 0x0706_4b50;
+pub(super) const END_64: u32 = 0x0606_4b50;
+pub(super) const MEMBER: u32 = 0x0201_4b50;
 const END_LENGTH: usize = 22;
 const MEMBER_LENGTH: usize = 46;
 /// More than three million members; a directory is held in memory while it is read.

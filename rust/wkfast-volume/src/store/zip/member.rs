@@ -8,10 +8,10 @@ use flate2::{Crc, Decompress, FlushDecompress, Status};
 use super::directory::Member;
 use super::source::Source;
 
-const LOCAL: [u8; 4] = *b"PK\x03\x04";
+pub(super) const LOCAL: [u8; 4] = *b"PK\x03\x04";
 const LOCAL_LENGTH: usize = 30;
-const STORED: u16 = 0;
-const DEFLATED: u16 = 8;
+pub(super) const STORED: u16 = 0;
+pub(super) const DEFLATED: u16 = 8;
 /// Compressed bytes fetched at once: all of a 32³ chunk in most cases.
 const PIECE: usize = 128 << 10;
 /// No deflate stream inflates by more than this factor (258 bytes from 2 bits).

@@ -3,6 +3,7 @@
 mod directory;
 mod member;
 mod source;
+mod writer;
 
 #[cfg(test)]
 mod tests;
@@ -11,9 +12,10 @@ use std::fs::File;
 use std::io::{self, Read, Seek, Write};
 use std::path::Path;
 
-use self::directory::{Member, Members};
-use self::member::{MemberReader, data_start, is_stored};
+use self::directory::{END, Member, Members};
+use self::member::{LOCAL, MemberReader, data_start, is_stored};
 use self::source::Source;
+pub use self::writer::{Packed, ZipWriter};
 use super::{Entry, ReadStore, beyond_end, check_key, too_large, within};
 use crate::error::{Result, VolumeError};
 
@@ -50,6 +52,30 @@ impl ZipStore {
         })?;
         let source = outer.nested_source(found).map_err(|error| fault(name.clone(), error))?;
         Self::over(name, source)
+    }
+
+    /// Whether `member` begins and, as far as that is cheap to say, ends as a zip file does: an error if not. A member
+    /// that is deflated is not inflated for it, so damage further in shows when it is opened.
+    pub fn probe_nested(&self, member: &str) -> Result<()> {
+        let name = self.describe(member);
+        let found = self.member(member)?.ok_or_else(|| VolumeError::Missing {
+            what: name.clone(),
+            hint: format!("{} has no such member", self.name),
+        })?;
+        if is_stored(found) {
+            let source = self.nested_source(found).map_err(|error| fault(name.clone(), error))?;
+            return Self::over(name, source).map(drop);
+        }
+        let mut start = [0; 4];
+        let read = MemberReader::open(&self.source, found).and_then(|mut reader| reader.read_exact(&mut start));
+        match read {
+            Ok(()) if starts_archive(start) => Ok(()),
+            Ok(()) => Err(VolumeError::corrupt(name, "is no zip file")),
+            Err(error) if error.kind() == io::ErrorKind::UnexpectedEof => {
+                Err(VolumeError::corrupt(name, "is no zip file, or cut off"))
+            }
+            Err(error) => Err(fault(name, error)),
+        }
     }
 
     fn over(name: String, source: Source) -> Result<Self> {
@@ -131,6 +157,11 @@ impl ReadStore for ZipStore {
         check_key(key)?;
         Ok(None)
     }
+}
+
+/// With members, or without.
+fn starts_archive(bytes: [u8; 4]) -> bool {
+    bytes == LOCAL || bytes == END.to_le_bytes()
 }
 
 /// Tells damaged bytes from a refusal of the operating system.

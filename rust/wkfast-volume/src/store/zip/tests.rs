@@ -153,6 +153,30 @@ fn many_members_stay_small_in_memory() {
     assert!(store.members.heap_bytes() < 70_000 * 100, "{}", store.members.heap_bytes());
 }
 
+#[test]
+fn inner_archives_are_probed_without_inflating_them() {
+    let noise: Vec<u8> = (0..1_000_000_u32).flat_map(|n| n.wrapping_mul(2_654_435_761).to_le_bytes()).collect();
+    let good = zipped(&[("noise", noise)], zip::CompressionMethod::Stored);
+    for method in [zip::CompressionMethod::Stored, DEFLATED] {
+        let members = [
+            ("good", good.clone()),
+            ("vacant", zipped(&[], DEFLATED)),
+            ("empty", Vec::new()),
+            ("text", b"<things/>".to_vec()),
+        ];
+        let archive = archive(&zipped(&members, method));
+        let store = ZipStore::open(&archive.path).unwrap();
+        for name in ["good", "vacant"] {
+            store.probe_nested(name).unwrap();
+        }
+        for name in ["empty", "text"] {
+            let error = store.probe_nested(name).unwrap_err().to_string();
+            assert!(error.contains(&format!("a.zip!{name}")) && error.contains("no zip file"), "{error}");
+        }
+        assert!(store.probe_nested("missing").unwrap_err().to_string().contains("not found"));
+    }
+}
+
 proptest! {
     #[test]
     fn damaged_archives_never_panic(at in 0..400_usize, value: u8, cut in 0..50_usize) {

@@ -1,0 +1,79 @@
+"""Editing a volume layer: unpacked or in memory, and taken over as a new data zip when all went well."""
+
+from __future__ import annotations
+
+import tempfile
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from wkfast.annotation.enums import VolumeLayerEditMode
+from wkfast.annotation.volume_data import TemporaryFile, VolumeData
+from wkfast.annotation.volume_export import data_zip
+from wkfast.dataset import DataFormat, Dataset
+from wkfast.dataset.edited import MemoryLayer, edited_in_folder
+from wkfast.dataset.packing import pack_layer
+from wkfast.dataset.unpacking import unpack_layer
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+    from concurrent.futures import Executor
+
+    from wkfast.annotation.volume_layer import VolumeLayer
+    from wkfast.dataset import SegmentationLayer
+    from wkfast.dataset.data_zip import DataZip
+    from wkfast.dataset.edited import EditedLayer
+
+
+@contextmanager
+def edit(
+    volume: VolumeLayer,
+    edit_mode: VolumeLayerEditMode,
+    executor: Executor | None,
+    *,
+    progress: Callable[[int, int], None] | None,
+) -> Iterator[SegmentationLayer]:
+    """Yield the layer for changes; see ``VolumeLayer.edit``."""
+    mode = VolumeLayerEditMode(edit_mode)
+    if mode is VolumeLayerEditMode.MEMORY:
+        _check_in_process(executor)
+    source = data_zip(volume)
+    if mode is VolumeLayerEditMode.MEMORY:
+        in_memory = MemoryLayer.of(source, volume.layer_name, volume.voxel_size or (1, 1, 1), volume.largest_segment_id)
+        yield in_memory
+        _take_over(volume, in_memory, source, progress)
+        return
+    with tempfile.TemporaryDirectory(prefix="wkfast-edit-") as folder:
+        dataset = Dataset(Path(folder) / "dataset", voxel_size=volume.voxel_size or (1, 1, 1))
+        known = volume.largest_segment_id
+        unpacked = unpack_layer(source, dataset, volume.layer_name, largest_segment_id=known, form="annotation")
+        layer = edited_in_folder(unpacked)
+        yield layer
+        _take_over(volume, layer, source, progress)
+
+
+def _check_in_process(executor: Executor | None) -> None:
+    sequential = any(base.__name__ == "SequentialExecutor" for base in type(executor).__mro__)
+    if executor is not None and not sequential and not isinstance(executor, ThreadPoolExecutor):
+        raise ValueError(
+            f"edit_mode MEMORY keeps voxels in this process, which {type(executor).__name__} would not reach: use a "
+            "SequentialExecutor, threads, or edit_mode TEMPORARY_DIRECTORY"
+        )
+
+
+def _take_over(
+    volume: VolumeLayer,
+    layer: EditedLayer | MemoryLayer,
+    source: DataZip,
+    progress: Callable[[int, int], None] | None,
+) -> None:
+    """Make what `layer` holds now the data of `volume`. Nothing of the volume changes before all is written."""
+    if not source.mags and not layer.mags:
+        return
+    file = TemporaryFile(".zip")
+    known = volume.largest_segment_id if source.mags else 0
+    largest = pack_layer(layer, source, file.path, known_largest=known, progress=progress)
+    volume.data = VolumeData.temporary(file)
+    volume.data_format = DataFormat.Zarr3
+    volume.largest_segment_id = max(largest or 0, layer.largest_segment_id or 0)

@@ -1,0 +1,51 @@
+"""``wkfast export``: a volume layer of an annotation, as a layer of a dataset."""
+
+import json
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from wkfast.annotation import Annotation
+from wkfast.cli.console import output, plain
+from wkfast.cli.progress import job_progress
+from wkfast.dataset import Dataset, SegmentationLayer
+
+
+def export(
+    target: Annotated[Path, typer.Argument(help="Dataset to create, or to add the layer to.")],
+    source_annotation: Annotated[Path, typer.Argument(help="The annotation zip.")],
+    *,
+    volume_layer_name: Annotated[str | None, typer.Option(help="Which volume layer, if there are several.")] = None,
+    volume_layer_id: Annotated[int | None, typer.Option(help="The same by id.")] = None,
+    layer_name: Annotated[str, typer.Option(help="Name of the new layer.")] = "volume_layer",
+    jobs: Annotated[int | None, typer.Option(min=1, help="Threads; default: one per core.")] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print facts as JSON.")] = False,
+    progress: Annotated[bool | None, typer.Option(help="Default: shown in a terminal.")] = None,
+) -> None:
+    """Write what was painted in SOURCE_ANNOTATION as a segmentation layer of TARGET, without the fallback layer."""
+    annotation = Annotation.load(source_annotation)
+    volume = annotation.get_volume_layer(volume_layer_name, volume_layer_id)
+    volume.require_data()
+    dataset = Dataset(target, voxel_size=annotation.voxel_size, exist_ok=True)
+    with job_progress("exporting", "chunks", shown=progress) as callback:
+        layer = volume.export_to_dataset(dataset, layer_name, threads=jobs, progress=callback)
+    mags = [mag.to_layer_name() for mag in layer.mags]
+    if as_json:
+        output.print_json(json.dumps(_facts(layer, mags)))
+        return
+    what = f"{layer.name!r} ({layer.dtype}, {layer.data_format.value})"
+    output.print(plain(f"exported {what} to {layer.path}, mags: {', '.join(mags) or 'none'}"), soft_wrap=True)
+
+
+def _facts(layer: SegmentationLayer, mags: list[str]) -> dict[str, object]:
+    box = layer.bounding_box
+    return {
+        "layer": layer.name,
+        "path": str(layer.path),
+        "dtype": str(layer.dtype),
+        "data_format": layer.data_format.value,
+        "mags": mags,
+        "bounding_box": {"topleft": box.topleft.to_list(), "size": box.size.to_list()},
+        "largest_segment_id": layer.largest_segment_id,
+    }

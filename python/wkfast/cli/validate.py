@@ -1,0 +1,90 @@
+"""``wkfast validate``: what is wrong with an annotation file, before a server says so."""
+
+import json
+import warnings
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+from rich.table import Table
+
+from wkfast.annotation import Annotation, VolumeLayer
+from wkfast.cli.console import output, plain
+from wkfast.errors import NmlError, WkfastError
+
+EXIT_PROBLEMS = 1
+
+
+def validate(
+    file: Annotated[Path, typer.Argument(help="An annotation: .nml or .zip.")],
+    *,
+    chunks: Annotated[bool, typer.Option(help="Decode every chunk of the volume layers as well.")] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON for scripts.")] = False,
+) -> None:
+    """Check FILE as a server would on upload, and list all problems with line and column; exit code 1 if there are any.
+
+    What a server would mend or ignore is listed as a warning, and is no reason to fail.
+    """
+    found = problems_of(file, chunks=chunks)
+    failed = any(problem["rejected"] for problem in found)
+    if as_json:
+        output.print_json(json.dumps({"file": str(file), "valid": not failed, "problems": found}))
+    else:
+        _show(file, found)
+    if failed:
+        raise typer.Exit(EXIT_PROBLEMS)
+
+
+def problems_of(file: Path, *, chunks: bool) -> list[dict[str, Any]]:
+    """Return what is wrong with an annotation file, in the order of the file: as plain data."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # what they say is listed
+        try:
+            annotation = Annotation.load(file)
+        except NmlError as error:
+            return [_problem(str(error), line=error.line, column=error.column)]
+    found = [
+        _problem(
+            f"<{problem.element}>: {problem.reason}; {problem.done}",
+            line=problem.line,
+            column=problem.column,
+            rejected=problem.rejected_by_server,
+        )
+        for problem in annotation.problems
+    ]
+    for layer in annotation.volume_layers:
+        found += [_problem(f"volume layer {layer.name!r}: {text}") for text in _problems_of_layer(layer, chunks=chunks)]
+    return found
+
+
+def _problems_of_layer(layer: VolumeLayer, *, chunks: bool) -> list[str]:
+    if layer.missing_member is not None:
+        return [f"its data {layer.missing_member!r} are not in the file"]
+    if layer.data is None:
+        return []
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        try:
+            layer.check(chunks=chunks)
+        except WkfastError as error:
+            return [str(error)]
+    return [str(warning.message) for warning in caught]
+
+
+def _problem(
+    message: str, *, line: int | None = None, column: int | None = None, rejected: bool = True
+) -> dict[str, Any]:
+    return {"line": line, "column": column, "rejected": rejected, "message": message}
+
+
+def _show(file: Path, found: list[dict[str, Any]]) -> None:
+    if not found:
+        output.print(plain(f"{file} is valid"), soft_wrap=True)
+        return
+    table = Table(title=plain(str(file)), title_justify="left")
+    for heading, justify in (("line", "right"), ("column", "right"), ("", "left"), ("problem", "left")):
+        table.add_column(heading, justify=justify)  # type: ignore[arg-type]
+    for problem in found:
+        place = [str(problem[key] or "") for key in ("line", "column")]
+        table.add_row(*place, "[red]error[/]" if problem["rejected"] else "warning", plain(problem["message"]))
+    output.print(table)

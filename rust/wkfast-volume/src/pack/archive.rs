@@ -1,0 +1,214 @@
+//! Mags into a data zip, as WEBKNOSSOS accepts it.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fmt::Debug;
+use std::io::{self, Write};
+use std::sync::Arc;
+
+use serde::{Deserialize, Serialize};
+
+use super::crew::Crew;
+use super::form::annotation_form;
+use super::labels::largest;
+use super::recode::{Recoder, chunks_cut_as, decoded};
+use crate::error::{Result, VolumeError};
+use crate::format::{DataFormat, MagArray, MagLocation, NewMag, open_mag_in};
+use crate::geometry::{ChunkGrid, ChunkIndex, Mag};
+use crate::store::{self, Container, MemoryStore, SharedStore, ZipWriter};
+
+/// Chunks that lie over those of a mag, e.g. because they were edited.
+pub trait Overlay: Send + Sync + Debug {
+    /// Where they lie; 32³ voxels each.
+    fn chunks(&self) -> Vec<ChunkIndex>;
+
+    /// Fills `voxels` with those of one of its chunks, in memory order.
+    fn voxels(&self, chunk: &ChunkIndex, voxels: &mut [u8]) -> Result<()>;
+}
+
+/// Of which chunks the largest label is wanted.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Count {
+    /// Of none: nothing is decoded for it.
+    #[default]
+    None,
+    /// Of those that are not as they were before.
+    Changed,
+    /// Of all.
+    All,
+}
+
+/// A mag to be packed.
+#[derive(Clone, Debug)]
+pub struct PackMag {
+    /// Its folder in the archive, e.g. `volumeAnnotationData/2-2-1`.
+    pub folder: String,
+    /// Voxel type, channels and additional axes; chunks are cut anew where they are not 32³.
+    pub grid: ChunkGrid,
+    /// What it holds, unless something lies over it.
+    pub source: Option<Arc<dyn MagArray>>,
+    /// What lies over it.
+    pub overlay: Option<Arc<dyn Overlay>>,
+    /// What it held before: a chunk that is no longer there has been erased and is written as zeros.
+    pub before: Option<Arc<dyn MagArray>>,
+    /// What its metadata shall at least cover.
+    pub extent: [u64; 3],
+    /// Of which chunks the largest label is wanted.
+    pub count: Count,
+}
+
+/// What was packed of a mag.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Packed {
+    /// Chunks written.
+    pub chunks: u64,
+    /// Of these, the ones written as zeros because they were no longer there.
+    pub erased: u64,
+    /// Largest label of those it was wanted of.
+    pub largest: u64,
+}
+
+/// Writes a data zip: `files` first, then the mags. Equal input makes equal bytes.
+pub fn pack<W: Write>(
+    out: W,
+    files: &[(String, Vec<u8>)],
+    mags: &[PackMag],
+    crew: &mut Crew<'_>,
+) -> Result<(W, Vec<Packed>)> {
+    let mut archive = ZipWriter::new(out);
+    for (name, content) in files {
+        add(&mut archive, name, content)?;
+    }
+    let jobs: Vec<Job> = mags.iter().map(Job::new).collect::<Result<_>>()?;
+    crew.expect(jobs.iter().map(|job| job.chunks.len()).sum());
+    let packed = jobs.iter().map(|job| job.run(&mut archive, crew)).collect::<Result<_>>()?;
+    Ok((archive.finish().map_err(fault)?, packed))
+}
+
+fn add<W: Write>(archive: &mut ZipWriter<W>, name: &str, content: &[u8]) -> Result<()> {
+    store::Packed::new(content).and_then(|packed| archive.add(name, &packed)).map_err(fault)
+}
+
+/// Where a chunk comes from.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Origin {
+    Source,
+    Overlay,
+    Erased,
+}
+
+/// A mag with its chunks listed.
+struct Job<'a> {
+    mag: &'a PackMag,
+    metadata: (String, Vec<u8>),
+    target: Arc<dyn MagArray>,
+    recoder: Option<Recoder>,
+    chunks: Vec<(ChunkIndex, Origin)>,
+    /// What the zeros of an erased chunk are encoded as.
+    zeros: Vec<u8>,
+}
+
+/// A chunk on its way into the archive.
+struct Prepared {
+    packed: store::Packed,
+    largest: u64,
+}
+
+impl<'a> Job<'a> {
+    fn new(mag: &'a PackMag) -> Result<Self> {
+        let shape = annotation_form(&mag.grid, mag.extent, []).chunk_shape;
+        let chunks = origins(mag, shape)?;
+        let new = annotation_form(&mag.grid, mag.extent, chunks.keys());
+        let (name, content) = new.metadata().map_err(VolumeError::Mismatch)?;
+        let metadata = (format!("{}/{name}", mag.folder), content);
+        let target = in_memory(mag, &new, &metadata)?;
+        let zeros = target.codec().encode(&vec![0; target.grid().chunk_bytes()]).map_err(VolumeError::Mismatch)?;
+        let recoder = mag.source.as_ref().map(|source| Recoder::new(Arc::clone(source), Arc::clone(&target)));
+        Ok(Self { mag, metadata, target, recoder, chunks: chunks.into_iter().collect(), zeros })
+    }
+
+    fn run<W: Write>(&self, archive: &mut ZipWriter<W>, crew: &mut Crew<'_>) -> Result<Packed> {
+        add(archive, &self.metadata.0, &self.metadata.1)?;
+        let mut packed = Packed::default();
+        crew.each(
+            &self.chunks,
+            self.target.grid().chunk_bytes(),
+            |(chunk, origin)| self.prepare(chunk, *origin),
+            |(chunk, origin), prepared| {
+                let Some(prepared) = prepared else { return Ok(()) };
+                archive.add(&self.target.shard_key(chunk), &prepared.packed).map_err(fault)?;
+                packed.chunks += 1;
+                packed.erased += u64::from(*origin == Origin::Erased);
+                packed.largest = packed.largest.max(prepared.largest);
+                Ok(())
+            },
+        )?;
+        Ok(packed)
+    }
+
+    fn prepare(&self, chunk: &ChunkIndex, origin: Origin) -> Result<Option<Prepared>> {
+        let Some(encoded) = self.encoded(chunk, origin)? else { return Ok(None) };
+        let largest = if self.counts(chunk, origin, &encoded)? { self.largest(chunk, &encoded)? } else { 0 };
+        Ok(Some(Prepared { packed: store::Packed::new(&encoded).map_err(fault)?, largest }))
+    }
+
+    fn encoded(&self, chunk: &ChunkIndex, origin: Origin) -> Result<Option<Vec<u8>>> {
+        match (origin, &self.recoder, &self.mag.overlay) {
+            (Origin::Source, Some(recoder), _) => recoder.encoded(chunk),
+            (Origin::Overlay, _, Some(overlay)) => {
+                let mut voxels = vec![0; self.target.grid().chunk_bytes()];
+                overlay.voxels(chunk, &mut voxels)?;
+                self.target.codec().encode(&voxels).map(Some).map_err(VolumeError::Mismatch)
+            }
+            _ => Ok(Some(self.zeros.clone())),
+        }
+    }
+
+    /// Whether the labels of a chunk are wanted.
+    fn counts(&self, chunk: &ChunkIndex, origin: Origin, encoded: &[u8]) -> Result<bool> {
+        match (self.mag.count, origin) {
+            (Count::None, _) | (_, Origin::Erased) => Ok(false),
+            (Count::All, _) | (Count::Changed, Origin::Overlay) => Ok(true),
+            (Count::Changed, Origin::Source) => {
+                let Some(before) = &self.mag.before else { return Ok(self.mag.overlay.is_none()) };
+                Ok(before.read_encoded(chunk)?.is_none_or(|found| found.bytes != encoded))
+            }
+        }
+    }
+
+    fn largest(&self, chunk: &ChunkIndex, encoded: &[u8]) -> Result<u64> {
+        let key = self.target.shard_key(chunk);
+        let found =
+            crate::format::EncodedChunk { key, codec: Arc::clone(self.target.codec()), bytes: encoded.to_vec() };
+        Ok(largest(self.target.grid().voxel_type, &decoded(&*self.target, &found, chunk)?))
+    }
+}
+
+/// All chunks of the result, sorted, and where each comes from.
+fn origins(mag: &PackMag, shape: [u32; 3]) -> Result<BTreeMap<ChunkIndex, Origin>> {
+    let list = |array: &Option<Arc<dyn MagArray>>| {
+        array.as_ref().map_or_else(|| Ok(BTreeSet::new()), |array| chunks_cut_as(&**array, shape))
+    };
+    let mut chunks: BTreeMap<_, _> = list(&mag.before)?.into_iter().map(|chunk| (chunk, Origin::Erased)).collect();
+    chunks.extend(list(&mag.source)?.into_iter().map(|chunk| (chunk, Origin::Source)));
+    let over = mag.overlay.as_ref().map(|overlay| overlay.chunks()).unwrap_or_default();
+    chunks.extend(over.into_iter().map(|chunk| (chunk, Origin::Overlay)));
+    Ok(chunks)
+}
+
+/// The array of the result, without its chunks: it knows their names and encodes them.
+fn in_memory(mag: &PackMag, new: &NewMag, metadata: &(String, Vec<u8>)) -> Result<Arc<dyn MagArray>> {
+    let memory = MemoryStore::default();
+    memory.insert(&metadata.0, metadata.1.clone())?;
+    let store: SharedStore = Arc::new(memory);
+    let nowhere = Container::Directory { path: std::path::PathBuf::new() };
+    open_mag_in(store, &MagLocation::new(Mag([1; 3]), DataFormat::Zarr3, nowhere, mag.folder.clone())).inspect(
+        |array| {
+            debug_assert_eq!(array.grid().chunk_shape, new.chunk_shape);
+        },
+    )
+}
+
+fn fault(error: io::Error) -> VolumeError {
+    VolumeError::io("data zip being written", error)
+}

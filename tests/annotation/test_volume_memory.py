@@ -1,0 +1,113 @@
+"""Volume layers of many chunks are listed, exported and edited in memory that does not grow with them."""
+
+import os
+import subprocess
+import sys
+import zipfile
+
+import numpy as np
+import pytest
+from numcodecs import Blosc
+from tests.inputs import minimal_nml, zarr3_data_zip
+
+pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.skipif(sys.platform != "linux", reason="peak memory is read from /proc"),
+]
+MANY = 100_000
+MB = 2**20
+
+START = """
+import sys, tempfile
+from pathlib import Path
+import numpy as np
+import wkfast as wk
+
+def status(field):
+    lines = Path("/proc/self/status").read_text().splitlines()
+    return next(int(line.split()[1]) * 1024 for line in lines if line.startswith(field))
+
+before = status("VmRSS:")
+Path("/proc/self/clear_refs").write_text("5")
+annotation = wk.Annotation.load(sys.argv[1])
+volume = annotation.get_volume_layer()
+"""
+LIST = """
+boxes = list(volume.as_layer().get_finest_mag().get_bounding_boxes_on_disk())
+count = len(boxes)
+"""
+EXPORT = """
+with tempfile.TemporaryDirectory() as folder:
+    volume.export_to_dataset(wk.Dataset(Path(folder) / "d", voxel_size=(1, 1, 1)))
+count = 1
+"""
+EDIT = """
+with volume.edit(edit_mode=wk.VolumeLayerEditMode(sys.argv[2])) as layer:
+    mag = layer.get_finest_mag()
+    mag.write(np.ones((64, 64, 64), np.uint32), absolute_offset=(0, 0, 0), allow_resize=True, allow_unaligned=True)
+count = 1
+"""
+END = """
+print(count, status("VmHWM:") - before)
+"""
+
+
+def annotation_of(path, count, *, noise):
+    """An annotation whose layer has `count` chunks; of noise, so that they weigh, or of one label each."""
+    source = zarr3_data_zip({(0, 0, 0): np.zeros((32, 32, 32), np.uint32)})
+    encoder = Blosc("lz4", 1, Blosc.NOSHUFFLE)
+    generator = np.random.default_rng(1)
+    edge = round(count ** (1 / 3)) + 1
+    inner = path.with_suffix(".inner")
+    with zipfile.ZipFile(inner, "w", zipfile.ZIP_STORED) as archive, zipfile.ZipFile(_file(source)) as plain:
+        for name in ("datasource-properties.json", "volumeAnnotationData/1/zarr.json"):
+            archive.writestr(name, plain.read(name))
+        content = bytes(encoder.encode(np.full(32**3, 7, np.uint32)))
+        for number in range(count):
+            if noise:
+                content = bytes(encoder.encode(generator.integers(0, 2**32, 32**3, np.uint32)))
+            x, y, z = number % edge, number // edge % edge, number // edge**2
+            archive.writestr(f"volumeAnnotationData/1/c.0.{x}.{y}.{z}", content)
+    with zipfile.ZipFile(path, "w", zipfile.ZIP_STORED) as archive:
+        archive.writestr("a.nml", minimal_nml('<volume id="0" name="V" location="d.zip" format="zarr3" />'))
+        archive.write(inner, "d.zip")
+    inner.unlink()
+    return path
+
+
+def _file(content):
+    import io
+
+    return io.BytesIO(content)
+
+
+def run(job, *arguments):
+    """Return what a job counted, and by how much memory grew at most."""
+    command = [sys.executable, "-c", START + job + END, *map(str, arguments)]
+    done = subprocess.run(
+        command, capture_output=True, text=True, check=False, env={**os.environ, "WKFAST_THREADS": "2"}
+    )
+    assert done.returncode == 0, done.stderr
+    return tuple(map(int, done.stdout.split()))
+
+
+def test_listing_a_hundred_thousand_chunks_stays_below_the_bound(tmp_path):
+    file = annotation_of(tmp_path / "a.zip", MANY, noise=False)
+    count, grown = run(LIST, file)
+    assert count == MANY
+    assert grown < 64 * MB
+
+
+@pytest.mark.parametrize(
+    ("job", "arguments"),
+    [(EXPORT, ()), (EDIT, ("temporary_directory",)), (EDIT, ("memory",))],
+    ids=["export", "folder", "memory"],
+)
+def test_memory_does_not_grow_with_the_layer(tmp_path, job, arguments):
+    grown = {}
+    for count in (500, 4000):  # 65 MB and 520 MB of chunks
+        file = annotation_of(tmp_path / f"{count}.zip", count, noise=True)
+        grown[count] = run(job, file, *arguments)[1]
+        file.unlink()
+    assert grown[4000] < 200 * MB
+    assert grown[4000] < grown[500] + 32 * MB
