@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 from tests.inputs import tree_state
 
 import wkfast as wk
+from wkfast import _core
 from wkfast.errors import (
     DatasetError,
     DatasetValueError,
@@ -151,6 +152,40 @@ def test_any_sequence_of_writes_resizes_and_reads_equals_an_array(
         np.testing.assert_array_equal(found, model[:, at[0] : at[0] + 20, at[1] : at[1] + 21, at[2] : at[2] + 22])
     again = wk.Dataset.open(layer.dataset.path).get_layer("layer").get_mag(1)
     np.testing.assert_array_equal(again.read(absolute_offset=(0, 0, 0), size=(64, 64, 64)), model)
+
+
+# numcodecs is built without snappy; the Rust tests take it through encoder and decoder.
+COMPRESSORS = [
+    *((zarr.codecs.BloscCodec(cname=name, shuffle=shuffle),)
+      for name in ("lz4", "lz4hc", "blosclz", "zlib", "zstd")
+      for shuffle in ("noshuffle", "shuffle", "bitshuffle")),
+    (zarr.codecs.GzipCodec(level=1),),
+    (zarr.codecs.ZstdCodec(level=1), zarr.codecs.Crc32cCodec()),
+    (zarr.codecs.Crc32cCodec(),),
+    (),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("separator", [".", "/"])
+@pytest.mark.parametrize("encoding", ["default", "v2"])
+@pytest.mark.parametrize("shards", [None, (1, 16, 8, 12)])
+@pytest.mark.parametrize("compressors", COMPRESSORS, ids=range(len(COMPRESSORS)))
+def test_arrays_that_others_made_are_changed_in_their_own_codecs(
+    tmp_path: Path, compressors: tuple, shards: tuple | None, encoding: str, separator: str
+) -> None:
+    array = zarr.create_array(
+        tmp_path / "1", shape=(1, 20, 20, 20), chunks=(1, 8, 8, 4), shards=shards, dtype="uint16", fill_value=3,
+        compressors=compressors or None, dimension_names=["c", "x", "y", "z"],
+        chunk_key_encoding={"name": encoding, "separator": separator},
+    )  # fmt: skip
+    expected = np.full((1, 20, 20, 20), 3, "uint16")
+    array[:, :11, :9] = expected[:, :11, :9] = blobs("uint16", (1, 11, 9, 20))
+    container = {"kind": "directory", "path": str(tmp_path / "1")}
+    mag = _core.Mag.open({"mag": [1, 1, 1], "format": "zarr3", "container": container, "prefix": ""})
+    np.testing.assert_array_equal(mag.read((0, 0, 0), (20, 20, 20)), expected)
+    expected[:, 5:17, 3:18, 2:19] = blobs("uint16", (1, 12, 15, 17), 5)
+    mag.write((5, 3, 2), expected[:, 5:17, 3:18, 2:19])
+    np.testing.assert_array_equal(zarr.open_array(tmp_path / "1", mode="r")[:], expected)
 
 
 def test_the_largest_label_survives(tmp_path: Path) -> None:

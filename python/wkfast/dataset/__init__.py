@@ -6,6 +6,8 @@ from wkfast.dataset.layer import Layer, SegmentationLayer
 from wkfast.dataset.layer_category import COLOR_CATEGORY, SEGMENTATION_CATEGORY
 from wkfast.dataset.mag_view import MagInfo, MagView
 from wkfast.dataset.merge_report import MagPreview, MergeConflict, MergeCounts, MergePreview, MergeReport
+from wkfast.dataset.opening import open_layer
+from wkfast.dataset.view import View
 
 __all__ = [
     "COLOR_CATEGORY",
@@ -21,4 +23,6 @@ __all__ = [
     "MergePreview",
     "MergeReport",
     "SegmentationLayer",
+    "View",
+    "open_layer",
 ]

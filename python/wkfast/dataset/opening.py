@@ -1,0 +1,125 @@
+"""Layers from whatever users hold: a folder, a ``zarr.Array``, or a layer of another package."""
+
+from __future__ import annotations
+
+import json
+from os import PathLike, fspath
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from wkfast import _core
+from wkfast.dataset.data_format import DataFormat
+from wkfast.dataset.dataset import Dataset
+from wkfast.dataset.layer import Layer
+from wkfast.dataset.layer_category import COLOR_CATEGORY, SEGMENTATION_CATEGORY
+from wkfast.dataset.properties import FILE_NAME, DatasetProperties, Json, element_class
+from wkfast.errors import DatasetError, DatasetNotFoundError
+from wkfast.geometry import BoundingBox, Mag, Vec3Int
+
+_METADATA = {"header.wkw": DataFormat.WKW, ".zarray": DataFormat.Zarr, "zarr.json": DataFormat.Zarr3}
+
+
+def open_layer(source: Any, *, mag: Any = 1, axes: str | None = None) -> Layer:
+    """Return a layer from a folder, a ``zarr.Array`` on disk, or a layer of the ``webknossos`` package.
+
+    Parameters
+    ----------
+    source
+        The folder of a layer in a dataset, or of a single mag or array; a ``zarr.Array`` in a local folder; an object
+        with a ``name`` and a ``dataset`` that has a ``path``, such as a layer of the reference package.
+    mag
+        Of a single array.
+    axes
+        What each axis of a single array is, e.g. ``"zyx"``; default: its dimension names, else the last of c, x, y, z.
+
+    Returns
+    -------
+    Layer
+        That of its dataset, or a read-only one with the single mag and the array's extent as its box.
+
+    Raises
+    ------
+    DatasetNotFoundError
+        There is neither a layer nor an array.
+    DatasetError
+        The array does not lie on disk.
+
+    Examples
+    --------
+    >>> import zarr
+    >>> array = zarr.create_array(tmp_path / "labels", shape=(20, 30, 40), chunks=(8, 8, 8), dtype="uint32")
+    >>> array[:] = 7
+    >>> layer = open_layer(array)
+    >>> layer.bounding_box, int(layer.get_mag(1).read().max())
+    (BoundingBox(topleft=(0, 0, 0), size=(20, 30, 40)), 7)
+    """
+    if isinstance(source, Layer):
+        return source
+    if isinstance(source, str | PathLike):
+        return _from_folder(Path(fspath(source)), Mag(mag), axes)
+    dataset, name = getattr(source, "dataset", None), getattr(source, "name", None)
+    path = getattr(dataset, "path", None)
+    if isinstance(name, str) and path is not None:
+        return Dataset.open(str(path)).get_layer(name)
+    return _single(_folder_of_array(source), Mag(mag), axes)
+
+
+def _from_folder(folder: Path, mag: Mag, axes: str | None) -> Layer:
+    if (folder.parent / FILE_NAME).is_file():
+        return Dataset.open(folder.parent).get_layer(folder.name)
+    return _single(folder, mag, axes)
+
+
+def _folder_of_array(array: Any) -> Path:
+    """Return the folder of a ``zarr.Array``."""
+    store = getattr(array, "store", None)
+    root, path = getattr(store, "root", None), getattr(array, "path", None)
+    if not isinstance(root, Path) or not isinstance(path, str):
+        raise DatasetError(f"{array!r} is no layer and no array in a local folder; save it to one first")
+    return root / path
+
+
+def _single(folder: Path, mag: Mag, axes: str | None) -> Layer:
+    """Return a layer of one mag, described by its array alone; nothing is written."""
+    data_format = next((each for name, each in _METADATA.items() if (folder / name).is_file()), None)
+    if data_format is None:
+        raise DatasetNotFoundError(f"{folder} is neither a layer of a dataset nor a mag: no {', '.join(_METADATA)}")
+    location: Any = {
+        "mag": list(mag.to_tuple()),
+        "format": data_format.value,
+        "container": {"kind": "directory", "path": str(folder.absolute())},
+        "prefix": "",
+        "axis_order": None if axes is None else {name: place for place, name in enumerate(axes)},
+    }
+    array = _core.Mag.open(location)
+    dtype = np.dtype(array.dtype)
+    entry: Json = {
+        "name": folder.name,
+        "category": SEGMENTATION_CATEGORY if dtype.kind in "ui" and array.channels == 1 else COLOR_CATEGORY,
+        "dataFormat": data_format.value,
+        "numChannels": array.channels,
+        "elementClass": element_class(dtype, array.channels),
+        "mags": [{"mag": location["mag"], "path": str(folder.absolute()), "axisOrder": location["axis_order"]}],
+    }
+    properties = DatasetProperties.create(folder.parent, folder.parent.name, (1, 1, 1))
+    properties.add_layer(entry)
+    layer = Dataset.of_properties(properties, read_only=True).get_layer(folder.name)
+    box = _extent(folder, data_format, array, axes)
+    layer.properties.set_bounding_box(BoundingBox(box.topleft, box.size * mag.to_vec3_int()))
+    return layer
+
+
+def _extent(folder: Path, data_format: DataFormat, array: _core.Mag, axes: str | None) -> BoundingBox:
+    """Return the box that an array's shape states, in its voxels; that of the files in WKW, which has no shape."""
+    if data_format is DataFormat.WKW:
+        chunks = array.chunks()[:, -3:].astype(np.int64)
+        shape = (chunks.max(axis=0) + 1) * np.array(array.chunk_shape) if len(chunks) else np.zeros(3, np.int64)
+        return BoundingBox((0, 0, 0), Vec3Int(shape.tolist()))
+    metadata = json.loads((folder / (".zarray" if data_format is DataFormat.Zarr else "zarr.json")).read_bytes())
+    lengths = metadata["shape"]
+    named = metadata.get("dimension_names") or [None]
+    names = axes or (named if None not in named else "cxyz"[-len(lengths) :] if len(lengths) > len("xy") else "xy")
+    by_name = dict(zip(names, lengths, strict=True))
+    return BoundingBox((0, 0, 0), Vec3Int([by_name.get(axis, 1) for axis in "xyz"]))
