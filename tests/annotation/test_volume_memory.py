@@ -33,8 +33,7 @@ annotation = wk.Annotation.load(sys.argv[1])
 volume = annotation.get_volume_layer()
 """
 LIST = """
-boxes = list(volume.as_layer().get_finest_mag().get_bounding_boxes_on_disk())
-count = len(boxes)
+count = sum(box.size == (32, 32, 32) for box in volume.as_layer().get_finest_mag().get_bounding_boxes_on_disk())
 """
 EXPORT = """
 with tempfile.TemporaryDirectory() as folder:

@@ -12,7 +12,7 @@ from wkfast.dataset.data_format import DataFormat
 from wkfast.dataset.new_mag import extent_in_mag, joined
 from wkfast.dataset.view import MagInfo, View
 from wkfast.errors import DatasetError, DatasetValueError
-from wkfast.geometry import BoundingBox, Mag, Vec3Int
+from wkfast.geometry import BoundingBox, Mag
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -147,12 +147,11 @@ class MagView(View):
                 inside = BoundingBox(part.topleft_xyz, part.size_xyz)
                 yield self.get_view(absolute_bounding_box=inside, read_only=read_only)
 
-    def _boxes_on_disk(self) -> list[BoundingBox]:
+    def _boxes_on_disk(self) -> Iterator[BoundingBox]:
         chunks = self._source.chunks()[:, -3:].astype(np.int64)
         shards = np.unique(chunks // np.array(self._source.chunks_per_shard), axis=0) if len(chunks) else chunks
         size = self.info.shard_shape * self._mag.to_vec3_int()
-        step = np.array(size.to_tuple())
-        return [BoundingBox(Vec3Int(corner), size) for corner in (shards * step).tolist()]
+        return BoundingBox.of_one_size(shards * np.array(size.to_tuple()), size)
 
     def get_zarr_array(self) -> Any:
         """Return the mag as a ``zarr.Array``, writable where the mag is.

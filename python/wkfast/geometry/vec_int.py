@@ -57,7 +57,7 @@ class VecInt(Sequence[int]):
         values, names = _values_and_axes(args, axes, named)
         if not values:
             raise GeometryError(f"no components: {_USAGE}")
-        return _make(cls, values, names)
+        return make_vector(cls, values, names)
 
     def __reduce__(self) -> tuple[Any, ...]:
         return _restore, (type(self), self._data, self._axes)
@@ -111,7 +111,7 @@ class VecInt(Sequence[int]):
     @property
     def xyz(self) -> Vec3Int:
         """The components along x, y and z."""
-        return _make(Vec3Int, (self.x, self.y, self.z), XYZ)
+        return make_vector(Vec3Int, (self.x, self.y, self.z), XYZ)
 
     def _component(self, axis: str) -> int:
         try:
@@ -153,7 +153,7 @@ class VecInt(Sequence[int]):
             axis = self._axes.index(axis)
         values = list(self._data)
         values[axis] = new_element
-        return _make(type(self), _integers(values), self._axes)
+        return make_vector(type(self), _integers(values), self._axes)
 
     def to_tuple(self) -> tuple[int, ...]:
         """Return the components as a tuple."""
@@ -200,7 +200,7 @@ class VecInt(Sequence[int]):
         values, axes = tuple(self._data[i] for i in order), tuple(self._axes[i] for i in order)
         if isinstance(self, Vec3Int):
             axes = XYZ
-        return _make(type(self), values, axes)
+        return make_vector(type(self), values, axes)
 
     def _element_wise(self, other: int | VecIntLike, fn: Callable[[int, Any], int]) -> Self:
         values = self._data
@@ -212,7 +212,7 @@ class VecInt(Sequence[int]):
             others = (int(other),) * len(values)
         else:
             others = map(int, self._as_long(other))
-        return _make(type(self), tuple(map(fn, values, others)), self._axes)
+        return make_vector(type(self), tuple(map(fn, values, others)), self._axes)
 
     def _as_long(self, other: object) -> tuple[Any, ...]:
         items = tuple(other) if isinstance(other, Iterable) and not isinstance(other, str) else ()
@@ -236,7 +236,7 @@ class VecInt(Sequence[int]):
         return self._element_wise(other, operator.mod)
 
     def __neg__(self) -> Self:
-        return _make(type(self), tuple(-v for v in self._data), self._axes)
+        return make_vector(type(self), tuple(-v for v in self._data), self._axes)
 
     def ceildiv(self, other: int | VecIntLike) -> Self:
         """Return the quotient, rounded up."""
@@ -314,13 +314,13 @@ class Vec3Int(VecInt):
         cls, *args: Vec3IntLike | Iterable[str] | int, axes: Iterable[str] | None = XYZ, **named: int
     ) -> Self:
         if len(args) == 1 and isinstance(args[0], Vec3Int):
-            return _make(cls, args[0].to_tuple(), XYZ)
+            return make_vector(cls, args[0].to_tuple(), XYZ)
         values, names = _values_and_axes(args, axes, named)
         if len(values) != len(XYZ):
             raise GeometryError(f"expected three integers or a vector of three, got {_shown(args, named)}")
         if names != XYZ and set(names) == set(XYZ):
             values = tuple(values[names.index(axis)] for axis in XYZ)
-        return _make(cls, values, XYZ)
+        return make_vector(cls, values, XYZ)
 
     @classmethod
     def from_str(cls, string: str) -> Self:
@@ -390,7 +390,8 @@ Vec3IntLike: TypeAlias = Vec3Int | tuple[int, int, int] | np.ndarray | Iterable[
 Vector = TypeVar("Vector", bound=VecInt)
 
 
-def _make(cls: type[Vector], values: tuple[int, ...], axes: tuple[str, ...]) -> Vector:
+def make_vector(cls: type[Vector], values: tuple[int, ...], axes: tuple[str, ...]) -> Vector:
+    """Return a vector of values that are known to be integers, one for each axis; nothing is checked."""
     vector = object.__new__(cls)
     vector._data = values
     if not issubclass(cls, Vec3Int):
@@ -399,7 +400,7 @@ def _make(cls: type[Vector], values: tuple[int, ...], axes: tuple[str, ...]) -> 
 
 
 def _restore(cls: type[Vector], values: tuple[int, ...], axes: tuple[str, ...]) -> Vector:
-    return _make(cls, values, axes)
+    return make_vector(cls, values, axes)
 
 
 def _values_and_axes(
