@@ -135,10 +135,8 @@ class MergeJob:
         VolumeDataError
             There is a difference; the message names file, chunk and voxel.
         """
-        plan: Any = self.plan
         with observed(progress, "verifying") as observer:
-            compared: dict[str, Any] = plan.verify(threads=threads, progress=observer)
-        return compared
+            return self.plan.verify(threads=threads, progress=observer)
 
     def finished(self) -> MergeReport | None:
         """Return the report of this very merge if the target already holds its result."""

@@ -46,7 +46,7 @@ class MergedSegmentationLayer(SegmentationLayer):
                     "topleft": list(box.topleft.to_tuple()),
                     "size": list(box.size.to_tuple()),
                 },
-                "options": {"policy": rules.policy, "mags": rules.mags},
+                "options": rules.options,
             }
         )
         super().__init__(fallback.dataset, self._describe(fallback, largest_painted_id))
