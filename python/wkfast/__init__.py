@@ -10,6 +10,7 @@ The names are those of the ``webknossos`` package: a script ports by changing it
 (2, 1)
 """
 
+import importlib
 import warnings
 from typing import TYPE_CHECKING, Any
 
@@ -48,7 +49,10 @@ from wkfast.geometry import (
 from wkfast.skeleton import Group, Node, Skeleton, Tree, iterate_trees
 
 if TYPE_CHECKING:
+    from wkfast.annotation.annotation_info import AnnotationInfo, Task
+    from wkfast.annotation.remote_annotation import RemoteAnnotation
     from wkfast.client import login, webknossos_context
+    from wkfast.remote import RemoteDataset, RemoteLayer, RemoteMagView, RemoteSegmentationLayer
 
 __version__: str = _core.__version__
 
@@ -56,6 +60,7 @@ __all__ = [
     "COLOR_CATEGORY",
     "SEGMENTATION_CATEGORY",
     "Annotation",
+    "AnnotationInfo",
     "AnnotationState",
     "AnnotationType",
     "BoundingBox",
@@ -71,9 +76,15 @@ __all__ = [
     "NDBoundingBox",
     "Node",
     "NormalizedBoundingBox",
+    "RemoteAnnotation",
+    "RemoteDataset",
+    "RemoteLayer",
+    "RemoteMagView",
+    "RemoteSegmentationLayer",
     "SegmentInformation",
     "SegmentationLayer",
     "Skeleton",
+    "Task",
     "Tree",
     "Vec3Float",
     "Vec3Int",
@@ -89,12 +100,24 @@ __all__ = [
 ]
 
 
-def __getattr__(name: str) -> Any:
-    """Load the client when one of its names is asked for first: most scripts never speak to a server."""
-    if name in {"login", "webknossos_context"}:
-        from wkfast import client  # noqa: PLC0415
+# What speaks to a server, and where it lies: most scripts never do.
+_ON_SERVERS = {
+    "AnnotationInfo": "wkfast.annotation.annotation_info",
+    "RemoteAnnotation": "wkfast.annotation.remote_annotation",
+    "RemoteDataset": "wkfast.remote",
+    "RemoteLayer": "wkfast.remote",
+    "RemoteMagView": "wkfast.remote",
+    "RemoteSegmentationLayer": "wkfast.remote",
+    "Task": "wkfast.annotation.annotation_info",
+    "login": "wkfast.client",
+    "webknossos_context": "wkfast.client",
+}
 
-        return getattr(client, name)
+
+def __getattr__(name: str) -> Any:
+    """Load what speaks to a server when it is asked for first."""
+    if name in _ON_SERVERS:
+        return getattr(importlib.import_module(_ON_SERVERS[name]), name)
     raise AttributeError(f"module 'wkfast' has no attribute {name!r}")
 
 

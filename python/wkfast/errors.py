@@ -7,6 +7,8 @@
     ├── AnnotationSuffixError          (RuntimeError, AssertionError)
     ├── AnnotationZipError             (RuntimeError, AssertionError)
     ├── AnnotationError                (AssertionError)
+    │   ├── AnnotationIdError          (ValueError)
+    │   └── NotSavedError              (NotImplementedError)
     ├── NmlError                       (RuntimeError)
     ├── VolumeLayerNotFoundError       (AssertionError)
     ├── VolumeLayerAmbiguousError      (ValueError)
@@ -34,6 +36,7 @@ its classes up here.
 __all__ = [
     "AnnotationError",
     "AnnotationFileNotFoundError",
+    "AnnotationIdError",
     "AnnotationSuffixError",
     "AnnotationZipError",
     "DatasetError",
@@ -46,6 +49,7 @@ __all__ = [
     "MagNotFoundError",
     "MergeError",
     "NmlError",
+    "NotSavedError",
     "ReadOnlyError",
     "SkeletonError",
     "TargetNotEmptyError",
@@ -75,6 +79,14 @@ class AnnotationZipError(WkfastError, RuntimeError, AssertionError):
 
 class AnnotationError(WkfastError, AssertionError):
     """An annotation cannot do what was asked of it as it stands."""
+
+
+class AnnotationIdError(AnnotationError, ValueError):
+    """An annotation without id is asked for something that its server knows."""
+
+
+class NotSavedError(AnnotationError, NotImplementedError):
+    """An annotation that stays on its server is not saved to a file."""
 
 
 class NmlError(WkfastError, RuntimeError):

@@ -197,7 +197,7 @@ def test_names_urls_and_ids_of_every_form_open_the_dataset(logged_in, dataset_id
     for text in (annotation_id, f"{logged_in.url}/annotations/{annotation_id}", f"{logged_in.url}/links/a"):
         dataset = RemoteDataset.open(annotation_id_or_url=text)
         assert (dataset.dataset_id, dataset.annotation_id) == (dataset_id, annotation_id)
-        assert dataset.url == f"{logged_in.url}/annotations/{annotation_id}"
+        assert dataset.url == f"{logged_in.url}/datasets/{dataset_id}"
 
 
 def test_arguments_that_name_nothing_or_contradict_each_other_are_refused(logged_in, dataset_id, annotation_id):

@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-import tempfile
 import time as clock
 import warnings
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, overload
+from typing import TYPE_CHECKING, Any
 
 from wkfast._lazy import lazy_import
 from wkfast.annotation import meta
 from wkfast.annotation.boxes import box_from_record, box_records, task_box_record
 from wkfast.annotation.merging import Merging
+from wkfast.annotation.on_server import OnServer
 from wkfast.annotation.volume_data import VolumeData, broken_members
 from wkfast.annotation.volume_layer import VolumeLayer, as_member_name
 from wkfast.annotation.volume_layers import VolumeLayers
@@ -27,17 +27,15 @@ else:
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
-    from contextlib import AbstractContextManager
     from os import PathLike
 
-    from wkfast.annotation.enums import AnnotationType
     from wkfast.annotation.segments import Record
     from wkfast.geometry import NDBoundingBox, Vec3Float
 
 Vector3 = tuple[float, float, float]
 
 
-class Annotation(Volumes, Merging):
+class Annotation(Volumes, Merging, OnServer):
     """A skeleton and volume layers over a dataset.
 
     Parameters
@@ -263,99 +261,6 @@ class Annotation(Volumes, Merging):
             },
             "volumes": [layer.to_record() for layer in self.volume_layers],
         }
-
-    # -- to and from a server --------------------------------------------------------------------------------------
-
-    @overload
-    @classmethod
-    def download(
-        cls,
-        annotation_id_or_url: str,
-        annotation_type: str | AnnotationType | None = None,
-        webknossos_url: str | None = None,
-        *,
-        skip_volume_data: bool = False,
-        retry_count: int = 5,
-    ) -> Annotation: ...
-
-    @overload
-    @classmethod
-    def download(
-        cls,
-        annotation_id_or_url: str,
-        annotation_type: str | AnnotationType | None = None,
-        webknossos_url: str | None = None,
-        *,
-        skip_volume_data: bool = False,
-        retry_count: int = 5,
-        _return_context: bool,
-    ) -> tuple[Annotation, AbstractContextManager[object]]: ...
-
-    @classmethod
-    def download(
-        cls,
-        annotation_id_or_url: str,
-        annotation_type: str | AnnotationType | None = None,
-        webknossos_url: str | None = None,
-        *,
-        skip_volume_data: bool = False,
-        retry_count: int = 5,
-        _return_context: bool = False,
-    ) -> Annotation | tuple[Annotation, AbstractContextManager[object]]:
-        """Return an annotation from a server, kept in a temporary folder until nothing refers to it; see :meth:`save`.
-
-        Parameters
-        ----------
-        annotation_id_or_url
-            An id, an annotation URL of any form, or a short link.
-        annotation_type
-            Deprecated and ignored.
-        webknossos_url
-            The server of a bare id, if it is not the context's.
-        skip_volume_data
-            Leave the voxels on the server; volume layers then have no data.
-        retry_count
-            Further attempts after the first.
-
-        Raises
-        ------
-        ClientError
-            A ``RuntimeError``: what happened, where, what the server said and what to do.
-        """
-        file = transfer.download(
-            annotation_id_or_url,
-            annotation_type,
-            webknossos_url,
-            skip_volume_data=skip_volume_data,
-            retry_count=retry_count,
-        )
-        with warnings.catch_warnings():
-            if skip_volume_data:
-                warnings.filterwarnings("ignore", message="volume layer .* has no data")
-            annotation = cls.load(file.path)
-        annotation.annotation_id = annotation.annotation_id or file.annotation_id
-        annotation._downloaded = file
-        return (annotation, file.in_context()) if _return_context else annotation
-
-    def upload(self) -> str:
-        """Upload the annotation as a new one and return its URL.
-
-        Server and user are those of the current context; see ``webknossos_context``.
-
-        Raises
-        ------
-        AuthenticationError
-            A ``RuntimeError``: nobody is logged in; the message says how to.
-        ClientError
-            A ``RuntimeError``: what happened, where, what the server said and what to do.
-        """
-        transfer.require_login()
-        if self.organization_id is None:
-            self.organization_id = transfer.own_organization()
-        with tempfile.TemporaryDirectory(prefix="wkfast-upload-") as folder:
-            path = Path(folder) / "annotation.zip"
-            self._write(path)
-            return transfer.upload(path, self.name)
 
     # -- what the skeleton knows ----------------------------------------------------------------------------------
 

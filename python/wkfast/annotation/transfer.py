@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 
     from wkfast.annotation.enums import AnnotationType
 
+RETRIES = 5
 LOGIN_HINT = 'log in first: wkfast.login(token="…"), webknossos_context(token="…") or the environment variable WK_TOKEN'
 
 
@@ -61,8 +62,7 @@ def download(
     retry_count: int,
 ) -> DownloadedFile:
     """Return an annotation as a file in a temporary folder; see ``Annotation.download``."""
-    if annotation_type is not None:
-        warnings.warn("annotation_type is no longer needed and ignored", DeprecationWarning, stacklevel=3)
+    warn_of_type(annotation_type, stacklevel=4)
     found = resolve_annotation(annotation_id_or_url, webknossos_url=webknossos_url)
     folder = Path(tempfile.mkdtemp(prefix="wkfast-download-"))
     try:
@@ -74,6 +74,12 @@ def download(
         shutil.rmtree(folder, ignore_errors=True)
         raise
     return DownloadedFile(Path(received.path or folder), found.annotation_id, found.context, folder)
+
+
+def warn_of_type(annotation_type: str | AnnotationType | None, stacklevel: int = 3) -> None:
+    """Warn if the type of an annotation is told: the server knows it."""
+    if annotation_type is not None:
+        warnings.warn("annotation_type is no longer needed and ignored", DeprecationWarning, stacklevel=stacklevel)
 
 
 def own_organization() -> str | None:

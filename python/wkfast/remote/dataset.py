@@ -100,8 +100,8 @@ class RemoteDataset(Dataset):
 
     @property
     def url(self) -> str:
-        """The page of the dataset or annotation."""
-        return self._location.url
+        """The page of the dataset, also where the layers are those of an annotation over it."""
+        return f"{self._location.client.context.url}/datasets/{self.dataset_id}"
 
     @property
     def read_only(self) -> bool:
@@ -208,4 +208,4 @@ class RemoteDataset(Dataset):
         return self._wrapped[properties.name]
 
     def __repr__(self) -> str:
-        return f"RemoteDataset({self.url!r})"
+        return f"RemoteDataset({self._location.url!r})"

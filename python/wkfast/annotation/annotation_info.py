@@ -1,0 +1,108 @@
+"""What a server lists about annotations, and the annotations of a task."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from wkfast.annotation.annotation import Annotation
+from wkfast.annotation.enums import AnnotationState, AnnotationType
+from wkfast.client import Client
+from wkfast.client.errors import InvalidUrlError, UnexpectedAnswerError
+from wkfast.client.urls import is_object_id
+
+if TYPE_CHECKING:
+    from wkfast.client.records import AnnotationRecord
+
+
+@dataclass(frozen=True)
+class AnnotationInfo:
+    """An annotation in a list of a server.
+
+    Attributes
+    ----------
+    duration_in_seconds
+        Time that was worked on it, as far as the server tells.
+    modified
+        Milliseconds since the epoch.
+    """
+
+    id: str
+    owner_id: str | None
+    name: str
+    description: str
+    type: AnnotationType
+    state: AnnotationState
+    duration_in_seconds: float | None = None
+    modified: int | None = None
+
+    @classmethod
+    def get_remote_annotations(cls, is_finished: bool | None = False, owner: str | None = None) -> list[AnnotationInfo]:
+        """Return the annotations of a user on the current context's server.
+
+        Parameters
+        ----------
+        is_finished
+            Only finished ones, only others, or ``None`` for both.
+        owner
+            Id of the user; default: the token's owner.
+
+        Raises
+        ------
+        ClientError
+            A ``RuntimeError``: what happened, where, what the server said and what to do.
+        """
+        client = Client()
+        records = client.annotations.readable(is_finished=is_finished, owner_id=owner or client.user().id)
+        return [cls._of(record) for record in records]
+
+    @classmethod
+    def _of(cls, record: AnnotationRecord) -> AnnotationInfo:
+        try:
+            kind, state = AnnotationType(record.typ), AnnotationState(record.state or AnnotationState.ACTIVE.value)
+        except ValueError as error:
+            raise UnexpectedAnswerError(f"annotation {record.id}: {error}") from None
+        return cls(
+            record.id,
+            None if record.owner is None else record.owner.id,
+            record.name,
+            record.description,
+            kind,
+            state,
+            None if record.tracing_time is None else record.tracing_time / 1000,
+            record.modified,
+        )
+
+    def download_annotation(self) -> Annotation:
+        """Download the annotation, see :meth:`Annotation.download`."""
+        return Annotation.download(self.id)
+
+
+@dataclass(frozen=True)
+class Task:
+    """A task on a server, by its id. Administration of tasks is not part of wkfast."""
+
+    task_id: str
+
+    @classmethod
+    def get_by_id(cls, task_id: str) -> Task:
+        """Return the task with an id; the server is asked when its annotations are.
+
+        Raises
+        ------
+        InvalidUrlError
+            A ``ValueError``: this cannot be an id.
+        """
+        if not is_object_id(task_id):
+            raise InvalidUrlError(f"the id of a task is 24 hexadecimal digits, not {task_id[:60]!r}")
+        return cls(task_id)
+
+    def get_annotation_infos(self) -> list[AnnotationInfo]:
+        """Return the annotations that were made for the task.
+
+        Raises
+        ------
+        NotFoundError
+            A ``RuntimeError``: there is no such task, or the token's owner may not see it.
+        """
+        return [AnnotationInfo._of(record) for record in Client().annotations.of_task(self.task_id)]
