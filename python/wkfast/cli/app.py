@@ -18,13 +18,23 @@ from wkfast.cli.demo import demo
 from wkfast.cli.export import export
 from wkfast.cli.info import info
 from wkfast.cli.merge_fallback import merge_annotations, merge_fallback
+from wkfast.cli.transfer import download, upload
 from wkfast.cli.validate import validate
 from wkfast.errors import WkfastError
 
 EXIT_ERROR = 2
 EXIT_INTERRUPTED = 130
 
-_COMMANDS: tuple[Callable[..., None], ...] = (info, validate, merge_fallback, merge_annotations, export, demo)
+_COMMANDS: tuple[Callable[..., None], ...] = (
+    info,
+    validate,
+    merge_fallback,
+    merge_annotations,
+    export,
+    download,
+    upload,
+    demo,
+)
 _MERGE_STEPS: tuple[Callable[..., None], ...] = (merge_steps.plan, merge_steps.run, merge_steps.commit)
 _DEBUG = "--debug"
 

@@ -1,0 +1,92 @@
+"""``wkfast download`` and ``wkfast upload``: annotations from and to a server, streamed."""
+
+import json
+import os
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from wkfast._lazy import lazy_import
+from wkfast.cli.console import bytes_text, errors, output, plain
+from wkfast.cli.transfer_progress import transfer_progress
+from wkfast.errors import AnnotationSuffixError
+
+if TYPE_CHECKING:
+    from wkfast import client
+    from wkfast.client import Context
+else:
+    client = lazy_import("wkfast.client")  # the other commands never speak to a server
+
+_Url = Annotated[str | None, typer.Option("--url", help="Server; default: WK_URL, else https://webknossos.org.")]
+_Token = Annotated[
+    str | None,
+    typer.Option("--token", help="Default: WK_TOKEN, which, unlike this option, no list of processes shows."),
+]
+_Progress = Annotated[bool | None, typer.Option(help="Default: shown in a terminal.")]
+_Json = Annotated[bool, typer.Option("--json", help="Print facts as JSON.")]
+
+
+def download(
+    annotation: Annotated[str, typer.Argument(metavar="ANNOTATION_ID_OR_URL", help="An id, a URL or a short link.")],
+    target: Annotated[Path, typer.Argument(help="File to create, or a folder to put it in.")],
+    *,
+    skip_volume_data: Annotated[bool, typer.Option("--skip-volume-data", help="Leave the voxels out.")] = False,
+    overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace a file that is there.")] = False,
+    url: _Url = None,
+    token: _Token = None,
+    progress: _Progress = None,
+    as_json: _Json = False,
+) -> None:
+    """Download an annotation to TARGET. The file appears whole or not at all; memory stays flat for any size."""
+    found = client.resolve_annotation(annotation, context=_context(url, token))
+    with transfer_progress("downloading", shown=progress) as callback:
+        received = client.Client(found.context).annotations.download(
+            found.annotation_id, target, skip_volume_data=skip_volume_data, overwrite=overwrite, progress=callback
+        )
+    if as_json:
+        output.print_json(json.dumps({"path": str(received.path), "kind": received.kind, "bytes": received.size}))
+    else:
+        output.print(plain(f"{received.path} ({bytes_text(received.size)})"), soft_wrap=True)
+
+
+def upload(
+    file: Annotated[Path, typer.Argument(help="An annotation: .zip or .nml.")],
+    *,
+    name: Annotated[str | None, typer.Option(help="Name of the new annotation; default: the file's.")] = None,
+    url: _Url = None,
+    token: _Token = None,
+    progress: _Progress = None,
+    as_json: _Json = False,
+) -> None:
+    """Upload FILE as a new annotation and print its URL."""
+    if file.suffix.lower() not in (".zip", ".nml"):
+        raise AnnotationSuffixError(f"cannot upload {file}: an annotation is a .zip or .nml file")
+    context = _context(url, token)
+    if context.token is None:
+        raise client.errors.AuthenticationError(f"uploading to {context.url} needs a token: set WK_TOKEN")
+    with transfer_progress("uploading", shown=progress) as callback:
+        made = client.Client(context).annotations.upload(file, name=name, progress=callback)
+    for kind, text in made.messages:
+        if kind != "success":
+            errors.print(plain(f"the server says: {text}"), style="yellow", soft_wrap=True)
+    if as_json:
+        output.print_json(json.dumps({"url": made.url, "id": made.id, "type": made.typ}))
+    else:
+        output.print(plain(made.url), soft_wrap=True)
+
+
+def _context(url: str | None, token: str | None) -> "Context":
+    """Return the context of the environment, with what the command line says instead.
+
+    The environment's token goes to the server that the environment names, or to that of the command line if it names
+    none.
+    """
+    given = client.current_context()
+    secret = client.Secret(token) if token is not None else given.token
+    if url is None:
+        return client.Context(given.url, secret, given.timeout, given.api_version)
+    elsewhere = client.Context(url, None, given.timeout)
+    if token is None and os.environ.get("WK_URL") and elsewhere.url != given.url:
+        return elsewhere
+    return client.Context(url, secret, given.timeout)
