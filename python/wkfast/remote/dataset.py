@@ -200,6 +200,16 @@ class RemoteDataset(Dataset):
             return None
         return Cutouts(self._location.datastore, self.dataset_id, layer_name, mag.to_tuple())
 
+    def check_writable(self) -> None:
+        """Refuse: layers on a server are never changed.
+
+        Raises
+        ------
+        ReadOnlyError
+            A ``RuntimeError``: always.
+        """
+        raise ReadOnlyError(f"{self!r} is streamed, its layers are read-only; copy them into a local dataset to change")
+
     def _wrap(self, properties: LayerProperties) -> RemoteLayer:
         if properties.name not in self._wrapped:
             segmentation = properties.json.get("category") == SEGMENTATION_CATEGORY

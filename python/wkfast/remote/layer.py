@@ -76,6 +76,11 @@ class RemoteLayer(Layer):
         super().__init__(dataset, properties)
         self._views: dict[Mag, RemoteMagView] = {}
 
+    @property
+    def read_only(self) -> bool:
+        """Always."""
+        return True
+
     def _open(self, mag: Mag, entry: Json) -> RemoteMagView:
         # one view per mag, so that its header is asked for once
         if mag not in self._views:

@@ -1,0 +1,302 @@
+"""The quick road for chunks: the rules of the long one hold on it, and where it does not lead the long one is taken."""
+
+import gzip
+import os
+import threading
+import time
+
+import pytest
+from tests.client.conftest import TOKEN
+from tests.client.servers import answering
+
+from wkfast.client import Client, Context, Secret, Session, Timeouts, errors
+from wkfast.client import session as session_module
+from wkfast.client.fanout import fan_out
+from wkfast.client.lane import Lane
+
+ID = "570ba0092a7c0e980056fe9b"
+ROUTE = f"/data/v12/zarr/{ID}/layer/1/0.0.0.0"
+BODY = bytes(range(256)) * 512
+INDEX = (0, 0, 0, 0)
+
+
+def whole(_, wire):
+    wire.reply(200, BODY, "application/octet-stream")
+
+
+def cut(share, *, stated=True, reset=False):
+    def handler(_, wire):
+        length = {"content_length": len(BODY)} if stated else {"transfer_encoding": "chunked"}
+        wire.head(200, content_type="application/octet-stream", **length)
+        data = BODY[: int(len(BODY) * share)]
+        wire.send(data if stated else f"{len(BODY):x}\r\n".encode() + data)
+        wire.reset() if reset else wire.end()
+
+    return handler
+
+
+@pytest.fixture
+def layers(server, client):
+    return client.datastore(server.url).dataset_layers(ID)
+
+
+@pytest.fixture
+def long_road(monkeypatch):
+    """How often a request took the long road."""
+    taken = []
+    original = session_module.Session._follow
+    monkeypatch.setattr(session_module.Session, "_follow", lambda *args: (taken.append(1), original(*args))[1])
+    return taken
+
+
+def test_a_chunk_takes_the_quick_road_with_the_token(server, layers, long_road):
+    server.on("GET", ROUTE, whole)
+    assert layers.chunk("layer", "1", INDEX) == BODY
+    assert long_road == []
+    (request,) = server.requests
+    assert request.headers["x-auth-token"] == TOKEN
+    assert request.headers["accept-encoding"] == "identity"
+    assert request.headers["user-agent"].startswith("wkfast/")
+
+
+def test_connections_are_kept_alive(server, layers):
+    server.on("GET", ROUTE, whole)
+    for _ in range(5):
+        layers.chunk("layer", "1", INDEX)
+    assert (len(server.requests), server.connections) == (5, 1)
+
+
+RECOVERABLE = {
+    "hung up before the head": lambda _, wire: wire.end(),
+    "cut at 0 %": cut(0),
+    "cut at 50 %": cut(0.5),
+    "cut at 99 %": cut(0.99),
+    "reset at 50 %": cut(0.5, reset=True),
+    "cut within a chunked body": cut(0.5, stated=False),
+    "no HTTP": lambda _, wire: (wire.send(b"SSH-2.0-x\r\n"), wire.end()),
+    "500": answering(500, b"{}"),
+    "503": answering(503, b"{}"),
+    "429": answering(429, b"{}", retry_after=3),
+    "a stall within the body": lambda _, wire: (
+        wire.head(200, content_length=len(BODY)), wire.send(BODY[:10]), wire.stall(1.0)),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("fault", RECOVERABLE.values(), ids=RECOVERABLE.keys())
+def test_a_fault_is_tried_again(server, layers, clock, fault):
+    server.on("GET", ROUTE, fault, fault, whole)
+    assert layers.chunk("layer", "1", INDEX) == BODY
+    assert len(server.requests) == 3
+    assert len(clock.slept) == 2
+
+
+@pytest.mark.parametrize(
+    ("fault", "kind"),
+    [(cut(0.5), errors.TransportError), (answering(503, b"{}"), errors.ServerError)],
+)
+def test_a_lasting_fault_ends_after_six_attempts(server, layers, fault, kind):
+    server.on("GET", ROUTE, fault)
+    with pytest.raises(kind) as caught:
+        layers.chunk("layer", "1", INDEX)
+    assert len(server.requests) == 6
+    assert (caught.value.__cause__, caught.value.__context__) == (None, None)
+    assert TOKEN not in f"{caught.value!r}{caught.value.__dict__}"
+
+
+@pytest.mark.parametrize(
+    ("status", "kind"),
+    [(400, errors.BadRequestError), (401, errors.AuthenticationError), (403, errors.PermissionDeniedError)],
+)
+def test_a_refusal_is_not_repeated_and_repeats_no_token(server, layers, status, kind):
+    server.on("GET", ROUTE, answering(status, f"no {TOKEN}".encode(), "text/plain"))
+    with pytest.raises(kind, match=r"no \*\*\*"):
+        layers.chunk("layer", "1", INDEX)
+    assert len(server.requests) == 1
+
+
+def test_a_redirect_takes_the_long_road_and_loses_the_token_elsewhere(server, other_server, layers, long_road):
+    server.on("GET", ROUTE, answering(302, b"", location=f"{other_server.url}/moved"))
+    other_server.on("GET", "/moved", whole)
+    assert layers.chunk("layer", "1", INDEX) == BODY
+    assert long_road
+    assert "x-auth-token" not in other_server.requests[0].headers
+
+
+def test_an_encoded_body_takes_the_long_road(server, layers, long_road):
+    server.on("GET", ROUTE, answering(200, gzip.compress(BODY), "application/x", content_encoding="gzip"))
+    assert layers.chunk("layer", "1", INDEX) == BODY
+    assert long_road
+
+
+def test_a_proxy_takes_the_long_road(server, client, monkeypatch, long_road):
+    monkeypatch.setenv("HTTP_PROXY", server.url)
+    monkeypatch.setenv("http_proxy", server.url)
+    monkeypatch.delenv("NO_PROXY", raising=False)
+    monkeypatch.delenv("no_proxy", raising=False)
+    seen = []
+    server.fallback = lambda request, wire: (seen.append(request.headers["host"]), wire.reply(200, BODY, "x/y"))
+    with Session() as session:
+        behind = Client(Context("http://wk.example.org", Secret(TOKEN), 60, 12), session=session)
+        layers = behind.datastore("http://wk.example.org").dataset_layers(ID)
+        assert layers.chunk("layer", "1", INDEX) == BODY
+    assert (seen, len(long_road)) == (["wk.example.org"], 1)
+
+
+def test_a_connection_that_the_server_closed_meanwhile_is_replaced_without_a_pause(server, layers, clock):
+    def once(_, wire):
+        whole(_, wire)
+        wire.end()
+
+    server.on("GET", ROUTE, once)
+    for _ in range(3):
+        assert layers.chunk("layer", "1", INDEX) == BODY
+        time.sleep(0.05)
+    assert (server.connections, clock.slept) == (3, [])
+
+
+def test_a_body_beyond_the_limit_is_refused_stated_or_not(server, client):
+    def endless(_, wire):
+        wire.head(200, content_type="application/x", connection="close")
+        while not wire.closing.is_set():
+            wire.send(bytes(1 << 16))
+
+    call = client.call("GET", f"{server.url}/big")
+    small = type(call)("GET", call.url, token=call.token, small=True)
+    for handler in (endless, answering(200, bytes(5000), "a/b")):
+        server.routes["GET", "/big"].clear()
+        server.on("GET", "/big", handler)
+        with pytest.raises(errors.AnswerTooLargeError, match="larger than 4000 bytes"):
+            client.session.send(small, limit=4000)
+
+
+def test_a_drip_ends_with_the_total_time(server, clock, session):
+    def drip(_, wire):
+        wire.head(200, content_length=len(BODY))
+        for start in range(200):
+            wire.send(BODY[start : start + 1])
+            clock.slept.append(10)
+            wire.closing.wait(0.01)
+
+    server.on("GET", ROUTE, drip)
+    client = Client(Context(server.url, None, 100, 12), session=session)
+    with pytest.raises(errors.ClientTimeoutError, match="100 s allowed in total"):
+        client.datastore(server.url).dataset_layers(ID).chunk("layer", "1", INDEX)
+
+
+def test_a_server_that_is_not_there_is_named(session):
+    client = Client(Context("http://127.0.0.1:9", None, 60, 12), session=session)
+    with pytest.raises(errors.ConnectionFailedError, match=r"127\.0\.0\.1:9"):
+        client.datastore("http://127.0.0.1:9").dataset_layers(ID).chunk("layer", "1", INDEX)
+
+
+def test_closing_the_session_closes_what_lies_idle_and_what_is_under_way(server, clock):
+    server.on("GET", ROUTE, lambda request, wire: (wire.closing.wait(0.3), whole(request, wire)))
+    session = Session(clock=clock, timeouts=Timeouts(read=5))
+    layers = Client(Context(server.url, None, 60, 12), session=session).datastore(server.url).dataset_layers(ID)
+    got = []
+    thread = threading.Thread(target=lambda: got.append(layers.chunk("layer", "1", INDEX)))
+    thread.start()
+    while not server.requests:
+        time.sleep(0.01)
+    session.close()
+    thread.join()
+    assert got == [BODY]
+    assert session._lane._idle == {}
+    with pytest.raises(RuntimeError, match="closed"):
+        layers.chunk("layer", "1", INDEX)
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork")
+@pytest.mark.filterwarnings("ignore:This process:DeprecationWarning")
+def test_a_forked_process_opens_connections_of_its_own(server, layers):
+    server.on("GET", ROUTE, whole)
+    layers.chunk("layer", "1", INDEX)
+    child = os.fork()
+    if child == 0:
+        os._exit(0 if layers.chunk("layer", "1", INDEX) == BODY else 1)
+    assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
+    assert layers.chunk("layer", "1", INDEX) == BODY
+    assert server.connections == 2
+
+
+def test_no_way_leads_to_an_answer_of_another_request(server, layers):
+    """Many threads on one pool: each gets its own chunk."""
+    indices = [(0, x, y, 0) for x in range(20) for y in range(10)]
+    for _, x, y, _ in indices:
+        body = bytes([x, y]) * 1000
+        server.on("GET", ROUTE[:-7] + f"0.{x}.{y}.0", answering(200, body, "a/b"))
+    for (_, x, y, _), body in layers.chunks("layer", "1", indices, concurrency=32):
+        assert body == bytes([x, y]) * 1000
+
+
+def test_results_that_are_taken_slowly_hold_nothing_up_and_stay_few():
+    under_way, most = set(), [0]
+    lock = threading.Lock()
+
+    def fetch(key):
+        with lock:
+            under_way.add(key)
+            most[0] = max(most[0], len(under_way))
+        return key
+
+    taken = []
+    for key, _ in fan_out(fetch, range(300), concurrency=8):
+        time.sleep(0.0005)
+        with lock:
+            under_way.discard(key)
+        taken.append(key)
+    assert sorted(taken) == list(range(300))
+    assert most[0] <= 17
+
+
+def test_the_first_error_ends_it_and_nothing_new_is_started():
+    started = []
+
+    def fetch(key):
+        started.append(key)
+        if key == 5:
+            raise ValueError("five")
+        return key
+
+    with pytest.raises(ValueError, match="five"):
+        for _ in fan_out(fetch, iter(range(10**9)), concurrency=4):
+            pass
+    assert len(started) < 10**5
+    assert not [thread for thread in threading.enumerate() if thread.name == "wkfast-fetch"]
+
+
+def test_leaving_early_ends_the_threads():
+    results = fan_out(lambda key: key, iter(range(10**9)), concurrency=4)
+    next(results)
+    results.close()
+    assert not [thread for thread in threading.enumerate() if thread.name == "wkfast-fetch"]
+
+
+def test_ctrl_c_does_not_wait_for_a_silent_server():
+    released = threading.Event()
+
+    def fetch(key):
+        if key:
+            released.wait(20)
+        return key
+
+    results = fan_out(fetch, range(8), concurrency=4)
+    next(results)
+    start = time.monotonic()
+    with pytest.raises(KeyboardInterrupt):
+        results.throw(KeyboardInterrupt())
+    assert not released.is_set()
+    waited = time.monotonic() - start
+    released.set()
+    assert waited < 10
+
+
+def test_a_lane_knows_where_proxies_stand(monkeypatch):
+    monkeypatch.setenv("https_proxy", "http://proxy:3128")
+    monkeypatch.setenv("no_proxy", "inside.example.org")
+    monkeypatch.delenv("http_proxy", raising=False)
+    monkeypatch.delenv("all_proxy", raising=False)
+    lane = Lane(lambda: None)
+    assert not lane.leads_to("https://wk.example.org/x")
+    assert lane.leads_to("https://inside.example.org/x")
+    assert lane.leads_to("http://wk.example.org/x")
