@@ -19,6 +19,35 @@ def wkfast_merge(annotation: str, datasets: str, target: str) -> Callable[[], An
     return lambda: wkfast.Annotation.load(annotation).merge_fallback_layer(target, datasets, mags="finest") and target
 
 
+def unchecked_merge(annotation: str, datasets: str, target: str) -> Callable[[], Any]:
+    """Merge as `wkfast_merge` does, without reading the result back."""
+    return wkfast_merge(annotation, datasets, target)
+
+
+def transcode_alone(annotation: str) -> Callable[[], Any]:
+    """Decode every chunk of a WKW annotation and encode it as zstd 5: the codecs on all cores, in and out of memory."""
+    import io
+    import os
+    import zipfile
+    from concurrent.futures import ThreadPoolExecutor
+
+    from lz4.block import decompress
+    from numcodecs.zstd import Zstd
+
+    with zipfile.ZipFile(annotation) as outer, zipfile.ZipFile(io.BytesIO(outer.read("data_Volume.zip"))) as inner:
+        files = [inner.read(name) for name in inner.namelist() if not name.endswith("header.wkw")]
+    codec, data_offset, chunk_bytes = Zstd(level=5, checksum=True), 24, 32**3 * 4
+
+    def transcode(file: bytes) -> int:
+        return len(codec.encode(decompress(file[data_offset:], uncompressed_size=chunk_bytes)))
+
+    def work() -> int:
+        with ThreadPoolExecutor(os.cpu_count()) as pool:
+            return sum(pool.map(transcode, files, chunksize=64))
+
+    return work
+
+
 def reference_merge(annotation: str, datasets: str, target: str) -> Callable[[], Any]:
     """``webknossos`` without worker processes."""
     from cluster_tools import get_executor
