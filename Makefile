@@ -8,7 +8,7 @@ RUST_SOURCES := $(shell find rust -name '*.rs' -o -name Cargo.toml) Cargo.toml C
 PYTHON_DIRS := python tests benches
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test test-rust test-python lint bench fuzz docs clean
+.PHONY: help setup demo test test-rust test-python test-memory lint bench fuzz docs clean
 
 help: ## list the tasks
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -36,6 +36,9 @@ test-rust: ## tests of the Rust crates alone
 
 test-python: setup ## tests of the Python package, doctests and the README's commands
 	$(BIN)/python -m pytest --quiet $(PYTEST_ARGS)
+
+test-memory: setup ## download and upload 2 GB annotations within 64 MiB
+	$(BIN)/python -m pytest --quiet tests/remote/test_transfer_memory.py tests/client/test_transfer.py -m slow
 
 lint: setup ## rustfmt, clippy, ruff, mypy; warnings are errors
 	cargo fmt --all --check
