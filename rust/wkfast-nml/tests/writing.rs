@@ -12,8 +12,14 @@ use wkfast_nml::{NmlError, WriteOptions, write};
 
 #[test]
 fn what_the_reference_writes_comes_back_byte_for_byte() {
-    let text = include_str!("data/reference_form.nml");
-    assert_eq!(written(&document(text)), text);
+    for text in [
+        include_str!("data/reference_form.nml"),
+        include_str!("data/generated_7.nml"),
+        include_str!("data/generated_12.nml"),
+        include_str!("data/generated_31.nml"),
+    ] {
+        assert_eq!(written(&document(text)), text);
+    }
 }
 
 fn rows() -> impl Strategy<Value = NodeRow> {
