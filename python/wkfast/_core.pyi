@@ -285,6 +285,50 @@ def pack_mags(
         A chunk is damaged, the disk full, or the path taken.
     """
 
+# Reshaping
+
+class Reshape:
+    """A mag about to be made out of another: both are open, the files to write are listed.
+
+    Parameters
+    ----------
+    spec
+        ``source`` and ``target``: locations of mags, see `MagLocation`; ``step``: ``"copy"``, or ``{"downsampling":
+        {"interpolation": "mode" | "median" | "nearest" | "max" | "min", "factor": [x, y, z], "region": {"topleft",
+        "size"}, "buffer_shape": [x, y, z]}}`` with the region in voxels of the source.
+
+    Raises
+    ------
+    MergeError
+        The two do not hold the same kind of voxels.
+    VolumeDataError
+        Metadata are damaged.
+    """
+
+    def __init__(self, spec: dict[str, Any]) -> None: ...
+    @property
+    def shard_count(self) -> int:
+        """Files of the target that may get data."""
+    def run(
+        self,
+        shards: tuple[int, int] | None = None,
+        *,
+        threads: int | None = None,
+        progress: Callable[[int, int], object] | None = None,
+    ) -> dict[str, Any]:
+        """Write files, all of them or those from the first number to before the second.
+
+        Each is put in place when it is whole. Raises what `progress` raises, and ``KeyboardInterrupt``, at once.
+
+        Returns
+        -------
+        dict
+            ``shards``, ``chunks_passed`` (as they lay), ``chunks_computed``, ``seconds``.
+        """
+
+def exchange_folders(new: str | PathLike[str], old: str | PathLike[str]) -> None:
+    """Put the folder `new` in the place of `old`, which then lies where `new` was, if there was one."""
+
 # Merge
 
 class MergePlan:

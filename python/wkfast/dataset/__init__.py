@@ -7,6 +7,7 @@ from wkfast.dataset.layer_category import COLOR_CATEGORY, SEGMENTATION_CATEGORY
 from wkfast.dataset.mag_view import MagInfo, MagView
 from wkfast.dataset.merge_report import MagPreview, MergeConflict, MergeCounts, MergePreview, MergeReport
 from wkfast.dataset.opening import open_layer
+from wkfast.dataset.sampling import SamplingModes
 from wkfast.dataset.view import View
 
 __all__ = [
@@ -22,6 +23,7 @@ __all__ = [
     "MergeCounts",
     "MergePreview",
     "MergeReport",
+    "SamplingModes",
     "SegmentationLayer",
     "View",
     "open_layer",

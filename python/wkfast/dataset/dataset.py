@@ -7,6 +7,7 @@ from functools import reduce
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from wkfast.dataset.copying import Copying
 from wkfast.dataset.groups import write_dataset_group
 from wkfast.dataset.layer import Layer, SegmentationLayer
 from wkfast.dataset.layer_category import COLOR_CATEGORY, SEGMENTATION_CATEGORY
@@ -23,7 +24,7 @@ if TYPE_CHECKING:
     from wkfast.geometry import Vec3FloatLike
 
 
-class Dataset(LayerCreation):
+class Dataset(LayerCreation, Copying):
     """A folder of layers. The constructor creates one, :meth:`open` opens one.
 
     Parameters

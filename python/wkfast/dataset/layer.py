@@ -10,7 +10,9 @@ import numpy as np
 
 from wkfast import _core
 from wkfast.dataset.data_format import DataFormat
+from wkfast.dataset.downsampling import LayerDownsampling
 from wkfast.dataset.groups import write_layer_group
+from wkfast.dataset.mag_building import MagBuilding
 from wkfast.dataset.mag_view import MagView
 from wkfast.dataset.new_mag import extent_in_mag, joined, new_mag
 from wkfast.errors import DatasetError, DatasetValueError, ExistsError, MagNotFoundError
@@ -30,7 +32,7 @@ if TYPE_CHECKING:
 _PIECE = 256
 
 
-class Layer:
+class Layer(MagBuilding, LayerDownsampling):
     """One layer of a dataset."""
 
     def __init__(self, dataset: Dataset, properties: LayerProperties) -> None:

@@ -10,6 +10,7 @@ from wkfast import _core
 from wkfast._lazy import lazy_import
 from wkfast.dataset.data_format import DataFormat
 from wkfast.dataset.new_mag import extent_in_mag, joined
+from wkfast.dataset.rechunking import Rechunking
 from wkfast.dataset.view import MagInfo, View
 from wkfast.errors import DatasetError, DatasetValueError
 from wkfast.geometry import BoundingBox, Mag
@@ -30,7 +31,7 @@ zarr: Any = lazy_import("zarr")
 source_store: Any = lazy_import("wkfast.dataset.source_store")
 
 
-class MagView(View):
+class MagView(Rechunking, View):
     """Voxels of one mag. Obtained from a layer, e.g. ``layer.get_finest_mag()``."""
 
     def __init__(
@@ -129,6 +130,10 @@ class MagView(View):
         self._put(voxels, box, None if allow_unaligned else grown)
         if not inside:
             self._layer.extend_bounding_box(box)
+
+    def adopt(self, renewed: MagView) -> None:
+        """Look at the files that have taken the place of those this view was opened on."""
+        self._source = renewed._source
 
     def grow_to(self, box: BoundingBox) -> None:
         """Make an array that states its extent reach to the end of a box in mag-1 voxels."""

@@ -3,6 +3,7 @@
 mod mag;
 mod merge;
 mod pack;
+mod reshape;
 mod threads;
 mod view;
 mod watch;
@@ -20,6 +21,8 @@ pub(crate) fn register(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add_class::<mag::PyMag>()?;
     module.add_class::<merge::PyMergePlan>()?;
     module.add_class::<merge::PyMergeHold>()?;
+    module.add_class::<reshape::PyReshape>()?;
+    module.add_function(wrap_pyfunction!(reshape::exchange_folders, module)?)?;
     module.add_class::<view::PyMergedLayer>()?;
     module.add_class::<view::PyMergedMag>()?;
     module.add_class::<pack::PyArchive>()?;

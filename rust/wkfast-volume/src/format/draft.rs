@@ -20,7 +20,7 @@ const BUFFER: usize = 256 << 10;
 
 /// A file under construction that nobody else constructs meanwhile.
 #[derive(Debug)]
-pub(super) struct Draft {
+pub(crate) struct Draft {
     target: PathBuf,
     path: PathBuf,
     file: BufWriter<File>,
@@ -35,7 +35,7 @@ impl Draft {
     }
 
     /// Like [`lock`](Self::lock), for a file that is written in many pieces.
-    pub(super) fn lock_buffered(array: &dyn MagArray, key: &str) -> Result<Self> {
+    pub(crate) fn lock_buffered(array: &dyn MagArray, key: &str) -> Result<Self> {
         Self::lock_file(&Self::target(array, key)?, BUFFER)
     }
 
@@ -75,7 +75,7 @@ impl Draft {
     }
 
     /// Gives the file its name.
-    pub(super) fn place(&mut self) -> Result<()> {
+    pub(crate) fn place(&mut self) -> Result<()> {
         self.file.flush().map_err(|error| self.fault(error))?;
         fs::rename(&self.path, &self.target).map_err(|error| self.fault(error))?;
         self.done = true;
@@ -83,7 +83,7 @@ impl Draft {
     }
 
     /// Removes the file that this one was to replace, if there is one: its last chunk has gone.
-    pub(super) fn remove_target(&mut self) -> Result<()> {
+    pub(crate) fn remove_target(&mut self) -> Result<()> {
         match fs::remove_file(&self.target) {
             Err(error) if error.kind() != io::ErrorKind::NotFound => Err(self.fault(error)),
             _ => Ok(()),

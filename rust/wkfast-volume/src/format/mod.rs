@@ -6,7 +6,7 @@
 
 mod create;
 mod discover;
-mod draft;
+pub(crate) mod draft;
 mod grow;
 mod region;
 pub mod wkw;

@@ -1,0 +1,76 @@
+//! Two folders change places.
+
+use std::fs::{self, File};
+use std::io;
+use std::path::Path;
+
+use crate::error::{Result, VolumeError};
+
+/// Puts the folder `new` in the place of `old`, which then lies where `new` was, if there was one. Where the file system
+/// can, that is one step; elsewhere `old` is renamed first, and comes back should the second step fail. Names reach the
+/// disk before this returns.
+pub fn exchange_folders(new: &Path, old: &Path) -> Result<()> {
+    let fault = |error| VolumeError::io(old.display().to_string(), error);
+    let exchanged = if old.exists() { exchange(new, old) } else { fs::rename(new, old) };
+    exchanged.map_err(fault)?;
+    for folder in [new.parent(), old.parent()].into_iter().flatten() {
+        File::open(folder).and_then(|folder| folder.sync_all()).map_err(fault)?;
+    }
+    Ok(())
+}
+
+#[cfg(target_os = "linux")]
+fn exchange(new: &Path, old: &Path) -> io::Result<()> {
+    use rustix::fs::{CWD, RenameFlags, renameat_with};
+    match renameat_with(CWD, new, CWD, old, RenameFlags::EXCHANGE) {
+        Err(rustix::io::Errno::INVAL | rustix::io::Errno::NOSYS) => exchange_by_three(new, old),
+        exchanged => Ok(exchanged?),
+    }
+}
+
+#[cfg(not(target_os = "linux"))]
+fn exchange(new: &Path, old: &Path) -> io::Result<()> {
+    exchange_by_three(new, old)
+}
+
+fn exchange_by_three(new: &Path, old: &Path) -> io::Result<()> {
+    let mut aside = old.as_os_str().to_owned();
+    aside.push(".wkfast-old");
+    let aside = Path::new(&aside);
+    fs::rename(old, aside)?;
+    if let Err(error) = fs::rename(new, old) {
+        fs::rename(aside, old)?;
+        return Err(error);
+    }
+    fs::rename(aside, new)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn folders_change_places_however_it_is_done() {
+        for way in [exchange, exchange_by_three] {
+            let root = tempfile::tempdir().unwrap();
+            let [new, old] = ["new", "old"].map(|name| root.path().join(name));
+            for folder in [&new, &old] {
+                fs::create_dir(folder).unwrap();
+                fs::write(folder.join("name"), folder.file_name().unwrap().as_encoded_bytes()).unwrap();
+            }
+            way(&new, &old).unwrap();
+            assert_eq!(fs::read(old.join("name")).unwrap(), b"new");
+            assert_eq!(fs::read(new.join("name")).unwrap(), b"old");
+        }
+    }
+
+    #[test]
+    fn a_failed_exchange_leaves_the_old_folder_where_it_was() {
+        let root = tempfile::tempdir().unwrap();
+        let old = root.path().join("old");
+        fs::create_dir(&old).unwrap();
+        assert!(exchange_folders(&root.path().join("missing"), &old).is_err());
+        assert!(exchange_by_three(&root.path().join("missing"), &old).is_err());
+        assert!(old.is_dir());
+    }
+}

@@ -1,0 +1,152 @@
+//! One mag made out of another: coarser, cut into other chunks, stored in another way. Shard by shard, each put in place
+//! when it is whole, with memory that depends on chunks and threads, never on shards or layers.
+//!
+//! A chunk that is present stays present, zeros or not, wherever the source's format can tell; a chunk that can stand in
+//! the target as it lies in the source is not decoded.
+
+mod axis;
+mod exchange;
+mod run;
+mod shard;
+mod source;
+mod tile;
+
+#[cfg(test)]
+mod tests;
+
+use std::sync::Arc;
+
+use serde::{Deserialize, Serialize};
+
+pub use self::exchange::exchange_folders;
+pub use self::run::{Observer, Progress, Summary, run};
+use self::source::Source;
+use crate::downsample::Interpolation;
+use crate::error::{Result, VolumeError};
+use crate::format::{MagArray, MagLocation, open_mag};
+use crate::geometry::{BoundingBox, ShardIndex};
+
+/// What is to be done, as plain data that can be sent to another process. The target exists and is empty, or is to be
+/// replaced shard by shard.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Reshape {
+    /// The mag that is read.
+    pub source: MagLocation,
+    /// The mag that is written.
+    pub target: MagLocation,
+    /// How voxels become voxels.
+    pub step: Step,
+}
+
+/// How voxels become voxels.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Step {
+    /// They stay what and where they are.
+    Copy,
+    /// Several become one.
+    #[serde(rename = "downsampling")]
+    Downsample(Downsampling),
+}
+
+/// How several voxels become one.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Downsampling {
+    /// Which value is taken.
+    pub interpolation: Interpolation,
+    /// Finer voxels in a coarser one, along x, y, z.
+    pub factor: [u32; 3],
+    /// The voxels of the source that count. Coarser voxels that lie across its border are made of those inside,
+    /// mirrored.
+    pub region: BoundingBox,
+    /// Coarser voxels that WEBKNOSSOS's tools compute at once: their `nearest` depends on it.
+    pub buffer_shape: [u32; 3],
+}
+
+/// A [`Reshape`] with both mags open.
+#[derive(Debug)]
+pub struct Job {
+    step: Step,
+    source: Source,
+    target: Arc<dyn MagArray>,
+    shards: Vec<ShardIndex>,
+}
+
+impl Job {
+    /// Opens both mags and lists the target's shards that get data, in an order that is the same wherever it is asked for.
+    pub fn open(reshape: &Reshape) -> Result<Self> {
+        let (source, target) = (open_mag(&reshape.source)?, open_mag(&reshape.target)?);
+        Self::of(reshape.step.clone(), source, target)
+    }
+
+    /// The job between mags that are open.
+    pub fn of(step: Step, source: Arc<dyn MagArray>, target: Arc<dyn MagArray>) -> Result<Self> {
+        let (from, to) = (source.grid(), target.grid());
+        let kind = |grid: &crate::geometry::ChunkGrid| (grid.voxel_type, grid.channels, grid.extra_axes.clone());
+        if kind(from) != kind(to) {
+            return Err(VolumeError::Mismatch(format!(
+                "voxels of {} × {} (additional axes {:?}) cannot become voxels of {} × {} (additional axes {:?})",
+                from.channels,
+                from.voxel_type.name(),
+                from.extra_axes,
+                to.channels,
+                to.voxel_type.name(),
+                to.extra_axes
+            )));
+        }
+        if let Step::Downsample(how) = &step {
+            let bad = how.factor.contains(&0) || how.buffer_shape.contains(&0);
+            if bad || how.region.topleft.iter().chain(&how.region.size).any(|&edge| edge < 0) {
+                return Err(VolumeError::Mismatch(format!("cannot downsample so: {how:?}")));
+            }
+        }
+        let source = Source::new(source);
+        let mut job = Self { step, source, target, shards: Vec::new() };
+        job.shards = job.list()?;
+        Ok(job)
+    }
+
+    /// Shards of the target that get data.
+    pub fn shards(&self) -> &[ShardIndex] {
+        &self.shards
+    }
+
+    /// Voxels of the source in one of the target, along x, y, z.
+    fn factor(&self) -> [u64; 3] {
+        match &self.step {
+            Step::Copy => [1; 3],
+            Step::Downsample(how) => how.factor.map(u64::from),
+        }
+    }
+
+    /// Voxels of the target that can get data: first, and end.
+    fn reach(&self) -> [std::ops::Range<u64>; 3] {
+        std::array::from_fn(|axis| match &self.step {
+            Step::Copy => 0..u64::from(u32::MAX) << 16,
+            Step::Downsample(how) => axis::target_range(how, axis),
+        })
+    }
+
+    fn list(&self) -> Result<Vec<ShardIndex>> {
+        let (from, to, factor, reach) = (self.source.array.grid(), self.target.grid(), self.factor(), self.reach());
+        let mut shards = std::collections::BTreeSet::new();
+        for shard in self.source.shards()? {
+            let range = |axis: usize| {
+                let length = u64::from(from.chunk_shape[axis]) * u64::from(from.chunks_per_shard[axis]);
+                let start = u64::from(shard.xyz[axis]) * length;
+                let first = (start / factor[axis]).max(reach[axis].start);
+                let end = (start + length).div_ceil(factor[axis]).min(reach[axis].end);
+                let edge = u64::from(to.chunk_shape[axis]) * u64::from(to.chunks_per_shard[axis]);
+                (first / edge) as u32..if first < end { end.div_ceil(edge) as u32 } else { 0 }
+            };
+            for z in range(2) {
+                for y in range(1) {
+                    for x in range(0) {
+                        shards.insert(ShardIndex { extra: shard.extra.clone(), xyz: [x, y, z] });
+                    }
+                }
+            }
+        }
+        Ok(shards.into_iter().collect())
+    }
+}

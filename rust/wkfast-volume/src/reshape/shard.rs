@@ -1,0 +1,270 @@
+//! One shard of the target: its chunks computed ahead by the crew, written in order by one thread.
+
+use std::collections::BTreeMap;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use rayon::prelude::*;
+
+use super::tile::{Span3, Tile, tile_shape};
+use super::{Job, Step};
+use crate::error::{Result, VolumeError};
+use crate::format::draft::Draft;
+use crate::format::{ShardFile, ShardWriter};
+use crate::geometry::{ChunkIndex, ShardIndex};
+
+/// How a shard shares the machine.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Crew<'a> {
+    /// Threads that compute.
+    pub(super) pool: &'a rayon::ThreadPool,
+    /// Units of this shard that may be in memory at once.
+    pub(super) window: usize,
+    /// Set when the work is to end.
+    pub(super) stop: &'a AtomicBool,
+}
+
+impl Crew<'_> {
+    /// `Err` once the work is to end.
+    pub(super) fn check(&self) -> Result<()> {
+        if self.stop.load(Ordering::Relaxed) { Err(VolumeError::Interrupted) } else { Ok(()) }
+    }
+}
+
+/// What became of a shard's chunks.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Counts {
+    pub(super) passed: u64,
+    pub(super) computed: u64,
+}
+
+/// Chunks as they are to be written; `None` where there is none.
+type Encoded = Vec<(Option<Vec<u8>>, Fate)>;
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Fate {
+    Absent,
+    Passed,
+    Computed,
+}
+
+/// A shard about to be written.
+pub(super) struct ShardJob<'a> {
+    job: &'a Job,
+    shard: &'a ShardIndex,
+    /// Whether the source's chunks are the target's, so that their bytes may pass.
+    same_chunks: bool,
+    tile: [u32; 3],
+}
+
+impl<'a> ShardJob<'a> {
+    pub(super) fn new(job: &'a Job, shard: &'a ShardIndex) -> Self {
+        let same_chunks =
+            job.step == Step::Copy && job.source.array.grid().chunk_shape == job.target.grid().chunk_shape;
+        Self { job, shard, same_chunks, tile: if same_chunks { [1; 3] } else { tile_shape(job) } }
+    }
+
+    /// Writes the shard, or removes it where nothing is in it.
+    pub(super) fn write(&self, crew: Crew) -> Result<Counts> {
+        crew.check()?;
+        let target = &self.job.target;
+        let mut draft = Draft::lock_buffered(&**target, &target.shard_key(self.shard))?;
+        let counts = if target.grid().chunks_in_shard() == 1 {
+            self.write_single(&mut draft, crew)?
+        } else {
+            self.write_shard(&mut draft, crew)?
+        };
+        if counts.passed + counts.computed == 0 {
+            draft.remove_target()?;
+        } else {
+            draft.place()?;
+        }
+        Ok(counts)
+    }
+
+    fn write_single(&self, draft: &mut Draft, crew: Crew) -> Result<Counts> {
+        let mut counts = Counts::default();
+        let encoded = crew.pool.install(|| self.compute(&[0], crew))?;
+        if let Some((Some(bytes), fate)) = encoded.into_iter().next() {
+            let mut writer = self.job.target.shard_writer(draft)?;
+            count(&mut counts, fate);
+            writer.append(Some(&bytes))?;
+            writer.finish()?;
+        }
+        Ok(counts)
+    }
+
+    fn write_shard(&self, draft: &mut dyn ShardFile, crew: Crew) -> Result<Counts> {
+        let mut counts = Counts::default();
+        let mut writer = self.job.target.shard_writer(draft)?;
+        writer.prefer_order(self.places_by_tile())?;
+        let order = writer.order().to_vec();
+        let units = self.units(&order);
+        let compute = |units: &[&[u32]]| -> Result<Vec<Encoded>> {
+            units.par_iter().with_max_len(1).map(|places| self.compute(places, crew)).collect()
+        };
+        let mut windows = units.chunks(crew.window.max(1));
+        let mut current = windows.next().unwrap_or_default();
+        let mut ready = crew.pool.install(|| compute(current))?;
+        while !current.is_empty() {
+            crew.check()?;
+            let next = windows.next().unwrap_or_default();
+            let mut coming = Ok(Vec::new());
+            // The crew computes what comes next while this thread writes what is ready.
+            crew.pool.in_place_scope(|scope| {
+                scope.spawn(|_| coming = compute(next));
+                ready.into_iter().flatten().try_for_each(|chunk| append(&mut *writer, &chunk, &mut counts))
+            })?;
+            (current, ready) = (next, coming?);
+        }
+        writer.finish()?;
+        Ok(counts)
+    }
+
+    /// The shard's places, those of a tile together.
+    fn places_by_tile(&self) -> Vec<u32> {
+        let mut tiles: BTreeMap<[u32; 3], Vec<u32>> = BTreeMap::new();
+        for place in 0..self.job.target.grid().chunks_in_shard() as u32 {
+            tiles.entry(self.tile_of(place)).or_default().push(place);
+        }
+        tiles.into_values().flatten().collect()
+    }
+
+    fn tile_of(&self, place: u32) -> [u32; 3] {
+        let [nx, ny, _] = self.job.target.grid().chunks_per_shard;
+        let within = [place % nx, place / nx % ny, place / (nx * ny)];
+        std::array::from_fn(|axis| within[2 - axis] / self.tile[2 - axis])
+    }
+
+    /// Cuts the write order into runs of the same tile.
+    fn units<'o>(&self, order: &'o [u32]) -> Vec<&'o [u32]> {
+        order.chunk_by(|&a, &b| self.tile_of(a) == self.tile_of(b)).collect()
+    }
+
+    /// The chunks at `places`, which lie in one tile.
+    fn compute(&self, places: &[u32], crew: Crew) -> Result<Encoded> {
+        crew.check()?;
+        if self.same_chunks {
+            return places.iter().map(|&place| self.pass(&self.chunk(place))).collect();
+        }
+        let spans: Vec<Span3> = places.iter().map(|&place| self.voxels(place)).collect();
+        let all: Span3 = std::array::from_fn(|axis| {
+            let starts = spans.iter().map(|span| span[axis].start).min().unwrap_or(0);
+            starts..spans.iter().map(|span| span[axis].end).max().unwrap_or(0)
+        });
+        let tile = Tile::new(self.job, &self.shard.extra, all.clone());
+        let voxels = tile.compute()?;
+        let Some(voxels) = voxels else { return Ok(places.iter().map(|_| (None, Fate::Absent)).collect()) };
+        let grid = self.job.target.grid();
+        let mut chunk = vec![0; grid.chunk_bytes()];
+        let mut encoded = Encoded::with_capacity(places.len());
+        for (&place, span) in places.iter().zip(&spans) {
+            let voxels = if places.len() == 1 {
+                &voxels
+            } else {
+                cut(&voxels, &all, span, grid.channels as usize * grid.voxel_type.size(), &mut chunk);
+                &chunk
+            };
+            encoded.push(self.encode(&tile, span, &self.chunk(place), voxels)?);
+        }
+        Ok(encoded)
+    }
+
+    fn encode(
+        &self,
+        tile: &Tile<'_>,
+        span: &Span3,
+        chunk: &ChunkIndex,
+        voxels: &[u8],
+    ) -> Result<(Option<Vec<u8>>, Fate)> {
+        if is_zero(voxels) && !(self.job.source.tells_absence() && self.has_any_under(tile, span)?) {
+            return Ok((None, Fate::Absent));
+        }
+        Ok((Some(self.encoded(chunk, voxels)?), Fate::Computed))
+    }
+
+    fn has_any_under(&self, tile: &Tile<'_>, span: &Span3) -> Result<bool> {
+        for chunk in tile.chunks_under(span) {
+            if self.job.source.has(&chunk)? {
+                return Ok(true);
+            }
+        }
+        Ok(false)
+    }
+
+    /// A chunk that is the source's as well: its bytes, encoded anew where the target's codec is another.
+    fn pass(&self, chunk: &ChunkIndex) -> Result<(Option<Vec<u8>>, Fate)> {
+        let (source, target) = (&self.job.source, &self.job.target);
+        let absent_is_zero = !source.tells_absence() && target.shape_file().is_some();
+        let Some(found) = source.encoded(chunk)? else { return Ok((None, Fate::Absent)) };
+        let passes = found.codec.encoding() == target.codec().encoding();
+        if passes && !absent_is_zero {
+            return Ok((Some(found.bytes), Fate::Passed));
+        }
+        let mut voxels = vec![0; target.grid().chunk_bytes()];
+        let described = || source.array.store().describe(&found.key);
+        found
+            .codec
+            .decode(&found.bytes, &mut voxels)
+            .map_err(|reason| VolumeError::corrupt(described(), reason).at_chunk(chunk))?;
+        if absent_is_zero && is_zero(&voxels) {
+            return Ok((None, Fate::Absent));
+        }
+        Ok(if passes {
+            (Some(found.bytes), Fate::Passed)
+        } else {
+            (Some(self.encoded(chunk, &voxels)?), Fate::Computed)
+        })
+    }
+
+    fn encoded(&self, chunk: &ChunkIndex, voxels: &[u8]) -> Result<Vec<u8>> {
+        let target = &self.job.target;
+        target.codec().encode(voxels).map_err(|reason| VolumeError::Unsupported {
+            file: target.store().describe(&target.shard_key(self.shard)),
+            what: format!("chunk {chunk} cannot be encoded: {reason}"),
+        })
+    }
+
+    fn chunk(&self, place: u32) -> ChunkIndex {
+        self.job.target.grid().chunk_at(self.shard, place as usize)
+    }
+
+    fn voxels(&self, place: u32) -> Span3 {
+        let (chunk, shape) = (self.chunk(place), self.job.target.grid().chunk_shape);
+        std::array::from_fn(|axis| {
+            let start = u64::from(chunk.xyz[axis]) * u64::from(shape[axis]);
+            start..start + u64::from(shape[axis])
+        })
+    }
+}
+
+fn append(writer: &mut dyn ShardWriter, chunk: &(Option<Vec<u8>>, Fate), counts: &mut Counts) -> Result<()> {
+    count(counts, chunk.1);
+    writer.append(chunk.0.as_deref())
+}
+
+fn count(counts: &mut Counts, fate: Fate) {
+    match fate {
+        Fate::Absent => {}
+        Fate::Passed => counts.passed += 1,
+        Fate::Computed => counts.computed += 1,
+    }
+}
+
+/// Copies the voxels `part` of those in `all` into `out`.
+fn cut(voxels: &[u8], all: &Span3, part: &Span3, voxel: usize, out: &mut [u8]) {
+    let length = |span: &Span3, axis: usize| (span[axis].end - span[axis].start) as usize;
+    let offset: [usize; 3] = std::array::from_fn(|axis| (part[axis].start - all[axis].start) as usize);
+    let row = length(part, 0) * voxel;
+    for z in 0..length(part, 2) {
+        for y in 0..length(part, 1) {
+            let line = offset[1] + y + length(all, 1) * (offset[2] + z);
+            let from = (offset[0] + length(all, 0) * line) * voxel;
+            let to = (y + length(part, 1) * z) * row;
+            out[to..to + row].copy_from_slice(&voxels[from..from + row]);
+        }
+    }
+}
+
+fn is_zero(voxels: &[u8]) -> bool {
+    voxels.chunks(256).all(|piece| piece.iter().fold(0, |all, &byte| all | byte) == 0)
+}

@@ -1,0 +1,88 @@
+use std::path::Path;
+use std::sync::Arc;
+
+use super::{Job, Step, run};
+use crate::error::VolumeError;
+use crate::format::{
+    Container, DataFormat, MagArray, MagLocation, NewMag, Voxels, WriteOptions, create, list_chunks, read_region,
+    write_region,
+};
+use crate::geometry::{BoundingBox, Mag};
+use crate::voxels::VoxelType;
+
+const REGION: BoundingBox = BoundingBox { topleft: [3, 5, 7], size: [61, 50, 40] };
+
+fn mag(folder: &Path, format: DataFormat, chunk: u32, per_shard: u32) -> Arc<dyn MagArray> {
+    let location = MagLocation::new(Mag([1; 3]), format, Container::Directory { path: folder.to_owned() }, "");
+    let new = NewMag {
+        chunk_shape: [chunk; 3],
+        chunks_per_shard: [per_shard; 3],
+        ..NewMag::with_defaults(format, VoxelType::UInt16, 1)
+    };
+    create(&location, &new).unwrap()
+}
+
+fn painted(folder: &Path, format: DataFormat) -> (Arc<dyn MagArray>, Vec<u8>) {
+    let array = mag(folder, format, 16, if format == DataFormat::Zarr { 1 } else { 2 });
+    let count = REGION.size.iter().product::<i64>() as u32;
+    let bytes: Vec<u8> =
+        (0..count).flat_map(|place| (place.wrapping_mul(2_654_435_761) as u16).to_le_bytes()).collect();
+    let voxels = Voxels { bytes: &bytes, z_fastest: false };
+    write_region(&*array, &[], &REGION, &voxels, &WriteOptions { keep_zeros: false, pool: None }).unwrap();
+    (array, bytes)
+}
+
+#[test]
+fn a_copy_in_any_format_and_cut_holds_the_same_voxels() {
+    let formats = [DataFormat::Wkw, DataFormat::Zarr, DataFormat::Zarr3];
+    for (from, to) in formats.into_iter().flat_map(|from| formats.map(|to| (from, to))) {
+        for (chunk, per_shard) in [(16, 2), (16, 4), (8, 4), (32, 1)] {
+            let folder = tempfile::tempdir().unwrap();
+            let (source, expected) = painted(&folder.path().join("source"), from);
+            let per_shard = if to == DataFormat::Zarr { 1 } else { per_shard };
+            let target = mag(&folder.path().join("target"), to, chunk, per_shard);
+            let job = Job::of(Step::Copy, source, target.clone()).unwrap();
+            let summary = run(&job, 0..job.shards().len(), 3, &mut |_| Ok(())).unwrap();
+            assert_eq!(summary.shards, job.shards().len());
+            let mut found = vec![0; expected.len()];
+            read_region(&*target, &[], &REGION, &mut found).unwrap();
+            assert!(found == expected, "{from} to {to} in chunks of {chunk}");
+            if from == to && chunk == 16 {
+                assert_eq!(summary.chunks_computed, 0, "{from}: the same chunks pass as they are");
+            }
+        }
+    }
+}
+
+#[test]
+fn parts_of_a_job_make_the_whole_and_absent_chunks_stay_absent() {
+    let folder = tempfile::tempdir().unwrap();
+    let (source, _) = painted(&folder.path().join("source"), DataFormat::Zarr3);
+    let target = mag(&folder.path().join("target"), DataFormat::Zarr3, 16, 1);
+    let job = Job::of(Step::Copy, source.clone(), target.clone()).unwrap();
+    for shard in 0..job.shards().len() {
+        run(&job, shard..shard + 1, 1, &mut |_| Ok(())).unwrap();
+    }
+    let places = |array: &dyn MagArray| {
+        let mut places: Vec<_> = list_chunks(array).unwrap().into_iter().map(|(chunk, _)| chunk).collect();
+        places.sort();
+        places
+    };
+    assert_eq!(places(&*target), places(&*source));
+    assert!(run(&job, 0..job.shards().len() + 1, 1, &mut |_| Ok(())).is_err());
+}
+
+#[test]
+fn an_observer_ends_a_run_and_no_file_is_left_half_written() {
+    let folder = tempfile::tempdir().unwrap();
+    let (source, _) = painted(&folder.path().join("source"), DataFormat::Zarr3);
+    let target = mag(&folder.path().join("target"), DataFormat::Zarr3, 8, 1);
+    let job = Job::of(Step::Copy, source, target.clone()).unwrap();
+    let stopped = run(&job, 0..job.shards().len(), 2, &mut |progress| {
+        if progress.done > 2 { Err(VolumeError::Interrupted) } else { Ok(()) }
+    });
+    assert!(matches!(stopped, Err(VolumeError::Interrupted)));
+    for entry in target.store().list("").unwrap() {
+        assert!(!entry.key.ends_with("part"), "{} was left", entry.key);
+    }
+}
