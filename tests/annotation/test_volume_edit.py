@@ -242,6 +242,32 @@ def test_several_layers_are_edited_apart_and_an_empty_one_stays_empty(tmp_path):
     assert [np.unique(labels).tolist() for labels in found] == [[3], [4]]
 
 
+def test_coarser_mags_are_made_anew_on_request(tmp_path):
+    annotation = wk.Annotation("a", dataset_name="d", voxel_size=(1, 1, 1))
+    layer = annotation.add_volume_layer("x", dtype="uint8")
+    with layer.edit() as edited:
+        for mag in (1, 2):
+            edited.add_mag(mag)
+    labels = np.repeat(np.repeat(np.repeat(np.arange(1, 65, dtype=np.uint8).reshape(4, 4, 4), 16, 0), 16, 1), 16, 2)
+    with layer.edit(redownsample=True) as edited:
+        edited.get_mag(1).write(labels, absolute_offset=(0, 0, 0), allow_resize=True)
+    coarse = layer.as_layer().get_mag(2).read(absolute_offset=(0, 0, 0), size=(64, 64, 64))
+    assert np.array_equal(coarse[0], labels[::2, ::2, ::2])
+    with layer.edit(redownsample=True) as edited:
+        edited.get_mag(1).write(np.zeros_like(labels), absolute_offset=(0, 0, 0))
+    assert not layer.as_layer().get_mag(2).read(absolute_offset=(0, 0, 0), size=(64, 64, 64)).any()
+
+
+def test_coarser_mags_are_not_made_of_painted_voxels_alone_over_a_fallback(tmp_path):
+    annotation = wk.Annotation("a", dataset_name="d", voxel_size=(1, 1, 1))
+    over = annotation.add_volume_layer("x", fallback_layer="segmentation")
+    with pytest.raises(ValueError, match="fallback layer 'segmentation'"), over.edit(redownsample=True):
+        pass
+    alone = annotation.add_volume_layer("y")
+    with pytest.raises(ValueError, match="TEMPORARY_DIRECTORY"), alone.edit(edit_mode=MEMORY, redownsample=True):
+        pass
+
+
 TEMPORARY = """
 import os, signal, sys, tempfile, threading
 from pathlib import Path

@@ -32,10 +32,13 @@ def edit(
     edit_mode: VolumeLayerEditMode,
     executor: Executor | None,
     *,
+    redownsample: bool,
     progress: Callable[[int, int], None] | None,
 ) -> Iterator[SegmentationLayer]:
     """Yield the layer for changes; see ``VolumeLayer.edit``."""
     mode = VolumeLayerEditMode(edit_mode)
+    if redownsample:
+        _check_redownsampling(volume, mode)
     if mode is VolumeLayerEditMode.MEMORY:
         _check_in_process(executor)
     source = data_zip(volume)
@@ -50,7 +53,20 @@ def edit(
         unpacked = unpack_layer(source, dataset, volume.layer_name, largest_segment_id=known, form="annotation")
         layer = edited_in_folder(unpacked)
         yield layer
+        if redownsample:
+            layer.redownsample(executor=executor)
         _take_over(volume, layer, source, progress)
+
+
+def _check_redownsampling(volume: VolumeLayer, mode: VolumeLayerEditMode) -> None:
+    if volume.fallback_layer_name is not None:
+        raise ValueError(
+            f"redownsample=True: coarser voxels of {volume.name!r} show its fallback layer "
+            f"{volume.fallback_layer_name!r}, too, and painted voxels alone would erase it there; merge the fallback "
+            "layer first, which makes the coarser mags anew"
+        )
+    if mode is VolumeLayerEditMode.MEMORY:
+        raise ValueError("redownsample=True makes mags in files: use edit_mode TEMPORARY_DIRECTORY")
 
 
 def _check_in_process(executor: Executor | None) -> None:

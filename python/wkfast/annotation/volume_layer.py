@@ -148,6 +148,7 @@ class VolumeLayer:
         *,
         edit_mode: VolumeLayerEditMode = VolumeLayerEditMode.TEMPORARY_DIRECTORY,
         executor: Executor | None = None,
+        redownsample: bool = False,
         progress: Callable[[int, int], None] | None = None,
     ) -> AbstractContextManager[SegmentationLayer]:
         """Return a context manager that yields the layer for changes, and takes them over at its end.
@@ -164,6 +165,9 @@ class VolumeLayer:
             nothing is unpacked; what is written stays in memory, compressed, so sparse edits of large layers are quick.
         executor
             For scripts of the reference package; the core uses its own threads. ``MEMORY`` takes none with processes.
+        redownsample
+            Make the coarser mags anew from the finest at the end of the block; otherwise they stay as they are. Only
+            for layers without a fallback, in a temporary directory.
         progress
             Called on the calling thread while the changes are taken over, with chunks done and chunks in all.
 
@@ -187,7 +191,7 @@ class VolumeLayer:
         >>> volume.largest_segment_id
         5
         """
-        return volume_edit.edit(self, edit_mode, executor, progress=progress)
+        return volume_edit.edit(self, edit_mode, executor, redownsample=redownsample, progress=progress)
 
     def require_data(self) -> VolumeData:
         """Return where the voxels lie.
