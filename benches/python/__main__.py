@@ -1,6 +1,6 @@
 """Compare whole jobs with the reference package and with physical limits, and print the ratios.
 
-Usage: ``python -m benches.python [nml] [merge] [volumes] [--nodes N ...] [--runs R] [--folder F] [--markdown FILE]``.
+Usage: ``python -m benches.python [nml] [merge] [volumes] [reshape] [--nodes N ...] [--runs R] [--folder F] ...``.
 Inputs are generated once below the folder. Every job runs in a process of its own; results are checked to be equal.
 """
 
@@ -18,8 +18,9 @@ from benches.python.measure import Measurement, best_of
 
 NML = "benches.python.nml_jobs"
 MERGE = "benches.python.merge_jobs"
-GROUPS = ("nml", "merge", "volumes")
+GROUPS = ("nml", "merge", "volumes", "reshape")
 VOLUMES = "benches.python.volume_jobs"
+RESHAPE = "benches.python.reshape_jobs"
 # Who else reads and writes a format. The wkw library takes whole files only, so it is not asked to write.
 RIVALS = {
     "wkw": (["wkw", "reference"], ["reference"]),
@@ -44,6 +45,8 @@ def main() -> None:
     if "volumes" in options.what:
         for data_format in RIVALS:
             rows += volume_rows(folder, data_format, options.volume_edge, options.runs)
+    if "reshape" in options.what:
+        rows += reshape_rows(folder, options.reshape_edge, options.runs)
     text = _table(rows)
     sys.stdout.write(text)
     if options.markdown:
@@ -56,6 +59,7 @@ def _options() -> argparse.Namespace:
     parser.add_argument("--nodes", type=int, nargs="+", default=[100_000, 1_000_000])
     parser.add_argument("--edge", type=int, default=1024, help="voxels along each axis of the fallback")
     parser.add_argument("--volume-edge", type=int, default=512, help="voxels along each axis read and written")
+    parser.add_argument("--reshape-edge", type=int, default=512, help="voxels along each axis made into other mags")
     parser.add_argument("--touched", type=int, default=300, help="chunks of the annotation")
     parser.add_argument("--runs", type=int, default=3, help="runs of each quick job, the best counts")
     parser.add_argument("--folder", default=str(Path(tempfile.gettempdir()) / "wkfast-bench"))
@@ -125,6 +129,20 @@ def volume_rows(folder: Path, data_format: str, edge: int, runs: int) -> list[li
         _require_equal(ours, theirs)
         rate = f"{volume_jobs.SMALL_READS / ours.seconds:,.0f} reads a second"
         rows.append(_row("random 32³ reads from a shard, against tensorstore", ours, theirs, rate))
+    return rows
+
+
+def reshape_rows(folder: Path, edge: int, runs: int) -> list[list[str]]:
+    """Making mags of `edge`³ voxels out of another."""
+    rows = []
+    for data_format in ("wkw", "zarr3"):
+        path = str(volume_jobs.dataset(folder, data_format, edge))
+        works = ("downsample", "compress") if data_format == "wkw" else ("downsample", "compress", "rechunk")
+        for work in works:
+            ours = best_of(runs, RESHAPE, f"wkfast_{work}", path)
+            theirs = best_of(1, RESHAPE, f"reference_{work}", path)
+            _require_equal(ours, theirs)
+            rows.append(_row(f"{work} {edge}³ uint32 {data_format}", ours, theirs, ""))
     return rows
 
 

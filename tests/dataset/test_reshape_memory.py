@@ -1,0 +1,65 @@
+"""Mags are made out of mags in memory that does not grow with layer or shard."""
+
+import os
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+
+import wkfast as wk
+
+pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.skipif(sys.platform != "linux", reason="peak memory is read from /proc"),
+]
+MB = 2**20
+
+JOB = """
+import sys
+from pathlib import Path
+import wkfast as wk
+
+def status(field):
+    lines = Path("/proc/self/status").read_text().splitlines()
+    return next(int(line.split()[1]) * 1024 for line in lines if line.startswith(field))
+
+layer = wk.Dataset.open(sys.argv[1]).get_layer("labels")
+layer.get_mag(1).read(size=(32, 32, 32))
+before = status("VmRSS:")
+Path("/proc/self/clear_refs").write_text("5")
+exec(sys.argv[2])
+print(status("VmHWM:") - before)
+"""
+WORKS = {
+    "downsample": "layer.downsample()",
+    "compress": "layer.get_mag(1).compress()",
+    "rechunk": "layer.get_mag(1).rechunk(chunk_shape=64, shard_shape=256)",
+    "copy": "wk.Dataset(sys.argv[1] + '-copy', voxel_size=(1, 1, 1)).add_layer_as_copy(layer)",
+}
+
+
+def dataset(folder, depth, *, compress):
+    """A layer of 512 × 512 × `depth` voxels in shards of 512³: 1 MB decoded for each slice."""
+    made = wk.Dataset(folder, voxel_size=(1, 1, 1))
+    box = wk.BoundingBox((0, 0, 0), (512, 512, depth))
+    layer = made.add_layer("labels", "segmentation", dtype="uint32", data_format="zarr3", bounding_box=box)
+    mag = layer.add_mag(1, shard_shape=512, compress=compress)
+    slab = np.arange(512 * 512 * 32, dtype=np.uint32).reshape(512, 512, 32) // 4096
+    for z in range(0, depth, 32):
+        mag.write(slab + z, absolute_offset=(0, 0, z), allow_unaligned=True)
+    return folder
+
+
+@pytest.mark.parametrize("work", WORKS)
+def test_peak_memory_is_bounded_and_flat(work, tmp_path):
+    peaks = []
+    for depth in (64, 320):
+        path = dataset(tmp_path / str(depth), depth, compress=work != "compress")
+        command = [sys.executable, "-c", JOB, str(path), WORKS[work]]
+        environment = {**os.environ, "WKFAST_THREADS": "2"}
+        done = subprocess.run(command, env=environment, capture_output=True, text=True, check=True)
+        peaks.append(int(done.stdout))
+    # 320 MB decoded: whoever held a layer or a shard would show.
+    assert max(peaks) < 150 * MB, peaks
+    assert peaks[1] - peaks[0] < 64 * MB, peaks
