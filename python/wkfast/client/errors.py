@@ -26,7 +26,7 @@
 Messages never hold a token. The exceptions of httpx are not chained, because they hold the request and its headers.
 """
 
-from typing import ClassVar
+from typing import ClassVar, Self
 
 from wkfast.errors import WkfastError
 
@@ -161,6 +161,10 @@ class CertificateError(ConnectionFailedError):
 
 class ClientTimeoutError(TransportError, TimeoutError):
     """A phase of the request, or all attempts together, took too long."""
+
+    def __new__(cls, *arguments: object, **_attributes: object) -> Self:
+        """Make one by way of the base that lays out its memory: dask unpickles errors by calling this."""
+        return TimeoutError.__new__(cls, *arguments)
 
 
 class IncompleteDownloadError(TransportError):

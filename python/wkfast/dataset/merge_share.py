@@ -86,7 +86,7 @@ def share(work: Sequence[int], task: int, tasks: int) -> tuple[int, int]:
     Examples
     --------
     >>> [share([5, 1, 1, 1, 1, 1], task, 2) for task in range(2)]
-    [(0, 1), (1, 6)]
+    [(0, 2), (2, 6)]
     >>> [share([7], task, 3) for task in range(3)]
     [(0, 0), (0, 1), (1, 1)]
     """

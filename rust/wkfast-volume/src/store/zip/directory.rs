@@ -158,10 +158,15 @@ impl End {
         let at = at.ok_or("is no zip file, or cut off: it has no end record")?;
         let record = Fields(&tail[at..]);
         let (count, size, offset) = (record.u16(10).into(), record.u32(12).into(), u64::from(record.u32(16)));
-        if count == 0xffff || size == 0xffff_ffff || offset == 0xffff_ffff {
-            let locator = (at >= 20).then(|| Fields(&tail[at - 20..at])).filter(|found| found.u32(0) == END_64_LOCATOR);
-            if let Some(locator) = locator {
-                return Self::wide(source, locator.u64(8));
+        let saturated = count == 0xffff || size == 0xffff_ffff || offset == 0xffff_ffff;
+        let locator = (at >= 20).then(|| Fields(&tail[at - 20..at])).filter(|found| found.u32(0) == END_64_LOCATOR);
+        if let Some(locator) = locator {
+            // Python writes the 64-bit record from 2 GiB on, where the 32-bit one could still say everything. Then it
+            // lies between the directory and the end record, which must not be taken for an archive with a preamble.
+            match Self::wide(source, locator.u64(8)) {
+                Err(fault) if saturated => return Err(fault),
+                Err(_) => {} // a comment that looks like a locator
+                wide => return wide,
             }
         }
         let start = (tail_start + at as u64).checked_sub(size).ok_or("its directory is larger than the file")?;
@@ -171,6 +176,9 @@ impl End {
 
     fn wide(source: &Source, offset: u64) -> Result<Self, String> {
         let mut space = Vec::new();
+        if offset > source.len() {
+            return Err("its 64-bit end record lies behind its end".to_owned());
+        }
         let record = Fields(source.fetch(offset, 56, &mut space).map_err(|error| error.to_string())?);
         if record.0.len() < 56 || record.u32(0) != END_64 {
             return Err("its 64-bit end record is damaged".to_owned());

@@ -193,3 +193,38 @@ proptest! {
         }
     }
 }
+
+/// `sample` with the 64-bit end record that Python writes from 2 GiB on, though the narrow one says everything.
+fn with_wide_end(preamble: &[u8]) -> Vec<u8> {
+    let plain = sample();
+    let end = find(&plain, b"PK\x05\x06");
+    let narrow = |at: usize| u64::from(u32::from_le_bytes(plain[end + at..end + at + 4].try_into().unwrap()));
+    let (size, start) = (narrow(12), narrow(16));
+    let mut bytes = [preamble, &plain[..end]].concat();
+    let wide_at = bytes.len() as u64;
+    bytes.extend(b"PK\x06\x06");
+    bytes.extend(44_u64.to_le_bytes());
+    bytes.extend([45, 0, 45, 0, 0, 0, 0, 0, 0, 0, 0, 0]);
+    [2, 2, size, start].iter().for_each(|value: &u64| bytes.extend(value.to_le_bytes()));
+    bytes.extend(b"PK\x06\x07\0\0\0\0");
+    bytes.extend(wide_at.to_le_bytes());
+    bytes.extend([1, 0, 0, 0]);
+    bytes.extend(&plain[end..]);
+    bytes
+}
+
+#[test]
+fn a_wide_end_record_counts_where_the_narrow_one_would_do() {
+    let archive = archive(&with_wide_end(b""));
+    let store = ZipStore::open(&archive.path).unwrap();
+    assert_eq!(store.list("").unwrap().len(), 2);
+    assert_eq!(store.read("1/header.wkw", 100).unwrap(), Some(vec![7; 16]));
+}
+
+#[test]
+fn a_locator_that_points_nowhere_is_no_panic() {
+    let mut bytes = with_wide_end(b"");
+    let locator = find(&bytes, b"PK\x06\x07");
+    bytes[locator + 8..locator + 16].fill(0xff);
+    assert!(open_error(&bytes).contains("directory"));
+}
