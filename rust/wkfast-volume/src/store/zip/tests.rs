@@ -205,7 +205,9 @@ fn with_wide_end(preamble: &[u8]) -> Vec<u8> {
     bytes.extend(b"PK\x06\x06");
     bytes.extend(44_u64.to_le_bytes());
     bytes.extend([45, 0, 45, 0, 0, 0, 0, 0, 0, 0, 0, 0]);
-    [2, 2, size, start].iter().for_each(|value: &u64| bytes.extend(value.to_le_bytes()));
+    for value in [2, 2, size, start] {
+        bytes.extend(value.to_le_bytes());
+    }
     bytes.extend(b"PK\x06\x07\0\0\0\0");
     bytes.extend(wide_at.to_le_bytes());
     bytes.extend([1, 0, 0, 0]);
