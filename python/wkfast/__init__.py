@@ -33,6 +33,7 @@ from wkfast.dataset import (
     Layer,
     MagView,
     MergePreview,
+    SamplingModes,
     SegmentationLayer,
 )
 from wkfast.geometry import (
@@ -81,6 +82,7 @@ __all__ = [
     "RemoteLayer",
     "RemoteMagView",
     "RemoteSegmentationLayer",
+    "SamplingModes",
     "SegmentInformation",
     "SegmentationLayer",
     "Skeleton",

@@ -242,6 +242,19 @@ def test_several_layers_are_edited_apart_and_an_empty_one_stays_empty(tmp_path):
     assert [np.unique(labels).tolist() for labels in found] == [[3], [4]]
 
 
+@MODES
+def test_a_second_edit_beside_an_open_one_is_refused(annotation_file, mode):
+    annotation = wk.Annotation.load(annotation_file)
+    layer = annotation.get_volume_layer()
+    with layer.edit(edit_mode=mode):
+        with pytest.raises(AssertionError, match="being edited already"), layer.edit(edit_mode=mode):
+            pass
+        assert layer.is_edited
+    with layer.edit(edit_mode=mode):
+        pass
+    assert not layer.is_edited
+
+
 def test_coarser_mags_are_made_anew_on_request(tmp_path):
     annotation = wk.Annotation("a", dataset_name="d", voxel_size=(1, 1, 1))
     layer = annotation.add_volume_layer("x", dtype="uint8")

@@ -155,3 +155,18 @@ def test_copies_are_refused_where_they_do_not_fit(tmp_path: Path) -> None:
     layer.get_mag(1).rechunk(chunk_shape=16, target_path=tmp_path / "there")
     there = Dataset.open(tmp_path / "there").get_layer("l").get_mag(1)
     assert there.info.chunk_shape == Vec3Int(16, 16, 16)
+
+
+@pytest.mark.parametrize("data_format", ["wkw", "zarr", "zarr3"])
+def test_a_mag_that_was_rewritten_meanwhile_is_not_written_in_its_old_form(data_format: str, tmp_path: Path) -> None:
+    dataset = Dataset(tmp_path / "d", voxel_size=(1, 1, 1))
+    layer = dataset.add_layer("s", "segmentation", dtype="uint32", data_format=data_format, largest_segment_id=9)
+    labels = np.random.default_rng(0).integers(0, 50, (64, 64, 64)).astype(np.uint32)
+    old = layer.add_mag(1, compress=False)
+    old.write(labels, absolute_offset=(0, 0, 0), allow_resize=True, allow_unaligned=True)
+    layer.get_mag(1).compress()
+    with pytest.raises(VolumeDataError, match="rewritten in another form"):
+        old.write(labels[:32, :32, :32], absolute_offset=(0, 0, 0), allow_unaligned=True)
+    again = Dataset.open(tmp_path / "d").get_layer("s").get_mag(1)
+    assert np.array_equal(again.read(absolute_offset=(0, 0, 0), size=(64, 64, 64))[0], labels)
+    again.write(labels, absolute_offset=(0, 0, 0), allow_unaligned=True)

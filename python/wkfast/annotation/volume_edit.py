@@ -15,6 +15,7 @@ from wkfast.dataset import DataFormat, Dataset
 from wkfast.dataset.edited import MemoryLayer, edited_in_folder
 from wkfast.dataset.packing import pack_layer
 from wkfast.dataset.unpacking import unpack_layer
+from wkfast.errors import AnnotationError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -41,6 +42,29 @@ def edit(
         _check_redownsampling(volume, mode)
     if mode is VolumeLayerEditMode.MEMORY:
         _check_in_process(executor)
+    if volume.is_edited:
+        raise AnnotationError(
+            f"volume layer {volume.name!r} is being edited already: each edit would take over its own copy, and the "
+            "last would undo the others; write into the layer that the open edit yields"
+        )
+    volume.is_edited = True
+    try:
+        with _edited(volume, mode, executor, redownsample=redownsample, progress=progress) as layer:
+            yield layer
+    finally:
+        volume.is_edited = False
+
+
+@contextmanager
+def _edited(
+    volume: VolumeLayer,
+    mode: VolumeLayerEditMode,
+    executor: Executor | None,
+    *,
+    redownsample: bool,
+    progress: Callable[[int, int], None] | None,
+) -> Iterator[SegmentationLayer]:
+    """Yield the layer in the place the mode names, and take it over afterwards."""
     source = data_zip(volume)
     if mode is VolumeLayerEditMode.MEMORY:
         in_memory = MemoryLayer.of(source, volume.layer_name, volume.voxel_size or (1, 1, 1), volume.largest_segment_id)

@@ -67,6 +67,8 @@ class VolumeLayer:
     mapping_name: str | None = None
     mapping_is_locked: bool | None = None
     data: VolumeData | None = field(default=None, repr=False)
+    # Whether an edit is open.
+    is_edited: bool = field(default=False, repr=False, compare=False)
     # The record it was read from, for facts that have no field here.
     _record: Record = field(default_factory=dict, repr=False, compare=False)
 
@@ -177,6 +179,8 @@ class VolumeLayer:
             A ``ValueError`` and ``AssertionError``: the voxels are not in the annotation file.
         ValueError
             The mode cannot do what is asked for.
+        AnnotationError
+            Another edit of the layer is open.
         VolumeDataError
             The data zip or a chunk is damaged; the layer is as it was.
 

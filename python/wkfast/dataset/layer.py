@@ -394,11 +394,11 @@ def check_layer_name(name: str) -> None:
     Raises
     ------
     DatasetValueError
-        A ``ValueError``: it holds other things than letters, digits, ``_``, ``-`` and ``.``.
+        A ``ValueError``: it is long, or holds other things than letters, digits, ``_``, ``-`` and ``.``.
     """
-    if not re.fullmatch(r"[\w.-]+", name, re.ASCII) or name.startswith("."):
+    if not re.fullmatch(r"[\w.-]{1,255}", name, re.ASCII) or name.startswith("."):
         raise DatasetValueError(
-            f"a layer cannot be called {name!r}: use letters, digits, '_', '-' and '.', not at the start"
+            f"a layer cannot be called {name!r}: use up to 255 letters, digits, '_', '-' and '.', no '.' at the start"
         )
 
 

@@ -94,6 +94,8 @@ class LayerCreation:
         """
         self.check_writable()
         check_layer_name(layer_name)
+        if num_channels is not None and num_channels < 1:
+            raise DatasetValueError(f"layer {layer_name!r} cannot have {num_channels} channels: at least one")
         channels = num_channels or (3 if str(dtype_per_layer) == "uint24" else 1)
         kind = _one_dtype(dtype, dtype_per_channel, dtype_per_layer, channels)
         _check_kind(layer_name, category, kind, channels)

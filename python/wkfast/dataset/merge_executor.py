@@ -208,7 +208,13 @@ def _submitted(executor: Any, batches: Sequence[Batch]) -> Iterator[tuple[Any, B
         yield from zip(executor.map_to_futures(run_batch, list(batches)), batches, strict=True)
         return
     for batch in batches:
-        yield executor.submit(run_batch, batch), batch
+        try:
+            future = executor.submit(run_batch, batch)
+        except cf.BrokenExecutor:
+            raise
+        except RuntimeError as error:
+            raise MergeError(f"the executor takes no work ({error}); the same call with another goes on") from error
+        yield future, batch
 
 
 def _as_done(futures: Iterable[Any]) -> Iterator[Any]:

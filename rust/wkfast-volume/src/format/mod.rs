@@ -117,6 +117,12 @@ pub trait MagArray: Send + Sync + std::fmt::Debug {
         None
     }
 
+    /// Makes sure that the mag is still cut and encoded as it was when it was opened: another handle or process may have
+    /// rewritten it, and chunks of the old form would be garbage among those of the new.
+    fn check_current(&self) -> Result<()> {
+        Ok(())
+    }
+
     /// Name within the mag's folder of the file that states how far the array reaches; `None` where nothing does.
     fn shape_file(&self) -> Option<&'static str> {
         None
@@ -287,6 +293,12 @@ fn read_encoded_by_index(array: &dyn MagArray, chunk: &ChunkIndex) -> Result<Opt
     let Some(span) = table.spans[place].clone() else { return Ok(None) };
     let bytes = array.store().read_range(&table.key, span)?;
     Ok(Some(EncodedChunk { key: table.key, codec: table.codec, bytes }))
+}
+
+/// The mag is not what it was when it was opened.
+fn rewritten(file: String) -> VolumeError {
+    let what = "the mag was rewritten in another form since it was opened; get it from its layer again".to_owned();
+    VolumeError::Unsupported { file, what }
 }
 
 /// Key of `name` below `prefix`.

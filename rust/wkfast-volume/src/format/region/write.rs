@@ -53,6 +53,7 @@ pub fn write_region(
     if region.size.contains(&0) {
         return Ok(());
     }
+    array.check_current()?;
     grow(array, extra, end.map(|edge| edge as u64))?;
     let shards = shards_of(grid, extra, region);
     let job =

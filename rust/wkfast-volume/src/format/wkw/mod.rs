@@ -17,7 +17,9 @@ use std::sync::Arc;
 use self::codec::{BlockCodec, longest_lz4_block};
 pub use self::header::{BlockType, Header};
 use self::writer::WkwWriter;
-use super::{ChunkCodec, EncodedChunk, Listing, MagArray, ShardFile, ShardIndexTable, ShardWriter, join_key};
+use super::{
+    ChunkCodec, EncodedChunk, Listing, MagArray, ShardFile, ShardIndexTable, ShardWriter, join_key, rewritten,
+};
 use crate::error::{Result, VolumeError};
 use crate::geometry::{ChunkGrid, ChunkIndex, ShardIndex};
 use crate::store::{Entry, SharedStore};
@@ -144,6 +146,14 @@ impl WkwArray {
 }
 
 impl MagArray for WkwArray {
+    fn check_current(&self) -> Result<()> {
+        let key = join_key(&self.prefix, "header.wkw");
+        let Some(bytes) = self.store.read(&key, 4096)? else { return Ok(()) };
+        let now = Header::parse(&bytes).map_err(|reason| self.corrupt(&key, reason))?;
+        let same = now.same_grid(&self.header) && now.block_type == self.header.block_type;
+        if same { Ok(()) } else { Err(rewritten(self.store.describe(&key))) }
+    }
+
     fn grid(&self) -> &ChunkGrid {
         &self.grid
     }

@@ -25,7 +25,9 @@ use self::chain::{Blosc, Step, blosc_size, longest_encoded};
 pub(super) use self::create::{new_v2, new_v3};
 use self::metadata::{Description, Fault};
 use self::shard::{SingleChunkWriter, ZarrShardWriter};
-use super::{ChunkCodec, EncodedChunk, Listing, MagArray, ShardFile, ShardIndexTable, ShardWriter, join_key};
+use super::{
+    ChunkCodec, EncodedChunk, Listing, MagArray, ShardFile, ShardIndexTable, ShardWriter, join_key, rewritten,
+};
 use crate::error::{Result, VolumeError};
 use crate::geometry::{ChunkGrid, ChunkIndex, ShardIndex};
 use crate::store::{Entry, SharedStore};
@@ -42,6 +44,8 @@ pub struct ZarrArray {
     version: Version,
     /// The metadata file, to model others on.
     metadata: Value,
+    /// The same as it was read.
+    metadata_read: Value,
     description: Description,
     codec: Arc<dyn ChunkCodec>,
 }
@@ -87,12 +91,13 @@ impl ZarrArray {
             Fault::Corrupt(reason) => VolumeError::corrupt(store.describe(&key), reason),
             Fault::Unsupported(what) => VolumeError::Unsupported { file: store.describe(&key), what },
         })?;
-        let mut metadata: Value = serde_json::from_slice(&json).unwrap_or_default();
+        let metadata_read: Value = serde_json::from_slice(&json).unwrap_or_default();
+        let mut metadata = metadata_read.clone();
         if description.keys.separator == '.' && adapt_to_files(&store, prefix, &mut description)? {
             declare_blosc(&mut metadata, version);
         }
         let codec = Arc::new(description.codec());
-        Ok(Self { store, prefix: prefix.to_owned(), version, metadata, description, codec })
+        Ok(Self { store, prefix: prefix.to_owned(), version, metadata, metadata_read, description, codec })
     }
 
     fn parse_key(&self, key: &str) -> Option<ShardIndex> {
@@ -128,6 +133,19 @@ impl MagArray for ZarrArray {
 
     fn shape_file(&self) -> Option<&'static str> {
         Some(self.version.file_name())
+    }
+
+    fn check_current(&self) -> Result<()> {
+        let key = join_key(&self.prefix, self.version.file_name());
+        let json = self.store.read(&key, MAX_METADATA)?.ok_or_else(|| self.corrupt(&key, "is gone"))?;
+        let mut now: Value = serde_json::from_slice(&json).map_err(|error| self.corrupt(&key, error.to_string()))?;
+        // Arrays grow, and attributes are the user's.
+        for free in ["shape", "attributes"] {
+            now[free] = self.metadata_read[free].clone();
+        }
+        let mut before = self.metadata_read.clone();
+        before["attributes"] = self.metadata_read["attributes"].clone();
+        if now == before { Ok(()) } else { Err(rewritten(self.store.describe(&key))) }
     }
 
     fn grown_shape(&self, present: &[u64], extra: &[u32], extent: [u64; 3]) -> Vec<u64> {
