@@ -1,6 +1,6 @@
 """Compare whole jobs with the reference package and with physical limits, and print the ratios.
 
-Usage: ``python -m benches.python [nml] [merge] [volumes] [reshape] [--nodes N ...] [--runs R] [--folder F] ...``.
+Usage: ``python -m benches.python [nml] [merge] [volumes] [reshape] [remote] [--nodes N ...] [--runs R] ...``.
 Inputs are generated once below the folder. Every job runs in a process of its own; results are checked to be equal.
 """
 
@@ -13,14 +13,15 @@ import sys
 import tempfile
 from pathlib import Path
 
-from benches.python import inputs, volume_jobs, volumes
+from benches.python import inputs, remote_jobs, volume_jobs, volumes
 from benches.python.measure import Measurement, best_of
 
 NML = "benches.python.nml_jobs"
 MERGE = "benches.python.merge_jobs"
-GROUPS = ("nml", "merge", "volumes", "reshape")
+GROUPS = ("nml", "merge", "volumes", "reshape", "remote")
 VOLUMES = "benches.python.volume_jobs"
 RESHAPE = "benches.python.reshape_jobs"
+REMOTE = "benches.python.remote_jobs"
 # Who else reads and writes a format. The wkw library takes whole files only, so it is not asked to write.
 RIVALS = {
     "wkw": (["wkw", "reference"], ["reference"]),
@@ -28,6 +29,8 @@ RIVALS = {
     "zarr3": (["tensorstore", "zarr", "reference"], ["tensorstore", "zarr", "reference"]),
 }
 _MB = 1e6
+_TRANSFER = 128 << 20
+_LATENCY = 0.02
 _LOOPS = (("iterate", "plain loop over nodes"), ("use", "loop that reads id and position"))
 
 
@@ -47,6 +50,8 @@ def main() -> None:
             rows += volume_rows(folder, data_format, options.volume_edge, options.runs)
     if "reshape" in options.what:
         rows += reshape_rows(folder, options.reshape_edge, options.runs)
+    if "remote" in options.what:
+        rows += remote_rows(folder, options.runs)
     text = _table(rows)
     sys.stdout.write(text)
     if options.markdown:
@@ -143,6 +148,28 @@ def reshape_rows(folder: Path, edge: int, runs: int) -> list[list[str]]:
             theirs = best_of(1, RESHAPE, f"reference_{work}", path)
             _require_equal(ours, theirs)
             rows.append(_row(f"{work} {edge}³ uint32 {data_format}", ours, theirs, ""))
+    return rows
+
+
+def remote_rows(folder: Path, runs: int) -> list[list[str]]:
+    """Transfers over loopback, and a streamed read from a server that takes its time."""
+    path = remote_jobs.annotation(folder, _TRANSFER)
+    what = f"an annotation of {_TRANSFER >> 20} MiB"
+    with remote_jobs.serving(path, 0) as url:
+        received = best_of(runs, REMOTE, "wkfast_receive", url)
+        limit = best_of(runs, REMOTE, "httpx_receive", url)
+        _require_equal(received, limit)
+        rows = [_row(f"download {what} to a file, against httpx.stream", received, limit, "")]
+        for job, arguments in (("download", [url]), ("upload", [url, str(path)])):
+            ours = best_of(runs, REMOTE, f"wkfast_{job}", *arguments)
+            theirs = best_of(1, REMOTE, f"reference_{job}", *arguments)
+            _require_equal(ours, theirs)
+            rows.append(_row(f"{job} {what}", ours, theirs, ""))
+    with remote_jobs.serving(path, _LATENCY) as url:
+        ours = best_of(runs, REMOTE, "wkfast_stream", url)
+        theirs = best_of(1, REMOTE, "reference_stream", url)
+        _require_equal(ours, theirs)
+        rows.append(_row(f"open a dataset and stream 256³ uint32, {_LATENCY * 1e3:.0f} ms latency", ours, theirs, ""))
     return rows
 
 
