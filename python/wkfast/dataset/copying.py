@@ -32,6 +32,7 @@ class Copying:
         executor: Any = None,
     ) -> None:
         """Make coarser mags of all layers that have none yet; see :meth:`Layer.downsample`."""
+        cast("Dataset", self).check_writable()
         for layer in cast("Dataset", self).layers.values():
             if len(layer.mags) == 1:
                 layer.downsample(
@@ -80,7 +81,9 @@ class Copying:
         ExistsError
             There is a layer of that name.
         """
-        dataset, foreign = cast("Dataset", self), self._foreign_layer(foreign_layer)
+        dataset = cast("Dataset", self)
+        dataset.check_writable()
+        foreign = self._foreign_layer(foreign_layer)
         name = new_layer_name or foreign.name
         if name in dataset.layers and not exists_ok:
             raise ExistsError(f"{dataset.path} has a layer {name!r} already; pass exists_ok=True to complete it")
@@ -118,6 +121,7 @@ class Copying:
 
         Examples
         --------
+        >>> import numpy as np
         >>> from wkfast import Dataset
         >>> dataset = Dataset(tmp_path / "small", voxel_size=(4, 4, 40))
         >>> _ = dataset.write_layer("color", "color", np.ones((64, 64, 64), "uint8"), data_format="wkw")

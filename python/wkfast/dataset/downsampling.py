@@ -195,6 +195,7 @@ class LayerDownsampling:
         executor: Any = None,
     ) -> None:
         """Make all mags but the finest anew, after the finest has changed."""
+        cast("Layer", self).dataset.check_writable()
         mags = list(cast("Layer", self).mags)
         if len(mags) > 1:
             self.downsample_mag_list(

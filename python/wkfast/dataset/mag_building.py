@@ -117,7 +117,9 @@ class MagBuilding:
         DatasetValueError
             Dtype or channels differ, or the layer's format does not have such shapes.
         """
-        layer, source = cast("Layer", self), self._foreign(foreign_mag_view_or_path)
+        layer = cast("Layer", self)
+        layer.dataset.check_writable()
+        source = self._foreign(foreign_mag_view_or_path)
         target = Mag(mag) if mag is not None else source.mag
         if target in self._listed_mags() and not exists_ok:
             raise ExistsError(f"layer {layer.name!r} has the mag {target} already; pass exists_ok=True to replace it")

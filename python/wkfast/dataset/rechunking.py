@@ -27,6 +27,8 @@ class Rechunking:
 
         The mag is what it was until all is done, whatever happens; see :meth:`rechunk`.
         """
+        if target_path is None:
+            cast("MagView", self).layer.dataset.check_writable()
         if target_path is not None or not cast("MagView", self).info.compression_mode:
             self.rechunk(compress=True, target_path=target_path, executor=executor)
 
