@@ -146,3 +146,14 @@ def test_a_dead_owner_holds_nothing(plan_input):
         plan = _core.MergePlan(plan_input)
         assert plan.run()["tasks"] == plan.task_count
         plan.commit()
+
+
+def test_what_a_kill_during_the_commit_leaves_is_cleared_by_the_next(plan_input, tmp_path):
+    plan = _core.MergePlan(plan_input)
+    plan.run()
+    report = plan.commit()
+    leftover = tmp_path / "target/.wkfast-merge/tmp"
+    leftover.mkdir(parents=True)
+    (leftover / "half-written").write_bytes(b"1")
+    assert plan.commit() == report
+    assert not leftover.parent.exists()

@@ -226,6 +226,15 @@ impl Journal {
     }
 }
 
+/// Removes what a process that was killed while it committed left of its notes.
+pub(super) fn clear_committed(target: &Path) -> Result<()> {
+    let folder = target.join(FOLDER);
+    match fs::remove_dir_all(&folder) {
+        Err(error) if error.kind() != ErrorKind::NotFound => Err(VolumeError::io(folder.display().to_string(), error)),
+        _ => Ok(()),
+    }
+}
+
 /// The report of a target that [`Journal::close`] has been through.
 pub fn committed_report<R: serde::de::DeserializeOwned>(target: &Path) -> Result<R> {
     let path = target.join(PROVENANCE);

@@ -87,6 +87,7 @@ pub fn run(
 pub fn commit(plan: &MergePlan, mut seconds: Seconds, sync: bool) -> Result<MergeReport> {
     let started = Instant::now();
     if journal::check_target(plan)? == TargetState::Committed {
+        journal::clear_committed(&plan.input.target)?;
         return journal::committed_report(&plan.input.target);
     }
     let journal = Journal::open(plan, Access::Exclusive)?;
