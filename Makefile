@@ -51,6 +51,7 @@ bench: setup ## measure against the reference package and physical limits
 	$(BIN)/python -m pip install --quiet --group bench
 	cargo bench --workspace
 	$(BIN)/python -m benches.python
+	$(BIN)/python -m pytest --quiet benches/python/test_calls.py --benchmark-columns=min,median,rounds
 
 fuzz: ## fuzz the NML reader for SECONDS (default 60)
 	cd rust/wkfast-nml && RUSTC_BOOTSTRAP=1 cargo fuzz run -s none read -- -dict=fuzz/nml.dict -max_len=4096 -max_total_time=$(or $(SECONDS),60)
