@@ -21,7 +21,8 @@ $(VENV)/.installed: pyproject.toml
 	@touch $@
 
 $(VENV)/.built-$(PROFILE): $(VENV)/.installed $(RUST_SOURCES)
-	VIRTUAL_ENV=$(abspath $(VENV)) $(BIN)/maturin develop --quiet --extras demo --profile $(PROFILE)
+	VIRTUAL_ENV=$(abspath $(VENV)) PATH="$(abspath $(BIN)):$$PATH" PIP_QUIET=1 \
+		$(BIN)/maturin develop --quiet --extras demo --profile $(PROFILE)
 	@rm -f $(VENV)/.built-*; touch $@
 
 setup: $(VENV)/.built-$(PROFILE) ## create .venv and build the extension in release mode
