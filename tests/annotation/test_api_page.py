@@ -109,6 +109,20 @@ def test_proxies_reach_the_skeleton(annotation):
     assert (skeleton.dataset_name, skeleton.description, skeleton.organization_id) == ("other", "text", "lab")
 
 
+def test_the_voxel_size_is_known_with_its_unit(annotation):
+    annotation.voxel_size_with_unit = wk.VoxelSize((0.5, 0.5, 2.0), wk.LengthUnit.MICROMETER)
+    assert annotation.voxel_size == (500, 500, 2000)
+    assert annotation.skeleton.voxel_size_with_unit.unit is wk.LengthUnit.MICROMETER
+
+
+def test_an_id_is_found_in_a_url_without_a_server():
+    identity = "570ba0092a7c0e980056fe9b"
+    for text in (identity, f"https://localhost:9000/annotations/Task/{identity}?token=x#1,2,3"):
+        assert wk.Annotation.id_from_url(text) == identity
+    with pytest.raises(ValueError, match="links"):
+        wk.Annotation.id_from_url("https://webknossos.org/links/abcdefgh")
+
+
 def test_layers_are_added_chosen_and_deleted(annotation, tmp_path):
     annotation.add_volume_layer("segmentation")
     annotation.add_volume_layer(name="corrected", fallback_layer="base_segmentation", volume_layer_id=7)

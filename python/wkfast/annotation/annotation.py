@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from os import PathLike
 
     from wkfast.annotation.segments import Record
-    from wkfast.geometry import NDBoundingBox, Vec3Float
+    from wkfast.geometry import NDBoundingBox, Vec3Float, VoxelSize
 
 Vector3 = tuple[float, float, float]
 
@@ -290,6 +290,15 @@ class Annotation(Volumes, Merging, OnServer):
     @voxel_size.setter
     def voxel_size(self, voxel_size: Vec3Float | Vector3) -> None:
         self.skeleton.voxel_size = voxel_size
+
+    @property
+    def voxel_size_with_unit(self) -> VoxelSize:
+        """Size of a mag-1 voxel with the unit it was given in."""
+        return self.skeleton.voxel_size_with_unit
+
+    @voxel_size_with_unit.setter
+    def voxel_size_with_unit(self, voxel_size: VoxelSize) -> None:
+        self.skeleton.voxel_size_with_unit = voxel_size
 
     @property
     def organization_id(self) -> str | None:

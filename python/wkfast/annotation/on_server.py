@@ -19,12 +19,14 @@ if TYPE_CHECKING:
     from wkfast.annotation.annotation import Annotation
     from wkfast.annotation.enums import AnnotationType
     from wkfast.annotation.remote_annotation import RemoteAnnotation
+    from wkfast.client import urls
     from wkfast.remote import RemoteDataset
 else:
     # most scripts never speak to a server
     transfer = lazy_import("wkfast.annotation.transfer")
     remote = lazy_import("wkfast.remote")
     remote_annotation = lazy_import("wkfast.annotation.remote_annotation")
+    urls = lazy_import("wkfast.client.urls")
 
 
 class OnServer:
@@ -44,6 +46,23 @@ class OnServer:
 
         def _write(self, path: Path) -> Any:
             """Write the zip."""
+
+    @staticmethod
+    def id_from_url(annotation_id_or_url: str) -> str:
+        """Return the id in the URL of an annotation, or the id itself. No server is asked, so short links are refused.
+
+        Raises
+        ------
+        InvalidUrlError
+            A ``ValueError``: neither the URL nor the id of an annotation.
+
+        Examples
+        --------
+        >>> from wkfast import Annotation
+        >>> Annotation.id_from_url("https://webknossos.org/annotations/570ba0092a7c0e980056fe9b#1,2,3")
+        '570ba0092a7c0e980056fe9b'
+        """
+        return urls.parse_annotation(annotation_id_or_url).id
 
     @overload
     @classmethod
