@@ -153,6 +153,14 @@ def test_a_fallback_that_is_no_segmentation_is_refused(annotation, tmp_path):
         annotation.add_volume_layer("segmentation", fallback_layer=grey)
 
 
+@pytest.mark.parametrize("dtype", [np.uint16, np.dtype(np.uint16), "uint16"])
+def test_a_type_of_voxels_is_not_taken_for_the_name_of_a_layer(annotation, dtype):
+    with pytest.raises(AssertionError, match="dtype="):
+        annotation.add_volume_layer("segmentation", dtype)
+    assert list(annotation.get_volume_layer_names()) == []
+    assert annotation.add_volume_layer("segmentation", dtype=dtype).dtype == np.uint16
+
+
 def test_a_layer_whose_data_are_not_in_the_file_is_not_exported(tmp_path):
     volume = '<volume id="0" name="cells" location="cells.zip" format="zarr3" />'
     path = write_zip(tmp_path / "without_volume_data.zip", {"a.nml": minimal_nml(volume)})

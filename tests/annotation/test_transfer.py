@@ -79,6 +79,15 @@ def test_the_old_type_parameter_warns(server):
             wk.Annotation.download(url, wk.AnnotationType.EXPLORATIONAL)
 
 
+def test_a_url_in_the_place_of_the_type_names_the_server(server):
+    with wk.webknossos_context(server.url, TOKEN):
+        identity = wk.Annotation.id_from_url(skeleton().upload())
+        assert wk.Annotation.download(identity, server.url).name == wk.Annotation.download(identity).name
+        assert wk.Annotation.open_as_remote_dataset(identity, server.url).layers.keys() == {"segmentation"}
+    with pytest.raises(RuntimeError, match=r"127\.0\.0\.1:9"):
+        wk.Annotation.download(identity, "http://127.0.0.1:9")
+
+
 def test_an_annotation_that_is_not_there_is_named(server):
     with wk.webknossos_context(server.url, TOKEN), pytest.raises(RuntimeError, match="0123456789abcdef01234567"):
         wk.Annotation.download("0123456789abcdef01234567")

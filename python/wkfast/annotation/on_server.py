@@ -184,8 +184,8 @@ class OnServer:
         ClientError
             A ``RuntimeError``: what happened, where, what the server said and what to do.
         """
-        transfer.warn_of_type(annotation_type)
-        return remote.RemoteDataset.open(annotation_id_or_url=annotation_id_or_url, webknossos_url=webknossos_url)
+        server = transfer.server_of(annotation_type, webknossos_url)
+        return remote.RemoteDataset.open(annotation_id_or_url=annotation_id_or_url, webknossos_url=server)
 
     @classmethod
     def open_remote(cls, annotation_id_or_url: str, webknossos_url: str | None = None) -> RemoteAnnotation:

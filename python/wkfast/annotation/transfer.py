@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 
 from wkfast.client import Client, Context, current_context, resolve_annotation, webknossos_context
 from wkfast.client.errors import AuthenticationError
+from wkfast.client.urls import is_url
 
 if TYPE_CHECKING:
     from contextlib import AbstractContextManager
@@ -62,8 +63,8 @@ def download(
     retry_count: int,
 ) -> DownloadedFile:
     """Return an annotation as a file in a temporary folder; see ``Annotation.download``."""
-    warn_of_type(annotation_type, stacklevel=4)
-    found = resolve_annotation(annotation_id_or_url, webknossos_url=webknossos_url)
+    server = server_of(annotation_type, webknossos_url, stacklevel=4)
+    found = resolve_annotation(annotation_id_or_url, webknossos_url=server)
     folder = Path(tempfile.mkdtemp(prefix="wkfast-download-"))
     try:
         with Client(found.context) as client:
@@ -76,10 +77,18 @@ def download(
     return DownloadedFile(Path(received.path or folder), found.annotation_id, found.context, folder)
 
 
-def warn_of_type(annotation_type: str | AnnotationType | None, stacklevel: int = 3) -> None:
-    """Warn if the type of an annotation is told: the server knows it."""
+def server_of(
+    annotation_type: str | AnnotationType | None, webknossos_url: str | None, stacklevel: int = 3
+) -> str | None:
+    """Return the URL of the server that was named, and warn if the type of an annotation is told: the server knows it.
+
+    Newer releases of the reference have the URL in the place of the type; taken for a type, it would be ignored.
+    """
+    if webknossos_url is None and isinstance(annotation_type, str) and is_url(annotation_type):
+        return annotation_type
     if annotation_type is not None:
         warnings.warn("annotation_type is no longer needed and ignored", DeprecationWarning, stacklevel=stacklevel)
+    return webknossos_url
 
 
 def own_organization() -> str | None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -50,6 +51,11 @@ class VolumeLayers(list[VolumeLayer]):
                 raise AnnotationError(f"the fallback layer {fallback_layer.name!r} is no segmentation layer")
             dtype = fallback_layer.dtype if dtype is None else dtype
             fallback_layer = fallback_layer.name
+        elif fallback_layer is not None and _is_no_name(fallback_layer):
+            raise AnnotationError(
+                f"a fallback layer is a Layer or the name of one, not {fallback_layer!r}; give the type of the voxels "
+                f"by keyword: add_volume_layer({name!r}, dtype=...)"
+            )
         if volume_layer_id is None:
             volume_layer_id = max((layer.id for layer in self), default=-1) + 1
         layer = VolumeLayer(
@@ -82,6 +88,11 @@ class VolumeLayers(list[VolumeLayer]):
             return self.find(name)
         except VolumeLayerAmbiguousError as error:
             raise VolumeLayerNotFoundError(str(error)) from None
+
+
+def _is_no_name(fallback_layer: object) -> bool:
+    """Newer releases of the reference take the dtype here, which must not become the name of a layer."""
+    return not isinstance(fallback_layer, str) or re.fullmatch("u?int(8|16|32|64)", fallback_layer) is not None
 
 
 def _label_type(dtype: DTypeLike) -> np.dtype[Any]:
