@@ -15,6 +15,7 @@ from pathlib import Path
 
 from benches.python import inputs, remote_jobs, volume_jobs, volumes
 from benches.python.measure import Measurement, best_of
+from benches.python.remote_server import VOLUME
 
 NML = "benches.python.nml_jobs"
 MERGE = "benches.python.merge_jobs"
@@ -166,10 +167,19 @@ def remote_rows(folder: Path, runs: int) -> list[list[str]]:
             _require_equal(ours, theirs)
             rows.append(_row(f"{job} {what}", ours, theirs, ""))
     with remote_jobs.serving(path, _LATENCY) as url:
-        ours = best_of(runs, REMOTE, "wkfast_stream", url)
-        theirs = best_of(1, REMOTE, "reference_stream", url)
+        late = f"{_LATENCY * 1e3:.0f} ms latency"
+        ours = best_of(runs, REMOTE, "wkfast_open", url)
+        theirs = best_of(runs, REMOTE, "reference_open", url)
         _require_equal(ours, theirs)
-        rows.append(_row(f"open a dataset and stream 256³ uint32, {_LATENCY * 1e3:.0f} ms latency", ours, theirs, ""))
+        rows.append(_row(f"open a dataset and read the first voxel, {late}", ours, theirs, ""))
+        for layer, kind in (("segmentation", "dataset"), (VOLUME, "volume")):
+            ours = best_of(runs, REMOTE, "wkfast_stream", url, layer)
+            theirs = best_of(runs, REMOTE, "reference_stream", url, layer)
+            limit = best_of(runs, REMOTE, "sockets_stream", url, layer)
+            _require_equal(ours, theirs)
+            _require_equal(ours, limit)
+            what = f"stream 256³ uint32 of a {kind} layer, {late}"
+            rows.append(_row(what, ours, theirs, f"bare sockets {limit.seconds:.3f} s"))
     return rows
 
 

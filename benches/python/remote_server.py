@@ -10,12 +10,13 @@ import json
 import re
 import sys
 from pathlib import Path
+from typing import cast
 
 import numpy as np
 
 ID = "5" * 24
+VOLUME = "Volume"
 EDGE, SIDE = 256, 32
-_BLOCK = 1 << 20
 _API, _DATA = r"/api/v\d+", r"/data/v\d+"
 
 
@@ -39,6 +40,7 @@ class Answers:
                  "largestSegmentId": 1000}  # fmt: skip
         scale = {"factor": [11.24, 11.24, 28.0], "unit": "nanometer"}
         source = {"id": {"name": "cells", "team": "Org"}, "dataLayers": [layer], "scale": scale}
+        painted = {**layer, "name": VOLUME, "mags": [{**mag, "path": f"./{VOLUME}/1"}]}
         store = {"name": "localhost", "url": url, "allowsUpload": True, "jobsSupportedByAvailableWorkers": [],
                  "jobsEnabled": False}  # fmt: skip
         dataset = {"id": ID, "name": "cells", "directoryName": "cells", "dataSource": source, "dataStore": store,
@@ -53,18 +55,34 @@ class Answers:
         build = {"webknossos": {"version": "x"}, "httpApiVersioning": versions, "localDataStoreEnabled": True,
                  "localTracingStoreEnabled": True}  # fmt: skip
         user = {"id": ID, "organization": "Org", "email": "a@example.org", "firstName": "A", "lastName": "B",
-                "created": 0, "lastActivity": 0, "teams": [], "experiences": {}, "isAdmin": True,
+                "created": 0, "lastActivity": 0, "teams": [], "experiences": {}, "isActive": True, "isAdmin": True,
                 "isDatasetManager": True}  # fmt: skip
+        info = {"id": ID, "typ": "Explorational", "name": "mine", "description": "", "state": "Active", "modified": 0,
+                "annotationLayers": [{"tracingId": "t", "typ": "Volume", "name": VOLUME, "stats": {}}],
+                "datasetId": ID, "dataSetName": "cells", "organization": "Org", "dataStore": store,
+                "visibility": "Internal"}  # fmt: skip
         made = {"annotation": {"typ": "Explorational", "id": ID}, "messages": []}
         self.records = {
             "/api/buildinfo": build, f"{_API}/buildinfo": build, f"{_API}/user": user,
             f"{_API}/datasets/{ID}": dataset, f"{_API}/annotations/upload": made,
             f"{_DATA}/zarr/{ID}/datasource-properties.json": source,
             f"{_DATA}/zarr/{ID}/segmentation/1/.zarray": header,
+            f"{_API}/annotations/{ID}/info": info,
+            f"{_DATA}/annotations/zarr/{ID}/datasource-properties.json": {**source, "dataLayers": [layer, painted]},
+            f"{_DATA}/annotations/zarr/{ID}/{VOLUME}/1/.zarray": header,
         }  # fmt: skip
 
-    def body(self, target: str) -> tuple[int, bytes]:
-        """Return the status and body for a path with its query."""
+        self._made: dict[str, bytes] = {}
+
+    def answer(self, target: str) -> bytes:
+        """Return head and body for a path with its query, made once: what it costs is no part of what is measured."""
+        if target not in self._made:
+            status, body = self._body(target)
+            kind = "application/json" if body[:1] == b"{" else "application/octet-stream"
+            self._made[target] = _head(status, kind, len(body)) + body
+        return self._made[target]
+
+    def _body(self, target: str) -> tuple[int, bytes]:
         path, _, query = target.partition("?")
         for pattern, record in self.records.items():
             if re.fullmatch(pattern, path):
@@ -73,7 +91,9 @@ class Answers:
             asked = dict(part.split("=") for part in query.split("&"))
             sizes = [int(asked[name]) for name in ("width", "height", "depth")]
             return 200, self._cut([int(asked[axis]) for axis in "xyz"], sizes)
-        chunk = re.fullmatch(rf"{_DATA}/zarr/{ID}/segmentation/1/0\.(\d)\.(\d)\.(\d)", path)
+        chunk = re.fullmatch(
+            rf"{_DATA}/(?:annotations/)?zarr/{ID}/(?:segmentation|{VOLUME})/1/0\.(\d)\.(\d)\.(\d)", path
+        )
         if chunk:
             return 200, self._cut([SIDE * int(index) for index in chunk.groups()], [SIDE] * 3)
         return 404, b'{"messages":[{"error":"not found"}]}'
@@ -83,33 +103,54 @@ class Answers:
         return self.voxels[box].tobytes(order="F")
 
 
-async def _serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter, answers: Answers, delay: float) -> None:
-    try:
-        while True:
-            head = (await reader.readuntil(b"\r\n\r\n")).decode("latin-1")
+class _Connection(asyncio.Protocol):
+    """One kept-alive connection; a request is answered after the delay, without work that was done before."""
+
+    transport: asyncio.Transport
+
+    def __init__(self, answers: Answers, delay: float) -> None:
+        self._answers = answers
+        self._delay = delay
+        self._received = bytearray()
+        self._method = self._target = ""
+        # of the body of the request that is coming in; None between requests
+        self._left: int | None = None
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        self.transport = cast("asyncio.Transport", transport)
+
+    def data_received(self, data: bytes) -> None:
+        if self._left is None:
+            self._received += data
+            end = self._received.find(b"\r\n\r\n")
+            if end < 0:
+                return
+            head = self._received[:end].decode("latin-1")
+            self._method, self._target, _ = head.split(" ", 2)
             length = re.search(r"(?i)content-length: *(\d+)", head)
-            left = int(length.group(1)) if length else 0
-            while left:
-                left -= len(await reader.read(min(left, _BLOCK)))
-            await asyncio.sleep(delay)
-            method, target, _ = head.split(" ", 2)
-            if target.partition("?")[0].endswith("/download"):
-                await _send_file(writer, answers.annotation, answers.size)
-                continue
-            status, body = answers.body(target)
-            kind = "application/json" if body[:1] == b"{" else "application/octet-stream"
-            writer.write(_head(status, kind, len(body)) + (body if method != "HEAD" else b""))
-            await writer.drain()
-    except (asyncio.IncompleteReadError, ConnectionError):
-        writer.close()
+            self._left = (int(length.group(1)) if length else 0) - (len(self._received) - end - 4)
+            self._received.clear()
+        else:
+            self._left -= len(data)
+        if self._left <= 0:
+            self._left = None
+            asyncio.get_running_loop().call_later(self._delay, self._answer)
 
+    def _answer(self) -> None:
+        if self.transport.is_closing():
+            return
+        if self._target.partition("?")[0].endswith("/download"):
+            self._sending = asyncio.create_task(self._send_file())
+        else:
+            answer = self._answers.answer(self._target)
+            self.transport.write(answer if self._method != "HEAD" else answer.partition(b"\r\n\r\n")[0] + b"\r\n\r\n")
 
-async def _send_file(writer: asyncio.StreamWriter, path: Path, size: int) -> None:
-    name = f'content-disposition: attachment;filename="{path.name}"\r\n'
-    writer.write(_head(200, "application/zip", size, name))
-    await writer.drain()
-    with path.open("rb") as file:
-        await asyncio.get_running_loop().sendfile(writer.transport, file)
+    async def _send_file(self) -> None:
+        path = self._answers.annotation
+        name = f'content-disposition: attachment;filename="{path.name}"\r\n'
+        self.transport.write(_head(200, "application/zip", self._answers.size, name))
+        with path.open("rb") as file:
+            await asyncio.get_running_loop().sendfile(self.transport, file)
 
 
 def _head(status: int, kind: str, length: int, more: str = "") -> bytes:
@@ -118,8 +159,8 @@ def _head(status: int, kind: str, length: int, more: str = "") -> bytes:
 
 async def _run(annotation: Path, delay: float) -> None:
     made: list[Answers] = []
-    server = await asyncio.start_server(
-        lambda reader, writer: _serve(reader, writer, made[0], delay), "127.0.0.1", 0, limit=_BLOCK
+    server = await asyncio.get_running_loop().create_server(
+        lambda: _Connection(made[0], delay), "127.0.0.1", 0, backlog=512
     )
     url = f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}"
     made.append(Answers(annotation, url))

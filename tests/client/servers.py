@@ -3,6 +3,7 @@
 import base64
 import hashlib
 import json
+import select
 import socket
 import struct
 import threading
@@ -86,6 +87,8 @@ class Server:
     fallback: Handler | None = None
     requests: list[Request] = field(default_factory=list)
     connections: int = 0
+    #: Makes a connection into an encrypted one.
+    wrap: Callable[[socket.socket], socket.socket] | None = None
 
     def __post_init__(self) -> None:
         self._closing = threading.Event()
@@ -126,6 +129,12 @@ class Server:
             self._start(self._serve, connection)
 
     def _serve(self, connection: socket.socket) -> None:
+        if self.wrap is not None:
+            try:
+                connection = self.wrap(connection)
+            except OSError:
+                connection.close()
+                return  # the client did not trust it
         with connection, connection.makefile("rb") as incoming:
             connection.settimeout(_POLL)
             connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
@@ -142,13 +151,7 @@ class Server:
 
     @staticmethod
     def _wait(connection: socket.socket) -> bool:
-        try:
-            connection.recv(1, socket.MSG_PEEK)
-        except TimeoutError:
-            return False
-        except OSError:
-            return True
-        return True
+        return bool(select.select([connection], [], [], _POLL)[0])
 
     def _serve_one(self, connection: socket.socket, incoming) -> bool:
         request = read_request(incoming)

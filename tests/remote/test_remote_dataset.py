@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 from tests.client.standin_state import Layer, Refusal
 
 import wkfast as wk
+from wkfast.client import Session
 from wkfast.client import errors as client_errors
 from wkfast.dataset import Dataset, MagView
 from wkfast.dataset import Layer as LocalLayer
@@ -73,6 +74,35 @@ def test_large_boxes_of_a_dataset_come_in_cutouts_and_equal_its_chunks(logged_in
     logged_in.log.clear()
     assert np.array_equal(opened(annotation_id).get_layer("grey cells").get_mag(1).read(), by_cutout)
     assert any(line.endswith("/layers/grey cells/data") for line in logged_in.log)
+
+
+@pytest.mark.parametrize("layer", ["Volume", "grey cells"])
+def test_one_by_one_gives_the_same_as_many_at_once(logged_in, annotation_id, monkeypatch, layer):
+    mag = opened(annotation_id).get_layer(layer).get_mag(1)
+    boxes = [
+        ((0, 0, 0), (96, 64, 96)),
+        ((33, 1, 65), (40, 60, 31)),
+        ((90, 60, 90), (20, 20, 20)),
+        ((32, 0, 64), (64,) * 3),
+    ]
+    at_once = [mag.read(absolute_offset=offset, size=size) for offset, size in boxes]
+    monkeypatch.setattr(Session, "is_quick", lambda *_: False)
+    for (offset, size), voxels in zip(boxes, at_once, strict=True):
+        assert np.array_equal(mag.read(absolute_offset=offset, size=size), voxels)
+
+
+def test_a_server_in_trouble_during_a_read_is_asked_again(logged_in, annotation_id, merged, monkeypatch):
+    original, asked = Layer.chunk, []
+
+    def troubled(*args):
+        asked.append(args)
+        if len(asked) in (3, 5):
+            raise Refusal(503, "busy")
+        return original(*args)
+
+    monkeypatch.setattr(Layer, "chunk", troubled)
+    mag = opened(annotation_id).get_layer("Volume").get_mag(1)
+    assert np.array_equal(mag.read(absolute_offset=(0, 0, 0), size=(96, 64, 96))[0], merged)
 
 
 def test_a_cutout_with_holes_or_refused_is_read_by_chunks(logged_in, dataset_id, monkeypatch):

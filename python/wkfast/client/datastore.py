@@ -1,14 +1,17 @@
 """Routes of the data store: streamed layers, cut-outs, stored files."""
 
 import re
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
+from urllib.parse import urlencode, urlsplit
 
 from wkfast.client.connection import Connection
+from wkfast.client.convoy import Parcel
 from wkfast.client.datasets import with_sharing_token
 from wkfast.client.errors import NotFoundError, UnexpectedAnswerError
 from wkfast.client.exchange import Answer, Call
+from wkfast.client.failures import server_messages
 from wkfast.client.fanout import fan_out
 from wkfast.client.fields import Fields, parse_json
 from wkfast.client.records import Int3
@@ -20,7 +23,7 @@ from wkfast.client.versions import datastore_prefix
 ChunkIndex = tuple[int, int, int, int]
 
 _CHUNK_LIMIT = 1 << 30
-_PARTIAL = 206
+_PARTIAL, _NOT_FOUND = 206, 404
 # what servers say about a chunk that is not stored, as against a layer or mag that is not there
 _NO_DATA = re.compile(r"(?i)no data at|chunknotfound|chunk not found|could ?n.t find chunk|no data")
 
@@ -69,14 +72,35 @@ class Datastore:
         retries
             Further attempts after the first, ``None`` for the session's number.
         """
-        numbers = zip(("x", "y", "z", "width", "height", "depth"), (*topleft, *size), strict=True)
-        query = {"mag": "-".join(map(str, mag)), **{key: str(number) for key, number in numbers}}
-        url = self._route("datasets", dataset_id, "layers", layer, "data")
+        url, query = self._route("datasets", dataset_id, "layers", layer, "data"), _box_query(mag, topleft, size)
         answer = self.send(replace(self._connection.call("GET", url), query=query, retries=retries))
         missing = parse_json(answer.headers.get("missing-buckets", "[]").encode(), answer.where)
         if not isinstance(missing, list) or not all(isinstance(index, int) for index in missing):
             raise UnexpectedAnswerError(f"{answer.where}: the header missing-buckets is not a list of numbers")
         return Cutout(answer.body, tuple(missing))
+
+    def cutout_target(self, dataset_id: str, layer: str, *, mag: Int3, topleft: Int3, size: Int3) -> str:
+        """Return path and query of :meth:`cutout`, for a parcel of :meth:`convoy`."""
+        url = self._route("datasets", dataset_id, "layers", layer, "data")
+        return self.target(url, _box_query(mag, topleft, size))
+
+    def target(self, url: str, query: Mapping[str, str] | None = None) -> str:
+        """Return path and query of a GET, the sharing token included: for parcels, not for messages."""
+        secret = {} if self._sharing_token is None else {"token": self._sharing_token.reveal()}
+        whole = urlencode({**(query or {}), **secret})
+        return f"{urlsplit(url).path}?{whole}" if whole else urlsplit(url).path
+
+    @property
+    def is_quick(self) -> bool:
+        """Whether :meth:`convoy` brings anything: no proxy stands before the store, nothing replaces the network."""
+        return self._connection.session.is_quick(self.url)
+
+    def convoy(self, parcels: Iterable[Parcel], *, concurrency: int) -> Iterator[Parcel]:
+        """Fetch many bodies at once and return the parcels that did not come: ask for them one by one."""
+        call = self._connection.call("GET", self.url)
+        if self._sharing_token is not None:
+            call = replace(call, token=None)
+        return self._connection.session.convoy(call, parcels, concurrency=concurrency)
 
     def file(self, dataset_id: str, path: str, *, start: int | None = None, length: int | None = None) -> bytes:
         """Return a stored file of a dataset, or a range of its bytes.
@@ -119,11 +143,17 @@ class Datastore:
 
 
 class StreamedLayers:
-    """Layers of a dataset or annotation, streamed as uncompressed Zarr v2."""
+    """Layers of a dataset or annotation, streamed as uncompressed Zarr v2.
+
+    Attributes
+    ----------
+    datastore
+        Where they come from.
+    """
 
     def __init__(self, datastore: Datastore, url: str) -> None:
         self.url = url
-        self._datastore = datastore
+        self.datastore = datastore
 
     def properties(self) -> Mapping[str, Any]:
         """Return ``datasource-properties.json``."""
@@ -142,11 +172,16 @@ class StreamedLayers:
             The layer or mag is not there.
         """
         try:
-            return self._datastore.get(join(self.url, layer, mag, ".".join(map(str, index)))).body
+            return self.datastore.get(join(self.url, layer, mag, ".".join(map(str, index)))).body
         except NotFoundError as error:
-            if any(_NO_DATA.search(message) for message in error.messages):
+            if _says_no_data(error.messages):
                 return None
             raise
+
+    def chunk_targets(self, layer: str, mag: str) -> Callable[[ChunkIndex], str]:
+        """Return what makes an index into path and query of :meth:`chunk`, for parcels of :meth:`Datastore.convoy`."""
+        path, question, query = self.datastore.target(join(self.url, layer, mag)).partition("?")
+        return lambda index: f"{path}/{index[0]}.{index[1]}.{index[2]}.{index[3]}{question}{query}"
 
     def chunks(
         self, layer: str, mag: str, indices: Iterable[ChunkIndex], *, concurrency: int = 16
@@ -155,8 +190,22 @@ class StreamedLayers:
         return fan_out(lambda index: self.chunk(layer, mag, index), indices, concurrency=concurrency)
 
     def _object(self, *segments: str) -> Mapping[str, Any]:
-        answer = self._datastore.get(join(self.url, *segments))
+        answer = self.datastore.get(join(self.url, *segments))
         return Fields(parse_json(answer.body, answer.where), answer.where).raw()
+
+
+def says_no_data(status: int, body: bytes) -> bool:
+    """Whether an answer says that nothing is stored where a chunk was asked for."""
+    return status == _NOT_FOUND and _says_no_data(server_messages(body))
+
+
+def _says_no_data(messages: Iterable[str]) -> bool:
+    return any(_NO_DATA.search(message) for message in messages)
+
+
+def _box_query(mag: Int3, topleft: Int3, size: Int3) -> dict[str, str]:
+    numbers = zip(("x", "y", "z", "width", "height", "depth"), (*topleft, *size), strict=True)
+    return {"mag": "-".join(map(str, mag)), **{key: str(number) for key, number in numbers}}
 
 
 def _range(start: int, length: int | None) -> str:

@@ -28,6 +28,11 @@ else:
     urllib_request = lazy_import("urllib.request")
 
 _BLOCK = 1 << 20
+_REFUSAL = 300
+# of the page that comes with a refusal
+_SAID = 64 << 10
+#: Connections that all convoys of a lane may have together.
+MOST_CONNECTIONS = 256
 
 
 @dataclass(frozen=True)
@@ -68,6 +73,7 @@ class Lane:
         self._leads_to: dict[str, bool] = {}
         self._lock = threading.Lock()
         self._closed = False
+        self._reserved = 0
 
     def leads_to(self, url: str) -> bool:
         """Whether no proxy stands before the URL's server."""
@@ -90,7 +96,7 @@ class Lane:
             Its body is longer than the limit.
         """
         server = origin(wanted.url)
-        connection, used = self._connection(server, wanted)
+        connection, used = self.take(server, wanted)
         try:
             got = self._exchange(connection, wanted)
         except (ConnectionError, http_client.RemoteDisconnected) as error:
@@ -103,7 +109,7 @@ class Lane:
             connection.close()
             raise
         else:
-            self._keep(server, connection)
+            self.keep(server, connection)
             return got
         if failure is None:
             # the server had closed a connection that lay idle; a new one tells whether it is there
@@ -125,28 +131,70 @@ class Lane:
         self.close()
         self._closed = False
 
-    def _connection(self, server: str, wanted: Wanted) -> "tuple[http_client.HTTPConnection, bool]":
-        """Return a connection, and whether it has been used before."""
+    def take(self, server: str, wanted: Wanted) -> "tuple[http_client.HTTPConnection, bool]":
+        """Return a connection, and whether it has been used before.
+
+        Raises
+        ------
+        ConnectionFailedError
+            There was none, and none could be made.
+        """
+        connection = self.idle(server)
+        if connection is None:
+            return self._connected(server, wanted), False
+        connection.sock.settimeout(wanted.read_seconds)
+        return connection, True
+
+    def idle(self, server: str) -> "http_client.HTTPConnection | None":
+        """Return a connection that lies idle and is still open, if there is one."""
         while True:
             with self._lock:
                 idle = self._idle.get(server)
                 connection = idle.pop() if idle else None
-            if connection is None:
-                return self._connected(server, wanted), False
-            if _is_quiet(connection):
-                connection.sock.settimeout(wanted.read_seconds)
-                return connection, True
+            if connection is None or _is_quiet(connection):
+                return connection
             connection.close()
 
-    def _connected(self, server: str, wanted: Wanted) -> "http_client.HTTPConnection":
+    def keep(self, server: str, connection: "http_client.HTTPConnection") -> None:
+        """Take back a connection whose answer has been read to its end."""
+        with self._lock:
+            if not self._closed and connection.sock is not None:
+                self._idle.setdefault(server, []).append(connection)
+                return
+        connection.close()
+
+    def reserve(self, wanted: int) -> int:
+        """Return how many connections a convoy may have: what others leave of all there may be, at least one."""
+        with self._lock:
+            granted = max(1, min(wanted, MOST_CONNECTIONS - self._reserved))
+            self._reserved += granted
+            return granted
+
+    def give_back(self, granted: int) -> None:
+        """End a reservation."""
+        with self._lock:
+            self._reserved -= granted
+
+    def unconnected(self, server: str) -> "http_client.HTTPConnection":
+        """Return a connection without a socket: as soon as it has one it is like all others."""
         parts = urlsplit(server)
-        connection: http_client.HTTPConnection
-        if parts.scheme == "https":
-            connection = http_client.HTTPSConnection(
-                parts.hostname or "", parts.port, timeout=wanted.connect_seconds, context=self._context()
-            )
-        else:
-            connection = http_client.HTTPConnection(parts.hostname or "", parts.port, timeout=wanted.connect_seconds)
+        context = self.context_for(server)
+        if context is not None:
+            return http_client.HTTPSConnection(parts.hostname or "", parts.port, context=context)
+        return http_client.HTTPConnection(parts.hostname or "", parts.port)
+
+    def context_for(self, server: str) -> "ssl.SSLContext | None":
+        """Return what encrypts the connections to a server, ``None`` if nothing does."""
+        if not server.startswith("https:"):
+            return None
+        with self._lock:
+            if self._ssl is None:
+                self._ssl = self._trusted()
+            return self._ssl
+
+    def _connected(self, server: str, wanted: Wanted) -> "http_client.HTTPConnection":
+        connection = self.unconnected(server)
+        connection.timeout = wanted.connect_seconds
         try:
             connection.connect()
         except OSError as error:
@@ -157,26 +205,20 @@ class Lane:
             return connection
         raise failure
 
-    def _context(self) -> "ssl.SSLContext":
-        with self._lock:
-            if self._ssl is None:
-                self._ssl = self._trusted()
-            return self._ssl
-
     def _exchange(self, connection: "http_client.HTTPConnection", wanted: Wanted) -> Got:
         parts = urlsplit(wanted.url)
         target = f"{parts.path or '/'}?{parts.query}" if parts.query else parts.path or "/"
         connection.request("GET", target, headers=dict(wanted.headers))
         response = connection.getresponse()
-        body = _body(response, wanted)
+        if response.status >= _REFUSAL:
+            body = _beginning(response, wanted)
+            response.close()
+            if response.length != 0:
+                # what is left of it would be taken for the next answer
+                connection.close()
+        else:
+            body = _body(response, wanted)
         return Got(response.status, {name.lower(): value for name, value in response.getheaders()}, body)
-
-    def _keep(self, server: str, connection: "http_client.HTTPConnection") -> None:
-        with self._lock:
-            if not self._closed and connection.sock is not None:
-                self._idle.setdefault(server, []).append(connection)
-                return
-        connection.close()
 
 
 def _body(response: "http_client.HTTPResponse", wanted: Wanted) -> bytes:
@@ -194,6 +236,15 @@ def _body(response: "http_client.HTTPResponse", wanted: Wanted) -> bytes:
     # the connection is free for the next request only now
     response.close()
     return b"".join(blocks)
+
+
+def _beginning(response: "http_client.HTTPResponse", wanted: Wanted) -> bytes:
+    """Return what a refusal says, not without end."""
+    start = b""
+    while len(start) < _SAID and (block := response.read1(_SAID)):
+        start += block
+        wanted.deadline.check(wanted.where)
+    return start[:_SAID]
 
 
 def _too_large(wanted: Wanted) -> ClientError:

@@ -9,7 +9,7 @@ import logging
 import os
 import threading
 import weakref
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Self, TypeVar
@@ -17,6 +17,7 @@ from urllib.parse import urlencode, urljoin, urlsplit
 
 from wkfast._lazy import lazy_import
 from wkfast.client import failures
+from wkfast.client.convoy import Convoy, Parcel
 from wkfast.client.errors import ClientError, UnexpectedAnswerError
 from wkfast.client.exchange import Answer, Call, Incoming, http_errors
 from wkfast.client.lane import Lane, Wanted
@@ -161,20 +162,39 @@ class Session:
 
     def _quick_answer(self, call: Call, deadline: Deadline, limit: int) -> Answer | None:
         """Return the answer to a small call, ``None`` if it takes the long road: a proxy, a redirect, an encoding."""
-        if not call.small or self._transport is not None or self._closed or not self._lane.leads_to(call.url):
+        if not call.small or not self.is_quick(call.url):
             return None
-        deadline.check(call.where)
-        remaining = deadline.remaining()
-        url = f"{call.url}?{urlencode(_whole_query(call))}" if call.query or call.secret_query else call.url
-        headers = {"user-agent": _user_agent(), "accept": "*/*", **_headers(call, call.token)}
-        connect, read = min(self.timeouts.connect, remaining), min(self.timeouts.read, remaining)
-        got = self._lane.get(Wanted(url, call.where, headers, connect, read, deadline, limit))
+        got = self._lane.get(self._wanted(call, deadline, limit))
         if got.status in _REDIRECTS or got.headers.get("content-encoding", "identity").lower() != "identity":
             return None
         if got.status < _FIRST_REFUSAL:
             return Answer(got.status, got.headers, got.body, call.where)
         body, now = got.body[:_ERROR_BODY_LIMIT], self.clock.time()
         raise failures.refusal(call.where, got.status, got.headers, body, secrets=call.secrets, now=now)
+
+    def _wanted(self, call: Call, deadline: Deadline, limit: int) -> Wanted:
+        deadline.check(call.where)
+        remaining = deadline.remaining()
+        url = f"{call.url}?{urlencode(_whole_query(call))}" if call.query or call.secret_query else call.url
+        headers = {"user-agent": _user_agent(), "accept": "*/*", **_headers(call, call.token)}
+        connect, read = min(self.timeouts.connect, remaining), min(self.timeouts.read, remaining)
+        return Wanted(url, call.where, headers, connect, read, deadline, limit)
+
+    def is_quick(self, url: str) -> bool:
+        """Whether :meth:`convoy` brings anything from a URL: no proxy in between, nothing in place of the network."""
+        return self._transport is None and not self._closed and self._lane.leads_to(url)
+
+    def convoy(self, call: Call, parcels: Iterable[Parcel], *, concurrency: int) -> Iterator[Parcel]:
+        """Fetch many small bodies at once and return those that did not come: ask for them one by one.
+
+        Parameters
+        ----------
+        call
+            Stands for all: its origin, token, headers and total time are theirs.
+        """
+        if not self.is_quick(call.url):
+            return iter(parcels)
+        return Convoy(self._lane, self._wanted(call, self.deadline(call), 0), concurrency).run(parcels)
 
     def repeat(self, call: Call, deadline: Deadline, attempt: Callable[[], T]) -> T:
         """Return what ``attempt`` returns, repeated by the call's rule."""

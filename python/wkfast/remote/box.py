@@ -12,6 +12,10 @@ if TYPE_CHECKING:
     from wkfast.remote.header import Int3
 
 
+# cells of a block along an axis: servers have been seen to answer boxes of up to 512 voxels a side
+_LONGEST = 16
+
+
 @dataclass(frozen=True)
 class Box:
     """Voxels of a mag from ``start`` up to, not including, ``stop``."""
@@ -63,6 +67,28 @@ class Box:
         for x, y, z in itertools.product(*self._ranges(side)):
             start = (x * side[0], y * side[1], z * side[2])
             yield (x, y, z), Box.at(start, side)
+
+    def blocks(self, side: Int3, most: int) -> Iterator[Box]:
+        """Yield boxes that together are this one, each of at most `most` cells of a grid: long along x, then along y.
+
+        Examples
+        --------
+        >>> [block.size for block in Box((0, 0, 0), (64, 96, 64)).blocks((32, 32, 32), 4)]
+        [(64, 64, 32), (64, 32, 32), (64, 64, 32), (64, 32, 32)]
+        """
+        counts = [len(numbers) for numbers in self._ranges(side)]
+        wide = min(counts[0], most, _LONGEST)
+        high = min(counts[1], most // wide, _LONGEST) if wide else 0
+        deep = min(counts[2], most // (wide * high), _LONGEST) if high else 0
+        if self.is_empty:
+            return
+        first = [begin // step * step for begin, step in zip(self.start, side, strict=True)]
+        steps = [step * cells for step, cells in zip(side, (wide, high, deep), strict=True)]
+        x_starts, y_starts, z_starts = (
+            range(begin, end, step) for begin, end, step in zip(first, self.stop, steps, strict=True)
+        )
+        for z, y, x in itertools.product(z_starts, y_starts, x_starts):
+            yield Box.at((x, y, z), (steps[0], steps[1], steps[2])).common(self)
 
     def number_of_cells(self, side: Int3) -> int:
         """Return how many :meth:`cells` there are."""

@@ -77,7 +77,7 @@ class ArrayHeader:
         """Size of a chunk's body."""
         return math.prod(self.chunk_shape) * self.dtype.itemsize
 
-    def voxels(self, body: bytes, where: str) -> NDArray[Any]:
+    def voxels(self, body: bytes | memoryview, where: str) -> NDArray[Any]:
         """Return a chunk's body as an array (c, x, y, z).
 
         Raises

@@ -5,16 +5,19 @@ from __future__ import annotations
 import itertools
 import math
 from dataclasses import dataclass, field
-from functools import partial
-from typing import TYPE_CHECKING, Any
+from functools import cached_property, partial
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import numpy as np
 
+from wkfast.client.convoy import Parcel
+from wkfast.client.datastore import says_no_data
 from wkfast.client.errors import ClientError, UnexpectedAnswerError
+from wkfast.client.fanout import fan_out
 from wkfast.remote.box import Box
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Iterable, Iterator, Mapping
 
     from numpy.typing import NDArray
 
@@ -23,8 +26,20 @@ if TYPE_CHECKING:
 
 # A cut-out is asked for from this many chunks on; fewer are as quick one by one.
 _CHUNKS_OF_A_CUTOUT = 8
-# Chunks along each edge of a cut-out: a mebibyte of uint32, so that many are under way at once.
-_CUTOUT_EDGE = 2
+# What one cut-out brings at most: many are under way at once.
+_CUTOUT_BYTES = 2 << 20
+# Requests under way at once. Cut-outs fill the line with a few; chunks are small, so it is their number that hides the
+# way to the server and back. Each is an upper bound, see Convoy.
+_CUTOUTS_AT_ONCE = 32
+_CHUNKS_AT_ONCE = 256
+# The same for requests that need a thread each.
+CONCURRENCY = 32
+# Requests after which something may be done beside.
+_EARLY = 8
+_REFUSED, _TROUBLE = 300, 500
+_BUSY = frozenset({408, 425, 429})
+
+_T = TypeVar("_T")
 
 
 @dataclass
@@ -38,12 +53,20 @@ class Cutouts:
     #: Set when the server refused once: it is not asked again.
     refused: bool = False
 
+    def target(self, box: Box) -> str:
+        """Return path and query of the request for a box."""
+        topleft = self._topleft(box)
+        return self.datastore.cutout_target(self.dataset_id, self.layer, mag=self.mag, topleft=topleft, size=box.size)
+
+    def _topleft(self, box: Box) -> Int3:
+        x, y, z = (corner * step for corner, step in zip(box.start, self.mag, strict=True))
+        return x, y, z
+
     def voxels(self, box: Box, header: ArrayHeader) -> NDArray[Any] | None:
         """Return a box of voxels, ``None`` if chunks have to tell: the server refused, or left a part out."""
-        x, y, z = (corner * step for corner, step in zip(box.start, self.mag, strict=True))
         try:
             cutout = self.datastore.cutout(
-                self.dataset_id, self.layer, mag=self.mag, topleft=(x, y, z), size=box.size, retries=0
+                self.dataset_id, self.layer, mag=self.mag, topleft=self._topleft(box), size=box.size, retries=0
             )
         except ClientError as error:
             if error.status is None and not isinstance(error, UnexpectedAnswerError):
@@ -79,38 +102,180 @@ class Reading:
         self.voxels = np.zeros(shape, self.header.dtype.newbyteorder("="), order="F")
         self._stored = self.box.common(Box((0, 0, 0), self.header.shape[1:]))
 
-    def tasks(self) -> Iterator[Callable[[], None]]:
-        """Yield what is to be done, in any order and by any number of threads."""
-        edge = self.header.chunk_shape[1:]
-        if self.cutouts is None or self._stored.number_of_cells(edge) < _CHUNKS_OF_A_CUTOUT:
-            yield from self._chunks(self._stored)
-            return
-        x, y, z = edge
-        for _, block in self._stored.cells((x * _CUTOUT_EDGE, y * _CUTOUT_EDGE, z * _CUTOUT_EDGE)):
-            yield partial(self._fetch_block, self.cutouts, block.common(self._stored))
+        self.spare: list[memoryview] = []
 
-    def _chunks(self, box: Box) -> Iterator[Callable[[], None]]:
+    def fetch(self, started: Callable[[], object] = lambda: None) -> None:
+        """Fetch all voxels; `started` is called when the first requests are under way.
+
+        Raises
+        ------
+        ClientError
+            A chunk did not come, after all attempts.
+        """
+        datastore = self.streamed.datastore
+        if not datastore.is_quick:
+            first, tasks = _split(self.tasks())
+            do(itertools.chain(first, [started], tasks))
+            return
+        boxes: Iterable[Box] = [self._stored]
+        if self.cutouts is not None and not self.cutouts.refused and self._is_large:
+            blocks = datastore.convoy(_telling(self._blocks(self.cutouts), started), concurrency=_CUTOUTS_AT_ONCE)
+            boxes, started = (parcel.box for parcel in blocks if isinstance(parcel, _Block)), lambda: None
+        parcels = (_Chunk(self, index, chunk) for box in boxes for index, chunk in self._chunks(box))
+        left = datastore.convoy(_telling(parcels, started), concurrency=_CHUNKS_AT_ONCE)
+        do(partial(self._fetch_chunk, parcel.index, parcel.box) for parcel in left if isinstance(parcel, _Chunk))
+
+    def tasks(self) -> Iterator[Callable[[], object]]:
+        """Yield what is to be done, in any order and by any number of threads: the slow twin of :meth:`fetch`."""
+        if self.cutouts is None or not self._is_large:
+            yield from self._chunk_tasks(self._stored)
+            return
+        for parcel in self._blocks(self.cutouts):
+            yield partial(self._fetch_block, self.cutouts, parcel.box)
+
+    @property
+    def _is_large(self) -> bool:
+        return self._stored.number_of_cells(self.header.chunk_shape[1:]) >= _CHUNKS_OF_A_CUTOUT
+
+    def _blocks(self, cutouts: Cutouts) -> Iterator[_Block]:
+        edge = self.header.chunk_shape[1:]
+        voxel_bytes = self.header.shape[0] * self.header.dtype.itemsize
+        cells = max(1, _CUTOUT_BYTES // (math.prod(edge) * voxel_bytes))
+        return (_Block(self, cutouts, box) for box in self._stored.blocks(edge, cells))
+
+    def _chunks(self, box: Box) -> Iterator[tuple[Int4, Box]]:
         _, *edge = self.header.chunk_shape
         channels = range(-(-self.header.shape[0] // self.header.chunk_shape[0]))
         for ((x, y, z), chunk), c in itertools.product(box.cells((edge[0], edge[1], edge[2])), channels):
-            yield partial(self._fetch_chunk, (c, x, y, z), chunk)
+            yield (c, x, y, z), chunk
+
+    def _chunk_tasks(self, box: Box) -> Iterator[Callable[[], object]]:
+        return (partial(self._fetch_chunk, index, chunk) for index, chunk in self._chunks(box))
 
     def _fetch_block(self, cutouts: Cutouts, block: Box) -> None:
         voxels = None if cutouts.refused else cutouts.voxels(block, self.header)
         if voxels is None:
-            for fetch_chunk in self._chunks(block):
+            for fetch_chunk in self._chunk_tasks(block):
                 fetch_chunk()
             return
-        self.voxels[(slice(None), *block.within(self.box))] = voxels
+        self.part(block)[...] = voxels
 
     def _fetch_chunk(self, index: Int4, chunk: Box) -> None:
         body = self.streamed.chunk(self.layer, self.mag, index)
-        if body is None:
-            return
-        wanted = chunk.common(self._stored)
+        if body is not None:
+            self.place(index, chunk, body)
+
+    def part(self, box: Box) -> NDArray[Any]:
+        """Return the view of a box that lies within the one being read."""
+        return self.voxels[(slice(None), *box.within(self.box))]
+
+    def place(self, index: Int4, chunk: Box, body: bytes | memoryview) -> None:
+        """Put a chunk's voxels where they belong."""
+        wanted = chunk.common(self._stored).common(self.box)
         voxels = self.header.voxels(body, f"{self.layer}/{self.mag}/{'.'.join(map(str, index))}")
         first = index[0] * self.header.chunk_shape[0]
         last = min(first + self.header.chunk_shape[0], self.header.shape[0])
         self.voxels[(slice(first, last), *wanted.within(self.box))] = voxels[
             (slice(0, last - first), *wanted.within(chunk))
         ]
+
+    @cached_property
+    def chunk_target(self) -> Callable[[Int4], str]:
+        """Makes the index of a chunk into path and query."""
+        return self.streamed.chunk_targets(self.layer, self.mag)
+
+
+class _Chunk(Parcel):
+    """A chunk: received beside the array, because its rows lie apart there."""
+
+    __slots__ = ("_reading", "_scratch", "box", "index")
+
+    def __init__(self, reading: Reading, index: Int4, box: Box) -> None:
+        self.target = reading.chunk_target(index)
+        self.size = reading.header.chunk_bytes
+        self.index = index
+        self.box = box
+        self._reading = reading
+
+    def room(self) -> Iterable[memoryview]:
+        spare = self._reading.spare
+        self._scratch = spare.pop() if spare else memoryview(bytearray(self.size))
+        return (self._scratch,)
+
+    def arrived(self, headers: Mapping[str, str]) -> bool:
+        if headers.get("content-type", "").startswith("text/html"):
+            return False
+        self._reading.place(self.index, self.box, self._scratch)
+        self._reading.spare.append(self._scratch)
+        return True
+
+    def settles(self, status: int, body: bytes) -> bool:
+        return says_no_data(status, body)
+
+
+class _Block(Parcel):
+    """A cut-out: received in the array itself where its rows or planes are in one piece there."""
+
+    __slots__ = ("_cutouts", "_reading", "_scratch", "box")
+
+    def __init__(self, reading: Reading, cutouts: Cutouts, box: Box) -> None:
+        self.target = cutouts.target(box)
+        self.size = reading.header.shape[0] * math.prod(box.size) * reading.header.dtype.itemsize
+        self.box = box
+        self._reading = reading
+        self._cutouts = cutouts
+        self._scratch: memoryview | None = None
+
+    def room(self) -> Iterable[memoryview]:
+        part = self._reading.part(self.box)
+        if part.dtype == self._reading.header.dtype:
+            if part.flags.f_contiguous:
+                return (_bytes_of(part),)
+            if part[..., 0].flags.f_contiguous:
+                return (_bytes_of(part[..., z]) for z in range(part.shape[-1]))
+        self._scratch = memoryview(bytearray(self.size))
+        return (self._scratch,)
+
+    def arrived(self, headers: Mapping[str, str]) -> bool:
+        if headers.get("missing-buckets", "[]").strip() != "[]" or headers.get("content-type", "").startswith("text/"):
+            self._reading.part(self.box)[...] = 0
+            return False
+        if self._scratch is not None:
+            part = self._reading.part(self.box)
+            part[...] = np.frombuffer(self._scratch, self._reading.header.dtype).reshape(part.shape, order="F")
+            self._scratch = None
+        return True
+
+    def settles(self, status: int, body: bytes) -> bool:  # noqa: ARG002 (any refusal means the same)
+        # busy servers and those in trouble may answer the next time
+        self._cutouts.refused |= _REFUSED <= status < _TROUBLE and status not in _BUSY
+        return False
+
+
+def do(tasks: Iterable[Callable[[], object]]) -> None:
+    """Do tasks, a single one in this thread and more in threads of their own; the first error is raised."""
+    first, upcoming = _split(tasks, 2)
+    if len(first) < 2:  # noqa: PLR2004 (a single one needs no thread)
+        for task in first:
+            task()
+        return
+    for _ in fan_out(lambda task: task(), itertools.chain(first, upcoming), concurrency=CONCURRENCY):
+        pass
+
+
+def _split(items: Iterable[_T], count: int = _EARLY) -> tuple[list[_T], Iterator[_T]]:
+    rest = iter(items)
+    return list(itertools.islice(rest, count)), rest
+
+
+def _telling(parcels: Iterable[Parcel], started: Callable[[], object]) -> Iterator[Parcel]:
+    """Yield the parcels and call `started` behind the first ones."""
+    upcoming = iter(parcels)
+    yield from itertools.islice(upcoming, _EARLY)
+    started()
+    yield from upcoming
+
+
+def _bytes_of(array: NDArray[Any]) -> memoryview:
+    """Return the memory of an array in one piece, first axis fastest."""
+    return array.reshape(-1, order="F").view(np.uint8).data

@@ -2,29 +2,25 @@
 
 from __future__ import annotations
 
-import itertools
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
+from functools import partial
 from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
-from wkfast.client.errors import NotFoundError, UnexpectedAnswerError
-from wkfast.client.fanout import fan_out
+from wkfast.client.errors import ClientError, NotFoundError, UnexpectedAnswerError
 from wkfast.errors import DatasetError
 from wkfast.remote.box import Box
 from wkfast.remote.header import ArrayHeader
 from wkfast.remote.reading import Reading
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
-
     from numpy.typing import NDArray
 
     from wkfast.client.datastore import StreamedLayers
     from wkfast.remote.header import Int3
     from wkfast.remote.reading import Cutouts
-
-# Requests under way at once. Chunks are small, so it is their number that hides the way to the server and back.
-CONCURRENCY = 64
 
 
 class RemoteSource:
@@ -111,35 +107,25 @@ class RemoteSource:
             if voxels is not None:
                 return voxels
         reading = self._reading(box, self.header)
-        _do(reading.tasks())
+        reading.fetch()
         return reading.voxels
 
     def _read_expecting(self, box: Box) -> NDArray[Any] | None:
         """Return the box read by the expected header, ``None`` if the true one, asked for meanwhile, is another."""
         reading = self._reading(box, self._expected)
-        tasks = reading.tasks()
-        first = list(itertools.islice(tasks, CONCURRENCY // 2))
-        try:
-            # behind the first chunks, so that nothing waits for it
-            _do(itertools.chain(first, [self._ask_for_header], tasks))
-        except (NotFoundError, UnexpectedAnswerError):
-            if self.header == self._expected:
-                raise
+        with ThreadPoolExecutor(1, thread_name_prefix="wkfast-header") as beside:
+            try:
+                # behind the first requests, so that nothing waits for it
+                reading.fetch(partial(beside.submit, self._ask_for_header))
+            except (NotFoundError, UnexpectedAnswerError):
+                if self.header == self._expected:
+                    raise
         return reading.voxels if self.header == self._expected else None
 
     def _ask_for_header(self) -> None:
-        _ = self.header
+        # where it fails, it is asked for again where the failure can be told
+        with suppress(ClientError):
+            _ = self.header
 
     def _reading(self, box: Box, header: ArrayHeader) -> Reading:
         return Reading(self.streamed, self.layer, self.mag, header, box, self._cutouts)
-
-
-def _do(tasks: Iterable[Callable[[], None]]) -> None:
-    upcoming = iter(tasks)
-    first = list(itertools.islice(upcoming, 2))
-    if len(first) < 2:  # noqa: PLR2004 (a single one needs no thread of its own)
-        for task in first:
-            task()
-        return
-    for _ in fan_out(lambda task: task(), itertools.chain(first, upcoming), concurrency=CONCURRENCY):
-        pass

@@ -7,7 +7,7 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, Any
 
 from wkfast.dataset.source_store import SourceStore
-from wkfast.remote.source import CONCURRENCY
+from wkfast.remote.reading import CONCURRENCY
 
 if TYPE_CHECKING:
     import numpy as np

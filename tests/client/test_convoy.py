@@ -1,0 +1,247 @@
+"""Many GETs at once: what comes is right and in its place, and everything odd is left to the long road, untouched."""
+
+import gzip
+import hashlib
+import ssl
+import subprocess
+
+import pytest
+from tests.client.conftest import TOKEN
+from tests.client.servers import answering
+from tests.client.test_lane import RECOVERABLE, cut
+
+from wkfast.client import Client, Context, Secret, Session, Timeouts, errors
+from wkfast.client.convoy import Parcel
+from wkfast.client.lane import MOST_CONNECTIONS
+
+SIZE = 70_000
+
+
+def body_of(number):
+    return hashlib.sha256(str(number).encode()).digest() * (SIZE // 32) + b"x" * (SIZE % 32)
+
+
+class Numbered(Parcel):
+    """A body received in three runs of memory."""
+
+    __slots__ = ("came", "number", "runs")
+
+    def __init__(self, number, size=SIZE):
+        self.number, self.target, self.size, self.came = number, f"/n/{number}", size, 0
+        self.runs = [memoryview(bytearray(part)) for part in (1, size // 2, size - 1 - size // 2)]
+
+    def room(self):
+        return self.runs
+
+    def arrived(self, headers):
+        self.came += 1
+        return headers["content-type"] != "text/html"
+
+    def settles(self, status, body):
+        return status == 404 and b"no data" in body
+
+    @property
+    def body(self):
+        return b"".join(self.runs)
+
+
+@pytest.fixture
+def served(server):
+    """Every number is answered with its body."""
+    server.fallback = lambda request, wire: wire.reply(200, body_of(request.path.rpartition("/")[2]), "a/b")
+    return server
+
+
+def fetch(client, parcels, concurrency=8):
+    return list(client.session.convoy(client.call("GET", client.context.url), parcels, concurrency=concurrency))
+
+
+def check(parcels, left):
+    """Each parcel came once and whole, or is left, once."""
+    assert len(set(left)) == len(left)
+    for parcel in parcels:
+        if parcel not in left:
+            assert (parcel.came, parcel.body) == (1, body_of(parcel.number))
+
+
+def test_all_arrive_in_their_place_over_few_connections_with_the_token(served, client):
+    parcels = [Numbered(number) for number in range(100)]
+    assert fetch(client, iter(parcels)) == []
+    check(parcels, [])
+    assert served.connections <= 8
+    assert {request.headers["x-auth-token"] for request in served.requests} == {TOKEN}
+    assert {request.headers["accept-encoding"] for request in served.requests} == {"identity"}
+    more = [Numbered(number) for number in range(100, 140)]
+    assert fetch(client, more) == []
+    check(more, [])
+    assert served.connections <= 8
+
+
+def test_nothing_is_asked_for_where_there_is_nothing_to_fetch(served, client):
+    assert fetch(client, []) == []
+    assert served.connections == 0
+
+
+@pytest.mark.parametrize("fault", RECOVERABLE.values(), ids=RECOVERABLE.keys())
+def test_what_a_fault_hits_is_left_and_the_rest_is_right(served, client, fault):
+    for number in (0, 7, 19):
+        served.on("GET", f"/n/{number}", fault)
+    parcels = [Numbered(number) for number in range(20)]
+    left = fetch(client, parcels, concurrency=3)
+    check(parcels, left)
+    assert {parcels[0], parcels[7], parcels[19]} & set(left)
+
+
+OTHERS = {
+    "a refusal": answering(403, b"no"),
+    "a redirect": answering(302, b"", location="http://127.0.0.1:9/elsewhere"),
+    "an encoded body": answering(200, gzip.compress(bytes(SIZE)), "a/b", content_encoding="gzip"),
+    "a body in pieces": lambda _, wire: (
+        wire.head(200, content_type="a/b", transfer_encoding="chunked"),
+        wire.send(f"{SIZE:x}\r\n".encode() + bytes(SIZE) + b"\r\n0\r\n\r\n")),
+    "a body of another size": answering(200, bytes(SIZE + 1), "a/b"),
+    "a small body": answering(200, b"short", "a/b"),
+    "a web page": answering(200, bytes(SIZE), "text/html"),
+    "more than announced": lambda _, wire: (
+        wire.head(200, content_type="a/b", content_length=SIZE), wire.send(bytes(SIZE + 5))),
+    "a head without end": lambda _, wire: wire.send(b"HTTP/1.1 200 OK\r\n" + b"x: y\r\n" * 20_000),
+    "cut without a stated length": cut(0.5, stated=False),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("answer", OTHERS.values(), ids=OTHERS.keys())
+def test_any_other_answer_is_left(served, client, answer):
+    served.on("GET", "/n/3", answer)
+    parcels = [Numbered(number) for number in range(12)]
+    left = fetch(client, parcels, concurrency=2)
+    check([parcel for parcel in parcels if parcel.number != 3], left)
+    # what was announced did come; the bytes behind it spoil the connection, not the body
+    assert parcels[3] in left or answer is OTHERS["more than announced"]
+
+
+def test_an_answer_that_settles_the_matter_needs_no_second_question(served, client):
+    served.on("GET", "/n/3", answering(404, b"no data here"))
+    parcels = [Numbered(number) for number in range(12)]
+    assert fetch(client, parcels) == []
+    assert parcels[3].came == 0
+
+
+def test_after_a_refusal_nothing_more_is_asked_for(served, client):
+    served.fallback = answering(503, b"{}")
+    parcels = [Numbered(number) for number in range(200)]
+    assert set(fetch(client, parcels, concurrency=4)) == set(parcels)
+    assert len(served.requests) <= 4
+
+
+def test_after_many_broken_connections_the_long_road_takes_over(served, client):
+    served.fallback = lambda _, wire: wire.end()
+    parcels = [Numbered(number) for number in range(200)]
+    assert set(fetch(client, parcels, concurrency=4)) == set(parcels)
+    assert len(served.requests) <= 12
+
+
+def test_where_nobody_listens_all_is_left(session):
+    client = Client(Context("http://127.0.0.1:9", None, 60, 12), session=session)
+    parcels = [Numbered(number) for number in range(5)]
+    assert set(fetch(client, parcels)) == set(parcels)
+
+
+def test_a_proxy_or_another_transport_leaves_all(served, client, monkeypatch):
+    monkeypatch.setenv("http_proxy", served.url)
+    monkeypatch.delenv("no_proxy", raising=False)
+    monkeypatch.delenv("NO_PROXY", raising=False)
+    parcels = [Numbered(number) for number in range(5)]
+    behind = Client(Context("http://wk.example.org", None, 60, 12), session=client.session)
+    assert fetch(behind, parcels) == parcels
+    assert served.requests == []
+
+
+def test_the_total_time_ends_it(served, session, clock):
+    def drip(_, wire):
+        wire.head(200, content_length=SIZE, content_type="a/b")
+        while not wire.closing.is_set():
+            wire.send(b"x")
+            clock.slept.append(10)
+            wire.closing.wait(0.02)
+
+    served.on("GET", "/n/1", drip)
+    client = Client(Context(served.url, Secret(TOKEN), 100, 12), session=session)
+    with pytest.raises(errors.ClientTimeoutError, match="100 s allowed in total"):
+        fetch(client, [Numbered(number) for number in range(4)])
+
+
+@pytest.mark.parametrize("exception", [KeyboardInterrupt, ZeroDivisionError])
+def test_what_ends_it_closes_what_is_under_way(served, client, exception):
+    class Bad(Numbered):
+        __slots__ = ()
+
+        def arrived(self, _):
+            raise exception
+
+    with pytest.raises(exception):
+        fetch(client, [Bad(0), *(Numbered(number) for number in range(1, 9))], concurrency=4)
+    lane = client.session._lane
+    assert lane._reserved == 0
+    parcels = [Numbered(number) for number in range(9)]
+    assert fetch(client, parcels) == []
+    check(parcels, [])
+
+
+def test_convoys_share_what_connections_there_may_be(session):
+    lane = session._lane
+    assert lane.reserve(MOST_CONNECTIONS - 1) == MOST_CONNECTIONS - 1
+    assert [lane.reserve(50), lane.reserve(50)] == [1, 1]
+    lane.give_back(MOST_CONNECTIONS - 1)
+    assert lane.reserve(50) == 50
+
+
+def test_more_connections_are_opened_while_the_server_takes_its_time(served, client):
+    original = served.fallback
+    served.fallback = lambda request, wire: (wire.closing.wait(0.03), original(request, wire))
+    parcels = [Numbered(number, SIZE) for number in range(300)]
+    left = fetch(client, parcels, concurrency=128)
+    check(parcels, left)
+    assert 64 < served.connections <= 128
+
+
+@pytest.fixture
+def encrypted(served, tmp_path, monkeypatch):
+    """The server behind TLS, by a certificate that is trusted."""
+    key, certificate = tmp_path / "key.pem", tmp_path / "certificate.pem"
+    made = subprocess.run(
+        ["openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "1", "-subj", "/CN=localhost",
+         "-addext", "subjectAltName=IP:127.0.0.1", "-keyout", str(key), "-out", str(certificate)],
+        check=False, capture_output=True)  # fmt: skip
+    if made.returncode:
+        pytest.skip("no openssl to make a certificate with")
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(certificate, key)
+    monkeypatch.setenv("SSL_CERT_FILE", str(certificate))
+    served.wrap = lambda connection: context.wrap_socket(connection, server_side=True)
+    return served.url.replace("http:", "https:")
+
+
+def test_encrypted_connections_carry_it_too(encrypted, served):
+    with Session(timeouts=Timeouts(connect=5, read=5)) as session:
+        client = Client(Context(encrypted, Secret(TOKEN), 60, 12), session=session)
+        parcels = [Numbered(number) for number in range(40)]
+        left = fetch(client, parcels)
+        check(parcels, left)
+        assert left == []
+        assert 1 < served.connections <= 8
+
+
+def test_a_certificate_that_is_not_trusted_leaves_all(encrypted, monkeypatch):
+    monkeypatch.delenv("SSL_CERT_FILE")
+    with Session(timeouts=Timeouts(connect=5, read=5)) as session:
+        client = Client(Context(encrypted, Secret(TOKEN), 60, 12), session=session)
+        parcels = [Numbered(number) for number in range(4)]
+        assert set(fetch(client, parcels)) == set(parcels)
+
+
+def test_no_socket_is_left_open(served, session, recwarn):
+    client = Client(Context(served.url, None, 60, 12), session=session)
+    served.on("GET", "/n/5", cut(0.5))
+    fetch(client, [Numbered(number) for number in range(30)])
+    session.close()
+    assert not [warning for warning in recwarn if issubclass(warning.category, ResourceWarning)]
