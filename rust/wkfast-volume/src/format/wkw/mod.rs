@@ -5,6 +5,7 @@
 
 mod codec;
 mod header;
+mod labels;
 mod morton;
 mod writer;
 
@@ -65,7 +66,7 @@ impl WkwArray {
             chunks_per_shard: [1 << header.log2_file_edge; 3],
             extra_axes: Vec::new(),
         };
-        let codec = Arc::new(BlockCodec(header.block_type));
+        let codec = Arc::new(BlockCodec::new(&header));
         Self { store, prefix: prefix.to_owned(), header, grid, codec, order: order.into(), ranks }
     }
 
@@ -95,7 +96,7 @@ impl WkwArray {
         if header.block_type == self.header.block_type {
             return Arc::clone(&self.codec);
         }
-        Arc::new(BlockCodec(header.block_type))
+        Arc::new(BlockCodec::new(header))
     }
 
     /// Where the blocks of a file lie, in file order.

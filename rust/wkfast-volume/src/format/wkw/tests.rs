@@ -202,13 +202,13 @@ fn a_short_raw_file_is_refused() {
 
 #[test]
 fn a_block_that_inflates_to_another_size_is_refused() {
-    let codec = super::BlockCodec(BlockType::Lz4);
+    let codec = super::BlockCodec::new(&header(BlockType::Lz4, 1, 0));
     let seven = lz4::block::compress(&[1; 7], None, false).unwrap();
     let nine = lz4::block::compress(&[1; 9], None, false).unwrap();
     assert!(codec.decode(&seven, &mut [0; 8]).unwrap_err().contains("7 bytes instead of 8"));
     assert!(codec.decode(&nine, &mut [0; 8]).is_err());
     assert!(codec.decode(&[], &mut [0; 8]).is_err());
-    assert!(super::BlockCodec(BlockType::Raw).decode(&[1; 9], &mut [0; 8]).is_err());
+    assert!(super::BlockCodec::new(&header(BlockType::Raw, 1, 0)).decode(&[1; 9], &mut [0; 8]).is_err());
 }
 
 proptest! {
