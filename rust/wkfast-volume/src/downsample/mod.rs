@@ -76,6 +76,11 @@ impl Taps {
         self.at.len() / self.taps.max(1)
     }
 
+    /// Places of the finer voxels of voxel `index`.
+    fn of(&self, index: usize) -> &[usize] {
+        &self.at[index * self.taps..(index + 1) * self.taps]
+    }
+
     /// Whether the places follow each other without gaps.
     fn are_following(&self) -> bool {
         self.at.windows(2).all(|pair| pair[1] == pair[0] + 1)
@@ -133,8 +138,9 @@ impl Job<'_> {
         let mut lanes = vec![[T::default(); LANES]; count];
         let [_, height, depth] = self.taps.each_ref().map(Taps::count);
         let pair = self.block.channels == 1 && self.taps[0].taps == 2 && self.taps[0].are_following();
+        let mut rows = Vec::new();
         for (z, y) in (0..depth).flat_map(|z| (0..height).map(move |y| (z, y))) {
-            let rows = self.rows(y, z);
+            self.rows(y, z, &mut rows);
             if pair {
                 self.pairs(&rows, reduce, source, target, &mut lanes, [y, z]);
             } else {
@@ -143,13 +149,14 @@ impl Job<'_> {
         }
     }
 
-    /// First value of every finer row that goes into row (y, z), z slowest.
-    fn rows(&self, y: usize, z: usize) -> Vec<usize> {
+    /// Makes `rows` the first value of every finer row that goes into row (y, z), z slowest.
+    fn rows(&self, y: usize, z: usize, rows: &mut Vec<usize>) {
         let [nx, ny, _] = self.block.shape;
         let [_, along_y, along_z] = self.taps;
-        let of = |taps: &Taps, index: usize| taps.at[index * taps.taps..(index + 1) * taps.taps].to_vec();
-        let (ys, zs) = (of(along_y, y), of(along_z, z));
-        zs.iter().flat_map(|z| ys.iter().map(move |y| (y + z * ny) * nx * self.block.channels)).collect()
+        rows.clear();
+        for z in along_z.of(z) {
+            rows.extend(along_y.of(y).iter().map(|y| (y + z * ny) * nx * self.block.channels));
+        }
     }
 
     /// First value of the row (y, z) in the target.
@@ -177,13 +184,14 @@ impl Job<'_> {
             for (number, &start) in rows.iter().enumerate() {
                 // Order of values: y fastest, then x, then z.
                 let (y, z) = (number % along_y, number / along_y);
-                let [left, right] = [0, 1].map(|dx| (z * 2 + dx) * along_y + y);
+                let (lefts, rights) = lanes[2 * z * along_y + y..].split_at_mut(along_y);
                 let from = (start + first + 2 * x) * T::SIZE;
                 let values = &source[from..from + 2 * many * T::SIZE];
-                for (lane, pair) in values.chunks_exact(2 * T::SIZE).enumerate() {
+                let pairs = lefts[0].iter_mut().zip(&mut rights[0]).zip(values.chunks_exact(2 * T::SIZE));
+                for ((left, right), pair) in pairs {
                     let (a, b) = (T::get(pair, 0), T::get(pair, 1));
-                    lanes[left][lane] = a;
-                    lanes[right][lane] = b;
+                    *left = a;
+                    *right = b;
                     // Without a branch, so that lanes are compared side by side.
                     differing |= u8::from(a != one) | u8::from(b != one);
                 }

@@ -31,13 +31,14 @@ pub(super) fn reducer<T: Value>(interpolation: Interpolation, count: usize) -> R
 fn mode_of_few<T: Value, const N: usize>(values: &mut Lanes<T>) -> [T; LANES] {
     let Some(values) = values.first_chunk::<N>() else { return mode_of_many(values) };
     let mut best = values[0];
-    let mut most = [0_u8; LANES];
+    // Counts are as wide as values, so that both fill the same vectors.
+    let mut most = [T::Count::default(); LANES];
     for (number, value) in values.iter().enumerate() {
-        let mut count = [1_u8; LANES];
+        let mut count = [T::ONE; LANES];
         // Earlier ones have had their turn: what equals them is no better.
         for other in &values[number + 1..] {
             for lane in 0..LANES {
-                count[lane] += u8::from(value[lane] == other[lane]);
+                count[lane] += value[lane].equals(other[lane]);
             }
         }
         for lane in 0..LANES {

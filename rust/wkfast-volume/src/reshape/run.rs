@@ -15,7 +15,7 @@ use crate::error::{Result, VolumeError};
 /// How often the observer is called while no shard gets done.
 const TICK: Duration = Duration::from_millis(50);
 /// Tiles in memory for each thread, and bytes of them in all, unless a single one has more.
-const TILES_PER_THREAD: usize = 4;
+const TILES_PER_THREAD: usize = 16;
 const MAX_AHEAD: usize = 48 << 20;
 
 /// How far a run has come, in shards.

@@ -1,6 +1,7 @@
 //! One shard of the target: its chunks computed ahead by the crew, written in order by one thread.
 
 use std::collections::BTreeMap;
+use std::ops::Range;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use rayon::prelude::*;
@@ -102,7 +103,7 @@ impl<'a> ShardJob<'a> {
         let compute = |units: &[&[u32]]| -> Result<Vec<Encoded>> {
             units.par_iter().with_max_len(1).map(|places| self.compute(places, crew)).collect()
         };
-        let mut windows = units.chunks(crew.window.max(1));
+        let mut windows = self.windows(&units, crew.window.max(1)).into_iter();
         let mut current = windows.next().unwrap_or_default();
         let mut ready = crew.pool.install(|| compute(current))?;
         while !current.is_empty() {
@@ -140,11 +141,39 @@ impl<'a> ShardJob<'a> {
         order.chunk_by(|&a, &b| self.tile_of(a) == self.tile_of(b)).collect()
     }
 
+    /// Cuts units into windows with at most `most` that can get data: of a coarse mag, most of a shard cannot.
+    fn windows<'u>(&self, units: &'u [&'u [u32]], most: usize) -> Vec<&'u [&'u [u32]]> {
+        let (mut windows, mut start, mut reached) = (Vec::new(), 0, 0);
+        for (end, places) in units.iter().enumerate() {
+            if self.is_reached(places) {
+                if reached == most {
+                    windows.push(&units[start..end]);
+                    (start, reached) = (end, 0);
+                }
+                reached += 1;
+            }
+        }
+        windows.push(&units[start..]);
+        windows
+    }
+
+    /// Whether any of the chunks at `places` can get data.
+    fn is_reached(&self, places: &[u32]) -> bool {
+        let reach = self.job.reach();
+        places.iter().any(|&place| {
+            let overlaps = |(span, reach): (&Range<u64>, &Range<u64>)| span.start < reach.end && reach.start < span.end;
+            self.voxels(place).iter().zip(&reach).all(overlaps)
+        })
+    }
+
     /// The chunks at `places`, which lie in one tile.
     fn compute(&self, places: &[u32], crew: Crew) -> Result<Encoded> {
         crew.check()?;
         if self.same_chunks {
             return places.iter().map(|&place| self.pass(&self.chunk(place))).collect();
+        }
+        if !self.is_reached(places) {
+            return Ok(places.iter().map(|_| (None, Fate::Absent)).collect());
         }
         let spans: Vec<Span3> = places.iter().map(|&place| self.voxels(place)).collect();
         let all: Span3 = std::array::from_fn(|axis| {
@@ -155,12 +184,13 @@ impl<'a> ShardJob<'a> {
         let voxels = tile.compute()?;
         let Some(voxels) = voxels else { return Ok(places.iter().map(|_| (None, Fate::Absent)).collect()) };
         let grid = self.job.target.grid();
-        let mut chunk = vec![0; grid.chunk_bytes()];
+        let mut chunk = Vec::new();
         let mut encoded = Encoded::with_capacity(places.len());
         for (&place, span) in places.iter().zip(&spans) {
             let voxels = if places.len() == 1 {
                 &voxels
             } else {
+                chunk.resize(grid.chunk_bytes(), 0);
                 cut(&voxels, &all, span, grid.channels as usize * grid.voxel_type.size(), &mut chunk);
                 &chunk
             };
