@@ -29,6 +29,7 @@ RIVALS = {
     "zarr": (["tensorstore", "zarr", "reference"], ["tensorstore", "zarr", "reference"]),
     "zarr3": (["tensorstore", "zarr", "reference"], ["tensorstore", "zarr", "reference"]),
 }
+WORKS = {"wkw": ("downsample", "compress"), "zarr3": ("downsample", "compress", "rechunk")}
 _MB = 1e6
 _TRANSFER = 128 << 20
 _LATENCY = 0.02
@@ -47,10 +48,9 @@ def main() -> None:
         for data_format in ("wkw", "zarr3"):
             rows += merge_rows(folder, data_format, options.edge, options.touched, options.runs)
     if "volumes" in options.what:
-        for data_format in RIVALS:
-            rows += volume_rows(folder, data_format, options.volume_edge, options.runs)
+        rows += volume_rows(folder, options)
     if "reshape" in options.what:
-        rows += reshape_rows(folder, options.reshape_edge, options.runs)
+        rows += reshape_rows(folder, options.reshape_edge, options.works, options.runs)
     if "remote" in options.what:
         rows += remote_rows(folder, options.runs)
     text = _table(rows)
@@ -65,6 +65,12 @@ def _options() -> argparse.Namespace:
     parser.add_argument("--nodes", type=int, nargs="+", default=[100_000, 1_000_000])
     parser.add_argument("--edge", type=int, default=1024, help="voxels along each axis of the fallback")
     parser.add_argument("--volume-edge", type=int, default=512, help="voxels along each axis read and written")
+    parser.add_argument("--formats", nargs="+", default=[*RIVALS], choices=[*RIVALS], help="formats read and written")
+    parser.add_argument(
+        "--small-reads-edge", type=int, default=1024, help="voxels along each axis small boxes are from"
+    )
+    works = WORKS["zarr3"]
+    parser.add_argument("--works", nargs="+", default=[*works], choices=works, help="how mags are made into others")
     parser.add_argument("--reshape-edge", type=int, default=512, help="voxels along each axis made into other mags")
     parser.add_argument("--touched", type=int, default=300, help="chunks of the annotation")
     parser.add_argument("--runs", type=int, default=3, help="runs of each quick job, the best counts")
@@ -119,8 +125,18 @@ def merge_rows(folder: Path, data_format: str, edge: int, touched: int, runs: in
     return [_row(what, ours, theirs, ""), _row(f"{what}, against cp -r", ours, copied, "")]
 
 
-def volume_rows(folder: Path, data_format: str, edge: int, runs: int) -> list[list[str]]:
-    """Reading and writing `edge`³ voxels at once, and reading many small boxes."""
+def volume_rows(folder: Path, options: argparse.Namespace) -> list[list[str]]:
+    """Reading and writing everything at once, and reading many small boxes."""
+    rows = []
+    for data_format in options.formats:
+        rows += whole_rows(folder, data_format, options.volume_edge, options.runs)
+    if "zarr3" in options.formats:
+        rows.append(small_read_row(folder, options.small_reads_edge, options.runs))
+    return rows
+
+
+def whole_rows(folder: Path, data_format: str, edge: int, runs: int) -> list[list[str]]:
+    """Reading and writing `edge`³ voxels at once."""
     path = str(volume_jobs.dataset(folder, data_format, edge))
     rows = []
     for work, rivals in zip(("read", "write"), RIVALS[data_format], strict=True):
@@ -129,22 +145,25 @@ def volume_rows(folder: Path, data_format: str, edge: int, runs: int) -> list[li
             theirs = best_of(1 if rival == "reference" else runs, VOLUMES, f"{rival}_{work}", path, str(edge))
             _require_equal(ours, theirs)
             rows.append(_row(f"{work} {edge}³ uint32 {data_format}, against {rival}", ours, theirs, ""))
-    if data_format == "zarr3":
-        ours = best_of(runs, VOLUMES, "wkfast_small_reads", path, str(edge))
-        theirs = best_of(1, VOLUMES, "tensorstore_small_reads", path, str(edge))
-        _require_equal(ours, theirs)
-        rate = f"{volume_jobs.SMALL_READS / ours.seconds:,.0f} reads a second"
-        rows.append(_row("random 32³ reads from a shard, against tensorstore", ours, theirs, rate))
     return rows
 
 
-def reshape_rows(folder: Path, edge: int, runs: int) -> list[list[str]]:
+def small_read_row(folder: Path, edge: int, runs: int) -> list[str]:
+    """Reading many small boxes out of a shard of 1024³ voxels, of which `edge`³ are there."""
+    path = str(volume_jobs.dataset(folder, "zarr3", edge))
+    ours = best_of(runs, VOLUMES, "wkfast_small_reads", path, str(edge))
+    theirs = best_of(1, VOLUMES, "tensorstore_small_reads", path, str(edge))
+    _require_equal(ours, theirs)
+    rate = f"{volume_jobs.SMALL_READS / ours.seconds:,.0f} reads a second"
+    return _row(f"random 32³ reads from {edge}³ in a shard, against tensorstore", ours, theirs, rate)
+
+
+def reshape_rows(folder: Path, edge: int, works: list[str], runs: int) -> list[list[str]]:
     """Making mags of `edge`³ voxels out of another."""
     rows = []
-    for data_format in ("wkw", "zarr3"):
+    for data_format, known in WORKS.items():
         path = str(volume_jobs.dataset(folder, data_format, edge))
-        works = ("downsample", "compress") if data_format == "wkw" else ("downsample", "compress", "rechunk")
-        for work in works:
+        for work in (work for work in works if work in known):
             ours = best_of(runs, RESHAPE, f"wkfast_{work}", path)
             theirs = best_of(1, RESHAPE, f"reference_{work}", path)
             _require_equal(ours, theirs)

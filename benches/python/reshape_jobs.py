@@ -96,7 +96,7 @@ def _digest(path: str) -> str:
     digest = hashlib.sha256()
     for name, mag in wk.Dataset.open(path).get_layer(LAYER).mags.items():
         digest.update(str(name).encode())
-        digest.update(mag.read().T.tobytes())
+        digest.update(mag.read().T.data)  # a view: no second copy of what may be gigabytes
     return digest.hexdigest()[:16]
 
 

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 
 LAYER = "segmentation"
 _SMALL = 32
+_SLAB = 128
 SMALL_READS = 5000
 _METADATA = ("header.wkw", ".zarray", "zarr.json")
 
@@ -33,7 +34,10 @@ def dataset(folder: Path, data_format: str, edge: int) -> Path:
         made = wk.Dataset(target, voxel_size=(4, 4, 40))
         box = wk.BoundingBox((0, 0, 0), (edge,) * 3)
         layer = made.add_layer(LAYER, "segmentation", dtype="uint32", data_format=data_format, bounding_box=box)
-        layer.add_mag(1).write(_voxels(edge))
+        mag = layer.add_mag(1)
+        for z in range(0, edge, _SLAB):
+            slab = labels((0, 0, z), (edge, edge, min(_SLAB, edge - z)))
+            mag.write(np.asfortranarray(slab[np.newaxis]), absolute_offset=(0, 0, z), allow_unaligned=True)
     return target
 
 

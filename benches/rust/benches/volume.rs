@@ -78,9 +78,47 @@ fn chunks(criterion: &mut Criterion) {
     }
 }
 
+/// One chunk through each format's codec, beside the libraries called directly and a copy of its bytes.
+fn codecs(criterion: &mut Criterion) {
+    let cell = |n: usize| n / 11 % 3 + n / (32 * 9) % 4 * 3 + n / (32 * 32 * 13) * 12;
+    let chunk: Vec<u8> = (0..32_usize.pow(3)).flat_map(|n| (cell(n) as u32 * 2_654_435_761).to_le_bytes()).collect();
+    let mut out = vec![0; chunk.len()];
+    let mut group = criterion.benchmark_group("codec");
+    group.throughput(Throughput::Bytes(chunk.len() as u64)).sample_size(20);
+    group.bench_function("limit: copy", |bencher| bencher.iter(|| out.copy_from_slice(black_box(&chunk))));
+    let strong = Some(lz4::block::CompressionMode::HIGHCOMPRESSION(9));
+    let (lz4, zstd) = (lz4::block::compress(&chunk, strong, false).unwrap(), zstd::bulk::compress(&chunk, 5).unwrap());
+    group.bench_function("encode, LZ4-HC 9 alone", |bencher| {
+        bencher.iter(|| lz4::block::compress(black_box(&chunk), strong, false).unwrap());
+    });
+    group.bench_function("encode, zstd 5 alone", |bencher| {
+        bencher.iter(|| zstd::bulk::compress(black_box(&chunk), 5).unwrap());
+    });
+    group.bench_function("decode, LZ4 alone", |bencher| {
+        bencher.iter(|| lz4::block::decompress_to_buffer(black_box(&lz4), Some(chunk.len() as i32), &mut out).unwrap());
+    });
+    group.bench_function("decode, zstd alone", |bencher| {
+        bencher.iter(|| zstd::bulk::decompress_to_buffer(black_box(&zstd), &mut out).unwrap());
+    });
+    for format in FORMATS {
+        let folder = tempfile::tempdir().unwrap();
+        let array = mag(folder.path(), format);
+        let encoded = array.codec().encode(&chunk).unwrap();
+        array.codec().decode(&encoded, &mut out).unwrap();
+        assert!(out == chunk);
+        group.bench_function(BenchmarkId::new("encode", format), |bencher| {
+            bencher.iter(|| array.codec().encode(black_box(&chunk)).unwrap());
+        });
+        group.bench_function(BenchmarkId::new("decode", format), |bencher| {
+            bencher.iter(|| array.codec().decode(black_box(&encoded), &mut out).unwrap());
+        });
+    }
+}
+
 fn main() {
     let mut criterion = Criterion::default().configure_from_args();
     regions(&mut criterion);
     chunks(&mut criterion);
+    codecs(&mut criterion);
     criterion.final_summary();
 }
