@@ -61,10 +61,16 @@ def minimal_nml(body: str = "", *, dataset: str = "dataset") -> str:
 
 
 def volume_annotation(
-    path: Path, data: bytes, *, data_format: str = "zarr3", fallback: str = "segmentation", dataset: str = "dataset"
+    path: Path,
+    data: bytes,
+    *,
+    data_format: str = "zarr3",
+    fallback: str | None = "segmentation",
+    dataset: str = "dataset",
 ) -> Path:
     """An annotation zip with one volume layer, whose data zip is `data`."""
-    volume = f'<volume id="0" name="V" location="d.zip" format="{data_format}" fallbackLayer="{fallback}" />'
+    over = f'fallbackLayer="{fallback}" ' if fallback else ""
+    volume = f'<volume id="0" name="V" location="d.zip" format="{data_format}" {over}/>'
     return write_zip(path, {"a.nml": minimal_nml(volume, dataset=dataset), "d.zip": data})
 
 

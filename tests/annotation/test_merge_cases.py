@@ -6,7 +6,15 @@ import zipfile
 
 import numpy as np
 import pytest
-from tests.inputs import demo_input, minimal_nml, tree_state, without_coarse_mags, write_zip
+from tests.inputs import (
+    demo_input,
+    minimal_nml,
+    tree_state,
+    volume_annotation,
+    without_coarse_mags,
+    write_zip,
+    zarr3_data_zip,
+)
 
 import wkfast as wk
 from wkfast.demo.generate import CHUNK_EDGE
@@ -205,3 +213,26 @@ def test_a_finished_target_is_not_merged_into_again(source, tmp_path):
     annotation.merge_fallback_layer(tmp_path / "target", source.dataset_directory)
     with pytest.raises(MergeError, match="already holds a dataset"):
         annotation.merge_fallback_layer(tmp_path / "target", source.dataset_directory)
+
+
+@pytest.mark.parametrize("data_format", ["wkw", "zarr", "zarr3"])
+@pytest.mark.parametrize("sampling", ["isotropic", "anisotropic"])
+def test_recomputed_mags_are_the_merged_one_downsampled(tmp_path, data_format, sampling):
+    noise = np.random.default_rng(3)
+    dataset = wk.Dataset(tmp_path / "datasets" / "d", voxel_size=(4, 4, 12))
+    # Few labels, so that most coarser voxels are decided by a tie.
+    labels = noise.integers(0, 4, (128, 96, 64)).astype(np.uint16)
+    fallback = dataset.write_layer("segmentation", "segmentation", labels, data_format=data_format, downsample=False)
+    how = {"coarsest_mag": wk.Mag(8), "sampling_mode": sampling, "align_with_other_layers": False}
+    fallback.downsample(**how)
+    chunks = {at: noise.integers(0, 4, (32, 32, 32)).astype(np.uint16) for at in [(0, 0, 0), (1, 2, 1), (3, 0, 0)]}
+    file = volume_annotation(tmp_path / "a.zip", zarr3_data_zip(chunks), dataset="d")
+    report = wk.Annotation.load(file).merge_fallback_layer(tmp_path / "target", tmp_path / "datasets")
+    merged = segmentation(tmp_path / "target")
+    assert [mag for mag, counts in report.mags.items() if counts.recomputed] == list(merged.mags)[1:]
+    again = wk.Dataset(tmp_path / "again", voxel_size=(4, 4, 12)).add_layer_like(merged, "segmentation")
+    again.add_mag_as_copy(merged.get_mag(1))
+    again.downsample(**how)
+    same_voxels(merged, again)
+    for mag in list(merged.mags)[1:]:
+        assert not np.array_equal(merged.get_mag(mag).read(), fallback.get_mag(mag).read())

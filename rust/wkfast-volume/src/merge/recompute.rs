@@ -1,7 +1,8 @@
-//! Coarser voxels from finer ones: the most frequent value of those that make up one voxel.
+//! Coarser voxels from finer ones: the most frequent value of those that make up one voxel, as layers are downsampled.
 
 use super::chunk::Overlap;
 use super::cover::Covered;
+use crate::downsample::{Block, Interpolation, Taps, downsample};
 use crate::error::{Result, VolumeError};
 use crate::format::MagArray;
 use crate::geometry::ChunkIndex;
@@ -31,14 +32,11 @@ pub fn chunk(
             });
             let source_size: [usize; 3] = std::array::from_fn(|axis| size[axis] * factor[axis]);
             let source = reader.read(source_start, source_size)?;
-            let tile = Tile { factor, size, source: &source, channels: finer.grid().channels as usize };
-            let target = &mut Target { shape: shape.map(|edge| edge as usize), at: start, voxels: &mut new };
-            match finer.grid().voxel_type.size() {
-                1 => tile.downsample::<1>(target),
-                2 => tile.downsample::<2>(target),
-                4 => tile.downsample::<4>(target),
-                _ => tile.downsample::<8>(target),
-            }
+            let taps = std::array::from_fn(|axis| Taps::following(0, factor[axis], size[axis]));
+            let (voxel_type, channels) = (finer.grid().voxel_type, finer.grid().channels as usize);
+            let block = Block { voxel_type, channels, shape: source_size };
+            let shape = shape.map(|edge| edge as usize);
+            downsample(Interpolation::Mode, &source, block, &taps, &mut new, shape, start);
         }
     }
     Ok(new)
@@ -145,78 +143,9 @@ fn copy_common(
     }
 }
 
-/// Where computed voxels go.
-struct Target<'a> {
-    shape: [usize; 3],
-    at: [usize; 3],
-    voxels: &'a mut [u8],
-}
-
-/// Finer voxels that make up `size` coarser ones.
-struct Tile<'a> {
-    factor: [usize; 3],
-    size: [usize; 3],
-    source: &'a [u8],
-    channels: usize,
-}
-
-impl Tile<'_> {
-    fn downsample<const W: usize>(&self, target: &mut Target) {
-        let (source, _) = self.source.as_chunks::<W>();
-        let (out, _) = target.voxels.as_chunks_mut::<W>();
-        let [nx, ny, nz] = self.size;
-        let mut values = Vec::with_capacity(self.factor.iter().product());
-        for (z, y, x) in (0..nz).flat_map(|z| (0..ny).flat_map(move |y| (0..nx).map(move |x| (z, y, x)))) {
-            for channel in 0..self.channels {
-                self.gather(source, [x, y, z], channel, &mut values);
-                let [tx, ty, tz] = [target.at[0] + x, target.at[1] + y, target.at[2] + z];
-                let place = tx + target.shape[0] * (ty + target.shape[1] * tz);
-                out[place * self.channels + channel] = mode(&values);
-            }
-        }
-    }
-
-    fn gather<const W: usize>(&self, source: &[[u8; W]], at: [usize; 3], channel: usize, values: &mut Vec<[u8; W]>) {
-        let [fx, fy, fz] = self.factor;
-        let (width, height) = (self.size[0] * fx, self.size[1] * fy);
-        values.clear();
-        for z in at[2] * fz..(at[2] + 1) * fz {
-            for y in at[1] * fy..(at[1] + 1) * fy {
-                let row = at[0] * fx + width * (y + height * z);
-                values.extend((row..row + fx).map(|place| source[place * self.channels + channel]));
-            }
-        }
-    }
-}
-
-/// The most frequent value; of equally frequent ones the first met, x running fastest.
-fn mode<T: Copy + PartialEq>(values: &[T]) -> T {
-    let first = values[0];
-    if values[1..].iter().all(|&value| value == first) {
-        return first;
-    }
-    let mut counts: Vec<(T, usize)> = Vec::with_capacity(8);
-    for &value in values {
-        match counts.iter_mut().find(|(known, _)| *known == value) {
-            Some((_, count)) => *count += 1,
-            None => counts.push((value, 1)),
-        }
-    }
-    let most = counts.iter().map(|&(_, count)| count).max().unwrap_or(0);
-    counts.iter().find(|&&(_, count)| count == most).map_or(first, |&(value, _)| value)
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn the_most_frequent_value_wins_and_ties_go_to_the_first() {
-        assert_eq!(mode(&[7, 7, 7]), 7);
-        assert_eq!(mode(&[1, 2, 2, 0]), 2);
-        assert_eq!(mode(&[3, 0, 0, 3]), 3);
-        assert_eq!(mode(&[0]), 0);
-    }
 
     #[test]
     fn tiles_cover_every_voxel_once_and_need_bounded_sources() {

@@ -60,9 +60,10 @@ pub(crate) fn recompute(finer: &Dense, touched: &Dense, coarse: &Dense) -> (Dens
     let factor: [usize; 3] = std::array::from_fn(|axis| finer.size[axis] / coarse.size[axis]);
     for at in coarse.voxels() {
         let mut sources = Vec::new();
+        // Ties go to the first, y running fastest, then x, then z: as layers are downsampled.
         for z in 0..factor[2] {
-            for y in 0..factor[1] {
-                for x in 0..factor[0] {
+            for x in 0..factor[0] {
+                for y in 0..factor[1] {
                     sources.push(finer.place([at[0] * factor[0] + x, at[1] * factor[1] + y, at[2] * factor[2] + z]));
                 }
             }

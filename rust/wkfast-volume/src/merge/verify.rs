@@ -296,8 +296,9 @@ impl ShardCheck<'_> {
                         &source[value * width..][..width]
                     };
                     let [x, y, z] = [within[0] * fx, within[1] * fy, (within[2] - start) * fz];
+                    // As layers are downsampled, ties go to the first with y fastest, then x, then z.
                     let values: Vec<&[u8]> = (0..fz)
-                        .flat_map(|c| (0..fy).flat_map(move |b| (0..fx).map(move |a| (a, b, c))))
+                        .flat_map(|c| (0..fx).flat_map(move |a| (0..fy).map(move |b| (a, b, c))))
                         .map(|(a, b, c)| value(x + a, y + b, z + c))
                         .collect();
                     voxels[(place * channels + channel) * width..][..width]
