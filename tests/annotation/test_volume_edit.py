@@ -44,7 +44,7 @@ def painted(seed):
 def annotation_file(request, tmp_path):
     chunks = painted(1)
     data = wkw_data_zip(chunks) if request.param == "wkw" else zarr3_data_zip(chunks, dialect=request.param)
-    return volume_annotation(tmp_path / "a.zip", data, data_format=request.param[:5].strip())
+    return volume_annotation(tmp_path / "a.zip", data, data_format=request.param[:5].strip(), fallback=None)
 
 
 @MODES
@@ -63,6 +63,105 @@ def test_an_edit_changes_what_was_written_and_nothing_else(annotation_file, tmp_
     again = wk.Annotation.load(tmp_path / "again.zip").get_volume_layer()
     assert np.array_equal(voxels_of(again), expected)
     assert (again.largest_segment_id, again.data_format) == (999, wk.DataFormat.Zarr3)
+
+
+def over_fallback(tmp_path, dtype="uint32"):
+    """An annotation without data over a layer of random labels in two mags, that layer, and its voxels."""
+    dataset = wk.Dataset(tmp_path / "datasets" / "d", voxel_size=(4, 4, 4))
+    labels = np.random.default_rng(5).integers(1, 9, (64, 64, 64)).astype(np.uint16)
+    fallback = dataset.write_layer("segmentation", "segmentation", labels, downsample=False, shard_shape=64)
+    fallback.downsample(coarsest_mag=wk.Mag(2))
+    annotation = wk.Annotation("a", dataset_name="d", voxel_size=(4, 4, 4))
+    annotation.add_volume_layer("V", fallback_layer="segmentation", dtype=dtype)
+    return annotation, fallback, labels
+
+
+def write_into(layer, mode, boxes):
+    with layer.edit(edit_mode=mode) as edited:
+        mag = edited.add_mag(1)
+        for corner, size in boxes:
+            mag.write(np.ones(size, np.uint32), absolute_offset=corner, allow_resize=True, allow_unaligned=True)
+
+
+@MODES
+def test_new_chunks_written_in_part_are_warned_of_once(tmp_path, mode):
+    annotation, *_ = over_fallback(tmp_path)
+    layer = annotation.get_volume_layer()
+    message = r"layer 'V': 2 new chunk\(s\).*erase the fallback layer 'segmentation'.*edit\(fallback=\.\.\.\)"
+    boxes = [((30, 0, 0), (4, 8, 8)), ((32, 32, 32), (32, 32, 32)), ((34, 1, 1), (1, 1, 1))]
+    with pytest.warns(UserWarning, match=message) as warned:
+        write_into(layer, mode, boxes)
+    assert len(warned) == 1
+    assert warned[0].filename == __file__
+    with layer.edit(edit_mode=mode) as edited:  # they are not new any more
+        mag = edited.get_mag(1)
+        mag.write(np.ones((2, 2, 2), np.uint32), absolute_offset=(8, 8, 8), allow_resize=True, allow_unaligned=True)
+
+
+@MODES
+def test_chunks_that_parts_make_whole_are_not_warned_of(tmp_path, mode):
+    annotation, *_ = over_fallback(tmp_path)
+    with annotation.get_volume_layer().edit(edit_mode=mode) as edited:
+        mag = edited.add_mag(1)
+        edited.bounding_box = wk.BoundingBox((0, 0, 0), (64, 64, 64))
+        for z in range(0, 32, 8):
+            mag.write(np.ones((32, 32, 8), np.uint32), absolute_offset=(0, 0, z), allow_unaligned=True)
+
+
+@MODES
+def test_new_chunks_take_the_rest_from_the_fallback_that_is_given(tmp_path, mode):
+    annotation, fallback, labels = over_fallback(tmp_path)
+    layer = annotation.get_volume_layer()
+    with layer.edit(edit_mode=mode, fallback=fallback) as edited:
+        fine, coarse = edited.add_mag(1), edited.add_mag(2)
+        patch = np.full((20, 4, 40), 77, np.uint32)
+        fine.write(patch, absolute_offset=(30, 10, 5), allow_resize=True, allow_unaligned=True)
+        erased = np.zeros((2, 2, 2), np.uint32)
+        fine.write(erased, absolute_offset=(32, 0, 0), allow_resize=True, allow_unaligned=True)
+        coarse.write(
+            np.full((3, 3, 3), 78, np.uint32), absolute_offset=(2, 2, 2), allow_resize=True, allow_unaligned=True
+        )
+    annotation.save(tmp_path / "a.zip")
+    wk.Annotation.load(tmp_path / "a.zip").merge_fallback_layer(tmp_path / "merged", tmp_path / "datasets")
+    merged = wk.Dataset.open(tmp_path / "merged").get_layer("segmentation")
+    expected = labels.astype(np.uint32)
+    expected[30:50, 10:14, 5:45] = 77
+    expected[32:34, :2, :2] = 0
+    np.testing.assert_array_equal(merged.get_mag(1).read()[0], expected)
+    coarser = fallback.get_mag(2).read()[0].astype(np.uint32)
+    coarser[1:4, 1:4, 1:4] = 78
+    np.testing.assert_array_equal(merged.get_mag(2).read()[0], coarser)
+
+
+def test_threads_that_share_a_new_chunk_fill_it_once(tmp_path):
+    annotation, fallback, labels = over_fallback(tmp_path)
+    layer = annotation.get_volume_layer()
+    with layer.edit(fallback=fallback) as edited, ThreadPoolExecutor(4) as pool:
+        mag = edited.add_mag(1)
+        edited.bounding_box = wk.BoundingBox((0, 0, 0), (64, 64, 64))
+
+        def paint(at):
+            mag.write(np.full((2, 2, 2), 90, np.uint32), absolute_offset=(2 * at, 0, 0), allow_unaligned=True)
+
+        list(pool.map(paint, range(16)))
+    expected = labels[:32, :32, :32].astype(np.uint32)
+    expected[:, :2, :2] = 90
+    assert np.array_equal(voxels_of(layer)[:32, :32, :32], expected)
+
+
+def test_another_fallback_than_the_annotations_is_refused(tmp_path):
+    annotation, fallback, _ = over_fallback(tmp_path, dtype="uint8")
+    layer = annotation.get_volume_layer()
+    with (
+        pytest.raises(ValueError, match="too small for labels of 'segmentation', uint16"),
+        layer.edit(fallback=fallback),
+    ):
+        pass
+    other = fallback.dataset.add_layer("other", "segmentation", dtype="uint8")
+    with pytest.raises(ValueError, match="is 'segmentation', not 'other'"), layer.edit(fallback=other):
+        pass
+    with pytest.raises(AssertionError, match="uint8 cannot hold the labels of its fallback layer 'segmentation'"):
+        annotation.add_volume_layer("narrow", fallback, dtype="uint8")
 
 
 @MODES
@@ -120,7 +219,7 @@ def test_any_sequence_of_edits_equals_an_array(mode, wkw, rounds):
     with tempfile.TemporaryDirectory() as folder:
         chunks = painted(3)
         data = wkw_data_zip(chunks) if wkw else zarr3_data_zip(chunks)
-        file = volume_annotation(Path(folder) / "a.zip", data, data_format="wkw" if wkw else "zarr3")
+        file = volume_annotation(Path(folder) / "a.zip", data, data_format="wkw" if wkw else "zarr3", fallback=None)
         annotation = wk.Annotation.load(file)
         model = voxels_of(annotation.get_volume_layer())
         touched = chunks_of(annotation.get_volume_layer())

@@ -3,16 +3,20 @@
 from __future__ import annotations
 
 import tempfile
+import warnings
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
+
+import numpy as np
 
 from wkfast.annotation.enums import VolumeLayerEditMode
 from wkfast.annotation.volume_data import TemporaryFile, VolumeData
 from wkfast.annotation.volume_export import data_zip
 from wkfast.dataset import DataFormat, Dataset
 from wkfast.dataset.edited import MemoryLayer, edited_in_folder
+from wkfast.dataset.new_chunks import NewChunksOfMags
 from wkfast.dataset.packing import pack_layer
 from wkfast.dataset.unpacking import unpack_layer
 from wkfast.errors import AnnotationError
@@ -22,7 +26,7 @@ if TYPE_CHECKING:
     from concurrent.futures import Executor
 
     from wkfast.annotation.volume_layer import VolumeLayer
-    from wkfast.dataset import SegmentationLayer
+    from wkfast.dataset import Layer, SegmentationLayer
     from wkfast.dataset.data_zip import DataZip
     from wkfast.dataset.edited import EditedLayer
 
@@ -34,12 +38,15 @@ def edit(
     executor: Executor | None,
     *,
     redownsample: bool,
+    fallback: Layer | None,
     progress: Callable[[int, int], None] | None,
 ) -> Iterator[SegmentationLayer]:
     """Yield the layer for changes; see ``VolumeLayer.edit``."""
     mode = VolumeLayerEditMode(edit_mode)
     if redownsample:
         _check_redownsampling(volume, mode)
+    if fallback is not None:
+        _check_fallback(volume, fallback)
     if mode is VolumeLayerEditMode.MEMORY:
         _check_in_process(executor)
     if volume.is_edited:
@@ -48,11 +55,15 @@ def edit(
             "last would undo the others; write into the layer that the open edit yields"
         )
     volume.is_edited = True
+    over_fallback = volume.fallback_layer_name is not None or fallback is not None
+    new_chunks = NewChunksOfMags(fallback) if over_fallback else None
     try:
-        with _edited(volume, mode, executor, redownsample=redownsample, progress=progress) as layer:
+        with _edited(volume, mode, executor, new_chunks, redownsample=redownsample, progress=progress) as layer:
             yield layer
     finally:
         volume.is_edited = False
+    if new_chunks is not None and new_chunks.incomplete:
+        _warn_of_erasure(volume, new_chunks.incomplete)
 
 
 @contextmanager
@@ -60,6 +71,7 @@ def _edited(
     volume: VolumeLayer,
     mode: VolumeLayerEditMode,
     executor: Executor | None,
+    new_chunks: NewChunksOfMags | None,
     *,
     redownsample: bool,
     progress: Callable[[int, int], None] | None,
@@ -67,7 +79,9 @@ def _edited(
     """Yield the layer in the place the mode names, and take it over afterwards."""
     source = data_zip(volume)
     if mode is VolumeLayerEditMode.MEMORY:
-        in_memory = MemoryLayer.of(source, volume.layer_name, volume.voxel_size or (1, 1, 1), volume.largest_segment_id)
+        in_memory = MemoryLayer.of(
+            source, volume.layer_name, volume.voxel_size or (1, 1, 1), volume.largest_segment_id, new_chunks
+        )
         yield in_memory
         _take_over(volume, in_memory, source, progress)
         return
@@ -75,7 +89,7 @@ def _edited(
         dataset = Dataset(Path(folder) / "dataset", voxel_size=volume.voxel_size or (1, 1, 1))
         known = volume.largest_segment_id
         unpacked = unpack_layer(source, dataset, volume.layer_name, largest_segment_id=known, form="annotation")
-        layer = edited_in_folder(unpacked)
+        layer = edited_in_folder(unpacked, new_chunks)
         yield layer
         if redownsample:
             layer.redownsample(executor=executor)
@@ -91,6 +105,28 @@ def _check_redownsampling(volume: VolumeLayer, mode: VolumeLayerEditMode) -> Non
         )
     if mode is VolumeLayerEditMode.MEMORY:
         raise ValueError("redownsample=True makes mags in files: use edit_mode TEMPORARY_DIRECTORY")
+
+
+def _check_fallback(volume: VolumeLayer, fallback: Layer) -> None:
+    """Refuse a fallback layer that is another than the annotation's, or whose labels do not fit."""
+    if volume.fallback_layer_name not in {None, fallback.name}:
+        raise ValueError(
+            f"the fallback layer of {volume.name!r} is {volume.fallback_layer_name!r}, not {fallback.name!r}"
+        )
+    if volume.dtype is not None and not np.can_cast(fallback.dtype, volume.dtype):
+        raise ValueError(
+            f"voxels of {volume.name!r} are {volume.dtype}, too small for labels of {fallback.name!r}, {fallback.dtype}"
+        )
+
+
+def _warn_of_erasure(volume: VolumeLayer, chunks: int) -> None:
+    warnings.warn(
+        f"volume layer {volume.name!r}: {chunks} new chunk(s) of 32³ voxels were written in part. Elsewhere they are "
+        f"zero and erase the fallback layer {volume.fallback_layer_name!r}. Write whole chunks, or pass that layer to "
+        "edit(fallback=...), which fills new chunks with its voxels",
+        UserWarning,
+        stacklevel=4,
+    )
 
 
 def _check_in_process(executor: Executor | None) -> None:

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     import numpy as np
 
     from wkfast.annotation.volume_data import VolumeData
-    from wkfast.dataset import Dataset, SegmentationLayer
+    from wkfast.dataset import Dataset, Layer, SegmentationLayer
     from wkfast.geometry import Vec3Float
 
 DEFAULT_NAME = "Volume"
@@ -151,14 +151,16 @@ class VolumeLayer:
         edit_mode: VolumeLayerEditMode = VolumeLayerEditMode.TEMPORARY_DIRECTORY,
         executor: Executor | None = None,
         redownsample: bool = False,
+        fallback: Layer | None = None,
         progress: Callable[[int, int], None] | None = None,
     ) -> AbstractContextManager[SegmentationLayer]:
         """Return a context manager that yields the layer for changes, and takes them over at its end.
 
         Every chunk that was written to exists from then on, zeros included: over a fallback layer, writing zeros
-        erases. A chunk of which only a part is written is zero elsewhere, unless the annotation held it before. The
-        layer is stored as Zarr v3 afterwards, whatever it was; untouched chunks of that form are copied as they are
-        encoded. After an exception in the block everything is as it was.
+        erases. A chunk of which only a part is written is zero elsewhere, unless the annotation held it before or
+        `fallback` is given; a ``UserWarning`` counts those over a fallback layer. The layer is stored as Zarr
+        v3 afterwards, whatever it was; untouched chunks of that form are copied as they are encoded. After an
+        exception in the block everything is as it was.
 
         Parameters
         ----------
@@ -170,6 +172,9 @@ class VolumeLayer:
         redownsample
             Make the coarser mags anew from the finest at the end of the block; otherwise they stay as they are. Only
             for layers without a fallback, in a temporary directory.
+        fallback
+            The fallback layer: a chunk that is new and written in part takes its other voxels from it, as it does in
+            WEBKNOSSOS. Chunks are new by mag: a mag that the layer lacks starts from zeros.
         progress
             Called on the calling thread while the changes are taken over, with chunks done and chunks in all.
 
@@ -195,7 +200,9 @@ class VolumeLayer:
         >>> volume.largest_segment_id
         5
         """
-        return volume_edit.edit(self, edit_mode, executor, redownsample=redownsample, progress=progress)
+        return volume_edit.edit(
+            self, edit_mode, executor, redownsample=redownsample, fallback=fallback, progress=progress
+        )
 
     def require_data(self) -> VolumeData:
         """Return where the voxels lie.

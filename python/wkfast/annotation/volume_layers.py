@@ -50,6 +50,7 @@ class VolumeLayers(list[VolumeLayer]):
             if not isinstance(fallback_layer, SegmentationLayer):
                 raise AnnotationError(f"the fallback layer {fallback_layer.name!r} is no segmentation layer")
             dtype = fallback_layer.dtype if dtype is None else dtype
+            _check_holds(_label_type(dtype), fallback_layer)
             fallback_layer = fallback_layer.name
         elif fallback_layer is not None and _is_no_name(fallback_layer):
             raise AnnotationError(
@@ -93,6 +94,15 @@ class VolumeLayers(list[VolumeLayer]):
 def _is_no_name(fallback_layer: object) -> bool:
     """Newer releases of the reference take the dtype here, which must not become the name of a layer."""
     return not isinstance(fallback_layer, str) or re.fullmatch("u?int(8|16|32|64)", fallback_layer) is not None
+
+
+def _check_holds(dtype: np.dtype[Any], fallback: Layer) -> None:
+    """Refuse a type that cannot hold the fallback's labels: WEBKNOSSOS copies them into chunks that are painted on."""
+    if not np.can_cast(fallback.dtype, dtype):
+        raise AnnotationError(
+            f"a volume layer of {dtype} cannot hold the labels of its fallback layer {fallback.name!r}, which are "
+            f"{fallback.dtype}: choose a type that can, or leave it out"
+        )
 
 
 def _label_type(dtype: DTypeLike) -> np.dtype[Any]:

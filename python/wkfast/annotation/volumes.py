@@ -53,7 +53,8 @@ class Volumes:
         Raises
         ------
         AnnotationError
-            An ``AssertionError``: the id is taken, the fallback is no segmentation, or the type cannot hold labels.
+            An ``AssertionError``: the id is taken, the fallback is no segmentation, or the type cannot hold labels, or
+            not those of the fallback that is given as a layer.
 
         Examples
         --------

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import TYPE_CHECKING, Any
+
+import numpy as np
 
 from wkfast import _core
 from wkfast.dataset.dataset import Dataset
@@ -19,7 +22,8 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from wkfast.dataset.data_zip import DataZip
-    from wkfast.dataset.properties import Json
+    from wkfast.dataset.new_chunks import NewChunks, NewChunksOfMags
+    from wkfast.dataset.properties import Json, LayerProperties
     from wkfast.dataset.voxel_source import VoxelSource
     from wkfast.geometry import Vec3IntLike
 
@@ -30,8 +34,16 @@ BUCKET = 32
 class EditedLayer(SegmentationLayer):
     """A layer in a folder whose chunks of zeros are kept."""
 
+    def __init__(
+        self, dataset: Dataset, properties: LayerProperties, new_chunks: NewChunksOfMags | None = None
+    ) -> None:
+        super().__init__(dataset, properties)
+        self._new_chunks = new_chunks
+
     def _source(self, mag: Mag, entry: Json) -> VoxelSource:
-        return _KeepsZeros(_core.Mag.open(self._location(mag, entry)))
+        opened = _core.Mag.open(self._location(mag, entry))
+        new = None if self._new_chunks is None else self._new_chunks.of(mag, opened.chunk_shape, opened.chunks)
+        return _KeepsZeros(opened, new)
 
     def add_mag(
         self,
@@ -63,13 +75,21 @@ class EditedLayer(SegmentationLayer):
 class MemoryLayer(SegmentationLayer):
     """A layer without files: what is written stays in memory, the rest is read from a data zip."""
 
-    def __init__(self, dataset: Dataset, name: str, source: DataZip) -> None:
+    def __init__(self, dataset: Dataset, name: str, source: DataZip, new_chunks: NewChunksOfMags | None = None) -> None:
         super().__init__(dataset, dataset._properties.layer(name))
+        self._new_chunks = new_chunks
         self._base = {Mag(found["location"]["mag"]): dict(found["location"]) for found in source.mags}
         self._memory: dict[Mag, MemoryMag] = {mag: self._over(location) for mag, location in self._base.items()}
 
     @classmethod
-    def of(cls, source: DataZip, name: str, voxel_size: Sequence[float], largest_segment_id: int | None) -> MemoryLayer:
+    def of(
+        cls,
+        source: DataZip,
+        name: str,
+        voxel_size: Sequence[float],
+        largest_segment_id: int | None,
+        new_chunks: NewChunksOfMags | None = None,
+    ) -> MemoryLayer:
         """Return the layer called `name` over the mags of a data zip."""
         entry = {**source.layer_json(name), "dataFormat": "zarr3"}
         if largest_segment_id is not None:
@@ -77,7 +97,7 @@ class MemoryLayer(SegmentationLayer):
         plain = DatasetProperties.create(source.path.absolute(), source.path.stem, voxel_size)
         plain.json["dataLayers"].append(entry)
         dataset = Dataset.of_properties(_MemoryProperties(plain.json, source.path.absolute() / FILE_NAME))
-        return cls(dataset, name, source)
+        return cls(dataset, name, source, new_chunks)
 
     @property
     def memory(self) -> int:
@@ -95,8 +115,8 @@ class MemoryLayer(SegmentationLayer):
         wanted = Mag(mag)
         if wanted in self._memory:
             raise DatasetError(f"layer {self.name!r} has the mag {wanted} already")
-        self._memory[wanted] = MemoryMag(None, self.dtype.name)
-        axes = {"c": 0, "x": 1, "y": 2, "z": 3}
+        self._memory[wanted] = MemoryMag(None, self.dtype.name, list(self.properties.additional_axes))
+        axes = {axis: place for place, axis in enumerate(self.new_axes())}
         added = {"mag": list(wanted.to_tuple()), "path": f"./{self.name}/{wanted.to_layer_name()}", "axisOrder": axes}
         self._change(lambda entry: entry.set_mags([*entry.mags, added]))
         return self.get_mag(wanted)
@@ -122,7 +142,11 @@ class MemoryLayer(SegmentationLayer):
         return _pack_input(memory, self._base.get(mag), (memory.written(), memory.chunk_bytes))
 
     def _open(self, mag: Mag, entry: Json) -> MagView:  # noqa: ARG002 - the entry says nothing of memory
-        return _MemoryMagView(self, mag, self._memory[mag], None)
+        memory = self._memory[mag]
+        if self._new_chunks is None:
+            return _MemoryMagView(self, mag, memory, None)
+        new = self._new_chunks.of(mag, memory.chunk_shape, memory.chunks)
+        return _MemoryMagView(self, mag, _KeepsZeros(memory, new), None)
 
     def _over(self, location: Json) -> MemoryMag:
         base = _core.Mag.open(location)
@@ -139,16 +163,23 @@ class _MemoryMagView(MagView):
 
 
 class _KeepsZeros:
-    """A mag in a folder; what is written to it is kept where it is zero."""
+    """A mag of an annotation: what is written is kept where it is zero, and new chunks are taken note of."""
 
-    def __init__(self, mag: _core.Mag) -> None:
+    def __init__(self, mag: _core.Mag | MemoryMag, new_chunks: NewChunks | None) -> None:
         self._mag = mag
+        self._new_chunks = new_chunks
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self._mag, name)
 
     def write(self, topleft: tuple[int, int, int], array: NDArray[Any], *, extra: Sequence[int] = ()) -> None:
+        if self._new_chunks is not None:
+            width, height, depth = array.shape[1:]
+            self._new_chunks.enter(topleft, (width, height, depth), extra, partial(self._fill, list(extra)))
         self._mag.write(topleft, array, extra=list(extra), keep_zeros=True)
+
+    def _fill(self, extra: list[int], topleft: tuple[int, int, int], voxels: NDArray[Any]) -> None:
+        self._mag.write(topleft, np.asfortranarray(voxels, self._mag.dtype), extra=extra, keep_zeros=True)
 
 
 class _MemoryProperties(DatasetProperties):
@@ -161,9 +192,9 @@ class _MemoryProperties(DatasetProperties):
         change(self)
 
 
-def edited_in_folder(layer: SegmentationLayer) -> EditedLayer:
+def edited_in_folder(layer: SegmentationLayer, new_chunks: NewChunksOfMags | None) -> EditedLayer:
     """Return `layer` as one that keeps chunks of zeros."""
-    return EditedLayer(layer.dataset, layer.properties)
+    return EditedLayer(layer.dataset, layer.properties, new_chunks)
 
 
 def _pack_input(mag: VoxelSource, source: Json | None, overlay: Any) -> _core.PackInput:
