@@ -10,7 +10,7 @@ use std::ops::Range;
 use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 
-use super::{MagArray, ShardFile};
+use super::{MagArray, ShardFile, rewritten};
 use crate::error::{Result, VolumeError};
 
 /// What a draft's name has behind the file's. No format takes such a name for a chunk's.
@@ -74,9 +74,18 @@ impl Draft {
         self.place()
     }
 
+    /// Waits until all that was written is on disk.
+    pub(crate) fn sync(&mut self) -> Result<()> {
+        self.file.flush().and_then(|()| self.file.get_ref().sync_data()).map_err(|error| self.fault(error))
+    }
+
     /// Gives the file its name.
     pub(crate) fn place(&mut self) -> Result<()> {
         self.file.flush().map_err(|error| self.fault(error))?;
+        // Its folder may have been replaced, with all that was in it.
+        if !is_still(self.file.get_ref(), &self.path).map_err(|error| self.fault(error))? {
+            return Err(rewritten(self.target.display().to_string()));
+        }
         fs::rename(&self.path, &self.target).map_err(|error| self.fault(error))?;
         self.done = true;
         Ok(())
@@ -97,7 +106,7 @@ impl Draft {
 
 impl Drop for Draft {
     fn drop(&mut self) {
-        if !self.done {
+        if !self.done && is_still(self.file.get_ref(), &self.path).unwrap_or(false) {
             // Removed while still locked, so that nobody has begun to use it. What cannot be removed is taken over.
             let _ = fs::remove_file(&self.path);
         }

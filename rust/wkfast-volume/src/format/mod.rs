@@ -20,7 +20,7 @@ use std::fmt;
 use std::fs::File;
 use std::io::{self, BufWriter, Read, Seek, SeekFrom, Write};
 use std::ops::Range;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 
 use serde::{Deserialize, Serialize};
 
@@ -28,12 +28,12 @@ pub use self::create::{ExtraAxis, NewMag, create};
 pub use self::discover::{DiscoveredMag, Discovery, discover};
 pub use self::grow::grow;
 pub use self::region::{
-    IndexCache, Voxels, WriteOptions, is_small, read_region, read_region_with, region_bytes, write_region,
+    IndexCache, OpenShard, Voxels, WriteOptions, is_small, read_region, read_region_with, region_bytes, write_region,
 };
 use crate::error::{Result, VolumeError};
 use crate::geometry::{ChunkGrid, ChunkIndex, Mag, ShardIndex};
 pub use crate::store::Container;
-use crate::store::SharedStore;
+use crate::store::{Pinned, SharedStore, Stamp};
 use crate::voxels::VoxelType;
 
 /// Name of a format as `datasource-properties.json` spells it.
@@ -103,6 +103,11 @@ pub trait MagArray: Send + Sync + std::fmt::Debug {
 
     /// Reads a shard's index, `None` where there is no shard. Every span is checked to lie within the file.
     fn open_shard(&self, shard: &ShardIndex) -> Result<Option<ShardIndexTable>>;
+
+    /// [`open_shard`](Self::open_shard) from the file that is pinned, so that index and chunks are of one file.
+    fn open_pinned(&self, shard: &ShardIndex, _file: &Pinned) -> Result<Option<ShardIndexTable>> {
+        self.open_shard(shard)
+    }
 
     /// Reads the encoded bytes of one chunk, `None` if it is absent. To read many chunks of a shard, use
     /// [`open_shard`](Self::open_shard) once instead.
@@ -280,19 +285,63 @@ pub fn read_encoded_with(cache: &IndexCache, array: &dyn MagArray, chunk: &Chunk
         return array.read_encoded(chunk);
     }
     let (shard, place) = array.grid().locate(chunk);
-    let Some(table) = cache.open(array, &shard)? else { return Ok(None) };
-    let Some(span) = table.spans[place].clone() else { return Ok(None) };
-    let bytes = array.store().read_range(&table.key, span)?;
-    Ok(Some(EncodedChunk { key: table.key.clone(), codec: Arc::clone(&table.codec), bytes }))
+    let Some(open) = cache.open(array, &shard)? else { return Ok(None) };
+    open.encoded(array, place)
 }
 
 /// Reads a chunk by way of its shard's index.
 fn read_encoded_by_index(array: &dyn MagArray, chunk: &ChunkIndex) -> Result<Option<EncodedChunk>> {
     let (shard, place) = array.grid().locate(chunk);
-    let Some(table) = array.open_shard(&shard)? else { return Ok(None) };
-    let Some(span) = table.spans[place].clone() else { return Ok(None) };
-    let bytes = array.store().read_range(&table.key, span)?;
-    Ok(Some(EncodedChunk { key: table.key, codec: table.codec, bytes }))
+    let Some(open) = IndexCache::default().open(array, &shard)? else { return Ok(None) };
+    open.encoded(array, place)
+}
+
+/// Bytes of a shard's file: of the one that is pinned, else of whatever has its name.
+struct ShardBytes<'a> {
+    store: &'a SharedStore,
+    key: &'a str,
+    pinned: Option<&'a Pinned>,
+}
+
+impl ShardBytes<'_> {
+    /// The file's size, `None` if there is none, or not a byte of it.
+    fn size(&self) -> Result<Option<u64>> {
+        let size = match self.pinned {
+            Some(pinned) => Some(pinned.stamp().size),
+            None => self.store.size(self.key)?,
+        };
+        Ok(size.filter(|&size| size > 0))
+    }
+
+    fn read_range(&self, range: Range<u64>) -> Result<Vec<u8>> {
+        let mut bytes = vec![0; range.end.saturating_sub(range.start) as usize];
+        self.read_into(range.start, &mut bytes)?;
+        Ok(bytes)
+    }
+
+    fn read_into(&self, offset: u64, buffer: &mut [u8]) -> Result<()> {
+        match self.pinned {
+            Some(pinned) => pinned.read_into(offset, buffer),
+            None => self.store.read_into(self.key, offset, buffer),
+        }
+    }
+}
+
+/// The state of a metadata file when it was last found to say what it said when the mag was opened.
+#[derive(Debug, Default)]
+struct Seen(Mutex<Option<Stamp>>);
+
+impl Seen {
+    /// Runs `check` unless the file is the very one that has passed it.
+    fn check(&self, store: &SharedStore, key: &str, check: impl FnOnce() -> Result<()>) -> Result<()> {
+        let stamp = store.stamp(key)?.filter(|stamp| stamp.inode.is_some());
+        let mut passed = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        if stamp.is_none() || *passed != stamp {
+            check()?;
+            *passed = stamp;
+        }
+        Ok(())
+    }
 }
 
 /// The mag is not what it was when it was opened.

@@ -7,15 +7,26 @@ use std::path::Path;
 use crate::error::{Result, VolumeError};
 
 /// Puts the folder `new` in the place of `old`, which then lies where `new` was, if there was one. Where the file system
-/// can, that is one step; elsewhere `old` is renamed first, and comes back should the second step fail. Names reach the
-/// disk before this returns.
+/// can, that is one step; elsewhere `old` is renamed first, and comes back should the second step fail. All that `new`
+/// holds is on disk before it takes the place of `old`, and the names before this returns.
 pub fn exchange_folders(new: &Path, old: &Path) -> Result<()> {
     let fault = |error| VolumeError::io(old.display().to_string(), error);
-    let exchanged = if old.exists() { exchange(new, old) } else { fs::rename(new, old) };
+    let exchanged = if old.exists() { sync(new).and_then(|()| exchange(new, old)) } else { fs::rename(new, old) };
     exchanged.map_err(fault)?;
     for folder in [new.parent(), old.parent()].into_iter().flatten() {
         File::open(folder).and_then(|folder| folder.sync_all()).map_err(fault)?;
     }
+    Ok(())
+}
+
+/// Writes all files of the folder's file system to disk: one call for however many there are.
+fn sync(folder: &Path) -> io::Result<()> {
+    let folder = File::open(folder)?;
+    #[cfg(target_os = "linux")]
+    rustix::fs::syncfs(&folder)?;
+    #[cfg(not(target_os = "linux"))]
+    rustix::fs::sync();
+    drop(folder);
     Ok(())
 }
 

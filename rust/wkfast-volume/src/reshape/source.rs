@@ -1,19 +1,11 @@
 //! The mag that is read: which chunks it has, and their voxels.
 
 use std::cell::RefCell;
-use std::collections::HashMap;
-use std::ops::Range;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 
 use crate::error::{Result, VolumeError};
-use crate::format::{EncodedChunk, MagArray, ShardIndexTable};
+use crate::format::{EncodedChunk, IndexCache, MagArray, OpenShard};
 use crate::geometry::{ChunkIndex, ShardIndex};
-
-/// Spans of shard indexes kept at most, 24 bytes each. When they are more, all are let go.
-const MAX_SPANS: usize = 1 << 20;
-
-/// Index of a shard, `None` where there is no shard.
-type Table = Option<Arc<ShardIndexTable>>;
 
 thread_local! {
     static ENCODED: RefCell<Vec<u8>> = RefCell::default();
@@ -23,12 +15,12 @@ thread_local! {
 #[derive(Debug)]
 pub(super) struct Source {
     pub(super) array: Arc<dyn MagArray>,
-    tables: Mutex<(HashMap<ShardIndex, Table>, usize)>,
+    indexes: IndexCache,
 }
 
 impl Source {
     pub(super) fn new(array: Arc<dyn MagArray>) -> Self {
-        Self { array, tables: Mutex::default() }
+        Self { array, indexes: IndexCache::default() }
     }
 
     /// The shards that have data.
@@ -53,35 +45,16 @@ impl Source {
         self.array.grid().chunks_in_shard() > 1
     }
 
-    /// The index of a shard.
-    pub(super) fn table(&self, shard: &ShardIndex) -> Result<Table> {
-        if let Some(known) = self.lock().0.get(shard) {
-            return Ok(known.clone());
-        }
-        let table = self.array.open_shard(shard)?.map(Arc::new);
-        let spans = table.as_ref().map_or(1, |table| table.spans.len());
-        let mut kept = self.lock();
-        if kept.1 + spans > MAX_SPANS {
-            *kept = (HashMap::new(), 0);
-        }
-        kept.0.insert(shard.clone(), table.clone());
-        kept.1 += spans;
-        Ok(table)
-    }
-
-    fn lock(&self) -> std::sync::MutexGuard<'_, (HashMap<ShardIndex, Table>, usize)> {
-        self.tables.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    fn span(&self, chunk: &ChunkIndex) -> Result<Option<(Arc<ShardIndexTable>, Range<u64>)>> {
+    /// The shard of a chunk, and the chunk's place in it.
+    fn open(&self, chunk: &ChunkIndex) -> Result<Option<(OpenShard, usize)>> {
         let (shard, place) = self.array.grid().locate(chunk);
-        Ok(self.table(&shard)?.and_then(|table| table.spans[place].clone().map(|span| (table, span))))
+        Ok(self.indexes.open(&*self.array, &shard)?.map(|open| (open, place)))
     }
 
     /// Whether there is a chunk.
     pub(super) fn has(&self, chunk: &ChunkIndex) -> Result<bool> {
         if self.is_indexed() {
-            return Ok(self.span(chunk)?.is_some());
+            return Ok(self.open(chunk)?.is_some_and(|(open, place)| open.table.spans[place].is_some()));
         }
         Ok(self.array.store().size(&self.array.shard_key(chunk))?.is_some_and(|size| size > 0))
     }
@@ -91,9 +64,7 @@ impl Source {
         if !self.is_indexed() {
             return self.array.read_encoded(chunk);
         }
-        let Some((table, span)) = self.span(chunk)? else { return Ok(None) };
-        let bytes = self.array.store().read_range(&table.key, span)?;
-        Ok(Some(EncodedChunk { key: table.key.clone(), codec: Arc::clone(&table.codec), bytes }))
+        self.open(chunk)?.map_or(Ok(None), |(open, place)| open.encoded(&*self.array, place))
     }
 
     /// Decodes a chunk into `voxels` and tells whether there is one.
@@ -104,11 +75,12 @@ impl Source {
             found.codec.decode(&found.bytes, voxels).map_err(|reason| self.corrupt(&found.key, reason, chunk))?;
             return Ok(true);
         }
-        let Some((table, span)) = self.span(chunk)? else { return Ok(false) };
+        let Some((open, place)) = self.open(chunk)? else { return Ok(false) };
+        let Some(span) = open.table.spans[place].clone() else { return Ok(false) };
         ENCODED.with_borrow_mut(|encoded| {
             encoded.resize((span.end - span.start) as usize, 0);
-            self.array.store().read_into(&table.key, span.start, encoded)?;
-            table.codec.decode(encoded, voxels).map_err(|reason| self.corrupt(&table.key, reason, chunk))
+            open.read_into(&*self.array, span.start, encoded)?;
+            open.table.codec.decode(encoded, voxels).map_err(|reason| self.corrupt(&open.table.key, reason, chunk))
         })?;
         Ok(true)
     }

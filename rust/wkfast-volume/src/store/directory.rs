@@ -8,7 +8,7 @@ use std::os::unix::fs::{FileExt, MetadataExt};
 use std::path::{Path, PathBuf};
 use std::sync::{PoisonError, RwLock};
 
-use super::{Entry, ReadStore, Stamp, beyond_end, check_key, too_large, within};
+use super::{Entry, Pinned, ReadStore, Stamp, beyond_end, check_key, too_large, within};
 use crate::error::{Result, VolumeError};
 
 /// A directory and what is below it.
@@ -139,12 +139,18 @@ impl ReadStore for DirectoryStore {
     }
 
     fn stamp(&self, key: &str) -> Result<Option<Stamp>> {
-        let stamp = |(_, metadata): (_, Metadata)| Stamp {
-            size: metadata.len(),
-            modified: metadata.modified().ok(),
-            inode: Some(metadata.ino()),
-        };
-        Ok(self.find(key)?.map(stamp))
+        Ok(self.find(key)?.map(|(_, metadata)| stamp_of(&metadata)))
+    }
+
+    fn pins(&self) -> bool {
+        true
+    }
+
+    fn pin(&self, key: &str) -> Result<Option<Pinned>> {
+        let Some((file, _)) = self.open_at(key)? else { return Ok(None) };
+        // Of the open file: its name may be another's by now.
+        let metadata = file.metadata().map_err(|error| VolumeError::io(self.describe(key), error))?;
+        Ok(Some(Pinned { file, stamp: stamp_of(&metadata), name: self.describe(key) }))
     }
 
     fn read(&self, key: &str, limit: u64) -> Result<Option<Vec<u8>>> {
@@ -185,6 +191,10 @@ impl ReadStore for DirectoryStore {
     fn open_file(&self, key: &str) -> Result<Option<File>> {
         Ok(self.open_at(key)?.map(|(file, _)| file))
     }
+}
+
+fn stamp_of(metadata: &Metadata) -> Stamp {
+    Stamp { size: metadata.len(), modified: metadata.modified().ok(), inode: Some(metadata.ino()) }
 }
 
 fn is_absent(error: &io::Error) -> bool {

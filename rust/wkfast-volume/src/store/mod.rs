@@ -14,6 +14,7 @@ pub(crate) use self::conformance::zipped as zip_bytes;
 
 use std::fs::File;
 use std::ops::Range;
+use std::os::unix::fs::FileExt;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::SystemTime;
@@ -47,6 +48,30 @@ pub struct Stamp {
     pub inode: Option<u64>,
 }
 
+/// A file on disk, held open: it stays what it is while it is read, whatever takes its name meanwhile.
+#[derive(Debug)]
+pub struct Pinned {
+    file: File,
+    stamp: Stamp,
+    /// For messages.
+    name: String,
+}
+
+impl Pinned {
+    /// State of the file when it was opened.
+    pub fn stamp(&self) -> Stamp {
+        self.stamp
+    }
+
+    /// Fills `buffer` from `offset` on; a file that ends earlier is an error.
+    pub fn read_into(&self, offset: u64, buffer: &mut [u8]) -> Result<()> {
+        if !within(offset, buffer.len(), self.stamp.size) {
+            return Err(beyond_end(self.name.clone(), offset, buffer.len(), self.stamp.size));
+        }
+        self.file.read_exact_at(buffer, offset).map_err(|error| VolumeError::io(self.name.clone(), error))
+    }
+}
+
 /// Read access by key, from many threads at once.
 ///
 /// Keys are checked by every method: a key with an empty, `.` or `..` part is an error, never a path.
@@ -63,6 +88,16 @@ pub trait ReadStore: Send + Sync + std::fmt::Debug {
     /// What changes when the file does, `None` if there is none.
     fn stamp(&self, key: &str) -> Result<Option<Stamp>> {
         Ok(self.size(key)?.map(|size| Stamp { size, modified: None, inode: None }))
+    }
+
+    /// Whether files can be [pinned](Self::pin). Those of archives need not be: nobody replaces them one by one.
+    fn pins(&self) -> bool {
+        false
+    }
+
+    /// The file, held open; `None` where there is none, or where the store does not [pin](Self::pins).
+    fn pin(&self, _key: &str) -> Result<Option<Pinned>> {
+        Ok(None)
     }
 
     /// The whole file, `None` if there is none. Refuses files larger than `limit` bytes before reading them.

@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use crate::error::Result;
 use crate::format::{EncodedChunk, MagArray, ShardIndexTable};
 use crate::geometry::{ChunkIndex, ShardIndex};
-use crate::store::Stamp;
+use crate::store::{Pinned, Stamp};
 
 /// Spans kept at most: 64 MB of them. When they are more, all are let go.
 const MAX_SPANS: usize = (64 << 20) / 24;
@@ -18,6 +18,32 @@ struct Kept {
     table: Option<Arc<ShardIndexTable>>,
 }
 
+/// A shard's index, and the file that it is the index of.
+#[derive(Debug)]
+pub struct OpenShard {
+    /// The index.
+    pub table: Arc<ShardIndexTable>,
+    pinned: Option<Pinned>,
+}
+
+impl OpenShard {
+    /// Fills `buffer` from `offset` of the shard's file on.
+    pub fn read_into(&self, array: &dyn MagArray, offset: u64, buffer: &mut [u8]) -> Result<()> {
+        match &self.pinned {
+            Some(pinned) => pinned.read_into(offset, buffer),
+            None => array.store().read_into(&self.table.key, offset, buffer),
+        }
+    }
+
+    /// The encoded chunk at `place`, `None` if it is absent.
+    pub fn encoded(&self, array: &dyn MagArray, place: usize) -> Result<Option<EncodedChunk>> {
+        let Some(span) = self.table.spans[place].clone() else { return Ok(None) };
+        let mut bytes = vec![0; (span.end - span.start) as usize];
+        self.read_into(array, span.start, &mut bytes)?;
+        Ok(Some(EncodedChunk { key: self.table.key.clone(), codec: Arc::clone(&self.table.codec), bytes }))
+    }
+}
+
 /// The indexes of one mag's shards. A file that has changed is read again.
 #[derive(Debug, Default)]
 pub struct IndexCache {
@@ -25,19 +51,27 @@ pub struct IndexCache {
 }
 
 impl IndexCache {
-    /// The index of `shard`, `None` where there is none.
-    pub(in crate::format) fn open(
-        &self,
-        array: &dyn MagArray,
-        shard: &ShardIndex,
-    ) -> Result<Option<Arc<ShardIndexTable>>> {
-        let Some(stamp) = array.store().stamp(&array.shard_key(shard))? else { return Ok(None) };
+    /// The index of `shard` with its file, `None` where there is none. The file is held open as long as the result lives,
+    /// so that another one that takes its place is never read by this index.
+    pub fn open(&self, array: &dyn MagArray, shard: &ShardIndex) -> Result<Option<OpenShard>> {
+        let key = array.shard_key(shard);
+        let pinned = array.store().pin(&key)?;
+        let stamp = match &pinned {
+            Some(pinned) => Some(pinned.stamp()),
+            None if array.store().pins() => None,
+            None => array.store().stamp(&key)?,
+        };
+        let Some(stamp) = stamp else { return Ok(None) };
         if let Some(kept) = self.lookup(shard).filter(|kept| kept.stamp == stamp) {
-            return Ok(kept.table);
+            return Ok(kept.table.map(|table| OpenShard { table, pinned }));
         }
-        let table = array.open_shard(shard)?.map(Arc::new);
+        let table = match &pinned {
+            Some(pinned) => array.open_pinned(shard, pinned)?,
+            None => array.open_shard(shard)?,
+        };
+        let table = table.map(Arc::new);
         self.keep(shard, Kept { stamp, table: table.clone() });
-        Ok(table)
+        Ok(table.map(|table| OpenShard { table, pinned }))
     }
 
     /// [`MagArray::read_encoded`] of many chunks, with the index of each shard read once.
@@ -46,10 +80,8 @@ impl IndexCache {
             return array.read_encoded(chunk);
         }
         let (shard, place) = array.grid().locate(chunk);
-        let Some(table) = self.open(array, &shard)? else { return Ok(None) };
-        let Some(span) = table.spans[place].clone() else { return Ok(None) };
-        let bytes = array.store().read_range(&table.key, span)?;
-        Ok(Some(EncodedChunk { key: table.key.clone(), codec: Arc::clone(&table.codec), bytes }))
+        let Some(open) = self.open(array, &shard)? else { return Ok(None) };
+        open.encoded(array, place)
     }
 
     fn lookup(&self, shard: &ShardIndex) -> Option<Kept> {

@@ -14,15 +14,14 @@ mod write_tests;
 
 use std::cell::RefCell;
 use std::collections::HashMap;
-use std::sync::Arc;
 
 use rayon::prelude::*;
 
-pub use self::cache::IndexCache;
+pub use self::cache::{IndexCache, OpenShard};
 use self::cut::{Overlap, Stick, sticks};
 pub use self::voxels::Voxels;
 pub use self::write::{WriteOptions, write_region};
-use super::{ChunkCodec, MagArray, ShardIndexTable};
+use super::{ChunkCodec, MagArray};
 use crate::error::{Result, VolumeError};
 use crate::geometry::{BoundingBox, ChunkGrid, ChunkIndex, ShardIndex};
 
@@ -32,8 +31,30 @@ const FARTHEST: u64 = 1 << 48;
 /// Boxes up to a few 32³ chunks of uint32 are read by the calling thread.
 const SMALL: usize = 512 << 10;
 
-/// Indexes of the shards that a read touches; absent shards are left out.
-type Tables = HashMap<ShardIndex, Arc<ShardIndexTable>>;
+/// Shards that a read holds open at most; processes may open some hundred files.
+const MAX_OPEN: usize = 128;
+
+/// The shards that a read touches.
+struct Shards<'a> {
+    cache: &'a IndexCache,
+    /// Those that are there, held open from the start; `None` where they are too many.
+    held: Option<HashMap<ShardIndex, OpenShard>>,
+}
+
+impl Shards<'_> {
+    /// Hands the shard to `read`; false where there is none.
+    fn with(
+        &self,
+        array: &dyn MagArray,
+        shard: &ShardIndex,
+        read: impl FnOnce(&OpenShard) -> Result<bool>,
+    ) -> Result<bool> {
+        match &self.held {
+            Some(held) => held.get(shard).map_or(Ok(false), read),
+            None => self.cache.open(array, shard)?.as_ref().map_or(Ok(false), read),
+        }
+    }
+}
 
 /// What a thread reuses from chunk to chunk.
 #[derive(Default)]
@@ -82,21 +103,27 @@ pub fn read_region_with(
     let grid = array.grid();
     check_request(grid, extra, region, out.len())?;
     let sticks = sticks(grid, extra, region, out);
-    if is_small(grid, region) {
-        let tables = shards_of(array, &sticks).into_iter().filter_map(|shard| opened(cache, array, shard));
-        let tables = tables.collect::<Result<_>>()?;
-        return sticks.into_iter().try_for_each(|stick| fill(array, &tables, stick));
+    let touched = shards_of(array, &sticks);
+    if touched.len() > MAX_OPEN {
+        let shards = Shards { cache, held: None };
+        return sticks.into_par_iter().try_for_each(|stick| fill(array, &shards, stick));
     }
-    let tables = shards_of(array, &sticks).into_par_iter().filter_map(|shard| opened(cache, array, shard));
-    let tables = tables.collect::<Result<_>>()?;
-    sticks.into_par_iter().try_for_each(|stick| fill(array, &tables, stick))
+    let open = |shard: ShardIndex| cache.open(array, &shard).map(|open| open.map(|open| (shard, open))).transpose();
+    if is_small(grid, region) {
+        let held = touched.into_iter().filter_map(open).collect::<Result<_>>()?;
+        let shards = Shards { cache, held: Some(held) };
+        return sticks.into_iter().try_for_each(|stick| fill(array, &shards, stick));
+    }
+    let held = touched.into_par_iter().filter_map(open).collect::<Result<_>>()?;
+    let shards = Shards { cache, held: Some(held) };
+    sticks.into_par_iter().try_for_each(|stick| fill(array, &shards, stick))
 }
 
 /// Decodes the chunks of a stick into it.
-fn fill(array: &dyn MagArray, tables: &Tables, mut stick: Stick<'_>) -> Result<()> {
+fn fill(array: &dyn MagArray, shards: &Shards<'_>, mut stick: Stick<'_>) -> Result<()> {
     SCRATCH.with_borrow_mut(|scratch| {
         for chunk in stick.chunks() {
-            if read_chunk(array, tables, &chunk, scratch)? {
+            if read_chunk(array, shards, &chunk, scratch)? {
                 stick.take(array.grid(), &chunk, &scratch.voxels);
             } else if let Some(fill) = array.fill() {
                 scratch.voxels.chunks_exact_mut(fill.len()).for_each(|voxel| voxel.copy_from_slice(fill));
@@ -133,16 +160,8 @@ fn shards_of(array: &dyn MagArray, sticks: &[Stick<'_>]) -> Vec<ShardIndex> {
     shards
 }
 
-fn opened(
-    cache: &IndexCache,
-    array: &dyn MagArray,
-    shard: ShardIndex,
-) -> Option<Result<(ShardIndex, Arc<ShardIndexTable>)>> {
-    cache.open(array, &shard).map(|table| table.map(|table| (shard, table))).transpose()
-}
-
 /// Decodes `chunk` into the scratch and tells whether it was there.
-fn read_chunk(array: &dyn MagArray, tables: &Tables, chunk: &ChunkIndex, scratch: &mut Scratch) -> Result<bool> {
+fn read_chunk(array: &dyn MagArray, shards: &Shards<'_>, chunk: &ChunkIndex, scratch: &mut Scratch) -> Result<bool> {
     scratch.voxels.resize(array.grid().chunk_bytes(), 0);
     if array.grid().chunks_in_shard() == 1 {
         let Some(found) = array.read_encoded(chunk)? else { return Ok(false) };
@@ -150,12 +169,13 @@ fn read_chunk(array: &dyn MagArray, tables: &Tables, chunk: &ChunkIndex, scratch
         return Ok(true);
     }
     let (shard, place) = array.grid().locate(chunk);
-    let Some(table) = tables.get(&shard) else { return Ok(false) };
-    let Some(span) = table.spans[place].clone() else { return Ok(false) };
-    scratch.encoded.resize((span.end - span.start) as usize, 0);
-    array.store().read_into(&table.key, span.start, &mut scratch.encoded)?;
-    decode(array, &*table.codec, &table.key, chunk, &scratch.encoded, &mut scratch.voxels)?;
-    Ok(true)
+    shards.with(array, &shard, |open| {
+        let Some(span) = open.table.spans[place].clone() else { return Ok(false) };
+        scratch.encoded.resize((span.end - span.start) as usize, 0);
+        open.read_into(array, span.start, &mut scratch.encoded)?;
+        decode(array, &*open.table.codec, &open.table.key, chunk, &scratch.encoded, &mut scratch.voxels)?;
+        Ok(true)
+    })
 }
 
 fn decode(

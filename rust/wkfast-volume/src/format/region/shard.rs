@@ -88,11 +88,20 @@ impl ShardJob<'_> {
         encode: impl FnOnce(Option<&ShardIndexTable>, &[u32], &mut Rewrite<'_>) -> Result<()>,
     ) -> Result<()> {
         let mut draft = Draft::lock_buffered(self.array, &self.array.shard_key(&self.shard))?;
+        // Whoever rewrites the mag does so by another folder in its place: the draft lies in the one that counts now.
+        self.array.check_current()?;
         let old = self.array.open_shard(&self.shard)?;
         let mut rewrite = Rewrite::start(self.array, old.as_ref(), &mut draft, |place| self.shared(place).is_some())?;
         let places = rewrite.touched();
         encode(old.as_ref(), &places, &mut rewrite)?;
-        if rewrite.finish()? { draft.place() } else { draft.remove_target() }
+        if !rewrite.finish()? {
+            return draft.remove_target();
+        }
+        if old.is_some() {
+            // What a loss of power may take is this write, not the thousands of chunks that were on disk before it.
+            draft.sync()?;
+        }
+        draft.place()
     }
 
     /// Writes a file that is one chunk.
@@ -104,6 +113,7 @@ impl ShardJob<'_> {
             return Ok(());
         }
         let mut draft = Draft::lock(self.array, &key)?;
+        self.array.check_current()?;
         let encoded = match ready {
             Some(encoded) => encoded,
             None => self.encode(self.array.open_shard(&self.shard)?.as_ref(), 0)?,

@@ -19,11 +19,12 @@ use self::codec::{BlockCodec, longest_lz4_block};
 pub use self::header::{BlockType, Header};
 use self::writer::WkwWriter;
 use super::{
-    ChunkCodec, EncodedChunk, Listing, MagArray, ShardFile, ShardIndexTable, ShardWriter, join_key, rewritten,
+    ChunkCodec, EncodedChunk, Listing, MagArray, Seen, ShardBytes, ShardFile, ShardIndexTable, ShardWriter, join_key,
+    rewritten,
 };
 use crate::error::{Result, VolumeError};
 use crate::geometry::{ChunkGrid, ChunkIndex, ShardIndex};
-use crate::store::{Entry, SharedStore};
+use crate::store::{Entry, Pinned, SharedStore};
 use crate::voxels::VoxelType;
 
 /// A mag in WKW.
@@ -38,6 +39,7 @@ pub struct WkwArray {
     order: Arc<[u32]>,
     /// File order of places: the inverse of `order`.
     ranks: Vec<u32>,
+    seen: Seen,
 }
 
 impl WkwArray {
@@ -67,7 +69,16 @@ impl WkwArray {
             extra_axes: Vec::new(),
         };
         let codec = Arc::new(BlockCodec::new(&header));
-        Self { store, prefix: prefix.to_owned(), header, grid, codec, order: order.into(), ranks }
+        Self {
+            store,
+            prefix: prefix.to_owned(),
+            header,
+            grid,
+            codec,
+            order: order.into(),
+            ranks,
+            seen: Seen::default(),
+        }
     }
 
     /// What `header.wkw` says.
@@ -136,6 +147,21 @@ impl WkwArray {
             .collect())
     }
 
+    fn table(&self, shard: &ShardIndex, pinned: Option<&Pinned>) -> Result<Option<ShardIndexTable>> {
+        let key = self.shard_key(shard);
+        let file = ShardBytes { store: &self.store, key: &key, pinned };
+        let Some(size) = file.size()? else { return Ok(None) };
+        if size < header::HEADER_LENGTH as u64 {
+            return Err(self.corrupt(&key, format!("has {size} bytes, a WKW header alone has 16")));
+        }
+        let header = self.data_header(&key, &file.read_range(0..header::HEADER_LENGTH as u64)?)?;
+        let table_end = self.table_length(&key, &header, size)?;
+        let table = file.read_range(header::HEADER_LENGTH as u64..table_end)?;
+        let blocks = self.block_spans(&key, &header, size, &table)?;
+        let spans = self.ranks.iter().map(|&rank| Some(blocks[rank as usize].clone())).collect();
+        Ok(Some(ShardIndexTable { codec: self.codec_of(&header), key, spans }))
+    }
+
     /// Bytes of a file before its blocks, refused where the file is too short to hold them.
     fn table_length(&self, key: &str, header: &Header, size: u64) -> Result<u64> {
         let length = header.packed_data_offset();
@@ -149,10 +175,12 @@ impl WkwArray {
 impl MagArray for WkwArray {
     fn check_current(&self) -> Result<()> {
         let key = join_key(&self.prefix, "header.wkw");
-        let Some(bytes) = self.store.read(&key, 4096)? else { return Ok(()) };
-        let now = Header::parse(&bytes).map_err(|reason| self.corrupt(&key, reason))?;
-        let same = now.same_grid(&self.header) && now.block_type == self.header.block_type;
-        if same { Ok(()) } else { Err(rewritten(self.store.describe(&key))) }
+        self.seen.check(&self.store, &key, || {
+            let Some(bytes) = self.store.read(&key, 4096)? else { return Ok(()) };
+            let now = Header::parse(&bytes).map_err(|reason| self.corrupt(&key, reason))?;
+            let same = now.same_grid(&self.header) && now.block_type == self.header.block_type;
+            if same { Ok(()) } else { Err(rewritten(self.store.describe(&key))) }
+        })
     }
 
     fn grid(&self) -> &ChunkGrid {
@@ -189,17 +217,12 @@ impl MagArray for WkwArray {
     }
 
     fn open_shard(&self, shard: &ShardIndex) -> Result<Option<ShardIndexTable>> {
-        let key = self.shard_key(shard);
-        let Some(size) = self.store.size(&key)?.filter(|&size| size > 0) else { return Ok(None) };
-        if size < header::HEADER_LENGTH as u64 {
-            return Err(self.corrupt(&key, format!("has {size} bytes, a WKW header alone has 16")));
-        }
-        let header = self.data_header(&key, &self.store.read_range(&key, 0..header::HEADER_LENGTH as u64)?)?;
-        let table_end = self.table_length(&key, &header, size)?;
-        let table = self.store.read_range(&key, header::HEADER_LENGTH as u64..table_end)?;
-        let blocks = self.block_spans(&key, &header, size, &table)?;
-        let spans = self.ranks.iter().map(|&rank| Some(blocks[rank as usize].clone())).collect();
-        Ok(Some(ShardIndexTable { codec: self.codec_of(&header), key, spans }))
+        let pinned = self.store.pin(&self.shard_key(shard))?;
+        self.table(shard, pinned.as_ref())
+    }
+
+    fn open_pinned(&self, shard: &ShardIndex, file: &Pinned) -> Result<Option<ShardIndexTable>> {
+        self.table(shard, Some(file))
     }
 
     fn read_encoded(&self, chunk: &ChunkIndex) -> Result<Option<EncodedChunk>> {

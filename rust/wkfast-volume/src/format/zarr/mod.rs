@@ -26,11 +26,12 @@ pub(super) use self::create::{new_v2, new_v3};
 use self::metadata::{Description, Fault};
 use self::shard::{SingleChunkWriter, ZarrShardWriter};
 use super::{
-    ChunkCodec, EncodedChunk, Listing, MagArray, ShardFile, ShardIndexTable, ShardWriter, join_key, rewritten,
+    ChunkCodec, EncodedChunk, Listing, MagArray, Seen, ShardBytes, ShardFile, ShardIndexTable, ShardWriter, join_key,
+    rewritten,
 };
 use crate::error::{Result, VolumeError};
 use crate::geometry::{ChunkGrid, ChunkIndex, ShardIndex};
-use crate::store::{Entry, SharedStore};
+use crate::store::{Entry, Pinned, SharedStore};
 use crate::voxels::VoxelType;
 
 /// Metadata are small; this is far more than a page of attributes needs.
@@ -48,6 +49,7 @@ pub struct ZarrArray {
     metadata_read: Value,
     description: Description,
     codec: Arc<dyn ChunkCodec>,
+    seen: Seen,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -97,7 +99,16 @@ impl ZarrArray {
             declare_blosc(&mut metadata, version);
         }
         let codec = Arc::new(description.codec());
-        Ok(Self { store, prefix: prefix.to_owned(), version, metadata, metadata_read, description, codec })
+        Ok(Self {
+            store,
+            prefix: prefix.to_owned(),
+            version,
+            metadata,
+            metadata_read,
+            description,
+            codec,
+            seen: Seen::default(),
+        })
     }
 
     fn parse_key(&self, key: &str) -> Option<ShardIndex> {
@@ -107,6 +118,37 @@ impl ZarrArray {
 
     fn corrupt(&self, key: &str, reason: impl Into<String>) -> VolumeError {
         VolumeError::corrupt(self.store.describe(key), reason)
+    }
+
+    /// Refuses metadata that say another thing than when the mag was opened. Arrays grow, and attributes are the user's.
+    fn check_metadata(&self, key: &str) -> Result<()> {
+        let json = self.store.read(key, MAX_METADATA)?.ok_or_else(|| self.corrupt(key, "is gone"))?;
+        let mut now: Value = serde_json::from_slice(&json).map_err(|error| self.corrupt(key, error.to_string()))?;
+        for free in ["shape", "attributes"] {
+            now[free] = self.metadata_read[free].clone();
+        }
+        let mut before = self.metadata_read.clone();
+        before["attributes"] = self.metadata_read["attributes"].clone();
+        if now == before { Ok(()) } else { Err(rewritten(self.store.describe(key))) }
+    }
+
+    fn table(&self, shard: &ShardIndex, pinned: Option<&Pinned>) -> Result<Option<ShardIndexTable>> {
+        let key = self.shard_key(shard);
+        let file = ShardBytes { store: &self.store, key: &key, pinned };
+        let Some(size) = file.size()? else { return Ok(None) };
+        let longest = self.longest_chunk();
+        let spans = match &self.description.sharding {
+            None if size > longest => {
+                return Err(self.corrupt(&key, format!("has {size} bytes, no chunk of this array has over {longest}")));
+            }
+            None => vec![Some(0..size)],
+            Some(layout) => {
+                let range = layout.index_range(size).map_err(|reason| self.corrupt(&key, reason))?;
+                let index = file.read_range(range)?;
+                layout.parse(&index, size, longest).map_err(|reason| self.corrupt(&key, reason))?
+            }
+        };
+        Ok(Some(ShardIndexTable { key, codec: Arc::clone(&self.codec), spans }))
     }
 
     fn longest_chunk(&self) -> u64 {
@@ -137,15 +179,7 @@ impl MagArray for ZarrArray {
 
     fn check_current(&self) -> Result<()> {
         let key = join_key(&self.prefix, self.version.file_name());
-        let json = self.store.read(&key, MAX_METADATA)?.ok_or_else(|| self.corrupt(&key, "is gone"))?;
-        let mut now: Value = serde_json::from_slice(&json).map_err(|error| self.corrupt(&key, error.to_string()))?;
-        // Arrays grow, and attributes are the user's.
-        for free in ["shape", "attributes"] {
-            now[free] = self.metadata_read[free].clone();
-        }
-        let mut before = self.metadata_read.clone();
-        before["attributes"] = self.metadata_read["attributes"].clone();
-        if now == before { Ok(()) } else { Err(rewritten(self.store.describe(&key))) }
+        self.seen.check(&self.store, &key, || self.check_metadata(&key))
     }
 
     fn grown_shape(&self, present: &[u64], extra: &[u32], extent: [u64; 3]) -> Vec<u64> {
@@ -174,21 +208,12 @@ impl MagArray for ZarrArray {
     }
 
     fn open_shard(&self, shard: &ShardIndex) -> Result<Option<ShardIndexTable>> {
-        let key = self.shard_key(shard);
-        let Some(size) = self.store.size(&key)?.filter(|&size| size > 0) else { return Ok(None) };
-        let longest = self.longest_chunk();
-        let spans = match &self.description.sharding {
-            None if size > longest => {
-                return Err(self.corrupt(&key, format!("has {size} bytes, no chunk of this array has over {longest}")));
-            }
-            None => vec![Some(0..size)],
-            Some(layout) => {
-                let range = layout.index_range(size).map_err(|reason| self.corrupt(&key, reason))?;
-                let index = self.store.read_range(&key, range)?;
-                layout.parse(&index, size, longest).map_err(|reason| self.corrupt(&key, reason))?
-            }
-        };
-        Ok(Some(ShardIndexTable { key, codec: Arc::clone(&self.codec), spans }))
+        let pinned = self.store.pin(&self.shard_key(shard))?;
+        self.table(shard, pinned.as_ref())
+    }
+
+    fn open_pinned(&self, shard: &ShardIndex, file: &Pinned) -> Result<Option<ShardIndexTable>> {
+        self.table(shard, Some(file))
     }
 
     fn read_encoded(&self, chunk: &ChunkIndex) -> Result<Option<EncodedChunk>> {

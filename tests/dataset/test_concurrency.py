@@ -1,0 +1,112 @@
+"""Processes that read, write and rewrite one mag at once."""
+
+import fcntl
+import multiprocessing
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+
+import wkfast as wk
+from wkfast.errors import VolumeDataError
+
+SPAWN = multiprocessing.get_context("spawn")
+EDGE = 64
+
+
+def version(number: int) -> NDArray:
+    """A shard's voxels; they compress to very different sizes, so that no index fits another's file."""
+    if number % 2 == 0:
+        return np.full((1, EDGE, EDGE, EDGE), number + 1, np.uint32)
+    return np.random.default_rng(number).integers(0, 2**32, (1, EDGE, EDGE, EDGE), np.uint32)
+
+
+def new_mag(folder: Path, data_format: str) -> wk.MagView:
+    dataset = wk.Dataset(folder / "d", voxel_size=(4, 4, 4))
+    layer = dataset.add_layer("l", "segmentation", dtype="uint32", data_format=data_format)
+    mag = layer.add_mag(1, chunk_shape=16, shard_shape=EDGE)
+    mag.write(version(0), allow_resize=True)
+    return mag
+
+
+def opened(folder: Path) -> wk.MagView:
+    return wk.Dataset.open(folder / "d").get_layer("l").get_mag(1)
+
+
+def rewrite(folder: Path, rounds: int) -> None:
+    mag = opened(folder)
+    for number in range(1, rounds):
+        mag.write(version(number % 4))
+
+
+@pytest.mark.parametrize("data_format", ["wkw", "zarr3"])
+def test_a_box_is_read_from_one_state_of_its_shard(tmp_path: Path, data_format: str) -> None:
+    mag = new_mag(tmp_path, data_format)
+    states = [version(number) for number in range(4)]
+    writer = SPAWN.Process(target=rewrite, args=(tmp_path, 120))
+    writer.start()
+    seen = set()
+    while writer.is_alive():
+        found = mag.read()
+        part = mag.read(absolute_offset=(8, 8, 8), size=(32, 32, 32))
+        (state,) = [number for number, voxels in enumerate(states) if np.array_equal(found, voxels)]
+        assert any(np.array_equal(part, voxels[:, 8:40, 8:40, 8:40]) for voxels in states)
+        seen.add(state)
+    writer.join()
+    assert writer.exitcode == 0
+    assert len(seen) > 1
+
+
+def write_waiting(folder: Path, started: "multiprocessing.synchronize.Event", result: "multiprocessing.Queue") -> None:
+    mag = opened(folder)
+    started.set()
+    try:
+        mag.write(version(2))
+        result.put("written")
+    except VolumeDataError as error:
+        result.put(str(error))
+
+
+def is_waiting(process: int) -> bool:
+    """Whether a process waits for a lock."""
+    return any(f" {process} " in line for line in Path("/proc/locks").read_text().splitlines() if "->" in line)
+
+
+def recreate(mag: wk.MagView) -> None:
+    layer = mag.layer
+    layer.delete_mag(1)
+    layer.add_mag(1, chunk_shape=32, shard_shape=EDGE)
+
+
+CHANGES = {
+    "rechunked": lambda mag: mag.rechunk(chunk_shape=32),
+    "uncompressed": lambda mag: mag.rechunk(compress=False),
+    "made again": recreate,
+}
+
+
+@pytest.mark.skipif(not Path("/proc/locks").exists(), reason="no list of locks on this system")
+@pytest.mark.parametrize("change", CHANGES)
+@pytest.mark.parametrize("data_format", ["wkw", "zarr3"])
+def test_a_writer_that_waited_while_the_mag_was_rewritten_refuses(
+    tmp_path: Path, data_format: str, change: str
+) -> None:
+    mag = new_mag(tmp_path, data_format)
+    shard = next(path for path in mag.path.rglob("*") if path.name in {"x0.wkw", "0"} and path.is_file())
+    started, result = SPAWN.Event(), SPAWN.Queue()
+    with shard.with_name(shard.name + ".wkfast-part").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        writer = SPAWN.Process(target=write_waiting, args=(tmp_path, started, result))
+        writer.start()
+        assert started.wait(60)
+        while writer.is_alive() and not is_waiting(writer.pid):
+            time.sleep(0.01)
+        CHANGES[change](mag)
+    outcome = result.get(timeout=60)
+    writer.join()
+    assert "rewritten in another form" in outcome
+    expected = np.zeros_like(version(0)) if change == "made again" else version(0)
+    np.testing.assert_array_equal(opened(tmp_path).read(), expected)
+    assert not list(opened(tmp_path).path.rglob("*.wkfast-part"))
