@@ -67,7 +67,9 @@ class NewMag(TypedDict):
     extent: NotRequired[Sequence[int]]
     """Voxels before which the data will lie; Zarr states them, rounded up to whole shards."""
     extra_axes: NotRequired[Sequence[ExtraAxis]]
-    """Axes between c and x."""
+    """Axes beyond c, x, y, z."""
+    axes: NotRequired[Sequence[str]]
+    """All axes in the array's order; default: c, the additional ones, x, y, z."""
     codecs: NotRequired[Sequence[dict[str, Any]] | None]
     """Bytes-to-bytes codecs as ``zarr.json`` spells them, instead of the default; WKW takes lz4 or lz4hc."""
     separator: NotRequired[Literal["/", "."]]

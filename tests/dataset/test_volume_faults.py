@@ -170,19 +170,102 @@ def change_json(file: Path, **more: object) -> None:
 def test_absurd_metadata_are_refused_before_memory_is_taken(tmp_path: Path, change: dict) -> None:
     mag = filled(tmp_path, "zarr3", shard_shape=32)
     change_json(mag.path / "zarr.json", **change)
-    folder, path = mag.layer.dataset.path, mag.path
-    script = (
-        "import resource, sys; resource.setrlimit(resource.RLIMIT_AS, (1 << 31, 1 << 31)); import wkfast as wk\n"
-        "from wkfast.errors import VolumeDataError\n"
-        f"try: wk.Dataset.open({str(folder)!r}).get_layer('layer').get_mag(1)\n"
-        "except VolumeDataError as error: sys.exit(str(error))"
-    )
-    properties = folder / "datasource-properties.json"
+    without_axis_order(mag)
+    assert str(mag.path / "zarr.json") in refusal_within_2_gib(mag)
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"shape": [1, 2**70, 1, 1]},
+        {"chunks": [1, 2**31, 2**31, 2**31]},
+        {"chunks": [1, 8, 8]},
+        {"dtype": "<q16"},
+        {"order": "X"},
+        {"compressor": {"id": "lzma"}},
+        {"filters": [{"id": "delta"}]},
+        {"zarr_format": 3},
+        {"dimension_separator": "-"},
+    ],
+    ids=lambda change: next(iter(change)),
+)
+def test_absurd_metadata_of_zarr_v2_are_refused_before_memory_is_taken(tmp_path: Path, change: dict) -> None:
+    mag = filled(tmp_path, "zarr")
+    change_json(mag.path / ".zarray", **change)
+    assert str(mag.path / ".zarray") in refusal_within_2_gib(mag)
+
+
+@pytest.mark.parametrize("header", [b"WKW\x01\xff\x02\x03\x04", b"WKW\x01\x0f\x01\x04\xf8", b"WKW\x02\x33\x02\x03\x04"])
+def test_absurd_headers_of_wkw_are_refused_before_memory_is_taken(tmp_path: Path, header: bytes) -> None:
+    mag = filled(tmp_path, "wkw", shard_shape=32)
+    (mag.path / "header.wkw").write_bytes(header + bytes(8))
+    assert str(mag.path / "header.wkw") in refusal_within_2_gib(mag)
+
+
+def without_axis_order(mag: wk.MagView) -> None:
+    properties = mag.layer.dataset.path / "datasource-properties.json"
     content = json.loads(properties.read_text())
     del content["dataLayers"][0]["mags"][0]["axisOrder"]
     properties.write_text(json.dumps(content))
+
+
+def refusal_within_2_gib(mag: wk.MagView) -> str:
+    """Return what a process says that may not have more memory and opens the mag."""
+    script = (
+        "import resource, sys; resource.setrlimit(resource.RLIMIT_AS, (1 << 31, 1 << 31)); import wkfast as wk\n"
+        "from wkfast.errors import VolumeDataError\n"
+        f"try: wk.Dataset.open({str(mag.layer.dataset.path)!r}).get_layer('layer').get_mag(1)\n"
+        "except VolumeDataError as error: sys.exit(str(error))"
+    )
     done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True)
-    assert (done.returncode, str(path / "zarr.json") in done.stderr) == (1, True), done.stderr
+    assert done.returncode == 1, done.stderr
+    return done.stderr
+
+
+def test_an_array_without_the_axes_of_its_layer_is_refused(tmp_path: Path) -> None:
+    mag = filled(tmp_path, "zarr3", shard_shape=32)
+    properties = mag.layer.dataset.path / "datasource-properties.json"
+    content = json.loads(properties.read_text())
+    content["dataLayers"][0]["additionalAxes"] = [{"name": "t", "bounds": [0, 2], "index": 4}]
+    properties.write_text(json.dumps(content))
+    with pytest.raises((DatasetError, VolumeDataError), match="axes"):
+        wk.Dataset.open(mag.layer.dataset.path).get_layer("layer").get_mag(1).read()
+
+
+@pytest.mark.parametrize(("data_format", "shapes"), CHUNKED)
+def test_a_file_without_a_byte_is_absent(tmp_path: Path, data_format: str, shapes: dict) -> None:
+    mag = filled(tmp_path, data_format, **shapes)
+    expected = mag.read()
+    edge = mag.info.shard_shape.x
+    first_file(mag).write_bytes(b"")
+    expected[:, :edge, :edge, :edge] = 0
+    np.testing.assert_array_equal(mag.read(), expected)
+    assert wk.BoundingBox((0, 0, 0), (edge,) * 3) not in list(mag.get_bounding_boxes_on_disk())
+    mag.write(np.ones((1, edge, edge, edge), np.uint32), absolute_offset=(0, 0, 0))
+    expected[:, :edge, :edge, :edge] = 1
+    np.testing.assert_array_equal(mag.read(), expected)
+
+
+def test_files_without_a_byte_in_an_archive_are_warned_of(tmp_path: Path) -> None:
+    with zipfile.ZipFile(tmp_path / "data.zip", "w") as archive:
+        archive.writestr("1/header.wkw", b"WKW\x01\x05\x02\x03\x04" + bytes(8))
+        archive.writestr("1/z0/y0/x3.wkw", b"")
+    with pytest.warns(UserWarning, match=r"1/z0/y0/x3\.wkw"):
+        (found,) = _core.discover_mags(tmp_path / "data.zip")
+    assert found["chunks"] == 0
+
+
+@pytest.mark.parametrize(
+    "axes", ["t", [{"name": "t"}], [{"name": "t", "bounds": [0], "index": 1}], [{"name": "t", "bounds": 3, "index": 1}]]
+)
+def test_additional_axes_that_are_none_are_refused(tmp_path: Path, axes: object) -> None:
+    mag = filled(tmp_path, "zarr3", shard_shape=32)
+    properties = mag.layer.dataset.path / "datasource-properties.json"
+    content = json.loads(properties.read_text())
+    content["dataLayers"][0]["additionalAxes"] = axes
+    properties.write_text(json.dumps(content))
+    with pytest.raises(DatasetError, match=r"datasource-properties\.json: layer 'layer': 'additionalAxes'"):
+        wk.Dataset.open(mag.layer.dataset.path).get_layer("layer").get_mag(1).read()
 
 
 def test_boxes_beyond_reason_are_refused(tmp_path: Path) -> None:

@@ -70,8 +70,8 @@ DTYPES = ["uint8", "uint16", "uint32", "uint64", "int8", "int16", "int32", "int6
 LAYOUTS = [
     ("wkw", {"chunk_shape": 8, "shard_shape": 32}),
     ("wkw", {"chunk_shape": 16, "shard_shape": 16}),
-    ("zarr", {"chunk_shape": (8, 7, 6)}),
-    ("zarr3", {"chunk_shape": (8, 7, 6), "shard_shape": (16, 14, 18)}),
+    ("zarr", {"chunk_shape": (8, 4, 2)}),
+    ("zarr3", {"chunk_shape": (8, 4, 2), "shard_shape": (16, 8, 32)}),
     ("zarr3", {"chunk_shape": 16, "shard_shape": 16}),
 ]
 
@@ -405,6 +405,10 @@ def test_what_exists_or_cannot_be_is_refused(tmp_path: Path) -> None:
         lambda: dataset.get_or_add_layer("layer", "segmentation", dtype="uint8"),
         lambda: layer.add_mag(2, chunk_shape=10, shard_shape=32),
         lambda: layer.add_mag(2, chunk_shape=0),
+        lambda: layer.add_mag(2, chunk_shape=8, shard_shape=24),
+        lambda: layer.add_mag(2, chunk_shape=(8, 8, 12), shard_shape=24),
+        lambda: layer.add_mag(2, chunk_shape=8, chunks_per_shard=3),
+        lambda: layer.add_mag(2, chunk_shape=8, shard_shape=4),
         lambda: layer.get_or_add_mag(1, chunk_shape=16),
         lambda: setattr(layer, "bounding_box", wk.BoundingBox((-1, 0, 0), (1, 1, 1))),
         lambda: setattr(layer, "largest_segment_id", 2**64),

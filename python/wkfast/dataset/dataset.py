@@ -15,7 +15,7 @@ from wkfast.dataset.layer_creation import LayerCreation
 from wkfast.dataset.new_mag import joined
 from wkfast.dataset.properties import FILE_NAME, DatasetProperties, LayerProperties
 from wkfast.errors import DatasetError, DatasetValueError, LayerNotFoundError
-from wkfast.geometry import BoundingBox, LengthUnit, VoxelSize
+from wkfast.geometry import BoundingBox, LengthUnit, NDBoundingBox, VoxelSize
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -193,9 +193,10 @@ class Dataset(LayerCreation, Copying):
             shutil.rmtree(folder)
 
     def calculate_bounding_box(self) -> BoundingBox:
-        """Return the box around all layers, in mag-1 voxels."""
-        boxes = [layer.bounding_box for layer in self.layers.values()]
-        return reduce(joined, boxes, BoundingBox((0, 0, 0), (0, 0, 0)))
+        """Return the box around all layers along x, y, z, in mag-1 voxels."""
+        boxes: list[NDBoundingBox] = [layer.properties.bounding_box for layer in self.layers.values()]
+        around = reduce(joined, boxes) if boxes else BoundingBox((0, 0, 0), (0, 0, 0))
+        return BoundingBox(around.topleft_xyz, around.size_xyz)
 
     def check_writable(self) -> None:
         """Refuse changes to a read-only dataset.

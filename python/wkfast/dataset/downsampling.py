@@ -148,7 +148,8 @@ class LayerDownsampling:
             layer.data_format, layer.dtype, layer.num_channels,
             chunk_shape=chunk_shape if chunk_shape is not None or old is None else old.chunk_shape,
             shard_shape=shard_shape if shard_shape is not None or old is None else old.shard_shape,
-            compress=compress, extent=extent_in_mag(layer.bounding_box, target),
+            compress=compress, extent=extent_in_mag(layer.bounding_box, target), axes=layer.new_axes(),
+            any_shape=old is not None and chunk_shape is None and shard_shape is None,
         )  # fmt: skip
         step = _step(layer, source, kind, factor, _buffer(buffer_shape, factor, spec))
         layer.build_mag(target, spec, None if only_setup_mag else source, step, executor)
@@ -225,7 +226,7 @@ def _sequence(
     force: bool,
 ) -> list[Mag]:
     """Return the mags to make after `start`."""
-    end = coarsest if coarsest is not None else default_coarsest_mag(layer.bounding_box.size.to_tuple())
+    end = coarsest if coarsest is not None else default_coarsest_mag(layer.bounding_box.size_xyz.to_tuple())
     voxel_size: Sequence[float] | None = None
     if mode is SamplingModes.ANISOTROPIC:
         voxel_size = layer.dataset.voxel_size
@@ -278,7 +279,7 @@ def _buffer(
 def _step(
     layer: Layer, source: MagView, kind: str, factor: tuple[int, int, int], buffer: tuple[int, int, int]
 ) -> dict[str, Any]:
-    region = layer.bounding_box.align_with_mag(source.mag, ceil=True).in_mag(source.mag)
+    region = layer.properties.bounding_box.align_with_mag(source.mag, ceil=True).in_mag(source.mag)
     box = {"topleft": list(region.topleft.to_tuple()), "size": list(region.size.to_tuple())}
     how = {"interpolation": kind, "factor": list(factor), "region": box, "buffer_shape": list(buffer)}
     return {"downsampling": how}

@@ -24,12 +24,18 @@ def write_dataset_group(folder: Path) -> None:
 
 
 def write_layer_group(
-    folder: Path, data_format: DataFormat, mags: Sequence[Mag], voxel_size: Sequence[float], unit: str
+    folder: Path,
+    data_format: DataFormat,
+    mags: Sequence[Mag],
+    voxel_size: Sequence[float],
+    unit: str,
+    *,
+    axes: Sequence[str] = ("c", "x", "y", "z"),
 ) -> None:
     """Make a group with OME multiscales of a layer's folder; WKW layers have none."""
     if data_format is DataFormat.WKW:
         return
-    multiscales = {"axes": _axes(unit), "datasets": [_scale(mag, voxel_size) for mag in mags]}
+    multiscales = {"axes": _axes(unit, axes), "datasets": [_scale(mag, voxel_size, axes) for mag in mags]}
     if data_format is DataFormat.Zarr:
         _put(folder.parent / ".zgroup", _GROUP_V2)
         _put(folder / ".zgroup", _GROUP_V2)
@@ -42,12 +48,15 @@ def write_layer_group(
     _put(folder / "zarr.json", {**_GROUP_V3, "attributes": attributes})
 
 
-def _axes(unit: str) -> list[dict[str, str]]:
-    return [{"name": "c", "type": "channel"}, *({"name": n, "type": "space", "unit": unit} for n in "xyz")]
+def _axes(unit: str, axes: Sequence[str]) -> list[dict[str, str]]:
+    kinds = {"c": {"type": "channel"}, "t": {"type": "time"}}
+    kinds |= {axis: {"type": "space", "unit": unit} for axis in "xyz"}
+    return [{"name": axis, **kinds.get(axis, {})} for axis in axes]
 
 
-def _scale(mag: Mag, voxel_size: Sequence[float]) -> dict[str, Any]:
-    scale = [1.0, *(edge * size for edge, size in zip(mag.to_tuple(), voxel_size, strict=True))]
+def _scale(mag: Mag, voxel_size: Sequence[float], axes: Sequence[str]) -> dict[str, Any]:
+    sizes = {axis: edge * size for axis, edge, size in zip("xyz", mag.to_tuple(), voxel_size, strict=True)}
+    scale = [sizes.get(axis, 1.0) for axis in axes]
     return {
         "path": mag.to_layer_name(),
         "coordinateTransformations": [{"type": "scale", "scale": scale}],

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from wkfast import _core
+from wkfast.dataset.additional_axes import completed, is_flat
 from wkfast.dataset.data_format import DataFormat
 from wkfast.dataset.downsampling import LayerDownsampling
 from wkfast.dataset.groups import write_layer_group
@@ -16,17 +17,16 @@ from wkfast.dataset.mag_building import MagBuilding
 from wkfast.dataset.mag_view import MagView
 from wkfast.dataset.new_mag import extent_in_mag, joined, new_mag
 from wkfast.errors import DatasetError, DatasetValueError, ExistsError, MagNotFoundError
-from wkfast.geometry import Mag
+from wkfast.geometry import Mag, Vec3Int
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable
     from pathlib import Path
 
     from wkfast.dataset.dataset import Dataset
     from wkfast.dataset.properties import Json, LayerProperties
-    from wkfast.dataset.view import View
     from wkfast.dataset.voxel_source import VoxelSource
-    from wkfast.geometry import BoundingBox, Vec3IntLike
+    from wkfast.geometry import NDBoundingBox, NormalizedBoundingBox, Vec3IntLike
 
 # Edge of what is read at once where everything is looked at.
 _PIECE = 256
@@ -99,27 +99,41 @@ class Layer(MagBuilding, LayerDownsampling):
         return self._properties.dtype
 
     @property
-    def bounding_box(self) -> BoundingBox:
-        """Box of the data in mag-1 voxels. Setting it changes what counts as the layer; no voxel is written or deleted.
+    def bounding_box(self) -> NDBoundingBox:
+        """Box of the data in mag-1 voxels: a ``BoundingBox``, unless the layer has additional axes.
+
+        Setting it changes what counts as the layer; no voxel is written or deleted. Axes it lacks stay as they are.
 
         Raises
         ------
         DatasetValueError
-            A coordinate is negative.
+            A coordinate is negative, or the layer does not have such axes.
         """
-        return self._properties.bounding_box
+        return self._properties.full_bounding_box
 
     @bounding_box.setter
-    def bounding_box(self, box: BoundingBox) -> None:
-        if min(box.topleft.to_tuple()) < 0:
+    def bounding_box(self, box: NDBoundingBox) -> None:
+        whole = self._along_axes(box)
+        if min(whole.topleft.to_tuple()) < 0:
             raise DatasetValueError(f"layer {self.name!r} cannot have the box {box}: a coordinate is negative")
-        self._change(lambda entry: entry.set_bounding_box(box))
+        self._change(lambda entry: entry.set_bounding_box(whole))
         for mag in self.mags.values():
-            mag.grow_to(box)
+            mag.grow_to(whole)
 
-    def extend_bounding_box(self, box: BoundingBox) -> None:
+    @property
+    def normalized_bounding_box(self) -> NormalizedBoundingBox:
+        """The same with an axis for the channels."""
+        return self.bounding_box.normalize_axes(self.num_channels)
+
+    def extend_bounding_box(self, box: NDBoundingBox) -> None:
         """Grow the layer's box to hold `box` as well; several processes may do so at once."""
-        self._change(lambda entry: entry.set_bounding_box(joined(entry.bounding_box, box)))
+        whole = self._along_axes(box)
+        self._change(lambda entry: entry.set_bounding_box(joined(entry.full_bounding_box, whole)))
+
+    def _along_axes(self, box: NDBoundingBox) -> NDBoundingBox:
+        """Return a box along the axes of the layer's."""
+        frame = self.bounding_box
+        return box if is_flat(frame) and is_flat(box) else completed(box, frame)
 
     @property
     def read_only(self) -> bool:
@@ -186,7 +200,7 @@ class Layer(MagBuilding, LayerDownsampling):
         ExistsError
             An ``IndexError``: there is that mag, or something in its folder.
         DatasetValueError
-            A ``ValueError``: the format does not have such shapes.
+            A ``ValueError``: the format does not have such shapes, or an edge is no power of two.
         DatasetError
             A ``RuntimeError``: the dataset is read-only.
 
@@ -205,8 +219,9 @@ class Layer(MagBuilding, LayerDownsampling):
         spec = new_mag(
             self.data_format, self.dtype, self.num_channels, chunk_shape=chunk_shape, shard_shape=shard_shape,
             chunks_per_shard=chunks_per_shard, compress=compress, extent=extent_in_mag(self.bounding_box, wanted),
+            axes=self.new_axes(),
         )  # fmt: skip
-        location = self._location_of(wanted, folder)
+        location = self.new_location(wanted, folder)
         try:
             _core.Mag.create(location, spec)
         except ValueError as error:
@@ -242,7 +257,7 @@ class Layer(MagBuilding, LayerDownsampling):
             chunks_per_shard = info.chunks_per_shard
         asked = new_mag(
             info.data_format, info.voxel_type, info.num_channels, chunk_shape=chunk_shape or info.chunk_shape,
-            shard_shape=shard_shape, chunks_per_shard=chunks_per_shard,
+            shard_shape=shard_shape, chunks_per_shard=chunks_per_shard, any_shape=True,
         )  # fmt: skip
         found = (info.chunk_shape.to_list(), info.chunks_per_shard.to_list())
         if (asked["chunk_shape"], asked["chunks_per_shard"]) != found or compress not in {None, info.compression_mode}:
@@ -308,16 +323,23 @@ class Layer(MagBuilding, LayerDownsampling):
     def _list_mag(self, mag: Mag, folder: Path, more: Json) -> None:
         """Write a mag of this layer into the properties."""
         path = f"./{folder.relative_to(self._dataset.path).as_posix()}"
-        axes = {"c": 0, "x": 1, "y": 2, "z": 3}
+        further = self._properties.additional_axes
+        axes = {axis: place for place, axis in enumerate(self.new_axes()) if axis not in further}
         added = {"mag": list(mag.to_tuple()), "path": path, **more, "axisOrder": axes}
         self._change(
             lambda entry: entry.set_mags([*(e for e in entry.mags if entry.mag_of(e) != mag), added]),
         )
         self._write_group()
 
+    def new_axes(self) -> dict[str, int]:
+        """Return name and exclusive end, in mag-1 voxels, of each axis of arrays for new mags, in their order."""
+        box, order = self.bounding_box, self._properties.axis_order
+        ends = {"c": self.num_channels} | dict(zip(box.axes, box.bottomright, strict=True))
+        return {axis: ends[axis] for axis in sorted(order, key=lambda axis: order[axis]) if axis in ends}
+
     def _write_group(self) -> None:
         sizes = self._dataset.voxel_size, self._dataset.unit
-        write_layer_group(self.path, self.data_format, sorted(self._listed_mags()), *sizes)
+        write_layer_group(self.path, self.data_format, sorted(self._listed_mags()), *sizes, axes=list(self.new_axes()))
 
     def _change(self, change: Callable[[LayerProperties], None]) -> None:
         self._dataset.change_layer(self.name, change)
@@ -330,7 +352,15 @@ class Layer(MagBuilding, LayerDownsampling):
         return _core.Mag.open(self._location(mag, entry))
 
     def _location(self, mag: Mag, entry: Json) -> Json:
-        return {**self._location_of(mag, self._folder(mag, entry)), "axis_order": entry.get("axisOrder")}
+        order = entry.get("axisOrder")
+        if order and self._properties.additional_axes:
+            order = {**order, **{axis: place for axis, (_, _, place) in self._properties.additional_axes.items()}}
+        return {**self._location_of(mag, self._folder(mag, entry)), "axis_order": order}
+
+    def new_location(self, mag: Mag, folder: Path) -> Json:
+        """Return where a new mag is to lie, with the axes that it gets."""
+        order = {axis: place for place, axis in enumerate(self.new_axes())}
+        return {**self._location_of(mag, folder), "axis_order": order}
 
     def _location_of(self, mag: Mag, folder: Path) -> Json:
         return {
@@ -378,14 +408,31 @@ class SegmentationLayer(Layer):
             raise DatasetValueError(f"{largest!r} is no segment id: expected a whole number below 2⁶⁴, or None")
         self._change(lambda entry: entry.set_largest_segment_id(None if largest is None else int(largest)))
 
-    def refresh_largest_segment_id(self) -> None:
+    def refresh_largest_segment_id(
+        self,
+        *,
+        chunk_shape: Vec3IntLike | None = None,
+        executor: Any = None,  # noqa: ARG002 - of the reference; pieces are read by the core's threads
+    ) -> None:
         """Set :attr:`largest_segment_id` to the largest id there is in the finest mag, 0 if there is none.
 
         Only chunks with data are read, one file after another.
+
+        Parameters
+        ----------
+        chunk_shape
+            Size of what is read at once, in mag-1 voxels; default: 256³ voxels of the mag.
+        executor
+            For scripts of the reference package; the core uses its own threads.
         """
         finest = self.get_finest_mag()
-        views = finest.get_views_on_disk(read_only=True)
-        self.largest_segment_id = max((int(part.read().max()) for view in views for part in _pieces(view)), default=0)
+        size = Vec3Int(chunk_shape) if chunk_shape is not None else finest.mag.to_vec3_int() * _PIECE
+        parts = (
+            part
+            for view in finest.get_views_on_disk(read_only=True)
+            for part in view.chunk(size, chunk_border_alignments=size)
+        )
+        self.largest_segment_id = max((int(part.read().max()) for part in parts), default=0)
 
 
 def check_layer_name(name: str) -> None:
@@ -400,11 +447,6 @@ def check_layer_name(name: str) -> None:
         raise DatasetValueError(
             f"a layer cannot be called {name!r}: use up to 255 letters, digits, '_', '-' and '.', no '.' at the start"
         )
-
-
-def _pieces(view: View) -> Iterator[View]:
-    """Yield parts of a view that are small enough to be held."""
-    return view.chunk(view.mag.to_vec3_int() * _PIECE, chunk_border_alignments=view.mag.to_vec3_int() * _PIECE)
 
 
 def _rename(entry: Json, old: str, name: str) -> None:

@@ -8,12 +8,13 @@ from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
 
+from wkfast.dataset.additional_axes import extra_axes_of
 from wkfast.dataset.data_format import DataFormat
 from wkfast.dataset.layer import Layer, SegmentationLayer, check_layer_name
 from wkfast.dataset.layer_category import COLOR_CATEGORY, SEGMENTATION_CATEGORY
 from wkfast.dataset.properties import LayerProperties, element_class, element_dtype
 from wkfast.errors import DatasetValueError, ExistsError, MagNotFoundError
-from wkfast.geometry import BoundingBox, Mag, Vec3Int
+from wkfast.geometry import BoundingBox, Mag, NDBoundingBox, Vec3Int
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
@@ -50,7 +51,7 @@ class LayerCreation:
         dtype_per_channel: DTypeLike | None = None,
         num_channels: int | None = None,
         data_format: str | DataFormat = DataFormat.Zarr3,
-        bounding_box: BoundingBox | None = None,
+        bounding_box: NDBoundingBox | None = None,
         largest_segment_id: int | None = None,
         mappings: Iterable[str] | None = None,
         dtype_per_layer: DTypeLike | None = None,
@@ -72,7 +73,7 @@ class LayerCreation:
         data_format
             ``"zarr3"``, ``"zarr"`` or ``"wkw"``.
         bounding_box
-            In mag-1 voxels; default: empty.
+            In mag-1 voxels; default: empty. With additional axes, arrays have the axes c, those, x, y, z.
         largest_segment_id, mappings
             For segmentations.
 
@@ -96,9 +97,10 @@ class LayerCreation:
         check_layer_name(layer_name)
         if num_channels is not None and num_channels < 1:
             raise DatasetValueError(f"layer {layer_name!r} cannot have {num_channels} channels: at least one")
-        channels = num_channels or (3 if str(dtype_per_layer) == "uint24" else 1)
+        channels = num_channels or (3 if str(dtype_per_layer) == "uint24" else _channels_of(bounding_box))
         kind = _one_dtype(dtype, dtype_per_channel, dtype_per_layer, channels)
         _check_kind(layer_name, category, kind, channels)
+        _check_box(layer_name, bounding_box, _parsed(data_format, layer_name), channels)
         entry: Json = {"name": layer_name, "category": category, "boundingBox": None}
         LayerProperties(entry, self.path).set_bounding_box(bounding_box or BoundingBox((0, 0, 0), (0, 0, 0)))
         entry |= {"dataFormat": _parsed(data_format, layer_name).value, "mags": []}
@@ -163,7 +165,7 @@ class LayerCreation:
         dtype: DTypeLike | None = None,
         num_channels: int | None = None,
         data_format: str | DataFormat | None = None,
-        bounding_box: BoundingBox | None = None,
+        bounding_box: NDBoundingBox | None = None,
         **more: Any,
     ) -> Layer:
         """List a layer whose files lie in the folder `layer_name` already, with all its mags, and return it.
@@ -291,6 +293,24 @@ def _check_kind(layer_name: str, category: str, dtype: np.dtype[Any], channels: 
         raise DatasetValueError(f"layer {layer_name!r}: segment ids are whole numbers, not {dtype}")
     if channels < 1:
         raise DatasetValueError(f"layer {layer_name!r}: {channels} channels")
+
+
+def _channels_of(box: NDBoundingBox | None) -> int:
+    return box.get_shape("c") if box is not None and "c" in box.axes else 1
+
+
+def _check_box(layer_name: str, box: NDBoundingBox | None, data_format: DataFormat, channels: int) -> None:
+    if box is None:
+        return
+    if not set("xyz") <= set(box.axes):
+        raise DatasetValueError(f"layer {layer_name!r} cannot have the box {box}: it lacks x, y or z")
+    if "c" in box.axes and box.get_bounds("c") != (0, channels):
+        raise DatasetValueError(f"layer {layer_name!r} has {channels} channels, not those of {box}")
+    if min(box.topleft.to_tuple()) < 0:
+        raise DatasetValueError(f"layer {layer_name!r} cannot have the box {box}: a coordinate is negative")
+    further = extra_axes_of(box)
+    if further and data_format is DataFormat.WKW:
+        raise DatasetValueError(f"layer {layer_name!r}: WKW has no additional axes such as {further[0]}; use zarr3")
 
 
 def _parsed(data_format: str | DataFormat, layer_name: str) -> DataFormat:

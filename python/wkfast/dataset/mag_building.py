@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import shutil
 from os import PathLike
 from pathlib import Path
@@ -15,6 +16,8 @@ from wkfast.errors import DatasetError, DatasetValueError, ExistsError
 from wkfast.geometry import Mag
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from wkfast.dataset.dataset import Dataset
     from wkfast.dataset.layer import Layer
     from wkfast.dataset.mag_view import MagView
@@ -36,7 +39,7 @@ class MagBuilding:
         @property
         def data_format(self) -> DataFormat: ...  # noqa: D102
         def _list_mag(self, mag: Mag, folder: Path, more: Json) -> None: ...
-        def _location_of(self, mag: Mag, folder: Path) -> Json: ...
+        def new_location(self, mag: Mag, folder: Path) -> Json: ...  # noqa: D102
         def _listed_mags(self) -> list[Mag]: ...
         def get_mag(self, mag: Any) -> MagView: ...  # noqa: D102
 
@@ -67,9 +70,9 @@ class MagBuilding:
         if listed and not self.dataset.owns(folder):
             raise DatasetError(f"mag {mag} lies at {folder}, outside of {self.dataset}: wkfast does not change it")
         with replaced_folder(folder) as draft:
-            place = self._location_of(mag, draft)
+            place = self.new_location(mag, draft)
             try:
-                if source is None or not _keep_metadata(source, spec, draft):
+                if source is None or not _keep_metadata(source, spec, draft, place["axis_order"]):
                     _core.Mag.create(place, spec)
             except ValueError as error:
                 raise DatasetValueError(f"cannot make mag {mag} at {folder}: {error}") from None
@@ -133,6 +136,7 @@ class MagBuilding:
         spec = spec_like(
             source, layer.data_format, chunk_shape=chunk_shape, shard_shape=shard_shape,
             chunks_per_shard=chunks_per_shard, compress=compress, extent=extent_in_mag(box, target),
+            axes=layer.new_axes(),
         )  # fmt: skip
         copy = self.build_mag(target, spec, source, executor=executor)
         if extend_layer_bounding_box:
@@ -156,19 +160,21 @@ def spec_like(
     chunks_per_shard: Vec3IntLike | int | None = None,
     compress: bool | None = None,
     extent: tuple[int, int, int],
+    axes: Mapping[str, int],
 ) -> _core.NewMag:
     """Return what a mag with the voxels of another is to be: like it, but for what is given."""
     info = source.info
     given = (chunk_shape, shard_shape, chunks_per_shard)
     if given == (None, None, None) and data_format is not DataFormat.Zarr and info.data_format is not DataFormat.Zarr:
         chunks_per_shard = info.chunks_per_shard
-    elif shard_shape is None and chunks_per_shard is None and data_format is info.data_format:
+    elif shard_shape is None and chunks_per_shard is None and data_format is info.data_format is not DataFormat.Zarr:
         shard_shape = info.shard_shape
     return new_mag(
         data_format, info.voxel_type, info.num_channels,
         chunk_shape=info.chunk_shape if chunk_shape is None else chunk_shape,
         shard_shape=shard_shape, chunks_per_shard=chunks_per_shard,
-        compress=info.compression_mode if compress is None else compress, extent=extent,
+        compress=info.compression_mode if compress is None else compress, extent=extent, axes=axes,
+        any_shape=given == (None, None, None),
     )  # fmt: skip
 
 
@@ -187,7 +193,7 @@ def location_of(view: MagView) -> Json:
     raise DatasetValueError(f"{view} has no files here; download the layer first")
 
 
-def _keep_metadata(source: MagView, spec: _core.NewMag, folder: Path) -> bool:
+def _keep_metadata(source: MagView, spec: _core.NewMag, folder: Path, axis_order: Json) -> bool:
     """Describe a mag by the very metadata of the other where both are stored alike, so that its chunks can pass."""
     info = source.info
     found = (info.data_format.value, info.chunk_shape.to_list(), info.chunks_per_shard.to_list(), info.compression_mode)
@@ -196,5 +202,13 @@ def _keep_metadata(source: MagView, spec: _core.NewMag, folder: Path) -> bool:
     file = Path(place["container"]["path"]) / place["prefix"] / _METADATA[info.data_format]
     if place["container"]["kind"] != "directory" or not file.is_file() or found != wanted:
         return False
+    if info.data_format is not DataFormat.WKW and _axis_order(place, file) != axis_order:
+        return False
     shutil.copyfile(file, folder / file.name)
     return True
+
+
+def _axis_order(place: Json, file: Path) -> Json:
+    """Return which axis of an array is which: as its layer says, else as its dimensions are called, else c, x, y, z."""
+    names = json.loads(file.read_bytes()).get("dimension_names") or list("cxyz")
+    return place.get("axis_order") or {name: at for at, name in enumerate(names)}

@@ -8,12 +8,13 @@ import numpy as np
 
 from wkfast import _core
 from wkfast._lazy import lazy_import
+from wkfast.dataset.additional_axes import completed, is_flat
 from wkfast.dataset.data_format import DataFormat
 from wkfast.dataset.new_mag import extent_in_mag, joined
 from wkfast.dataset.rechunking import Rechunking
 from wkfast.dataset.view import MagInfo, View
 from wkfast.errors import DatasetError, DatasetValueError
-from wkfast.geometry import BoundingBox, Mag
+from wkfast.geometry import BoundingBox, Mag, NDBoundingBox
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -81,8 +82,8 @@ class MagView(Rechunking, View):
         allow_unaligned: bool = False,
         relative_offset: Vec3IntLike | None = None,
         absolute_offset: Vec3IntLike | None = None,
-        relative_bounding_box: BoundingBox | None = None,
-        absolute_bounding_box: BoundingBox | None = None,
+        relative_bounding_box: NDBoundingBox | None = None,
+        absolute_bounding_box: NDBoundingBox | None = None,
     ) -> None:
         """Write voxels (c, x, y, z), or (x, y, z) where there is one channel; see :meth:`View.write`.
 
@@ -118,8 +119,7 @@ class MagView(Rechunking, View):
         420
         """
         self._check_writable()
-        voxels = self._fitting(data)
-        box = self._target(voxels, absolute_offset, relative_offset, absolute_bounding_box, relative_bounding_box)
+        voxels, box = self._placed(data, absolute_offset, relative_offset, absolute_bounding_box, relative_bounding_box)
         inside = self.bounding_box.contains_bbox(box)
         if not inside and not allow_resize:
             raise DatasetValueError(
@@ -135,12 +135,13 @@ class MagView(Rechunking, View):
         """Look at the files that have taken the place of those this view was opened on."""
         self._source = renewed._source
 
-    def grow_to(self, box: BoundingBox) -> None:
+    def grow_to(self, box: NDBoundingBox) -> None:
         """Make an array that states its extent reach to the end of a box in mag-1 voxels."""
         if not self.read_only and isinstance(self._source, _core.Mag):
-            self._source.grow(extent_in_mag(box, self._mag))
+            last = [max(0, box.bottomright.get(axis) - 1) for axis in self._source.extra_axes]
+            self._source.grow(extent_in_mag(box, self._mag), extra=last)
 
-    def get_bounding_boxes_on_disk(self) -> Iterator[BoundingBox]:
+    def get_bounding_boxes_on_disk(self) -> Iterator[NDBoundingBox]:
         """Yield the box of every file with voxels, in mag-1 voxels: a shard, or a chunk where there are no shards."""
         yield from self._boxes_on_disk()
 
@@ -149,14 +150,21 @@ class MagView(Rechunking, View):
         for box in self._boxes_on_disk():
             part = box.intersected_with(self.bounding_box, dont_assert=True)
             if not part.is_empty():
-                inside = BoundingBox(part.topleft_xyz, part.size_xyz)
+                inside = BoundingBox(part.topleft_xyz, part.size_xyz) if is_flat(part) else part
                 yield self.get_view(absolute_bounding_box=inside, read_only=read_only)
 
-    def _boxes_on_disk(self) -> Iterator[BoundingBox]:
-        chunks = self._source.chunks()[:, -3:].astype(np.int64)
-        shards = np.unique(chunks // np.array(self._source.chunks_per_shard), axis=0) if len(chunks) else chunks
+    def _boxes_on_disk(self) -> Iterator[NDBoundingBox]:
+        names, chunks = self._source.extra_axes, self._source.chunks().astype(np.int64)
+        per_shard = np.array([1] * len(names) + list(self._source.chunks_per_shard))
+        shards = np.unique(chunks // per_shard, axis=0) if len(chunks) else chunks
         size = self.info.shard_shape * self._mag.to_vec3_int()
-        return BoundingBox.of_one_size(shards * np.array(size.to_tuple()), size)
+        if not names:
+            yield from BoundingBox.of_one_size(shards * np.array(size.to_tuple()), size)
+            return
+        frame = self._layer.bounding_box
+        for *extra, x, y, z in shards.tolist():
+            place = NDBoundingBox((*extra, *(size * (x, y, z))), (*[1] * len(extra), *size), (*names, *"xyz"))
+            yield completed(place, frame)
 
     def get_zarr_array(self) -> Any:
         """Return the mag as a ``zarr.Array``, writable where the mag is.

@@ -82,7 +82,7 @@ class MergeBase:
             entry=entry,
             mag_entries={properties.mag_of(mag).to_layer_name(): mag for mag in properties.mags},
             locations=layer.mag_locations(),  # type: ignore[arg-type]
-            bounding_box=layer.bounding_box,
+            bounding_box=layer.properties.bounding_box,
             voxel_size=layer.dataset.voxel_size,
             unit=layer.dataset.unit,
             groups=_group_metadata(layer.dataset.path),

@@ -6,13 +6,15 @@ from typing import TYPE_CHECKING, Any
 
 from wkfast.dataset.data_format import DataFormat
 from wkfast.errors import DatasetValueError
-from wkfast.geometry import BoundingBox, Vec3Int
+from wkfast.geometry import Vec3Int
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     import numpy as np
 
     from wkfast import _core
-    from wkfast.geometry import Mag, Vec3IntLike
+    from wkfast.geometry import Mag, NDBoundingBox, Vec3IntLike
 
 DEFAULT_CHUNK = 32
 DEFAULT_SHARD = 1024
@@ -28,6 +30,8 @@ def new_mag(
     chunks_per_shard: Vec3IntLike | int | None = None,
     compress: bool = True,
     extent: tuple[int, int, int] = (0, 0, 0),
+    axes: Mapping[str, int] | None = None,
+    any_shape: bool = False,
 ) -> _core.NewMag:
     """Return what a new mag is to be, for ``_core.Mag.create``.
 
@@ -37,11 +41,15 @@ def new_mag(
         Default 32³.
     shard_shape, chunks_per_shard
         One of them; default: shards of 1024³, one chunk in Zarr v2.
+    axes
+        Name and exclusive end of each axis, in the array's order; default: c, x, y, z.
+    any_shape
+        Accept edges that are no powers of two, which WEBKNOSSOS does not create: for what is like a mag there is.
 
     Raises
     ------
     DatasetValueError
-        Both are given, or chunks do not fill shards.
+        Both are given, chunks do not fill shards, or an edge is no power of two.
 
     Examples
     --------
@@ -50,29 +58,45 @@ def new_mag(
     [2, 2, 2]
     """
     chunk = _shape(chunk_shape, Vec3Int.full(DEFAULT_CHUNK))
+    per_shard = _per_shard(data_format, chunk, shard_shape, chunks_per_shard)
+    if not any_shape:
+        _check_powers_of_two(chunk, chunk * per_shard)
+    along = {} if axes is None or data_format is DataFormat.WKW else _axes(axes)
     return {
         "format": data_format.value,
         "voxel_type": dtype.name,
         "channels": channels,
         "chunk_shape": chunk.to_list(),
-        "chunks_per_shard": _per_shard(data_format, chunk, shard_shape, chunks_per_shard).to_list(),
+        "chunks_per_shard": per_shard.to_list(),
         "compress": compress,
         "extent": list(extent),
+        **along,  # type: ignore[typeddict-item] # of the same TypedDict
     }
 
 
-def extent_in_mag(box: BoundingBox, mag: Mag) -> tuple[int, int, int]:
+def _check_powers_of_two(chunk: Vec3Int, shard: Vec3Int) -> None:
+    for what, shape in (("chunks", chunk), ("shards", shard)):
+        if any(edge & (edge - 1) for edge in shape):
+            raise DatasetValueError(f"{what} of {shape}: WEBKNOSSOS takes powers of two only, such as 32 or 1024")
+
+
+def _axes(axes: Mapping[str, int]) -> dict[str, Any]:
+    extra = [{"name": axis, "length": end} for axis, end in axes.items() if axis not in "cxyz"]
+    return {"extra_axes": extra, "axes": list(axes)}
+
+
+def extent_in_mag(box: NDBoundingBox, mag: Mag) -> tuple[int, int, int]:
     """Return the end of a box in mag-1 voxels, in voxels of `mag`."""
-    x, y, z = box.align_with_mag(mag, ceil=True).in_mag(mag).bottomright.to_tuple()
+    x, y, z = box.align_with_mag(mag, ceil=True).in_mag(mag).bottomright_xyz.to_tuple()
     return max(0, x), max(0, y), max(0, z)
 
 
-def joined(first: BoundingBox, other: BoundingBox) -> BoundingBox:
-    """Return the box around two; an empty one holds nothing, wherever it is."""
+def joined(first: NDBoundingBox, other: NDBoundingBox) -> NDBoundingBox:
+    """Return the box around two of the same axes; an empty one holds nothing, wherever it is."""
     if first.is_empty() or other.is_empty():
         return other if first.is_empty() else first
     topleft = first.topleft.pairmin(other.topleft)
-    return BoundingBox(topleft, first.bottomright.pairmax(other.bottomright) - topleft)
+    return first.with_topleft(topleft).with_size(first.bottomright.pairmax(other.bottomright) - topleft)
 
 
 def _per_shard(

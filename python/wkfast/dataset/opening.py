@@ -106,20 +106,27 @@ def _single(folder: Path, mag: Mag, axes: str | None) -> Layer:
     properties = DatasetProperties.create(folder.parent, folder.parent.name, (1, 1, 1))
     properties.add_layer(entry)
     layer = Dataset.of_properties(properties, read_only=True).get_layer(folder.name)
-    box = _extent(folder, data_format, array, axes)
-    layer.properties.set_bounding_box(BoundingBox(box.topleft, box.size * mag.to_vec3_int()))
+    lengths = _extent(folder, data_format, array, axes)
+    box = BoundingBox((0, 0, 0), Vec3Int([lengths.get(axis, 1) for axis in "xyz"]))
+    layer.properties.set_bounding_box(box.from_mag_to_mag1(mag))
+    further = [(name, place) for place, name in enumerate(lengths) if name not in "cxyz"]
+    if further:
+        order = {name: place for place, name in enumerate(lengths) if name in "cxyz"}
+        layer.properties.json["mags"][0]["axisOrder"] = order
+        layer.properties.json["additionalAxes"] = [
+            {"name": name, "bounds": [0, lengths[name]], "index": place} for name, place in further
+        ]
     return layer
 
 
-def _extent(folder: Path, data_format: DataFormat, array: _core.Mag, axes: str | None) -> BoundingBox:
-    """Return the box that an array's shape states, in its voxels; that of the files in WKW, which has no shape."""
+def _extent(folder: Path, data_format: DataFormat, array: _core.Mag, axes: str | None) -> dict[str, int]:
+    """Return name and length of an array's axes, in its voxels; of the files in WKW, which has no shape."""
     if data_format is DataFormat.WKW:
         chunks = array.chunks()[:, -3:].astype(np.int64)
         shape = (chunks.max(axis=0) + 1) * np.array(array.chunk_shape) if len(chunks) else np.zeros(3, np.int64)
-        return BoundingBox((0, 0, 0), Vec3Int(shape.tolist()))
+        return dict(zip("xyz", shape.tolist(), strict=True))
     metadata = json.loads((folder / (".zarray" if data_format is DataFormat.Zarr else "zarr.json")).read_bytes())
     lengths = metadata["shape"]
     named = metadata.get("dimension_names") or [None]
     names = axes or (named if None not in named else "cxyz"[-len(lengths) :] if len(lengths) > len("xy") else "xy")
-    by_name = dict(zip(names, lengths, strict=True))
-    return BoundingBox((0, 0, 0), Vec3Int([by_name.get(axis, 1) for axis in "xyz"]))
+    return dict(zip(names, lengths, strict=True))

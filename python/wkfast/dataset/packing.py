@@ -50,7 +50,7 @@ def pack_layer(
             **layer.pack_source(mag),
             "folder": f"{layer.name}/{mag.to_layer_name()}",
             "before": located.get(mag),
-            "extent": extent_of(layer.bounding_box, mag),
+            "extent": extent_of(layer.properties.bounding_box, mag),
             # Coarser mags hold no labels of their own.
             "count": count if mag == mags[0] else "none",
         }

@@ -14,7 +14,7 @@ import numpy as np
 
 from wkfast.dataset.draft import exclusive_draft
 from wkfast.errors import DatasetError, DatasetNotFoundError, ExistsError, LayerNotFoundError
-from wkfast.geometry import BoundingBox, Mag, Vec3Int
+from wkfast.geometry import BoundingBox, Mag, NDBoundingBox, Vec3Int
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -57,11 +57,52 @@ class LayerProperties:
             raise self._malformed("boundingBox", f"sizes from 0 on, and coordinates within ±{FARTHEST:,}")
         return BoundingBox(topleft, size)
 
-    def set_bounding_box(self, box: BoundingBox) -> None:
-        """Write a box in mag-1 voxels into the entry."""
-        width, height, depth = box.size.to_tuple()
-        topleft = list(box.topleft.to_tuple())
+    @property
+    def additional_axes(self) -> dict[str, tuple[int, int, int]]:
+        """Axes beyond c, x, y, z: name, start, exclusive end, and place among an array's axes."""
+        given = self.json.get("additionalAxes")
+        try:
+            axes = {str(axis["name"]): (*map(int, axis["bounds"]), int(axis["index"])) for axis in given or ()}
+            return {name: (start, end, place) for name, (start, end, place) in axes.items()}
+        except (KeyError, TypeError, ValueError) as error:
+            raise self._malformed("additionalAxes", '[{"name", "bounds": [start, end], "index"}]') from error
+
+    @property
+    def axis_order(self) -> dict[str, int]:
+        """Place of every axis in an array, as the first mag states it; else c, the additional axes, x, y, z."""
+        further = {name: place for name, (_, _, place) in self.additional_axes.items()}
+        stated = next((entry["axisOrder"] for entry in self.mags if entry.get("axisOrder")), None)
+        if stated is not None:
+            return {**stated, **further}
+        free = (place for place in range(4 + len(further)) if place not in further.values())
+        return {**dict(zip("cxyz", free, strict=False)), **further}
+
+    @property
+    def full_bounding_box(self) -> NDBoundingBox:
+        """Box in mag-1 voxels, along all axes of arrays where there are additional ones."""
+        box, further = self.bounding_box, self.additional_axes
+        if not further:
+            return box
+        bounds = {axis: box.get_bounds(axis) for axis in "xyz"} | {"c": (0, self.num_channels)}
+        bounds |= {name: (start, end) for name, (start, end, _) in further.items()}
+        order = self.axis_order
+        if not set("xyz") <= set(order) <= set(bounds):
+            raise self._malformed("mags", f"an axisOrder of {', '.join(bounds)}")
+        starts, sizes = [bounds[a][0] for a in order], [bounds[a][1] - bounds[a][0] for a in order]
+        return NDBoundingBox(starts, sizes, tuple(order), tuple(order.values()))
+
+    def set_bounding_box(self, box: NDBoundingBox) -> None:
+        """Write a box in mag-1 voxels into the entry; the additional axes stay what they are where it has none."""
+        width, height, depth = box.size_xyz.to_tuple()
+        topleft = list(box.topleft_xyz.to_tuple())
         self.json["boundingBox"] = {"topLeft": topleft, "width": width, "height": height, "depth": depth}
+        places = self.additional_axes
+        further = [axis for axis in box.axes if axis not in "cxyz"]
+        if further:
+            self.json["additionalAxes"] = [
+                {"name": axis, "bounds": list(box.get_bounds(axis)), "index": places.get(axis, (0, 0, place))[2]}
+                for place, axis in enumerate(further, 1)
+            ]
 
     @property
     def num_channels(self) -> int:

@@ -75,7 +75,7 @@ class Rechunking:
             return
         spec = spec_like(
             view, view.info.data_format, chunk_shape=chunk_shape, shard_shape=shard_shape, compress=compress,
-            extent=extent_in_mag(layer.bounding_box, view.mag),
+            extent=extent_in_mag(layer.bounding_box, view.mag), axes=layer.new_axes(),
         )  # fmt: skip
         renewed = layer.build_mag(view.mag, spec, view, executor=executor)
         view.adopt(renewed)
@@ -105,7 +105,7 @@ class Rechunking:
             raise DatasetValueError(f"{other} cannot be laid over {view}: mag, dtype or channels differ")
         if theirs.chunks_per_shard != Vec3Int.ones():
             raise DatasetValueError(f"{other} has {theirs.chunks_per_shard} chunks in a file; rechunk it to one")
-        box, place = layer.bounding_box, location_of(view)
+        box, place = layer.properties.bounding_box, location_of(view)
         with tempfile.TemporaryDirectory(dir=view.path.parent, prefix=".merge.", suffix=".wkfast-part") as target:
             plan = _core.MergePlan(
                 {

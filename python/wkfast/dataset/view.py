@@ -7,9 +7,10 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from wkfast.dataset.additional_axes import axes_of_array, completed, in_frame_order, is_flat, moved, read_box, write_box
 from wkfast.dataset.data_format import DataFormat
 from wkfast.errors import DatasetError, DatasetValueError
-from wkfast.geometry import BoundingBox, Mag, Vec3Int
+from wkfast.geometry import BoundingBox, Mag, NDBoundingBox, Vec3Int, VecInt
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -18,7 +19,8 @@ if TYPE_CHECKING:
 
     from wkfast.dataset.layer import Layer
     from wkfast.dataset.voxel_source import VoxelSource
-    from wkfast.geometry import Vec3IntLike
+    from wkfast.geometry import NormalizedBoundingBox, Vec3IntLike
+    from wkfast.geometry.vec_int import VecIntLike
 
 
 @dataclass(frozen=True)
@@ -38,7 +40,7 @@ class View:
     """A box of one mag. Made by :meth:`get_view` and :meth:`chunk`; a :class:`MagView` is one of a whole layer."""
 
     def __init__(
-        self, layer: Layer, mag: Mag, source: VoxelSource, *, box: BoundingBox | None = None, read_only: bool = False
+        self, layer: Layer, mag: Mag, source: VoxelSource, *, box: NDBoundingBox | None = None, read_only: bool = False
     ) -> None:
         self._layer = layer
         self._mag = mag
@@ -52,9 +54,19 @@ class View:
         return self._mag
 
     @property
-    def bounding_box(self) -> BoundingBox:
+    def bounding_box(self) -> NDBoundingBox:
         """Box of the view in mag-1 voxels, whole voxels of the mag."""
         return self._frame.align_with_mag(self._mag, ceil=True)
+
+    @property
+    def normalized_bounding_box(self) -> NormalizedBoundingBox:
+        """The same with an axis for the channels."""
+        return self.bounding_box.normalize_axes(self.num_channels)
+
+    @property
+    def data_format(self) -> DataFormat:
+        """How the voxels are stored."""
+        return self.info.data_format
 
     @property
     def read_only(self) -> bool:
@@ -86,9 +98,15 @@ class View:
         return np.dtype(self._source.dtype)
 
     @property
-    def _frame(self) -> BoundingBox:
+    def _frame(self) -> NDBoundingBox:
         """What relative positions count from, and where writing is allowed."""
         return self._layer.bounding_box if self._box_in_mag1 is None else self._box_in_mag1
+
+    @property
+    def _frame_of_arrays(self) -> NDBoundingBox:
+        """The same along all axes that arrays have by default."""
+        frame = self._frame
+        return frame.normalize_axes(self.num_channels) if is_flat(frame) else frame
 
     def read(
         self,
@@ -96,19 +114,22 @@ class View:
         *,
         relative_offset: Vec3IntLike | None = None,
         absolute_offset: Vec3IntLike | None = None,
-        relative_bounding_box: BoundingBox | None = None,
-        absolute_bounding_box: BoundingBox | None = None,
+        relative_bounding_box: NDBoundingBox | None = None,
+        absolute_bounding_box: NDBoundingBox | None = None,
     ) -> NDArray[Any]:
         """Return voxels as an array (c, x, y, z) in Fortran order; what was never written is zero.
+
+        A layer with additional axes yields an array along all of them, in the order of its box, e.g. (c, t, x, y, z).
 
         Parameters
         ----------
         size
-            In mag-1 voxels; default: up to the end of the box.
+            In mag-1 voxels; default: up to the end of the box. Three numbers mean x, y, z: further axes come whole.
         absolute_offset, relative_offset
             Top left in mag-1 voxels, from the origin or from the box; default: the box's.
         absolute_bounding_box, relative_bounding_box
-            Both at once.
+            Both at once. An ``NDBoundingBox`` with all of the layer's axes yields an array in its own order; axes that
+            it lacks come whole.
 
         Raises
         ------
@@ -118,10 +139,15 @@ class View:
             A chunk is corrupt; the message names file and chunk.
         """
         others = (relative_offset, relative_bounding_box, absolute_bounding_box)
-        if absolute_offset is not None and size is not None and others == (None, None, None):
-            return self._source.read(*self._in_mag(absolute_offset, size))
+        only_offset = absolute_offset is not None and size is not None and others == (None, None, None)
+        if only_offset and not self._layer.properties.additional_axes:
+            return self._source.read(*self._in_mag(absolute_offset, size))  # type: ignore[arg-type] # given, see above
         box = self._box(absolute_offset, relative_offset, size, absolute_bounding_box, relative_bounding_box)
-        return self._source.read(*self._in_mag(box.topleft.to_tuple(), box.size.to_tuple()))
+        if is_flat(box):
+            return self._source.read(*self._in_mag(box.topleft_xyz, box.size_xyz))
+        given = relative_bounding_box if absolute_bounding_box is None else absolute_bounding_box
+        axes = axes_of_array(given, self._frame_of_arrays)
+        return read_box(self._source, box.align_with_mag(self._mag, ceil=True).in_mag(self._mag), axes)
 
     def _in_mag(self, topleft: Vec3IntLike, size: Vec3IntLike) -> tuple[tuple[int, int, int], tuple[int, int, int]]:
         """Return a box in voxels of the mag, grown to whole ones. Plain numbers: small boxes are read by thousands."""
@@ -140,10 +166,12 @@ class View:
         allow_unaligned: bool = False,
         relative_offset: Vec3IntLike | None = None,
         absolute_offset: Vec3IntLike | None = None,
-        relative_bounding_box: BoundingBox | None = None,
-        absolute_bounding_box: BoundingBox | None = None,
+        relative_bounding_box: NDBoundingBox | None = None,
+        absolute_bounding_box: NDBoundingBox | None = None,
     ) -> None:
         """Write voxels (c, x, y, z), or (x, y, z) where there is one channel.
+
+        A layer with additional axes takes an array along all of them, in the order of :meth:`read`.
 
         Any number of threads and processes may write at once: those that share a shard wait for each other, and every
         shard is replaced as a whole. Who writes a part of a shard rewrites all of it, so whole shards are fastest.
@@ -168,8 +196,7 @@ class View:
         VolumeDataError
             A partly covered chunk is corrupt, or the file system refuses; each shard is as it was, or complete.
         """
-        voxels = self._fitting(data)
-        box = self._target(voxels, absolute_offset, relative_offset, absolute_bounding_box, relative_bounding_box)
+        voxels, box = self._placed(data, absolute_offset, relative_offset, absolute_bounding_box, relative_bounding_box)
         if not self.bounding_box.contains_bbox(box):
             raise DatasetValueError(f"{box} does not lie in {self.bounding_box}, the box of {self!r}")
         self._put(voxels, box, None if allow_unaligned else self._layer.bounding_box)
@@ -180,8 +207,8 @@ class View:
         *,
         relative_offset: Vec3IntLike | None = None,
         absolute_offset: Vec3IntLike | None = None,
-        relative_bounding_box: BoundingBox | None = None,
-        absolute_bounding_box: BoundingBox | None = None,
+        relative_bounding_box: NDBoundingBox | None = None,
+        absolute_bounding_box: NDBoundingBox | None = None,
         read_only: bool | None = None,
     ) -> View:
         """Return a part of this view; positions are given as in :meth:`read`.
@@ -204,9 +231,9 @@ class View:
 
     def chunk(
         self,
-        chunk_shape: Vec3IntLike,
+        chunk_shape: VecIntLike,
         *,
-        chunk_border_alignments: Vec3IntLike | None = None,
+        chunk_border_alignments: VecIntLike | None = None,
         read_only: bool | None = None,
     ) -> Iterator[View]:
         """Yield views that tile this one.
@@ -214,18 +241,28 @@ class View:
         Parameters
         ----------
         chunk_shape
-            Size of a tile in mag-1 voxels; those at the end are smaller.
+            Size of a tile in mag-1 voxels; those at the end are smaller. Three numbers mean x, y, z, and
+            tiles that are slices along all additional axes.
         chunk_border_alignments
             Borders lie on multiples of these; default: they count from the top left.
         """
-        for box in self.bounding_box.chunk(Vec3Int(chunk_shape), chunk_border_alignments):
+        for box in self.bounding_box.chunk(chunk_shape, chunk_border_alignments):
             yield self.get_view(absolute_bounding_box=box, read_only=read_only)
 
-    def content_is_equal(self, other: View, *, chunk_shape: Vec3IntLike | None = None) -> bool:
+    def content_is_equal(
+        self,
+        other: View,
+        *,
+        executor: Any = None,  # noqa: ARG002 - of the reference; pieces are read by the core's threads
+        progress_desc: str | None = None,  # noqa: ARG002 - of the reference, whose bar is not drawn
+        chunk_shape: Vec3IntLike | None = None,
+    ) -> bool:
         """Return whether `other` has the same box and the same voxels. It is read in pieces.
 
         Parameters
         ----------
+        executor, progress_desc
+            For scripts of the reference package; the core uses its own threads.
         chunk_shape
             Size of a piece in mag-1 voxels; default: about 64 MB.
         """
@@ -244,22 +281,46 @@ class View:
         if not hasattr(self._source, "write"):
             raise DatasetError(f"{self!r} is read-only: its voxels are computed or fetched while they are read")
 
-    def _put(self, voxels: NDArray[Any], box: BoundingBox, whole: BoundingBox | None) -> None:
+    def _put(self, voxels: NDArray[Any], box: NDBoundingBox, whole: NDBoundingBox | None) -> None:
         """Write into a box; given `whole`, the layer's, only if it covers shards as far as `whole` reaches."""
         self._check_writable()
         in_mag = box.in_mag(self._mag)
         if whole is not None:
             self._check_aligned(in_mag, whole.align_with_mag(self._mag, ceil=True).in_mag(self._mag))
-        self._source.write(_triple(in_mag.topleft), voxels)  # type: ignore[attr-defined] # checked above
+        if is_flat(box):
+            self._source.write(_triple(in_mag.topleft_xyz), voxels)  # type: ignore[attr-defined] # checked above
+        else:
+            write_box(self._source, in_mag, voxels)
 
-    def _fitting(self, data: NDArray[Any]) -> NDArray[Any]:
-        """Return `data` with four axes and of the mag's dtype."""
-        voxels = np.asarray(data)
-        if voxels.ndim == len("xyz"):
-            voxels = voxels[np.newaxis]
-        channels, dtype = self.num_channels, self.get_dtype()
-        if voxels.ndim != len("cxyz") or voxels.shape[0] != channels:
-            raise DatasetValueError(f"an array of the shape {data.shape} is not ({channels}, x, y, z)")
+    def _placed(
+        self,
+        data: NDArray[Any],
+        absolute_offset: Vec3IntLike | None,
+        relative_offset: Vec3IntLike | None,
+        absolute_bounding_box: NDBoundingBox | None,
+        relative_bounding_box: NDBoundingBox | None,
+    ) -> tuple[NDArray[Any], NDBoundingBox]:
+        """Return the voxels in the mag's dtype, channels first, and the box in mag-1 voxels that they are to fill."""
+        given = relative_bounding_box if absolute_bounding_box is None else absolute_bounding_box
+        frame = self._frame_of_arrays
+        voxels = in_frame_order(np.asarray(data), given, frame, self.num_channels)
+        channels = voxels.shape[frame.axes.index("c")] if "c" in frame.axes else 1
+        if channels != self.num_channels:
+            raise DatasetValueError(f"an array of the shape {data.shape} does not have {self.num_channels} channels")
+        voxels = self._converted(voxels)
+        scale = dict(zip("xyz", self._mag.to_tuple(), strict=True))
+        size = [extent * scale.get(axis, 1) for axis, extent in zip(frame.axes, voxels.shape, strict=True)]
+        if given is None:
+            corner = self._corner(absolute_offset, relative_offset)
+            asked = completed(self._frame.with_topleft(corner), frame).with_size(size)
+        else:
+            asked = completed(self._box(None, None, None, absolute_bounding_box, relative_bounding_box), frame)
+        self._check_target(asked, asked.with_size(size))
+        return voxels, self._plain(asked.with_size(size))
+
+    def _converted(self, voxels: NDArray[Any]) -> NDArray[Any]:
+        """Return `voxels` in the mag's dtype, which must hold all of them."""
+        dtype = self.get_dtype()
         if voxels.dtype == dtype:
             return voxels.astype(dtype, copy=False)
         with np.errstate(invalid="ignore"):
@@ -268,35 +329,29 @@ class View:
             raise DatasetValueError(f"values of {voxels.dtype} do not fit into {dtype}, the type of {self!r}")
         return converted
 
-    def _target(
-        self,
-        voxels: NDArray[Any],
-        absolute_offset: Vec3IntLike | None,
-        relative_offset: Vec3IntLike | None,
-        absolute_bounding_box: BoundingBox | None,
-        relative_bounding_box: BoundingBox | None,
-    ) -> BoundingBox:
-        """Return the box in mag-1 voxels that `voxels` are to fill."""
-        size = Vec3Int(voxels.shape[1:]) * self._mag.to_vec3_int()
-        box = self._box(absolute_offset, relative_offset, size, absolute_bounding_box, relative_bounding_box)
-        self._check_on_voxels(box.with_size(size))
-        if box.align_with_mag(self._mag, ceil=True).size != size:
-            raise DatasetValueError(f"{box} is not filled by an array of the shape {voxels.shape} in mag {self._mag}")
-        if min(box.topleft.to_tuple()) < 0:
-            raise DatasetValueError(f"{box} cannot be written: it begins at a negative coordinate")
-        return box.with_size(size)
+    def _check_target(self, asked: NDBoundingBox, filled: NDBoundingBox) -> None:
+        """Refuse to write into the box `asked` for with an array that fills another one."""
+        self._check_on_voxels(filled)
+        if asked.align_with_mag(self._mag, ceil=True).size != filled.size:
+            raise DatasetValueError(f"{asked} is not filled by an array that makes up {filled} in mag {self._mag}")
+        if min(filled.topleft.to_tuple()) < 0:
+            raise DatasetValueError(f"{filled} cannot be written: it begins at a negative coordinate")
 
-    def _check_on_voxels(self, box: BoundingBox) -> None:
+    def _plain(self, box: NDBoundingBox) -> NDBoundingBox:
+        """Return a box of all channels without them where the layer's box does without."""
+        return BoundingBox(box.topleft_xyz, box.size_xyz) if is_flat(self._layer.bounding_box) else box
+
+    def _check_on_voxels(self, box: NDBoundingBox) -> None:
         if box.align_with_mag(self._mag) != box:
             raise DatasetValueError(f"{box} does not lie on voxels of mag {self._mag}; see BoundingBox.align_with_mag")
 
-    def _check_aligned(self, box: BoundingBox, edge: BoundingBox) -> None:
+    def _check_aligned(self, box: NDBoundingBox, edge: NDBoundingBox) -> None:
         """Refuse a box that covers shards in part, other than at the ends of `edge`; both in voxels of the mag."""
         shard = self.info.shard_shape
-        start, end = box.topleft, box.bottomright
+        start, end, first, last = box.topleft_xyz, box.bottomright_xyz, edge.topleft_xyz, edge.bottomright_xyz
         for axis in range(3):
-            starts = start[axis] % shard[axis] == 0 or start[axis] <= edge.topleft[axis]
-            ends = end[axis] % shard[axis] == 0 or end[axis] >= edge.bottomright[axis]
+            starts = start[axis] % shard[axis] == 0 or start[axis] <= first[axis]
+            ends = end[axis] % shard[axis] == 0 or end[axis] >= last[axis]
             if not (starts and ends):
                 raise DatasetValueError(
                     f"{box} (in mag {self._mag}) is not aligned with shards of {shard}: each would be rewritten for a "
@@ -308,26 +363,33 @@ class View:
         absolute_offset: Vec3IntLike | None,
         relative_offset: Vec3IntLike | None,
         size: Vec3IntLike | None,
-        absolute_bounding_box: BoundingBox | None,
-        relative_bounding_box: BoundingBox | None,
-    ) -> BoundingBox:
-        frame = self._frame
+        absolute_bounding_box: NDBoundingBox | None,
+        relative_bounding_box: NDBoundingBox | None,
+    ) -> NDBoundingBox:
+        """Return the box that the choices mean, along the axes of arrays if it is not a plain one of x, y, z."""
         choices = (absolute_offset, relative_offset, absolute_bounding_box, relative_bounding_box)
         if sum(choice is not None for choice in choices) > 1:
             raise DatasetValueError("give one offset or one bounding box, absolute or relative")
-        if absolute_bounding_box is not None:
-            return absolute_bounding_box
+        box = absolute_bounding_box
         if relative_bounding_box is not None:
-            return relative_bounding_box.offset(frame.topleft)
-        offset = frame.topleft
+            box = moved(relative_bounding_box, self._frame)
+        if box is None:
+            topleft = self._corner(absolute_offset, relative_offset)
+            rest = self._frame.bottomright - topleft
+            extent = rest if size is None else _along(self._frame, size, rest)
+            if min(extent.to_tuple()) < 0:
+                raise DatasetValueError(f"cannot take a box of the size {extent}: no extent may be negative")
+            return self._frame.with_topleft(topleft).with_size(extent)
+        return box if is_flat(box) and is_flat(self._frame) else completed(box, self._frame_of_arrays)
+
+    def _corner(self, absolute_offset: Vec3IntLike | None, relative_offset: Vec3IntLike | None) -> VecInt:
+        """Return a top left in mag-1 voxels, along the axes of the box."""
+        frame = self._frame
         if absolute_offset is not None:
-            offset = Vec3Int(absolute_offset)
-        elif relative_offset is not None:
-            offset = frame.topleft + Vec3Int(relative_offset)
-        extent = Vec3Int(size) if size is not None else frame.bottomright - offset
-        if min(extent.to_tuple()) < 0:
-            raise DatasetValueError(f"cannot take a box of the size {extent}: no extent may be negative")
-        return BoundingBox(offset, extent)
+            return _along(frame, absolute_offset, frame.topleft)
+        if relative_offset is not None:
+            return frame.topleft + _along(frame, relative_offset, frame.topleft * 0)
+        return frame.topleft
 
     def __repr__(self) -> str:
         return f"View({self._layer.name!r}, mag={self._mag}, bounding_box={self.bounding_box})"
@@ -338,6 +400,13 @@ def _numbers(vector: Vec3IntLike) -> tuple[int, ...]:
     if isinstance(vector, tuple) and [type(number) for number in vector] == [int, int, int]:
         return vector
     return Vec3Int(vector).to_tuple()
+
+
+def _along(frame: NDBoundingBox, vector: VecIntLike, default: VecInt) -> VecInt:
+    """Return a vector along the axes of `frame`; one of x, y, z only is filled up."""
+    if not is_flat(frame) and len(tuple(vector)) == frame.ndim:
+        return VecInt(vector, axes=frame.axes)
+    return default.with_xyz(Vec3Int(vector))
 
 
 def _triple(vector: Vec3Int) -> tuple[int, int, int]:

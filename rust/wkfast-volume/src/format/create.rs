@@ -32,9 +32,13 @@ pub struct NewMag {
     /// Voxels before which the data lie, along x, y, z. Zarr states them, rounded up to whole shards.
     #[serde(default)]
     pub extent: [u64; 3],
-    /// Axes between c and x, in that order. WKW has none.
+    /// Axes beyond c, x, y, z. WKW has none.
     #[serde(default)]
     pub extra_axes: Vec<ExtraAxis>,
+    /// Names of all axes in the array's order; where there are none, c, the additional ones, x, y, z. Only an array of
+    /// one channel may go without c.
+    #[serde(default)]
+    pub axes: Vec<String>,
     /// What compresses, instead of the default: bytes-to-bytes codecs as `zarr.json` spells them, in Zarr v2 the one
     /// `compressor`, in WKW `{"name": "lz4"}` or `{"name": "lz4hc"}`.
     #[serde(default)]
@@ -79,6 +83,7 @@ impl NewMag {
             compress: true,
             extent: [0; 3],
             extra_axes: Vec::new(),
+            axes: Vec::new(),
             codecs: None,
             separator: '/',
             key_with_c: true,
@@ -91,6 +96,7 @@ impl NewMag {
         if self.channels == 0 || self.chunk_shape.contains(&0) || self.chunks_per_shard.contains(&0) {
             return Err("channels, chunk shape and chunks per shard are positive numbers".to_owned());
         }
+        self.check_axes()?;
         Ok(match self.format {
             DataFormat::Wkw => ("header.wkw", self.header()?.to_bytes().to_vec()),
             DataFormat::Zarr => (".zarray", format!("{:#}", zarr::new_v2(self)?).into_bytes()),
@@ -135,16 +141,39 @@ impl NewMag {
         }
     }
 
-    /// Names of all axes, in the array's order.
-    pub(super) fn axis_names(&self) -> Vec<&str> {
+    /// Refuses an order that lacks an axis, or names one that there is not.
+    fn check_axes(&self) -> Result<(), String> {
+        let mut expected = self.default_axes();
+        let mut found = self.axis_names();
+        if self.channels == 1 && !found.contains(&"c") {
+            expected.remove(0);
+        }
+        expected.sort_unstable();
+        found.sort_unstable();
+        let once = expected.windows(2).all(|pair| pair[0] != pair[1]);
+        if once && expected == found { Ok(()) } else { Err(format!("an array of {expected:?} has the axes {found:?}")) }
+    }
+
+    fn default_axes(&self) -> Vec<&str> {
         let extra = self.extra_axes.iter().map(|axis| axis.name.as_str());
         std::iter::once("c").chain(extra).chain(["x", "y", "z"]).collect()
     }
 
-    /// `channels`, one value for each additional axis, then `space`.
+    /// Names of all axes, in the array's order.
+    pub(super) fn axis_names(&self) -> Vec<&str> {
+        if self.axes.is_empty() { self.default_axes() } else { self.axes.iter().map(String::as_str).collect() }
+    }
+
+    /// Along the array's axes: `channels`, a value for each additional axis, and those of `space`.
     pub(super) fn along_axes(&self, extra: impl Fn(&ExtraAxis) -> u64, space: [u64; 3]) -> Vec<u64> {
-        let extra = self.extra_axes.iter().map(extra);
-        std::iter::once(u64::from(self.channels)).chain(extra).chain(space).collect()
+        let along = |name: &str| match name {
+            "c" => u64::from(self.channels),
+            "x" => space[0],
+            "y" => space[1],
+            "z" => space[2],
+            other => self.extra_axes.iter().find(|axis| axis.name == other).map_or(1, &extra),
+        };
+        self.axis_names().into_iter().map(along).collect()
     }
 
     /// Voxels in a shard along x, y, z.

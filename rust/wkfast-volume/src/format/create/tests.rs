@@ -36,6 +36,26 @@ fn arrays_state_whole_shards() {
 }
 
 #[test]
+fn axes_lie_in_the_order_asked_for() {
+    let axes = ["t", "c", "z", "y", "x"].map(str::to_owned).to_vec();
+    let extra_axes = vec![ExtraAxis { name: "t".to_owned(), length: 5 }];
+    for format in [DataFormat::Zarr, DataFormat::Zarr3] {
+        let folder = tempfile::tempdir().unwrap();
+        let chunk_shape = [8, 9, 10];
+        let plain =
+            NewMag { chunk_shape, chunks_per_shard: [1; 3], ..NewMag::with_defaults(format, VoxelType::UInt16, 2) };
+        let new = NewMag { axes: axes.clone(), extra_axes: extra_axes.clone(), ..plain.clone() };
+        let json: Value = serde_json::from_slice(&new.metadata().unwrap().1).unwrap();
+        assert_eq!(json["shape"], json!([5, 2, 10, 9, 8]));
+        let grid = create(&place(folder.path(), format), &new).unwrap().grid().clone();
+        assert_eq!((grid.channels, grid.chunk_shape, grid.extra_axes), (2, [8, 9, 10], vec!["t".to_owned()]));
+        let wrong = NewMag { axes: ["x", "y", "z"].map(str::to_owned).to_vec(), ..plain };
+        assert!(wrong.metadata().unwrap_err().contains("has the axes"), "two channels need an axis");
+        assert!(NewMag { extra_axes: Vec::new(), ..new }.metadata().is_err(), "t is named, but has no length");
+    }
+}
+
+#[test]
 fn a_mag_that_is_there_is_not_touched() {
     for (format, other) in FORMATS.into_iter().zip([DataFormat::Zarr3, DataFormat::Wkw, DataFormat::Zarr]) {
         let folder = tempfile::tempdir().unwrap();

@@ -17,7 +17,7 @@ pub(in crate::format) fn new_v2(new: &NewMag) -> Result<Value, String> {
         "dtype": v2_dtype(new.voxel_type, false),
         "compressor": v2_compressor(new)?,
         "fill_value": zero(new.voxel_type),
-        "order": "F",
+        "order": if is_fortran(new) { "F" } else { "C" },
         "filters": null,
         "dimension_separator": new.separator,
     }))
@@ -27,7 +27,7 @@ pub(in crate::format) fn new_v2(new: &NewMag) -> Result<Value, String> {
 pub(in crate::format) fn new_v3(new: &NewMag) -> Value {
     let names = new.axis_names();
     let chunk_shape = new.along_axes(|_| 1, new.chunk_shape.map(u64::from));
-    let codecs = chunk_codecs(new, names.len());
+    let codecs = chunk_codecs(new);
     json!({
         "zarr_format": 3,
         "node_type": "array",
@@ -56,9 +56,26 @@ fn sharded(new: &NewMag, chunk_shape: &[u64], codecs: &Value) -> Value {
     }}])
 }
 
+/// Whether x comes before y and z, so that it is fastest where the first axis is.
+fn is_fortran(new: &NewMag) -> bool {
+    let names = new.axis_names();
+    let spatial: Vec<_> = names.into_iter().filter(|name| ["x", "y", "z"].contains(name)).collect();
+    spatial == ["x", "y", "z"]
+}
+
+/// Places of the axes as chunks are stored, slowest first: z, y, x, the additional ones, channels.
+fn stored_order(new: &NewMag) -> Vec<usize> {
+    let names = new.axis_names();
+    let rank =
+        |name: &str| ["z", "y", "x"].iter().position(|&known| known == name).unwrap_or(3 + usize::from(name == "c"));
+    let mut order: Vec<usize> = (0..names.len()).rev().collect();
+    order.sort_by_key(|&place| rank(names[place]));
+    order
+}
+
 /// x fastest, little endian, compressed.
-fn chunk_codecs(new: &NewMag, axes: usize) -> Value {
-    let order: Vec<usize> = (0..axes).rev().collect();
+fn chunk_codecs(new: &NewMag) -> Value {
+    let order = stored_order(new);
     let mut codecs = vec![json!({"name": "transpose", "configuration": {"order": order}}), bytes()];
     match &new.codecs {
         Some(own) => codecs.extend(own.iter().cloned()),
