@@ -197,6 +197,10 @@ def test_what_does_not_fit_is_refused_before_anything_is_written(tmp_path):
         ({"absolute_bounding_box": T_BOX}, (3, 40, 30, 20), "does not have the axes"),
         ({"absolute_bounding_box": wk.NDBoundingBox((0,) * 4, (8,) * 4, tuple("uxyz"))}, (2, 8, 8, 8, 8), "the axes u"),
     ]
+    cases += [
+        ({"absolute_bounding_box": T_BOX, "absolute_offset": (4, 4, 4)}, (2, 3, 40, 30, 20), "one offset or one"),
+        ({"relative_offset": (0, 0, 0), "absolute_offset": (4, 4, 4)}, (2, 3, 40, 30, 20), "one offset or one"),
+    ]
     for where, shape, message in cases:
         with pytest.raises(DatasetValueError, match=message):
             mag.write(np.zeros(shape, np.uint16), allow_unaligned=True, **where)

@@ -301,6 +301,7 @@ class View:
         relative_bounding_box: NDBoundingBox | None,
     ) -> tuple[NDArray[Any], NDBoundingBox]:
         """Return the voxels in the mag's dtype, channels first, and the box in mag-1 voxels that they are to fill."""
+        _check_one(absolute_offset, relative_offset, absolute_bounding_box, relative_bounding_box)
         given = relative_bounding_box if absolute_bounding_box is None else absolute_bounding_box
         frame = self._frame_of_arrays
         voxels = in_frame_order(np.asarray(data), given, frame, self.num_channels)
@@ -367,9 +368,7 @@ class View:
         relative_bounding_box: NDBoundingBox | None,
     ) -> NDBoundingBox:
         """Return the box that the choices mean, along the axes of arrays if it is not a plain one of x, y, z."""
-        choices = (absolute_offset, relative_offset, absolute_bounding_box, relative_bounding_box)
-        if sum(choice is not None for choice in choices) > 1:
-            raise DatasetValueError("give one offset or one bounding box, absolute or relative")
+        _check_one(absolute_offset, relative_offset, absolute_bounding_box, relative_bounding_box)
         box = absolute_bounding_box
         if relative_bounding_box is not None:
             box = moved(relative_bounding_box, self._frame)
@@ -393,6 +392,11 @@ class View:
 
     def __repr__(self) -> str:
         return f"View({self._layer.name!r}, mag={self._mag}, bounding_box={self.bounding_box})"
+
+
+def _check_one(*choices: object) -> None:
+    if sum(choice is not None for choice in choices) > 1:
+        raise DatasetValueError("give one offset or one bounding box, absolute or relative")
 
 
 def _numbers(vector: Vec3IntLike) -> tuple[int, ...]:
