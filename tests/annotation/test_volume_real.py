@@ -10,6 +10,9 @@ import pytest
 
 import wkfast as wk
 
+# The painted box lies over chunks that the annotations do not have.
+pytestmark = pytest.mark.filterwarnings("ignore:volume layer .* written in part:UserWarning")
+
 LAYERS = [("cremi_two_volumes", 0), ("cremi_two_volumes", 1), ("l4dense_wkw", 0), ("l4_sample_zarr3", 0)]
 LABEL = 60001
 

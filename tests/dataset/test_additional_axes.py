@@ -192,7 +192,7 @@ def test_what_does_not_fit_is_refused_before_anything_is_written(tmp_path):
     mag = small_mag(layer)
     one = T_BOX.with_bounds("c", new_size=1)
     cases = [
-        ({"absolute_bounding_box": one}, (1, 3, 40, 30, 20), "2 channels"),
+        ({"absolute_bounding_box": one}, (1, 3, 40, 30, 20), r"is not \(2, t, x, y, z\)"),
         ({"absolute_bounding_box": T_BOX.with_bounds("c", new_size=2)}, (2, 2, 40, 30, 20), "is not filled"),
         ({"absolute_bounding_box": T_BOX}, (3, 40, 30, 20), "does not have the axes"),
         ({"absolute_bounding_box": wk.NDBoundingBox((0,) * 4, (8,) * 4, tuple("uxyz"))}, (2, 8, 8, 8, 8), "the axes u"),

@@ -307,7 +307,8 @@ class View:
         voxels = in_frame_order(np.asarray(data), given, frame, self.num_channels)
         channels = voxels.shape[frame.axes.index("c")] if "c" in frame.axes else 1
         if channels != self.num_channels:
-            raise DatasetValueError(f"an array of the shape {data.shape} does not have {self.num_channels} channels")
+            axes = ", ".join(str(self.num_channels) if axis == "c" else axis for axis in frame.axes)
+            raise DatasetValueError(f"an array of the shape {data.shape} is not ({axes})")
         voxels = self._converted(voxels)
         scale = dict(zip("xyz", self._mag.to_tuple(), strict=True))
         size = [extent * scale.get(axis, 1) for axis, extent in zip(frame.axes, voxels.shape, strict=True)]
