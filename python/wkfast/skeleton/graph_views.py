@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
 from collections.abc import Set as AbstractSet
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from wkfast._lazy import lazy_import
 
@@ -16,28 +16,18 @@ if TYPE_CHECKING:
 else:
     reportviews = lazy_import("networkx.classes.reportviews")
 
+Value = TypeVar("Value")
+
 NODE_FIELDS = frozenset({
     "position", "comment", "radius", "rotation", "inVp", "inMag", "bitDepth", "interpolation", "time",
     "is_branchpoint", "branchpoint_time",
 })  # fmt: skip
 
 
-class NodeData(dict[str, Any]):
-    """The attributes of a node as networkx shows them. Setting one changes the node, or is kept with the tree."""
+class _Data(dict[str, Any]):
+    """Attributes that are written through as they are set; a copy of them is a plain dict."""
 
-    __slots__ = ("_node", "_tree")
-
-    def __init__(self, tree: Tree, node: Node) -> None:
-        super().__init__(node.get_dict())
-        super().update(tree.node_attributes.get(node.row, {}))
-        self._tree, self._node = tree, node
-
-    def __setitem__(self, name: str, value: Any) -> None:
-        if name in NODE_FIELDS:
-            setattr(self._node, name, value)
-        else:
-            self._tree.node_attributes.setdefault(self._node.row, {})[name] = value
-        super().__setitem__(name, value)
+    __slots__ = ()
 
     def update(self, *args: Any, **named: Any) -> None:
         """Set several attributes."""
@@ -48,7 +38,25 @@ class NodeData(dict[str, Any]):
         return dict, (dict(self),)
 
 
-class EdgeData(dict[str, Any]):
+class NodeData(_Data):
+    """The attributes of a node as networkx shows them. Setting one changes the node, or is kept with the tree."""
+
+    __slots__ = ("_node", "_tree")
+
+    def __init__(self, tree: Tree, node: Node) -> None:
+        super().__init__(node.get_dict())
+        dict.update(self, tree.node_attributes.get(node.row, {}))
+        self._tree, self._node = tree, node
+
+    def __setitem__(self, name: str, value: Any) -> None:
+        if name in NODE_FIELDS:
+            setattr(self._node, name, value)
+        else:
+            self._tree.node_attributes.setdefault(self._node.row, {})[name] = value
+        super().__setitem__(name, value)
+
+
+class EdgeData(_Data):
     """The attributes of an edge. NML has no place for them: they live as long as the tree."""
 
     __slots__ = ("_key", "_tree")
@@ -65,28 +73,21 @@ class EdgeData(dict[str, Any]):
         super().__delitem__(name)
         del self._tree.edge_attributes[self._key][name]
 
-    def update(self, *args: Any, **named: Any) -> None:
-        """Set several attributes."""
-        for name, value in dict(*args, **named).items():
-            self[name] = value
 
-    def __reduce__(self) -> tuple[Any, ...]:
-        return dict, (dict(self),)
-
-
-class NodeMap(Mapping[Any, NodeData]):
-    """Attributes by node; a node's id works as a key."""
+class _ByNode(Mapping[Any, Value]):
+    """Something by node, for all nodes of a tree; a node's id works as a key."""
 
     __slots__ = ("_tree",)
 
     def __init__(self, tree: Tree) -> None:
         self._tree = tree
 
-    def __getitem__(self, n: Any) -> NodeData:
+    def row(self, n: Any) -> int:
+        """Return the row of a node or id; ``KeyError`` if it is not in the tree."""
         row = self._tree.find_row(n)
         if row is None:
             raise KeyError(n)
-        return NodeData(self._tree, self._tree.columns.node(row))
+        return row
 
     def __iter__(self) -> Iterator[Node]:
         return self._tree.columns.nodes()
@@ -96,6 +97,15 @@ class NodeMap(Mapping[Any, NodeData]):
 
     def __contains__(self, n: object) -> bool:
         return n in self._tree
+
+
+class NodeMap(_ByNode[NodeData]):
+    """Attributes by node."""
+
+    __slots__ = ()
+
+    def __getitem__(self, n: Any) -> NodeData:
+        return NodeData(self._tree, self._tree.columns.node(self.row(n)))
 
 
 class NodesView(NodeMap, AbstractSet[Any]):
@@ -163,32 +173,13 @@ class NeighborMap(Mapping[Any, EdgeData]):
         return repr(self.copy())
 
 
-class AdjacencyMap(Mapping[Any, NeighborMap]):
-    """Neighbours by node; a node's id works as a key."""
+class AdjacencyMap(_ByNode[NeighborMap]):
+    """Neighbours by node."""
 
-    __slots__ = ("_tree",)
-
-    def __init__(self, tree: Tree) -> None:
-        self._tree = tree
-
-    def row(self, n: Any) -> int:
-        """Return the row of a node or id; ``KeyError`` if it is not in the tree."""
-        row = self._tree.find_row(n)
-        if row is None:
-            raise KeyError(n)
-        return row
+    __slots__ = ()
 
     def __getitem__(self, n: Any) -> NeighborMap:
         return NeighborMap(self._tree, self.row(n))
-
-    def __iter__(self) -> Iterator[Node]:
-        return self._tree.columns.nodes()
-
-    def __len__(self) -> int:
-        return len(self._tree)
-
-    def __contains__(self, n: object) -> bool:
-        return n in self._tree
 
     def items(self) -> Any:
         """Return pairs of node and neighbours."""

@@ -3,7 +3,7 @@
 use std::io;
 use std::path::{Path, PathBuf};
 
-use pyo3::exceptions::PyKeyboardInterrupt;
+use pyo3::exceptions::{PyKeyboardInterrupt, PyOSError};
 use pyo3::prelude::*;
 use pyo3::types::{IntoPyDict, PyType};
 use pyo3::{PyErr, PyTypeInfo, import_exception};
@@ -117,7 +117,13 @@ fn os_error(path: &Path, error: &io::Error) -> PyErr {
     if error.raw_os_error().is_none() && error.kind() != io::ErrorKind::NotFound {
         return AnnotationZipError::new_err(format!("{}: {error}", path.display()));
     }
-    io::Error::new(error.kind(), format!("{}: {error}", path.display())).into()
+    let Some(code) = error.raw_os_error() else {
+        return io::Error::new(error.kind(), format!("{}: {error}", path.display())).into();
+    };
+    // As Python's own: the class follows from the number, and the path is there as `filename`.
+    let reason = error.to_string();
+    let reason = reason.strip_suffix(&format!(" (os error {code})")).unwrap_or(&reason).to_owned();
+    PyOSError::new_err((code, reason, path.as_os_str().to_owned()))
 }
 
 fn nml_error(path: &Path, error: &NmlError) -> PyErr {

@@ -35,14 +35,14 @@ pub struct TreeRef<'a> {
 pub struct WriteOptions<'a> {
     /// Threads that format rows of large documents; `None` is one per core.
     pub threads: Option<NonZeroUsize>,
-    /// Called with the bytes written so far, every megabyte or so and on the thread that called; an error stops the writer.
+    /// Called with the bytes written so far, every quarter of a megabyte or so and on the thread that called; an error stops the writer.
     pub progress: Option<Progress<'a>>,
 }
 
 /// Documents with fewer rows (nodes and edges) are not worth starting threads for.
 const LARGE: usize = 50_000;
-/// Rows formatted at once.
-const PIECE: usize = 8_192;
+/// Rows formatted at once: their text stays in the cache until it is written.
+const PIECE: usize = 1_024;
 
 /// Depth of an element; two blanks each.
 #[derive(Clone, Copy)]

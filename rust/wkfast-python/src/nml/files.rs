@@ -1,8 +1,11 @@
 //! Writing files that are there as a whole or not at all: a bare NML, an annotation zip.
 
 use std::collections::HashMap;
-use std::fs::{self, File};
-use std::io::{self, BufWriter, Write};
+use std::fs::{self, File, OpenOptions};
+use std::io::{self, BufWriter, Seek, SeekFrom, Write};
+#[cfg(target_os = "linux")]
+use std::os::fd::AsRawFd;
+use std::os::unix::fs::{OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 
 use pyo3::prelude::*;
@@ -34,7 +37,7 @@ pub(crate) fn write_nml<'py>(
     let detached = document.detached();
     py.detach(|| {
         replace(&path, |file| {
-            let mut out = BufWriter::with_capacity(1 << 20, file);
+            let mut out = BufWriter::with_capacity(1 << 16, file);
             detached.write(&mut out).map_err(CoreError::nml(&path))?;
             out.flush().map_err(CoreError::io(&path))
         })
@@ -57,7 +60,7 @@ pub(crate) fn write_annotation_zip<'py>(
 }
 
 fn fill_zip(
-    file: &mut File,
+    file: &mut WriteBehind<'_>,
     path: &Path,
     nml_name: &str,
     document: &Detached<'_>,
@@ -113,24 +116,82 @@ fn add_member<W: Write + io::Seek>(
     }
 }
 
-/// Writes a file beside its final name, syncs it, and moves it there.
-fn replace(path: &Path, write: impl FnOnce(&mut File) -> Result<(), CoreError>) -> Result<(), CoreError> {
+/// Writes a file beside its final name, syncs it, and moves it there. Messages name the file that was asked for.
+fn replace(path: &Path, write: impl FnOnce(&mut WriteBehind<'_>) -> Result<(), CoreError>) -> Result<(), CoreError> {
     // A link stays a link; what it points to is replaced.
     let target = if path.is_symlink() { fs::canonicalize(path).map_err(CoreError::io(path))? } else { path.to_owned() };
     let folder = target.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
     let mut builder = tempfile::Builder::new();
     builder.prefix(".wkfast-").suffix(".part");
-    let permissions = permissions(&target);
-    let mut part = builder.permissions(permissions).tempfile_in(folder).map_err(CoreError::io(folder))?;
-    write(part.as_file_mut())?;
+    let mut options = OpenOptions::new();
+    options.read(true).write(true).create_new(true).mode(permissions(&target).mode());
+    let part = builder.make_in(folder, |part| options.open(part)).map_err(CoreError::io(path))?;
+    write(&mut WriteBehind::new(part.as_file()))?;
     part.as_file().sync_all().map_err(CoreError::io(path))?;
     part.persist(&target).map_err(|error| CoreError::Io(path.to_owned(), error.error))?;
-    sync_folder(folder).map_err(CoreError::io(folder))
+    sync_folder(folder).map_err(CoreError::io(path))
 }
+
+/// A file being written whose text goes to the disk while more is made, so that little is left for syncing to wait for.
+struct WriteBehind<'f> {
+    file: &'f File,
+    /// Bytes written, and those of them that are on their way to the disk.
+    written: u64,
+    sent: u64,
+}
+
+/// Bytes sent to the disk at once.
+const SENT_AT_ONCE: u64 = 4 << 20;
+
+impl<'f> WriteBehind<'f> {
+    fn new(file: &'f File) -> Self {
+        Self { file, written: 0, sent: 0 }
+    }
+
+    fn send(&mut self) {
+        start_writing_back(self.file, self.sent, self.written - self.sent);
+        self.sent = self.written;
+    }
+}
+
+impl Write for WriteBehind<'_> {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        let count = self.file.write(bytes)?;
+        self.written += count as u64;
+        if self.written >= self.sent + SENT_AT_ONCE {
+            self.send();
+        }
+        Ok(count)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+/// Zip writers go back to fill in sizes; what they change is sent by the final sync.
+impl Seek for WriteBehind<'_> {
+    fn seek(&mut self, to: SeekFrom) -> io::Result<u64> {
+        self.written = self.file.seek(to)?;
+        self.sent = self.sent.max(self.written);
+        Ok(self.written)
+    }
+}
+
+/// Asks the system to begin writing a range to the disk. A hint: the final sync is what makes the file safe.
+#[cfg(target_os = "linux")]
+#[allow(unsafe_code)] // see below
+fn start_writing_back(file: &File, offset: u64, bytes: u64) {
+    let (offset, bytes) = (offset as i64, bytes as i64);
+    // SAFETY: a system call on an open file; no memory is passed.
+    unsafe { libc::sync_file_range(file.as_raw_fd(), offset, bytes, libc::SYNC_FILE_RANGE_WRITE) };
+}
+
+#[cfg(not(target_os = "linux"))]
+fn start_writing_back(_: &File, _: u64, _: u64) {}
 
 /// Those of the file that is replaced, else what the umask leaves of read and write.
 fn permissions(target: &Path) -> fs::Permissions {
-    use std::os::unix::fs::PermissionsExt;
     fs::metadata(target).map_or_else(|_| fs::Permissions::from_mode(0o666), |metadata| metadata.permissions())
 }
 
