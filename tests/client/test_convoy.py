@@ -197,8 +197,8 @@ def test_convoys_share_what_connections_there_may_be(session):
 
 def test_more_connections_are_opened_while_the_server_takes_its_time(served, client):
     original = served.fallback
-    served.fallback = lambda request, wire: (wire.closing.wait(0.03), original(request, wire))
-    parcels = [Numbered(number, SIZE) for number in range(300)]
+    served.fallback = lambda request, wire: (wire.closing.wait(0.3), original(request, wire))
+    parcels = [Numbered(number) for number in range(200)]
     left = fetch(client, parcels, concurrency=128)
     check(parcels, left)
     assert 64 < served.connections <= 128

@@ -26,7 +26,8 @@ class Datasets:
         """Return what the server knows about a dataset; a sharing token opens one that the user may not see."""
         if not is_object_id(dataset_id):
             raise InvalidUrlError(f"the id of a dataset is 24 hexadecimal digits, not {shown(dataset_id)!r}")
-        call = self._connection.call("GET", self._connection.api_url("datasets", dataset_id))
+        url = self._connection.api_url("datasets", dataset_id)
+        call = replace(self._connection.call("GET", url), small=True)
         if sharing_token:
             call = with_sharing_token(call, "sharingToken", sharing_token)
         value, answer = self._connection.send_json(call)
