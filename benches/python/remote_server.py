@@ -67,7 +67,7 @@ class Answers:
             f"{_API}/datasets/{ID}": dataset, f"{_API}/annotations/upload": made,
             f"{_DATA}/zarr/{ID}/datasource-properties.json": source,
             f"{_DATA}/zarr/{ID}/segmentation/1/.zarray": header,
-            f"{_API}/annotations/{ID}/info": info,
+            f"{_API}/annotations/{ID}/info": info, f"{_API}/health": "Ok",
             f"{_DATA}/annotations/zarr/{ID}/datasource-properties.json": {**source, "dataLayers": [layer, painted]},
             f"{_DATA}/annotations/zarr/{ID}/{VOLUME}/1/.zarray": header,
         }  # fmt: skip

@@ -1,8 +1,11 @@
 """Servers and clients for the tests of the client, and the watch over its tokens."""
 
 import logging
+import threading
 import time
 from collections.abc import Iterator
+from contextlib import suppress
+from pathlib import Path
 
 import pytest
 from tests.client.servers import Server
@@ -70,6 +73,25 @@ def tokens_stay_hidden(caplog: pytest.LogCaptureFixture) -> Iterator[None]:
     caplog.set_level(logging.DEBUG)
     yield
     assert TOKEN not in caplog.text
+
+
+def open_sockets() -> set[str]:
+    """Names of this process's sockets; empty where the system has no ``/proc``."""
+    folder = Path("/proc/self/fd")
+    names = set()
+    for entry in folder.iterdir() if folder.is_dir() else ():
+        with suppress(OSError):
+            names.add(str(entry.readlink()))
+    return {name for name in names if name.startswith("socket:")}
+
+
+@pytest.fixture
+def nothing_is_left_open() -> Iterator[None]:
+    """After a test and the end of its servers and sessions, no socket and no thread of it is there any more."""
+    sockets, threads = open_sockets(), set(threading.enumerate())
+    yield
+    assert open_sockets() <= sockets
+    assert set(threading.enumerate()) <= threads
 
 
 @pytest.fixture(autouse=True)

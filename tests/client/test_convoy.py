@@ -14,6 +14,8 @@ from wkfast.client import Client, Context, Secret, Session, Timeouts, errors
 from wkfast.client.convoy import Parcel
 from wkfast.client.lane import MOST_CONNECTIONS
 
+pytestmark = pytest.mark.usefixtures("nothing_is_left_open")
+
 SIZE = 70_000
 
 

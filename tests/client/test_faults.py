@@ -19,6 +19,8 @@ from tests.client.servers import answering
 
 from wkfast.client import errors
 
+pytestmark = pytest.mark.usefixtures("nothing_is_left_open")
+
 ID = "570ba0092a7c0e980056fe9b"
 ROUTE = f"/api/v12/annotations/{ID}/download"
 INFO = f"/api/v12/annotations/{ID}/info"

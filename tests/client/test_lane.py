@@ -14,6 +14,8 @@ from wkfast.client import session as session_module
 from wkfast.client.fanout import fan_out
 from wkfast.client.lane import Lane
 
+pytestmark = pytest.mark.usefixtures("nothing_is_left_open")
+
 ID = "570ba0092a7c0e980056fe9b"
 ROUTE = f"/data/v12/zarr/{ID}/layer/1/0.0.0.0"
 BODY = bytes(range(256)) * 512
