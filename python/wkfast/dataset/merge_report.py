@@ -103,7 +103,8 @@ class MergeReport:
     warnings
         What the user should know.
     seconds
-        By phase: ``plan``, ``run``, ``commit``.
+        By the clock and by phase: ``plan``, ``run``, ``verify``, ``commit``. ``run`` counts whenever any worker of any
+        process was at it, ``work`` is the same added up over workers.
     verified
         What was read back and compared, if that was wanted: ``shards``, ``chunks``, ``bytes_read``, ``seconds``.
     """
@@ -159,7 +160,7 @@ class MergeReport:
     def __str__(self) -> str:
         """Return a few lines for a log."""
         total = self.total
-        seconds = sum(self.seconds.values())
+        seconds = sum(length for phase, length in self.seconds.items() if phase != "work")
         lines = [
             f"merged {self.layer_name!r} into {self.target} in {seconds:.2f} s, mags {', '.join(map(str, self.mags))}",
             f"shards: {total.shards_copied:,} copied, {total.shards_rewritten:,} rewritten",

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, cast
 
 from wkfast import _core
 from wkfast.dataset.mag_building import location_of, spec_like
+from wkfast.dataset.merge_executor import run_on
 from wkfast.dataset.new_mag import extent_in_mag
 from wkfast.errors import DatasetValueError
 from wkfast.geometry import BoundingBox, Vec3Int
@@ -117,22 +118,11 @@ class Rechunking:
                     "options": {"policy": "chunk", "mags": "finest"},
                 }
             )
-            _run_plan(plan, executor)
+            if executor is None:
+                plan.run()
+            else:
+                run_on(executor, plan)
             merged = plan.commit()["bounding_box"]
             _core.exchange_folders(str(Path(target) / "merged" / view.name), str(view.path))
         layer.extend_bounding_box(BoundingBox(merged["topleft"], merged["size"]))
         view.adopt(layer.get_mag(view.mag))
-
-
-def _run_plan(plan: _core.MergePlan, executor: Any) -> None:
-    if executor is None:
-        plan.run()
-        return
-    for start, end in plan.stages:
-        tasks = [executor.submit(_run_task, plan, (task, task + 1)) for task in range(start, end)]
-        for task in tasks:
-            task.result()
-
-
-def _run_task(plan: _core.MergePlan, tasks: tuple[int, int]) -> Any:
-    return plan.run(tasks, access="shared")

@@ -157,7 +157,6 @@ impl PyMergePlan {
             merge::run(&self.plan, sources, tasks.clone(), threads, access, observer)
         };
         let summary = py.detach(|| self.watched(progress.as_ref(), run))?;
-        self.state().seconds.run += summary.seconds;
         Ok(pythonize(py, &summary).map_err(PyErr::from)?)
     }
 

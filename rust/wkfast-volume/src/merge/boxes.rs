@@ -46,9 +46,9 @@ pub(super) fn outside(given: BoundingBox, mags: &[MagPlan]) -> Option<String> {
     let (distance, index) = far.last()?;
     let count = far.len();
     Some(format!(
-        "{count} chunks of mag {} lie outside the fallback's bounding box, the farthest, {index}, by {distance} voxels of \
-         mag 1: they are merged, the box of the result reaches to them",
-        mag.mag,
+        "{count} chunks of mag {} lie outside the fallback's bounding box, {:?} + {:?}, the farthest, {index}, by \
+         {distance} voxels of mag 1: they are merged, the box of the result reaches to them",
+        mag.mag, given.topleft, given.size,
     ))
 }
 

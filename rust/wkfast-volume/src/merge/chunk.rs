@@ -118,7 +118,7 @@ fn conflicts<const W: usize>(one: &[u8], other: &[u8]) -> u64 {
 }
 
 /// A voxel value as the kernels see it.
-trait Voxel<const W: usize>: Copy + PartialOrd + Default {
+trait Voxel<const W: usize>: Copy + PartialEq + Default {
     /// From its little-endian bytes.
     fn read(bytes: [u8; W]) -> Self;
     /// The number a segment of this value is known by: 0 for what can be no segment.
@@ -149,22 +149,77 @@ voxel!(
     f32 => |_| 0, f64 => |_| 0
 );
 
-/// One contiguous run. Counting and writing are separate passes without branches, so that each becomes vector code;
-/// labels are looked at only where the run changes anything.
+/// One contiguous row. Labels lie in runs, on both sides: each pair of runs is looked at once, however long it is.
 fn overlay_row<T: Voxel<W>, const W: usize>(policy: Policy, painted: &[u8], out: &mut [u8], tally: &mut Tally) {
     let (painted, _) = painted.as_chunks::<W>();
     let (out, _) = out.as_chunks_mut::<W>();
-    // A counter of 32 bits keeps the lanes narrow; no chunk reaches 2^32 voxels, and none of the pieces does.
-    for (painted, out) in painted.chunks(1 << 20).zip(out.chunks_mut(1 << 20)) {
-        let (changed, erased, painted_anew, largest) = count::<T, W>(policy, painted, out);
-        tally.voxels_changed += u64::from(changed);
-        tally.voxels_erased += u64::from(erased);
-        tally.voxels_painted += u64::from(painted_anew);
-        tally.largest_segment_id = tally.largest_segment_id.max(largest.label());
-        if changed > 0 {
-            count_labels::<T, W>(policy, painted, out, tally);
-            write::<T, W>(policy, painted, out);
+    let mut moves = Moves { tally, last: (0, 0), voxels: 0 };
+    let (mut start, mut largest, mut changed) = (0, 0, false);
+    while start < painted.len() {
+        let end = start + run_length(&painted[start..], &out[start..]);
+        let (new, old) = (T::read(painted[start]), T::read(out[start]));
+        largest = largest.max(new.label());
+        let new = chosen(policy, new, old);
+        if new != old {
+            changed = true;
+            moves.count(old, new, (end - start) as u64);
         }
+        start = end;
+    }
+    moves.flush();
+    tally.largest_segment_id = tally.largest_segment_id.max(largest);
+    if changed {
+        write::<T, W>(policy, painted, out);
+    }
+}
+
+/// Values compared at once: enough for vector code, few enough that short runs do not pay for it.
+const STEP: usize = 4;
+
+/// How many values from the first on are the first's, in both slices, which are equally long and not empty.
+#[inline]
+fn run_length<const W: usize>(one: &[[u8; W]], other: &[[u8; W]]) -> usize {
+    let first = (one[0], other[0]);
+    let (one_steps, one_rest) = one.as_chunks::<STEP>();
+    let (other_steps, other_rest) = other.as_chunks::<STEP>();
+    let whole = ([first.0; STEP], [first.1; STEP]);
+    let steps = one_steps.iter().zip(other_steps).take_while(|&(one, other)| *one == whole.0 && *other == whole.1);
+    let length = STEP * steps.count();
+    let rest = match one_steps.get(length / STEP) {
+        Some(step) => step.iter().zip(&other_steps[length / STEP]),
+        None => one_rest.iter().zip(other_rest),
+    };
+    length + rest.take_while(|&(&one, &other)| (one, other) == first).count()
+}
+
+/// Changes of a row on their way to the tally: equal ones are added up before its table is asked.
+struct Moves<'t> {
+    tally: &'t mut Tally,
+    last: (u64, u64),
+    voxels: i64,
+}
+
+impl Moves<'_> {
+    #[inline]
+    fn count<T: Voxel<W>, const W: usize>(&mut self, old: T, new: T, voxels: u64) {
+        let zero = T::default();
+        self.tally.voxels_changed += voxels;
+        self.tally.voxels_erased += if old != zero && new == zero { voxels } else { 0 };
+        self.tally.voxels_painted += if old == zero && new != zero { voxels } else { 0 };
+        let labels = (old.label(), new.label());
+        if labels != self.last {
+            self.flush();
+            self.last = labels;
+        }
+        self.voxels += voxels as i64;
+    }
+
+    fn flush(&mut self) {
+        let (from, to) = self.last;
+        if from != to {
+            self.tally.relabel(from, to, self.voxels);
+        }
+        self.voxels = 0;
     }
 }
 
@@ -174,39 +229,6 @@ fn chosen<T: Voxel<W>, const W: usize>(policy: Policy, painted: T, old: T) -> T 
         Policy::Nonzero if painted == T::default() => old,
         Policy::Chunk | Policy::Nonzero => painted,
     }
-}
-
-#[allow(clippy::needless_bitwise_bool)] // without branches the loop becomes vector code
-fn count<T: Voxel<W>, const W: usize>(policy: Policy, painted: &[[u8; W]], out: &[[u8; W]]) -> (u32, u32, u32, T) {
-    let zero = T::default();
-    let (mut changed, mut erased, mut painted_anew, mut largest) = (0, 0, 0, zero);
-    for (&painted, &old) in painted.iter().zip(out) {
-        let (painted, old) = (T::read(painted), T::read(old));
-        let new = chosen(policy, painted, old);
-        changed += u32::from(new != old);
-        erased += u32::from((old != zero) & (new == zero));
-        painted_anew += u32::from((old == zero) & (new != zero));
-        largest = if painted > largest { painted } else { largest };
-    }
-    (changed, erased, painted_anew, largest)
-}
-
-/// Labels come in runs, so equal changes are added up before the table is asked.
-fn count_labels<T: Voxel<W>, const W: usize>(policy: Policy, painted: &[[u8; W]], out: &[[u8; W]], tally: &mut Tally) {
-    let mut run = (0, 0, 0);
-    for (&painted, &old) in painted.iter().zip(out) {
-        let (painted, old) = (T::read(painted), T::read(old));
-        let (from, to) = (old.label(), chosen(policy, painted, old).label());
-        if from == to {
-            continue;
-        }
-        if (run.0, run.1) != (from, to) {
-            tally.relabel(run.0, run.1, run.2);
-            run = (from, to, 0);
-        }
-        run.2 += 1;
-    }
-    tally.relabel(run.0, run.1, run.2);
 }
 
 fn write<T: Voxel<W>, const W: usize>(policy: Policy, painted: &[[u8; W]], out: &mut [[u8; W]]) {

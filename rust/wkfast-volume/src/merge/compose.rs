@@ -9,6 +9,7 @@ use super::dtype::widen;
 use super::plan::MagPlan;
 use super::recompute;
 use super::report::{ChunkCounts, Conflict};
+use super::space::Space;
 use super::tally::Tally;
 use crate::error::{Result, VolumeError};
 use crate::format::{ChunkCodec, EncodedChunk, MagArray};
@@ -57,7 +58,7 @@ pub(super) struct Beneath<'a> {
 /// A chunk of the result.
 #[derive(Debug, Default)]
 pub(super) struct Composed {
-    pub(super) voxels: Vec<u8>,
+    pub(super) voxels: Space,
     /// A chunk of an annotation that holds exactly these voxels, in the type of the result.
     pub(super) same: Option<EncodedChunk>,
     pub(super) counts: ChunkCounts,
@@ -116,10 +117,10 @@ impl Composer<'_> {
         layers: &[Laid<'_>],
         composed: &mut Composed,
     ) -> Result<()> {
-        let (mut voxels, mut between) = (composed.voxels.clone(), Tally::default());
-        let (mut outcomes, mut paints) = (Vec::new(), Vec::<(usize, Vec<u8>)>::new());
+        let (mut voxels, mut between) = (Space::copy_of(&composed.voxels), Tally::default());
+        let (mut outcomes, mut paints) = (Vec::new(), Vec::<(usize, Space)>::new());
         for laid in layers {
-            let mut paint = vec![0; voxels.len()];
+            let mut paint = Space::zeros(voxels.len());
             let canvas = Canvas { voxels: &mut voxels, tally: &mut between, paint: Some(&mut paint), used };
             let outcome = self.lay(chunk, laid, canvas)?;
             if !outcome.recomputed {
@@ -140,12 +141,12 @@ impl Composer<'_> {
     }
 
     /// The fallback's chunk in the result's type, zeros where there is none.
-    fn beneath(&self, chunk: &ChunkIndex, beneath: Option<Beneath<'_>>) -> Result<Vec<u8>> {
-        let Some(Beneath { codec, bytes }) = beneath else { return Ok(vec![0; self.mag.grid.chunk_bytes()]) };
-        let mut voxels = vec![0; self.fallback.grid().chunk_bytes()];
+    fn beneath(&self, chunk: &ChunkIndex, beneath: Option<Beneath<'_>>) -> Result<Space> {
+        let Some(Beneath { codec, bytes }) = beneath else { return Ok(Space::zeros(self.mag.grid.chunk_bytes())) };
+        let mut voxels = Space::of(self.fallback.grid().chunk_bytes());
         codec.decode(bytes, &mut voxels).map_err(|reason| self.corrupt(chunk, reason))?;
         let (from, to) = (self.mag.fallback_type, self.mag.grid.voxel_type);
-        Ok(if from == to { voxels } else { widen(from, to, &voxels) })
+        Ok(if from == to { voxels } else { widen(from, to, &voxels).into() })
     }
 
     /// Lays one layer over what is there.
@@ -178,7 +179,7 @@ impl Composer<'_> {
         for (number, overlap) in &laid.covered.parts {
             let index = ChunkIndex { extra: chunk.extra.clone(), xyz: laid.blocks[*number] };
             let (encoded, block) = self.read_block(annotation, &index)?;
-            let block = if from == to { block } else { widen(from, to, &block) };
+            let block = if from == to { block } else { widen(from, to, &block).into() };
             overlay(to, channels, self.policy, overlap, &block, canvas.voxels, canvas.tally);
             if let Some(paint) = &mut canvas.paint {
                 paste(to.size() * channels, overlap, &block, paint);
@@ -191,12 +192,12 @@ impl Composer<'_> {
         Ok(outcome)
     }
 
-    fn read_block(&self, annotation: &dyn MagArray, index: &ChunkIndex) -> Result<(EncodedChunk, Vec<u8>)> {
+    fn read_block(&self, annotation: &dyn MagArray, index: &ChunkIndex) -> Result<(EncodedChunk, Space)> {
         let encoded = annotation.read_encoded(index)?.ok_or_else(|| VolumeError::Missing {
             what: format!("chunk {index} of the annotation's mag {}", self.mag.mag),
             hint: "the annotation has changed since the merge was planned".to_owned(),
         })?;
-        let mut block = vec![0; annotation.grid().chunk_bytes()];
+        let mut block = Space::of(annotation.grid().chunk_bytes());
         encoded.codec.decode(&encoded.bytes, &mut block).map_err(|reason| {
             VolumeError::corrupt(annotation.store().describe(&encoded.key), reason).at_chunk(index)
         })?;

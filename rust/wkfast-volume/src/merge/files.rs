@@ -1,41 +1,69 @@
 //! Files of the target: built under another name, renamed when whole.
 
 use std::fs::{self, File};
-use std::io::{self, BufWriter, Seek, SeekFrom, Write};
+use std::io::{self, Seek, SeekFrom, Write};
 use std::ops::Range;
+use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 
 use rayon::prelude::*;
 
 use super::journal::{create_unique, unique_name};
+use super::space::Space;
 use crate::error::{Result, VolumeError};
 use crate::format::ShardFile;
 use crate::store::SharedStore;
 
-/// Bytes moved at once where the kernel cannot copy by itself.
-const PIECE: u64 = 1 << 20;
+/// Bytes moved at once where the kernel cannot copy by itself, and written at once: they stay in a core's own cache.
+const PIECE: usize = 256 << 10;
+/// From here on copying is left to the kernel, which may share extents, or let a file server copy by itself. Nearer
+/// pieces are quicker by way of memory, where they share writes with their neighbours.
+const LONG_RUN: u64 = 16 << 20;
 
 /// A file under construction. Dropped before it is put in place, it is removed.
 #[derive(Debug)]
 pub(super) struct Draft {
     path: PathBuf,
-    file: BufWriter<File>,
+    file: File,
+    /// What is to be written next, and how much of it is there.
+    buffer: Space,
+    filled: usize,
+    /// Bytes of disk asked for.
+    reserved: u64,
     placed: bool,
 }
 
 impl Draft {
-    /// Starts a file in `folder`, which lies on the file system of its later place.
-    pub(super) fn create(folder: &Path) -> Result<Self> {
+    /// Starts a file of about `size` bytes in `folder`, which lies on the file system of its later place.
+    pub(super) fn create(folder: &Path, size: u64) -> Result<Self> {
         let created = create_unique(folder, "shard", "tmp");
         let (path, file) = created.map_err(|error| VolumeError::io(folder.display().to_string(), error))?;
-        Ok(Self { path, file: BufWriter::with_capacity(1 << 18, file), placed: false })
+        let reserved = if reserve(&file, size) { size } else { 0 };
+        Ok(Self { path, file, buffer: Space::of(PIECE), filled: 0, reserved, placed: false })
+    }
+
+    /// Writes what is in the buffer.
+    fn empty(&mut self) -> io::Result<()> {
+        self.file.write_all(&self.buffer[..self.filled])?;
+        self.filled = 0;
+        Ok(())
+    }
+
+    /// Counts `length` bytes more as filled.
+    fn fill(&mut self, length: usize) -> io::Result<()> {
+        self.filled += length;
+        if self.filled == self.buffer.len() { self.empty() } else { Ok(()) }
     }
 
     /// Gives the file its name and returns its size.
     pub(super) fn place(mut self, path: &Path) -> Result<u64> {
         let fault = |error| VolumeError::io(path.display().to_string(), error);
-        self.file.flush().map_err(fault)?;
-        let size = self.file.get_ref().metadata().map_err(fault)?.len();
+        self.empty().map_err(fault)?;
+        let size = self.file.metadata().map_err(fault)?.len();
+        if size < self.reserved {
+            // Gives back what was asked for in vain.
+            self.file.set_len(size).map_err(fault)?;
+        }
         if let Some(folder) = path.parent() {
             fs::create_dir_all(folder).map_err(fault)?;
         }
@@ -49,15 +77,16 @@ impl Draft {
     pub(super) fn copy(&mut self, store: &SharedStore, key: &str, size: u64) -> Result<()> {
         let fault = |error| VolumeError::io(store.describe(key), error);
         if let Some(mut source) = store.open_file(key)? {
-            if !reflink(&source, self.file.get_ref()) {
-                io::copy(&mut source, self.file.get_mut()).map_err(fault)?;
+            if !reflink(&source, &self.file) {
+                reserve(&self.file, size);
+                io::copy(&mut source, &mut self.file).map_err(fault)?;
             }
             return Ok(());
         }
         let mut at = 0;
         while at < size {
-            let end = size.min(at + PIECE);
-            self.file.write_all(&store.read_range(key, at..end)?).map_err(fault)?;
+            let end = size.min(at + PIECE as u64);
+            self.write_all(&store.read_range(key, at..end)?).map_err(fault)?;
             at = end;
         }
         Ok(())
@@ -75,23 +104,45 @@ impl Drop for Draft {
 
 impl Write for Draft {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        self.file.write(bytes)
+        // Whole pieces whatever comes, so that writes begin where pages do.
+        let mut rest = bytes;
+        while !rest.is_empty() {
+            let room = &mut self.buffer[self.filled..];
+            let (now, later) = rest.split_at(rest.len().min(room.len()));
+            room[..now.len()].copy_from_slice(now);
+            self.fill(now.len())?;
+            rest = later;
+        }
+        Ok(bytes.len())
     }
 
     fn flush(&mut self) -> io::Result<()> {
-        self.file.flush()
+        self.empty()
     }
 }
 
 impl Seek for Draft {
     fn seek(&mut self, to: SeekFrom) -> io::Result<u64> {
+        self.empty()?;
         self.file.seek(to)
     }
 }
 
 impl ShardFile for Draft {
     fn append_from(&mut self, source: &mut File, range: Range<u64>) -> io::Result<()> {
-        self.file.append_from(source, range)
+        if range.end - range.start >= LONG_RUN {
+            self.empty()?;
+            return self.file.append_from(source, range);
+        }
+        let mut at = range.start;
+        while at < range.end {
+            let room = &mut self.buffer[self.filled..];
+            let length = room.len().min((range.end - at) as usize);
+            source.read_exact_at(&mut room[..length], at)?;
+            self.fill(length)?;
+            at += length as u64;
+        }
+        Ok(())
     }
 }
 
@@ -119,6 +170,18 @@ pub(super) fn link(source: &Path, folder: &Path, path: &Path) -> Result<bool> {
         Err(error) if error.kind() != io::ErrorKind::NotFound => Err(fault(error)),
         _ => Ok(true),
     }
+}
+
+/// Asks for the disk blocks of a file at once, which on most file systems is less work than to find them write by write,
+/// and leaves files in one piece. Where that is not offered, or the disk is too full for the guess, writes will tell.
+#[cfg(target_os = "linux")]
+fn reserve(file: &File, size: u64) -> bool {
+    size > 0 && rustix::fs::fallocate(file, rustix::fs::FallocateFlags::KEEP_SIZE, 0, size).is_ok()
+}
+
+#[cfg(not(target_os = "linux"))]
+fn reserve(_file: &File, _size: u64) -> bool {
+    false
 }
 
 #[cfg(target_os = "linux")]

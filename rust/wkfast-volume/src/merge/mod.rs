@@ -12,6 +12,7 @@ mod files;
 mod links;
 mod roles;
 mod sides;
+mod space;
 
 pub mod chunk;
 pub mod dtype;

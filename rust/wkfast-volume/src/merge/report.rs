@@ -1,5 +1,7 @@
 //! What a merge did, in numbers.
 
+use std::time::{Instant, SystemTime, UNIX_EPOCH};
+
 use serde::{Deserialize, Serialize};
 
 use super::plan::MergePlan;
@@ -60,7 +62,7 @@ fn add_conflicts(counts: &mut Vec<Conflict>, new: &[Conflict]) {
 }
 
 /// What became of one shard: a line of the journal.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct ShardRecord {
     /// Number of the task.
     pub task: usize,
@@ -80,6 +82,38 @@ pub struct ShardRecord {
     /// Where annotations differ.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub conflicts: Vec<Conflict>,
+    /// When it was worked at.
+    #[serde(default)]
+    pub span: Span,
+}
+
+/// When a task was worked at, in seconds.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct Span {
+    /// Since 1970 by the clock of the machine that did it.
+    pub start: f64,
+    /// How long it took.
+    pub length: f64,
+}
+
+impl Span {
+    /// From `start`, which is also `began` on the steady clock, to now.
+    pub fn since(start: SystemTime, began: Instant) -> Self {
+        let start = start.duration_since(UNIX_EPOCH).unwrap_or_default().as_secs_f64();
+        Self { start, length: began.elapsed().as_secs_f64() }
+    }
+}
+
+/// Seconds in which at least one of `spans` was under way: pauses between a kill and the next call do not count.
+fn covered(mut spans: Vec<Span>) -> f64 {
+    spans.sort_by(|one, other| one.start.total_cmp(&other.start));
+    let (mut sum, mut reached) = (0.0, f64::NEG_INFINITY);
+    for span in spans {
+        let end = span.start + span.length;
+        sum += (end - span.start.max(reached)).max(0.0);
+        reached = reached.max(end);
+    }
+    sum
 }
 
 impl ShardRecord {
@@ -167,7 +201,7 @@ pub struct MergeReport {
     pub left_out_mags: Vec<Mag>,
     /// What the user should know.
     pub warnings: Vec<String>,
-    /// Seconds in run and commit, added up over processes; what happened before a restart is not in it.
+    /// Seconds by phase; all but those of the run are of the process that committed.
     pub seconds: Seconds,
 }
 
@@ -176,8 +210,11 @@ pub struct MergeReport {
 pub struct Seconds {
     /// Looking at both sides.
     pub plan: f64,
-    /// Copying and merging.
+    /// Copying and merging, by the clock, whoever did it: the time in which at least one worker was at it.
     pub run: f64,
+    /// The same, of all workers added up.
+    #[serde(default)]
+    pub work: f64,
     /// Reading the result back.
     #[serde(default)]
     pub verify: f64,
@@ -187,11 +224,15 @@ pub struct Seconds {
 
 impl MergeReport {
     /// Adds up the records of all tasks of `plan`.
-    pub fn of<'r>(plan: &MergePlan, records: impl Iterator<Item = &'r ShardRecord>, seconds: Seconds) -> Self {
+    pub fn of<'r>(plan: &MergePlan, records: impl Iterator<Item = &'r ShardRecord>, mut seconds: Seconds) -> Self {
         let mut sums: Vec<Sum> = plan.mags.iter().map(|_| Sum::default()).collect();
+        let mut spans = Vec::new();
         for record in records {
+            spans.push(record.span);
             sums[plan.tasks()[record.task].mag].add(record);
         }
+        seconds.work = spans.iter().map(|span| span.length).sum();
+        seconds.run = covered(spans);
         let summaries = plan.summary();
         let largest_segment_id = sums.iter().map(|sum| sum.tally.largest_segment_id).max().unwrap_or(0);
         let mags: Vec<MagReport> = sums
@@ -271,4 +312,16 @@ fn total(mags: &[MagReport]) -> Totals {
         total.bytes_written += mag.totals.bytes_written;
     }
     total
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn time_in_which_somebody_worked_counts_once_and_pauses_do_not() {
+        let span = |start, length| Span { start, length };
+        assert!((covered(vec![span(20.0, 1.0), span(10.0, 2.0), span(11.0, 3.0), span(11.5, 0.5)]) - 5.0).abs() < 1e-9);
+        assert!(covered(Vec::new()).abs() < 1e-9);
+    }
 }

@@ -4,17 +4,17 @@ use std::ops::Range;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
-use std::time::Instant;
+use std::time::{Instant, SystemTime};
 
 use serde::{Deserialize, Serialize};
 
 use super::compose::Over;
-use super::drive::{Observer, Progress, in_parallel};
+use super::drive::{Observer, Progress, in_parallel, pool_of};
 use super::files::{Draft, link, sync_tree};
 use super::input::Link;
 use super::journal::{self, Access, Journal, TargetState};
 use super::plan::{LayerPlan, LayerSource, MergePlan, Task};
-use super::report::{MergeReport, Seconds, ShardRecord};
+use super::report::{MergeReport, Seconds, ShardRecord, Span};
 use super::shard::{Crew, MagArrays, ShardJob};
 use super::sides::{Source, Sources};
 use crate::error::{Result, VolumeError};
@@ -60,8 +60,7 @@ pub fn run(
     }
     let journal = Journal::open(plan, access)?;
     let arrays = prepare(plan, sources, &journal)?;
-    let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build();
-    let pool = pool.map_err(|error| VolumeError::io("threads", std::io::Error::other(error)))?;
+    let pool = pool_of(threads)?;
     let runner = Runner { plan, arrays: &arrays, journal: &journal, pool: &pool, stop: AtomicBool::new(false) };
     let mut progress = Progress::start(plan, tasks.clone());
     for stage in plan.stages() {
@@ -75,7 +74,7 @@ pub fn run(
         for &task in &done {
             progress.add(plan, task);
         }
-        summary.bytes_written += runner.run_stage(waiting, threads, &mut progress, observer)?;
+        summary.bytes_written += runner.run_stage(waiting, &mut progress, observer)?;
     }
     summary.seconds = started.elapsed().as_secs_f64();
     Ok(summary)
@@ -173,24 +172,17 @@ impl Runner<'_> {
 
     /// Runs tasks that do not depend on each other, large ones first. Returns the bytes written.
     ///
-    /// Every shard under way has a thread of its own that reads and writes; chunks are computed by the pool, whose
-    /// threads therefore never wait, and never hold more than their share of chunks.
-    fn run_stage(
-        &self,
-        mut tasks: Vec<usize>,
-        threads: usize,
-        progress: &mut Progress,
-        observer: &mut Observer,
-    ) -> Result<u64> {
+    /// A thread has one shard at a time: it computes its chunks and copies what lies between them. Threads that have run
+    /// out of shards help with the chunks of the others'.
+    fn run_stage(&self, mut tasks: Vec<usize>, progress: &mut Progress, observer: &mut Observer) -> Result<u64> {
         if tasks.is_empty() {
             return Ok(0);
         }
         tasks.sort_by_key(|&task| std::cmp::Reverse(self.cost(self.plan.tasks()[task])));
-        let drivers = threads.min(tasks.len());
-        let window = (CHUNKS_PER_THREAD * threads).div_ceil(drivers);
-        let crew = Crew { pool: self.pool, window, stop: &self.stop };
-        let work = |task| self.run_task(task, crew);
-        in_parallel(self.plan, &tasks, drivers, &self.stop, progress, observer, work)
+        let threads = self.pool.current_num_threads();
+        let window = (CHUNKS_PER_THREAD * threads).div_ceil(threads.min(tasks.len()));
+        let work = |task| self.run_task(task, Crew { window, stop: &self.stop });
+        in_parallel(self.plan, &tasks, self.pool, &self.stop, progress, observer, work)
     }
 
     /// A guess that only has to tell large from small: computed chunks weigh more than copied bytes.
@@ -202,10 +194,12 @@ impl Runner<'_> {
 
     /// Returns the bytes written.
     fn run_task(&self, number: usize, crew: Crew) -> Result<u64> {
+        let (start, began) = (SystemTime::now(), Instant::now());
         let task = self.plan.tasks()[number];
         let (mag, shard) = self.plan.task_parts(task);
         let mut record = if mag.is_copied(shard) { self.copy(task)? } else { self.rewrite(task, crew)? };
         record.task = number;
+        record.span = Span::since(start, began);
         self.journal.append(&record)?;
         Ok(if record.linked { 0 } else { record.file_bytes })
     }
@@ -221,7 +215,7 @@ impl Runner<'_> {
         {
             return Ok(ShardRecord { copied: true, linked: true, file_bytes: size, ..ShardRecord::default() });
         }
-        let mut draft = Draft::create(&temporary)?;
+        let mut draft = Draft::create(&temporary, 0)?;
         draft.copy(fallback.store(), &key, size)?;
         let file_bytes = draft.place(&self.path(task))?;
         Ok(ShardRecord { copied: true, bytes_read: size, file_bytes, ..ShardRecord::default() })
@@ -229,7 +223,7 @@ impl Runner<'_> {
 
     fn rewrite(&self, task: Task, crew: Crew) -> Result<ShardRecord> {
         let (mag, shard) = self.plan.task_parts(task);
-        let mut draft = Draft::create(&self.journal.temporary())?;
+        let mut draft = Draft::create(&self.journal.temporary(), shard.fallback_bytes.unwrap_or(0))?;
         let job = ShardJob::open(self.plan.input.options.policy, mag, shard, &self.arrays[task.mag])?;
         let record = job.write(&mut draft, crew)?;
         Ok(ShardRecord { file_bytes: draft.place(&self.path(task))?, ..record })

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::fs::File;
 use std::ops::Range;
+use std::os::unix::fs::FileExt;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -34,11 +35,9 @@ pub struct MagArrays {
     pub root: PathBuf,
 }
 
-/// How a shard shares the machine.
+/// How a shard shares the machine. Its chunks are computed by the pool whose thread writes it.
 #[derive(Clone, Copy, Debug)]
 pub struct Crew<'a> {
-    /// Threads that compute chunks.
-    pub pool: &'a rayon::ThreadPool,
     /// Chunks of this shard that may be in memory at once.
     pub window: usize,
     /// Set when the work is to end.
@@ -61,6 +60,8 @@ pub struct ShardJob<'a> {
     arrays: &'a MagArrays,
     /// Index of the fallback's shard.
     table: Option<ShardIndexTable>,
+    /// The fallback's file, where it is one on disk.
+    source: Option<File>,
     /// Whether the fallback's encoded chunks can stand in the result.
     passes: bool,
     /// By place, the layers that cover anything of the chunk.
@@ -91,6 +92,10 @@ impl<'a> ShardJob<'a> {
             mag,
             shard,
             arrays,
+            source: match &table {
+                Some(table) => arrays.fallback.store().open_file(&table.key)?,
+                None => None,
+            },
             table,
         })
     }
@@ -98,10 +103,8 @@ impl<'a> ShardJob<'a> {
     /// Writes the shard into `file`, computing chunks ahead of the writer.
     pub fn write(&self, file: &mut dyn ShardFile, crew: Crew) -> Result<ShardRecord> {
         let mut record = ShardRecord::default();
-        let mut source = match &self.table {
-            Some(table) => self.arrays.fallback.store().open_file(&table.key)?,
-            None => None,
-        };
+        // A handle of its own: copying moves it.
+        let mut source = self.source.as_ref().map(File::try_clone).transpose().map_err(|error| self.fault(error))?;
         let mut writer = self.arrays.output.shard_writer(file)?;
         if let Some(table) = &self.table {
             // As in the fallback's file, so that its chunks come in long runs; absent ones last.
@@ -112,13 +115,13 @@ impl<'a> ShardJob<'a> {
         let order = writer.order().to_vec();
         let windows = self.windows(&order, crew.window);
         let mut ready = match windows.first() {
-            Some(first) => crew.pool.install(|| self.compute_all(first, crew))?,
+            Some(first) => self.compute_all(first, crew)?,
             None => Vec::new(),
         };
         for (number, places) in windows.iter().enumerate() {
             crew.check()?;
             let (now, mut next) = (std::mem::take(&mut ready), Ok(Vec::new()));
-            let written = crew.pool.in_place_scope(|scope| {
+            let written = rayon::in_place_scope(|scope| {
                 if let Some(places) = windows.get(number + 1) {
                     scope.spawn(|_| next = self.compute_all(places, crew));
                 }
@@ -227,10 +230,23 @@ impl<'a> ShardJob<'a> {
         Ok(())
     }
 
+    /// Bytes of the fallback's file.
+    fn read(&self, table: &ShardIndexTable, span: Range<u64>) -> Result<Vec<u8>> {
+        let Some(file) = &self.source else { return self.arrays.fallback.store().read_range(&table.key, span) };
+        let mut bytes = vec![0; (span.end - span.start) as usize];
+        file.read_exact_at(&mut bytes, span.start).map_err(|error| self.fault(error))?;
+        Ok(bytes)
+    }
+
+    fn fault(&self, error: std::io::Error) -> VolumeError {
+        let key = self.arrays.fallback.shard_key(&self.shard.at);
+        VolumeError::io(self.arrays.fallback.store().describe(&key), error)
+    }
+
     fn compute(&self, place: u32) -> Result<Merged> {
         let chunk = self.mag.grid.chunk_at(&self.shard.at, place as usize);
         let fallback = match (&self.table, self.span(place)) {
-            (Some(table), Some(span)) => Some((table, self.arrays.fallback.store().read_range(&table.key, span)?)),
+            (Some(table), Some(span)) => Some((table, self.read(table, span)?)),
             _ => None,
         };
         let beneath = fallback.as_ref().map(|(table, bytes)| Beneath { codec: table.codec.as_ref(), bytes });

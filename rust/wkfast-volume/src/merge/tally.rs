@@ -67,8 +67,10 @@ impl Tally {
         if segment == 0 {
             return;
         }
-        if self.balance.len() < limit || self.balance.contains_key(&segment) {
-            *self.balance.entry(segment).or_default() += voxels;
+        if let Some(known) = self.balance.get_mut(&segment) {
+            *known += voxels;
+        } else if self.balance.len() < limit {
+            self.balance.insert(segment, voxels);
         } else {
             self.uncounted += 1;
         }

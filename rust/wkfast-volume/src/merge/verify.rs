@@ -14,7 +14,7 @@ use serde::{Deserialize, Serialize};
 
 use super::chunk::Policy;
 use super::compose::Over;
-use super::drive::{Observer, Progress, in_parallel};
+use super::drive::{Observer, Progress, in_parallel, pool_of};
 use super::dtype::widen;
 use super::journal::{TargetState, check_target};
 use super::plan::{MagPlan, MergePlan, ShardPlan};
@@ -65,7 +65,7 @@ pub fn verify(plan: &MergePlan, sources: &Sources, threads: usize, observer: &mu
         let check = ShardCheck { mag: &mags[task.mag], policy: plan.input.options.policy, shard, stop: &stop };
         check.run(&counts)
     };
-    let bytes_read = in_parallel(plan, &tasks, threads, &stop, &mut progress, observer, work)?;
+    let bytes_read = in_parallel(plan, &tasks, &pool_of(threads)?, &stop, &mut progress, observer, work)?;
     Ok(VerifySummary {
         shards: tasks.len() as u64,
         shards_equal: counts.shards_equal.into_inner(),

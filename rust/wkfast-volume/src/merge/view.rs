@@ -172,7 +172,7 @@ impl MergedArray {
         let maker =
             Composer { policy: self.policy, mag: &self.mag, fallback: self.fallback.as_ref(), over: &self.over };
         let beneath = fallback.map(|found| Beneath { codec: found.codec.as_ref(), bytes: &found.bytes });
-        Ok(maker.compose(chunk, beneath, &layers)?.voxels)
+        Ok(maker.compose(chunk, beneath, &layers)?.voxels.into_vec())
     }
 
     fn touched_chunks(&self, shard: &ShardPlan) -> Vec<ChunkIndex> {
