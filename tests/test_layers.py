@@ -15,12 +15,14 @@ ALLOWED = {
     "client": {"errors", "_lazy"},
     "progress": {"_lazy"},
     "dataset": {"_core", "_lazy", "errors", "geometry", "progress"},
+    "merge": {"_core", "_lazy", "dataset", "errors", "geometry", "progress"},
+    "volume": {"_core", "_lazy", "dataset", "errors", "geometry"},
     # a dataset whose voxels a server streams: below annotation, which hands them out, above the two it joins
     "remote": {"_lazy", "client", "dataset", "errors", "geometry"},
     "skeleton": {"_core", "_lazy", "errors", "geometry"},
-    "annotation": {"_lazy", "client", "dataset", "errors", "geometry", "remote", "skeleton"},
-    "demo": {"_lazy", "annotation", "dataset", "errors", "geometry", "progress"},
-    "cli": {"", "_lazy", "annotation", "client", "dataset", "demo", "errors"},
+    "annotation": {"_lazy", "client", "dataset", "errors", "geometry", "merge", "remote", "skeleton", "volume"},
+    "demo": {"_lazy", "annotation", "dataset", "errors", "geometry", "merge", "progress"},
+    "cli": {"", "_lazy", "annotation", "client", "dataset", "demo", "errors", "merge"},
 }
 
 

@@ -32,7 +32,6 @@ from wkfast.dataset import (
     Dataset,
     Layer,
     MagView,
-    MergePreview,
     SamplingModes,
     SegmentationLayer,
 )
@@ -47,6 +46,7 @@ from wkfast.geometry import (
     VecInt,
     VoxelSize,
 )
+from wkfast.merge import MergePreview
 from wkfast.skeleton import Group, Node, Skeleton, Tree, iterate_trees
 
 if TYPE_CHECKING:

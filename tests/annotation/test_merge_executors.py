@@ -15,9 +15,9 @@ from tests.inputs import demo_input, tree_state
 import wkfast as wk
 from wkfast import _core
 from wkfast.dataset import merge_executor
-from wkfast.dataset.merge import MergeJob
 from wkfast.dataset.merge_executor import Batch, run_batch, run_on, worker_count
 from wkfast.errors import MergeError, TargetNotEmptyError, VolumeDataError
+from wkfast.merge.merge import MergeJob
 
 
 @pytest.fixture(scope="module")

@@ -60,7 +60,7 @@ def test_a_dry_run_writes_nothing(folder, tmp_path):
 
 SLOW = """
 import sys, time
-from wkfast.dataset import merge
+from wkfast.merge import merge
 from wkfast.cli import main
 
 def run(self, run):

@@ -5,7 +5,7 @@ from wkfast.annotation.enums import AnnotationState, AnnotationType, VolumeLayer
 from wkfast.annotation.merge_annotations import merge_annotations
 from wkfast.annotation.segments import SegmentInformation
 from wkfast.annotation.volume_layer import VolumeLayer
-from wkfast.dataset.merge_report import MergeCounts, MergeReport
+from wkfast.merge.report import MergeCounts, MergeReport
 
 __all__ = [
     "Annotation",

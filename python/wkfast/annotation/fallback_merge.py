@@ -8,10 +8,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from wkfast.dataset import Dataset
-from wkfast.dataset.merge import MergeJob
-from wkfast.dataset.merge_base import MergeBase
-from wkfast.dataset.merged_view import MergedSegmentationLayer
 from wkfast.errors import AnnotationError, DatasetNotFoundError, VolumeDataError
+from wkfast.merge.base import MergeBase
+from wkfast.merge.merge import MergeJob
+from wkfast.merge.view import MergedSegmentationLayer
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -19,8 +19,8 @@ if TYPE_CHECKING:
     from wkfast import _core
     from wkfast.annotation.volume_layer import VolumeLayer
     from wkfast.dataset import SegmentationLayer
-    from wkfast.dataset.merge_rules import MergeRules
     from wkfast.geometry import VoxelSize
+    from wkfast.merge.rules import MergeRules
 
 # What the reference calls the layer that an annotation without a fallback becomes.
 EXPORTED_LAYER = "volume_layer"

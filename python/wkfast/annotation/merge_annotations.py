@@ -7,16 +7,16 @@ from typing import TYPE_CHECKING, Any, Literal, overload
 
 from wkfast.annotation.annotation import Annotation
 from wkfast.annotation.fallback_merge import prepare_merge
-from wkfast.dataset.merge import merge
-from wkfast.dataset.merge_rules import MergeRules, MergeRun
 from wkfast.errors import AnnotationError
+from wkfast.merge.merge import merge
+from wkfast.merge.rules import MergeRules, MergeRun
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
     from os import PathLike
 
-    from wkfast.dataset import MergePreview, MergeReport
-    from wkfast.dataset.merge import MergeJob
+    from wkfast.merge import MergePreview, MergeReport
+    from wkfast.merge.merge import MergeJob
     from wkfast.progress import Progress
 
     AnnotationLike = Annotation | str | PathLike[str]

@@ -6,15 +6,16 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, overload
 
 from wkfast.annotation.fallback_merge import Paint, merged_view, prepare_merge
-from wkfast.dataset.merge import merge
-from wkfast.dataset.merge_rules import MergeRules, MergeRun
+from wkfast.merge.merge import merge
+from wkfast.merge.rules import MergeRules, MergeRun
 
 if TYPE_CHECKING:
     from os import PathLike
 
     from wkfast.annotation.volume_layers import VolumeLayers
-    from wkfast.dataset import MergePreview, MergeReport, SegmentationLayer
-    from wkfast.dataset.merge import MergeJob
+    from wkfast.dataset import SegmentationLayer
+    from wkfast.merge import MergePreview, MergeReport
+    from wkfast.merge.merge import MergeJob
     from wkfast.progress import Progress
     from wkfast.skeleton import Skeleton
 

@@ -9,9 +9,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, TypedDict
 
-from wkfast.dataset.data_zip import DataZip, problems_of
 from wkfast.errors import VolumeDataError
 from wkfast.geometry import Mag
+from wkfast.volume.data_zip import DataZip, problems_of
 
 if TYPE_CHECKING:
     from wkfast import _core

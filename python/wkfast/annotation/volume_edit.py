@@ -15,11 +15,11 @@ from wkfast.annotation.enums import VolumeLayerEditMode
 from wkfast.annotation.volume_data import TemporaryFile, VolumeData
 from wkfast.annotation.volume_export import data_zip
 from wkfast.dataset import DataFormat, Dataset
-from wkfast.dataset.edited import MemoryLayer, edited_in_folder
 from wkfast.dataset.new_chunks import NewChunksOfMags
-from wkfast.dataset.packing import pack_layer
-from wkfast.dataset.unpacking import unpack_layer
 from wkfast.errors import AnnotationError
+from wkfast.volume.edited import MemoryLayer, edited_in_folder
+from wkfast.volume.packing import pack_layer
+from wkfast.volume.unpacking import unpack_layer
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -27,8 +27,8 @@ if TYPE_CHECKING:
 
     from wkfast.annotation.volume_layer import VolumeLayer
     from wkfast.dataset import Layer, SegmentationLayer
-    from wkfast.dataset.data_zip import DataZip
-    from wkfast.dataset.edited import EditedLayer
+    from wkfast.volume.data_zip import DataZip
+    from wkfast.volume.edited import EditedLayer
 
 
 @contextmanager

@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from wkfast.dataset import Dataset
-from wkfast.dataset.data_zip import DataZip, decode_all, largest_label
-from wkfast.dataset.unpacking import DataZipLayer, unpack_layer
+from wkfast.volume.data_zip import DataZip, decode_all, largest_label
+from wkfast.volume.unpacking import DataZipLayer, unpack_layer
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator

@@ -30,7 +30,7 @@ from wkfast.cli.merge_options import (
     carry_out,
     show_preview,
 )
-from wkfast.dataset.merge_rules import MergeRules
+from wkfast.merge.rules import MergeRules
 
 
 def merge_fallback(

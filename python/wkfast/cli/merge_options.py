@@ -12,12 +12,12 @@ import typer
 from wkfast.cli.console import errors, output
 from wkfast.cli.executors import Strategy, executor_for, parse_job_resources
 from wkfast.cli.report import preview_table, report_table
-from wkfast.dataset.merge import merge
-from wkfast.dataset.merge_rules import MergeRun
+from wkfast.merge.merge import merge
+from wkfast.merge.rules import MergeRun
 
 if TYPE_CHECKING:
-    from wkfast.dataset import MergeReport
-    from wkfast.dataset.merge import MergeJob
+    from wkfast.merge import MergeReport
+    from wkfast.merge.merge import MergeJob
 
 
 class Policy(StrEnum):

@@ -28,10 +28,10 @@ from wkfast.cli.merge_options import (
     show_preview,
     show_report,
 )
-from wkfast.dataset.merge import MergeJob
-from wkfast.dataset.merge_rules import MergeRules, MergeRun
-from wkfast.dataset.merge_share import run_share
 from wkfast.errors import MergeError
+from wkfast.merge.merge import MergeJob
+from wkfast.merge.rules import MergeRules, MergeRun
+from wkfast.merge.share import run_share
 
 PlanArgument = Annotated[Path, typer.Argument(help="The plan file.")]
 

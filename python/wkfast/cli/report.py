@@ -3,7 +3,7 @@
 from rich.table import Table
 
 from wkfast.cli.console import bytes_text, plain
-from wkfast.dataset import MagPreview, MergeCounts, MergePreview, MergeReport
+from wkfast.merge import MagPreview, MergeCounts, MergePreview, MergeReport
 
 
 def report_table(report: MergeReport) -> Table:

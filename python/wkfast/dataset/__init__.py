@@ -5,7 +5,6 @@ from wkfast.dataset.dataset import Dataset
 from wkfast.dataset.layer import Layer, SegmentationLayer
 from wkfast.dataset.layer_category import COLOR_CATEGORY, SEGMENTATION_CATEGORY
 from wkfast.dataset.mag_view import MagInfo, MagView
-from wkfast.dataset.merge_report import MagPreview, MergeConflict, MergeCounts, MergePreview, MergeReport
 from wkfast.dataset.opening import open_layer
 from wkfast.dataset.sampling import SamplingModes
 from wkfast.dataset.view import View
@@ -17,12 +16,7 @@ __all__ = [
     "Dataset",
     "Layer",
     "MagInfo",
-    "MagPreview",
     "MagView",
-    "MergeConflict",
-    "MergeCounts",
-    "MergePreview",
-    "MergeReport",
     "SamplingModes",
     "SegmentationLayer",
     "View",

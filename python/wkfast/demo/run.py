@@ -7,12 +7,12 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from wkfast.annotation import Annotation, MergeReport
-from wkfast.dataset.merge_report import PROVENANCE_FILE
 from wkfast.demo import picture
 from wkfast.demo.check import CheckResult, check
 from wkfast.demo.generate import DATASET_NAME, DemoInput, generate
 from wkfast.demo.plain_layers import PlainAnnotation, PlainLayer
 from wkfast.geometry import Mag
+from wkfast.merge.report import PROVENANCE_FILE
 
 if TYPE_CHECKING:
     from pathlib import Path

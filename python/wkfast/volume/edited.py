@@ -11,21 +11,21 @@ from wkfast import _core
 from wkfast.dataset.dataset import Dataset
 from wkfast.dataset.layer import SegmentationLayer
 from wkfast.dataset.mag_view import MagView
-from wkfast.dataset.memory_mag import MemoryMag
 from wkfast.dataset.properties import FILE_NAME, DatasetProperties
 from wkfast.errors import DatasetError
 from wkfast.geometry import Mag
+from wkfast.volume.memory_mag import MemoryMag
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     from numpy.typing import NDArray
 
-    from wkfast.dataset.data_zip import DataZip
     from wkfast.dataset.new_chunks import NewChunks, NewChunksOfMags
     from wkfast.dataset.properties import Json, LayerProperties
     from wkfast.dataset.voxel_source import VoxelSource
     from wkfast.geometry import Vec3IntLike
+    from wkfast.volume.data_zip import DataZip
 
 # What WEBKNOSSOS stores as one: no shard makes a small edit rewrite more.
 BUCKET = 32

@@ -7,16 +7,16 @@ import json
 from typing import TYPE_CHECKING, Literal
 
 from wkfast import _core
-from wkfast.dataset.data_zip import DataZip, extent_of
 from wkfast.dataset.properties import FILE_NAME, DatasetProperties
 from wkfast.geometry import Mag
+from wkfast.volume.data_zip import DataZip, extent_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
-    from wkfast.dataset.edited import EditedLayer, MemoryLayer
     from wkfast.dataset.properties import Json
+    from wkfast.volume.edited import EditedLayer, MemoryLayer
 
 
 def pack_layer(

@@ -17,19 +17,19 @@ import numpy as np
 
 from wkfast import _core
 from wkfast.dataset.merge_executor import run_on
-from wkfast.dataset.merge_report import PROVENANCE_FILE, MergePreview, MergeReport
 from wkfast.dataset.properties import FILE_NAME as PROPERTIES_FILE
 from wkfast.dataset.properties import DatasetProperties, LayerProperties
 from wkfast.errors import MergeError
+from wkfast.merge.report import PROVENANCE_FILE, MergePreview, MergeReport
 from wkfast.progress import observed
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from wkfast.dataset.merge_base import MergeBase
-    from wkfast.dataset.merge_rules import MergeRules, MergeRun
     from wkfast.dataset.properties import Json
     from wkfast.geometry import Mag
+    from wkfast.merge.base import MergeBase
+    from wkfast.merge.rules import MergeRules, MergeRun
     from wkfast.progress import Progress
 
 # Changes whenever a plan file of an earlier build would be committed differently.

@@ -8,13 +8,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
 from wkfast import _core
-from wkfast.dataset.data_zip import DataZip, extent_of
 from wkfast.dataset.dataset import Dataset
 from wkfast.dataset.layer import SegmentationLayer, check_layer_name
 from wkfast.dataset.mag_view import MagView
 from wkfast.dataset.properties import FILE_NAME, DatasetProperties, LayerProperties
 from wkfast.errors import ExistsError
 from wkfast.geometry import Mag
+from wkfast.volume.data_zip import DataZip, extent_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence

@@ -18,9 +18,9 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
     from pathlib import Path
 
-    from wkfast.dataset.merge_rules import MergeRules
     from wkfast.dataset.properties import Json
     from wkfast.dataset.voxel_source import VoxelSource
+    from wkfast.merge.rules import MergeRules
 
 
 class MergedSegmentationLayer(SegmentationLayer):
