@@ -41,10 +41,20 @@ def run_job(module: str, job: str, *arguments: str) -> Measurement:
 
 def best_of(runs: int, module: str, job: str, *arguments: str) -> Measurement:
     """Return the quickest of several runs; all must give the same result."""
-    measurements = [run_job(module, job, *arguments) for _ in range(runs)]
+    (best,) = in_turn(runs, (module, job, *arguments))
+    return best
+
+
+def in_turn(runs: int, *jobs: tuple[str, ...]) -> list[Measurement]:
+    """Return the quickest run of each job, run in turn, so that a machine that changes its speed does so for all."""
+    rounds = [[run_job(*job) for job in jobs] for _ in range(runs)]
+    return [_best(job, list(measurements)) for job, measurements in zip(jobs, zip(*rounds, strict=True), strict=True)]
+
+
+def _best(job: tuple[str, ...], measurements: list[Measurement]) -> Measurement:
     results = {measurement.result for measurement in measurements}
     if len(results) != 1:
-        raise RuntimeError(f"{module}.{job}{arguments} gave different results: {results}")
+        raise RuntimeError(f"{job} gave different results: {results}")
     return min(measurements, key=lambda measurement: measurement.seconds)
 
 

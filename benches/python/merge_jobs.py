@@ -50,13 +50,22 @@ def transcode_alone(annotation: str) -> Callable[[], Any]:
 
 def reference_merge(annotation: str, datasets: str, target: str) -> Callable[[], Any]:
     """``webknossos`` without worker processes."""
+    return _reference_merge(annotation, datasets, target, "sequential")
+
+
+def reference_merge_on_two(annotation: str, datasets: str, target: str) -> Callable[[], Any]:
+    """``webknossos`` on two processes."""
+    return _reference_merge(annotation, datasets, target, "multiprocessing", max_workers=2)
+
+
+def _reference_merge(annotation: str, datasets: str, target: str, strategy: str, **resources: int) -> Callable[[], Any]:
     from cluster_tools import get_executor
     from webknossos import Annotation
 
     shutil.rmtree(target, ignore_errors=True)
 
     def work() -> str:
-        with get_executor("sequential") as executor:
+        with get_executor(strategy, **resources) as executor:
             Annotation.load(annotation).merge_fallback_layer(Path(target), Path(datasets), executor=executor)
         return target
 
@@ -74,7 +83,7 @@ def check_wkfast_merge(target: str) -> str:
     return _digest(Path(target))
 
 
-check_reference_merge = check_wkfast_merge
+check_reference_merge = check_reference_merge_on_two = check_wkfast_merge
 
 
 def check_copy(_target: str) -> str:

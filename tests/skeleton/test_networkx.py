@@ -123,11 +123,11 @@ ALGORITHMS = {
     "edge_attributes": lambda g: sorted(nx.get_edge_attributes(g, "weight").values()),
     "common_neighbors": lambda g: set(nx.common_neighbors(g, *list(g.nodes)[:2])),
     "steiner": lambda g: nx.approximation.steiner_tree(
-        g.subgraph(nx.node_connected_component(g, _first(g))), [_first(g), _last_reached(g)]
+        g.subgraph(nx.node_connected_component(g, _first(g))), [_first(g), _last_reached(g)], method="mehlhorn"
     ).size("weight"),
     "louvain": lambda g: sum(map(len, nx.community.louvain_communities(g, seed=1))),
     "is_isomorphic": lambda g: nx.is_isomorphic(g, g.copy()),
-    "json": lambda g: len(nx.node_link_data(nx.convert_node_labels_to_integers(g), edges="edges")["edges"]),
+    "json": lambda g: sum(map(len, nx.adjacency_data(nx.convert_node_labels_to_integers(g))["adjacency"])),
 }
 
 
