@@ -133,6 +133,23 @@ def test_new_chunks_take_the_rest_from_the_fallback_that_is_given(tmp_path, mode
     np.testing.assert_array_equal(merged.get_mag(2).read()[0], coarser)
 
 
+@MODES
+def test_a_mag_that_is_made_again_has_only_new_chunks(tmp_path, mode):
+    annotation, fallback, labels = over_fallback(tmp_path)
+    layer = annotation.get_volume_layer()
+    with layer.edit(edit_mode=mode, fallback=fallback) as edited:
+        patch = np.full((4, 4, 4), 77, np.uint32)
+        for again in (False, True):
+            mag = edited.add_mag(1)
+            edited.bounding_box = wk.BoundingBox((0, 0, 0), (64, 64, 64))
+            mag.write(patch, absolute_offset=(8, 8, 8), allow_unaligned=True)
+            if not again:
+                edited.delete_mag(1)
+    expected = labels[:32, :32, :32].astype(np.uint32)
+    expected[8:12, 8:12, 8:12] = 77
+    np.testing.assert_array_equal(voxels_of(layer)[:32, :32, :32], expected)
+
+
 def test_threads_that_share_a_new_chunk_fill_it_once(tmp_path):
     annotation, fallback, labels = over_fallback(tmp_path)
     layer = annotation.get_volume_layer()

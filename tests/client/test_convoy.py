@@ -108,6 +108,13 @@ OTHERS = {
         wire.head(200, content_type="a/b", content_length=SIZE), wire.send(bytes(SIZE + 5))),
     "a head without end": lambda _, wire: wire.send(b"HTTP/1.1 200 OK\r\n" + b"x: y\r\n" * 20_000),
     "cut without a stated length": cut(0.5, stated=False),
+    "an answer before the answer": lambda _, wire: (
+        wire.head(102, content_length=0), wire.reply(200, bytes(SIZE), "a/b")),
+    "an answer without a body that states a length": lambda _, wire: wire.head(304, content_length=5),
+    "two lengths": lambda _, wire: wire.send(
+        f"HTTP/1.1 200 OK\r\ncontent-length: 5\r\ncontent-length: {SIZE}\r\n\r\n".encode() + bytes(SIZE)),
+    "a blank before a colon": lambda _, wire: wire.send(
+        f"HTTP/1.1 200 OK\r\ncontent-length: {SIZE}\r\ntransfer-encoding : chunked\r\n\r\n".encode() + bytes(SIZE)),
 }  # fmt: skip
 
 

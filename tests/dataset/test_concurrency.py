@@ -23,10 +23,10 @@ def version(number: int) -> NDArray:
     return np.random.default_rng(number).integers(0, 2**32, (1, EDGE, EDGE, EDGE), np.uint32)
 
 
-def new_mag(folder: Path, data_format: str) -> wk.MagView:
+def new_mag(folder: Path, data_format: str, chunk: int = 16) -> wk.MagView:
     dataset = wk.Dataset(folder / "d", voxel_size=(4, 4, 4))
     layer = dataset.add_layer("l", "segmentation", dtype="uint32", data_format=data_format)
-    mag = layer.add_mag(1, chunk_shape=16, shard_shape=EDGE)
+    mag = layer.add_mag(1, chunk_shape=chunk, shard_shape=EDGE)
     mag.write(version(0), allow_resize=True)
     return mag
 
@@ -41,9 +41,10 @@ def rewrite(folder: Path, rounds: int) -> None:
         mag.write(version(number % 4))
 
 
+@pytest.mark.parametrize("chunk", [16, EDGE], ids=["shard of many chunks", "file of one chunk"])
 @pytest.mark.parametrize("data_format", ["wkw", "zarr3"])
-def test_a_box_is_read_from_one_state_of_its_shard(tmp_path: Path, data_format: str) -> None:
-    mag = new_mag(tmp_path, data_format)
+def test_a_box_is_read_from_one_state_of_its_shard(tmp_path: Path, data_format: str, chunk: int) -> None:
+    mag = new_mag(tmp_path, data_format, chunk)
     states = [version(number) for number in range(4)]
     writer = SPAWN.Process(target=rewrite, args=(tmp_path, 120))
     writer.start()

@@ -27,6 +27,7 @@ else:
     socket = lazy_import("socket")
     ssl = lazy_import("ssl")
 
+_FIELD_NAME = re.compile(r"[!#$%&'*+.^_`|~0-9a-z-]+")
 _PAGE = 16 << 10
 _HEAD_LIMIT = 64 << 10
 # an answer that is not the body asked for is read up to here, to see whether it settles the matter
@@ -36,6 +37,7 @@ _BROKEN = 8
 # from this many connections on, more are opened only while most of the time is spent waiting for the server
 _CAUTIOUS = 64
 _OK = 200
+_WITHOUT_BODY = frozenset({204, 304})
 _STATUS_LINE = re.compile(rb"HTTP/1\.([01]) (\d{3})(?: [^\r\n]*)?\r\n")
 
 
@@ -134,7 +136,14 @@ class Convoy:
             self._left.append(parcel)
             self._stop()
             return
-        self._address = connection.sock.family, connection.sock.getpeername()
+        try:
+            self._address = connection.sock.family, connection.sock.getpeername()
+        except OSError:
+            # the server has left already
+            connection.close()
+            self._left.append(parcel)
+            self._stop()
+            return
         self._join(_Wire(connection), parcel)
 
     def _recruit(self) -> None:
@@ -284,7 +293,9 @@ class Convoy:
         status, headers = wire.read_head(end + 2)
         length = headers.get("content-length", "")
         encoded = headers.get("content-encoding", "identity").lower() != "identity" or "transfer-encoding" in headers
-        if encoded or not (length.isascii() and length.isdigit()):
+        # behind these comes another answer, or none of the length that is stated
+        odd = status < _OK or status in _WITHOUT_BODY
+        if odd or encoded or not (length.isascii() and length.isdigit()):
             raise ValueError("an answer for the long road")
         rest = memoryview(wire.head)[end + 4 :]
         if status == _OK and int(length) == wire.parcel.size:
@@ -372,12 +383,16 @@ class _Wire:
         if line is None:
             raise ValueError("no HTTP")
         fields = bytes(self.head[line.end() : end]).decode("latin-1").split("\r\n")
-        pairs = (field.partition(":") for field in fields if field)
+        pairs = [field.partition(":") for field in fields if field]
         headers = {name.lower(): value.strip() for name, _, value in pairs}
+        if not all(_FIELD_NAME.fullmatch(name) for name in headers):
+            raise ValueError("no HTTP")
+        if sum(name.lower() == "content-length" for name, *_ in pairs) > 1:
+            raise ValueError("an answer of two lengths")
         self.status = int(line[2])
         self.headers: dict[str, str] = headers
         # HTTP/1.0 keeps nothing open unless it says so, and is left alone
-        self.stays_open = line[1] == b"1" and headers.get("connection", "").lower() != "close"
+        self.stays_open = line[1] == b"1" and "close" not in headers.get("connection", "").lower()
         return self.status, headers
 
     def expect(self, size: int, runs: Iterator[memoryview], step: "Callable[[_Wire], bool]") -> None:

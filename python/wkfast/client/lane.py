@@ -130,6 +130,7 @@ class Lane:
         self._lock = threading.Lock()
         self.close()
         self._closed = False
+        self._reserved = 0
 
     def take(self, server: str, wanted: Wanted) -> "tuple[http_client.HTTPConnection, bool]":
         """Return a connection, and whether it has been used before.

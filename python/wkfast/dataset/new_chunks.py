@@ -101,6 +101,10 @@ class NewChunksOfMags:
             self._mags[mag] = NewChunks(shape, lambda: map(tuple, known().tolist()), source)
         return self._mags[mag]
 
+    def forget(self, mag: Mag) -> None:
+        """Take notice that a mag is gone; one of that name is another, with no chunks yet."""
+        self._mags.pop(mag, None)
+
     @property
     def incomplete(self) -> int:
         """Number of new chunks of which some voxels were never written."""

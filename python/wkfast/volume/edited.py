@@ -65,6 +65,13 @@ class EditedLayer(SegmentationLayer):
             compress=compress,
         )
 
+    def delete_mag(self, mag: Any) -> None:
+        """Delete a mag with its voxels; see :meth:`Layer.delete_mag`."""
+        wanted = self.get_mag(mag).mag
+        super().delete_mag(wanted)
+        if self._new_chunks is not None:
+            self._new_chunks.forget(wanted)
+
     def pack_source(self, mag: Mag) -> _core.PackInput:
         """Return what is packed of a mag."""
         entry = next(entry for entry in self.properties.mags if self.properties.mag_of(entry) == mag)
@@ -135,6 +142,8 @@ class MemoryLayer(SegmentationLayer):
         )
         del self._memory[wanted]
         self._base.pop(wanted, None)
+        if self._new_chunks is not None:
+            self._new_chunks.forget(wanted)
 
     def pack_source(self, mag: Mag) -> _core.PackInput:
         """Return what is packed of a mag."""

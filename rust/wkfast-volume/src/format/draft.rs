@@ -82,10 +82,7 @@ impl Draft {
     /// Gives the file its name.
     pub(crate) fn place(&mut self) -> Result<()> {
         self.file.flush().map_err(|error| self.fault(error))?;
-        // Its folder may have been replaced, with all that was in it.
-        if !is_still(self.file.get_ref(), &self.path).map_err(|error| self.fault(error))? {
-            return Err(rewritten(self.target.display().to_string()));
-        }
+        self.check_in_place()?;
         fs::rename(&self.path, &self.target).map_err(|error| self.fault(error))?;
         self.done = true;
         Ok(())
@@ -93,10 +90,17 @@ impl Draft {
 
     /// Removes the file that this one was to replace, if there is one: its last chunk has gone.
     pub(crate) fn remove_target(&mut self) -> Result<()> {
+        self.check_in_place()?;
         match fs::remove_file(&self.target) {
             Err(error) if error.kind() != io::ErrorKind::NotFound => Err(self.fault(error)),
             _ => Ok(()),
         }
+    }
+
+    /// Refuses to go on where the folder has been replaced, with all that was in it: what has the name there is another's.
+    fn check_in_place(&self) -> Result<()> {
+        let still = is_still(self.file.get_ref(), &self.path).map_err(|error| self.fault(error))?;
+        if still { Ok(()) } else { Err(rewritten(self.target.display().to_string())) }
     }
 
     fn fault(&self, error: io::Error) -> VolumeError {
@@ -161,5 +165,28 @@ fn is_still(file: &File, path: &Path) -> io::Result<bool> {
         Ok(found) => Ok((found.dev(), found.ino()) == (ours.dev(), ours.ino())),
         Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(false),
         Err(error) => Err(error),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_draft_whose_folder_was_replaced_leaves_the_new_file_alone() {
+        let root = tempfile::tempdir().unwrap();
+        let (mag, file) = (root.path().join("mag"), root.path().join("mag/shard"));
+        fs::create_dir(&mag).unwrap();
+        let mut placed = Draft::lock_file(&file, 0).unwrap();
+        placed.write_all(b"old form").unwrap();
+        let mut emptied = Draft::lock_file(&mag.join("blank"), 0).unwrap();
+        fs::rename(&mag, root.path().join("before")).unwrap();
+        fs::create_dir(&mag).unwrap();
+        fs::write(&file, b"new form").unwrap();
+        fs::write(mag.join("blank"), b"new form").unwrap();
+        assert!(placed.place().is_err());
+        assert!(emptied.remove_target().is_err());
+        assert_eq!(fs::read(&file).unwrap(), b"new form");
+        assert_eq!(fs::read(mag.join("blank")).unwrap(), b"new form");
     }
 }

@@ -38,7 +38,9 @@ impl Draft {
     pub(super) fn create(folder: &Path, size: u64) -> Result<Self> {
         let created = create_unique(folder, "shard", "tmp");
         let (path, file) = created.map_err(|error| VolumeError::io(folder.display().to_string(), error))?;
-        let reserved = if reserve(&file, size) { size } else { 0 };
+        // Half of it may be there after a failure, too, and is given back like the rest.
+        reserve(&file, size);
+        let reserved = size;
         Ok(Self { path, file, buffer: Space::of(PIECE), filled: 0, reserved, placed: false })
     }
 
@@ -79,6 +81,7 @@ impl Draft {
         if let Some(mut source) = store.open_file(key)? {
             if !reflink(&source, &self.file) {
                 reserve(&self.file, size);
+                self.reserved = self.reserved.max(size);
                 io::copy(&mut source, &mut self.file).map_err(fault)?;
             }
             return Ok(());

@@ -83,9 +83,16 @@ impl DirectoryStore {
     }
 
     fn open_at(&self, key: &str) -> Result<Option<(File, u64)>> {
-        let Some((place, metadata)) = self.find(key)? else { return Ok(None) };
-        let file = File::open(place).map_err(|error| VolumeError::io(self.describe(key), error))?;
-        Ok(Some((file, metadata.len())))
+        let fault = |error| VolumeError::io(self.describe(key), error);
+        let Some((place, _)) = self.find(key)? else { return Ok(None) };
+        // Writers may replace or remove the file at any moment: what counts is the one that could be opened.
+        let file = match File::open(place) {
+            Ok(file) => file,
+            Err(error) if is_absent(&error) => return Ok(None),
+            Err(error) => return Err(fault(error)),
+        };
+        let size = file.metadata().map_err(fault)?.len();
+        Ok(Some((file, size)))
     }
 
     fn walk(&self, folder: &Path, key: &str, prefix: &str, entries: &mut Vec<Entry>) -> Result<()> {

@@ -90,7 +90,7 @@ impl Description {
             Axes::resolve(array.shape.len(), array.dimension_names.as_deref(), axis_order).map_err(Fault::Corrupt)?;
         let outer = regular_chunk_shape(&array.chunk_grid)?;
         let order = (0..axes.len()).collect();
-        let codecs = parse_codecs(&array.codecs, order, voxel_type.size()).map_err(Fault::Unsupported)?;
+        let codecs = parse_codecs(&array.codecs, order, voxel_type).map_err(Fault::Unsupported)?;
         Self::new(voxel_type, axes, &array.shape, &outer, v3_keys(&array.chunk_key_encoding)?, codecs)?
             .filled_with(&array.fill_value)
     }
@@ -111,7 +111,7 @@ impl Description {
             "F" => (0..axes.len()).rev().collect(),
             other => return Err(Fault::Corrupt(format!("order is {other:?}, neither C nor F"))),
         };
-        let steps = v2_steps(array.compressor.as_ref(), voxel_type.size())?;
+        let steps = v2_steps(array.compressor.as_ref(), voxel_type)?;
         let separator = array.dimension_separator.as_deref().unwrap_or(".");
         let keys = KeyStyle { with_c: false, separator: separator_of(separator)? };
         let codecs = Codecs::Plain(ChainParts { stored, big_endian, steps });
@@ -211,11 +211,11 @@ fn v2_type(dtype: &str) -> Result<(VoxelType, bool), Fault> {
     }
 }
 
-fn v2_steps(compressor: Option<&Map<String, Value>>, value_size: usize) -> Result<Vec<Step>, Fault> {
+fn v2_steps(compressor: Option<&Map<String, Value>>, voxel: VoxelType) -> Result<Vec<Step>, Fault> {
     let Some(compressor) = compressor else { return Ok(Vec::new()) };
     let id = compressor.get("id").and_then(Value::as_str).unwrap_or_default();
     // numcodecs hands blosc the size of a value; v2 has no key for it.
-    parse_compressor(id, compressor, value_size).map(|step| vec![step]).map_err(Fault::Unsupported)
+    parse_compressor(id, compressor, voxel).map(|step| vec![step]).map_err(Fault::Unsupported)
 }
 
 /// Lengths of inner chunks along the array's axes.
