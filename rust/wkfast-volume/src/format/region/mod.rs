@@ -14,6 +14,7 @@ mod write_tests;
 
 use std::cell::RefCell;
 use std::collections::HashMap;
+use std::sync::atomic::{AtomicUsize, Ordering};
 
 use rayon::prelude::*;
 
@@ -33,6 +34,8 @@ const SMALL: usize = 512 << 10;
 
 /// Shards that a read holds open at most; processes may open some hundred files.
 const MAX_OPEN: usize = 128;
+/// Shards that all reads of a process hold open together.
+const MAX_OPEN_IN_ALL: usize = 256;
 
 /// The shards that a read touches.
 struct Shards<'a> {
@@ -53,6 +56,33 @@ impl Shards<'_> {
             Some(held) => held.get(shard).map_or(Ok(false), read),
             None => self.cache.open(array, shard)?.as_ref().map_or(Ok(false), read),
         }
+    }
+}
+
+/// Open files of all reads of this process.
+static OPEN: AtomicUsize = AtomicUsize::new(0);
+
+/// The right of a read to hold so many files open.
+struct Places {
+    all: &'static AtomicUsize,
+    count: usize,
+}
+
+impl Places {
+    /// None if that would be too many for one read, or for all reads together: processes may have a thousand.
+    fn take(all: &'static AtomicUsize, count: usize) -> Option<Self> {
+        if count > MAX_OPEN {
+            return None;
+        }
+        let places = Self { all, count };
+        let before = all.fetch_add(count, Ordering::Relaxed);
+        (before + count <= MAX_OPEN_IN_ALL).then_some(places)
+    }
+}
+
+impl Drop for Places {
+    fn drop(&mut self) {
+        self.all.fetch_sub(self.count, Ordering::Relaxed);
     }
 }
 
@@ -104,10 +134,10 @@ pub fn read_region_with(
     check_request(grid, extra, region, out.len())?;
     let sticks = sticks(grid, extra, region, out);
     let touched = shards_of(array, &sticks);
-    if touched.len() > MAX_OPEN {
+    let Some(_places) = Places::take(&OPEN, touched.len()) else {
         let shards = Shards { cache, held: None };
         return sticks.into_par_iter().try_for_each(|stick| fill(array, &shards, stick));
-    }
+    };
     let open = |shard: ShardIndex| cache.open(array, &shard).map(|open| open.map(|open| (shard, open))).transpose();
     if is_small(grid, region) {
         let held = touched.into_iter().filter_map(open).collect::<Result<_>>()?;

@@ -1,8 +1,9 @@
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 
 use proptest::prelude::*;
 
-use super::{IndexCache, read_region, read_region_with, region_bytes};
+use super::{IndexCache, MAX_OPEN, MAX_OPEN_IN_ALL, Places, read_region, read_region_with, region_bytes};
 use crate::error::VolumeError;
 use crate::format::testing::{memory, put_shard, shard_bytes, voxels};
 use crate::format::wkw::{BlockType, Header, WkwArray};
@@ -190,4 +191,15 @@ fn impossible_requests_are_refused() {
     let far = BoundingBox { topleft: [i64::MAX, 0, i64::MIN], size: [1, 1, 1] };
     assert!(read_region(&array, &[], &far, &mut [0; 4]).unwrap_err().to_string().contains("beyond any layer"));
     assert!(read_region(&array, &[3], &region([1, 1, 1]), &mut [0; 4]).unwrap_err().to_string().contains("additional"));
+}
+
+#[test]
+fn reads_together_hold_no_more_files_open_than_they_may() {
+    static ALL: AtomicUsize = AtomicUsize::new(0);
+    assert!(Places::take(&ALL, MAX_OPEN + 1).is_none());
+    let held: Vec<_> = (0..MAX_OPEN_IN_ALL / MAX_OPEN).map(|_| Places::take(&ALL, MAX_OPEN).unwrap()).collect();
+    assert!(Places::take(&ALL, 1).is_none());
+    drop(held);
+    assert!(Places::take(&ALL, MAX_OPEN).is_some());
+    assert_eq!(ALL.load(Ordering::Relaxed), 0);
 }
