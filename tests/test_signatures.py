@@ -7,6 +7,36 @@ import pytest
 import wkfast as wk
 
 # By class: methods with their parameters; attributes, with "=" if they can be set.
+# What vectors of integers have, of three axes and of any.
+_INTEGERS = """
+        x
+        y
+        z
+        c
+        xyz
+        axes
+        get(axis, default=None)
+        with_x(new_x)
+        with_y(new_y)
+        with_z(new_z)
+        with_c(new_c)
+        with_xyz(new_xyz)
+        with_replaced(axis, new_element)
+        to_tuple()
+        to_list()
+        to_np()
+        contains(needle)
+        is_positive(strictly_positive=False)
+        is_uniform()
+        ceildiv(other)
+        pairmax(other)
+        pairmin(other)
+        prod()
+        moveaxis(source, target)
+        add_or_none(other)
+        from_str(string)
+    """
+
 API = {
     "Skeleton": """
         __init__(voxel_size, dataset_name, dataset_id=None, organization_id=None, description=None, enforced_id=None)
@@ -75,64 +105,14 @@ API = {
         branchpoint_time =
         get_dict()
     """,
-    "VecInt": """
-        x
-        y
-        z
-        c
-        xyz
-        axes
-        get(axis, default=None)
-        with_x(new_x)
-        with_y(new_y)
-        with_z(new_z)
-        with_c(new_c)
-        with_xyz(new_xyz)
-        with_replaced(axis, new_element)
-        to_tuple()
-        to_list()
-        to_np()
-        contains(needle)
-        is_positive(strictly_positive=False)
-        is_uniform()
-        ceildiv(other)
-        pairmax(other)
-        pairmin(other)
-        prod()
-        moveaxis(source, target)
-        add_or_none(other)
-        from_str(string)
+    "VecInt": _INTEGERS
+    + """
         zeros(axes)
         ones(axes)
         full(an_int, axes)
     """,
-    "Vec3Int": """
-        x
-        y
-        z
-        c
-        xyz
-        axes
-        get(axis, default=None)
-        with_x(new_x)
-        with_y(new_y)
-        with_z(new_z)
-        with_c(new_c)
-        with_xyz(new_xyz)
-        with_replaced(axis, new_element)
-        to_tuple()
-        to_list()
-        to_np()
-        contains(needle)
-        is_positive(strictly_positive=False)
-        is_uniform()
-        ceildiv(other)
-        pairmax(other)
-        pairmin(other)
-        prod()
-        moveaxis(source, target)
-        add_or_none(other)
-        from_str(string)
+    "Vec3Int": _INTEGERS
+    + """
         zeros(_axes=('x', 'y', 'z'))
         ones(_axes=('x', 'y', 'z'))
         full(an_int, _axes=('x', 'y', 'z'))
