@@ -82,7 +82,7 @@ impl DirectoryStore {
         Ok(metadata.is_file().then_some((place, metadata)))
     }
 
-    fn open_at(&self, key: &str) -> Result<Option<(File, u64)>> {
+    fn open_at(&self, key: &str) -> Result<Option<(File, Metadata)>> {
         let fault = |error| VolumeError::io(self.describe(key), error);
         let Some((place, _)) = self.find(key)? else { return Ok(None) };
         // Writers may replace or remove the file at any moment: what counts is the one that could be opened.
@@ -91,8 +91,8 @@ impl DirectoryStore {
             Err(error) if is_absent(&error) => return Ok(None),
             Err(error) => return Err(fault(error)),
         };
-        let size = file.metadata().map_err(fault)?.len();
-        Ok(Some((file, size)))
+        let metadata = file.metadata().map_err(fault)?;
+        Ok(Some((file, metadata)))
     }
 
     fn walk(&self, folder: &Path, key: &str, prefix: &str, entries: &mut Vec<Entry>) -> Result<()> {
@@ -154,14 +154,13 @@ impl ReadStore for DirectoryStore {
     }
 
     fn pin(&self, key: &str) -> Result<Option<Pinned>> {
-        let Some((file, _)) = self.open_at(key)? else { return Ok(None) };
-        // Of the open file: its name may be another's by now.
-        let metadata = file.metadata().map_err(|error| VolumeError::io(self.describe(key), error))?;
+        let Some((file, metadata)) = self.open_at(key)? else { return Ok(None) };
         Ok(Some(Pinned { file, stamp: stamp_of(&metadata), name: self.describe(key) }))
     }
 
     fn read(&self, key: &str, limit: u64) -> Result<Option<Vec<u8>>> {
-        let Some((file, size)) = self.open_at(key)? else { return Ok(None) };
+        let Some((file, metadata)) = self.open_at(key)? else { return Ok(None) };
+        let size = metadata.len();
         if size > limit {
             return Err(too_large(self.describe(key), size, limit));
         }
@@ -172,7 +171,8 @@ impl ReadStore for DirectoryStore {
 
     fn read_into(&self, key: &str, offset: u64, buffer: &mut [u8]) -> Result<()> {
         let fault = |error| VolumeError::io(self.describe(key), error);
-        let (file, size) = self.open_at(key)?.ok_or_else(|| fault(io::ErrorKind::NotFound.into()))?;
+        let (file, metadata) = self.open_at(key)?.ok_or_else(|| fault(io::ErrorKind::NotFound.into()))?;
+        let size = metadata.len();
         if !within(offset, buffer.len(), size) {
             return Err(beyond_end(self.describe(key), offset, buffer.len(), size));
         }
