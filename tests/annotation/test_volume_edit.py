@@ -301,6 +301,28 @@ def test_additional_axes_are_carried_through_an_edit(tmp_path, mode):
     assert described["mags"][0]["axisOrder"] == {"c": 0, "t": 1, "x": 2, "y": 3, "z": 4}
 
 
+@MODES
+def test_new_chunks_with_additional_axes_are_not_filled_from_a_fallback(tmp_path, mode):
+    data = zarr3_data_zip({(4, 0, 1, 2): painted(1)[0, 1, 2]}, axes="t")
+    layer = wk.Annotation.load(volume_annotation(tmp_path / "a.zip", data)).get_volume_layer()
+    before = layer.data
+    _, flat, _ = over_fallback(tmp_path)
+    message = "volume layer 'V' has the additional axes t; edit without fallback="
+    with pytest.raises(ValueError, match=message), layer.edit(edit_mode=mode, fallback=flat):
+        pass
+    assert layer.data is before
+    assert not layer.is_edited
+    annotation, *_ = over_fallback(tmp_path / "flat")
+    box = wk.NDBoundingBox((0, 2, 0, 0, 0), (1, 3, 64, 64, 64), ("c", "t", "x", "y", "z"))
+    dataset = wk.Dataset(tmp_path / "deep", voxel_size=(4, 4, 4))
+    deep = dataset.add_layer("segmentation", "segmentation", dtype="uint16", data_format="zarr3", bounding_box=box)
+    with (
+        pytest.raises(ValueError, match="layer 'segmentation' has the additional axes t"),
+        annotation.get_volume_layer().edit(edit_mode=mode, fallback=deep),
+    ):
+        pass
+
+
 def test_threads_may_write_at_once_in_memory(tmp_path):
     annotation = wk.Annotation("a", dataset_name="d", voxel_size=(1, 1, 1))
     layer = annotation.add_volume_layer("V", dtype="uint64")

@@ -108,7 +108,7 @@ def _check_redownsampling(volume: VolumeLayer, mode: VolumeLayerEditMode) -> Non
 
 
 def _check_fallback(volume: VolumeLayer, fallback: Layer) -> None:
-    """Refuse a fallback layer that is another than the annotation's, or whose labels do not fit."""
+    """Refuse a fallback layer that is another than the annotation's, or whose labels or axes do not fit."""
     if volume.fallback_layer_name not in {None, fallback.name}:
         raise ValueError(
             f"the fallback layer of {volume.name!r} is {volume.fallback_layer_name!r}, not {fallback.name!r}"
@@ -117,6 +117,17 @@ def _check_fallback(volume: VolumeLayer, fallback: Layer) -> None:
         raise ValueError(
             f"voxels of {volume.name!r} are {volume.dtype}, too small for labels of {fallback.name!r}, {fallback.dtype}"
         )
+    mags = data_zip(volume).mags
+    axes = {
+        f"volume layer {volume.name!r}": mags[0]["grid"]["extra_axes"] if mags else [],
+        f"layer {fallback.name!r}": [*fallback.properties.additional_axes],
+    }
+    for name, further in axes.items():
+        if further:
+            raise ValueError(
+                f"fallback: chunks are filled along x, y, z alone, but {name} has the additional axes "
+                f"{', '.join(further)}; edit without fallback=, and write whole chunks"
+            )
 
 
 def _warn_of_erasure(volume: VolumeLayer, chunks: int) -> None:

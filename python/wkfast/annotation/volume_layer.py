@@ -174,7 +174,8 @@ class VolumeLayer:
             for layers without a fallback, in a temporary directory.
         fallback
             The fallback layer: a chunk that is new and written in part takes its other voxels from it, as it does in
-            WEBKNOSSOS. Chunks are new by mag: a mag that the layer lacks starts from zeros.
+            WEBKNOSSOS. Chunks are new by mag: a mag that the layer lacks starts from zeros. Not for layers with
+            additional axes.
         progress
             Called on the calling thread while the changes are taken over, with chunks done and chunks in all.
 
@@ -183,7 +184,8 @@ class VolumeLayer:
         VolumeDataMissingError
             A ``ValueError`` and ``AssertionError``: the voxels are not in the annotation file.
         ValueError
-            The mode cannot do what is asked for.
+            The mode cannot do what is asked for; `fallback` is another layer than the annotation's, its labels do not
+            fit, or one of the two has additional axes.
         AnnotationError
             Another edit of the layer is open.
         VolumeDataError
