@@ -11,11 +11,16 @@ import os
 import platform
 import sys
 import tempfile
+from itertools import chain
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from benches.python import inputs, remote_jobs, volume_jobs, volumes
 from benches.python.measure import Measurement, best_of, in_turn
 from benches.python.remote_server import VOLUME
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
 
 NML = "benches.python.nml_jobs"
 MERGE = "benches.python.merge_jobs"
@@ -39,26 +44,31 @@ _LOOPS = (("iterate", "plain loop over nodes"), ("use", "loop that reads id and 
 
 
 def main() -> None:
-    """Run the benches named on the command line, all by default."""
+    """Run the benches named on the command line, all by default; a row is printed as soon as it is measured."""
     options = _options()
+    lines = []
+    for line in _lines(_rows(options)):
+        sys.stdout.write(line)
+        sys.stdout.flush()
+        lines.append(line)
+    if options.markdown:
+        Path(options.markdown).write_text("".join(lines), encoding="utf-8")
+
+
+def _rows(options: argparse.Namespace) -> Iterator[list[str]]:
     folder = Path(options.folder)
-    rows = []
     if "nml" in options.what:
         for nodes in options.nodes:
-            rows += nml_rows(folder, nodes, options.runs)
+            yield from nml_rows(folder, nodes, options.runs)
     if "merge" in options.what:
         for data_format in ("wkw", "zarr3"):
-            rows += merge_rows(folder, data_format, options.edge, options.touched, options.runs)
+            yield from merge_rows(folder, data_format, options.edge, options.touched, options.runs)
     if "volumes" in options.what:
-        rows += volume_rows(folder, options)
+        yield from volume_rows(folder, options)
     if "reshape" in options.what:
-        rows += reshape_rows(folder, options.reshape_edge, options.works, options.runs)
+        yield from reshape_rows(folder, options.reshape_edge, options.works, options.runs)
     if "remote" in options.what:
-        rows += remote_rows(folder, options.runs)
-    text = _table(rows)
-    sys.stdout.write(text)
-    if options.markdown:
-        Path(options.markdown).write_text(text, encoding="utf-8")
+        yield from remote_rows(folder, options.runs)
 
 
 def _options() -> argparse.Namespace:
@@ -133,27 +143,23 @@ def merge_rows(folder: Path, data_format: str, edge: int, touched: int, runs: in
     ]
 
 
-def volume_rows(folder: Path, options: argparse.Namespace) -> list[list[str]]:
+def volume_rows(folder: Path, options: argparse.Namespace) -> Iterator[list[str]]:
     """Reading and writing everything at once, and reading many small boxes."""
-    rows = []
     for data_format in options.formats:
-        rows += whole_rows(folder, data_format, options.volume_edge, options.runs)
+        yield from whole_rows(folder, data_format, options.volume_edge, options.runs)
     if "zarr3" in options.formats:
-        rows.append(small_read_row(folder, options.small_reads_edge, options.runs))
-    return rows
+        yield small_read_row(folder, options.small_reads_edge, options.runs)
 
 
-def whole_rows(folder: Path, data_format: str, edge: int, runs: int) -> list[list[str]]:
+def whole_rows(folder: Path, data_format: str, edge: int, runs: int) -> Iterator[list[str]]:
     """Reading and writing `edge`³ voxels at once."""
     path = str(volume_jobs.dataset(folder, data_format, edge))
-    rows = []
     for work, rivals in zip(("read", "write"), RIVALS[data_format], strict=True):
         ours = best_of(runs, VOLUMES, f"wkfast_{work}", path, str(edge))
         for rival in rivals:
             theirs = best_of(1 if rival == "reference" else runs, VOLUMES, f"{rival}_{work}", path, str(edge))
             _require_equal(ours, theirs)
-            rows.append(_row(f"{work} {edge}³ uint32 {data_format}, against {rival}", ours, theirs, ""))
-    return rows
+            yield _row(f"{work} {edge}³ uint32 {data_format}, against {rival}", ours, theirs, "")
 
 
 def small_read_row(folder: Path, edge: int, runs: int) -> list[str]:
@@ -166,17 +172,15 @@ def small_read_row(folder: Path, edge: int, runs: int) -> list[str]:
     return _row(f"random 32³ reads from {edge}³ in a shard, against tensorstore", ours, theirs, rate)
 
 
-def reshape_rows(folder: Path, edge: int, works: list[str], runs: int) -> list[list[str]]:
+def reshape_rows(folder: Path, edge: int, works: list[str], runs: int) -> Iterator[list[str]]:
     """Making mags of `edge`³ voxels out of another."""
-    rows = []
     for data_format, known in WORKS.items():
         path = str(volume_jobs.dataset(folder, data_format, edge))
         for work in (work for work in works if work in known):
             ours = best_of(runs, RESHAPE, f"wkfast_{work}", path)
             theirs = best_of(1, RESHAPE, f"reference_{work}", path)
             _require_equal(ours, theirs)
-            rows.append(_row(f"{work} {edge}³ uint32 {data_format}", ours, theirs, ""))
-    return rows
+            yield _row(f"{work} {edge}³ uint32 {data_format}", ours, theirs, "")
 
 
 def remote_rows(folder: Path, runs: int) -> list[list[str]]:
@@ -228,11 +232,12 @@ def _row(what: str, ours: Measurement, other: Measurement, note: str) -> list[st
     ]
 
 
-def _table(rows: list[list[str]]) -> str:
+def _lines(rows: Iterable[list[str]]) -> Iterator[str]:
+    """Yield the lines of a Markdown table."""
     heading = ["work", "wkfast", "other", "faster", "peak over baseline", "other's", "note"]
-    lines = [heading, ["---"] * len(heading), *rows]
-    machine = f"{os.cpu_count()} cores, {platform.machine()}, Python {platform.python_version()}"
-    return f"{machine}\n\n" + "".join(f"| {' | '.join(line)} |\n" for line in lines)
+    yield f"{os.cpu_count()} cores, {platform.machine()}, Python {platform.python_version()}\n\n"
+    for line in chain([heading, ["---"] * len(heading)], rows):
+        yield f"| {' | '.join(line)} |\n"
 
 
 if __name__ == "__main__":
