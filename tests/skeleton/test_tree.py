@@ -1,9 +1,11 @@
 """Trees and nodes: any sequence of edits equals a plain model, and nodes are views that the tree and files see."""
 
 import copy
+import gc
 import itertools
 import math
 import pickle
+import sys
 from concurrent.futures import ThreadPoolExecutor
 
 import networkx as nx
@@ -13,6 +15,7 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import Bundle, RuleBasedStateMachine, consumes, invariant, rule
 
+from wkfast._core import NodeIterator
 from wkfast.errors import SkeletonError
 from wkfast.geometry import Vec3Float, Vec3Int
 from wkfast.skeleton import Node, Skeleton, Tree
@@ -356,6 +359,39 @@ def test_nodes_may_be_removed_and_added_within_a_loop(hundred):
     iterator = iter(hundred.nodes)
     assert sum(1 for _ in iterator) == len(hundred)
     assert next(iterator, None) is None
+
+
+def test_an_iterator_leaves_nothing_behind(hundred):
+    columns = hundred._columns
+    kind = type(iter(hundred.nodes))
+    kept = list(hundred.nodes)
+    held = sys.getrefcount(columns), sys.getrefcount(kind), [sys.getrefcount(node) for node in kept]
+    for steps in (0, 1, 2, 3, 50, 99, 100, 101):
+        for _ in range(20):
+            iterator = iter(hundred.nodes)
+            last = [node for node, _ in zip(iterator, range(steps), strict=False)][-1:]
+            assert [node.position.x for node in last] == [min(steps, 100) - 1] * bool(steps)
+            del iterator, last
+    assert held == (sys.getrefcount(columns), sys.getrefcount(kind), [sys.getrefcount(node) for node in kept])
+
+
+def test_an_iterator_keeps_the_nodes_of_its_tree():
+    iterator = iter(Skeleton((1, 1, 1), "d").add_tree_from_arrays("t", [[i, 0, 0] for i in range(9)], []).nodes)
+    gc.collect()
+    assert [node.position.x for node in iterator] == list(range(9))
+    assert list(iterator) == []
+
+
+def test_iterators_are_made_by_trees_only(hundred):
+    iterator = iter(hundred.nodes)
+    assert iter(iterator) is iterator
+    assert type(iterator) is NodeIterator
+    with pytest.raises(TypeError, match="cannot create"):
+        NodeIterator()
+    with pytest.raises(TypeError, match="pickle"):
+        pickle.dumps(iterator)
+    with pytest.raises(TypeError, match="requires a"):
+        NodeIterator.__next__(hundred)
 
 
 def test_threads_may_share_an_iterator(hundred):

@@ -59,8 +59,8 @@ impl TreeColumns {
     }
 
     /// All nodes, one by one.
-    fn nodes(slf: Py<Self>, py: Python<'_>) -> NodeIterator {
-        NodeIterator::new(slf, py)
+    fn nodes(slf: Py<Self>, py: Python<'_>) -> PyResult<Bound<'_, PyAny>> {
+        NodeIterator::over(slf, py)
     }
 
     /// Add a node and return it.

@@ -9,6 +9,7 @@ mod files;
 mod ids;
 mod iterator;
 mod node;
+mod plain_type;
 mod stream;
 mod tables;
 mod vectors;
@@ -19,7 +20,7 @@ pub(crate) fn register(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add_class::<columns::TreeColumns>()?;
     module.add_class::<document::NmlDocument>()?;
     module.add_class::<node::Node>()?;
-    module.add_class::<iterator::NodeIterator>()?;
+    module.add("NodeIterator", iterator::NodeIterator::class(module.py())?)?;
     module.add_class::<stream::TreeStream>()?;
     module.add_function(wrap_pyfunction!(columns::restore_tree, module)?)?;
     module.add_function(wrap_pyfunction!(document::empty_header, module)?)?;
