@@ -3,21 +3,19 @@
 from __future__ import annotations
 
 import operator
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from typing import TYPE_CHECKING, Any, Self, TypeAlias, TypeGuard, TypeVar, overload
+from collections.abc import Callable, Iterable
+from typing import Any, Self, TypeAlias, TypeGuard, TypeVar
 
 import numpy as np
 
 from wkfast.errors import GeometryError
+from wkfast.geometry._components import Components
 from wkfast.geometry.vec_int import Vec3Int
-
-if TYPE_CHECKING:
-    import numpy.typing as npt
 
 _LENGTH = 3
 
 
-class Vec3Float(Sequence[float]):
+class Vec3Float(Components[float]):
     """Three floats: x, y, z, compared and hashed like a plain tuple of them.
 
     Raises
@@ -33,7 +31,7 @@ class Vec3Float(Sequence[float]):
     Vec3Int(1,-1,0)
     """
 
-    __slots__ = ("_data",)
+    __slots__ = ()
 
     _data: tuple[float, float, float]
 
@@ -101,17 +99,6 @@ class Vec3Float(Sequence[float]):
         """Return the components as a tuple."""
         return self._data
 
-    def to_list(self) -> list[float]:
-        """Return the components as a list."""
-        return list(self._data)
-
-    def to_np(self) -> npt.NDArray[np.float64]:
-        """Return the components as an array."""
-        return np.array(self._data)
-
-    def __array__(self, dtype: npt.DTypeLike | None = None, copy: bool | None = None) -> npt.NDArray[Any]:
-        return np.array(self._data, dtype=dtype)
-
     def to_vec3_int(self) -> Vec3Int:
         """Return the vector with fractions cut off, toward zero."""
         return Vec3Int.from_vec3_float(self._data)
@@ -147,44 +134,10 @@ class Vec3Float(Sequence[float]):
     def __neg__(self) -> Self:
         return _make(type(self), (-v for v in self._data))
 
-    def __len__(self) -> int:
-        return _LENGTH
-
-    def __iter__(self) -> Iterator[float]:
-        return iter(self._data)
-
-    @overload
-    def __getitem__(self, index: int) -> float: ...
-    @overload
-    def __getitem__(self, index: slice) -> tuple[float, ...]: ...
-    def __getitem__(self, index: int | slice) -> float | tuple[float, ...]:
-        return self._data[index]
-
-    def __contains__(self, item: object) -> bool:
-        return item in self._data
-
-    def __hash__(self) -> int:
-        return hash(self._data)
-
-    def __eq__(self, other: object) -> bool:
-        data = _comparable(other)
-        return NotImplemented if data is None else self._data == data
-
-    def __lt__(self, other: object) -> bool:
-        data = _comparable(other)
-        return NotImplemented if data is None else self._data < data
-
-    def __le__(self, other: object) -> bool:
-        data = _comparable(other)
-        return NotImplemented if data is None else self._data <= data
-
-    def __gt__(self, other: object) -> bool:
-        data = _comparable(other)
-        return NotImplemented if data is None else self._data > data
-
-    def __ge__(self, other: object) -> bool:
-        data = _comparable(other)
-        return NotImplemented if data is None else self._data >= data
+    def _comparable(self, other: object) -> tuple[float, ...] | None:
+        if isinstance(other, Vec3Float):
+            return other._data
+        return other if isinstance(other, tuple) else None
 
     def __repr__(self) -> str:
         return f"Vec3Float({self.x},{self.y},{self.z})"
@@ -213,9 +166,3 @@ def _three_floats(value: Any) -> tuple[float, float, float]:
 
 def _is_number(value: object) -> TypeGuard[float]:
     return isinstance(value, int | float | np.number)
-
-
-def _comparable(other: object) -> tuple[float, ...] | None:
-    if isinstance(other, Vec3Float):
-        return other._data
-    return other if isinstance(other, tuple) else None

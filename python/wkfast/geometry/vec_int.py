@@ -4,15 +4,13 @@ from __future__ import annotations
 
 import operator
 import re
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from typing import TYPE_CHECKING, Any, ClassVar, Self, TypeAlias, TypeGuard, TypeVar, overload
+from collections.abc import Callable, Iterable
+from typing import Any, ClassVar, Self, TypeAlias, TypeGuard, TypeVar
 
 import numpy as np
 
 from wkfast.errors import GeometryError
-
-if TYPE_CHECKING:
-    import numpy.typing as npt
+from wkfast.geometry._components import Components
 
 XYZ = ("x", "y", "z")
 
@@ -22,7 +20,7 @@ _USAGE = (
 )
 
 
-class VecInt(Sequence[int]):
+class VecInt(Components[int]):
     """Integers along named axes, compared and hashed like a plain tuple of them.
 
     Arithmetic is element-wise with an int, a vector of the same axes, or any sequence of the same length; fractions
@@ -44,10 +42,9 @@ class VecInt(Sequence[int]):
     True
     """
 
-    __slots__ = ("_axes", "_data")
+    __slots__ = ("_axes",)
 
     _axes: tuple[str, ...]
-    _data: tuple[int, ...]
 
     def __new__(  # noqa: D102 # see the class
         cls, *args: VecIntLike | Iterable[str] | int, axes: Iterable[str] | None = None, **named: int
@@ -159,17 +156,6 @@ class VecInt(Sequence[int]):
         """Return the components as a tuple."""
         return self._data
 
-    def to_list(self) -> list[int]:
-        """Return the components as a list."""
-        return list(self._data)
-
-    def to_np(self) -> npt.NDArray[np.int64]:
-        """Return the components as an array."""
-        return np.array(self._data)
-
-    def __array__(self, dtype: npt.DTypeLike | None = None, copy: bool | None = None) -> npt.NDArray[Any]:
-        return np.array(self._data, dtype=dtype)
-
     def contains(self, needle: int) -> bool:
         """Return whether any component equals the needle."""
         return needle in self._data
@@ -250,44 +236,10 @@ class VecInt(Sequence[int]):
         """Return the smaller of each pair of components."""
         return self._element_wise(other, min)
 
-    def __len__(self) -> int:
-        return len(self._data)
-
-    def __iter__(self) -> Iterator[int]:
-        return iter(self._data)
-
-    @overload
-    def __getitem__(self, index: int) -> int: ...
-    @overload
-    def __getitem__(self, index: slice) -> tuple[int, ...]: ...
-    def __getitem__(self, index: int | slice) -> int | tuple[int, ...]:
-        return self._data[index]
-
-    def __contains__(self, item: object) -> bool:
-        return item in self._data
-
-    def __hash__(self) -> int:
-        return hash(self._data)
-
-    def __eq__(self, other: object) -> bool:
-        data = _comparable(other)
-        return NotImplemented if data is None else self._data == data
-
-    def __lt__(self, other: object) -> bool:
-        data = _comparable(other)
-        return NotImplemented if data is None else self._data < data
-
-    def __le__(self, other: object) -> bool:
-        data = _comparable(other)
-        return NotImplemented if data is None else self._data <= data
-
-    def __gt__(self, other: object) -> bool:
-        data = _comparable(other)
-        return NotImplemented if data is None else self._data > data
-
-    def __ge__(self, other: object) -> bool:
-        data = _comparable(other)
-        return NotImplemented if data is None else self._data >= data
+    def _comparable(self, other: object) -> tuple[int, ...] | None:
+        if isinstance(other, VecInt):
+            return other._data
+        return other if isinstance(other, tuple) else None
 
     def __repr__(self) -> str:
         return f"VecInt({','.join(map(str, self._data))}, axes={self._axes})"
@@ -458,9 +410,3 @@ def _parse_named(string: str) -> dict[str, int]:
         parts = (part.partition("=") for part in string.split(","))
         pairs = [(name, value) for name, _, value in parts]
     return {name.strip(): int(value) for name, value in pairs}
-
-
-def _comparable(other: object) -> tuple[int, ...] | None:
-    if isinstance(other, VecInt):
-        return other._data
-    return other if isinstance(other, tuple) else None
