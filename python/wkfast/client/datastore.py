@@ -95,12 +95,17 @@ class Datastore:
         """Whether :meth:`convoy` brings anything: no proxy stands before the store, nothing replaces the network."""
         return self._connection.session.is_quick(self.url)
 
-    def convoy(self, parcels: Iterable[Parcel], *, concurrency: int) -> Iterator[Parcel]:
-        """Fetch many bodies at once and return the parcels that did not come: ask for them one by one."""
+    def convoy(
+        self, parcels: Iterable[Parcel], *, concurrency: int, meanwhile: Callable[[], object] = lambda: None
+    ) -> Iterator[Parcel]:
+        """Fetch many bodies at once and return the parcels that did not come: ask for them one by one.
+
+        `meanwhile` is called once, while the first requests are on their way.
+        """
         call = self._connection.call("GET", self.url)
         if self._sharing_token is not None:
             call = replace(call, token=None)
-        return self._connection.session.convoy(call, parcels, concurrency=concurrency)
+        return self._connection.session.convoy(call, parcels, concurrency=concurrency, meanwhile=meanwhile)
 
     def file(self, dataset_id: str, path: str, *, start: int | None = None, length: int | None = None) -> bytes:
         """Return a stored file of a dataset, or a range of its bytes.

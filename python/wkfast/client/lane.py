@@ -8,7 +8,6 @@ road wherever this one does not lead.
 import select
 import threading
 from collections.abc import Callable, Mapping
-from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
@@ -33,6 +32,8 @@ _REFUSAL = 300
 _SAID = 64 << 10
 #: Connections that all convoys of a lane may have together.
 MOST_CONNECTIONS = 256
+# from this many connections on, a convoy opens more only while it waits for the server
+_CAUTIOUS = 64
 
 
 @dataclass(frozen=True)
@@ -74,6 +75,7 @@ class Lane:
         self._lock = threading.Lock()
         self._closed = False
         self._reserved = 0
+        self._widths: dict[str, int] = {}
 
     def leads_to(self, url: str) -> bool:
         """Whether no proxy stands before the URL's server."""
@@ -148,13 +150,21 @@ class Lane:
 
     def idle(self, server: str) -> "http_client.HTTPConnection | None":
         """Return a connection that lies idle and is still open, if there is one."""
-        while True:
-            with self._lock:
-                idle = self._idle.get(server)
-                connection = idle.pop() if idle else None
-            if connection is None or _is_quiet(connection):
-                return connection
-            connection.close()
+        while taken := self._taken(server, 1):
+            if quiet := _quiet(taken):
+                return quiet[0]
+        return None
+
+    def several(self, server: str, count: int) -> "list[http_client.HTTPConnection]":
+        """Return up to `count` connections that lie idle and are still open."""
+        return _quiet(self._taken(server, count))
+
+    def _taken(self, server: str, count: int) -> "list[http_client.HTTPConnection]":
+        with self._lock:
+            idle = self._idle.get(server, [])
+            taken = idle[-count:]
+            del idle[-count:]
+        return taken
 
     def keep(self, server: str, connection: "http_client.HTTPConnection") -> None:
         """Take back a connection whose answer has been read to its end."""
@@ -175,6 +185,14 @@ class Lane:
         """End a reservation."""
         with self._lock:
             self._reserved -= granted
+
+    def width(self, server: str) -> int:
+        """Return how many connections to a server served the last convoy well; cautious before the first."""
+        return self._widths.get(server, _CAUTIOUS)
+
+    def note_width(self, server: str, width: int) -> None:
+        """Remember with how many connections a convoy to a server ended."""
+        self._widths[server] = max(width, self.width(server))
 
     def unconnected(self, server: str) -> "http_client.HTTPConnection":
         """Return a connection without a socket: as soon as it has one it is like all others."""
@@ -252,10 +270,17 @@ def _too_large(wanted: Wanted) -> ClientError:
     return AnswerTooLargeError(f"{wanted.where}: the answer is larger than {wanted.limit} bytes")
 
 
-def _is_quiet(connection: "http_client.HTTPConnection") -> bool:
-    """Whether a connection that lies idle is open: one that has something to read was closed by the server."""
-    with suppress(OSError, ValueError):
-        poll = select.poll()
-        poll.register(connection.sock, select.POLLIN)
-        return not poll.poll(0)
-    return False
+def _quiet(connections: "list[http_client.HTTPConnection]") -> "list[http_client.HTTPConnection]":
+    """Return those of idle connections that are open: one that has something to read was closed by the server."""
+    poll, numbers = select.poll(), [connection.sock.fileno() for connection in connections]
+    for number in numbers:
+        if number >= 0:
+            poll.register(number, select.POLLIN)
+    loud = {number for number, _ in poll.poll(0)}
+    quiet = []
+    for number, connection in zip(numbers, connections, strict=True):
+        if number < 0 or number in loud:
+            connection.close()
+        else:
+            quiet.append(connection)
+    return quiet

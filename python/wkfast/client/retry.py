@@ -43,6 +43,10 @@ class Deadline:
         self._seconds = seconds
         self._end = clock.monotonic() + seconds
 
+    def anew(self) -> "Deadline":
+        """Return the deadline of another call that starts now and may take as long."""
+        return Deadline(self._clock, self._seconds)
+
     def remaining(self) -> float:
         """Return the seconds left, never negative."""
         return max(0.0, self._end - self._clock.monotonic())

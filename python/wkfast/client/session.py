@@ -184,17 +184,26 @@ class Session:
         """Whether :meth:`convoy` brings anything from a URL: no proxy in between, nothing in place of the network."""
         return self._transport is None and not self._closed and self._lane.leads_to(url)
 
-    def convoy(self, call: Call, parcels: Iterable[Parcel], *, concurrency: int) -> Iterator[Parcel]:
+    def convoy(
+        self,
+        call: Call,
+        parcels: Iterable[Parcel],
+        *,
+        concurrency: int,
+        meanwhile: Callable[[], object] = lambda: None,
+    ) -> Iterator[Parcel]:
         """Fetch many small bodies at once and return those that did not come: ask for them one by one.
 
         Parameters
         ----------
         call
-            Stands for all: its origin, token, headers and total time are theirs.
+            Stands for each: its origin, token, headers and total time are theirs.
+        meanwhile
+            Called once, while the first requests are on their way.
         """
         if not self.is_quick(call.url):
             return iter(parcels)
-        return Convoy(self._lane, self._wanted(call, self.deadline(call), 0), concurrency).run(parcels)
+        return Convoy(self._lane, self._wanted(call, self.deadline(call), 0), concurrency).run(parcels, meanwhile)
 
     def repeat(self, call: Call, deadline: Deadline, attempt: Callable[[], T]) -> T:
         """Return what ``attempt`` returns, repeated by the call's rule."""

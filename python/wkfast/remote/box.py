@@ -26,8 +26,8 @@ class Box:
     @classmethod
     def at(cls, topleft: Int3, size: Int3) -> Box:
         """Return the box of a corner and a size."""
-        x, y, z = (corner + extent for corner, extent in zip(topleft, size, strict=True))
-        return cls(topleft, (x, y, z))
+        (x, y, z), (width, height, depth) = topleft, size
+        return cls(topleft, (x + width, y + height, z + depth))
 
     @property
     def size(self) -> Int3:
@@ -42,17 +42,15 @@ class Box:
 
     def common(self, other: Box) -> Box:
         """Return the voxels that lie in both."""
-        x, y, z = map(max, self.start, other.start)
-        right, bottom, back = map(min, self.stop, other.stop)
-        return Box((x, y, z), (right, bottom, back))
+        # written out here and below: this is done for each chunk of a read, and a generator would double its cost
+        (x, y, z), (left, top, front) = self.start, other.start
+        (u, v, w), (right, bottom, back) = self.stop, other.stop
+        return Box((max(x, left), max(y, top), max(z, front)), (min(u, right), min(v, bottom), min(w, back)))
 
     def within(self, outer: Box) -> tuple[slice, slice, slice]:
         """Return where this box lies in an array of ``outer``'s voxels."""
-        x, y, z = (
-            slice(begin - origin, end - origin)
-            for begin, end, origin in zip(self.start, self.stop, outer.start, strict=True)
-        )
-        return x, y, z
+        (x, y, z), (right, bottom, back), (left, top, front) = self.start, self.stop, outer.start
+        return slice(x - left, right - left), slice(y - top, bottom - top), slice(z - front, back - front)
 
     def cells(self, side: Int3) -> Iterator[tuple[Int3, Box]]:
         """Yield position and extent of each cell of a grid through the origin that holds voxels of this box.

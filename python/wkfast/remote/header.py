@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -72,7 +73,7 @@ class ArrayHeader:
             raise UnexpectedAnswerError(f"{where}: expected uncompressed chunks with the fill value 0")
         return header
 
-    @property
+    @cached_property
     def chunk_bytes(self) -> int:
         """Size of a chunk's body."""
         return math.prod(self.chunk_shape) * self.dtype.itemsize

@@ -36,6 +36,8 @@ _CHUNKS_AT_ONCE = 256
 CONCURRENCY = 32
 # Requests after which something may be done beside.
 _EARLY = 8
+# Memory touched while the first requests are under way, and how much of it comes at once.
+_TOUCHED, _PAGE = 64 << 20, 4096
 _REFUSED, _TROUBLE = 300, 500
 _BUSY = frozenset({408, 425, 429})
 
@@ -101,7 +103,6 @@ class Reading:
         shape = (self.header.shape[0], *self.box.size)
         self.voxels = np.zeros(shape, self.header.dtype.newbyteorder("="), order="F")
         self._stored = self.box.common(Box((0, 0, 0), self.header.shape[1:]))
-
         self.spare: list[memoryview] = []
 
     def fetch(self, started: Callable[[], object] = lambda: None) -> None:
@@ -118,11 +119,13 @@ class Reading:
             do(itertools.chain(first, [started], tasks))
             return
         boxes: Iterable[Box] = [self._stored]
+        waiting = _in_turn(started, self._touch)
         if self.cutouts is not None and not self.cutouts.refused and self._is_large:
-            blocks = datastore.convoy(_telling(self._blocks(self.cutouts), started), concurrency=_CUTOUTS_AT_ONCE)
-            boxes, started = (parcel.box for parcel in blocks if isinstance(parcel, _Block)), lambda: None
-        parcels = (_Chunk(self, index, chunk) for box in boxes for index, chunk in self._chunks(box))
-        left = datastore.convoy(_telling(parcels, started), concurrency=_CHUNKS_AT_ONCE)
+            parcels = self._blocks(self.cutouts)
+            blocks = datastore.convoy(parcels, concurrency=_CUTOUTS_AT_ONCE, meanwhile=waiting)
+            boxes, waiting = (parcel.box for parcel in blocks if isinstance(parcel, _Block)), _in_turn()
+        chunks = (_Chunk(self, index, chunk) for box in boxes for index, chunk in self._chunks(box))
+        left = datastore.convoy(chunks, concurrency=_CHUNKS_AT_ONCE, meanwhile=waiting)
         do(partial(self._fetch_chunk, parcel.index, parcel.box) for parcel in left if isinstance(parcel, _Chunk))
 
     def tasks(self) -> Iterator[Callable[[], object]]:
@@ -132,6 +135,10 @@ class Reading:
             return
         for parcel in self._blocks(self.cutouts):
             yield partial(self._fetch_block, self.cutouts, parcel.box)
+
+    def _touch(self) -> None:
+        """Let the system find memory for what the first requests bring, which takes as long as receiving it."""
+        _bytes_of(self.voxels)[:_TOUCHED:_PAGE] = bytes(-(-min(self.voxels.nbytes, _TOUCHED) // _PAGE))
 
     @property
     def _is_large(self) -> bool:
@@ -171,7 +178,7 @@ class Reading:
 
     def place(self, index: Int4, chunk: Box, body: bytes | memoryview) -> None:
         """Put a chunk's voxels where they belong."""
-        wanted = chunk.common(self._stored).common(self.box)
+        wanted = chunk.common(self._stored)
         voxels = self.header.voxels(body, f"{self.layer}/{self.mag}/{'.'.join(map(str, index))}")
         first = index[0] * self.header.chunk_shape[0]
         last = min(first + self.header.chunk_shape[0], self.header.shape[0])
@@ -203,10 +210,14 @@ class _Chunk(Parcel):
         return (self._scratch,)
 
     def arrived(self, headers: Mapping[str, str]) -> bool:
+        whole = self.at_once(headers, self._scratch)
+        self._reading.spare.append(self._scratch)
+        return whole
+
+    def at_once(self, headers: Mapping[str, str], body: memoryview) -> bool:
         if headers.get("content-type", "").startswith("text/html"):
             return False
-        self._reading.place(self.index, self.box, self._scratch)
-        self._reading.spare.append(self._scratch)
+        self._reading.place(self.index, self.box, body)
         return True
 
     def settles(self, status: int, body: bytes) -> bool:
@@ -268,12 +279,12 @@ def _split(items: Iterable[_T], count: int = _EARLY) -> tuple[list[_T], Iterator
     return list(itertools.islice(rest, count)), rest
 
 
-def _telling(parcels: Iterable[Parcel], started: Callable[[], object]) -> Iterator[Parcel]:
-    """Yield the parcels and call `started` behind the first ones."""
-    upcoming = iter(parcels)
-    yield from itertools.islice(upcoming, _EARLY)
-    started()
-    yield from upcoming
+def _in_turn(*calls: Callable[[], object]) -> Callable[[], None]:
+    def work() -> None:
+        for call in calls:
+            call()
+
+    return work
 
 
 def _bytes_of(array: NDArray[Any]) -> memoryview:
