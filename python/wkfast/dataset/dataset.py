@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
 from functools import reduce
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -14,14 +13,15 @@ from wkfast.dataset.layer_category import COLOR_CATEGORY, SEGMENTATION_CATEGORY
 from wkfast.dataset.layer_creation import LayerCreation
 from wkfast.dataset.new_mag import joined
 from wkfast.dataset.properties import FILE_NAME, DatasetProperties, LayerProperties
+from wkfast.dataset.reshape_run import remove_folder
 from wkfast.errors import DatasetError, DatasetValueError, LayerNotFoundError
 from wkfast.geometry import BoundingBox, LengthUnit, NDBoundingBox, VoxelSize
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
     from os import PathLike
 
-    from wkfast.geometry import Vec3FloatLike
+    from wkfast.geometry import Mag, Vec3FloatLike
 
 
 class Dataset(LayerCreation, Copying):
@@ -177,7 +177,9 @@ class Dataset(LayerCreation, Copying):
         return [layer for layer in self.layers.values() if layer.category == COLOR_CATEGORY]
 
     def delete_layer(self, layer_name: str) -> None:
-        """Take a layer out of the dataset and delete its folder; mags that lie elsewhere keep their files.
+        """Take a layer out of the dataset and delete its folder.
+
+        Mags that lie elsewhere keep their files, and so does a folder in which mags of other layers lie.
 
         Raises
         ------
@@ -186,11 +188,10 @@ class Dataset(LayerCreation, Copying):
         """
         self.check_writable()
         folder = self.get_layer(layer_name).path
+        alone = self.may_remove(folder, layer_name)
         self.change(lambda properties: properties.remove_layer(layer_name))
-        if folder.is_symlink():
-            folder.unlink()
-        elif folder.is_dir() and self.owns(folder):
-            shutil.rmtree(folder)
+        if alone:
+            remove_folder(folder)
 
     def calculate_bounding_box(self) -> BoundingBox:
         """Return the box around all layers along x, y, z, in mag-1 voxels."""
@@ -212,6 +213,27 @@ class Dataset(LayerCreation, Copying):
     def owns(self, path: Path) -> bool:
         """Return whether a file or folder lies in this dataset, with all links followed."""
         return path.resolve().is_relative_to(self.path.resolve())
+
+    def may_remove(self, folder: Path, layer_name: str, mag: Mag | None = None) -> bool:
+        """Return whether `folder` may go with a layer, or with one mag of it.
+
+        It must be a link, or lie below the dataset's folder, and hold nothing that is listed besides. Entries of a
+        ``datasource-properties.json`` may name any folder, and several may share one.
+        """
+        if folder.is_symlink():
+            return self.owns(folder.parent)
+        place = folder.resolve()
+        kept = [self.path, *self._listed_folders(layer_name, mag)]
+        return self.owns(folder) and not any(other.resolve().is_relative_to(place) for other in kept)
+
+    def _listed_folders(self, layer_name: str, mag: Mag | None) -> Iterator[Path]:
+        """Yield the folders of all layers and mags but the one layer, or but its one mag."""
+        for name, layer in self.layers.items():
+            mine = name == layer_name
+            if mine and mag is None:
+                continue
+            yield layer.path
+            yield from (folder for other, folder in layer.mag_folders() if not mine or other != mag)
 
     def change(self, change: Callable[[DatasetProperties], None]) -> None:
         """Change ``datasource-properties.json`` as it is now, and take over what other processes wrote."""

@@ -32,8 +32,8 @@ def write_layer_group(
     *,
     axes: Sequence[str] = ("c", "x", "y", "z"),
 ) -> None:
-    """Make a group with OME multiscales of a layer's folder; WKW layers have none."""
-    if data_format is DataFormat.WKW:
+    """Make a group with OME multiscales of a layer's folder; WKW layers have none, nor have arrays."""
+    if data_format is DataFormat.WKW or not folder.is_dir() or _is_array(folder):
         return
     multiscales = {"axes": _axes(unit, axes), "datasets": [_scale(mag, voxel_size, axes) for mag in mags]}
     if data_format is DataFormat.Zarr:
@@ -46,6 +46,10 @@ def write_layer_group(
     kept = _attributes(folder / "zarr.json").get("attributes", {})
     attributes = {**kept, "ome": {"version": "0.5", "multiscales": [multiscales]}}
     _put(folder / "zarr.json", {**_GROUP_V3, "attributes": attributes})
+
+
+def _is_array(folder: Path) -> bool:
+    return (folder / ".zarray").exists() or _attributes(folder / "zarr.json").get("node_type") == "array"
 
 
 def _axes(unit: str, axes: Sequence[str]) -> list[dict[str, str]]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-import shutil
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -16,6 +16,7 @@ from wkfast.dataset.groups import write_layer_group
 from wkfast.dataset.mag_building import MagBuilding
 from wkfast.dataset.mag_view import MagView
 from wkfast.dataset.new_mag import extent_in_mag, joined, new_mag
+from wkfast.dataset.reshape_run import remove_folder
 from wkfast.errors import DatasetError, DatasetValueError, ExistsError, MagNotFoundError
 from wkfast.geometry import Mag, Vec3Int
 
@@ -155,10 +156,13 @@ class Layer(MagBuilding, LayerDownsampling):
             There is none; the message lists those there are.
         """
         wanted = Mag(mag)
+        return self._open(wanted, self._entry_of(wanted))
+
+    def _entry_of(self, mag: Mag) -> Json:
         for entry in self._properties.mags:
-            if self._properties.mag_of(entry) == wanted:
-                return self._open(wanted, entry)
-        raise MagNotFoundError(f"layer {self.name!r} has no mag {wanted}; its mags: {self._mag_names()}")
+            if self._properties.mag_of(entry) == mag:
+                return entry
+        raise MagNotFoundError(f"layer {self.name!r} has no mag {mag}; its mags: {self._mag_names()}")
 
     def get_finest_mag(self) -> MagView:
         """Return the mag with the smallest voxels.
@@ -281,6 +285,7 @@ class Layer(MagBuilding, LayerDownsampling):
         if wanted in self._listed_mags():
             raise ExistsError(f"layer {self.name!r} has the mag {wanted} already")
         folder = self._folder(wanted, {})
+        self._inside(f"./{folder.relative_to(self._dataset.path).as_posix()}")
         if not folder.is_dir():
             raise MagNotFoundError(f"layer {self.name!r} has no folder {folder}")
         found = _core.Mag.open(self._location_of(wanted, folder))
@@ -294,7 +299,9 @@ class Layer(MagBuilding, LayerDownsampling):
         return self.get_mag(wanted)
 
     def delete_mag(self, mag: Any) -> None:
-        """Take a mag out of the layer and delete its files, if they are this dataset's own.
+        """Take a mag out of the layer, also one that is damaged, and delete its files.
+
+        Files of other datasets stay, and those in a folder that other mags share.
 
         Raises
         ------
@@ -302,13 +309,25 @@ class Layer(MagBuilding, LayerDownsampling):
             There is none; the message lists those there are.
         """
         self._dataset.check_writable()
-        view = self.get_mag(mag)
+        wanted = Mag(mag)
+        self._entry_of(wanted)
+        folders = [folder for each, folder in self.mag_folders() if each == wanted]
+        removed = [folder for folder in folders if self._dataset.may_remove(folder, self.name, wanted)]
         self._change(
-            lambda entry: entry.set_mags([each for each in entry.mags if entry.mag_of(each) != view.mag]),
+            lambda entry: entry.set_mags([each for each in entry.mags if entry.mag_of(each) != wanted]),
         )
-        if not view.is_foreign:
-            shutil.rmtree(view.path)
+        for folder in removed:
+            remove_folder(folder)
         self._write_group()
+
+    def mag_folders(self) -> list[tuple[Mag, Path]]:
+        """Return each mag with its folder, without those that lie out of the dataset by ``..`` or on a server."""
+        folders = []
+        for entry in self._properties.mags:
+            mag = self._properties.mag_of(entry)
+            with suppress(DatasetError):
+                folders.append((mag, self._folder(mag, entry)))
+        return folders
 
     def mag_locations(self) -> list[Json]:
         """Return where each mag lies, as plain data for the core: see ``_core.MagLocation``."""

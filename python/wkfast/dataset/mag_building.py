@@ -35,6 +35,8 @@ class MagBuilding:
         @property
         def dataset(self) -> Dataset: ...  # noqa: D102
         @property
+        def name(self) -> str: ...  # noqa: D102
+        @property
         def path(self) -> Path: ...  # noqa: D102
         @property
         def data_format(self) -> DataFormat: ...  # noqa: D102
@@ -69,6 +71,7 @@ class MagBuilding:
         folder = self.get_mag(mag).path if listed else self.path / mag.to_layer_name()
         if listed and not self.dataset.owns(folder):
             raise DatasetError(f"mag {mag} lies at {folder}, outside of {self.dataset}: wkfast does not change it")
+        self.check_alone(mag, folder)
         with replaced_folder(folder) as draft:
             place = self.new_location(mag, draft)
             try:
@@ -81,6 +84,20 @@ class MagBuilding:
         edge = spec["chunk_shape"][0] * spec["chunks_per_shard"][0]
         self._list_mag(mag, folder, {"cubeLength": edge} if self.data_format is DataFormat.WKW else {})
         return self.get_mag(mag)
+
+    def check_alone(self, mag: Mag, folder: Path) -> None:
+        """Refuse to put another folder in the place of one that is not a mag's alone.
+
+        Raises
+        ------
+        DatasetError
+            It is the dataset's or a layer's, or other mags lie in it.
+        """
+        if not self.dataset.may_remove(folder, self.name, mag):
+            raise DatasetError(
+                f"mag {mag} of layer {self.name!r} cannot be made at {folder}: other mags or layers lie there and "
+                "would be replaced with it; make it in a layer of its own, as by Dataset.add_layer_as_copy"
+            )
 
     def add_mag_as_copy(
         self,

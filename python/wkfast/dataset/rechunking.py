@@ -106,6 +106,7 @@ class Rechunking:
             raise DatasetValueError(f"{other} cannot be laid over {view}: mag, dtype or channels differ")
         if theirs.chunks_per_shard != Vec3Int.ones():
             raise DatasetValueError(f"{other} has {theirs.chunks_per_shard} chunks in a file; rechunk it to one")
+        layer.check_alone(view.mag, view.path)
         box, place = layer.properties.bounding_box, location_of(view)
         with tempfile.TemporaryDirectory(dir=view.path.parent, prefix=".merge.", suffix=".wkfast-part") as target:
             plan = _core.MergePlan(

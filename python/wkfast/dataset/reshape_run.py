@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import shutil
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING, Any
 
 from wkfast import _core
@@ -58,10 +58,19 @@ def replaced_folder(folder: Path) -> Iterator[Path]:
     process left beside it is removed first.
     """
     draft = folder.with_name(f".{folder.name}.wkfast-part")
-    shutil.rmtree(draft, ignore_errors=True)
+    remove_folder(draft)
     draft.mkdir(parents=True)
     try:
         yield draft
         _core.exchange_folders(str(draft), str(folder))
     finally:
-        shutil.rmtree(draft, ignore_errors=True)
+        with suppress(OSError):
+            remove_folder(draft)
+
+
+def remove_folder(folder: Path) -> None:
+    """Delete a folder with all in it; of a link, the link alone. Nothing happens where there is none."""
+    if folder.is_symlink():
+        folder.unlink()
+    elif folder.is_dir():
+        shutil.rmtree(folder)
