@@ -76,23 +76,44 @@ impl Voxels<'_> {
         }
     }
 
+    /// Goes through a tile of its own: rows of the chunk that differ in z only lie whole pages apart, and would push each
+    /// other out of the cache while they are filled value by value.
     fn transpose<const SIZE: usize>(&self, grid: &ChunkGrid, size: [i64; 3], shared: &Shared, chunk: &mut [u8]) {
         let Shared { in_chunk, in_box, length } = *shared;
         let channels = grid.channels as usize;
         let [nx, ny, _] = grid.chunk_shape.map(|edge| edge as usize);
         let [width, height, depth] = size.map(|edge| edge as usize);
+        let (values, _) = self.bytes.as_chunks::<SIZE>();
+        let (chunk, _) = chunk.as_chunks_mut::<SIZE>();
+        let mut tile = [[0; SIZE]; TILE * TILE];
+        let starts = |axis: usize| (0..length[axis]).step_by(TILE);
         for channel in 0..channels {
             for y in 0..length[1] {
-                for x in 0..length[0] {
-                    let row = (channel * width + in_box[0] + x) * height + in_box[1] + y;
-                    let from = &self.bytes[(row * depth + in_box[2]) * SIZE..][..length[2] * SIZE];
-                    let start = in_chunk[0] + x + nx * (in_chunk[1] + y + ny * in_chunk[2]);
-                    let (first, step) = ((start * channels + channel) * SIZE, nx * ny * channels * SIZE);
-                    for (value, target) in from.chunks_exact(SIZE).zip(chunk[first..].chunks_mut(step)) {
-                        target[..SIZE].copy_from_slice(value);
+                for (x, z) in starts(0).flat_map(|x| starts(2).map(move |z| (x, z))) {
+                    let [columns, rows] = [length[0] - x, length[2] - z].map(|rest| rest.min(TILE));
+                    for column in 0..columns {
+                        let row = (channel * width + in_box[0] + x + column) * height + in_box[1] + y;
+                        let from = &values[row * depth + in_box[2] + z..][..rows];
+                        from.iter().enumerate().for_each(|(row, &value)| tile[row * TILE + column] = value);
+                    }
+                    for row in 0..rows {
+                        let start = in_chunk[0] + x + nx * (in_chunk[1] + y + ny * (in_chunk[2] + z + row));
+                        put_row(&tile[row * TILE..][..columns], channels, &mut chunk[start * channels + channel..]);
                     }
                 }
             }
         }
+    }
+}
+
+/// Edge of what is transposed at once, in voxels.
+const TILE: usize = 32;
+
+/// Stores the values of one channel of neighbours along x.
+fn put_row<const SIZE: usize>(values: &[[u8; SIZE]], channels: usize, chunk: &mut [[u8; SIZE]]) {
+    if channels == 1 {
+        chunk[..values.len()].copy_from_slice(values);
+    } else {
+        chunk.iter_mut().step_by(channels).zip(values).for_each(|(target, &value)| *target = value);
     }
 }
