@@ -76,22 +76,24 @@ pub fn overlay(
     chunk: &mut [u8],
     tally: &mut Tally,
 ) {
+    let mut moves = Moves { tally, waiting: [NOTHING; WAITING], next: 0 };
     for (source, target, length) in overlap.rows(voxel_type.size() * channels) {
         let painted = &block[source..source + length];
         let out = &mut chunk[target..target + length];
         match voxel_type {
-            VoxelType::UInt8 => overlay_row::<u8, 1>(policy, painted, out, tally),
-            VoxelType::UInt16 => overlay_row::<u16, 2>(policy, painted, out, tally),
-            VoxelType::UInt32 => overlay_row::<u32, 4>(policy, painted, out, tally),
-            VoxelType::UInt64 => overlay_row::<u64, 8>(policy, painted, out, tally),
-            VoxelType::Int8 => overlay_row::<i8, 1>(policy, painted, out, tally),
-            VoxelType::Int16 => overlay_row::<i16, 2>(policy, painted, out, tally),
-            VoxelType::Int32 => overlay_row::<i32, 4>(policy, painted, out, tally),
-            VoxelType::Int64 => overlay_row::<i64, 8>(policy, painted, out, tally),
-            VoxelType::Float32 => overlay_row::<f32, 4>(policy, painted, out, tally),
-            VoxelType::Float64 => overlay_row::<f64, 8>(policy, painted, out, tally),
+            VoxelType::UInt8 => overlay_row::<u8, 1>(policy, painted, out, &mut moves),
+            VoxelType::UInt16 => overlay_row::<u16, 2>(policy, painted, out, &mut moves),
+            VoxelType::UInt32 => overlay_row::<u32, 4>(policy, painted, out, &mut moves),
+            VoxelType::UInt64 => overlay_row::<u64, 8>(policy, painted, out, &mut moves),
+            VoxelType::Int8 => overlay_row::<i8, 1>(policy, painted, out, &mut moves),
+            VoxelType::Int16 => overlay_row::<i16, 2>(policy, painted, out, &mut moves),
+            VoxelType::Int32 => overlay_row::<i32, 4>(policy, painted, out, &mut moves),
+            VoxelType::Int64 => overlay_row::<i64, 8>(policy, painted, out, &mut moves),
+            VoxelType::Float32 => overlay_row::<f32, 4>(policy, painted, out, &mut moves),
+            VoxelType::Float64 => overlay_row::<f64, 8>(policy, painted, out, &mut moves),
         }
     }
+    moves.flush();
 }
 
 /// Copies `block` into `chunk` where they overlap.
@@ -123,10 +125,12 @@ trait Voxel<const W: usize>: Copy + PartialEq + Default {
     fn read(bytes: [u8; W]) -> Self;
     /// The number a segment of this value is known by: 0 for what can be no segment.
     fn label(self) -> u64;
+    /// The larger one; of numbers that are no segments, either.
+    fn larger(self, other: Self) -> Self;
 }
 
 macro_rules! voxel {
-    ($($value:ty => $label:expr),*) => {$(
+    ($($value:ty => $label:expr, $larger:expr);*) => {$(
         impl Voxel<{ size_of::<$value>() }> for $value {
             #[inline]
             fn read(bytes: [u8; size_of::<$value>()]) -> Self {
@@ -138,36 +142,44 @@ macro_rules! voxel {
                 let label: fn(Self) -> u64 = $label;
                 label(self)
             }
+
+            #[inline]
+            fn larger(self, other: Self) -> Self {
+                let larger: fn(Self, Self) -> Self = $larger;
+                larger(self, other)
+            }
         }
     )*};
 }
 
 voxel!(
-    u8 => u64::from, u16 => u64::from, u32 => u64::from, u64 => |value| value,
-    i8 => |value| u64::try_from(value).unwrap_or(0), i16 => |value| u64::try_from(value).unwrap_or(0),
-    i32 => |value| u64::try_from(value).unwrap_or(0), i64 => |value| u64::try_from(value).unwrap_or(0),
-    f32 => |_| 0, f64 => |_| 0
+    u8 => u64::from, Self::max; u16 => u64::from, Self::max; u32 => u64::from, Self::max;
+    u64 => |value| value, Self::max;
+    i8 => |value| u64::try_from(value).unwrap_or(0), Self::max;
+    i16 => |value| u64::try_from(value).unwrap_or(0), Self::max;
+    i32 => |value| u64::try_from(value).unwrap_or(0), Self::max;
+    i64 => |value| u64::try_from(value).unwrap_or(0), Self::max;
+    f32 => |_| 0, |value, _| value; f64 => |_| 0, |value, _| value
 );
 
-/// One contiguous row. Labels lie in runs, on both sides: each pair of runs is looked at once, however long it is.
-fn overlay_row<T: Voxel<W>, const W: usize>(policy: Policy, painted: &[u8], out: &mut [u8], tally: &mut Tally) {
+/// One contiguous row. Most of a painted chunk is what the fallback has: what is equal is passed over. Elsewhere labels
+/// lie in runs, on both sides: each pair of runs is looked at once, however long it is.
+fn overlay_row<T: Voxel<W>, const W: usize>(policy: Policy, painted: &[u8], out: &mut [u8], moves: &mut Moves) {
     let (painted, _) = painted.as_chunks::<W>();
     let (out, _) = out.as_chunks_mut::<W>();
-    let mut moves = Moves { tally, last: (0, 0), voxels: 0 };
-    let (mut start, mut largest, mut changed) = (0, 0, false);
+    let largest = painted.iter().fold(T::default(), |largest, &value| largest.larger(T::read(value)));
+    moves.tally.largest_segment_id = moves.tally.largest_segment_id.max(largest.label());
+    let (mut start, mut changed) = (equal_length(painted, out), false);
     while start < painted.len() {
         let end = start + run_length(&painted[start..], &out[start..]);
-        let (new, old) = (T::read(painted[start]), T::read(out[start]));
-        largest = largest.max(new.label());
-        let new = chosen(policy, new, old);
+        let old = T::read(out[start]);
+        let new = chosen(policy, T::read(painted[start]), old);
         if new != old {
             changed = true;
             moves.count(old, new, (end - start) as u64);
         }
-        start = end;
+        start = end + equal_length(&painted[end..], &out[end..]);
     }
-    moves.flush();
-    tally.largest_segment_id = tally.largest_segment_id.max(largest);
     if changed {
         write::<T, W>(policy, painted, out);
     }
@@ -175,6 +187,13 @@ fn overlay_row<T: Voxel<W>, const W: usize>(policy: Policy, painted: &[u8], out:
 
 /// Values compared at once: enough for vector code, few enough that short runs do not pay for it.
 const STEP: usize = 4;
+
+/// How many values from the first on are the same in both slices, which are equally long, in whole steps.
+#[inline]
+fn equal_length<const W: usize>(one: &[[u8; W]], other: &[[u8; W]]) -> usize {
+    let pairs = one.as_chunks::<STEP>().0.iter().zip(other.as_chunks::<STEP>().0);
+    STEP * pairs.take_while(|(one, other)| one == other).count()
+}
 
 /// How many values from the first on are the first's, in both slices, which are equally long and not empty.
 #[inline]
@@ -192,11 +211,21 @@ fn run_length<const W: usize>(one: &[[u8; W]], other: &[[u8; W]]) -> usize {
     length + rest.take_while(|&(&one, &other)| (one, other) == first).count()
 }
 
-/// Changes of a row on their way to the tally: equal ones are added up before its table is asked.
+/// Kinds of changes that are added up before the tally's table is asked: paint and erasures over a few segments take
+/// turns from row to row.
+const WAITING: usize = 4;
+
+/// From label, to label, voxels.
+type Move = (u64, u64, i64);
+
+const NOTHING: Move = (0, 0, 0);
+
+/// Changes on their way to the tally.
 struct Moves<'t> {
     tally: &'t mut Tally,
-    last: (u64, u64),
-    voxels: i64,
+    waiting: [Move; WAITING],
+    /// Whose place the next kind of change takes.
+    next: usize,
 }
 
 impl Moves<'_> {
@@ -207,19 +236,25 @@ impl Moves<'_> {
         self.tally.voxels_erased += if old != zero && new == zero { voxels } else { 0 };
         self.tally.voxels_painted += if old == zero && new != zero { voxels } else { 0 };
         let labels = (old.label(), new.label());
-        if labels != self.last {
-            self.flush();
-            self.last = labels;
+        if let Some(known) = self.waiting.iter_mut().find(|&&mut (from, to, _)| (from, to) == labels) {
+            known.2 += voxels as i64;
+        } else {
+            let before = std::mem::replace(&mut self.waiting[self.next], (labels.0, labels.1, voxels as i64));
+            self.tell(before);
+            self.next = (self.next + 1) % WAITING;
         }
-        self.voxels += voxels as i64;
     }
 
     fn flush(&mut self) {
-        let (from, to) = self.last;
-        if from != to {
-            self.tally.relabel(from, to, self.voxels);
+        for change in std::mem::replace(&mut self.waiting, [NOTHING; WAITING]) {
+            self.tell(change);
         }
-        self.voxels = 0;
+    }
+
+    fn tell(&mut self, (from, to, voxels): Move) {
+        if from != to {
+            self.tally.relabel(from, to, voxels);
+        }
     }
 }
 
