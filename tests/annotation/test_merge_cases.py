@@ -75,8 +75,9 @@ def test_without_voxels_the_fallback_is_copied_and_a_warning_says_so(source, tmp
         annotation.add_volume_layer("layer 0", fallback_layer="segmentation")
     else:
         annotation = wk.Annotation.load(painted(tmp_path, "a.zip", chunks))
-    with pytest.warns(UserWarning, match="'layer 0' .* holds no voxels: the fallback is copied as it is"):
+    with pytest.warns(UserWarning, match="'layer 0' .* holds no voxels: the fallback is copied as it is") as warned:
         report = annotation.merge_fallback_layer(tmp_path / "target", source.dataset_directory)
+    assert {warning.filename for warning in warned} == {__file__}
     assert any("holds no voxels" in warning for warning in report.warnings)
     assert report.total.voxels_changed == 0
     same_voxels(segmentation(tmp_path / "target"), segmentation(source.dataset_directory / "demo_dataset"))

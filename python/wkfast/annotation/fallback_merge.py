@@ -82,7 +82,7 @@ def prepare_merge(
         base, layers, target, rules, resume=resume, largest_painted_id=largest, names=names, warnings=remarks
     )
     for remark in remarks:
-        warnings.warn(remark, UserWarning, stacklevel=4)
+        warnings.warn(remark, UserWarning, stacklevel=5)
     return job
 
 

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
+from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal, overload
+from typing import TYPE_CHECKING, Any, Literal, Unpack, overload
 
 from wkfast.annotation.annotation import Annotation
 from wkfast.annotation.fallback_merge import prepare_merge
 from wkfast.errors import AnnotationError
-from wkfast.merge.merge import merge
-from wkfast.merge.rules import MergeRules, MergeRun
+from wkfast.merge.merge import plan_and_merge
+from wkfast.merge.rules import MergeOptions, MergeRules
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -30,14 +31,8 @@ def merge_annotations(
     volume_layer_name: str | None = ...,
     executor: Any = ...,
     *,
-    policy: str = ...,
-    mags: str = ...,
-    threads: int | None = ...,
-    resume: bool = ...,
-    progress: Progress = ...,
     dry_run: Literal[False] = ...,
-    verify: bool = ...,
-    link: str = ...,
+    **options: Unpack[MergeOptions],
 ) -> MergeReport: ...
 @overload
 def merge_annotations(
@@ -47,14 +42,8 @@ def merge_annotations(
     volume_layer_name: str | None = ...,
     executor: Any = ...,
     *,
-    policy: str = ...,
-    mags: str = ...,
-    threads: int | None = ...,
-    resume: bool = ...,
-    progress: Progress = ...,
     dry_run: Literal[True],
-    verify: bool = ...,
-    link: str = ...,
+    **options: Unpack[MergeOptions],
 ) -> MergePreview: ...
 def merge_annotations(
     annotations: Sequence[AnnotationLike],
@@ -104,10 +93,11 @@ def merge_annotations(
     >>> report = merge_annotations(["anna.zip", "ben.zip"], "merged", "datasets")  # doctest: +SKIP
     >>> print(report)  # doctest: +SKIP
     """
-    run = MergeRun(executor, threads, verify=verify, progress=progress)
-    rules = MergeRules(policy, mags, link)
-    job = plan_annotations(annotations, target, dataset_directory, volume_layer_name, rules=rules, resume=resume)
-    return job.preview() if dry_run else merge(job, run)
+    options = MergeOptions(
+        policy=policy, mags=mags, threads=threads, resume=resume, progress=progress, verify=verify, link=link
+    )
+    plan = partial(plan_annotations, annotations, target, dataset_directory, volume_layer_name)
+    return plan_and_merge(plan, executor, options, dry_run=dry_run)
 
 
 def plan_annotations(

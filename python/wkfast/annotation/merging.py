@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal, overload
+from typing import TYPE_CHECKING, Any, Literal, Unpack, overload
 
 from wkfast.annotation.fallback_merge import Paint, merged_view, prepare_merge
-from wkfast.merge.merge import merge
-from wkfast.merge.rules import MergeRules, MergeRun
+from wkfast.merge.merge import plan_and_merge
+from wkfast.merge.rules import MergeOptions, MergeRules
 
 if TYPE_CHECKING:
     from os import PathLike
@@ -35,14 +36,8 @@ class Merging:
         volume_layer_name: str | None = ...,
         executor: Any = ...,
         *,
-        policy: str = ...,
-        mags: str = ...,
-        threads: int | None = ...,
-        resume: bool = ...,
-        progress: Progress = ...,
         dry_run: Literal[False] = ...,
-        verify: bool = ...,
-        link: str = ...,
+        **options: Unpack[MergeOptions],
     ) -> MergeReport: ...
     @overload
     def merge_fallback_layer(
@@ -52,14 +47,8 @@ class Merging:
         volume_layer_name: str | None = ...,
         executor: Any = ...,
         *,
-        policy: str = ...,
-        mags: str = ...,
-        threads: int | None = ...,
-        resume: bool = ...,
-        progress: Progress = ...,
         dry_run: Literal[True],
-        verify: bool = ...,
-        link: str = ...,
+        **options: Unpack[MergeOptions],
     ) -> MergePreview: ...
     def merge_fallback_layer(
         self,
@@ -134,10 +123,11 @@ class Merging:
         VolumeDataError
             A chunk is corrupt, or the annotation lacks data that it names. Finished shards stay for the next call.
         """
-        run = MergeRun(executor, threads, verify=verify, progress=progress)
-        rules = MergeRules(policy, mags, link)
-        job = self.plan_merge(target, dataset_directory, volume_layer_name, rules=rules, resume=resume)
-        return job.preview() if dry_run else merge(job, run)
+        options = MergeOptions(
+            policy=policy, mags=mags, threads=threads, resume=resume, progress=progress, verify=verify, link=link
+        )
+        plan = partial(self.plan_merge, target, dataset_directory, volume_layer_name)
+        return plan_and_merge(plan, executor, options, dry_run=dry_run)
 
     def plan_merge(
         self,

@@ -28,7 +28,6 @@ from wkfast.cli.merge_options import (
     ThreadsOption,
     VerifyOption,
     carry_out,
-    show_preview,
 )
 from wkfast.merge.rules import MergeRules
 
@@ -55,15 +54,13 @@ def merge_fallback(
     rules = MergeRules(policy.value, mags.value, link.value)
     annotation = Annotation.load(source_annotation)
     job = annotation.plan_merge(target, dataset_directory, volume_layer_name, rules=rules)
-    if dry_run:
-        show_preview(job, as_json=as_json)
-        return
     carry_out(
         job,
         jobs=jobs,
         threads=threads,
         strategy=distribution_strategy,
         job_resources=job_resources,
+        dry_run=dry_run,
         verify=verify,
         progress=progress,
         as_json=as_json,
@@ -93,15 +90,13 @@ def merge_annotations(
     """Merge several annotations, in this order, into the fallback layer that all name; count their conflicts."""
     rules = MergeRules(policy.value, mags.value, link.value)
     job = plan_annotations(source_annotations, target, dataset_directory, volume_layer_name, rules=rules)
-    if dry_run:
-        show_preview(job, as_json=as_json)
-        return
     carry_out(
         job,
         jobs=jobs,
         threads=threads,
         strategy=distribution_strategy,
         job_resources=job_resources,
+        dry_run=dry_run,
         verify=verify,
         progress=progress,
         as_json=as_json,

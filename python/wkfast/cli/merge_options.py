@@ -72,11 +72,15 @@ def carry_out(
     threads: int | None,
     strategy: Strategy,
     job_resources: str | None,
+    dry_run: bool,
     verify: bool,
     progress: bool | None,
     as_json: bool,
 ) -> None:
-    """Run a merge as the options say, commit it and print the report."""
+    """Run a merge as the options say, commit it and print the report; or print what it would do."""
+    if dry_run:
+        show_preview(job, as_json=as_json)
+        return
     resources = parse_job_resources(job_resources)
     here = {Strategy.THREADS: threads or jobs, Strategy.SEQUENTIAL: 1}
     with executor_for(strategy, jobs, resources) as executor:

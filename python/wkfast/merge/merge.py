@@ -21,15 +21,16 @@ from wkfast.dataset.properties import FILE_NAME as PROPERTIES_FILE
 from wkfast.dataset.properties import DatasetProperties, LayerProperties
 from wkfast.errors import MergeError
 from wkfast.merge.report import PROVENANCE_FILE, MergePreview, MergeReport
+from wkfast.merge.rules import MergeRules, MergeRun
 from wkfast.progress import observed
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
 
     from wkfast.dataset.properties import Json
     from wkfast.geometry import Mag
     from wkfast.merge.base import MergeBase
-    from wkfast.merge.rules import MergeRules, MergeRun
+    from wkfast.merge.rules import MergeOptions
     from wkfast.progress import Progress
 
 # Changes whenever a plan file of an earlier build would be committed differently.
@@ -196,6 +197,22 @@ def merge(job: MergeJob, run: MergeRun) -> MergeReport:
     threads = run.threads if run.executor is None else None
     verified = job.verify(threads=threads, progress=run.progress) if run.verify else None
     return replace(job.commit(), verified=verified)
+
+
+def plan_and_merge(
+    plan: Callable[..., MergeJob], executor: Any, options: MergeOptions, *, dry_run: bool
+) -> MergeReport | MergePreview:
+    """Merge what `plan` decides on, which is asked with ``rules`` and ``resume``; or only tell what that would do.
+
+    Raises
+    ------
+    MergeError
+        An option does not exist; `plan` has not been called then.
+    """
+    run = MergeRun(executor, options["threads"], verify=options["verify"], progress=options["progress"])
+    rules = MergeRules(options["policy"], options["mags"], options["link"])
+    job = plan(rules=rules, resume=options["resume"])
+    return job.preview() if dry_run else merge(job, run)
 
 
 def _description(base: MergeBase, target: Path, largest_painted_id: int) -> Json:

@@ -3,13 +3,28 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any, TypedDict
 
 from wkfast.errors import MergeError
+
+if TYPE_CHECKING:
+    from wkfast.progress import Progress
 
 POLICIES = ("chunk", "nonzero")
 MAG_CHOICES = ("all", "finest")
 LINKS = ("copy", "hard")
+
+
+class MergeOptions(TypedDict, total=False):
+    """What every call that merges takes, beside what is merged; see ``Annotation.merge_fallback_layer``."""
+
+    policy: str
+    mags: str
+    threads: int | None
+    resume: bool
+    progress: Progress
+    verify: bool
+    link: str
 
 
 @dataclass(frozen=True)
