@@ -152,6 +152,19 @@ def test_a_dry_run_tells_the_plan_and_writes_nothing(source, tmp_path):
     assert json.loads(json.dumps(preview.to_json()))["dry_run"] is True
 
 
+def test_a_report_lists_what_segments_gained_and_lost(source, tmp_path):
+    annotation = wk.Annotation.load(painted(tmp_path, "a.zip", {(1, 1, 0): 900_001, (0, 0, 0): 900_002}))
+    report = annotation.merge_fallback_layer(tmp_path / "target", source.dataset_directory, mags="finest")
+    before = segmentation(source.dataset_directory / "demo_dataset").get_mag(1).read()[0]
+    lost = np.concatenate([before[:EDGE, :EDGE, :EDGE], before[EDGE : 2 * EDGE, EDGE : 2 * EDGE, :EDGE]])
+    ids, counts = np.unique(lost[lost > 0], return_counts=True)
+    total = report.total
+    assert total.largest_gains == ((900_001, EDGE**3), (900_002, EDGE**3))
+    assert dict(total.largest_losses) == dict(zip(ids.tolist(), (-counts).tolist(), strict=True))
+    assert (total.segments_gained, total.segments_lost) == (2, len(ids))
+    assert report.to_json()["total"]["largest_gains"] == [[900_001, EDGE**3], [900_002, EDGE**3]]
+
+
 def test_a_verified_merge_says_so(source, tmp_path):
     annotation = wk.Annotation.load(source.annotation)
     report = annotation.merge_fallback_layer(tmp_path / "target", source.dataset_directory, verify=True)

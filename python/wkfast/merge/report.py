@@ -33,6 +33,8 @@ class MergeCounts:
         Voxels that differ from the fallback's; those that are zero now; those that were zero.
     segments_gained, segments_lost, segments_complete
         Segments with more or fewer voxels than before; whether every one was followed.
+    largest_gains, largest_losses
+        Up to 100 segments that gained or lost most, each with the voxels it gained (negative: lost), most first.
     bytes_read, bytes_written
         Encoded bytes.
     """
@@ -52,13 +54,18 @@ class MergeCounts:
     segments_gained: int
     segments_lost: int
     segments_complete: bool
+    largest_gains: tuple[tuple[int, int], ...]
+    largest_losses: tuple[tuple[int, int], ...]
     bytes_read: int
     bytes_written: int
 
     @classmethod
     def of(cls, facts: Mapping[str, Any]) -> MergeCounts:
         """Return the counts among `facts`."""
-        return cls(**{name: facts[name] for name in cls.__dataclass_fields__})
+        numbers = {name: facts[name] for name in cls.__dataclass_fields__}
+        for name in ("largest_gains", "largest_losses"):
+            numbers[name] = tuple((segment, voxels) for segment, voxels in facts[name])
+        return cls(**numbers)
 
 
 @dataclass(frozen=True)
