@@ -373,7 +373,10 @@ class MergePlan:
     def stages(self) -> list[tuple[int, int]]:
         """First task and the one behind the last, by stage. A stage needs those before it to be done."""
     def summary(self) -> dict[str, Any]:
-        """Return the plan's numbers: by mag shards and chunks copied, replaced and mixed; box, dtype, warnings."""
+        """Return the plan's numbers: by mag shards and chunks copied, replaced and mixed; box, dtype, warnings.
+
+        ``touched_extra`` has (start, exclusive end) of touched chunks along each additional axis.
+        """
     def work_bytes(self) -> list[int]:
         """Return the bytes that each task has to get through: the fallback's file and the voxels it computes."""
     def open_tasks(self) -> list[int]:

@@ -17,7 +17,7 @@ from wkfast.errors import DatasetError, DatasetNotFoundError, ExistsError, Layer
 from wkfast.geometry import BoundingBox, Mag, NDBoundingBox, Vec3Int
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Mapping, Sequence
     from pathlib import Path
 
 FILE_NAME = "datasource-properties.json"
@@ -103,6 +103,13 @@ class LayerProperties:
                 {"name": axis, "bounds": list(box.get_bounds(axis)), "index": places.get(axis, (0, 0, place))[2]}
                 for place, axis in enumerate(further, 1)
             ]
+
+    def widen_additional_axes(self, bounds: Mapping[str, Sequence[int]]) -> None:
+        """Make the bounds (start, exclusive end) of additional axes hold those in `bounds` as well, by their names."""
+        for axis in self.json.get("additionalAxes") or ():
+            start, end = axis["bounds"]
+            low, high = bounds.get(axis["name"], (start, end))
+            axis["bounds"] = [min(start, low), max(end, high)]
 
     @property
     def num_channels(self) -> int:

@@ -123,6 +123,8 @@ class MergeBase:
             "elementClass": finest.dtype,
             "largestSegmentId": _largest(finest) if largest_segment_id is None else largest_segment_id,
         }
+        if finest.extra_axes:
+            entry["additionalAxes"] = _additional_axes(mags.values(), where[min(mags)])
         return cls(
             name=name,
             entry=entry,
@@ -154,6 +156,16 @@ def _box_of_chunks(mags: dict[Mag, _core.Mag]) -> BoundingBox:
     return BoundingBox(Vec3Int(first), Vec3Int(end) - Vec3Int(first))
 
 
+def _additional_axes(mags: Iterable[_core.Mag], finest: _core.MagLocation) -> list[Json]:
+    """Return what ``additionalAxes`` says of painted mags: as far as there are chunks."""
+    mags = list(mags)
+    names = mags[0].extra_axes
+    places = finest.get("axis_order") or {axis: place for place, axis in enumerate(("c", *names))}
+    rows = np.concatenate([array.chunks()[:, : len(names)] for array in mags])
+    ends = zip(names, rows.min(axis=0).tolist(), rows.max(axis=0).tolist(), strict=True)
+    return [{"name": name, "index": places[name], "bounds": [first, last + 1]} for name, first, last in ends]
+
+
 def _largest(array: _core.Mag) -> int:
     """Return the largest label of a mag, a chunk at a time."""
     largest = 0
@@ -168,6 +180,9 @@ def _new_mag_entry(array: _core.Mag, location: _core.MagLocation) -> Json:
     entry: Json = {"mag": list(location["mag"])}
     if array.data_format == "wkw":
         entry["cubeLength"] = array.chunk_shape[0] * array.chunks_per_shard[0]
+        return entry
+    if array.extra_axes and "axis_order" in location:
+        entry["axisOrder"] = location["axis_order"]
         return entry
     with suppress(VolumeDataError):  # an array with other axes names them itself
         _core.Mag.open({**location, "axis_order": _USUAL_AXES})

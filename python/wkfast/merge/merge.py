@@ -105,6 +105,9 @@ class MergeJob:
             resume=resume,
         )
         description = _description(base, target, largest_painted_id)
+        if description["layer"].get("additionalAxes"):
+            layer = LayerProperties(description["layer"], target / PROPERTIES_FILE)
+            layer.widen_additional_axes(plan.summary()["touched_extra"])
         return cls(plan, target, {**description, "annotations": list(names), "warnings": list(warnings)})
 
     def preview(self) -> MergePreview:
@@ -220,7 +223,7 @@ def _description(base: MergeBase, target: Path, largest_painted_id: int) -> Json
     dataset = DatasetProperties.create(target, target.name, base.voxel_size, base.unit)
     return {
         "dataset": dataset.json,
-        "layer": base.entry,
+        "layer": copy.deepcopy(base.entry),
         "mags": {
             name: {key: value for key, value in entry.items() if key not in {"mag", "path", "resolution"}}
             for name, entry in base.mag_entries.items()

@@ -37,7 +37,7 @@ class MergedSegmentationLayer(SegmentationLayer):
         *,
         largest_painted_id: int = 0,
     ) -> None:
-        box = fallback.bounding_box
+        box = fallback.properties.bounding_box
         self._merged = _core.MergedLayer(
             {
                 "annotations": [list(mags) for mags in painted],
@@ -63,6 +63,7 @@ class MergedSegmentationLayer(SegmentationLayer):
         properties = LayerProperties(entry, fallback.properties.file)
         if np.dtype(facts["dtype"]) != properties.dtype:
             entry["elementClass"] = facts["dtype"]
+        properties.widen_additional_axes(facts["touched_extra"])
         box = facts["bounding_box"]
         properties.set_bounding_box(BoundingBox(Vec3Int(box["topleft"]), Vec3Int(box["size"])))
         return properties

@@ -114,8 +114,8 @@ pub trait MagArray: Send + Sync + std::fmt::Debug {
     fn read_encoded(&self, chunk: &ChunkIndex) -> Result<Option<EncodedChunk>>;
 
     /// Metadata files (name within the mag's folder, content) of a mag like this one, but with voxels of `voxel_type`
-    /// and reaching at least `extent` voxels along x, y, z.
-    fn metadata_like(&self, voxel_type: VoxelType, extent: [u64; 3]) -> Result<Vec<(String, Vec<u8>)>>;
+    /// and reaching at least `extent` voxels along x, y, z and `extra` along the additional axes.
+    fn metadata_like(&self, voxel_type: VoxelType, extent: [u64; 3], extra: &[u64]) -> Result<Vec<(String, Vec<u8>)>>;
 
     /// Bytes of a voxel that was never written, where they are not zeros: Zarr's `fill_value`, for every channel.
     fn fill(&self) -> Option<&[u8]> {

@@ -2,6 +2,7 @@
 //!
 //! A plan is plain data. Any process that has it and sees the same files can run any of its tasks.
 
+use std::collections::BTreeMap;
 use std::ops::Range;
 
 use serde::{Deserialize, Serialize};
@@ -206,11 +207,23 @@ impl MergePlan {
         serde_json::json!({
             "mags": self.summary(),
             "bounding_box": self.bounding_box,
+            "touched_extra": self.touched_extra(),
             "dtype": self.mags.first().map(|mag| mag.grid.voxel_type.name()),
             "ignored_mags": self.ignored_mags,
             "left_out_mags": self.left_out_mags,
             "warnings": self.warnings,
             "tasks": self.tasks.len(),
+        })
+    }
+
+    /// Where touched chunks begin and end along the additional axes, by their names.
+    fn touched_extra(&self) -> BTreeMap<&str, (u64, u64)> {
+        let mags =
+            self.mags.iter().flat_map(|mag| mag.grid.extra_axes.iter().map(String::as_str).zip(mag.touched_extra()));
+        mags.fold(BTreeMap::new(), |mut touched, (axis, (start, end))| {
+            let known = touched.entry(axis).or_insert((start, end));
+            *known = (known.0.min(start), known.1.max(end));
+            touched
         })
     }
 
@@ -276,6 +289,15 @@ impl MagPlan {
     /// Whether `shard` is the fallback's file, byte for byte.
     pub fn is_copied(&self, shard: &ShardPlan) -> bool {
         !shard.is_touched() && self.fallback_type == self.grid.voxel_type
+    }
+
+    /// Where touched shards begin and end along each additional axis, in voxels; nothing if there are none.
+    pub(super) fn touched_extra(&self) -> impl Iterator<Item = (u64, u64)> {
+        (0..self.grid.extra_axes.len()).filter_map(|axis| {
+            let touched = self.shards.iter().filter(|shard| shard.is_touched());
+            let places = touched.map(|shard| u64::from(shard.at.extra[axis]));
+            Some((places.clone().min()?, places.max()? + 1))
+        })
     }
 
     /// `fallback`, `annotation`, `recomputed` or `mixed`.

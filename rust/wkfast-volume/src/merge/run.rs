@@ -130,7 +130,8 @@ fn prepare(plan: &MergePlan, sources: &Sources, journal: &Journal) -> Result<Vec
     let mut arrays: Vec<MagArrays> = Vec::new();
     for mag in &plan.mags {
         let fallback = find(&sources.fallback, mag.mag)?;
-        for (name, content) in fallback.metadata_like(mag.grid.voxel_type, mag.extent)? {
+        let extra: Vec<u64> = mag.touched_extra().map(|(_, end)| end).collect();
+        for (name, content) in fallback.metadata_like(mag.grid.voxel_type, mag.extent, &extra)? {
             journal.write_whole(&target.join(&mag.folder).join(name), &content)?;
         }
         let container = Container::Directory { path: target.clone() };

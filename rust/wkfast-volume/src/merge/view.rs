@@ -235,8 +235,8 @@ impl MagArray for MergedArray {
         Ok(Some(EncodedChunk { key: self.shard_key(chunk), codec: self.codec.clone(), bytes }))
     }
 
-    fn metadata_like(&self, voxel_type: VoxelType, extent: [u64; 3]) -> Result<Vec<(String, Vec<u8>)>> {
-        self.fallback.metadata_like(voxel_type, extent)
+    fn metadata_like(&self, voxel_type: VoxelType, extent: [u64; 3], extra: &[u64]) -> Result<Vec<(String, Vec<u8>)>> {
+        self.fallback.metadata_like(voxel_type, extent, extra)
     }
 
     fn shard_writer<'f>(&self, _file: &'f mut dyn ShardFile) -> Result<Box<dyn ShardWriter + 'f>> {

@@ -80,8 +80,8 @@ impl MagArray for Watched {
         Ok(found.map(|found| EncodedChunk { codec: self.watch(found.codec), ..found }))
     }
 
-    fn metadata_like(&self, voxel_type: VoxelType, extent: [u64; 3]) -> Result<Vec<(String, Vec<u8>)>> {
-        self.inner.metadata_like(voxel_type, extent)
+    fn metadata_like(&self, voxel_type: VoxelType, extent: [u64; 3], extra: &[u64]) -> Result<Vec<(String, Vec<u8>)>> {
+        self.inner.metadata_like(voxel_type, extent, extra)
     }
 
     fn shard_writer<'f>(&self, file: &'f mut dyn ShardFile) -> Result<Box<dyn ShardWriter + 'f>> {

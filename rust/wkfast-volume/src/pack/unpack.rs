@@ -64,7 +64,7 @@ fn copy(
     extent: [u64; 3],
     crew: &mut Crew<'_>,
 ) -> Result<Unpacked> {
-    for (name, content) in source.metadata_like(source.grid().voxel_type, extent)? {
+    for (name, content) in source.metadata_like(source.grid().voxel_type, extent, &[])? {
         put(&folder.join(name), &content)?;
     }
     let target = open_folder(location.format, folder, location)?;

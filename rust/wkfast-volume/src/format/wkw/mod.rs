@@ -242,7 +242,7 @@ impl MagArray for WkwArray {
         Ok(Some(EncodedChunk { key, codec: self.codec_of(&header), bytes }))
     }
 
-    fn metadata_like(&self, voxel_type: VoxelType, _extent: [u64; 3]) -> Result<Vec<(String, Vec<u8>)>> {
+    fn metadata_like(&self, voxel_type: VoxelType, _: [u64; 3], _: &[u64]) -> Result<Vec<(String, Vec<u8>)>> {
         let header = Header { voxel_type, data_offset: 0, ..self.header };
         if self.header.channels.checked_mul(voxel_type.size() as u8).is_none() {
             let what = format!("WKW cannot hold {} channels of {}", self.header.channels, voxel_type.name());

@@ -256,9 +256,9 @@ proptest! {
 fn the_header_of_a_wider_copy_differs_in_its_voxel_type_alone() {
     let header = Header { voxel_type: VoxelType::UInt16, ..header(BlockType::Lz4, 5, 4) };
     let array = WkwArray::with_header(memory(), "1", header);
-    let files = array.metadata_like(VoxelType::UInt32, [1; 3]).unwrap();
+    let files = array.metadata_like(VoxelType::UInt32, [1; 3], &[]).unwrap();
     let expected = Header { voxel_type: VoxelType::UInt32, ..header };
     assert_eq!(files, [("header.wkw".to_owned(), expected.to_bytes().to_vec())]);
     let many = WkwArray::with_header(memory(), "1", Header { channels: 100, ..header });
-    assert!(many.metadata_like(VoxelType::UInt32, [1; 3]).is_err());
+    assert!(many.metadata_like(VoxelType::UInt32, [1; 3], &[]).is_err());
 }

@@ -7,24 +7,24 @@ use super::keys::KeyStyle;
 use crate::geometry::ChunkGrid;
 use crate::voxels::VoxelType;
 
-/// `zarr.json` for voxels of `voxel_type` that reaches at least `extent`.
-pub(super) fn v3_like(source: &Value, axes: &Axes, keys: KeyStyle, voxel_type: VoxelType, extent: [u64; 3]) -> Value {
+/// `zarr.json` for `shape` voxels of `voxel_type`.
+pub(super) fn v3_like(source: &Value, axes: usize, keys: KeyStyle, voxel_type: VoxelType, shape: Value) -> Value {
     let mut like = source.clone();
-    like["shape"] = grown(&source["shape"], axes, extent);
+    like["shape"] = shape;
     like["data_type"] = voxel_type.name().into();
     like["fill_value"] = zero(voxel_type);
     like["chunk_key_encoding"] = json!({
         "name": if keys.with_c { "default" } else { "v2" },
         "configuration": {"separator": keys.separator},
     });
-    modernise(&mut like["codecs"], axes.len());
+    modernise(&mut like["codecs"], axes);
     like
 }
 
-/// `.zarray` for voxels of `voxel_type` that reaches at least `extent`.
-pub(super) fn v2_like(source: &Value, axes: &Axes, keys: KeyStyle, voxel_type: VoxelType, extent: [u64; 3]) -> Value {
+/// `.zarray` for `shape` voxels of `voxel_type`.
+pub(super) fn v2_like(source: &Value, _axes: usize, keys: KeyStyle, voxel_type: VoxelType, shape: Value) -> Value {
     let mut like = source.clone();
-    like["shape"] = grown(&source["shape"], axes, extent);
+    like["shape"] = shape;
     like["dtype"] = v2_dtype(voxel_type, source["dtype"].as_str().is_some_and(|dtype| dtype.starts_with('>'))).into();
     like["fill_value"] = zero(voxel_type);
     if let Some(entries) = like.as_object_mut() {
@@ -50,10 +50,12 @@ pub(super) fn grown_shape(present: &[u64], axes: &Axes, grid: &ChunkGrid, extra:
     present.iter().enumerate().map(along).collect()
 }
 
-fn grown(shape: &Value, axes: &Axes, extent: [u64; 3]) -> Value {
+/// `shape` as it reaches at least `extent` and, along the additional axes, `extra`.
+pub(super) fn grown(shape: &Value, axes: &Axes, extent: [u64; 3], extra: &[u64]) -> Value {
     let along = |(place, length): (usize, &Value)| match axes.axis(place) {
         Axis::Space(space) => length.as_u64().unwrap_or(0).max(extent[space]),
-        Axis::Channel | Axis::Extra(_) => length.as_u64().unwrap_or(1),
+        Axis::Extra(nth) => length.as_u64().unwrap_or(1).max(extra.get(nth).copied().unwrap_or(0)),
+        Axis::Channel => length.as_u64().unwrap_or(1),
     };
     shape.as_array().into_iter().flatten().enumerate().map(along).collect()
 }

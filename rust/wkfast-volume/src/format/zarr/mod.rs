@@ -225,13 +225,14 @@ impl MagArray for ZarrArray {
         Ok(bytes.map(|bytes| EncodedChunk { key, codec: Arc::clone(&self.codec), bytes }))
     }
 
-    fn metadata_like(&self, voxel_type: VoxelType, extent: [u64; 3]) -> Result<Vec<(String, Vec<u8>)>> {
+    fn metadata_like(&self, voxel_type: VoxelType, extent: [u64; 3], extra: &[u64]) -> Result<Vec<(String, Vec<u8>)>> {
         let like = match self.version {
             Version::V2 => metadata_like::v2_like,
             Version::V3 => metadata_like::v3_like,
         };
         let Description { axes, keys, .. } = &self.description;
-        let text = format!("{:#}", like(&self.metadata, axes, *keys, voxel_type, extent));
+        let shape = metadata_like::grown(&self.metadata["shape"], axes, extent, extra);
+        let text = format!("{:#}", like(&self.metadata, axes.len(), *keys, voxel_type, shape));
         Ok(vec![(self.version.file_name().to_owned(), text.into_bytes())])
     }
 

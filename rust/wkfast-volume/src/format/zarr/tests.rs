@@ -131,7 +131,7 @@ fn a_copy_is_described_without_legacy_spellings() {
     let (_, writer) = open_v3(&dialect("default", true));
     store.insert("1/c.0.1.2.3", shard_bytes(&writer.unwrap(), &[Some(voxels(3, 131_072))])).unwrap();
     let array = ZarrArray::open_v3(store, "1", None).unwrap();
-    let files = array.metadata_like(VoxelType::UInt64, [64, 5, 96]).unwrap();
+    let files = array.metadata_like(VoxelType::UInt64, [64, 5, 96], &[]).unwrap();
     let like: Value = serde_json::from_slice(&files[0].1).unwrap();
     let blosc = json!({"name": "blosc", "configuration":
         {"cname": "lz4", "clevel": 5, "shuffle": "shuffle", "typesize": 1, "blocksize": 0}});
@@ -150,7 +150,7 @@ fn a_v2_copy_keeps_its_order_and_byte_order() {
         "compressor": {"id": "zstd", "level": 5}, "fill_value": 0, "dimension_seperator": "/"});
     store.insert(".zarray", zarray.to_string().into_bytes()).unwrap();
     let array = ZarrArray::open_v2(store.clone(), "", None).unwrap();
-    let files = array.metadata_like(VoxelType::UInt32, [1, 9, 1]).unwrap();
+    let files = array.metadata_like(VoxelType::UInt32, [1, 9, 1], &[]).unwrap();
     store.insert(&files[0].0, files[0].1.clone()).unwrap();
     let like = ZarrArray::open_v2(store, "", None).unwrap();
     assert_eq!((like.codec().encoding(), like.grid().voxel_type), ("big endian, zstd", VoxelType::UInt32));
