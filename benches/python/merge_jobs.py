@@ -24,8 +24,8 @@ def unchecked_merge(annotation: str, datasets: str, target: str) -> Callable[[],
     return wkfast_merge(annotation, datasets, target)
 
 
-def transcode_alone(annotation: str) -> Callable[[], Any]:
-    """Decode every chunk of a WKW annotation and encode it as zstd 5: the codecs on all cores, in and out of memory."""
+def transcode_alone(annotation: str, level: str) -> Callable[[], Any]:
+    """Decode every chunk of a WKW annotation and encode it as zstd: the codecs on all cores, in and out of memory."""
     import io
     import os
     import zipfile
@@ -36,7 +36,7 @@ def transcode_alone(annotation: str) -> Callable[[], Any]:
 
     with zipfile.ZipFile(annotation) as outer, zipfile.ZipFile(io.BytesIO(outer.read("data_Volume.zip"))) as inner:
         files = [inner.read(name) for name in inner.namelist() if not name.endswith("header.wkw")]
-    codec, data_offset, chunk_bytes = Zstd(level=5, checksum=True), 24, 32**3 * 4
+    codec, data_offset, chunk_bytes = Zstd(level=int(level)), 24, 32**3 * 4
 
     def transcode(file: bytes) -> int:
         return len(codec.encode(decompress(file[data_offset:], uncompressed_size=chunk_bytes)))

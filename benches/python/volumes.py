@@ -7,6 +7,7 @@ import json
 import shutil
 import zipfile
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -38,16 +39,20 @@ class VolumeInput:
         return self.datasets / DATASET / LAYER / "1"
 
 
-def volume(folder: Path, data_format: str, edge: int, touched: int) -> VolumeInput:
-    """Return a fallback of `edge`³ voxels uint32 with 512³ shards, and an annotation of `touched` chunks (mag 1)."""
-    folder = folder / f"{data_format}-{edge}"
+def volume(folder: Path, data_format: str, edge: int, touched: int, *, repeated: bool = False) -> VolumeInput:
+    """Return a fallback of `edge`³ voxels uint32 with 512³ shards, and an annotation of `touched` chunks (mag 1).
+
+    With `repeated` every shard is like the first: large layers are made in seconds.
+    """
+    folder = folder / f"{data_format}-{edge}{'-repeated' if repeated else ''}"
     datasets = folder / "datasets"
+    period = _SLAB if repeated else edge
     if not (datasets / DATASET / "datasource-properties.json").exists():
         shutil.rmtree(datasets, ignore_errors=True)
-        _write_fallback(datasets / DATASET, data_format, edge)
+        _write_fallback(datasets / DATASET, data_format, edge, period)
     annotation = folder / f"touched-{touched}.zip"
     if not annotation.exists():
-        _write_annotation(annotation, edge, touched)
+        _write_annotation(annotation, edge, touched, period)
     return VolumeInput(annotation, datasets)
 
 
@@ -59,11 +64,17 @@ def labels(topleft: tuple[int, int, int], size: tuple[int, int, int]) -> NDArray
     return (cell % 1_000_003 + 1).astype(np.uint32)
 
 
-def _write_fallback(folder: Path, data_format: str, edge: int) -> None:
+def _write_fallback(folder: Path, data_format: str, edge: int, period: int) -> None:
     mag = folder / LAYER / "1"
     mag.mkdir(parents=True)
-    write: Callable[[Path, int], None] = {"wkw": _write_wkw, "zarr3": _write_zarr3}[data_format]
-    write(mag, edge)
+    write: Callable[[Path, int, int], None] = {"wkw": _write_wkw, "zarr3": _write_zarr3}[data_format]
+    write(mag, edge, period)
+    name = {"wkw": "z{2}/y{1}/x{0}.wkw", "zarr3": "c/0/{0}/{1}/{2}"}[data_format]
+    for shard in np.ndindex(*([-(-edge // _SLAB)] * 3)):
+        file = mag / name.format(*shard)
+        if not file.exists():
+            file.parent.mkdir(parents=True, exist_ok=True)
+            shutil.copyfile(mag / name.format(*(place % (period // _SLAB) for place in shard)), file)
     mag_entry: dict[str, Any] = {
         "mag": [1, 1, 1],
         "path": f"./{LAYER}/1",
@@ -90,16 +101,16 @@ def _shards(edge: int) -> list[tuple[int, int, int]]:
     return [(i[0] * _SLAB, i[1] * _SLAB, i[2] * _SLAB) for i in np.ndindex(*([-(-edge // _SLAB)] * 3))]
 
 
-def _write_wkw(mag: Path, edge: int) -> None:
+def _write_wkw(mag: Path, _edge: int, period: int) -> None:
     import wkw
 
     header = wkw.Header(np.uint32, block_len=_CHUNK, file_len=_SLAB // _CHUNK, block_type=wkw.Header.BLOCK_TYPE_LZ4HC)
     with wkw.Dataset.create(str(mag), header) as dataset:
-        for shard in _shards(edge):
+        for shard in _shards(period):
             dataset.write(shard, np.asfortranarray(labels(shard, (_SLAB,) * 3)[np.newaxis]))
 
 
-def _write_zarr3(mag: Path, edge: int) -> None:
+def _write_zarr3(mag: Path, edge: int, period: int) -> None:
     import tensorstore
 
     inner = [
@@ -120,11 +131,18 @@ def _write_zarr3(mag: Path, edge: int) -> None:
     }
     spec = {"driver": "zarr3", "kvstore": {"driver": "file", "path": str(mag)}, "metadata": metadata, "create": True}
     array = tensorstore.open(spec).result()
-    for x, y, z in _shards(edge):
+    for x, y, z in _shards(period):
         array[0, x : x + _SLAB, y : y + _SLAB, z : z + _SLAB] = labels((x, y, z), (_SLAB,) * 3)
 
 
-def _write_annotation(path: Path, edge: int, touched: int) -> None:
+def _write_annotation(path: Path, edge: int, touched: int, period: int) -> None:
+    @lru_cache(maxsize=(_SLAB // _CHUNK) ** 3)
+    def block(corner: tuple[int, int, int]) -> bytes:
+        voxels = labels(corner, (_CHUNK,) * 3).copy()
+        voxels[4:20, 4:20, 4:20] = 2_000_000
+        voxels[20:28, 4:28, 4:28] = 0
+        return plain_wkw.file_of_blocks(header, voxels)
+
     header = plain_wkw.WkwHeader(_CHUNK, 1, 2, np.dtype("<u4"))
     per_edge = edge // _CHUNK
     places = np.random.default_rng(3).permutation(per_edge**3)[:touched]
@@ -132,10 +150,8 @@ def _write_annotation(path: Path, edge: int, touched: int) -> None:
     with zipfile.ZipFile(buffer, "w", zipfile.ZIP_DEFLATED) as archive:
         for place in sorted(int(p) for p in places):
             x, y, z = place % per_edge, place // per_edge % per_edge, place // per_edge**2
-            voxels = labels((x * _CHUNK, y * _CHUNK, z * _CHUNK), (_CHUNK,) * 3).copy()
-            voxels[4:20, 4:20, 4:20] = 2_000_000
-            voxels[20:28, 4:28, 4:28] = 0
-            archive.writestr(f"1/z{z}/y{y}/x{x}.wkw", plain_wkw.file_of_blocks(header, voxels))
+            corner = (x * _CHUNK % period, y * _CHUNK % period, z * _CHUNK % period)
+            archive.writestr(f"1/z{z}/y{y}/x{x}.wkw", block(corner))
         archive.writestr("1/header.wkw", header.pack(0))
     volume = f'<volume id="0" name="Volume" location="data_Volume.zip" format="wkw" fallbackLayer="{LAYER}" />'
     nml = (
