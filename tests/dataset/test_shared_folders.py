@@ -129,3 +129,36 @@ def test_files_elsewhere_are_not_listed_by_a_link(tmp_path: Path) -> None:
     with pytest.raises(DatasetError, match="leads out"):
         layer.add_mag_for_existing_files(2)
     assert [*layer.mags] == [wk.Mag(1)]
+
+
+@pytest.mark.parametrize("refused", ["one", "datasource-properties.json"])
+def test_a_layer_that_cannot_be_renamed_stays_what_it_was(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, refused: str
+) -> None:
+    """The new name was written down before the folder was found not to move."""
+    dataset = two_layers(tmp_path)
+    layer, before = dataset.get_layer("one"), tree_state(dataset.path)
+    rename = Path.rename
+
+    def refuse(path: Path, target: Path) -> Path:
+        if refused in {path.name, Path(target).name}:
+            raise PermissionError(path)
+        return rename(path, target)
+
+    monkeypatch.setattr(Path, "rename", refuse)
+    with pytest.raises(PermissionError):
+        layer.name = "other"
+    monkeypatch.undo()
+    assert tree_state(dataset.path) == before
+    assert (layer.name, [*dataset.layers]) == ("one", ["one", "two"])
+    np.testing.assert_array_equal(voxels_of(dataset, "one"), VOXELS)
+
+
+def test_mags_in_a_renamed_folder_are_found_by_other_layers(tmp_path: Path) -> None:
+    dataset = with_entry(two_layers(tmp_path), lambda one: one["mags"][0].update(path="./two/1"))
+    one = dataset.get_layer("one")
+    dataset.get_layer("two").name = "three"
+    for again in (dataset, wk.Dataset.open(dataset.path)):
+        np.testing.assert_array_equal(voxels_of(again, "one"), VOXELS)
+        np.testing.assert_array_equal(voxels_of(again, "three"), VOXELS)
+    np.testing.assert_array_equal(one.get_mag(1).read()[0], VOXELS)

@@ -268,6 +268,52 @@ def test_additional_axes_that_are_none_are_refused(tmp_path: Path, axes: object)
         wk.Dataset.open(mag.layer.dataset.path).get_layer("layer").get_mag(1).read()
 
 
+@pytest.mark.parametrize(
+    ("key", "value"),
+    [
+        ("name", ["layer"]),
+        ("category", None),
+        ("elementClass", {"x": 0, "y": 1}),
+        ("mags", None),
+        ("mags", 5),
+        ("mags", "1"),
+        ("mags", [None]),
+        ("mags", [{"mag": 2**63}]),
+        ("mags", [{"mag": 1, "path": "\ud800"}]),
+        ("mags", [{"mag": 1, "path": ["layer"]}]),
+        ("mags", [{"mag": 1, "axisOrder": "cxyz"}]),
+        ("mags", [{"mag": 1, "axisOrder": ""}]),
+        ("name", "\ud800"),
+        ("mags", [{"mag": 1, "axisOrder": {"c": "0"}}]),
+        ("mags", [{"mag": 1, "axisOrder": {"c": -1}}]),
+        ("additionalAxes", [{"name": "t", "bounds": [0, 2**63], "index": 1}]),
+        ("additionalAxes", [{"name": "t", "bounds": [0, 1], "index": -1}]),
+    ],
+)
+def test_entries_of_other_types_are_refused_and_named(tmp_path: Path, key: str, value: object) -> None:
+    """Each ended in an error of Python's that spoke of neither file nor entry."""
+    mag = filled(tmp_path, "zarr3", shard_shape=32)
+    file = mag.layer.dataset.path / "datasource-properties.json"
+    content = json.loads(file.read_text())
+    content["dataLayers"][0][key] = value
+    file.write_text(json.dumps(content))
+    dataset = wk.Dataset.open(file.parent)
+    with pytest.raises(DatasetError, match=rf"datasource-properties\.json: layer .*{key!r}"):
+        [
+            [view.read(), layer.category, layer.dtype]
+            for layer in dataset.layers.values()
+            for view in layer.mags.values()
+        ]
+
+
+@pytest.mark.parametrize("layers", [[None], ["layer"], [[1, 2]]])
+def test_layers_that_are_no_objects_are_refused(tmp_path: Path, layers: list[object]) -> None:
+    file = filled(tmp_path, "zarr3").layer.dataset.path / "datasource-properties.json"
+    file.write_text(json.dumps({**json.loads(file.read_text()), "dataLayers": layers}))
+    with pytest.raises(DatasetError, match=r"datasource-properties\.json: expected a JSON object"):
+        wk.Dataset.open(file.parent)
+
+
 def test_boxes_beyond_reason_are_refused(tmp_path: Path) -> None:
     mag = filled(tmp_path, "zarr3", shard_shape=32)
     with pytest.raises((MemoryError, ValueError)):

@@ -241,18 +241,34 @@ class Dataset(LayerCreation, Copying):
         self._properties.update(change)
 
     def change_layer(self, layer_name: str, change: Callable[[LayerProperties], None]) -> None:
-        """Change one layer's entry; see :meth:`change`. A layer that is renamed keeps its objects."""
-        held = self._properties.layer(layer_name).json
+        """Change one layer's entry; see :meth:`change`."""
+        self.change(lambda properties: change(properties.layer(layer_name)))
 
-        def both(properties: DatasetProperties) -> None:
-            entry = properties.layer(layer_name)
-            change(entry)
-            held["name"] = entry.name
+    def rename_layer(self, old: str, name: str) -> None:
+        """Give a layer and its folder another name. Mags of other layers in that folder are found there again.
+
+        Raises
+        ------
+        OSError
+            The file system refuses. Nothing was changed.
+        """
+        source, target = self.path / old, self.path / name
+        held = self._properties.layer(old).json
+
+        def rename(properties: DatasetProperties) -> None:
+            for layer in properties.layers:
+                layer.move_mags(old, name)
+            properties.layer(old).json["name"] = name
+            if source.exists():
+                source.rename(target)
+            held["name"] = name
 
         try:
-            self.change(both)
+            self.change(rename)
         except BaseException:
-            held["name"] = layer_name
+            if held["name"] != old and target.exists():
+                target.rename(source)
+            held["name"] = old
             raise
 
     def _wrap(self, properties: LayerProperties) -> Layer:

@@ -58,6 +58,8 @@ class Layer(MagBuilding, LayerDownsampling):
         ------
         DatasetValueError
             A ``ValueError``: not letters, digits, ``_``, ``-`` and ``.``, or taken. Nothing was changed.
+        OSError
+            The file system refuses. Nothing was changed.
         """
         return self._properties.name
 
@@ -69,10 +71,7 @@ class Layer(MagBuilding, LayerDownsampling):
             return
         if name in self._dataset.layers or (self._dataset.path / name).exists():
             raise DatasetValueError(f"cannot rename layer {old!r}: there is {name!r} already in {self._dataset.path}")
-        source, target = self.path, self._dataset.path / name
-        self._change(lambda entry: _rename(entry.json, old, name))
-        if source.exists():
-            source.rename(target)
+        self._dataset.rename_layer(old, name)
 
     @property
     def path(self) -> Path:
@@ -82,7 +81,7 @@ class Layer(MagBuilding, LayerDownsampling):
     @property
     def category(self) -> str:
         """``color`` or ``segmentation``."""
-        return str(self._properties.json["category"])
+        return self._properties.category
 
     @property
     def data_format(self) -> DataFormat:
@@ -466,13 +465,3 @@ def check_layer_name(name: str) -> None:
         raise DatasetValueError(
             f"a layer cannot be called {name!r}: use up to 255 letters, digits, '_', '-' and '.', no '.' at the start"
         )
-
-
-def _rename(entry: Json, old: str, name: str) -> None:
-    """Name an entry anew, and its mags' folders with it."""
-    entry["name"] = name
-    for mag in entry.get("mags", []):
-        path = str(mag.get("path", ""))
-        for prefix in (f"./{old}/", f"{old}/"):
-            if path.startswith(prefix):
-                mag["path"] = prefix.replace(old, name) + path.removeprefix(prefix)

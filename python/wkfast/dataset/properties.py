@@ -30,6 +30,8 @@ Json = dict[str, Any]
 _ELEMENT_CLASSES = {"float": "float32", "double": "float64", "uint24": "uint8"}
 # JavaScript's numbers end here; WEBKNOSSOS spells larger ones as text.
 _LARGEST_PLAIN = 2**53 - 1
+# More than any array in Zarr has.
+_MOST_AXES = 64
 
 
 @dataclass(frozen=True)
@@ -42,7 +44,12 @@ class LayerProperties:
     @property
     def name(self) -> str:
         """Name of the layer."""
-        return str(self._required("name"))
+        return self._text("name")
+
+    @property
+    def category(self) -> str:
+        """What the layer shows."""
+        return self._text("category")
 
     @property
     def bounding_box(self) -> BoundingBox:
@@ -63,9 +70,12 @@ class LayerProperties:
         given = self.json.get("additionalAxes")
         try:
             axes = {str(axis["name"]): (*map(int, axis["bounds"]), int(axis["index"])) for axis in given or ()}
-            return {name: (start, end, place) for name, (start, end, place) in axes.items()}
-        except (KeyError, TypeError, ValueError) as error:
+            typed = {name: (start, end, place) for name, (start, end, place) in axes.items()}
+        except (KeyError, TypeError, ValueError, OverflowError) as error:
             raise self._malformed("additionalAxes", '[{"name", "bounds": [start, end], "index"}]') from error
+        if any(max(-start, end) > FARTHEST or not 0 <= place < _MOST_AXES for start, end, place in typed.values()):
+            raise self._malformed("additionalAxes", f"bounds within ±{FARTHEST:,}, and an index of an axis")
+        return typed
 
     @property
     def axis_order(self) -> dict[str, int]:
@@ -122,10 +132,10 @@ class LayerProperties:
     @property
     def dtype(self) -> np.dtype[Any]:
         """Type of one channel. ``elementClass`` names the whole voxel: ``uint24`` is three channels of ``uint8``."""
-        element = str(self._required("elementClass"))
+        element = self._text("elementClass")
         try:
             return element_dtype(element, self.num_channels)
-        except TypeError:
+        except (TypeError, ValueError):
             raise self._malformed("elementClass", "uint8 to uint64, int8 to int64, float or double") from None
 
     @property
@@ -152,20 +162,59 @@ class LayerProperties:
         self.json.pop("wkwResolutions", None)
         self.json["mags"] = entries
 
+    def move_mags(self, old: str, new: str) -> None:
+        """Write another folder of the dataset into the paths of those mags that lie in the folder `old`."""
+        for mag in self.json.get("mags", []):
+            path = str(mag.get("path", ""))
+            for start in ("./", ""):
+                if path.startswith(f"{start}{old}/"):
+                    mag["path"] = f"{start}{new}/" + path.removeprefix(f"{start}{old}/")
+
     @property
     def mags(self) -> list[Json]:
-        """Entries of ``mags``; those of the legacy ``wkwResolutions`` in the same form."""
+        """Entries of ``mags``; those of the legacy ``wkwResolutions`` in the same form.
+
+        Raises
+        ------
+        DatasetError
+            They are no list of objects, or an ``axisOrder`` or a ``path`` is none.
+        """
         if "mags" in self.json:
-            return [dict(entry) for entry in self._required("mags")]
-        legacy = self.json.get("wkwResolutions", [])
-        return [{**entry, "mag": entry["resolution"]} for entry in legacy]
+            return [self._checked_mag(entry) for entry in self._listed("mags")]
+        legacy = self._listed("wkwResolutions") if "wkwResolutions" in self.json else []
+        return [self._checked_mag({**entry, "mag": entry.get("resolution")}) for entry in legacy]
+
+    def _listed(self, key: str) -> list[Json]:
+        entries = self._required(key)
+        if not isinstance(entries, list) or not all(isinstance(entry, dict) for entry in entries):
+            raise self._malformed(key, "a list of objects")
+        return entries
+
+    def _checked_mag(self, entry: Json) -> Json:
+        """Return a copy of an entry whose parts are of the types that they should be."""
+        order, path = entry.get("axisOrder"), entry.get("path")
+        numbers = list(order.values()) if isinstance(order, dict) else [None] * (order is not None)
+        if not all(type(place) is int and 0 <= place < _MOST_AXES for place in numbers):
+            raise self._malformed("mags", 'an axisOrder such as {"c": 0, "x": 1, "y": 2, "z": 3}')
+        if path is not None and not _is_path(path):
+            raise self._malformed("mags", "a path")
+        return dict(entry)
 
     def mag_of(self, entry: Json) -> Mag:
         """Return the mag of an entry: a number or three."""
         try:
-            return Mag(entry["mag"])
-        except (KeyError, TypeError, ValueError) as error:
+            mag = Mag(entry["mag"])
+        except (KeyError, TypeError, ValueError, OverflowError) as error:
             raise self._malformed("mags", "a mag such as 2 or [2, 2, 1]") from error
+        if max(mag.to_tuple()) > FARTHEST:
+            raise self._malformed("mags", f"a mag of at most {FARTHEST:,}")
+        return mag
+
+    def _text(self, key: str) -> str:
+        value: str = self._required(key)
+        if not _is_path(value):
+            raise self._malformed(key, "a text")
+        return value
 
     def _required(self, key: str) -> Any:
         try:
@@ -204,8 +253,9 @@ class DatasetProperties:
             raise DatasetNotFoundError(f"no dataset at {folder}: there is no {FILE_NAME}") from None
         except (ValueError, RecursionError) as error:
             raise DatasetError(f"{file}: not valid JSON: {error}") from error
-        if not isinstance(parsed, dict) or not isinstance(parsed.get("dataLayers"), list):
-            raise DatasetError(f"{file}: expected a JSON object with a list of 'dataLayers'")
+        layers = parsed.get("dataLayers") if isinstance(parsed, dict) else None
+        if not isinstance(layers, list) or not all(isinstance(layer, dict) for layer in layers):
+            raise DatasetError(f"{file}: expected a JSON object with a list of 'dataLayers', which are objects")
         version = parsed.get("version", SUPPORTED_VERSION)
         if version != SUPPORTED_VERSION:
             raise DatasetError(f"{file}: dataset version {version!r}; wkfast reads version {SUPPORTED_VERSION}")
@@ -311,16 +361,24 @@ class DatasetProperties:
 
     def _adopt(self, fresh: DatasetProperties) -> None:
         """Take over all of `fresh`; entries of layers stay the objects that layers hold."""
-        known = {layer.get("name"): layer for layer in self.json["dataLayers"]}
+        known = {str(layer.get("name")): layer for layer in self.json["dataLayers"]}
         layers = []
         for entry in fresh.json["dataLayers"]:
-            held = known.get(entry.get("name"), entry)
+            held = known.get(str(entry.get("name")), entry)
             if held is not entry:
                 held.clear()
                 held.update(entry)
             layers.append(held)
         self.json.clear()
         self.json.update({**fresh.json, "dataLayers": layers})
+
+
+def _is_path(path: object) -> bool:
+    """Return whether a value can be a path: file systems take no surrogates and no zero."""
+    try:
+        return isinstance(path, str) and b"\0" not in path.encode()
+    except UnicodeEncodeError:
+        return False
 
 
 def element_dtype(element: str, channels: int) -> np.dtype[Any]:
