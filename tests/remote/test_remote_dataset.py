@@ -136,7 +136,7 @@ def test_three_requests_come_before_the_first_chunk_of_a_new_process(logged_in, 
         open_it().get_layer(layer).get_mag(1).read(absolute_offset=(32, 0, 64), size=(64, 64, 32))
         chunks = [line.rpartition("/")[2][:2] == "0." for line in logged_in.log]
         assert chunks.index(True) <= 3, logged_in.log
-        assert logged_in.log[0].endswith("buildinfo")
+        assert any(line.endswith("buildinfo") for line in logged_in.log[:3])
 
 
 def test_a_header_that_is_not_the_expected_one_is_believed(logged_in, annotation_id, merged, monkeypatch):

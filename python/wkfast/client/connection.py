@@ -21,9 +21,11 @@ _PACKED = {"accept-encoding": "gzip"}
 class Connection:
     """Context and session together: what all groups of routes build on."""
 
-    def __init__(self, context: Context, session: Session) -> None:
+    def __init__(self, context: Context, session: Session, *, retries: int | None = None) -> None:
         self.context = context
         self.session = session
+        # further attempts of each call, None for the session's number
+        self._retries = retries
 
     @property
     def version(self) -> int:
@@ -39,7 +41,8 @@ class Connection:
 
     def call(self, method: str, url: str, query: Mapping[str, str] | None = None) -> Call:
         """Return a call as this client's user, to this server or one of its stores."""
-        return Call(method, url, token=self.context.token, query=query or {}, total=self.context.timeout)
+        total, retries = self.context.timeout, self._retries
+        return Call(method, url, token=self.context.token, query=query or {}, total=total, retries=retries)
 
     def store_url(self, url: str) -> str:
         """Return the URL of a store that the server named, checked: tokens are sent there.

@@ -137,6 +137,14 @@ class Session:
                 self._memory[key] = make()
             return self._memory[key]  # type: ignore[return-value]
 
+    def recalled(self, key: object, default: T) -> T:
+        """Return what is remembered or noted under a key."""
+        return self._memory.get(key, default)  # type: ignore[return-value]
+
+    def note(self, key: object, value: object) -> None:
+        """Keep a value for :meth:`recalled`, in place of an older one."""
+        self._memory[key] = value
+
     def send(self, call: Call, *, limit: int = JSON_LIMIT) -> Answer:
         """Return the whole answer to a call, repeated as its rule allows.
 

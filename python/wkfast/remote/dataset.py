@@ -35,7 +35,7 @@ class RemoteDataset(Dataset):
         self._location = location
         self._read_only = read_only
         self._streamed = location.streamed
-        self._properties = StreamedProperties.of(self._streamed.properties(), self._streamed.url)
+        self._properties = StreamedProperties.of(location.properties(), self._streamed.url)
         self._wrapped: dict[str, RemoteLayer] = {}
 
     @classmethod

@@ -5,9 +5,11 @@ from __future__ import annotations
 import re
 import zipfile
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, BinaryIO
+from typing import TYPE_CHECKING, Any, BinaryIO
 
 from wkfast.client import Client, resolve_annotation, resolve_dataset
+from wkfast.client.annotations import Annotations
+from wkfast.client.datasets import Datasets
 from wkfast.client.errors import (
     AuthenticationError,
     InvalidUrlError,
@@ -16,8 +18,11 @@ from wkfast.client.errors import (
     UnexpectedAnswerError,
 )
 from wkfast.errors import DatasetError
+from wkfast.remote.ahead import Ahead
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from wkfast.client import Secret
     from wkfast.client.datastore import Datastore, StreamedLayers
 
@@ -35,6 +40,8 @@ class RemoteLocation:
         Set if the layers are those of an annotation.
     volume_layers
         Names of the layers that the annotation paints in; ``None`` if the server does not tell.
+    early_properties
+        What :meth:`properties` returns, if it came together with the rest.
     """
 
     client: Client
@@ -43,6 +50,7 @@ class RemoteLocation:
     annotation_id: str | None = None
     volume_layers: frozenset[str] | None = frozenset()
     sharing_token: Secret | None = None
+    early_properties: Mapping[str, Any] | None = None
 
     @classmethod
     def of_dataset(
@@ -53,29 +61,44 @@ class RemoteLocation:
             url_or_name, organization=organization, sharing_token=sharing_token, webknossos_url=webknossos_url
         )
         client = Client(found.context)
-        record = client.datasets.info(found.dataset_id, sharing_token=found.sharing_token)
+        dataset_id, token = found.dataset_id, found.sharing_token
+        ahead = Ahead(
+            client,
+            lambda connection: Datasets(connection).info(dataset_id, sharing_token=token),
+            lambda datastore: datastore.dataset_layers(dataset_id),
+            sharing_token=token,
+        )
+        record = ahead.record() or client.datasets.info(dataset_id, sharing_token=token)
         if record.status is not None:
             raise DatasetError(f"dataset {record.name!r} cannot be read by its server: {record.status}")
-        datastore = client.datastore(record.data_store_url, sharing_token=found.sharing_token)
-        return cls(client, found.dataset_id, datastore, sharing_token=found.sharing_token)
+        datastore = client.datastore(record.data_store_url, sharing_token=token)
+        early = ahead.properties(datastore.url)
+        return cls(client, dataset_id, datastore, sharing_token=token, early_properties=early)
 
     @classmethod
     def of_annotation(cls, url_or_id: str, *, webknossos_url: str | None) -> RemoteLocation:
         """Find an annotation by URL, short link or id."""
         found = resolve_annotation(url_or_id, webknossos_url=webknossos_url)
         client = Client(found.context)
+        annotation_id = found.annotation_id
+        ahead = Ahead(
+            client,
+            lambda connection: Annotations(connection).info(annotation_id),
+            lambda datastore: datastore.annotation_layers(annotation_id),
+        )
         try:
-            info = client.annotations.info(found.annotation_id)
+            info = ahead.record() or client.annotations.info(annotation_id)
         except (AuthenticationError, NotFoundError, PermissionDeniedError) as refusal:
             if found.context.token is not None:
                 raise
             # public annotations can be downloaded by everybody, even where their info cannot be read
-            return cls._of_public_annotation(client, found.annotation_id, refusal)
+            return cls._of_public_annotation(client, annotation_id, refusal)
         if info.dataset_id is None or info.data_store_url is None:
             raise UnexpectedAnswerError(f"annotation {info.id}: the server does not tell its dataset")
         volumes = frozenset(layer.name or "" for layer in info.layers if layer.typ == "Volume")
         datastore = client.datastore(info.data_store_url)
-        return cls(client, info.dataset_id, datastore, found.annotation_id, volumes)
+        early = ahead.properties(datastore.url)
+        return cls(client, info.dataset_id, datastore, annotation_id, volumes, early_properties=early)
 
     @classmethod
     def _of_public_annotation(cls, client: Client, annotation_id: str, refusal: Exception) -> RemoteLocation:
@@ -93,6 +116,10 @@ class RemoteLocation:
         if self.annotation_id is not None:
             return self.datastore.annotation_layers(self.annotation_id)
         return self.datastore.dataset_layers(self.dataset_id)
+
+    def properties(self) -> Mapping[str, Any]:
+        """Return ``datasource-properties.json`` of the streaming root."""
+        return self.streamed.properties() if self.early_properties is None else self.early_properties
 
     @property
     def url(self) -> str:
