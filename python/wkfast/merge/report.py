@@ -280,7 +280,8 @@ class MergePreview:
     def __str__(self) -> str:
         """Return a few lines for a log."""
         box = self.bounding_box
-        lines = [f"would merge {self.layer_name!r} ({self.dtype}, {box.topleft} + {box.size}) into {self.target}"]
+        start, size = box.topleft.to_tuple(), box.size.to_tuple()
+        lines = [f"would merge {self.layer_name!r} ({self.dtype}, box {start} + {size}) into {self.target}"]
         for mag, numbers in self.mags.items():
             lines.append(
                 f"mag {mag} ({numbers.source}): {numbers.shards_untouched:,} shards as they are, "
