@@ -312,6 +312,12 @@ def test_new_chunks_with_additional_axes_are_not_filled_from_a_fallback(tmp_path
         pass
     assert layer.data is before
     assert not layer.is_edited
+    part = wk.NDBoundingBox((0, 4, 64, 64, 64), (1, 1, 8, 8, 8), ("c", "t", "x", "y", "z"))
+    with (
+        pytest.warns(UserWarning, match=r"erase the fallback layer 'segmentation'\. Write whole chunks$"),
+        layer.edit(edit_mode=mode) as edited,
+    ):
+        edited.get_mag(1).write(np.ones((1, 1, 8, 8, 8), np.uint16), absolute_bounding_box=part, allow_unaligned=True)
     annotation, *_ = over_fallback(tmp_path / "flat")
     box = wk.NDBoundingBox((0, 2, 0, 0, 0), (1, 3, 64, 64, 64), ("c", "t", "x", "y", "z"))
     dataset = wk.Dataset(tmp_path / "deep", voxel_size=(4, 4, 4))

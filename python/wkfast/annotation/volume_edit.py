@@ -117,9 +117,8 @@ def _check_fallback(volume: VolumeLayer, fallback: Layer) -> None:
         raise ValueError(
             f"voxels of {volume.name!r} are {volume.dtype}, too small for labels of {fallback.name!r}, {fallback.dtype}"
         )
-    mags = data_zip(volume).mags
     axes = {
-        f"volume layer {volume.name!r}": mags[0]["grid"]["extra_axes"] if mags else [],
+        f"volume layer {volume.name!r}": _additional_axes(volume),
         f"layer {fallback.name!r}": [*fallback.properties.additional_axes],
     }
     for name, further in axes.items():
@@ -130,11 +129,17 @@ def _check_fallback(volume: VolumeLayer, fallback: Layer) -> None:
             )
 
 
+def _additional_axes(volume: VolumeLayer) -> list[str]:
+    mags = data_zip(volume).mags
+    return mags[0]["grid"]["extra_axes"] if mags else []
+
+
 def _warn_of_erasure(volume: VolumeLayer, chunks: int) -> None:
+    filling = ", or pass that layer to edit(fallback=...), which fills new chunks with its voxels"
     warnings.warn(
         f"volume layer {volume.name!r}: {chunks} new chunk(s) of 32³ voxels were written in part. Elsewhere they are "
-        f"zero and erase the fallback layer {volume.fallback_layer_name!r}. Write whole chunks, or pass that layer to "
-        "edit(fallback=...), which fills new chunks with its voxels",
+        f"zero and erase the fallback layer {volume.fallback_layer_name!r}. Write whole chunks"
+        f"{'' if _additional_axes(volume) else filling}",
         UserWarning,
         stacklevel=4,
     )
