@@ -34,6 +34,7 @@ from wkfast.dataset import (
     MagView,
     SamplingModes,
     SegmentationLayer,
+    View,
 )
 from wkfast.geometry import (
     BoundingBox,
@@ -91,6 +92,7 @@ __all__ = [
     "Vec3Float",
     "Vec3Int",
     "VecInt",
+    "View",
     "VolumeLayer",
     "VolumeLayerEditMode",
     "VoxelSize",

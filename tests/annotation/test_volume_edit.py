@@ -214,6 +214,32 @@ def test_what_was_erased_stays_erased_in_a_merge(tmp_path, mode):
     assert np.array_equal(merged, full)
 
 
+def write_zeros(folder, topleft):
+    """What another process does: it opens the dataset of an edit by its path."""
+    mag = wk.Dataset.open(folder).get_layer("volumeAnnotationData").get_mag(1)
+    mag.write(np.zeros((32, 32, 32), np.uint32), absolute_offset=topleft, allow_unaligned=True)
+
+
+def test_erasures_are_kept_however_the_edited_layer_was_reached(tmp_path):
+    """Zeros written through the layer's dataset, here or in another process, left no chunk: nothing was erased."""
+    annotation, fallback, labels = over_fallback(tmp_path)
+    layer = annotation.get_volume_layer()
+    with layer.edit(fallback=fallback) as edited:
+        edited.add_mag(1)
+        edited.bounding_box = wk.BoundingBox((0, 0, 0), (64, 64, 64))
+        with ProcessPoolExecutor(1) as pool:
+            pool.submit(write_zeros, edited.dataset.path, (32, 0, 0)).result()
+        write_zeros(edited.dataset.path, (32, 32, 0))
+        same = edited.dataset.get_layer(edited.name).get_mag(1)
+        same.write(np.zeros((32, 32, 8), np.uint32), absolute_offset=(0, 0, 0), allow_unaligned=True)
+        copy = wk.Dataset(tmp_path / "copy", voxel_size=(4, 4, 4)).add_layer_as_copy(edited, "copy")
+    expected = np.zeros((64, 64, 64), np.uint32)
+    expected[:32, :32, 8:32] = labels[:32, :32, 8:32]
+    assert chunks_of(layer) == {(0, 0, 0), (1, 0, 0), (1, 1, 0)}
+    assert np.array_equal(voxels_of(layer)[:64, :64, :64], expected)
+    assert not any("wkfast" in key for each in (copy, layer.as_layer()) for key in each.properties.json)
+
+
 def test_a_chunk_that_somebody_removed_is_an_erasure(tmp_path):
     file = volume_annotation(tmp_path / "a.zip", zarr3_data_zip(painted(1)))
     layer = wk.Annotation.load(file).get_volume_layer()

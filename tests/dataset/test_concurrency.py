@@ -2,7 +2,10 @@
 
 import fcntl
 import multiprocessing
+import pickle
 import time
+from concurrent.futures import ProcessPoolExecutor
+from copy import deepcopy
 from pathlib import Path
 
 import numpy as np
@@ -111,3 +114,29 @@ def test_a_writer_that_waited_while_the_mag_was_rewritten_refuses(
     expected = np.zeros_like(version(0)) if change == "made again" else version(0)
     np.testing.assert_array_equal(opened(tmp_path).read(), expected)
     assert not list(opened(tmp_path).path.rglob("*.wkfast-part"))
+
+
+def fill(view: wk.View) -> int:
+    """Write into a view in another process, and return the sum of what was there."""
+    found = int(view.read().sum())
+    view.write(np.full((1, EDGE, EDGE, EDGE), 7, np.uint32))
+    return found
+
+
+@pytest.mark.parametrize("data_format", ["wkw", "zarr", "zarr3"])
+def test_views_travel_to_other_processes(tmp_path: Path, data_format: str) -> None:
+    """They held open files, which cannot be pickled; scripts for process pools could not be ported."""
+    dataset = wk.Dataset(tmp_path / "d", voxel_size=(4, 4, 4))
+    box = wk.BoundingBox((0, 0, 0), (2 * EDGE, EDGE, EDGE))
+    mag = dataset.add_layer("l", "color", dtype="uint32", data_format=data_format, bounding_box=box).add_mag(
+        1, chunk_shape=EDGE, chunks_per_shard=1
+    )
+    mag.write(np.ones((1, 2 * EDGE, EDGE, EDGE), np.uint32))
+    views = [mag, *mag.chunk((EDGE, EDGE, EDGE))]
+    with ProcessPoolExecutor(2, mp_context=SPAWN) as pool:
+        assert [*pool.map(fill, views[1:])] == [EDGE**3] * 2
+    assert (mag.read() == 7).all()
+    for view in views:
+        for copy in (pickle.loads(pickle.dumps(view)), deepcopy(view)):
+            assert (copy.bounding_box, copy.read_only, type(copy)) == (view.bounding_box, False, type(view))
+            np.testing.assert_array_equal(copy.read(), view.read())

@@ -15,6 +15,7 @@ from wkfast.dataset.downsampling import LayerDownsampling
 from wkfast.dataset.groups import write_layer_group
 from wkfast.dataset.mag_building import MagBuilding
 from wkfast.dataset.mag_view import MagView
+from wkfast.dataset.new_chunks import KeepsZeros
 from wkfast.dataset.new_mag import extent_in_mag, joined, new_mag
 from wkfast.dataset.reshape_run import remove_folder
 from wkfast.errors import DatasetError, DatasetValueError, ExistsError, MagNotFoundError
@@ -367,7 +368,8 @@ class Layer(MagBuilding, LayerDownsampling):
 
     def _source(self, mag: Mag, entry: Json) -> VoxelSource:
         """Return what the voxels of a mag are read from; a layer that lies elsewhere overrides this."""
-        return _core.Mag.open(self._location(mag, entry))
+        opened = _core.Mag.open(self._location(mag, entry))
+        return KeepsZeros(opened, None) if self._properties.keeps_zeros else opened
 
     def _location(self, mag: Mag, entry: Json) -> Json:
         order = entry.get("axisOrder")

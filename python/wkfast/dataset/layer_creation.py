@@ -12,7 +12,7 @@ from wkfast.dataset.additional_axes import extra_axes_of
 from wkfast.dataset.data_format import DataFormat
 from wkfast.dataset.layer import Layer, SegmentationLayer, check_layer_name
 from wkfast.dataset.layer_category import COLOR_CATEGORY, SEGMENTATION_CATEGORY
-from wkfast.dataset.properties import LayerProperties, element_class, element_dtype
+from wkfast.dataset.properties import KEEPS_ZEROS, LayerProperties, element_class, element_dtype
 from wkfast.errors import DatasetValueError, ExistsError, MagNotFoundError
 from wkfast.geometry import BoundingBox, Mag, NDBoundingBox, Vec3Int
 
@@ -153,7 +153,7 @@ class LayerCreation:
         self.check_writable()
         check_layer_name(layer_name)
         entry = copy.deepcopy(other_layer.properties.json)
-        for key in ("attachments", "wkwResolutions"):
+        for key in ("attachments", "wkwResolutions", KEEPS_ZEROS):
             entry.pop(key, None)
         return self._add({**entry, "name": layer_name, "mags": []})
 

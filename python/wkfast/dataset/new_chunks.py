@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import threading
+from functools import partial
 from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
@@ -85,6 +86,27 @@ class NewChunks:
     def incomplete(self) -> int:
         """Number of new chunks of which some voxels were never written."""
         return sum(not _fill(parts, self._shape) for parts in self._parts.values())
+
+
+class KeepsZeros:
+    """A mag of an annotation: what is written is kept where it is zero, and new chunks are taken note of."""
+
+    def __init__(self, mag: Any, new_chunks: NewChunks | None) -> None:
+        self._mag = mag
+        self._new_chunks = new_chunks
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._mag, name)
+
+    def write(self, topleft: Triple, array: NDArray[Any], *, extra: Sequence[int] = ()) -> None:
+        """Write a box (c, x, y, z)."""
+        if self._new_chunks is not None:
+            width, height, depth = array.shape[1:]
+            self._new_chunks.enter(topleft, (width, height, depth), extra, partial(self._fill, list(extra)))
+        self._mag.write(topleft, array, extra=list(extra), keep_zeros=True)
+
+    def _fill(self, extra: list[int], topleft: Triple, voxels: NDArray[Any]) -> None:
+        self._mag.write(topleft, np.asfortranarray(voxels, self._mag.dtype), extra=extra, keep_zeros=True)
 
 
 class NewChunksOfMags:

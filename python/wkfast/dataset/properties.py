@@ -22,6 +22,8 @@ if TYPE_CHECKING:
 
 FILE_NAME = "datasource-properties.json"
 SUPPORTED_VERSION = 1
+# Key of a layer that is being edited, for all who open its dataset meanwhile.
+KEEPS_ZEROS = "wkfastKeepsZeros"
 # No dataset is wider: 2⁴⁰ voxels of a nanometre are a kilometre.
 FARTHEST = 2**40
 
@@ -156,6 +158,11 @@ class LayerProperties:
             self.json["largestSegmentId"] = {"customJsonEncoding": "bigint", "value": str(value)}
         else:
             self.json["largestSegmentId"] = value
+
+    @property
+    def keeps_zeros(self) -> bool:
+        """Whether chunks of zeros are stored: the layer is an annotation's, where they erase."""
+        return self.json.get(KEEPS_ZEROS) is True
 
     def set_mags(self, entries: list[Json]) -> None:
         """Write the mags, in today's form."""

@@ -48,6 +48,14 @@ class View:
         self._box_in_mag1 = box
         self._read_only = read_only
 
+    def __getstate__(self) -> dict[str, Any]:
+        """Return what another process needs to open the same voxels: all but the open files."""
+        return {name: value for name, value in vars(self).items() if name != "_source"}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        vars(self).update(state)
+        self._source = self._layer.get_mag(self._mag)._source
+
     @property
     def mag(self) -> Mag:
         """The magnification."""

@@ -11,7 +11,7 @@ import numpy as np
 
 from wkfast import _core
 from wkfast.dataset.layer_category import SEGMENTATION_CATEGORY
-from wkfast.dataset.properties import FILE_NAME, LayerProperties, element_class
+from wkfast.dataset.properties import FILE_NAME, KEEPS_ZEROS, LayerProperties, element_class
 from wkfast.errors import DatasetError, VolumeDataError
 from wkfast.geometry import BoundingBox, Mag, Vec3Int
 
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from wkfast.dataset.properties import Json
 
 # What the layer's entry in the zip says of files that do not come along, or is said anew.
-_NOT_CARRIED = ("attachments", "boundingBox", "mags", "name", "wkwResolutions")
+_NOT_CARRIED = ("attachments", "boundingBox", "mags", "name", "wkwResolutions", KEEPS_ZEROS)
 
 
 @dataclass(frozen=True)

@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-from functools import partial
 from typing import TYPE_CHECKING, Any
-
-import numpy as np
 
 from wkfast import _core
 from wkfast.dataset.dataset import Dataset
 from wkfast.dataset.layer import SegmentationLayer
 from wkfast.dataset.mag_view import MagView
+from wkfast.dataset.new_chunks import KeepsZeros
 from wkfast.dataset.properties import FILE_NAME, DatasetProperties
 from wkfast.errors import DatasetError
 from wkfast.geometry import Mag
@@ -19,9 +17,8 @@ from wkfast.volume.memory_mag import MemoryMag
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
-    from numpy.typing import NDArray
-
-    from wkfast.dataset.new_chunks import NewChunks, NewChunksOfMags
+    from wkfast.dataset.layer import Layer
+    from wkfast.dataset.new_chunks import NewChunksOfMags
     from wkfast.dataset.properties import Json, LayerProperties
     from wkfast.dataset.voxel_source import VoxelSource
     from wkfast.geometry import Vec3IntLike
@@ -43,7 +40,7 @@ class EditedLayer(SegmentationLayer):
     def _source(self, mag: Mag, entry: Json) -> VoxelSource:
         opened = _core.Mag.open(self._location(mag, entry))
         new = None if self._new_chunks is None else self._new_chunks.of(mag, opened.chunk_shape, opened.chunks)
-        return _KeepsZeros(opened, new)
+        return KeepsZeros(opened, new)
 
     def add_mag(
         self,
@@ -155,7 +152,7 @@ class MemoryLayer(SegmentationLayer):
         if self._new_chunks is None:
             return _MemoryMagView(self, mag, memory, None)
         new = self._new_chunks.of(mag, memory.chunk_shape, memory.chunks)
-        return _MemoryMagView(self, mag, _KeepsZeros(memory, new), None)
+        return _MemoryMagView(self, mag, KeepsZeros(memory, new), None)
 
     def _over(self, location: Json) -> MemoryMag:
         base = _core.Mag.open(location)
@@ -171,26 +168,6 @@ class _MemoryMagView(MagView):
         return False
 
 
-class _KeepsZeros:
-    """A mag of an annotation: what is written is kept where it is zero, and new chunks are taken note of."""
-
-    def __init__(self, mag: _core.Mag | MemoryMag, new_chunks: NewChunks | None) -> None:
-        self._mag = mag
-        self._new_chunks = new_chunks
-
-    def __getattr__(self, name: str) -> Any:
-        return getattr(self._mag, name)
-
-    def write(self, topleft: tuple[int, int, int], array: NDArray[Any], *, extra: Sequence[int] = ()) -> None:
-        if self._new_chunks is not None:
-            width, height, depth = array.shape[1:]
-            self._new_chunks.enter(topleft, (width, height, depth), extra, partial(self._fill, list(extra)))
-        self._mag.write(topleft, array, extra=list(extra), keep_zeros=True)
-
-    def _fill(self, extra: list[int], topleft: tuple[int, int, int], voxels: NDArray[Any]) -> None:
-        self._mag.write(topleft, np.asfortranarray(voxels, self._mag.dtype), extra=extra, keep_zeros=True)
-
-
 class _MemoryProperties(DatasetProperties):
     """Properties that are nowhere written down."""
 
@@ -201,9 +178,25 @@ class _MemoryProperties(DatasetProperties):
         change(self)
 
 
+class _EditedDataset(Dataset):
+    """The dataset of an edited layer, which knows its layer as the edited one."""
+
+    def __init__(self, properties: DatasetProperties, edited: LayerProperties, new: NewChunksOfMags | None) -> None:
+        self._properties = properties
+        self._read_only = False
+        self._edited = edited
+        self._new_chunks = new
+
+    def _wrap(self, properties: LayerProperties) -> Layer:
+        if properties.json is self._edited.json:
+            return EditedLayer(self, properties, self._new_chunks)
+        return super()._wrap(properties)
+
+
 def edited_in_folder(layer: SegmentationLayer, new_chunks: NewChunksOfMags | None) -> EditedLayer:
-    """Return `layer` as one that keeps chunks of zeros."""
-    return EditedLayer(layer.dataset, layer.properties, new_chunks)
+    """Return `layer` as one that keeps chunks of zeros, however it is reached from its dataset."""
+    dataset = _EditedDataset(layer.dataset._properties, layer.properties, new_chunks)
+    return EditedLayer(dataset, layer.properties, new_chunks)
 
 
 def _pack_input(mag: VoxelSource, source: Json | None, overlay: Any) -> _core.PackInput:

@@ -7,7 +7,7 @@ import json
 from typing import TYPE_CHECKING, Literal
 
 from wkfast import _core
-from wkfast.dataset.properties import FILE_NAME, DatasetProperties
+from wkfast.dataset.properties import FILE_NAME, KEEPS_ZEROS, DatasetProperties
 from wkfast.geometry import Mag
 from wkfast.volume.data_zip import DataZip, extent_of
 
@@ -67,7 +67,8 @@ def _description(layer: EditedLayer | MemoryLayer, inputs: list[_core.PackInput]
     dataset = layer.dataset
     properties = DatasetProperties.create(dataset.path, "", dataset.voxel_size, dataset.unit)
     entry = copy.deepcopy(layer.properties.json)
-    entry.pop("attachments", None)
+    for key in ("attachments", KEEPS_ZEROS):
+        entry.pop(key, None)
     entry["dataFormat"] = "zarr3"
     entry["mags"] = [
         {

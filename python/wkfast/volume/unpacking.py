@@ -11,7 +11,7 @@ from wkfast import _core
 from wkfast.dataset.dataset import Dataset
 from wkfast.dataset.layer import SegmentationLayer, check_layer_name
 from wkfast.dataset.mag_view import MagView
-from wkfast.dataset.properties import FILE_NAME, DatasetProperties, LayerProperties
+from wkfast.dataset.properties import FILE_NAME, KEEPS_ZEROS, DatasetProperties, LayerProperties
 from wkfast.errors import ExistsError
 from wkfast.geometry import Mag
 from wkfast.volume.data_zip import DataZip, extent_of
@@ -129,6 +129,7 @@ def _vacant_folder(dataset: Dataset, layer_name: str) -> Path:
 def _describe_as_annotation(entry: Json, source: DataZip) -> None:
     """Say in `entry` what the annotation form is."""
     entry["dataFormat"] = "zarr3"
+    entry[KEEPS_ZEROS] = True
     for mag in entry["mags"]:
         mag.pop("cubeLength", None)
         axes = ["c", *(source.mags[0]["grid"]["extra_axes"]), "x", "y", "z"]
