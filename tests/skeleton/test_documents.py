@@ -4,6 +4,7 @@ import copy
 import io
 import math
 import os
+import pickle
 import stat
 import subprocess
 import sys
@@ -441,3 +442,60 @@ def test_an_old_colour_beside_a_new_one_stays_until_the_colour_is_changed(tmp_pa
 def test_a_voxel_without_a_size_is_a_problem(tmp_path):
     document = load_document(_written(tmp_path / "s.nml", "", scale="x='0' y='-1' z='1'"))
     assert "0 × -1 × 1" in document.problems[0].reason
+
+
+def _things(skeleton, path):
+    skeleton.save(path)
+    root = lxml.etree.parse(str(path)).getroot()
+    return [lxml.etree.tostring(thing).strip() for thing in root.iter("thing")]
+
+
+@pytest.mark.parametrize(
+    ("attribute", "value", "written"),
+    [
+        ("name", "new", b'name="new"'),
+        ("name", "", b'name=""'),
+        ("color", (1.0, 0.5, 0.0, 1.0), b'color.g="0.5"'),
+        ("color", None, None),
+        ("is_visible", False, b'isVisible="false"'),
+        ("edges_are_visible", False, b'edgesAreVisible="false"'),
+        ("tree_type", "AGGLOMERATE", b'type="AGGLOMERATE"'),
+        ("metadata", {"sure": True}, b'boolValue="true"'),
+    ],
+)
+def test_a_tree_is_written_as_it_was_read_but_for_what_was_changed(tmp_path, attribute, value, written):
+    thing = (
+        "<thing id='{}' name='t' color.r='0.25' color.g='0.25' color.b='0.25' color.a='1.0' groupId='' odd='1'>"
+        "<nodes><node id='{}' x='1' y='2' z='3' radius='1'/></nodes><edges/></thing>"
+    )
+    document = _core.read_nml_bytes(_nml(thing.format(1, 1) + thing.format(2, 2)))
+    skeleton = Skeleton.from_records(document.header, document.trees)
+    before = _things(skeleton, tmp_path / "s.nml")
+    assert all(b'odd="1"' in text for text in before)
+    for copied in (copy.deepcopy(skeleton), pickle.loads(pickle.dumps(skeleton))):
+        assert _things(copied, tmp_path / "s.nml") == before
+    changed, kept = list(skeleton.flattened_trees())
+    old = getattr(changed, attribute)
+    setattr(changed, attribute, value)
+    after = _things(skeleton, tmp_path / "s.nml")
+    assert after[1] == before[1]
+    assert after[0] != before[0]
+    assert b'odd="1"' in after[0]
+    assert b"color" not in after[0] if written is None else written in after[0]
+    assert kept.color == (0.25, 0.25, 0.25, 1.0)
+    setattr(changed, attribute, old)
+    assert _things(skeleton, tmp_path / "s.nml") == before
+
+
+def test_records_of_trees_are_what_files_say():
+    text = _nml("<thing id='3' comment='old' color.r='1' color.g='0' color.b='0' groupId='7' type='DEFAULT'/>")
+    ((record, _),) = _core.read_nml_bytes(text).trees
+    assert record.facts() == (3, "old", (1.0, 0.0, 0.0, 1.0), [], True, None, "DEFAULT", 7)
+    assert record.group_id == 7
+    assert record.to_dict()["color"] == (1.0, 0.0, 0.0, None)
+    assert _core.TreeRecord.from_dict(record.to_dict()).to_dict() == record.to_dict()
+    assert copy.copy(record) is copy.deepcopy(record) is record
+    hidden = record.to_dict() | {"color": (1.0, 0.0, 0.0, 0.0)}
+    assert _core.TreeRecord.from_dict(hidden).facts()[4] is False
+    with pytest.raises(TypeError):
+        _core.TreeRecord()

@@ -32,5 +32,5 @@ class IdCounter:
 
     def claim(self, used: int | None) -> None:
         """Make sure that no id up to `used` is handed out."""
-        if used is not None:
-            self._last = max(self._last, int(used))
+        if used is not None and used > self._last:
+            self._last = int(used)

@@ -134,7 +134,7 @@ class Skeleton(Group):
         save_document(path, empty_header() if self._header is None else self._header, self, nml_name=nml_name)
 
     @classmethod
-    def from_records(cls, header: Record, trees: Iterable[tuple[Record, _core.TreeColumns]]) -> Skeleton:
+    def from_records(cls, header: Record, trees: Iterable[tuple[_core.TreeRecord, _core.TreeColumns]]) -> Skeleton:
         """Return the skeleton of a file's header and of its trees, as the core reads them."""
         parameters = header["parameters"]
         experiment = parameters["experiment"]
@@ -147,11 +147,11 @@ class Skeleton(Group):
         skeleton._fill(header["groups"], trees)
         return skeleton
 
-    def _fill(self, group_records: list[Record], trees: Iterable[tuple[Record, _core.TreeColumns]]) -> None:
+    def _fill(self, group_records: list[Record], trees: Iterable[tuple[_core.TreeRecord, _core.TreeColumns]]) -> None:
         groups: dict[int, Group] = {}
         self.fill_from_records(group_records, groups)
         for record, columns in trees:
-            group = groups.get(record["group_id"], self)
+            group = self if record.group_id is None else groups.get(record.group_id, self)
             group.adopt(Tree.from_record(record, columns, group))
             self.id_counter.claim(columns.max_id())
 
@@ -179,7 +179,7 @@ class Skeleton(Group):
             },
         }
 
-    def to_tree_records(self) -> list[tuple[Record, _core.TreeColumns]]:
+    def to_tree_records(self) -> list[tuple[_core.TreeRecord | Record, _core.TreeColumns]]:
         """Return the records and columns of all trees, ordered by id."""
         groups = {group.id for group in self.flattened_groups()}
         trees = sorted(self.flattened_trees(), key=lambda tree: tree.id)
@@ -359,7 +359,7 @@ def _group_id(tree: Tree, skeleton: Skeleton, known: set[int]) -> int | None:
     if tree.group is not skeleton:
         return tree.group.id
     # A file may name a group that it does not have: a problem, but kept.
-    read: int | None = tree.record["group_id"] if tree.record else None
+    read = tree.record.group_id if tree.record else None
     return None if read in known else read
 
 

@@ -77,7 +77,7 @@ class Tree:
         is_visible: bool = True,
         *,
         columns: _core.TreeColumns | None = None,
-        record: Record | None = None,
+        record: _core.TreeRecord | None = None,
     ) -> None:
         self.name = name
         self.color = color
@@ -94,43 +94,42 @@ class Tree:
         self._id = self._counter.take(enforced_id)
 
     @classmethod
-    def from_record(cls, record: Record, columns: _core.TreeColumns, group: Group) -> Tree:
+    def from_record(cls, record: _core.TreeRecord, columns: _core.TreeColumns, group: Group) -> Tree:
         """Return the tree that a ``<thing>`` record of the core and its columns describe."""
-        tree = cls(
-            record["name"] or "",
-            group,
-            color=_color(record["color"]),
-            enforced_id=record["id"],
-            metadata=metadata_from_entries(record["metadata"]),
-            is_visible=_is_visible(record),
-            columns=columns,
-            record=record,
-        )
-        tree.edges_are_visible = record["edges_are_visible"]
-        tree.tree_type = record["tree_type"]
+        tree_id, name, color, entries, is_visible, edges_are_visible, tree_type, _ = record.facts()
+        metadata = metadata_from_entries(entries) if entries else None
+        tree = cls(name, group, color, tree_id, metadata, is_visible, columns=columns, record=record)
+        tree.edges_are_visible = edges_are_visible
+        tree.tree_type = tree_type
         return tree
 
-    def to_record(self, group_id: int | None) -> Record:
-        """Return the record to write: today's facts over those that were read."""
-        before = self._record or _EMPTY_RECORD
-        color = _color_record(self.color, before["color"])
+    def to_record(self, group_id: int | None) -> _core.TreeRecord | Record:
+        """Return the record to write: the one that was read, or today's facts over it where they differ."""
+        record = self._record
+        if record is None:
+            return self._new_record(_EMPTY_RECORD, None, None, group_id)
+        tree_id, name, color, entries, is_visible, edges_are_visible, tree_type, read_group_id = record.facts()
+        read = tree_id, name, color, is_visible, edges_are_visible, tree_type, read_group_id
+        own_color = None if self.color is None else tuple(self.color)
+        now = self._id, self.name, own_color, self.is_visible, self.edges_are_visible, self.tree_type, group_id
+        if read == now and not entries and not self.metadata:
+            return record
+        return self._new_record(record.to_dict(), color, is_visible, group_id)
+
+    def _new_record(self, before: Record, color: Color | None, is_visible: bool | None, group_id: int | None) -> Record:
+        """Return today's facts over those of a record, which meant this colour and visibility."""
+        recolored = (None if self.color is None else tuple(self.color)) != color
         return {
             "id": self._id,
             "name": before["name"] if self.name == (before["name"] or "") else self.name,
-            "color": color,
+            "color": _color_record(self.color) if recolored else before["color"],
             "group_id": group_id,
             "tree_type": self.tree_type,
-            "is_visible": self._visibility_record(),
+            "is_visible": before["is_visible"] if self.is_visible == is_visible else self.is_visible,
             "edges_are_visible": self.edges_are_visible,
             "metadata": metadata_to_entries(self.metadata, before["metadata"]),
-            "extras": before["extras"] if color is before["color"] else _without_old_color(before["extras"]),
+            "extras": _without_old_color(before["extras"]) if recolored else before["extras"],
         }
-
-    def _visibility_record(self) -> bool | None:
-        if self._record is not None and self.is_visible == _is_visible(self._record):
-            visible: bool | None = self._record["is_visible"]
-            return visible
-        return self.is_visible
 
     # -- the tree itself ------------------------------------------------------------------------------------------
 
@@ -158,7 +157,7 @@ class Tree:
         self._columns = columns
 
     @property
-    def record(self) -> Record | None:
+    def record(self) -> _core.TreeRecord | None:
         """The record the tree was read from, None for a new one."""
         return self._record
 
@@ -469,16 +468,7 @@ def normalized_color(color: Vec3FloatLike | Color | None) -> Color | None:
     return (*channels, 1.0) if len(channels) == len(Vec3Float.zeros()) else channels
 
 
-def _color(record: list[float | None] | None) -> Color | None:
-    if record is None or any(channel is None for channel in record[:3]):
-        return None
-    red, green, blue, alpha = record
-    return red, green, blue, 1.0 if alpha is None else alpha  # type: ignore[return-value] # checked above
-
-
-def _color_record(color: Color | None, before: list[float | None] | None) -> list[float | None] | None:
-    if (None if color is None else tuple(color)) == _color(before):
-        return before
+def _color_record(color: Color | None) -> list[float] | None:
     return None if color is None else list(normalized_color(color) or ())
 
 
@@ -486,12 +476,3 @@ def _without_old_color(extras: Record) -> Record:
     """Drop the old names of a colour, which other readers prefer to the new ones."""
     old = {"colorr", "colorg", "colorb", "colora"}
     return {**extras, "attributes": [(name, value) for name, value in extras["attributes"] if name not in old]}
-
-
-def _is_visible(record: Record) -> bool:
-    """Return what the server makes of it: an old file hides a tree by its alpha."""
-    visible: bool | None = record["is_visible"]
-    if visible is not None:
-        return visible
-    color = _color(record["color"])
-    return color is None or color[3] != 0

@@ -11,12 +11,13 @@ use wkfast_nml::model::{Header, TreeHeader};
 use wkfast_nml::{Loaded, NmlError, Problem, ReadOptions, TreeRef, WriteOptions};
 
 use super::columns::TreeColumns;
+use super::record::{AnyRecord, TreeRecord};
 use crate::errors::CoreError;
 
 /// A tree on its way to or from Python: its record and its columns.
-pub(crate) type TreeItem<'py> = (Bound<'py, PyAny>, Bound<'py, TreeColumns>);
+pub(crate) type TreeItem<'py> = (AnyRecord, Bound<'py, TreeColumns>);
 /// The same, just made.
-pub(crate) type NewTreeItem<'py> = (Py<PyAny>, Bound<'py, TreeColumns>);
+pub(crate) type NewTreeItem<'py> = (Bound<'py, TreeRecord>, Bound<'py, TreeColumns>);
 type ProblemItem = (u64, u64, String, String, String, bool);
 
 /// An NML file as read.
@@ -91,7 +92,7 @@ pub(crate) fn read_nml_bytes(
 fn to_document(py: Python<'_>, loaded: Loaded) -> Result<NmlDocument, CoreError> {
     let trees = PyList::empty(py);
     for tree in loaded.document.trees {
-        trees.append(to_item(py, &tree.header, tree.columns)?)?;
+        trees.append(to_item(py, tree.header, tree.columns)?)?;
     }
     Ok(NmlDocument {
         header: to_record(py, &loaded.document.header)?,
@@ -101,8 +102,8 @@ fn to_document(py: Python<'_>, loaded: Loaded) -> Result<NmlDocument, CoreError>
     })
 }
 
-pub(crate) fn to_item<'py>(py: Python<'py>, header: &TreeHeader, columns: Columns) -> PyResult<NewTreeItem<'py>> {
-    Ok((to_record(py, header)?, Bound::new(py, TreeColumns { table: columns.into() })?))
+pub(crate) fn to_item(py: Python<'_>, header: TreeHeader, columns: Columns) -> PyResult<NewTreeItem<'_>> {
+    Ok((Bound::new(py, TreeRecord::from(header))?, Bound::new(py, TreeColumns { table: columns.into() })?))
 }
 
 pub(crate) fn to_record(py: Python<'_>, value: &impl serde::Serialize) -> PyResult<Py<PyAny>> {
@@ -123,16 +124,16 @@ pub(crate) fn empty_header(py: Python<'_>) -> PyResult<Py<PyAny>> {
 /// A document to write, taken over from Python.
 pub(crate) struct Outgoing<'py> {
     header: Header,
-    tree_headers: Vec<TreeHeader>,
+    records: Vec<AnyRecord>,
     /// Borrowed for as long as the document is written: changes from other threads raise instead of tearing it.
     columns: Vec<PyRef<'py, TreeColumns>>,
 }
 
 impl<'py> Outgoing<'py> {
     pub(crate) fn take(header: &Bound<'py, PyAny>, trees: Vec<TreeItem<'py>>) -> PyResult<Self> {
-        let mut taken = Self { header: depythonize(header)?, tree_headers: Vec::new(), columns: Vec::new() };
+        let mut taken = Self { header: depythonize(header)?, records: Vec::new(), columns: Vec::new() };
         for (record, columns) in trees {
-            taken.tree_headers.push(depythonize(&record)?);
+            taken.records.push(record);
             taken.columns.push(columns.try_borrow()?);
         }
         Ok(taken)
@@ -141,7 +142,8 @@ impl<'py> Outgoing<'py> {
     /// What may be used while the interpreter is detached.
     pub(crate) fn detached(&self) -> Detached<'_> {
         let tables = self.columns.iter().map(|columns| &columns.table);
-        Detached { header: &self.header, trees: self.tree_headers.iter().zip(tables).collect() }
+        let headers = self.records.iter().map(AnyRecord::header);
+        Detached { header: &self.header, trees: headers.zip(tables).collect() }
     }
 }
 

@@ -10,6 +10,7 @@ mod ids;
 mod iterator;
 mod node;
 mod plain_type;
+mod record;
 mod stream;
 mod tables;
 mod vectors;
@@ -21,6 +22,7 @@ pub(crate) fn register(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add_class::<document::NmlDocument>()?;
     module.add_class::<node::Node>()?;
     module.add("NodeIterator", iterator::NodeIterator::class(module.py())?)?;
+    module.add_class::<record::TreeRecord>()?;
     module.add_class::<stream::TreeStream>()?;
     module.add_function(wrap_pyfunction!(columns::restore_tree, module)?)?;
     module.add_function(wrap_pyfunction!(document::empty_header, module)?)?;

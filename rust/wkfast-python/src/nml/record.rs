@@ -1,0 +1,107 @@
+//! `TreeRecord`: what a file says of a tree apart from nodes and edges.
+
+use pyo3::prelude::*;
+use pyo3::types::{PyDict, PyList};
+use pythonize::depythonize;
+use wkfast_nml::model::TreeHeader;
+
+use super::document::to_record;
+use super::ids::PyId;
+
+/// A `<thing>` without its nodes and edges, as it was read. It is kept as the core has it, since files hold many trees
+/// and most of them are written as they were.
+#[pyclass(module = "wkfast._core", frozen)]
+pub(crate) struct TreeRecord {
+    header: TreeHeader,
+}
+
+type Rgba = (f64, f64, f64, f64);
+/// Id, name, color, metadata, whether it and its edges are visible, type, id of its group.
+type Facts<'py> = (PyId, &'py str, Option<Rgba>, Bound<'py, PyAny>, bool, Option<bool>, Option<&'py str>, Option<PyId>);
+
+impl TreeRecord {
+    /// A colour that lacks one of three channels is none; without alpha it is opaque.
+    fn color(&self) -> Option<Rgba> {
+        let [red, green, blue, alpha] = self.header.color?;
+        Some((red?, green?, blue?, alpha.unwrap_or(1.0)))
+    }
+
+    /// What the server makes of it: an old file hides a tree by its alpha.
+    fn is_visible(&self) -> bool {
+        self.header.is_visible.unwrap_or_else(|| self.color().is_none_or(|(.., alpha)| alpha != 0.0))
+    }
+}
+
+impl From<TreeHeader> for TreeRecord {
+    fn from(header: TreeHeader) -> Self {
+        Self { header }
+    }
+}
+
+#[pymethods]
+impl TreeRecord {
+    /// The record of a dict as `to_dict` makes them.
+    #[staticmethod]
+    fn from_dict(facts: &Bound<'_, PyDict>) -> PyResult<Self> {
+        Ok(Self { header: depythonize(facts)? })
+    }
+
+    fn to_dict(&self, py: Python<'_>) -> PyResult<Py<PyAny>> {
+        to_record(py, &self.header)
+    }
+
+    /// What a tree shows of it, in one step.
+    fn facts<'py>(&'py self, py: Python<'py>) -> PyResult<Facts<'py>> {
+        let header = &self.header;
+        let metadata = match header.metadata.as_slice() {
+            [] => PyList::empty(py).into_any(),
+            entries => to_record(py, &entries)?.into_bound(py),
+        };
+        let name = header.name.as_deref().unwrap_or_default();
+        let (kind, group) = (header.tree_type.as_deref(), header.group_id.map(PyId));
+        Ok((PyId(header.id), name, self.color(), metadata, self.is_visible(), header.edges_are_visible, kind, group))
+    }
+
+    #[getter]
+    fn group_id(&self) -> Option<PyId> {
+        self.header.group_id.map(PyId)
+    }
+
+    fn __copy__(slf: Py<Self>) -> Py<Self> {
+        slf
+    }
+
+    fn __deepcopy__(slf: Py<Self>, _memo: &Bound<'_, PyAny>) -> Py<Self> {
+        slf
+    }
+
+    fn __reduce__<'py>(slf: &Bound<'py, Self>) -> PyResult<(Bound<'py, PyAny>, (Py<PyAny>,))> {
+        Ok((slf.get_type().getattr("from_dict")?, (slf.get().to_dict(slf.py())?,)))
+    }
+}
+
+/// A record on its way to a file: one that was read, or the facts of today.
+pub(crate) enum AnyRecord {
+    AsRead(Py<TreeRecord>),
+    New(Box<TreeHeader>),
+}
+
+impl AnyRecord {
+    pub(crate) fn header(&self) -> &TreeHeader {
+        match self {
+            Self::AsRead(record) => &record.get().header,
+            Self::New(header) => header,
+        }
+    }
+}
+
+impl<'py> FromPyObject<'_, 'py> for AnyRecord {
+    type Error = PyErr;
+
+    fn extract(value: Borrowed<'_, 'py, PyAny>) -> PyResult<Self> {
+        if let Ok(record) = value.cast::<TreeRecord>() {
+            return Ok(Self::AsRead(record.to_owned().unbind()));
+        }
+        Ok(Self::New(Box::new(depythonize(&value)?)))
+    }
+}
