@@ -10,7 +10,7 @@ from tests.client.conftest import TOKEN
 from tests.client.servers import answering
 from tests.client.test_lane import RECOVERABLE, cut
 
-from wkfast.client import Client, Context, Secret, Session, Timeouts, errors
+from wkfast.client import Client, Context, Secret, Session, Timeouts, errors, lane
 from wkfast.client.convoy import Parcel
 from wkfast.client.lane import MOST_CONNECTIONS
 
@@ -211,6 +211,24 @@ def test_more_connections_are_opened_while_the_server_takes_its_time(served, cli
     left = fetch(client, parcels, concurrency=128)
     check(parcels, left)
     assert 64 < served.connections <= 128
+
+
+def test_of_the_connections_of_a_wide_read_few_stay_open(served, client, monkeypatch):
+    monkeypatch.setattr(lane, "_SURPLUS_SECONDS", 0.5)
+    original = served.fallback
+    served.fallback = lambda request, wire: (wire.closing.wait(0.3), original(request, wire))
+    parcels = [Numbered(number) for number in range(60)]
+    assert fetch(client, parcels, concurrency=60) == []
+    ((server, idle),) = client.session._lane._idle.items()
+    assert len(idle) > lane._KEPT
+    closer = client.session._lane._closer
+    # another read puts it off
+    assert fetch(client, [Numbered(60)]) == []
+    while closer is not None:
+        closer.join(30)
+        closer = client.session._lane._closer
+    assert len(client.session._lane._idle[server]) == lane._KEPT
+    assert fetch(client, [Numbered(number) for number in range(61, 90)]) == []
 
 
 @pytest.fixture

@@ -69,7 +69,7 @@ def download(
     try:
         with Client(found.context) as client:
             received = client.annotations.download(
-                found.annotation_id, folder, skip_volume_data=skip_volume_data, retry_count=retry_count
+                found.annotation_id, folder, skip_volume_data=skip_volume_data, retry_count=retry_count, durable=False
             )
     except BaseException:
         shutil.rmtree(folder, ignore_errors=True)

@@ -59,6 +59,7 @@ class Annotations:
         overwrite: bool = True,
         progress: Progress | None = None,
         max_bytes: int | None = None,
+        durable: bool = True,
     ) -> Download:
         """Download an annotation to a path, or into a folder under the server's name for it.
 
@@ -77,6 +78,8 @@ class Annotations:
             Called with ``(bytes done, total or None)``.
         max_bytes
             Refuse more than this.
+        durable
+            Whether the file must survive a loss of power as soon as it is there; a temporary one need not.
 
         Raises
         ------
@@ -89,6 +92,7 @@ class Annotations:
         return download_to_path(
             self._connection.session, call, Path(target),
             default_name=f"annotation_{annotation_id}", overwrite=overwrite, progress=progress, max_bytes=max_bytes,
+            durable=durable,
         )  # fmt: skip
 
     def download_file(

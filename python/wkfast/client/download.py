@@ -63,6 +63,7 @@ def download_to_path(
     overwrite: bool = True,
     progress: Progress | None = None,
     max_bytes: int | None = None,
+    durable: bool = True,
 ) -> Download:
     """Download an annotation into ``target``: a path to create or replace, or a folder to put it in.
 
@@ -85,7 +86,7 @@ def download_to_path(
         path = folder / download.name if in_folder else target
         if in_folder or not overwrite:
             _refuse_existing(path)
-        part.commit(path)
+        part.commit(path, durable=durable)
     return Download(download.name, download.kind, download.size, path)
 
 

@@ -1,5 +1,6 @@
 """One request and its answer: what is asked, and what comes back while it comes."""
 
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
@@ -8,6 +9,7 @@ from typing import TYPE_CHECKING
 from wkfast._lazy import lazy_import
 from wkfast.client import failures
 from wkfast.client.errors import AnswerTooLargeError, ClientError
+from wkfast.client.lane import Stream
 from wkfast.client.retry import Deadline, may_repeat_reading
 from wkfast.client.secret import Secret
 from wkfast.client.urls import shown
@@ -16,6 +18,8 @@ if TYPE_CHECKING:
     import httpx
 else:
     httpx = lazy_import("httpx")
+
+_FIRST_SUCCESS, _FIRST_REFUSAL = 200, 300
 
 
 @dataclass(frozen=True)
@@ -61,39 +65,33 @@ class Answer:
     where: str
 
 
-class Incoming:
-    """An answer whose body is still to be read. Exceptions of the HTTP library come out as :class:`ClientError`."""
+class Incoming(ABC):
+    """An answer whose body is still to be read. Exceptions of the HTTP library come out as :class:`ClientError`.
 
-    def __init__(self, response: "httpx.Response", where: str, read_timeout: float) -> None:
-        self.status: int = response.status_code
-        self.is_success: bool = response.is_success
-        #: Names in lower case.
-        self.headers: Mapping[str, str] = {name.lower(): value for name, value in response.headers.items()}
+    Attributes
+    ----------
+    headers
+        Names in lower case.
+    """
+
+    def __init__(self, status: int, headers: Mapping[str, str], where: str) -> None:
+        self.status = status
+        self.headers = headers
         self.where = where
-        self._response = response
-        self._expect_body_within(read_timeout)
 
-    def _expect_body_within(self, seconds: float) -> None:
-        """Let the wait between two pieces of the body be shorter than the one for the first."""
-        timeout = self._response.request.extensions.get("timeout")
-        if isinstance(timeout, dict):
-            timeout["read"] = min(seconds, timeout.get("read") or seconds)
+    @property
+    def is_success(self) -> bool:
+        """Whether the server did what was asked for."""
+        return _FIRST_SUCCESS <= self.status < _FIRST_REFUSAL
 
     @property
     def is_encoded(self) -> bool:
         """Whether the bytes on the wire are not those of the content."""
         return self.headers.get("content-encoding", "identity").lower() != "identity"
 
+    @abstractmethod
     def blocks(self) -> Iterator[bytes]:
         """Yield the content as it arrives, decoded where it is encoded."""
-        try:
-            yield from self._response.iter_bytes()
-        except http_errors() as error:
-            failure = failures.transport_failure(self.where, error)
-        else:
-            return
-        # outside of the except block, see Session
-        raise failure
 
     def read(self, limit: int, deadline: Deadline) -> bytes:
         """Return the whole content."""
@@ -116,9 +114,55 @@ class Incoming:
                     break
         return start[:limit]
 
+    @abstractmethod
     def close(self) -> None:
         """Give the connection back, or close it if the body has not been read to its end."""
+
+
+class CarefulIncoming(Incoming):
+    """What came over the long road."""
+
+    def __init__(self, response: "httpx.Response", where: str, read_timeout: float) -> None:
+        super().__init__(response.status_code, {name.lower(): value for name, value in response.headers.items()}, where)
+        self._response = response
+        self._expect_body_within(read_timeout)
+
+    def _expect_body_within(self, seconds: float) -> None:
+        """Let the wait between two pieces of the body be shorter than the one for the first."""
+        timeout = self._response.request.extensions.get("timeout")
+        if isinstance(timeout, dict):
+            timeout["read"] = min(seconds, timeout.get("read") or seconds)
+
+    def blocks(self) -> Iterator[bytes]:
+        """Yield the content, decoded."""
+        try:
+            yield from self._response.iter_bytes()
+        except http_errors() as error:
+            failure = failures.transport_failure(self.where, error)
+        else:
+            return
+        # outside of the except block, see Session
+        raise failure
+
+    def close(self) -> None:
+        """See :class:`Incoming`."""
         self._response.close()
+
+
+class QuickIncoming(Incoming):
+    """What came over the quick road, as it is on the wire."""
+
+    def __init__(self, stream: Stream, where: str) -> None:
+        super().__init__(stream.status, stream.headers, where)
+        self._stream = stream
+
+    def blocks(self) -> Iterator[bytes]:
+        """Yield the content."""
+        return self._stream.blocks()
+
+    def close(self) -> None:
+        """Close the connection."""
+        self._stream.close()
 
 
 def http_errors() -> "tuple[type[httpx.HTTPError | httpx.StreamError | httpx.InvalidURL], ...]":

@@ -7,7 +7,8 @@ road wherever this one does not lead.
 
 import select
 import threading
-from collections.abc import Callable, Mapping
+import time
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
@@ -32,6 +33,8 @@ _REFUSAL = 300
 _SAID = 64 << 10
 #: Connections that all convoys of a lane may have together.
 MOST_CONNECTIONS = 256
+# connections to a server that stay open while nothing is read, and seconds until the others are closed
+_KEPT, _SURPLUS_SECONDS = 16, 10.0
 # from this many connections on, a convoy opens more only while it waits for the server
 _CAUTIOUS = 64
 
@@ -76,6 +79,8 @@ class Lane:
         self._closed = False
         self._reserved = 0
         self._widths: dict[str, int] = {}
+        self._closer: threading.Timer | None = None
+        self._used = 0.0
 
     def leads_to(self, url: str) -> bool:
         """Whether no proxy stands before the URL's server."""
@@ -119,17 +124,46 @@ class Lane:
         # outside of the except block: nothing of the request hangs on the error
         raise failure
 
+    def stream(self, wanted: Wanted, first_byte_seconds: float) -> "Stream":
+        """Return the answer to one request over a connection of its own, its body unread.
+
+        Raises
+        ------
+        TransportError
+            No answer came.
+        """
+        connection = self._connected(origin(wanted.url), wanted)
+        try:
+            connection.sock.settimeout(first_byte_seconds)
+            # the sock attribute is gone once the response owns the connection
+            sock = connection.sock
+            response = self._asked(connection, wanted)
+            sock.settimeout(wanted.read_seconds)
+        except (OSError, http_client.HTTPException) as error:
+            connection.close()
+            failure = failures.broken(wanted.where, error)
+        except BaseException:
+            connection.close()
+            raise
+        else:
+            return Stream(connection, response, wanted.where)
+        raise failure
+
     def close(self) -> None:
         """Close the connections that lie idle, and those in use when they are done."""
         with self._lock:
             idle, self._idle, self._closed = self._idle, {}, True
+            closer, self._closer = self._closer, None
+        if closer is not None:
+            closer.cancel()
+            closer.join()
         for connections in idle.values():
             for connection in connections:
                 connection.close()
 
     def leave_to_parent(self) -> None:
         """Forget all connections in a forked process; closing them here leaves the parent's open."""
-        self._lock = threading.Lock()
+        self._lock, self._closer = threading.Lock(), None
         self.close()
         self._closed = False
         self._reserved = 0
@@ -182,9 +216,33 @@ class Lane:
             return granted
 
     def give_back(self, granted: int) -> None:
-        """End a reservation."""
+        """End a reservation. Of the connections that a wide read leaves, all but a few are closed after a while."""
         with self._lock:
             self._reserved -= granted
+            self._used = time.monotonic()
+            if self._closer is None and not self._closed and any(len(idle) > _KEPT for idle in self._idle.values()):
+                self._close_in(_SURPLUS_SECONDS)
+
+    def _close_in(self, seconds: float) -> None:
+        self._closer = threading.Timer(seconds, self._close_surplus)
+        self._closer.daemon = True
+        self._closer.start()
+
+    def _close_surplus(self) -> None:
+        surplus: list[http_client.HTTPConnection] = []
+        with self._lock:
+            if self._closer is not threading.current_thread():
+                return
+            self._closer, rest = None, self._used + _SURPLUS_SECONDS - time.monotonic()
+            if rest > 0 and not self._reserved:
+                # another convoy has come and gone meanwhile; one that is under way starts this anew at its end
+                self._close_in(rest)
+            elif not self._reserved:
+                for idle in self._idle.values():
+                    surplus += idle[:-_KEPT]
+                    del idle[:-_KEPT]
+        for connection in surplus:
+            connection.close()
 
     def width(self, server: str) -> int:
         """Return how many connections to a server served the last convoy well; cautious before the first."""
@@ -224,11 +282,15 @@ class Lane:
             return connection
         raise failure
 
-    def _exchange(self, connection: "http_client.HTTPConnection", wanted: Wanted) -> Got:
+    @staticmethod
+    def _asked(connection: "http_client.HTTPConnection", wanted: Wanted) -> "http_client.HTTPResponse":
         parts = urlsplit(wanted.url)
         target = f"{parts.path or '/'}?{parts.query}" if parts.query else parts.path or "/"
         connection.request("GET", target, headers=dict(wanted.headers))
-        response = connection.getresponse()
+        return connection.getresponse()
+
+    def _exchange(self, connection: "http_client.HTTPConnection", wanted: Wanted) -> Got:
+        response = self._asked(connection, wanted)
         if response.status >= _REFUSAL:
             body = _beginning(response, wanted)
             response.close()
@@ -238,6 +300,44 @@ class Lane:
         else:
             body = _body(response, wanted)
         return Got(response.status, {name.lower(): value for name, value in response.getheaders()}, body)
+
+
+class Stream:
+    """An answer whose body is still to be read. Header names are in lower case."""
+
+    def __init__(
+        self, connection: "http_client.HTTPConnection", response: "http_client.HTTPResponse", where: str
+    ) -> None:
+        self.status = response.status
+        self.headers = {name.lower(): value for name, value in response.getheaders()}
+        self._connection = connection
+        self._response = response
+        self._where = where
+
+    def blocks(self) -> Iterator[bytes]:
+        """Yield the body as it arrives.
+
+        Raises
+        ------
+        TransportError
+            It ends before its stated length, or nothing comes any more.
+        """
+        try:
+            while block := self._response.read1(_BLOCK):
+                yield block
+            if self._response.length:
+                raise http_client.IncompleteRead(b"", self._response.length)
+        except (OSError, http_client.HTTPException, ValueError) as error:
+            failure = failures.broken(self._where, error)
+        else:
+            return
+        # outside of the except block: nothing of the request hangs on the error
+        raise failure
+
+    def close(self) -> None:
+        """Close the connection."""
+        self._response.close()
+        self._connection.close()
 
 
 def _body(response: "http_client.HTTPResponse", wanted: Wanted) -> bytes:

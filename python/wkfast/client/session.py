@@ -19,7 +19,7 @@ from wkfast._lazy import lazy_import
 from wkfast.client import failures
 from wkfast.client.convoy import Convoy, Parcel
 from wkfast.client.errors import ClientError, UnexpectedAnswerError
-from wkfast.client.exchange import Answer, Call, Incoming, http_errors
+from wkfast.client.exchange import Answer, Call, CarefulIncoming, Incoming, QuickIncoming, http_errors
 from wkfast.client.lane import Lane, Wanted
 from wkfast.client.retry import Clock, Deadline, RetryPolicy, with_retries
 from wkfast.client.secret import Secret
@@ -228,13 +228,25 @@ class Session:
         finally:
             incoming.close()
 
+    def _quick_incoming(self, call: Call, deadline: Deadline) -> Incoming | None:
+        """Return the answer to a download, ``None`` if it takes the long road: a proxy, an encoding."""
+        if not call.slow_start or call.method != "GET" or not self.is_quick(call.url):
+            return None
+        patience = min(self.timeouts.first_byte, deadline.remaining())
+        incoming = QuickIncoming(self._lane.stream(self._wanted(call, deadline, 0), patience), call.where)
+        if not incoming.is_encoded:
+            return incoming
+        incoming.close()
+        return None
+
     def _follow(self, call: Call, deadline: Deadline) -> Incoming:
         """Return the first answer that is no redirect, if it is a success."""
         url, token = call.url, call.token
         query = _whole_query(call)
-        for _ in range(_REDIRECT_LIMIT + 1):
+        for hop in range(_REDIRECT_LIMIT + 1):
             deadline.check(call.where)
-            incoming = self._open(call, url, query, token, deadline)
+            quick = None if hop else self._quick_incoming(call, deadline)
+            incoming = quick or self._open(call, url, query, token, deadline)
             if incoming.is_success:
                 return incoming
             with closing(incoming):
@@ -262,7 +274,7 @@ class Session:
             request = client.build_request(
                 call.method, url, params=query or None, headers=headers, content=content, timeout=timeout
             )
-            return Incoming(client.send(request, stream=True), call.where, self.timeouts.read)
+            return CarefulIncoming(client.send(request, stream=True), call.where, self.timeouts.read)
         except http_errors() as error:
             failure = failures.transport_failure(call.where, error)
         # outside of the except block: the exception of httpx holds the request, and with it the token

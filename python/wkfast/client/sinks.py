@@ -36,13 +36,15 @@ class PartFile:
         finally:
             self.path.unlink(missing_ok=True)
 
-    def commit(self, path: Path) -> None:
-        """Bring the bytes to disk and give them their final name, replacing what had it."""
+    def commit(self, path: Path, *, durable: bool = True) -> None:
+        """Bring the bytes to disk, if they are to outlive the machine, and give them their final name."""
         self.file.flush()
-        os.fsync(self.file.fileno())
+        if durable:
+            os.fsync(self.file.fileno())
         self.file.close()
         self.path.replace(path)
-        _sync_folder(path.parent)
+        if durable:
+            _sync_folder(path.parent)
 
 
 def spool() -> BinaryIO:

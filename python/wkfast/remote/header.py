@@ -12,7 +12,7 @@ import numpy as np
 from wkfast.client.errors import UnexpectedAnswerError
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
 
     from numpy.typing import NDArray
 
@@ -78,7 +78,7 @@ class ArrayHeader:
         """Size of a chunk's body."""
         return math.prod(self.chunk_shape) * self.dtype.itemsize
 
-    def voxels(self, body: bytes | memoryview, where: str) -> NDArray[Any]:
+    def voxels(self, body: bytes | memoryview, where: Callable[[Int4], str], index: Int4) -> NDArray[Any]:
         """Return a chunk's body as an array (c, x, y, z).
 
         Raises
@@ -87,7 +87,7 @@ class ArrayHeader:
             The body has another size.
         """
         if len(body) != self.chunk_bytes:
-            raise UnexpectedAnswerError(f"{where}: {len(body)} bytes came, a chunk has {self.chunk_bytes}")
+            raise UnexpectedAnswerError(f"{where(index)}: {len(body)} bytes came, a chunk has {self.chunk_bytes}")
         return np.frombuffer(body, self.dtype).reshape(self.chunk_shape, order="F" if self.order == "F" else "C")
 
 

@@ -179,12 +179,16 @@ class Reading:
     def place(self, index: Int4, chunk: Box, body: bytes | memoryview) -> None:
         """Put a chunk's voxels where they belong."""
         wanted = chunk.common(self._stored)
-        voxels = self.header.voxels(body, f"{self.layer}/{self.mag}/{'.'.join(map(str, index))}")
+        voxels = self.header.voxels(body, self._name_of_chunk, index)
         first = index[0] * self.header.chunk_shape[0]
         last = min(first + self.header.chunk_shape[0], self.header.shape[0])
-        self.voxels[(slice(first, last), *wanted.within(self.box))] = voxels[
-            (slice(0, last - first), *wanted.within(chunk))
-        ]
+        place = self.voxels[(slice(first, last), *wanted.within(self.box))]
+        # a chunk that is wanted as a whole needs no cutting
+        whole = place.shape == voxels.shape
+        place[...] = voxels if whole else voxels[(slice(0, last - first), *wanted.within(chunk))]
+
+    def _name_of_chunk(self, index: Int4) -> str:
+        return f"{self.layer}/{self.mag}/{'.'.join(map(str, index))}"
 
     @cached_property
     def chunk_target(self) -> Callable[[Int4], str]:
