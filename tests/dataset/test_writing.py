@@ -504,3 +504,53 @@ def test_a_full_disk_leaves_what_was_there(tmp_path: Path) -> None:
         os._exit(1)
     assert os.waitpid(pid, 0)[1] == 0
     assert tree_state(layer.dataset.path) == before
+
+
+@pytest.mark.parametrize(
+    ("data", "dtype", "expected"),
+    [
+        (np.full((1, 1, 1), np.nan), "float32", np.float32(np.nan)),
+        (np.full((1, 1, 1), -np.inf), "float32", np.float32(-np.inf)),
+        (np.full((1, 1, 1), 0.1), "float32", np.float32(0.1)),
+        ([[[7]]], "uint8", 7),
+        (np.full((1, 1, 1), 2**53), "float64", 2.0**53),
+        (np.full((1, 1, 1), 1e300), "float32", None),
+        (np.full((1, 1, 1), np.nan), "int32", None),
+        (np.full((1, 1, 1), 2**53 + 1), "float64", None),
+        (np.full((1, 1, 1), 2**53 + 1), "float32", None),
+        (np.full((1, 1, 1), 2.0**64), "uint64", None),
+        (np.full((1, 1, 1), 2.0**63), "int64", None),
+        (np.full((1, 1, 1), 2**70), "uint64", None),
+        (np.full((1, 1, 1), 1j), "float64", None),
+        (np.full((1, 1, 1), "7"), "uint8", None),
+        ([[1, 2], [3]], "uint8", None),
+        ([[[[7]]], [[[7]]]], "uint8", None),
+    ],
+)
+def test_values_are_written_as_they_are_or_refused(tmp_path: Path, data: object, dtype: str, expected: object) -> None:
+    """NaN was refused, numbers beyond 2⁵³ were rounded, and others ended in errors of numpy's."""
+    layer = new_dataset(tmp_path).add_layer("layer", "color", dtype=dtype)
+    mag = layer.add_mag(np.int64(1), chunk_shape=np.int64(8), shard_shape=np.uint8(16))
+    if expected is None:
+        with pytest.raises(DatasetValueError):
+            mag.write(data, absolute_offset=(0, 0, 0), allow_resize=True)
+        assert layer.bounding_box.is_empty()
+        return
+    mag.write(data, absolute_offset=(0, 0, 0), allow_resize=True)
+    np.testing.assert_array_equal(mag.read().ravel(), [expected])
+
+
+@pytest.mark.parametrize("there", [False, True])
+def test_a_layer_that_cannot_be_written_is_not_added(tmp_path: Path, there: bool) -> None:
+    """An empty layer stayed behind; files that lay in its folder before are kept."""
+    dataset = new_dataset(tmp_path)
+    if there:
+        (dataset.path / "layer/1").mkdir(parents=True)
+        (dataset.path / "layer/1/notes").write_text("mine")
+    before = tree_state(dataset.path)
+    for more in ({"chunk_shape": 33}, {"mag": 2, "absolute_offset": (1, 1, 1)}):
+        with pytest.raises((DatasetValueError, ExistsError)):
+            dataset.write_layer("layer", "color", np.ones((8, 8, 8), "uint8"), **more)
+        assert dataset.layers == wk.Dataset.open(dataset.path).layers == {}
+    found = {name: content for name, content in tree_state(dataset.path).items() if "notes" in name}
+    assert found == {name: content for name, content in before.items() if "notes" in name}

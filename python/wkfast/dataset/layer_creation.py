@@ -246,17 +246,31 @@ class LayerCreation:
         voxels = _with_axes(np.asarray(data), axes)
         topleft = Vec3Int(absolute_offset) if absolute_offset is not None else Vec3Int.zeros()
         box = BoundingBox(topleft, Vec3Int(voxels.shape[1:]) * Mag(mag).to_vec3_int())
+        found = (self.path / layer_name).exists()
         layer = self.add_layer(
             layer_name, category, dtype=voxels.dtype, num_channels=voxels.shape[0], data_format=data_format,
             bounding_box=box,
         )  # fmt: skip
-        view = layer.add_mag(mag, chunk_shape=chunk_shape, shard_shape=shard_shape, chunks_per_shard=chunks_per_shard)
-        view.write(voxels, absolute_offset=topleft)
+        try:
+            view = layer.add_mag(
+                mag, chunk_shape=chunk_shape, shard_shape=shard_shape, chunks_per_shard=chunks_per_shard
+            )
+            view.write(voxels, absolute_offset=topleft)
+        except BaseException:
+            self._take_back(layer_name, delete=not found)
+            raise
         if isinstance(layer, SegmentationLayer):
             layer.largest_segment_id = int(voxels.max(initial=0))
         if downsample:
             cast("Any", layer).downsample(from_mag=view.mag)
         return layer
+
+    def _take_back(self, layer_name: str, *, delete: bool) -> None:
+        """Remove a layer that could not be made; its folder only if it was not there before."""
+        if delete:
+            cast("Any", self).delete_layer(layer_name)
+        else:
+            self.change(lambda properties: properties.remove_layer(layer_name))
 
     def _add(self, entry: Json) -> Layer:
         folder = self.path / entry["name"]

@@ -90,7 +90,7 @@ class MagView(Rechunking, View):
         Parameters
         ----------
         data
-            Voxels of the mag; another dtype is converted if that changes no value.
+            Voxels of the mag; another dtype is converted if that changes no value, or rounds longer floats.
         allow_resize
             Grow the layer's box to hold them.
         allow_unaligned

@@ -187,7 +187,7 @@ class View:
         Parameters
         ----------
         data
-            Voxels of the mag; another dtype is converted if that changes no value.
+            Voxels of the mag; another dtype is converted if that changes no value, or rounds longer floats.
         allow_unaligned
             Accept a box that covers shards in part, other than at the ends of the layer's box.
         absolute_offset, relative_offset
@@ -312,11 +312,11 @@ class View:
         _check_one(absolute_offset, relative_offset, absolute_bounding_box, relative_bounding_box)
         given = relative_bounding_box if absolute_bounding_box is None else absolute_bounding_box
         frame = self._frame_of_arrays
-        voxels = in_frame_order(np.asarray(data), given, frame, self.num_channels)
+        voxels = in_frame_order(_array(data), given, frame, self.num_channels)
         channels = voxels.shape[frame.axes.index("c")] if "c" in frame.axes else 1
         if channels != self.num_channels:
             axes = ", ".join(str(self.num_channels) if axis == "c" else axis for axis in frame.axes)
-            raise DatasetValueError(f"an array of the shape {data.shape} is not ({axes})")
+            raise DatasetValueError(f"an array of the shape {np.shape(data)} is not ({axes})")
         voxels = self._converted(voxels)
         scale = dict(zip("xyz", self._mag.to_tuple(), strict=True))
         size = [extent * scale.get(axis, 1) for axis, extent in zip(frame.axes, voxels.shape, strict=True)]
@@ -333,9 +333,8 @@ class View:
         dtype = self.get_dtype()
         if voxels.dtype == dtype:
             return voxels.astype(dtype, copy=False)
-        with np.errstate(invalid="ignore"):
-            converted = voxels.astype(dtype)
-        if not np.array_equal(converted, voxels):
+        converted = _same_values(voxels, dtype)
+        if converted is None:
             raise DatasetValueError(f"values of {voxels.dtype} do not fit into {dtype}, the type of {self!r}")
         return converted
 
@@ -401,6 +400,38 @@ class View:
 
     def __repr__(self) -> str:
         return f"View({self._layer.name!r}, mag={self._mag}, bounding_box={self.bounding_box})"
+
+
+def _array(data: Any) -> NDArray[Any]:
+    try:
+        return np.asarray(data)
+    except ValueError as error:
+        raise DatasetValueError(f"voxels must be an array: {error}") from None
+
+
+def _same_values(voxels: NDArray[Any], dtype: np.dtype[Any]) -> NDArray[Any] | None:
+    """Return `voxels` in another type, ``None`` if it does not hold all of them; longer floats may be rounded."""
+    if voxels.dtype.kind not in "biufO":
+        return None
+    try:
+        with np.errstate(invalid="ignore", over="ignore"):
+            converted = voxels.astype(dtype)
+            if (voxels.dtype.kind, dtype.kind) == ("f", "f"):
+                same = np.array_equal(np.isfinite(converted), np.isfinite(voxels))
+            else:
+                same = np.array_equal(converted, voxels)
+                if same and "f" in {voxels.dtype.kind, dtype.kind}:
+                    # There and back, as the comparison rounds both to floats.
+                    same = np.array_equal(converted.astype(voxels.dtype), voxels) and not _reaches(voxels, dtype)
+    except (OverflowError, TypeError, ValueError):
+        return None
+    return converted if same else None
+
+
+def _reaches(voxels: NDArray[Any], dtype: np.dtype[Any]) -> bool:
+    """Return whether floats reach the first number beyond an integer type, which its largest is rounded to."""
+    floats = voxels.dtype.kind == "f" and dtype.kind in "iu"
+    return floats and bool((voxels >= float(np.iinfo(dtype).max) + 1).any())
 
 
 def _check_one(*choices: object) -> None:
