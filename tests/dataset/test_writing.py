@@ -554,3 +554,16 @@ def test_a_layer_that_cannot_be_written_is_not_added(tmp_path: Path, there: bool
         assert dataset.layers == wk.Dataset.open(dataset.path).layers == {}
     found = {name: content for name, content in tree_state(dataset.path).items() if "notes" in name}
     assert found == {name: content for name, content in before.items() if "notes" in name}
+
+
+def test_properties_keep_their_permissions(tmp_path: Path) -> None:
+    """A user with a strict umask took a shared dataset from all others by changing it."""
+    dataset = new_dataset(tmp_path)
+    file = dataset.path / "datasource-properties.json"
+    file.chmod(0o664)
+    before = os.umask(0o077)
+    try:
+        dataset.name = "renamed"
+    finally:
+        os.umask(before)
+    assert file.stat().st_mode & 0o777 == 0o664

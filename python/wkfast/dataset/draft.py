@@ -21,7 +21,9 @@ class Draft:
         self._handle = handle
 
     def put(self, content: bytes) -> None:
-        """Make `content` the whole file and give it its name; it is on disk before it has it."""
+        """Make `content` the whole file, with the permissions of the old one; it is on disk before it has its name."""
+        with suppress(FileNotFoundError, PermissionError):
+            os.fchmod(self._handle, self._target.stat().st_mode & 0o777)
         os.ftruncate(self._handle, 0)
         written = 0
         while written < len(content):
