@@ -488,3 +488,22 @@ def test_nothing_temporary_is_left(tmp_path, mode):
     done = subprocess.run(command, capture_output=True, text=True, env={"TMPDIR": str(folder)}, check=False)
     assert done.stdout.split() == ["interrupted", "raised", "1"], done.stderr
     assert list(folder.iterdir()) == []
+
+
+@pytest.mark.parametrize(
+    ("id_", "segment"),
+    [
+        (5.5, wk.SegmentInformation()),
+        (5, None),
+        (5, wk.SegmentInformation(color=(1, 2))),
+        (5, wk.SegmentInformation(color="red")),
+        ("five", wk.SegmentInformation()),
+    ],
+)
+def test_segments_that_cannot_be_written_are_named(tmp_path, id_, segment):
+    """5.5 was written as 5; the others ended in errors that named neither layer nor segment."""
+    annotation = wk.Annotation("a", dataset_name="d", voxel_size=(4, 4, 4))
+    annotation.add_volume_layer("V").segments[id_] = segment
+    with pytest.raises(AssertionError, match=f"volume layer 'V': segment {id_!r}"):
+        annotation.save(tmp_path / "a.zip")
+    assert not (tmp_path / "a.zip").exists()

@@ -74,7 +74,7 @@ class SegmentInformation:
         before = self._record
         anchor = self.anchor_position
         return {
-            "id": int(segment_id),
+            "id": _whole(segment_id),
             "name": self.name,
             "created": self.creation_time,
             "anchor_position": None if anchor is None else list(Vec3Int(anchor).to_tuple()),
@@ -85,6 +85,14 @@ class SegmentInformation:
             "metadata": metadata_to_entries(self.metadata, before.get("metadata", [])),
             "extras": before.get("extras", {"attributes": [], "elements": []}),
         }
+
+
+def _whole(segment_id: Any) -> int:
+    """Return an id as a number, also one that is a text or a float; it must be whole."""
+    number = int(segment_id)
+    if number != segment_id and not isinstance(segment_id, str):
+        raise ValueError("its id is no whole number")
+    return number
 
 
 def complete_color(channels: Sequence[float | None] | None) -> tuple[float, float, float, float] | None:
@@ -120,4 +128,6 @@ def color_record(color: Sequence[float] | None, before: list[float | None] | Non
     if color is None:
         return None
     channels: list[float | None] = [float(value) for value in color]
+    if len(channels) not in {3, 4}:
+        raise ValueError(f"a colour is red, green, blue and alpha, not {color!r}")
     return channels if len(channels) == 4 else [*channels, 1.0]  # noqa: PLR2004 - RGBA

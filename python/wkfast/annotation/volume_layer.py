@@ -9,7 +9,7 @@ from wkfast.annotation import volume_edit, volume_export
 from wkfast.annotation.enums import VolumeLayerEditMode
 from wkfast.annotation.segments import Record, SegmentInformation
 from wkfast.dataset import DataFormat
-from wkfast.errors import VolumeDataMissingError
+from wkfast.errors import AnnotationError, VolumeDataMissingError
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -248,8 +248,16 @@ class VolumeLayer:
         records = []
         for id_, segment in self.segments.items():
             records += earlier.get(id_, [])[:-1]
-            records.append(segment.to_record(id_))
+            records.append(self._segment_record(id_, segment))
         return records
+
+    def _segment_record(self, id_: int, segment: SegmentInformation) -> Record:
+        if not isinstance(segment, SegmentInformation):
+            raise AnnotationError(f"volume layer {self.name!r}: segment {id_!r} is {segment!r}, no SegmentInformation")
+        try:
+            return segment.to_record(id_)
+        except (TypeError, ValueError) as error:
+            raise AnnotationError(f"volume layer {self.name!r}: segment {id_!r} cannot be written: {error}") from error
 
     def _format_to_write(self) -> str | None:
         """Absence stays absence where the file said nothing and nothing has changed."""
