@@ -252,3 +252,31 @@ def test_facts_that_the_reference_loses_can_be_set(skeleton):
     tree.tree_type, tree.edges_are_visible = "AGGLOMERATE", False
     assert copy.deepcopy(skeleton) == skeleton
     assert isinstance(tree, Tree)
+
+
+def test_a_copied_tree_keeps_the_ids_that_are_free(skeleton):
+    tree = skeleton.get_tree_by_id(3)
+    other = Skeleton((1, 1, 1), "d")
+    kept = other.add_tree(tree)
+    assert (kept.id, [node.id for node in kept], kept.number_of_edges()) == (3, [4, 5], 1)
+    again = other.add_tree(tree)
+    assert (again.id, [node.id for node in again]) == (6, [7, 8])
+    assert other.add_tree("new").id == 9
+    kept.add_node((0, 0, 0))
+    assert tree.number_of_nodes() == 2
+    third = Skeleton((1, 1, 1), "d")
+    third.add_tree("in the way").add_node((0, 0, 0), _enforced_id=5)
+    assert [node.id for node in third.add_tree(tree)] == [6, 7]
+    assert [node.id for node in third.add_tree(tree, _enforced_id=40)] == [41, 42]
+
+
+@pytest.mark.parametrize("color", [(1, 0), (1, 0, 0, 1, 1), "red", 5])
+def test_what_is_no_color_is_refused(skeleton, color):
+    with pytest.raises(SkeletonError, match="red, green, blue"):
+        skeleton.add_tree("t", color=color)
+
+
+@pytest.mark.parametrize("value", [{"a": 1}, b"bytes"])
+def test_metadata_without_a_form_in_nml_is_refused(value):
+    with pytest.raises(SkeletonError, match="'k'"):
+        metadata_to_entries({"k": value})

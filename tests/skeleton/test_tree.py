@@ -355,10 +355,33 @@ def test_nodes_may_be_removed_and_added_within_a_loop(hundred):
             hundred.remove_nodes_from([n for n in list(hundred.nodes) if n.position.x in {2, 4, 5, 99}])
         if node.position.x == 98:
             hundred.add_node((1000, 0, 0))
-    assert seen == [0, 1, 2, 3, *range(6, 99), 1000]
+    assert seen == [0, 1, 2, 3, *range(6, 99)]
     iterator = iter(hundred.nodes)
     assert sum(1 for _ in iterator) == len(hundred)
     assert next(iterator, None) is None
+
+
+def test_a_loop_that_adds_a_node_per_step_ends(hundred):
+    for node in itertools.islice(hundred.nodes, 1000):
+        hundred.add_edge(node, hundred.add_node(node.position.with_y(1)))
+    assert len(hundred) == 200
+
+
+def test_a_loop_may_remove_most_nodes_of_a_large_tree():
+    tree = Skeleton((1, 1, 1), "d").add_tree_from_arrays("t", np.zeros((200_000, 3)))
+    for i, node in enumerate(tree.nodes):
+        if i % 2:
+            tree.remove_node(node)
+    assert len(tree) == 100_000
+
+
+def test_nodes_need_a_position_and_are_not_made_by_networkx(hundred):
+    first = next(iter(hundred.nodes))
+    hundred.add_nodes_from([first, first.id])
+    with pytest.raises(SkeletonError, match="add_node"):
+        hundred.add_nodes_from([(1, 2, 3)])
+    assert hundred.node_dict_factory is dict
+    assert len(hundred) == 100
 
 
 def test_an_iterator_leaves_nothing_behind(hundred):

@@ -150,7 +150,8 @@ class Group:
         Parameters
         ----------
         name_or_tree
-            The name of an empty tree, or a tree to copy: the copy gets ids of its own, for its nodes too.
+            The name of an empty tree, or a tree to copy. The copy keeps the tree's id if no tree of this skeleton has
+            it, and the ids of its nodes if no node here has any of them; else they get new ones.
         color
             Red, green, blue, and alpha (default 1), each 0 to 1.
         metadata
@@ -159,18 +160,31 @@ class Group:
             Whether the tree is shown.
         """
         if isinstance(name_or_tree, Tree):
-            tree = self._copy_of(name_or_tree, color, _enforced_id)
+            tree = self._copy_of(name_or_tree, color, _enforced_id, keep_ids=True)
         else:
             tree = Tree(name_or_tree, self, normalized_color(color), _enforced_id, metadata, is_visible)
         self._child_trees.append(tree)
         return tree
 
-    def _copy_of(self, tree: Tree, color: Any, enforced_id: int | None) -> Tree:
+    def _copy_of(self, tree: Tree, color: Any, enforced_id: int | None, *, keep_ids: bool) -> Tree:
         color = tree.color if color is None else normalized_color(color)
-        copy = Tree(tree.name, self, color, enforced_id, tree.metadata, tree.is_visible, record=tree.record)
+        if keep_ids and enforced_id is None and not self._skeleton.has_tree_id(tree.id):
+            enforced_id = tree.id
+        record = tree.record
+        if record is not None and record.group_id is not None:
+            # The group that the file named is one of the other skeleton's.
+            record = _core.TreeRecord.from_dict({**record.to_dict(), "group_id": None})
+        copy = Tree(tree.name, self, color, enforced_id, tree.metadata, tree.is_visible, record=record)
         copy.edges_are_visible, copy.tree_type = tree.edges_are_visible, tree.tree_type
-        copy.set_columns(tree.columns.renumbered(self._skeleton.id_counter.take_run(len(tree))))
+        copy.set_columns(self._columns_of_copy(tree.columns, keep_ids=keep_ids))
         return copy
+
+    def _columns_of_copy(self, columns: _core.TreeColumns, *, keep_ids: bool) -> _core.TreeColumns:
+        counter, others = self._skeleton.id_counter, [tree.columns for tree in self._skeleton.flattened_trees()]
+        if not keep_ids or any(other is columns or columns.shares_ids(other) for other in others):
+            return columns.renumbered(counter.take_run(len(columns)))
+        counter.claim(columns.max_id())
+        return columns.copy()
 
     def add_tree_from_arrays(
         self,
@@ -230,7 +244,7 @@ class Group:
     def _copy_children(self, source: Group) -> None:
         trees, groups = tuple(source.trees), tuple(source.groups)
         for tree in trees:
-            self.add_tree(tree)
+            self.adopt(self._copy_of(tree, None, None, keep_ids=False))
         for group in groups:
             copy = self.add_group(group.name)
             copy.is_expanded = group.is_expanded

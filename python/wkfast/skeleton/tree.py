@@ -11,7 +11,7 @@ from wkfast import _core
 from wkfast._core import Node
 from wkfast._lazy import lazy_import
 from wkfast.errors import SkeletonError
-from wkfast.geometry import BoundingBox, Vec3Float
+from wkfast.geometry import BoundingBox
 from wkfast.skeleton import tables
 from wkfast.skeleton.graph_views import AdjacencyMap, DegreeView, EdgesView, NodeMap, NodesView
 from wkfast.skeleton.metadata import metadata_from_entries, metadata_to_entries
@@ -402,7 +402,13 @@ class Tree:
         # What networkx.Graph defines in terms of the above: subgraph, to_directed, copy, adjacency, size...
         if name.startswith("_") or not hasattr(nx.Graph, name):
             raise AttributeError(f"a Tree has no attribute {name!r}")
-        return getattr(nx.Graph, name).__get__(self, Tree)
+        borrowed = getattr(nx.Graph, name)
+        return borrowed.__get__(self, Tree) if hasattr(borrowed, "__get__") else borrowed
+
+    def add_nodes_from(self, nodes_for_adding: Iterable[Any], **_attr: Any) -> None:
+        """Do nothing for nodes that are in the tree; others need a position: ``SkeletonError``, a ``ValueError``."""
+        for node in nodes_for_adding:
+            self._row(node)
 
     def to_networkx(self) -> nx.Graph:
         """Return a plain ``networkx.Graph``, a copy: node ids as keys, the attributes of :class:`Node` as data."""
@@ -464,8 +470,13 @@ def normalized_color(color: Vec3FloatLike | Color | None) -> Color | None:
     """Return RGBA floats; a colour of three numbers gets alpha 1."""
     if color is None:
         return None
-    channels = tuple(float(channel) for channel in color)
-    return (*channels, 1.0) if len(channels) == len(Vec3Float.zeros()) else channels
+    try:
+        channels = tuple(float(channel) for channel in color)
+    except (TypeError, ValueError):
+        channels = ()
+    if len(channels) not in {3, 4}:
+        raise SkeletonError(f"a color is red, green, blue and perhaps alpha, each from 0 to 1, not {color!r}")
+    return channels if len(channels) == 4 else (*channels, 1.0)  # noqa: PLR2004 # red, green, blue, alpha
 
 
 def _color_record(color: Color | None) -> list[float] | None:

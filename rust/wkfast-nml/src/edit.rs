@@ -43,6 +43,9 @@ pub struct TreeTable {
     graph: Option<Graph>,
 }
 
+/// Rows that [`TreeTable::live_run`] looks at.
+const RUN: u32 = 4096;
+
 /// Counts how often nodes were added or removed. A copy of a table has a count of its own.
 #[derive(Debug, Default)]
 pub struct Changes(Arc<AtomicU32>);
@@ -88,13 +91,17 @@ impl TreeTable {
         Changes(Arc::clone(&self.changes.0))
     }
 
-    /// The rows behind `row` up to which all are in the tree: nothing is to be looked at before the next change.
+    /// The rows behind `row` up to which all are in the tree: nothing is to be looked at before the next change. No more than
+    /// some thousands where rows were removed, or a loop that removes nodes would look at all rows after each of them.
     pub fn live_run(&self, row: u32) -> Range<u32> {
         let rows = self.columns.rows() as u32;
         let removed = |row: &u32| self.columns.is_removed(*row as usize);
         let start = (row..rows).find(|row| !removed(row)).unwrap_or(rows);
-        let end = if self.removed_rows == 0 { rows } else { (start..rows).find(removed).unwrap_or(rows) };
-        start..end
+        if self.removed_rows == 0 {
+            return start..rows;
+        }
+        let far = rows.min(start.saturating_add(RUN));
+        start..(start..far).find(removed).unwrap_or(far)
     }
 
     /// Number of nodes.
@@ -286,6 +293,16 @@ impl TreeTable {
         }
         columns.ids = (0..columns.rows() as u32).map(new_id).collect();
         columns
+    }
+
+    /// Whether a node of this tree and one of the other have the same id.
+    pub fn shares_ids(&mut self, other: &Self) -> bool {
+        fn ids(table: &TreeTable) -> impl Iterator<Item = Id> {
+            table.rows().filter_map(|row| table.columns.ids.get(row as usize))
+        }
+        let (Some(low), Some(high)) = (ids(self).min(), ids(self).max()) else { return false };
+        // Trees of a file mostly have ids of their own range; only others are looked up.
+        ids(other).filter(|id| (low..=high).contains(id)).any(|id| self.row_of(id).is_some())
     }
 
     /// Whether two trees have the same nodes, whatever their order, and the same undirected edges.
@@ -551,6 +568,35 @@ mod tests {
         assert_eq!([0, 1, 3, 5, 6].map(|row| table.live_run(row)), [1..3, 1..3, 5..6, 5..6, 6..6]);
         table.clone().remove_node(1).unwrap();
         assert_eq!(changes.count(), 9);
+    }
+
+    #[test]
+    fn a_loop_that_removes_nodes_looks_at_few_rows_each_time() {
+        let mut table = TreeTable::default();
+        for id in 0..20_000 {
+            table.push_node(&NodeRow { id, ..NodeRow::default() }).unwrap();
+        }
+        assert_eq!(table.live_run(0), 0..20_000);
+        table.remove_node(5).unwrap();
+        assert_eq!(table.live_run(6), 6..6 + RUN);
+        assert_eq!(table.live_run(6 + RUN).start, 6 + RUN);
+    }
+
+    #[test]
+    fn trees_share_ids_or_do_not() {
+        let tree = |ids: &[Id]| {
+            let mut table = TreeTable::default();
+            for &id in ids {
+                table.push_node(&NodeRow { id, ..NodeRow::default() }).unwrap();
+            }
+            table
+        };
+        assert!(tree(&[1, 5, 9]).shares_ids(&tree(&[2, 9])));
+        assert!(!tree(&[1, 5, 9]).shares_ids(&tree(&[2, 3, 10])));
+        assert!(!tree(&[]).shares_ids(&tree(&[1])) && !tree(&[1]).shares_ids(&tree(&[])));
+        let mut gone = tree(&[1, 5]);
+        gone.remove_node(1).unwrap();
+        assert!(!gone.shares_ids(&tree(&[5])) && !tree(&[5]).shares_ids(&gone));
     }
 
     #[test]

@@ -11,7 +11,8 @@ use super::columns::TreeColumns;
 use super::node::Node;
 use super::plain_type::{Plain, PlainType};
 
-/// Yields the nodes of a tree.
+/// Yields the nodes that a tree has when the loop begins, less those that are removed before their turn. Nodes that the loop
+/// adds are not among them: a loop that adds one per step would never end.
 ///
 /// A node that the loop has let go of is used again for another row, as `zip` uses its tuple again: nothing can tell it
 /// from a new one, since only the iterator has it (nodes take no weak references and the garbage collector does not
@@ -19,6 +20,8 @@ use super::plain_type::{Plain, PlainType};
 pub(crate) struct NodeIterator {
     columns: Py<TreeColumns>,
     changes: Changes,
+    /// The rows there were at the start.
+    rows: u32,
     /// Rows to come that are known to be in the tree, and the count of changes when they were found.
     start: Cell<u32>,
     end: Cell<u32>,
@@ -31,9 +34,15 @@ static TYPE: PlainType<NodeIterator> = PlainType::new();
 impl NodeIterator {
     /// An iterator over all nodes, as the interpreter has it.
     pub(crate) fn over(columns: Py<TreeColumns>, py: Python<'_>) -> PyResult<Bound<'_, PyAny>> {
-        let changes = columns.borrow(py).table.changes();
+        let (changes, rows) = {
+            let table = &columns.borrow(py).table;
+            (table.changes(), table.columns().rows() as u32)
+        };
         let row = Cell::default;
-        TYPE.wrap(py, Self { columns, changes, start: row(), end: row(), seen: row(), yielded: Default::default() })
+        TYPE.wrap(
+            py,
+            Self { columns, changes, rows, start: row(), end: row(), seen: row(), yielded: Default::default() },
+        )
     }
 
     /// Its class.
@@ -53,7 +62,8 @@ impl NodeIterator {
     }
 
     fn find_row(&self, py: Python<'_>) -> Option<u32> {
-        let rows = self.columns.borrow(py).table.live_run(self.start.get());
+        let found = self.columns.borrow(py).table.live_run(self.start.get());
+        let rows = found.start.min(self.rows)..found.end.min(self.rows);
         self.seen.set(self.changes.count());
         self.end.set(rows.end);
         self.start.set(rows.end.min(rows.start + 1));
