@@ -110,11 +110,43 @@ def test_what_is_saved_loads_equal(skeleton, suffix, tmp_path):
         lxml.etree.parse(path)
 
 
+@pytest.mark.filterwarnings("ignore:.*of the zip that the skeleton is from:UserWarning")
 def test_files_of_other_writers_survive(fixtures, tmp_path):
     for path in [*sorted((fixtures / "nmls").glob("*.nml")), *sorted((fixtures / "annotations").glob("*.zip"))]:
         skeleton = Skeleton.load(path)
         skeleton.save(tmp_path / "s.nml")
         assert Skeleton.load(tmp_path / "s.nml") == skeleton
+
+
+def test_a_skeleton_of_a_zip_says_that_voxels_are_left_behind(tmp_path):
+    path = tmp_path / "a.zip"
+    _small().save(path)
+    with zipfile.ZipFile(path, "a") as archive:
+        archive.writestr("data_0_seg.zip", b"voxels")
+    skeleton = Skeleton.load(path)
+    with pytest.warns(UserWarning, match="data_0_seg.zip of the zip"):
+        skeleton.save(tmp_path / "b.zip")
+
+
+def test_long_lists_and_long_comments_load_again(tmp_path):
+    skeleton = _small()
+    tree = next(skeleton.trees)
+    tree.metadata["ids"] = [str(i) for i in range(70_000)]
+    tree.get_node_by_id(2).comment = "x" * (17 << 20)
+    skeleton.save(tmp_path / "s.nml")
+    assert Skeleton.load(tmp_path / "s.nml") == skeleton
+
+
+def test_a_copy_of_a_grouped_tree_names_no_group_of_the_other_skeleton(tmp_path):
+    skeleton = Skeleton((1, 1, 1), "d")
+    skeleton.add_group("g").add_tree("t", color=(1, 0, 0)).add_node((1, 2, 3))
+    skeleton.save(tmp_path / "s.nml")
+    other = Skeleton((1, 1, 1), "d")
+    for tree in Skeleton.load(tmp_path / "s.nml").flattened_trees():
+        other.add_tree(tree)
+    other.save(tmp_path / "other.nml")
+    assert "groupId" not in (tmp_path / "other.nml").read_text()
+    assert next(Skeleton.load(tmp_path / "other.nml", strict=True).trees).name == "t"
 
 
 def _small() -> Skeleton:

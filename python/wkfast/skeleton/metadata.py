@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, TypeAlias
 
 import numpy as np
@@ -70,7 +70,7 @@ def _entry(key: str, value: Any) -> Record:
         entry["string"] = value
     elif isinstance(value, int | float):
         entry["number"] = value if -(2**63) <= value < 2**63 else float(value)
-    elif isinstance(value, Iterable):
+    elif isinstance(value, Iterable) and not isinstance(value, Mapping | bytes | bytearray):
         entry["list"] = [(i, str(text)) for i, text in enumerate(value)]
     elif value is not None:
         raise SkeletonError(

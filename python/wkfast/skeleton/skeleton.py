@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from dataclasses import dataclass
 from os import fspath
 from pathlib import Path
@@ -93,6 +94,7 @@ class Skeleton(Group):
         self.additional_axes: list[AdditionalAxis] = []
         self.wk_url: str | None = None
         self._header: Record | None = None
+        self._left_behind: tuple[str, ...] = ()
 
     @property
     def voxel_size(self) -> Vec3Float:
@@ -124,12 +126,24 @@ class Skeleton(Group):
         NmlError
             A ``RuntimeError``: no NML, or with ``strict`` one that a server would reject. Line and column are named.
         """
-        return load_document(file_path, AnnotationFile.open(file_path).nml_member, strict=strict).skeleton
+        file = AnnotationFile.open(file_path)
+        skeleton = load_document(file_path, file.nml_member, strict=strict).skeleton
+        skeleton._left_behind = file.other_members
+        return skeleton
 
     def save(self, out_path: str | PathLike[str]) -> None:
-        """Write the skeleton to an ``.nml`` or ``.zip`` file, as a whole or not at all."""
+        """Write the skeleton to an ``.nml`` or ``.zip`` file, as a whole or not at all.
+
+        Other members of the zip it was loaded from, such as voxels, are not written, which a warning says.
+        """
         path = Path(out_path)
         require_suffix(path)
+        if self._left_behind:
+            names = ", ".join(self._left_behind)
+            reason = (
+                f"{path} will not hold {names} of the zip that the skeleton is from; Annotation.load and save keep them"
+            )
+            warnings.warn(reason, UserWarning, stacklevel=2)
         nml_name = f"{path.stem}.nml" if path.suffix == ".zip" else None
         save_document(path, empty_header() if self._header is None else self._header, self, nml_name=nml_name)
 

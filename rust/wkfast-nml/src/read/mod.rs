@@ -42,11 +42,11 @@ pub type Progress<'a> = &'a mut dyn FnMut(u64) -> Result<(), Box<dyn std::error:
 pub struct Limits {
     /// Nesting of elements, e.g. of groups: 512.
     pub depth: usize,
-    /// Attributes of one element, e.g. the values of a metadata list: 65,536.
+    /// Attributes of one element, e.g. the values of a metadata list: 1,048,576.
     pub attributes: usize,
     /// Bytes of an element's or attribute's name: 1,024.
     pub name_bytes: usize,
-    /// Bytes of an attribute's value: 16 MiB.
+    /// Bytes of an attribute's value: 64 MiB.
     pub value_bytes: usize,
     /// Bytes of one tag, comment, instruction or stretch of character data: 64 MiB.
     pub token_bytes: usize,
@@ -62,9 +62,9 @@ impl Default for Limits {
     fn default() -> Self {
         Self {
             depth: 512,
-            attributes: 1 << 16,
+            attributes: 1 << 20,
             name_bytes: 1 << 10,
-            value_bytes: 1 << 24,
+            value_bytes: 1 << 26,
             token_bytes: 1 << 26,
             extras_bytes: 1 << 28,
             problems: 1000,

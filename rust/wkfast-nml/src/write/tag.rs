@@ -6,7 +6,7 @@ use std::collections::HashSet;
 use super::numbers::{push_float, push_integer};
 use crate::error::NmlError;
 use crate::model::{Color, Extras, Id, Number};
-use crate::read::{is_allowed, is_whole_name};
+use crate::read::{Limits, is_allowed, is_whole_name};
 
 /// The attributes of one element, collected and then written in order of their names.
 #[derive(Default)]
@@ -103,8 +103,10 @@ impl<'a> Attributes<'a> {
         }
     }
 
-    /// Appends ` name="value"` for each, sorted.
+    /// Appends ` name="value"` for each, sorted. What [`Limits`] would keep from being read again is not written.
     pub(super) fn write(mut self, element: &str, out: &mut Vec<u8>) -> Result<(), NmlError> {
+        let (limits, tag) = (Limits::default(), out.len());
+        check_size(element, "attributes", self.list.len(), limits.attributes)?;
         self.list.sort_by(|(one, _), (other, _)| one.cmp(other));
         for pair in self.list.windows(2) {
             if pair[0].0 == pair[1].0 {
@@ -117,10 +119,21 @@ impl<'a> Attributes<'a> {
             out.push(b' ');
             out.extend_from_slice(name.as_bytes());
             out.push(b'=');
+            let start = out.len();
             push_quoted(out, value);
+            check_size(element, &format!("bytes of text in {name}"), out.len() - start, limits.value_bytes)?;
         }
-        Ok(())
+        // The element's own name and brackets are small.
+        check_size(element, "bytes of text in attributes", out.len() - tag, limits.token_bytes - 2 * limits.name_bytes)
     }
+}
+
+/// Refuses what no reader of ours would take back.
+fn check_size(element: &str, what: &str, size: usize, most: usize) -> Result<(), NmlError> {
+    if size <= most {
+        return Ok(());
+    }
+    unwritable(element, format!("{size} {what}; at most {most} can be read again"))
 }
 
 /// Refuses a name that no attribute can have.
@@ -223,6 +236,19 @@ mod tests {
         attributes.write("x", &mut out).expect("written");
         let expected = " inMag=\"\" inVp=\"\" interpolation=\"\" stringListValue-10=\"\" stringListValue-2=\"\"";
         assert_eq!(String::from_utf8(out).expect("utf-8"), expected);
+    }
+
+    #[test]
+    fn what_could_not_be_read_again_is_refused() {
+        let limits = Limits::default();
+        let mut many = Attributes::default();
+        (0..=limits.attributes).for_each(|index| many.owned(format!("a{index}"), ""));
+        let error = many.write("x", &mut Vec::new()).expect_err("too many");
+        assert!(error.to_string().contains("1048577 attributes; at most 1048576"), "{error}");
+        let mut long = Attributes::default();
+        long.owned("a", "&".repeat(limits.value_bytes / 5 + 1));
+        let error = long.write("x", &mut Vec::new()).expect_err("too long");
+        assert!(error.to_string().contains("bytes of text in a; at most 67108864"), "{error}");
     }
 
     #[test]
