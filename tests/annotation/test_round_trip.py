@@ -3,10 +3,12 @@
 import zipfile
 from xml.etree import ElementTree as ET
 
+import numpy as np
 import pytest
 from tests.inputs import minimal_nml, tree_state, write_zip
 
 import wkfast as wk
+from wkfast.errors import AnnotationError
 
 EMPTY_ZIP = b"PK\5\6" + b"\0" * 18
 
@@ -251,3 +253,30 @@ def test_old_names_still_work_and_warn():
         assert annotation.scale == (1.0, 2.0, 3.0)
     with pytest.warns(DeprecationWarning, match="deprecated"):
         assert annotation.username == "me"
+
+
+def test_a_skeleton_names_what_an_annotation_would(tmp_path):
+    skeleton = wk.Skeleton((1, 1, 1), "d")
+    for fact in ({"organization_id": "o"}, {"description": "text"}):
+        with pytest.raises(AnnotationError, match="not both"):
+            wk.Annotation("a", skeleton=skeleton, **fact)
+
+
+def test_numbers_of_numpy_and_vectors_are_saved(tmp_path):
+    path = tmp_path / "a.nml"
+    annotation = wk.Annotation("a", dataset_name="d", voxel_size=(1, 1, 1), edit_position=np.array([1, 2, 3]))
+    for zoom in (np.float32(1.5), np.int64(2), 3):
+        annotation.zoom_level = zoom
+        annotation.save(path)
+        assert wk.Annotation.load(path).zoom_level == zoom
+    assert wk.Annotation.load(path).edit_position.x == 1.0
+    annotation.zoom_level = "near"
+    with pytest.raises(AnnotationError, match="zoom_level"):
+        annotation.save(path)
+
+
+def test_a_box_with_further_axes_is_saved_along_x_y_z(tmp_path):
+    box = wk.NDBoundingBox((0, 1, 2, 3), (1, 4, 5, 6), ("t", "x", "y", "z"))
+    annotation = wk.Annotation("a", dataset_name="d", voxel_size=(1, 1, 1), user_bounding_boxes=[box])
+    annotation.save(tmp_path / "a.nml")
+    assert wk.Annotation.load(tmp_path / "a.nml").user_bounding_boxes == [wk.BoundingBox((1, 2, 3), (4, 5, 6))]

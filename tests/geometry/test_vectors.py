@@ -166,3 +166,10 @@ def test_mags_are_ordered_by_their_largest_component() -> None:
     assert Mag(4) > 2
     assert Mag(8).max_dim_log2 == 3
     assert pickle.loads(pickle.dumps(Mag("4-2-1"))) == Mag("4-2-1")
+
+
+def test_a_vector_of_another_length_is_called_what_it_is():
+    for wrong in ([1, 2], (1, 2, 3, 4)):
+        with pytest.raises(GeometryError, match="expected three integers"):
+            Vec3Int(wrong)
+    assert Mag(8) // 2 == Mag(4)

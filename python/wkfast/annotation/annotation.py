@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time as clock
 import warnings
+from numbers import Integral
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -17,6 +18,7 @@ from wkfast.annotation.volume_layer import VolumeLayer, as_member_name
 from wkfast.annotation.volume_layers import VolumeLayers
 from wkfast.annotation.volumes import Volumes
 from wkfast.errors import AnnotationError
+from wkfast.geometry import Vec3Float
 from wkfast.skeleton import LoadProblem, Skeleton, empty_header, load_document, save_document
 from wkfast.skeleton.annotation_file import AnnotationFile, require_suffix
 
@@ -30,7 +32,7 @@ if TYPE_CHECKING:
     from os import PathLike
 
     from wkfast.annotation.segments import Record
-    from wkfast.geometry import NDBoundingBox, Vec3Float, VoxelSize
+    from wkfast.geometry import NDBoundingBox, VoxelSize
 
 Vector3 = tuple[float, float, float]
 
@@ -80,8 +82,8 @@ class Annotation(Volumes, Merging, OnServer):
         owner_name: str | None = None,
         annotation_id: str | None = None,
         time: int | None = None,
-        edit_position: Vector3 | None = None,
-        edit_rotation: Vector3 | None = None,
+        edit_position: Vec3Float | Vector3 | None = None,
+        edit_rotation: Vec3Float | Vector3 | None = None,
         zoom_level: float | None = None,
         metadata: dict[str, str] | None = None,
         task_bounding_box: NDBoundingBox | None = None,
@@ -255,7 +257,7 @@ class Annotation(Volumes, Merging, OnServer):
                 "time": self.time,
                 "edit_position": _vector_record(self.edit_position, parameters["edit_position"]),
                 "edit_rotation": _vector_record(self.edit_rotation, parameters["edit_rotation"]),
-                "zoom_level": self.zoom_level,
+                "zoom_level": _zoom_record(self.zoom_level),
                 "user_bounding_boxes": box_records(self.user_bounding_boxes, parameters["user_bounding_boxes"]),
                 "task_bounding_box": task_box_record(self.task_bounding_box, parameters["task_bounding_box"]),
             },
@@ -353,8 +355,10 @@ def _skeleton(
 ) -> Skeleton:
     described = dataset_name is not None or voxel_size is not None
     if skeleton is not None:
-        if described:
-            raise AnnotationError("give either a skeleton or dataset_name and voxel_size, not both")
+        if described or organization_id is not None or description is not None:
+            raise AnnotationError(
+                "give either a skeleton or dataset_name, voxel_size, organization_id and description, not both"
+            )
         return skeleton
     if dataset_name is None or voxel_size is None:
         raise AnnotationError("give a skeleton, or both dataset_name and voxel_size")
@@ -366,18 +370,27 @@ def _skeleton(
     )
 
 
-def _vector(record: Record | None) -> Vector3 | None:
+def _vector(record: Record | None) -> Vec3Float | None:
     if record is None:
         return None
-    x, y, z = record["xyz"]
-    return x, y, z
+    return Vec3Float(record["xyz"])
 
 
 def _vector_record(value: Sequence[float] | None, before: Record | None) -> Record | None:
     if value is None:
         return None
     rest: dict[str, Any] = before or {"additional_coordinates": [], "extras": {"attributes": [], "elements": []}}
-    return {**rest, "xyz": [float(part) for part in value]}
+    return {**rest, "xyz": Vec3Float(value).to_list()}
+
+
+def _zoom_record(zoom: Any) -> int | float | None:
+    """Return a plain number: those of numpy do not cross to the core."""
+    if zoom is None:
+        return None
+    try:
+        return int(zoom) if isinstance(zoom, Integral) else float(zoom)
+    except (TypeError, ValueError):
+        raise AnnotationError(f"zoom_level is a number, not {zoom!r}") from None
 
 
 def _warn_without_data(file: AnnotationFile, record: Record, layer: VolumeLayer) -> None:

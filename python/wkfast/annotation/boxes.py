@@ -74,7 +74,7 @@ def _new_record(box: NDBoundingBox) -> Record:
         "name": box.name,
         "is_visible": box.is_visible,
         "color": color_record(box.color, None),
-        "topleft": list(box.topleft.to_tuple()),
-        "size": list(box.size.to_tuple()),
+        "topleft": box.topleft_xyz.to_list(),
+        "size": box.size_xyz.to_list(),
         "extras": _NO_EXTRAS,
     }

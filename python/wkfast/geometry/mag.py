@@ -103,6 +103,9 @@ class Mag:
     def __mul__(self, factor: int) -> Mag:
         return Mag(self._mag * factor)
 
+    def __floordiv__(self, divisor: int) -> Mag:
+        return Mag(self._mag // divisor)
+
     def __hash__(self) -> int:
         return hash(self._mag)
 

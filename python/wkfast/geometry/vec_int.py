@@ -370,6 +370,8 @@ def _values_and_axes(
         values = _items(first)
         axes = first.axes if isinstance(first, VecInt) and axes in {None, XYZ} else axes
     names = None if axes is None else tuple(axes)
+    if names == XYZ and len(values) != len(XYZ):
+        raise GeometryError(f"expected three integers or a vector of three, got {_shown(args, named)}")
     if names is None or len(names) != len(values):
         raise GeometryError(f"{_shown(args, named)} has no axes, or not as many as components: {_USAGE}")
     return _integers(values), names
