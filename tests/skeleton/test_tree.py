@@ -427,3 +427,24 @@ def test_threads_may_share_an_iterator(hundred):
 
             taken = [future.result() for future in [pool.submit(drain) for _ in range(4)]]
             assert sorted(itertools.chain.from_iterable(taken)) == list(range(100))
+
+
+@pytest.mark.parametrize(
+    ("positions", "facts"),
+    [
+        (np.zeros((3, 6)), {}),
+        ([1, 2, 3], {}),
+        ([[1, 2]], {}),
+        (np.zeros((4, 3)), {"edges": [[0, 1, 2], [1, 2, 3]]}),
+        (np.zeros((4, 3)), {"edges": [[0.5, 1.0]]}),
+        (np.zeros((2, 3)), {"node_ids": [[5, 6]]}),
+        (np.zeros((2, 3)), {"node_ids": np.array([2**63 + 1, 5], np.uint64)}),
+        (np.zeros((2, 3)), {"node_ids": [5]}),
+    ],
+)
+def test_arrays_of_another_shape_are_refused_not_reshaped(positions, facts):
+    skeleton = Skeleton((1, 1, 1), "d")
+    with pytest.raises(SkeletonError, match="must"):
+        skeleton.add_tree_from_arrays("t", positions, **facts)
+    assert list(skeleton.trees) == []
+    assert str(skeleton.add_tree_from_arrays("empty", [], []).path_length()) == "0.0"

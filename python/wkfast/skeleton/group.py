@@ -221,15 +221,15 @@ class Group:
         >>> skeleton.add_tree_from_arrays("line", [[0, 0, 0], [3, 4, 0], [3, 4, 9]], [[0, 1], [1, 2]]).path_length()
         140.0
         """
-        places = np.ascontiguousarray(positions, np.float64).reshape(-1, 3)
-        pairs = np.ascontiguousarray(edges, np.int64).reshape(-1, 2)
+        places = np.ascontiguousarray(_shaped("positions", positions, (-1, 3)), np.float64)
+        pairs = _integers("edges", _shaped("edges", edges, (-1, 2)))
         if node_ids is None:
             if len(pairs) and not 0 <= pairs.min() <= pairs.max() < len(places):
                 raise SkeletonError(f"edges name rows {pairs.min()} to {pairs.max()}, positions has {len(places)}")
             first = self._skeleton.id_counter.take_run(len(places))
             ids, pairs = np.arange(first, first + len(places), dtype=np.int64), pairs + first
         else:
-            ids = np.ascontiguousarray(node_ids, np.int64)
+            ids = _integers("node_ids", _shaped("node_ids", node_ids, (len(places),)))
         radii = None if radius is None else np.ascontiguousarray(radius, np.float64)
         columns = _core.TreeColumns.from_arrays(ids, places, pairs, radii)
         self._skeleton.id_counter.claim(columns.max_id())
@@ -312,6 +312,27 @@ class Group:
     def _children_text(self) -> str:
         groups, trees = len(self._child_groups), len(self._child_trees)
         return f"_child_groups=<{_counted(groups, 'group')}>, _child_trees=<{_counted(trees, 'tree')}>"
+
+
+def _shaped(what: str, values: npt.ArrayLike, shape: tuple[int, ...]) -> npt.NDArray[Any]:
+    """Return an array of a shape, -1 being any length. A table laid on its side is not turned, it is refused."""
+    array = np.asarray(values)
+    if array.size == 0 and shape[0] <= 0:
+        return np.empty((0, *shape[1:]))
+    if array.ndim != len(shape) or any(a != b for a, b in zip(array.shape, shape, strict=True) if b != -1):
+        expected = str(shape).replace("-1", "any")
+        raise SkeletonError(f"{what} must have the shape {expected}, not {array.shape}")
+    return array
+
+
+def _integers(what: str, array: npt.NDArray[Any]) -> npt.NDArray[np.int64]:
+    with np.errstate(invalid="ignore"):
+        integers = np.ascontiguousarray(array, np.int64)
+    cut = array.dtype.kind == "f" and not np.array_equal(integers, array)
+    wrapped = array.dtype.kind == "u" and bool((integers < 0).any())
+    if cut or wrapped:
+        raise SkeletonError(f"{what} must be integers of 64 bits")
+    return integers
 
 
 def _counted(count: int, what: str) -> str:

@@ -449,7 +449,7 @@ class Tree:
 
     def path_length(self) -> float:
         """Return the length of all edges together, in nm."""
-        return self._columns.path_length(tuple(self._group.skeleton.voxel_size))
+        return self._columns.path_length(tuple(self._group.skeleton.voxel_size)) + 0.0  # not -0.0
 
     def bounding_box(self) -> BoundingBox | None:
         """Return the smallest box of mag-1 voxels that holds all nodes; None without nodes."""
