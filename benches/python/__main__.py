@@ -188,8 +188,7 @@ def remote_rows(folder: Path, runs: int) -> list[list[str]]:
     path = remote_jobs.annotation(folder, _TRANSFER)
     what = f"an annotation of {_TRANSFER >> 20} MiB"
     with remote_jobs.serving(path, 0) as url:
-        received = best_of(runs, REMOTE, "wkfast_receive", url)
-        limit = best_of(runs, REMOTE, "httpx_receive", url)
+        received, limit = in_turn(runs, (REMOTE, "wkfast_receive", url), (REMOTE, "httpx_receive", url))
         _require_equal(received, limit)
         rows = [_row(f"download {what} to a file, against httpx.stream", received, limit, "")]
         for job, arguments in (("download", [url]), ("upload", [url, str(path)])):
@@ -199,14 +198,12 @@ def remote_rows(folder: Path, runs: int) -> list[list[str]]:
             rows.append(_row(f"{job} {what}", ours, theirs, ""))
     with remote_jobs.serving(path, _LATENCY) as url:
         late = f"{_LATENCY * 1e3:.0f} ms latency"
-        ours = best_of(runs, REMOTE, "wkfast_open", url)
-        theirs = best_of(runs, REMOTE, "reference_open", url)
+        ours, theirs = in_turn(runs, (REMOTE, "wkfast_open", url), (REMOTE, "reference_open", url))
         _require_equal(ours, theirs)
         rows.append(_row(f"open a dataset and read the first voxel, {late}", ours, theirs, ""))
         for layer, kind in (("segmentation", "dataset"), (VOLUME, "volume")):
-            ours = best_of(runs, REMOTE, "wkfast_stream", url, layer)
-            theirs = best_of(runs, REMOTE, "reference_stream", url, layer)
-            limit = best_of(runs, REMOTE, "sockets_stream", url, layer)
+            jobs = [(REMOTE, f"{who}_stream", url, layer) for who in ("wkfast", "reference", "sockets")]
+            ours, theirs, limit = in_turn(runs, *jobs)
             _require_equal(ours, theirs)
             _require_equal(ours, limit)
             what = f"stream 256³ uint32 of a {kind} layer, {late}"
