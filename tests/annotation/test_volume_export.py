@@ -190,3 +190,13 @@ def test_progress_counts_chunks_and_may_stop(annotation, tmp_path):
         annotation.export_volume_layer_to_dataset(wk.Dataset.open(tmp_path / "exported"), "again", progress=stop)
     assert tree_state(tmp_path) == before
     assert [path.name for path in Path(tmp_path / "exported").iterdir() if path.name.endswith(".part")] == []
+
+
+def test_the_longest_name_of_a_layer_can_be_exported(tmp_path):
+    """The folder that is filled before it gets its name had a longer one."""
+    annotation = wk.Annotation("a", dataset_name="d", voxel_size=(4, 4, 4))
+    annotation.add_volume_layer("V")
+    dataset = wk.Dataset(tmp_path / "exported", voxel_size=(4, 4, 4))
+    assert annotation.export_volume_layer_to_dataset(dataset, "x" * 255).path.is_dir()
+    with pytest.raises(AssertionError, match=r"no volume layer with id '0'; there are 'V' \(id 0\)"):
+        annotation.get_volume_layer(volume_layer_id="0")

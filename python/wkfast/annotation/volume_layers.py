@@ -80,7 +80,7 @@ class VolumeLayers(list[VolumeLayer]):
         there = ", ".join(f"{layer.name!r} (id {layer.id})" for layer in self)
         if fitting:
             raise VolumeLayerAmbiguousError(f"several volume layers fit, choose one by name or id: {there}")
-        wanted = [f"name {name!r}"] * (name is not None) + [f"id {layer_id}"] * (layer_id is not None)
+        wanted = [f"name {name!r}"] * (name is not None) + [f"id {layer_id!r}"] * (layer_id is not None)
         raise VolumeLayerNotFoundError(f"no volume layer with {' and '.join(wanted)}; there are {there}")
 
     def to_merge(self, name: str | None) -> VolumeLayer:

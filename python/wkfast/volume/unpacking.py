@@ -85,7 +85,7 @@ def unpack_layer(
     folder = _vacant_folder(dataset, layer_name)
     entry = _with_largest(source.layer_json(layer_name), largest_segment_id)
     box = LayerProperties(entry, dataset.path / FILE_NAME).bounding_box
-    made = Path(tempfile.mkdtemp(prefix=f".{layer_name}.", suffix=".part", dir=dataset.path))
+    made = Path(tempfile.mkdtemp(prefix=".layer.", suffix=".part", dir=dataset.path))
     try:
         made.chmod(dataset.path.stat().st_mode & 0o777)
         mags = [
