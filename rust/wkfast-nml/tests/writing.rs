@@ -169,3 +169,19 @@ fn an_element_of_very_many_attributes_is_written_in_time() {
     let made = document(text);
     assert_eq!(document(written(&made)).trees[0].header.metadata[0].list.len(), 30_000);
 }
+
+#[test]
+fn a_name_of_an_axis_that_cannot_be_written_can_be_taken_back() {
+    let mut columns = TreeColumns::default();
+    columns.push_node(&NodeRow { id: 1, ..NodeRow::default() });
+    let text = |columns: &TreeColumns| {
+        let trees = vec![Tree { header: TreeHeader::default(), columns: columns.clone() }];
+        let mut out = Vec::new();
+        write(&Document { trees, ..Document::default() }, &mut out, WriteOptions::default()).map(|()| out)
+    };
+    columns.coordinates.set(0, [("not a name", 1)]);
+    assert!(matches!(text(&columns), Err(NmlError::Unwritable { .. })));
+    columns.coordinates.set(0, [("t", 1)]);
+    let out = String::from_utf8(text(&columns).expect("written")).expect("utf-8");
+    assert!(out.contains(" additionalCoordinate-t=\"1\""), "{out}");
+}

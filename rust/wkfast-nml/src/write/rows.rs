@@ -30,7 +30,9 @@ pub(super) fn push_nodes(out: &mut Vec<u8>, columns: &TreeColumns, rows: Range<u
 
 /// Columns of axes beyond x, y, z with what stands before a value, in order of their names.
 fn plain_axes(columns: &TreeColumns) -> Result<Vec<(String, &OptionalColumn<i64>)>, NmlError> {
-    let mut axes: Vec<_> = columns.coordinates.columns().collect();
+    // A name that no node uses any more may be one that cannot be written.
+    let used = |column: &OptionalColumn<i64>| (0..columns.rows()).any(|row| column.get(row).is_some());
+    let mut axes: Vec<_> = columns.coordinates.columns().filter(|(_, column)| used(column)).collect();
     axes.sort_unstable_by_key(|(name, _)| *name);
     let prefixed = axes.into_iter().map(|(name, column)| {
         let name = format!("additionalCoordinate-{name}");
