@@ -137,6 +137,14 @@ def test_long_lists_and_long_comments_load_again(tmp_path):
     assert Skeleton.load(tmp_path / "s.nml") == skeleton
 
 
+def test_groups_nested_as_deep_as_files_may_are_saved(tmp_path):
+    depth = 500
+    groups = "".join(f'<group id="{i}" name="g">' for i in range(1, depth + 1)) + "</group>" * depth
+    path = _written(tmp_path / "s.nml", f"<groups>{groups}</groups>")
+    Skeleton.load(path).save(tmp_path / "again.nml")
+    assert len(list(Skeleton.load(tmp_path / "again.nml").flattened_groups())) == depth
+
+
 def test_a_copy_of_a_grouped_tree_names_no_group_of_the_other_skeleton(tmp_path):
     skeleton = Skeleton((1, 1, 1), "d")
     skeleton.add_group("g").add_tree("t", color=(1, 0, 0)).add_node((1, 2, 3))

@@ -275,7 +275,8 @@ class Group:
 
     def to_group_records(self) -> list[Record]:
         """Return the groups below this one as records to write."""
-        return [group._to_record() for group in self._child_groups]
+        # One frame a level: files may nest groups hundreds deep.
+        return list(map(Group._to_record, self._child_groups))
 
     def _to_record(self) -> Record:
         before = self._record or {"name": None, "extras": {"attributes": [], "elements": []}}
@@ -283,7 +284,7 @@ class Group:
             "id": self._id,
             "name": before["name"] if self.name == (before["name"] or "") and self._record else self.name,
             "is_expanded": self.is_expanded,
-            "children": self.to_group_records(),
+            "children": list(map(Group._to_record, self._child_groups)),
             "extras": before["extras"],
         }
 
