@@ -7,14 +7,13 @@ shards of a layer are alike, so that large ones are generated quickly.
 from __future__ import annotations
 
 import argparse
-import math
 import os
 import sys
 import tempfile
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from benches.python import volumes
+from benches.python import figure, volumes
 from benches.python.measure import Measurement, best_of
 
 MERGE = "benches.python.merge_jobs"
@@ -25,8 +24,6 @@ _TRANSCODED = 1024
 _PATIENCE = 5.0
 # The mag says level 5; integers are encoded with level 3's search, see docs/decisions.
 _LEVELS = {5: "LZ4 and zstd 5", 3: "LZ4 and zstd 3"}
-_WIDTH, _HEIGHT, _LEFT, _TOP, _BOTTOM = 640, 360, 64, 36, 48
-_COLORS = ("#1b6ca8", "#c8553d", "#6a994e")
 
 
 @dataclass(frozen=True)
@@ -65,9 +62,9 @@ def main() -> None:
     points = [measure(folder, options.format, edge, fraction, options.runs) for edge, fraction in cases]
     sys.stdout.write(f"{os.cpu_count()} cores\n\n" + table(points))
     sys.stdout.write(transcoding(folder, _TRANSCODED, options.runs))
-    figure = Path(options.figure)
-    figure.parent.mkdir(parents=True, exist_ok=True)
-    figure.write_text(draw(points), encoding="utf-8")
+    path = Path(options.figure)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(draw(points), encoding="utf-8")
 
 
 def source(folder: Path, data_format: str, edge: int, fraction: float) -> volumes.VolumeInput:
@@ -122,48 +119,17 @@ def table(points: list[Point]) -> str:
 
 
 def draw(points: list[Point]) -> str:
-    """Return an SVG of seconds over bytes touched and copied, both logarithmic."""
-    x_range, y_range = _decades([p.work for p in points]), _decades([p.seconds for p in points])
-
-    def at(work: float, seconds: float) -> tuple[float, float]:
-        x = (math.log10(work) - x_range[0]) / (x_range[1] - x_range[0])
-        y = (math.log10(seconds) - y_range[0]) / (y_range[1] - y_range[0])
-        return _LEFT + x * (_WIDTH - _LEFT - 24), _HEIGHT - _BOTTOM - y * (_HEIGHT - _BOTTOM - _TOP)
-
-    parts = [f'<rect width="{_WIDTH}" height="{_HEIGHT}" fill="white"/>']
-    for decade in range(x_range[0], x_range[1] + 1):
-        x, y = at(10.0**decade, 10.0 ** y_range[0])
-        parts.append(f'<line x1="{x:.1f}" y1="{_TOP}" x2="{x:.1f}" y2="{y:.1f}" stroke="#eee"/>')
-        parts.append(f'<text x="{x:.1f}" y="{y + 18:.1f}" text-anchor="middle">{_size(decade)}</text>')
-    for decade in range(y_range[0], y_range[1] + 1):
-        x, y = at(10.0 ** x_range[0], 10.0**decade)
-        parts.append(f'<line x1="{x:.1f}" y1="{y:.1f}" x2="{_WIDTH - 24}" y2="{y:.1f}" stroke="#eee"/>')
-        parts.append(f'<text x="{x - 8:.1f}" y="{y + 4:.1f}" text-anchor="end">{10.0**decade:g} s</text>')
-    for i, edge in enumerate(sorted({p.edge for p in points})):
-        color = _COLORS[i % len(_COLORS)]
-        places = [at(p.work, p.seconds) for p in points if p.edge == edge]
-        line = " ".join(f"{x:.1f},{y:.1f}" for x, y in places)
-        parts.append(f'<polyline points="{line}" fill="none" stroke="{color}" stroke-width="2"/>')
-        parts += [f'<circle cx="{x:.1f}" cy="{y:.1f}" r="3.5" fill="{color}"/>' for x, y in places]
-        parts.append(f'<text x="{_LEFT + 12 + i * 90}" y="22" fill="{color}">{edge}³</text>')
+    """Return an SVG of seconds over bytes touched and copied."""
+    edges = sorted({p.edge for p in points})
+    series = {f"{edge}³": [(p.work, p.seconds) for p in points if p.edge == edge] for edge in edges}
     caption = f"bytes touched (decoded) and copied (files); {os.cpu_count()} cores"
-    parts.append(f'<text x="{_WIDTH / 2:.0f}" y="{_HEIGHT - 8}" text-anchor="middle">{caption}</text>')
-    body = "\n".join(parts)
-    style = "font-family:sans-serif;font-size:13px"
-    return (
-        f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {_WIDTH} {_HEIGHT}" style="{style}">\n{body}\n</svg>\n'
-    )
+    return figure.draw(series, caption, _size, linear=False)
 
 
 def _size(decade: int) -> str:
     """Return 10 to the power of `decade` bytes as text."""
     prefix, exponent = ("GB", 9) if decade >= 9 else ("MB", 6)
     return f"{10.0 ** (decade - exponent):g} {prefix}"
-
-
-def _decades(values: list[int] | list[float]) -> tuple[int, int]:
-    low, high = math.floor(math.log10(min(values))), math.ceil(math.log10(max(values)))
-    return low, max(high, low + 1)
 
 
 if __name__ == "__main__":
