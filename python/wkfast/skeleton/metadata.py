@@ -69,7 +69,7 @@ def _entry(key: str, value: Any) -> Record:
     elif isinstance(value, str):
         entry["string"] = value
     elif isinstance(value, int | float):
-        entry["number"] = value if -(2**63) <= value < 2**63 else float(value)
+        entry["number"] = value if -(2**127) <= value < 2**127 else float(value)
     elif isinstance(value, Iterable) and not isinstance(value, Mapping | bytes | bytearray):
         entry["list"] = [(i, str(text)) for i, text in enumerate(value)]
     elif value is not None:

@@ -4,8 +4,10 @@
 //! kept in [`Extras`] with its owner and written back.
 
 use std::collections::BTreeMap;
+use std::fmt::{self, Formatter};
 
-use serde::{Deserialize, Serialize};
+use serde::de::Visitor;
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 use crate::columns::TreeColumns;
 
@@ -13,12 +15,56 @@ use crate::columns::TreeColumns;
 pub type Id = i128;
 
 /// A number that remembers whether it was written as an integer.
-#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
-#[serde(untagged)]
+#[derive(Clone, Copy, Debug, PartialEq)]
 #[allow(missing_docs)] // the names say it
 pub enum Number {
-    Int(i64),
+    Int(i128),
     Float(f64),
+}
+
+// By hand, since what serde derives for "one of these" cannot hold 128 bits.
+impl Serialize for Number {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        match *self {
+            Self::Int(value) => match i64::try_from(value) {
+                Ok(value) => serializer.serialize_i64(value),
+                Err(_) => serializer.serialize_i128(value),
+            },
+            Self::Float(value) => serializer.serialize_f64(value),
+        }
+    }
+}
+
+impl<'de> Deserialize<'de> for Number {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        deserializer.deserialize_any(NumberVisitor)
+    }
+}
+
+struct NumberVisitor;
+
+impl Visitor<'_> for NumberVisitor {
+    type Value = Number;
+
+    fn expecting(&self, out: &mut Formatter<'_>) -> fmt::Result {
+        out.write_str("a number, integers of up to 128 bits")
+    }
+
+    fn visit_i64<E>(self, value: i64) -> Result<Number, E> {
+        Ok(Number::Int(value.into()))
+    }
+
+    fn visit_u64<E>(self, value: u64) -> Result<Number, E> {
+        Ok(Number::Int(value.into()))
+    }
+
+    fn visit_i128<E>(self, value: i128) -> Result<Number, E> {
+        Ok(Number::Int(value))
+    }
+
+    fn visit_f64<E>(self, value: f64) -> Result<Number, E> {
+        Ok(Number::Float(value))
+    }
 }
 
 /// What the model has no field for, in file order. Also the raw text of an optional value that could not be read: it is

@@ -62,6 +62,14 @@ fn a_metadata_number_that_is_none_is_kept_as_text() {
 }
 
 #[test]
+fn whole_numbers_of_metadata_keep_all_digits() {
+    for text in ["18446744073709551615", "-170141183460469231731687303715884105728", "9007199254740993"] {
+        let inner = format!("<thing id='1'><metadata><metadataEntry key='k' numberValue='{text}'/></metadata></thing>");
+        assert!(back(&inner).contains(&format!("numberValue=\"{text}\"")));
+    }
+}
+
+#[test]
 fn segment_groups_stay_in_their_volume() {
     let loaded = load(
         "<volume id='0'><segments><segment id='5' groupId='1'/></segments><groups><group id='1' name='a'><group id='2' name='b'/></group></groups></volume>",

@@ -28,9 +28,9 @@ pub(super) fn parse_f64(text: &str) -> Option<f64> {
     }
 }
 
-/// An integer if the text is one and fits, else a floating-point number.
+/// An integer if the text is one of up to 128 bits, else a floating-point number.
 pub(super) fn parse_number(text: &str) -> Option<Number> {
-    parse_i64(text).map(Number::Int).or_else(|| parse_f64(text).map(Number::Float))
+    parse_id(text).map(Number::Int).or_else(|| parse_f64(text).map(Number::Float))
 }
 
 /// `true` or `false` in any case, as the server reads them.

@@ -135,7 +135,7 @@ fn float(text: &str) -> Option<f64> {
 }
 
 fn number(text: &str) -> Option<Number> {
-    integer64(text).map(Number::Int).or_else(|| float(text).map(Number::Float))
+    integer(text).map(Number::Int).or_else(|| float(text).map(Number::Float))
 }
 
 fn truth(text: &str) -> Option<bool> {
