@@ -35,7 +35,11 @@ texts = st.text(
 floats = st.floats()
 metadata = st.dictionaries(
     texts,
-    texts | st.integers(-(2**127), 2**127 - 1) | st.floats(allow_nan=False) | st.booleans() | st.lists(texts, max_size=3),
+    texts
+    | st.integers(-(2**127), 2**127 - 1)
+    | st.floats(allow_nan=False)
+    | st.booleans()
+    | st.lists(texts, max_size=3),
     max_size=3,
 )
 colors = st.none() | st.tuples(*[st.floats(0, 1)] * 4)
