@@ -66,7 +66,7 @@ def _rows(options: argparse.Namespace) -> Iterator[list[str]]:
     if "volumes" in options.what:
         yield from volume_rows(folder, options)
     if "reshape" in options.what:
-        yield from reshape_rows(folder, options.reshape_edge, options.works, options.runs)
+        yield from reshape_rows(folder, options.reshape_edge, options.formats, options.works, options.runs)
     if "remote" in options.what:
         yield from remote_rows(folder, options.runs)
 
@@ -77,7 +77,7 @@ def _options() -> argparse.Namespace:
     parser.add_argument("--nodes", type=int, nargs="+", default=[100_000, 1_000_000])
     parser.add_argument("--edge", type=int, default=1024, help="voxels along each axis of the fallback")
     parser.add_argument("--volume-edge", type=int, default=512, help="voxels along each axis read and written")
-    parser.add_argument("--formats", nargs="+", default=[*RIVALS], choices=[*RIVALS], help="formats read and written")
+    parser.add_argument("--formats", nargs="+", default=[*RIVALS], choices=[*RIVALS], help="formats read, written and reshaped")
     parser.add_argument(
         "--small-reads-edge", type=int, default=1024, help="voxels along each axis small boxes are from"
     )
@@ -172,9 +172,9 @@ def small_read_row(folder: Path, edge: int, runs: int) -> list[str]:
     return _row(f"random 32³ reads from {edge}³ in a shard, against tensorstore", ours, theirs, rate)
 
 
-def reshape_rows(folder: Path, edge: int, works: list[str], runs: int) -> Iterator[list[str]]:
+def reshape_rows(folder: Path, edge: int, formats: list[str], works: list[str], runs: int) -> Iterator[list[str]]:
     """Making mags of `edge`³ voxels out of another."""
-    for data_format, known in WORKS.items():
+    for data_format, known in ((name, WORKS[name]) for name in formats if name in WORKS):
         path = str(volume_jobs.dataset(folder, data_format, edge))
         for work in (work for work in works if work in known):
             ours = best_of(runs, RESHAPE, f"wkfast_{work}", path)
