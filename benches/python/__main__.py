@@ -60,6 +60,8 @@ def _rows(options: argparse.Namespace) -> Iterator[list[str]]:
     if "nml" in options.what:
         for nodes in options.nodes:
             yield from nml_rows(folder, nodes, options.runs)
+            if nodes <= _FEW_NODES:
+                yield from small_tree_rows(folder, nodes, options.runs)
     if "merge" in options.what:
         for data_format in ("wkw", "zarr3"):
             yield from merge_rows(folder, data_format, options.edge, options.touched, options.runs)
@@ -77,7 +79,9 @@ def _options() -> argparse.Namespace:
     parser.add_argument("--nodes", type=int, nargs="+", default=[100_000, 1_000_000])
     parser.add_argument("--edge", type=int, default=1024, help="voxels along each axis of the fallback")
     parser.add_argument("--volume-edge", type=int, default=512, help="voxels along each axis read and written")
-    parser.add_argument("--formats", nargs="+", default=[*RIVALS], choices=[*RIVALS], help="formats read, written and reshaped")
+    parser.add_argument(
+        "--formats", nargs="+", default=[*RIVALS], choices=[*RIVALS], help="formats read, written and reshaped"
+    )
     parser.add_argument(
         "--small-reads-edge", type=int, default=1024, help="voxels along each axis small boxes are from"
     )
@@ -115,6 +119,16 @@ def nml_rows(folder: Path, nodes: int, runs: int) -> list[list[str]]:
         _row(f"save {what}", stored, theirs_saved, ""),
         *loops,
     ]
+
+
+def small_tree_rows(folder: Path, nodes: int, runs: int) -> Iterator[list[str]]:
+    """Loading and saving trees of two nodes each."""
+    path, saved = str(inputs.nml(folder, nodes, trees=nodes // 2)), str(folder / "saved.nml")
+    for work, arguments in (("load", [path]), ("save", [path, saved])):
+        ours = best_of(runs, NML, f"wkfast_{work}", *arguments)
+        theirs = best_of(1, NML, f"reference_{work}", *arguments)
+        _require_equal(ours, theirs)
+        yield _row(f"{work} {nodes:,} nodes in {nodes // 2:,} trees", ours, theirs, "")
 
 
 def _loop_row(path: Path, nodes: int, runs: int, job: str, what: str) -> list[str]:
