@@ -90,6 +90,9 @@ def nothing_is_left_open() -> Iterator[None]:
     """After a test and the end of its servers and sessions, no socket and no thread of it is there any more."""
     sockets, threads = open_sockets(), set(threading.enumerate())
     yield
+    # a thread that was let go at the very end of a test may take a moment to be gone
+    for thread in set(threading.enumerate()) - threads:
+        thread.join(timeout=5)
     assert open_sockets() <= sockets
     assert set(threading.enumerate()) <= threads
 
