@@ -9,6 +9,7 @@ import subprocess
 import sys
 import textwrap
 import threading
+import time
 import zipfile
 from pathlib import Path
 
@@ -521,6 +522,11 @@ def test_ctrl_c_leaves_nothing(server, client, folder):
     """
     with subprocess.Popen(_child(script), stderr=subprocess.PIPE, text=True, env=_environment()) as child:
         assert begun.wait(20)
+        end = time.monotonic() + 20
+        while not list(folder.iterdir()) and time.monotonic() < end:
+            time.sleep(0.01)
+        # the file is there: give the child the moment it needs to be waiting for the rest
+        time.sleep(0.2)
         child.send_signal(signal.SIGINT)
         stderr = child.communicate(timeout=20)[1]
     assert "KeyboardInterrupt" in stderr

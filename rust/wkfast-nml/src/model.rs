@@ -62,6 +62,10 @@ impl Visitor<'_> for NumberVisitor {
         Ok(Number::Int(value))
     }
 
+    fn visit_u128<E>(self, value: u128) -> Result<Number, E> {
+        Ok(i128::try_from(value).map_or(Number::Float(value as f64), Number::Int))
+    }
+
     fn visit_f64<E>(self, value: f64) -> Result<Number, E> {
         Ok(Number::Float(value))
     }
