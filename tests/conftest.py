@@ -5,6 +5,8 @@ from pathlib import Path
 
 import pytest
 
+pytest.register_assert_rewrite("tests.signatures")
+
 
 @pytest.fixture(scope="session")
 def fixtures() -> Path:

@@ -1,10 +1,9 @@
 """Names, parameters and defaults of the skeleton and of geometry are those that scripts are written against."""
 
-import inspect
-
 import pytest
 
 import wkfast as wk
+from tests.signatures import compare, rows, shown
 
 # By class: methods with their parameters; attributes, with "=" if they can be set.
 # What vectors of integers have, of three axes and of any.
@@ -262,23 +261,6 @@ ABSENT = {
 }
 
 
-def shown(function):
-    """Parameters and defaults as text, without types."""
-    parts, starred = [], False
-    for parameter in parameters(function):
-        if parameter.kind is parameter.KEYWORD_ONLY and not starred:
-            parts.append("*")
-        starred = starred or parameter.kind in {parameter.KEYWORD_ONLY, parameter.VAR_POSITIONAL}
-        stars = {parameter.VAR_POSITIONAL: "*", parameter.VAR_KEYWORD: "**"}.get(parameter.kind, "")
-        default = "" if parameter.default is parameter.empty else f"={parameter.default!r}"
-        parts.append(f"{stars}{parameter.name}{default}")
-    return f"({', '.join(parts)})"
-
-
-def parameters(function):
-    return [one for one in inspect.signature(function).parameters.values() if one.name not in {"self", "cls"}]
-
-
 @pytest.fixture(scope="module")
 def instances():
     skeleton = wk.Skeleton(voxel_size=(1, 1, 1), dataset_name="d")
@@ -292,15 +274,7 @@ def instances():
     return {**parts, **vectors, **boxes}
 
 
-def rows():
-    for name, table in API.items():
-        # A deeper row goes on with the one before.
-        for row in table.replace("\n            ", " ").split("\n"):
-            if row.strip():
-                yield pytest.param(name, row.strip(), id=f"{name}.{row.strip().partition('(')[0]}")
-
-
-@pytest.mark.parametrize(("name", "row"), list(rows()))
+@pytest.mark.parametrize(("name", "row"), rows(API))
 def test_members_are_those_of_the_table(instances, name, row):
     instance = instances[name]
     member, bracket, rest = row.partition("(")
@@ -340,22 +314,6 @@ def test_signatures_are_those_of_the_reference_package(instances, name):
         function = getattr(theirs, member)
         if callable(function) and (name, member) not in DIFFERENCES and member in dir(ours):
             compare(f"{name}.{member}", function, getattr(ours, member))
-
-
-def compare(what, theirs, ours):
-    """Ours takes all that theirs does; more only by name."""
-    try:
-        expected = [(one.name, one.kind, one.default) for one in parameters(theirs)]
-    except ValueError:
-        return  # a builtin without a signature
-    given = [(one.name, one.kind, one.default) for one in parameters(ours)]
-    more = [kind for name, kind, _ in given[len(expected) :]]
-    assert show(given[: len(expected)]) == show(expected), what
-    assert all(kind is inspect.Parameter.KEYWORD_ONLY for kind in more), what
-
-
-def show(rows):
-    return [(name, kind, repr(default)) for name, kind, default in rows]
 
 
 def find(package, name):

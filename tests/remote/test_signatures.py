@@ -3,7 +3,7 @@
 import inspect
 
 import pytest
-from tests.test_signatures import compare, shown
+from tests.signatures import compare, rows, shown
 
 import wkfast as wk
 
@@ -111,15 +111,7 @@ ABSENT = {
 }  # fmt: skip
 
 
-def rows():
-    for name, table in API.items():
-        # A deeper row goes on with the one before.
-        for row in table.replace("\n            ", " ").split("\n"):
-            if row.strip():
-                yield pytest.param(name, row.strip(), id=f"{name}.{row.strip().partition('(')[0]}")
-
-
-@pytest.mark.parametrize(("name", "row"), list(rows()))
+@pytest.mark.parametrize(("name", "row"), rows(API))
 def test_members_are_those_of_the_table(name, row):
     member, bracket, rest = row.partition("(")
     assert shown(getattr(getattr(wk, name) if name else wk, member)) == bracket + rest

@@ -270,6 +270,51 @@ def test_a_copied_tree_keeps_the_ids_that_are_free(skeleton):
     assert [node.id for node in third.add_tree(tree, _enforced_id=40)] == [41, 42]
 
 
+def _pairs(count):
+    """Trees of two nodes each, ids from 1 on."""
+    skeleton = Skeleton((1, 1, 1), "d")
+    for i in range(count):
+        tree = skeleton.add_tree("t", _enforced_id=i + 1)
+        for j in (1, 2):
+            tree.add_node((i, j, 0), _enforced_id=2 * i + j)
+    return skeleton
+
+
+@pytest.mark.parametrize("backwards", [False, True])
+def test_copies_of_many_trees_keep_their_ids_and_look_at_all_others_once(monkeypatch, backwards):
+    trees = list(_pairs(200).flattened_trees())
+    target, looks = Skeleton((1, 1, 1), "d"), []
+    all_trees = Skeleton.flattened_trees
+    monkeypatch.setattr(Skeleton, "flattened_trees", lambda self: looks.append(self) or all_trees(self))
+    for tree in reversed(trees) if backwards else trees:
+        copied = target.add_tree(tree)
+        assert (copied.id, [node.id for node in copied]) == (tree.id, [node.id for node in tree])
+    assert len(looks) <= 2
+    for tree in trees:
+        copied = target.add_tree(tree)
+        assert copied.id > 400
+        assert min(node.id for node in copied) > 400
+    assert len(looks) <= 3
+    assert len({node.id for tree in all_trees(target) for node in tree}) == 800
+
+
+def test_ids_that_were_given_up_are_free_for_copies():
+    source, target = _pairs(3), _pairs(3)
+    tree = source.get_tree_by_id(2)
+    assert target.add_tree(tree).id == 7
+    target.remove_tree_by_id(2)
+    copied = target.add_tree(tree)
+    assert (copied.id, [node.id for node in copied]) == (2, [3, 4])
+    for id_ in (3, 4):
+        copied.remove_node(id_)
+    again = target.add_tree(tree)
+    assert again.id > 9
+    assert [node.id for node in again] == [3, 4]
+    copied.add_node((0, 0, 0), _enforced_id=100)
+    last = target.add_tree(tree)
+    assert not {3, 4, 100} & {node.id for node in last}
+
+
 @pytest.mark.parametrize("color", [(1, 0), (1, 0, 0, 1, 1), "red", 5])
 def test_what_is_no_color_is_refused(skeleton, color):
     with pytest.raises(SkeletonError, match="red, green, blue"):

@@ -8,6 +8,7 @@ from typing import Any, TypeAlias
 
 from wkfast.geometry import Vec3Int
 from wkfast.skeleton import metadata_from_entries, metadata_to_entries
+from wkfast.skeleton.tree import normalized_color
 
 MetadataValue: TypeAlias = str | int | float | bool | Sequence[str]
 Record: TypeAlias = dict[str, Any]
@@ -125,9 +126,5 @@ def color_record(color: Sequence[float] | None, before: list[float | None] | Non
     """
     if (None if color is None else tuple(color)) == complete_color(before):
         return before
-    if color is None:
-        return None
-    channels: list[float | None] = [float(value) for value in color]
-    if len(channels) not in {3, 4}:
-        raise ValueError(f"a colour is red, green, blue and alpha, not {color!r}")
-    return channels if len(channels) == 4 else [*channels, 1.0]  # noqa: PLR2004 - RGBA
+    written = normalized_color(color)
+    return None if written is None else list(written)

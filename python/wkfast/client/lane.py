@@ -10,7 +10,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 from urllib.parse import urlsplit
 
 from wkfast._lazy import lazy_import
@@ -26,6 +26,8 @@ if TYPE_CHECKING:
 else:
     http_client = lazy_import("http.client")
     urllib_request = lazy_import("urllib.request")
+
+T = TypeVar("T")
 
 _BLOCK = 1 << 20
 _REFUSAL = 300
@@ -104,25 +106,22 @@ class Lane:
         """
         server = origin(wanted.url)
         connection, used = self.take(server, wanted)
-        try:
-            got = self._exchange(connection, wanted)
-        except (ConnectionError, http_client.RemoteDisconnected) as error:
-            connection.close()
-            failure = None if used else failures.broken(wanted.where, error)
-        except (OSError, http_client.HTTPException) as error:
-            connection.close()
-            failure = failures.broken(wanted.where, error)
-        except BaseException:
-            connection.close()
-            raise
-        else:
-            self.keep(server, connection)
-            return got
-        if failure is None:
+
+        def exchange() -> Got | None:
+            try:
+                return self._exchange(connection, wanted)
+            except (ConnectionError, http_client.RemoteDisconnected):
+                if not used:
+                    raise
+            return None
+
+        got = _closed_if_broken(connection, wanted, exchange)
+        if got is None:
             # the server had closed a connection that lay idle; a new one tells whether it is there
+            connection.close()
             return self.get(wanted)
-        # outside of the except block: nothing of the request hangs on the error
-        raise failure
+        self.keep(server, connection)
+        return got
 
     def stream(self, wanted: Wanted, first_byte_seconds: float) -> "Stream":
         """Return the answer to one request over a connection of its own, its body unread.
@@ -133,21 +132,16 @@ class Lane:
             No answer came.
         """
         connection = self._connected(origin(wanted.url), wanted)
-        try:
+
+        def ask() -> Stream:
             connection.sock.settimeout(first_byte_seconds)
             # the sock attribute is gone once the response owns the connection
             sock = connection.sock
             response = self._asked(connection, wanted)
             sock.settimeout(wanted.read_seconds)
-        except (OSError, http_client.HTTPException) as error:
-            connection.close()
-            failure = failures.broken(wanted.where, error)
-        except BaseException:
-            connection.close()
-            raise
-        else:
             return Stream(connection, response, wanted.where)
-        raise failure
+
+        return _closed_if_broken(connection, wanted, ask)
 
     def close(self) -> None:
         """Close the connections that lie idle, and those in use when they are done."""
@@ -338,6 +332,20 @@ class Stream:
         """Close the connection."""
         self._response.close()
         self._connection.close()
+
+
+def _closed_if_broken(connection: "http_client.HTTPConnection", wanted: Wanted, work: Callable[[], T]) -> T:
+    """Return what `work` returns; where it fails the connection is closed, and what is said is ours."""
+    try:
+        return work()
+    except (OSError, http_client.HTTPException) as error:
+        connection.close()
+        failure = failures.broken(wanted.where, error)
+    except BaseException:
+        connection.close()
+        raise
+    # outside of the except block: nothing of the request hangs on the error
+    raise failure
 
 
 def _body(response: "http_client.HTTPResponse", wanted: Wanted) -> bytes:

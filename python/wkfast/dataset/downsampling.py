@@ -5,8 +5,6 @@ from __future__ import annotations
 from itertools import pairwise
 from typing import TYPE_CHECKING, Any, cast
 
-import numpy as np
-
 from wkfast.dataset.new_mag import extent_in_mag, new_mag
 from wkfast.dataset.sampling import SamplingModes, default_coarsest_mag, mags_to_downsample
 from wkfast.errors import DatasetError, DatasetValueError, ExistsError
@@ -268,9 +266,7 @@ def _buffer(
 ) -> tuple[int, int, int]:
     """Return the coarser voxels that WEBKNOSSOS computes at once."""
     if buffer_shape is not None:
-        number = isinstance(buffer_shape, int | np.integer)
-        shape = Vec3Int.full(int(buffer_shape)) if number else Vec3Int(buffer_shape)  # type: ignore[arg-type] # a number
-        x, y, z = shape.to_tuple()
+        x, y, z = Vec3Int.from_vec_or_int(buffer_shape).to_tuple()
         return x, y, z
     shards = [chunk * count for chunk, count in zip(spec["chunk_shape"], spec["chunks_per_shard"], strict=True)]
     x, y, z = (

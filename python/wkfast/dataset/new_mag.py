@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
-
 from wkfast.dataset.data_format import DataFormat
 from wkfast.errors import DatasetValueError
 from wkfast.geometry import Vec3Int
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
+
+    import numpy as np
 
     from wkfast import _core
     from wkfast.geometry import Mag, NDBoundingBox, Vec3IntLike
@@ -53,6 +53,7 @@ def new_mag(
 
     Examples
     --------
+    >>> import numpy as np
     >>> new_mag(DataFormat.Zarr3, np.dtype("uint8"), 1, shard_shape=64)["chunks_per_shard"]
     [2, 2, 2]
     """
@@ -120,7 +121,7 @@ def _per_shard(
 def _shape(value: Vec3IntLike | int | None, default: Vec3Int) -> Vec3Int:
     if value is None:
         return default
-    shape = Vec3Int.full(int(value)) if isinstance(value, int | np.integer) else Vec3Int(value)
+    shape = Vec3Int.from_vec_or_int(value)
     if min(shape.to_tuple()) < 1:
         raise DatasetValueError(f"a shape of {shape} holds nothing")
     return shape

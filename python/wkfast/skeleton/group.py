@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import itertools
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from wkfast import _core
 from wkfast.errors import SkeletonError
+from wkfast.skeleton.ids import TakenIds
 from wkfast.skeleton.tree import Tree, normalized_color
 
 if TYPE_CHECKING:
@@ -167,8 +169,9 @@ class Group:
         return tree
 
     def _copy_of(self, tree: Tree, color: Any, enforced_id: int | None, *, keep_ids: bool) -> Tree:
+        taken = self._taken_ids() if keep_ids else None
         color = tree.color if color is None else normalized_color(color)
-        if keep_ids and enforced_id is None and not self._skeleton.has_tree_id(tree.id):
+        if taken is not None and enforced_id is None and tree.id not in taken.trees:
             enforced_id = tree.id
         record = tree.record
         if record is not None and record.group_id is not None:
@@ -176,15 +179,37 @@ class Group:
             record = _core.TreeRecord.from_dict({**record.to_dict(), "group_id": None})
         copy = Tree(tree.name, self, color, enforced_id, tree.metadata, tree.is_visible, record=record)
         copy.edges_are_visible, copy.tree_type = tree.edges_are_visible, tree.tree_type
-        copy.set_columns(self._columns_of_copy(tree.columns, keep_ids=keep_ids))
+        copy.set_columns(self._columns_of_copy(tree.columns, taken))
+        if taken is not None:
+            taken.trees.add(copy.id)
+            self._skeleton.id_counter.taken = taken
         return copy
 
-    def _columns_of_copy(self, columns: _core.TreeColumns, *, keep_ids: bool) -> _core.TreeColumns:
-        counter, others = self._skeleton.id_counter, [tree.columns for tree in self._skeleton.flattened_trees()]
-        if not keep_ids or any(other is columns or columns.shares_ids(other) for other in others):
-            return columns.renumbered(counter.take_run(len(columns)))
-        counter.claim(columns.max_id())
-        return columns.copy()
+    def _taken_ids(self) -> TakenIds:
+        """Return the ids in use. They are gathered once for all copies that are added one after the other."""
+        taken = self._skeleton.id_counter.taken
+        return TakenIds({tree.id for tree in self._skeleton.flattened_trees()}) if taken is None else taken
+
+    def _columns_of_copy(self, columns: _core.TreeColumns, taken: TakenIds | None) -> _core.TreeColumns:
+        counter, ids = self._skeleton.id_counter, columns.ids()
+        if taken is None or not self._are_free(ids, taken):
+            columns = columns.renumbered(counter.take_run(len(columns)))
+            ids = columns.ids()
+        else:
+            columns = columns.copy()
+            counter.claim(columns.max_id())
+        if taken is not None and taken.nodes is not None:
+            taken.nodes.update(map(int, ids))
+        return columns
+
+    def _are_free(self, ids: npt.NDArray[np.int64] | list[int], taken: TakenIds) -> bool:
+        """Return whether no node has any of the ids."""
+        if len(ids) == 0 or min(ids) > self._skeleton.id_counter.last:
+            return True
+        if taken.nodes is None:
+            trees = self._skeleton.flattened_trees()
+            taken.nodes = set(itertools.chain.from_iterable(np.asarray(tree.columns.ids()).tolist() for tree in trees))
+        return taken.nodes.isdisjoint(map(int, ids))
 
     def add_tree_from_arrays(
         self,
@@ -258,6 +283,7 @@ class Group:
     def drop_tree(self, tree: Tree) -> None:
         """Take a tree that is right below this group out of it."""
         self._child_trees = [child for child in self._child_trees if child is not tree]
+        self._skeleton.id_counter.taken = None
 
     # -- reading and writing --------------------------------------------------------------------------------------
 

@@ -110,7 +110,7 @@ class Tree:
             return self._new_record(_EMPTY_RECORD, None, None, group_id)
         tree_id, name, color, entries, is_visible, edges_are_visible, tree_type, read_group_id = record.facts()
         read = tree_id, name, color, is_visible, edges_are_visible, tree_type, read_group_id
-        own_color = None if self.color is None else tuple(self.color)
+        own_color = _plain(self.color)
         now = self._id, self.name, own_color, self.is_visible, self.edges_are_visible, self.tree_type, group_id
         if read == now and not entries and not self.metadata:
             return record
@@ -118,7 +118,7 @@ class Tree:
 
     def _new_record(self, before: Record, color: Color | None, is_visible: bool | None, group_id: int | None) -> Record:
         """Return today's facts over those of a record, which meant this colour and visibility."""
-        recolored = (None if self.color is None else tuple(self.color)) != color
+        recolored = _plain(self.color) != color
         return {
             "id": self._id,
             "name": before["name"] if self.name == (before["name"] or "") else self.name,
@@ -170,7 +170,7 @@ class Tree:
         return self is other or (self._facts() == other._facts() and self._columns.same_content(other._columns))
 
     def _facts(self) -> tuple[Any, ...]:
-        color = None if self.color is None else tuple(self.color)
+        color = _plain(self.color)
         visible = self.is_visible, self.edges_are_visible
         return self._id, self.name, color, visible, self.tree_type, self._group.id, self.metadata
 
@@ -241,6 +241,7 @@ class Tree:
         if row is None:
             raise nx.NetworkXError(f"The node {n} is not in the graph.")
         self._columns.remove_node(row)
+        self._counter.taken = None
 
     def remove_nodes_from(self, nodes: Iterable[NodeLike]) -> None:
         """Remove nodes; those that are not in the tree are passed over."""
@@ -477,6 +478,10 @@ def normalized_color(color: Vec3FloatLike | Color | None) -> Color | None:
     if len(channels) not in {3, 4}:
         raise SkeletonError(f"a color is red, green, blue and perhaps alpha, each from 0 to 1, not {color!r}")
     return channels if len(channels) == 4 else (*channels, 1.0)  # noqa: PLR2004 # red, green, blue, alpha
+
+
+def _plain(color: Color | None) -> Color | None:
+    return None if color is None else tuple(color)
 
 
 def _color_record(color: Color | None) -> list[float] | None:

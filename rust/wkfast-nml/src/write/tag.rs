@@ -2,6 +2,7 @@
 
 use std::borrow::Cow;
 use std::collections::HashSet;
+use std::fmt;
 
 use super::numbers::{push_float, push_integer};
 use crate::error::NmlError;
@@ -106,7 +107,7 @@ impl<'a> Attributes<'a> {
     /// Appends ` name="value"` for each, sorted. What [`Limits`] would keep from being read again is not written.
     pub(super) fn write(mut self, element: &str, out: &mut Vec<u8>) -> Result<(), NmlError> {
         let (limits, tag) = (Limits::default(), out.len());
-        check_size(element, "attributes", self.list.len(), limits.attributes)?;
+        check_size(element, self.list.len(), limits.attributes, format_args!("attributes"))?;
         self.list.sort_by(|(one, _), (other, _)| one.cmp(other));
         for pair in self.list.windows(2) {
             if pair[0].0 == pair[1].0 {
@@ -121,15 +122,16 @@ impl<'a> Attributes<'a> {
             out.push(b'=');
             let start = out.len();
             push_quoted(out, value);
-            check_size(element, &format!("bytes of text in {name}"), out.len() - start, limits.value_bytes)?;
+            check_size(element, out.len() - start, limits.value_bytes, format_args!("bytes of text in {name}"))?;
         }
         // The element's own name and brackets are small.
-        check_size(element, "bytes of text in attributes", out.len() - tag, limits.token_bytes - 2 * limits.name_bytes)
+        let most = limits.token_bytes - 2 * limits.name_bytes;
+        check_size(element, out.len() - tag, most, format_args!("bytes of text in attributes"))
     }
 }
 
 /// Refuses what no reader of ours would take back.
-fn check_size(element: &str, what: &str, size: usize, most: usize) -> Result<(), NmlError> {
+fn check_size(element: &str, size: usize, most: usize, what: fmt::Arguments<'_>) -> Result<(), NmlError> {
     if size <= most {
         return Ok(());
     }

@@ -238,11 +238,6 @@ impl TreeColumns {
         py.detach(|| Self { table: self.table.renumbered(first.0).into() })
     }
 
-    /// Whether a node of this tree and one of the other have the same id.
-    fn shares_ids(&mut self, py: Python<'_>, other: &Self) -> bool {
-        py.detach(|| self.table.shares_ids(&other.table))
-    }
-
     /// Whether two trees hold the same nodes and undirected edges, in whatever order.
     fn same_content(&self, py: Python<'_>, other: &Self) -> bool {
         py.detach(|| self.table.same_content(&other.table))

@@ -40,8 +40,7 @@ impl Draft {
         let (path, file) = created.map_err(|error| VolumeError::io(folder.display().to_string(), error))?;
         // Half of it may be there after a failure, too, and is given back like the rest.
         reserve(&file, size);
-        let reserved = size;
-        Ok(Self { path, file, buffer: Space::of(PIECE), filled: 0, reserved, placed: false })
+        Ok(Self { path, file, buffer: Space::of(PIECE), filled: 0, reserved: size, placed: false })
     }
 
     /// Writes what is in the buffer.
@@ -178,14 +177,12 @@ pub(super) fn link(source: &Path, folder: &Path, path: &Path) -> Result<bool> {
 /// Asks for the disk blocks of a file at once, which on most file systems is less work than to find them write by write,
 /// and leaves files in one piece. Where that is not offered, or the disk is too full for the guess, writes will tell.
 #[cfg(target_os = "linux")]
-fn reserve(file: &File, size: u64) -> bool {
-    size > 0 && rustix::fs::fallocate(file, rustix::fs::FallocateFlags::KEEP_SIZE, 0, size).is_ok()
+fn reserve(file: &File, size: u64) {
+    let _ = rustix::fs::fallocate(file, rustix::fs::FallocateFlags::KEEP_SIZE, 0, size);
 }
 
 #[cfg(not(target_os = "linux"))]
-fn reserve(_file: &File, _size: u64) -> bool {
-    false
-}
+fn reserve(_file: &File, _size: u64) {}
 
 #[cfg(target_os = "linux")]
 fn reflink(source: &File, target: &File) -> bool {

@@ -28,7 +28,8 @@ pub(super) struct Sharding {
     pub(super) index_has_checksum: bool,
 }
 
-/// Reads `codecs`, which see the array axes in `order`. the size of a `voxel` is the default of blosc's type size.
+/// Reads `codecs`, which see the array axes in `order`. The size of a `voxel` is the default
+/// of blosc's type size.
 pub(super) fn parse_codecs(codecs: &[MetadataV3], mut order: Vec<usize>, voxel: VoxelType) -> Result<Codecs, String> {
     let mut rest = codecs.iter();
     for codec in rest.by_ref() {

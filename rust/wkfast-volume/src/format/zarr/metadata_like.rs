@@ -8,8 +8,9 @@ use crate::geometry::ChunkGrid;
 use crate::voxels::VoxelType;
 
 /// `zarr.json` for `shape` voxels of `voxel_type`.
-pub(super) fn v3_like(source: &Value, axes: usize, keys: KeyStyle, voxel_type: VoxelType, shape: Value) -> Value {
+pub(super) fn v3_like(source: &Value, keys: KeyStyle, voxel_type: VoxelType, shape: Value) -> Value {
     let mut like = source.clone();
+    modernise(&mut like["codecs"], shape.as_array().map_or(0, Vec::len));
     like["shape"] = shape;
     like["data_type"] = voxel_type.name().into();
     like["fill_value"] = zero(voxel_type);
@@ -17,12 +18,11 @@ pub(super) fn v3_like(source: &Value, axes: usize, keys: KeyStyle, voxel_type: V
         "name": if keys.with_c { "default" } else { "v2" },
         "configuration": {"separator": keys.separator},
     });
-    modernise(&mut like["codecs"], axes);
     like
 }
 
 /// `.zarray` for `shape` voxels of `voxel_type`.
-pub(super) fn v2_like(source: &Value, _axes: usize, keys: KeyStyle, voxel_type: VoxelType, shape: Value) -> Value {
+pub(super) fn v2_like(source: &Value, keys: KeyStyle, voxel_type: VoxelType, shape: Value) -> Value {
     let mut like = source.clone();
     like["shape"] = shape;
     like["dtype"] = v2_dtype(voxel_type, source["dtype"].as_str().is_some_and(|dtype| dtype.starts_with('>'))).into();

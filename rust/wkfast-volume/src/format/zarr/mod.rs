@@ -232,7 +232,7 @@ impl MagArray for ZarrArray {
         };
         let Description { axes, keys, .. } = &self.description;
         let shape = metadata_like::grown(&self.metadata["shape"], axes, extent, extra);
-        let text = format!("{:#}", like(&self.metadata, axes.len(), *keys, voxel_type, shape));
+        let text = format!("{:#}", like(&self.metadata, *keys, voxel_type, shape));
         Ok(vec![(self.version.file_name().to_owned(), text.into_bytes())])
     }
 
