@@ -1,5 +1,6 @@
 """Benches are run by hand, so this makes sure that they still run and that their checks hold, on small inputs."""
 
+import json
 import os
 import subprocess
 import sys
@@ -15,3 +16,12 @@ def test_single_calls_run_and_check_their_results(tmp_path):
         [*command, "benches/python/test_calls.py"], cwd=ROOT, env=environment, capture_output=True, text=True
     )
     assert done.returncode == 0, done.stdout + done.stderr
+
+
+def test_loops_run_and_give_a_result_each(tmp_path):
+    command = [sys.executable, "-m", "benches.python.loops", "wkfast", str(tmp_path), "node", "group", "nx."]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    results = json.loads(done.stdout)
+    assert {"node.id", "tree.add_node", "nx.is_tree"} < set(results)
+    assert results["node.position"][1] == "[1000, 2000, 0]"

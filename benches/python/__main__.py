@@ -1,6 +1,6 @@
 """Compare whole jobs with the reference package and with physical limits, and print the ratios.
 
-Usage: ``python -m benches.python [nml] [merge] [volumes] [reshape] [remote] [--nodes N ...] [--runs R] ...``.
+Usage: ``python -m benches.python [nml] [merge] [volumes] [reshape] [remote] [loops] [--nodes N ...] [--runs R] ...``.
 Inputs are generated once below the folder. Every job runs in a process of its own; results are checked to be equal.
 """
 
@@ -15,7 +15,7 @@ from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from benches.python import inputs, remote_jobs, volume_jobs, volumes
+from benches.python import inputs, loops, remote_jobs, volume_jobs, volumes
 from benches.python.measure import Measurement, best_of, in_turn
 from benches.python.remote_server import VOLUME
 
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 NML = "benches.python.nml_jobs"
 MERGE = "benches.python.merge_jobs"
-GROUPS = ("nml", "merge", "volumes", "reshape", "remote")
+GROUPS = ("nml", "merge", "volumes", "reshape", "remote", "loops")
 VOLUMES = "benches.python.volume_jobs"
 RESHAPE = "benches.python.reshape_jobs"
 REMOTE = "benches.python.remote_jobs"
@@ -71,6 +71,8 @@ def _rows(options: argparse.Namespace) -> Iterator[list[str]]:
         yield from reshape_rows(folder, options.reshape_edge, options.formats, options.works, options.runs)
     if "remote" in options.what:
         yield from remote_rows(folder, options.runs)
+    if "loops" in options.what:
+        yield from loops.rows(folder, options.runs, options.loops)
 
 
 def _options() -> argparse.Namespace:
@@ -89,6 +91,9 @@ def _options() -> argparse.Namespace:
     parser.add_argument("--works", nargs="+", default=[*works], choices=works, help="how mags are made into others")
     parser.add_argument("--reshape-edge", type=int, default=512, help="voxels along each axis made into other mags")
     parser.add_argument("--touched", type=int, default=300, help="chunks of the annotation")
+    parser.add_argument(
+        "--loops", nargs="+", default=[], metavar="WORD", help="only loops with such a word in their name"
+    )
     parser.add_argument("--runs", type=int, default=3, help="runs of each quick job, the best counts")
     parser.add_argument("--folder", default=str(Path(tempfile.gettempdir()) / "wkfast-bench"))
     parser.add_argument("--markdown", help="also write the table to this file")
