@@ -12,7 +12,7 @@ ALLOWED = {
     "errors": set(),
     "_lazy": set(),
     "geometry": {"errors"},
-    "client": {"errors", "_lazy"},
+    "client": {"errors", "_lazy", "progress"},
     "progress": {"_lazy"},
     "dataset": {"_core", "_lazy", "errors", "geometry", "progress"},
     "merge": {"_core", "_lazy", "dataset", "errors", "geometry", "progress"},
@@ -22,7 +22,7 @@ ALLOWED = {
     "skeleton": {"_core", "_lazy", "errors", "geometry"},
     "annotation": {"_lazy", "client", "dataset", "errors", "geometry", "merge", "remote", "skeleton", "volume"},
     "demo": {"_lazy", "annotation", "dataset", "errors", "geometry", "merge", "progress"},
-    "cli": {"", "_lazy", "annotation", "client", "dataset", "demo", "errors", "merge"},
+    "cli": {"", "_lazy", "annotation", "client", "dataset", "demo", "errors", "merge", "progress"},
 }
 
 

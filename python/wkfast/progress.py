@@ -13,28 +13,69 @@ from wkfast._lazy import lazy_import
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-    # Shards done and in all, then bytes done and in all.
-    Observer = Callable[[int, int, int, int], object]
-    # What users may pass: nothing, a bar, or something to call with shards done and in all.
-    Progress = bool | Callable[[int, int], object] | None
+    # What work calls: how much is done and in all, ``None`` where nobody knows; work on files adds the same in bytes.
+    Observer = Callable[..., Any]
+    # What ``progress=`` takes everywhere: nothing, ``True`` for a bar, or something to call with done and total.
+    Progress = bool | Callable[[int, int], object] | Callable[[int, int | None], object] | None
 
 console: Any = lazy_import("rich.console")
 bars: Any = lazy_import("rich.progress")
+filesize: Any = lazy_import("rich.filesize")
 
 SECONDS_BETWEEN_LINES = 60.0
+_SECONDS_BETWEEN_CALLS = 0.1
+
+
+@dataclass
+class ProgressState:
+    """How far a piece of work is. Hand one in as ``progress=`` and look at it from anywhere, e.g. another thread.
+
+    Attributes
+    ----------
+    done, total
+        In units; the total is ``None`` where nobody knows it. After a broken attempt ``done`` starts again from 0.
+    unit
+        What is counted: ``bytes``, ``chunks``, ``shards``, ``annotations``.
+    what
+        What is being done: ``downloading``.
+
+    Examples
+    --------
+    >>> state = ProgressState()
+    >>> with observed(state, "exporting", "chunks") as observer:
+    ...     observer(3, 8)
+    >>> state
+    ProgressState(done=3, total=8, unit='chunks', what='exporting')
+    """
+
+    done: int = 0
+    total: int | None = None
+    unit: str = ""
+    what: str = ""
+
+    def __call__(self, done: int, total: int | None) -> None:
+        """Take note."""
+        self.done, self.total = done, total
 
 
 @contextmanager
-def observed(progress: Progress, title: str) -> Iterator[Observer | None]:
-    """Yield what the core is to call, ``None`` where nobody looks.
+def observed(
+    progress: Progress, title: str, unit: str = "shards", *, last_line: bool = False
+) -> Iterator[Observer | None]:
+    """Yield what work is to call, ``None`` where nobody looks.
 
     Parameters
     ----------
     progress
-        ``True``: a bar on standard error if that is a terminal or notebook, else one line a minute. A function is
-        called on the thread that started the work with shards done and in all; what it raises ends the work.
+        ``True``: a bar on standard error if that is a terminal or notebook, else one line a minute. A function, or a
+        :class:`ProgressState`, is called on the thread that does the work with what is done and in all; what it raises
+        ends the work.
     title
         What is being done, e.g. ``merging``.
+    unit
+        What is counted.
+    last_line
+        Whether a log gets a line at the end too, however short the work was.
 
     Examples
     --------
@@ -47,31 +88,34 @@ def observed(progress: Progress, title: str) -> Iterator[Observer | None]:
     if progress is None or progress is False:
         yield None
     elif progress is True:
-        with _shown(title) as observer:
+        with _shown(title, unit, last_line=last_line) as observer:
             yield observer
     else:
-        yield lambda done, total, *_bytes: progress(done, total)
+        if isinstance(progress, ProgressState):
+            progress.what, progress.unit = title, unit
+        tell: Callable[[int, Any], object] = progress
+        yield lambda done, total, *_bytes: tell(done, total)
 
 
 @contextmanager
-def _shown(title: str) -> Iterator[Observer]:
+def _shown(title: str, unit: str, *, last_line: bool) -> Iterator[Observer]:
     screen = console.Console(stderr=True)
     if not (screen.is_terminal or screen.is_jupyter):
-        yield LogLines(title).observe
+        lines = LogLines(title, unit=unit)
+        yield lines.observe
+        if last_line:
+            lines.tell()
         return
-    columns = (
-        bars.TextColumn("{task.description}"),
-        bars.BarColumn(),
-        bars.TaskProgressColumn(),
-        bars.DownloadColumn(),
-        bars.TextColumn("{task.fields[shards]} shards, left:"),
-        bars.TimeRemainingColumn(),
-    )
+    columns = [bars.TextColumn("{task.description}"), bars.BarColumn(), bars.TaskProgressColumn()]
+    columns += [bars.DownloadColumn(), bars.TransferSpeedColumn()] if unit in ("bytes", "shards") else []
+    columns += [bars.TextColumn("{task.fields[counted]}"), bars.TextColumn("left:"), bars.TimeRemainingColumn()]
     with bars.Progress(*columns, console=screen, transient=True) as bar:
-        task = bar.add_task(title, total=None, shards="0")
+        task = bar.add_task(title, total=None, counted="")
 
-        def observe(done: int, total: int, bytes_done: int, bytes_total: int) -> None:
-            bar.update(task, completed=bytes_done, total=bytes_total, shards=f"{done}/{total}")
+        def observe(done: int, total: int | None, *in_bytes: int) -> None:
+            counted = "" if unit == "bytes" else f"{_of(done, total)} {unit}"
+            completed, whole = in_bytes or (done, total)
+            bar.update(task, completed=completed, total=whole, counted=counted)
 
         yield observe
 
@@ -90,29 +134,70 @@ class LogLines:
     """
 
     title: str
+    unit: str = "shards"
     # Standard error as it is when the first line is due.
     stream: TextIO | None = None
     clock: Callable[[], float] = time.monotonic
     started: float = field(init=False)
     told: float = field(init=False)
+    last: tuple[int, int | None, int | None, int | None] = (0, None, None, None)
 
     def __post_init__(self) -> None:
         self.started = self.told = self.clock()
 
-    def observe(self, done: int, total: int, bytes_done: int, bytes_total: int) -> None:
+    def observe(
+        self, done: int, total: int | None, bytes_done: int | None = None, bytes_total: int | None = None
+    ) -> None:
         """Take note, and write a line if the last one is a minute old."""
+        self.last = done, total, bytes_done, bytes_total
         now = self.clock()
-        if now - self.told < SECONDS_BETWEEN_LINES:
-            return
-        self.told = now
-        gigabytes = f"{bytes_done / 1e9:.1f} of {bytes_total / 1e9:.1f} GB"
-        left = _time_left(now - self.started, bytes_done, bytes_total)
+        if now - self.told >= SECONDS_BETWEEN_LINES:
+            self.told = now
+            self._write(_time_left(now - self.started, *(self.last[2:] if bytes_done is not None else self.last[:2])))
+
+    def tell(self) -> None:
+        """Write a line now."""
+        self._write(f"{self.clock() - self.started:.0f} s")
+
+    def _write(self, time: str) -> None:
+        done, total, bytes_done, bytes_total = self.last
+        counted = _size(done, total) if self.unit == "bytes" else f"{_of(done, total)} {self.unit}"
+        parts = [counted, *([] if bytes_done is None else [_gigabytes(bytes_done, bytes_total)]), time]
         stream = sys.stderr if self.stream is None else self.stream
-        print(f"{self.title}: {done:,} of {total:,} shards, {gigabytes}, {left}", file=stream, flush=True)
+        print(f"{self.title}: {', '.join(parts)}", file=stream, flush=True)
 
 
-def _time_left(elapsed: float, done: int, total: int) -> str:
-    if done == 0:
+def throttled(observer: Observer | None, clock: Callable[[], float] = time.monotonic) -> Observer:
+    """Return what may be called for each block of a transfer: the observer hears of it ten times a second.
+
+    With ``last=True`` it hears of it in any case.
+    """
+    due = clock()
+
+    def report(done: int, total: int | None, *, last: bool = False) -> None:
+        nonlocal due
+        if observer is not None and (last or clock() >= due):
+            due = clock() + _SECONDS_BETWEEN_CALLS
+            observer(done, total)
+
+    return report
+
+
+def _of(done: int, total: int | None) -> str:
+    return f"{done:,}" if total is None else f"{done:,} of {total:,}"
+
+
+def _size(done: int, total: int | None) -> str:
+    text: str = filesize.decimal(done)
+    return text if total is None else f"{text} of {filesize.decimal(total)}"
+
+
+def _gigabytes(done: int, total: int | None) -> str:
+    return f"{done / 1e9:.1f} of {(total or 0) / 1e9:.1f} GB"
+
+
+def _time_left(elapsed: float, done: int | None, total: int | None) -> str:
+    if not done or total is None:
         return "time left unknown"
     minutes = elapsed * (total - done) / done / 60
     if minutes < 1:

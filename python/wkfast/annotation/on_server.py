@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from wkfast.annotation.enums import AnnotationType
     from wkfast.annotation.remote_annotation import RemoteAnnotation
     from wkfast.client import urls
+    from wkfast.progress import Progress
     from wkfast.remote import RemoteDataset
 else:
     # most scripts never speak to a server
@@ -74,6 +75,7 @@ class OnServer:
         *,
         skip_volume_data: bool = False,
         retry_count: int = 5,
+        progress: Progress = None,
     ) -> Annotation: ...
 
     @overload
@@ -86,6 +88,7 @@ class OnServer:
         *,
         skip_volume_data: bool = False,
         retry_count: int = 5,
+        progress: Progress = None,
         _return_context: bool,
     ) -> tuple[Annotation, AbstractContextManager[object]]: ...
 
@@ -98,6 +101,7 @@ class OnServer:
         *,
         skip_volume_data: bool = False,
         retry_count: int = 5,
+        progress: Progress = None,
         _return_context: bool = False,
     ) -> Annotation | tuple[Annotation, AbstractContextManager[object]]:
         """Return an annotation from a server, kept in a temporary folder until nothing refers to it; see :meth:`save`.
@@ -114,6 +118,8 @@ class OnServer:
             Leave the voxels on the server; volume layers then have no data.
         retry_count
             Further attempts after the first.
+        progress
+            ``True`` for a bar, or what is called with the bytes that came and all there are, ``None`` if not known.
 
         Raises
         ------
@@ -126,14 +132,20 @@ class OnServer:
             webknossos_url,
             skip_volume_data=skip_volume_data,
             retry_count=retry_count,
+            progress=progress,
         )
         annotation = cls._loaded(file, skip_volume_data=skip_volume_data)
         return (annotation, file.in_context()) if _return_context else annotation
 
-    def upload(self) -> str:
+    def upload(self, *, progress: Progress = None) -> str:
         """Upload the annotation as a new one and return its URL.
 
         Server and user are those of the current context; see ``webknossos_context``.
+
+        Parameters
+        ----------
+        progress
+            ``True`` for a bar, or what is called with the bytes that went and all there are.
 
         Raises
         ------
@@ -148,7 +160,7 @@ class OnServer:
         with tempfile.TemporaryDirectory(prefix="wkfast-upload-") as folder:
             path = Path(folder) / "annotation.zip"
             self._write(path)
-            return transfer.upload(path, self.name)
+            return transfer.upload(path, self.name, progress)
 
     @classmethod
     def _loaded(cls, file: transfer.DownloadedFile, *, skip_volume_data: bool) -> Annotation:

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from contextlib import AbstractContextManager
 
     from wkfast.annotation.enums import AnnotationType
+    from wkfast.progress import Progress
 
 RETRIES = 5
 LOGIN_HINT = 'log in first: wkfast.login(token="…"), webknossos_context(token="…") or the environment variable WK_TOKEN'
@@ -61,6 +62,7 @@ def download(
     *,
     skip_volume_data: bool,
     retry_count: int,
+    progress: Progress = None,
 ) -> DownloadedFile:
     """Return an annotation as a file in a temporary folder; see ``Annotation.download``."""
     server = server_of(annotation_type, webknossos_url, stacklevel=4)
@@ -69,7 +71,12 @@ def download(
     try:
         with Client(found.context) as client:
             received = client.annotations.download(
-                found.annotation_id, folder, skip_volume_data=skip_volume_data, retry_count=retry_count, durable=False
+                found.annotation_id,
+                folder,
+                skip_volume_data=skip_volume_data,
+                retry_count=retry_count,
+                durable=False,
+                progress=progress,
             )
     except BaseException:
         shutil.rmtree(folder, ignore_errors=True)
@@ -118,8 +125,8 @@ def require_login() -> Context:
     return context
 
 
-def upload(path: Path, name: str) -> str:
+def upload(path: Path, name: str, progress: Progress = None) -> str:
     """Upload the annotation zip at `path` under `name`; return the URL of the new annotation."""
     context = require_login()
     with Client(context) as client:
-        return client.annotations.upload(path, name=name).url
+        return client.annotations.upload(path, name=name, progress=progress).url

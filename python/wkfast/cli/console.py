@@ -2,6 +2,7 @@
 
 import sys
 
+from rich import filesize
 from rich.console import Console
 from rich.text import Text
 
@@ -35,11 +36,11 @@ def bytes_text(count: int) -> str:
     Examples
     --------
     >>> bytes_text(512), bytes_text(3_400_000)
-    ('512 B', '3.4 MB')
+    ('512 bytes', '3.4 MB')
     """
-    size = float(count)
-    for unit in ("B", "kB", "MB", "GB"):
-        if size < 1000:  # noqa: PLR2004 - SI prefixes
-            return f"{size:.0f} {unit}" if unit == "B" else f"{size:.1f} {unit}"
-        size /= 1000
-    return f"{size:.1f} TB"
+    return filesize.decimal(count)
+
+
+def progress_wanted(asked: bool | None) -> bool:
+    """Whether progress is shown: if asked for, else in a terminal only, so that a batch log stays silent."""
+    return errors.is_terminal if asked is None else asked

@@ -6,8 +6,7 @@ from typing import Annotated
 import typer
 from rich.table import Table
 
-from wkfast.cli.console import output, plain
-from wkfast.cli.merge_options import progress_wanted
+from wkfast.cli.console import output, plain, progress_wanted
 from wkfast.cli.report import report_table
 from wkfast.errors import WkfastError
 

@@ -7,9 +7,9 @@ from typing import Annotated
 import typer
 
 from wkfast.annotation import Annotation
-from wkfast.cli.console import output, plain
-from wkfast.cli.progress import job_progress
+from wkfast.cli.console import output, plain, progress_wanted
 from wkfast.dataset import Dataset, SegmentationLayer
+from wkfast.progress import observed
 
 
 def export(
@@ -28,7 +28,7 @@ def export(
     volume = annotation.get_volume_layer(volume_layer_name, volume_layer_id)
     volume.require_data()
     dataset = Dataset(target, voxel_size=annotation.voxel_size, exist_ok=True)
-    with job_progress("exporting", "chunks", shown=progress) as callback:
+    with observed(progress_wanted(progress), "exporting", "chunks") as callback:
         layer = volume.export_to_dataset(dataset, layer_name, threads=jobs, progress=callback)
     mags = [mag.to_layer_name() for mag in layer.mags]
     if as_json:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from wkfast.cli.console import errors, output
+from wkfast.cli.console import output, progress_wanted
 from wkfast.cli.executors import Strategy, executor_for, parse_job_resources
 from wkfast.cli.report import preview_table, report_table
 from wkfast.merge.merge import merge
@@ -89,11 +89,6 @@ def carry_out(
         )
         report = merge(job, run)
     show_report(report, as_json=as_json)
-
-
-def progress_wanted(asked: bool | None) -> bool:
-    """Return whether to tell how far the work is: as asked for, else only to a terminal."""
-    return errors.is_terminal if asked is None else asked
 
 
 def show_report(report: MergeReport, *, as_json: bool) -> None:

@@ -9,7 +9,7 @@ from typing import Annotated
 import typer
 
 from wkfast.annotation import Annotation
-from wkfast.cli.console import output, plain
+from wkfast.cli.console import output, plain, progress_wanted
 from wkfast.cli.merge_options import (
     AnnotationArgument,
     DatasetsArgument,
@@ -24,7 +24,6 @@ from wkfast.cli.merge_options import (
     ProgressOption,
     TargetArgument,
     print_json,
-    progress_wanted,
     show_preview,
     show_report,
 )

@@ -8,8 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from wkfast._lazy import lazy_import
-from wkfast.cli.console import bytes_text, errors, output, plain
-from wkfast.cli.transfer_progress import transfer_progress
+from wkfast.cli.console import bytes_text, errors, output, plain, progress_wanted
 from wkfast.errors import AnnotationSuffixError
 
 if TYPE_CHECKING:
@@ -40,10 +39,13 @@ def download(
 ) -> None:
     """Download an annotation to TARGET. The file appears whole or not at all; memory stays flat for any size."""
     found = client.resolve_annotation(annotation, context=_context(url, token))
-    with transfer_progress("downloading", shown=progress) as callback:
-        received = client.Client(found.context).annotations.download(
-            found.annotation_id, target, skip_volume_data=skip_volume_data, overwrite=overwrite, progress=callback
-        )
+    received = client.Client(found.context).annotations.download(
+        found.annotation_id,
+        target,
+        skip_volume_data=skip_volume_data,
+        overwrite=overwrite,
+        progress=progress_wanted(progress),
+    )
     if as_json:
         output.print_json(json.dumps({"path": str(received.path), "kind": received.kind, "bytes": received.size}))
     else:
@@ -65,8 +67,7 @@ def upload(
     context = _context(url, token)
     if context.token is None:
         raise client.errors.AuthenticationError(f"uploading to {context.url} needs a token: set WK_TOKEN")
-    with transfer_progress("uploading", shown=progress) as callback:
-        made = client.Client(context).annotations.upload(file, name=name, progress=callback)
+    made = client.Client(context).annotations.upload(file, name=name, progress=progress_wanted(progress))
     for kind, text in made.messages:
         if kind != "success":
             errors.print(plain(f"the server says: {text}"), style="yellow", soft_wrap=True)

@@ -12,7 +12,6 @@ Importing this package loads no HTTP library; the first request does.
 from wkfast.client.client import Client
 from wkfast.client.context import Context, current_context, login, webknossos_context
 from wkfast.client.download import Download
-from wkfast.client.progress import Progress
 from wkfast.client.resolve import ResolvedAnnotation, ResolvedDataset, context_for, resolve_annotation, resolve_dataset
 from wkfast.client.retry import Clock, RetryPolicy
 from wkfast.client.secret import Secret
@@ -26,7 +25,6 @@ __all__ = [
     "Clock",
     "Context",
     "Download",
-    "Progress",
     "ResolvedAnnotation",
     "ResolvedDataset",
     "RetryPolicy",

@@ -4,7 +4,7 @@ import json
 from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
-from typing import BinaryIO
+from typing import TYPE_CHECKING, BinaryIO
 
 from wkfast.client.connection import Connection
 from wkfast.client.download import Download, download_into, download_to_path
@@ -13,12 +13,15 @@ from wkfast.client.exchange import Call
 from wkfast.client.failures import labelled_messages
 from wkfast.client.fields import Fields, parse_json
 from wkfast.client.filenames import safe_name
-from wkfast.client.progress import Progress
 from wkfast.client.records import AnnotationRecord, UploadResult
 from wkfast.client.retry import may_repeat_creating, may_repeat_unsent
 from wkfast.client.sinks import spool
 from wkfast.client.upload import Source, multipart_body
 from wkfast.client.urls import is_object_id, shown
+from wkfast.progress import observed
+
+if TYPE_CHECKING:
+    from wkfast.progress import Progress
 
 
 class Annotations:
@@ -57,7 +60,7 @@ class Annotations:
         skip_volume_data: bool = False,
         retry_count: int | None = None,
         overwrite: bool = True,
-        progress: Progress | None = None,
+        progress: "Progress" = None,
         max_bytes: int | None = None,
         durable: bool = True,
     ) -> Download:
@@ -75,7 +78,7 @@ class Annotations:
         retry_count
             Further attempts after the first, ``None`` for 5.
         progress
-            Called with ``(bytes done, total or None)``.
+            ``True`` for a bar, or what is called with ``(bytes done, total or None)``, see ``wkfast.progress``.
         max_bytes
             Refuse more than this.
         durable
@@ -89,11 +92,12 @@ class Annotations:
             See ``target``; also if ``overwrite`` is false.
         """
         call = self._download_call(annotation_id, skip_volume_data=skip_volume_data, retry_count=retry_count)
-        return download_to_path(
-            self._connection.session, call, Path(target),
-            default_name=f"annotation_{annotation_id}", overwrite=overwrite, progress=progress, max_bytes=max_bytes,
-            durable=durable,
-        )  # fmt: skip
+        with observed(progress, "downloading", "bytes", last_line=True) as observer:
+            return download_to_path(
+                self._connection.session, call, Path(target),
+                default_name=f"annotation_{annotation_id}", overwrite=overwrite, progress=observer,
+                max_bytes=max_bytes, durable=durable,
+            )  # fmt: skip
 
     def download_file(
         self,
@@ -101,17 +105,18 @@ class Annotations:
         *,
         skip_volume_data: bool = False,
         retry_count: int | None = None,
-        progress: Progress | None = None,
+        progress: "Progress" = None,
         max_bytes: int | None = None,
     ) -> tuple[BinaryIO, Download]:
         """Download an annotation into a nameless temporary file, in memory up to 16 MiB; the caller closes it."""
         call = self._download_call(annotation_id, skip_volume_data=skip_volume_data, retry_count=retry_count)
         file = spool()
         try:
-            download = download_into(
-                self._connection.session, call, file,
-                default_name=f"annotation_{annotation_id}", progress=progress, max_bytes=max_bytes,
-            )  # fmt: skip
+            with observed(progress, "downloading", "bytes", last_line=True) as observer:
+                download = download_into(
+                    self._connection.session, call, file,
+                    default_name=f"annotation_{annotation_id}", progress=observer, max_bytes=max_bytes,
+                )  # fmt: skip
         except BaseException:
             file.close()
             raise
@@ -129,7 +134,7 @@ class Annotations:
         *,
         name: str | None = None,
         create_group_for_each_file: bool = False,
-        progress: Progress | None = None,
+        progress: "Progress" = None,
     ) -> UploadResult:
         """Upload a zip (or an NML) as a new annotation, streamed from disk.
 
@@ -145,13 +150,14 @@ class Annotations:
         """
         filename = _upload_name(source, name)
         fields = {"createGroupForEachFile": _lower(create_group_for_each_file)}
-        body = multipart_body(fields, source, filename, clock=self._connection.session.clock, progress=progress)
-        url = self._connection.api_url("annotations", "upload")
-        call = replace(
-            self._connection.call("POST", url),
-            headers=body.headers, body=body.blocks, slow_start=True, may_repeat=may_repeat_creating,
-        )  # fmt: skip
-        answer = self._connection.session.send(call)
+        with observed(progress, "uploading", "bytes", last_line=True) as observer:
+            body = multipart_body(fields, source, filename, clock=self._connection.session.clock, progress=observer)
+            url = self._connection.api_url("annotations", "upload")
+            call = replace(
+                self._connection.call("POST", url),
+                headers=body.headers, body=body.blocks, slow_start=True, may_repeat=may_repeat_creating,
+            )  # fmt: skip
+            answer = self._connection.session.send(call)
         return self._uploaded(parse_json(answer.body, answer.where), answer.where)
 
     def _uploaded(self, value: object, where: str) -> UploadResult:

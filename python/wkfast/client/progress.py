@@ -4,9 +4,7 @@ from collections.abc import Callable
 
 from wkfast.client.retry import Clock
 
-#: Called with the bytes transferred so far and their total, ``None`` where the server did not tell it. After a broken
-#: attempt it starts again from 0.
-Progress = Callable[[int, int | None], None]
+Progress = Callable[..., object]
 
 _INTERVAL = 0.1
 
