@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 # Two jobs and a release build give the fastest road from clone to answer; PROFILE=quick rebuilds in seconds while working on Rust.
 PROFILE ?= release
 RUST_SOURCES := $(shell find rust -name '*.rs' -o -name Cargo.toml) Cargo.toml Cargo.lock
-PYTHON_DIRS := python tests benches
+PYTHON_DIRS := python tests benches packaging
 
 .DEFAULT_GOAL := help
 .PHONY: help setup demo test test-rust test-python test-memory lint bench fuzz docs clean
@@ -41,12 +41,14 @@ test-python: setup ## tests of the Python package, doctests and the README's com
 test-memory: setup ## download and upload 2 GB annotations within 64 MiB
 	$(BIN)/python -m pytest --quiet tests/remote/test_transfer_memory.py tests/client/test_transfer.py -m slow
 
-lint: setup ## rustfmt, clippy, ruff, mypy; warnings are errors
+lint: setup ## rustfmt, clippy, ruff, mypy, schemas of workflows; warnings are errors
 	cargo fmt --all --check
 	cargo clippy --workspace --all-targets --quiet -- -D warnings
 	$(BIN)/ruff check $(PYTHON_DIRS)
 	$(BIN)/ruff format --check $(PYTHON_DIRS)
 	$(BIN)/mypy
+	$(BIN)/check-jsonschema --quiet --builtin-schema vendor.github-workflows .github/workflows/*.yml
+	$(BIN)/check-jsonschema --quiet --builtin-schema vendor.citation-file-format CITATION.cff
 
 bench: setup ## measure against the reference package and physical limits
 	$(BIN)/python -m pip install --quiet --group bench

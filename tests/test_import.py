@@ -56,3 +56,12 @@ def test_public_classes_have_docstrings(name):
     import wkfast
 
     assert (getattr(wkfast, name).__doc__ or "").strip()
+
+
+def test_windows_is_told_in_one_sentence_that_it_is_not_supported():
+    done = subprocess.run(
+        [sys.executable, "-c", "import sys; sys.platform = 'win32'; import wkfast"], capture_output=True, text=True
+    )
+    assert done.stderr.splitlines()[-1] == (
+        "ImportError: wkfast does not support Windows: use it on Linux or macOS, or inside WSL"
+    )

@@ -11,8 +11,12 @@ The names are those of the ``webknossos`` package: a script ports by changing it
 """
 
 import importlib
+import sys
 import warnings
 from typing import TYPE_CHECKING, Any
+
+if sys.platform == "win32":
+    raise ImportError("wkfast does not support Windows: use it on Linux or macOS, or inside WSL")
 
 from wkfast import _core, errors
 from wkfast.annotation import (

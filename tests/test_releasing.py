@@ -1,0 +1,108 @@
+"""What a release consists of agrees with itself: versions, licences, workflows."""
+
+import importlib.util
+import json
+import re
+import shutil
+import subprocess
+import sys
+import tomllib
+from collections import Counter
+from pathlib import Path
+
+import pytest
+
+import wkfast
+
+ROOT = Path(__file__).resolve().parents[1]
+
+
+def script(name):
+    """A script of packaging/, which is no package."""
+    spec = importlib.util.spec_from_file_location(name, ROOT / "packaging" / f"{name}.py")
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+def test_every_file_that_says_a_version_says_the_same():
+    assert script("release").versions() == dict.fromkeys(script("release").PLACES, wkfast.__version__)
+
+
+def test_notes_are_one_section_of_the_changelog(tmp_path, monkeypatch):
+    release = script("release")
+    (tmp_path / "CHANGELOG.md").write_text(
+        "# Changelog\n\n## 0.2.0 - today\n\n- new\n\n### Fixed\n- old\n\n## 0.1.0\n- first\n"
+    )
+    monkeypatch.setattr(release, "ROOT", tmp_path)
+    assert release.notes("0.2.0") == "- new\n\n### Fixed\n- old\n"
+    assert release.notes("0.1.0") == "- first\n"
+    with pytest.raises(LookupError, match=r"no section 0\.3\.0"):
+        release.notes("0.3.0")
+
+
+def test_a_tag_of_another_version_is_refused():
+    done = subprocess.run(
+        [sys.executable, ROOT / "packaging" / "release.py", "check", "99.0.0"], capture_output=True, text=True
+    )
+    assert done.returncode == 1
+    assert "99.0.0" in done.stderr
+
+
+def test_the_conda_recipe_asks_for_what_the_package_asks_for():
+    recipe = (ROOT / "packaging/conda/recipe.yaml").read_text()
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+    names = {"blosc2": "python-blosc2"}
+    for line in project["dependencies"]:
+        name, bound = re.match(r"([a-z0-9_-]+)(.*)", line).groups()
+        assert f"    - {names.get(name, name)} {bound}\n" in recipe, line
+
+
+@pytest.mark.parametrize("workflow", sorted((ROOT / ".github/workflows").glob("*.yml")), ids=lambda file: file.stem)
+def test_workflows_call_what_exists(workflow):
+    text = workflow.read_text()
+    makefile = (ROOT / "Makefile").read_text()
+    for target in re.findall(r"make ([a-z-]+)", text):
+        assert re.search(rf"^{target}:", makefile, re.MULTILINE), target
+    for path in re.findall(r"(?:python3|bash|uses:) ((?:\./)?\.?(?:packaging|ci|github)/[\w./-]+)", text):
+        assert (ROOT / path).is_file(), path
+
+
+def test_crates_that_are_there_twice_are_named_with_the_reason():
+    lock = tomllib.loads((ROOT / "Cargo.lock").read_text())
+    deny = tomllib.loads((ROOT / "deny.toml").read_text())
+    named = Counter(entry["crate"].split("@")[0] for entry in deny["bans"]["skip"])
+    for name, versions in Counter(package["name"] for package in lock["package"]).items():
+        assert versions - 1 <= named[name], f"{versions} versions of {name}"
+
+
+def allowed(expression, licences):
+    """Whether one may take a crate under `licences`: an SPDX expression, evaluated."""
+    words = re.findall(r"[()]|[^\s()/]+(?: WITH [^\s()/]+)?|/", expression)
+    python = {"AND": "and", "OR": "or", "/": "or", "(": "(", ")": ")"}
+    return eval(" ".join(python.get(word) or str(word in licences) for word in words))
+
+
+@pytest.mark.parametrize(
+    ("expression", "answer"),
+    [
+        ("MIT OR Apache-2.0", True),
+        ("GPL-3.0-only", False),
+        ("MIT/GPL-3.0-only", True),
+        ("MIT AND GPL-3.0-only", False),
+        ("(MIT OR GPL-3.0-only) AND Apache-2.0 WITH LLVM-exception", False),
+    ],
+)
+def test_licence_expressions_are_understood(expression, answer):
+    assert allowed(expression, {"MIT", "Apache-2.0"}) is answer
+
+
+@pytest.mark.skipif(shutil.which("cargo") is None, reason="cargo is not installed")
+def test_every_crate_may_be_taken_under_a_licence_that_is_allowed():
+    done = subprocess.run(
+        ["cargo", "metadata", "--format-version", "1", "--locked"], cwd=ROOT, capture_output=True, text=True, check=True
+    )
+    licences = set(tomllib.loads((ROOT / "deny.toml").read_text())["licenses"]["allow"])
+    crates = json.loads(done.stdout)["packages"]
+    assert len(crates) > 50
+    assert [crate["name"] for crate in crates if not allowed(crate["license"], licences)] == []
