@@ -30,6 +30,7 @@ pub use self::grow::grow;
 pub use self::region::{
     IndexCache, OpenShard, Voxels, WriteOptions, is_small, read_region, read_region_with, region_bytes, write_region,
 };
+pub(crate) use self::zarr::webknossos_blosc;
 use crate::error::{Result, VolumeError};
 use crate::geometry::{ChunkGrid, ChunkIndex, Mag, ShardIndex};
 pub use crate::store::Container;

@@ -1,8 +1,6 @@
 //! The form of array that WEBKNOSSOS accepts in a data zip.
 
-use serde_json::json;
-
-use crate::format::{DataFormat, ExtraAxis, NewMag};
+use crate::format::{DataFormat, ExtraAxis, NewMag, webknossos_blosc};
 use crate::geometry::{ChunkGrid, ChunkIndex};
 
 /// Voxels along the edges of what WEBKNOSSOS stores as one.
@@ -20,10 +18,7 @@ pub fn annotation_form<'a>(
         chunks_per_shard: [1; 3],
         extent,
         extra_axes: grid.extra_axes.iter().map(|name| ExtraAxis { name: name.clone(), length: 1 }).collect(),
-        // What WEBKNOSSOS writes itself: values of one byte, so that shuffling does nothing.
-        codecs: Some(vec![json!({"name": "blosc", "configuration": {
-            "cname": "lz4", "clevel": 5, "shuffle": "shuffle", "typesize": 1, "blocksize": 0,
-        }})]),
+        codecs: Some(vec![webknossos_blosc()]),
         separator: '.',
         ..NewMag::with_defaults(DataFormat::Zarr3, grid.voxel_type, grid.channels)
     };

@@ -1,10 +1,9 @@
 //! Reads the `codecs` of Zarr v3 metadata and the `compressor` of v2, legacy spellings included.
 
 use serde_json::{Map, Value};
-use zarrs::array::codec::{BloscCompressor, BloscShuffleMode};
-use zarrs::metadata::v3::MetadataV3;
 
-use super::chain::{Blosc, ChainParts, Step};
+use super::chain::{Blosc, ChainParts, Compressor, Shuffle, Step};
+use super::extension::Extension;
 use crate::voxels::VoxelType;
 
 /// What a list of codecs amounts to.
@@ -30,10 +29,10 @@ pub(super) struct Sharding {
 
 /// Reads `codecs`, which see the array axes in `order`. The size of a `voxel` is the default
 /// of blosc's type size.
-pub(super) fn parse_codecs(codecs: &[MetadataV3], mut order: Vec<usize>, voxel: VoxelType) -> Result<Codecs, String> {
+pub(super) fn parse_codecs(codecs: &[Extension], mut order: Vec<usize>, voxel: VoxelType) -> Result<Codecs, String> {
     let mut rest = codecs.iter();
     for codec in rest.by_ref() {
-        match codec.name() {
+        match codec.name.as_str() {
             "transpose" => order = transposed(codec, &order)?,
             "bytes" | "endian" => {
                 let big_endian = endian_is_big(codec)?;
@@ -42,7 +41,7 @@ pub(super) fn parse_codecs(codecs: &[MetadataV3], mut order: Vec<usize>, voxel: 
             }
             "sharding_indexed" => {
                 if let Some(outer) = rest.next() {
-                    return Err(format!("codec {} around a shard is not supported; rewrite without it", outer.name()));
+                    return Err(format!("codec {} around a shard is not supported; rewrite without it", outer.name));
                 }
                 return parse_sharding(codec, order, voxel).map(Codecs::Sharded);
             }
@@ -52,17 +51,17 @@ pub(super) fn parse_codecs(codecs: &[MetadataV3], mut order: Vec<usize>, voxel: 
     Err("its codecs lack \"bytes\" or \"sharding_indexed\"".to_owned())
 }
 
-fn parse_sharding(codec: &MetadataV3, order: Vec<usize>, voxel: VoxelType) -> Result<Sharding, String> {
-    let chunk_shape: Vec<u32> = field(codec, "chunk_shape")?;
+fn parse_sharding(codec: &Extension, order: Vec<usize>, voxel: VoxelType) -> Result<Sharding, String> {
+    let chunk_shape: Vec<u32> = codec.field("chunk_shape")?;
     if chunk_shape.len() != order.len() {
         return Err(format!("its inner chunk_shape {chunk_shape:?} does not have {} axes", order.len()));
     }
-    let inner: Vec<MetadataV3> = field(codec, "codecs")?;
+    let inner: Vec<Extension> = codec.field("codecs")?;
     let Codecs::Plain(chain) = parse_codecs(&inner, order.clone(), voxel)? else {
         return Err("shards within shards are not supported".to_owned());
     };
-    let index_codecs: Vec<MetadataV3> = field(codec, "index_codecs")?;
-    let index_has_checksum = match index_codecs.iter().map(MetadataV3::name).collect::<Vec<_>>()[..] {
+    let index_codecs: Vec<Extension> = codec.field("index_codecs")?;
+    let index_has_checksum = match index_codecs.iter().map(|codec| codec.name.as_str()).collect::<Vec<_>>()[..] {
         ["bytes" | "endian"] => false,
         ["bytes" | "endian", "crc32c"] => true,
         ref other => return Err(format!("index codecs {other:?} are not supported, only bytes and crc32c")),
@@ -70,7 +69,7 @@ fn parse_sharding(codec: &MetadataV3, order: Vec<usize>, voxel: VoxelType) -> Re
     if endian_is_big(&index_codecs[0])? {
         return Err("a big-endian shard index is not supported".to_owned());
     }
-    let index_at_start = match configured(codec, "index_location").and_then(Value::as_str) {
+    let index_at_start = match codec.get("index_location").and_then(Value::as_str) {
         None | Some("end") => false,
         Some("start") => true,
         Some(other) => return Err(format!("index_location is {other:?}, neither start nor end")),
@@ -79,13 +78,13 @@ fn parse_sharding(codec: &MetadataV3, order: Vec<usize>, voxel: VoxelType) -> Re
 }
 
 /// `order` as a transpose codec passes it on. The strings "C" and "F" are a legacy that WEBKNOSSOS still writes.
-fn transposed(codec: &MetadataV3, order: &[usize]) -> Result<Vec<usize>, String> {
-    let wrong = || format!("transpose order {:?} does not permute {} axes", configured(codec, "order"), order.len());
-    match configured(codec, "order") {
+fn transposed(codec: &Extension, order: &[usize]) -> Result<Vec<usize>, String> {
+    let wrong = || format!("transpose order {:?} does not permute {} axes", codec.get("order"), order.len());
+    match codec.get("order") {
         Some(Value::String(text)) if text == "C" => Ok(order.to_vec()),
         Some(Value::String(text)) if text == "F" => Ok(order.iter().rev().copied().collect()),
         Some(Value::Array(_)) => {
-            let permutation: Vec<usize> = field(codec, "order")?;
+            let permutation: Vec<usize> = codec.field("order")?;
             let mut sorted = permutation.clone();
             sorted.sort_unstable();
             if !sorted.into_iter().eq(0..order.len()) {
@@ -97,18 +96,16 @@ fn transposed(codec: &MetadataV3, order: &[usize]) -> Result<Vec<usize>, String>
     }
 }
 
-fn endian_is_big(codec: &MetadataV3) -> Result<bool, String> {
-    match configured(codec, "endian").and_then(Value::as_str) {
+fn endian_is_big(codec: &Extension) -> Result<bool, String> {
+    match codec.get("endian").and_then(Value::as_str) {
         None | Some("little") => Ok(false),
         Some("big") => Ok(true),
         Some(other) => Err(format!("endian is {other:?}, neither little nor big")),
     }
 }
 
-fn parse_step(codec: &MetadataV3, voxel: VoxelType) -> Result<Step, String> {
-    let empty = Map::new();
-    let configuration = codec.configuration().map_or(&empty, |configuration| configuration);
-    parse_compressor(codec.name().trim_start_matches("numcodecs."), configuration, voxel)
+fn parse_step(codec: &Extension, voxel: VoxelType) -> Result<Step, String> {
+    parse_compressor(codec.name.trim_start_matches("numcodecs."), &codec.configuration, voxel)
 }
 
 /// One bytes-to-bytes codec; v2's `compressor` has the same keys beside its `id`.
@@ -147,12 +144,11 @@ fn zstd_search(level: i32, voxel: VoxelType) -> i32 {
 fn parse_blosc(configuration: &Map<String, Value>, voxel: VoxelType) -> Result<Blosc, String> {
     let number = |key: &str| configuration.get(key).and_then(Value::as_u64);
     let name = configuration.get("cname").cloned().unwrap_or_else(|| Value::from("lz4"));
-    let compressor: BloscCompressor =
-        serde_json::from_value(name.clone()).map_err(|_| format!("blosc compressor {name} is not known"))?;
+    let compressor = name.as_str().and_then(Compressor::from_name);
     let type_size = number("typesize").unwrap_or(voxel.size() as u64).clamp(1, 255) as usize;
     Ok(Blosc {
-        compressor,
-        level: (number("clevel").unwrap_or(5).min(9) as u8).try_into().map_err(|level| format!("clevel {level}"))?,
+        compressor: compressor.ok_or_else(|| format!("blosc compressor {name} is not known"))?,
+        level: number("clevel").unwrap_or(5).min(9) as u8,
         shuffle: parse_shuffle(configuration.get("shuffle"), type_size)?,
         type_size,
         block_size: number("blocksize").unwrap_or(0).min(1 << 30) as usize,
@@ -160,32 +156,12 @@ fn parse_blosc(configuration: &Map<String, Value>, voxel: VoxelType) -> Result<B
 }
 
 /// Names in v3, numbers in v2, where -1 leaves the choice to the size of a value.
-fn parse_shuffle(value: Option<&Value>, type_size: usize) -> Result<BloscShuffleMode, String> {
-    match value {
-        None => Ok(BloscShuffleMode::NoShuffle),
-        Some(Value::String(name)) => match name.as_str() {
-            "noshuffle" => Ok(BloscShuffleMode::NoShuffle),
-            "shuffle" => Ok(BloscShuffleMode::Shuffle),
-            "bitshuffle" => Ok(BloscShuffleMode::BitShuffle),
-            other => Err(format!("blosc shuffle {other:?} is not known")),
-        },
-        Some(value) => match value.as_i64() {
-            Some(0) => Ok(BloscShuffleMode::NoShuffle),
-            Some(1) => Ok(BloscShuffleMode::Shuffle),
-            Some(2) => Ok(BloscShuffleMode::BitShuffle),
-            Some(-1) if type_size == 1 => Ok(BloscShuffleMode::BitShuffle),
-            Some(-1) => Ok(BloscShuffleMode::Shuffle),
-            _ => Err(format!("blosc shuffle {value} is not known")),
-        },
-    }
-}
-
-/// A key of a codec's configuration.
-pub(super) fn configured<'a>(codec: &'a MetadataV3, key: &str) -> Option<&'a Value> {
-    codec.configuration()?.get(key)
-}
-
-fn field<T: serde::de::DeserializeOwned>(codec: &MetadataV3, key: &str) -> Result<T, String> {
-    let value = configured(codec, key).ok_or_else(|| format!("{} lacks {key}", codec.name()))?;
-    serde_json::from_value(value.clone()).map_err(|error| format!("{key} of {}: {error}", codec.name()))
+fn parse_shuffle(value: Option<&Value>, type_size: usize) -> Result<Shuffle, String> {
+    let Some(value) = value else { return Ok(Shuffle::None) };
+    let known = match (value.as_str(), value.as_i64()) {
+        (Some(name), _) => Shuffle::ALL.into_iter().find(|known| known.name() == name),
+        (None, Some(-1)) => Some(if type_size == 1 { Shuffle::Bits } else { Shuffle::Bytes }),
+        (None, number) => Shuffle::ALL.into_iter().find(|&known| Some(known as i64) == number),
+    };
+    known.ok_or_else(|| format!("blosc shuffle {value} is not known"))
 }

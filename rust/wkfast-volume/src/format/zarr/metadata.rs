@@ -4,11 +4,11 @@ use std::collections::BTreeMap;
 
 use serde::Deserialize;
 use serde_json::{Map, Value};
-use zarrs::metadata::v3::MetadataV3;
 
 use super::axes::{Axes, Axis};
 use super::chain::{ChainCodec, ChainParts, Step};
-use super::codecs::{Codecs, Sharding, configured, parse_codecs, parse_compressor};
+use super::codecs::{Codecs, Sharding, parse_codecs, parse_compressor};
+use super::extension::Extension;
 use super::fill::fill_bytes;
 use super::keys::KeyStyle;
 use super::shard::ShardLayout;
@@ -45,13 +45,13 @@ struct V3 {
     zarr_format: u64,
     node_type: String,
     shape: Vec<u64>,
-    data_type: MetadataV3,
-    chunk_grid: MetadataV3,
-    chunk_key_encoding: MetadataV3,
+    data_type: Extension,
+    chunk_grid: Extension,
+    chunk_key_encoding: Extension,
     fill_value: Value,
-    codecs: Vec<MetadataV3>,
+    codecs: Vec<Extension>,
     #[serde(default)]
-    storage_transformers: Vec<MetadataV3>,
+    storage_transformers: Vec<Extension>,
     dimension_names: Option<Vec<Option<String>>>,
 }
 
@@ -82,10 +82,10 @@ impl Description {
             )));
         }
         if let Some(transformer) = array.storage_transformers.first() {
-            return Err(Fault::Unsupported(format!("storage transformer {}", transformer.name())));
+            return Err(Fault::Unsupported(format!("storage transformer {}", transformer.name)));
         }
-        let voxel_type = VoxelType::from_name(array.data_type.name())
-            .ok_or_else(|| Fault::Unsupported(format!("data type {}", array.data_type.name())))?;
+        let voxel_type = VoxelType::from_name(&array.data_type.name)
+            .ok_or_else(|| Fault::Unsupported(format!("data type {}", array.data_type.name)))?;
         let axes =
             Axes::resolve(array.shape.len(), array.dimension_names.as_deref(), axis_order).map_err(Fault::Corrupt)?;
         let outer = regular_chunk_shape(&array.chunk_grid)?;
@@ -167,17 +167,17 @@ fn parse<'a, T: Deserialize<'a>>(json: &'a [u8]) -> Result<T, Fault> {
     serde_json::from_slice(json).map_err(|error| Fault::Corrupt(format!("is no usable array metadata: {error}")))
 }
 
-fn regular_chunk_shape(grid: &MetadataV3) -> Result<Vec<u32>, Fault> {
-    if grid.name() != "regular" {
-        return Err(Fault::Unsupported(format!("chunk grid {}", grid.name())));
+fn regular_chunk_shape(grid: &Extension) -> Result<Vec<u32>, Fault> {
+    if grid.name != "regular" {
+        return Err(Fault::Unsupported(format!("chunk grid {}", grid.name)));
     }
-    let shape = configured(grid, "chunk_shape").cloned().unwrap_or_default();
+    let shape = grid.get("chunk_shape").cloned().unwrap_or_default();
     serde_json::from_value(shape).map_err(|error| Fault::Corrupt(format!("chunk_shape: {error}")))
 }
 
-fn v3_keys(encoding: &MetadataV3) -> Result<KeyStyle, Fault> {
-    let separator = configured(encoding, "separator").and_then(Value::as_str);
-    match encoding.name() {
+fn v3_keys(encoding: &Extension) -> Result<KeyStyle, Fault> {
+    let separator = encoding.get("separator").and_then(Value::as_str);
+    match encoding.name.as_str() {
         "default" => Ok(KeyStyle { with_c: true, separator: separator_of(separator.unwrap_or("/"))? }),
         "v2" => Ok(KeyStyle { with_c: false, separator: separator_of(separator.unwrap_or("."))? }),
         other => Err(Fault::Unsupported(format!("chunk key encoding {other}"))),

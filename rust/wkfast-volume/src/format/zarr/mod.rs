@@ -1,11 +1,13 @@
-//! Zarr v2 and v3, with and without shards. The metadata's generic parts and blosc are the `zarrs` crate's; orders of
-//! axes, shard indexes and chunk names are read here, because WEBKNOSSOS spells them in more ways than the
-//! specification has, and because no file may make a decoder allocate more than its chunk.
+//! Zarr v2 and v3, with and without shards. Compression is the libraries' (blosc, zstd, zlib); metadata, orders of axes,
+//! shard indexes and chunk names are read here, because WEBKNOSSOS spells them in more ways than the specification has,
+//! because encoded chunks pass through a merge untouched, and because no file may make a decoder allocate more than its
+//! chunk.
 
 mod axes;
 mod chain;
 mod codecs;
 mod create;
+mod extension;
 mod fill;
 mod keys;
 mod metadata;
@@ -18,8 +20,7 @@ mod tests;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use serde_json::{Value, json};
-use zarrs::array::codec::{BloscCompressor, BloscShuffleMode};
+use serde_json::Value;
 
 use self::chain::{Blosc, Step, blosc_size, longest_encoded};
 pub(super) use self::create::{new_v2, new_v3};
@@ -260,28 +261,23 @@ fn adapt_to_files(store: &SharedStore, prefix: &str, description: &mut Descripti
     }
     let bytes = store.read(&first.key, longest_encoded(chunk_bytes))?.unwrap_or_default();
     if blosc_size(&bytes) == Some(chunk_bytes) {
-        description.chain.steps.push(Step::Blosc(undeclared_blosc()?));
+        description.chain.steps.push(Step::Blosc(Blosc::WEBKNOSSOS));
         return Ok(true);
     }
     Ok(false)
 }
 
 fn declare_blosc(metadata: &mut Value, version: Version) {
-    let configuration = json!({"cname": "lz4", "clevel": 5, "shuffle": "shuffle", "typesize": 1, "blocksize": 0});
     match (version, metadata["codecs"].as_array_mut()) {
-        (Version::V3, Some(codecs)) => codecs.push(json!({"name": "blosc", "configuration": configuration})),
+        (Version::V3, Some(codecs)) => codecs.push(Blosc::WEBKNOSSOS.to_v3()),
         (Version::V3, None) => {}
-        (Version::V2, _) => {
-            metadata["compressor"] = json!({"id": "blosc", "cname": "lz4", "clevel": 5, "shuffle": 1, "blocksize": 0});
-        }
+        (Version::V2, _) => metadata["compressor"] = Blosc::WEBKNOSSOS.to_v2(),
     }
 }
 
-/// How WEBKNOSSOS compresses the chunks of a download.
-fn undeclared_blosc() -> Result<Blosc> {
-    let level = 5_u8.try_into().map_err(|level| VolumeError::Mismatch(format!("blosc level {level}")))?;
-    let (compressor, shuffle) = (BloscCompressor::LZ4, BloscShuffleMode::Shuffle);
-    Ok(Blosc { compressor, level, shuffle, type_size: 1, block_size: 0 })
+/// How WEBKNOSSOS compresses the chunks of annotations, as one of the `codecs` of Zarr v3.
+pub(crate) fn webknossos_blosc() -> Value {
+    Blosc::WEBKNOSSOS.to_v3()
 }
 
 /// What follows `prefix` in `key`.

@@ -138,7 +138,6 @@ fn a_copy_is_described_without_legacy_spellings() {
     assert_eq!(like["codecs"], json!([f_order(), little(), blosc]));
     assert_eq!(like["chunk_key_encoding"], json!({"name": "default", "configuration": {"separator": "."}}));
     assert_eq!((&like["shape"], &like["data_type"]), (&json!([1, 64, 10, 96]), &json!("uint64")));
-    zarrs_array(Arc::new(zarrs::storage::store::MemoryStore::new()), &like);
     let again = open_v3(&like).1.unwrap();
     assert_eq!((again.codec().encoding(), again.grid().voxel_type), ("blosc", VoxelType::UInt64));
 }
@@ -369,25 +368,6 @@ fn a_v2_array_reads_in_either_order_and_byte_order() {
     }
 }
 
-/// Copies what the `zarrs` crate wrote into a store of ours.
-fn taken_over(theirs: &zarrs::storage::store::MemoryStore, metadata: &Value) -> Arc<MemoryStore> {
-    use zarrs::storage::{ListableStorageTraits, ReadableStorageTraits};
-    let ours = memory();
-    for key in theirs.list().unwrap() {
-        ours.insert(key.as_str(), theirs.get(&key).unwrap().unwrap().to_vec()).unwrap();
-    }
-    ours.insert("zarr.json", metadata.to_string().into_bytes()).unwrap();
-    ours
-}
-
-fn zarrs_array(
-    store: Arc<zarrs::storage::store::MemoryStore>,
-    metadata: &Value,
-) -> zarrs::array::Array<zarrs::storage::store::MemoryStore> {
-    let metadata = serde_json::from_value(metadata.clone()).unwrap();
-    zarrs::array::Array::new_with_metadata(store, "/", metadata).unwrap()
-}
-
 /// A random array: type, lengths of chunks and shards, order of axes, codecs.
 fn any_metadata() -> impl Strategy<Value = Value> {
     let compressors = vec![
@@ -428,17 +408,6 @@ fn any_metadata() -> impl Strategy<Value = Value> {
         })
 }
 
-/// F order of (c, x, y, z) into its C order.
-fn c_order(voxels: &[u8], size: usize, [c, x, y, z]: [usize; 4]) -> Vec<u8> {
-    let mut out = Vec::with_capacity(voxels.len());
-    for at in 0..c * x * y * z {
-        let [ic, ix, iy, iz] = [at / (x * y * z), at / (y * z) % x, at / z % y, at % z];
-        let from = ic + c * (ix + x * (iy + y * iz));
-        out.extend(&voxels[from * size..][..size]);
-    }
-    out
-}
-
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(96))]
 
@@ -456,44 +425,6 @@ proptest! {
             prop_assert_eq!(&chunk_voxels(&array, &array.grid().chunk_at(&shard, place)), expected);
         }
         prop_assert_eq!(array.list_shards().unwrap().shards[0].0.clone(), shard);
-    }
-
-    #[test]
-    fn zarrs_reads_what_we_write_and_we_what_it_writes(metadata in any_metadata(), seed: u32) {
-        let theirs = Arc::new(zarrs::storage::store::MemoryStore::new());
-        let array = zarrs_array(theirs.clone(), &metadata);
-        let (_, ours) = open_v3(&metadata);
-        let ours = ours.unwrap();
-        let grid = ours.grid().clone();
-        let (size, [x, y, z]) = (grid.voxel_type.size(), grid.chunk_shape.map(|n| n as usize));
-        let lengths = [grid.channels as usize, x, y, z];
-        let bytes: Vec<_> = (0..grid.chunks_in_shard() as u32).map(|n| voxels(seed ^ n, grid.chunk_bytes())).collect();
-        // They write each chunk of shard (1, 0, 2).
-        let shard = ShardIndex::xyz(1, 0, 2);
-        for (place, voxels) in bytes.iter().enumerate() {
-            let chunk = grid.chunk_at(&shard, place);
-            let start = [0, 1, 2].map(|axis| u64::from(chunk.xyz[axis] * grid.chunk_shape[axis]));
-            let subset = zarrs::array::ArraySubset::new_with_start_shape(
-                vec![0, start[0], start[1], start[2]], lengths.map(|n| n as u64).to_vec()).unwrap();
-            let data = zarrs::array::ArrayBytes::new_flen(c_order(voxels, size, lengths));
-            array.store_array_subset(&subset, data).unwrap();
-        }
-        let reader = ZarrArray::open_v3(taken_over(&theirs, &metadata), "", None).unwrap();
-        for (place, expected) in bytes.iter().enumerate() {
-            let read = chunk_voxels(&reader, &grid.chunk_at(&shard, place));
-            // They leave chunks of zeros out.
-            prop_assert_eq!(&read.unwrap_or_else(|| vec![0; expected.len()]), expected);
-        }
-        // We write the same shard; they read the same bytes from it.
-        let chunks: Vec<_> = bytes.into_iter().map(Some).collect();
-        let key = ours.shard_key(&shard);
-        let store = Arc::new(zarrs::storage::store::MemoryStore::new());
-        let key = zarrs::storage::StoreKey::new(&key[2..]).unwrap();
-        zarrs::storage::WritableStorageTraits::set(&*store, &key, shard_bytes(&ours, &chunks).into()).unwrap();
-        let indices = [0, 1, 0, 2];
-        let read: zarrs::array::ArrayBytes<'_> = zarrs_array(store, &metadata).retrieve_chunk(&indices).unwrap();
-        let again: zarrs::array::ArrayBytes<'_> = array.retrieve_chunk(&indices).unwrap();
-        prop_assert_eq!(read, again);
     }
 
     #[test]

@@ -1,5 +1,6 @@
 //! A chunk's codecs: the order of its values, their byte order, and what compresses them.
 
+mod blosc;
 mod layout;
 mod step;
 
@@ -9,8 +10,9 @@ mod tests;
 use std::borrow::Cow;
 use std::cell::RefCell;
 
+pub(super) use self::blosc::{Blosc, Compressor, Shuffle, blosc_size};
 use self::layout::Layout;
-pub(super) use self::step::{Blosc, Step, blosc_size, check_crc32c};
+pub(super) use self::step::{Step, check_crc32c};
 use super::axes::{Axes, Axis};
 use crate::format::ChunkCodec;
 use crate::geometry::ChunkGrid;

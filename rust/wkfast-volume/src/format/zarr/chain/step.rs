@@ -5,12 +5,10 @@ use std::io::Read;
 
 use flate2::Compression;
 use flate2::bufread::{MultiGzDecoder, ZlibDecoder};
-use zarrs::array::codec::{
-    BloscCompressionLevel, BloscCompressor, BloscShuffleMode, blosc_compress_bytes, blosc_decompress_bytes,
-    blosc_validate,
-};
 use zstd::bulk::{Compressor, Decompressor};
 use zstd::zstd_safe::CParameter;
+
+use super::blosc::{self, Blosc, blosc_size};
 
 /// One codec and what its encoder is told.
 #[derive(Clone, Debug, PartialEq)]
@@ -20,16 +18,6 @@ pub(in crate::format::zarr) enum Step {
     Zlib { level: u32 },
     Blosc(Blosc),
     Crc32c,
-}
-
-/// What blosc's encoder is told; its container describes itself.
-#[derive(Clone, Debug, PartialEq)]
-pub(in crate::format::zarr) struct Blosc {
-    pub(in crate::format::zarr) compressor: BloscCompressor,
-    pub(in crate::format::zarr) level: BloscCompressionLevel,
-    pub(in crate::format::zarr) shuffle: BloscShuffleMode,
-    pub(in crate::format::zarr) type_size: usize,
-    pub(in crate::format::zarr) block_size: usize,
 }
 
 thread_local! {
@@ -55,7 +43,7 @@ impl Step {
             Self::Zstd { .. } => exactly(decode_zstd(encoded, decoded)?, decoded.len()),
             Self::Gzip { .. } => decode_reader(MultiGzDecoder::new(encoded), decoded),
             Self::Zlib { .. } => decode_reader(ZlibDecoder::new(encoded), decoded),
-            Self::Blosc(_) => decode_blosc(encoded, decoded),
+            Self::Blosc(_) => blosc::decode(encoded, decoded),
             Self::Crc32c => {
                 let bytes = check_crc32c(encoded)?;
                 exactly(bytes.len(), decoded.len())?;
@@ -78,7 +66,7 @@ impl Step {
                     return Err(format!("inflate to {size} bytes, at most {limit} are expected"));
                 }
                 let mut decoded = vec![0; size];
-                decode_blosc(encoded, &mut decoded)?;
+                blosc::decode(encoded, &mut decoded)?;
                 Ok(decoded)
             }
         }
@@ -97,27 +85,6 @@ impl Step {
             Self::Crc32c => Ok([bytes, &crc32c::crc32c(bytes).to_le_bytes()].concat()),
         }
     }
-}
-
-impl Blosc {
-    fn encode(&self, bytes: &[u8]) -> Result<Vec<u8>, String> {
-        let Self { compressor, level, shuffle, type_size, block_size } = *self;
-        blosc_compress_bytes(bytes, level, shuffle, type_size, compressor, block_size, 1).map_err(text)
-    }
-}
-
-/// Size of what a blosc container holds, `None` if `encoded` is none.
-pub(in crate::format::zarr) fn blosc_size(encoded: &[u8]) -> Option<usize> {
-    const HEADER_LENGTH: usize = 16;
-    if encoded.len() < HEADER_LENGTH { None } else { blosc_validate(encoded) }
-}
-
-fn decode_blosc(encoded: &[u8], decoded: &mut [u8]) -> Result<(), String> {
-    exactly(blosc_size(encoded).ok_or("are no blosc data")?, decoded.len())?;
-    let bytes = blosc_decompress_bytes(encoded, decoded.len(), 1).map_err(text)?;
-    exactly(bytes.len(), decoded.len())?;
-    decoded.copy_from_slice(&bytes);
-    Ok(())
 }
 
 fn decode_zstd(encoded: &[u8], decoded: &mut [u8]) -> Result<usize, String> {
@@ -162,7 +129,7 @@ pub(in crate::format::zarr) fn check_crc32c(bytes: &[u8]) -> Result<&[u8], Strin
     if found == stated { Ok(content) } else { Err(format!("have the checksum {found:08x}, stated is {stated:08x}")) }
 }
 
-fn exactly(found: usize, expected: usize) -> Result<(), String> {
+pub(super) fn exactly(found: usize, expected: usize) -> Result<(), String> {
     if found == expected { Ok(()) } else { Err(format!("inflate to {found} bytes instead of {expected}")) }
 }
 

@@ -1,15 +1,13 @@
 use proptest::prelude::*;
-use zarrs::array::codec::{BloscCompressor, BloscShuffleMode};
 
-use super::{Blosc, Step, blosc_size};
+use super::{Blosc, Compressor, Shuffle, Step, blosc_size};
 use crate::format::testing::voxels;
 
-fn blosc(compressor: BloscCompressor, shuffle: BloscShuffleMode, type_size: usize) -> Step {
-    Step::Blosc(Blosc { compressor, level: 5.try_into().unwrap(), shuffle, type_size, block_size: 0 })
+fn blosc(compressor: Compressor, shuffle: Shuffle, type_size: usize) -> Step {
+    Step::Blosc(Blosc { compressor, level: 5, shuffle, type_size, block_size: 0 })
 }
 
 fn steps() -> Vec<Step> {
-    use BloscCompressor::{BloscLZ, LZ4, LZ4HC, Snappy, Zlib, Zstd};
     let mut steps = vec![
         Step::Zstd { level: 5, checksum: true },
         Step::Zstd { level: -1, checksum: false },
@@ -18,8 +16,8 @@ fn steps() -> Vec<Step> {
         Step::Zlib { level: 9 },
         Step::Crc32c,
     ];
-    for compressor in [BloscLZ, LZ4, LZ4HC, Snappy, Zlib, Zstd] {
-        for shuffle in [BloscShuffleMode::NoShuffle, BloscShuffleMode::Shuffle, BloscShuffleMode::BitShuffle] {
+    for compressor in Compressor::ALL {
+        for shuffle in Shuffle::ALL {
             steps.push(blosc(compressor, shuffle, 4));
         }
     }
