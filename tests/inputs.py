@@ -9,10 +9,10 @@ from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from examples.demo.generate import DemoInput, draw, generate, labels
+from examples.demo.plain_wkw import WkwHeader, file_of_blocks
 from numcodecs import Blosc
 
-from wkfast.demo.generate import DemoInput, draw, generate, labels
-from wkfast.demo.plain_wkw import WkwHeader, file_of_blocks
 from wkfast.geometry import Mag
 
 if TYPE_CHECKING:

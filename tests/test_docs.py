@@ -6,8 +6,7 @@ import sys
 from pathlib import Path
 
 import pytest
-
-from wkfast.demo.generate import generate
+from examples.demo.generate import generate
 
 DOCS = Path(__file__).resolve().parents[1] / "docs"
 PAGES = {page.name: page.read_text(encoding="utf-8") for page in sorted(DOCS.glob("*.md"))}

@@ -21,8 +21,7 @@ ALLOWED = {
     "remote": {"_lazy", "client", "dataset", "errors", "geometry"},
     "skeleton": {"_core", "_lazy", "errors", "geometry"},
     "annotation": {"_lazy", "client", "dataset", "errors", "geometry", "merge", "remote", "skeleton", "volume"},
-    "demo": {"_lazy", "annotation", "dataset", "errors", "geometry", "merge", "progress"},
-    "cli": {"", "_lazy", "annotation", "client", "dataset", "demo", "errors", "merge", "progress"},
+    "cli": {"", "_lazy", "annotation", "client", "dataset", "errors", "merge", "progress"},
 }
 
 

@@ -7,8 +7,7 @@ import sys
 from pathlib import Path
 
 import pytest
-
-from wkfast.demo.generate import generate
+from examples.demo.generate import generate
 
 ROOT = Path(__file__).resolve().parents[1]
 README = (ROOT / "README.md").read_text(encoding="utf-8")

@@ -11,8 +11,7 @@ from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-
-from wkfast.demo import plain_wkw
+from examples.demo import plain_wkw
 
 if TYPE_CHECKING:
     from collections.abc import Callable

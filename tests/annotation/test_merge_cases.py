@@ -6,6 +6,8 @@ import zipfile
 
 import numpy as np
 import pytest
+from examples.demo.generate import CHUNK_EDGE
+from examples.demo.plain_wkw import WkwHeader, file_of_blocks
 from tests.inputs import (
     demo_input,
     minimal_nml,
@@ -17,8 +19,6 @@ from tests.inputs import (
 )
 
 import wkfast as wk
-from wkfast.demo.generate import CHUNK_EDGE
-from wkfast.demo.plain_wkw import WkwHeader, file_of_blocks
 from wkfast.errors import AnnotationError, MergeError, VolumeDataError, VolumeLayerNotFoundError
 
 EDGE = CHUNK_EDGE

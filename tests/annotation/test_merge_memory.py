@@ -7,10 +7,9 @@ import sys
 import numpy as np
 import pytest
 import wkw
+from examples.demo.generate import CHUNK_EDGE
+from examples.demo.plain_wkw import WkwHeader, file_of_blocks
 from tests.inputs import minimal_nml
-
-from wkfast.demo.generate import CHUNK_EDGE
-from wkfast.demo.plain_wkw import WkwHeader, file_of_blocks
 
 EDGE = 512
 LIMIT = 200 * 2**20

@@ -7,10 +7,9 @@ import sys
 
 import numpy as np
 import pytest
+from examples.demo import plain_wkw
+from examples.demo.generate import generate
 from tests.inputs import minimal_nml, tree_state, write_zip
-
-from wkfast.demo import plain_wkw
-from wkfast.demo.generate import generate
 
 
 def wkfast(*arguments, cwd):

@@ -1,17 +1,15 @@
 """What the commands print."""
 
-import io
 import json
 import os
 import subprocess
 import sys
-import zipfile
 
 import pytest
+from examples.demo.generate import generate
 from tests.inputs import minimal_nml, write_zip
 
 import wkfast as wk
-from wkfast.demo.generate import generate
 
 
 def wkfast(*arguments, cwd=None):
@@ -59,38 +57,12 @@ def test_info_reads_real_annotations(fixtures, annotation, layers, nodes):
     assert all(layer["mags"] for layer in facts["volume_layers"])
 
 
-def test_the_demo_checks_its_result_and_draws_it(tmp_path):
-    shown = wkfast("demo", cwd=tmp_path)
-    assert "equal" in shown
-    assert "DIFFERENT" not in shown
-    picture = tmp_path / "demo-output" / "merge.png"
-    assert str(picture.relative_to(tmp_path)) in shown
-    assert picture.read_bytes().startswith(b"\x89PNG")
-
-
 def test_a_batch_log_gets_no_progress_bar(folder):
     done = subprocess.run(
         [sys.executable, "-m", "wkfast", "merge-fallback", "silent", "annotation.zip", "datasets"],
         cwd=folder, capture_output=True, text=True, check=True,
     )  # fmt: skip
     assert done.stderr == ""
-
-
-def test_the_demo_removes_nothing_that_is_not_its_own(tmp_path):
-    precious = tmp_path / "out" / "merged" / "precious.txt"
-    precious.parent.mkdir(parents=True)
-    precious.write_text("keep me")
-    done = subprocess.run(
-        [sys.executable, "-m", "wkfast", "demo", "--output", "out"], cwd=tmp_path, capture_output=True, text=True
-    )
-    assert done.returncode == 2
-    assert "not empty" in done.stderr
-    assert precious.read_text() == "keep me"
-
-
-def test_the_demo_can_be_run_twice(tmp_path):
-    for _ in range(2):
-        assert "equal" in wkfast("demo", cwd=tmp_path)
 
 
 def test_texts_of_a_file_are_shown_as_they_are(tmp_path):
@@ -109,16 +81,3 @@ def test_a_log_that_knows_ascii_only_is_no_error(folder):
 
 def test_the_version_is_told():
     assert wkfast("--version").strip() == f"wkfast {wk.__version__}"
-
-
-def test_the_demo_passes_where_a_mag_is_recomputed(folder, tmp_path):
-    with (
-        zipfile.ZipFile(folder / "annotation.zip") as outer,
-        zipfile.ZipFile(io.BytesIO(outer.read("data_Volume.zip"))) as inner,
-    ):
-        nml = outer.read("annotation.nml")
-        fine = {name: inner.read(name) for name in inner.namelist() if not name.startswith("2/")}
-    data = write_zip(tmp_path / "data.zip", fine).read_bytes()
-    write_zip(tmp_path / "annotation.zip", {"annotation.nml": nml, "data_Volume.zip": data})
-    shown = wkfast("demo", "--annotation", "annotation.zip", "--datasets", folder / "datasets", cwd=tmp_path)
-    assert "DIFFERENT" not in shown

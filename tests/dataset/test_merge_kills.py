@@ -13,10 +13,10 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from examples.demo.plain_wkw import write_mag
 from tests.inputs import tree_state
 
 from wkfast import _core
-from wkfast.demo.plain_wkw import write_mag
 from wkfast.errors import TargetNotEmptyError
 
 KILLS = 100

@@ -15,10 +15,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 import zarr
+from examples.demo.plain_wkw import WkwHeader, file_of_blocks, read_box, write_mag
 from tests.inputs import tree_state
 
 from wkfast import _core
-from wkfast.demo.plain_wkw import WkwHeader, file_of_blocks, read_box, write_mag
 from wkfast.errors import EnvironmentVariableError, MagNotFoundError, MergeError, TargetNotEmptyError, VolumeDataError
 
 SHAPE = (128, 128, 64)

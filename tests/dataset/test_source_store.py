@@ -6,10 +6,10 @@ import dask.array
 import numpy as np
 import pytest
 import zarr
+from examples.demo.plain_wkw import write_mag
 
 from wkfast import _core
 from wkfast.dataset.source_store import SourceStore, source_array
-from wkfast.demo.plain_wkw import write_mag
 from wkfast.errors import DatasetError
 
 SHAPE = (100, 70, 40)

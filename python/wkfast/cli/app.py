@@ -14,7 +14,6 @@ import typer
 from wkfast import __version__
 from wkfast.cli import merge_steps
 from wkfast.cli.console import errors, output, plain
-from wkfast.cli.demo import demo
 from wkfast.cli.export import export
 from wkfast.cli.info import info
 from wkfast.cli.merge_fallback import merge_annotations, merge_fallback
@@ -33,7 +32,6 @@ _COMMANDS: tuple[Callable[..., None], ...] = (
     export,
     download,
     upload,
-    demo,
 )
 _MERGE_STEPS: tuple[Callable[..., None], ...] = (merge_steps.plan, merge_steps.run, merge_steps.commit)
 _DEBUG = "--debug"

@@ -11,8 +11,8 @@ from pathlib import Path
 
 import numpy as np
 
-from wkfast.demo import plain_wkw
-from wkfast.demo.plain_wkw import Voxels
+from examples.demo import plain_wkw
+from examples.demo.plain_wkw import Voxels
 
 DATASET_NAME = "demo_dataset"
 LAYER_NAME = "segmentation"

@@ -6,9 +6,9 @@ from pathlib import Path
 import numpy as np
 from PIL import Image, ImageDraw
 
-from wkfast.demo.check import CHUNK_EDGE
-from wkfast.demo.plain_layers import PlainAnnotation, PlainLayer
-from wkfast.demo.plain_wkw import Voxels, paste
+from examples.demo.check import CHUNK_EDGE
+from examples.demo.plain_layers import PlainAnnotation, PlainLayer
+from examples.demo.plain_wkw import Voxels, paste
 
 _GAP = 12
 _CAPTION = 22

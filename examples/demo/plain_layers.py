@@ -1,6 +1,6 @@
 """Layers and annotation chunks read the plain way, for checking what the core reads and writes.
 
-WKW through :mod:`wkfast.demo.plain_wkw`, Zarr through zarr-python, archives through :mod:`zipfile`, NML through
+WKW through :mod:`examples.demo.plain_wkw`, Zarr through zarr-python, archives through :mod:`zipfile`, NML through
 :mod:`xml.etree`: none of it is wkfast's own.
 """
 
@@ -16,9 +16,9 @@ from xml.etree import ElementTree as ET
 
 import numpy as np
 
+from examples.demo import plain_wkw
+from examples.demo.plain_wkw import Voxels
 from wkfast._lazy import lazy_import
-from wkfast.demo import plain_wkw
-from wkfast.demo.plain_wkw import Voxels
 
 zarr: Any = lazy_import("zarr")
 numcodecs: Any = lazy_import("numcodecs")

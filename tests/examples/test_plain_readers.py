@@ -3,10 +3,9 @@
 import numpy as np
 import pytest
 import wkw
-
-from wkfast.demo import plain_wkw
-from wkfast.demo.generate import draw, labels
-from wkfast.demo.plain_layers import PlainLayer
+from examples.demo import plain_wkw
+from examples.demo.generate import draw, labels
+from examples.demo.plain_layers import PlainLayer
 
 
 @pytest.mark.parametrize("dtype", ["uint8", "uint16", "uint32", "uint64", "float32", "int16"])

@@ -5,8 +5,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from wkfast.demo.plain_layers import Box, PlainAnnotation, PlainLayer
-from wkfast.demo.plain_wkw import Voxels, paste
+from examples.demo.plain_layers import Box, PlainAnnotation, PlainLayer
+from examples.demo.plain_wkw import Voxels, paste
 
 CHUNK_EDGE = 32
 _BLOCK_EDGE = 256

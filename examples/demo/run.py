@@ -6,11 +6,11 @@ import shutil
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from examples.demo import picture
+from examples.demo.check import CheckResult, check
+from examples.demo.generate import DATASET_NAME, DemoInput, generate
+from examples.demo.plain_layers import PlainAnnotation, PlainLayer
 from wkfast.annotation import Annotation, MergeReport
-from wkfast.demo import picture
-from wkfast.demo.check import CheckResult, check
-from wkfast.demo.generate import DATASET_NAME, DemoInput, generate
-from wkfast.demo.plain_layers import PlainAnnotation, PlainLayer
 from wkfast.geometry import Mag
 from wkfast.merge.report import PROVENANCE_FILE
 
