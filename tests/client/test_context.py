@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from tests.client.conftest import TOKEN
 
 from wkfast.client import Context, Secret, current_context, errors, login, webknossos_context
-from wkfast.client.dotenv import parse_dotenv, read_dotenv
+from wkfast.client.context import parse_dotenv, read_dotenv
 
 
 def test_without_any_setting_the_public_server_is_asked_anonymously():

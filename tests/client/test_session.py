@@ -15,7 +15,7 @@ from tests.client.conftest import TOKEN
 from tests.client.servers import answering
 
 from wkfast.client import Client, Context, Secret, Session, close_shared_session, errors, shared_session
-from wkfast.client.fanout import fan_out
+from wkfast.client.workers import fetch_all
 
 ID = "570ba0092a7c0e980056fe9b"
 
@@ -114,16 +114,16 @@ def test_contexts_on_one_session_keep_their_tokens_apart(server, session):
     assert [request.headers.get("x-auth-token") for request in server.requests] == ["one", "two", None]
 
 
-@pytest.mark.parametrize("road", ["quick", "long"])
-def test_a_sharing_token_is_in_no_log(server, client, caplog, monkeypatch, road):
+@pytest.mark.parametrize("over_httpx", [False, True])
+def test_a_sharing_token_is_in_no_log(server, client, caplog, monkeypatch, over_httpx):
     server.get_json(f"/api/v12/datasets/{ID}", {"nothing": 1})
-    if road == "long":  # which logs what it asks for
-        monkeypatch.setattr(client.session, "is_quick", lambda _: False)
+    if over_httpx:  # which logs what it asks for
+        monkeypatch.setattr(client.session._pool, "leads_to", lambda _: False)
     with pytest.raises(errors.UnexpectedAnswerError) as caught:
         client.datasets.info(ID, sharing_token=TOKEN)
     assert server.requests[0].query == {"sharingToken": TOKEN}
     assert "x-auth-token" not in server.requests[0].headers
-    assert (f"/api/v12/datasets/{ID}" in caplog.text) == (road == "long")
+    assert (f"/api/v12/datasets/{ID}" in caplog.text) == over_httpx
     assert TOKEN not in caplog.text + str(caught.value)
 
 
@@ -191,7 +191,7 @@ def test_fetching_is_bounded_and_stops_with_the_reader():
             yield key
             key += 1
 
-    results = fan_out(fetch, endless(), concurrency=2)
+    results = fetch_all(fetch, endless(), concurrency=2)
     assert [next(results)[0] in range(8) for _ in range(3)] == [True] * 3
     results.close()
     count = len(started)
@@ -208,4 +208,4 @@ def test_the_first_error_of_a_fetch_ends_it():
         return key
 
     with pytest.raises(errors.ServerError):
-        list(fan_out(fetch, range(1000), concurrency=4))
+        list(fetch_all(fetch, range(1000), concurrency=4))

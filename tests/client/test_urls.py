@@ -1,15 +1,19 @@
 """What users paste, and what becomes of it."""
 
+import io
 from contextlib import suppress
 
+import httpx
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from wkfast.client import errors
-from wkfast.client.filenames import multipart_name, proposed_name, safe_name
+from wkfast.client.files import proposed_name, safe_name
 from wkfast.client.secret import Secret
+from wkfast.client.transfer import upload_form
 from wkfast.client.urls import AnnotationRef, DatasetRef, parse_annotation, parse_dataset, parse_short_link, shown
+from wkfast.progress import throttled
 
 ID = "570ba0092a7c0e980056fe9b"
 WK = "https://wk.example.org"
@@ -123,8 +127,13 @@ def test_any_content_disposition_is_read_without_trouble(header):
 
 
 @given(st.text())
-def test_a_multipart_name_ends_neither_its_quotes_nor_its_line(name):
-    assert not set(multipart_name(name)) & set('"\r\n')
+def test_a_name_in_a_form_ends_neither_its_quotes_nor_its_line(name):
+    with upload_form(io.BytesIO(b"x"), f"{name}.zip", {}, throttled(None)) as form:
+        head = httpx.Request("POST", "http://h", **form).read().partition(b"\r\n\r\n")[0]
+    lines = head.split(b"\r\n")
+    assert [line.partition(b":")[0] for line in lines[1:]] == [b"Content-Disposition", b"Content-Type"]
+    assert not set(lines[1].decode()) & set("\r\n\0")
+    assert lines[1].count(b'"') == 4
 
 
 @given(st.text(), st.text())

@@ -14,6 +14,7 @@ from wkfast.client import Session
 from wkfast.client import errors as client_errors
 from wkfast.dataset import Dataset, MagView
 from wkfast.dataset import Layer as LocalLayer
+from wkfast.errors import WkfastError
 from wkfast.remote import RemoteDataset, RemoteLayer, RemoteSegmentationLayer
 
 
@@ -168,14 +169,40 @@ def test_a_header_that_is_not_the_expected_one_is_believed(logged_in, annotation
 
 @pytest.mark.parametrize(
     "change",
-    [{"compressor": {"id": "blosc"}}, {"shape": [96, 64, 96]}, {"dtype": "|O"}, {"fill_value": 7}, {"order": "K"}],
-)
+    [
+        {"compressor": {"id": "blosc"}}, {"shape": [96, 64, 96]}, {"dtype": "|O"}, {"fill_value": 7}, {"order": "K"},
+        {"shape": [2**40, 96, 64, 96]}, {"shape": [1, 2**60, 64, 96]}, {"shape": [1, 96, 64, 2**64]},
+        {"chunks": [1, 2**20, 2**20, 32]}, {"chunks": [1, -32, 32, 32]}, {"shape": [3, 96, 64, 96]},
+        *({"dtype": dtype} for dtype in ("<U4", "|S4", "<M8[s]", "<m8[s]", "<c8", "|b1", "<U99999999", "|V8", "<f4",
+                                         "<i4", "<u8", "|u1", [["a", "<u4"]], 7, None, "")),
+    ],
+)  # fmt: skip
 def test_a_header_that_cannot_be_right_is_refused(logged_in, annotation_id, monkeypatch, change):
     from tests.client import standin_app
 
     original = standin_app.array_header
     monkeypatch.setattr(standin_app, "array_header", lambda *args: {**original(*args), **change})
-    with pytest.raises(client_errors.UnexpectedAnswerError, match=r"zarray|fill value"):
+    with pytest.raises(client_errors.UnexpectedAnswerError, match=r"zarray|fill value|the layer has"):
+        opened(annotation_id).get_layer("Volume").get_mag(1).read()
+
+
+@pytest.mark.parametrize("channels", [2**40, -1, "3", [1], 1.5])
+def test_a_number_of_channels_that_cannot_be_is_refused(logged_in, annotation_id, monkeypatch, channels):
+    original = Layer.described
+    monkeypatch.setattr(Layer, "described", lambda *args: {**original(*args), "numChannels": channels})
+    with pytest.raises(WkfastError):
+        opened(annotation_id).get_layer("Volume").get_mag(1).read()
+
+
+@pytest.mark.parametrize(
+    "change",
+    [{"boundingBox": {"topLeft": [0, 0, 2**63 + 5], "width": 9, "height": 9, "depth": 9}}, {"boundingBox": None},
+     {"boundingBox": {"topLeft": [0, 0, 0], "width": 2**62, "height": 2**62, "depth": 2**62}}],
+)  # fmt: skip
+def test_boxes_beyond_all_bounds_are_refused(logged_in, annotation_id, monkeypatch, change):
+    original = Layer.described
+    monkeypatch.setattr(Layer, "described", lambda *args: {**original(*args), **change})
+    with pytest.raises(WkfastError):
         opened(annotation_id).get_layer("Volume").get_mag(1).read()
 
 

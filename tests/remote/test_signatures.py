@@ -15,8 +15,8 @@ API = {
     """,
     "Annotation": """
         download(annotation_id_or_url, annotation_type=None, webknossos_url=None, *, skip_volume_data=False,
-            retry_count=5, _return_context=False)
-        upload()
+            retry_count=5, _return_context=False, progress=None)
+        upload(*, progress=None)
         open_remote(annotation_id_or_url, webknossos_url=None)
         open_as_remote_dataset(annotation_id_or_url, annotation_type=None, webknossos_url=None)
         get_remote_annotation_dataset()

@@ -88,8 +88,8 @@ class OnServer:
         *,
         skip_volume_data: bool = False,
         retry_count: int = 5,
-        progress: Progress = None,
         _return_context: bool,
+        progress: Progress = None,
     ) -> tuple[Annotation, AbstractContextManager[object]]: ...
 
     @classmethod
@@ -101,8 +101,8 @@ class OnServer:
         *,
         skip_volume_data: bool = False,
         retry_count: int = 5,
-        progress: Progress = None,
         _return_context: bool = False,
+        progress: Progress = None,
     ) -> Annotation | tuple[Annotation, AbstractContextManager[object]]:
         """Return an annotation from a server, kept in a temporary folder until nothing refers to it; see :meth:`save`.
 

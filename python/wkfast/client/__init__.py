@@ -11,13 +11,12 @@ Importing this package loads no HTTP library; the first request does.
 
 from wkfast.client.client import Client
 from wkfast.client.context import Context, current_context, login, webknossos_context
-from wkfast.client.download import Download
 from wkfast.client.resolve import ResolvedAnnotation, ResolvedDataset, context_for, resolve_annotation, resolve_dataset
 from wkfast.client.retry import Clock, RetryPolicy
+from wkfast.client.routes import SUPPORTED_VERSIONS
 from wkfast.client.secret import Secret
-from wkfast.client.session import Session, Timeouts
-from wkfast.client.shared import close_shared_session, shared_session
-from wkfast.client.versions import SUPPORTED_VERSIONS
+from wkfast.client.session import Session, Timeouts, close_shared_session, shared_session
+from wkfast.client.transfer import Download
 
 __all__ = [
     "SUPPORTED_VERSIONS",

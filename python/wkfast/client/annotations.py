@@ -1,24 +1,20 @@
 """Routes about annotations: info, list, download, upload, edit."""
 
-import json
-from collections.abc import Mapping
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO
 
-from wkfast.client.connection import Connection
-from wkfast.client.download import Download, download_into, download_to_path
+from wkfast.client.call import Call
 from wkfast.client.errors import InvalidUrlError, PermissionDeniedError, UnexpectedAnswerError
-from wkfast.client.exchange import Call
-from wkfast.client.failures import labelled_messages
+from wkfast.client.failures import labelled_messages, may_repeat_creating
 from wkfast.client.fields import Fields, parse_json
-from wkfast.client.filenames import safe_name
+from wkfast.client.files import safe_name, spool
 from wkfast.client.records import AnnotationRecord, UploadResult
-from wkfast.client.retry import may_repeat_creating, may_repeat_unsent
-from wkfast.client.sinks import spool
-from wkfast.client.upload import Source, multipart_body
-from wkfast.client.urls import is_object_id, shown
-from wkfast.progress import observed
+from wkfast.client.routes import Routes
+from wkfast.client.transfer import Download, Source, download_into, download_to_path, upload_form
+from wkfast.client.urls import is_object_id, sendable, shown
+from wkfast.progress import observed, throttled
 
 if TYPE_CHECKING:
     from wkfast.progress import Progress
@@ -27,19 +23,19 @@ if TYPE_CHECKING:
 class Annotations:
     """The annotations of a server, as ``client.annotations``."""
 
-    def __init__(self, connection: Connection) -> None:
-        self._connection = connection
+    def __init__(self, routes: Routes) -> None:
+        self._routes = routes
 
     def info(self, annotation_id: str) -> AnnotationRecord:
         """Return what the server knows about an annotation."""
-        now = str(int(self._connection.session.clock.time() * 1000))
+        now = str(int(self._routes.session.clock.time() * 1000))
         url = self._url(annotation_id, "info")
-        return AnnotationRecord.of(self._connection.get_fields(url, {"timestamp": now}))
+        return AnnotationRecord.of(self._routes.get_fields(url, {"timestamp": now}))
 
     def readable(self, *, is_finished: bool | None = None, owner_id: str | None = None) -> tuple[AnnotationRecord, ...]:
         """Return the annotations that the token may read, of one owner if wanted; the server sends them all at once."""
         query = {} if is_finished is None else {"isFinished": _lower(is_finished)}
-        entries = self._connection.get_list(self._connection.api_url("annotations", "readable"), query)
+        entries = self._routes.get_list(self._routes.api_url("annotations", "readable"), query)
         records = map(AnnotationRecord.of, entries)
         return tuple(
             record
@@ -49,8 +45,8 @@ class Annotations:
 
     def of_task(self, task_id: str) -> tuple[AnnotationRecord, ...]:
         """Return the annotations of a task."""
-        url = self._connection.api_url("tasks", task_id, "annotations")
-        return tuple(map(AnnotationRecord.of, self._connection.get_list(url)))
+        url = self._routes.api_url("tasks", task_id, "annotations")
+        return tuple(map(AnnotationRecord.of, self._routes.get_list(url)))
 
     def download(
         self,
@@ -94,7 +90,7 @@ class Annotations:
         call = self._download_call(annotation_id, skip_volume_data=skip_volume_data, retry_count=retry_count)
         with observed(progress, "downloading", "bytes", last_line=True) as observer:
             return download_to_path(
-                self._connection.session, call, Path(target),
+                self._routes.session, call, Path(target),
                 default_name=f"annotation_{annotation_id}", overwrite=overwrite, progress=observer,
                 max_bytes=max_bytes, durable=durable,
             )  # fmt: skip
@@ -114,7 +110,7 @@ class Annotations:
         try:
             with observed(progress, "downloading", "bytes", last_line=True) as observer:
                 download = download_into(
-                    self._connection.session, call, file,
+                    self._routes.session, call, file,
                     default_name=f"annotation_{annotation_id}", progress=observer, max_bytes=max_bytes,
                 )  # fmt: skip
         except BaseException:
@@ -125,7 +121,7 @@ class Annotations:
     def _download_call(self, annotation_id: str, *, skip_volume_data: bool, retry_count: int | None) -> Call:
         # servers that do not know the format parameter ignore it and send WKW
         query = {"skipVolumeData": _lower(skip_volume_data), "volumeDataZipFormat": "zarr3"}
-        call = self._connection.call("GET", self._url(annotation_id, "download"), query)
+        call = self._routes.call("GET", self._url(annotation_id, "download"), query)
         return replace(call, slow_start=True, retries=retry_count)
 
     def upload(
@@ -150,14 +146,16 @@ class Annotations:
         """
         filename = _upload_name(source, name)
         fields = {"createGroupForEachFile": _lower(create_group_for_each_file)}
+        if isinstance(source, Path | str):
+            Path(source).stat()
         with observed(progress, "uploading", "bytes", last_line=True) as observer:
-            body = multipart_body(fields, source, filename, clock=self._connection.session.clock, progress=observer)
-            url = self._connection.api_url("annotations", "upload")
+            report = throttled(observer, self._routes.session.clock.monotonic)
             call = replace(
-                self._connection.call("POST", url),
-                headers=body.headers, body=body.blocks, slow_start=True, may_repeat=may_repeat_creating,
+                self._routes.call("POST", self._routes.api_url("annotations", "upload")),
+                form=partial(upload_form, source, filename, fields, report),
+                slow_start=True, may_repeat=may_repeat_creating,
             )  # fmt: skip
-            answer = self._connection.session.send(call)
+            answer = self._routes.session.send(call)
         return self._uploaded(parse_json(answer.body, answer.where), answer.where)
 
     def _uploaded(self, value: object, where: str) -> UploadResult:
@@ -172,7 +170,7 @@ class Annotations:
             raise UnexpectedAnswerError(
                 f"{where}: the new annotation's id is {annotation_id[:60]!r}, not 24 hex digits"
             )
-        url = f"{self._connection.context.url}/annotations/{annotation_id}"
+        url = f"{self._routes.context.url}/annotations/{annotation_id}"
         return UploadResult(annotation_id, annotation.text("typ"), url, messages)
 
     def edit(self, annotation_id: str, *, name: str | None = None, description: str | None = None) -> None:
@@ -189,18 +187,12 @@ class Annotations:
         record = self.info(annotation_id)
         self._check_editable(record)
         # the type comes from the server: a task's annotation is edited under its own type
-        url = self._connection.api_url("annotations", record.typ, record.id, "edit")
-        self._connection.session.send(self._json_call("PATCH", url, changes))
-
-    def _json_call(self, method: str, url: str, value: Mapping[str, str]) -> Call:
-        body = json.dumps(value).encode()
-        headers = {"content-type": "application/json", "content-length": str(len(body))}
-        call = self._connection.call(method, url)
-        return replace(call, headers=headers, body=lambda: [body], may_repeat=may_repeat_unsent)
+        url = self._routes.api_url("annotations", record.typ, record.id, "edit")
+        self._routes.session.send(self._routes.json_call("PATCH", url, changes))
 
     def _check_editable(self, record: AnnotationRecord) -> None:
         owner = record.owner.name if record.owner is not None else "unknown"
-        where = f"annotation {record.id} at {self._connection.context.url}"
+        where = f"annotation {record.id} at {self._routes.context.url}"
         if record.may_update is False:
             raise PermissionDeniedError(
                 f"{where} may not be changed by this user; its owner is {owner}, who can share it for editing"
@@ -211,7 +203,7 @@ class Annotations:
     def _url(self, annotation_id: str, last: str) -> str:
         if not is_object_id(annotation_id):
             raise InvalidUrlError(f"the id of an annotation is 24 hexadecimal digits, not {shown(annotation_id)!r}")
-        return self._connection.api_url("annotations", annotation_id, last)
+        return self._routes.api_url("annotations", annotation_id, last)
 
 
 def _lower(value: bool) -> str:
@@ -223,4 +215,4 @@ def _upload_name(source: Source, name: str | None) -> str:
     suffix = ".nml" if isinstance(path, Path | str) and str(path).lower().endswith(".nml") else ".zip"
     if name is None:
         return safe_name(Path(path).stem if isinstance(path, Path | str) else None, "annotation", suffix)
-    return name + suffix
+    return sendable(name, "the name of an annotation") + suffix

@@ -3,21 +3,19 @@
 from typing import TYPE_CHECKING, Self
 
 from wkfast.client.annotations import Annotations
-from wkfast.client.connection import Connection
 from wkfast.client.context import Context, current_context
 from wkfast.client.datasets import Datasets
-from wkfast.client.datastore import Datastore
 from wkfast.client.records import Store
+from wkfast.client.routes import Routes
 from wkfast.client.secret import Secret
-from wkfast.client.session import Session
-from wkfast.client.shared import shared_session
-from wkfast.client.tracingstore import Tracingstore
+from wkfast.client.session import Session, shared_session
+from wkfast.client.stores import Datastore, Tracingstore
 
 if TYPE_CHECKING:
     import httpx
 
 
-class Client(Connection):
+class Client(Routes):
     """Speaks to a WEBKNOSSOS server. Any number of threads may use one client.
 
     Parameters

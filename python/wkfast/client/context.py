@@ -8,6 +8,7 @@ import functools
 import getpass
 import inspect
 import os
+import re
 import sys
 import threading
 from collections.abc import Callable
@@ -17,7 +18,6 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, TypeVar, cast
 
-from wkfast.client.dotenv import read_dotenv
 from wkfast.client.errors import AuthenticationError, ConfigurationError
 from wkfast.client.secret import Secret
 from wkfast.client.urls import normalized_base_url, origin
@@ -28,6 +28,10 @@ DEFAULT_URL = "https://webknossos.org"
 DEFAULT_TIMEOUT = 1800.0
 
 F = TypeVar("F", bound=Callable[..., Any])
+
+_LINE = re.compile(r"\s*(?:export\s+)?(?P<name>[A-Za-z_][A-Za-z0-9_]*)\s*=\s*(?P<value>.*?)\s*$")
+_ESCAPES = {"\\n": "\n", "\\t": "\t", '\\"': '"', "\\\\": "\\"}
+_SIZE_LIMIT = 1 << 20
 
 
 @dataclass(frozen=True)
@@ -93,13 +97,17 @@ def _default_context() -> Context:
 
 
 def _context_of_environment() -> Context:
-    variables = {**read_dotenv(Path(".env")), **os.environ}
-    token = variables.get("WK_TOKEN", "")
     return Context(
-        url=variables.get("WK_URL") or DEFAULT_URL,
-        token=Secret(token) if token.strip() else None,
-        timeout=_seconds(variables.get("WK_TIMEOUT") or str(DEFAULT_TIMEOUT)),
+        url=_variable("WK_URL") or DEFAULT_URL,
+        # in no variable of ours, so that no traceback shows it
+        token=Secret(_variable("WK_TOKEN")) if _variable("WK_TOKEN") else None,
+        timeout=_seconds(_variable("WK_TIMEOUT") or str(DEFAULT_TIMEOUT)),
     )
+
+
+def _variable(name: str) -> str:
+    """Return a variable of the environment, else of the file ``.env``; empty where there is none."""
+    return os.environ.get(name, read_dotenv(Path(".env")).get(name, "")).strip()
 
 
 def _seconds(text: str) -> float:
@@ -110,12 +118,12 @@ def _seconds(text: str) -> float:
 
 
 def _derived(
-    base: Context, url: str | None, token: str | Secret | None, timeout: float | None, api_version: int | None
+    base: Context, url: str | None, token: Secret | None, timeout: float | None, api_version: int | None
 ) -> Context:
     """Return ``base`` with parts replaced. The token is never taken over, a forced version only with its URL."""
     derived = Context(
         url=base.url if url is None else url,
-        token=token if token is None or isinstance(token, Secret) else Secret(token),
+        token=token,
         timeout=base.timeout if timeout is None else float(timeout),
         api_version=api_version,
     )
@@ -157,7 +165,7 @@ class webknossos_context:  # noqa: N801 (the name scripts for the reference API 
         api_version: int | None = None,
     ) -> None:
         self._url = url
-        self._token = token if token is None or isinstance(token, Secret) else Secret(token)
+        self._token = Secret.of(token)
         self._timeout = timeout
         self._api_version = api_version
 
@@ -205,8 +213,8 @@ def login(
         No token is given and there is no terminal to ask on.
     """
     global _default  # noqa: PLW0603
-    base = _default_context()
-    asked = _derived(base, url, token, timeout, api_version)
+    token = Secret.of(token)
+    asked = _derived(_default_context(), url, token, timeout, api_version)
     if asked.token is None:
         asked = replace(asked, token=_token_from_terminal(asked.url))
     with _default_lock:
@@ -220,3 +228,38 @@ def _token_from_terminal(url: str) -> Secret:
             f"{url}/account/token shows yours"
         )
     return Secret(getpass.getpass(f"Token (shown at {url}/account/token): "))
+
+
+def read_dotenv(path: Path) -> dict[str, str]:
+    """Return the variables of a ``.env`` file; none where there is no such file or it cannot be read.
+
+    Variables inside values are not expanded. Lines that are no assignment are skipped: the file serves other tools too.
+    """
+    try:
+        with path.open("rb") as file:
+            content = file.read(_SIZE_LIMIT)
+    except OSError:
+        return {}
+    return parse_dotenv(content.decode("utf-8-sig", errors="replace"))
+
+
+def parse_dotenv(text: str) -> dict[str, str]:
+    r"""Return the variables of a ``.env`` text; the last assignment of a name wins.
+
+    Examples
+    --------
+    >>> parse_dotenv("# server\nWK_URL=https://wk.example.org  # ours\nexport WK_TIMEOUT='60'\n")
+    {'WK_URL': 'https://wk.example.org', 'WK_TIMEOUT': '60'}
+    """
+    matches = (_LINE.match(line) for line in text.splitlines())
+    return {match["name"]: _value(match["value"]) for match in matches if match is not None}
+
+
+def _value(text: str) -> str:
+    quoted = re.match(r"'([^']*)'", text)
+    if quoted:
+        return quoted[1]
+    quoted = re.match(r'"((?:[^"\\]|\\.)*)"', text)
+    if quoted:
+        return re.sub(r"\\.", lambda escape: _ESCAPES.get(escape[0], escape[0]), quoted[1])
+    return re.split(r"(?:^|\s)#", text, maxsplit=1)[0].strip()

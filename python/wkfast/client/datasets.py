@@ -1,36 +1,34 @@
 """Routes about datasets: info, id from name, sharing token."""
 
-import json
 import warnings
 from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
-from wkfast.client.connection import Connection
+from wkfast.client.call import Call
 from wkfast.client.errors import InvalidUrlError, NotFoundError
-from wkfast.client.exchange import Call
 from wkfast.client.fields import Fields
 from wkfast.client.records import DatasetName, DatasetRecord
-from wkfast.client.retry import may_repeat_unsent
-from wkfast.client.secret import Secret
+from wkfast.client.routes import Routes
+from wkfast.client.secret import Secret, Secrets
 from wkfast.client.urls import is_object_id, shown
 
 
 class Datasets:
     """The datasets of a server, as ``client.datasets``."""
 
-    def __init__(self, connection: Connection) -> None:
-        self._connection = connection
+    def __init__(self, routes: Routes) -> None:
+        self._routes = routes
 
     def info(self, dataset_id: str, *, sharing_token: Secret | str | None = None) -> DatasetRecord:
         """Return what the server knows about a dataset; a sharing token opens one that the user may not see."""
         if not is_object_id(dataset_id):
             raise InvalidUrlError(f"the id of a dataset is 24 hexadecimal digits, not {shown(dataset_id)!r}")
-        url = self._connection.api_url("datasets", dataset_id)
-        call = replace(self._connection.call("GET", url), small=True)
+        url = self._routes.api_url("datasets", dataset_id)
+        call = self._routes.call("GET", url)
         if sharing_token:
             call = with_sharing_token(call, "sharingToken", sharing_token)
-        value, answer = self._connection.send_json(call)
+        value, answer = self._routes.send_json(call)
         return DatasetRecord.of(Fields(value, answer.where))
 
     def update(self, dataset_id: str, changes: Mapping[str, Any]) -> None:
@@ -47,11 +45,8 @@ class Datasets:
         ResponseError
             The user may not change it, or the server refuses the values.
         """
-        body = json.dumps(dict(changes)).encode()
-        url = self._connection.api_url("datasets", dataset_id, "updatePartial")
-        call = self._connection.call("PATCH", url)
-        headers = {"content-type": "application/json", "content-length": str(len(body))}
-        self._connection.session.send(replace(call, headers=headers, body=lambda: [body], may_repeat=may_repeat_unsent))
+        url = self._routes.api_url("datasets", dataset_id, "updatePartial")
+        self._routes.session.send(self._routes.json_call("PATCH", url, changes))
 
     def id_of(self, name: str, organization: str | None = None) -> str:
         """Return the id of the dataset with exactly this name, else with this directory name.
@@ -79,22 +74,22 @@ class Datasets:
     def search(self, text: str, organization: str) -> tuple[DatasetRecord, ...]:
         """Return the active datasets of an organisation whose name the server finds similar to ``text``."""
         query = {"isActive": "true", "organizationId": organization, "searchQuery": text}
-        entries = self._connection.get_list(self._connection.api_url("datasets"), query)
+        entries = self._routes.get_list(self._routes.api_url("datasets"), query)
         records = map(DatasetRecord.of, entries)
         return tuple(record for record in records if record.organization in (None, organization))
 
     def by_directory_name(self, directory_name: str, organization: str) -> DatasetName:
         """Return the dataset with this directory name, which stays when a dataset is renamed."""
-        url = self._connection.api_url("datasets", "disambiguate", organization, directory_name, "toId")
-        return DatasetName.of(self._connection.get_fields(url))
+        url = self._routes.api_url("datasets", "disambiguate", organization, directory_name, "toId")
+        return DatasetName.of(self._routes.get_fields(url))
 
     def sharing_token(self, dataset_id: str) -> Secret:
         """Return a token with which anybody may read the dataset."""
-        url = self._connection.api_url("datasets", dataset_id, "sharingToken")
-        return Secret(self._connection.get_fields(url).text("sharingToken"))
+        url = self._routes.api_url("datasets", dataset_id, "sharingToken")
+        return Secret(self._routes.get_fields(url).text("sharingToken"))
 
     def _own_organization(self, name: str) -> str:
-        organization = self._connection.user().organization
+        organization = self._routes.user().organization
         if organization is None:
             raise NotFoundError(f"dataset {name!r}: name its organisation, the server does not tell the user's")
         return organization
@@ -103,4 +98,4 @@ class Datasets:
 def with_sharing_token(call: Call, key: str, token: Secret | str) -> Call:
     """Return the call with a sharing token in its query, in place of the user's token."""
     secret = token if isinstance(token, Secret) else Secret(token)
-    return replace(call, token=None, secret_query={key: secret})
+    return replace(call, secrets=Secrets(query=((key, secret),)))

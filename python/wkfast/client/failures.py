@@ -3,11 +3,12 @@
 import json
 import re
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from wkfast._lazy import lazy_import
 from wkfast.client import errors
-from wkfast.client.secret import Secret, scrubbed
+from wkfast.client.secret import Secrets
 
 if TYPE_CHECKING:
     from email import utils as email_utils
@@ -19,13 +20,10 @@ else:
 
 _TEXT_LIMIT = 2000
 _MESSAGE_LIMIT = 20
-_BUSY = frozenset({408, 425, 429})
-_SERVER_SIDE = 500
-_UNAUTHORIZED, _FORBIDDEN, _NOT_FOUND = 401, 403, 404
 
 
 def refusal(
-    where: str, status: int, headers: Mapping[str, str], body: bytes, *, secrets: tuple[Secret | None, ...], now: float
+    where: str, status: int, headers: Mapping[str, str], body: bytes, *, secrets: Secrets, now: float
 ) -> errors.ResponseError:
     """Return the error for an answer that is no success.
 
@@ -34,14 +32,15 @@ def refusal(
     where
         Method and URL, as :func:`wkfast.client.urls.shown` shows it.
     secrets
-        Tokens the request carried. A server may repeat them in its text, the error must not.
+        What the request carried. A server may repeat it in its text, the error must not.
     now
         Seconds since the epoch, for a ``Retry-After`` that is a date.
     """
-    messages = tuple(scrubbed(message, *secrets) for message in server_messages(body))
+    messages = tuple(map(secrets.scrubbed, server_messages(body)))
     said = f": the server says: {'; '.join(messages)}" if messages else ""
-    hint = _hint(status, anonymous=not any(secrets))
-    return _class_of(status)(
+    meaning = meaning_of(status)
+    hint = _hint(meaning.error, anonymous=not secrets.all()) if meaning.hints else ""
+    return meaning.error(
         f"{where}: answered {status}{said}{hint}",
         status=status,
         messages=messages,
@@ -49,25 +48,70 @@ def refusal(
     )
 
 
-def _class_of(status: int) -> type[errors.ResponseError]:
-    known = {
-        _UNAUTHORIZED: errors.AuthenticationError,
-        _FORBIDDEN: errors.PermissionDeniedError,
-        _NOT_FOUND: errors.NotFoundError,
-    }
-    if status in _BUSY:
-        return errors.BusyError
-    if status >= _SERVER_SIDE:
-        return errors.ServerError
-    return known.get(status, errors.BadRequestError)
+@dataclass(frozen=True)
+class Meaning:
+    """What a status that is no success says.
+
+    Attributes
+    ----------
+    error
+        The class of the error.
+    put_off
+        Whether the server certainly did nothing and asks to come again, so that even what creates may be repeated.
+    hints
+        Whether the message says what to check.
+    """
+
+    error: type[errors.ResponseError]
+    put_off: bool = False
+    hints: bool = False
 
 
-def _hint(status: int, *, anonymous: bool) -> str:
-    if status not in (_UNAUTHORIZED, _FORBIDDEN, _NOT_FOUND):
-        return ""
+#: The statuses that mean something of their own; whether reading is tried again is a matter of the error's class.
+_MEANINGS = {
+    401: Meaning(errors.AuthenticationError, hints=True),
+    403: Meaning(errors.PermissionDeniedError, hints=True),
+    404: Meaning(errors.NotFoundError, hints=True),
+    408: Meaning(errors.BusyError),
+    425: Meaning(errors.BusyError),
+    429: Meaning(errors.BusyError, put_off=True),
+    503: Meaning(errors.ServerError, put_off=True),
+}
+_SERVER_SIDE = 500
+REDIRECTS = frozenset({301, 302, 303, 307, 308})
+
+
+def meaning_of(status: int) -> Meaning:
+    """Return what a status says.
+
+    Examples
+    --------
+    >>> meaning_of(404).error.__name__, meaning_of(418).error.__name__, meaning_of(502).error.retryable
+    ('NotFoundError', 'BadRequestError', True)
+    """
+    other = errors.ServerError if status >= _SERVER_SIDE else errors.BadRequestError
+    return _MEANINGS.get(status) or Meaning(other)
+
+
+def may_repeat_reading(error: errors.ClientError) -> bool:
+    """Whether a request that only reads may be repeated after ``error``."""
+    return error.retryable
+
+
+def may_repeat_creating(error: errors.ClientError) -> bool:
+    """Whether a request that creates something may be repeated: only if it certainly has not been carried out."""
+    return error.retryable and (not error.sent or (error.status is not None and meaning_of(error.status).put_off))
+
+
+def may_repeat_unsent(error: errors.ClientError) -> bool:
+    """Whether a request that changes something may be repeated: only if it never reached the server."""
+    return error.retryable and not error.sent
+
+
+def _hint(error: type[errors.ResponseError], *, anonymous: bool) -> str:
     if anonymous:
         return ". No token was sent: set WK_TOKEN, or use webknossos_context(token=…) or login(token=…)"
-    if status == _NOT_FOUND:
+    if error is errors.NotFoundError:
         return ". It is not there, or the token's owner may not see it; check the id and the server's URL"
     return ". Check that the token is valid and belongs to this server, and that its owner may do this"
 
@@ -121,15 +165,12 @@ def retry_after(value: str | None, now: float) -> float | None:
     if re.fullmatch(r"\d{1,9}", value.strip()):
         return float(value)
     try:
-        moment = email_utils.parsedate_to_datetime(value)
+        return max(0.0, email_utils.parsedate_to_datetime(value).timestamp() - now)
     except (ValueError, TypeError, OverflowError):
         return None
-    return max(0.0, moment.timestamp() - now)
 
 
-def transport_failure(
-    where: str, error: "httpx.HTTPError | httpx.StreamError | httpx.InvalidURL"
-) -> errors.ClientError:
+def transport_failure(where: str, error: Exception) -> errors.ClientError:
     """Return the error for an exception of the HTTP library, without holding on to it or its request."""
     for kinds, make in _TRANSPORT_FAILURES:
         if isinstance(error, tuple(getattr(httpx, kind) for kind in kinds)):
@@ -137,7 +178,15 @@ def transport_failure(
     return broken(where, error)
 
 
-def unconnected(where: str, error: OSError) -> errors.ClientError:
+def bad_proxy(reason: str) -> errors.ConfigurationError:
+    """Return the error for a proxy that cannot be used; its URL, which may hold a password, is not quoted."""
+    return errors.ConfigurationError(
+        f"the proxy that the environment names (HTTP_PROXY, HTTPS_PROXY, ALL_PROXY) cannot be used ({reason}); "
+        "expected e.g. http://proxy.example.org:3128. socks5:// needs the package socksio"
+    )
+
+
+def unconnected(where: str, error: Exception) -> errors.ClientError:
     """Return the error for a connection that could not be opened."""
     return _no_connection_in_time(where, error) if isinstance(error, TimeoutError) else _not_connected(where, error)
 

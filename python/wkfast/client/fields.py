@@ -9,6 +9,8 @@ from wkfast.client.errors import NotWebknossosError, UnexpectedAnswerError
 
 T = TypeVar("T")
 
+_MOST_DIGITS = 40
+
 
 def parse_json(body: bytes, where: str) -> Any:
     """Return the value of a JSON body; ``where`` names the request in errors.
@@ -21,7 +23,7 @@ def parse_json(body: bytes, where: str) -> Any:
         The body is no JSON.
     """
     try:
-        return json.loads(body, parse_constant=_refuse_constant)
+        return json.loads(body, parse_constant=_refuse_constant, parse_int=_bounded)
     except (ValueError, RecursionError) as error:
         reason = str(error)
     # outside of the except block: the exception of the parser holds the whole body
@@ -31,6 +33,14 @@ def parse_json(body: bytes, where: str) -> Any:
             "or a proxy stands before it; check the URL (WK_URL)"
         )
     raise UnexpectedAnswerError(f"{where}: the answer is not JSON ({reason})")
+
+
+def _bounded(digits: str) -> int:
+    # what computes with more than ids have would fail far from here
+    number = int(digits) if len(digits) <= _MOST_DIGITS else 1 << 64
+    if not -(1 << 63) <= number < 1 << 64:
+        raise ValueError(f"a whole number of {len(digits)} digits")
+    return number
 
 
 def _refuse_constant(name: str) -> NoReturn:
@@ -73,7 +83,8 @@ class Fields:
         """Return an integer, exact whatever its size: plain, or in the envelope that newer servers use above 2⁵³."""
         value = self._values.get(key)
         if isinstance(value, Mapping) and value.get("customJsonEncoding") == "bigint":
-            value = _decimal(value.get("value"))
+            decimal = _decimal(value.get("value"))
+            value = value if decimal is None else decimal
         if isinstance(value, float) and value.is_integer():
             value = int(value)
         if value is None:
@@ -152,7 +163,7 @@ class Fields:
 
 
 def _decimal(value: object) -> int | None:
-    if isinstance(value, str) and value.isascii() and value.removeprefix("-").isdigit() and len(value) <= 40:  # noqa: PLR2004
+    if isinstance(value, str) and value.isascii() and value.removeprefix("-").isdigit() and len(value) <= _MOST_DIGITS:
         return int(value)
     return None
 

@@ -10,7 +10,6 @@ from typing import TypeVar
 from wkfast.client.errors import ClientError, ClientTimeoutError
 
 _LOGGER = logging.getLogger("wkfast.client")
-_BUSY_STATUSES = frozenset({429, 503})
 
 T = TypeVar("T")
 
@@ -51,13 +50,20 @@ class Deadline:
         """Return the seconds left, never negative."""
         return max(0.0, self._end - self._clock.monotonic())
 
+    def is_over(self) -> bool:
+        """Whether the time is over."""
+        return self._clock.monotonic() >= self._end
+
+    def error(self, what: str) -> ClientTimeoutError:
+        """Return what is said when the time is over."""
+        return ClientTimeoutError(
+            f"{what}: not done within the {self._seconds:g} s allowed in total (WK_TIMEOUT, or timeout= of the context)"
+        )
+
     def check(self, what: str) -> None:
         """Raise :class:`ClientTimeoutError` when the time is over."""
-        if self._clock.monotonic() >= self._end:
-            raise ClientTimeoutError(
-                f"{what}: not done within the {self._seconds:g} s allowed in total "
-                "(WK_TIMEOUT, or timeout= of the context)"
-            )
+        if self.is_over():
+            raise self.error(what)
 
 
 @dataclass(frozen=True)
@@ -78,30 +84,20 @@ class RetryPolicy:
         return max(spread, min(retry_after or 0.0, self.retry_after_ceiling))
 
 
-def may_repeat_reading(error: ClientError) -> bool:
-    """Whether a request that only reads may be repeated after ``error``."""
-    return error.retryable
-
-
-def may_repeat_creating(error: ClientError) -> bool:
-    """Whether a request that creates something may be repeated: only if it certainly has not been carried out."""
-    return error.retryable and (not error.sent or error.status in _BUSY_STATUSES)
-
-
-def may_repeat_unsent(error: ClientError) -> bool:
-    """Whether a request that changes something may be repeated: only if it never reached the server."""
-    return error.retryable and not error.sent
-
-
 def with_retries(
     attempt: Callable[[], T],
     *,
     policy: RetryPolicy,
     clock: Clock,
     deadline: Deadline,
-    may_repeat: Callable[[ClientError], bool] = may_repeat_reading,
+    may_repeat: Callable[[ClientError, int], bool],
 ) -> T:
     """Return what ``attempt`` returns, tried again after errors that another attempt may mend.
+
+    Parameters
+    ----------
+    may_repeat
+        Whether an error, and the number of attempts before it, allow another attempt.
 
     Raises
     ------
@@ -114,7 +110,7 @@ def with_retries(
             return attempt()
         except ClientError as error:
             pause = policy.pause(number, error.retry_after, clock.chance())
-            if number >= policy.retries or not may_repeat(error) or pause >= deadline.remaining():
+            if number >= policy.retries or not may_repeat(error, number) or pause >= deadline.remaining():
                 if number:
                     error.add_note(f"({number + 1} attempts were made)")
                 raise

@@ -1,6 +1,8 @@
-"""A token that cannot slip into a log, a traceback or a pickle."""
+"""Tokens that cannot slip into a log, a traceback or a pickle."""
 
+from dataclasses import dataclass
 from typing import NoReturn, final
+from urllib.parse import urlencode
 
 from wkfast.client.errors import ConfigurationError
 
@@ -9,7 +11,7 @@ _SHOWN = "***"
 
 @final
 class Secret:
-    """A token. Only :meth:`reveal` gives the text away; it is called where the request's headers are made.
+    """A token. Only :meth:`reveal` gives the text away; it is called where a request is put on its way.
 
     Examples
     --------
@@ -21,11 +23,20 @@ class Secret:
     __slots__ = ("_value",)
 
     def __init__(self, value: str) -> None:
-        stripped = value.strip()
+        self._value = value.strip()
+        # from here on no variable holds the text, whatever a traceback shows
+        del value
+        self._check()
+
+    def _check(self) -> None:
         # a line break would start a header of its own, and the HTTP library quotes the header it refuses
-        if not stripped or not all("!" <= char <= "~" for char in stripped):
+        if not self._value or not all("!" <= char <= "~" for char in self._value):
             raise ConfigurationError("a WEBKNOSSOS token consists of visible ASCII characters; this one does not")
-        self._value = stripped
+
+    @classmethod
+    def of(cls, value: "str | Secret | None") -> "Secret | None":
+        """Return what users give as a token, hidden."""
+        return value if value is None or isinstance(value, Secret) else cls(value)
 
     def reveal(self) -> str:
         """Return the token as text."""
@@ -51,9 +62,40 @@ class Secret:
         raise TypeError("tokens are not pickled; set WK_TOKEN in the environment of the worker processes")
 
 
-def scrubbed(text: str, *secrets: Secret | None) -> str:
-    """Return ``text`` without any of the tokens."""
-    for secret in secrets:
-        if secret is not None:
+@dataclass(frozen=True)
+class Secrets:
+    """What a request carries and nobody may see; also who is asking, so that no connection is shared by two.
+
+    Attributes
+    ----------
+    token
+        Of the user, sent as a header.
+    query
+        Parts of the query, e.g. a sharing token.
+    """
+
+    token: Secret | None = None
+    query: tuple[tuple[str, Secret], ...] = ()
+
+    def headers(self) -> dict[str, str]:
+        """Return the headers to send."""
+        return {} if self.token is None else {"x-auth-token": self.token.reveal()}
+
+    def with_query(self, target: str) -> str:
+        """Return path and query with the parts that must not be shown."""
+        if not self.query:
+            return target
+        return f"{target}{'&' if '?' in target else '?'}{urlencode([(key, it.reveal()) for key, it in self.query])}"
+
+    def scrubbed(self, text: str) -> str:
+        """Return a text without any of them."""
+        for secret in self.all():
             text = secret.scrub(text)
-    return text
+        return text
+
+    def all(self) -> list[Secret]:
+        """Return all of them."""
+        return [*([] if self.token is None else [self.token]), *(secret for _, secret in self.query)]
+
+
+NO_SECRETS = Secrets()

@@ -1,28 +1,37 @@
-"""Connections to servers: pooled, kept alive, with limits, redirects and retries. One per process is enough.
+"""Calls to servers: connections that are kept, limits, one deadline, redirects, repetition. One per process is enough.
 
-A session knows no identity. Each call carries its token, so one pool serves many contexts and threads, and a redirect
-to another origin goes without it.
+A session knows no identity. Each call carries its secrets; a redirect to another origin goes without them. What has no
+body goes over connections of our own, see :mod:`wkfast.client.connection`; all else, what exotic proxies stand before,
+and what a test puts in place of the network, over httpx.
 """
 
+import atexit
 import functools
 import logging
 import os
 import threading
 import weakref
+import zlib
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import closing, contextmanager
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Self, TypeVar
-from urllib.parse import urlencode, urljoin, urlsplit
+from contextlib import ExitStack, closing, contextmanager, nullcontext, suppress
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any, Self, TypeVar
+from urllib.parse import urljoin, urlsplit
 
 from wkfast._lazy import lazy_import
 from wkfast.client import failures
-from wkfast.client.convoy import Convoy, Parcel
-from wkfast.client.errors import ClientError, UnexpectedAnswerError
-from wkfast.client.exchange import Answer, Call, CarefulIncoming, Incoming, QuickIncoming, http_errors
-from wkfast.client.lane import Lane, Wanted
+from wkfast.client.batch import Batch, BatchRequest
+from wkfast.client.call import Answer, Call, Incoming, target_of
+from wkfast.client.connection import Connection, Request, Timing
+from wkfast.client.errors import (
+    ClientError,
+    ClientTimeoutError,
+    TransportError,
+    UnexpectedAnswerError,
+)
+from wkfast.client.pool import Peer, Pool
 from wkfast.client.retry import Clock, Deadline, RetryPolicy, with_retries
-from wkfast.client.secret import Secret
+from wkfast.client.secret import NO_SECRETS, Secrets
 from wkfast.client.urls import is_url, origin, shown
 
 if TYPE_CHECKING:
@@ -42,9 +51,9 @@ else:
 JSON_LIMIT = 256 << 20
 _ERROR_BODY_LIMIT = 64 << 10
 _REDIRECT_LIMIT = 5
-_FIRST_REFUSAL = 300
-_REDIRECTS = frozenset({301, 302, 303, 307, 308})
 _READING = frozenset({"GET", "HEAD"})
+# further attempts where a server has never been reached: most likely its name is wrong, and somebody is waiting
+_UNREACHED_RETRIES = 2
 
 T = TypeVar("T")
 
@@ -74,7 +83,7 @@ class Session:
     timeouts, retry, clock
         Patience. A test hands in its own clock and waits for nothing.
     max_connections
-        Connections open at once, over all origins.
+        Connections of httpx open at once.
     """
 
     def __init__(
@@ -97,7 +106,7 @@ class Session:
         self._memory: dict[object, object] = {}
         self._memory_locks: dict[object, threading.Lock] = {}
         self._left_to_parent: list[httpx.Client] = []
-        self._lane = Lane(_trusted)
+        self._pool = Pool(_trusted)
         _sessions.add(self)
 
     def close(self) -> None:
@@ -106,7 +115,7 @@ class Session:
             client, self._client, self._closed = self._client, None, True
         if client is not None:
             client.close()
-        self._lane.close()
+        self._pool.close()
 
     def leave_to_parent(self) -> None:
         """Start anew in a forked process: two processes on one socket would read each other's answers."""
@@ -114,7 +123,7 @@ class Session:
             # kept, because collecting it would close what the parent still uses for TLS
             self._left_to_parent.append(self._client)
         self._client = None
-        self._lane.leave_to_parent()
+        self._pool.leave_to_parent()
         # another thread of the parent may have held them
         self._lock, self._memory_locks = threading.Lock(), {}
 
@@ -145,6 +154,8 @@ class Session:
         """Keep a value for :meth:`recalled`, in place of an older one."""
         self._memory[key] = value
 
+    # -- calls ----------------------------------------------------------------------------------------------------
+
     def send(self, call: Call, *, limit: int = JSON_LIMIT) -> Answer:
         """Return the whole answer to a call, repeated as its rule allows.
 
@@ -160,143 +171,176 @@ class Session:
         deadline = self.deadline(call)
 
         def attempt() -> Answer:
-            quick = self._quick_answer(call, deadline, limit)
-            if quick is not None:
-                return quick
-            with self.exchange(call, deadline) as incoming:
-                return Answer(incoming.status, incoming.headers, incoming.read(limit, deadline), call.where)
+            with self.answered(call, deadline) as incoming:
+                return Answer(incoming.status, incoming.headers, incoming.read(limit), call.where)
 
         return self.repeat(call, deadline, attempt)
-
-    def _quick_answer(self, call: Call, deadline: Deadline, limit: int) -> Answer | None:
-        """Return the answer to a small call, ``None`` if it takes the long road: a proxy, a redirect, an encoding."""
-        if not call.small or not self.is_quick(call.url):
-            return None
-        got = self._lane.get(self._wanted(call, deadline, limit))
-        if got.status in _REDIRECTS or got.headers.get("content-encoding", "identity").lower() != "identity":
-            return None
-        if got.status < _FIRST_REFUSAL:
-            return Answer(got.status, got.headers, got.body, call.where)
-        body, now = got.body[:_ERROR_BODY_LIMIT], self.clock.time()
-        raise failures.refusal(call.where, got.status, got.headers, body, secrets=call.secrets, now=now)
-
-    def _wanted(self, call: Call, deadline: Deadline, limit: int) -> Wanted:
-        deadline.check(call.where)
-        remaining = deadline.remaining()
-        url = f"{call.url}?{urlencode(_whole_query(call))}" if call.query or call.secret_query else call.url
-        headers = {"user-agent": _user_agent(), "accept": "*/*", **_headers(call, call.token)}
-        connect, read = min(self.timeouts.connect, remaining), min(self.timeouts.read, remaining)
-        return Wanted(url, call.where, headers, connect, read, deadline, limit)
-
-    def is_quick(self, url: str) -> bool:
-        """Whether :meth:`convoy` brings anything from a URL: no proxy in between, nothing in place of the network."""
-        return self._transport is None and not self._closed and self._lane.leads_to(url)
-
-    def convoy(
-        self,
-        call: Call,
-        parcels: Iterable[Parcel],
-        *,
-        concurrency: int,
-        meanwhile: Callable[[], object] = lambda: None,
-    ) -> Iterator[Parcel]:
-        """Fetch many small bodies at once and return those that did not come: ask for them one by one.
-
-        Parameters
-        ----------
-        call
-            Stands for each: its origin, token, headers and total time are theirs.
-        meanwhile
-            Called once, while the first requests are on their way.
-        """
-        if not self.is_quick(call.url):
-            return iter(parcels)
-        return Convoy(self._lane, self._wanted(call, self.deadline(call), 0), concurrency).run(parcels, meanwhile)
 
     def repeat(self, call: Call, deadline: Deadline, attempt: Callable[[], T]) -> T:
         """Return what ``attempt`` returns, repeated by the call's rule."""
         retries = self.retry.retries if call.retries is None else call.retries
-        policy = RetryPolicy(retries, self.retry.base, self.retry.ceiling, self.retry.retry_after_ceiling)
-        return with_retries(attempt, policy=policy, clock=self.clock, deadline=deadline, may_repeat=call.may_repeat)
+
+        def may_repeat(error: ClientError, number: int) -> bool:
+            unreached = not error.sent and origin(call.url) not in self._pool.reached
+            if unreached and (number >= _UNREACHED_RETRIES or isinstance(error, ClientTimeoutError)):
+                return False
+            return call.may_repeat(error)
+
+        policy = replace(self.retry, retries=retries)
+        return with_retries(attempt, policy=policy, clock=self.clock, deadline=deadline, may_repeat=may_repeat)
 
     @contextmanager
-    def exchange(self, call: Call, deadline: Deadline) -> Iterator[Incoming]:
+    def answered(self, call: Call, deadline: Deadline) -> Iterator[Incoming]:
         """Make one attempt and yield the successful answer, its body unread."""
-        incoming = self._follow(call, deadline)
-        try:
+        with closing(self._follow(call, deadline)) as incoming:
+            incoming.check_encoding(call.headers.get("accept-encoding", "identity"))
             yield incoming
-        finally:
-            incoming.close()
 
-    def _quick_incoming(self, call: Call, deadline: Deadline) -> Incoming | None:
-        """Return the answer to a download, ``None`` if it takes the long road: a proxy, an encoding."""
-        if not call.slow_start or call.method != "GET" or not self.is_quick(call.url):
-            return None
-        patience = min(self.timeouts.first_byte, deadline.remaining())
-        incoming = QuickIncoming(self._lane.stream(self._wanted(call, deadline, 0), patience), call.where)
-        if not incoming.is_encoded:
-            return incoming
-        incoming.close()
-        return None
+    def is_quick(self, url: str) -> bool:
+        """Whether :meth:`batch` brings anything from a URL: no proxy in between, nothing in place of the network."""
+        return self._transport is None and not self._closed and self._pool.leads_straight_to(url)
+
+    def batch(
+        self,
+        call: Call,
+        requests: Iterable[BatchRequest],
+        *,
+        concurrency: int,
+        meanwhile: Callable[[], object] = lambda: None,
+    ) -> Iterator[BatchRequest]:
+        """Fetch many small bodies at once and return the requests that brought none: make them one by one.
+
+        Parameters
+        ----------
+        call
+            Stands for each: its origin, secrets, headers and total time are theirs.
+        meanwhile
+            Called once, while the first requests are on their way.
+        """
+        if not self.is_quick(call.url):
+            return iter(requests)
+        timing = self._timing(call, call.where, self.deadline(call))
+        batch = Batch(self._pool, _request(call, call.url, call.query, call.secrets), timing, concurrency)
+        return batch.run(requests, meanwhile)
 
     def _follow(self, call: Call, deadline: Deadline) -> Incoming:
         """Return the first answer that is no redirect, if it is a success."""
-        url, token = call.url, call.token
-        query = _whole_query(call)
-        for hop in range(_REDIRECT_LIMIT + 1):
+        url, query, secrets = call.url, call.query, call.secrets
+        for _ in range(_REDIRECT_LIMIT + 1):
             deadline.check(call.where)
-            quick = None if hop else self._quick_incoming(call, deadline)
-            incoming = quick or self._open(call, url, query, token, deadline)
+            incoming = self._open(call, url, query, secrets, deadline)
             if incoming.is_success:
                 return incoming
             with closing(incoming):
                 location = incoming.headers.get("location", "")
-                if incoming.status not in _REDIRECTS or not location:
+                if incoming.status not in failures.REDIRECTS or not location:
                     raise self._refusal(call, url, incoming)
             url, query = _redirected(call, url, location), {}
             # once elsewhere, always without: a way back was chosen by the other origin
-            token = token if origin(url) == origin(call.url) else None
+            keeps_token = secrets.token is not None and origin(url) == origin(call.url)
+            secrets = Secrets(secrets.token) if keeps_token else NO_SECRETS
         raise UnexpectedAnswerError(f"{call.where}: more than {_REDIRECT_LIMIT} redirects")
-
-    def _open(self, call: Call, url: str, query: dict[str, str], token: Secret | None, deadline: Deadline) -> Incoming:
-        client = self._http()
-        headers = _headers(call, token)
-        remaining = deadline.remaining()
-        patience = self.timeouts
-        timeout = httpx.Timeout(
-            connect=min(patience.connect, remaining),
-            read=min(patience.first_byte if call.slow_start else patience.read, remaining),
-            write=min(patience.write, remaining),
-            pool=min(patience.pool, remaining),
-        )
-        content = None if call.body is None else call.body()
-        try:
-            request = client.build_request(
-                call.method, url, params=query or None, headers=headers, content=content, timeout=timeout
-            )
-            return CarefulIncoming(client.send(request, stream=True), call.where, self.timeouts.read)
-        except http_errors() as error:
-            failure = failures.transport_failure(call.where, error)
-        # outside of the except block: the exception of httpx holds the request, and with it the token
-        raise failure
 
     def _refusal(self, call: Call, url: str, incoming: Incoming) -> ClientError:
         where = call.where if url == call.url else f"{call.where} (redirected to {shown(url)})"
-        body = incoming.beginning(_ERROR_BODY_LIMIT)
-        return failures.refusal(
-            where, incoming.status, incoming.headers, body, secrets=call.secrets, now=self.clock.time()
-        )
+        body = incoming.beginning(_ERROR_BODY_LIMIT) if incoming.encoding == "identity" else b""
+        now = self.clock.time()
+        return failures.refusal(where, incoming.status, incoming.headers, body, secrets=call.secrets, now=now)
 
-    def _http(self) -> "httpx.Client":
+    def _timing(self, call: Call, where: str, deadline: Deadline) -> Timing:
+        patience = self.timeouts
+        first = patience.first_byte if call.slow_start else patience.read
+        return Timing(where, deadline, patience.connect, patience.read, first)
+
+    def _open(self, call: Call, url: str, query: Any, secrets: Secrets, deadline: Deadline) -> Incoming:
+        timing = self._timing(call, call.where, deadline)
+        without_body = call.method in _READING and call.body is None and call.form is None
+        if self._closed:
+            raise RuntimeError("this session is closed")
+        if self._transport is None and without_body and self._pool.leads_to(url):
+            return self._open_own(_request(call, url, query, secrets), Peer(origin(url), secrets), timing)
+        return self._open_httpx(call, url, query, secrets, timing)
+
+    # -- connections of our own -----------------------------------------------------------------------------------
+
+    def _open_own(self, request: Request, peer: Peer, timing: Timing) -> Incoming:
+        for connection in self._pool.connections(peer, timing):
+            answer = _asked(connection, request, timing)
+            if isinstance(answer, ClientError):
+                raise answer
+            if answer is not None:
+                raw = connection.blocks(answer, timing)
+                close = functools.partial(self._pool.keep, peer, connection)
+                failure = functools.partial(_broken, timing)
+                return Incoming(answer.status, answer.headers, timing, raw, close, failure)
+        raise TransportError(f"{timing.where}: no answer came")
+
+    # -- httpx ----------------------------------------------------------------------------------------------------
+
+    def _open_httpx(self, call: Call, url: str, query: Any, secrets: Secrets, timing: Timing) -> Incoming:
+        watch = _Watch(timing.deadline) if self._transport is None else None
+        with ExitStack() as cleanup:
+            if watch is not None:
+                cleanup.callback(watch.end)
+            answer = self._sent(call, url, query, secrets, timing, watch)
+            if isinstance(answer, ClientError):
+                timing.deadline.check(timing.where)
+                # the exception of httpx holds the request, and with it the token
+                raise answer
+            if watch is not None:
+                self._pool.reached.add(origin(url))
+            cleanup.callback(answer.close)
+            headers, raw = dict(answer.headers), answer.iter_raw()
+            if answer.is_stream_consumed:
+                # what stands in place of the network may hand over an answer that is whole, and decoded
+                raw = iter([answer.content])
+                headers.pop("content-encoding", None)
+            failure, close = functools.partial(_broken, timing), cleanup.pop_all().close
+            return Incoming(answer.status_code, headers, timing, raw, close, failure)
+
+    def _sent(
+        self, call: Call, url: str, query: Any, secrets: Secrets, timing: Timing, watch: "_Watch | None"
+    ) -> "httpx.Response | ClientError":
+        """Return what httpx brings, or the error: no variable of a call that fails holds the request."""
+        client = self._http()
+        if isinstance(client, ClientError):
+            return client
+        left, patience = timing.deadline.remaining(), self.timeouts
+        timeout = httpx.Timeout(
+            connect=min(patience.connect, left),
+            read=min(timing.first_byte_seconds, left),
+            write=min(patience.write, left),
+            pool=min(patience.pool, left),
+        )
+        extensions = {} if watch is None else {"trace": watch.note}
+        try:
+            with call.form() if call.form is not None else nullcontext({"content": call.body}) as content:
+                request = client.build_request(
+                    call.method, url, params=query or None, headers=_headers(call), timeout=timeout,
+                    extensions=extensions, **content,
+                )  # fmt: skip
+                # the token is added by what httpx calls last, and stands in none of our variables
+                response = client.send(request, auth=functools.partial(_signed, secrets), stream=True)
+        except _http_errors() as error:
+            return failures.transport_failure(timing.where, error)
+        phases = request.extensions.get("timeout")
+        if isinstance(phases, dict):
+            # the wait between two pieces of the body is shorter than the one for the first
+            phases["read"] = min(timing.read_seconds, phases.get("read") or timing.read_seconds)
+        return response
+
+    def _http(self) -> "httpx.Client | ClientError":
         with self._lock:
-            if self._closed:
-                raise RuntimeError("this session is closed")
             if self._client is None:
-                self._client = self._new_client()
+                try:
+                    self._client = self._new_client()
+                except (ImportError, ValueError, httpx.InvalidURL) as error:
+                    return failures.bad_proxy(type(error).__name__)
             return self._client
 
     def _new_client(self) -> "httpx.Client":
-        limits = httpx.Limits(max_connections=self._max_connections, max_keepalive_connections=self._max_connections)
+        # what is seldom needed keeps no connections, so that no answer can be taken for another's
+        limits = httpx.Limits(max_connections=self._max_connections, max_keepalive_connections=0)
         logging.getLogger("httpx").addFilter(_hide_queries)
         return httpx.Client(
             transport=self._transport,
@@ -309,6 +353,61 @@ class Session:
         )
 
 
+class _Watch:
+    """Cuts a connection of httpx at the deadline of its call: httpx limits the wait for bytes, not for an answer."""
+
+    def __init__(self, deadline: Deadline) -> None:
+        self._socket: Any = None
+        self._timer = threading.Timer(deadline.remaining(), self._cut)
+        self._timer.daemon = True
+        self._timer.start()
+
+    def note(self, event: str, info: dict[str, Any]) -> None:
+        """Take note of what httpx does; see its extension ``trace``."""
+        if event.endswith(("connect_tcp.complete", "start_tls.complete")):
+            self._socket = info["return_value"].get_extra_info("socket")
+
+    def end(self) -> None:
+        """Watch no longer."""
+        self._timer.cancel()
+        self._timer.join()
+
+    def _cut(self) -> None:
+        with suppress(OSError, AttributeError):
+            self._socket.shutdown(2)
+
+
+def _asked(connection: Connection, request: Request, timing: Timing) -> Any:
+    """Return the head of the answer, ``None`` if a kept connection turned out to be closed, or the error."""
+    try:
+        connection.send(request, timing)
+        return connection.head(timing)
+    except ConnectionError as error:
+        connection.close()
+        return None if connection.was_used else _broken(timing, error)
+    except (OSError, ValueError) as error:
+        connection.close()
+        return _broken(timing, error)
+    except BaseException:
+        connection.close()
+        raise
+
+
+def _broken(timing: Timing, error: Exception) -> ClientError | None:
+    """Return what is said of an answer that broke off; ``None`` for errors that are not the network's."""
+    of_httpx = type(error).__module__.startswith("httpx")
+    if isinstance(error, ClientError) or not (of_httpx or isinstance(error, OSError | ValueError | zlib.error)):
+        return None
+    if timing.deadline.is_over():
+        return timing.deadline.error(timing.where)
+    return failures.transport_failure(timing.where, error) if of_httpx else failures.broken(timing.where, error)
+
+
+def _http_errors() -> "tuple[type[httpx.HTTPError | httpx.StreamError | httpx.InvalidURL], ...]":
+    """Return the exceptions of the HTTP library; a function, so that it is loaded no earlier than needed."""
+    return httpx.HTTPError, httpx.StreamError, httpx.InvalidURL
+
+
 def _trusted() -> "ssl.SSLContext":
     """Return a context that trusts the system's store, ``SSL_CERT_FILE`` and certifi's list."""
     context = ssl.create_default_context()
@@ -317,15 +416,20 @@ def _trusted() -> "ssl.SSLContext":
     return context
 
 
-def _headers(call: Call, token: Secret | None) -> dict[str, str]:
-    headers = {"accept-encoding": "identity", **call.headers}
-    if token is not None:
-        headers["x-auth-token"] = token.reveal()
-    return headers
+def _headers(call: Call) -> dict[str, str]:
+    return {"accept-encoding": "identity", **call.headers}
 
 
-def _whole_query(call: Call) -> dict[str, str]:
-    return {**call.query, **{key: value.reveal() for key, value in call.secret_query.items()}}
+def _request(call: Call, url: str, query: Any, secrets: Secrets) -> Request:
+    headers = {"user-agent": _user_agent(), "accept": "*/*", **_headers(call)}
+    return Request(call.method, origin(url), target_of(url, query), headers, secrets)
+
+
+def _signed(secrets: Secrets, request: "httpx.Request") -> "httpx.Request":
+    request.headers.update(secrets.headers())
+    if secrets.query:
+        request.url = request.url.copy_merge_params({key: secret.reveal() for key, secret in secrets.query})
+    return request
 
 
 @functools.cache
@@ -347,7 +451,7 @@ def _redirected(call: Call, url: str, location: str) -> str:
     """Return where a redirect leads, or raise if it may not be followed."""
     try:
         target = urljoin(url, location)
-        sound = is_url(target) and bool(origin(target))
+        sound = is_url(target) and target.isascii() and target.isprintable() and bool(origin(target))
     except ValueError:
         target, sound = location, False
     downgraded = urlsplit(url).scheme == "https" and not target.lower().startswith("https:")
@@ -361,10 +465,38 @@ def _redirected(call: Call, url: str, location: str) -> str:
     return target
 
 
+# -- the session of the process ---------------------------------------------------------------------------------------
+
+_shared: Session | None = None
+_shared_lock = threading.Lock()
+
+
+def shared_session() -> Session:
+    """Return the session of this process, opened on first use and closed when the process ends."""
+    global _shared  # noqa: PLW0603 (connections are worth sharing)
+    with _shared_lock:
+        if _shared is None:
+            _shared = Session()
+        return _shared
+
+
+def close_shared_session() -> None:
+    """Close the session of this process; the next use opens another."""
+    global _shared
+    with _shared_lock:
+        session, _shared = _shared, None
+    if session is not None:
+        session.close()
+
+
 def _after_fork() -> None:
+    """Replace the lock, which another thread of the parent may have held; sessions look after themselves."""
+    global _shared_lock  # noqa: PLW0603
+    _shared_lock = threading.Lock()
     for session in list(_sessions):
         session.leave_to_parent()
 
 
+atexit.register(close_shared_session)
 if hasattr(os, "register_at_fork"):
     os.register_at_fork(after_in_child=_after_fork)

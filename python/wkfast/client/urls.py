@@ -15,8 +15,10 @@ _ANNOTATION = re.compile(
     rf"(?P<prefix>.*)/annotations/(?:(?P<typ>{'|'.join(ANNOTATION_TYPES)})/)?(?P<id>[^/]*)(?:/.*)?"
 )
 _DATASET = re.compile(r"(?P<prefix>.*)/datasets/(?P<first>[^/]+)(?:/(?P<second>[^/]+))?(?:/.*)?")
+_SAFE_IN_PATH = "/%:@!$&'()*+,;=~"
 _DEFAULT_PORTS = {"http": 80, "https": 443}
 _SHOWN_LENGTH = 200
+_HOST = re.compile(r"[A-Za-z0-9_~-]+(\.[A-Za-z0-9_~-]+)*\.?")
 
 
 @dataclass(frozen=True)
@@ -75,7 +77,7 @@ def normalized_base_url(url: str) -> str:
         raise ConfigurationError(f"{shown(url)} is not a URL of a server; expected e.g. https://webknossos.org")
     if parts.query or parts.fragment:
         raise ConfigurationError(f"{shown(url)}: a server's URL has no query or fragment")
-    return origin(url) + parts.path.rstrip("/")
+    return origin(url) + quote(sendable(parts.path, "a URL"), safe=_SAFE_IN_PATH).rstrip("/")
 
 
 def _split(url: str) -> SplitResult:
@@ -86,7 +88,21 @@ def _split(url: str) -> SplitResult:
         raise ConfigurationError(f"{shown(url)} is not a URL of a server: {error}") from None
     if parts.username is not None or parts.password is not None:
         raise ConfigurationError(f"{shown(url)}: a URL with a user name is not used; tokens belong into WK_TOKEN")
-    return parts
+    host = _ascii_host(parts.hostname or "", url)
+    return parts._replace(netloc=host if parts.port is None else f"{host}:{parts.port}")
+
+
+def _ascii_host(host: str, url: str) -> str:
+    """Return a host as it is looked up."""
+    if ":" in host:
+        return f"[{host}]"
+    try:
+        name = host.encode("idna").decode()
+    except UnicodeError:
+        name = ""
+    if host and not _HOST.fullmatch(name):
+        raise ConfigurationError(f"{shown(url)}: {host[:60]!r} cannot be the name of a host")
+    return name
 
 
 def origin(url: str) -> str:
@@ -111,7 +127,22 @@ def join(base_url: str, *segments: str) -> str:
     """
     if any(segment in ("", ".", "..") for segment in segments):
         raise InvalidUrlError(f"{segments!r} holds a name that cannot be part of a URL")
-    return "/".join([base_url, *(quote(segment, safe="") for segment in segments)])
+    return "/".join([base_url, *(quote(sendable(segment, "a name"), safe="") for segment in segments)])
+
+
+def sendable(text: str, what: str) -> str:
+    """Return a text that a server can be told.
+
+    Raises
+    ------
+    InvalidUrlError
+        It holds halves of characters, as names of files do that are in no encoding.
+    """
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        raise InvalidUrlError(f"{shown(text)!r} cannot be sent: {what} consists of whole characters") from None
+    return text
 
 
 def shown(url: str) -> str:

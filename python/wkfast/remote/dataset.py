@@ -16,8 +16,8 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
     from pathlib import Path
 
-    from wkfast.client.datastore import StreamedLayers
     from wkfast.client.records import DatasetRecord
+    from wkfast.client.stores import StreamedLayers
     from wkfast.dataset.properties import LayerProperties
     from wkfast.geometry import Mag
     from wkfast.remote.metadata import Value

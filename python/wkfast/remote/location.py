@@ -18,13 +18,13 @@ from wkfast.client.errors import (
     UnexpectedAnswerError,
 )
 from wkfast.errors import DatasetError
-from wkfast.remote.ahead import Ahead
+from wkfast.remote.guess import Guess
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from wkfast.client import Secret
-    from wkfast.client.datastore import Datastore, StreamedLayers
+    from wkfast.client.stores import Datastore, StreamedLayers
 
 _BEGINNING = 1 << 20
 _DATASET_ID = re.compile(rb"<experiment\b[^>]*\bdatasetId=[\"']([0-9a-fA-F]{24})[\"']")
@@ -62,17 +62,17 @@ class RemoteLocation:
         )
         client = Client(found.context)
         dataset_id, token = found.dataset_id, found.sharing_token
-        ahead = Ahead(
+        guess = Guess(
             client,
             lambda connection: Datasets(connection).info(dataset_id, sharing_token=token),
             lambda datastore: datastore.dataset_layers(dataset_id),
             sharing_token=token,
         )
-        record = ahead.record() or client.datasets.info(dataset_id, sharing_token=token)
+        record = guess.record() or client.datasets.info(dataset_id, sharing_token=token)
         if record.status is not None:
             raise DatasetError(f"dataset {record.name!r} cannot be read by its server: {record.status}")
         datastore = client.datastore(record.data_store_url, sharing_token=token)
-        early = ahead.properties(datastore.url)
+        early = guess.properties(datastore.url)
         return cls(client, dataset_id, datastore, sharing_token=token, early_properties=early)
 
     @classmethod
@@ -81,13 +81,13 @@ class RemoteLocation:
         found = resolve_annotation(url_or_id, webknossos_url=webknossos_url)
         client = Client(found.context)
         annotation_id = found.annotation_id
-        ahead = Ahead(
+        guess = Guess(
             client,
             lambda connection: Annotations(connection).info(annotation_id),
             lambda datastore: datastore.annotation_layers(annotation_id),
         )
         try:
-            info = ahead.record() or client.annotations.info(annotation_id)
+            info = guess.record() or client.annotations.info(annotation_id)
         except (AuthenticationError, NotFoundError, PermissionDeniedError) as refusal:
             if found.context.token is not None:
                 raise
@@ -97,7 +97,7 @@ class RemoteLocation:
             raise UnexpectedAnswerError(f"annotation {info.id}: the server does not tell its dataset")
         volumes = frozenset(layer.name or "" for layer in info.layers if layer.typ == "Volume")
         datastore = client.datastore(info.data_store_url)
-        early = ahead.properties(datastore.url)
+        early = guess.properties(datastore.url)
         return cls(client, info.dataset_id, datastore, annotation_id, volumes, early_properties=early)
 
     @classmethod

@@ -10,10 +10,12 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import numpy as np
 
-from wkfast.client.convoy import Parcel
-from wkfast.client.datastore import says_no_data
-from wkfast.client.errors import ClientError, UnexpectedAnswerError
-from wkfast.client.fanout import fan_out
+from wkfast.client.batch import BatchRequest
+from wkfast.client.errors import BusyError, ClientError, ServerError, UnexpectedAnswerError
+from wkfast.client.failures import meaning_of
+from wkfast.client.stores import says_no_data
+from wkfast.client.workers import fetch_all
+from wkfast.errors import DatasetError
 from wkfast.remote.box import Box
 
 if TYPE_CHECKING:
@@ -21,7 +23,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from wkfast.client.datastore import Datastore, StreamedLayers
+    from wkfast.client.stores import Datastore, StreamedLayers
     from wkfast.remote.header import ArrayHeader, Int3, Int4
 
 # A cut-out is asked for from this many chunks on; fewer are as quick one by one.
@@ -29,7 +31,7 @@ _CHUNKS_OF_A_CUTOUT = 8
 # What one cut-out brings at most: many are under way at once.
 _CUTOUT_BYTES = 2 << 20
 # Requests under way at once. Cut-outs fill the line with a few; chunks are small, so it is their number that hides the
-# way to the server and back. Each is an upper bound, see Convoy.
+# way to the server and back. Each is an upper bound, see Batch.
 _CUTOUTS_AT_ONCE = 32
 _CHUNKS_AT_ONCE = 256
 # The same for requests that need a thread each.
@@ -38,8 +40,7 @@ CONCURRENCY = 32
 _EARLY = 8
 # Memory touched while the first requests are under way, and how much of it comes at once.
 _TOUCHED, _PAGE = 64 << 20, 4096
-_REFUSED, _TROUBLE = 300, 500
-_BUSY = frozenset({408, 425, 429})
+_REFUSED = 300
 
 _T = TypeVar("_T")
 
@@ -68,8 +69,9 @@ class Cutouts:
         """Return a box of voxels, ``None`` if chunks have to tell: the server refused, or left a part out."""
         try:
             cutout = self.datastore.cutout(
-                self.dataset_id, self.layer, mag=self.mag, topleft=self._topleft(box), size=box.size, retries=0
-            )
+                self.dataset_id, self.layer, mag=self.mag, topleft=self._topleft(box), size=box.size, retries=0,
+                limit=math.prod((header.shape[0], *box.size)) * header.dtype.itemsize,
+            )  # fmt: skip
         except ClientError as error:
             if error.status is None and not isinstance(error, UnexpectedAnswerError):
                 return None
@@ -101,7 +103,10 @@ class Reading:
 
     def __post_init__(self) -> None:
         shape = (self.header.shape[0], *self.box.size)
-        self.voxels = np.zeros(shape, self.header.dtype.newbyteorder("="), order="F")
+        try:
+            self.voxels = np.zeros(shape, self.header.dtype.newbyteorder("="), order="F")
+        except (MemoryError, ValueError, OverflowError):
+            raise DatasetError(f"{self.layer}/{self.mag}: there is no memory for {shape} voxels") from None
         self._stored = self.box.common(Box((0, 0, 0), self.header.shape[1:]))
         self.spare: list[memoryview] = []
 
@@ -121,20 +126,20 @@ class Reading:
         boxes: Iterable[Box] = [self._stored]
         waiting = _in_turn(started, self._touch)
         if self.cutouts is not None and not self.cutouts.refused and self._is_large:
-            parcels = self._blocks(self.cutouts)
-            blocks = datastore.convoy(parcels, concurrency=_CUTOUTS_AT_ONCE, meanwhile=waiting)
-            boxes, waiting = (parcel.box for parcel in blocks if isinstance(parcel, _Block)), _in_turn()
+            requests = self._blocks(self.cutouts)
+            blocks = datastore.batch(requests, concurrency=_CUTOUTS_AT_ONCE, meanwhile=waiting)
+            boxes, waiting = (block.box for block in blocks if isinstance(block, _Block)), _in_turn()
         chunks = (_Chunk(self, index, chunk) for box in boxes for index, chunk in self._chunks(box))
-        left = datastore.convoy(chunks, concurrency=_CHUNKS_AT_ONCE, meanwhile=waiting)
-        do(partial(self._fetch_chunk, parcel.index, parcel.box) for parcel in left if isinstance(parcel, _Chunk))
+        left = datastore.batch(chunks, concurrency=_CHUNKS_AT_ONCE, meanwhile=waiting)
+        do(partial(self._fetch_chunk, chunk.index, chunk.box) for chunk in left if isinstance(chunk, _Chunk))
 
     def tasks(self) -> Iterator[Callable[[], object]]:
         """Yield what is to be done, in any order and by any number of threads: the slow twin of :meth:`fetch`."""
         if self.cutouts is None or not self._is_large:
             yield from self._chunk_tasks(self._stored)
             return
-        for parcel in self._blocks(self.cutouts):
-            yield partial(self._fetch_block, self.cutouts, parcel.box)
+        for block in self._blocks(self.cutouts):
+            yield partial(self._fetch_block, self.cutouts, block.box)
 
     def _touch(self) -> None:
         """Let the system find memory for what the first requests bring, which takes as long as receiving it."""
@@ -168,7 +173,7 @@ class Reading:
         self.part(block)[...] = voxels
 
     def _fetch_chunk(self, index: Int4, chunk: Box) -> None:
-        body = self.streamed.chunk(self.layer, self.mag, index)
+        body = self.streamed.chunk(self.layer, self.mag, index, limit=self.header.chunk_bytes)
         if body is not None:
             self.place(index, chunk, body)
 
@@ -196,7 +201,7 @@ class Reading:
         return self.streamed.chunk_targets(self.layer, self.mag)
 
 
-class _Chunk(Parcel):
+class _Chunk(BatchRequest):
     """A chunk: received beside the array, because its rows lie apart there."""
 
     __slots__ = ("_reading", "_scratch", "box", "index")
@@ -228,7 +233,7 @@ class _Chunk(Parcel):
         return says_no_data(status, body)
 
 
-class _Block(Parcel):
+class _Block(BatchRequest):
     """A cut-out: received in the array itself where its rows or planes are in one piece there."""
 
     __slots__ = ("_cutouts", "_reading", "_scratch", "box")
@@ -263,7 +268,9 @@ class _Block(Parcel):
 
     def settles(self, status: int, body: bytes) -> bool:  # noqa: ARG002 (any refusal means the same)
         # busy servers and those in trouble may answer the next time
-        self._cutouts.refused |= _REFUSED <= status < _TROUBLE and status not in _BUSY
+        self._cutouts.refused |= status >= _REFUSED and not issubclass(
+            meaning_of(status).error, (BusyError, ServerError)
+        )
         return False
 
 
@@ -274,7 +281,7 @@ def do(tasks: Iterable[Callable[[], object]]) -> None:
         for task in first:
             task()
         return
-    for _ in fan_out(lambda task: task(), itertools.chain(first, upcoming), concurrency=CONCURRENCY):
+    for _ in fetch_all(lambda task: task(), itertools.chain(first, upcoming), concurrency=CONCURRENCY):
         pass
 
 

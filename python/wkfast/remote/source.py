@@ -18,7 +18,7 @@ from wkfast.remote.reading import Reading
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from wkfast.client.datastore import StreamedLayers
+    from wkfast.client.stores import StreamedLayers
     from wkfast.remote.header import Int3
     from wkfast.remote.reading import Cutouts
 
@@ -60,7 +60,9 @@ class RemoteSource:
     def header(self) -> ArrayHeader:
         """The array header, asked for once."""
         if self._header is None:
-            self._header = ArrayHeader.of(self.streamed.array_header(self.layer, self.mag), f"{self.url}/.zarray")
+            self._header = ArrayHeader.of(
+                self.streamed.array_header(self.layer, self.mag), f"{self.url}/.zarray", self._expected
+            )
         return self._header
 
     @property

@@ -1,6 +1,5 @@
-"""The quick road for chunks: the rules of the long one hold on it, and where it does not lead the long one is taken."""
+"""Single requests over connections of our own: kept, retried, bounded, and never two answers mixed up."""
 
-import gzip
 import os
 import threading
 import time
@@ -9,10 +8,9 @@ import pytest
 from tests.client.conftest import TOKEN
 from tests.client.servers import answering
 
-from wkfast.client import Client, Context, Secret, Session, Timeouts, errors
-from wkfast.client import session as session_module
-from wkfast.client.fanout import fan_out
-from wkfast.client.lane import Lane
+from wkfast.client import Client, Context, RetryPolicy, Secret, Session, Timeouts, errors
+from wkfast.client.pool import Pool
+from wkfast.client.workers import fetch_all
 
 pytestmark = pytest.mark.usefixtures("nothing_is_left_open")
 
@@ -42,19 +40,10 @@ def layers(server, client):
     return client.datastore(server.url).dataset_layers(ID)
 
 
-@pytest.fixture
-def long_road(monkeypatch):
-    """How often a request took the long road."""
-    taken = []
-    original = session_module.Session._follow
-    monkeypatch.setattr(session_module.Session, "_follow", lambda *args: (taken.append(1), original(*args))[1])
-    return taken
-
-
-def test_a_chunk_takes_the_quick_road_with_the_token(server, layers, long_road):
+def test_a_chunk_is_asked_for_with_the_token_and_without_httpx(server, layers, monkeypatch):
+    monkeypatch.setattr(Session, "_open_httpx", lambda *_: pytest.fail("httpx is slow"))
     server.on("GET", ROUTE, whole)
     assert layers.chunk("layer", "1", INDEX) == BODY
-    assert long_road == []
     (request,) = server.requests
     assert request.headers["x-auth-token"] == TOKEN
     assert request.headers["accept-encoding"] == "identity"
@@ -116,32 +105,44 @@ def test_a_refusal_is_not_repeated_and_repeats_no_token(server, layers, status, 
     assert len(server.requests) == 1
 
 
-def test_a_redirect_takes_the_long_road_and_loses_the_token_elsewhere(server, other_server, layers, long_road):
+def test_a_redirect_elsewhere_loses_the_token(server, other_server, layers):
     server.on("GET", ROUTE, answering(302, b"", location=f"{other_server.url}/moved"))
     other_server.on("GET", "/moved", whole)
     assert layers.chunk("layer", "1", INDEX) == BODY
-    assert long_road
     assert "x-auth-token" not in other_server.requests[0].headers
 
 
-def test_an_encoded_body_takes_the_long_road(server, layers, long_road):
-    server.on("GET", ROUTE, answering(200, gzip.compress(BODY), "application/x", content_encoding="gzip"))
-    assert layers.chunk("layer", "1", INDEX) == BODY
-    assert long_road
+@pytest.fixture
+def proxied(server, monkeypatch):
+    """The environment names the server as proxy."""
+    for name in ("no_proxy", "NO_PROXY", "ALL_PROXY", "all_proxy"):
+        monkeypatch.delenv(name, raising=False)
+    for name in ("HTTP_PROXY", "http_proxy", "HTTPS_PROXY", "https_proxy"):
+        monkeypatch.setenv(name, server.url)
 
 
-def test_a_proxy_takes_the_long_road(server, client, monkeypatch, long_road):
-    monkeypatch.setenv("HTTP_PROXY", server.url)
-    monkeypatch.setenv("http_proxy", server.url)
-    monkeypatch.delenv("NO_PROXY", raising=False)
-    monkeypatch.delenv("no_proxy", raising=False)
+@pytest.mark.parametrize("password", ["", "me:secret@"])
+def test_a_proxy_passes_requests_on(server, proxied, monkeypatch, password):
+    monkeypatch.setenv("http_proxy", server.url.replace("://", f"://{password}"))
     seen = []
     server.fallback = lambda request, wire: (seen.append(request.headers["host"]), wire.reply(200, BODY, "x/y"))
     with Session() as session:
         behind = Client(Context("http://wk.example.org", Secret(TOKEN), 60, 12), session=session)
         layers = behind.datastore("http://wk.example.org").dataset_layers(ID)
-        assert layers.chunk("layer", "1", INDEX) == BODY
-    assert (seen, len(long_road)) == (["wk.example.org"], 1)
+        for _ in range(3):
+            assert layers.chunk("layer", "1", INDEX) == BODY
+    assert seen == ["wk.example.org"] * 3
+    assert server.connections == (3 if password else 1)
+
+
+def test_a_proxy_that_leads_no_further_is_told(server, proxied):
+    server.fallback = lambda _, wire: wire.reply(403, b"no", "text/plain")
+    with Session(retry=RetryPolicy(0)) as session:
+        behind = Client(Context("https://wk.example.org", Secret(TOKEN), 60, 12), session=session)
+        with pytest.raises(errors.ConnectionFailedError, match="the proxy answered 403"):
+            behind.health()
+    (request,) = server.requests
+    assert (request.method, "x-auth-token" in request.headers) == ("CONNECT", False)
 
 
 def test_a_connection_that_the_server_closed_meanwhile_is_replaced_without_a_pause(server, layers, clock):
@@ -163,12 +164,11 @@ def test_a_body_beyond_the_limit_is_refused_stated_or_not(server, client):
             wire.send(bytes(1 << 16))
 
     call = client.call("GET", f"{server.url}/big")
-    small = type(call)("GET", call.url, token=call.token, small=True)
     for handler in (endless, answering(200, bytes(5000), "a/b")):
         server.routes["GET", "/big"].clear()
         server.on("GET", "/big", handler)
         with pytest.raises(errors.AnswerTooLargeError, match="larger than 4000 bytes"):
-            client.session.send(small, limit=4000)
+            client.session.send(call, limit=4000)
 
 
 def test_a_drip_ends_with_the_total_time(server, clock, session):
@@ -203,7 +203,7 @@ def test_closing_the_session_closes_what_lies_idle_and_what_is_under_way(server,
     session.close()
     thread.join()
     assert got == [BODY]
-    assert session._lane._idle == {}
+    assert session._pool._idle == {}
     with pytest.raises(RuntimeError, match="closed"):
         layers.chunk("layer", "1", INDEX)
 
@@ -242,7 +242,7 @@ def test_results_that_are_taken_slowly_hold_nothing_up_and_stay_few():
         return key
 
     taken = []
-    for key, _ in fan_out(fetch, range(300), concurrency=8):
+    for key, _ in fetch_all(fetch, range(300), concurrency=8):
         time.sleep(0.0005)
         with lock:
             under_way.discard(key)
@@ -261,14 +261,14 @@ def test_the_first_error_ends_it_and_nothing_new_is_started():
         return key
 
     with pytest.raises(ValueError, match="five"):
-        for _ in fan_out(fetch, iter(range(10**9)), concurrency=4):
+        for _ in fetch_all(fetch, iter(range(10**9)), concurrency=4):
             pass
     assert len(started) < 10**5
     assert not [thread for thread in threading.enumerate() if thread.name == "wkfast-fetch"]
 
 
 def test_leaving_early_ends_the_threads():
-    results = fan_out(lambda key: key, iter(range(10**9)), concurrency=4)
+    results = fetch_all(lambda key: key, iter(range(10**9)), concurrency=4)
     next(results)
     results.close()
     assert not [thread for thread in threading.enumerate() if thread.name == "wkfast-fetch"]
@@ -282,7 +282,7 @@ def test_ctrl_c_does_not_wait_for_a_silent_server():
             released.wait(20)
         return key
 
-    results = fan_out(fetch, range(8), concurrency=4)
+    results = fetch_all(fetch, range(8), concurrency=4)
     next(results)
     start = time.monotonic()
     with pytest.raises(KeyboardInterrupt):
@@ -293,12 +293,13 @@ def test_ctrl_c_does_not_wait_for_a_silent_server():
     assert waited < 10
 
 
-def test_a_lane_knows_where_proxies_stand(monkeypatch):
-    monkeypatch.setenv("https_proxy", "http://proxy:3128")
+def test_a_pool_knows_where_proxies_stand(monkeypatch):
+    monkeypatch.setenv("https_proxy", "proxy:3128")
     monkeypatch.setenv("no_proxy", "inside.example.org")
     monkeypatch.delenv("http_proxy", raising=False)
     monkeypatch.delenv("all_proxy", raising=False)
-    lane = Lane(lambda: None)
-    assert not lane.leads_to("https://wk.example.org/x")
-    assert lane.leads_to("https://inside.example.org/x")
-    assert lane.leads_to("http://wk.example.org/x")
+    pool = Pool(lambda: None)
+    assert not pool.leads_straight_to("https://wk.example.org/x")
+    assert pool.leads_to("https://wk.example.org/x")
+    assert pool.leads_straight_to("https://inside.example.org/x")
+    assert pool.leads_straight_to("http://wk.example.org/x")

@@ -1,4 +1,4 @@
-"""Many GETs at once: what comes is right and in its place, and everything odd is left to the long road, untouched."""
+"""Many GETs at once: what comes is right and in its place, and everything odd is left to single requests, untouched."""
 
 import gzip
 import hashlib
@@ -8,11 +8,11 @@ import subprocess
 import pytest
 from tests.client.conftest import TOKEN
 from tests.client.servers import answering
-from tests.client.test_lane import RECOVERABLE, cut
+from tests.client.test_requests import RECOVERABLE, cut
 
-from wkfast.client import Client, Context, Secret, Session, Timeouts, errors, lane
-from wkfast.client.convoy import Parcel
-from wkfast.client.lane import MOST_CONNECTIONS
+from wkfast.client import Client, Context, Secret, Session, Timeouts, errors, pool
+from wkfast.client.batch import BatchRequest
+from wkfast.client.pool import MOST_CONNECTIONS
 
 pytestmark = pytest.mark.usefixtures("nothing_is_left_open")
 
@@ -23,7 +23,7 @@ def body_of(number):
     return hashlib.sha256(str(number).encode()).digest() * (SIZE // 32) + b"x" * (SIZE % 32)
 
 
-class Numbered(Parcel):
+class Numbered(BatchRequest):
     """A body received in three runs of memory."""
 
     __slots__ = ("came", "number", "runs")
@@ -54,22 +54,22 @@ def served(server):
     return server
 
 
-def fetch(client, parcels, concurrency=8):
-    return list(client.session.convoy(client.call("GET", client.context.url), parcels, concurrency=concurrency))
+def fetch(client, requests, concurrency=8):
+    return list(client.session.batch(client.call("GET", client.context.url), requests, concurrency=concurrency))
 
 
-def check(parcels, left):
-    """Each parcel came once and whole, or is left, once."""
+def check(requests, left):
+    """Each request came once and whole, or is left, once."""
     assert len(set(left)) == len(left)
-    for parcel in parcels:
-        if parcel not in left:
-            assert (parcel.came, parcel.body) == (1, body_of(parcel.number))
+    for request in requests:
+        if request not in left:
+            assert (request.came, request.body) == (1, body_of(request.number))
 
 
 def test_all_arrive_in_their_place_over_few_connections_with_the_token(served, client):
-    parcels = [Numbered(number) for number in range(100)]
-    assert fetch(client, iter(parcels)) == []
-    check(parcels, [])
+    requests = [Numbered(number) for number in range(100)]
+    assert fetch(client, iter(requests)) == []
+    check(requests, [])
     assert served.connections <= 8
     assert {request.headers["x-auth-token"] for request in served.requests} == {TOKEN}
     assert {request.headers["accept-encoding"] for request in served.requests} == {"identity"}
@@ -88,10 +88,10 @@ def test_nothing_is_asked_for_where_there_is_nothing_to_fetch(served, client):
 def test_what_a_fault_hits_is_left_and_the_rest_is_right(served, client, fault):
     for number in (0, 7, 19):
         served.on("GET", f"/n/{number}", fault)
-    parcels = [Numbered(number) for number in range(20)]
-    left = fetch(client, parcels, concurrency=3)
-    check(parcels, left)
-    assert {parcels[0], parcels[7], parcels[19]} & set(left)
+    requests = [Numbered(number) for number in range(20)]
+    left = fetch(client, requests, concurrency=3)
+    check(requests, left)
+    assert {requests[0], requests[7], requests[19]} & set(left)
 
 
 OTHERS = {
@@ -108,8 +108,9 @@ OTHERS = {
         wire.head(200, content_type="a/b", content_length=SIZE), wire.send(bytes(SIZE + 5))),
     "a head without end": lambda _, wire: wire.send(b"HTTP/1.1 200 OK\r\n" + b"x: y\r\n" * 20_000),
     "cut without a stated length": cut(0.5, stated=False),
-    "an answer before the answer": lambda _, wire: (
-        wire.head(102, content_length=0), wire.reply(200, bytes(SIZE), "a/b")),
+    "another protocol": lambda _, wire: wire.head(101, upgrade="x"),
+    "answers before the answer without end": lambda _, wire: (
+        [wire.head(103, link="<a>") for _ in range(40)], wire.reply(200, bytes(SIZE), "a/b")),
     "an answer without a body that states a length": lambda _, wire: wire.head(304, content_length=5),
     "two lengths": lambda _, wire: wire.send(
         f"HTTP/1.1 200 OK\r\ncontent-length: 5\r\ncontent-length: {SIZE}\r\n\r\n".encode() + bytes(SIZE)),
@@ -121,47 +122,83 @@ OTHERS = {
 @pytest.mark.parametrize("answer", OTHERS.values(), ids=OTHERS.keys())
 def test_any_other_answer_is_left(served, client, answer):
     served.on("GET", "/n/3", answer)
-    parcels = [Numbered(number) for number in range(12)]
-    left = fetch(client, parcels, concurrency=2)
-    check([parcel for parcel in parcels if parcel.number != 3], left)
+    requests = [Numbered(number) for number in range(12)]
+    left = fetch(client, requests, concurrency=2)
+    check([request for request in requests if request.number != 3], left)
     # what was announced did come; the bytes behind it spoil the connection, not the body
-    assert parcels[3] in left or answer is OTHERS["more than announced"]
+    assert requests[3] in left or answer is OTHERS["more than announced"]
+
+
+@pytest.mark.parametrize("status", [100, 102, 103])
+def test_answers_before_the_answer_are_passed_over(served, client, status):
+    original = served.fallback
+
+    def hinting(request, wire):
+        for _ in range(3):
+            wire.head(status, link=f"<{request.path}>", content_length=0)
+        original(request, wire)
+
+    served.fallback = hinting
+    requests = [Numbered(number) for number in range(40)]
+    assert fetch(client, requests, concurrency=3) == []
+    check(requests, [])
+    assert served.connections <= 3
+
+
+@pytest.mark.parametrize("size", [SIZE, 400_000])
+def test_what_comes_behind_an_answer_is_never_taken_for_the_next(server, client, size):
+    """Each answer is followed by another one, for nobody: bodies hold the number that was asked for."""
+
+    def body(number):
+        return number.encode().ljust(16) * (size // 16)
+
+    def twice(request, wire):
+        number = request.path.rpartition("/")[2]
+        head = f"HTTP/1.1 200 OK\r\ncontent-type: a/b\r\ncontent-length: {len(body(number))}\r\n\r\n".encode()
+        wire.send(b"".join((head, body(number), head, body("wrong"))))
+
+    server.fallback = twice
+    requests = [Numbered(number, size) for number in range(12)]
+    left = fetch(client, requests, concurrency=3)
+    for request in requests:
+        if request not in left:
+            assert request.body == body(str(request.number))
 
 
 def test_an_answer_that_settles_the_matter_needs_no_second_question(served, client):
     served.on("GET", "/n/3", answering(404, b"no data here"))
-    parcels = [Numbered(number) for number in range(12)]
-    assert fetch(client, parcels) == []
-    assert parcels[3].came == 0
+    requests = [Numbered(number) for number in range(12)]
+    assert fetch(client, requests) == []
+    assert requests[3].came == 0
 
 
 def test_after_a_refusal_nothing_more_is_asked_for(served, client):
     served.fallback = answering(503, b"{}")
-    parcels = [Numbered(number) for number in range(200)]
-    assert set(fetch(client, parcels, concurrency=4)) == set(parcels)
+    requests = [Numbered(number) for number in range(200)]
+    assert set(fetch(client, requests, concurrency=4)) == set(requests)
     assert len(served.requests) <= 4
 
 
-def test_after_many_broken_connections_the_long_road_takes_over(served, client):
+def test_after_many_broken_connections_single_requests_take_over(served, client):
     served.fallback = lambda _, wire: wire.end()
-    parcels = [Numbered(number) for number in range(200)]
-    assert set(fetch(client, parcels, concurrency=4)) == set(parcels)
+    requests = [Numbered(number) for number in range(200)]
+    assert set(fetch(client, requests, concurrency=4)) == set(requests)
     assert len(served.requests) <= 12
 
 
 def test_where_nobody_listens_all_is_left(session):
     client = Client(Context("http://127.0.0.1:9", None, 60, 12), session=session)
-    parcels = [Numbered(number) for number in range(5)]
-    assert set(fetch(client, parcels)) == set(parcels)
+    requests = [Numbered(number) for number in range(5)]
+    assert set(fetch(client, requests)) == set(requests)
 
 
 def test_a_proxy_or_another_transport_leaves_all(served, client, monkeypatch):
     monkeypatch.setenv("http_proxy", served.url)
     monkeypatch.delenv("no_proxy", raising=False)
     monkeypatch.delenv("NO_PROXY", raising=False)
-    parcels = [Numbered(number) for number in range(5)]
+    requests = [Numbered(number) for number in range(5)]
     behind = Client(Context("http://wk.example.org", None, 60, 12), session=client.session)
-    assert fetch(behind, parcels) == parcels
+    assert fetch(behind, requests) == requests
     assert served.requests == []
 
 
@@ -189,45 +226,45 @@ def test_what_ends_it_closes_what_is_under_way(served, client, exception):
 
     with pytest.raises(exception):
         fetch(client, [Bad(0), *(Numbered(number) for number in range(1, 9))], concurrency=4)
-    lane = client.session._lane
-    assert lane._reserved == 0
-    parcels = [Numbered(number) for number in range(9)]
-    assert fetch(client, parcels) == []
-    check(parcels, [])
+    pool = client.session._pool
+    assert pool._reserved == 0
+    requests = [Numbered(number) for number in range(9)]
+    assert fetch(client, requests) == []
+    check(requests, [])
 
 
-def test_convoys_share_what_connections_there_may_be(session):
-    lane = session._lane
-    assert lane.reserve(MOST_CONNECTIONS - 1) == MOST_CONNECTIONS - 1
-    assert [lane.reserve(50), lane.reserve(50)] == [1, 1]
-    lane.give_back(MOST_CONNECTIONS - 1)
-    assert lane.reserve(50) == 50
+def test_batches_share_what_connections_there_may_be(session):
+    pool = session._pool
+    assert pool.reserve(MOST_CONNECTIONS - 1) == MOST_CONNECTIONS - 1
+    assert [pool.reserve(50), pool.reserve(50)] == [1, 1]
+    pool.give_back(MOST_CONNECTIONS - 1)
+    assert pool.reserve(50) == 50
 
 
 def test_more_connections_are_opened_while_the_server_takes_its_time(served, client):
     original = served.fallback
     served.fallback = lambda request, wire: (wire.closing.wait(0.3), original(request, wire))
-    parcels = [Numbered(number) for number in range(200)]
-    left = fetch(client, parcels, concurrency=128)
-    check(parcels, left)
+    requests = [Numbered(number) for number in range(200)]
+    left = fetch(client, requests, concurrency=128)
+    check(requests, left)
     assert 64 < served.connections <= 128
 
 
 def test_of_the_connections_of_a_wide_read_few_stay_open(served, client, monkeypatch):
-    monkeypatch.setattr(lane, "_SURPLUS_SECONDS", 0.5)
+    monkeypatch.setattr(pool, "_SURPLUS_SECONDS", 0.5)
     original = served.fallback
     served.fallback = lambda request, wire: (wire.closing.wait(0.3), original(request, wire))
-    parcels = [Numbered(number) for number in range(60)]
-    assert fetch(client, parcels, concurrency=60) == []
-    ((server, idle),) = client.session._lane._idle.items()
-    assert len(idle) > lane._KEPT
-    closer = client.session._lane._closer
+    requests = [Numbered(number) for number in range(60)]
+    assert fetch(client, requests, concurrency=60) == []
+    ((server, idle),) = client.session._pool._idle.items()
+    assert len(idle) > pool._KEPT
+    closer = client.session._pool._closer
     # another read puts it off
     assert fetch(client, [Numbered(60)]) == []
     while closer is not None:
         closer.join(30)
-        closer = client.session._lane._closer
-    assert len(client.session._lane._idle[server]) == lane._KEPT
+        closer = client.session._pool._closer
+    assert len(client.session._pool._idle[server]) == pool._KEPT
     assert fetch(client, [Numbered(number) for number in range(61, 90)]) == []
 
 
@@ -251,9 +288,9 @@ def encrypted(served, tmp_path, monkeypatch):
 def test_encrypted_connections_carry_it_too(encrypted, served):
     with Session(timeouts=Timeouts(connect=5, read=5)) as session:
         client = Client(Context(encrypted, Secret(TOKEN), 60, 12), session=session)
-        parcels = [Numbered(number) for number in range(40)]
-        left = fetch(client, parcels)
-        check(parcels, left)
+        requests = [Numbered(number) for number in range(40)]
+        left = fetch(client, requests)
+        check(requests, left)
         assert left == []
         assert 1 < served.connections <= 8
 
@@ -262,8 +299,8 @@ def test_a_certificate_that_is_not_trusted_leaves_all(encrypted, monkeypatch):
     monkeypatch.delenv("SSL_CERT_FILE")
     with Session(timeouts=Timeouts(connect=5, read=5)) as session:
         client = Client(Context(encrypted, Secret(TOKEN), 60, 12), session=session)
-        parcels = [Numbered(number) for number in range(4)]
-        assert set(fetch(client, parcels)) == set(parcels)
+        requests = [Numbered(number) for number in range(4)]
+        assert set(fetch(client, requests)) == set(requests)
 
 
 def test_no_socket_is_left_open(served, session, recwarn):

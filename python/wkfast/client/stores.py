@@ -1,29 +1,36 @@
-"""Routes of the data store: streamed layers, cut-outs, stored files."""
+"""Routes of the stores: streamed layers, cut-outs and stored files; meshes and agglomerate graphs of volume layers."""
 
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
-from typing import Any
-from urllib.parse import urlencode, urlsplit
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
-from wkfast.client.connection import Connection
-from wkfast.client.convoy import Parcel
+from wkfast.client.batch import BatchRequest
+from wkfast.client.call import Answer, Call, target_of
 from wkfast.client.datasets import with_sharing_token
 from wkfast.client.errors import NotFoundError, UnexpectedAnswerError
-from wkfast.client.exchange import Answer, Call
-from wkfast.client.failures import server_messages
-from wkfast.client.fanout import fan_out
+from wkfast.client.failures import meaning_of, server_messages
 from wkfast.client.fields import Fields, parse_json
+from wkfast.client.files import PartFile
 from wkfast.client.records import Int3
+from wkfast.client.routes import Routes, datastore_prefix
 from wkfast.client.secret import Secret
+from wkfast.client.transfer import receive
 from wkfast.client.urls import join
-from wkfast.client.versions import datastore_prefix
+from wkfast.client.workers import fetch_all
+from wkfast.progress import observed
+
+if TYPE_CHECKING:
+    from wkfast.progress import Progress
 
 #: Chunk position along the axes c, x, y, z.
 ChunkIndex = tuple[int, int, int, int]
 
 _CHUNK_LIMIT = 1 << 30
-_PARTIAL, _NOT_FOUND = 206, 404
+# metadata of a layer or mag, and of all of them
+_HEADER_LIMIT, _PROPERTIES_LIMIT = 1 << 20, 64 << 20
+_PARTIAL = 206
 # what servers say about a chunk that is not stored, as against a layer or mag that is not there
 _NO_DATA = re.compile(r"(?i)no data at|chunknotfound|chunk not found|could ?n.t find chunk|no data")
 
@@ -45,9 +52,9 @@ class Cutout:
 class Datastore:
     """A data store, from :meth:`Client.datastore`."""
 
-    def __init__(self, connection: Connection, url: str, sharing_token: Secret | None) -> None:
+    def __init__(self, routes: Routes, url: str, sharing_token: Secret | None) -> None:
         self.url = url
-        self._connection = connection
+        self._routes = routes
         self._sharing_token = sharing_token
 
     def annotation_layers(self, annotation_id: str) -> "StreamedLayers":
@@ -59,7 +66,15 @@ class Datastore:
         return StreamedLayers(self, self._route("zarr", dataset_id))
 
     def cutout(
-        self, dataset_id: str, layer: str, *, mag: Int3, topleft: Int3, size: Int3, retries: int | None = None
+        self,
+        dataset_id: str,
+        layer: str,
+        *,
+        mag: Int3,
+        topleft: Int3,
+        size: Int3,
+        retries: int | None = None,
+        limit: int = _CHUNK_LIMIT,
     ) -> Cutout:
         """Return a box of voxels.
 
@@ -71,41 +86,35 @@ class Datastore:
             In voxels of ``mag``.
         retries
             Further attempts after the first, ``None`` for the session's number.
+        limit
+            Bytes that the voxels can take at most.
         """
         url, query = self._route("datasets", dataset_id, "layers", layer, "data"), _box_query(mag, topleft, size)
-        answer = self.send(replace(self._connection.call("GET", url), query=query, retries=retries))
+        answer = self.send(replace(self._routes.call("GET", url), query=query, retries=retries), limit)
         missing = parse_json(answer.headers.get("missing-buckets", "[]").encode(), answer.where)
         if not isinstance(missing, list) or not all(isinstance(index, int) for index in missing):
             raise UnexpectedAnswerError(f"{answer.where}: the header missing-buckets is not a list of numbers")
         return Cutout(answer.body, tuple(missing))
 
     def cutout_target(self, dataset_id: str, layer: str, *, mag: Int3, topleft: Int3, size: Int3) -> str:
-        """Return path and query of :meth:`cutout`, for a parcel of :meth:`convoy`."""
+        """Return path and query of :meth:`cutout`, for a request of :meth:`batch`."""
         url = self._route("datasets", dataset_id, "layers", layer, "data")
-        return self.target(url, _box_query(mag, topleft, size))
-
-    def target(self, url: str, query: Mapping[str, str] | None = None) -> str:
-        """Return path and query of a GET, the sharing token included: for parcels, not for messages."""
-        secret = {} if self._sharing_token is None else {"token": self._sharing_token.reveal()}
-        whole = urlencode({**(query or {}), **secret})
-        return f"{urlsplit(url).path}?{whole}" if whole else urlsplit(url).path
+        return target_of(url, _box_query(mag, topleft, size))
 
     @property
     def is_quick(self) -> bool:
-        """Whether :meth:`convoy` brings anything: no proxy stands before the store, nothing replaces the network."""
-        return self._connection.session.is_quick(self.url)
+        """Whether :meth:`batch` brings anything: no proxy stands before the store, nothing replaces the network."""
+        return self._routes.session.is_quick(self.url)
 
-    def convoy(
-        self, parcels: Iterable[Parcel], *, concurrency: int, meanwhile: Callable[[], object] = lambda: None
-    ) -> Iterator[Parcel]:
-        """Fetch many bodies at once and return the parcels that did not come: ask for them one by one.
+    def batch(
+        self, requests: Iterable[BatchRequest], *, concurrency: int, meanwhile: Callable[[], object] = lambda: None
+    ) -> Iterator[BatchRequest]:
+        """Fetch many bodies at once and return the requests that brought none: make them one by one.
 
         `meanwhile` is called once, while the first requests are on their way.
         """
-        call = self._connection.call("GET", self.url)
-        if self._sharing_token is not None:
-            call = replace(call, token=None)
-        return self._connection.session.convoy(call, parcels, concurrency=concurrency, meanwhile=meanwhile)
+        call = self._shared(self._routes.call("GET", self.url))
+        return self._routes.session.batch(call, requests, concurrency=concurrency, meanwhile=meanwhile)
 
     def file(self, dataset_id: str, path: str, *, start: int | None = None, length: int | None = None) -> bytes:
         """Return a stored file of a dataset, or a range of its bytes.
@@ -120,7 +129,7 @@ class Datastore:
             Number of bytes, ``None`` for all that follow. Fewer come where the file ends.
         """
         url = self._route("datasets", dataset_id, "proxy", *path.split("/"))
-        call = self._connection.call("GET", url)
+        call = self._routes.call("GET", url)
         if start is None and length is None:
             return self.send(call).body
         first = start or 0
@@ -130,21 +139,23 @@ class Datastore:
         _check_range(answer, first, length)
         return answer.body
 
-    def send(self, call: Call) -> Answer:
-        """Return the answer to a call for binary data, with the sharing token if there is one."""
-        if self._sharing_token is not None:
-            call = with_sharing_token(call, "token", self._sharing_token)
-        answer = self._connection.session.send(replace(call, small=True), limit=_CHUNK_LIMIT)
+    def send(self, call: Call, limit: int = _CHUNK_LIMIT) -> Answer:
+        """Return the answer to a call for binary data of at most `limit` bytes."""
+        answer = self._routes.session.send(self._shared(call), limit=limit)
         if answer.headers.get("content-type", "").startswith("text/html"):
             raise UnexpectedAnswerError(f"{answer.where}: a web page came instead of data")
         return answer
 
-    def get(self, url: str) -> Answer:
+    def get(self, url: str, limit: int = _CHUNK_LIMIT) -> Answer:
         """Return the answer to a GET."""
-        return self.send(self._connection.call("GET", url))
+        return self.send(self._routes.call("GET", url), limit)
+
+    def _shared(self, call: Call) -> Call:
+        """Return the call with the sharing token if there is one."""
+        return call if self._sharing_token is None else with_sharing_token(call, "token", self._sharing_token)
 
     def _route(self, *segments: str) -> str:
-        return join(f"{self.url}/{datastore_prefix(self._connection.version)}", *segments)
+        return join(f"{self.url}/{datastore_prefix(self._routes.version)}", *segments)
 
 
 class StreamedLayers:
@@ -162,14 +173,19 @@ class StreamedLayers:
 
     def properties(self) -> Mapping[str, Any]:
         """Return ``datasource-properties.json``."""
-        return self._object("datasource-properties.json")
+        return self._object("datasource-properties.json", limit=_PROPERTIES_LIMIT)
 
     def array_header(self, layer: str, mag: str) -> Mapping[str, Any]:
         """Return the ``.zarray`` of a mag, named like its folder: ``1``, ``2-2-1``."""
-        return self._object(layer, mag, ".zarray")
+        return self._object(layer, mag, ".zarray", limit=_HEADER_LIMIT)
 
-    def chunk(self, layer: str, mag: str, index: ChunkIndex) -> bytes | None:
+    def chunk(self, layer: str, mag: str, index: ChunkIndex, *, limit: int = _CHUNK_LIMIT) -> bytes | None:
         """Return the voxels of a chunk, little-endian and first axis fastest; ``None`` where nothing is stored.
+
+        Parameters
+        ----------
+        limit
+            Bytes that a chunk can have at most.
 
         Raises
         ------
@@ -177,31 +193,63 @@ class StreamedLayers:
             The layer or mag is not there.
         """
         try:
-            return self.datastore.get(join(self.url, layer, mag, ".".join(map(str, index)))).body
+            return self.datastore.get(join(self.url, layer, mag, ".".join(map(str, index))), limit).body
         except NotFoundError as error:
             if _says_no_data(error.messages):
                 return None
             raise
 
     def chunk_targets(self, layer: str, mag: str) -> Callable[[ChunkIndex], str]:
-        """Return what makes an index into path and query of :meth:`chunk`, for parcels of :meth:`Datastore.convoy`."""
-        path, question, query = self.datastore.target(join(self.url, layer, mag)).partition("?")
-        return lambda index: f"{path}/{index[0]}.{index[1]}.{index[2]}.{index[3]}{question}{query}"
+        """Return what makes an index into the path of :meth:`chunk`, for requests of :meth:`Datastore.batch`."""
+        path = target_of(join(self.url, layer, mag), {})
+        return lambda index: f"{path}/{index[0]}.{index[1]}.{index[2]}.{index[3]}"
 
     def chunks(
         self, layer: str, mag: str, indices: Iterable[ChunkIndex], *, concurrency: int = 16
     ) -> Iterator[tuple[ChunkIndex, bytes | None]]:
         """Yield ``(index, voxels)`` of many chunks as they arrive, fetched concurrently, see :meth:`chunk`."""
-        return fan_out(lambda index: self.chunk(layer, mag, index), indices, concurrency=concurrency)
+        return fetch_all(lambda index: self.chunk(layer, mag, index), indices, concurrency=concurrency)
 
-    def _object(self, *segments: str) -> Mapping[str, Any]:
-        answer = self.datastore.get(join(self.url, *segments))
+    def _object(self, *segments: str, limit: int) -> Mapping[str, Any]:
+        answer = self.datastore.get(join(self.url, *segments), limit)
         return Fields(parse_json(answer.body, answer.where), answer.where).raw()
+
+
+class Tracingstore:
+    """A tracing store, from :meth:`Client.tracingstore`. ``tracing_id`` is that of a volume layer."""
+
+    def __init__(self, routes: Routes, url: str) -> None:
+        self.url = url
+        self._routes = routes
+
+    def download_mesh(
+        self, tracing_id: str, request: Mapping[str, Any], target: Path | str, *, progress: "Progress" = None
+    ) -> Path:
+        """Write the mesh of a segment as binary STL, streamed, complete or absent, and return the path.
+
+        Parameters
+        ----------
+        request
+            What the server wants to know: ``lod, segmentId, mappingName`` and either ``meshFileName`` or
+            ``mappingType, mag, seedPosition``.
+        """
+        url = join(self.url, "tracings", "volume", tracing_id, "fullMesh.stl")
+        call = replace(self._routes.json_call("POST", url, request), slow_start=True)
+        path = Path(target)
+        with PartFile(path.parent, path.name) as part, observed(progress, "downloading", "bytes") as observer:
+            receive(self._routes.session, call, part.file, check=lambda _: None, progress=observer)
+            part.commit(path)
+        return path
+
+    def agglomerate_graph(self, tracing_id: str, agglomerate_id: int) -> bytes:
+        """Return the graph of an agglomerate in the server's protobuf encoding."""
+        url = join(self.url, "tracings", "mapping", tracing_id, "agglomerateGraph", str(agglomerate_id))
+        return self._routes.session.send(self._routes.call("GET", url)).body
 
 
 def says_no_data(status: int, body: bytes) -> bool:
     """Whether an answer says that nothing is stored where a chunk was asked for."""
-    return status == _NOT_FOUND and _says_no_data(server_messages(body))
+    return meaning_of(status).error is NotFoundError and _says_no_data(server_messages(body))
 
 
 def _says_no_data(messages: Iterable[str]) -> bool:
@@ -221,7 +269,7 @@ def _range(start: int, length: int | None) -> str:
 
 def _check_range(answer: Answer, start: int, length: int | None) -> None:
     """Raise if the server sent another range than the one asked for."""
-    match = re.fullmatch(r"bytes (\d+)-(\d+)/(\d+|\*)", answer.headers.get("content-range", ""))
+    match = re.fullmatch(r"bytes (\d{1,18})-(\d{1,18})/(\d{1,18}|\*)", answer.headers.get("content-range", ""))
     begin, end = (int(match[1]), int(match[2])) if match else (-1, -1)
     sound = len(answer.body) == end + 1 - begin and (length is None or len(answer.body) <= length)
     if not sound or (start >= 0 and begin != start):

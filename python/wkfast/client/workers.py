@@ -9,7 +9,7 @@ K = TypeVar("K")
 V = TypeVar("V")
 
 
-def fan_out(fetch: Callable[[K], V], keys: Iterable[K], *, concurrency: int = 16) -> Iterator[tuple[K, V]]:
+def fetch_all(fetch: Callable[[K], V], keys: Iterable[K], *, concurrency: int = 16) -> Iterator[tuple[K, V]]:
     """Yield ``(key, fetch(key))`` as results arrive, in no particular order.
 
     At most ``2 * concurrency`` keys are under way or waiting to be taken, so that memory does not grow with their
@@ -18,25 +18,25 @@ def fan_out(fetch: Callable[[K], V], keys: Iterable[K], *, concurrency: int = 16
 
     Examples
     --------
-    >>> sorted(fan_out(lambda n: n * n, range(3)))
+    >>> sorted(fetch_all(lambda n: n * n, range(3)))
     [(0, 0), (1, 1), (2, 4)]
     """
     if concurrency < 1:
         raise ValueError(f"concurrency is at least 1, not {concurrency}")
-    crew = _Crew(fetch, iter(keys), concurrency)
+    workers = _Workers(fetch, iter(keys), concurrency)
     try:
-        yield from crew.results()
+        yield from workers.results()
     except (Exception, GeneratorExit):
-        crew.stop()
-        crew.join()
+        workers.stop()
+        workers.join()
         raise
     except BaseException:
-        crew.stop()
+        workers.stop()
         raise
-    crew.join()
+    workers.join()
 
 
-class _Crew(Generic[K, V]):
+class _Workers(Generic[K, V]):
     """Threads that take keys from one iterator until it ends, one fails or they are told to stop."""
 
     def __init__(self, fetch: Callable[[K], V], keys: Iterator[K], concurrency: int) -> None:

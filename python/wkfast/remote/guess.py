@@ -7,20 +7,19 @@ from contextlib import suppress
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
-from wkfast.client.connection import Connection
-from wkfast.client.datastore import Datastore
-from wkfast.client.versions import SUPPORTED_VERSIONS
+from wkfast.client.routes import SUPPORTED_VERSIONS, Routes
+from wkfast.client.stores import Datastore
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
     from wkfast.client import Client, Secret
-    from wkfast.client.datastore import StreamedLayers
+    from wkfast.client.stores import StreamedLayers
 
 T = TypeVar("T")
 
 
-class Ahead(Generic[T]):
+class Guess(Generic[T]):
     """A record and the properties of the layers it leads to, asked for beside the negotiation of the version.
 
     Guessed are the newest version and that the data store is the last one the server named, else the server itself.
@@ -35,7 +34,7 @@ class Ahead(Generic[T]):
     def __init__(
         self,
         client: Client,
-        record: Callable[[Connection], T],
+        record: Callable[[Routes], T],
         layers: Callable[[Datastore], StreamedLayers],
         *,
         sharing_token: Secret | None = None,
@@ -48,7 +47,7 @@ class Ahead(Generic[T]):
         self._properties: _Beside[Mapping[str, Any]] | None = None
         # a forced version may be one of a server of which nothing else is known
         if context.api_version is None and session.is_quick(context.url):
-            guess = Connection(replace(context, api_version=self._version), session, retries=0)
+            guess = Routes(replace(context, api_version=self._version), session, retries=0)
             datastore = Datastore(guess, self._store, sharing_token)
             self._record = _Beside(lambda: record(guess))
             self._properties = _Beside(lambda: layers(datastore).properties())
@@ -73,7 +72,7 @@ class _Beside(Generic[T]):
     def __init__(self, work: Callable[[], T]) -> None:
         self._work = work
         self._result: T | None = None
-        self._thread = threading.Thread(target=self._run, name="wkfast-ahead", daemon=True)
+        self._thread = threading.Thread(target=self._run, name="wkfast-guess", daemon=True)
         self._thread.start()
 
     def _run(self) -> None:

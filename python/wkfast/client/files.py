@@ -1,0 +1,137 @@
+"""Where downloaded bytes go, and under which name: a file that is complete or absent, or a spooled temporary file."""
+
+import os
+import re
+from pathlib import Path
+from tempfile import SpooledTemporaryFile
+from types import TracebackType
+from typing import TYPE_CHECKING, BinaryIO, Self, cast
+
+from wkfast._lazy import lazy_import
+
+if TYPE_CHECKING:
+    from email import message, utils
+else:
+    message = lazy_import("email.message")
+    utils = lazy_import("email.utils")
+
+_BUFFER = 1 << 20
+_SPOOL = 16 << 20
+# bytes of a name that leave room for a suffix within what folders allow, 255
+_LENGTH = 180
+_UNSAFE = re.compile(r'[<>:"|?*]')
+_RESERVED = re.compile(r"(?i)(con|prn|aux|nul|com\d|lpt\d)(\..*)?")
+
+
+class PartFile:
+    """A file beside the target that becomes the target by a rename, or vanishes.
+
+    Whatever ends the block before :meth:`commit`, Ctrl-C included, removes it.
+    """
+
+    def __init__(self, folder: Path, name: str) -> None:
+        # the random part keeps two downloads apart; the name is cut so that the whole fits into a folder entry
+        self.path = folder / f"{_cut(name)}.part-{os.urandom(6).hex()}"
+        self.file: BinaryIO = self.path.open("x+b", buffering=_BUFFER)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        try:
+            # flushes its buffer, which fails once more on a full disk
+            self.file.close()
+        except OSError:
+            if error is None:
+                raise
+        finally:
+            self.path.unlink(missing_ok=True)
+
+    def commit(self, path: Path, *, durable: bool = True) -> None:
+        """Bring the bytes to disk, if they are to outlive the machine, and give them their final name."""
+        self.file.flush()
+        if durable:
+            os.fsync(self.file.fileno())
+        self.file.close()
+        self.path.replace(path)
+        if durable:
+            _sync_folder(path.parent)
+
+
+def spool() -> BinaryIO:
+    """Return a temporary file without a name, in memory up to 16 MiB. Who calls this closes it."""
+    return cast("BinaryIO", SpooledTemporaryFile(max_size=_SPOOL))
+
+
+def restart(file: BinaryIO) -> None:
+    """Empty a file that is being written."""
+    file.seek(0)
+    file.truncate()
+
+
+def _sync_folder(folder: Path) -> None:
+    """Bring the rename itself to disk, where the system lets folders be opened."""
+    try:
+        descriptor = os.open(folder, os.O_RDONLY)
+    except OSError:
+        return
+    try:
+        os.fsync(descriptor)
+    except OSError:
+        pass
+    finally:
+        os.close(descriptor)
+
+
+def proposed_name(content_disposition: str | None) -> str | None:
+    """Return the file name of a ``Content-Disposition`` header as it stands there: not yet fit to be a path.
+
+    Examples
+    --------
+    >>> proposed_name('attachment;filename="a;b.zip"')
+    'a;b.zip'
+    >>> proposed_name("attachment; filename=x.zip; filename*=UTF-8''na%C3%AFve.zip")
+    'naïve.zip'
+    """
+    header = message.Message()
+    header["content-disposition"] = content_disposition or ""
+    try:
+        name = header.get_param("filename", header="content-disposition")
+        text = None if name is None else utils.collapse_rfc2231_value(name)
+    except (ValueError, TypeError, LookupError):
+        return None
+    return text and _as_utf8(text)
+
+
+def _as_utf8(name: str) -> str:
+    # headers are read as latin-1; a server that writes UTF-8 into one is read right by undoing that
+    try:
+        return name.encode("latin-1").decode("utf-8")
+    except UnicodeError:
+        return name
+
+
+def safe_name(name: str | None, default: str, suffix: str) -> str:
+    """Return a name that is one visible entry of any folder: no path, no leading dot, no control characters.
+
+    Examples
+    --------
+    >>> safe_name("../../etc/passwd", "annotation", ".zip")
+    'passwd.zip'
+    >>> safe_name(None, "annotation", ".nml")
+    'annotation.nml'
+    """
+    last = re.split(r"[/\\]", name or "")[-1]
+    visible = "".join(char for char in last if char.isprintable())
+    stem = _UNSAFE.sub("_", visible).strip().lstrip(".").rstrip(". ")
+    stem = _cut(re.sub(r"(?i)\.(zip|nml|xml)$", "", stem))
+    if not stem or _RESERVED.fullmatch(stem):
+        stem = default
+    return stem + suffix
+
+
+def _cut(name: str) -> str:
+    """Return the beginning of a name, in whole letters."""
+    return os.fsencode(name)[:_LENGTH].decode("utf-8", errors="ignore")
