@@ -11,7 +11,7 @@ PACKAGE = Path(__file__).resolve().parents[1] / "python" / "wkfast"
 ALLOWED = {
     "errors": set(),
     "_lazy": set(),
-    "geometry": {"errors"},
+    "geometry": {"_core", "errors"},
     "client": {"errors", "_lazy", "progress"},
     "progress": {"_lazy"},
     "dataset": {"_core", "_lazy", "errors", "geometry", "progress"},

@@ -46,7 +46,9 @@ def _parameters(function: ast.FunctionDef, *, bound: bool) -> list[tuple[str, bo
     names = [*arguments.posonlyargs, *arguments.args]
     defaults = [None] * (len(names) - len(arguments.defaults)) + arguments.defaults
     found = [(a.arg, d is not None) for a, d in zip(names, defaults, strict=True)]
+    found += [(arguments.vararg.arg, False)] if arguments.vararg else []
     found += [(a.arg, d is not None) for a, d in zip(arguments.kwonlyargs, arguments.kw_defaults, strict=True)]
+    found += [(arguments.kwarg.arg, False)] if arguments.kwarg else []
     return found[1:] if bound else found
 
 

@@ -1,10 +1,12 @@
-"""What vectors of integers and of floats have in common: components, compared and hashed like a plain tuple of them."""
+"""What vectors of integers and of floats have in common beyond what their compiled bases, ``_core.IntVector``, do."""
 
 from __future__ import annotations
 
+import operator
+import sys
 from abc import abstractmethod
-from collections.abc import Iterator, Sequence
-from typing import TYPE_CHECKING, Any, TypeVar, overload
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING, Any, Generic, Self, TypeVar
 
 import numpy as np
 
@@ -13,21 +15,61 @@ if TYPE_CHECKING:
 
 Value = TypeVar("Value", int, float)
 
+_OPERATIONS: dict[str, Callable[[Any, Any], Any]] = {
+    "add": operator.add,
+    "sub": operator.sub,
+    "mul": operator.mul,
+    "truediv": operator.truediv,
+    "floordiv": operator.floordiv,
+    "mod": operator.mod,
+    "ceildiv": lambda a, b: -(-a // b),
+    "max": max,
+    "min": min,
+}
 
-class Components(Sequence[Value]):
-    """A sequence over a tuple, which holds all there is to compare."""
 
-    __slots__ = ("_data",)
+class Components(Generic[Value]):
+    """A sequence over a tuple of components, which is all there is to compare.
 
-    _data: tuple[Value, ...]
+    The compiled base computes with what is exactly of its kind, and calls :meth:`_element_wise` for everything else; a
+    test holds the one to the other.
+    """
+
+    __slots__ = ()
+
+    if TYPE_CHECKING:
+
+        @property
+        def _data(self) -> tuple[Value, ...]: ...
+        def _like(self, values: tuple[Any, ...], /) -> Self: ...
 
     @abstractmethod
-    def _comparable(self, other: object) -> tuple[Value, ...] | None:
-        """Return the components of what this compares with, otherwise None."""
+    def _operands(self, other: Any) -> tuple[Any, ...]:
+        """Return one number for each component."""
 
-    def to_list(self) -> list[Value]:
-        """Return the components as a list."""
-        return list(self._data)
+    def _element_wise(self, other: Any, operation: str) -> Self:
+        """Return the result of an operation, pair by pair, whatever the other side is."""
+        return self._like(tuple(map(_OPERATIONS[operation], self._data, self._operands(other))))
+
+    def __neg__(self) -> Self:
+        return self._like(tuple([-value for value in self._data]))
+
+    def __reversed__(self) -> Any:
+        return reversed(self._data)
+
+    def index(self, value: Any, start: int = 0, stop: int = sys.maxsize) -> int:
+        """Return where a component first stands.
+
+        Raises
+        ------
+        ValueError
+            There is none.
+        """
+        return self._data.index(value, start, stop)
+
+    def count(self, value: Any) -> int:
+        """Return how many components are equal to a value."""
+        return self._data.count(value)
 
     def to_np(self) -> npt.NDArray[Any]:
         """Return the components as an array."""
@@ -36,41 +78,6 @@ class Components(Sequence[Value]):
     def __array__(self, dtype: npt.DTypeLike | None = None, copy: bool | None = None) -> npt.NDArray[Any]:
         return np.array(self._data, dtype=dtype)
 
-    def __len__(self) -> int:
-        return len(self._data)
 
-    def __iter__(self) -> Iterator[Value]:
-        return iter(self._data)
-
-    @overload
-    def __getitem__(self, index: int) -> Value: ...
-    @overload
-    def __getitem__(self, index: slice) -> tuple[Value, ...]: ...
-    def __getitem__(self, index: int | slice) -> Value | tuple[Value, ...]:
-        return self._data[index]
-
-    def __contains__(self, item: object) -> bool:
-        return item in self._data
-
-    def __hash__(self) -> int:
-        return hash(self._data)
-
-    def __eq__(self, other: object) -> bool:
-        data = self._comparable(other)
-        return NotImplemented if data is None else self._data == data
-
-    def __lt__(self, other: object) -> bool:
-        data = self._comparable(other)
-        return NotImplemented if data is None else self._data < data
-
-    def __le__(self, other: object) -> bool:
-        data = self._comparable(other)
-        return NotImplemented if data is None else self._data <= data
-
-    def __gt__(self, other: object) -> bool:
-        data = self._comparable(other)
-        return NotImplemented if data is None else self._data > data
-
-    def __ge__(self, other: object) -> bool:
-        data = self._comparable(other)
-        return NotImplemented if data is None else self._data >= data
+# Not a base: looking up attributes and checking classes of an abstract base class takes longer.
+Sequence.register(Components)  # type: ignore[type-abstract]

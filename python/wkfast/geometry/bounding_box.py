@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Any, Self, TypeVar
 import numpy as np
 
 from wkfast.errors import GeometryError
-from wkfast.geometry._box import UNNAMED, Box, grid
-from wkfast.geometry.vec_int import XYZ, Vec3Int, Vec3IntLike, VecInt, VecIntLike, make_vector
+from wkfast.geometry._box import CLASSES, PLAIN_LOOK, UNNAMED, Box, grid
+from wkfast.geometry.vec_int import XYZ, Vec3Int, Vec3IntLike, VecInt, VecIntLike
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -68,9 +68,10 @@ class NDBoundingBox(Box):
         starts, extents = tuple(topleft), tuple(size)
         if not len(starts) == len(extents) == len(axes) == len(places) == len(set(axes)):
             raise GeometryError(f"topleft {starts}, size {extents}, axes {axes} and index {places} do not match")
-        order = sorted(range(len(axes)), key=lambda i: places[i])
+        order = sorted(range(len(axes)), key=places.__getitem__)
         names = tuple(axes[i] for i in order)
-        start, extent, place = (VecInt([v[i] for i in order], axes=names) for v in (starts, extents, places))
+        parts = (starts, extents, places)
+        start, extent, place = [VecInt(tuple([part[i] for i in order]), axes=names) for part in parts]
         self._fill(start, extent, place, (name, is_visible, color))
 
     def __reduce__(self) -> tuple[Any, ...]:
@@ -91,17 +92,19 @@ class NDBoundingBox(Box):
         return hash((self.topleft_xyz, self.size_xyz))
 
     def __eq__(self, other: object) -> bool:
-        if not isinstance(other, NDBoundingBox):
+        if not isinstance(other, NDBoundingBox) and not _is_like_a_box(other):
             return NotImplemented
         try:
-            a, b = self._pair(other)
+            a, b = self._pair(other)  # type: ignore[arg-type] # or like one
         except GeometryError:
             return False
         return a.topleft == b.topleft and a.size == b.size
 
     def _pair(self, other: NDBoundingBox) -> tuple[NDBoundingBox, NDBoundingBox]:
         """Return both boxes along the same axes: one with channels lends them to one without."""
-        a, b = self, other
+        a, b = self, as_box(other)
+        if type(a) is BoundingBox and type(b) is BoundingBox:
+            return a, b
         if isinstance(a, NormalizedBoundingBox) and "c" in a.axes and "c" not in b.axes:
             b = b.normalize_axes(a.get_shape("c"))
         elif isinstance(b, NormalizedBoundingBox) and "c" in b.axes and "c" not in a.axes:
@@ -227,12 +230,50 @@ class BoundingBox(NDBoundingBox):
         is_visible: bool = True,
         color: Color | None = None,
     ) -> None:
-        if tuple(axes) != XYZ:
+        if axes is not XYZ and tuple(axes) != XYZ:
             raise GeometryError(f"the axes of a BoundingBox are {XYZ}, not {tuple(axes)}; NDBoundingBox takes others")
-        self._fill(Vec3Int(topleft), Vec3Int(size), Vec3Int(index), (name, is_visible, color))
+        places = index if index is XYZ_INDEX else Vec3Int(index)
+        self._fill(Vec3Int(topleft), Vec3Int(size), places, (name, is_visible, color))
+
+    def _replaced(self, **fields: Any) -> Self:
+        if type(self) is not BoundingBox:
+            return super()._replaced(**fields)
+        get = fields.get
+        look = get("name", self.name), get("is_visible", self.is_visible), get("color", self.color)
+        box = type(self).__new__(type(self))
+        box._fill(get("topleft", self.topleft), get("size", self.size), Vec3Int(get("index", self.index)), look)
+        return box
 
     def _long(self, values: VecIntLike) -> Vec3Int:
         return Vec3Int(values)
+
+    @property
+    def topleft_xyz(self) -> Vec3Int:
+        """Topleft along x, y, z."""
+        return self.topleft
+
+    @property
+    def size_xyz(self) -> Vec3Int:
+        """Size along x, y, z."""
+        return self.size
+
+    @property
+    def bottomright_xyz(self) -> Vec3Int:
+        """Exclusive end along x, y, z."""
+        return self.bottomright
+
+    def __hash__(self) -> int:
+        return hash((self.topleft, self.size))
+
+    def contains(self, coord: Vec3IntLike | NDArray[Any]) -> bool:
+        """Return whether a point, fractions allowed, is in the box; the end is outside."""
+        try:
+            x, y, z = coord
+        except (TypeError, ValueError):
+            return super().contains(coord)
+        a, b, c = self.topleft
+        d, e, f = self.bottomright
+        return True if a <= x < d and b <= y < e and c <= z < f else False  # noqa: SIM210 # numbers of numpy have a bool of their own
 
     @classmethod
     def from_axes(cls, axes: Iterable[str], sizes: Iterable[int]) -> Self:
@@ -246,17 +287,11 @@ class BoundingBox(NDBoundingBox):
         >>> list(BoundingBox.of_one_size(np.array([[0, 0, 0], [8, 0, 0]]), (8, 8, 8)))[1]
         BoundingBox(topleft=(8, 0, 0), size=(8, 8, 8))
         """
-        first = cls((0, 0, 0), size)
-        shared = [(field, getattr(first, field)) for field in ("size", "index", "name", "is_visible", "color")]
-        put = object.__setattr__
-        width, height, depth = first.size.to_tuple()
+        extent = cls((0, 0, 0), size).size
         for start in range(0, len(corners), _AT_ONCE):
-            for x, y, z in corners[start : start + _AT_ONCE].tolist():
+            for corner in corners[start : start + _AT_ONCE].tolist():
                 box = cls.__new__(cls)
-                put(box, "topleft", make_vector(Vec3Int, (x, y, z), XYZ))
-                put(box, "bottomright", make_vector(Vec3Int, (x + width, y + height, z + depth), XYZ))
-                for field, value in shared:
-                    put(box, field, value)
+                box._fill(Vec3Int(corner), extent, XYZ_INDEX, PLAIN_LOOK)
                 yield box
 
     @classmethod
@@ -320,6 +355,8 @@ class BoundingBox(NDBoundingBox):
         """Return the box of any of the forms above: text (CSV or JSON), dict, pair or six numbers."""
         if isinstance(obj, BoundingBox):
             return obj
+        if _is_like_a_box(obj):
+            return cls.from_ndbbox(as_box(obj))
         if isinstance(obj, str):
             return cls.from_auto(json.loads(obj)) if obj.lstrip().startswith(("{", "[")) else cls.from_csv(obj)
         if isinstance(obj, dict):
@@ -378,3 +415,31 @@ class BoundingBox(NDBoundingBox):
 
     def __repr__(self) -> str:
         return f"BoundingBox(topleft={tuple(self.topleft)}, size={tuple(self.size)})"
+
+
+CLASSES.update((NDBoundingBox, NormalizedBoundingBox, BoundingBox))
+
+
+def _is_like_a_box(value: object) -> bool:
+    """Whether a value is a box of another package with the same interface."""
+    return all(hasattr(value, name) for name in ("topleft", "size", "axes", "index", "bottomright"))
+
+
+def as_box(value: Any) -> NDBoundingBox:
+    """Return a box of ours for one of ours, or of the ``webknossos`` package: scripts that move over pass both about.
+
+    Raises
+    ------
+    GeometryError
+        A ``ValueError`` and an ``AssertionError``: it is no box.
+    """
+    if isinstance(value, NDBoundingBox):
+        return value
+    if not _is_like_a_box(value):
+        raise GeometryError(f"expected a bounding box, got {value!r}")
+    corner, extent, axes, places = (tuple(part) for part in (value.topleft, value.size, value.axes, value.index))
+    look = {"name": value.name, "is_visible": value.is_visible, "color": value.color}
+    if axes == XYZ:
+        return BoundingBox(corner, extent, index=places, **look)
+    cls = NormalizedBoundingBox if hasattr(value, "to_wkw_dict") else NDBoundingBox
+    return cls(corner, extent, axes, places, **look)

@@ -40,7 +40,9 @@ class Mag:
     _mag: Vec3Int
 
     def __init__(self, mag: MagLike) -> None:
-        object.__setattr__(self, "_mag", _checked(_parse(mag), mag))
+        # of exactly these types: a float is equal to an int, and no mag
+        known = _MADE.get(mag) if type(mag) is int or type(mag) is str else None
+        _set(self, known or _checked(_parse(mag), mag))
 
     def __setattr__(self, name: str, value: object) -> None:
         raise AttributeError(f"a Mag is immutable, {name} cannot be set")
@@ -75,11 +77,13 @@ class Mag:
 
     def to_layer_name(self) -> str:
         """Return the short name, e.g. ``"2"`` or ``"2-2-1"``."""
-        return str(self.x) if self._mag.is_uniform() else self.to_long_layer_name()
+        x, y, z = self._mag
+        return str(x) if x == y == z else f"{x}-{y}-{z}"
 
     def to_long_layer_name(self) -> str:
         """Return the name of three numbers, e.g. ``"2-2-2"``."""
-        return f"{self.x}-{self.y}-{self.z}"
+        x, y, z = self._mag
+        return f"{x}-{y}-{z}"
 
     def to_list(self) -> list[int]:
         """Return x, y, z as a list."""
@@ -87,7 +91,7 @@ class Mag:
 
     def to_tuple(self) -> tuple[int, int, int]:
         """Return x, y, z as a tuple."""
-        return self.x, self.y, self.z
+        return self._mag.to_tuple()  # type: ignore[return-value] # three
 
     def to_np(self) -> npt.NDArray[np.int64]:
         """Return x, y, z as an array."""
@@ -110,22 +114,32 @@ class Mag:
         return hash(self._mag)
 
     def __eq__(self, other: object) -> bool:
+        if type(other) is Mag:
+            return self._mag == other._mag
         mag = _mag_or_none(other)
         return False if mag is None else self._mag == mag._mag
 
     def __lt__(self, other: object) -> bool:
+        if type(other) is Mag:
+            return max(self._mag) < max(other._mag)
         mag = _mag_or_none(other)
         return NotImplemented if mag is None else self.max_dim < mag.max_dim
 
     def __le__(self, other: object) -> bool:
+        if type(other) is Mag:
+            return max(self._mag) <= max(other._mag)
         mag = _mag_or_none(other)
         return NotImplemented if mag is None else self.max_dim <= mag.max_dim
 
     def __gt__(self, other: object) -> bool:
+        if type(other) is Mag:
+            return max(self._mag) > max(other._mag)
         mag = _mag_or_none(other)
         return NotImplemented if mag is None else self.max_dim > mag.max_dim
 
     def __ge__(self, other: object) -> bool:
+        if type(other) is Mag:
+            return max(self._mag) >= max(other._mag)
         mag = _mag_or_none(other)
         return NotImplemented if mag is None else self.max_dim >= mag.max_dim
 
@@ -139,12 +153,21 @@ class Mag:
 MagLike: TypeAlias = int | str | list[int] | tuple[int, ...] | np.ndarray | Vec3Int | Mag
 
 
-def _parse(mag: object) -> Vec3Int:
+# A Mag refuses to have its field set, so it is set past it.
+_set = vars(Mag)["_mag"].__set__
+# What numbers and texts stand for. There are few mags in the world; a program that makes up texts fills no memory.
+_MADE: dict[int | str, Vec3Int] = {}
+_MOST_MADE = 1024
+
+
+def _parse(mag: Any) -> Vec3Int:
     if isinstance(mag, Mag):
         return mag.to_vec3_int()
+    if hasattr(mag, "to_vec3_int") and hasattr(mag, "to_layer_name"):  # a mag of the webknossos package
+        return Vec3Int(mag.to_vec3_int())
     if isinstance(mag, int | np.integer):
         return Vec3Int.full(int(mag))
-    if isinstance(mag, list | tuple | np.ndarray | Vec3Int):
+    if isinstance(mag, list | tuple | np.ndarray | Vec3Int) or _is_vector(mag):
         return Vec3Int(mag)
     match = re.fullmatch(r"(\d+)(?:-(\d+)-(\d+))?", mag) if isinstance(mag, str) else None
     if match is None:
@@ -153,10 +176,12 @@ def _parse(mag: object) -> Vec3Int:
     return Vec3Int.full(int(x)) if y is None else Vec3Int(int(x), int(y), int(z))
 
 
-def _checked(mag: Vec3Int, given: object) -> Vec3Int:
+def _checked(mag: Vec3Int, given: Any) -> Vec3Int:
     for component in mag:
-        if component <= 0 or component.bit_count() != 1:
+        if component <= 0 or component & (component - 1):
             raise GeometryError(f"the components of a mag are powers of two, {component} in {given!r} is not")
+    if type(given) in {int, str} and len(_MADE) < _MOST_MADE:
+        _MADE[given] = mag
     return mag
 
 
@@ -165,3 +190,8 @@ def _mag_or_none(other: object) -> Mag | None:
         return other if isinstance(other, Mag) else Mag(other)  # type: ignore[arg-type]
     except (GeometryError, TypeError, ValueError):
         return None
+
+
+def _is_vector(value: object) -> bool:
+    """Whether a value is a vector of the ``webknossos`` package."""
+    return hasattr(value, "to_tuple") and hasattr(value, "axes")

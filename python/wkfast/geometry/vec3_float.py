@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import operator
-from collections.abc import Callable, Iterable
-from typing import Any, Self, TypeAlias, TypeGuard, TypeVar
+from collections.abc import Iterable
+from typing import TYPE_CHECKING, Any, Self, TypeAlias, TypeGuard
 
 import numpy as np
 
+from wkfast._core import FloatVector3
 from wkfast.errors import GeometryError
 from wkfast.geometry._components import Components
 from wkfast.geometry.vec_int import Vec3Int
@@ -15,7 +15,7 @@ from wkfast.geometry.vec_int import Vec3Int
 _LENGTH = 3
 
 
-class Vec3Float(Components[float]):
+class Vec3Float(FloatVector3, Components[float]):
     """Three floats: x, y, z, compared and hashed like a plain tuple of them.
 
     Raises
@@ -33,11 +33,15 @@ class Vec3Float(Components[float]):
 
     __slots__ = ()
 
-    _data: tuple[float, float, float]
+    if TYPE_CHECKING:
 
-    def __new__(cls, *args: Vec3FloatLike | float) -> Self:  # noqa: D102 # see the class
+        def __new__(cls, *args: Vec3FloatLike | float) -> Self: ...  # noqa: D102 # see the class
+
+    @classmethod
+    def _made(cls, *args: Vec3FloatLike | float) -> Self:
+        """Return the vector of what is neither three floats nor a tuple or list of them."""
         value: Any = args[0] if len(args) == 1 else args
-        return _make(cls, _three_floats(value))
+        return cls._of(_three_floats(value))
 
     def __reduce__(self) -> tuple[Any, ...]:
         return type(self), self._data
@@ -68,21 +72,6 @@ class Vec3Float(Components[float]):
         """Return the value three times."""
         return cls(value, value, value)
 
-    @property
-    def x(self) -> float:
-        """The component along x."""
-        return self._data[0]
-
-    @property
-    def y(self) -> float:
-        """The component along y."""
-        return self._data[1]
-
-    @property
-    def z(self) -> float:
-        """The component along z."""
-        return self._data[2]
-
     def with_x(self, new_x: float) -> Self:
         """Return a vector with another x."""
         return type(self)(new_x, self.y, self.z)
@@ -95,10 +84,6 @@ class Vec3Float(Components[float]):
         """Return a vector with another z."""
         return type(self)(self.x, self.y, new_z)
 
-    def to_tuple(self) -> tuple[float, float, float]:
-        """Return the components as a tuple."""
-        return self._data
-
     def to_vec3_int(self) -> Vec3Int:
         """Return the vector with fractions cut off, toward zero."""
         return Vec3Int.from_vec3_float(self._data)
@@ -109,51 +94,23 @@ class Vec3Float(Components[float]):
 
     def pairmax(self, other: float | Vec3FloatLike) -> Self:
         """Return the larger of each pair of components."""
-        return self._element_wise(other, max)
+        return self._pairmax(other)
 
     def pairmin(self, other: float | Vec3FloatLike) -> Self:
         """Return the smaller of each pair of components."""
-        return self._element_wise(other, min)
+        return self._pairmin(other)
 
-    def _element_wise(self, other: float | Vec3FloatLike, fn: Callable[[float, float], float]) -> Self:
-        others = (float(other),) * _LENGTH if _is_number(other) else _three_floats(other)
-        return _make(type(self), map(fn, self._data, others))
-
-    def __add__(self, other: float | Vec3FloatLike) -> Self:
-        return self._element_wise(other, operator.add)
-
-    def __sub__(self, other: float | Vec3FloatLike) -> Self:
-        return self._element_wise(other, operator.sub)
-
-    def __mul__(self, other: float | Vec3FloatLike) -> Self:
-        return self._element_wise(other, operator.mul)
-
-    def __truediv__(self, other: float | Vec3FloatLike) -> Self:
-        return self._element_wise(other, operator.truediv)
-
-    def __neg__(self) -> Self:
-        return _make(type(self), (-v for v in self._data))
-
-    def _comparable(self, other: object) -> tuple[float, ...] | None:
-        if isinstance(other, Vec3Float):
-            return other._data
-        return other if isinstance(other, tuple) else None
+    def _operands(self, other: Any) -> tuple[float, float, float]:
+        if not _is_number(other):
+            return _three_floats(other)
+        value = float(other)
+        return value, value, value
 
     def __repr__(self) -> str:
         return f"Vec3Float({self.x},{self.y},{self.z})"
 
 
 Vec3FloatLike: TypeAlias = Vec3Float | Vec3Int | tuple[float, float, float] | np.ndarray | Iterable[float]
-
-
-Vector = TypeVar("Vector", bound=Vec3Float)
-
-
-def _make(cls: type[Vector], values: Iterable[float]) -> Vector:
-    vector = object.__new__(cls)
-    x, y, z = values
-    vector._data = (x, y, z)
-    return vector
 
 
 def _three_floats(value: Any) -> tuple[float, float, float]:

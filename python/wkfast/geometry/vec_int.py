@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import operator
 import re
-from collections.abc import Callable, Iterable
-from typing import Any, ClassVar, Self, TypeAlias, TypeGuard, TypeVar
+from collections.abc import Iterable
+from typing import TYPE_CHECKING, Any, Self, TypeAlias, TypeGuard, TypeVar
 
 import numpy as np
 
+from wkfast._core import IntVector, IntVector3
 from wkfast.errors import GeometryError
 from wkfast.geometry._components import Components
 
@@ -20,7 +20,7 @@ _USAGE = (
 )
 
 
-class VecInt(Components[int]):
+class VecInt(IntVector, Components[int]):
     """Integers along named axes, compared and hashed like a plain tuple of them.
 
     Arithmetic is element-wise with an int, a vector of the same axes, or any sequence of the same length; fractions
@@ -42,22 +42,28 @@ class VecInt(Components[int]):
     True
     """
 
-    __slots__ = ("_axes",)
+    __slots__ = ()
 
-    _axes: tuple[str, ...]
+    if TYPE_CHECKING:
 
-    def __new__(  # noqa: D102 # see the class
+        def __new__(  # noqa: D102 # see the class
+            cls, *args: VecIntLike | Iterable[str] | int, axes: Iterable[str] | None = None, **named: int
+        ) -> Self: ...
+
+    @classmethod
+    def _made(
         cls, *args: VecIntLike | Iterable[str] | int, axes: Iterable[str] | None = None, **named: int
     ) -> Self | VecInt:
+        """Return the vector of what is no tuple of integers with a tuple of names, which the base takes as they are."""
         if len(args) == 1 and not named and axes is None and isinstance(args[0], VecInt):
             return args[0]
         values, names = _values_and_axes(args, axes, named)
         if not values:
             raise GeometryError(f"no components: {_USAGE}")
-        return make_vector(cls, values, names)
+        return cls._of(values, names)
 
     def __reduce__(self) -> tuple[Any, ...]:
-        return _restore, (type(self), self._data, self._axes)
+        return _restore, (type(self), self._data, self.axes)
 
     @classmethod
     def from_str(cls, string: str) -> Self | VecInt:
@@ -79,11 +85,6 @@ class VecInt(Components[int]):
     def full(cls, an_int: int, axes: tuple[str, ...]) -> Self | VecInt:
         """Return a vector that is ``an_int`` along every axis."""
         return cls([an_int] * len(axes), axes=axes)
-
-    @property
-    def axes(self) -> tuple[str, ...]:
-        """Names of the axes, in order."""
-        return self._axes
 
     @property
     def x(self) -> int:
@@ -108,17 +109,17 @@ class VecInt(Components[int]):
     @property
     def xyz(self) -> Vec3Int:
         """The components along x, y and z."""
-        return make_vector(Vec3Int, (self.x, self.y, self.z), XYZ)
+        return Vec3Int._of((self.x, self.y, self.z))
 
     def _component(self, axis: str) -> int:
         try:
-            return self._data[self._axes.index(axis)]
+            return self._data[self.axes.index(axis)]
         except ValueError:
-            raise KeyError(f"the vector has no {axis} component, its axes are {self._axes}") from None
+            raise KeyError(f"the vector has no {axis} component, its axes are {self.axes}") from None
 
     def get(self, axis: str, default: int | None = None) -> int:
         """Return the component along an axis, or the default where there is one and no such axis."""
-        if axis in self._axes or default is None:
+        if axis in self.axes or default is None:
             return self._component(axis)
         return default
 
@@ -147,14 +148,10 @@ class VecInt(Components[int]):
         """Return a vector with another component along an axis, given by name or position."""
         if isinstance(axis, str):
             self._component(axis)
-            axis = self._axes.index(axis)
+            axis = self.axes.index(axis)
         values = list(self._data)
         values[axis] = new_element
-        return make_vector(type(self), _integers(values), self._axes)
-
-    def to_tuple(self) -> tuple[int, ...]:
-        """Return the components as a tuple."""
-        return self._data
+        return self._like(_integers(values))
 
     def contains(self, needle: int) -> bool:
         """Return whether any component equals the needle."""
@@ -162,7 +159,7 @@ class VecInt(Components[int]):
 
     def is_positive(self, strictly_positive: bool = False) -> bool:
         """Return whether no component is negative, or none is zero either."""
-        return all(v > 0 if strictly_positive else v >= 0 for v in self._data)
+        return min(self._data) > 0 if strictly_positive else min(self._data) >= 0
 
     def is_uniform(self) -> bool:
         """Return whether all components are equal."""
@@ -183,69 +180,38 @@ class VecInt(Components[int]):
         """Return the vector with axes in another order; positions are meant as by ``numpy.moveaxis``."""
         shape = np.empty(tuple(range(1, len(self) + 1)), dtype=np.bool_)
         order = [length - 1 for length in np.moveaxis(shape, source, target).shape]
-        values, axes = tuple(self._data[i] for i in order), tuple(self._axes[i] for i in order)
-        if isinstance(self, Vec3Int):
-            axes = XYZ
-        return make_vector(type(self), values, axes)
+        values, axes = tuple(self._data[i] for i in order), tuple(self.axes[i] for i in order)
+        return self._like(values) if isinstance(self, Vec3Int) else self._of(values, axes)
 
-    def _element_wise(self, other: int | VecIntLike, fn: Callable[[int, Any], int]) -> Self:
-        values = self._data
+    def _operands(self, other: Any) -> tuple[Any, ...]:
         if isinstance(other, VecInt):
-            if other.axes != self._axes:
+            if other.axes != self.axes:
                 raise GeometryError(f"the axes of {self!r} and {other!r} differ")
-            others: Iterable[Any] = other.to_tuple()
-        elif _is_integer(other):
-            others = (int(other),) * len(values)
-        else:
-            others = map(int, self._as_long(other))
-        return make_vector(type(self), tuple(map(fn, values, others)), self._axes)
-
-    def _as_long(self, other: object) -> tuple[Any, ...]:
+            return other.to_tuple()
+        if _is_integer(other):
+            return (int(other),) * len(self._data)
         items = tuple(other) if isinstance(other, Iterable) and not isinstance(other, str) else ()
         if len(items) != len(self._data):
             raise GeometryError(f"{other!r} and {self!r} have different shapes")
-        return items
-
-    def __add__(self, other: int | VecIntLike) -> Self:
-        return self._element_wise(other, operator.add)
-
-    def __sub__(self, other: int | VecIntLike) -> Self:
-        return self._element_wise(other, operator.sub)
-
-    def __mul__(self, other: int | VecIntLike) -> Self:
-        return self._element_wise(other, operator.mul)
-
-    def __floordiv__(self, other: int | VecIntLike) -> Self:
-        return self._element_wise(other, operator.floordiv)
-
-    def __mod__(self, other: int | VecIntLike) -> Self:
-        return self._element_wise(other, operator.mod)
-
-    def __neg__(self) -> Self:
-        return make_vector(type(self), tuple(-v for v in self._data), self._axes)
+        return tuple(map(int, items))
 
     def ceildiv(self, other: int | VecIntLike) -> Self:
         """Return the quotient, rounded up."""
-        return self._element_wise(other, lambda a, b: -(-a // b))
+        return self._ceildiv(other)
 
     def pairmax(self, other: int | VecIntLike) -> Self:
         """Return the larger of each pair of components."""
-        return self._element_wise(other, max)
+        return self._pairmax(other)
 
     def pairmin(self, other: int | VecIntLike) -> Self:
         """Return the smaller of each pair of components."""
-        return self._element_wise(other, min)
-
-    def _comparable(self, other: object) -> tuple[int, ...] | None:
-        if isinstance(other, VecInt):
-            return other._data
-        return other if isinstance(other, tuple) else None
+        return self._pairmin(other)
 
     def __repr__(self) -> str:
-        return f"VecInt({','.join(map(str, self._data))}, axes={self._axes})"
+        return f"VecInt({','.join(map(str, self._data))}, axes={self.axes})"
 
 
-class Vec3Int(VecInt):
+class Vec3Int(IntVector3, VecInt):
     """Three integers: x, y, z, e.g. a position in voxels.
 
     Made of three numbers, named numbers, or anything of three numbers; fractions are cut off (toward zero).
@@ -260,19 +226,23 @@ class Vec3Int(VecInt):
 
     __slots__ = ()
 
-    _axes: ClassVar[tuple[str, ...]] = XYZ  # type: ignore[misc] # one for all, so none is stored
+    if TYPE_CHECKING:
 
-    def __new__(  # noqa: D102 # see the class
-        cls, *args: Vec3IntLike | Iterable[str] | int, axes: Iterable[str] | None = XYZ, **named: int
-    ) -> Self:
+        def __new__(  # noqa: D102 # see the class
+            cls, *args: Vec3IntLike | Iterable[str] | int, axes: Iterable[str] | None = XYZ, **named: int
+        ) -> Self: ...
+
+    @classmethod
+    def _made(cls, *args: Vec3IntLike | Iterable[str] | int, axes: Iterable[str] | None = XYZ, **named: int) -> Self:
+        """Return the vector of what is neither three integers nor a tuple or list of them."""
         if len(args) == 1 and isinstance(args[0], Vec3Int):
-            return make_vector(cls, args[0].to_tuple(), XYZ)
+            return cls._of(args[0].to_tuple())
         values, names = _values_and_axes(args, axes, named)
         if len(values) != len(XYZ):
             raise GeometryError(f"expected three integers or a vector of three, got {_shown(args, named)}")
         if names != XYZ and set(names) == set(XYZ):
             values = tuple(values[names.index(axis)] for axis in XYZ)
-        return make_vector(cls, values, XYZ)
+        return cls._of(values)
 
     @classmethod
     def from_str(cls, string: str) -> Self:
@@ -316,21 +286,6 @@ class Vec3Int(VecInt):
         """Return the int three times."""
         return cls(an_int, an_int, an_int)
 
-    @property
-    def x(self) -> int:
-        """The component along x."""
-        return self._data[0]
-
-    @property
-    def y(self) -> int:
-        """The component along y."""
-        return self._data[1]
-
-    @property
-    def z(self) -> int:
-        """The component along z."""
-        return self._data[2]
-
     def __repr__(self) -> str:
         return f"Vec3Int({self._data[0]},{self._data[1]},{self._data[2]})"
 
@@ -342,17 +297,8 @@ Vec3IntLike: TypeAlias = Vec3Int | tuple[int, int, int] | np.ndarray | Iterable[
 Vector = TypeVar("Vector", bound=VecInt)
 
 
-def make_vector(cls: type[Vector], values: tuple[int, ...], axes: tuple[str, ...]) -> Vector:
-    """Return a vector of values that are known to be integers, one for each axis; nothing is checked."""
-    vector = object.__new__(cls)
-    vector._data = values
-    if not issubclass(cls, Vec3Int):
-        vector._axes = axes
-    return vector
-
-
 def _restore(cls: type[Vector], values: tuple[int, ...], axes: tuple[str, ...]) -> Vector:
-    return make_vector(cls, values, axes)
+    return cls._of(values) if issubclass(cls, Vec3Int) else cls._of(values, axes)
 
 
 def _values_and_axes(

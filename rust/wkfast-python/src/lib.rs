@@ -1,6 +1,7 @@
 //! `wkfast._core`: extract, detach from the interpreter, call the pure crates, wrap.
 
 mod errors;
+mod geometry;
 mod nml;
 mod volume;
 
@@ -10,6 +11,7 @@ use pyo3::prelude::*;
 fn _core(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add("__version__", env!("CARGO_PKG_VERSION"))?;
     module.add("DEBUG_BUILD", cfg!(debug_assertions))?;
+    geometry::register(module)?;
     nml::register(module)?;
     volume::register(module)
 }
