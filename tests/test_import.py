@@ -18,6 +18,41 @@ def test_importing_wkfast_loads_no_heavy_library():
     assert loaded == "[]"
 
 
+def test_importing_wkfast_loads_the_standard_library_numpy_and_wkfast_only():
+    code = (
+        "import sys; before = set(sys.modules); import wkfast{};"
+        "loaded = {{name.partition('.')[0] for name in set(sys.modules) - before}};"
+        "print(sorted(loaded - set(sys.stdlib_module_names)))"
+    )
+    assert run_python(code.format("")) in {"['numpy', 'wkfast']", "['wkfast']"}
+    assert run_python(code.format("; wkfast.Annotation, wkfast.Dataset, wkfast.Skeleton")) == "['numpy', 'wkfast']"
+
+
+def test_boxes_load_no_skeletons_and_no_datasets():
+    others = ["wkfast.skeleton", "wkfast.dataset"]
+    code = f"import sys, wkfast; wkfast.BoundingBox; print([name for name in {others} if name in sys.modules])"
+    assert run_python(code) == "[]"
+
+
+def test_packages_are_attributes_without_being_imported_and_other_names_are_refused():
+    code = (
+        "import wkfast; print(wkfast.geometry.Vec3Int is wkfast.Vec3Int, wkfast.skeleton.Tree is wkfast.Tree,"
+        "hasattr(wkfast, 'nothing'), set(wkfast.__all__) <= set(dir(wkfast)))"
+    )
+    assert run_python(code) == "True True False True"
+
+
+def test_a_command_loads_no_other_command():
+    code = (
+        "import sys, contextlib, io\n"
+        "from wkfast.cli import main\n"
+        "with contextlib.redirect_stdout(io.StringIO()), contextlib.suppress(SystemExit):\n"
+        "    main(['info', '--help'])\n"
+        "print(sorted(n for n in sys.modules if n.startswith('wkfast.cli.') and n.count('.') == 2))"
+    )
+    assert run_python(code) == "['wkfast.cli.app', 'wkfast.cli.console', 'wkfast.cli.info']"
+
+
 def test_loading_an_nml_loads_no_heavy_library(tmp_path):
     code = (
         "import sys, wkfast as wk;"

@@ -19,46 +19,46 @@ if sys.platform == "win32":
     raise ImportError("wkfast does not support Windows: use it on Linux or macOS, or inside WSL")
 
 from wkfast import _core, errors
-from wkfast.annotation import (
-    Annotation,
-    AnnotationState,
-    AnnotationType,
-    MergeReport,
-    SegmentInformation,
-    VolumeLayer,
-    VolumeLayerEditMode,
-    merge_annotations,
-)
-from wkfast.dataset import (
-    COLOR_CATEGORY,
-    SEGMENTATION_CATEGORY,
-    DataFormat,
-    Dataset,
-    Layer,
-    MagView,
-    SamplingModes,
-    SegmentationLayer,
-    View,
-)
-from wkfast.geometry import (
-    BoundingBox,
-    LengthUnit,
-    Mag,
-    NDBoundingBox,
-    NormalizedBoundingBox,
-    Vec3Float,
-    Vec3Int,
-    VecInt,
-    VoxelSize,
-)
-from wkfast.merge import MergePreview
-from wkfast.skeleton import Group, Node, Skeleton, Tree, iterate_trees
 
 if TYPE_CHECKING:
+    from wkfast.annotation import (
+        Annotation,
+        AnnotationState,
+        AnnotationType,
+        MergeReport,
+        SegmentInformation,
+        VolumeLayer,
+        VolumeLayerEditMode,
+    )
     from wkfast.annotation.annotation_info import AnnotationInfo, Task
+    from wkfast.annotation.merge_annotations import merge_annotations
     from wkfast.annotation.remote_annotation import RemoteAnnotation
     from wkfast.client import login, webknossos_context
+    from wkfast.dataset import (
+        COLOR_CATEGORY,
+        SEGMENTATION_CATEGORY,
+        DataFormat,
+        Dataset,
+        Layer,
+        MagView,
+        SamplingModes,
+        SegmentationLayer,
+        View,
+    )
+    from wkfast.geometry import (
+        BoundingBox,
+        LengthUnit,
+        Mag,
+        NDBoundingBox,
+        NormalizedBoundingBox,
+        Vec3Float,
+        Vec3Int,
+        VecInt,
+        VoxelSize,
+    )
+    from wkfast.merge import MergePreview
     from wkfast.remote import RemoteDataset, RemoteLayer, RemoteMagView, RemoteSegmentationLayer
+    from wkfast.skeleton import Group, Node, Skeleton, Tree, iterate_trees
 
 __version__: str = _core.__version__
 
@@ -108,25 +108,66 @@ __all__ = [
 ]
 
 
-# What speaks to a server, and where it lies: most scripts never do.
-_ON_SERVERS = {
-    "AnnotationInfo": "wkfast.annotation.annotation_info",
-    "RemoteAnnotation": "wkfast.annotation.remote_annotation",
-    "RemoteDataset": "wkfast.remote",
-    "RemoteLayer": "wkfast.remote",
-    "RemoteMagView": "wkfast.remote",
-    "RemoteSegmentationLayer": "wkfast.remote",
-    "Task": "wkfast.annotation.annotation_info",
-    "login": "wkfast.client",
-    "webknossos_context": "wkfast.client",
+# Where the names lie. Each is loaded when it is asked for first, with what it needs: a script that draws boxes loads no
+# skeletons, one that opens files no client.
+_PLACES = {
+    "wkfast.annotation": (
+        "Annotation",
+        "AnnotationState",
+        "AnnotationType",
+        "MergeReport",
+        "SegmentInformation",
+        "VolumeLayer",
+        "VolumeLayerEditMode",
+        "merge_annotations",
+    ),
+    "wkfast.annotation.annotation_info": ("AnnotationInfo", "Task"),
+    "wkfast.annotation.remote_annotation": ("RemoteAnnotation",),
+    "wkfast.client": ("login", "webknossos_context"),
+    "wkfast.dataset": (
+        "COLOR_CATEGORY",
+        "SEGMENTATION_CATEGORY",
+        "DataFormat",
+        "Dataset",
+        "Layer",
+        "MagView",
+        "SamplingModes",
+        "SegmentationLayer",
+        "View",
+    ),
+    "wkfast.geometry": (
+        "BoundingBox",
+        "LengthUnit",
+        "Mag",
+        "NDBoundingBox",
+        "NormalizedBoundingBox",
+        "Vec3Float",
+        "Vec3Int",
+        "VecInt",
+        "VoxelSize",
+    ),
+    "wkfast.merge": ("MergePreview",),
+    "wkfast.remote": ("RemoteDataset", "RemoteLayer", "RemoteMagView", "RemoteSegmentationLayer"),
+    "wkfast.skeleton": ("Group", "Node", "Skeleton", "Tree", "iterate_trees"),
 }
+_PLACE_OF = {name: place for place, names in _PLACES.items() for name in names}
+_ROOMS = ("annotation", "client", "dataset", "geometry", "merge", "progress", "remote", "skeleton", "volume")
 
 
 def __getattr__(name: str) -> Any:
-    """Load what speaks to a server when it is asked for first."""
-    if name in _ON_SERVERS:
-        return getattr(importlib.import_module(_ON_SERVERS[name]), name)
-    raise AttributeError(f"module 'wkfast' has no attribute {name!r}")
+    """Load a name, or one of the packages, when it is asked for first."""
+    if name in _ROOMS:
+        return importlib.import_module(f"wkfast.{name}")
+    if name not in _PLACE_OF:
+        raise AttributeError(f"module 'wkfast' has no attribute {name!r}")
+    value = getattr(importlib.import_module(_PLACE_OF[name]), name)
+    globals()[name] = value  # found without this from now on
+    return value
+
+
+def __dir__() -> list[str]:
+    """Return the names of the module and those that are still to be loaded."""
+    return sorted({*globals(), *__all__, *_ROOMS})
 
 
 if _core.DEBUG_BUILD:

@@ -1,6 +1,7 @@
 """The commands, and what becomes of their errors."""
 
 import functools
+import importlib
 import io
 import os
 import sys
@@ -12,28 +13,27 @@ from typing import Annotated, Any, TextIO
 import typer
 
 from wkfast import __version__
-from wkfast.cli import merge_steps
+from wkfast._lazy import lazy_import
 from wkfast.cli.console import errors, output, plain
-from wkfast.cli.export import export
-from wkfast.cli.info import info
-from wkfast.cli.merge_fallback import merge_annotations, merge_fallback
-from wkfast.cli.transfer import download, upload
-from wkfast.cli.validate import validate
 from wkfast.errors import WkfastError
+
+merge_steps: Any = lazy_import("wkfast.cli.merge_steps")
 
 EXIT_ERROR = 2
 EXIT_INTERRUPTED = 130
 
-_COMMANDS: tuple[Callable[..., None], ...] = (
-    info,
-    validate,
-    merge_fallback,
-    merge_annotations,
-    export,
-    download,
-    upload,
-)
-_MERGE_STEPS: tuple[Callable[..., None], ...] = (merge_steps.plan, merge_steps.run, merge_steps.commit)
+# In the order of --help: the name of each command, where its function lies, and what that is called.
+_COMMANDS = {
+    "info": ("wkfast.cli.info", "info"),
+    "validate": ("wkfast.cli.validate", "validate"),
+    "merge-fallback": ("wkfast.cli.merge_fallback", "merge_fallback"),
+    "merge-annotations": ("wkfast.cli.merge_fallback", "merge_annotations"),
+    "export": ("wkfast.cli.export", "export"),
+    "download": ("wkfast.cli.transfer", "download"),
+    "upload": ("wkfast.cli.transfer", "upload"),
+}
+_MERGE = "merge"
+_MERGE_STEPS = ("plan", "run", "commit")
 _DEBUG = "--debug"
 
 
@@ -45,7 +45,17 @@ def main(arguments: Sequence[str] | None = None) -> None:
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="replace")  # batch logs may be ASCII
     warnings.showwarning = _show_warning
-    _app(debug=debug)([argument for argument in given if argument != _DEBUG], prog_name="wkfast")
+    kept = [argument for argument in given if argument != _DEBUG]
+    _app(_wanted(kept), debug=debug)(kept, prog_name="wkfast")
+
+
+def _wanted(arguments: Sequence[str]) -> Sequence[str]:
+    """Return the commands that have to be there: the one that is asked for, else all, for help and errors to name them.
+
+    Most of the time that a short command takes would go into loading the others.
+    """
+    first = arguments[0] if arguments else ""
+    return [first] if first in {*_COMMANDS, _MERGE} else [*_COMMANDS, _MERGE]
 
 
 def _show_warning(
@@ -65,19 +75,20 @@ def _version(wanted: bool) -> None:
         raise typer.Exit
 
 
-def _app(*, debug: bool) -> typer.Typer:
+def _app(wanted: Sequence[str], *, debug: bool) -> typer.Typer:
     app = typer.Typer(
         name="wkfast",
         no_args_is_help=True,
         add_completion=False,
         pretty_exceptions_enable=False,
     )
-    for command in _COMMANDS:
-        app.command()(_reported(command, debug=debug))
-    steps = typer.Typer(no_args_is_help=True, help="A merge in steps on one plan file, for job arrays.")
-    for command in _MERGE_STEPS:
-        steps.command()(_reported(command, debug=debug))
-    app.add_typer(steps, name="merge")
+    for name in wanted:
+        if name == _MERGE:
+            app.add_typer(_merge_steps(debug=debug), name=_MERGE)
+        else:
+            module, function = _COMMANDS[name]
+            command = getattr(importlib.import_module(module), function)
+            app.command(name)(_reported(command, debug=debug))
 
     @app.callback()
     def options(
@@ -86,6 +97,13 @@ def _app(*, debug: bool) -> typer.Typer:
         """WEBKNOSSOS annotations for large data. --debug anywhere shows where an error came from."""
 
     return app
+
+
+def _merge_steps(*, debug: bool) -> typer.Typer:
+    steps = typer.Typer(no_args_is_help=True, help="A merge in steps on one plan file, for job arrays.")
+    for name in _MERGE_STEPS:
+        steps.command(name)(_reported(getattr(merge_steps, name), debug=debug))
+    return steps
 
 
 def _reported(command: Callable[..., None], *, debug: bool) -> Callable[..., None]:
