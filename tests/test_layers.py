@@ -20,7 +20,18 @@ ALLOWED = {
     # a dataset whose voxels a server streams: below annotation, which hands them out, above the two it joins
     "remote": {"_lazy", "client", "dataset", "errors", "geometry"},
     "skeleton": {"_core", "_lazy", "errors", "geometry"},
-    "annotation": {"_lazy", "client", "dataset", "errors", "geometry", "merge", "remote", "skeleton", "volume"},
+    "annotation": {
+        "_lazy",
+        "client",
+        "dataset",
+        "errors",
+        "geometry",
+        "merge",
+        "progress",
+        "remote",
+        "skeleton",
+        "volume",
+    },
     "cli": {"", "_lazy", "annotation", "client", "dataset", "errors", "merge", "progress"},
 }
 

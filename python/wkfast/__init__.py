@@ -30,7 +30,8 @@ if TYPE_CHECKING:
         VolumeLayer,
         VolumeLayerEditMode,
     )
-    from wkfast.annotation.annotation_info import AnnotationInfo, Task
+    from wkfast.annotation.annotation_info import AnnotationInfo, Project, Task
+    from wkfast.annotation.bulk import download_annotations
     from wkfast.annotation.merge_annotations import merge_annotations
     from wkfast.annotation.remote_annotation import RemoteAnnotation
     from wkfast.client import login, webknossos_context
@@ -82,6 +83,7 @@ __all__ = [
     "NDBoundingBox",
     "Node",
     "NormalizedBoundingBox",
+    "Project",
     "RemoteAnnotation",
     "RemoteDataset",
     "RemoteLayer",
@@ -100,6 +102,7 @@ __all__ = [
     "VolumeLayer",
     "VolumeLayerEditMode",
     "VoxelSize",
+    "download_annotations",
     "errors",
     "iterate_trees",
     "login",
@@ -121,7 +124,8 @@ _PLACES = {
         "VolumeLayerEditMode",
         "merge_annotations",
     ),
-    "wkfast.annotation.annotation_info": ("AnnotationInfo", "Task"),
+    "wkfast.annotation.annotation_info": ("AnnotationInfo", "Project", "Task"),
+    "wkfast.annotation.bulk": ("download_annotations",),
     "wkfast.annotation.remote_annotation": ("RemoteAnnotation",),
     "wkfast.client": ("login", "webknossos_context"),
     "wkfast.dataset": (

@@ -50,6 +50,8 @@ class StandIn:
             ("GET", f"{api}/datasets/{{id}}", self.dataset),
             ("PATCH", f"{api}/datasets/{{id}}/updatePartial", self.update_dataset),
             ("GET", f"{api}/tasks/{{id}}/annotations", self.annotations_of_task),
+            ("GET", f"{api}/projects/byName/{{name}}", self.project),
+            ("GET", f"{api}/projects/{{id}}/tasks", self.tasks_of_project),
             ("POST", "/tracings/volume/{id}/fullMesh.stl", self.mesh),
             ("GET", "/tracings/mapping/{id}/agglomerateGraph/{agglomerate}", self.agglomerate_graph),
             ("GET", f"{data}/datasets/{{id}}/layers/{{layer}}/data", self.cutout),
@@ -196,6 +198,20 @@ class StandIn:
         self.who(request)
         task = request.path_params["id"]
         return JSONResponse([self.entry(it) for it in self.state.annotations.values() if it.task_id == task])
+
+    async def project(self, request: Request) -> Response:
+        self.who(request)
+        name = request.path_params["name"]
+        if name not in self.state.projects:
+            raise Refusal(404, "Project could not be found")
+        return JSONResponse({"id": name.encode().hex(), "name": name, "teamName": "Team"})
+
+    async def tasks_of_project(self, request: Request) -> Response:
+        self.who(request)
+        tasks = self.state.projects[bytes.fromhex(request.path_params["id"]).decode()]
+        limit, page = (int(request.query_params[key]) for key in ("limit", "pageNumber"))
+        part = [{"id": task} for task in tasks[page * limit : (page + 1) * limit]]
+        return JSONResponse(part, headers={"x-total-count": str(len(tasks))})
 
     # tracing store
 

@@ -228,6 +228,8 @@ class State:
     annotations: dict[str, Annotation] = field(default_factory=dict)
     short_links: dict[str, str] = field(default_factory=dict)
     agglomerate_graphs: dict[int, bytes] = field(default_factory=dict)
+    #: Ids of tasks by name of the project; its id is its name in hexadecimal digits.
+    projects: dict[str, list[str]] = field(default_factory=dict)
 
     def add_user(
         self, token: str, *, organization: str = "Org", first_name: str = "Ada", last_name: str = "Example"

@@ -153,6 +153,26 @@ def test_a_refusal_is_not_repeated_and_says_what_the_server_said(server, client,
     assert_clean(folder, caught.value)
 
 
+def test_the_end_of_a_zip_within_the_zip_is_not_its_end(server, client, folder):
+    inner, outer = io.BytesIO(), io.BytesIO()
+    with zipfile.ZipFile(inner, "w") as archive:
+        archive.writestr("volumeAnnotationData/1/0.0.0.0", b"x" * 1000)
+    with zipfile.ZipFile(outer, "w") as archive:
+        archive.writestr("a.nml", NML)
+        archive.writestr("data.zip", inner.getvalue())
+    whole_zip = outer.getvalue()
+
+    def cut_behind_the_inner_zip(_, wire):
+        wire.head(200, content_type="application/zip", connection="close")
+        wire.send(whole_zip[:-30])
+        wire.end()
+
+    server.on("GET", ROUTE, cut_behind_the_inner_zip)
+    with pytest.raises(errors.IncompleteDownloadError):
+        client.annotations.download(ID, folder / "a.zip")
+    assert_clean(folder)
+
+
 def test_retry_count_bounds_the_attempts(server, client, folder):
     server.on("GET", ROUTE, failed(500))
     with pytest.raises(errors.ServerError):

@@ -106,3 +106,26 @@ class Task:
             A ``RuntimeError``: there is no such task, or the token's owner may not see it.
         """
         return [AnnotationInfo._of(record) for record in Client().annotations.of_task(self.task_id)]
+
+
+@dataclass(frozen=True)
+class Project:
+    """A project on a server: a heap of tasks. Administration of projects is not part of wkfast."""
+
+    project_id: str
+    name: str
+
+    @classmethod
+    def get_by_name(cls, name: str) -> Project:
+        """Return the project of a name.
+
+        Raises
+        ------
+        NotFoundError
+            A ``RuntimeError``: there is no such project, or the token's owner may not see it.
+        """
+        return cls(Client().annotations.project_id(name), name)
+
+    def get_tasks(self) -> list[Task]:
+        """Return the tasks of the project."""
+        return [Task(task_id) for task_id in Client().annotations.tasks_of_project(self.project_id)]

@@ -2,6 +2,7 @@
 
 import json
 import os
+import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -13,8 +14,10 @@ from wkfast.errors import AnnotationSuffixError
 
 if TYPE_CHECKING:
     from wkfast import client
+    from wkfast.annotation import bulk
     from wkfast.client import Context
 else:
+    bulk = lazy_import("wkfast.annotation.bulk")
     client = lazy_import("wkfast.client")  # the other commands never speak to a server
 
 _Url = Annotated[str | None, typer.Option("--url", help="Server; default: WK_URL, else https://webknossos.org.")]
@@ -27,18 +30,38 @@ _Json = Annotated[bool, typer.Option("--json", help="Print facts as JSON.")]
 
 
 def download(
-    annotation: Annotated[str, typer.Argument(metavar="ANNOTATION_ID_OR_URL", help="An id, a URL or a short link.")],
+    annotation: Annotated[
+        str,
+        typer.Argument(
+            metavar="ANNOTATION_ID_OR_URL",
+            help="An id, a URL or a short link; or a file with one in each line, - for standard input.",
+        ),
+    ],
     target: Annotated[Path, typer.Argument(help="File to create, or a folder to put it in.")],
     *,
     skip_volume_data: Annotated[bool, typer.Option("--skip-volume-data", help="Leave the voxels out.")] = False,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace a file that is there.")] = False,
+    concurrency: Annotated[int, typer.Option(min=1, help="Downloads at once, of the lines of a file.")] = 4,
     url: _Url = None,
     token: _Token = None,
     progress: _Progress = None,
     as_json: _Json = False,
 ) -> None:
-    """Download an annotation to TARGET. The file appears whole or not at all; memory stays flat for any size."""
-    found = client.resolve_annotation(annotation, context=_context(url, token))
+    """Download an annotation to TARGET. The file appears whole or not at all; memory stays flat for any size.
+
+    Of a file with many, those that are in the folder TARGET already are kept; what failed is told at the end.
+    """
+    context, token = _context(url, token), None
+    lines = _lines(annotation)
+    if lines is not None:
+        with client.webknossos_context(context.url, context.token, context.timeout, context.api_version):
+            report = bulk.download_annotations(
+                lines, target, concurrency=concurrency, skip_volume_data=skip_volume_data,
+                progress=progress_wanted(progress),
+            )  # fmt: skip
+        _tell(report, as_json=as_json)
+        return
+    found = client.resolve_annotation(annotation, context=context)
     received = client.Client(found.context).annotations.download(
         found.annotation_id,
         target,
@@ -64,7 +87,7 @@ def upload(
     """Upload FILE as a new annotation and print its URL."""
     if file.suffix.lower() not in (".zip", ".nml"):
         raise AnnotationSuffixError(f"cannot upload {file}: an annotation is a .zip or .nml file")
-    context = _context(url, token)
+    context, token = _context(url, token), None
     if context.token is None:
         raise client.errors.AuthenticationError(f"uploading to {context.url} needs a token: set WK_TOKEN")
     made = client.Client(context).annotations.upload(file, name=name, progress=progress_wanted(progress))
@@ -75,6 +98,25 @@ def upload(
         output.print_json(json.dumps({"url": made.url, "id": made.id, "type": made.typ}))
     else:
         output.print(plain(made.url), soft_wrap=True)
+
+
+def _lines(name: str) -> list[str] | None:
+    """Return the lines of a file that say something, ``None`` where no file is meant."""
+    if name != "-" and not Path(name).is_file():
+        return None
+    text = sys.stdin.read() if name == "-" else Path(name).read_text(encoding="utf-8", errors="replace")
+    return [line.strip() for line in text.splitlines() if line.strip() and not line.lstrip().startswith("#")]
+
+
+def _tell(report: "bulk.DownloadReport", *, as_json: bool) -> None:
+    """Print what became of many annotations; the exit code says whether all are there."""
+    if as_json:
+        output.print_json(report.to_json())
+    else:
+        for line in str(report).splitlines():
+            output.print(plain(line), soft_wrap=True)
+    if report.failed:
+        raise typer.Exit(2)
 
 
 def _context(url: str | None, token: str | None) -> "Context":

@@ -1,5 +1,6 @@
 """Routes about annotations: info, list, download, upload, edit."""
 
+import itertools
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -18,6 +19,9 @@ from wkfast.progress import observed, throttled
 
 if TYPE_CHECKING:
     from wkfast.progress import Progress
+
+
+_PAGE = 1000
 
 
 class Annotations:
@@ -47,6 +51,22 @@ class Annotations:
         """Return the annotations of a task."""
         url = self._routes.api_url("tasks", task_id, "annotations")
         return tuple(map(AnnotationRecord.of, self._routes.get_list(url)))
+
+    def tasks_of_project(self, project_id: str) -> tuple[str, ...]:
+        """Return the ids of the tasks of a project, asked for page by page."""
+        url, tasks = self._routes.api_url("projects", project_id, "tasks"), dict[str, None]()
+        for page in itertools.count():
+            entries = self._routes.get_list(url, {"limit": str(_PAGE), "pageNumber": str(page)})
+            before = len(tasks)
+            tasks.update((entry.text("id"), None) for entry in entries)
+            # a server that knows no pages sends all of them each time
+            if len(entries) < _PAGE or len(tasks) == before:
+                return tuple(tasks)
+        return ()
+
+    def project_id(self, name: str) -> str:
+        """Return the id of the project of a name."""
+        return self._routes.get_fields(self._routes.api_url("projects", "byName", name)).text("id")
 
     def download(
         self,

@@ -1,7 +1,10 @@
 """Where downloaded bytes go, and under which name: a file that is complete or absent, or a spooled temporary file."""
 
+import fcntl
 import os
 import re
+from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 from tempfile import SpooledTemporaryFile
 from types import TracebackType
@@ -33,6 +36,9 @@ class PartFile:
         # the random part keeps two downloads apart; the name is cut so that the whole fits into a folder entry
         self.path = folder / f"{_cut(name)}.part-{os.urandom(6).hex()}"
         self.file: BinaryIO = self.path.open("x+b", buffering=_BUFFER)
+        # gone with this process, however it ends: see abandoned_parts
+        with suppress(OSError):
+            fcntl.flock(self.file, fcntl.LOCK_EX | fcntl.LOCK_NB)
 
     def __enter__(self) -> Self:
         return self
@@ -58,6 +64,14 @@ class PartFile:
         self.path.replace(path)
         if durable:
             _sync_folder(path.parent)
+
+
+def abandoned_parts(folder: Path, name: str) -> Iterator[Path]:
+    """Yield what processes that were killed left of a file; what is still being written is locked."""
+    for path in folder.glob(f"{_cut(name)}.part-*"):
+        with suppress(OSError), path.open("rb") as file:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            yield path
 
 
 def spool() -> BinaryIO:

@@ -234,7 +234,8 @@ def _ends_zip(tail: bytes, position: int, start: int) -> bool:
     if position + _END_RECORD.size > len(tail):
         return False
     *_, directory_size, directory_offset, comment = _END_RECORD.unpack_from(tail, position)
-    if position + _END_RECORD.size + comment > len(tail):
+    # a zip within the zip, stored as it is, has an end of its own: only one that ends the file counts
+    if position + _END_RECORD.size + comment != len(tail):
         return False
     # the directory of a zip64 file is described elsewhere
     return _IN_ZIP64 in (directory_size, directory_offset) or directory_offset + directory_size <= start + position
