@@ -17,10 +17,10 @@
     ├── DatasetError                   (RuntimeError)
     │   ├── DatasetNotFoundError       (FileNotFoundError)
     │   ├── DatasetValueError          (ValueError, AssertionError)
+    │   │   └── ReadOnlyError
     │   ├── ExistsError                (IndexError)
     │   ├── LayerNotFoundError         (IndexError)
-    │   ├── MagNotFoundError           (IndexError)
-    │   └── ReadOnlyError
+    │   └── MagNotFoundError           (IndexError)
     ├── VolumeDataError                (RuntimeError)
     │   └── VolumeDataMissingError     (ValueError, AssertionError)
     ├── EnvironmentVariableError       (ValueError)
@@ -126,6 +126,10 @@ class DatasetValueError(DatasetError, ValueError, AssertionError):
     """A name, box, array or choice does not fit the dataset. Nothing has been written."""
 
 
+class ReadOnlyError(DatasetValueError):
+    """What was opened for reading, lies on a server or is made while it is read: it cannot be changed."""
+
+
 class ExistsError(DatasetError, IndexError):
     """There already is a layer, mag or folder of that name."""
 
@@ -136,10 +140,6 @@ class LayerNotFoundError(DatasetError, IndexError):
 
 class MagNotFoundError(DatasetError, IndexError):
     """The layer has no such mag; the message lists those there are."""
-
-
-class ReadOnlyError(DatasetError):
-    """What was opened for reading, or lies on a server, is not written to."""
 
 
 class VolumeDataError(WkfastError, RuntimeError):

@@ -237,7 +237,7 @@ def test_erasures_are_kept_however_the_edited_layer_was_reached(tmp_path):
     expected[:32, :32, 8:32] = labels[:32, :32, 8:32]
     assert chunks_of(layer) == {(0, 0, 0), (1, 0, 0), (1, 1, 0)}
     assert np.array_equal(voxels_of(layer)[:64, :64, :64], expected)
-    assert not any("wkfast" in key for each in (copy, layer.as_layer()) for key in each.properties.json)
+    assert not any("wkfast" in key for each in (copy, layer.as_layer()) for key in each._properties.json)
 
 
 def test_a_chunk_that_somebody_removed_is_an_erasure(tmp_path):

@@ -11,6 +11,7 @@ import pytest
 from tests.inputs import tree_state
 
 import wkfast as wk
+from wkfast import _core
 from wkfast.errors import DatasetError
 
 VOXELS = np.arange(16**3, dtype="uint32").reshape(16, 16, 16)
@@ -138,14 +139,15 @@ def test_a_layer_that_cannot_be_renamed_stays_what_it_was(
     """The new name was written down before the folder was found not to move."""
     dataset = two_layers(tmp_path)
     layer, before = dataset.get_layer("one"), tree_state(dataset.path)
-    rename = Path.rename
+    rename, exchange = Path.rename, _core.exchange_folders
 
-    def refuse(path: Path, target: Path) -> Path:
-        if refused in {path.name, Path(target).name}:
+    def refuse(path: Path | str, target: Path | str) -> Any:
+        if refused in {Path(path).name, Path(target).name}:
             raise PermissionError(path)
-        return rename(path, target)
+        return rename(path, target) if isinstance(path, Path) else exchange(path, str(target))
 
     monkeypatch.setattr(Path, "rename", refuse)
+    monkeypatch.setattr(_core, "exchange_folders", refuse)
     with pytest.raises(PermissionError):
         layer.name = "other"
     monkeypatch.undo()

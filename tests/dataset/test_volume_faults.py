@@ -336,7 +336,7 @@ def test_what_lies_out_of_bounds_reads_as_zeros(tmp_path: Path) -> None:
 def test_a_path_that_climbs_out_of_the_dataset_is_refused(tmp_path: Path, path: str) -> None:
     mag = filled(tmp_path, "zarr3", shard_shape=32)
     layer = mag.layer
-    layer.dataset.change_layer("layer", lambda entry: entry.set_mags([{"mag": 1, "path": path}]))
+    layer._change(lambda entry: entry.set_mags([{"mag": 1, "path": path}]))
     with pytest.raises(DatasetError, match="leads out of the dataset"):
         layer.get_mag(1)
 

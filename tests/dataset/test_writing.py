@@ -195,7 +195,7 @@ def test_the_largest_label_survives(tmp_path: Path) -> None:
     layer.refresh_largest_segment_id()
     again = wk.Dataset.open(layer.dataset.path).get_segmentation_layer("layer")
     assert (again.largest_segment_id, int(again.get_mag(1).read().max())) == (2**64 - 1, 2**64 - 1)
-    entry = again.properties.json["largestSegmentId"]
+    entry = again._properties.json["largestSegmentId"]
     assert entry == {"customJsonEncoding": "bigint", "value": str(2**64 - 1)}
 
 
@@ -358,7 +358,7 @@ def test_a_deleted_layer_leaves_what_is_not_its_own(tmp_path: Path) -> None:
         layer.dataset.add_layer_for_existing_files("linked", "segmentation")
     foreign = layer.dataset.add_layer("foreign", "segmentation", dtype="uint32")
     entry = {"mag": [1, 1, 1], "path": str(outside / "1")}
-    layer.dataset.change_layer("foreign", lambda properties: properties.set_mags([entry]))
+    layer._change(lambda properties: properties.set_mags([entry]))
     assert foreign.get_mag(1).read(size=(4, 4, 4)).all()
     with pytest.raises(DatasetError, match="read-only"):
         foreign.get_mag(1).write(np.ones((4, 4, 4), np.uint32), allow_resize=True)

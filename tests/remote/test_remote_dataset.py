@@ -298,7 +298,7 @@ def test_a_public_annotation_whose_info_is_closed_is_found_through_its_download(
     with wk.webknossos_context(server.url):
         dataset = opened(annotation_id)
         assert np.array_equal(dataset.get_layer("Volume").get_mag(1).read()[0], merged[32:, :, 64:])
-    assert dataset.cutouts("grey cells", wk.Mag(1)) is None
+    assert dataset._place.cutouts(dataset.get_layer("grey cells")._properties, wk.Mag(1)) is None
 
 
 def test_what_the_server_knows_is_read_and_set_there(logged_in, dataset_id):
@@ -347,7 +347,7 @@ def test_voxels_are_never_written(logged_in, annotation_id):
         with pytest.raises(wk.errors.DatasetError, match="streamed"):
             no_folder()
     with pytest.raises(wk.errors.ReadOnlyError):
-        dataset._properties.write()
+        dataset._change(lambda properties: properties.set_name("x"))
 
 
 WRITERS = {

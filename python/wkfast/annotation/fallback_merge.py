@@ -11,7 +11,7 @@ from wkfast.dataset import Dataset
 from wkfast.errors import AnnotationError, DatasetNotFoundError, VolumeDataError
 from wkfast.merge.base import MergeBase
 from wkfast.merge.merge import MergeJob
-from wkfast.merge.view import MergedSegmentationLayer
+from wkfast.merge.view import merged_layer
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -98,7 +98,7 @@ def merged_view(paints: Sequence[Paint], dataset_directory: Path, rules: MergeRu
     fallback = fallback_layer(paints[0], dataset_directory)
     painted = [mags for paint in paints if (mags := paint.mags())]
     largest = max(paint.layer.largest_segment_id or 0 for paint in paints)
-    return MergedSegmentationLayer(fallback, painted, rules, largest_painted_id=largest)
+    return merged_layer(fallback, painted, rules, largest_painted_id=largest)
 
 
 def check_alike(paints: Sequence[Paint]) -> None:

@@ -15,10 +15,11 @@ from wkfast.annotation.enums import VolumeLayerEditMode
 from wkfast.annotation.volume_data import TemporaryFile, VolumeData
 from wkfast.annotation.volume_export import data_zip
 from wkfast.dataset import DataFormat, Dataset
+from wkfast.dataset.folder_place import FolderPlace
 from wkfast.dataset.new_chunks import NewChunksOfMags
 from wkfast.errors import AnnotationError
-from wkfast.volume.edited import MemoryLayer, edited_in_folder
 from wkfast.volume.packing import pack_layer
+from wkfast.volume.places import layer_in_memory
 from wkfast.volume.unpacking import unpack_layer
 
 if TYPE_CHECKING:
@@ -28,7 +29,6 @@ if TYPE_CHECKING:
     from wkfast.annotation.volume_layer import VolumeLayer
     from wkfast.dataset import Layer, SegmentationLayer
     from wkfast.volume.data_zip import DataZip
-    from wkfast.volume.edited import EditedLayer
 
 
 @contextmanager
@@ -79,7 +79,7 @@ def _edited(
     """Yield the layer in the place the mode names, and take it over afterwards."""
     source = data_zip(volume)
     if mode is VolumeLayerEditMode.MEMORY:
-        in_memory = MemoryLayer.of(
+        in_memory = layer_in_memory(
             source, volume.layer_name, volume.voxel_size or (1, 1, 1), volume.largest_segment_id, new_chunks
         )
         yield in_memory
@@ -89,7 +89,8 @@ def _edited(
         dataset = Dataset(Path(folder) / "dataset", voxel_size=volume.voxel_size or (1, 1, 1))
         known = volume.largest_segment_id
         unpacked = unpack_layer(source, dataset, volume.layer_name, largest_segment_id=known, form="annotation")
-        layer = edited_in_folder(unpacked, new_chunks)
+        place = FolderPlace(dataset.path, new_chunks=new_chunks)
+        layer = Dataset._of(dataset._properties, place).get_segmentation_layer(unpacked.name)
         yield layer
         if redownsample:
             layer.redownsample(executor=executor)
@@ -119,7 +120,7 @@ def _check_fallback(volume: VolumeLayer, fallback: Layer) -> None:
         )
     axes = {
         f"volume layer {volume.name!r}": _additional_axes(volume),
-        f"layer {fallback.name!r}": [*fallback.properties.additional_axes],
+        f"layer {fallback.name!r}": [*fallback._properties.additional_axes],
     }
     for name, further in axes.items():
         if further:
@@ -156,7 +157,7 @@ def _check_in_process(executor: Executor | None) -> None:
 
 def _take_over(
     volume: VolumeLayer,
-    layer: EditedLayer | MemoryLayer,
+    layer: SegmentationLayer,
     source: DataZip,
     progress: Callable[[int, int], None] | None,
 ) -> None:

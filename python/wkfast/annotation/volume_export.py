@@ -11,7 +11,8 @@ import numpy as np
 
 from wkfast.dataset import Dataset
 from wkfast.volume.data_zip import DataZip, decode_all, largest_label
-from wkfast.volume.unpacking import DataZipLayer, unpack_layer
+from wkfast.volume.places import layer_in_zip
+from wkfast.volume.unpacking import unpack_layer
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -40,7 +41,7 @@ def data_zip(volume: VolumeLayer) -> DataZip:
 
 def in_place(volume: VolumeLayer) -> SegmentationLayer:
     """Return the layer for reading; see ``VolumeLayer.as_layer``."""
-    return DataZipLayer.of(data_zip(volume), volume.name, volume.voxel_size or (1, 1, 1), volume.largest_segment_id)
+    return layer_in_zip(data_zip(volume), volume.name, volume.voxel_size or (1, 1, 1), volume.largest_segment_id)
 
 
 def export(

@@ -39,7 +39,7 @@ def export(
 
 
 def _facts(layer: SegmentationLayer, mags: list[str]) -> dict[str, object]:
-    box = layer.properties.bounding_box
+    box = layer._properties.bounding_box
     return {
         "layer": layer.name,
         "path": str(layer.path),

@@ -1,19 +1,29 @@
-"""How a layer's voxels are stored."""
+"""How a layer's voxels are stored, and what all formats differ in."""
 
+from __future__ import annotations
+
+from dataclasses import dataclass
 from enum import Enum
+from typing import TYPE_CHECKING
 
 from wkfast.errors import DatasetError
 
+if TYPE_CHECKING:
+    from pathlib import Path
+
 
 class DataFormat(Enum):
-    """Name of a format, as ``datasource-properties.json`` spells it."""
+    """Name of a format, as ``datasource-properties.json`` spells it; so does its ``str``."""
 
     WKW = "wkw"
     Zarr = "zarr"
     Zarr3 = "zarr3"
 
+    def __str__(self) -> str:
+        return self.value
+
     @classmethod
-    def parse(cls, text: str, *, layer: str) -> "DataFormat":
+    def parse(cls, text: str, *, layer: str) -> DataFormat:
         """Return the format named `text`; others that WEBKNOSSOS knows are refused by name.
 
         Raises
@@ -33,3 +43,38 @@ class DataFormat(Enum):
             raise DatasetError(
                 f"layer {layer!r} has the data format {text!r}, which wkfast does not read; it reads {known}"
             ) from None
+
+
+@dataclass(frozen=True)
+class FormatFacts:
+    """What sets a format apart.
+
+    Attributes
+    ----------
+    metadata
+        Name of the file that describes a mag.
+    has_shards
+        Whether several chunks share a file.
+    is_array
+        Whether a mag is an array in Zarr: it states its shape, names its axes, may have more than c, x, y, z, and
+        folders above it are groups.
+    states_edge
+        Whether the list of mags states the edge of a file, as ``cubeLength``.
+    """
+
+    metadata: str
+    has_shards: bool = True
+    is_array: bool = True
+    states_edge: bool = False
+
+
+FACTS = {
+    DataFormat.WKW: FormatFacts("header.wkw", is_array=False, states_edge=True),
+    DataFormat.Zarr: FormatFacts(".zarray", has_shards=False),
+    DataFormat.Zarr3: FormatFacts("zarr.json"),
+}
+
+
+def format_of_folder(folder: Path) -> DataFormat | None:
+    """Return the format of the mag that lies in a folder, by its metadata; ``None`` if there is none."""
+    return next((each for each, facts in FACTS.items() if (folder / facts.metadata).is_file()), None)

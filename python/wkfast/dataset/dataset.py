@@ -4,27 +4,37 @@ from __future__ import annotations
 
 from functools import reduce
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, ClassVar
 
-from wkfast.dataset.copying import Copying
+import numpy as np
+
+from wkfast.dataset.copying import copy_layer, copy_layers
+from wkfast.dataset.data_format import DataFormat
+from wkfast.dataset.folder_place import FolderPlace
 from wkfast.dataset.groups import write_dataset_group
 from wkfast.dataset.layer import Layer, SegmentationLayer
 from wkfast.dataset.layer_category import COLOR_CATEGORY, SEGMENTATION_CATEGORY
-from wkfast.dataset.layer_creation import LayerCreation
-from wkfast.dataset.new_mag import joined
-from wkfast.dataset.properties import FILE_NAME, DatasetProperties, LayerProperties
-from wkfast.dataset.reshape_run import remove_folder
+from wkfast.dataset.layer_creation import add_layer, add_layer_like, voxel_kind, with_axes, write_layer
+from wkfast.dataset.new_mag import Shapes, joined
+from wkfast.dataset.place import writable
+from wkfast.dataset.present_files import add_layer_of_files
+from wkfast.dataset.properties import FILE_NAME, DatasetProperties
+from wkfast.dataset.sampling import SamplingModes
 from wkfast.errors import DatasetError, DatasetValueError, LayerNotFoundError
-from wkfast.geometry import BoundingBox, LengthUnit, NDBoundingBox, VoxelSize
+from wkfast.geometry import BoundingBox, LengthUnit, Mag, NDBoundingBox, Vec3Int, VoxelSize
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Iterable
     from os import PathLike
 
-    from wkfast.geometry import Mag, Vec3FloatLike
+    from numpy.typing import DTypeLike, NDArray
+
+    from wkfast.dataset.place import Place, WritablePlace
+    from wkfast.dataset.properties import Json, LayerProperties
+    from wkfast.geometry import Vec3FloatLike, Vec3IntLike
 
 
-class Dataset(LayerCreation, Copying):
+class Dataset:
     """A folder of layers. The constructor creates one, :meth:`open` opens one.
 
     Parameters
@@ -56,6 +66,10 @@ class Dataset(LayerCreation, Copying):
     (11.2, 11.2, 25.0)
     """
 
+    # What is handed out as layers; a server's datasets have layers of their own, for what the reference calls them.
+    _layer_class: ClassVar[type[Layer]] = Layer
+    _segmentation_class: ClassVar[type[SegmentationLayer]] = SegmentationLayer
+
     def __init__(
         self,
         dataset_path: str | PathLike[str],
@@ -67,10 +81,9 @@ class Dataset(LayerCreation, Copying):
         read_only: bool = False,
     ) -> None:
         folder = Path(dataset_path)
-        self._read_only = read_only
         size = _one_size(folder, voxel_size, voxel_size_with_unit)
         if exist_ok and (folder / FILE_NAME).exists():
-            self._properties = _existing(folder, size)
+            self._look_at(_existing(folder, size), _in_folder(folder, read_only=read_only))
             return
         if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
             raise DatasetError(f"cannot create a dataset at {folder}: there is something already")
@@ -78,7 +91,17 @@ class Dataset(LayerCreation, Copying):
             raise DatasetValueError(f"cannot create a dataset at {folder} without a voxel size; Dataset.open opens one")
         if read_only:
             raise DatasetError(f"cannot create a dataset at {folder} that is read-only")
-        self._properties = _created(folder, name or folder.absolute().name, size)
+        self._look_at(_created(folder, name or folder.absolute().name, size), _in_folder(folder, read_only=False))
+
+    def _look_at(self, properties: DatasetProperties, place: Place) -> None:
+        self._properties = properties
+        self._place = place
+        self._layers: dict[str, Layer] = {}
+        self._changes = 0
+
+    def __getstate__(self) -> dict[str, Any]:
+        """Return what another process needs: layers are made there when they are asked for."""
+        return {**vars(self), "_layers": {}}
 
     @classmethod
     def open(cls, dataset_path: str | PathLike[str], read_only: bool = False) -> Dataset:
@@ -91,23 +114,26 @@ class Dataset(LayerCreation, Copying):
         DatasetError
             It cannot be read.
         """
-        dataset = cls.__new__(cls)
-        dataset._read_only = read_only
-        dataset._properties = DatasetProperties.read(Path(dataset_path))
-        return dataset
+        folder = Path(dataset_path)
+        return cls._of(DatasetProperties.read(folder), _in_folder(folder, read_only=read_only))
 
     @classmethod
-    def of_properties(cls, properties: DatasetProperties, *, read_only: bool = False) -> Dataset:
-        """Return a dataset that need not lie in a folder, as one of layers in an archive or in memory."""
+    def _of(cls, properties: DatasetProperties, place: Place) -> Dataset:
+        """Return a dataset at another place than a folder, as one of layers in an archive or in memory."""
         dataset = cls.__new__(cls)
-        dataset._read_only = read_only
-        dataset._properties = properties
+        dataset._look_at(properties, place)
         return dataset
 
     @property
     def path(self) -> Path:
-        """Folder of the dataset."""
-        return self._properties.file.parent
+        """Folder of the dataset.
+
+        Raises
+        ------
+        DatasetError
+            It is streamed from a server.
+        """
+        return self._place.root
 
     @property
     def name(self) -> str:
@@ -116,12 +142,12 @@ class Dataset(LayerCreation, Copying):
 
     @name.setter
     def name(self, name: str) -> None:
-        self.change(lambda properties: properties.set_name(name))
+        self._change(lambda properties: properties.set_name(name))
 
     @property
     def read_only(self) -> bool:
         """Whether changes are refused."""
-        return self._read_only
+        return self._place.read_only_reason is not None
 
     @property
     def voxel_size(self) -> tuple[float, float, float]:
@@ -141,7 +167,7 @@ class Dataset(LayerCreation, Copying):
     @property
     def layers(self) -> dict[str, Layer]:
         """The layers by name, as listed."""
-        return {layer.name: self._wrap(layer) for layer in self._properties.layers}
+        return {layer.name: self._known(layer) for layer in self._properties.layers}
 
     def get_layer(self, layer_name: str) -> Layer:
         """Return a layer.
@@ -151,7 +177,19 @@ class Dataset(LayerCreation, Copying):
         LayerNotFoundError
             There is none of that name; the message lists those there are.
         """
-        return self._wrap(self._properties.layer(layer_name))
+        return self._layers.get(layer_name) or self._known(self._properties.layer(layer_name))
+
+    def _known(self, properties: LayerProperties) -> Layer:
+        """Return the layer of an entry; there is one as long as the entry stays."""
+        layer = self._layers.get(properties.name)
+        kind = self._kind_of(properties)
+        if layer is None or layer._properties.json is not properties.json or type(layer) is not kind:
+            layer = self._layers[properties.name] = kind(self, properties)
+        return layer
+
+    def _kind_of(self, properties: LayerProperties) -> type[Layer]:
+        segmentation = properties.json.get("category") == SEGMENTATION_CATEGORY
+        return self._segmentation_class if segmentation else self._layer_class
 
     def get_segmentation_layer(self, layer_name: str) -> SegmentationLayer:
         """Return a layer that must be a segmentation.
@@ -163,9 +201,7 @@ class Dataset(LayerCreation, Copying):
         """
         layer = self.get_layer(layer_name)
         if not isinstance(layer, SegmentationLayer):
-            raise LayerNotFoundError(
-                f"layer {layer_name!r} of {self._properties.file.parent} is a {layer.category} layer, no segmentation"
-            )
+            raise LayerNotFoundError(f"layer {layer_name!r} of {self} is a {layer.category} layer, no segmentation")
         return layer
 
     def get_segmentation_layers(self) -> list[SegmentationLayer]:
@@ -186,97 +222,330 @@ class Dataset(LayerCreation, Copying):
         LayerNotFoundError
             There is none of that name; the message lists those there are.
         """
-        self.check_writable()
-        folder = self.get_layer(layer_name).path
-        alone = self.may_remove(folder, layer_name)
-        self.change(lambda properties: properties.remove_layer(layer_name))
-        if alone:
-            remove_folder(folder)
+        place, layer = self._writable(), self.get_layer(layer_name)
+        with place.removal(self._properties, layer._properties, None):
+            self._change(lambda properties: properties.remove_layer(layer_name))
+
+    def add_layer(
+        self,
+        layer_name: str,
+        category: str,
+        *,
+        dtype: DTypeLike | None = None,
+        dtype_per_channel: DTypeLike | None = None,
+        num_channels: int | None = None,
+        data_format: str | DataFormat = DataFormat.Zarr3,
+        bounding_box: NDBoundingBox | None = None,
+        largest_segment_id: int | None = None,
+        mappings: Iterable[str] | None = None,
+        dtype_per_layer: DTypeLike | None = None,
+    ) -> Layer:
+        """Add an empty layer without mags and return it.
+
+        Parameters
+        ----------
+        layer_name
+            Letters, digits, ``_``, ``-`` and ``.``; names the folder.
+        category
+            ``"color"`` or ``"segmentation"``.
+        dtype
+            Type of one channel; default uint8.
+        dtype_per_channel, dtype_per_layer
+            Older ways to say it: as `dtype`, and of all channels together (``uint24`` for three of uint8).
+        num_channels
+            Values per voxel; default 1.
+        data_format
+            ``"zarr3"``, ``"zarr"`` or ``"wkw"``.
+        bounding_box
+            In mag-1 voxels; default: empty. With additional axes, arrays have the axes c, those, x, y, z.
+        largest_segment_id, mappings
+            For segmentations.
+
+        Raises
+        ------
+        ExistsError
+            An ``IndexError``: there is a layer of that name.
+        DatasetValueError
+            A ``ValueError``: name, category or type are not possible.
+        DatasetError
+            A ``RuntimeError``: the dataset is read-only.
+
+        Examples
+        --------
+        >>> from wkfast import Dataset
+        >>> dataset = Dataset(tmp_path / "new", voxel_size=(4, 4, 40))
+        >>> dataset.add_layer("labels", "segmentation", dtype="uint32", largest_segment_id=7)
+        SegmentationLayer('labels', dtype=uint32, num_channels=1)
+        """
+        self._writable()
+        dtypes = {"dtype": dtype, "dtype_per_channel": dtype_per_channel, "dtype_per_layer": dtype_per_layer}
+        kind = voxel_kind(dtypes, num_channels, bounding_box)
+        return add_layer(
+            self, layer_name, category, kind, data_format, bounding_box, largest_segment_id=largest_segment_id,
+            mappings=mappings,
+        )  # fmt: skip
+
+    def get_or_add_layer(
+        self,
+        layer_name: str,
+        category: str,
+        *,
+        dtype: DTypeLike | None = None,
+        dtype_per_channel: DTypeLike | None = None,
+        num_channels: int | None = None,
+        data_format: str | DataFormat = DataFormat.Zarr3,
+        **more: Any,
+    ) -> Layer:
+        """Return a layer, added as by :meth:`add_layer` if it is not there.
+
+        Raises
+        ------
+        DatasetValueError
+            An ``AssertionError``: it is there, with another category, dtype or number of channels.
+        """
+        if layer_name not in self.layers:
+            return self.add_layer(
+                layer_name, category, dtype=dtype, dtype_per_channel=dtype_per_channel, num_channels=num_channels,
+                data_format=data_format, **more,
+            )  # fmt: skip
+        layer = self.get_layer(layer_name)
+        asked = dtype if dtype is not None else dtype_per_channel
+        differences = [
+            f"{what} is {found}, not {wanted}"
+            for what, found, wanted in (
+                ("category", layer.category, category),
+                ("dtype", layer.dtype, layer.dtype if asked is None else np.dtype(asked)),
+                ("num_channels", layer.num_channels, num_channels or layer.num_channels),
+            )
+            if found != wanted
+        ]
+        if differences:
+            raise DatasetValueError(f"there is a layer {layer_name!r} already, but its {'; its '.join(differences)}")
+        return layer
+
+    def add_layer_like(self, other_layer: Layer, layer_name: str) -> Layer:
+        """Add a layer without mags that is described like another, and return it."""
+        self._writable()
+        return add_layer_like(self, other_layer, layer_name)
+
+    def add_layer_for_existing_files(
+        self,
+        layer_name: str,
+        category: str,
+        *,
+        dtype: DTypeLike | None = None,
+        num_channels: int | None = None,
+        data_format: str | DataFormat | None = None,
+        bounding_box: NDBoundingBox | None = None,
+        **more: Any,
+    ) -> Layer:
+        """List a layer whose files lie in the folder `layer_name` already, with all its mags, and return it.
+
+        Parameters
+        ----------
+        dtype, num_channels, data_format
+            Default: what the files say; otherwise they must say the same.
+        bounding_box
+            Default: the box around all files of the finest mag.
+
+        Raises
+        ------
+        MagNotFoundError
+            There is no mag in the folder.
+        DatasetValueError
+            The files differ from what is asked for, or from mag to mag. Nothing was added.
+        """
+        self._writable()
+        return add_layer_of_files(self, layer_name, category, dtype, num_channels, data_format, bounding_box, more)
+
+    def write_layer(
+        self,
+        layer_name: str,
+        category: str,
+        data: NDArray[Any],
+        *,
+        data_format: str | DataFormat = DataFormat.Zarr3,
+        downsample: bool = True,
+        chunk_shape: Vec3IntLike | int | None = None,
+        shard_shape: Vec3IntLike | int | None = None,
+        chunks_per_shard: Vec3IntLike | int | None = None,
+        axes: Iterable[str] | None = None,
+        absolute_offset: Vec3IntLike | None = None,
+        mag: Any = 1,
+    ) -> Layer:
+        """Add a layer, write an array into it and return it.
+
+        Parameters
+        ----------
+        data
+            (x, y, z) or (c, x, y, z) unless `axes` says otherwise.
+        downsample
+            Add the coarser mags as well.
+        axes
+            What each axis of `data` is, e.g. ``"zyx"``.
+        absolute_offset
+            Of the array, in mag-1 voxels; default: the origin.
+        mag
+            Of the array.
+
+        Raises
+        ------
+        DatasetValueError, ExistsError
+            As of :meth:`add_layer` and :meth:`Layer.add_mag`. The layer is not added.
+        """
+        self._writable()
+        shapes = Shapes(chunk_shape, shard_shape, chunks_per_shard)
+        topleft = Vec3Int(absolute_offset) if absolute_offset is not None else Vec3Int.zeros()
+        return write_layer(
+            self, layer_name, category, with_axes(data, axes), topleft, Mag(mag), data_format, shapes,
+            downsample=downsample,
+        )  # fmt: skip
+
+    def downsample(
+        self,
+        *,
+        sampling_mode: SamplingModes = SamplingModes.ANISOTROPIC,
+        coarsest_mag: Mag | None = None,
+        interpolation_mode: str = "default",
+        compress: bool = True,
+        executor: Any = None,
+    ) -> None:
+        """Make coarser mags of all layers that have none yet; see :meth:`Layer.downsample`."""
+        self._writable()
+        for layer in self.layers.values():
+            if len(layer.mags) == 1:
+                layer.downsample(
+                    coarsest_mag=coarsest_mag, sampling_mode=sampling_mode, interpolation_mode=interpolation_mode,
+                    compress=compress, executor=executor,
+                )  # fmt: skip
+
+    def compress(self, *, executor: Any = None) -> None:
+        """Compress all mags that are not compressed, in place; see :meth:`MagView.compress`."""
+        self._writable()
+        for layer in self.layers.values():
+            for mag in layer.mags.values():
+                mag.compress(executor=executor)
+
+    def add_layer_as_copy(
+        self,
+        foreign_layer: Layer | str | PathLike[str],
+        new_layer_name: str | None = None,
+        *,
+        chunk_shape: Vec3IntLike | int | None = None,
+        shard_shape: Vec3IntLike | int | None = None,
+        chunks_per_shard: Vec3IntLike | int | None = None,
+        data_format: str | DataFormat | None = None,
+        compress: bool | None = None,
+        exists_ok: bool = False,
+        executor: Any = None,
+        with_attachments: bool = True,
+    ) -> Layer:
+        """Copy a layer of another dataset with all its mags and return the copy; see :meth:`Layer.add_mag_as_copy`.
+
+        Parameters
+        ----------
+        foreign_layer
+            The layer, or its folder in a dataset.
+        new_layer_name
+            Default: as it is called there.
+        data_format, chunk_shape, shard_shape, chunks_per_shard, compress
+            Default: as there.
+        exists_ok
+            Complete a layer that is there already; its mags of the same name are replaced.
+        with_attachments
+            Warn if there are meshes or the like: wkfast does not copy them.
+
+        Raises
+        ------
+        ExistsError
+            There is a layer of that name.
+        """
+        self._writable()
+        shapes = Shapes(chunk_shape, shard_shape, chunks_per_shard, compress)
+        return copy_layer(
+            self, foreign_layer, new_layer_name, shapes, data_format, exists_ok=exists_ok, executor=executor,
+            with_attachments=with_attachments,
+        )  # fmt: skip
+
+    def copy_dataset(
+        self,
+        new_dataset_path: str | PathLike[str],
+        *,
+        voxel_size: Vec3FloatLike | None = None,
+        chunk_shape: Vec3IntLike | int | None = None,
+        shard_shape: Vec3IntLike | int | None = None,
+        chunks_per_shard: Vec3IntLike | int | None = None,
+        data_format: str | DataFormat | None = None,
+        compress: bool | None = None,
+        exists_ok: bool = False,
+        executor: Any = None,
+        voxel_size_with_unit: VoxelSize | None = None,
+        layers_to_ignore: Iterable[str] | None = None,
+    ) -> Dataset:
+        """Copy the dataset and return the copy; see :meth:`add_layer_as_copy`.
+
+        Examples
+        --------
+        >>> import numpy as np
+        >>> from wkfast import Dataset
+        >>> dataset = Dataset(tmp_path / "small", voxel_size=(4, 4, 40))
+        >>> _ = dataset.write_layer("color", "color", np.ones((64, 64, 64), "uint8"), data_format="wkw")
+        >>> copy = dataset.copy_dataset(tmp_path / "copy", data_format="zarr3")
+        >>> copy.get_layer("color").get_finest_mag().read().sum()
+        np.uint64(262144)
+        """
+        shapes = Shapes(chunk_shape, shard_shape, chunks_per_shard, compress)
+        size = voxel_size_with_unit
+        if size is None and voxel_size is None:
+            size = self.voxel_size_with_unit
+        copy = type(self)(new_dataset_path, voxel_size, exist_ok=exists_ok, voxel_size_with_unit=size)
+        copy_layers(
+            self, copy, shapes, data_format, without=set(layers_to_ignore or ()), exists_ok=exists_ok, executor=executor
+        )
+        return copy
 
     def calculate_bounding_box(self) -> BoundingBox:
         """Return the box around all layers along x, y, z, in mag-1 voxels."""
-        boxes: list[NDBoundingBox] = [layer.properties.bounding_box for layer in self.layers.values()]
+        boxes: list[NDBoundingBox] = [layer._properties.bounding_box for layer in self.layers.values()]
         around = reduce(joined, boxes) if boxes else BoundingBox((0, 0, 0), (0, 0, 0))
         return BoundingBox(around.topleft_xyz, around.size_xyz)
 
-    def check_writable(self) -> None:
-        """Refuse changes to a read-only dataset.
+    # -- for the rooms that do the work ---------------------------------------------------------------------------
 
-        Raises
-        ------
-        DatasetError
-            A ``RuntimeError``: it is.
-        """
-        if self._read_only:
-            raise DatasetError(f"{self!r} is read-only")
+    def _writable(self) -> WritablePlace:
+        """Return the place to change the dataset at; it says why not, if so."""
+        return writable(self._place, self)
 
-    def owns(self, path: Path) -> bool:
-        """Return whether a file or folder lies in this dataset, with all links followed."""
-        return path.resolve().is_relative_to(self.path.resolve())
-
-    def may_remove(self, folder: Path, layer_name: str, mag: Mag | None = None) -> bool:
-        """Return whether `folder` may go with a layer, or with one mag of it.
-
-        It must be a link, or lie below the dataset's folder, and hold nothing that is listed besides. Entries of a
-        ``datasource-properties.json`` may name any folder, and several may share one.
-        """
-        if folder.is_symlink():
-            return self.owns(folder.parent)
-        place = folder.resolve()
-        kept = [self.path, *self._listed_folders(layer_name, mag)]
-        return self.owns(folder) and not any(other.resolve().is_relative_to(place) for other in kept)
-
-    def _listed_folders(self, layer_name: str, mag: Mag | None) -> Iterator[Path]:
-        """Yield the folders of all layers and mags but the one layer, or but its one mag."""
-        for name, layer in self.layers.items():
-            mine = name == layer_name
-            if mine and mag is None:
-                continue
-            yield layer.path
-            yield from (folder for other, folder in layer.mag_folders() if not mine or other != mag)
-
-    def change(self, change: Callable[[DatasetProperties], None]) -> None:
+    def _change(self, change: Callable[[DatasetProperties], None]) -> None:
         """Change ``datasource-properties.json`` as it is now, and take over what other processes wrote."""
-        self.check_writable()
-        self._properties.update(change)
+        self._writable().update(self._properties, change)
+        self._forget_views()
 
-    def change_layer(self, layer_name: str, change: Callable[[LayerProperties], None]) -> None:
-        """Change one layer's entry; see :meth:`change`."""
-        self.change(lambda properties: change(properties.layer(layer_name)))
+    def _add(self, entry: Json) -> Layer:
+        """Add the layer that an entry describes."""
+        self._writable().add_layer(self._properties, entry)
+        self._forget_views()
+        return self.get_layer(entry["name"])
 
-    def rename_layer(self, old: str, name: str) -> None:
-        """Give a layer and its folder another name. Mags of other layers in that folder are found there again.
-
-        Raises
-        ------
-        OSError
-            The file system refuses. Nothing was changed.
-        """
-        source, target = self.path / old, self.path / name
-        held = self._properties.layer(old).json
-
-        def rename(properties: DatasetProperties) -> None:
-            for layer in properties.layers:
-                layer.move_mags(old, name)
-            properties.layer(old).json["name"] = name
-            if source.exists():
-                source.rename(target)
-            held["name"] = name
-
-        try:
-            self.change(rename)
-        except BaseException:
-            if held["name"] != old and target.exists():
-                target.rename(source)
-            held["name"] = old
-            raise
+    def _forget_views(self) -> None:
+        """Let layers look at their entries again: one has changed."""
+        self._changes += 1
+        listed = {layer.name: layer for layer in self._properties.layers}
+        self._layers = {
+            name: layer
+            for name, layer in self._layers.items()
+            if name in listed and layer._properties.json is listed[name].json
+        }
 
     def _wrap(self, properties: LayerProperties) -> Layer:
-        segmentation = properties.json.get("category") == SEGMENTATION_CATEGORY
-        return SegmentationLayer(self, properties) if segmentation else Layer(self, properties)
+        return self._kind_of(properties)(self, properties)
 
     def __repr__(self) -> str:
         return f"Dataset({str(self.path)!r})"
+
+
+def _in_folder(folder: Path, *, read_only: bool) -> FolderPlace:
+    return FolderPlace(folder, "the dataset is opened with read_only=True" if read_only else None)
 
 
 def _one_size(folder: Path, voxel_size: Vec3FloatLike | None, with_unit: VoxelSize | None) -> VoxelSize | None:

@@ -1,11 +1,13 @@
-"""Coarser mags: the part of :class:`Layer` that makes them."""
+"""Coarser mags, each made out of a finer one."""
 
 from __future__ import annotations
 
+from dataclasses import dataclass, field, replace
 from itertools import pairwise
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any
 
-from wkfast.dataset.new_mag import extent_in_mag, new_mag
+from wkfast.dataset.mag_building import build_mag, check_same_voxels
+from wkfast.dataset.new_mag import Shapes, extent_in_mag, new_mag
 from wkfast.dataset.sampling import SamplingModes, default_coarsest_mag, mags_to_downsample
 from wkfast.errors import DatasetError, DatasetValueError, ExistsError
 from wkfast.geometry import Mag, Vec3Int
@@ -26,184 +28,76 @@ _FINER_BUFFER = 1024
 _COARSER_BUFFER = 512
 
 
-class LayerDownsampling:
-    """Methods of a layer that make coarser mags."""
+@dataclass(frozen=True)
+class Downsampling:
+    """How coarser mags are made; see :meth:`Layer.downsample`."""
 
-    def downsample(
-        self,
-        *,
-        from_mag: Mag | None = None,
-        coarsest_mag: Mag | None = None,
-        interpolation_mode: str = "default",
-        compress: bool = True,
-        sampling_mode: str | SamplingModes = SamplingModes.ANISOTROPIC,
-        align_with_other_layers: bool | Dataset = True,
-        buffer_shape: Vec3IntLike | int | None = None,
-        chunk_shape: Vec3IntLike | int | None = None,
-        shard_shape: Vec3IntLike | int | None = None,
-        force_sampling_scheme: bool = False,
-        allow_overwrite: bool = False,
-        only_setup_mags: bool = False,
-        from_mag_view: MagView | None = None,
-        executor: Any = None,
-    ) -> None:
-        """Make the coarser mags of a layer, each out of the one before.
+    interpolation_mode: str = "default"
+    buffer_shape: Vec3IntLike | int | None = None
+    shapes: Shapes = field(default_factory=Shapes)
+    allow_overwrite: bool = False
+    only_setup: bool = False
+    executor: Any = None
 
-        Parameters
-        ----------
-        from_mag
-            Where to start; default: the coarsest mag there is.
-        coarsest_mag
-            Where to end; default: when the layer's longest edge is 100 voxels.
-        interpolation_mode
-            ``"mode"``, ``"median"``, ``"nearest"``, ``"max"`` or ``"min"``; ``"default"`` is mode for segmentations
-            and median for images.
-        sampling_mode
-            ``"anisotropic"`` (towards cubes), ``"isotropic"`` or ``"constant_z"``.
-        align_with_other_layers
-            Take mags that other layers of this dataset, or of another one, have.
-        buffer_shape
-            Coarser voxels at once; only ``"nearest"`` depends on it.
-        chunk_shape, shard_shape, compress
-            Of the new mags, as in :meth:`add_mag`.
-        force_sampling_scheme
-            Accept a sampling mode that does not fit the mags there are.
-        allow_overwrite
-            Make mags anew that there are already.
-        only_setup_mags
-            Create the mags without voxels.
-        from_mag_view
-            Take the voxels of a mag of another layer.
-        executor
-            Of ``concurrent.futures``, or one like it; default: the core's threads.
 
-        Raises
-        ------
-        DatasetError
-            A ``RuntimeError``: no sequence of mags leads to `coarsest_mag`, or the dataset is read-only.
-        DatasetValueError
-            A choice is none of those above.
-        ExistsError
-            There is one of the mags already.
+def downsample(
+    layer: Layer,
+    how: Downsampling,
+    from_mag: Mag | None,
+    coarsest_mag: Mag | None,
+    sampling_mode: str | SamplingModes,
+    align: bool | Dataset,
+    *,
+    force: bool,
+    from_mag_view: MagView | None,
+) -> None:
+    """Make the coarser mags of a layer; see :meth:`Layer.downsample`."""
+    start = _start(layer, from_mag, from_mag_view)
+    wanted = _sequence(layer, start, coarsest_mag, SamplingModes.parse(sampling_mode), align, force=force)
+    for finer, mag in pairwise([start, *wanted]):
+        downsample_mag(layer, how, finer, mag, from_mag_view if finer == start else None)
 
-        Examples
-        --------
-        >>> import numpy as np
-        >>> from wkfast import Dataset
-        >>> layer = Dataset(tmp_path / "new", voxel_size=(4, 4, 40)).add_layer("labels", "segmentation", dtype="uint32")
-        >>> layer.add_mag(1).write(np.ones((64, 64, 64), "uint32"), allow_resize=True)
-        >>> layer.downsample(coarsest_mag=Mag(4))
-        >>> list(layer.mags)
-        [Mag(1), Mag(2-2-1), Mag(4-4-1)]
-        """
-        layer = cast("Layer", self)
-        layer.dataset.check_writable()
-        start = _start(layer, from_mag, from_mag_view)
-        wanted = _sequence(
-            layer, start, coarsest_mag, SamplingModes.parse(sampling_mode), align_with_other_layers,
-            force=force_sampling_scheme,
-        )  # fmt: skip
-        for finer, mag in pairwise([start, *wanted]):
-            self.downsample_mag(
-                finer, mag, interpolation_mode=interpolation_mode, compress=compress, buffer_shape=buffer_shape,
-                chunk_shape=chunk_shape, shard_shape=shard_shape, allow_overwrite=allow_overwrite,
-                only_setup_mag=only_setup_mags, from_mag_view=from_mag_view if finer == start else None,
-                executor=executor,
-            )  # fmt: skip
 
-    def downsample_mag(
-        self,
-        from_mag: Mag,
-        target_mag: Mag,
-        *,
-        interpolation_mode: str = "default",
-        compress: bool = True,
-        buffer_shape: Vec3IntLike | int | None = None,
-        chunk_shape: Vec3IntLike | int | None = None,
-        shard_shape: Vec3IntLike | int | None = None,
-        allow_overwrite: bool = False,
-        only_setup_mag: bool = False,
-        from_mag_view: MagView | None = None,
-        executor: Any = None,
-    ) -> None:
-        """Make one mag out of a finer one; see :meth:`downsample`. The mag is listed when it is complete.
+def downsample_mag(
+    layer: Layer, how: Downsampling, from_mag: Mag, target_mag: Mag, from_mag_view: MagView | None = None
+) -> None:
+    """Make one mag out of a finer one; see :meth:`Layer.downsample_mag`."""
+    source = from_mag_view if from_mag_view is not None else layer.get_mag(from_mag)
+    target = Mag(target_mag)
+    factor = _factor(source.mag, target)
+    kind = _interpolation(how.interpolation_mode, layer)
+    check_same_voxels(layer, source)
+    old = layer.get_mag(target).info if target in layer.mags else None
+    if old is not None and not how.allow_overwrite:
+        raise ExistsError(f"layer {layer.name!r} has the mag {target} already; pass allow_overwrite=True")
+    shapes, like = how.shapes, how.shapes
+    if old is not None:
+        like = replace(
+            shapes, chunk_shape=shapes.chunk_shape or old.chunk_shape, shard_shape=shapes.shard_shape or old.shard_shape
+        )
+    spec = new_mag(
+        layer.data_format, layer.dtype, layer.num_channels, like, extent=extent_in_mag(layer.bounding_box, target),
+        axes=layer._properties.new_axes(),
+        any_shape=old is not None and shapes.chunk_shape is None and shapes.shard_shape is None,
+    )  # fmt: skip
+    step = _step(layer, source, kind, factor, _buffer(how.buffer_shape, factor, spec))
+    build_mag(layer, target, spec, None if how.only_setup else source, step, how.executor)
 
-        Raises
-        ------
-        DatasetValueError
-            `target_mag` is no multiple of `from_mag`.
-        ExistsError
-            There is `target_mag` already.
-        """
-        layer = cast("Layer", self)
-        source = from_mag_view if from_mag_view is not None else layer.get_mag(from_mag)
-        target = Mag(target_mag)
-        factor = _factor(source.mag, target)
-        kind = _interpolation(interpolation_mode, layer)
-        listed = target in layer.mags
-        if listed and not allow_overwrite:
-            raise ExistsError(f"layer {layer.name!r} has the mag {target} already; pass allow_overwrite=True")
-        old = layer.get_mag(target).info if listed else None
-        spec = new_mag(
-            layer.data_format, layer.dtype, layer.num_channels,
-            chunk_shape=chunk_shape if chunk_shape is not None or old is None else old.chunk_shape,
-            shard_shape=shard_shape if shard_shape is not None or old is None else old.shard_shape,
-            compress=compress, extent=extent_in_mag(layer.bounding_box, target), axes=layer.new_axes(),
-            any_shape=old is not None and chunk_shape is None and shard_shape is None,
-        )  # fmt: skip
-        step = _step(layer, source, kind, factor, _buffer(buffer_shape, factor, spec))
-        layer.build_mag(target, spec, None if only_setup_mag else source, step, executor)
 
-    def downsample_mag_list(
-        self,
-        from_mag: Mag,
-        target_mags: list[Mag],
-        *,
-        interpolation_mode: str = "default",
-        compress: bool = True,
-        buffer_shape: Vec3IntLike | int | None = None,
-        chunk_shape: Vec3IntLike | int | None = None,
-        shard_shape: Vec3IntLike | int | None = None,
-        allow_overwrite: bool = False,
-        only_setup_mags: bool = False,
-        executor: Any = None,
-    ) -> None:
-        """Make mags one out of the other, in the order given; see :meth:`downsample`.
+def downsample_mags(layer: Layer, how: Downsampling, from_mag: Mag, target_mags: Sequence[Mag]) -> None:
+    """Make mags one out of the other; see :meth:`Layer.downsample_mag_list`."""
+    mags = [Mag(from_mag), *(Mag(mag) for mag in target_mags)]
+    for finer, mag in pairwise(mags):
+        _factor(finer, mag)
+    for finer, mag in pairwise(mags):
+        downsample_mag(layer, how, finer, mag)
 
-        Raises
-        ------
-        DatasetValueError
-            The mags are not in ascending order.
-        """
-        mags = [Mag(from_mag), *(Mag(mag) for mag in target_mags)]
-        for finer, mag in pairwise(mags):
-            _factor(finer, mag)
-        for finer, mag in pairwise(mags):
-            self.downsample_mag(
-                finer, mag, interpolation_mode=interpolation_mode, compress=compress, buffer_shape=buffer_shape,
-                chunk_shape=chunk_shape, shard_shape=shard_shape, allow_overwrite=allow_overwrite,
-                only_setup_mag=only_setup_mags, executor=executor,
-            )  # fmt: skip
 
-    def redownsample(
-        self,
-        *,
-        interpolation_mode: str = "default",
-        compress: bool = True,
-        buffer_shape: Vec3IntLike | int | None = None,
-        chunk_shape: Vec3IntLike | int | None = None,
-        shard_shape: Vec3IntLike | int | None = None,
-        executor: Any = None,
-    ) -> None:
-        """Make all mags but the finest anew, after the finest has changed."""
-        cast("Layer", self).dataset.check_writable()
-        mags = list(cast("Layer", self).mags)
-        if len(mags) > 1:
-            self.downsample_mag_list(
-                mags[0], mags[1:], interpolation_mode=interpolation_mode, compress=compress,
-                buffer_shape=buffer_shape, chunk_shape=chunk_shape, shard_shape=shard_shape, allow_overwrite=True,
-                executor=executor,
-            )  # fmt: skip
+def redownsample(layer: Layer, how: Downsampling) -> None:
+    """Make all mags but the finest anew; see :meth:`Layer.redownsample`."""
+    mags = list(layer.mags)
+    if len(mags) > 1:
+        downsample_mags(layer, replace(how, allow_overwrite=True), mags[0], mags[1:])
 
 
 def _start(layer: Layer, from_mag: Mag | None, from_mag_view: MagView | None) -> Mag:
@@ -278,7 +172,7 @@ def _buffer(
 def _step(
     layer: Layer, source: MagView, kind: str, factor: tuple[int, int, int], buffer: tuple[int, int, int]
 ) -> dict[str, Any]:
-    region = layer.properties.bounding_box.align_with_mag(source.mag, ceil=True).in_mag(source.mag)
+    region = layer._properties.bounding_box.align_with_mag(source.mag, ceil=True).in_mag(source.mag)
     box = {"topleft": list(region.topleft.to_tuple()), "size": list(region.size.to_tuple())}
     how = {"interpolation": kind, "factor": list(factor), "region": box, "buffer_shape": list(buffer)}
     return {"downsampling": how}

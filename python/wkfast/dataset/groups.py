@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING, Any
 
-from wkfast.dataset.data_format import DataFormat
+from wkfast.dataset.data_format import FACTS, DataFormat
 from wkfast.dataset.draft import exclusive_draft
 
 if TYPE_CHECKING:
@@ -33,7 +33,7 @@ def write_layer_group(
     axes: Sequence[str] = ("c", "x", "y", "z"),
 ) -> None:
     """Make a group with OME multiscales of a layer's folder; WKW layers have none, nor have arrays."""
-    if data_format is DataFormat.WKW or not folder.is_dir() or _is_array(folder):
+    if not FACTS[data_format].is_array or not folder.is_dir() or _is_array(folder):
         return
     multiscales = {"axes": _axes(unit, axes), "datasets": [_scale(mag, voxel_size, axes) for mag in mags]}
     if data_format is DataFormat.Zarr:

@@ -2,30 +2,31 @@
 
 from __future__ import annotations
 
-import re
-from contextlib import suppress
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 
-from wkfast import _core
+from wkfast.dataset import downsampling
 from wkfast.dataset.additional_axes import completed, is_flat
-from wkfast.dataset.data_format import DataFormat
-from wkfast.dataset.downsampling import LayerDownsampling
-from wkfast.dataset.groups import write_layer_group
-from wkfast.dataset.mag_building import MagBuilding
+from wkfast.dataset.downsampling import Downsampling
+from wkfast.dataset.layer_creation import check_layer_name
+from wkfast.dataset.mag_building import copy_mag
 from wkfast.dataset.mag_view import MagView
-from wkfast.dataset.new_chunks import KeepsZeros
-from wkfast.dataset.new_mag import extent_in_mag, joined, new_mag
-from wkfast.dataset.reshape_run import remove_folder
-from wkfast.errors import DatasetError, DatasetValueError, ExistsError, MagNotFoundError
+from wkfast.dataset.new_mag import Shapes, extent_in_mag, joined, new_mag
+from wkfast.dataset.place import writable
+from wkfast.dataset.present_files import list_files
+from wkfast.dataset.sampling import SamplingModes
+from wkfast.errors import DatasetValueError, ExistsError, MagNotFoundError
 from wkfast.geometry import Mag, Vec3Int
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from os import PathLike
     from pathlib import Path
 
+    from wkfast.dataset.data_format import DataFormat
     from wkfast.dataset.dataset import Dataset
+    from wkfast.dataset.place import Place, WritablePlace
     from wkfast.dataset.properties import Json, LayerProperties
     from wkfast.dataset.voxel_source import VoxelSource
     from wkfast.geometry import NDBoundingBox, NormalizedBoundingBox, Vec3IntLike
@@ -34,17 +35,23 @@ if TYPE_CHECKING:
 _PIECE = 256
 
 
-class Layer(MagBuilding, LayerDownsampling):
+class Layer:
     """One layer of a dataset."""
 
-    def __init__(self, dataset: Dataset, properties: LayerProperties) -> None:
+    # What is handed out as a mag; a server's layers have mags of their own, for what the reference calls them.
+    _mag_class: ClassVar[type[MagView]] = MagView
+
+    def __init__(self, dataset: Dataset, properties: LayerProperties, place: Place | None = None) -> None:
         self._dataset = dataset
         self._properties = properties
+        self._place = dataset._place if place is None else place
+        self._views: dict[Any, MagView] = {}
+        self._seen = dataset._changes
+        self._box: tuple[Any, Any, Any, NDBoundingBox] | None = None
 
-    @property
-    def properties(self) -> LayerProperties:
-        """The layer's entry in ``datasource-properties.json``."""
-        return self._properties
+    def __getstate__(self) -> dict[str, Any]:
+        """Return what another process needs: all but what is open."""
+        return {**vars(self), "_views": {}, "_box": None}
 
     @property
     def dataset(self) -> Dataset:
@@ -66,18 +73,22 @@ class Layer(MagBuilding, LayerDownsampling):
 
     @name.setter
     def name(self, name: str) -> None:
+        place = self._writable()
         check_layer_name(name)
-        old = self.name
-        if name == old:
-            return
-        if name in self._dataset.layers or (self._dataset.path / name).exists():
-            raise DatasetValueError(f"cannot rename layer {old!r}: there is {name!r} already in {self._dataset.path}")
-        self._dataset.rename_layer(old, name)
+        if name != self.name:
+            place.rename_layer(self._dataset._properties, self.name, name)
+            self._dataset._forget_views()
 
     @property
     def path(self) -> Path:
-        """Folder of the layer."""
-        return self._dataset.path / self.name
+        """Folder of the layer.
+
+        Raises
+        ------
+        DatasetError
+            It lies in an archive, in memory or on a server.
+        """
+        return self._place.folder(self._properties)
 
     @property
     def category(self) -> str:
@@ -87,7 +98,7 @@ class Layer(MagBuilding, LayerDownsampling):
     @property
     def data_format(self) -> DataFormat:
         """How the voxels are stored."""
-        return DataFormat.parse(str(self._properties.json.get("dataFormat")), layer=self.name)
+        return self._properties.data_format
 
     @property
     def num_channels(self) -> int:
@@ -110,23 +121,28 @@ class Layer(MagBuilding, LayerDownsampling):
         DatasetValueError
             A coordinate is negative, or the layer does not have such axes.
         """
-        return self._properties.full_bounding_box
+        json, held = self._properties.json, self._box
+        now = (json.get("boundingBox"), json.get("additionalAxes"), json.get("mags"))
+        if held is None or not (held[0] is now[0] and held[1] is now[1] and (not now[1] or held[2] is now[2])):
+            self._box = held = (*now, self._properties.full_bounding_box)
+        return held[3]
 
     @bounding_box.setter
     def bounding_box(self, box: NDBoundingBox) -> None:
+        self._writable()
         whole = self._along_axes(box)
         if min(whole.topleft.to_tuple()) < 0:
             raise DatasetValueError(f"layer {self.name!r} cannot have the box {box}: a coordinate is negative")
         self._change(lambda entry: entry.set_bounding_box(whole))
         for mag in self.mags.values():
-            mag.grow_to(whole)
+            mag._grow_to(whole)
 
     @property
     def normalized_bounding_box(self) -> NormalizedBoundingBox:
         """The same with an axis for the channels."""
         return self.bounding_box.normalize_axes(self.num_channels)
 
-    def extend_bounding_box(self, box: NDBoundingBox) -> None:
+    def _extend_bounding_box(self, box: NDBoundingBox) -> None:
         """Grow the layer's box to hold `box` as well; several processes may do so at once."""
         whole = self._along_axes(box)
         self._change(lambda entry: entry.set_bounding_box(joined(entry.full_bounding_box, whole)))
@@ -139,13 +155,12 @@ class Layer(MagBuilding, LayerDownsampling):
     @property
     def read_only(self) -> bool:
         """Whether changes are refused."""
-        return self._dataset.read_only
+        return self._place.read_only_reason is not None
 
     @property
     def mags(self) -> dict[Mag, MagView]:
-        """The mags, finest first."""
-        entries = {self._properties.mag_of(entry): entry for entry in self._properties.mags}
-        return {mag: self._open(mag, entries[mag]) for mag in sorted(entries)}
+        """The mags, finest first. None is opened before it is used."""
+        return {mag: self._view(mag) for mag in sorted(self._listed_mags())}
 
     def get_mag(self, mag: Any) -> MagView:
         """Return one mag, given as ``Mag``, number, name or triple.
@@ -155,8 +170,29 @@ class Layer(MagBuilding, LayerDownsampling):
         MagNotFoundError
             There is none; the message lists those there are.
         """
+        if self._seen == self._dataset._changes:
+            try:
+                view = self._views[mag]
+            except (KeyError, TypeError):  # what is no key is no mag that was asked for before
+                pass
+            else:
+                view._check()
+                return view
         wanted = Mag(mag)
-        return self._open(wanted, self._entry_of(wanted))
+        self._entry_of(wanted)
+        view = self._view(wanted)
+        _ = view._source  # so that whoever asks for the mag learns here what is wrong with it
+        view._check()
+        self._views[mag if isinstance(mag, int | str | tuple) else wanted] = view
+        return view
+
+    def _view(self, mag: Mag) -> MagView:
+        """Return the view of a listed mag; there is one of each until something is changed."""
+        if self._seen != self._dataset._changes:
+            self._views, self._seen = {}, self._dataset._changes
+        if mag not in self._views:
+            self._views[mag] = self._mag_class(self, mag)
+        return self._views[mag]
 
     def _entry_of(self, mag: Mag) -> Json:
         for entry in self._properties.mags:
@@ -215,23 +251,19 @@ class Layer(MagBuilding, LayerDownsampling):
         >>> layer.add_mag("2-2-1", shard_shape=128).info.chunks_per_shard
         Vec3Int(4,4,4)
         """
+        place = self._writable()
         wanted = Mag(mag)
-        self._dataset.check_writable()
-        folder = self.path / wanted.to_layer_name()
-        if wanted in self._listed_mags() or (folder.exists() and any(folder.iterdir())):
-            raise ExistsError(f"cannot add mag {wanted} to layer {self.name!r}: there is one already at {folder}")
+        if wanted in self._listed_mags():
+            raise ExistsError(f"cannot add mag {wanted} to layer {self.name!r}: it has one already")
+        properties = self._properties
+        if properties.keeps_zeros and shard_shape is None and chunks_per_shard is None:
+            chunks_per_shard = 1  # what is edited is stored chunk by chunk, so that no small change rewrites more
         spec = new_mag(
-            self.data_format, self.dtype, self.num_channels, chunk_shape=chunk_shape, shard_shape=shard_shape,
-            chunks_per_shard=chunks_per_shard, compress=compress, extent=extent_in_mag(self.bounding_box, wanted),
-            axes=self.new_axes(),
+            self.data_format, self.dtype, self.num_channels,
+            Shapes(chunk_shape, shard_shape, chunks_per_shard, compress),
+            extent=extent_in_mag(self.bounding_box, wanted), axes=properties.new_axes(),
         )  # fmt: skip
-        location = self.new_location(wanted, folder)
-        try:
-            _core.Mag.create(location, spec)
-        except ValueError as error:
-            raise DatasetValueError(f"cannot add mag {wanted} to layer {self.name!r}: {error}") from None
-        edge = spec["chunk_shape"][0] * spec["chunks_per_shard"][0]
-        self._list_mag(wanted, folder, {"cubeLength": edge} if self.data_format is DataFormat.WKW else {})
+        self._list_mag(place.add_mag(self._dataset._properties, properties, wanted, spec))
         return self.get_mag(wanted)
 
     def get_or_add_mag(
@@ -260,8 +292,8 @@ class Layer(MagBuilding, LayerDownsampling):
         if shard_shape is None and chunks_per_shard is None:
             chunks_per_shard = info.chunks_per_shard
         asked = new_mag(
-            info.data_format, info.voxel_type, info.num_channels, chunk_shape=chunk_shape or info.chunk_shape,
-            shard_shape=shard_shape, chunks_per_shard=chunks_per_shard, any_shape=True,
+            info.data_format, info.voxel_type, info.num_channels,
+            Shapes(chunk_shape or info.chunk_shape, shard_shape, chunks_per_shard), any_shape=True,
         )  # fmt: skip
         found = (info.chunk_shape.to_list(), info.chunks_per_shard.to_list())
         if (asked["chunk_shape"], asked["chunks_per_shard"]) != found or compress not in {None, info.compression_mode}:
@@ -280,23 +312,8 @@ class Layer(MagBuilding, LayerDownsampling):
         DatasetValueError
             They do not have the layer's dtype and channels.
         """
-        wanted = Mag(mag)
-        self._dataset.check_writable()
-        if wanted in self._listed_mags():
-            raise ExistsError(f"layer {self.name!r} has the mag {wanted} already")
-        folder = self._folder(wanted, {})
-        self._inside(f"./{folder.relative_to(self._dataset.path).as_posix()}")
-        if not folder.is_dir():
-            raise MagNotFoundError(f"layer {self.name!r} has no folder {folder}")
-        found = _core.Mag.open(self._location_of(wanted, folder))
-        if (np.dtype(found.dtype), found.channels) != (self.dtype, self.num_channels):
-            raise DatasetValueError(
-                f"{folder} holds {found.channels} channels of {found.dtype}, layer {self.name!r} has "
-                f"{self.num_channels} of {self.dtype}"
-            )
-        edge = found.chunk_shape[0] * found.chunks_per_shard[0]
-        self._list_mag(wanted, folder, {"cubeLength": edge} if self.data_format is DataFormat.WKW else {})
-        return self.get_mag(wanted)
+        self._writable()
+        return list_files(self, Mag(mag))
 
     def delete_mag(self, mag: Any) -> None:
         """Take a mag out of the layer, also one that is damaged, and delete its files.
@@ -308,107 +325,244 @@ class Layer(MagBuilding, LayerDownsampling):
         MagNotFoundError
             There is none; the message lists those there are.
         """
-        self._dataset.check_writable()
-        wanted = Mag(mag)
+        place, wanted = self._writable(), Mag(mag)
         self._entry_of(wanted)
-        folders = [folder for each, folder in self.mag_folders() if each == wanted]
-        removed = [folder for folder in folders if self._dataset.may_remove(folder, self.name, wanted)]
-        self._change(
-            lambda entry: entry.set_mags([each for each in entry.mags if entry.mag_of(each) != wanted]),
-        )
-        for folder in removed:
-            remove_folder(folder)
-        self._write_group()
+        with place.removal(self._dataset._properties, self._properties, wanted):
+            self._change(
+                lambda entry: entry.set_mags([each for each in entry.mags if entry.mag_of(each) != wanted]),
+            )
+        self._settle()
 
-    def mag_folders(self) -> list[tuple[Mag, Path]]:
-        """Return each mag with its folder, without those that lie out of the dataset by ``..`` or on a server."""
-        folders = []
-        for entry in self._properties.mags:
-            mag = self._properties.mag_of(entry)
-            with suppress(DatasetError):
-                folders.append((mag, self._folder(mag, entry)))
-        return folders
+    def add_mag_as_copy(
+        self,
+        foreign_mag_view_or_path: MagView | str | PathLike[str],
+        *,
+        mag: Any = None,
+        extend_layer_bounding_box: bool = True,
+        chunk_shape: Vec3IntLike | int | None = None,
+        shard_shape: Vec3IntLike | int | None = None,
+        chunks_per_shard: Vec3IntLike | int | None = None,
+        compress: bool | None = None,
+        exists_ok: bool = False,
+        executor: Any = None,
+        progress_desc: str | None = None,  # noqa: ARG002 - the reference's name for a bar that wkfast does not draw
+    ) -> MagView:
+        """Copy a mag of another layer, also from another dataset or format, and return the copy.
 
-    def mag_locations(self) -> list[Json]:
-        """Return where each mag lies, as plain data for the core: see ``_core.MagLocation``."""
-        return [self._location(self._properties.mag_of(entry), entry) for entry in self._properties.mags]
+        Chunks that look the same in both are copied as they are; memory does not depend on the mag's size.
+
+        Parameters
+        ----------
+        foreign_mag_view_or_path
+            The mag, or its folder in a dataset.
+        mag
+            What the copy is called; its voxels stay where they are, counted in voxels.
+        extend_layer_bounding_box
+            Grow the layer's box to hold the copy's.
+        chunk_shape, shard_shape, chunks_per_shard, compress
+            Default: as the other mag has them.
+        exists_ok
+            Replace a mag that is there already.
+
+        Raises
+        ------
+        ExistsError
+            There is that mag already.
+        DatasetValueError
+            Dtype or channels differ, or the layer's format does not have such shapes.
+        """
+        self._writable()
+        shapes = Shapes(chunk_shape, shard_shape, chunks_per_shard, compress)
+        return copy_mag(
+            self, foreign_mag_view_or_path, mag, shapes, extend=extend_layer_bounding_box, exists_ok=exists_ok,
+            executor=executor,
+        )  # fmt: skip
+
+    def downsample(
+        self,
+        *,
+        from_mag: Mag | None = None,
+        coarsest_mag: Mag | None = None,
+        interpolation_mode: str = "default",
+        compress: bool = True,
+        sampling_mode: str | SamplingModes = SamplingModes.ANISOTROPIC,
+        align_with_other_layers: bool | Dataset = True,
+        buffer_shape: Vec3IntLike | int | None = None,
+        chunk_shape: Vec3IntLike | int | None = None,
+        shard_shape: Vec3IntLike | int | None = None,
+        force_sampling_scheme: bool = False,
+        allow_overwrite: bool = False,
+        only_setup_mags: bool = False,
+        from_mag_view: MagView | None = None,
+        executor: Any = None,
+    ) -> None:
+        """Make the coarser mags of a layer, each out of the one before.
+
+        Parameters
+        ----------
+        from_mag
+            Where to start; default: the coarsest mag there is.
+        coarsest_mag
+            Where to end; default: when the layer's longest edge is 100 voxels.
+        interpolation_mode
+            ``"mode"``, ``"median"``, ``"nearest"``, ``"max"`` or ``"min"``; ``"default"`` is mode for segmentations
+            and median for images.
+        sampling_mode
+            ``"anisotropic"`` (towards cubes), ``"isotropic"`` or ``"constant_z"``.
+        align_with_other_layers
+            Take mags that other layers of this dataset, or of another one, have.
+        buffer_shape
+            Coarser voxels at once; only ``"nearest"`` depends on it.
+        chunk_shape, shard_shape, compress
+            Of the new mags, as in :meth:`add_mag`.
+        force_sampling_scheme
+            Accept a sampling mode that does not fit the mags there are.
+        allow_overwrite
+            Make mags anew that there are already.
+        only_setup_mags
+            Create the mags without voxels.
+        from_mag_view
+            Take the voxels of a mag of another layer.
+        executor
+            Of ``concurrent.futures``, or one like it; default: the core's threads.
+
+        Raises
+        ------
+        DatasetError
+            A ``RuntimeError``: no sequence of mags leads to `coarsest_mag`, or the dataset is read-only.
+        DatasetValueError
+            A choice is none of those above.
+        ExistsError
+            There is one of the mags already.
+
+        Examples
+        --------
+        >>> import numpy as np
+        >>> from wkfast import Dataset
+        >>> layer = Dataset(tmp_path / "new", voxel_size=(4, 4, 40)).add_layer("labels", "segmentation", dtype="uint32")
+        >>> layer.add_mag(1).write(np.ones((64, 64, 64), "uint32"), allow_resize=True)
+        >>> layer.downsample(coarsest_mag=Mag(4))
+        >>> list(layer.mags)
+        [Mag(1), Mag(2-2-1), Mag(4-4-1)]
+        """
+        self._writable()
+        how = Downsampling(
+            interpolation_mode, buffer_shape, Shapes(chunk_shape, shard_shape, compress=compress), allow_overwrite,
+            only_setup_mags, executor,
+        )  # fmt: skip
+        downsampling.downsample(
+            self, how, from_mag, coarsest_mag, sampling_mode, align_with_other_layers,
+            force=force_sampling_scheme, from_mag_view=from_mag_view,
+        )  # fmt: skip
+
+    def downsample_mag(
+        self,
+        from_mag: Mag,
+        target_mag: Mag,
+        *,
+        interpolation_mode: str = "default",
+        compress: bool = True,
+        buffer_shape: Vec3IntLike | int | None = None,
+        chunk_shape: Vec3IntLike | int | None = None,
+        shard_shape: Vec3IntLike | int | None = None,
+        allow_overwrite: bool = False,
+        only_setup_mag: bool = False,
+        from_mag_view: MagView | None = None,
+        executor: Any = None,
+    ) -> None:
+        """Make one mag out of a finer one; see :meth:`downsample`. The mag is listed when it is complete.
+
+        Raises
+        ------
+        DatasetValueError
+            `target_mag` is no multiple of `from_mag`, or `from_mag_view` is of another dtype or number of channels.
+        ExistsError
+            There is `target_mag` already.
+        """
+        self._writable()
+        how = Downsampling(
+            interpolation_mode, buffer_shape, Shapes(chunk_shape, shard_shape, compress=compress), allow_overwrite,
+            only_setup_mag, executor,
+        )  # fmt: skip
+        downsampling.downsample_mag(self, how, from_mag, target_mag, from_mag_view)
+
+    def downsample_mag_list(
+        self,
+        from_mag: Mag,
+        target_mags: list[Mag],
+        *,
+        interpolation_mode: str = "default",
+        compress: bool = True,
+        buffer_shape: Vec3IntLike | int | None = None,
+        chunk_shape: Vec3IntLike | int | None = None,
+        shard_shape: Vec3IntLike | int | None = None,
+        allow_overwrite: bool = False,
+        only_setup_mags: bool = False,
+        executor: Any = None,
+    ) -> None:
+        """Make mags one out of the other, in the order given; see :meth:`downsample`.
+
+        Raises
+        ------
+        DatasetValueError
+            The mags are not in ascending order.
+        """
+        self._writable()
+        how = Downsampling(
+            interpolation_mode, buffer_shape, Shapes(chunk_shape, shard_shape, compress=compress), allow_overwrite,
+            only_setup_mags, executor,
+        )  # fmt: skip
+        downsampling.downsample_mags(self, how, from_mag, target_mags)
+
+    def redownsample(
+        self,
+        *,
+        interpolation_mode: str = "default",
+        compress: bool = True,
+        buffer_shape: Vec3IntLike | int | None = None,
+        chunk_shape: Vec3IntLike | int | None = None,
+        shard_shape: Vec3IntLike | int | None = None,
+        executor: Any = None,
+    ) -> None:
+        """Make all mags but the finest anew, after the finest has changed."""
+        self._writable()
+        shapes = Shapes(chunk_shape, shard_shape, compress=compress)
+        downsampling.redownsample(self, Downsampling(interpolation_mode, buffer_shape, shapes, executor=executor))
+
+    # -- for the rooms that do the work ---------------------------------------------------------------------------
 
     def _mag_names(self) -> str:
-        return ", ".join(str(self._properties.mag_of(entry)) for entry in self._properties.mags) or "none"
+        return ", ".join(map(str, self._listed_mags())) or "none"
 
     def _listed_mags(self) -> list[Mag]:
         return [self._properties.mag_of(entry) for entry in self._properties.mags]
 
-    def _list_mag(self, mag: Mag, folder: Path, more: Json) -> None:
-        """Write a mag of this layer into the properties."""
-        path = f"./{folder.relative_to(self._dataset.path).as_posix()}"
-        further = self._properties.additional_axes
-        axes = {axis: place for place, axis in enumerate(self.new_axes()) if axis not in further}
-        added = {"mag": list(mag.to_tuple()), "path": path, **more, "axisOrder": axes}
-        self._change(
-            lambda entry: entry.set_mags([*(e for e in entry.mags if entry.mag_of(e) != mag), added]),
-        )
-        self._write_group()
+    def _mag_locations(self) -> list[Json]:
+        """Return where each mag lies, as plain data for the core: see ``_core.MagLocation``."""
+        entry_of = self._properties
+        return [self._place.location(entry_of, entry_of.mag_of(entry), entry) for entry in entry_of.mags]
 
-    def new_axes(self) -> dict[str, int]:
-        """Return name and exclusive end, in mag-1 voxels, of each axis of arrays for new mags, in their order."""
-        box, order = self.bounding_box, self._properties.axis_order
-        ends = {"c": self.num_channels} | dict(zip(box.axes, box.bottomright, strict=True))
-        return {axis: ends[axis] for axis in sorted(order, key=lambda axis: order[axis]) if axis in ends}
+    def _source(self, mag: Mag) -> VoxelSource:
+        """Open what the voxels of a mag are read from."""
+        return self._place.open(self._properties, mag, self._entry_of(mag))
 
-    def _write_group(self) -> None:
-        sizes = self._dataset.voxel_size, self._dataset.unit
-        write_layer_group(self.path, self.data_format, sorted(self._listed_mags()), *sizes, axes=list(self.new_axes()))
+    def _writable(self) -> WritablePlace:
+        """Return the place to change the layer at; it says why not, if so."""
+        return writable(self._place, self)
 
     def _change(self, change: Callable[[LayerProperties], None]) -> None:
-        self._dataset.change_layer(self.name, change)
+        """Change the layer's entry as it is now, and take over what others wrote."""
+        place, name = self._writable(), self.name
+        place.update(self._dataset._properties, lambda fresh: change(fresh.layer(name)))
+        self._dataset._forget_views()
 
-    def _open(self, mag: Mag, entry: Json) -> MagView:
-        return MagView(self, mag, self._source(mag, entry), self._folder(mag, entry))
+    def _list_mag(self, added: Json) -> None:
+        mag = self._properties.mag_of(added)
+        self._change(lambda entry: entry.set_mags([*(e for e in entry.mags if entry.mag_of(e) != mag), added]))
+        self._settle()
 
-    def _source(self, mag: Mag, entry: Json) -> VoxelSource:
-        """Return what the voxels of a mag are read from; a layer that lies elsewhere overrides this."""
-        opened = _core.Mag.open(self._location(mag, entry))
-        return KeepsZeros(opened, None) if self._properties.keeps_zeros else opened
-
-    def _location(self, mag: Mag, entry: Json) -> Json:
-        order = entry.get("axisOrder")
-        if order and self._properties.additional_axes:
-            order = {**order, **{axis: place for axis, (_, _, place) in self._properties.additional_axes.items()}}
-        return {**self._location_of(mag, self._folder(mag, entry)), "axis_order": order}
-
-    def new_location(self, mag: Mag, folder: Path) -> Json:
-        """Return where a new mag is to lie, with the axes that it gets."""
-        order = {axis: place for place, axis in enumerate(self.new_axes())}
-        return {**self._location_of(mag, folder), "axis_order": order}
-
-    def _location_of(self, mag: Mag, folder: Path) -> Json:
-        return {
-            "mag": list(mag.to_tuple()),
-            "format": self.data_format.value,
-            "container": {"kind": "directory", "path": str(folder)},
-            "prefix": "",
-        }
-
-    def _folder(self, mag: Mag, entry: Json) -> Path:
-        """Return the folder of a mag: its ``path`` if it has one, else the short or the long name, as it exists."""
-        path = entry.get("path")
-        if path is not None:
-            return self._inside(str(path))
-        short = self.path / mag.to_layer_name()
-        long = self.path / mag.to_long_layer_name()
-        return long if long.is_dir() and not short.is_dir() else short
-
-    def _inside(self, path: str) -> Path:
-        """Resolve a ``path`` entry: relative to the dataset or absolute, never out of the dataset by ``..``."""
-        if "://" in path:
-            where = path.split("?", maxsplit=1)[0]  # what follows may hold a token
-            raise DatasetError(f"layer {self.name!r} lies at {where}: wkfast opens local folders only")
-        folder = self._dataset.path / path
-        relative = not path.startswith("/")
-        if relative and not folder.resolve().is_relative_to(self._dataset.path.resolve()):
-            raise DatasetError(f"layer {self.name!r}: the path {path!r} leads out of the dataset {self._dataset.path}")
-        return folder
+    def _settle(self) -> None:
+        self._writable().settle(self._properties, self._dataset.voxel_size, self._dataset.unit)
 
     def __repr__(self) -> str:
         return f"{type(self).__name__}({self.name!r}, dtype={self.dtype}, num_channels={self.num_channels})"
@@ -424,6 +578,7 @@ class SegmentationLayer(Layer):
 
     @largest_segment_id.setter
     def largest_segment_id(self, largest: int | None) -> None:
+        self._writable()
         if largest is not None and not (isinstance(largest, int | np.integer) and 0 <= largest < 2**64):
             raise DatasetValueError(f"{largest!r} is no segment id: expected a whole number below 2⁶⁴, or None")
         self._change(lambda entry: entry.set_largest_segment_id(None if largest is None else int(largest)))
@@ -445,6 +600,7 @@ class SegmentationLayer(Layer):
         executor
             For scripts of the reference package; the core uses its own threads.
         """
+        self._writable()
         finest = self.get_finest_mag()
         size = Vec3Int(chunk_shape) if chunk_shape is not None else finest.mag.to_vec3_int() * _PIECE
         parts = (
@@ -453,17 +609,3 @@ class SegmentationLayer(Layer):
             for part in view.chunk(size, chunk_border_alignments=size)
         )
         self.largest_segment_id = max((int(part.read().max()) for part in parts), default=0)
-
-
-def check_layer_name(name: str) -> None:
-    """Refuse names of which no folder is made.
-
-    Raises
-    ------
-    DatasetValueError
-        A ``ValueError``: it is long, or holds other things than letters, digits, ``_``, ``-`` and ``.``.
-    """
-    if not re.fullmatch(r"[\w.-]{1,255}", name, re.ASCII) or name.startswith("."):
-        raise DatasetValueError(
-            f"a layer cannot be called {name!r}: use up to 255 letters, digits, '_', '-' and '.', no '.' at the start"
-        )

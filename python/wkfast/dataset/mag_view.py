@@ -6,40 +6,37 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from wkfast import _core
 from wkfast._lazy import lazy_import
 from wkfast.dataset.additional_axes import completed, is_flat
-from wkfast.dataset.data_format import DataFormat
-from wkfast.dataset.new_mag import extent_in_mag, joined
-from wkfast.dataset.rechunking import Rechunking
+from wkfast.dataset.data_format import FACTS
+from wkfast.dataset.new_mag import Shapes, extent_in_mag, joined
+from wkfast.dataset.rechunking import merge_with_view, rechunk
 from wkfast.dataset.view import MagInfo, View
-from wkfast.errors import DatasetError, DatasetValueError
-from wkfast.geometry import BoundingBox, Mag, NDBoundingBox
+from wkfast.errors import DatasetError, DatasetValueError, ReadOnlyError
+from wkfast.geometry import BoundingBox, NDBoundingBox
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from os import PathLike
     from pathlib import Path
 
     from numpy.typing import NDArray
 
     from wkfast.dataset.layer import Layer
-    from wkfast.dataset.voxel_source import VoxelSource
-    from wkfast.geometry import Vec3IntLike
+    from wkfast.dataset.place import WritablePlace
+    from wkfast.geometry import Mag, Vec3IntLike
 
 __all__ = ["MagInfo", "MagView"]
 
 zarr: Any = lazy_import("zarr")
-source_store: Any = lazy_import("wkfast.dataset.source_store")
 
 
-class MagView(Rechunking, View):
+class MagView(View):
     """Voxels of one mag. Obtained from a layer, e.g. ``layer.get_finest_mag()``."""
 
-    def __init__(
-        self, layer: Layer, mag: Mag, source: VoxelSource, path: Path | None, *, read_only: bool = False
-    ) -> None:
-        super().__init__(layer, mag, source, read_only=read_only)
-        self._path = path
+    def __init__(self, layer: Layer, mag: Mag) -> None:
+        super().__init__(layer, mag)
+        self._found: Path | None = None
 
     @property
     def layer(self) -> Layer:
@@ -58,21 +55,35 @@ class MagView(Rechunking, View):
         Raises
         ------
         DatasetError
-            The mag lies inside an archive.
+            The mag lies in an archive, in memory or on a server.
         """
-        if self._path is None:
-            raise DatasetError(f"mag {self.name} of layer {self._layer.name!r} lies in an archive and has no folder")
-        return self._path
+        folder = self._folder
+        if folder is None:
+            raise DatasetError(f"{self._title} {self._layer._place.no_folder}")
+        return folder
 
     @property
-    def is_foreign(self) -> bool:
-        """Whether the voxels belong to another dataset, or to none."""
-        return self._path is None or not self._layer.dataset.owns(self._path)
+    def _title(self) -> str:
+        """What messages call it."""
+        return f"mag {self.name} of layer {self._layer.name!r}"
+
+    @property
+    def _folder(self) -> Path | None:
+        if self._found is None:
+            layer = self._layer
+            self._found = layer._place.mag_folder(layer._properties, self._mag, layer._entry_of(self._mag))
+        return self._found
 
     @property
     def read_only(self) -> bool:
         """Whether writing is refused: the dataset is opened so, or the voxels are another dataset's."""
-        return super().read_only or self.is_foreign
+        return super().read_only or self._layer._place.is_foreign(self._folder)
+
+    def _writable(self) -> WritablePlace:
+        place = super()._writable()
+        if place.is_foreign(self._folder):
+            raise ReadOnlyError(f"{self._title} is read-only: its files at {self._folder} are another dataset's")
+        return place
 
     def write(
         self,
@@ -118,7 +129,7 @@ class MagView(Rechunking, View):
         >>> int(mag.read().sum())
         420
         """
-        self._check_writable()
+        self._writable()
         voxels, box = self._placed(data, absolute_offset, relative_offset, absolute_bounding_box, relative_bounding_box)
         inside = self.bounding_box.contains_bbox(box)
         if not inside and not allow_resize:
@@ -129,17 +140,80 @@ class MagView(Rechunking, View):
         grown = joined(self._layer.bounding_box, box)
         self._put(voxels, box, None if allow_unaligned else grown)
         if not inside:
-            self._layer.extend_bounding_box(box)
+            self._layer._extend_bounding_box(box)
 
-    def adopt(self, renewed: MagView) -> None:
-        """Look at the files that have taken the place of those this view was opened on."""
-        self._source = renewed._source
+    def compress(self, *, target_path: str | PathLike[str] | None = None, executor: Any = None) -> None:
+        """Compress the mag's files, in place or into another dataset; a compressed mag is left as it is.
 
-    def grow_to(self, box: NDBoundingBox) -> None:
+        The mag is what it was until all is done, whatever happens; see :meth:`rechunk`.
+        """
+        if target_path is None:
+            self._writable()
+        if target_path is not None or not self.info.compression_mode:
+            rechunk(self, Shapes(compress=True), target_path, executor)
+
+    def rechunk(
+        self,
+        *,
+        chunk_shape: Vec3IntLike | int | None = None,
+        shard_shape: Vec3IntLike | int | None = None,
+        compress: bool | None = None,
+        target_path: str | PathLike[str] | None = None,
+        executor: Any = None,
+    ) -> None:
+        """Cut the mag into other chunks or files, in place or into another dataset.
+
+        New files are written beside the old ones and change places with them in one step: until then, and if anything
+        fails, the mag is what it was. Chunks that look the same are copied as they are; erased chunks stay erased.
+
+        Parameters
+        ----------
+        chunk_shape, shard_shape, compress
+            Default: as they are.
+        target_path
+            Folder of a dataset, created if need be, whose layer of the same name gets the mag.
+        executor
+            Of ``concurrent.futures``, or one like it; default: the core's threads.
+
+        Raises
+        ------
+        DatasetValueError
+            The format does not have such shapes.
+        ExistsError
+            The dataset at `target_path` has the mag already.
+        VolumeDataError
+            A chunk is damaged, or the file system refuses. The mag is what it was.
+        """
+        if target_path is None:
+            self._writable()
+        rechunk(self, Shapes(chunk_shape, shard_shape, compress=compress), target_path, executor)
+
+    def merge_with_view(self, other: MagView, executor: Any = None) -> None:
+        """Lay the chunks of another mag over this one: whatever chunk it has replaces what is here, zeros included.
+
+        The mag is what it was until all is done. The layer's box grows to the chunks of the other.
+
+        Parameters
+        ----------
+        other
+            Same mag, dtype and channels; a file for every chunk, as annotations have them.
+        executor
+            Of ``concurrent.futures``, or one like it; default: the core's threads.
+
+        Raises
+        ------
+        DatasetValueError
+            The two do not fit.
+        """
+        self._writable()
+        merge_with_view(self, other, executor)
+
+    def _grow_to(self, box: NDBoundingBox) -> None:
         """Make an array that states its extent reach to the end of a box in mag-1 voxels."""
-        if not self.read_only and isinstance(self._source, _core.Mag):
-            last = [max(0, box.bottomright.get(axis) - 1) for axis in self._source.extra_axes]
-            self._source.grow(extent_in_mag(box, self._mag), extra=last)
+        source: Any = self._source
+        if not self.read_only and hasattr(source, "grow"):
+            last = [max(0, box.bottomright.get(axis) - 1) for axis in source.extra_axes]
+            source.grow(extent_in_mag(box, self._mag), extra=last)
 
     def get_bounding_boxes_on_disk(self) -> Iterator[NDBoundingBox]:
         """Yield the box of every file with voxels, in mag-1 voxels: a shard, or a chunk where there are no shards."""
@@ -177,12 +251,12 @@ class MagView(Rechunking, View):
         DatasetError
             The layer is WKW, which is no Zarr.
         """
-        if self._path is None:
+        if self._folder is None:
             extent = self.bounding_box.in_mag(self._mag).bottomright.to_tuple()
-            return source_store.source_array(self._source, extent, f"mag {self.name} of layer {self._layer.name!r}")
-        if self.info.data_format is DataFormat.WKW:
+            return self._layer._place.array(self._source, extent, self._title)
+        if not FACTS[self.info.data_format].is_array:
             raise DatasetError(f"layer {self._layer.name!r} is stored as WKW and has no Zarr array; use read()")
         return zarr.open_array(self.path, mode="r" if self.read_only else "r+")
 
     def __repr__(self) -> str:
-        return f"MagView(name={self.name!r}, bounding_box={self.bounding_box})"
+        return f"{type(self).__name__}(name={self.name!r}, bounding_box={self.bounding_box})"

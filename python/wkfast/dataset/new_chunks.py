@@ -96,6 +96,8 @@ class KeepsZeros:
         self._new_chunks = new_chunks
 
     def __getattr__(self, name: str) -> Any:
+        if name.startswith("_"):
+            raise AttributeError(name)
         return getattr(self._mag, name)
 
     def write(self, topleft: Triple, array: NDArray[Any], *, extra: Sequence[int] = ()) -> None:

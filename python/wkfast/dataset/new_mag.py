@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from wkfast.dataset.data_format import DataFormat
+from wkfast.dataset.data_format import FACTS
 from wkfast.errors import DatasetValueError
 from wkfast.geometry import Vec3Int
 
@@ -14,21 +15,34 @@ if TYPE_CHECKING:
     import numpy as np
 
     from wkfast import _core
+    from wkfast.dataset.data_format import DataFormat
     from wkfast.geometry import Mag, NDBoundingBox, Vec3IntLike
 
 DEFAULT_CHUNK = 32
 DEFAULT_SHARD = 1024
 
 
+@dataclass(frozen=True)
+class Shapes:
+    """How a new mag is cut and stored, in the words of callers; ``None``: by default, or like what it is made of."""
+
+    chunk_shape: Vec3IntLike | int | None = None
+    shard_shape: Vec3IntLike | int | None = None
+    chunks_per_shard: Vec3IntLike | int | None = None
+    compress: bool | None = None
+
+    @property
+    def given(self) -> bool:
+        """Whether any shape is."""
+        return (self.chunk_shape, self.shard_shape, self.chunks_per_shard) != (None, None, None)
+
+
 def new_mag(
     data_format: DataFormat,
     dtype: np.dtype[Any],
     channels: int,
+    shapes: Shapes,
     *,
-    chunk_shape: Vec3IntLike | int | None = None,
-    shard_shape: Vec3IntLike | int | None = None,
-    chunks_per_shard: Vec3IntLike | int | None = None,
-    compress: bool = True,
     extent: tuple[int, int, int] = (0, 0, 0),
     axes: Mapping[str, int] | None = None,
     any_shape: bool = False,
@@ -37,10 +51,8 @@ def new_mag(
 
     Parameters
     ----------
-    chunk_shape
-        Default 32³.
-    shard_shape, chunks_per_shard
-        One of them; default: shards of 1024³, one chunk in Zarr v2.
+    shapes
+        Default: chunks of 32³, in shards of 1024³ where there are shards, compressed.
     axes
         Name and exclusive end of each axis, in the array's order; default: c, x, y, z.
     any_shape
@@ -54,21 +66,23 @@ def new_mag(
     Examples
     --------
     >>> import numpy as np
-    >>> new_mag(DataFormat.Zarr3, np.dtype("uint8"), 1, shard_shape=64)["chunks_per_shard"]
+    >>> from wkfast.dataset import DataFormat
+    >>> new_mag(DataFormat.Zarr3, np.dtype("uint8"), 1, Shapes(shard_shape=64))["chunks_per_shard"]
     [2, 2, 2]
     """
-    chunk = _shape(chunk_shape, Vec3Int.full(DEFAULT_CHUNK))
-    per_shard = _per_shard(data_format, chunk, shard_shape, chunks_per_shard)
+    facts = FACTS[data_format]
+    chunk = _shape(shapes.chunk_shape, Vec3Int.full(DEFAULT_CHUNK))
+    per_shard = _per_shard(chunk, shapes, sharded=facts.has_shards)
     if not any_shape:
         _check_powers_of_two(chunk, chunk * per_shard)
-    along = {} if axes is None or data_format is DataFormat.WKW else _axes(axes)
+    along = {} if axes is None or not facts.is_array else _axes(axes)
     return {
         "format": data_format.value,
         "voxel_type": dtype.name,
         "channels": channels,
         "chunk_shape": chunk.to_list(),
         "chunks_per_shard": per_shard.to_list(),
-        "compress": compress,
+        "compress": shapes.compress is not False,
         "extent": list(extent),
         **along,  # type: ignore[typeddict-item] # of the same TypedDict
     }
@@ -99,20 +113,14 @@ def joined(first: NDBoundingBox, other: NDBoundingBox) -> NDBoundingBox:
     return first.with_topleft(topleft).with_size(first.bottomright.pairmax(other.bottomright) - topleft)
 
 
-def _per_shard(
-    data_format: DataFormat,
-    chunk: Vec3Int,
-    shard_shape: Vec3IntLike | int | None,
-    chunks_per_shard: Vec3IntLike | int | None,
-) -> Vec3Int:
-    if shard_shape is not None and chunks_per_shard is not None:
+def _per_shard(chunk: Vec3Int, shapes: Shapes, *, sharded: bool) -> Vec3Int:
+    if shapes.shard_shape is not None and shapes.chunks_per_shard is not None:
         raise DatasetValueError("give shard_shape or chunks_per_shard, not both")
-    if chunks_per_shard is not None:
-        return _shape(chunks_per_shard, chunk)
-    if shard_shape is None:
-        sharded = data_format is not DataFormat.Zarr
+    if shapes.chunks_per_shard is not None:
+        return _shape(shapes.chunks_per_shard, chunk)
+    if shapes.shard_shape is None:
         return Vec3Int.full(DEFAULT_SHARD).pairmax(chunk) // chunk if sharded else Vec3Int.ones()
-    shard = _shape(shard_shape, chunk)
+    shard = _shape(shapes.shard_shape, chunk)
     if shard % chunk != Vec3Int.zeros():
         raise DatasetValueError(f"chunks of {chunk} do not fill shards of {shard}")
     return shard // chunk

@@ -10,15 +10,14 @@ from typing import Any
 import numpy as np
 
 from wkfast import _core
-from wkfast.dataset.data_format import DataFormat
+from wkfast.dataset.data_format import FACTS, DataFormat, format_of_folder
 from wkfast.dataset.dataset import Dataset
+from wkfast.dataset.folder_place import FolderPlace
 from wkfast.dataset.layer import Layer
 from wkfast.dataset.layer_category import COLOR_CATEGORY, SEGMENTATION_CATEGORY
 from wkfast.dataset.properties import FILE_NAME, DatasetProperties, Json, element_class
 from wkfast.errors import DatasetError, DatasetNotFoundError
 from wkfast.geometry import BoundingBox, Mag, Vec3Int
-
-_METADATA = {"header.wkw": DataFormat.WKW, ".zarray": DataFormat.Zarr, "zarr.json": DataFormat.Zarr3}
 
 
 def open_layer(source: Any, *, mag: Any = 1, axes: str | None = None) -> Layer:
@@ -83,9 +82,10 @@ def _folder_of_array(array: Any) -> Path:
 
 def _single(folder: Path, mag: Mag, axes: str | None) -> Layer:
     """Return a layer of one mag, described by its array alone; nothing is written."""
-    data_format = next((each for name, each in _METADATA.items() if (folder / name).is_file()), None)
+    data_format = format_of_folder(folder)
     if data_format is None:
-        raise DatasetNotFoundError(f"{folder} is neither a layer of a dataset nor a mag: no {', '.join(_METADATA)}")
+        names = ", ".join(facts.metadata for facts in FACTS.values())
+        raise DatasetNotFoundError(f"{folder} is neither a layer of a dataset nor a mag: no {names}")
     location: Any = {
         "mag": list(mag.to_tuple()),
         "format": data_format.value,
@@ -105,15 +105,15 @@ def _single(folder: Path, mag: Mag, axes: str | None) -> Layer:
     }
     properties = DatasetProperties.create(folder.parent, folder.parent.name, (1, 1, 1))
     properties.add_layer(entry)
-    layer = Dataset.of_properties(properties, read_only=True).get_layer(folder.name)
+    layer = Dataset._of(properties, FolderPlace(folder.parent, "it is opened as a single mag")).get_layer(folder.name)
     lengths = _extent(folder, data_format, array, axes)
     box = BoundingBox((0, 0, 0), Vec3Int([lengths.get(axis, 1) for axis in "xyz"]))
-    layer.properties.set_bounding_box(box.from_mag_to_mag1(mag))
+    layer._properties.set_bounding_box(box.from_mag_to_mag1(mag))
     further = [(name, place) for place, name in enumerate(lengths) if name not in "cxyz"]
     if further:
         order = {name: place for place, name in enumerate(lengths) if name in "cxyz"}
-        layer.properties.json["mags"][0]["axisOrder"] = order
-        layer.properties.json["additionalAxes"] = [
+        layer._properties.json["mags"][0]["axisOrder"] = order
+        layer._properties.json["additionalAxes"] = [
             {"name": name, "bounds": [0, lengths[name]], "index": place} for name, place in further
         ]
     return layer
@@ -121,11 +121,11 @@ def _single(folder: Path, mag: Mag, axes: str | None) -> Layer:
 
 def _extent(folder: Path, data_format: DataFormat, array: _core.Mag, axes: str | None) -> dict[str, int]:
     """Return name and length of an array's axes, in its voxels; of the files in WKW, which has no shape."""
-    if data_format is DataFormat.WKW:
+    if not FACTS[data_format].is_array:
         chunks = array.chunks()[:, -3:].astype(np.int64)
         shape = (chunks.max(axis=0) + 1) * np.array(array.chunk_shape) if len(chunks) else np.zeros(3, np.int64)
         return dict(zip("xyz", shape.tolist(), strict=True))
-    metadata = json.loads((folder / (".zarray" if data_format is DataFormat.Zarr else "zarr.json")).read_bytes())
+    metadata = json.loads((folder / FACTS[data_format].metadata).read_bytes())
     lengths = metadata["shape"]
     named = metadata.get("dimension_names") or [None]
     names = axes or (named if None not in named else "cxyz"[-len(lengths) :] if len(lengths) > len("xy") else "xy")

@@ -7,18 +7,20 @@ every rewrite. Format: the dataset documentation of WEBKNOSSOS.
 from __future__ import annotations
 
 import json
+import os
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from wkfast.dataset.data_format import DataFormat
 from wkfast.dataset.draft import exclusive_draft
 from wkfast.errors import DatasetError, DatasetNotFoundError, ExistsError, LayerNotFoundError
 from wkfast.geometry import BoundingBox, Mag, NDBoundingBox, Vec3Int
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
-    from pathlib import Path
 
 FILE_NAME = "datasource-properties.json"
 SUPPORTED_VERSION = 1
@@ -41,17 +43,27 @@ class LayerProperties:
     """One entry of ``dataLayers``."""
 
     json: Json
-    file: Path
+    file: Path | str
 
     @property
     def name(self) -> str:
-        """Name of the layer."""
-        return self._text("name")
+        """Name of the layer, which is its folder's unless its mags say otherwise: it never leads out of the dataset."""
+        name = self._text("name")
+        if ".." in name or name.startswith("/"):
+            climbed = os.path.normpath(name)
+            if name.startswith("/") or climbed == ".." or climbed.startswith("../"):
+                raise DatasetError(f"{self.file}: the name {name!r} of a layer leads out of the dataset")
+        return name
 
     @property
     def category(self) -> str:
         """What the layer shows."""
         return self._text("category")
+
+    @property
+    def data_format(self) -> DataFormat:
+        """How the voxels are stored."""
+        return DataFormat.parse(str(self.json.get("dataFormat")), layer=self.name)
 
     @property
     def bounding_box(self) -> BoundingBox:
@@ -103,6 +115,12 @@ class LayerProperties:
         starts, sizes = [bounds[a][0] for a in order], [bounds[a][1] - bounds[a][0] for a in order]
         return NDBoundingBox(starts, sizes, tuple(order), tuple(order.values()))
 
+    def new_axes(self) -> dict[str, int]:
+        """Return name and exclusive end, in mag-1 voxels, of each axis of arrays for new mags, in their order."""
+        box, order = self.full_bounding_box, self.axis_order
+        ends = {"c": self.num_channels} | dict(zip(box.axes, box.bottomright, strict=True))
+        return {axis: ends[axis] for axis in sorted(order, key=lambda axis: order[axis]) if axis in ends}
+
     def set_bounding_box(self, box: NDBoundingBox) -> None:
         """Write a box in mag-1 voxels into the entry; the additional axes stay what they are where it has none."""
         width, height, depth = box.size_xyz.to_tuple()
@@ -118,10 +136,11 @@ class LayerProperties:
 
     def widen_additional_axes(self, bounds: Mapping[str, Sequence[int]]) -> None:
         """Make the bounds (start, exclusive end) of additional axes hold those in `bounds` as well, by their names."""
-        for axis in self.json.get("additionalAxes") or ():
-            start, end = axis["bounds"]
-            low, high = bounds.get(axis["name"], (start, end))
-            axis["bounds"] = [min(start, low), max(end, high)]
+        axes = self.json.get("additionalAxes")
+        if axes:
+            self.json["additionalAxes"] = [
+                {**axis, "bounds": _around(axis["bounds"], bounds.get(axis["name"], axis["bounds"]))} for axis in axes
+            ]
 
     @property
     def num_channels(self) -> int:
@@ -237,10 +256,16 @@ class LayerProperties:
 
 @dataclass(frozen=True)
 class DatasetProperties:
-    """The whole file."""
+    """The whole file, or what stands for it where there is none.
+
+    Attributes
+    ----------
+    file
+        What messages call it. Nothing is opened by it but in :meth:`read`, :meth:`write` and :meth:`update`.
+    """
 
     json: Json
-    file: Path
+    file: Path | str
 
     @classmethod
     def read(cls, folder: Path) -> DatasetProperties:
@@ -292,14 +317,18 @@ class DatasetProperties:
             if layer.name == name:
                 return layer
         there = ", ".join(repr(layer.name) for layer in self.layers) or "none"
-        raise LayerNotFoundError(f"{self.file.parent} has no layer {name!r}; its layers: {there}")
+        raise LayerNotFoundError(f"{self._home} has no layer {name!r}; its layers: {there}")
 
     @property
     def name(self) -> str:
         """Name of the dataset, else its folder's."""
         identity = self.json.get("id")
         written = identity.get("name") if isinstance(identity, dict) else None
-        return str(written) if written else self.file.parent.name
+        return str(written) if written else self._home.rpartition("/")[2]
+
+    @property
+    def _home(self) -> str:
+        return str(self.file).rpartition("/")[0]
 
     @property
     def voxel_size(self) -> tuple[float, float, float]:
@@ -332,7 +361,7 @@ class DatasetProperties:
             There is one of its name.
         """
         if any(layer.name == entry["name"] for layer in self.layers):
-            raise ExistsError(f"{self.file.parent} has a layer {entry['name']!r} already")
+            raise ExistsError(f"{self._home} has a layer {entry['name']!r} already")
         self.json["dataLayers"].append(entry)
 
     def remove_layer(self, name: str) -> None:
@@ -348,7 +377,7 @@ class DatasetProperties:
 
     def write(self) -> None:
         """Replace the file as a whole: a reader sees the old one or the new one, never a part."""
-        with exclusive_draft(self.file) as draft:
+        with exclusive_draft(Path(self.file)) as draft:
             draft.put(self._text())
 
     def update(self, change: Callable[[DatasetProperties], None]) -> None:
@@ -357,8 +386,9 @@ class DatasetProperties:
         Processes that change one dataset wait for each other, so that none undoes what another did. `change` gets
         properties of its own; if it raises, nothing is written.
         """
-        with exclusive_draft(self.file) as draft:
-            fresh = DatasetProperties.read(self.file.parent)
+        file = Path(self.file)
+        with exclusive_draft(file) as draft:
+            fresh = DatasetProperties.read(file.parent)
             change(fresh)
             draft.put(fresh._text())
         self._adopt(fresh)
@@ -378,6 +408,10 @@ class DatasetProperties:
             layers.append(held)
         self.json.clear()
         self.json.update({**fresh.json, "dataLayers": layers})
+
+
+def _around(first: Sequence[int], other: Sequence[int]) -> list[int]:
+    return [min(first[0], other[0]), max(first[1], other[1])]
 
 
 def _is_path(path: object) -> bool:

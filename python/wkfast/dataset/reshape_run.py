@@ -2,15 +2,9 @@
 
 from __future__ import annotations
 
-import shutil
-from contextlib import contextmanager, suppress
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from wkfast import _core
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator
-    from pathlib import Path
 
 Json = dict[str, Any]
 
@@ -48,29 +42,3 @@ def run_reshape(spec: Json, executor: Any = None, progress: Any = None) -> None:
 
 def _run_shards(spec: Json, shards: tuple[int, int]) -> Json:
     return _core.Reshape(spec).run(shards)
-
-
-@contextmanager
-def replaced_folder(folder: Path) -> Iterator[Path]:
-    """Yield a folder beside `folder` that takes its place when the block ends well, and goes away when it does not.
-
-    Whoever looks at `folder` finds what was there, or all of the new: they change places in one step. What a killed
-    process left beside it is removed first.
-    """
-    draft = folder.with_name(f".{folder.name}.wkfast-part")
-    remove_folder(draft)
-    draft.mkdir(parents=True)
-    try:
-        yield draft
-        _core.exchange_folders(str(draft), str(folder))
-    finally:
-        with suppress(OSError):
-            remove_folder(draft)
-
-
-def remove_folder(folder: Path) -> None:
-    """Delete a folder with all in it; of a link, the link alone. Nothing happens where there is none."""
-    if folder.is_symlink():
-        folder.unlink()
-    elif folder.is_dir():
-        shutil.rmtree(folder)

@@ -10,7 +10,7 @@ import numpy as np
 import zarr
 from zarr.abc.store import ByteRequest, OffsetByteRequest, RangeByteRequest, Store, SuffixByteRequest
 
-from wkfast.errors import DatasetError
+from wkfast.errors import DatasetError, ReadOnlyError
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Iterable, Sequence
@@ -118,7 +118,7 @@ class SourceStore(Store):
 
         Raises
         ------
-        DatasetError
+        ReadOnlyError
             Always.
         """
         self._refuse()
@@ -128,7 +128,7 @@ class SourceStore(Store):
 
         Raises
         ------
-        DatasetError
+        ReadOnlyError
             Always.
         """
         self._refuse()
@@ -137,7 +137,7 @@ class SourceStore(Store):
         self._refuse()
 
     def _refuse(self) -> NoReturn:
-        raise DatasetError(f"{self._name} is a read-only view: its voxels are computed or fetched while they are read")
+        raise ReadOnlyError(f"{self._name} is a read-only view: its voxels are computed or fetched while they are read")
 
     async def _content(self, key: str) -> np.ndarray[Any, np.dtype[np.uint8]] | None:
         if key == _METADATA:

@@ -9,15 +9,17 @@ import numpy as np
 
 from wkfast.dataset.additional_axes import axes_of_array, completed, in_frame_order, is_flat, moved, read_box, write_box
 from wkfast.dataset.data_format import DataFormat
-from wkfast.errors import DatasetError, DatasetValueError
+from wkfast.dataset.place import writable
+from wkfast.errors import DatasetValueError, ReadOnlyError
 from wkfast.geometry import BoundingBox, Mag, NDBoundingBox, Vec3Int, VecInt
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
     from numpy.typing import NDArray
 
     from wkfast.dataset.layer import Layer
+    from wkfast.dataset.place import WritablePlace
     from wkfast.dataset.voxel_source import VoxelSource
     from wkfast.geometry import NormalizedBoundingBox, Vec3IntLike
     from wkfast.geometry.vec_int import VecIntLike
@@ -40,21 +42,34 @@ class View:
     """A box of one mag. Made by :meth:`get_view` and :meth:`chunk`; a :class:`MagView` is one of a whole layer."""
 
     def __init__(
-        self, layer: Layer, mag: Mag, source: VoxelSource, *, box: NDBoundingBox | None = None, read_only: bool = False
+        self,
+        layer: Layer,
+        mag: Mag,
+        source: VoxelSource | None = None,
+        *,
+        box: NDBoundingBox | None = None,
+        read_only: bool = False,
     ) -> None:
         self._layer = layer
         self._mag = mag
-        self._source = source
+        self._opened = source
+        # What tells whether the files are still what was opened, where there are any.
+        self._check: Callable[[], None] = _nothing_to_check
         self._box_in_mag1 = box
         self._read_only = read_only
+        self._boxes: tuple[NDBoundingBox, NDBoundingBox] | None = None
 
     def __getstate__(self) -> dict[str, Any]:
         """Return what another process needs to open the same voxels: all but the open files."""
-        return {name: value for name, value in vars(self).items() if name != "_source"}
+        return {**vars(self), "_opened": None, "_check": _nothing_to_check}
 
-    def __setstate__(self, state: dict[str, Any]) -> None:
-        vars(self).update(state)
-        self._source = self._layer.get_mag(self._mag)._source
+    @property
+    def _source(self) -> VoxelSource:
+        """What the voxels are read from, opened when it is needed first."""
+        if self._opened is None:
+            self._opened = self._layer._source(self._mag)
+            self._check = getattr(self._opened, "check", _nothing_to_check)
+        return self._opened
 
     @property
     def mag(self) -> Mag:
@@ -64,7 +79,10 @@ class View:
     @property
     def bounding_box(self) -> NDBoundingBox:
         """Box of the view in mag-1 voxels, whole voxels of the mag."""
-        return self._frame.align_with_mag(self._mag, ceil=True)
+        frame = self._frame
+        if self._boxes is None or self._boxes[0] is not frame:
+            self._boxes = frame, frame.align_with_mag(self._mag, ceil=True)
+        return self._boxes[1]
 
     @property
     def normalized_bounding_box(self) -> NormalizedBoundingBox:
@@ -79,7 +97,7 @@ class View:
     @property
     def read_only(self) -> bool:
         """Whether writing is refused."""
-        return self._read_only or self._layer.dataset.read_only
+        return self._read_only or self._layer.read_only
 
     @property
     def info(self) -> MagInfo:
@@ -148,7 +166,7 @@ class View:
         """
         others = (relative_offset, relative_bounding_box, absolute_bounding_box)
         only_offset = absolute_offset is not None and size is not None and others == (None, None, None)
-        if only_offset and not self._layer.properties.additional_axes:
+        if only_offset and not self._layer._properties.json.get("additionalAxes"):
             return self._source.read(*self._in_mag(absolute_offset, size))  # type: ignore[arg-type] # given, see above
         box = self._box(absolute_offset, relative_offset, size, absolute_bounding_box, relative_bounding_box)
         if is_flat(box):
@@ -199,11 +217,12 @@ class View:
         ------
         DatasetValueError
             A ``ValueError``: shape, dtype or place do not fit. Nothing was written.
-        DatasetError
+        ReadOnlyError
             A ``RuntimeError``: the data are read-only.
         VolumeDataError
             A partly covered chunk is corrupt, or the file system refuses; each shard is as it was, or complete.
         """
+        self._writable()
         voxels, box = self._placed(data, absolute_offset, relative_offset, absolute_bounding_box, relative_bounding_box)
         if not self.bounding_box.contains_bbox(box):
             raise DatasetValueError(f"{box} does not lie in {self.bounding_box}, the box of {self!r}")
@@ -230,7 +249,7 @@ class View:
         self._check_on_voxels(box)
         only_read = self.read_only if read_only is None else read_only
         if self.read_only and not only_read:
-            raise DatasetValueError(f"{self!r} is read-only, a view of it cannot be writable")
+            raise ReadOnlyError(f"{self!r} is read-only: a view of it cannot be writable")
         if not only_read and not self.bounding_box.contains_bbox(box):
             raise DatasetValueError(
                 f"{box} does not lie in {self.bounding_box}; only read-only views may reach out of it"
@@ -283,20 +302,20 @@ class View:
             for piece in pieces
         )
 
-    def _check_writable(self) -> None:
-        if self.read_only:
-            raise DatasetError(f"{self!r} is read-only")
-        if not hasattr(self._source, "write"):
-            raise DatasetError(f"{self!r} is read-only: its voxels are computed or fetched while they are read")
+    def _writable(self) -> WritablePlace:
+        """Return the place that is written to; it says why not, if so."""
+        if self._read_only:
+            raise ReadOnlyError(f"{self!r} is read-only: it was made so, or is a part of what is")
+        return writable(self._layer._place, self)
 
     def _put(self, voxels: NDArray[Any], box: NDBoundingBox, whole: NDBoundingBox | None) -> None:
         """Write into a box; given `whole`, the layer's, only if it covers shards as far as `whole` reaches."""
-        self._check_writable()
+        self._writable()
         in_mag = box.in_mag(self._mag)
         if whole is not None:
             self._check_aligned(in_mag, whole.align_with_mag(self._mag, ceil=True).in_mag(self._mag))
         if is_flat(box):
-            self._source.write(_triple(in_mag.topleft_xyz), voxels)  # type: ignore[attr-defined] # checked above
+            self._source.write(_triple(in_mag.topleft_xyz), voxels)  # type: ignore[attr-defined] # writable places have sources that are written to
         else:
             write_box(self._source, in_mag, voxels)
 
@@ -400,6 +419,10 @@ class View:
 
     def __repr__(self) -> str:
         return f"View({self._layer.name!r}, mag={self._mag}, bounding_box={self.bounding_box})"
+
+
+def _nothing_to_check() -> None:
+    pass
 
 
 def _array(data: Any) -> NDArray[Any]:

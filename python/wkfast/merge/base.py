@@ -71,7 +71,7 @@ class MergeBase:
         DatasetError
             It is described badly.
         """
-        properties = layer.properties
+        properties = layer._properties
         entry = copy.deepcopy(properties.json)
         for gone in ("attachments", "wkwResolutions", "mags"):
             entry.pop(gone, None)
@@ -81,8 +81,8 @@ class MergeBase:
             name=layer.name,
             entry=entry,
             mag_entries={properties.mag_of(mag).to_layer_name(): mag for mag in properties.mags},
-            locations=layer.mag_locations(),  # type: ignore[arg-type]
-            bounding_box=layer.properties.bounding_box,
+            locations=layer._mag_locations(),  # type: ignore[arg-type]
+            bounding_box=layer._properties.bounding_box,
             voxel_size=layer.dataset.voxel_size,
             unit=layer.dataset.unit,
             groups=_group_metadata(layer.dataset.path),

@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 import copy
-from typing import TYPE_CHECKING, Any, NoReturn
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from wkfast import _core
 from wkfast.dataset.layer import SegmentationLayer
-from wkfast.dataset.mag_view import MagView
+from wkfast.dataset.place import Place
 from wkfast.dataset.properties import LayerProperties
-from wkfast.errors import DatasetError
 from wkfast.geometry import BoundingBox, Mag, Vec3Int
 
 if TYPE_CHECKING:
@@ -23,106 +22,66 @@ if TYPE_CHECKING:
     from wkfast.merge.rules import MergeRules
 
 
-class MergedSegmentationLayer(SegmentationLayer):
-    """A layer as ``merge_fallback_layer`` would write it. Its mags read like any other's; none of it can be changed.
+class MergedPlace(Place):
+    """A fallback layer and paint over it, merged where voxels are read. The files below must stay as they are."""
 
-    The files below must stay as they are while it is in use: they are read when voxels are asked for.
-    """
+    read_only_reason = "it is merged while it is read and cannot be written; merge_fallback_layer writes a dataset"
+    no_folder = "is merged while it is read and has no folder"
 
-    def __init__(
-        self,
-        fallback: SegmentationLayer,
-        painted: Sequence[Sequence[_core.MagLocation]],
-        rules: MergeRules,
-        *,
-        largest_painted_id: int = 0,
-    ) -> None:
-        box = fallback.properties.bounding_box
-        self._merged = _core.MergedLayer(
-            {
-                "annotations": [list(mags) for mags in painted],
-                "fallback": fallback.mag_locations(),
-                "fallback_bounding_box": {
-                    "topleft": list(box.topleft.to_tuple()),
-                    "size": list(box.size.to_tuple()),
-                },
-                "options": rules.options,
-            }
-        )
-        super().__init__(fallback.dataset, self._describe(fallback, largest_painted_id))
-
-    def _describe(self, fallback: SegmentationLayer, largest_painted_id: int) -> LayerProperties:
-        facts = self._merged.summary()
-        entry = copy.deepcopy(fallback.properties.json)
-        for gone in ("attachments", "wkwResolutions"):
-            entry.pop(gone, None)
-        mags = [Mag(list(mag)) for mag in self._merged.mags]
-        entry["mags"] = [mag for mag in fallback.properties.mags if fallback.properties.mag_of(mag) in mags]
-        if fallback.largest_segment_id is not None:
-            entry["largestSegmentId"] = max(fallback.largest_segment_id, largest_painted_id)
-        properties = LayerProperties(entry, fallback.properties.file)
-        if np.dtype(facts["dtype"]) != properties.dtype:
-            entry["elementClass"] = facts["dtype"]
-        properties.widen_additional_axes(facts["touched_extra"])
-        box = facts["bounding_box"]
-        properties.set_bounding_box(BoundingBox(Vec3Int(box["topleft"]), Vec3Int(box["size"])))
-        return properties
+    def __init__(self, root: Path, merged: _core.MergedLayer) -> None:
+        self._root = root
+        self._merged = merged
 
     @property
-    def path(self) -> Path:
-        """A merged view has no folder.
+    def root(self) -> Path:
+        """Folder of the fallback layer's dataset."""
+        return self._root
 
-        Raises
-        ------
-        DatasetError
-            Always.
-        """
-        self._refuse("has no folder")
-
-    def mag_locations(self) -> list[Json]:
-        """Refuse: a merged view has no files.
-
-        Raises
-        ------
-        DatasetError
-            Always.
-        """
-        self._refuse("has no files")
-
-    @property
-    def read_only(self) -> bool:
-        """Whether changes are refused: always."""
-        return True
-
-    def _change(self, *_change: object) -> NoReturn:
-        self._refuse("is no part of the dataset")
-
-    def _refuse(self, what: str) -> NoReturn:
-        raise DatasetError(
-            f"layer {self.name!r} is merged while it is read: it {what} and cannot be changed; "
-            "merge_fallback_layer writes it as a dataset"
-        )
-
-    def _open(self, mag: Mag, entry: Json) -> MagView:
-        return MergedMagView(self, mag, self._source(mag, entry), None)
-
-    def _source(self, mag: Mag, entry: Json) -> VoxelSource:  # noqa: ARG002 - the signature is Layer's
+    def open(self, layer: LayerProperties, mag: Mag, entry: Json) -> VoxelSource:  # noqa: ARG002 - there is one layer
+        """Return what voxels of a mag are read from."""
         x, y, z = mag.to_tuple()
         return self._merged.mag((x, y, z))
 
 
-class MergedMagView(MagView):
-    """A mag of a merged view: read-only."""
+def merged_layer(
+    fallback: SegmentationLayer,
+    painted: Sequence[Sequence[_core.MagLocation]],
+    rules: MergeRules,
+    *,
+    largest_painted_id: int = 0,
+) -> SegmentationLayer:
+    """Return `fallback` as ``merge_fallback_layer`` would write it; none of it can be changed.
 
-    def write(self, *_args: Any, **_options: Any) -> NoReturn:
-        """Refuse.
+    Its dataset is the fallback's, which does not list it.
+    """
+    box = fallback._properties.bounding_box
+    merged = _core.MergedLayer(
+        {
+            "annotations": [list(mags) for mags in painted],
+            "fallback": fallback._mag_locations(),
+            "fallback_bounding_box": {"topleft": box.topleft.to_list(), "size": box.size.to_list()},
+            "options": rules.options,
+        }
+    )
+    dataset = fallback.dataset
+    properties = _described(fallback, merged, largest_painted_id)
+    return SegmentationLayer(dataset, properties, MergedPlace(dataset.path, merged))
 
-        Raises
-        ------
-        DatasetError
-            Always.
-        """
-        raise DatasetError(
-            f"mag {self.name} of layer {self.layer.name!r} is merged while it is read and cannot be written; "
-            "merge_fallback_layer writes it as a dataset"
-        )
+
+def _described(fallback: SegmentationLayer, merged: _core.MergedLayer, largest_painted_id: int) -> LayerProperties:
+    """Return the entry that the merged layer would have."""
+    facts = merged.summary()
+    entry = copy.deepcopy(fallback._properties.json)
+    for gone in ("attachments", "wkwResolutions"):
+        entry.pop(gone, None)
+    mags = [Mag(list(mag)) for mag in merged.mags]
+    entry["mags"] = [mag for mag in fallback._properties.mags if fallback._properties.mag_of(mag) in mags]
+    if fallback.largest_segment_id is not None:
+        entry["largestSegmentId"] = max(fallback.largest_segment_id, largest_painted_id)
+    properties = LayerProperties(entry, fallback._properties.file)
+    if np.dtype(facts["dtype"]) != properties.dtype:
+        entry["elementClass"] = facts["dtype"]
+    properties.widen_additional_axes(facts["touched_extra"])
+    box = facts["bounding_box"]
+    properties.set_bounding_box(BoundingBox(Vec3Int(box["topleft"]), Vec3Int(box["size"])))
+    return properties

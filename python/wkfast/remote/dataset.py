@@ -4,22 +4,17 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Self
 
-from wkfast.dataset import SEGMENTATION_CATEGORY, Dataset
-from wkfast.errors import DatasetError, ReadOnlyError
+from wkfast.dataset import Dataset
+from wkfast.errors import ReadOnlyError
 from wkfast.remote.layer import RemoteLayer, RemoteSegmentationLayer
 from wkfast.remote.location import RemoteLocation, locate
 from wkfast.remote.metadata import RemoteMetadata
-from wkfast.remote.properties import StreamedProperties
-from wkfast.remote.reading import Cutouts
+from wkfast.remote.place import ServerPlace, streamed_properties
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
-    from pathlib import Path
 
     from wkfast.client.records import DatasetRecord
-    from wkfast.client.stores import StreamedLayers
-    from wkfast.dataset.properties import LayerProperties
-    from wkfast.geometry import Mag
     from wkfast.remote.metadata import Value
 
 
@@ -29,14 +24,14 @@ class RemoteDataset(Dataset):
     Made by :meth:`open`. Layers and mags have the reading methods of local ones; writing raises ``ReadOnlyError``.
     """
 
-    _properties: StreamedProperties
+    _layer_class = RemoteLayer
+    _segmentation_class = RemoteSegmentationLayer
 
     def __init__(self, location: RemoteLocation, *, read_only: bool = False) -> None:
         self._location = location
         self._read_only = read_only
-        self._streamed = location.streamed
-        self._properties = StreamedProperties.of(location.properties(), self._streamed.url)
-        self._wrapped: dict[str, RemoteLayer] = {}
+        properties = streamed_properties(location.properties(), location.streamed.url)
+        self._look_at(properties, ServerPlace(location))
 
     @classmethod
     def open(  # type: ignore[override]
@@ -109,17 +104,6 @@ class RemoteDataset(Dataset):
         return self._read_only
 
     @property
-    def path(self) -> Path:
-        """No folder: see :attr:`url`.
-
-        Raises
-        ------
-        DatasetError
-            Always.
-        """
-        raise DatasetError(f"{self.url} is streamed and has no folder")
-
-    @property
     def name(self) -> str:
         """Name of the dataset on the server, asked for each time; setting it renames the dataset there."""
         return self._record().name
@@ -185,37 +169,6 @@ class RemoteDataset(Dataset):
         if self._read_only:
             raise ReadOnlyError(f"{self.url} was opened with read_only=True; open it without to change it")
         self._location.client.datasets.update(self.dataset_id, changes)
-
-    # -- layers ---------------------------------------------------------------------------------------------------
-
-    @property
-    def streamed(self) -> StreamedLayers:
-        """The streaming root that voxels come from."""
-        return self._streamed
-
-    def cutouts(self, layer_name: str, mag: Mag) -> Cutouts | None:
-        """Return the route for large boxes, ``None`` for layers that an annotation paints in: it knows the dataset."""
-        painted = self._location.volume_layers
-        if painted is None or layer_name in painted:
-            return None
-        return Cutouts(self._location.datastore, self.dataset_id, layer_name, mag.to_tuple())
-
-    def check_writable(self) -> None:
-        """Refuse: layers on a server are never changed.
-
-        Raises
-        ------
-        ReadOnlyError
-            A ``RuntimeError``: always.
-        """
-        raise ReadOnlyError(f"{self!r} is streamed, its layers are read-only; copy them into a local dataset to change")
-
-    def _wrap(self, properties: LayerProperties) -> RemoteLayer:
-        if properties.name not in self._wrapped:
-            segmentation = properties.json.get("category") == SEGMENTATION_CATEGORY
-            kind = RemoteSegmentationLayer if segmentation else RemoteLayer
-            self._wrapped[properties.name] = kind(self, properties)
-        return self._wrapped[properties.name]
 
     def __repr__(self) -> str:
         return f"RemoteDataset({self._location.url!r})"

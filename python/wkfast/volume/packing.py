@@ -4,23 +4,25 @@ from __future__ import annotations
 
 import copy
 import json
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 from wkfast import _core
 from wkfast.dataset.properties import FILE_NAME, KEEPS_ZEROS, DatasetProperties
 from wkfast.geometry import Mag
 from wkfast.volume.data_zip import DataZip, extent_of
+from wkfast.volume.places import MemoryPlace
 
 if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
+    from wkfast.dataset.layer import SegmentationLayer
     from wkfast.dataset.properties import Json
-    from wkfast.volume.edited import EditedLayer, MemoryLayer
+    from wkfast.dataset.voxel_source import VoxelSource
 
 
 def pack_layer(
-    layer: EditedLayer | MemoryLayer,
+    layer: SegmentationLayer,
     before: DataZip,
     path: Path,
     *,
@@ -42,15 +44,15 @@ def pack_layer(
     VolumeDataError
         A chunk is damaged, or the disk full. There is no file then.
     """
-    mags = sorted(layer.properties.mag_of(entry) for entry in layer.properties.mags)
+    mags = sorted(layer._properties.mag_of(entry) for entry in layer._properties.mags)
     count: Literal["changed", "all"] = "all" if known_largest is None else "changed"
     located = {Mag(found["location"]["mag"]): found["location"] for found in before.mags}
     inputs: list[_core.PackInput] = [
         {
-            **layer.pack_source(mag),
+            **_input(layer, mag),
             "folder": f"{layer.name}/{mag.to_layer_name()}",
             "before": located.get(mag),
-            "extent": extent_of(layer.properties.bounding_box, mag),
+            "extent": extent_of(layer._properties.bounding_box, mag),
             # Coarser mags hold no labels of their own.
             "count": count if mag == mags[0] else "none",
         }
@@ -62,11 +64,41 @@ def pack_layer(
     return max(found, known_largest or 0)
 
 
-def _description(layer: EditedLayer | MemoryLayer, inputs: list[_core.PackInput], mags: list[Mag]) -> Json:
+def _input(layer: SegmentationLayer, mag: Mag) -> _core.PackInput:
+    """Return what is packed of a mag: what is in its files, or in memory over the zip it was."""
+    place = layer._place
+    if isinstance(place, MemoryPlace):
+        memory = place.mags[mag]
+        return _of(memory, place.bases.get(mag), (memory.written(), memory.chunk_bytes))
+    entry = layer._entry_of(mag)
+    location = place.location(layer._properties, mag, entry)
+    return _of(_core.Mag.open(location), location, None)
+
+
+def _of(mag: VoxelSource, source: Json | None, overlay: Any) -> _core.PackInput:
+    grid = {
+        "voxel_type": mag.dtype,
+        "channels": mag.channels,
+        "chunk_shape": mag.chunk_shape,
+        "chunks_per_shard": mag.chunks_per_shard,
+        "extra_axes": mag.extra_axes,
+    }
+    return {
+        "folder": "",
+        "grid": grid,
+        "source": source,
+        "before": None,
+        "overlay": overlay,
+        "extent": (0, 0, 0),
+        "count": "none",
+    }
+
+
+def _description(layer: SegmentationLayer, inputs: list[_core.PackInput], mags: list[Mag]) -> Json:
     """Return ``datasource-properties.json`` as WEBKNOSSOS writes it into data zips: nobody's dataset of one layer."""
     dataset = layer.dataset
     properties = DatasetProperties.create(dataset.path, "", dataset.voxel_size, dataset.unit)
-    entry = copy.deepcopy(layer.properties.json)
+    entry = copy.deepcopy(layer._properties.json)
     for key in ("attachments", KEEPS_ZEROS):
         entry.pop(key, None)
     entry["dataFormat"] = "zarr3"

@@ -1,0 +1,329 @@
+"""A dataset in a folder: where its layers and mags lie in it, and how they are made, renamed and removed there."""
+
+from __future__ import annotations
+
+import os
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from wkfast import _core
+from wkfast.dataset.data_format import FACTS
+from wkfast.dataset.file_source import FileSource
+from wkfast.dataset.folders import is_left, mark_left, place_folder, remove_aside, unmark_left
+from wkfast.dataset.groups import write_layer_group
+from wkfast.dataset.new_chunks import KeepsZeros
+from wkfast.dataset.place import WritablePlace
+from wkfast.errors import DatasetError, DatasetValueError, ExistsError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Sequence
+
+    from wkfast.dataset.new_chunks import NewChunksOfMags
+    from wkfast.dataset.properties import DatasetProperties, Json, LayerProperties
+    from wkfast.dataset.voxel_source import VoxelSource
+    from wkfast.geometry import Mag
+
+
+class FolderPlace(WritablePlace):
+    """A folder on this machine. What is made, changed or removed lies in it, whatever its files or links say.
+
+    Parameters
+    ----------
+    root
+        The dataset's folder.
+    read_only_reason
+        Why nothing is changed, if so.
+    new_chunks
+        Takes notice of what is written into layers that keep chunks of zeros.
+    """
+
+    def __init__(
+        self, root: Path, read_only_reason: str | None = None, new_chunks: NewChunksOfMags | None = None
+    ) -> None:
+        self._root = root
+        self.read_only_reason = read_only_reason
+        self._new_chunks = new_chunks
+
+    @property
+    def root(self) -> Path:
+        """Folder of the dataset."""
+        return self._root
+
+    def folder(self, layer: LayerProperties) -> Path:
+        """Return the folder of a layer."""
+        return self._root / layer.name
+
+    def mag_folder(self, layer: LayerProperties, mag: Mag, entry: Json) -> Path:
+        """Return the folder of a mag: its ``path`` if it has one, else the short or the long name, as it exists.
+
+        Raises
+        ------
+        DatasetError
+            It leads out of the dataset by ``..``, or lies on a server.
+        """
+        path = entry.get("path")
+        if path is not None:
+            return self._inside(layer, str(path))
+        short = self.folder(layer) / mag.to_layer_name()
+        long = self.folder(layer) / mag.to_long_layer_name()
+        return long if long.is_dir() and not short.is_dir() else short
+
+    def _inside(self, layer: LayerProperties, path: str) -> Path:
+        if "://" in path:
+            where = path.split("?", maxsplit=1)[0]  # what follows may hold a token
+            raise DatasetError(f"layer {layer.name!r} lies at {where}: wkfast opens local folders only")
+        folder = self._root / path
+        if not path.startswith("/") and not folder.resolve().is_relative_to(self._root.resolve()):
+            raise DatasetError(f"layer {layer.name!r}: the path {path!r} leads out of the dataset {self._root}")
+        return folder
+
+    def is_foreign(self, folder: Path | None) -> bool:
+        """Return whether a folder lies in another dataset, with all links followed."""
+        return folder is None or not folder.resolve().is_relative_to(self._root.resolve())
+
+    def location(self, layer: LayerProperties, mag: Mag, entry: Json) -> Json:
+        """Return where a mag lies, as plain data for the core."""
+        order, further = entry.get("axisOrder"), layer.additional_axes
+        if order and further:
+            order = {**order, **{axis: place for axis, (_, _, place) in further.items()}}
+        return location_in(self.mag_folder(layer, mag, entry), layer, mag, order)
+
+    def open(self, layer: LayerProperties, mag: Mag, entry: Json) -> VoxelSource:
+        """Return what voxels of a mag are read from."""
+        location = self.location(layer, mag, entry)
+        folder = Path(location["container"]["path"])
+        source: VoxelSource = FileSource(location, folder / FACTS[layer.data_format].metadata)
+        if not layer.keeps_zeros:
+            return source
+        known = self._new_chunks
+        return KeepsZeros(source, None if known is None else known.of(mag, source.chunk_shape, source.chunks))
+
+    # -- changes --------------------------------------------------------------------------------------------------
+
+    def update(self, properties: DatasetProperties, change: Callable[[DatasetProperties], None]) -> None:
+        """Apply `change` to ``datasource-properties.json`` as it is now, and take over what others wrote."""
+        properties.update(change)
+
+    def own(self, folder: Path, what: str) -> Path:
+        """Return a folder that lies in the dataset by itself: not by ``..``, and behind no link.
+
+        Raises
+        ------
+        DatasetError
+            It does not, and nothing is made, changed or removed in it.
+        """
+        lexical = Path(os.path.normpath(self._root.absolute() / folder.absolute()))
+        parent = lexical.parent
+        root = Path(os.path.normpath(self._root.absolute()))
+        inside = lexical.is_relative_to(root) and lexical != root
+        if not inside or parent.resolve() != self._root.resolve() / parent.relative_to(root):
+            raise DatasetError(f"{what}: {folder} leads out of the dataset {self._root} and is not changed")
+        return folder
+
+    def add_layer(self, properties: DatasetProperties, entry: Json) -> None:
+        """Make a layer's folder, where there may be files already, and list the layer."""
+        name = entry["name"]
+        if any(layer.name == name for layer in properties.layers):
+            raise ExistsError(f"{self._root} has a layer {name!r} already")
+        folder = self.vacant(properties, name)
+        folder.mkdir(exist_ok=True)
+        self.update(properties, lambda fresh: fresh.add_layer(entry))
+
+    def vacant(self, properties: DatasetProperties, name: str) -> Path:
+        """Return the folder for a layer that is not listed, without what killed calls have left there.
+
+        Raises
+        ------
+        ExistsError
+            It is a link.
+        """
+        folder = self.own(self._root / name, f"layer {name!r}")
+        names = {name, *(layer.name for layer in properties.layers)}
+        if is_left(folder) or (folder.is_symlink() and str(folder.readlink()) in names):
+            remove_aside(folder)
+        if folder.is_symlink():
+            raise ExistsError(f"{folder} is a link: no layer is made behind it")
+        return folder
+
+    def rename_layer(self, properties: DatasetProperties, old: str, new: str) -> None:
+        """Give a layer and its folder another name. Mags of other layers in that folder are found there again.
+
+        A link of the new name leads to the folder while the name is written down and until the two change places, so
+        that the layer can be read at any moment. What a killed call leaves of this, the next change completes.
+
+        Raises
+        ------
+        DatasetValueError
+            There is something of that name. Nothing was changed.
+        OSError
+            The file system refuses. Nothing was changed.
+        """
+        self._finish_renaming(properties, old)
+        source = self.own(self._root / old, f"layer {old!r}")
+        target = self._root / new
+        begun = target.is_symlink() and str(target.readlink()) == old
+        if any(layer.name == new for layer in properties.layers) or (target.exists() and not begun):
+            raise DatasetValueError(f"cannot rename layer {old!r}: there is {new!r} already in {self._root}")
+        if _is_there(source) and not begun:
+            target.symlink_to(source.readlink() if source.is_symlink() else old)
+        held, written = properties.layer(old).json, False
+
+        def rename(fresh: DatasetProperties) -> None:
+            _rename(fresh, old, new)
+            held["name"] = new  # so that it is known as the same entry
+
+        try:
+            self.update(properties, rename)
+            written = True
+            self._change_places(source, target)
+        except BaseException:
+            held["name"] = old
+            if written:
+                self.update(properties, lambda fresh: _rename(fresh, new, old))
+            if target.is_symlink():
+                target.unlink()
+            raise
+
+    def _change_places(self, source: Path, target: Path) -> None:
+        """Put a folder in the place of the link to it."""
+        if _is_there(source) and not source.is_symlink():
+            _core.exchange_folders(str(target), str(source))
+        with suppress(FileNotFoundError):
+            source.unlink()
+
+    def _finish_renaming(self, properties: DatasetProperties, name: str) -> None:
+        """Give the folder of a layer its name, if a killed call left a link to it there."""
+        link = self._root / name
+        if not link.is_symlink():
+            return
+        old = str(link.readlink())
+        beside = "/" not in old and old not in {"", ".", "..", name}
+        if beside and all(layer.name != old for layer in properties.layers):
+            self._change_places(self._root / old, link)
+
+    def add_mag(self, properties: DatasetProperties, layer: LayerProperties, mag: Mag, spec: _core.NewMag) -> Json:
+        """Make an empty mag in its layer's folder, complete or not at all, and return its entry."""
+        folder = self.new_folder(properties, layer, mag)
+        if is_left(folder):
+            remove_aside(folder)
+        if folder.is_symlink() or (folder.exists() and any(folder.iterdir())):
+            raise ExistsError(f"cannot add mag {mag} to layer {layer.name!r}: there is one already at {folder}")
+        with place_folder(folder) as draft:
+            order = {axis: place for place, axis in enumerate(layer.new_axes())}
+            try:
+                _core.Mag.create(location_in(draft, layer, mag, order), spec)
+            except ValueError as error:
+                raise DatasetValueError(f"cannot add mag {mag} to layer {layer.name!r}: {error}") from None
+            mark_left(draft)
+        return self.entry(layer, mag, folder, spec["chunk_shape"][0] * spec["chunks_per_shard"][0])
+
+    def new_folder(self, properties: DatasetProperties, layer: LayerProperties, mag: Mag) -> Path:
+        """Return the folder that a mag gets."""
+        self._finish_renaming(properties, layer.name)
+        return self.own(self.folder(layer) / mag.to_layer_name(), f"mag {mag} of layer {layer.name!r}")
+
+    def entry(self, layer: LayerProperties, mag: Mag, folder: Path, edge: int) -> Json:
+        """Return the entry of a mag whose files have `edge` voxels along x."""
+        further = layer.additional_axes
+        axes = {axis: place for place, axis in enumerate(layer.new_axes()) if axis not in further}
+        path = f"./{folder.relative_to(self._root).as_posix()}"
+        more = {"cubeLength": edge} if FACTS[layer.data_format].states_edge else {}
+        return {"mag": list(mag.to_tuple()), "path": path, **more, "axisOrder": axes}
+
+    def settle(self, layer: LayerProperties, voxel_size: Sequence[float], unit: str) -> None:
+        """Write the group metadata of a layer's folder, and forget that its mags were being made."""
+        for _, folder in self.mag_folders(layer):
+            if self.owns(folder):
+                unmark_left(folder)
+        folder = self.folder(layer)
+        if self.owns(folder) and not folder.is_symlink():
+            mags = sorted(layer.mag_of(entry) for entry in layer.mags)
+            write_layer_group(folder, layer.data_format, mags, voxel_size, unit, axes=list(layer.new_axes()))
+
+    def owns(self, folder: Path) -> bool:
+        """Return whether a folder lies in the dataset and behind no link."""
+        try:
+            self.own(folder, "")
+        except DatasetError:
+            return False
+        return True
+
+    @contextmanager
+    def removal(self, properties: DatasetProperties, layer: LayerProperties, mag: Mag | None) -> Iterator[None]:
+        """Remove the folders of a mag or layer if the block ends well.
+
+        They are marked before the block takes them off the list: what a killed call leaves is taken away by the next
+        that needs the place. Folders of other datasets stay, and those in which other mags lie.
+        """
+        self._finish_renaming(properties, layer.name)
+        if mag is None:
+            folders = [self.folder(layer)]
+        else:
+            folders = [folder for each, folder in self.mag_folders(layer) if each == mag]
+        removed = [folder for folder in folders if self.may_remove(properties, folder, layer.name, mag)]
+        for folder in removed:
+            mark_left(folder)
+        try:
+            yield
+        except BaseException:
+            for folder in removed:
+                unmark_left(folder)
+            raise
+        for folder in removed:
+            remove_aside(folder)
+        if self._new_chunks is not None and mag is not None:
+            self._new_chunks.forget(mag)
+
+    def mag_folders(self, layer: LayerProperties) -> list[tuple[Mag, Path]]:
+        """Return each mag with its folder, without those that lie out of the dataset by ``..`` or on a server."""
+        folders = []
+        for entry in layer.mags:
+            mag = layer.mag_of(entry)
+            with suppress(DatasetError):
+                folders.append((mag, self.mag_folder(layer, mag, entry)))
+        return folders
+
+    def may_remove(self, properties: DatasetProperties, folder: Path, layer_name: str, mag: Mag | None = None) -> bool:
+        """Return whether `folder` may go with a layer, or with one mag of it.
+
+        It must lie below the dataset's folder and behind no link, and hold nothing that is listed besides. Entries of a
+        ``datasource-properties.json`` may name any folder, and several may share one. A link may go itself.
+        """
+        if not self.owns(folder):
+            return False
+        if folder.is_symlink():
+            return True
+        place = folder.resolve()
+        kept = [self._root, *self._listed_folders(properties, layer_name, mag)]
+        return not any(other.resolve().is_relative_to(place) for other in kept)
+
+    def _listed_folders(self, properties: DatasetProperties, layer_name: str, mag: Mag | None) -> Iterator[Path]:
+        """Yield the folders of all layers and mags but the one layer, or but its one mag."""
+        for layer in properties.layers:
+            mine = layer.name == layer_name
+            if mine and mag is None:
+                continue
+            yield self.folder(layer)
+            yield from (folder for other, folder in self.mag_folders(layer) if not mine or other != mag)
+
+
+def location_in(folder: Path, layer: LayerProperties, mag: Mag, order: Json | None) -> Json:
+    """Return where a mag of `layer` in `folder` lies, as plain data for the core: see ``_core.MagLocation``."""
+    return {
+        "mag": list(mag.to_tuple()),
+        "format": layer.data_format.value,
+        "container": {"kind": "directory", "path": str(folder)},
+        "prefix": "",
+        "axis_order": order,
+    }
+
+
+def _is_there(path: Path) -> bool:
+    return path.exists() or path.is_symlink()
+
+
+def _rename(properties: DatasetProperties, old: str, new: str) -> None:
+    for layer in properties.layers:
+        layer.move_mags(old, new)
+    properties.layer(old).json["name"] = new

@@ -1,0 +1,127 @@
+"""Where layers lie: what that is called, whether it can be changed, how a mag of it opens."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from wkfast._lazy import lazy_import
+from wkfast.errors import DatasetError, ReadOnlyError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+    from contextlib import AbstractContextManager
+    from pathlib import Path
+
+    from wkfast import _core
+    from wkfast.dataset.properties import DatasetProperties, Json, LayerProperties
+    from wkfast.dataset.voxel_source import VoxelSource
+    from wkfast.geometry import Mag
+
+source_store: Any = lazy_import("wkfast.dataset.source_store")
+
+
+class Place:
+    """Where layers lie that are only read. Layers and mags ask theirs, and nobody else knows which kinds there are.
+
+    Attributes
+    ----------
+    read_only_reason
+        Why nothing is changed, as a sentence goes on after "is read-only: "; ``None`` in a :class:`WritablePlace`
+        that may be changed.
+    no_folder
+        What layers and mags do instead of lying in a folder.
+    """
+
+    read_only_reason: str | None = "it is read where it lies"
+    no_folder: str = "has no folder"
+
+    @property
+    def root(self) -> Path:
+        """Folder of the dataset, or the file it is read from.
+
+        Raises
+        ------
+        DatasetError
+            There is none.
+        """
+        raise DatasetError(f"the dataset {self.no_folder}")
+
+    def folder(self, layer: LayerProperties) -> Path:
+        """Return the folder of a layer.
+
+        Raises
+        ------
+        DatasetError
+            It has none.
+        """
+        raise DatasetError(f"layer {layer.name!r} {self.no_folder}")
+
+    def mag_folder(self, layer: LayerProperties, mag: Mag, entry: Json) -> Path | None:  # noqa: ARG002 - see FolderPlace
+        """Return the folder of a mag, ``None`` where it has none."""
+        return None
+
+    def is_foreign(self, folder: Path | None) -> bool:  # noqa: ARG002 - see FolderPlace
+        """Return whether voxels in the folder of a mag belong to another dataset."""
+        return False
+
+    def location(self, layer: LayerProperties, mag: Mag, entry: Json) -> Json:  # noqa: ARG002 - see FolderPlace
+        """Return where a mag lies, as plain data for the core: see ``_core.MagLocation``.
+
+        Raises
+        ------
+        DatasetError
+            It has no files here.
+        """
+        raise DatasetError(f"mag {mag} of layer {layer.name!r} {self.no_folder}, and no files that can be worked on")
+
+    def open(self, layer: LayerProperties, mag: Mag, entry: Json) -> VoxelSource:
+        """Return what voxels of a mag are read from."""
+        raise NotImplementedError
+
+    def array(self, source: VoxelSource, extent: Sequence[int], name: str) -> Any:
+        """Return a mag without a folder as a read-only ``zarr.Array``; `extent` is x, y, z in its voxels."""
+        return source_store.source_array(source, extent, name)
+
+
+class WritablePlace(Place):
+    """Where layers and mags are made, changed and removed, unless it says why not."""
+
+    read_only_reason: str | None = None
+
+    def update(self, properties: DatasetProperties, change: Callable[[DatasetProperties], None]) -> None:
+        """Apply `change` to the properties of the dataset and keep them."""
+        raise NotImplementedError
+
+    def add_layer(self, properties: DatasetProperties, entry: Json) -> None:
+        """Add a layer without mags."""
+        raise NotImplementedError
+
+    def rename_layer(self, properties: DatasetProperties, old: str, new: str) -> None:
+        """Give a layer another name, completely or not at all."""
+        raise NotImplementedError
+
+    def add_mag(self, properties: DatasetProperties, layer: LayerProperties, mag: Mag, spec: _core.NewMag) -> Json:
+        """Make an empty mag and return its entry, which has still to be listed."""
+        raise NotImplementedError
+
+    def removal(
+        self, properties: DatasetProperties, layer: LayerProperties, mag: Mag | None
+    ) -> AbstractContextManager[None]:
+        """Remove a mag, or a layer with all of them, if the block ends well; the block takes it off the list."""
+        raise NotImplementedError
+
+    def settle(self, layer: LayerProperties, voxel_size: Sequence[float], unit: str) -> None:
+        """Write down beside the voxels what follows from a changed list of mags."""
+
+
+def writable(place: Place, what: object) -> WritablePlace:
+    """Return `place` as one where changes are made. Every change of a dataset, layer or mag passes here.
+
+    Raises
+    ------
+    ReadOnlyError
+        It is not to be changed. A ``RuntimeError`` and ``ValueError``; the message says why.
+    """
+    if place.read_only_reason is None and isinstance(place, WritablePlace):
+        return place
+    raise ReadOnlyError(f"{what} is read-only: {place.read_only_reason}")

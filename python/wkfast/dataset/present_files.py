@@ -1,0 +1,104 @@
+"""Mags and layers whose files are there already: found, checked against the layer, and listed."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from wkfast import _core
+from wkfast.dataset.data_format import FACTS, DataFormat, format_of_folder
+from wkfast.dataset.folder_place import location_in
+from wkfast.dataset.layer_creation import check_layer_name
+from wkfast.dataset.mag_building import files_of
+from wkfast.dataset.properties import LayerProperties
+from wkfast.errors import DatasetError, DatasetValueError, ExistsError, MagNotFoundError
+from wkfast.geometry import Mag
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from numpy.typing import DTypeLike
+
+    from wkfast.dataset.dataset import Dataset
+    from wkfast.dataset.layer import Layer
+    from wkfast.dataset.mag_view import MagView
+    from wkfast.dataset.properties import Json
+    from wkfast.geometry import NDBoundingBox
+
+
+def list_files(layer: Layer, mag: Mag) -> MagView:
+    """List a mag whose files lie in the layer's folder; see :meth:`Layer.add_mag_for_existing_files`."""
+    place, properties = files_of(layer), layer._properties
+    if mag in layer._listed_mags():
+        raise ExistsError(f"layer {layer.name!r} has the mag {mag} already")
+    folder = place.mag_folder(properties, mag, {})
+    if place.is_foreign(folder):
+        raise DatasetError(f"layer {layer.name!r}: {folder} leads out of the dataset {place.root}")
+    place.own(folder, f"mag {mag} of layer {layer.name!r}")
+    if not folder.is_dir():
+        raise MagNotFoundError(f"layer {layer.name!r} has no folder {folder}")
+    found = _core.Mag.open(location_in(folder, properties, mag, None))
+    if (np.dtype(found.dtype), found.channels) != (layer.dtype, layer.num_channels):
+        raise DatasetValueError(
+            f"{folder} holds {found.channels} channels of {found.dtype}, layer {layer.name!r} has "
+            f"{layer.num_channels} of {layer.dtype}"
+        )
+    layer._list_mag(place.entry(properties, mag, folder, found.chunk_shape[0] * found.chunks_per_shard[0]))
+    return layer.get_mag(mag)
+
+
+def add_layer_of_files(
+    dataset: Dataset,
+    layer_name: str,
+    category: str,
+    dtype: DTypeLike | None,
+    num_channels: int | None,
+    data_format: str | DataFormat | None,
+    bounding_box: NDBoundingBox | None,
+    more: dict[str, Any],
+) -> Layer:
+    """List a layer with all mags whose files are there; see :meth:`Dataset.add_layer_for_existing_files`."""
+    check_layer_name(layer_name)
+    found = _mags_below(dataset.path / layer_name)
+    declared = None if data_format is None else DataFormat.parse(str(data_format), layer=layer_name)
+    formats = {each for _, each in found if declared in {None, each}}
+    if len(formats) != 1:
+        raise MagNotFoundError(f"{dataset.path / layer_name} does not hold mags of one format, found {found}")
+    probe: Json = {"name": layer_name, "category": category, "dataFormat": formats.pop().value, "mags": []}
+    mags = [mag for mag, each in found if each.value == probe["dataFormat"]]
+    kind = _kind_of_files(dataset, probe, mags[0])
+    layer = dataset.add_layer(
+        layer_name, category, dtype=kind[0] if dtype is None else dtype, num_channels=num_channels or kind[1],
+        data_format=probe["dataFormat"], bounding_box=bounding_box, **more,
+    )  # fmt: skip
+    try:
+        views = [layer.add_mag_for_existing_files(mag) for mag in mags]
+    except BaseException:
+        dataset._change(lambda properties: properties.remove_layer(layer_name))
+        raise
+    if bounding_box is None:
+        for box in min(views, key=lambda view: view.mag).get_bounding_boxes_on_disk():
+            layer._extend_bounding_box(box)
+    return layer
+
+
+def _mags_below(folder: Path) -> list[tuple[Mag, DataFormat]]:
+    """Return mags whose folders lie in `folder`, finest first, with the format of their metadata."""
+    found = []
+    for child in folder.iterdir() if folder.is_dir() else ():
+        data_format = format_of_folder(child)
+        try:
+            found += [(Mag(child.name), data_format)] if data_format is not None else []
+        except ValueError:
+            continue
+    if not found:
+        names = ", ".join(facts.metadata for facts in FACTS.values())
+        raise MagNotFoundError(f"there is no mag in {folder}: no folder such as '1' or '2-2-1' with {names}")
+    return sorted(found, key=lambda pair: pair[0])
+
+
+def _kind_of_files(dataset: Dataset, probe: Json, mag: Mag) -> tuple[np.dtype[Any], int]:
+    layer = dataset._wrap(LayerProperties({**probe, "mags": [{"mag": list(mag.to_tuple())}]}, str(dataset.path)))
+    view = layer.get_mag(mag)
+    return view.get_dtype(), view.num_channels

@@ -1,0 +1,79 @@
+"""A WEBKNOSSOS server as the place where layers lie, and ``datasource-properties.json`` as it streams them."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from wkfast._lazy import lazy_import
+from wkfast.client.errors import UnexpectedAnswerError
+from wkfast.client.fields import Fields
+from wkfast.dataset.place import Place
+from wkfast.dataset.properties import FILE_NAME, DatasetProperties
+from wkfast.remote.header import ArrayHeader
+from wkfast.remote.reading import Cutouts
+from wkfast.remote.source import RemoteSource
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from wkfast.dataset.properties import Json, LayerProperties
+    from wkfast.dataset.voxel_source import VoxelSource
+    from wkfast.geometry import Mag
+    from wkfast.remote.location import RemoteLocation
+
+zarr: Any = lazy_import("zarr")
+zarr_store: Any = lazy_import("wkfast.remote.zarr_store")
+
+
+class ServerPlace(Place):
+    """A data store that streams the layers of a dataset, or of an annotation over one."""
+
+    def __init__(self, location: RemoteLocation) -> None:
+        self._location = location
+        self._streamed = location.streamed
+        self.read_only_reason = f"it is streamed from {self._streamed.url}; copy it into a local dataset to change it"
+        self.no_folder = f"is streamed from {self._streamed.url} and has no folder"
+
+    def open(self, layer: LayerProperties, mag: Mag, entry: Json) -> VoxelSource:
+        """Return what voxels of a mag are fetched by."""
+        expected = ArrayHeader.expected(layer, mag)
+        return RemoteSource(self._streamed, layer.name, _folder_name(mag, entry), expected, self.cutouts(layer, mag))
+
+    def array(self, source: VoxelSource, extent: Sequence[int], name: str) -> Any:  # noqa: ARG002 - the server knows
+        """Return a mag as a read-only ``zarr.Array`` (c, x, y, z) that fetches what is read.
+
+        Chunks are fetched at once in the number that ``zarr.config["async.concurrency"]`` allows.
+        """
+        return zarr.open_array(zarr_store.RemoteStore(source, name), mode="r")
+
+    def cutouts(self, layer: LayerProperties, mag: Mag) -> Cutouts | None:
+        """Return the route for large boxes, ``None`` for layers that an annotation paints in: it knows the dataset."""
+        painted = self._location.volume_layers
+        if painted is None or layer.name in painted:
+            return None
+        return Cutouts(self._location.datastore, self._location.dataset_id, layer.name, mag.to_tuple())
+
+
+def streamed_properties(json: Mapping[str, Any], url: str) -> DatasetProperties:
+    """Check and take over the answer of the streaming root at `url`.
+
+    Raises
+    ------
+    UnexpectedAnswerError
+        It lists no layers.
+    """
+    layers = json.get("dataLayers")
+    if not isinstance(layers, list) or not all(isinstance(layer, dict) for layer in layers):
+        raise UnexpectedAnswerError(f"{url}/{FILE_NAME}: expected a list of 'dataLayers'")
+    return DatasetProperties({**json, "dataLayers": [_plain(layer, url) for layer in layers]}, f"{url}/{FILE_NAME}")
+
+
+def _plain(layer: dict[str, Any], url: str) -> dict[str, Any]:
+    """Return a layer with numbers as numbers: newer servers wrap large ones."""
+    return {**layer, "largestSegmentId": Fields(layer, url).integer_or_none("largestSegmentId")}
+
+
+def _folder_name(mag: Mag, entry: Json) -> str:
+    """Return the name of the mag in URLs: the last part of its path, which servers before 2025 do not tell."""
+    path = entry.get("path")
+    return str(path).rstrip("/").rpartition("/")[2] if path else mag.to_layer_name()
