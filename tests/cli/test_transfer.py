@@ -144,3 +144,26 @@ def test_ctrl_c_is_told_and_leaves_nothing(tmp_path):
         server.close()
     assert (child.returncode, stderr.strip()) == (130, "interrupted")
     assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize(
+    ("arguments", "values"),
+    [
+        (("download", "http://a..b/annotations/" + "0" * 24, "a.zip"), {}),
+        (("download", "0" * 24, "a.zip", "--url", "http://wk\udcff.org"), {}),
+        (("download", "0" * 24, "a.zip", "--url", "http://wk.example.org/\udcff"), {}),
+        (("download", "\udcff", "a.zip"), {}),
+        (("upload", "mine.zip", "--name", "caf\udce9"), {}),
+        (("upload", "mine.zip", "--token", "caf\udce9"), {}),
+        (("download", "0" * 24, "a.zip"), {"ALL_PROXY": "socks5://127.0.0.1:9", "WK_URL": "http://wk.example.org"}),
+        (("download", "0" * 24, "a.zip"), {"HTTP_PROXY": "http://a..b:1", "WK_URL": "http://wk.example.org"}),
+    ],
+)
+def test_what_cannot_be_is_refused_in_one_line(file, tmp_path, arguments, values):
+    known = {"WK_TOKEN": TOKEN, "WK_URL": "http://127.0.0.1:9", "NO_PROXY": "", "no_proxy": ""}
+    lower = {name.lower(): value for name, value in values.items() if name.endswith("_PROXY")}
+    done = run(tmp_path, *arguments, code=2, **{**known, **values, **lower})
+    assert done.stderr.startswith("error: ")
+    assert done.stderr.count("\n") == 1
+    assert "Traceback" not in done.stderr
+    assert [path.name for path in tmp_path.iterdir()] == ["mine.zip"]

@@ -15,7 +15,7 @@ from wkfast.client.secret import Secrets
 if TYPE_CHECKING:
     import socket
 
-_BLOCK = 1 << 18
+_BLOCK = 1 << 20
 _HEAD_LIMIT = 64 << 10
 _LINE_LIMIT = 4 << 10
 # answers before the answer, e.g. early hints, that are passed over
