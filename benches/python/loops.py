@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 PACKAGES = ("wkfast", "webknossos")
 # Lists of loops, one a module, each with a tuple `LOOPS`.
-LISTS = ("benches.python.loops_skeleton",)
+LISTS = ("benches.python.loops_skeleton", "benches.python.loops_geometry", "benches.python.loops_dataset")
 _ROUNDS = 5
 _ROUND = 0.01
 # Statements that take this long run no further rounds.

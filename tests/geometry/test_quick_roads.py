@@ -120,6 +120,26 @@ def test_components_are_plain_integers(values):
     assert [type(value) for value in VecInt(values, axes=("a", "b", "c"))] == [int] * 3
 
 
+@given(triples, ints, st.sampled_from(["x", "y", "z"]))
+def test_one_component_is_replaced_as_in_a_list(values, new, axis):
+    expected = list(values)
+    expected["xyz".index(axis)] = new
+    for vector in (Vec3Int(values), VecInt(values, ("x", "y", "z")), Position(values)):
+        replaced = getattr(vector, f"with_{axis}")(new)
+        assert (type(replaced), replaced.to_list()) == (type(vector), expected)
+        with pytest.raises(GeometryError):
+            getattr(vector, f"with_{axis}")("5")
+
+
+@pytest.mark.parametrize("dtype", ["int8", "uint64", "int64", "float32", "bool"])
+def test_arrays_of_any_numbers_become_integers(dtype):
+    vector = Vec3Int(np.array([0, 1, 100]).astype(dtype))
+    assert vector == (0, 1, 1 if dtype == "bool" else 100)
+    assert [type(value) for value in vector] == [int] * 3
+    with pytest.raises(GeometryError):
+        Vec3Int(np.zeros((3, 2), dtype))
+
+
 @pytest.mark.parametrize("axes", [("x", "y"), ("x",), ("a", "b", "c", "d"), ()])
 def test_vectors_need_as_many_names_as_numbers(axes):
     for make in (lambda: VecInt((1, 2, 3), axes), lambda: VecInt((1, 2, 3), axes=axes)):

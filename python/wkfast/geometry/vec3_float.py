@@ -86,7 +86,7 @@ class Vec3Float(FloatVector3, Components[float]):
 
     def to_vec3_int(self) -> Vec3Int:
         """Return the vector with fractions cut off, toward zero."""
-        return Vec3Int.from_vec3_float(self._data)
+        return Vec3Int(int(self.x), int(self.y), int(self.z))
 
     def prod(self) -> float:
         """Return the product of the components."""

@@ -235,6 +235,8 @@ class Vec3Int(IntVector3, VecInt):
     @classmethod
     def _made(cls, *args: Vec3IntLike | Iterable[str] | int, axes: Iterable[str] | None = XYZ, **named: int) -> Self:
         """Return the vector of what is neither three integers nor a tuple or list of them."""
+        if len(args) == 1 and isinstance(args[0], np.ndarray) and args[0].dtype.kind in "iu" and args[0].shape == (3,):
+            return cls._of(tuple(args[0].tolist()))
         if len(args) == 1 and isinstance(args[0], Vec3Int):
             return cls._of(args[0].to_tuple())
         values, names = _values_and_axes(args, axes, named)
@@ -285,6 +287,18 @@ class Vec3Int(IntVector3, VecInt):
     def full(cls, an_int: int, _axes: tuple[str, ...] = XYZ) -> Self:
         """Return the int three times."""
         return cls(an_int, an_int, an_int)
+
+    def with_x(self, new_x: int) -> Self:
+        """Return a vector with another x."""
+        return self._like((new_x, self.y, self.z)) if type(new_x) is int else self.with_replaced("x", new_x)
+
+    def with_y(self, new_y: int) -> Self:
+        """Return a vector with another y."""
+        return self._like((self.x, new_y, self.z)) if type(new_y) is int else self.with_replaced("y", new_y)
+
+    def with_z(self, new_z: int) -> Self:
+        """Return a vector with another z."""
+        return self._like((self.x, self.y, new_z)) if type(new_z) is int else self.with_replaced("z", new_z)
 
     def __repr__(self) -> str:
         return f"Vec3Int({self._data[0]},{self._data[1]},{self._data[2]})"
