@@ -192,6 +192,8 @@ def _keep_metadata(source: MagView, spec: _core.NewMag, folder: Path, axis_order
         return False
     if FACTS[info.data_format].is_array and _axis_order(place, file) != axis_order:
         return False
+    if _core.Mag.open(place).encoding.startswith("channels by"):  # cut into several chunks, which are read only
+        return False
     shutil.copyfile(file, folder / file.name)
     return True
 

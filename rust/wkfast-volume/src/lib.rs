@@ -4,6 +4,10 @@
 //!
 //! Imports point one way: `merge`, `pack` and `reshape` use `format`, `format` uses `store` and `geometry`.
 
+// First, for its macro.
+#[macro_use]
+pub mod voxels;
+
 pub mod downsample;
 pub mod error;
 pub mod format;
@@ -12,6 +16,5 @@ pub mod merge;
 pub mod pack;
 pub mod reshape;
 pub mod store;
-pub mod voxels;
 
 pub use error::{Result, VolumeError};

@@ -16,7 +16,7 @@ use wkfast_volume::format::{
     list_chunks, open_mag, read_region_with, write_region,
 };
 use wkfast_volume::geometry::{BoundingBox, ChunkGrid};
-use wkfast_volume::voxels::VoxelType;
+use wkfast_volume::with_voxel_type;
 
 use super::threads::pool;
 use crate::errors::CoreError;
@@ -127,18 +127,7 @@ impl PyMag {
         keep_zeros: bool,
     ) -> Result<(), CoreError> {
         let request = WriteRequest { mag: self, extra, topleft, keep_zeros };
-        match self.array.grid().voxel_type {
-            VoxelType::UInt8 => request.write::<u8>(py, array),
-            VoxelType::UInt16 => request.write::<u16>(py, array),
-            VoxelType::UInt32 => request.write::<u32>(py, array),
-            VoxelType::UInt64 => request.write::<u64>(py, array),
-            VoxelType::Int8 => request.write::<i8>(py, array),
-            VoxelType::Int16 => request.write::<i16>(py, array),
-            VoxelType::Int32 => request.write::<i32>(py, array),
-            VoxelType::Int64 => request.write::<i64>(py, array),
-            VoxelType::Float32 => request.write::<f32>(py, array),
-            VoxelType::Float64 => request.write::<f64>(py, array),
-        }
+        with_voxel_type!(self.array.grid().voxel_type, T => request.write::<T>(py, array))
     }
 
     /// Makes the array state that it reaches to `extent`.
@@ -179,18 +168,7 @@ pub(super) struct Request<'a> {
 
 impl Request<'_> {
     pub(super) fn read_any<'py>(&self, py: Python<'py>) -> Result<Bound<'py, PyAny>, CoreError> {
-        match self.array.grid().voxel_type {
-            VoxelType::UInt8 => self.read::<u8>(py),
-            VoxelType::UInt16 => self.read::<u16>(py),
-            VoxelType::UInt32 => self.read::<u32>(py),
-            VoxelType::UInt64 => self.read::<u64>(py),
-            VoxelType::Int8 => self.read::<i8>(py),
-            VoxelType::Int16 => self.read::<i16>(py),
-            VoxelType::Int32 => self.read::<i32>(py),
-            VoxelType::Int64 => self.read::<i64>(py),
-            VoxelType::Float32 => self.read::<f32>(py),
-            VoxelType::Float64 => self.read::<f64>(py),
-        }
+        with_voxel_type!(self.array.grid().voxel_type, T => self.read::<T>(py))
     }
 
     fn read<'py, T: Element + Pod>(&self, py: Python<'py>) -> Result<Bound<'py, PyAny>, CoreError> {

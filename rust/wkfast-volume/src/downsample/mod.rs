@@ -110,18 +110,7 @@ pub fn downsample(
     target_at: [usize; 3],
 ) {
     let job = Job { block, taps, target_shape, target_at };
-    match block.voxel_type {
-        VoxelType::UInt8 => job.run::<u8>(interpolation, source, target),
-        VoxelType::UInt16 => job.run::<u16>(interpolation, source, target),
-        VoxelType::UInt32 => job.run::<u32>(interpolation, source, target),
-        VoxelType::UInt64 => job.run::<u64>(interpolation, source, target),
-        VoxelType::Int8 => job.run::<i8>(interpolation, source, target),
-        VoxelType::Int16 => job.run::<i16>(interpolation, source, target),
-        VoxelType::Int32 => job.run::<i32>(interpolation, source, target),
-        VoxelType::Int64 => job.run::<i64>(interpolation, source, target),
-        VoxelType::Float32 => job.run::<f32>(interpolation, source, target),
-        VoxelType::Float64 => job.run::<f64>(interpolation, source, target),
-    }
+    with_voxel_type!(block.voxel_type, T => job.run::<T>(interpolation, source, target));
 }
 
 struct Job<'a> {

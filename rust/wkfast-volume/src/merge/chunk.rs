@@ -80,18 +80,7 @@ pub fn overlay(
     for (source, target, length) in overlap.rows(voxel_type.size() * channels) {
         let painted = &block[source..source + length];
         let out = &mut chunk[target..target + length];
-        match voxel_type {
-            VoxelType::UInt8 => overlay_row::<u8, 1>(policy, painted, out, &mut moves),
-            VoxelType::UInt16 => overlay_row::<u16, 2>(policy, painted, out, &mut moves),
-            VoxelType::UInt32 => overlay_row::<u32, 4>(policy, painted, out, &mut moves),
-            VoxelType::UInt64 => overlay_row::<u64, 8>(policy, painted, out, &mut moves),
-            VoxelType::Int8 => overlay_row::<i8, 1>(policy, painted, out, &mut moves),
-            VoxelType::Int16 => overlay_row::<i16, 2>(policy, painted, out, &mut moves),
-            VoxelType::Int32 => overlay_row::<i32, 4>(policy, painted, out, &mut moves),
-            VoxelType::Int64 => overlay_row::<i64, 8>(policy, painted, out, &mut moves),
-            VoxelType::Float32 => overlay_row::<f32, 4>(policy, painted, out, &mut moves),
-            VoxelType::Float64 => overlay_row::<f64, 8>(policy, painted, out, &mut moves),
-        }
+        with_voxel_type!(voxel_type, T => overlay_row::<T, { size_of::<T>() }>(policy, painted, out, &mut moves));
     }
     moves.flush();
 }

@@ -1,6 +1,6 @@
 //! Which voxel type holds the values of two others, and how values move into a wider one.
 
-use crate::voxels::VoxelType;
+use crate::voxels::{Kind, VoxelType};
 
 /// The type that holds every value of both without loss, if one of the two does.
 ///
@@ -18,7 +18,7 @@ pub fn common(left: VoxelType, right: VoxelType) -> Option<VoxelType> {
 /// Whether every value of `narrow` is a value of `wide`.
 pub fn holds(wide: VoxelType, narrow: VoxelType) -> bool {
     use Kind::{Float, Signed, Unsigned};
-    match (kind(wide), kind(narrow)) {
+    match (wide.kind(), narrow.kind()) {
         (Unsigned, Unsigned) | (Signed, Signed) | (Float, Float) => wide.size() >= narrow.size(),
         (Signed, Unsigned) => wide.size() > narrow.size(),
         _ => false,
@@ -56,35 +56,6 @@ fn convert<const FROM: usize, const TO: usize>(values: &[u8], one: impl Fn([u8; 
     out
 }
 
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum Kind {
-    Unsigned,
-    Signed,
-    Float,
-}
-
-fn kind(voxel_type: VoxelType) -> Kind {
-    match voxel_type {
-        VoxelType::UInt8 | VoxelType::UInt16 | VoxelType::UInt32 | VoxelType::UInt64 => Kind::Unsigned,
-        VoxelType::Int8 | VoxelType::Int16 | VoxelType::Int32 | VoxelType::Int64 => Kind::Signed,
-        VoxelType::Float32 | VoxelType::Float64 => Kind::Float,
-    }
-}
-
-#[cfg(test)]
-pub(crate) const ALL: [VoxelType; 10] = [
-    VoxelType::UInt8,
-    VoxelType::UInt16,
-    VoxelType::UInt32,
-    VoxelType::UInt64,
-    VoxelType::Int8,
-    VoxelType::Int16,
-    VoxelType::Int32,
-    VoxelType::Int64,
-    VoxelType::Float32,
-    VoxelType::Float64,
-];
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -92,7 +63,7 @@ mod tests {
     /// Extreme values of a type, as numbers no type of ours exceeds.
     fn range(voxel_type: VoxelType) -> (i128, i128) {
         let bits = 8 * voxel_type.size() as u32;
-        match kind(voxel_type) {
+        match voxel_type.kind() {
             Kind::Unsigned => (0, (1 << bits) - 1),
             Kind::Signed => (-(1 << (bits - 1)), (1 << (bits - 1)) - 1),
             Kind::Float => (0, 0),
@@ -107,7 +78,7 @@ mod tests {
         let mut all = [0; 16];
         all[..bytes.len()].copy_from_slice(bytes);
         let shift = 128 - 8 * bytes.len() as u32;
-        match kind(voxel_type) {
+        match voxel_type.kind() {
             Kind::Signed => (i128::from_le_bytes(all) << shift) >> shift,
             _ => i128::from_le_bytes(all),
         }
@@ -115,10 +86,10 @@ mod tests {
 
     #[test]
     fn a_type_holds_another_exactly_if_its_range_does() {
-        for wide in ALL {
-            for narrow in ALL {
-                if kind(wide) == Kind::Float || kind(narrow) == Kind::Float {
-                    let both = kind(wide) == kind(narrow);
+        for wide in VoxelType::ALL {
+            for narrow in VoxelType::ALL {
+                if wide.kind() == Kind::Float || narrow.kind() == Kind::Float {
+                    let both = wide.kind() == narrow.kind();
                     assert_eq!(holds(wide, narrow), both && wide.size() >= narrow.size(), "{wide:?} {narrow:?}");
                     continue;
                 }
@@ -130,8 +101,8 @@ mod tests {
 
     #[test]
     fn the_common_type_does_not_depend_on_the_order() {
-        for left in ALL {
-            for right in ALL {
+        for left in VoxelType::ALL {
+            for right in VoxelType::ALL {
                 assert_eq!(common(left, right), common(right, left));
             }
         }
@@ -141,8 +112,8 @@ mod tests {
 
     #[test]
     fn widening_keeps_every_extreme_value() {
-        for from in ALL {
-            for to in ALL.into_iter().filter(|&to| holds(to, from) && kind(to) != Kind::Float) {
+        for from in VoxelType::ALL {
+            for to in VoxelType::ALL.into_iter().filter(|&to| holds(to, from) && to.kind() != Kind::Float) {
                 let (low, high) = range(from);
                 for value in [low, low + 1, 0, 1, high - 1, high] {
                     let wide = widen(from, to, &encode(from, value));

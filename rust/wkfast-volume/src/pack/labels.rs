@@ -6,7 +6,7 @@ use super::crew::Crew;
 use super::recode::decoded;
 use crate::error::Result;
 use crate::format::{IndexCache, MagArray, list_chunks};
-use crate::voxels::VoxelType;
+use crate::voxels::{Kind, VoxelType};
 
 /// The largest label in a mag.
 pub fn largest_label(array: &Arc<dyn MagArray>, crew: &mut Crew<'_>) -> Result<u64> {
@@ -30,25 +30,15 @@ pub fn largest_label(array: &Arc<dyn MagArray>, crew: &mut Crew<'_>) -> Result<u
 }
 
 /// The largest value among `voxels`; negative ones and fractions count as 0.
+#[allow(clippy::cast_lossless, clippy::unnecessary_cast)] // one text for all types
 pub(super) fn largest(voxel_type: VoxelType, voxels: &[u8]) -> u64 {
-    macro_rules! largest_of {
-        ($type:ty) => {{
-            let values =
-                voxels.as_chunks::<{ size_of::<$type>() }>().0.iter().map(|bytes| <$type>::from_le_bytes(*bytes));
-            u64::try_from(values.max().unwrap_or_default()).unwrap_or(0)
-        }};
+    if voxel_type.kind() == Kind::Float {
+        return 0;
     }
-    match voxel_type {
-        VoxelType::UInt8 => largest_of!(u8),
-        VoxelType::UInt16 => largest_of!(u16),
-        VoxelType::UInt32 => largest_of!(u32),
-        VoxelType::UInt64 => largest_of!(u64),
-        VoxelType::Int8 => largest_of!(i8),
-        VoxelType::Int16 => largest_of!(i16),
-        VoxelType::Int32 => largest_of!(i32),
-        VoxelType::Int64 => largest_of!(i64),
-        VoxelType::Float32 | VoxelType::Float64 => 0,
-    }
+    with_voxel_type!(voxel_type, T => {
+        let values = voxels.as_chunks::<{ size_of::<T>() }>().0.iter().map(|bytes| T::from_le_bytes(*bytes));
+        values.fold(T::default(), |largest, value| if value > largest { value } else { largest }) as u64
+    })
 }
 
 #[cfg(test)]

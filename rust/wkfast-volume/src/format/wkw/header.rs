@@ -8,19 +8,6 @@ use crate::voxels::VoxelType;
 pub(super) const HEADER_LENGTH: usize = 16;
 const MAGIC: [u8; 3] = *b"WKW";
 const VERSION: u8 = 1;
-/// Voxel types by the number that spells them, from 1 on.
-const VOXEL_TYPES: [VoxelType; 10] = [
-    VoxelType::UInt8,
-    VoxelType::UInt16,
-    VoxelType::UInt32,
-    VoxelType::UInt64,
-    VoxelType::Float32,
-    VoxelType::Float64,
-    VoxelType::Int8,
-    VoxelType::Int16,
-    VoxelType::Int32,
-    VoxelType::Int64,
-];
 /// A block is decoded whole, so its size is bounded: 512³ voxels of 8 bytes.
 const MAX_BLOCK_BYTES: u64 = 1 << 30;
 /// Files of 64³ blocks have 262,144 of them; more than 2^24 is no sane file.
@@ -86,7 +73,7 @@ impl Header {
         bytes[3] = VERSION;
         bytes[4] = self.log2_file_edge << 4 | self.log2_block_edge;
         bytes[5] = 1 + self.block_type as u8;
-        bytes[6] = 1 + VOXEL_TYPES.iter().position(|&known| known == self.voxel_type).unwrap_or_default() as u8;
+        bytes[6] = self.voxel_type.wkw_code();
         bytes[7] = self.channels * self.voxel_type.size() as u8;
         bytes[8..].copy_from_slice(&self.data_offset.to_le_bytes());
         bytes
@@ -135,8 +122,7 @@ fn block_type(number: u8) -> Result<BlockType, String> {
 }
 
 fn voxel_type(number: u8) -> Result<VoxelType, String> {
-    let index = usize::from(number).wrapping_sub(1);
-    VOXEL_TYPES.get(index).copied().ok_or_else(|| format!("has WKW voxel type {number}, known are 1 to 10"))
+    VoxelType::from_wkw_code(number).ok_or_else(|| format!("has WKW voxel type {number}, known are 1 to 10"))
 }
 
 fn channels(voxel_bytes: u8, voxel_type: VoxelType) -> Result<u8, String> {
@@ -168,7 +154,7 @@ mod tests {
             (1..=10).flat_map(|voxel| (1..=3).map(move |block| (voxel, block, voxel % 3 + 1)))
         {
             let mut bytes = REAL;
-            let size = VOXEL_TYPES[usize::from(voxel) - 1].size() as u8;
+            let size = VoxelType::from_wkw_code(voxel).unwrap().size() as u8;
             (bytes[4], bytes[5], bytes[6], bytes[7]) = (0x53, block, voxel, size * channels);
             let header = Header::parse(&bytes).unwrap();
             assert_eq!((header.to_bytes(), header.channels), (bytes, channels));

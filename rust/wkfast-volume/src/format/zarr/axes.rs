@@ -4,6 +4,9 @@ use std::collections::BTreeMap;
 
 use crate::geometry::{ChunkIndex, ShardIndex};
 
+/// What to do where an array does not say what its axes are.
+const NAME_THEM: &str = "say which is which: axisOrder in datasource-properties.json, axes= of open_layer";
+
 /// Meaning of one array axis.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Axis {
@@ -66,7 +69,7 @@ impl Axes {
             resolved.axes.push(axis);
         }
         if !resolved.axes.contains(&Axis::Space(0)) || !resolved.axes.contains(&Axis::Space(1)) {
-            return Err(format!("its axes {labels:?} lack x or y; give axisOrder in datasource-properties.json"));
+            return Err(format!("its axes {labels:?} lack x or y; {NAME_THEM}"));
         }
         Ok(resolved)
     }
@@ -130,7 +133,7 @@ fn assumed(count: usize) -> Result<Vec<Option<String>>, String> {
         2 => &["x", "y"],
         3 => &["x", "y", "z"],
         4 => &["c", "x", "y", "z"],
-        _ => return Err(format!("{count} axes without names; give axisOrder in datasource-properties.json")),
+        _ => return Err(format!("{count} axes without names; {NAME_THEM}")),
     };
     Ok(names.iter().map(|&name| Some(name.to_owned())).collect())
 }

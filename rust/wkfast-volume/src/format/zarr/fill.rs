@@ -2,24 +2,23 @@
 
 use serde_json::Value;
 
-use crate::voxels::VoxelType;
+use crate::voxels::{Kind, VoxelType};
 
 /// The little-endian bytes of one value, `None` if `fill` does not spell one of that type.
 pub(super) fn fill_bytes(fill: &Value, voxel_type: VoxelType) -> Option<Vec<u8>> {
-    use VoxelType::{Float32, Float64, Int8, Int16, Int32, Int64, UInt8, UInt16, UInt32, UInt64};
     let size = voxel_type.size();
     if let Some(bits) = fill.as_str().and_then(|text| text.strip_prefix("0x")) {
         let bits = u64::from_str_radix(bits, 16).ok().filter(|bits| size == 8 || bits >> (8 * size) == 0)?;
         return Some(bits.to_le_bytes()[..size].to_vec());
     }
-    match voxel_type {
-        Float32 => Some((float(fill)? as f32).to_le_bytes().to_vec()),
-        Float64 => Some(float(fill)?.to_le_bytes().to_vec()),
-        UInt8 | UInt16 | UInt32 | UInt64 => {
+    match voxel_type.kind() {
+        Kind::Float if size == 4 => Some((float(fill)? as f32).to_le_bytes().to_vec()),
+        Kind::Float => Some(float(fill)?.to_le_bytes().to_vec()),
+        Kind::Unsigned => {
             let value = unsigned(fill).filter(|&value| size == 8 || value >> (8 * size) == 0)?;
             Some(value.to_le_bytes()[..size].to_vec())
         }
-        Int8 | Int16 | Int32 | Int64 => {
+        Kind::Signed => {
             let value = signed(fill).filter(|&value| value == value << (64 - 8 * size) >> (64 - 8 * size))?;
             Some(value.to_le_bytes()[..size].to_vec())
         }

@@ -1,17 +1,21 @@
 //! `zarr.json` and `.zarray`, read into one description of the array.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use serde::Deserialize;
+use serde::de::IgnoredAny;
 use serde_json::{Map, Value};
 
 use super::axes::{Axes, Axis};
 use super::chain::{ChainCodec, ChainParts, Step};
+use super::channels::{ChannelCodec, ChannelCut};
 use super::codecs::{Codecs, Sharding, parse_codecs, parse_compressor};
 use super::extension::Extension;
 use super::fill::fill_bytes;
 use super::keys::KeyStyle;
 use super::shard::ShardLayout;
+use crate::format::ChunkCodec;
 use crate::geometry::ChunkGrid;
 use crate::voxels::VoxelType;
 
@@ -31,6 +35,8 @@ pub(super) struct Description {
     pub(super) fill: Option<Vec<u8>>,
     /// How shards are laid out; `None` where every chunk is a file.
     pub(super) sharding: Option<ShardLayout>,
+    /// How channels are spread over files; `None` where every file has them all.
+    pub(super) cut: Option<ChannelCut>,
 }
 
 /// Why metadata are not usable.
@@ -50,9 +56,13 @@ struct V3 {
     chunk_key_encoding: Extension,
     fill_value: Value,
     codecs: Vec<Extension>,
-    #[serde(default)]
-    storage_transformers: Vec<Extension>,
+    storage_transformers: Option<Vec<Extension>>,
     dimension_names: Option<Vec<Option<String>>>,
+    #[serde(rename = "attributes")]
+    _attributes: Option<IgnoredAny>,
+    /// What extends the format, and must be understood unless it says that it need not.
+    #[serde(flatten)]
+    others: Map<String, Value>,
 }
 
 #[derive(Deserialize)]
@@ -60,7 +70,7 @@ struct V2 {
     zarr_format: u64,
     shape: Vec<u64>,
     chunks: Vec<u32>,
-    dtype: String,
+    dtype: Value,
     compressor: Option<Map<String, Value>>,
     fill_value: Value,
     order: String,
@@ -81,11 +91,9 @@ impl Description {
                 "describes a {node} of Zarr version {format}, expected is an array of 3"
             )));
         }
-        if let Some(transformer) = array.storage_transformers.first() {
-            return Err(Fault::Unsupported(format!("storage transformer {}", transformer.name)));
-        }
-        let voxel_type = VoxelType::from_name(&array.data_type.name)
-            .ok_or_else(|| Fault::Unsupported(format!("data type {}", array.data_type.name)))?;
+        check_extensions(&array)?;
+        let voxel_type =
+            VoxelType::from_name(&array.data_type.name).ok_or_else(|| foreign_type(&array.data_type.name))?;
         let axes =
             Axes::resolve(array.shape.len(), array.dimension_names.as_deref(), axis_order).map_err(Fault::Corrupt)?;
         let outer = regular_chunk_shape(&array.chunk_grid)?;
@@ -101,8 +109,9 @@ impl Description {
         if array.zarr_format != 2 {
             return Err(Fault::Corrupt(format!("has zarr_format {}, expected is 2", array.zarr_format)));
         }
-        if array.filters.is_some_and(|filters| !filters.is_empty()) {
-            return Err(Fault::Unsupported("Zarr v2 filters".to_owned()));
+        if let Some(filter) = array.filters.iter().flatten().next() {
+            let id = filter["id"].as_str().unwrap_or("without an id");
+            return Err(Fault::Unsupported(format!("filter {id} is not supported; rewrite the array without filters")));
         }
         let (voxel_type, big_endian) = v2_type(&array.dtype)?;
         let axes = Axes::resolve(array.shape.len(), None, axis_order).map_err(Fault::Corrupt)?;
@@ -135,19 +144,21 @@ impl Description {
             Codecs::Sharded(sharding) => (sharding.chain.clone(), Some(sharding)),
         };
         let inner = sharding.as_ref().map_or_else(|| Ok(outer.to_vec()), |sharding| inner_shape(sharding, outer))?;
-        check_cuts(&axes, shape, outer, &inner)?;
+        let cut = channel_cut(&axes, shape, outer);
+        check_cuts(&axes, outer, &inner, cut.filter(|_| sharding.is_some()))?;
+        let cut = cut.filter(|_| sharding.is_none());
         let chunk_shape = axes.space(&inner);
         let shard_shape = axes.space(outer);
         let grid = ChunkGrid {
             voxel_type,
-            channels: axes.channels(&inner),
+            channels: cut.map_or(axes.channels(&inner), |cut| cut.channels),
             chunk_shape,
             chunks_per_shard: [0, 1, 2].map(|axis| shard_shape[axis] / chunk_shape[axis]),
             extra_axes: axes.extra_names().to_vec(),
         };
         check_sizes(&grid)?;
         let sharding = sharding.map(|sharding| ShardLayout::new(&sharding, &axes, &grid));
-        Ok(Self { grid, axes, keys, chain, fill: None, sharding })
+        Ok(Self { grid, axes, keys, chain, fill: None, sharding, cut })
     }
 
     fn filled_with(mut self, fill: &Value) -> Result<Self, Fault> {
@@ -158,8 +169,11 @@ impl Description {
         Ok(self)
     }
 
-    pub(super) fn codec(&self) -> ChainCodec {
-        ChainCodec::new(&self.grid, &self.axes, self.chain.clone())
+    pub(super) fn codec(&self) -> Arc<dyn ChunkCodec> {
+        let codec = |grid: &ChunkGrid| ChainCodec::new(grid, &self.axes, self.chain.clone());
+        let Some(cut) = self.cut else { return Arc::new(codec(&self.grid)) };
+        let part = codec(&ChunkGrid { channels: cut.per_file, ..self.grid.clone() });
+        Arc::new(ChannelCodec::new(part, cut, self.grid.voxel_type.size(), self.fill.clone()))
     }
 }
 
@@ -193,21 +207,34 @@ fn separator_of(text: &str) -> Result<char, Fault> {
 }
 
 /// `<u4` and its kin, and whether the highest byte comes first.
-fn v2_type(dtype: &str) -> Result<(VoxelType, bool), Fault> {
-    let unknown = || Fault::Unsupported(format!("data type {dtype:?}"));
-    let (order, kind) = dtype.split_at_checked(1).ok_or_else(unknown)?;
-    let name = match kind.split_at_checked(1) {
-        Some(("u", bytes)) => ("uint", bytes),
-        Some(("i", bytes)) => ("int", bytes),
-        Some(("f", bytes)) => ("float", bytes),
-        _ => return Err(unknown()),
-    };
-    let bits = name.1.parse::<u8>().ok().filter(|&bytes| bytes <= 8).ok_or_else(unknown)? * 8;
-    let voxel_type = VoxelType::from_name(&format!("{}{bits}", name.0)).ok_or_else(unknown)?;
+fn v2_type(dtype: &Value) -> Result<(VoxelType, bool), Fault> {
+    let text = dtype.as_str().ok_or_else(|| foreign_type("of structures"))?;
+    let foreign = || foreign_type(text);
+    let (order, code) = text.split_at_checked(1).ok_or_else(foreign)?;
+    let voxel_type = VoxelType::from_v2_code(code).ok_or_else(foreign)?;
     match order {
         "<" | "|" | "=" => Ok((voxel_type, false)),
         ">" => Ok((voxel_type, true)),
-        _ => Err(unknown()),
+        _ => Err(foreign()),
+    }
+}
+
+fn foreign_type(name: &str) -> Fault {
+    let known = VoxelType::ALL.map(VoxelType::name).join(", ");
+    Fault::Unsupported(format!("data type {name} is none of WEBKNOSSOS's ({known}); convert the array"))
+}
+
+/// Refuses what changes the meaning of the rest and is not known here: the specification wants it so.
+fn check_extensions(array: &V3) -> Result<(), Fault> {
+    if let Some(transformer) = array.storage_transformers.iter().flatten().find(|known| known.must_understand) {
+        return Err(Fault::Unsupported(format!("storage transformer {} is not supported", transformer.name)));
+    }
+    let optional = |value: &Value| value["must_understand"] == Value::Bool(false);
+    match array.others.iter().find(|(_, value)| !optional(value)) {
+        None => Ok(()),
+        Some((name, _)) => Err(Fault::Unsupported(format!(
+            "its field {name:?} is an extension that wkfast does not know, and does not say \"must_understand\": false"
+        ))),
     }
 }
 
@@ -233,12 +260,21 @@ fn inner_shape(sharding: &Sharding, outer: &[u32]) -> Result<Vec<u32>, Fault> {
     Ok(inner)
 }
 
-/// Channels are never cut, additional axes always into single slices.
-fn check_cuts(axes: &Axes, shape: &[u64], outer: &[u32], inner: &[u32]) -> Result<(), Fault> {
+/// How channels are spread over files, or padded; `None` where every file has them all.
+fn channel_cut(axes: &Axes, shape: &[u64], outer: &[u32]) -> Option<ChannelCut> {
+    let place = (0..axes.len()).find(|&place| axes.axis(place) == Axis::Channel)?;
+    let channels = u32::try_from(shape[place]).ok().filter(|&channels| channels > 0)?;
+    (channels != outer[place]).then_some(ChannelCut { channels, per_file: outer[place] })
+}
+
+/// Shards have all channels in each chunk; additional axes are always cut into single slices.
+fn check_cuts(axes: &Axes, outer: &[u32], inner: &[u32], cut: Option<ChannelCut>) -> Result<(), Fault> {
     for place in 0..axes.len() {
         let (outer, inner) = (outer[place], inner[place]);
         let what = match axes.axis(place) {
-            Axis::Channel if inner != outer || shape[place] > outer.into() => "channels cut into several chunks",
+            Axis::Channel if inner != outer || cut.is_some_and(|cut| cut.files() > 1) => {
+                "shards with channels cut into several chunks"
+            }
             Axis::Extra(_) if outer != 1 => "chunks of several slices along an additional axis",
             _ => continue,
         };

@@ -5,7 +5,7 @@ use serde_json::{Value, json};
 use super::axes::{Axes, Axis};
 use super::keys::KeyStyle;
 use crate::geometry::ChunkGrid;
-use crate::voxels::VoxelType;
+use crate::voxels::{Kind, VoxelType};
 
 /// `zarr.json` for `shape` voxels of `voxel_type`.
 pub(super) fn v3_like(source: &Value, keys: KeyStyle, voxel_type: VoxelType, shape: Value) -> Value {
@@ -35,7 +35,7 @@ pub(super) fn v2_like(source: &Value, keys: KeyStyle, voxel_type: VoxelType, sha
 }
 
 pub(super) fn zero(voxel_type: VoxelType) -> Value {
-    if matches!(voxel_type, VoxelType::Float32 | VoxelType::Float64) { json!(0.0) } else { json!(0) }
+    if voxel_type.kind() == Kind::Float { json!(0.0) } else { json!(0) }
 }
 
 /// Lengths along the array's axes that hold `extra` and the voxels before `extent`: whole shards where they grow.
@@ -92,15 +92,10 @@ fn modernise(codecs: &mut Value, axes: usize) {
 }
 
 pub(super) fn v2_dtype(voxel_type: VoxelType, big_endian: bool) -> String {
-    let kind = match voxel_type.name().as_bytes()[0] {
-        b'u' => 'u',
-        b'i' => 'i',
-        _ => 'f',
-    };
     let order = match (voxel_type.size(), big_endian) {
         (1, _) => '|',
         (_, true) => '>',
         (_, false) => '<',
     };
-    format!("{order}{kind}{}", voxel_type.size())
+    format!("{order}{}", voxel_type.v2_code())
 }

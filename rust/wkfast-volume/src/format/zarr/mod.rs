@@ -5,6 +5,7 @@
 
 mod axes;
 mod chain;
+mod channels;
 mod codecs;
 mod create;
 mod extension;
@@ -22,7 +23,9 @@ use std::sync::Arc;
 
 use serde_json::Value;
 
+use self::axes::{Axes, Axis};
 use self::chain::{Blosc, Step, blosc_size, longest_encoded};
+use self::channels::{READ_ONLY, joined_store};
 pub(super) use self::create::{new_v2, new_v3};
 use self::metadata::{Description, Fault};
 use self::shard::{SingleChunkWriter, ZarrShardWriter};
@@ -99,9 +102,14 @@ impl ZarrArray {
         if description.keys.separator == '.' && adapt_to_files(&store, prefix, &mut description)? {
             declare_blosc(&mut metadata, version);
         }
-        let codec = Arc::new(description.codec());
+        let mut files = store;
+        if let Some(cut) = description.cut {
+            join_channels(&mut metadata, &description.axes, cut.channels);
+            files = joined_store(files, prefix, description.keys, &description.axes, cut);
+        }
+        let codec = description.codec();
         Ok(Self {
-            store,
+            store: files,
             prefix: prefix.to_owned(),
             version,
             metadata,
@@ -153,7 +161,20 @@ impl ZarrArray {
     }
 
     fn longest_chunk(&self) -> u64 {
-        longest_encoded(self.description.grid.chunk_bytes())
+        let Description { grid, cut, .. } = &self.description;
+        let Some(cut) = *cut else { return longest_encoded(grid.chunk_bytes()) };
+        let part = grid.chunk_bytes() / cut.channels as usize * cut.per_file as usize;
+        cut.header_length() + cut.files() as u64 * longest_encoded(part)
+    }
+
+    /// Refuses to write where only reading is supported.
+    fn check_writable(&self) -> Result<()> {
+        match self.description.cut {
+            None => Ok(()),
+            Some(_) => {
+                Err(VolumeError::Unsupported { file: self.store.describe(&self.prefix), what: READ_ONLY.to_owned() })
+            }
+        }
     }
 }
 
@@ -179,6 +200,7 @@ impl MagArray for ZarrArray {
     }
 
     fn check_current(&self) -> Result<()> {
+        self.check_writable()?;
         let key = join_key(&self.prefix, self.version.file_name());
         self.seen.check(&self.store, &key, || self.check_metadata(&key))
     }
@@ -238,6 +260,7 @@ impl MagArray for ZarrArray {
     }
 
     fn shard_writer<'f>(&self, file: &'f mut dyn ShardFile) -> Result<Box<dyn ShardWriter + 'f>> {
+        self.check_writable()?;
         Ok(match &self.description.sharding {
             None => Box::new(SingleChunkWriter { file, written: false }),
             Some(layout) => Box::new(ZarrShardWriter::start(file, layout.clone())?),
@@ -251,6 +274,9 @@ fn adapt_to_files(store: &SharedStore, prefix: &str, description: &mut Descripti
     let entries = store.list(&join_key(prefix, ""))?;
     let names = entries.iter().filter_map(|entry| below(&entry.key, prefix));
     description.keys = description.keys.or_as_found(&names, description.axes.len());
+    if description.cut.is_some() {
+        return Ok(false);
+    }
     let chunk_bytes = description.grid.chunk_bytes();
     let is_chunk = |entry: &&Entry| {
         entry.size > 0 && below(&entry.key, prefix).is_some_and(|name| description.keys.parse(name).is_some())
@@ -265,6 +291,18 @@ fn adapt_to_files(store: &SharedStore, prefix: &str, description: &mut Descripti
         return Ok(true);
     }
     Ok(false)
+}
+
+/// Arrays modelled on one whose channels are cut have them all in each chunk.
+fn join_channels(metadata: &mut Value, axes: &Axes, channels: u32) {
+    let place = (0..axes.len()).find(|&place| axes.axis(place) == Axis::Channel);
+    let lengths = match metadata.get("chunks") {
+        Some(_) => &mut metadata["chunks"],
+        None => &mut metadata["chunk_grid"]["configuration"]["chunk_shape"],
+    };
+    if let Some(length) = place.and_then(|place| lengths.get_mut(place)) {
+        *length = channels.into();
+    }
 }
 
 fn declare_blosc(metadata: &mut Value, version: Version) {

@@ -194,8 +194,12 @@ fn metadata_that_cannot_be_used_are_refused_with_their_reason() {
         changed
     };
     let shape = |shape: Value| with("chunk_grid", json!({"name": "regular", "configuration": {"chunk_shape": shape}}));
+    let mut cut_in_shards = with("codecs", sharded(json!([1, 2, 2, 2]), json!([little()]), "end"));
+    cut_in_shards["shape"] = json!([3, 9, 9, 9]);
     let cases = [
         (json!({}), "missing field"),
+        (with("storage_transformers", json!(["encryption"])), "storage transformer encryption"),
+        (with("mirrored", json!(true)), "extension that wkfast does not know"),
         (with("node_type", json!("group")), "describes a group"),
         (with("zarr_format", json!(4)), "version 4"),
         (with("data_type", json!("complex64")), "data type complex64"),
@@ -223,7 +227,7 @@ fn metadata_that_cannot_be_used_are_refused_with_their_reason() {
         (shape(json!([1, 0, 4, 4])), "does not fit 4 axes"),
         (shape(json!([1, 4_294_967_295_u32, 4_294_967_295_u32, 4_294_967_295_u32])), "exceed"),
         (shape(json!([1, -4, 4, 4])), "chunk_shape"),
-        (with("shape", json!([3, 9, 9, 9])), "channels cut"),
+        (cut_in_shards, "channels cut into several chunks"),
     ];
     for (metadata, reason) in cases {
         let error = open_v3(&metadata).1.unwrap_err().to_string();
@@ -234,6 +238,48 @@ fn metadata_that_cannot_be_used_are_refused_with_their_reason() {
     absurd["shape"] = json!([1, 1, 1, 1]);
     assert!(open_v3(&absurd).1.unwrap_err().to_string().contains("exceed 16777216 chunks"));
     assert!(matches!(ZarrArray::open_v3(memory(), "1", None), Err(VolumeError::Missing { .. })));
+}
+
+#[test]
+fn files_of_channels_are_one_chunk() {
+    let mut cut = metadata("uint16", json!([2, 2, 1, 1]), json!([f_order(), little()]));
+    cut["shape"] = json!([3, 4, 1, 1]);
+    cut["fill_value"] = json!(9);
+    let (store, array) = open_v3(&cut);
+    let array = array.unwrap();
+    // Channels 0 and 1 of two voxels; 2 and padding; of the second chunk only the latter.
+    store.insert("1/c/0/0/0/0", vec![1, 0, 2, 0, 3, 0, 4, 0]).unwrap();
+    store.insert("1/c/1/0/0/0", vec![5, 0, 7, 7, 6, 0, 7, 7]).unwrap();
+    store.insert("1/c/1/1/0/0", vec![5, 0, 7, 7, 6, 0, 7, 7]).unwrap();
+    assert_eq!(chunk_voxels(&array, &ChunkIndex::xyz(0, 0, 0)), Some(vec![1, 0, 2, 0, 5, 0, 3, 0, 4, 0, 6, 0]));
+    assert_eq!(chunk_voxels(&array, &ChunkIndex::xyz(1, 0, 0)), Some(vec![9, 0, 9, 0, 5, 0, 9, 0, 9, 0, 6, 0]));
+    assert_eq!(chunk_voxels(&array, &ChunkIndex::xyz(2, 0, 0)), None);
+    let mut listed = array.list_shards().unwrap().shards;
+    listed.sort();
+    assert_eq!(listed, [(ShardIndex::xyz(0, 0, 0), 16 + 16), (ShardIndex::xyz(1, 0, 0), 16 + 8)]);
+    assert!(array.check_current().unwrap_err().to_string().contains("does not write them"));
+    // What is modelled on it has all channels in each chunk.
+    let like: Value =
+        serde_json::from_slice(&array.metadata_like(VoxelType::UInt16, [4, 1, 1], &[]).unwrap()[0].1).unwrap();
+    assert_eq!(like["chunk_grid"]["configuration"]["chunk_shape"], json!([3, 2, 1, 1]));
+    assert!(open_v3(&like).1.unwrap().check_writable().is_ok());
+}
+
+#[test]
+fn joined_files_that_are_cut_off_are_refused() {
+    let mut cut = metadata("uint8", json!([1, 2, 1, 1]), json!([f_order(), little()]));
+    cut["shape"] = json!([2, 2, 1, 1]);
+    let (store, array) = open_v3(&cut);
+    let array = array.unwrap();
+    store.insert("1/c/0/0/0/0", vec![1, 2]).unwrap();
+    store.insert("1/c/1/0/0/0", vec![3, 4]).unwrap();
+    let chunk = array.read_encoded(&ChunkIndex::xyz(0, 0, 0)).unwrap().unwrap();
+    let mut voxels = [0; 4];
+    for length in 0..chunk.bytes.len() {
+        assert!(chunk.codec.decode(&chunk.bytes[..length], &mut voxels).is_err(), "{length}");
+    }
+    chunk.codec.decode(&chunk.bytes, &mut voxels).unwrap();
+    assert_eq!(voxels, [1, 3, 2, 4]);
 }
 
 #[test]
