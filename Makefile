@@ -40,7 +40,7 @@ demo: $(VENV)/.built-$(PROFILE) ## merge a generated annotation, or ANNOTATION=a
 test: test-rust test-python ## pass all tests
 
 test-rust: ## tests of the Rust crates alone
-	cargo test --workspace --quiet
+	cargo test --workspace --exclude wkfast-benches --quiet
 
 test-python: setup ## tests of the Python package, doctests and the README's commands
 	$(BIN)/python -m pytest --quiet $(PYTEST_ARGS)
