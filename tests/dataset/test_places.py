@@ -136,6 +136,26 @@ def test_an_array_that_keeps_zeros_grows_with_its_layer(tmp_path: Path) -> None:
     assert layer.get_mag(1).get_zarr_array().shape[-3:] == (2048, 1024, 1024)
 
 
+@pytest.mark.parametrize("data_format", ["wkw", "zarr", "zarr3"])
+def test_a_mag_that_is_replaced_while_it_is_read_is_read_again(tmp_path: Path, data_format: str) -> None:
+    """A view that was opened before got errors of decoders, or chunks of one form read as another."""
+    mag = dataset_at(tmp_path / "d", data_format).get_layer("one").get_mag(1)
+    source: Any = mag._source
+    looks = []
+
+    def read(opened: _core.Mag) -> Any:
+        """Read by what was opened, after somebody else has put other files in its place."""
+        looks.append(opened)
+        if len(looks) == 1:
+            wk.Dataset.open(tmp_path / "d").get_layer("one").get_mag(1).rechunk(chunk_shape=8, compress=False)
+        return opened.read((0, 0, 0), (32, 32, 32), extra=[])
+
+    np.testing.assert_array_equal(source._of_one_state(read)[0], VOXELS)
+    assert len(looks) == 2
+    np.testing.assert_array_equal(mag.read()[0], VOXELS)
+    assert mag.info.chunk_shape == wk.Vec3Int(8, 8, 8)
+
+
 def test_a_mag_whose_folder_cannot_go_yet_is_gone_all_the_same(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Where somebody reads, some file systems keep a part of a folder: the name was taken, and stayed so."""
     layer = dataset_at(tmp_path / "d").get_layer("one")

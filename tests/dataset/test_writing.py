@@ -358,7 +358,7 @@ def test_a_deleted_layer_leaves_what_is_not_its_own(tmp_path: Path) -> None:
         layer.dataset.add_layer_for_existing_files("linked", "segmentation")
     foreign = layer.dataset.add_layer("foreign", "segmentation", dtype="uint32")
     entry = {"mag": [1, 1, 1], "path": str(outside / "1")}
-    layer._change(lambda properties: properties.set_mags([entry]))
+    foreign._change(lambda properties: properties.set_mags([entry]))
     assert foreign.get_mag(1).read(size=(4, 4, 4)).all()
     with pytest.raises(DatasetError, match="read-only"):
         foreign.get_mag(1).write(np.ones((4, 4, 4), np.uint32), allow_resize=True)

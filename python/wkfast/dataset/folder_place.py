@@ -73,10 +73,10 @@ class FolderPlace(WritablePlace):
         if "://" in path:
             where = path.split("?", maxsplit=1)[0]  # what follows may hold a token
             raise DatasetError(f"layer {layer.name!r} lies at {where}: wkfast opens local folders only")
-        folder = self._root / path
-        if not path.startswith("/") and not folder.resolve().is_relative_to(self._root.resolve()):
+        climbed = os.path.normpath(path)
+        if climbed == ".." or climbed.startswith("../"):
             raise DatasetError(f"layer {layer.name!r}: the path {path!r} leads out of the dataset {self._root}")
-        return folder
+        return self._root / path
 
     def is_foreign(self, folder: Path | None) -> bool:
         """Return whether a folder lies in another dataset, with all links followed."""
@@ -138,12 +138,14 @@ class FolderPlace(WritablePlace):
         ExistsError
             It is a link.
         """
+        self._finish_renamings(properties)
         folder = self.own(self._root / name, f"layer {name!r}")
         names = {name, *(layer.name for layer in properties.layers)}
         if is_left(folder) or (folder.is_symlink() and str(folder.readlink()) in names):
             remove_aside(folder)
         if folder.is_symlink():
-            raise ExistsError(f"{folder} is a link: no layer is made behind it")
+            where = "leads out of the dataset" if self.is_foreign(folder) else "leads elsewhere"
+            raise ExistsError(f"{folder} is a link that {where}: no layer is made behind it")
         return folder
 
     def rename_layer(self, properties: DatasetProperties, old: str, new: str) -> None:
@@ -159,7 +161,7 @@ class FolderPlace(WritablePlace):
         OSError
             The file system refuses. Nothing was changed.
         """
-        self._finish_renaming(properties, old)
+        self._finish_renamings(properties)
         source = self.own(self._root / old, f"layer {old!r}")
         target = self._root / new
         begun = target.is_symlink() and str(target.readlink()) == old
@@ -192,15 +194,14 @@ class FolderPlace(WritablePlace):
         with suppress(FileNotFoundError):
             source.unlink()
 
-    def _finish_renaming(self, properties: DatasetProperties, name: str) -> None:
-        """Give the folder of a layer its name, if a killed call left a link to it there."""
-        link = self._root / name
-        if not link.is_symlink():
-            return
-        old = str(link.readlink())
-        beside = "/" not in old and old not in {"", ".", "..", name}
-        if beside and all(layer.name != old for layer in properties.layers):
-            self._change_places(self._root / old, link)
+    def _finish_renamings(self, properties: DatasetProperties) -> None:
+        """Give folders of layers their names, where a killed call left links to them there."""
+        names = {layer.name for layer in properties.layers}
+        for link in (self._root / name for name in names):
+            if link.is_symlink():
+                old = str(link.readlink())
+                if "/" not in old and old not in {"", ".", "..", *names}:
+                    self._change_places(self._root / old, link)
 
     def add_mag(self, properties: DatasetProperties, layer: LayerProperties, mag: Mag, spec: _core.NewMag) -> Json:
         """Make an empty mag in its layer's folder, complete or not at all, and return its entry."""
@@ -220,7 +221,7 @@ class FolderPlace(WritablePlace):
 
     def new_folder(self, properties: DatasetProperties, layer: LayerProperties, mag: Mag) -> Path:
         """Return the folder that a mag gets."""
-        self._finish_renaming(properties, layer.name)
+        self._finish_renamings(properties)
         return self.own(self.folder(layer) / mag.to_layer_name(), f"mag {mag} of layer {layer.name!r}")
 
     def entry(self, layer: LayerProperties, mag: Mag, folder: Path, edge: int) -> Json:
@@ -256,7 +257,7 @@ class FolderPlace(WritablePlace):
         They are marked before the block takes them off the list: what a killed call leaves is taken away by the next
         that needs the place. Folders of other datasets stay, and those in which other mags lie.
         """
-        self._finish_renaming(properties, layer.name)
+        self._finish_renamings(properties)
         if mag is None:
             folders = [self.folder(layer)]
         else:

@@ -1,0 +1,179 @@
+"""Changes of a dataset that are killed at any step: the dataset can be read, and the same call finishes later."""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+from contextlib import suppress
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pytest
+from tests.inputs import tree_state
+
+import wkfast as wk
+from wkfast import _core
+from wkfast.errors import DatasetError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
+VOXELS = np.arange(16**3, dtype="uint32").reshape(16, 16, 16)
+MOST_STEPS = 60
+
+# What changes names on a file system, as Python tells of it.
+_EVENTS = {"os.rename", "os.remove", "os.mkdir", "os.rmdir", "os.symlink", "os.truncate"}
+
+
+def dataset_at(folder: Path) -> wk.Dataset:
+    dataset = wk.Dataset(folder, voxel_size=(1, 1, 1))
+    for name in ("one", "two"):
+        dataset.write_layer(name, "segmentation", VOXELS, downsample=False, chunk_shape=8, shard_shape=16)
+    return dataset
+
+
+def killed_at(step: int, change: Callable[[], Any]) -> bool:
+    """Make a change in a process that ends before its step of that number; return whether there was such a step."""
+    child = os.fork()
+    if child == 0:
+        left = [step]
+
+        def count() -> None:
+            left[0] -= 1
+            if left[0] < 0:
+                os._exit(9)
+
+        exchange = _core.exchange_folders
+        _core.exchange_folders = lambda new, old: (count(), exchange(new, old))[1]
+        sys.addaudithook(lambda event, _: count() if event in _EVENTS else None)
+        try:
+            change()
+        except BaseException:  # noqa: BLE001 - the parent is told by the code
+            os._exit(1)
+        os._exit(0)
+    code = os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
+    assert code in {0, 9}
+    return code == 9
+
+
+def rename(dataset: wk.Dataset) -> None:
+    if "one" in dataset.layers:
+        dataset.get_layer("one").name = "other"
+
+
+def add_mag(dataset: wk.Dataset) -> None:
+    if wk.Mag(2) not in dataset.get_layer("one").mags:
+        dataset.get_layer("one").add_mag(2)
+
+
+def add_layer(dataset: wk.Dataset) -> None:
+    if "new" not in dataset.layers:
+        dataset.add_layer("new", "color")
+
+
+def delete_mag(dataset: wk.Dataset) -> None:
+    if dataset.get_layer("one").mags:
+        dataset.get_layer("one").delete_mag(1)
+
+
+def delete_layer(dataset: wk.Dataset) -> None:
+    if "one" in dataset.layers:
+        dataset.delete_layer("one")
+
+
+@pytest.mark.parametrize("change", [rename, add_mag, add_layer, delete_mag, delete_layer])
+def test_a_change_that_is_killed_at_any_step_can_be_repeated(
+    tmp_path: Path, change: Callable[[wk.Dataset], None]
+) -> None:
+    whole = dataset_at(tmp_path / "whole")
+    change(whole)
+    steps = 0
+    for step in range(MOST_STEPS):
+        folder = tmp_path / f"killed at {step}"
+        dataset_at(folder)
+        if not killed_at(step, lambda folder=folder: change(wk.Dataset.open(folder))):
+            break
+        steps += 1
+        found = wk.Dataset.open(folder)
+        for layer in found.layers.values():
+            for mag in layer.mags.values():
+                if mag.name == "1":
+                    np.testing.assert_array_equal(mag.read()[0], VOXELS)
+        change(wk.Dataset.open(folder))
+        again = wk.Dataset.open(folder)
+        assert {name: [*layer.mags] for name, layer in again.layers.items()} == {
+            name: [*layer.mags] for name, layer in whole.layers.items()
+        }
+        # What was deleted can be made again, and what was renamed be written.
+        if "one" not in again.layers:
+            again.add_layer("one", "segmentation", dtype="uint32")
+        if wk.Mag(1) not in again.get_layer("one").mags:
+            again.get_layer("one").add_mag(1, shard_shape=32).write(VOXELS, allow_resize=True)
+        np.testing.assert_array_equal(again.get_layer("one").get_mag(1).read()[0], VOXELS)
+        if "other" in again.layers:
+            other = again.get_layer("other")
+            other.add_mag(2)
+            assert not other.path.is_symlink()
+            np.testing.assert_array_equal(other.get_mag(1).read()[0], VOXELS)
+    assert 0 < steps < MOST_STEPS
+
+
+def described(folder: Path, change: Callable[[dict[str, Any]], None]) -> wk.Dataset:
+    file = folder / "datasource-properties.json"
+    properties = json.loads(file.read_text())
+    change(properties["dataLayers"][0])
+    file.write_text(json.dumps(properties))
+    return wk.Dataset.open(folder)
+
+
+@pytest.mark.parametrize(
+    "hostile",
+    [
+        {"name": "../victim"}, {"name": "../victim/two"}, {"name": "two/../../victim/one"}, {"name": ".."},
+        {"mags": [{"mag": 1, "path": "../victim/one/1"}]}, {"mags": [{"mag": 1, "path": "./../victim/one/1"}]},
+    ],
+    ids=str,
+)  # fmt: skip
+def test_names_and_paths_lead_no_change_out_of_the_dataset(tmp_path: Path, hostile: dict[str, Any]) -> None:
+    dataset_at(tmp_path / "victim")
+    dataset_at(tmp_path / "d")
+    before = tree_state(tmp_path / "victim")
+    for change in (
+        lambda layer: layer.dataset.delete_layer(layer.name),
+        lambda layer: layer.delete_mag(1),
+        lambda layer: setattr(layer, "name", "renamed"),
+        lambda layer: layer.add_mag(2),
+        lambda layer: layer.add_mag_for_existing_files(1),
+        lambda layer: layer.downsample(coarsest_mag=wk.Mag(2)),
+        lambda layer: layer.get_mag(1).write(VOXELS),
+        lambda layer: layer.get_mag(1).rechunk(chunk_shape=16),
+    ):
+        with suppress(DatasetError):
+            change(next(iter(described(tmp_path / "d", lambda one: one.update(hostile)).layers.values())))
+        assert tree_state(tmp_path / "victim") == before
+
+
+def test_nothing_is_written_behind_a_link(tmp_path: Path) -> None:
+    """The group of a layer's folder, and new mags, went to where a link in its place led."""
+    dataset_at(tmp_path / "victim")
+    dataset = dataset_at(tmp_path / "d")
+    layer = dataset.get_layer("one")
+    layer.path.rename(tmp_path / "aside")
+    layer.path.symlink_to(tmp_path / "victim/one")
+    before = tree_state(tmp_path / "victim")
+    np.testing.assert_array_equal(layer.get_mag(1).read()[0], VOXELS)
+    for change in (
+        lambda: layer.add_mag(2),
+        lambda: layer.downsample(coarsest_mag=wk.Mag(2)),
+        lambda: layer.get_mag(1).write(VOXELS),
+        lambda: layer.get_mag(1).compress() or layer.get_mag(1).rechunk(chunk_shape=16),
+    ):
+        with pytest.raises(DatasetError):
+            change()
+        assert tree_state(tmp_path / "victim") == before
+    layer.delete_mag(1)
+    dataset.delete_layer("one")
+    assert tree_state(tmp_path / "victim") == before
+    assert [*dataset.layers] == ["two"]
