@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 # Two jobs and a release build give the fastest road from clone to answer; PROFILE=quick rebuilds in seconds while working on Rust.
 PROFILE ?= release
 RUST_SOURCES := $(shell find rust -name '*.rs' -o -name Cargo.toml) Cargo.toml Cargo.lock
-PYTHON_DIRS := python tests benches examples packaging
+PYTHON_DIRS := python tests benches examples packaging tools
 
 .DEFAULT_GOAL := help
 .PHONY: help setup demo test test-rust test-python test-memory lint bench fuzz docs clean
@@ -23,7 +23,7 @@ $(VENV)/.installed: pyproject.toml
 
 $(VENV)/.tools: $(VENV)/.installed
 	@echo "installing the tools for tests and linters"
-	$(BIN)/python -m pip install --quiet --group test --group lint
+	$(BIN)/python -m pip install --quiet --group test --group lint --group docs
 	@touch $@
 
 # Says what it compiles: from scratch that takes minutes.
@@ -66,8 +66,9 @@ bench: setup ## measure against the reference package and physical limits
 fuzz: ## fuzz the NML reader for SECONDS (default 60)
 	cd rust/wkfast-nml && RUSTC_BOOTSTRAP=1 cargo fuzz run -s none read -- -dict=fuzz/nml.dict -max_len=4096 -max_total_time=$(or $(SECONDS),60)
 
-docs: setup ## build the Rust documentation and run every Python example
+docs: setup ## build the site and the Rust documentation, run every Python example
 	RUSTDOCFLAGS="-D warnings" cargo doc --workspace --no-deps --quiet
+	NO_MKDOCS_2_WARNING=1 $(BIN)/python -m mkdocs build --quiet
 	$(BIN)/python -m pytest --quiet python/wkfast
 
 clean: ## remove everything that is built

@@ -46,7 +46,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
             stream.reconfigure(errors="replace")  # batch logs may be ASCII
     warnings.showwarning = _show_warning
     kept = [argument for argument in given if argument != _DEBUG]
-    _app(_wanted(kept), debug=debug)(kept, prog_name="wkfast")
+    application(_wanted(kept), debug=debug)(kept, prog_name="wkfast")
 
 
 def _wanted(arguments: Sequence[str]) -> Sequence[str]:
@@ -75,7 +75,8 @@ def _version(wanted: bool) -> None:
         raise typer.Exit
 
 
-def _app(wanted: Sequence[str], *, debug: bool) -> typer.Typer:
+def application(wanted: Sequence[str] = (*_COMMANDS, _MERGE), *, debug: bool = False) -> typer.Typer:
+    """Return the commands that are wanted; with `debug`, errors show where they came from."""
     app = typer.Typer(
         name="wkfast",
         no_args_is_help=True,
