@@ -89,6 +89,18 @@ class FloatVector3(Sequence[float]):
     def __le__(self, other: object, /) -> bool: ...
     def __gt__(self, other: object, /) -> bool: ...
     def __ge__(self, other: object, /) -> bool: ...
+# Files
+
+def read_metadata(path: str | PathLike[str]) -> bytes | None:
+    """Return a small file as a whole, ``None`` if stat says that there is none.
+
+    Raises
+    ------
+    DatasetError
+        It is no regular file, or larger than 64 MiB.
+    OSError
+        The system refuses, or it is there and yet cannot be opened.
+    """
 
 # Volumes
 

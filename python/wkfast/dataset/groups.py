@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 from wkfast.dataset.data_format import FACTS, DataFormat
 from wkfast.dataset.draft import exclusive_draft
+from wkfast.dataset.metadata_files import read_json
+from wkfast.errors import DatasetError
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -70,8 +72,8 @@ def _scale(mag: Mag, voxel_size: Sequence[float], axes: Sequence[str]) -> dict[s
 def _attributes(file: Path) -> dict[str, Any]:
     """Return what a metadata file holds; nothing, if it is no such file: it is derived and will be written anew."""
     try:
-        content = json.loads(file.read_bytes())
-    except (OSError, ValueError, RecursionError):
+        content = read_json(file)
+    except DatasetError:
         return {}
     return content if isinstance(content, dict) else {}
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import shutil
 from os import PathLike
 from pathlib import Path
@@ -15,6 +14,10 @@ from wkfast.dataset.folders import mark_left, replaced_folder
 from wkfast.dataset.new_mag import Shapes, extent_in_mag, new_mag
 from wkfast.dataset.place import writable
 from wkfast.dataset.reshape_run import run_reshape
+from wkfast.dataset.data_format import DataFormat
+from wkfast.dataset.metadata_files import read_json
+from wkfast.dataset.new_mag import extent_in_mag, new_mag
+from wkfast.dataset.reshape_run import replaced_folder, run_reshape
 from wkfast.errors import DatasetError, DatasetValueError, ExistsError
 from wkfast.geometry import Mag
 
@@ -200,5 +203,6 @@ def _keep_metadata(source: MagView, spec: _core.NewMag, folder: Path, axis_order
 
 def _axis_order(place: Json, file: Path) -> Json:
     """Return which axis of an array is which: as its layer says, else as its dimensions are called, else c, x, y, z."""
-    names = json.loads(file.read_bytes()).get("dimension_names") or list("cxyz")
+    metadata: Any = read_json(file)
+    names = metadata.get("dimension_names") or list("cxyz")
     return place.get("axis_order") or {name: at for at, name in enumerate(names)}

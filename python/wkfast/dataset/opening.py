@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from os import PathLike, fspath
 from pathlib import Path
 from typing import Any
@@ -15,6 +14,7 @@ from wkfast.dataset.dataset import Dataset
 from wkfast.dataset.folder_place import FolderPlace
 from wkfast.dataset.layer import Layer
 from wkfast.dataset.layer_category import COLOR_CATEGORY, SEGMENTATION_CATEGORY
+from wkfast.dataset.metadata_files import read_json
 from wkfast.dataset.properties import FILE_NAME, DatasetProperties, Json, element_class
 from wkfast.errors import DatasetError, DatasetNotFoundError
 from wkfast.geometry import BoundingBox, Mag, Vec3Int
@@ -126,6 +126,7 @@ def _extent(folder: Path, data_format: DataFormat, array: _core.Mag, axes: str |
         shape = (chunks.max(axis=0) + 1) * np.array(array.chunk_shape) if len(chunks) else np.zeros(3, np.int64)
         return dict(zip("xyz", shape.tolist(), strict=True))
     metadata = json.loads((folder / FACTS[data_format].metadata).read_bytes())
+    metadata: Any = read_json(folder / (".zarray" if data_format is DataFormat.Zarr else "zarr.json"))
     lengths = metadata["shape"]
     named = metadata.get("dimension_names") or [None]
     names = axes or (named if None not in named else "cxyz"[-len(lengths) :] if len(lengths) > len("xy") else "xy")

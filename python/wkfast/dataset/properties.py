@@ -16,6 +16,7 @@ import numpy as np
 
 from wkfast.dataset.data_format import DataFormat
 from wkfast.dataset.draft import exclusive_draft
+from wkfast.dataset.metadata_files import read_json
 from wkfast.errors import DatasetError, DatasetNotFoundError, ExistsError, LayerNotFoundError
 from wkfast.geometry import BoundingBox, Mag, NDBoundingBox, Vec3Int
 
@@ -279,12 +280,9 @@ class DatasetProperties:
             It is no JSON, no dataset, or of a version wkfast does not know.
         """
         file = folder / FILE_NAME
-        try:
-            parsed = json.loads(file.read_bytes())
-        except (FileNotFoundError, NotADirectoryError):
-            raise DatasetNotFoundError(f"no dataset at {folder}: there is no {FILE_NAME}") from None
-        except (ValueError, RecursionError) as error:
-            raise DatasetError(f"{file}: not valid JSON: {error}") from error
+        parsed = read_json(file)
+        if parsed is None:
+            raise DatasetNotFoundError(f"no dataset at {folder}: there is no {FILE_NAME}")
         layers = parsed.get("dataLayers") if isinstance(parsed, dict) else None
         if not isinstance(layers, list) or not all(isinstance(layer, dict) for layer in layers):
             raise DatasetError(f"{file}: expected a JSON object with a list of 'dataLayers', which are objects")

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import copy
-import json
 from contextlib import suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -11,7 +10,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from wkfast import _core
-from wkfast.errors import DatasetError, MergeError, VolumeDataError
+from wkfast.dataset.metadata_files import read_json
+from wkfast.errors import MergeError, VolumeDataError
 from wkfast.geometry import BoundingBox, Mag, Vec3Int
 
 if TYPE_CHECKING:
@@ -192,11 +192,5 @@ def _new_mag_entry(array: _core.Mag, location: _core.MagLocation) -> Json:
 
 def _group_metadata(folder: Path) -> dict[str, Any]:
     """Return the contents of a Zarr group's own files, by name."""
-    return {name: _json(folder / name) for name in _GROUP_FILES if (folder / name).is_file()}
-
-
-def _json(file: Path) -> Any:
-    try:
-        return json.loads(file.read_bytes())
-    except (ValueError, RecursionError) as error:
-        raise DatasetError(f"{file}: not valid JSON: {error}") from error
+    found = {name: read_json(folder / name) for name in _GROUP_FILES}
+    return {name: content for name, content in found.items() if content is not None}

@@ -17,9 +17,10 @@ import numpy as np
 
 from wkfast import _core
 from wkfast.dataset.merge_executor import run_on
+from wkfast.dataset.metadata_files import read_json
 from wkfast.dataset.properties import FILE_NAME as PROPERTIES_FILE
 from wkfast.dataset.properties import DatasetProperties, LayerProperties
-from wkfast.errors import MergeError
+from wkfast.errors import DatasetError, MergeError
 from wkfast.merge.report import PROVENANCE_FILE, MergePreview, MergeReport
 from wkfast.merge.rules import MergeRules, MergeRun
 from wkfast.progress import observed
@@ -145,8 +146,10 @@ class MergeJob:
     def finished(self) -> MergeReport | None:
         """Return the report of this very merge if the target already holds its result."""
         try:
-            written = json.loads((self.target / PROVENANCE_FILE).read_bytes())
-        except (OSError, ValueError):
+            written = read_json(self.target / PROVENANCE_FILE)
+        except DatasetError:
+            return None
+        if not isinstance(written, dict):
             return None
         whole = (self.target / PROPERTIES_FILE).is_file() and written.get("fingerprint") == self.plan.fingerprint
         return self._report(written["report"]) if whole else None

@@ -17,6 +17,7 @@ mod classes {
     use super::import_exception;
 
     import_exception!(wkfast.errors, AnnotationZipError);
+    import_exception!(wkfast.errors, DatasetError);
     import_exception!(wkfast.errors, EnvironmentVariableError);
     import_exception!(wkfast.errors, MagNotFoundError);
     import_exception!(wkfast.errors, MergeError);
@@ -25,6 +26,9 @@ mod classes {
     import_exception!(wkfast.errors, TargetNotEmptyError);
     import_exception!(wkfast.errors, VolumeDataError);
 }
+
+/// `ESTALE`, for Python's `errno`.
+const STALE: i32 = 116;
 
 /// A fault of one of the crates below, or one raised by Python.
 #[derive(Debug)]
@@ -36,6 +40,8 @@ pub(crate) enum CoreError {
     Zip(PathBuf, ZipError),
     /// Reading or writing any other file, and which.
     Io(PathBuf, io::Error),
+    /// Reading metadata of a dataset, and which file.
+    Metadata(PathBuf, io::Error),
     Volume(VolumeError),
     Python(PyErr),
 }
@@ -70,6 +76,10 @@ impl CoreError {
     pub(crate) fn io(path: &Path) -> impl FnOnce(io::Error) -> Self {
         move |error| Self::Io(path.to_owned(), error)
     }
+
+    pub(crate) fn metadata(path: &Path) -> impl FnOnce(io::Error) -> Self {
+        move |error| Self::Metadata(path.to_owned(), error)
+    }
 }
 
 impl From<CoreError> for PyErr {
@@ -86,6 +96,13 @@ impl From<CoreError> for PyErr {
             CoreError::Nml(path, error) => nml_error(&path, &error),
             CoreError::Zip(path, error) => AnnotationZipError::new_err(format!("{}: {error}", path.display())),
             CoreError::Io(path, error) => os_error(&path, &error),
+            CoreError::Metadata(path, error) if error.kind() == io::ErrorKind::StaleNetworkFileHandle => {
+                PyOSError::new_err((STALE, error.to_string(), path.into_os_string()))
+            }
+            CoreError::Metadata(path, error) if error.raw_os_error().is_none() => {
+                classes::DatasetError::new_err(format!("{}: {error}", path.display()))
+            }
+            CoreError::Metadata(path, error) => os_error(&path, &error),
             CoreError::Volume(error) => volume_error(&error),
             CoreError::Python(error) => error,
         }

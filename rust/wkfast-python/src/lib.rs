@@ -2,6 +2,7 @@
 
 mod errors;
 mod geometry;
+mod files;
 mod nml;
 mod volume;
 
@@ -12,6 +13,7 @@ fn _core(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add("__version__", env!("CARGO_PKG_VERSION"))?;
     module.add("DEBUG_BUILD", cfg!(debug_assertions))?;
     geometry::register(module)?;
+    files::register(module)?;
     nml::register(module)?;
     volume::register(module)
 }

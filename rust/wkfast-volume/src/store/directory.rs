@@ -8,6 +8,8 @@ use std::os::unix::fs::{FileExt, MetadataExt};
 use std::path::{Path, PathBuf};
 use std::sync::{PoisonError, RwLock};
 
+use wkfast_files::{persistently, stat};
+
 use super::{Entry, Pinned, ReadStore, Stamp, beyond_end, check_key, too_large, within};
 use crate::error::{Result, VolumeError};
 
@@ -20,6 +22,8 @@ pub struct DirectoryStore {
     root: PathBuf,
     /// Folders already looked at, and where they really are. A folder of chunks is asked for very often.
     folders: RwLock<HashMap<String, PathBuf>>,
+    /// The system's `open`, or a test's.
+    open: fn(&Path) -> io::Result<File>,
 }
 
 impl DirectoryStore {
@@ -30,7 +34,7 @@ impl DirectoryStore {
         if !root.is_dir() {
             return Err(fault(io::ErrorKind::NotADirectory.into()));
         }
-        Ok(Self { path: path.to_owned(), root, folders: RwLock::default() })
+        Ok(Self { path: path.to_owned(), root, folders: RwLock::default(), open: |place| File::open(place) })
     }
 
     /// The real place of `key`, `None` if its folder is not there.
@@ -52,11 +56,8 @@ impl DirectoryStore {
 
     /// Follows all links of `place` and refuses to leave the root.
     fn resolve(&self, place: &Path, key: &str) -> Result<Option<PathBuf>> {
-        let real = match fs::canonicalize(place) {
-            Ok(real) => real,
-            Err(error) if is_absent(&error) => return Ok(None),
-            Err(error) => return Err(VolumeError::io(self.describe(key), error)),
-        };
+        let real = persistently(place, |place| fs::canonicalize(place));
+        let Some(real) = real.map_err(|error| VolumeError::io(self.describe(key), error))? else { return Ok(None) };
         if !real.starts_with(&self.root) {
             let reason =
                 format!("is a link that leads out of {}; copy the data or open its own folder", self.path.display());
@@ -69,30 +70,29 @@ impl DirectoryStore {
     fn find(&self, key: &str) -> Result<Option<(PathBuf, Metadata)>> {
         let Some(place) = self.locate(key)? else { return Ok(None) };
         let fault = |error| VolumeError::io(self.describe(key), error);
-        let metadata = match fs::symlink_metadata(&place) {
-            Ok(metadata) if metadata.is_symlink() => {
-                let Some(place) = self.resolve(&place, key)? else { return Ok(None) };
-                let metadata = fs::metadata(&place).map_err(fault)?;
-                return Ok(metadata.is_file().then_some((place, metadata)));
-            }
-            Ok(metadata) => metadata,
-            Err(error) if is_absent(&error) => return Ok(None),
-            Err(error) => return Err(fault(error)),
-        };
+        let Some(metadata) = stat(&place).map_err(fault)? else { return Ok(None) };
+        if metadata.is_symlink() {
+            let Some(place) = self.resolve(&place, key)? else { return Ok(None) };
+            let metadata = stat(&place).map_err(fault)?;
+            return Ok(metadata.filter(Metadata::is_file).map(|metadata| (place, metadata)));
+        }
         Ok(metadata.is_file().then_some((place, metadata)))
     }
 
-    fn open_at(&self, key: &str) -> Result<Option<(File, Metadata)>> {
-        let fault = |error| VolumeError::io(self.describe(key), error);
+    /// Opens the file and hands it to `read`; `None` if there is none. Writers may replace or remove the file at any
+    /// moment: what counts is the one that could be opened, and read from without a "stale file handle".
+    fn with_file<T>(
+        &self,
+        key: &str,
+        mut read: impl FnMut(File, Metadata) -> io::Result<Result<T>>,
+    ) -> Result<Option<T>> {
         let Some((place, _)) = self.find(key)? else { return Ok(None) };
-        // Writers may replace or remove the file at any moment: what counts is the one that could be opened.
-        let file = match File::open(place) {
-            Ok(file) => file,
-            Err(error) if is_absent(&error) => return Ok(None),
-            Err(error) => return Err(fault(error)),
+        let attempt = |place: &Path| {
+            let file = (self.open)(place)?;
+            let metadata = file.metadata()?;
+            read(file, metadata)
         };
-        let metadata = file.metadata().map_err(fault)?;
-        Ok(Some((file, metadata)))
+        persistently(&place, attempt).map_err(|error| VolumeError::io(self.describe(key), error))?.transpose()
     }
 
     fn walk(&self, folder: &Path, key: &str, prefix: &str, entries: &mut Vec<Entry>) -> Result<()> {
@@ -114,8 +114,9 @@ impl DirectoryStore {
 
     fn listed(&self, key: String, entry: &fs::DirEntry, kind: FileType) -> Result<Option<Entry>> {
         if kind.is_file() {
-            let metadata = entry.metadata().map_err(|error| VolumeError::io(self.describe(&key), error))?;
-            return Ok(Some(Entry { key, size: metadata.len() }));
+            // It may have been removed, or have become another, since the folder was listed.
+            let metadata = stat(&entry.path()).map_err(|error| VolumeError::io(self.describe(&key), error))?;
+            return Ok(metadata.map(|metadata| Entry { key, size: metadata.len() }));
         }
         // A link, or something that is no file. A link that leads out is an error only to whoever reads it.
         let found = if kind.is_symlink() { self.find(&key).unwrap_or(None) } else { None };
@@ -154,29 +155,32 @@ impl ReadStore for DirectoryStore {
     }
 
     fn pin(&self, key: &str) -> Result<Option<Pinned>> {
-        let Some((file, metadata)) = self.open_at(key)? else { return Ok(None) };
-        Ok(Some(Pinned { file, stamp: stamp_of(&metadata), name: self.describe(key) }))
+        self.with_file(key, |file, metadata| {
+            Ok(Ok(Pinned { file, stamp: stamp_of(&metadata), name: self.describe(key) }))
+        })
     }
 
     fn read(&self, key: &str, limit: u64) -> Result<Option<Vec<u8>>> {
-        let Some((file, metadata)) = self.open_at(key)? else { return Ok(None) };
-        let size = metadata.len();
-        if size > limit {
-            return Err(too_large(self.describe(key), size, limit));
-        }
-        let mut bytes = vec![0; size as usize];
-        file.read_exact_at(&mut bytes, 0).map_err(|error| VolumeError::io(self.describe(key), error))?;
-        Ok(Some(bytes))
+        self.with_file(key, |file, metadata| {
+            let size = metadata.len();
+            if size > limit {
+                return Ok(Err(too_large(self.describe(key), size, limit)));
+            }
+            let mut bytes = vec![0; size as usize];
+            file.read_exact_at(&mut bytes, 0)?;
+            Ok(Ok(bytes))
+        })
     }
 
     fn read_into(&self, key: &str, offset: u64, buffer: &mut [u8]) -> Result<()> {
-        let fault = |error| VolumeError::io(self.describe(key), error);
-        let (file, metadata) = self.open_at(key)?.ok_or_else(|| fault(io::ErrorKind::NotFound.into()))?;
-        let size = metadata.len();
-        if !within(offset, buffer.len(), size) {
-            return Err(beyond_end(self.describe(key), offset, buffer.len(), size));
-        }
-        file.read_exact_at(buffer, offset).map_err(fault)
+        let found = self.with_file(key, |file, metadata| {
+            let size = metadata.len();
+            if !within(offset, buffer.len(), size) {
+                return Ok(Err(beyond_end(self.describe(key), offset, buffer.len(), size)));
+            }
+            file.read_exact_at(buffer, offset).map(Ok)
+        })?;
+        found.ok_or_else(|| VolumeError::io(self.describe(key), io::ErrorKind::NotFound.into()))
     }
 
     fn place(&self, key: &str) -> Result<Option<PathBuf>> {
@@ -196,7 +200,7 @@ impl ReadStore for DirectoryStore {
     }
 
     fn open_file(&self, key: &str) -> Result<Option<File>> {
-        Ok(self.open_at(key)?.map(|(file, _)| file))
+        self.with_file(key, |file, _| Ok(Ok(file)))
     }
 }
 
@@ -204,11 +208,67 @@ fn stamp_of(metadata: &Metadata) -> Stamp {
     Stamp { size: metadata.len(), modified: metadata.modified().ok(), inode: Some(metadata.ino()) }
 }
 
-fn is_absent(error: &io::Error) -> bool {
-    matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::NotADirectory)
-}
-
 /// Whether keys below the folder `key` can start with `prefix`.
 fn may_hold(key: &str, prefix: &str) -> bool {
     key.starts_with(prefix) || prefix.strip_prefix(key).is_some_and(|rest| rest.starts_with('/'))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::cell::Cell;
+
+    use super::*;
+
+    thread_local! {
+        static FAILURES: Cell<u32> = const { Cell::new(0) };
+    }
+
+    /// As mounts do while a writer renames a file over another.
+    fn fails_now_and_then(place: &Path) -> io::Result<File> {
+        let left = FAILURES.get();
+        FAILURES.set(left.saturating_sub(1));
+        if left > 0 { Err(io::ErrorKind::NotFound.into()) } else { File::open(place) }
+    }
+
+    fn store_that_fails() -> (tempfile::TempDir, DirectoryStore) {
+        let folder = tempfile::tempdir().unwrap();
+        fs::create_dir(folder.path().join("1")).unwrap();
+        fs::write(folder.path().join("1/shard"), b"voxels").unwrap();
+        let store = DirectoryStore { open: fails_now_and_then, ..DirectoryStore::open(folder.path()).unwrap() };
+        (folder, store)
+    }
+
+    type Call = fn(&DirectoryStore) -> Result<Option<Vec<u8>>>;
+
+    const CALLS: [Call; 4] = [
+        |store| store.read("1/shard", 9),
+        |store| store.read_range("1/shard", 0..6).map(Some),
+        |store| {
+            let mut bytes = vec![0; 6];
+            let pinned = store.pin("1/shard")?;
+            pinned.map(|pinned| pinned.read_into(0, &mut bytes)).transpose()?;
+            Ok(Some(bytes))
+        },
+        |store| Ok(store.open_file("1/shard")?.map(|file| io::read_to_string(file).unwrap().into_bytes())),
+    ];
+
+    #[test]
+    fn a_file_that_is_there_is_never_taken_for_absent() {
+        let (_folder, store) = store_that_fails();
+        for call in CALLS {
+            FAILURES.set(4);
+            assert_eq!(call(&store).unwrap().unwrap(), b"voxels");
+            assert_eq!(FAILURES.get(), 0);
+        }
+    }
+
+    #[test]
+    fn a_file_that_is_there_and_never_opens_is_an_error_that_names_it() {
+        let (_folder, store) = store_that_fails();
+        for call in CALLS {
+            FAILURES.set(u32::MAX);
+            let error = call(&store).unwrap_err().to_string();
+            assert!(error.contains("1/shard: is there"), "{error}");
+        }
+    }
 }

@@ -37,7 +37,8 @@ impl ZipStore {
     /// Opens a zip file by its central directory; nothing else is read.
     pub fn open(path: &Path) -> Result<Self> {
         let name = path.display().to_string();
-        let source = File::open(path).and_then(Source::whole).map_err(|error| VolumeError::io(&name, error))?;
+        let file = wkfast_files::open(path).and_then(|file| file.ok_or_else(|| io::ErrorKind::NotFound.into()));
+        let source = file.and_then(Source::whole).map_err(|error| VolumeError::io(&name, error))?;
         Self::over(name, source)
     }
 

@@ -1,0 +1,189 @@
+//! Opening files that others replace meanwhile. Absent is only what stat says is absent.
+//!
+//! On mounts that are no local disk (FUSE, NFS) `open` of a name may answer "no such file" or "stale file handle" for some
+//! milliseconds while a writer renames another file over it, although the name is there all the time. Taken for absence,
+//! that would make zeros of a chunk, or no dataset of a dataset. So whoever is told so asks stat, and opens again.
+
+use std::fs::{self, File, Metadata};
+use std::io::{self, ErrorKind, Read};
+use std::path::Path;
+use std::time::Duration;
+
+/// How often a file is opened that is there and yet cannot be opened. Four times, and 7 ms, have been seen to be needed.
+const TRIES: u32 = 8;
+
+/// Opens a file for reading; `None` where stat says that there is none.
+pub fn open(path: &Path) -> io::Result<Option<File>> {
+    persistently(path, |path| File::open(path))
+}
+
+/// Runs `attempt`, which opens `path` and may read from it, again for as long as it finds nothing where stat finds
+/// something; `None` where stat finds nothing either. After a few times that is an error, which is never
+/// [`NotFound`](ErrorKind::NotFound).
+pub fn persistently<T>(path: &Path, mut attempt: impl FnMut(&Path) -> io::Result<T>) -> io::Result<Option<T>> {
+    let mut pause = Duration::from_millis(1);
+    for tried in 1.. {
+        let error = match attempt(path) {
+            Err(error) if seems_absent(&error) => error,
+            Err(error) if error.kind() == ErrorKind::NotADirectory => return Ok(None),
+            done => return done.map(Some),
+        };
+        if !is_there(path)? {
+            return Ok(None);
+        }
+        if tried == TRIES {
+            let reason =
+                format!("is there, but in {TRIES} tries could not be opened ({error}); is somebody replacing it?");
+            return Err(io::Error::new(ErrorKind::StaleNetworkFileHandle, reason));
+        }
+        std::thread::sleep(pause);
+        pause *= 2;
+    }
+    unreachable!("the last try returns")
+}
+
+/// What a name stands for, a link for itself; `None` where there is nothing.
+pub fn stat(path: &Path) -> io::Result<Option<Metadata>> {
+    let mut pause = Duration::from_millis(1);
+    for _ in 1..TRIES {
+        match fs::symlink_metadata(path) {
+            Err(error) if error.kind() == ErrorKind::StaleNetworkFileHandle => std::thread::sleep(pause),
+            Err(error) if matches!(error.kind(), ErrorKind::NotFound | ErrorKind::NotADirectory) => return Ok(None),
+            found => return found.map(Some),
+        }
+        pause *= 2;
+    }
+    fs::symlink_metadata(path).map(Some)
+}
+
+fn seems_absent(error: &io::Error) -> bool {
+    matches!(error.kind(), ErrorKind::NotFound | ErrorKind::StaleNetworkFileHandle)
+}
+
+/// What stat says; a link is there if what it leads to is.
+fn is_there(path: &Path) -> io::Result<bool> {
+    match fs::metadata(path) {
+        Ok(_) => Ok(true),
+        Err(error) if error.kind() == ErrorKind::StaleNetworkFileHandle => Ok(true),
+        Err(error) if matches!(error.kind(), ErrorKind::NotFound | ErrorKind::NotADirectory) => Ok(false),
+        Err(error) => Err(error),
+    }
+}
+
+/// Reads a small file as a whole, e.g. metadata; `None` where there is none.
+///
+/// # Errors
+/// What is no regular file is refused without waiting for it (a FIFO, a device, a folder), and so is a file of more than
+/// `limit` bytes.
+pub fn read_small(path: &Path, limit: u64) -> io::Result<Option<Vec<u8>>> {
+    persistently(path, |path| read_regular(&open_without_waiting(path)?, limit))
+}
+
+/// Reads all of a file that [`read_small`] would read.
+pub fn read_regular(file: &File, limit: u64) -> io::Result<Vec<u8>> {
+    let metadata = file.metadata()?;
+    if !metadata.is_file() {
+        let kind = if metadata.is_dir() { ErrorKind::IsADirectory } else { ErrorKind::InvalidData };
+        return Err(io::Error::new(kind, "is no regular file"));
+    }
+    let too_large = |size: u64| {
+        let reason = format!("holds {size} bytes where at most {limit} are expected");
+        io::Error::new(ErrorKind::InvalidData, reason)
+    };
+    if metadata.len() > limit {
+        return Err(too_large(metadata.len()));
+    }
+    let mut bytes = Vec::with_capacity(metadata.len() as usize);
+    // It may grow while it is read.
+    file.take(limit + 1).read_to_end(&mut bytes)?;
+    if bytes.len() as u64 > limit { Err(too_large(bytes.len() as u64)) } else { Ok(bytes) }
+}
+
+/// Opens what may be a FIFO, which would otherwise wait for a writer.
+fn open_without_waiting(path: &Path) -> io::Result<File> {
+    use std::os::unix::fs::OpenOptionsExt;
+
+    let flags = rustix::fs::OFlags::NONBLOCK.bits() as i32;
+    fs::OpenOptions::new().read(true).custom_flags(flags).open(path)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Opens a file at the `n`th try only.
+    fn at_try(
+        n: u32,
+        code: rustix::io::Errno,
+    ) -> (impl FnMut(&Path) -> io::Result<File>, std::rc::Rc<std::cell::Cell<u32>>) {
+        let tries = std::rc::Rc::new(std::cell::Cell::new(0));
+        let counted = std::rc::Rc::clone(&tries);
+        let open = move |path: &Path| {
+            counted.set(counted.get() + 1);
+            if counted.get() < n { Err(code.into()) } else { File::open(path) }
+        };
+        (open, tries)
+    }
+
+    #[test]
+    fn a_file_that_stat_sees_is_opened_again_until_it_opens() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("shard");
+        fs::write(&path, b"voxels").unwrap();
+        for code in [rustix::io::Errno::NOENT, rustix::io::Errno::STALE] {
+            let (open, tries) = at_try(5, code);
+            let mut file = persistently(&path, open).unwrap().unwrap();
+            let mut text = Vec::new();
+            file.read_to_end(&mut text).unwrap();
+            assert_eq!((&text[..], tries.get()), (&b"voxels"[..], 5));
+        }
+    }
+
+    #[test]
+    fn a_file_that_never_opens_is_an_error_and_never_absent() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("shard");
+        fs::write(&path, b"voxels").unwrap();
+        let (open, tries) = at_try(u32::MAX, rustix::io::Errno::NOENT);
+        let error = persistently(&path, open).unwrap_err();
+        assert!(error.kind() != ErrorKind::NotFound && error.to_string().contains("is there"), "{error}");
+        assert_eq!(tries.get(), TRIES);
+    }
+
+    #[test]
+    fn what_stat_does_not_see_is_absent_at_once() {
+        let folder = tempfile::tempdir().unwrap();
+        fs::write(folder.path().join("file"), b"").unwrap();
+        std::os::unix::fs::symlink("nowhere", folder.path().join("dangling")).unwrap();
+        for name in ["none", "none/below", "file/below", "dangling"] {
+            let (open, tries) = at_try(u32::MAX, rustix::io::Errno::NOENT);
+            assert!(persistently(&folder.path().join(name), open).unwrap().is_none(), "{name}");
+            assert_eq!(tries.get(), 1);
+            assert!(super::open(&folder.path().join(name)).unwrap().is_none(), "{name}");
+            assert!(read_small(&folder.path().join(name), 9).unwrap().is_none(), "{name}");
+        }
+    }
+
+    #[test]
+    fn other_refusals_come_back_as_they_are() {
+        let path = Path::new("/");
+        let (open, tries) = at_try(u32::MAX, rustix::io::Errno::ACCESS);
+        assert_eq!(persistently(path, open).unwrap_err().kind(), ErrorKind::PermissionDenied);
+        assert_eq!(tries.get(), 1);
+    }
+
+    #[test]
+    fn small_files_are_read_and_large_or_odd_ones_refused() {
+        let folder = tempfile::tempdir().unwrap();
+        let at = |name: &str| folder.path().join(name);
+        fs::write(at("small"), b"12345").unwrap();
+        assert_eq!(read_small(&at("small"), 5).unwrap().unwrap(), b"12345");
+        assert!(read_small(&at("small"), 4).unwrap_err().to_string().contains("holds 5 bytes"));
+        rustix::fs::mkfifoat(rustix::fs::CWD, at("fifo"), rustix::fs::Mode::RUSR).unwrap();
+        std::os::unix::fs::symlink("/dev/zero", at("zeros")).unwrap();
+        for name in ["fifo", "zeros", "."] {
+            let error = read_small(&at(name), 5).unwrap_err().to_string();
+            assert!(error.contains("no regular file"), "{name}: {error}");
+        }
+    }
+}
