@@ -4,4 +4,4 @@
 
 pub mod open;
 
-pub use open::{open, persistently, read_small, stat};
+pub use open::{open, persistently, persistently_seen, read_small, stat};

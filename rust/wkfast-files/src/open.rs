@@ -20,15 +20,32 @@ pub fn open(path: &Path) -> io::Result<Option<File>> {
 /// Runs `attempt`, which opens `path` and may read from it, again for as long as it finds nothing where stat finds
 /// something; `None` where stat finds nothing either. After a few times that is an error, which is never
 /// [`NotFound`](ErrorKind::NotFound).
-pub fn persistently<T>(path: &Path, mut attempt: impl FnMut(&Path) -> io::Result<T>) -> io::Result<Option<T>> {
+pub fn persistently<T>(path: &Path, attempt: impl FnMut(&Path) -> io::Result<T>) -> io::Result<Option<T>> {
+    attempt_often(path, false, attempt)
+}
+
+/// [`persistently`] for a file that stat has just seen: while it is replaced, stat may miss it for a moment as well, so it
+/// is only absent if it stays so.
+pub fn persistently_seen<T>(path: &Path, attempt: impl FnMut(&Path) -> io::Result<T>) -> io::Result<Option<T>> {
+    attempt_often(path, true, attempt)
+}
+
+fn attempt_often<T>(
+    path: &Path,
+    mut seen: bool,
+    mut attempt: impl FnMut(&Path) -> io::Result<T>,
+) -> io::Result<Option<T>> {
     let mut pause = Duration::from_millis(1);
-    for tried in 1.. {
+    let mut tried = 1;
+    loop {
         let error = match attempt(path) {
             Err(error) if seems_absent(&error) => error,
             Err(error) if error.kind() == ErrorKind::NotADirectory => return Ok(None),
             done => return done.map(Some),
         };
-        if !is_there(path)? {
+        let there = is_there(path)?;
+        seen |= there;
+        if !seen || (tried == TRIES && !there) {
             return Ok(None);
         }
         if tried == TRIES {
@@ -38,8 +55,8 @@ pub fn persistently<T>(path: &Path, mut attempt: impl FnMut(&Path) -> io::Result
         }
         std::thread::sleep(pause);
         pause *= 2;
+        tried += 1;
     }
-    unreachable!("the last try returns")
 }
 
 /// What a name stands for, a link for itself; `None` where there is nothing.
@@ -162,6 +179,25 @@ mod tests {
             assert!(super::open(&folder.path().join(name)).unwrap().is_none(), "{name}");
             assert!(read_small(&folder.path().join(name), 9).unwrap().is_none(), "{name}");
         }
+    }
+
+    #[test]
+    fn a_file_that_was_seen_is_absent_only_if_it_stays_so() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("shard");
+        let mut tries = 0;
+        let appears = |path: &Path| {
+            tries += 1;
+            if tries == 3 {
+                fs::write(path, b"voxels")?;
+            }
+            File::open(path)
+        };
+        assert!(persistently_seen(&path, appears).unwrap().is_some());
+        fs::remove_file(&path).unwrap();
+        let (open, tries) = at_try(u32::MAX, rustix::io::Errno::NOENT);
+        assert!(persistently_seen(&path, open).unwrap().is_none());
+        assert_eq!(tries.get(), TRIES);
     }
 
     #[test]

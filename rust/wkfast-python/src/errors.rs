@@ -95,14 +95,13 @@ impl From<CoreError> for PyErr {
             }
             CoreError::Nml(path, error) => nml_error(&path, &error),
             CoreError::Zip(path, error) => AnnotationZipError::new_err(format!("{}: {error}", path.display())),
-            CoreError::Io(path, error) => os_error(&path, &error),
             CoreError::Metadata(path, error) if error.kind() == io::ErrorKind::StaleNetworkFileHandle => {
                 PyOSError::new_err((STALE, error.to_string(), path.into_os_string()))
             }
             CoreError::Metadata(path, error) if error.raw_os_error().is_none() => {
                 classes::DatasetError::new_err(format!("{}: {error}", path.display()))
             }
-            CoreError::Metadata(path, error) => os_error(&path, &error),
+            CoreError::Io(path, error) | CoreError::Metadata(path, error) => os_error(&path, &error),
             CoreError::Volume(error) => volume_error(&error),
             CoreError::Python(error) => error,
         }

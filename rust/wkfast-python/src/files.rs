@@ -15,6 +15,7 @@ pub(crate) fn register(module: &Bound<'_, PyModule>) -> PyResult<()> {
 const MAX_METADATA: u64 = 64 << 20;
 
 /// A small file as a whole, `None` if there is none.
+#[allow(clippy::needless_pass_by_value)] // as Python hands it over
 #[pyfunction]
 fn read_metadata(py: Python<'_>, path: PathBuf) -> Result<Option<Bound<'_, PyBytes>>, CoreError> {
     let content = py.detach(|| wkfast_files::read_small(&path, MAX_METADATA)).map_err(CoreError::metadata(&path))?;

@@ -8,7 +8,7 @@ use std::os::unix::fs::{FileExt, MetadataExt};
 use std::path::{Path, PathBuf};
 use std::sync::{PoisonError, RwLock};
 
-use wkfast_files::{persistently, stat};
+use wkfast_files::{persistently, persistently_seen, stat};
 
 use super::{Entry, Pinned, ReadStore, Stamp, beyond_end, check_key, too_large, within};
 use crate::error::{Result, VolumeError};
@@ -92,7 +92,7 @@ impl DirectoryStore {
             let metadata = file.metadata()?;
             read(file, metadata)
         };
-        persistently(&place, attempt).map_err(|error| VolumeError::io(self.describe(key), error))?.transpose()
+        persistently_seen(&place, attempt).map_err(|error| VolumeError::io(self.describe(key), error))?.transpose()
     }
 
     fn walk(&self, folder: &Path, key: &str, prefix: &str, entries: &mut Vec<Entry>) -> Result<()> {
