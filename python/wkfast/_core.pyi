@@ -102,6 +102,18 @@ def read_metadata(path: str | PathLike[str]) -> bytes | None:
         The system refuses, or it is there and yet cannot be opened.
     """
 
+class Draft:
+    """A file under construction, beside the one that it replaces; it is the right to replace it as well."""
+
+    def __new__(cls, target: str | PathLike[str]) -> Self:
+        """Wait until nobody else has the right."""
+
+    def put(self, content: bytes) -> None:
+        """Make `content` the whole file, with mode and group of the old one; it is on disk before it has its name."""
+
+    def release(self) -> None:
+        """Give the right up. A draft that was not put is removed."""
+
 # Volumes
 
 class Container(TypedDict):

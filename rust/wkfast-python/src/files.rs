@@ -1,13 +1,21 @@
-//! Files as Python reads them itself: metadata.
+//! Files as Python handles them itself: metadata, read and replaced.
 
-use std::path::PathBuf;
+// pyo3 hands extracted arguments over by value.
+#![allow(clippy::needless_pass_by_value)]
+
+use std::io;
+use std::path::{Path, PathBuf};
+use std::sync::{Mutex, PoisonError};
 
 use pyo3::prelude::*;
+use pyo3::pybacked::PyBackedBytes;
 use pyo3::types::PyBytes;
+use wkfast_files::DraftOptions;
 
 use crate::errors::CoreError;
 
 pub(crate) fn register(module: &Bound<'_, PyModule>) -> PyResult<()> {
+    module.add_class::<Draft>()?;
     module.add_function(wrap_pyfunction!(read_metadata, module)?)
 }
 
@@ -15,9 +23,58 @@ pub(crate) fn register(module: &Bound<'_, PyModule>) -> PyResult<()> {
 const MAX_METADATA: u64 = 64 << 20;
 
 /// A small file as a whole, `None` if there is none.
-#[allow(clippy::needless_pass_by_value)] // as Python hands it over
 #[pyfunction]
 fn read_metadata(py: Python<'_>, path: PathBuf) -> Result<Option<Bound<'_, PyBytes>>, CoreError> {
     let content = py.detach(|| wkfast_files::read_small(&path, MAX_METADATA)).map_err(CoreError::metadata(&path))?;
     Ok(content.map(|bytes| PyBytes::new(py, &bytes)))
+}
+
+/// A file under construction that nobody else constructs meanwhile, in this process or another.
+#[pyclass(frozen, module = "wkfast._core")]
+pub(crate) struct Draft {
+    target: PathBuf,
+    held: Mutex<Option<wkfast_files::Draft>>,
+}
+
+#[pymethods]
+impl Draft {
+    #[new]
+    fn new(py: Python<'_>, target: PathBuf) -> Result<Self, CoreError> {
+        let held = Mutex::new(Some(py.detach(|| lock(&target, &target))?));
+        Ok(Self { target, held })
+    }
+
+    /// Makes `content` the whole file.
+    fn put(&self, py: Python<'_>, content: PyBackedBytes) -> Result<(), CoreError> {
+        py.detach(|| self.replace(&content)).map_err(CoreError::io(&self.target))
+    }
+
+    /// Gives the right up.
+    fn release(&self, py: Python<'_>) {
+        py.detach(|| drop(self.held.lock().unwrap_or_else(PoisonError::into_inner).take()));
+    }
+}
+
+impl Draft {
+    fn replace(&self, content: &[u8]) -> io::Result<()> {
+        let mut held = self.held.lock().unwrap_or_else(PoisonError::into_inner);
+        // Its folder was replaced, or it was put before.
+        let gone = || io::Error::from(io::ErrorKind::NotFound);
+        if held.as_mut().ok_or_else(gone)?.put(content)? { Ok(()) } else { Err(gone()) }
+    }
+}
+
+/// The right to replace `target`, which messages call `name`. Whoever has it is waited for, unless Ctrl-C ends that.
+pub(crate) fn lock(target: &Path, name: &Path) -> Result<wkfast_files::Draft, CoreError> {
+    let mut raised = None;
+    let locked = wkfast_files::Draft::lock_unless(target, DraftOptions::default(), || {
+        // The method itself is not general enough over lifetimes.
+        #[allow(clippy::redundant_closure_for_method_calls)]
+        let checked = Python::attach(|py| py.check_signals());
+        checked.map_err(|error| {
+            raised = Some(error);
+            io::ErrorKind::Interrupted.into()
+        })
+    });
+    locked.map_err(|error| raised.map_or_else(|| CoreError::io(name)(error), CoreError::Python))
 }

@@ -1,11 +1,10 @@
 //! Writing files that are there as a whole or not at all: a bare NML, an annotation zip.
 
 use std::collections::HashMap;
-use std::fs::{self, File, OpenOptions};
+use std::fs::{self, File};
 use std::io::{self, BufWriter, Seek, SeekFrom, Write};
 #[cfg(target_os = "linux")]
 use std::os::fd::AsRawFd;
-use std::os::unix::fs::{OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 
 use pyo3::prelude::*;
@@ -16,6 +15,7 @@ use zip::{CompressionMethod, ZipArchive, ZipWriter};
 
 use super::document::{Detached, Outgoing, TreeItem, check_signals, open_zip};
 use crate::errors::CoreError;
+use crate::files::lock;
 
 /// Where the content of a zip member comes from.
 #[derive(FromPyObject)]
@@ -120,16 +120,10 @@ fn add_member<W: Write + io::Seek>(
 fn replace(path: &Path, write: impl FnOnce(&mut WriteBehind<'_>) -> Result<(), CoreError>) -> Result<(), CoreError> {
     // A link stays a link; what it points to is replaced.
     let target = if path.is_symlink() { fs::canonicalize(path).map_err(CoreError::io(path))? } else { path.to_owned() };
-    let folder = target.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
-    let mut builder = tempfile::Builder::new();
-    builder.prefix(".wkfast-").suffix(".part");
-    let mut options = OpenOptions::new();
-    options.read(true).write(true).create_new(true).mode(permissions(&target).mode());
-    let part = builder.make_in(folder, |part| options.open(part)).map_err(CoreError::io(path))?;
-    write(&mut WriteBehind::new(part.as_file()))?;
-    part.as_file().sync_all().map_err(CoreError::io(path))?;
-    part.persist(&target).map_err(|error| CoreError::Io(path.to_owned(), error.error))?;
-    sync_folder(folder).map_err(CoreError::io(path))
+    let mut draft = lock(&target, path)?;
+    write(&mut WriteBehind::new(draft.file()))?;
+    let placed = draft.place_durably().map_err(CoreError::io(path))?;
+    if placed { Ok(()) } else { Err(CoreError::Io(path.to_owned(), io::ErrorKind::NotFound.into())) }
 }
 
 /// A file being written whose text goes to the disk while more is made, so that little is left for syncing to wait for.
@@ -189,13 +183,3 @@ fn start_writing_back(file: &File, offset: u64, bytes: u64) {
 
 #[cfg(not(target_os = "linux"))]
 fn start_writing_back(_: &File, _: u64, _: u64) {}
-
-/// Those of the file that is replaced, else what the umask leaves of read and write.
-fn permissions(target: &Path) -> fs::Permissions {
-    fs::metadata(target).map_or_else(|_| fs::Permissions::from_mode(0o666), |metadata| metadata.permissions())
-}
-
-/// A rename is only safe from a power cut once its folder is on disk.
-fn sync_folder(folder: &Path) -> io::Result<()> {
-    File::open(folder)?.sync_all()
-}

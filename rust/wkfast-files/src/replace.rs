@@ -1,0 +1,299 @@
+//! Files that replace others as a whole. A draft lies beside the file it becomes and is renamed over it when complete:
+//! a reader sees the old file or the new one, never a part, and a file that is linked from elsewhere is left alone.
+//!
+//! The draft is the lock, too: its name is made of the file's, and whoever holds it exclusively (`flock`) is the one who
+//! writes. What a killed process leaves behind is taken over by the next.
+
+use std::fs::{self, File, OpenOptions};
+use std::io::{self, BufWriter, ErrorKind, Write};
+use std::os::unix::ffi::OsStrExt;
+use std::os::unix::fs::{MetadataExt, OpenOptionsExt, PermissionsExt, fchown};
+use std::path::{Path, PathBuf};
+
+/// What a draft's name has behind the file's. No format takes such a name for a chunk's.
+const SUFFIX: &str = ".wkfast-part";
+/// Bytes of a name, on every file system there is.
+const LONGEST_NAME: usize = 255;
+
+/// How a draft is made.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct DraftOptions {
+    /// Bytes between those who write and the file; what is written at once needs none.
+    pub buffer: usize,
+    /// Whether the file's folder is made where there is none.
+    pub make_folder: bool,
+}
+
+/// A file under construction that nobody else constructs meanwhile.
+#[derive(Debug)]
+pub struct Draft {
+    target: PathBuf,
+    path: PathBuf,
+    file: BufWriter<File>,
+    /// Renamed: there is no draft any more.
+    done: bool,
+}
+
+impl Draft {
+    /// Starts the file that becomes `target`, once nobody else is at it.
+    pub fn lock(target: &Path, options: DraftOptions) -> io::Result<Self> {
+        Self::lock_unless(target, options, || Ok(()))
+    }
+
+    /// [`lock`](Self::lock) with a look at whether to go on whenever a signal interrupts the waiting.
+    pub fn lock_unless(
+        target: &Path,
+        options: DraftOptions,
+        mut interrupted: impl FnMut() -> io::Result<()>,
+    ) -> io::Result<Self> {
+        let path = beside(target);
+        loop {
+            let file = open_or_make(&path, options.make_folder)?;
+            while let Err(error) = rustix::fs::flock(&file, rustix::fs::FlockOperation::LockExclusive) {
+                if error != rustix::io::Errno::INTR {
+                    return Err(error.into());
+                }
+                interrupted()?;
+            }
+            if is_still(&file, &path)? {
+                if file.metadata()?.len() > 0 {
+                    // A killed process left something in it.
+                    file.set_len(0)?;
+                }
+                let file = BufWriter::with_capacity(options.buffer, file);
+                return Ok(Self { target: target.to_owned(), path, file, done: false });
+            }
+        }
+    }
+
+    /// What this becomes.
+    pub fn target(&self) -> &Path {
+        &self.target
+    }
+
+    /// To write to.
+    pub fn writer(&mut self) -> &mut BufWriter<File> {
+        &mut self.file
+    }
+
+    /// The file below the [writer](Self::writer).
+    pub fn file(&self) -> &File {
+        self.file.get_ref()
+    }
+
+    /// Waits until all that was written is on disk.
+    pub fn sync(&mut self) -> io::Result<()> {
+        self.file.flush()?;
+        self.file.get_ref().sync_data()
+    }
+
+    /// Gives the file its name, with mode and group of the one that it replaces; a new file has what the umask leaves.
+    /// False, and nothing is done, where the folder has been replaced with all that was in it: what has the name there
+    /// is another's.
+    pub fn place(&mut self) -> io::Result<bool> {
+        self.file.flush()?;
+        if !self.is_in_place()? {
+            return Ok(false);
+        }
+        if let Some(old) = crate::stat(&self.target)?.filter(fs::Metadata::is_file) {
+            inherit(self.file.get_ref(), &old)?;
+        }
+        fs::rename(&self.path, &self.target)?;
+        self.done = true;
+        Ok(true)
+    }
+
+    /// Makes `content` the whole file; it is on disk before it has its name. False as for [`place`](Self::place).
+    pub fn put(&mut self, content: &[u8]) -> io::Result<bool> {
+        self.file.write_all(content)?;
+        self.sync()?;
+        self.place()
+    }
+
+    /// [`place`](Self::place) for good: content and name outlive a loss of power.
+    pub fn place_durably(&mut self) -> io::Result<bool> {
+        self.sync()?;
+        let placed = self.place()?;
+        if placed {
+            File::open(folder_of(&self.target))?.sync_all()?;
+        }
+        Ok(placed)
+    }
+
+    /// Removes the file that this one was to replace, if there is one. False as for [`place`](Self::place).
+    pub fn remove_target(&mut self) -> io::Result<bool> {
+        if !self.is_in_place()? {
+            return Ok(false);
+        }
+        match fs::remove_file(&self.target) {
+            Err(error) if error.kind() != ErrorKind::NotFound => Err(error),
+            _ => Ok(true),
+        }
+    }
+
+    fn is_in_place(&self) -> io::Result<bool> {
+        is_still(self.file.get_ref(), &self.path)
+    }
+}
+
+impl Drop for Draft {
+    fn drop(&mut self) {
+        if !self.done && self.is_in_place().unwrap_or(false) {
+            // Removed while still locked, so that nobody has begun to use it. What cannot be removed is taken over.
+            let _ = fs::remove_file(&self.path);
+        }
+    }
+}
+
+/// Where the draft of `target` lies. The one name for it, in whatever language it is asked for.
+fn beside(target: &Path) -> PathBuf {
+    let mut name = target.file_name().unwrap_or_default().to_owned();
+    if name.len() + SUFFIX.len() > LONGEST_NAME {
+        // FNV-1a: two names that meet in it only wait for each other.
+        let hash = name.as_bytes().iter().fold(0xcbf2_9ce4_8422_2325_u64, |hash, &byte| {
+            (hash ^ u64::from(byte)).wrapping_mul(0x0000_0100_0000_01b3)
+        });
+        name = format!(".{hash:016x}").into();
+    }
+    name.push(SUFFIX);
+    target.with_file_name(name)
+}
+
+fn folder_of(path: &Path) -> &Path {
+    path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."))
+}
+
+/// Opens or makes the file; its folder is made hardly ever, so not looked for first.
+fn open_or_make(path: &Path, make_folder: bool) -> io::Result<File> {
+    // Not through a link, which could lead anywhere; nor waiting for whoever reads from a FIFO.
+    let flags = (rustix::fs::OFlags::NOFOLLOW | rustix::fs::OFlags::NONBLOCK).bits() as i32;
+    let open = || OpenOptions::new().read(true).write(true).create(true).truncate(false).custom_flags(flags).open(path);
+    match open() {
+        Err(error) if error.kind() == ErrorKind::NotFound && make_folder => {
+            fs::create_dir_all(folder_of(path))?;
+            open()
+        }
+        opened => opened,
+    }
+}
+
+/// Whether `path` still names `file`: its last holder may have renamed or removed it while we waited.
+fn is_still(file: &File, path: &Path) -> io::Result<bool> {
+    let ours = file.metadata()?;
+    let found = crate::stat(path)?;
+    Ok(found.is_some_and(|found| (found.dev(), found.ino()) == (ours.dev(), ours.ino())))
+}
+
+/// Gives `file` the mode and group of `old`. Where the group cannot be kept, its rights go to no other group, beyond
+/// what everybody has.
+fn inherit(file: &File, old: &fs::Metadata) -> io::Result<()> {
+    let ours = file.metadata()?;
+    let mut mode = old.mode() & 0o7777;
+    if ours.gid() != old.gid() && fchown(file, None, Some(old.gid())).is_err() {
+        mode &= !0o070 | (mode & 0o007) << 3;
+    }
+    if ours.mode() & 0o7777 == mode { Ok(()) } else { file.set_permissions(fs::Permissions::from_mode(mode)) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn draft(target: &Path) -> Draft {
+        Draft::lock(target, DraftOptions::default()).unwrap()
+    }
+
+    fn names(folder: &Path) -> Vec<String> {
+        let mut names: Vec<_> =
+            fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().file_name().into_string().unwrap()).collect();
+        names.sort();
+        names
+    }
+
+    #[test]
+    fn a_draft_whose_folder_was_replaced_leaves_the_new_file_alone() {
+        let root = tempfile::tempdir().unwrap();
+        let (mag, file) = (root.path().join("mag"), root.path().join("mag/shard"));
+        fs::create_dir(&mag).unwrap();
+        let mut placed = draft(&file);
+        placed.writer().write_all(b"old form").unwrap();
+        let mut emptied = draft(&mag.join("blank"));
+        fs::rename(&mag, root.path().join("before")).unwrap();
+        fs::create_dir(&mag).unwrap();
+        fs::write(&file, b"new form").unwrap();
+        fs::write(mag.join("blank"), b"new form").unwrap();
+        assert!(!placed.place().unwrap());
+        assert!(!emptied.remove_target().unwrap());
+        assert_eq!(fs::read(&file).unwrap(), b"new form");
+        assert_eq!(fs::read(mag.join("blank")).unwrap(), b"new form");
+    }
+
+    #[test]
+    fn what_is_replaced_keeps_its_mode_and_what_is_new_has_what_the_umask_leaves() {
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("file");
+        fs::write(folder.path().join("plain"), b"").unwrap();
+        draft(&file).put(b"new").unwrap();
+        let mode = |path: &Path| fs::metadata(path).unwrap().mode() & 0o7777;
+        assert_eq!(mode(&file), mode(&folder.path().join("plain")));
+        for wanted in [0o664, 0o600, 0o640, 0o444, 0o2775] {
+            fs::set_permissions(&file, fs::Permissions::from_mode(wanted)).unwrap();
+            assert!(draft(&file).put(b"replaced").unwrap());
+            assert_eq!(mode(&file), wanted, "{wanted:o}");
+        }
+        assert_eq!(names(folder.path()), ["file", "plain"]);
+    }
+
+    #[test]
+    fn the_group_of_what_is_replaced_is_kept_where_the_system_allows() {
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("file");
+        fs::write(&file, b"old").unwrap();
+        let group = fs::metadata(&file).unwrap().gid() + 1;
+        if std::os::unix::fs::chown(&file, None, Some(group)).is_err() {
+            return; // only those who may change groups can tell
+        }
+        draft(&file).put(b"new").unwrap();
+        assert_eq!((fs::metadata(&file).unwrap().gid(), fs::read(&file).unwrap()), (group, b"new".to_vec()));
+    }
+
+    #[test]
+    fn two_who_replace_a_file_wait_for_each_other() {
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("counter");
+        fs::write(&file, b"0").unwrap();
+        std::thread::scope(|scope| {
+            for _ in 0..4 {
+                scope.spawn(|| {
+                    for _ in 0..50 {
+                        let mut draft = draft(&file);
+                        let count: u32 = fs::read_to_string(&file).unwrap().parse().unwrap();
+                        draft.put((count + 1).to_string().as_bytes()).unwrap();
+                    }
+                });
+            }
+        });
+        assert_eq!(fs::read(&file).unwrap(), b"200");
+        assert_eq!(names(folder.path()), ["counter"]);
+    }
+
+    #[test]
+    fn files_of_the_longest_names_can_be_replaced() {
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("n".repeat(LONGEST_NAME));
+        draft(&file).put(b"new").unwrap();
+        assert_eq!(fs::read(&file).unwrap(), b"new");
+        assert_eq!(names(folder.path()).len(), 1);
+    }
+
+    #[test]
+    fn a_draft_that_is_given_up_leaves_nothing() {
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("file");
+        fs::write(&file, b"old").unwrap();
+        draft(&file).writer().write_all(b"half").unwrap();
+        assert_eq!(names(folder.path()), ["file"]);
+        assert_eq!(fs::read(&file).unwrap(), b"old");
+        assert!(Draft::lock(&folder.path().join("none/file"), DraftOptions::default()).is_err());
+    }
+}
