@@ -720,6 +720,19 @@ class Header(TypedDict):
 
 # -- NML: files -----------------------------------------------------------------------------------------------------
 
+class AnnotationZip:
+    """An annotation zip, kept open: whoever reads from it meanwhile need not read its directory again.
+
+    Raises
+    ------
+    AnnotationZipError
+        It is no zip file, or damaged.
+    """
+
+    def __new__(cls, path: str | PathLike[str]) -> Self: ...
+    def names(self) -> list[str]:
+        """Return the names of all members, in the order in which they lie in the file."""
+
 class TreeRecord:
     @staticmethod
     def from_dict(facts: dict[str, Any]) -> TreeRecord: ...

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import zipfile
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING
 
+from wkfast import _core
 from wkfast.errors import (
     AnnotationFileNotFoundError,
     AnnotationSuffixError,
@@ -34,6 +34,8 @@ class AnnotationFile:
     path: Path
     nml_member: str | None
     other_members: tuple[str, ...]
+    # Keeps the zip open while it is loaded: its directory is read once.
+    _zip: _core.AnnotationZip | None = field(default=None, repr=False, compare=False)
 
     @classmethod
     def open(cls, annotation_path: str | PathLike[str]) -> AnnotationFile:
@@ -55,8 +57,9 @@ class AnnotationFile:
             raise AnnotationFileNotFoundError(f"cannot load the annotation {path}: {reason}")
         if path.suffix == ".nml":
             return cls(path, None, ())
-        nml, others = _members(path)
-        return cls(path, nml, others)
+        archive = _core.AnnotationZip(path)
+        nml, others = _members(path, archive.names())
+        return cls(path, nml, others, archive)
 
     @property
     def annotation_name(self) -> str:
@@ -76,12 +79,7 @@ def require_suffix(path: Path) -> None:
         raise AnnotationSuffixError(f"{path}: an annotation file ends in .nml or .zip, not in {path.suffix!r}")
 
 
-def _members(path: Path) -> tuple[str, tuple[str, ...]]:
-    try:
-        with zipfile.ZipFile(path) as archive:
-            names = [info.filename for info in archive.infolist() if not info.is_dir()]
-    except zipfile.BadZipFile as error:
-        raise AnnotationZipError(f"{path} is no zip file: {error}") from error
+def _members(path: Path, names: list[str]) -> tuple[str, tuple[str, ...]]:
     nmls = [name for name in names if name.endswith(".nml")]
     if len(nmls) != 1:
         found = ", ".join(sorted(nmls)) or "none"

@@ -1,10 +1,11 @@
-//! Bytes below all formats: how files are [opened](mod@open) although others replace them meanwhile, and how they are
-//! [replaced](replace).
+//! Bytes below all formats: how files are [opened](mod@open) although others replace them meanwhile, how they are
+//! [replaced](replace), and [zip] archives, read in place and written.
 //!
 //! Knows no voxels, no skeletons and no Python.
 
 pub mod open;
 pub mod replace;
+pub mod zip;
 
 pub use open::{open, persistently, persistently_seen, read_small, stat};
 pub use replace::{Draft, DraftOptions};

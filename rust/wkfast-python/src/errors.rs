@@ -9,7 +9,6 @@ use pyo3::types::{IntoPyDict, PyType};
 use pyo3::{PyErr, PyTypeInfo, import_exception};
 use wkfast_nml::{EditError, NmlError, Position};
 use wkfast_volume::VolumeError;
-use zip::result::ZipError;
 
 pub(crate) use classes::{AnnotationZipError, EnvironmentVariableError, SkeletonError, VolumeDataError};
 
@@ -36,8 +35,8 @@ pub(crate) enum CoreError {
     Edit(EditError),
     /// Reading or writing an NML, and which.
     Nml(PathBuf, NmlError),
-    /// Reading or writing a zip, and which.
-    Zip(PathBuf, ZipError),
+    /// Reading a zip: its path, what to call the member or the zip, and the fault.
+    Zip(PathBuf, String, io::Error),
     /// Reading or writing any other file, and which.
     Io(PathBuf, io::Error),
     /// Reading metadata of a dataset, and which file.
@@ -69,8 +68,9 @@ impl CoreError {
         move |error| Self::Nml(path.to_owned(), error)
     }
 
-    pub(crate) fn zip(path: &Path) -> impl FnOnce(ZipError) -> Self {
-        move |error| Self::Zip(path.to_owned(), error)
+    /// A fault of a zip file, or of the member of it that is called `name`.
+    pub(crate) fn zip(path: &Path, name: impl Into<String>) -> impl FnOnce(io::Error) -> Self {
+        move |error| Self::Zip(path.to_owned(), name.into(), error)
     }
 
     pub(crate) fn io(path: &Path) -> impl FnOnce(io::Error) -> Self {
@@ -86,15 +86,14 @@ impl From<CoreError> for PyErr {
     fn from(error: CoreError) -> Self {
         match error {
             CoreError::Edit(error) => SkeletonError::new_err(error.to_string()),
-            CoreError::Nml(path, NmlError::Io(error)) | CoreError::Zip(path, ZipError::Io(error)) => {
-                os_error(&path, &error)
-            }
+            CoreError::Nml(path, NmlError::Io(error)) => os_error(&path, &error),
             CoreError::Nml(_, NmlError::Stopped(error)) => stopped(error),
             CoreError::Nml(path, error @ NmlError::Unwritable { .. }) => {
                 SkeletonError::new_err(format!("{} cannot be written: {error}", path.display()))
             }
             CoreError::Nml(path, error) => nml_error(&path, &error),
-            CoreError::Zip(path, error) => AnnotationZipError::new_err(format!("{}: {error}", path.display())),
+            CoreError::Zip(path, _, error) if error.raw_os_error().is_some() => os_error(&path, &error),
+            CoreError::Zip(_, name, error) => AnnotationZipError::new_err(format!("{name}: {error}")),
             CoreError::Metadata(path, error) if error.kind() == io::ErrorKind::StaleNetworkFileHandle => {
                 PyOSError::new_err((STALE, error.to_string(), path.into_os_string()))
             }

@@ -1,11 +1,12 @@
 //! NML files and the records they cross to Python as.
 
-use std::fs::File;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use pyo3::prelude::*;
 use pyo3::types::{PyAny, PyList};
 use pythonize::{depythonize, pythonize};
+use wkfast_files::zip::{Archive, open_shared};
 use wkfast_nml::columns::TreeColumns as Columns;
 use wkfast_nml::model::{Header, TreeHeader};
 use wkfast_nml::{Loaded, NmlError, Problem, ReadOptions, TreeRef, WriteOptions};
@@ -60,16 +61,33 @@ pub(crate) fn read_nml(
     to_document(py, loaded)
 }
 
-fn read_member(path: &Path, member: &str, options: ReadOptions<'_>) -> Result<Loaded, CoreError> {
-    let mut archive = open_zip(path)?;
-    let text = archive.by_name(member).map_err(CoreError::zip(path))?;
-    let inside = path.join(member);
-    wkfast_nml::read_threaded(text, options).map_err(CoreError::nml(&inside))
+/// An annotation zip, kept open: whoever reads from it meanwhile need not read its directory again.
+#[pyclass(frozen, module = "wkfast._core")]
+pub(crate) struct AnnotationZip(Arc<Archive>);
+
+#[pymethods]
+impl AnnotationZip {
+    #[new]
+    fn new(py: Python<'_>, path: PathBuf) -> Result<Self, CoreError> {
+        Ok(Self(py.detach(|| open_zip(&path))?))
+    }
+
+    /// Names of all members, in the order in which they lie in the file.
+    fn names(&self, py: Python<'_>) -> Vec<String> {
+        py.detach(|| self.0.names())
+    }
 }
 
-pub(crate) fn open_zip(path: &Path) -> Result<zip::ZipArchive<File>, CoreError> {
-    let file = File::open(path).map_err(CoreError::io(path))?;
-    zip::ZipArchive::new(file).map_err(CoreError::zip(path))
+fn read_member(path: &Path, member: &str, options: ReadOptions<'_>) -> Result<Loaded, CoreError> {
+    let archive = open_zip(path)?;
+    let name = archive.describe(member);
+    let text = archive.reader(member).map_err(CoreError::zip(path, &name))?;
+    wkfast_nml::read_threaded(text, options).map_err(CoreError::nml(Path::new(&name)))
+}
+
+/// The zip file at `path`, opened now or by whoever holds it.
+pub(crate) fn open_zip(path: &Path) -> Result<Arc<Archive>, CoreError> {
+    open_shared(path, None).map_err(CoreError::zip(path, path.display().to_string()))
 }
 
 /// The NML in a bytes object; `name` stands for the file in messages.

@@ -1,6 +1,5 @@
 //! Writing files that are there as a whole or not at all: a bare NML, an annotation zip.
 
-use std::collections::HashMap;
 use std::fs::{self, File};
 use std::io::{self, BufWriter, Seek, SeekFrom, Write};
 #[cfg(target_os = "linux")]
@@ -9,9 +8,8 @@ use std::path::{Path, PathBuf};
 
 use pyo3::prelude::*;
 use pyo3::pybacked::PyBackedBytes;
+use wkfast_files::zip::ZipWriter;
 use wkfast_nml::NmlError;
-use zip::write::SimpleFileOptions;
-use zip::{CompressionMethod, ZipArchive, ZipWriter};
 
 use super::document::{Detached, Outgoing, TreeItem, check_signals, open_zip};
 use crate::errors::CoreError;
@@ -67,51 +65,38 @@ fn fill_zip(
     members: &[(String, Source)],
 ) -> Result<(), CoreError> {
     let mut archive = ZipWriter::new(BufWriter::with_capacity(1 << 20, file));
-    archive.start_file(nml_name, deflated(document.size_hint())).map_err(CoreError::zip(path))?;
-    document.write(&mut archive).map_err(CoreError::nml(path))?;
-    let mut sources = HashMap::new();
+    let text = archive.stream(nml_name, true, document.size_hint(), |out| document.write(out));
+    text.map_err(CoreError::io(path))?.map_err(CoreError::nml(path))?;
     for (name, source) in members {
-        add_member(&mut archive, path, name, source, &mut sources)?;
+        add_member(&mut archive, path, name, source)?;
         check_signals(0).map_err(|error| CoreError::nml(path)(NmlError::Stopped(error)))?;
     }
-    let mut out = archive.finish().map_err(CoreError::zip(path))?;
-    out.flush().map_err(CoreError::io(path))
+    archive.finish().map(drop).map_err(CoreError::io(path))
 }
 
-/// Quick rather than small: what is large is compressed already. Sizes from 4 GiB on must be announced.
-fn deflated(size: u64) -> SimpleFileOptions {
-    let options = SimpleFileOptions::default().compression_method(CompressionMethod::Deflated);
-    options.compression_level(Some(1)).large_file(size > 3 << 30)
-}
-
-fn add_member<W: Write + io::Seek>(
+fn add_member<W: Write + Seek>(
     archive: &mut ZipWriter<W>,
     path: &Path,
     name: &str,
     source: &Source,
-    sources: &mut HashMap<PathBuf, ZipArchive<File>>,
 ) -> Result<(), CoreError> {
     match source {
         Source::Bytes(data) => {
-            archive.start_file(name, deflated(data.len() as u64)).map_err(CoreError::zip(path))?;
-            archive.write_all(data).map_err(CoreError::io(path))
+            let written = archive.stream(name, true, data.len() as u64, |out| out.write_all(data));
+            written.and_then(|filled| filled).map_err(CoreError::io(path))
         }
         Source::File(from, None) => {
-            let mut file = File::open(from).map_err(CoreError::io(from))?;
+            let opened = wkfast_files::open(from).and_then(|file| file.ok_or_else(|| io::ErrorKind::NotFound.into()));
+            let mut file = opened.map_err(CoreError::io(from))?;
             let size = file.metadata().map_err(CoreError::io(from))?.len();
             // What is put in as a file is an archive itself: left as it is, it can be read in place.
-            let stored = SimpleFileOptions::default().compression_method(CompressionMethod::Stored);
-            archive.start_file(name, stored.large_file(size > 3 << 30)).map_err(CoreError::zip(path))?;
-            io::copy(&mut file, archive).map(drop).map_err(CoreError::io(from))
+            let written = archive.stream(name, false, size, |out| io::copy(&mut file, out).map(drop));
+            written.map_err(CoreError::io(path))?.map_err(CoreError::io(from))
         }
         Source::File(from, Some(member)) => {
-            if !sources.contains_key(from) {
-                sources.insert(from.clone(), open_zip(from)?);
-            }
-            let Some(source) = sources.get_mut(from) else { return Ok(()) };
-            let index = source.index_for_name(member).ok_or(zip::result::ZipError::FileNotFound);
-            let raw = index.and_then(|index| source.by_index_raw(index)).map_err(CoreError::zip(from))?;
-            archive.raw_copy_file_rename(raw, name).map_err(CoreError::zip(from))
+            // Whoever loaded the annotation has it open, so that it is not opened again for every member.
+            let source = open_zip(from)?;
+            archive.copy(&source, member, name).map_err(CoreError::zip(path, source.describe(member)))
         }
     }
 }

@@ -19,6 +19,7 @@ use pyo3::prelude::*;
 
 pub(crate) fn register(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add_class::<columns::TreeColumns>()?;
+    module.add_class::<document::AnnotationZip>()?;
     module.add_class::<document::NmlDocument>()?;
     module.add_class::<node::Node>()?;
     module.add("NodeIterator", iterator::NodeIterator::class(module.py())?)?;

@@ -100,9 +100,10 @@ fn read(path: &Path, member: Option<&str>, sender: &SyncSender<Message>) -> Resu
     let Some(member) = member else {
         return send_trees(File::open(path).map_err(CoreError::io(path))?, path, sender);
     };
-    let mut archive = open_zip(path)?;
-    let text = archive.by_name(member).map_err(CoreError::zip(path))?;
-    send_trees(text, &path.join(member), sender)
+    let archive = open_zip(path)?;
+    let name = archive.describe(member);
+    let text = archive.reader(member).map_err(CoreError::zip(path, &name))?;
+    send_trees(text, Path::new(&name), sender)
 }
 
 fn send_trees(input: impl Read, path: &Path, sender: &SyncSender<Message>) -> Result<(), CoreError> {

@@ -51,7 +51,7 @@ pub(crate) fn probe_members(
     members: Vec<String>,
 ) -> Result<Vec<Option<String>>, CoreError> {
     Ok(py.detach(move || -> Result<_> {
-        let store = ZipStore::open(&path)?;
+        let store = ZipStore::open(&path, None)?;
         Ok(members.iter().map(|member| store.probe_nested(member).err().map(|error| error.to_string())).collect())
     })?)
 }
@@ -175,7 +175,7 @@ fn pack_input(py: Python<'_>, input: PackInput<'_>, overlays: &mut Vec<Arc<PyOve
 fn write_zip(path: &Path, files: &[(String, Vec<u8>)], mags: &[PackMag], crew: &mut Crew<'_>) -> Result<Vec<Packed>> {
     let fault = |error| VolumeError::io(path.display().to_string(), error);
     let file = BufWriter::with_capacity(1 << 20, File::create_new(path).map_err(fault)?);
-    let packed = pack(file, files, mags, crew);
+    let packed = pack(file, &path.display().to_string(), files, mags, crew);
     if packed.is_err() {
         fs::remove_file(path).map_err(fault)?;
     }

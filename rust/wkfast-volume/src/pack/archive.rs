@@ -68,25 +68,26 @@ pub struct Packed {
     pub largest: u64,
 }
 
-/// Writes a data zip: `files` first, then the mags. Equal input makes equal bytes.
+/// Writes a data zip, called `name` in messages: `files` first, then the mags. Equal input makes equal bytes.
 pub fn pack<W: Write>(
     out: W,
+    name: &str,
     files: &[(String, Vec<u8>)],
     mags: &[PackMag],
     crew: &mut Crew<'_>,
 ) -> Result<(W, Vec<Packed>)> {
     let mut archive = ZipWriter::new(out);
-    for (name, content) in files {
-        add(&mut archive, name, content)?;
+    for (file, content) in files {
+        add(&mut archive, name, file, content)?;
     }
     let jobs: Vec<Job> = mags.iter().map(Job::new).collect::<Result<_>>()?;
     crew.expect(jobs.iter().map(|job| job.chunks.len()).sum());
-    let packed = jobs.iter().map(|job| job.run(&mut archive, crew)).collect::<Result<_>>()?;
-    Ok((archive.finish().map_err(fault)?, packed))
+    let packed = jobs.iter().map(|job| job.run(&mut archive, name, crew)).collect::<Result<_>>()?;
+    Ok((archive.finish().map_err(fault(name))?, packed))
 }
 
-fn add<W: Write>(archive: &mut ZipWriter<W>, name: &str, content: &[u8]) -> Result<()> {
-    store::Packed::new(content).and_then(|packed| archive.add(name, &packed)).map_err(fault)
+fn add<W: Write>(archive: &mut ZipWriter<W>, name: &str, file: &str, content: &[u8]) -> Result<()> {
+    store::Packed::new(content).and_then(|packed| archive.add(file, &packed)).map_err(fault(name))
 }
 
 /// Where a chunk comes from.
@@ -127,16 +128,16 @@ impl<'a> Job<'a> {
         Ok(Self { mag, metadata, target, recoder, chunks: chunks.into_iter().collect(), zeros })
     }
 
-    fn run<W: Write>(&self, archive: &mut ZipWriter<W>, crew: &mut Crew<'_>) -> Result<Packed> {
-        add(archive, &self.metadata.0, &self.metadata.1)?;
+    fn run<W: Write>(&self, archive: &mut ZipWriter<W>, name: &str, crew: &mut Crew<'_>) -> Result<Packed> {
+        add(archive, name, &self.metadata.0, &self.metadata.1)?;
         let mut packed = Packed::default();
         crew.each(
             &self.chunks,
             self.target.grid().chunk_bytes(),
-            |(chunk, origin)| self.prepare(chunk, *origin),
+            |(chunk, origin)| self.prepare(chunk, *origin, name),
             |(chunk, origin), prepared| {
                 let Some(prepared) = prepared else { return Ok(()) };
-                archive.add(&self.target.shard_key(chunk), &prepared.packed).map_err(fault)?;
+                archive.add(&self.target.shard_key(chunk), &prepared.packed).map_err(fault(name))?;
                 packed.chunks += 1;
                 packed.erased += u64::from(*origin == Origin::Erased);
                 packed.largest = packed.largest.max(prepared.largest);
@@ -146,10 +147,10 @@ impl<'a> Job<'a> {
         Ok(packed)
     }
 
-    fn prepare(&self, chunk: &ChunkIndex, origin: Origin) -> Result<Option<Prepared>> {
+    fn prepare(&self, chunk: &ChunkIndex, origin: Origin, name: &str) -> Result<Option<Prepared>> {
         let Some(encoded) = self.encoded(chunk, origin)? else { return Ok(None) };
         let largest = if self.counts(chunk, origin, &encoded)? { self.largest(chunk, &encoded)? } else { 0 };
-        Ok(Some(Prepared { packed: store::Packed::new(&encoded).map_err(fault)?, largest }))
+        Ok(Some(Prepared { packed: store::Packed::new(&encoded).map_err(fault(name))?, largest }))
     }
 
     fn encoded(&self, chunk: &ChunkIndex, origin: Origin) -> Result<Option<Vec<u8>>> {
@@ -209,6 +210,6 @@ fn in_memory(mag: &PackMag, new: &NewMag, metadata: &(String, Vec<u8>)) -> Resul
     )
 }
 
-fn fault(error: io::Error) -> VolumeError {
-    VolumeError::io("data zip being written", error)
+fn fault(name: &str) -> impl FnOnce(io::Error) -> VolumeError {
+    move |error| VolumeError::io(name, error)
 }

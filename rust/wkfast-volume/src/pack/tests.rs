@@ -78,7 +78,7 @@ fn pack_mag(grid: &ChunkGrid) -> PackMag {
 fn packed(path: &Path, mag: PackMag) -> (Packed, Arc<dyn MagArray>) {
     let file = std::fs::File::create(path).unwrap();
     let mut quiet = |_, _| Ok(());
-    let (_, counts) = pack(file, &[], &[mag], &mut Crew::new(&pool(), &mut quiet)).unwrap();
+    let (_, counts) = pack(file, "a.zip", &[], &[mag], &mut Crew::new(&pool(), &mut quiet)).unwrap();
     (counts[0], opened(path))
 }
 
@@ -202,7 +202,7 @@ fn chunks_of_the_accepted_form_are_not_encoded_again() {
     std::fs::write(folder.path().join("source/c.0.0.1.0"), &bytes).unwrap();
     let path = folder.path().join("data.zip");
     packed(&path, PackMag { source: Some(source.clone()), ..pack_mag(source.grid()) });
-    let archive = ZipStore::open(&path).unwrap();
+    let archive = ZipStore::open(&path, None).unwrap();
     assert_eq!(archive.read("volumeAnnotationData/1/c.0.0.1.0", 1 << 20).unwrap().unwrap(), bytes);
 }
 
@@ -246,7 +246,7 @@ fn an_observer_can_stop_at_once() {
     let (_, source) = write(&folder.path().join("source"), &new, &model);
     let mut stop = |_, _| Err(VolumeError::Interrupted);
     let mag = PackMag { source: Some(source), ..pack_mag(&grid(VoxelType::UInt8)) };
-    let stopped = pack(Vec::new(), &[], &[mag], &mut Crew::new(&pool(), &mut stop));
+    let stopped = pack(Vec::new(), "a.zip", &[], &[mag], &mut Crew::new(&pool(), &mut stop));
     assert!(matches!(stopped, Err(VolumeError::Interrupted)));
 }
 
@@ -262,6 +262,6 @@ fn a_damaged_chunk_that_must_be_decoded_is_named() {
     std::fs::write(&file, bytes).unwrap();
     let mut quiet = |_, _| Ok(());
     let mag = PackMag { source: Some(source), ..pack_mag(&grid(VoxelType::UInt8)) };
-    let error = pack(Vec::new(), &[], &[mag], &mut Crew::new(&pool(), &mut quiet)).unwrap_err().to_string();
+    let error = pack(Vec::new(), "a.zip", &[], &[mag], &mut Crew::new(&pool(), &mut quiet)).unwrap_err().to_string();
     assert!(error.contains("x0.wkw") && error.contains("(0, 0, 1)"), "{error}");
 }

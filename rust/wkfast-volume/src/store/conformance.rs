@@ -142,7 +142,7 @@ fn zip_stores_conform_stored_and_deflated_alone_and_nested() {
         let path = folder.path().join("plain.zip");
         conforms(|files| {
             std::fs::write(&path, zipped(files, inner)).unwrap();
-            Arc::new(ZipStore::open(&path).unwrap())
+            Arc::new(ZipStore::open(&path, None).unwrap())
         });
         for outer in methods {
             let path = folder.path().join("outer.zip");

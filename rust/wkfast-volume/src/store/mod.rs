@@ -4,7 +4,6 @@
 mod counting;
 mod directory;
 mod memory;
-mod opened;
 mod zip;
 
 #[cfg(test)]
@@ -20,12 +19,14 @@ use std::sync::Arc;
 use std::time::SystemTime;
 
 use serde::{Deserialize, Serialize};
+use wkfast_files::zip::check_name;
 
 pub use self::counting::{CountingStore, Counts};
 pub use self::directory::DirectoryStore;
 pub use self::memory::MemoryStore;
-pub use self::zip::{Packed, ZipStore, ZipWriter};
+pub use self::zip::ZipStore;
 use crate::error::{Result, VolumeError};
+pub use wkfast_files::zip::{Packed, ZipWriter};
 
 /// A file in a store.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -149,18 +150,14 @@ impl Container {
     pub fn open(&self) -> Result<SharedStore> {
         Ok(match self {
             Self::Directory { path } => Arc::new(DirectoryStore::open(path)?),
-            Self::Zip { path, member } => opened::open_zip(path, member.as_deref())?,
+            Self::Zip { path, member } => Arc::new(ZipStore::open(path, member.as_deref())?),
         })
     }
 }
 
 /// Accepts relative paths without tricks.
 fn check_key(key: &str) -> Result<()> {
-    let bad_part = |part: &str| part.is_empty() || part == "." || part == ".." || part.contains(['\\', '\0']);
-    if key.split('/').any(bad_part) {
-        return Err(VolumeError::corrupt(format!("{key:?}"), "is no relative path within its container"));
-    }
-    Ok(())
+    check_name(key).map_err(|reason| VolumeError::corrupt(format!("{key:?}"), reason))
 }
 
 /// `key` is larger than its reader allows.

@@ -28,9 +28,9 @@ thread_local! {
 }
 
 /// Reads one member.
-pub(super) struct MemberReader<'a> {
+pub struct MemberReader<'a> {
     source: &'a Source,
-    member: &'a Member,
+    member: Member,
     /// Where in `source` the next compressed bytes lie, and how many are left.
     next: (u64, u64),
     scratch: Option<Scratch>,
@@ -40,13 +40,19 @@ pub(super) struct MemberReader<'a> {
     crc: Crc,
 }
 
+impl std::fmt::Debug for MemberReader<'_> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("MemberReader").field("member", &self.member).finish_non_exhaustive()
+    }
+}
+
 impl<'a> MemberReader<'a> {
-    pub(super) fn open(source: &'a Source, member: &'a Member) -> io::Result<Self> {
-        check_member(member)?;
+    pub(super) fn open(source: &'a Source, member: Member) -> io::Result<Self> {
+        check_member(&member)?;
         let mut scratch =
             SCRATCH.take().unwrap_or_else(|| Scratch { inflate: Decompress::new(false), input: Vec::new() });
         scratch.inflate.reset(false);
-        let start = data_start(source, member, &mut scratch.input)?;
+        let start = data_start(source, &member, &mut scratch.input)?;
         let reader = Self {
             source,
             member,
@@ -60,7 +66,7 @@ impl<'a> MemberReader<'a> {
     }
 
     /// Passes over `count` bytes.
-    pub(super) fn skip(&mut self, count: u64) -> io::Result<()> {
+    pub fn skip(&mut self, count: u64) -> io::Result<()> {
         let passed = io::copy(&mut self.by_ref().take(count), &mut io::sink())?;
         if passed < count { Err(io::ErrorKind::UnexpectedEof.into()) } else { Ok(()) }
     }

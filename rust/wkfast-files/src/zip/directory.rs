@@ -4,7 +4,10 @@
 //! Source of the layout: PKWARE's APPNOTE.TXT 6.3.10, sections 4.3.12 to 4.3.16 and 4.5.3.
 
 use super::source::Source;
-use crate::store::check_key;
+use std::borrow::Cow;
+
+use super::check_name;
+use super::names::Names;
 
 pub(super) const END: u32 = 0x0605_4b50;
 pub(super) const END_64_LOCATOR: u32 = 0x0706_4b50;
@@ -12,13 +15,14 @@ pub(super) const END_64: u32 = 0x0606_4b50;
 pub(super) const MEMBER: u32 = 0x0201_4b50;
 const END_LENGTH: usize = 22;
 const MEMBER_LENGTH: usize = 46;
+/// Of a local header, without name and extra fields.
+const LOCAL_LENGTH: u64 = 30;
 /// More than three million members; a directory is held in memory while it is read.
 const MAX_DIRECTORY: u64 = 256 << 20;
 
-/// What the directory says of one member.
+/// What the directory says of one member, but its name.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Member {
-    name: (u32, u16),
     pub(super) flags: u16,
     pub(super) method: u16,
     pub(super) crc: u32,
@@ -31,7 +35,7 @@ pub(super) struct Member {
 /// All files of an archive, sorted by name.
 #[derive(Debug, Default)]
 pub(super) struct Members {
-    names: String,
+    names: Names,
     members: Vec<Member>,
 }
 
@@ -44,15 +48,48 @@ impl Members {
         }
         let mut space = Vec::new();
         let bytes = source.fetch(end.start, end.size as usize, &mut space).map_err(|error| error.to_string())?;
-        let mut members = Self::default();
-        let count = members.parse(bytes, &end)?;
+        let mut listed = Listed::default();
+        let count = listed.parse(bytes, &end)?;
         if count != end.count && !(end.count <= 0xffff && count & 0xffff == end.count) {
             return Err(format!("its directory has {count} members, its end record says {}", end.count));
         }
-        members.sort()?;
-        Ok(members)
+        listed.sort()?;
+        listed.check_overlap(end.start)?;
+        Ok(listed.packed())
     }
 
+    /// The member called `name`.
+    pub(super) fn get(&self, name: &str) -> Option<Member> {
+        self.names.find(name).map(|index| self.members[index])
+    }
+
+    /// Hands all members whose name starts with `prefix` to `each`, by name.
+    pub(super) fn with_prefix(&self, prefix: &str, mut each: impl FnMut(&str, &Member)) {
+        self.names.with_prefix(prefix, |index, name| each(name, &self.members[index]));
+    }
+
+    /// Memory it takes.
+    pub(super) fn heap_bytes(&self) -> usize {
+        self.names.heap_bytes() + self.members.capacity() * size_of::<Member>()
+    }
+}
+
+/// A directory while it is read.
+#[derive(Default)]
+struct Listed {
+    names: String,
+    members: Vec<(Place, Member)>,
+}
+
+/// Where in [`Listed::names`] a name lies, and how long it is in its headers.
+#[derive(Clone, Copy)]
+struct Place {
+    start: u32,
+    length: u16,
+    raw: u16,
+}
+
+impl Listed {
     /// Appends what `bytes` list and returns how many entries there were, folders included.
     fn parse(&mut self, bytes: &[u8], end: &End) -> Result<u64, String> {
         let mut count = 0;
@@ -69,17 +106,16 @@ impl Members {
             self.push(name, &header, extra, end)?;
             count += 1;
         }
-        self.members.shrink_to_fit();
         Ok(count)
     }
 
-    fn push(&mut self, name: &[u8], header: &Fields<'_>, extra: &[u8], end: &End) -> Result<(), String> {
-        let name = String::from_utf8_lossy(name).replace('\\', "/");
+    fn push(&mut self, raw: &[u8], header: &Fields<'_>, extra: &[u8], end: &End) -> Result<(), String> {
+        let name = text_of(raw).replace('\\', "/");
         let name = name.strip_prefix("./").unwrap_or(&name);
         if name.is_empty() || name.ends_with('/') {
             return Ok(()); // a folder
         }
-        check_key(name).map_err(|error| format!("member {error}"))?;
+        check_name(name).map_err(|reason| format!("member {name:?} {reason}"))?;
         let mut wide = WideFields(Fields(extra).extra_64());
         let size = wide.or(header.u32(24)).ok_or_else(|| format!("member {name:?} lacks its 64-bit size"))?;
         let compressed = wide.or(header.u32(20)).ok_or_else(|| format!("member {name:?} lacks its 64-bit size"))?;
@@ -91,53 +127,67 @@ impl Members {
         let start = u32::try_from(self.names.len()).map_err(|_| "its member names exceed 4 GiB".to_owned())?;
         let length = u16::try_from(name.len()).map_err(|_| "a member name exceeds 64 KiB".to_owned())?;
         self.names.push_str(name);
-        self.members.push(Member {
-            name: (start, length),
-            flags: header.u16(8),
-            method: header.u16(10),
-            crc: header.u32(16),
-            compressed,
-            size,
-            offset,
-        });
+        let place = Place { start, length, raw: raw.len() as u16 };
+        let (flags, method, crc) = (header.u16(8), header.u16(10), header.u32(16));
+        self.members.push((place, Member { flags, method, crc, compressed, size, offset }));
         Ok(())
+    }
+
+    fn name(&self, place: Place) -> &str {
+        name_of(&self.names, place)
     }
 
     fn sort(&mut self) -> Result<(), String> {
         let names = &self.names;
-        self.members.sort_unstable_by(|a, b| name_of(names, a).cmp(name_of(names, b)));
-        let twice = self.members.windows(2).find(|pair| name_of(names, &pair[0]) == name_of(names, &pair[1]));
-        twice.map_or(Ok(()), |pair| Err(format!("has two members named {:?}", name_of(names, &pair[0]))))
+        self.members.sort_unstable_by(|a, b| name_of(names, a.0).cmp(name_of(names, b.0)));
+        let twice = self.members.windows(2).find(|pair| self.name(pair[0].0) == self.name(pair[1].0));
+        twice.map_or(Ok(()), |pair| Err(format!("has two members named {:?}", self.name(pair[0].0))))
     }
 
-    /// The member called `key`.
-    pub(super) fn get(&self, key: &str) -> Option<&Member> {
-        let found = self.members.binary_search_by(|member| self.name(member).cmp(key));
-        found.ok().map(|index| &self.members[index])
+    /// Refuses members that share bytes: a small archive could pretend to hold very much. What is left lies within the
+    /// archive, one behind the other, so that all together are no larger than it is.
+    fn check_overlap(&self, directory: u64) -> Result<(), String> {
+        let mut order: Vec<u32> = (0..self.members.len() as u32).collect();
+        order.sort_unstable_by_key(|&index| self.members[index as usize].1.offset);
+        let end = |index: u32| {
+            let (place, member) = &self.members[index as usize];
+            member.offset + LOCAL_LENGTH + u64::from(place.raw) + member.compressed
+        };
+        let name = |index: u32| self.name(self.members[index as usize].0);
+        for pair in order.windows(2) {
+            if end(pair[0]) > self.members[pair[1] as usize].1.offset {
+                return Err(format!("its members {:?} and {:?} overlap", name(pair[0]), name(pair[1])));
+            }
+        }
+        match order.last() {
+            Some(&last) if end(last) > directory => Err(format!("its member {:?} overlaps the directory", name(last))),
+            _ => Ok(()),
+        }
     }
 
-    /// All members whose name starts with `prefix`, by name.
-    pub(super) fn with_prefix<'a>(&'a self, prefix: &'a str) -> impl Iterator<Item = (&'a str, &'a Member)> {
-        let start = self.members.partition_point(|member| self.name(member) < prefix);
-        let named = self.members[start..].iter().map(|member| (self.name(member), member));
-        named.take_while(move |(name, _)| name.starts_with(prefix))
-    }
-
-    /// Memory it takes, for tests.
-    #[cfg(test)]
-    pub(super) fn heap_bytes(&self) -> usize {
-        self.names.capacity() + self.members.capacity() * size_of::<Member>()
-    }
-
-    fn name(&self, member: &Member) -> &str {
-        name_of(&self.names, member)
+    fn packed(&self) -> Members {
+        let names = Names::of(self.members.iter().map(|(place, _)| self.name(*place)));
+        Members { names, members: self.members.iter().map(|(_, member)| *member).collect() }
     }
 }
 
-fn name_of<'a>(names: &'a str, member: &Member) -> &'a str {
-    let start = member.name.0 as usize;
-    &names[start..start + usize::from(member.name.1)]
+fn name_of(names: &str, place: Place) -> &str {
+    let start = place.start as usize;
+    &names[start..start + usize::from(place.length)]
 }
+
+/// Names are UTF-8; what is none is of the first zip programs' character set.
+fn text_of(raw: &[u8]) -> Cow<'_, str> {
+    let old = |&byte: &u8| match byte {
+        0..128 => char::from(byte),
+        _ => CODE_PAGE_437.chars().nth(usize::from(byte) - 128).unwrap_or('?'),
+    };
+    std::str::from_utf8(raw).map_or_else(|_| raw.iter().map(old).collect(), Cow::Borrowed)
+}
+
+/// The upper half of IBM's code page 437 (APPNOTE.TXT, appendix D).
+const CODE_PAGE_437: &str = "ÇüéâäàåçêëèïîìÄÅÉæÆôöòûùÿÖÜ¢£¥₧ƒáíóúñÑªº¿⌐¬½¼¡«»░▒▓│┤╡╢╖╕╣║╗╝╜╛┐└┴┬├─┼╞╟╚╔╩╦╠═╬╧╨╤╥╙╘╒╓╫╪┘┌█▄▌▐▀\
+αßΓπΣσµτΦΘΩδ∞φε∩≡±≥≤⌠⌡÷≈°∙·√ⁿ²■\u{a0}";
 
 /// The end record: where the directory lies.
 struct End {

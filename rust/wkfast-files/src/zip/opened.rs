@@ -1,0 +1,73 @@
+//! Archives that are open already. The mags of a data zip are opened one by one, and opening an archive inside a
+//! deflated member means to inflate it: as long as somebody reads from an archive, others share it.
+
+use std::fs;
+use std::io;
+use std::os::unix::fs::MetadataExt;
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, PoisonError, Weak};
+
+use super::Archive;
+
+/// Which archive: another file at the same path, or one that was written to, is another.
+#[derive(Clone, Debug, PartialEq, Eq)]
+struct Identity {
+    path: PathBuf,
+    member: Option<String>,
+    file: (u64, u64),
+    size: u64,
+    modified: (i64, i64),
+}
+
+static OPENED: Mutex<Vec<(Identity, Weak<Archive>)>> = Mutex::new(Vec::new());
+
+/// The zip file at `path`, or the one that is its `member`, opened now or before.
+pub fn open_shared(path: &Path, member: Option<&str>) -> io::Result<Arc<Archive>> {
+    let metadata = fs::metadata(path)?;
+    let identity = Identity {
+        path: path.to_owned(),
+        member: member.map(str::to_owned),
+        file: (metadata.dev(), metadata.ino()),
+        size: metadata.len(),
+        modified: (metadata.mtime(), metadata.mtime_nsec()),
+    };
+    if let Some(archive) = lookup(&identity) {
+        return Ok(archive);
+    }
+    let archive = Arc::new(match member {
+        None => Archive::open(path)?,
+        Some(member) => open_shared(path, None)?.nested(member)?,
+    });
+    let mut opened = OPENED.lock().unwrap_or_else(PoisonError::into_inner);
+    opened.retain(|(_, archive)| archive.strong_count() > 0);
+    opened.push((identity, Arc::downgrade(&archive)));
+    Ok(archive)
+}
+
+fn lookup(identity: &Identity) -> Option<Arc<Archive>> {
+    let opened = OPENED.lock().unwrap_or_else(PoisonError::into_inner);
+    opened.iter().find(|(known, _)| known == identity).and_then(|(_, archive)| archive.upgrade())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::tests::zipped;
+    use super::*;
+
+    #[test]
+    fn an_archive_is_shared_until_it_changes_or_nobody_reads() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("a.zip");
+        let write = |content: &[u8]| fs::write(&path, zipped(&[("a", content.to_vec())], false)).unwrap();
+        write(b"one");
+        let first = open_shared(&path, None).unwrap();
+        assert!(Arc::ptr_eq(&first, &open_shared(&path, None).unwrap()));
+        write(b"other");
+        let second = open_shared(&path, None).unwrap();
+        assert_eq!(second.size("a"), Some(5));
+        let weak = Arc::downgrade(&second);
+        drop((first, second));
+        assert!(weak.upgrade().is_none());
+        assert_eq!(open_shared(&path, Some("b")).unwrap_err().kind(), io::ErrorKind::NotFound);
+    }
+}

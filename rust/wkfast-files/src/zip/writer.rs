@@ -1,0 +1,384 @@
+//! Writes a zip file front to back. Where sizes and checksums are known before a member is written, nothing is patched and
+//! any [`Write`] will do; equal members make equal bytes.
+//!
+//! Source of the layout: PKWARE's APPNOTE.TXT 6.3.10, sections 4.3.6 to 4.3.16 and 4.5.3.
+
+use std::io::{self, Seek, SeekFrom, Write};
+
+use flate2::write::DeflateEncoder;
+use flate2::{Compress, Compression, Crc, FlushCompress, Status};
+
+use super::Archive;
+use super::directory::{END, END_64, END_64_LOCATOR, MEMBER};
+use super::member::{DEFLATED, LOCAL, STORED, data_start};
+
+const NARROW: u64 = u32::MAX as u64;
+/// Names are UTF-8.
+const UTF8: u16 = 1 << 11;
+/// 1 January 1980, the first day a zip file knows: times would make equal content differ.
+const DAY_ONE: u16 = 0x21;
+/// Made by version 4.5 on Unix, for [`MODE`] to count.
+const MADE_BY: u16 = 3 * 256 + 45;
+/// A plain file that its owner may write.
+const MODE: u32 = 0o100_644 << 16;
+/// What is compressed already shrinks little more by trying harder.
+const LEVEL: u32 = 1;
+/// Bytes copied at once.
+const PIECE: u64 = 1 << 20;
+
+/// A member's bytes as they will lie in the file.
+#[derive(Clone, Debug)]
+pub struct Packed {
+    method: u16,
+    crc: u32,
+    size: u32,
+    bytes: Vec<u8>,
+}
+
+impl Packed {
+    /// Deflates `content`, or leaves it as it is where that would not make it smaller.
+    ///
+    /// # Errors
+    /// Content of 4 GiB and more.
+    pub fn new(content: &[u8]) -> io::Result<Self> {
+        let size = u32::try_from(content.len()).ok().filter(|&size| size < u32::MAX);
+        let size = size.ok_or_else(|| io::Error::other("a member of 4 GiB or more"))?;
+        let mut crc = Crc::new();
+        crc.update(content);
+        let (method, bytes) = match deflate(content)? {
+            Some(bytes) => (DEFLATED, bytes),
+            None => (STORED, content.to_vec()),
+        };
+        Ok(Self { method, crc: crc.sum(), size, bytes })
+    }
+}
+
+/// The deflated bytes, `None` if they would not be fewer.
+fn deflate(content: &[u8]) -> io::Result<Option<Vec<u8>>> {
+    let mut bytes = Vec::with_capacity(content.len());
+    let mut deflate = Compress::new(Compression::new(LEVEL), false);
+    let status = deflate.compress_vec(content, &mut bytes, FlushCompress::Finish).map_err(io::Error::other)?;
+    Ok((status == Status::StreamEnd && bytes.len() < content.len()).then_some(bytes))
+}
+
+/// What headers say of a member.
+struct Facts {
+    method: u16,
+    crc: u32,
+    compressed: u64,
+    size: u64,
+}
+
+/// A zip file under construction.
+#[derive(Debug)]
+pub struct ZipWriter<W: Write> {
+    out: W,
+    /// Where the next member starts.
+    at: u64,
+    count: u64,
+    directory: Vec<u8>,
+}
+
+impl<W: Write> ZipWriter<W> {
+    /// Starts a file at the present place of `out`.
+    pub fn new(out: W) -> Self {
+        Self { out, at: 0, count: 0, directory: Vec::new() }
+    }
+
+    /// Appends a member. Names are the caller's business: relative, with `/`, each once.
+    pub fn add(&mut self, name: &str, packed: &Packed) -> io::Result<()> {
+        let Packed { method, crc, size, bytes } = packed;
+        let facts = Facts { method: *method, crc: *crc, compressed: bytes.len() as u64, size: (*size).into() };
+        let header = local(name, &facts, false)?;
+        self.out.write_all(&header)?;
+        self.out.write_all(bytes)?;
+        self.list(name, &facts, header.len());
+        Ok(())
+    }
+
+    /// Appends a member of another archive under `name`, without inflating it.
+    pub fn copy(&mut self, archive: &Archive, member: &str, name: &str) -> io::Result<()> {
+        let found = archive.find(member)?;
+        let facts = Facts { method: found.method, crc: found.crc, compressed: found.compressed, size: found.size };
+        let header = local(name, &facts, facts.is_wide())?;
+        self.out.write_all(&header)?;
+        let mut space = Vec::new();
+        let mut from = data_start(&archive.source, &found, &mut space)?;
+        let end = from + found.compressed;
+        while from < end {
+            let piece = archive.source.fetch(from, (end - from).min(PIECE) as usize, &mut space)?;
+            if piece.is_empty() {
+                return Err(io::Error::new(io::ErrorKind::InvalidData, "its compressed data end too early"));
+            }
+            self.out.write_all(piece)?;
+            from += piece.len() as u64;
+        }
+        self.list(name, &facts, header.len());
+        Ok(())
+    }
+
+    /// Adds the member at the present place to the directory, and goes behind it.
+    fn list(&mut self, name: &str, facts: &Facts, header: usize) {
+        let mut extra = Record::default();
+        for value in [facts.size, facts.compressed, self.at] {
+            if value >= NARROW {
+                extra.u64(value);
+            }
+        }
+        let wide = !extra.0.is_empty();
+        let mut entry = Record(std::mem::take(&mut self.directory));
+        entry.u32(MEMBER).u16(MADE_BY).u16(if wide { 45 } else { 20 });
+        entry.u16(UTF8).u16(facts.method).u16(0).u16(DAY_ONE).u32(facts.crc);
+        entry.u32(facts.compressed.min(NARROW) as u32).u32(facts.size.min(NARROW) as u32).u16(name.len() as u16);
+        entry.u16(if wide { extra.0.len() as u16 + 4 } else { 0 }).u16(0).u16(0).u16(0).u32(MODE);
+        entry.u32(self.at.min(NARROW) as u32).bytes(name.as_bytes());
+        if wide {
+            entry.u16(1).u16(extra.0.len() as u16).bytes(&extra.0);
+        }
+        self.directory = entry.0;
+        self.at += header as u64 + facts.compressed;
+        self.count += 1;
+    }
+
+    /// Writes the directory and returns what was written to, flushed.
+    pub fn finish(mut self) -> io::Result<W> {
+        let (start, size, count) = (self.at, self.directory.len() as u64, self.count);
+        let mut end = Record(std::mem::take(&mut self.directory));
+        if count >= 0xffff || start >= NARROW || size >= NARROW {
+            end.u32(END_64).u64(44).u16(MADE_BY).u16(45).u32(0).u32(0);
+            end.u64(count).u64(count).u64(size).u64(start);
+            end.u32(END_64_LOCATOR).u32(0).u64(start + size).u32(1);
+        }
+        let narrow_count = count.min(0xffff) as u16;
+        end.u32(END).u16(0).u16(0).u16(narrow_count).u16(narrow_count);
+        end.u32(size.min(NARROW) as u32).u32(start.min(NARROW) as u32).u16(0);
+        self.out.write_all(&end.0)?;
+        self.out.flush()?;
+        Ok(self.out)
+    }
+}
+
+impl<W: Write + Seek> ZipWriter<W> {
+    /// Appends a member that `fill` writes, deflated or as it is. About `size` bytes are expected: from 4 GiB on the header
+    /// has to have room for the sum, which is filled in afterwards.
+    ///
+    /// # Errors
+    /// Those of `out`; what `fill` returns comes back within.
+    pub fn stream<E>(
+        &mut self,
+        name: &str,
+        deflated: bool,
+        size: u64,
+        fill: impl FnOnce(&mut dyn Write) -> Result<(), E>,
+    ) -> io::Result<Result<(), E>> {
+        let wide = size > NARROW / 2;
+        let method = if deflated { DEFLATED } else { STORED };
+        let unknown = Facts { method, crc: 0, compressed: 0, size: 0 };
+        let length = local(name, &unknown, wide)?.len();
+        self.out.write_all(&local(name, &unknown, wide)?)?;
+        let mut below = Summed::new(&mut self.out);
+        let (filled, crc, size) = if deflated {
+            let mut encoder = DeflateEncoder::new(&mut below, Compression::new(LEVEL));
+            let mut above = Summed::new(&mut encoder);
+            let filled = fill(&mut above);
+            let sums = (above.crc.sum(), above.count);
+            encoder.finish()?;
+            (filled, sums.0, sums.1)
+        } else {
+            let filled = fill(&mut below);
+            (filled, below.crc.sum(), below.count)
+        };
+        if filled.is_err() {
+            return Ok(filled);
+        }
+        let facts = Facts { method, crc, compressed: below.count, size };
+        if facts.is_wide() && !wide {
+            return Err(io::Error::other("a member of 4 GiB that was expected to be smaller"));
+        }
+        self.out.seek(SeekFrom::Current(-((length as u64 + facts.compressed) as i64)))?;
+        self.out.write_all(&local(name, &facts, wide)?)?;
+        self.out.seek(SeekFrom::Current(facts.compressed as i64))?;
+        self.list(name, &facts, length);
+        Ok(Ok(()))
+    }
+}
+
+impl Facts {
+    fn is_wide(&self) -> bool {
+        self.size >= NARROW || self.compressed >= NARROW
+    }
+}
+
+/// A member's own header, with its sizes in 64 bits if `wide`.
+fn local(name: &str, facts: &Facts, wide: bool) -> io::Result<Vec<u8>> {
+    let length = u16::try_from(name.len()).map_err(|_| io::Error::other("a member name of 64 KiB or more"))?;
+    let narrow = |value: u64| if wide { u32::MAX } else { value as u32 };
+    let mut header = Record::default();
+    header.bytes(&LOCAL).u16(if wide { 45 } else { 20 }).u16(UTF8).u16(facts.method).u16(0).u16(DAY_ONE);
+    header.u32(facts.crc).u32(narrow(facts.compressed)).u32(narrow(facts.size)).u16(length);
+    header.u16(if wide { 20 } else { 0 }).bytes(name.as_bytes());
+    if wide {
+        header.u16(1).u16(16).u64(facts.size).u64(facts.compressed);
+    }
+    Ok(header.0)
+}
+
+/// Counts and sums up what passes.
+struct Summed<W> {
+    out: W,
+    crc: Crc,
+    count: u64,
+}
+
+impl<W: Write> Summed<W> {
+    fn new(out: W) -> Self {
+        Self { out, crc: Crc::new(), count: 0 }
+    }
+}
+
+impl<W: Write> Write for Summed<W> {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        let count = self.out.write(bytes)?;
+        self.crc.update(&bytes[..count]);
+        self.count += count as u64;
+        Ok(count)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        self.out.flush()
+    }
+}
+
+/// Little-endian numbers, one after the other.
+#[derive(Default)]
+struct Record(Vec<u8>);
+
+impl Record {
+    fn bytes(&mut self, bytes: &[u8]) -> &mut Self {
+        self.0.extend_from_slice(bytes);
+        self
+    }
+
+    fn u16(&mut self, value: u16) -> &mut Self {
+        self.bytes(&value.to_le_bytes())
+    }
+
+    fn u32(&mut self, value: u32) -> &mut Self {
+        self.bytes(&value.to_le_bytes())
+    }
+
+    fn u64(&mut self, value: u64) -> &mut Self {
+        self.bytes(&value.to_le_bytes())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io::{Cursor, Read, Seek, SeekFrom};
+
+    use super::*;
+
+    fn sample() -> Vec<(String, Vec<u8>)> {
+        let noise: Vec<u8> = (0..3000_u32).map(|n| (n.wrapping_mul(2_654_435_761) >> 13) as u8).collect();
+        vec![("1/z0/y0/x0.wkw".into(), vec![7; 5000]), ("é".into(), noise), ("empty".into(), Vec::new())]
+    }
+
+    fn written(files: &[(String, Vec<u8>)]) -> Vec<u8> {
+        let mut writer = ZipWriter::new(Vec::new());
+        for (name, content) in files {
+            writer.add(name, &Packed::new(content).unwrap()).unwrap();
+        }
+        writer.finish().unwrap()
+    }
+
+    #[test]
+    fn an_independent_reader_finds_what_was_written() {
+        let mut archive = zip::ZipArchive::new(Cursor::new(written(&sample()))).unwrap();
+        assert_eq!(archive.len(), 3);
+        for (name, content) in sample() {
+            let mut file = archive.by_name(&name).unwrap();
+            let mut bytes = Vec::new();
+            file.read_to_end(&mut bytes).unwrap();
+            assert_eq!(bytes, content);
+            assert!(file.compressed_size() <= file.size());
+        }
+    }
+
+    #[test]
+    fn equal_members_make_equal_files() {
+        assert_eq!(written(&sample()), written(&sample()));
+    }
+
+    #[test]
+    fn more_members_than_sixteen_bits_count_are_all_found() {
+        let names: Vec<_> = (0..70_000).map(|n| (n.to_string(), Vec::new())).collect();
+        let archive = zip::ZipArchive::new(Cursor::new(written(&names))).unwrap();
+        assert_eq!(archive.len(), 70_000);
+    }
+
+    #[test]
+    fn members_beyond_four_gibibytes_are_found() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("a.zip");
+        let mut file = std::fs::File::create(&path).unwrap();
+        let far = 5 << 30;
+        file.seek(SeekFrom::Start(far)).unwrap(); // a hole: nothing is stored
+        let mut writer = ZipWriter::new(file);
+        writer.at = far;
+        for (name, content) in sample() {
+            writer.add(&name, &Packed::new(&content).unwrap()).unwrap();
+        }
+        writer.finish().unwrap();
+        let ours = Archive::open(&path).unwrap();
+        let mut theirs = zip::ZipArchive::new(std::fs::File::open(&path).unwrap()).unwrap();
+        for (name, content) in sample() {
+            let mut bytes = Vec::new();
+            ours.reader(&name).unwrap().read_to_end(&mut bytes).unwrap();
+            assert_eq!(bytes, content);
+            let mut bytes = Vec::new();
+            theirs.by_name(&name).unwrap().read_to_end(&mut bytes).unwrap();
+            assert_eq!(bytes, content);
+        }
+    }
+
+    #[test]
+    fn streamed_and_copied_members_are_what_they_were() {
+        let folder = tempfile::tempdir().unwrap();
+        let [first, second] = ["first.zip", "second.zip"].map(|name| folder.path().join(name));
+        for size in [0, 5 << 30] {
+            let mut writer = ZipWriter::new(std::fs::File::create(&first).unwrap());
+            for (n, (name, content)) in sample().into_iter().enumerate() {
+                let fill = |out: &mut dyn Write| content.chunks(700).try_for_each(|piece| out.write_all(piece));
+                writer.stream(&name, n != 1, size, fill).unwrap().unwrap();
+            }
+            writer.finish().unwrap();
+            let archive = Archive::open(&first).unwrap();
+            assert_eq!(archive.names(), sample().into_iter().map(|(name, _)| name).collect::<Vec<_>>());
+            let mut writer = ZipWriter::new(std::fs::File::create(&second).unwrap());
+            for (name, _) in sample() {
+                writer.copy(&archive, &name, &format!("new/{name}")).unwrap();
+            }
+            writer.finish().unwrap();
+            for (path, prefix) in [(&first, ""), (&second, "new/")] {
+                let ours = Archive::open(path).unwrap();
+                let mut theirs = zip::ZipArchive::new(std::fs::File::open(path).unwrap()).unwrap();
+                for (name, content) in sample() {
+                    let name = format!("{prefix}{name}");
+                    let mut bytes = Vec::new();
+                    ours.reader(&name).unwrap().read_to_end(&mut bytes).unwrap();
+                    assert_eq!(bytes, content);
+                    bytes.clear();
+                    theirs.by_name(&name).unwrap().read_to_end(&mut bytes).unwrap();
+                    assert_eq!(bytes, content);
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn what_a_member_is_filled_with_may_fail() {
+        let mut writer = ZipWriter::new(Cursor::new(Vec::new()));
+        let filled = writer.stream("a", true, 0, |_| Err("no more"));
+        assert_eq!(filled.unwrap(), Err("no more"));
+    }
+}
