@@ -1,8 +1,8 @@
 //! `wkfast._core`: extract, detach from the interpreter, call the pure crates, wrap.
 
 mod errors;
-mod geometry;
 mod files;
+mod geometry;
 mod nml;
 mod volume;
 
