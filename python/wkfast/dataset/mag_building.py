@@ -11,13 +11,10 @@ from wkfast import _core
 from wkfast.dataset.data_format import FACTS
 from wkfast.dataset.folder_place import FolderPlace, location_in
 from wkfast.dataset.folders import mark_left, replaced_folder
+from wkfast.dataset.metadata_files import read_json
 from wkfast.dataset.new_mag import Shapes, extent_in_mag, new_mag
 from wkfast.dataset.place import writable
 from wkfast.dataset.reshape_run import run_reshape
-from wkfast.dataset.data_format import DataFormat
-from wkfast.dataset.metadata_files import read_json
-from wkfast.dataset.new_mag import extent_in_mag, new_mag
-from wkfast.dataset.reshape_run import replaced_folder, run_reshape
 from wkfast.errors import DatasetError, DatasetValueError, ExistsError
 from wkfast.geometry import Mag
 

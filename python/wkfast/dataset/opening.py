@@ -125,8 +125,7 @@ def _extent(folder: Path, data_format: DataFormat, array: _core.Mag, axes: str |
         chunks = array.chunks()[:, -3:].astype(np.int64)
         shape = (chunks.max(axis=0) + 1) * np.array(array.chunk_shape) if len(chunks) else np.zeros(3, np.int64)
         return dict(zip("xyz", shape.tolist(), strict=True))
-    metadata = json.loads((folder / FACTS[data_format].metadata).read_bytes())
-    metadata: Any = read_json(folder / (".zarray" if data_format is DataFormat.Zarr else "zarr.json"))
+    metadata: Any = read_json(folder / FACTS[data_format].metadata)
     lengths = metadata["shape"]
     named = metadata.get("dimension_names") or [None]
     names = axes or (named if None not in named else "cxyz"[-len(lengths) :] if len(lengths) > len("xy") else "xy")
