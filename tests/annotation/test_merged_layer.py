@@ -64,6 +64,28 @@ def test_a_view_writes_nothing_and_cannot_be_written(source, annotation):
     assert tree_state(source.dataset_directory) == before
 
 
+def test_no_change_of_a_view_reaches_the_fallback_layer(source, annotation):
+    """Renaming a view renamed the layer below it."""
+    before = tree_state(source.dataset_directory)
+    view = annotation.merged_layer(source.dataset_directory)
+    assert view.read_only
+    assert not view.dataset.read_only
+    for change in (
+        lambda: setattr(view, "name", "renamed"),
+        lambda: setattr(view, "largest_segment_id", 1),
+        lambda: setattr(view, "bounding_box", wk.BoundingBox((0, 0, 0), (1, 1, 1))),
+        lambda: view.add_mag(64),
+        lambda: view.delete_mag(1),
+        lambda: view.downsample_mag(wk.Mag(1), wk.Mag(64)),
+        lambda: view.get_finest_mag().rechunk(chunk_shape=16),
+    ):
+        with pytest.raises(wk.errors.ReadOnlyError, match="merged while it is read"):
+            change()
+    with pytest.raises(DatasetError, match="merged while it is read"):
+        _ = view.get_finest_mag().path
+    assert tree_state(source.dataset_directory) == before
+
+
 def test_a_mag_the_view_lacks_is_named(source, annotation):
     view = annotation.merged_layer(source.dataset_directory, mags="finest")
     assert [str(mag) for mag in view.mags] == ["1"]
