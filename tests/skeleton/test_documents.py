@@ -403,7 +403,7 @@ def test_the_header_passes_through_with_the_skeletons_facts_over_it(tmp_path):
         "<offset x='1' y='2' z='3'/><extra a='b'/></parameters>",
     )
     document = _core.read_nml_bytes(text)
-    skeleton = Skeleton.from_records(document.header, document.trees)
+    skeleton = Skeleton._from_records(document.header, document.trees)
     assert skeleton.wk_url == "https://w"
     skeleton.description = "new"
     save_document(tmp_path / "s.nml", document.header, skeleton)
@@ -513,7 +513,7 @@ def test_a_tree_is_written_as_it_was_read_but_for_what_was_changed(tmp_path, att
         "<nodes><node id='{}' x='1' y='2' z='3' radius='1'/></nodes><edges/></thing>"
     )
     document = _core.read_nml_bytes(_nml(thing.format(1, 1) + thing.format(2, 2)))
-    skeleton = Skeleton.from_records(document.header, document.trees)
+    skeleton = Skeleton._from_records(document.header, document.trees)
     before = _things(skeleton, tmp_path / "s.nml")
     assert all(b'odd="1"' in text for text in before)
     for copied in (copy.deepcopy(skeleton), pickle.loads(pickle.dumps(skeleton))):

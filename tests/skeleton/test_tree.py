@@ -98,7 +98,7 @@ class Edits(RuleBasedStateMachine):
         assert len(tree) == tree.number_of_nodes() == len(model)
         assert tree.number_of_edges() == model.number_of_edges()
         assert {frozenset((u.id, v.id)) for u, v in tree.edges} == set(map(frozenset, model.edges))
-        assert {frozenset(edge) for edge in tree.columns.edges().tolist()} == set(map(frozenset, model.edges))
+        assert {frozenset(edge) for edge in tree._columns.edges().tolist()} == set(map(frozenset, model.edges))
         assert {node.id: degree for node, degree in tree.degree} == dict(model.degree)
         for node in tree:
             assert [n.id for n in tree.neighbors(node)] == list(model.neighbors(node.id))
@@ -152,7 +152,7 @@ def test_ids_of_any_size_hash_and_compare_like_ints(tree, node_id):
     assert node.id == node_id
     assert hash(node) == hash(node_id)
     assert tree.get_node_by_id(node_id) == node
-    assert tree.columns.ids() == [node_id] if abs(node_id) >= 2**63 else [node_id]
+    assert tree._columns.ids() == [node_id] if abs(node_id) >= 2**63 else [node_id]
 
 
 def test_equal_nodes_have_equal_facts(tree):

@@ -6,6 +6,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from collections.abc import Set as AbstractSet
 from typing import TYPE_CHECKING, Any, TypeVar
 
+from wkfast import _core
 from wkfast._lazy import lazy_import
 
 if TYPE_CHECKING:
@@ -19,8 +20,7 @@ else:
 Value = TypeVar("Value")
 
 NODE_FIELDS = frozenset({
-    "position", "comment", "radius", "rotation", "inVp", "inMag", "bitDepth", "interpolation", "time",
-    "is_branchpoint", "branchpoint_time",
+    "position", "comment", "is_branchpoint", "branchpoint_time", *(name for name, _ in _core.NODE_COLUMNS),
 })  # fmt: skip
 
 
@@ -45,14 +45,14 @@ class NodeData(_Data):
 
     def __init__(self, tree: Tree, node: Node) -> None:
         super().__init__(node.get_dict())
-        dict.update(self, tree.node_attributes.get(node.row, {}))
+        dict.update(self, tree._node_attributes.get(node.row, {}))
         self._tree, self._node = tree, node
 
     def __setitem__(self, name: str, value: Any) -> None:
         if name in NODE_FIELDS:
             setattr(self._node, name, value)
         else:
-            self._tree.node_attributes.setdefault(self._node.row, {})[name] = value
+            self._tree._node_attributes.setdefault(self._node.row, {})[name] = value
         super().__setitem__(name, value)
 
 
@@ -63,15 +63,15 @@ class EdgeData(_Data):
 
     def __init__(self, tree: Tree, a: int, b: int) -> None:
         self._tree, self._key = tree, (min(a, b), max(a, b))
-        super().__init__(tree.edge_attributes.get(self._key, {}))
+        super().__init__(tree._edge_attributes.get(self._key, {}))
 
     def __setitem__(self, name: str, value: Any) -> None:
-        self._tree.edge_attributes.setdefault(self._key, {})[name] = value
+        self._tree._edge_attributes.setdefault(self._key, {})[name] = value
         super().__setitem__(name, value)
 
     def __delitem__(self, name: str) -> None:
         super().__delitem__(name)
-        del self._tree.edge_attributes[self._key][name]
+        del self._tree._edge_attributes[self._key][name]
 
 
 class _ByNode(Mapping[Any, Value]):
@@ -84,13 +84,13 @@ class _ByNode(Mapping[Any, Value]):
 
     def row(self, n: Any) -> int:
         """Return the row of a node or id; ``KeyError`` if it is not in the tree."""
-        row = self._tree.find_row(n)
+        row = self._tree._columns.find(n)
         if row is None:
             raise KeyError(n)
         return row
 
     def __iter__(self) -> Iterator[Node]:
-        return self._tree.columns.nodes()
+        return self._tree._columns.nodes()
 
     def __len__(self) -> int:
         return len(self._tree)
@@ -105,7 +105,7 @@ class NodeMap(_ByNode[NodeData]):
     __slots__ = ()
 
     def __getitem__(self, n: Any) -> NodeData:
-        return NodeData(self._tree, self._tree.columns.node(self.row(n)))
+        return NodeData(self._tree, self._tree._columns.node(self.row(n)))
 
 
 class NodesView(NodeMap, AbstractSet[Any]):
@@ -132,59 +132,13 @@ class NodesView(NodeMap, AbstractSet[Any]):
         return f"NodeView({tuple(self)})"
 
 
-class NeighborMap(Mapping[Any, EdgeData]):
-    """Edge attributes by neighbour of one node."""
-
-    __slots__ = ("_row", "_tree")
-
-    def __init__(self, tree: Tree, row: int) -> None:
-        self._tree, self._row = tree, row
-
-    def __getitem__(self, n: Any) -> EdgeData:
-        row = self._tree.find_row(n)
-        if row is None or not self._tree.columns.has_edge(self._row, row):
-            raise KeyError(n)
-        return EdgeData(self._tree, self._row, row)
-
-    def __iter__(self) -> Iterator[Node]:
-        return iter(self._tree.columns.neighbor_nodes(self._row))
-
-    def __len__(self) -> int:
-        return len(self._tree.columns.neighbors(self._row))
-
-    def __contains__(self, n: object) -> bool:
-        row = self._tree.find_row(n)
-        return row is not None and self._tree.columns.has_edge(self._row, row)
-
-    def items(self) -> Any:
-        """Return pairs of neighbour and edge attributes."""
-        tree, row = self._tree, self._row
-        return [(node, EdgeData(tree, row, node.row)) for node in tree.columns.neighbor_nodes(row)]
-
-    def values(self) -> Any:
-        """Return the attributes of each edge."""
-        return [data for _, data in self.items()]
-
-    def copy(self) -> dict[Node, dict[str, Any]]:
-        """Return a plain dict."""
-        return dict(self.items())
-
-    def __repr__(self) -> str:
-        return repr(self.copy())
+Mapping.register(_core.NeighborMap)
 
 
-class AdjacencyMap(_ByNode[NeighborMap]):
+class AdjacencyMap(_core.Adjacency, Mapping[Any, Any]):
     """Neighbours by node."""
 
     __slots__ = ()
-
-    def __getitem__(self, n: Any) -> NeighborMap:
-        return NeighborMap(self._tree, self.row(n))
-
-    def items(self) -> Any:
-        """Return pairs of node and neighbours."""
-        tree = self._tree
-        return [(node, NeighborMap(tree, node.row)) for node in tree.columns.nodes()]
 
     def copy(self) -> dict[Node, dict[Node, dict[str, Any]]]:
         """Return plain dicts."""
@@ -207,17 +161,10 @@ class EdgesView(AbstractSet[Any]):
         return set(it)
 
     def __iter__(self) -> Iterator[tuple[Node, Node]]:
-        columns = self._tree.columns
-        finished: set[int] = set()
-        for node in columns.nodes():
-            row = node.row
-            for neighbor in columns.neighbor_nodes(row):
-                if neighbor.row not in finished:
-                    yield node, neighbor
-            finished.add(row)
+        return iter(self._tree._columns.edge_nodes())
 
     def __len__(self) -> int:
-        return self._tree.columns.edge_count()
+        return self._tree._columns.edge_count()
 
     def __contains__(self, edge: object) -> bool:
         if not isinstance(edge, tuple) or len(edge) < 2:  # noqa: PLR2004 # an edge has two ends
@@ -226,7 +173,8 @@ class EdgesView(AbstractSet[Any]):
 
     def __getitem__(self, edge: tuple[Any, Any]) -> EdgeData:
         u, v = edge
-        return NeighborMap(self._tree, AdjacencyMap(self._tree).row(u))[v]
+        data: EdgeData = self._tree.adj[u][v]
+        return data
 
     def __call__(self, nbunch: Any = None, data: bool | str = False, *, default: Any = None) -> Any:
         """Return the edges, of some nodes only or with data."""
@@ -240,35 +188,3 @@ class EdgesView(AbstractSet[Any]):
 
     def __repr__(self) -> str:
         return f"EdgeView({list(self)})"
-
-
-class DegreeView:
-    """The number of edges of each node; a self-edge counts twice."""
-
-    __slots__ = ("_tree",)
-
-    def __init__(self, tree: Tree) -> None:
-        self._tree = tree
-
-    def __iter__(self) -> Iterator[tuple[Node, int]]:
-        columns = self._tree.columns
-        return zip(columns.nodes(), columns.degrees().tolist(), strict=True)
-
-    def __len__(self) -> int:
-        return len(self._tree)
-
-    def __getitem__(self, n: Any) -> int:
-        row = AdjacencyMap(self._tree).row(n)
-        columns = self._tree.columns
-        return len(columns.neighbors(row)) + columns.has_edge(row, row)
-
-    def __call__(self, nbunch: Any = None, weight: str | None = None) -> Any:
-        """Return the degrees, of some nodes or of one, or the sums of an edge attribute."""
-        if nbunch is None and weight is None:
-            return self
-        if weight is None and nbunch in self._tree:
-            return self[nbunch]
-        return reportviews.DegreeView(self._tree)(nbunch, weight)
-
-    def __repr__(self) -> str:
-        return f"DegreeView({dict(self)})"

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import itertools
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
 
 from wkfast import _core
 from wkfast.errors import SkeletonError
+from wkfast.skeleton.arrays import integers, shaped
 from wkfast.skeleton.ids import TakenIds
 from wkfast.skeleton.tree import Tree, normalized_color
 
@@ -49,9 +50,11 @@ class Group:
         self.is_expanded: bool | None = None
         self._skeleton = skeleton
         self._child_groups: list[Group] = []
-        self._child_trees: list[Tree] = []
+        # A number stands for a tree of the loaded file that nobody has asked for yet.
+        self._child_trees: list[Tree | int] = []
         self._record: Record | None = None
-        self._id = skeleton.id_counter.take(enforced_id)
+        self._id = skeleton._ids.take(enforced_id)
+        self._depth = 0
 
     @property
     def id(self) -> int:
@@ -68,8 +71,8 @@ class Group:
     @property
     def children(self) -> Iterator[Group | Tree]:
         """Groups, then trees, right below this one."""
-        yield from self._child_groups
-        yield from self._child_trees
+        yield from self.groups
+        yield from self.trees
 
     @property
     def groups(self) -> Iterator[Group]:
@@ -79,30 +82,40 @@ class Group:
     @property
     def trees(self) -> Iterator[Tree]:
         """Trees right below this one."""
-        return iter(tuple(self._child_trees))
+        made = self._skeleton._loaded_tree
+        return (made(child, self) if isinstance(child, int) else child for child in tuple(self._child_trees))
 
     def flattened_trees(self) -> Iterator[Tree]:
         """Yield all trees, those of nested groups included."""
         yield from self.trees
-        for group in self.groups:
-            yield from group.flattened_trees()
+        for group in self.flattened_groups():
+            yield from group.trees
 
     def flattened_groups(self) -> Iterator[Group]:
         """Yield all groups below this one."""
-        for group in self.groups:
-            yield group
-            yield from group.flattened_groups()
+        # By hand, since a frame a level would be too many for groups that are nested as deep as files may have them.
+        levels = [self.groups]
+        while levels:
+            group = next(levels[-1], None)
+            if group is None:
+                levels.pop()
+            else:
+                yield group
+                levels.append(group.groups)
 
     def get_tree_by_id(self, tree_id: int) -> Tree:
         """Return the tree with an id; ``ValueError`` if there is none."""
-        for tree in self.flattened_trees():
-            if tree.id == tree_id:
-                return tree
-        raise SkeletonError(f"No tree with id {tree_id} was found")
+        tree = self._find_tree(tree_id)
+        if tree is None:
+            raise SkeletonError(f"No tree with id {tree_id} was found")
+        return tree
 
     def has_tree_id(self, tree_id: int) -> bool:
         """Return whether there is a tree with an id."""
-        return any(tree.id == tree_id for tree in self.flattened_trees())
+        return self._find_tree(tree_id) is not None
+
+    def _find_tree(self, tree_id: int) -> Tree | None:
+        return next((tree for tree in self.flattened_trees() if tree.id == tree_id), None)
 
     def get_group_by_id(self, group_id: int) -> Group:
         """Return the group with an id; ``ValueError`` if there is none."""
@@ -113,11 +126,17 @@ class Group:
 
     def get_node_by_id(self, node_id: int) -> Node:
         """Return the node with an id; ``ValueError`` if there is none."""
+        node = self._find_node(node_id)
+        if node is None:
+            raise SkeletonError(f"No node with id {node_id} was found")
+        return node
+
+    def _find_node(self, node_id: int) -> Node | None:
         for tree in self.flattened_trees():
-            row = tree.columns.row_of(node_id)
+            row = tree._columns.row_of(node_id)
             if row is not None:
-                return tree.columns.node(row)
-        raise SkeletonError(f"No node with id {node_id} was found")
+                return tree._columns.node(row)
+        return None
 
     def get_total_node_count(self) -> int:
         """Return the number of nodes in all trees."""
@@ -134,8 +153,20 @@ class Group:
     # -- adding and removing --------------------------------------------------------------------------------------
 
     def add_group(self, name: str, _enforced_id: int | None = None) -> Group:
-        """Add an empty group and return it."""
+        """Add an empty group and return it.
+
+        Raises
+        ------
+        SkeletonError
+            A ``ValueError``: nested deeper than a file may have it, 510 groups in one another.
+        """
+        if self._depth >= _core.GROUP_DEPTH:
+            raise SkeletonError(
+                f"{name!r} would be nested in {self._depth} groups; a file that is to be loaded again has at most "
+                f"{_core.GROUP_DEPTH} in one another"
+            )
         group = Group(name, self._skeleton, _enforced_id)
+        group._depth = self._depth + 1
         self._child_groups.append(group)
         return group
 
@@ -165,7 +196,7 @@ class Group:
             tree = self._copy_of(name_or_tree, color, _enforced_id, keep_ids=True)
         else:
             tree = Tree(name_or_tree, self, normalized_color(color), _enforced_id, metadata, is_visible)
-        self._child_trees.append(tree)
+        self._adopt(tree)
         return tree
 
     def _copy_of(self, tree: Tree, color: Any, enforced_id: int | None, *, keep_ids: bool) -> Tree:
@@ -173,25 +204,28 @@ class Group:
         color = tree.color if color is None else normalized_color(color)
         if taken is not None and enforced_id is None and tree.id not in taken.trees:
             enforced_id = tree.id
-        record = tree.record
+        record = tree._record
         if record is not None and record.group_id is not None:
             # The group that the file named is one of the other skeleton's.
             record = _core.TreeRecord.from_dict({**record.to_dict(), "group_id": None})
         copy = Tree(tree.name, self, color, enforced_id, tree.metadata, tree.is_visible, record=record)
         copy.edges_are_visible, copy.tree_type = tree.edges_are_visible, tree.tree_type
-        copy.set_columns(self._columns_of_copy(tree.columns, taken))
+        copy._columns = self._columns_of_copy(tree._columns, taken)
         if taken is not None:
             taken.trees.add(copy.id)
-            self._skeleton.id_counter.taken = taken
+            taken.changes = self._skeleton._ids.changes
+            self._skeleton._taken = taken
         return copy
 
     def _taken_ids(self) -> TakenIds:
         """Return the ids in use. They are gathered once for all copies that are added one after the other."""
-        taken = self._skeleton.id_counter.taken
-        return TakenIds({tree.id for tree in self._skeleton.flattened_trees()}) if taken is None else taken
+        taken, changes = self._skeleton._taken, self._skeleton._ids.changes
+        if taken is None or taken.changes != changes:
+            taken = TakenIds({tree.id for tree in self._skeleton.flattened_trees()}, changes)
+        return taken
 
     def _columns_of_copy(self, columns: _core.TreeColumns, taken: TakenIds | None) -> _core.TreeColumns:
-        counter, ids = self._skeleton.id_counter, columns.ids()
+        counter, ids = self._skeleton._ids, columns.ids()
         if taken is None or not self._are_free(ids, taken):
             columns = columns.renumbered(counter.take_run(len(columns)))
             ids = columns.ids()
@@ -204,11 +238,11 @@ class Group:
 
     def _are_free(self, ids: npt.NDArray[np.int64] | list[int], taken: TakenIds) -> bool:
         """Return whether no node has any of the ids."""
-        if len(ids) == 0 or min(ids) > self._skeleton.id_counter.last:
+        if len(ids) == 0 or min(ids) > self._skeleton._ids.last:
             return True
         if taken.nodes is None:
             trees = self._skeleton.flattened_trees()
-            taken.nodes = set(itertools.chain.from_iterable(np.asarray(tree.columns.ids()).tolist() for tree in trees))
+            taken.nodes = set(itertools.chain.from_iterable(np.asarray(tree._columns.ids()).tolist() for tree in trees))
         return taken.nodes.isdisjoint(map(int, ids))
 
     def add_tree_from_arrays(
@@ -246,20 +280,20 @@ class Group:
         >>> skeleton.add_tree_from_arrays("line", [[0, 0, 0], [3, 4, 0], [3, 4, 9]], [[0, 1], [1, 2]]).path_length()
         140.0
         """
-        places = np.ascontiguousarray(_shaped("positions", positions, (-1, 3)), np.float64)
-        pairs = _integers("edges", _shaped("edges", edges, (-1, 2)))
+        places = np.ascontiguousarray(shaped("positions", positions, (-1, 3)), np.float64)
+        pairs = integers("edges", shaped("edges", edges, (-1, 2)))
         if node_ids is None:
             if len(pairs) and not 0 <= pairs.min() <= pairs.max() < len(places):
                 raise SkeletonError(f"edges name rows {pairs.min()} to {pairs.max()}, positions has {len(places)}")
-            first = self._skeleton.id_counter.take_run(len(places))
+            first = self._skeleton._ids.take_run(len(places))
             ids, pairs = np.arange(first, first + len(places), dtype=np.int64), pairs + first
         else:
-            ids = _integers("node_ids", _shaped("node_ids", node_ids, (len(places),)))
+            ids = integers("node_ids", shaped("node_ids", node_ids, (len(places),)))
         radii = None if radius is None else np.ascontiguousarray(radius, np.float64)
         columns = _core.TreeColumns.from_arrays(ids, places, pairs, radii)
-        self._skeleton.id_counter.claim(columns.max_id())
+        self._skeleton._ids.claim(columns.max_id())
         tree = Tree(name, self, normalized_color(color), columns=columns)
-        self._child_trees.append(tree)
+        self._adopt(tree)
         return tree
 
     def add_skeleton(self, skeleton: Skeleton) -> None:
@@ -267,42 +301,58 @@ class Group:
         self._copy_children(skeleton)
 
     def _copy_children(self, source: Group) -> None:
-        trees, groups = tuple(source.trees), tuple(source.groups)
-        for tree in trees:
-            self.adopt(self._copy_of(tree, None, None, keep_ids=False))
-        for group in groups:
-            copy = self.add_group(group.name)
-            copy.is_expanded = group.is_expanded
-            copy._copy_children(group)
+        pending = [(self, source)]
+        while pending:
+            target, group = pending.pop()
+            for tree in tuple(group.trees):
+                target._adopt(target._copy_of(tree, None, None, keep_ids=False))
+            copies = []
+            for child in tuple(group.groups):
+                copy = target.add_group(child.name)
+                copy.is_expanded = child.is_expanded
+                copies.append((copy, child))
+            pending += reversed(copies)
 
     def remove_tree_by_id(self, tree_id: int) -> None:
         """Remove the tree with an id, from wherever it is below this group; ``ValueError`` if there is none."""
         tree = self.get_tree_by_id(tree_id)
-        tree.group.drop_tree(tree)
+        tree.group._drop_tree(tree)
 
-    def drop_tree(self, tree: Tree) -> None:
+    def _drop_tree(self, tree: Tree) -> None:
         """Take a tree that is right below this group out of it."""
-        self._child_trees = [child for child in self._child_trees if child is not tree]
-        self._skeleton.id_counter.taken = None
+        made = self._skeleton._made
+        kept = (child for child in self._child_trees if child is not tree)
+        self._child_trees = [child for child in kept if not isinstance(child, int) or made.get(child) is not tree]
+        self._skeleton._tree_dropped(tree)
 
     # -- reading and writing --------------------------------------------------------------------------------------
 
-    def fill_from_records(self, records: Sequence[Record], groups: dict[int, Group]) -> None:
+    def _fill_from_records(self, records: Sequence[Record], groups: dict[int, Group]) -> None:
         """Add the groups that ``<group>`` records of the core describe, and list them by id."""
-        for record in records:
-            group = self.add_group(record["name"] or "", record["id"])
-            group.is_expanded, group._record = record["is_expanded"], record
+        pending = [(self, record) for record in reversed(records)]
+        while pending:
+            parent, record = pending.pop()
+            group = parent.add_group(record["name"] or "", record["id"])
+            group.is_expanded, group._record = record["is_expanded"], {**record, "children": []}
             groups[record["id"]] = group
-            group.fill_from_records(record["children"], groups)
+            pending += [(group, child) for child in reversed(record["children"])]
 
-    def adopt(self, tree: Tree) -> None:
+    def _adopt(self, tree: Tree) -> None:
         """Put a tree that was made for this group into it."""
         self._child_trees.append(tree)
+        self._skeleton._tree_added(tree)
 
-    def to_group_records(self) -> list[Record]:
+    def _to_group_records(self) -> list[Record]:
         """Return the groups below this one as records to write."""
-        # One frame a level: files may nest groups hundreds deep.
-        return list(map(Group._to_record, self._child_groups))
+        records: list[Record] = []
+        pending = [(self, records)]
+        while pending:
+            parent, children = pending.pop()
+            for group in parent.groups:
+                record = group._to_record()
+                children.append(record)
+                pending.append((group, record["children"]))
+        return records
 
     def _to_record(self) -> Record:
         before = self._record or {"name": None, "extras": {"attributes": [], "elements": []}}
@@ -310,7 +360,7 @@ class Group:
             "id": self._id,
             "name": before["name"] if self.name == (before["name"] or "") and self._record else self.name,
             "is_expanded": self.is_expanded,
-            "children": list(map(Group._to_record, self._child_groups)),
+            "children": [],
             "extras": before["extras"],
         }
 
@@ -322,16 +372,36 @@ class Group:
     def __eq__(self, other: object) -> bool:
         if not isinstance(other, Group) or type(self) is not type(other):
             return NotImplemented
-        return self is other or (self._facts() == other._facts() and self._same_children(other))
+        return self is other or (self._facts() == other._facts() and self._same_content(other))
+
+    def __copy__(self) -> Self:
+        twin = object.__new__(type(self))
+        twin.__dict__.update(self.__dict__)
+        return twin
+
+    def __getstate__(self) -> dict[str, Any]:
+        # The skeleton lists its groups: one in another they would be too deep for pickles and copies.
+        return {**{k: v for k, v in self.__dict__.items() if k != "_child_groups"}, "_child_trees": list(self.trees)}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        self.__dict__.setdefault("_child_groups", [])
+        self.__dict__.update(state)
 
     def _facts(self) -> tuple[Any, ...]:
         return self._id, self.name, self.is_expanded
 
-    def _same_children(self, other: Group) -> bool:
-        def by_id(children: Iterator[Any]) -> list[Any]:
-            return sorted(children, key=lambda child: child.id)
-
-        return by_id(self.trees) == by_id(other.trees) and by_id(self.groups) == by_id(other.groups)
+    def _same_content(self, other: Group) -> bool:
+        """Whether there are the same trees and groups below, in whatever order."""
+        pending = [(self, other)]
+        while pending:
+            one, two = pending.pop()
+            groups = _by_id(one.groups), _by_id(two.groups)
+            if [group._facts() for group in groups[0]] != [group._facts() for group in groups[1]]:
+                return False
+            if _by_id(one.trees) != _by_id(two.trees):
+                return False
+            pending += zip(*groups, strict=True)
+        return True
 
     def __repr__(self) -> str:
         return f"Group(_id={self._id}, name={self.name!r}, {self._children_text()})"
@@ -341,25 +411,8 @@ class Group:
         return f"_child_groups=<{_counted(groups, 'group')}>, _child_trees=<{_counted(trees, 'tree')}>"
 
 
-def _shaped(what: str, values: npt.ArrayLike, shape: tuple[int, ...]) -> npt.NDArray[Any]:
-    """Return an array of a shape, -1 being any length. A table laid on its side is not turned, it is refused."""
-    array = np.asarray(values)
-    if array.size == 0 and shape[0] <= 0:
-        return np.empty((0, *shape[1:]))
-    if array.ndim != len(shape) or any(a != b for a, b in zip(array.shape, shape, strict=True) if b != -1):
-        expected = str(shape).replace("-1", "any")
-        raise SkeletonError(f"{what} must have the shape {expected}, not {array.shape}")
-    return array
-
-
-def _integers(what: str, array: npt.NDArray[Any]) -> npt.NDArray[np.int64]:
-    with np.errstate(invalid="ignore"):
-        integers = np.ascontiguousarray(array, np.int64)
-    cut = array.dtype.kind == "f" and not np.array_equal(integers, array)
-    wrapped = array.dtype.kind == "u" and bool((integers < 0).any())
-    if cut or wrapped:
-        raise SkeletonError(f"{what} must be integers of 64 bits")
-    return integers
+def _by_id(children: Iterator[Any]) -> list[Any]:
+    return sorted(children, key=lambda child: child.id)
 
 
 def _counted(count: int, what: str) -> str:

@@ -2,33 +2,41 @@
 
 from __future__ import annotations
 
+import itertools
 import warnings
 from dataclasses import dataclass
 from os import fspath
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeAlias
+
+import numpy as np
 
 from wkfast import _core
 from wkfast.errors import GeometryError, SkeletonError
 from wkfast.geometry import LengthUnit, Vec3Float, VoxelSize
 from wkfast.skeleton import tables
 from wkfast.skeleton.annotation_file import AnnotationFile, require_suffix
+from wkfast.skeleton.arrays import integers, shaped, split_by_tree
 from wkfast.skeleton.graph_views import NODE_FIELDS
 from wkfast.skeleton.group import Group
-from wkfast.skeleton.ids import IdCounter
 from wkfast.skeleton.reading import LoadProblem, load_problems, warn_about
 from wkfast.skeleton.tree import Tree
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Iterator, Mapping
     from os import PathLike
 
     import networkx as nx
     import numpy.typing as npt
 
+    from wkfast._core import Node
     from wkfast.geometry import Vec3FloatLike
+    from wkfast.skeleton.ids import TakenIds
     from wkfast.skeleton.metadata import Record
     from wkfast.skeleton.reading import MemberSource
+
+if TYPE_CHECKING:
+    TreeItem: TypeAlias = tuple[_core.TreeRecord | Record, _core.TreeColumns] | tuple[_core.LoadedTrees, list[int]]
 
 UNNAMED_DATASET = "Unnamed Experiment"
 _NO_EXTRAS: dict[str, Any] = {"attributes": [], "elements": []}
@@ -83,7 +91,11 @@ class Skeleton(Group):
         description: str | None = None,
         enforced_id: int | None = None,
     ) -> None:
-        self.id_counter = IdCounter()
+        self._ids = _core.IdCounter()
+        self._taken: TakenIds | None = None
+        self._trees_by_id: dict[int, Tree | tuple[int, Group]] | None = None
+        self._loaded: _core.LoadedTrees | None = None
+        self._made: dict[int, Tree] = {}
         super().__init__("Root", self, 0 if enforced_id is None else enforced_id)
         self._voxel_size = VoxelSize.from_any(voxel_size)
         self.dataset_name = dataset_name
@@ -114,6 +126,58 @@ class Skeleton(Group):
     @voxel_size_with_unit.setter
     def voxel_size_with_unit(self, voxel_size: VoxelSize) -> None:
         self._voxel_size = VoxelSize.from_any(voxel_size)
+
+    @classmethod
+    def from_arrays(
+        cls,
+        positions: npt.ArrayLike,
+        edges: npt.ArrayLike = (),
+        *,
+        voxel_size: VoxelSize | Vec3FloatLike,
+        dataset_name: str,
+        tree_ids: npt.ArrayLike | None = None,
+        tree_names: Mapping[int, str] | None = None,
+        **columns: npt.ArrayLike,
+    ) -> Skeleton:
+        """Return a skeleton of arrays.
+
+        Parameters
+        ----------
+        positions
+            Shape ``(nodes, 3)``, mag-1 voxels, fractions are kept.
+        edges
+            Shape ``(edges, 2)``: row numbers of `positions`.
+        tree_ids
+            Id of each node's tree; without it all are in one tree.
+        tree_names
+            Names by tree id; others are called ``tree_<id>``.
+        columns
+            As in :meth:`Tree.add_nodes`.
+
+        Raises
+        ------
+        SkeletonError
+            A ``ValueError``: shapes that do not fit, an edge to no row or between two trees.
+
+        Examples
+        --------
+        >>> places, edges = [[0, 0, 0], [3, 4, 0], [9, 9, 9]], [[0, 1]]
+        >>> made = {"voxel_size": (1, 1, 1), "dataset_name": "sample", "radius": [1, 2, 3]}
+        >>> skeleton = Skeleton.from_arrays(places, edges, tree_ids=[7, 7, 8], tree_names={7: "axon"}, **made)
+        >>> [(tree.id, tree.name, len(tree), tree.path_length()) for tree in skeleton.trees]
+        [(7, 'axon', 2, 5.0), (8, 'tree_8', 1, 0.0)]
+        """
+        skeleton = cls(voxel_size, dataset_name)
+        places = shaped("positions", positions, (-1, 3))
+        pairs = integers("edges", shaped("edges", edges, (-1, 2)))
+        ids = [1] * len(places) if tree_ids is None else tree_ids
+        owners = integers("tree_ids", shaped("tree_ids", ids, (len(places),)))
+        for part in split_by_tree(owners, pairs):
+            name = (tree_names or {}).get(part.tree_id, f"tree_{part.tree_id}")
+            tree = skeleton.add_tree(name, _enforced_id=part.tree_id)
+            picked: dict[str, Any] = {key: np.ma.asarray(values)[part.rows] for key, values in columns.items()}
+            tree.add_nodes(places[part.rows], edges=part.edges, **picked)
+        return skeleton
 
     # -- files ----------------------------------------------------------------------------------------------------
 
@@ -148,7 +212,7 @@ class Skeleton(Group):
         save_document(path, empty_header() if self._header is None else self._header, self, nml_name=nml_name)
 
     @classmethod
-    def from_records(cls, header: Record, trees: Iterable[tuple[_core.TreeRecord, _core.TreeColumns]]) -> Skeleton:
+    def _from_records(cls, header: Record, trees: _core.LoadedTrees | None = None) -> Skeleton:
         """Return the skeleton of a file's header and of its trees, as the core reads them."""
         parameters = header["parameters"]
         experiment = parameters["experiment"]
@@ -157,26 +221,42 @@ class Skeleton(Group):
         skeleton.description, skeleton.wk_url = experiment["description"], experiment["wk_url"]
         skeleton.active_node_id = parameters["active_node"]
         skeleton.additional_axes = [_axis(record) for record in parameters["additional_axes"]]
-        skeleton._header = header
+        # Groups are written as they then are; the records would only be kept in vain, and be too deep for copies.
+        skeleton._header = {**header, "groups": []}
         skeleton._fill(header["groups"], trees)
         return skeleton
 
-    def _fill(self, group_records: list[Record], trees: Iterable[tuple[_core.TreeRecord, _core.TreeColumns]]) -> None:
+    def _fill(self, group_records: list[Record], trees: _core.LoadedTrees | None) -> None:
         groups: dict[int, Group] = {}
-        self.fill_from_records(group_records, groups)
-        for record, columns in trees:
-            group = self if record.group_id is None else groups.get(record.group_id, self)
-            group.adopt(Tree.from_record(record, columns, group))
-            self.id_counter.claim(columns.max_id())
+        self._fill_from_records(group_records, groups)
+        if trees is not None:
+            self._loaded = trees
+            self._ids.claim(trees.max_id())
+            by_group, strays = trees.by_group(list(groups))
+            for group_id, numbers in by_group:
+                (self if group_id is None else groups[group_id])._child_trees = [*numbers]
+            # They name a group that there is none of, which may change: they cannot go from file to file.
+            for number in strays:
+                self._loaded_tree(number, self)
 
-    def to_header(self, header: Record) -> Record:
+    def _loaded_tree(self, number: int, group: Group) -> Tree:
+        """Return the tree of the loaded file with a number, made when it is first asked for."""
+        tree = self._made.get(number)
+        if tree is None and self._loaded is not None:
+            # Of two threads that ask at once, both get the first one's.
+            tree = self._made.setdefault(number, Tree._from_record(*self._loaded[number], group))
+        if tree is None:
+            raise SkeletonError(f"there is no tree with the number {number} in the loaded file")
+        return tree
+
+    def _to_header(self, header: Record) -> Record:
         """Return a header with this skeleton's facts over those that were read."""
         parameters = header["parameters"]
         experiment = parameters["experiment"]
         name = experiment["name"] if self.dataset_name == _dataset_name(experiment) else self.dataset_name
         return {
             **header,
-            "groups": self.to_group_records(),
+            "groups": self._to_group_records(),
             "parameters": {
                 **parameters,
                 "experiment": {
@@ -193,11 +273,61 @@ class Skeleton(Group):
             },
         }
 
-    def to_tree_records(self) -> list[tuple[_core.TreeRecord | Record, _core.TreeColumns]]:
-        """Return the records and columns of all trees, ordered by id."""
-        groups = {group.id for group in self.flattened_groups()}
-        trees = sorted(self.flattened_trees(), key=lambda tree: tree.id)
-        return [(tree.to_record(_group_id(tree, self, groups)), tree.columns) for tree in trees]
+    def _to_tree_records(self) -> list[TreeItem]:
+        """Return the records and columns of all trees; those that nobody asked for go from file to file."""
+        known = {group.id for group in self.flattened_groups()}
+        items: list[TreeItem] = []
+        for group in (self, *self.flattened_groups()):
+            for is_read, children in itertools.groupby(group._child_trees, self._is_as_read):
+                if is_read and self._loaded is not None:
+                    items.append((self._loaded, list(children)))  # type: ignore[arg-type] # numbers all
+                else:
+                    trees = (self._loaded_tree(c, group) if isinstance(c, int) else c for c in children)
+                    items += [(tree._to_record(_group_id(tree, self, known)), tree._columns) for tree in trees]
+        return items
+
+    def _is_as_read(self, child: Tree | int) -> bool:
+        return isinstance(child, int) and child not in self._made
+
+    # -- finding by id --------------------------------------------------------------------------------------------
+
+    def _find_tree(self, tree_id: int) -> Tree | None:
+        trees = self._trees_by_id
+        if trees is None:
+            pairs = list(self._trees_and_ids())
+            # Of several trees with one id the first is found.
+            trees = dict(reversed(pairs))
+            if len(trees) == len(pairs):
+                self._trees_by_id = trees
+        found = trees.get(tree_id)
+        if isinstance(found, tuple):
+            found = trees[tree_id] = self._loaded_tree(*found)
+        return found
+
+    def _trees_and_ids(self) -> Iterator[tuple[int, Tree | tuple[int, Group]]]:
+        ids = [] if self._loaded is None else self._loaded.ids()
+        for group in (self, *self.flattened_groups()):
+            for child in group._child_trees:
+                tree = self._made.get(child, child) if isinstance(child, int) else child
+                yield (ids[tree], (tree, group)) if isinstance(tree, int) else (tree.id, tree)
+
+    def _find_node(self, node_id: int) -> Node | None:
+        if not self._ids.is_indexed:
+            self._ids.index([tree._columns for tree in self.flattened_trees()])
+        node = self._ids.find_node(node_id)
+        return super()._find_node(node_id) if node is False else node
+
+    def _tree_added(self, tree: Tree) -> None:
+        """Keep what is known of ids right."""
+        self._ids.add_tree(tree._columns)
+        if self._trees_by_id is not None and self._trees_by_id.setdefault(tree.id, tree) is not tree:
+            self._trees_by_id = None  # which comes first depends on where they are
+
+    def _tree_dropped(self, tree: Tree) -> None:
+        self._ids.give_back()
+        self._ids.drop_tree(tree._columns)
+        if self._trees_by_id is not None and self._trees_by_id.pop(tree.id, None) is not tree:
+            self._trees_by_id = None
 
     # -- graphs and tables ----------------------------------------------------------------------------------------
 
@@ -263,6 +393,19 @@ class Skeleton(Group):
 
     __hash__ = Group.__hash__
 
+    def __getstate__(self) -> dict[str, Any]:
+        # Tables of what is where are made anew; groups are listed by the one they are in.
+        made: dict[str, Any] = {"_trees_by_id": None, "_taken": None, "_loaded": None, "_made": {}}
+        nested = [(group, group._child_groups) for group in (self, *self.flattened_groups())]
+        pairs = [(parent, child) for parent, children in nested for child in children]
+        return {**super().__getstate__(), **made, "_nested": pairs}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        nested = state.pop("_nested")
+        super().__setstate__(state)
+        for parent, child in nested:
+            parent.__dict__.setdefault("_child_groups", []).append(child)
+
     def __eq__(self, other: object) -> bool:
         return Group.__eq__(self, other)
 
@@ -312,7 +455,8 @@ def load_document(path: str | PathLike[str], member: str | None = None, *, stric
     loaded = _core.read_nml(fspath(path), member, strict)
     problems = load_problems(loaded)
     warn_about(problems, loaded.problems_omitted, path)
-    return Document(loaded.header, Skeleton.from_records(loaded.header, loaded.trees), problems)
+    skeleton = Skeleton._from_records(loaded.header, loaded.trees)
+    return Document({**loaded.header, "groups": []}, skeleton, problems)
 
 
 def save_document(
@@ -337,7 +481,7 @@ def save_document(
         Further files of the zip by name: bytes, or a path with ``None`` for a file or with the member's name for one
         in another zip, which is copied without being inflated. The target itself may be among them.
     """
-    records = skeleton.to_header(header), skeleton.to_tree_records()
+    records = skeleton._to_header(header), skeleton._to_tree_records()
     if nml_name is None:
         _core.write_nml(fspath(path), *records)
     else:
@@ -364,16 +508,16 @@ def iterate_trees(path: str | PathLike[str]) -> Iterator[Tree]:
     skeleton = None
     for record, columns in stream:
         if skeleton is None:
-            skeleton = Skeleton.from_records(stream.header, [])
+            skeleton = Skeleton._from_records(stream.header)
         # The skeleton must not hold the tree: a cycle would live on until the next collection.
-        yield Tree.from_record(record, columns, skeleton)
+        yield Tree._from_record(record, columns, skeleton)
 
 
 def _group_id(tree: Tree, skeleton: Skeleton, known: set[int]) -> int | None:
     if tree.group is not skeleton:
         return tree.group.id
     # A file may name a group that it does not have: a problem, but kept.
-    read = tree.record.group_id if tree.record else None
+    read = tree._record.group_id if tree._record else None
     return None if read in known else read
 
 

@@ -6,8 +6,11 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from wkfast import _core
+from wkfast.errors import SkeletonError
+
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Sequence
+    from collections.abc import Mapping, Sequence
 
     import numpy.typing as npt
 
@@ -16,34 +19,36 @@ if TYPE_CHECKING:
     Table = dict[str, npt.NDArray[Any]]
 
 # Optional columns and what stands for "absent": NaN among floats, a mask elsewhere.
-_FLOATS = {"radius": (), "rotation": (3,)}
-_MASKED = {"inVp": np.int32, "inMag": np.int32, "bitDepth": np.int32, "interpolation": np.bool_, "time": np.int64}
+_FLOATS = {name: {"float64": (), "3float64": (3,)}[kind] for name, kind in _core.NODE_COLUMNS if "float" in kind}
+_MASKED = {name: np.dtype(kind).type for name, kind in _core.NODE_COLUMNS if "float" not in kind}
 
 
 def nodes_table(trees: Sequence[Tree]) -> Table:
     """Return the nodes of trees; see :meth:`Skeleton.nodes_table`."""
+    # Copies, which cost nothing: all columns of a tree are those of one moment, whatever other threads do.
+    all_columns = [tree._columns.copy() for tree in trees]
     table: Table = {
-        "id": _joined([_ids(tree.columns.ids()) for tree in trees], np.empty(0, np.int64)),
-        "tree_id": _tree_ids(trees, len),
-        "position": _joined([tree.columns.positions() for tree in trees], np.empty((0, 3))),
+        "id": _joined([_ids(columns.ids()) for columns in all_columns], np.empty(0, np.int64)),
+        "tree_id": _ids([tree.id for tree in trees]).repeat([len(columns) for columns in all_columns]),
+        "position": _joined([columns.positions() for columns in all_columns], np.empty((0, 3))),
     }
     for name, shape in _FLOATS.items():
-        table[name] = _joined([_float_column(tree, name, shape) for tree in trees], np.empty((0, *shape)))
-    for name, dtype in (_MASKED | _axis_columns(trees)).items():
-        columns = [_masked_column(tree, name, dtype) for tree in trees]
+        table[name] = _joined([_float_column(each, name, shape) for each in all_columns], np.empty((0, *shape)))
+    for name, dtype in (_MASKED | _axis_columns(all_columns)).items():
+        columns = [_masked_column(each, name, dtype) for each in all_columns]
         values = _joined([values for values, _ in columns], np.empty(0, dtype))
         table[name] = np.ma.array(values, mask=_joined([mask for _, mask in columns], np.empty(0, np.bool_)))
     return table
 
 
-def _axis_columns(trees: Sequence[Tree]) -> dict[str, type[np.generic]]:
-    axes = dict.fromkeys(axis for tree in trees for axis in tree.columns.axes())
+def _axis_columns(all_columns: Sequence[_core.TreeColumns]) -> dict[str, type[np.generic]]:
+    axes = dict.fromkeys(axis for columns in all_columns for axis in columns.axes())
     return {f"additionalCoordinate-{axis}": np.int64 for axis in axes}
 
 
 def edges_table(trees: Sequence[Tree]) -> Table:
     """Return the edges of trees; see :meth:`Skeleton.edges_table`."""
-    edges = [_ids(tree.columns.edges()).reshape(-1, 2) for tree in trees]
+    edges = [_ids(tree._columns.edges()).reshape(-1, 2) for tree in trees]
     pairs = _joined(edges, np.empty((0, 2), np.int64))
     return {
         "source": pairs[:, 0],
@@ -54,7 +59,7 @@ def edges_table(trees: Sequence[Tree]) -> Table:
 
 def trees_table(trees: Sequence[Tree]) -> Table:
     """Return one row per tree; see :meth:`Skeleton.trees_table`."""
-    boxes = [tree.columns.bounds() for tree in trees]
+    boxes = [tree._columns.bounds() for tree in trees]
     bounds = np.array([[[np.nan] * 3] * 2 if box is None else box for box in boxes], np.float64).reshape(-1, 2, 3)
     return {
         "id": _ids([tree.id for tree in trees]),
@@ -70,7 +75,7 @@ def trees_table(trees: Sequence[Tree]) -> Table:
 
 def comments_table(trees: Sequence[Tree]) -> Table:
     """Return one row per comment; see :meth:`Skeleton.comments_table`."""
-    rows = [(node, tree.id, text) for tree in trees for node, text in tree.columns.comments()]
+    rows = [(node, tree.id, text) for tree in trees for node, text in tree._columns.comments()]
     return {
         "node_id": _ids([node for node, _, _ in rows]),
         "tree_id": _ids([tree for _, tree, _ in rows]),
@@ -80,13 +85,36 @@ def comments_table(trees: Sequence[Tree]) -> Table:
 
 def branchpoints_table(trees: Sequence[Tree]) -> Table:
     """Return one row per branchpoint; see :meth:`Skeleton.branchpoints_table`."""
-    rows = [(node, tree.id, time) for tree in trees for node, time in tree.columns.branchpoints()]
+    rows = [(node, tree.id, time) for tree in trees for node, time in tree._columns.branchpoints()]
     times = [time for _, _, time in rows]
     return {
         "node_id": _ids([node for node, _, _ in rows]),
         "tree_id": _ids([tree for _, tree, _ in rows]),
         "time": np.ma.array([time or 0 for time in times], np.int64, mask=[time is None for time in times]),
     }
+
+
+def given_columns(columns: Mapping[str, Any], rows: int) -> list[tuple[str, npt.NDArray[Any], npt.NDArray[np.bool_]]]:
+    """Return optional columns as the core takes them: NaN and masked values are those that a node does not have."""
+    given = []
+    for name, values in columns.items():
+        if name not in _FLOATS and name not in _MASKED:
+            raise SkeletonError(f"nodes have no column {name!r}; there are {', '.join([*_FLOATS, *_MASKED])}")
+        if values is None:
+            continue
+        array: Any = np.ma.asarray(values)
+        present: Any = ~np.ma.getmaskarray(array)
+        if name in _FLOATS:
+            array = array.astype(np.float64)
+            present = present & ~np.isnan(array.filled(np.nan))
+            present = present.any(axis=1) if present.ndim > 1 else present
+        filled = np.ascontiguousarray(array.filled(0), np.float64 if name in _FLOATS else _MASKED[name])
+        if not np.array_equal(filled[present], array.filled(0)[present]):
+            raise SkeletonError(f"{name} does not fit into {filled.dtype}")
+        if present.shape != (rows,):
+            raise SkeletonError(f"{name} must have one value for each of {rows} nodes, not the shape {array.shape}")
+        given.append((name, filled, np.ascontiguousarray(present)))
+    return given
 
 
 def _ids(values: npt.NDArray[Any] | list[int]) -> npt.NDArray[Any]:
@@ -105,23 +133,20 @@ def _joined(parts: Sequence[npt.NDArray[Any]], empty: npt.NDArray[Any]) -> npt.N
     return np.concatenate(parts) if parts else empty
 
 
-def _tree_ids(trees: Iterable[Tree], count: Callable[[Tree], int]) -> npt.NDArray[Any]:
-    trees = list(trees)
-    return _ids([tree.id for tree in trees]).repeat([count(tree) for tree in trees])
-
-
-def _float_column(tree: Tree, name: str, shape: tuple[int, ...]) -> npt.NDArray[np.float64]:
-    column = tree.columns.column(name)
+def _float_column(columns: _core.TreeColumns, name: str, shape: tuple[int, ...]) -> npt.NDArray[np.float64]:
+    column = columns.column(name)
     if column is None:
-        return np.full((len(tree), *shape), np.nan)
+        return np.full((len(columns), *shape), np.nan)
     values, present = column
     values[~present] = np.nan
     return values
 
 
-def _masked_column(tree: Tree, name: str, dtype: type[np.generic]) -> tuple[npt.NDArray[Any], npt.NDArray[np.bool_]]:
-    column = tree.columns.column(name)
+def _masked_column(
+    columns: _core.TreeColumns, name: str, dtype: type[np.generic]
+) -> tuple[npt.NDArray[Any], npt.NDArray[np.bool_]]:
+    column = columns.column(name)
     if column is None:
-        return np.zeros(len(tree), dtype), np.ones(len(tree), np.bool_)
+        return np.zeros(len(columns), dtype), np.ones(len(columns), np.bool_)
     values, present = column
     return values, ~present

@@ -3,32 +3,32 @@
 from __future__ import annotations
 
 import sys
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 import numpy as np
 
 from wkfast import _core
-from wkfast._core import Node
 from wkfast._lazy import lazy_import
 from wkfast.errors import SkeletonError
 from wkfast.geometry import BoundingBox
 from wkfast.skeleton import tables
-from wkfast.skeleton.graph_views import AdjacencyMap, DegreeView, EdgesView, NodeMap, NodesView
+from wkfast.skeleton.arrays import integers, shaped
+from wkfast.skeleton.graph_views import AdjacencyMap, EdgeData, EdgesView, NodeMap, NodesView
 from wkfast.skeleton.metadata import metadata_from_entries, metadata_to_entries
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
 
     import networkx as nx
     import numpy.typing as npt
 
+    from wkfast._core import Node
     from wkfast.geometry import Vec3FloatLike, Vec3IntLike
     from wkfast.skeleton.group import Group
-    from wkfast.skeleton.ids import IdCounter
     from wkfast.skeleton.metadata import MetadataValue, Record
 
     Color = tuple[float, ...]
-    NodeLike = Node | int
+    NodeLike: TypeAlias = Node | int
 else:
     nx = lazy_import("networkx")
 
@@ -85,16 +85,16 @@ class Tree:
         self.is_visible = is_visible
         self.edges_are_visible: bool | None = None
         self.tree_type: str | None = None
-        self.graph_attributes: dict[str, Any] = {}
-        self.node_attributes: dict[int, dict[str, Any]] = {}
-        self.edge_attributes: dict[tuple[int, int], dict[str, Any]] = {}
+        self._graph_attributes: dict[str, Any] = {}
+        self._node_attributes: dict[int, dict[str, Any]] = {}
+        self._edge_attributes: dict[tuple[int, int], dict[str, Any]] = {}
         self._group = group
         self._record = record
         self._columns = _core.TreeColumns() if columns is None else columns
         self._id = self._counter.take(enforced_id)
 
     @classmethod
-    def from_record(cls, record: _core.TreeRecord, columns: _core.TreeColumns, group: Group) -> Tree:
+    def _from_record(cls, record: _core.TreeRecord, columns: _core.TreeColumns, group: Group) -> Tree:
         """Return the tree that a ``<thing>`` record of the core and its columns describe."""
         tree_id, name, color, entries, is_visible, edges_are_visible, tree_type, _ = record.facts()
         metadata = metadata_from_entries(entries) if entries else None
@@ -103,7 +103,7 @@ class Tree:
         tree.tree_type = tree_type
         return tree
 
-    def to_record(self, group_id: int | None) -> _core.TreeRecord | Record:
+    def _to_record(self, group_id: int | None) -> _core.TreeRecord | Record:
         """Return the record to write: the one that was read, or today's facts over it where they differ."""
         record = self._record
         if record is None:
@@ -144,22 +144,8 @@ class Tree:
         return self._group
 
     @property
-    def _counter(self) -> IdCounter:
-        return self._group.skeleton.id_counter
-
-    @property
-    def columns(self) -> _core.TreeColumns:
-        """The compiled columns behind the tree."""
-        return self._columns
-
-    def set_columns(self, columns: _core.TreeColumns) -> None:
-        """Replace all nodes and edges."""
-        self._columns = columns
-
-    @property
-    def record(self) -> _core.TreeRecord | None:
-        """The record the tree was read from, None for a new one."""
-        return self._record
+    def _counter(self) -> _core.IdCounter:
+        return self._group._skeleton._ids
 
     def __hash__(self) -> int:
         return hash(self._id)
@@ -213,35 +199,105 @@ class Tree:
         SkeletonError
             A ``ValueError``: the enforced id is taken.
         """
+        values = rotation, inVp, inMag, bitDepth, interpolation, time
         return self._columns.append(
-            self._counter.take(_enforced_id),
+            self._group._skeleton._ids,
             position,
             comment,
-            radius,
-            rotation,
-            inVp,
-            inMag,
-            bitDepth,
-            interpolation,
-            time,
             is_branchpoint,
             branchpoint_time,
+            None if radius is None and values == _NO_VALUES else (radius, *values),
+            _enforced_id,
         )
+
+    def add_nodes(
+        self,
+        positions: npt.ArrayLike,
+        *,
+        edges: npt.ArrayLike = (),
+        comments: Sequence[str | None] | None = None,
+        **columns: npt.ArrayLike,
+    ) -> npt.NDArray[np.int64]:
+        """Add many nodes at once and return their ids: all of them are added or, with an error, none.
+
+        Parameters
+        ----------
+        positions
+            Shape ``(nodes, 3)``, mag-1 voxels, fractions are kept.
+        edges
+            Shape ``(edges, 2)``: row numbers of `positions`.
+        comments
+            A text or ``None`` for each node.
+        columns
+            By name as in :meth:`nodes_table`, one value a node: ``radius``, ``rotation``, ``inVp``, ``inMag``,
+            ``bitDepth``, ``interpolation``, ``time``. NaN and masked values stand for none.
+
+        Raises
+        ------
+        SkeletonError
+            A ``ValueError``: shapes that do not fit, an edge to no row, a column that there is none of.
+
+        Examples
+        --------
+        >>> from wkfast.skeleton import Skeleton
+        >>> tree = Skeleton(voxel_size=(1, 1, 1), dataset_name="sample").add_tree("t")
+        >>> tree.add_nodes([[0, 0, 0], [3, 4, 0]], edges=[[0, 1]], radius=[5, 6], comments=[None, "end"]).tolist()
+        [2, 3]
+        >>> tree.get_node_by_id(3).comment, tree.path_length()
+        ('end', 5.0)
+        """
+        places = np.ascontiguousarray(shaped("positions", positions, (-1, 3)), np.float64)
+        pairs = integers("edges", shaped("edges", edges, (-1, 2)))
+        if comments is not None and len(comments) != len(places):
+            raise SkeletonError(f"{len(comments)} comments for {len(places)} nodes")
+        ids = self._columns.extend(self._counter, places, tables.given_columns(columns, len(places)), pairs)
+        if comments is not None:
+            first = len(self._columns) - len(places)
+            self._columns.set_comments([(first + i, text) for i, text in enumerate(comments) if text is not None])
+        return ids
+
+    def set_nodes_table(self, table: Mapping[str, npt.ArrayLike]) -> None:
+        """Write a table back: columns of :meth:`nodes_table`, all or some, for all nodes in its order.
+
+        Raises
+        ------
+        SkeletonError
+            A ``ValueError``: a length that does not fit, an ``id`` or ``tree_id`` that is another, an unknown column.
+
+        Examples
+        --------
+        >>> from wkfast.skeleton import Skeleton
+        >>> tree = Skeleton(voxel_size=(1, 1, 1), dataset_name="sample").add_tree("t")
+        >>> node = tree.add_node((1, 2, 3), radius=4)
+        >>> table = tree.nodes_table()
+        >>> tree.set_nodes_table({"position": table["position"] * 2, "radius": table["radius"] + 1})
+        >>> node.position, node.radius
+        (Vec3Int(2,4,6), 5.0)
+        """
+        columns = dict(table)
+        fixed = {"id": self._columns.ids(), "tree_id": [self._id] * len(self)}
+        for name, values in fixed.items():
+            if not np.array_equal(np.asarray(columns.pop(name, values)), np.asarray(values)):
+                raise SkeletonError(
+                    f"the column {name!r} of {self.name!r} cannot be changed; are the nodes in their order?"
+                )
+        positions = columns.pop("position", None)
+        places = None
+        if positions is not None:
+            places = np.ascontiguousarray(shaped("position", positions, (len(self), 3)), np.float64)
+        self._columns.replace(places, tables.given_columns(columns, len(self)))
 
     def get_node_by_id(self, node_id: int) -> Node:
         """Return the node with an id; ``KeyError`` if there is none."""
-        row = self._columns.row_of(node_id)
-        if row is None:
-            raise KeyError(node_id)
-        return self._columns.node(row)
+        return self._columns.node_by_id(node_id)
 
     def remove_node(self, n: NodeLike) -> None:
         """Remove a node and its edges; ``networkx.NetworkXError`` if it is not in the tree."""
-        row = self.find_row(n)
+        row = self._columns.find(n)
         if row is None:
             raise nx.NetworkXError(f"The node {n} is not in the graph.")
         self._columns.remove_node(row)
-        self._counter.taken = None
+        self._counter.give_back()
 
     def remove_nodes_from(self, nodes: Iterable[NodeLike]) -> None:
         """Remove nodes; those that are not in the tree are passed over."""
@@ -254,19 +310,8 @@ class Tree:
         largest = self._columns.max_id()
         return 0 if largest is None else largest
 
-    def find_row(self, n: object) -> int | None:
-        """Return the row of a node or node id, None if it is not in this tree."""
-        if isinstance(n, Node):
-            row = n.row
-            if n.columns is self._columns:
-                return row if self._columns.is_live(row) else None
-            return None
-        if isinstance(n, int | np.integer):
-            return self._columns.row_of(int(n))
-        return None
-
     def _row(self, n: object) -> int:
-        row = self.find_row(n)
+        row = self._columns.find(n)
         if row is None:
             raise SkeletonError(f"{n!r} is not a node of {self.name!r}; add_node() makes one")
         return row
@@ -281,11 +326,11 @@ class Tree:
         SkeletonError
             A ``ValueError``: one of them is not in the tree.
         """
-        source, target = self._row(u_of_edge), self._row(v_of_edge)
-        self._columns.add_edge(source, target)
+        rows = self._columns.join(u_of_edge, v_of_edge)
+        if rows is None:
+            rows = self._row(u_of_edge), self._row(v_of_edge)  # one of them raises
         if attr:
-            key = (min(source, target), max(source, target))
-            self.edge_attributes.setdefault(key, {}).update(attr)
+            self._edge_attributes.setdefault((min(rows), max(rows)), {}).update(attr)
 
     def add_edges_from(self, ebunch_to_add: Iterable[tuple[Any, ...]], **attr: Any) -> None:
         """Join pairs of nodes; a third item of a pair holds attributes."""
@@ -294,10 +339,10 @@ class Tree:
 
     def remove_edge(self, u: NodeLike, v: NodeLike) -> None:
         """Remove the edge between two nodes; ``networkx.NetworkXError`` if there is none."""
-        a, b = self.find_row(u), self.find_row(v)
+        a, b = self._columns.find(u), self._columns.find(v)
         if a is None or b is None or not self._columns.remove_edge(a, b):
             raise nx.NetworkXError(f"The edge {u}-{v} is not in the graph")
-        self.edge_attributes.pop((min(a, b), max(a, b)), None)
+        self._edge_attributes.pop((min(a, b), max(a, b)), None)
 
     def remove_edges_from(self, ebunch: Iterable[tuple[Any, ...]]) -> None:
         """Remove edges; those that are not in the tree are passed over."""
@@ -324,8 +369,8 @@ class Tree:
     @property
     def graph(self) -> dict[str, Any]:
         """Attributes of the graph; ``name`` is the tree's."""
-        self.graph_attributes["name"] = self.name
-        return self.graph_attributes
+        self._graph_attributes["name"] = self.name
+        return self._graph_attributes
 
     @property
     def nodes(self) -> NodesView:
@@ -340,7 +385,7 @@ class Tree:
     @property
     def adj(self) -> AdjacencyMap:
         """Neighbours by node, edge attributes by neighbour."""
-        return AdjacencyMap(self)
+        return AdjacencyMap(self, self._columns)
 
     _adj = adj
 
@@ -349,9 +394,9 @@ class Tree:
         return NodeMap(self)
 
     @property
-    def degree(self) -> DegreeView:
+    def degree(self) -> _core.DegreeView:
         """Number of edges by node."""
-        return DegreeView(self)
+        return _core.DegreeView(self, self._columns)
 
     def __iter__(self) -> Iterator[Node]:
         return self._columns.nodes()
@@ -360,26 +405,28 @@ class Tree:
         return len(self._columns)
 
     def __contains__(self, n: object) -> bool:
-        return self.find_row(n) is not None
+        return self._columns.has(n)
 
     def __getitem__(self, n: NodeLike) -> Any:
-        return self.adj[n]
+        return AdjacencyMap(self, self._columns)[n]
+
+    def _edge_data(self, a: int, b: int) -> EdgeData:
+        return EdgeData(self, a, b)
 
     def has_node(self, n: object) -> bool:
         """Return whether a node, or one with that id, is in the tree."""
-        return n in self
+        return self._columns.has(n)
 
     def has_edge(self, u: object, v: object) -> bool:
         """Return whether two nodes are joined."""
-        a, b = self.find_row(u), self.find_row(v)
-        return a is not None and b is not None and self._columns.has_edge(a, b)
+        return self._columns.are_joined(u, v)
 
     def neighbors(self, n: NodeLike) -> Iterator[Node]:
         """Yield the nodes joined to a node."""
-        row = self.find_row(n)
-        if row is None:
+        neighbors = self._columns.neighbors(n)
+        if neighbors is None:
             raise nx.NetworkXError(f"The node {n} is not in the graph.")
-        return iter(self._columns.neighbor_nodes(row))
+        return iter(neighbors)
 
     def number_of_nodes(self) -> int:
         """Return the number of nodes."""
@@ -457,6 +504,8 @@ class Tree:
         bounds = self._columns.bounds()
         return None if bounds is None else BoundingBox.from_points(np.array(bounds))
 
+
+_NO_VALUES = (None,) * 6
 
 _EMPTY_RECORD: dict[str, Any] = {
     "name": None,

@@ -6,6 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::coordinates::Coordinates;
 use crate::model::{Extras, Id};
+use crate::table::{AnyColumn, AnyColumnMut, Cell, node_columns};
 
 /// Integers of up to 128 bits, stored in 64 until one needs more.
 ///
@@ -253,68 +254,99 @@ impl<T: Copy + Default> OptionalColumn<T> {
     }
 }
 
-/// One `<node>` as a row, for building a tree by hand.
-#[derive(Clone, Copy, Debug, Default, PartialEq)]
-#[allow(missing_docs)] // as the columns of `TreeColumns`
-pub struct NodeRow {
-    pub id: Id,
-    pub position: [f64; 3],
-    pub radius: Option<f64>,
-    pub rotation: Option<[f64; 3]>,
-    pub in_vp: Option<i32>,
-    pub in_mag: Option<i32>,
-    pub bit_depth: Option<i32>,
-    pub interpolation: Option<bool>,
-    pub time: Option<i64>,
-}
+macro_rules! structs {
+    ($($doc:literal, $field:ident: $type:ty, $shown:literal, $name:literal, $attributes:tt;)*) => {
+        /// One `<node>` as a row, for building a tree by hand.
+        #[derive(Clone, Copy, Debug, Default, PartialEq)]
+        #[allow(missing_docs)] // as the columns of `TreeColumns`
+        pub struct NodeRow {
+            pub id: Id,
+            pub position: [f64; 3],
+            $(#[doc = $doc] pub $field: Option<$type>,)*
+        }
 
-impl NodeRow {
-    /// Equality in which `nan` equals itself, so that every node equals its copy.
-    #[allow(clippy::float_cmp)] // equal means equal
-    pub fn equals(&self, other: &Self) -> bool {
-        let same = |a: f64, b: f64| a == b || (a.is_nan() && b.is_nan());
-        let all = |a: [f64; 3], b: [f64; 3]| a.into_iter().zip(b).all(|(a, b)| same(a, b));
-        let option = |a: Option<f64>, b: Option<f64>| a.zip(b).map_or(a == b, |(a, b)| same(a, b));
-        let nothing = Self { position: [0.0; 3], radius: None, rotation: None, ..*self };
-        let rotations = self.rotation.zip(other.rotation);
-        all(self.position, other.position)
-            && option(self.radius, other.radius)
-            && rotations.map_or(self.rotation == other.rotation, |(a, b)| all(a, b))
-            && nothing == Self { position: [0.0; 3], radius: None, rotation: None, ..*other }
-    }
-}
+        impl NodeRow {
+            /// Equality in which `nan` equals itself, so that every node equals its copy.
+            pub fn equals(&self, other: &Self) -> bool {
+                self.id == other.id && self.position.same(other.position) $(&& same(self.$field, other.$field))*
+            }
+        }
 
-/// One tree. Row `i` is the `i`-th `<node>` in file order; a row's index never changes, removal marks it.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
-pub struct TreeColumns {
-    /// Node ids.
-    pub ids: IdColumn,
-    /// Mag-1 voxels, fractions allowed; a missing attribute is `0.0`.
-    pub positions: Vec<[f64; 3]>,
-    /// nm.
-    pub radius: OptionalColumn<f64>,
-    /// Angles; a file that has one of the three has all.
-    pub rotation: OptionalColumn<[f64; 3]>,
-    /// Viewport.
-    pub in_vp: OptionalColumn<i32>,
-    /// Magnification step.
-    pub in_mag: OptionalColumn<i32>,
-    /// Bit depth.
-    pub bit_depth: OptionalColumn<i32>,
-    /// Interpolation.
-    pub interpolation: OptionalColumn<bool>,
-    /// ms since epoch.
-    pub time: OptionalColumn<i64>,
-    /// Along axes beyond x, y, z.
-    pub coordinates: Coordinates,
-    /// Pairs of node ids: source, target, source, target…
-    pub edges: IdColumn,
-    /// Facts that few nodes have, by row.
-    pub notes: BTreeMap<u32, NodeNotes>,
-    /// Facts that few edges have, by edge.
-    pub edge_extras: BTreeMap<u32, Extras>,
-    /// Rows removed since loading; empty if none.
-    pub removed: Vec<bool>,
+        /// One tree. Row `i` is the `i`-th `<node>` in file order; a row's index never changes, removal marks it.
+        #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+        pub struct TreeColumns {
+            /// Node ids.
+            pub ids: IdColumn,
+            /// Mag-1 voxels, fractions allowed; a missing attribute is `0.0`.
+            pub positions: Vec<[f64; 3]>,
+            $(#[doc = $doc] pub $field: OptionalColumn<$type>,)*
+            /// Along axes beyond x, y, z.
+            pub coordinates: Coordinates,
+            /// Pairs of node ids: source, target, source, target…
+            pub edges: IdColumn,
+            /// Facts that few nodes have, by row.
+            pub notes: BTreeMap<u32, NodeNotes>,
+            /// Facts that few edges have, by edge.
+            pub edge_extras: BTreeMap<u32, Extras>,
+            /// Rows removed since loading; empty if none.
+            pub removed: Vec<bool>,
+        }
+
+        /// What is done with every optional column.
+        impl TreeColumns {
+            /// An optional column by its place in [`NODE_COLUMNS`](crate::NODE_COLUMNS).
+            ///
+            /// # Panics
+            /// When there is no such column.
+            #[inline]
+            pub fn column(&self, column: usize) -> AnyColumn<'_> {
+                match column {
+                    $($shown => Cell::any(&self.$field),)*
+                    _ => panic!("nodes have no column {column}"),
+                }
+            }
+
+            /// As [`Self::column`], for changing values.
+            ///
+            /// # Panics
+            /// When there is no such column.
+            #[inline]
+            pub fn column_mut(&mut self, column: usize) -> AnyColumnMut<'_> {
+                match column {
+                    $($shown => Cell::any_mut(&mut self.$field),)*
+                    _ => panic!("nodes have no column {column}"),
+                }
+            }
+
+            /// A row of the table, `None` past the end.
+            pub fn node(&self, row: usize) -> Option<NodeRow> {
+                let (id, position) = (self.ids.get(row)?, *self.positions.get(row)?);
+                Some(NodeRow { id, position, $($field: self.$field.get(row),)* })
+            }
+
+            #[inline]
+            fn push_optional(&mut self, row: usize, node: &NodeRow) {
+                $(self.$field.push(row, node.$field);)*
+            }
+
+            fn append_optional(&mut self, rows: usize, batch: &Self, more: usize) {
+                $(self.$field.append(rows, &batch.$field, more);)*
+            }
+
+            fn clear_optional(&mut self) {
+                $(self.$field.clear();)*
+            }
+
+            fn shrink_optional(&mut self) {
+                $(self.$field.shrink_to_fit();)*
+            }
+        }
+    };
+}
+node_columns!(structs);
+
+fn same<T: Cell>(one: Option<T>, other: Option<T>) -> bool {
+    one.zip(other).map_or(one.is_none() && other.is_none(), |(one, other)| one.same(other))
 }
 
 impl TreeColumns {
@@ -336,21 +368,6 @@ impl TreeColumns {
     /// Source and target of an edge, `None` past the end.
     pub fn edge(&self, edge: usize) -> Option<(Id, Id)> {
         Some((self.edges.get(2 * edge)?, self.edges.get(2 * edge + 1)?))
-    }
-
-    /// A row of the table, `None` past the end.
-    pub fn node(&self, row: usize) -> Option<NodeRow> {
-        Some(NodeRow {
-            id: self.ids.get(row)?,
-            position: *self.positions.get(row)?,
-            radius: self.radius.get(row),
-            rotation: self.rotation.get(row),
-            in_vp: self.in_vp.get(row),
-            in_mag: self.in_mag.get(row),
-            bit_depth: self.bit_depth.get(row),
-            interpolation: self.interpolation.get(row),
-            time: self.time.get(row),
-        })
     }
 
     /// Adds a row and returns its number.
@@ -376,13 +393,7 @@ impl TreeColumns {
     #[inline]
     fn push_node_but_id(&mut self, row: usize, node: &NodeRow) {
         self.positions.push(node.position);
-        self.radius.push(row, node.radius);
-        self.rotation.push(row, node.rotation);
-        self.in_vp.push(row, node.in_vp);
-        self.in_mag.push(row, node.in_mag);
-        self.bit_depth.push(row, node.bit_depth);
-        self.interpolation.push(row, node.interpolation);
-        self.time.push(row, node.time);
+        self.push_optional(row, node);
         if !self.removed.is_empty() {
             self.removed.push(false);
         }
@@ -410,13 +421,7 @@ impl TreeColumns {
         let (rows, more) = (self.rows(), batch.rows());
         self.ids.append(&batch.ids);
         self.positions.extend_from_slice(&batch.positions);
-        self.radius.append(rows, &batch.radius, more);
-        self.rotation.append(rows, &batch.rotation, more);
-        self.in_vp.append(rows, &batch.in_vp, more);
-        self.in_mag.append(rows, &batch.in_mag, more);
-        self.bit_depth.append(rows, &batch.bit_depth, more);
-        self.interpolation.append(rows, &batch.interpolation, more);
-        self.time.append(rows, &batch.time, more);
+        self.append_optional(rows, batch, more);
         self.coordinates.append(rows, &batch.coordinates);
         self.edges.append(&batch.edges);
     }
@@ -425,13 +430,7 @@ impl TreeColumns {
     pub(crate) fn clear_batch(&mut self) {
         self.ids.clear();
         self.positions.clear();
-        self.radius.clear();
-        self.rotation.clear();
-        self.in_vp.clear();
-        self.in_mag.clear();
-        self.bit_depth.clear();
-        self.interpolation.clear();
-        self.time.clear();
+        self.clear_optional();
         self.coordinates.clear();
         self.edges.clear();
     }
@@ -440,13 +439,7 @@ impl TreeColumns {
     pub fn shrink_to_fit(&mut self) {
         self.ids.shrink_to_fit();
         self.positions.shrink_to_fit();
-        self.radius.shrink_to_fit();
-        self.rotation.shrink_to_fit();
-        self.in_vp.shrink_to_fit();
-        self.in_mag.shrink_to_fit();
-        self.bit_depth.shrink_to_fit();
-        self.interpolation.shrink_to_fit();
-        self.time.shrink_to_fit();
+        self.shrink_optional();
         self.coordinates.shrink_to_fit();
         self.edges.shrink_to_fit();
     }

@@ -24,7 +24,7 @@ const COLUMNS: usize = 8;
 pub struct Coordinates {
     axes: Vec<Axis>,
     /// Of axes without a column, by row.
-    further: BTreeMap<u32, Vec<(String, i64)>>,
+    further: BTreeMap<u32, BTreeMap<String, i64>>,
 }
 
 /// Rows behind the last one with a value are not stored.
@@ -49,7 +49,7 @@ impl Coordinates {
     /// Axis and place of a row, in no particular order.
     pub fn of(&self, row: usize) -> Vec<(&str, i64)> {
         let columns = self.axes.iter().filter_map(|axis| Some((axis.name.as_str(), axis.column.get(row)?)));
-        let further = self.further(row).iter().map(|(name, value)| (name.as_str(), *value));
+        let further = self.further_of(row).into_iter().flatten().map(|(name, value)| (name.as_str(), *value));
         columns.chain(further).collect()
     }
 
@@ -57,7 +57,7 @@ impl Coordinates {
     pub fn names(&self) -> Vec<&str> {
         let with_values = self.axes.iter().filter(|axis| axis.has_values());
         let mut names: Vec<&str> = with_values.map(|axis| axis.name.as_str()).collect();
-        let mut further: Vec<_> = self.further.values().flatten().map(|(name, _)| name.as_str()).collect();
+        let mut further: Vec<_> = self.further.values().flat_map(BTreeMap::keys).map(String::as_str).collect();
         further.sort_unstable();
         further.dedup();
         further.retain(|name| !names.contains(name));
@@ -68,17 +68,13 @@ impl Coordinates {
     /// The place of a row along an axis.
     pub fn get(&self, row: usize, axis: &str) -> Option<i64> {
         let column = self.axes.iter().find(|this| this.name == axis).and_then(|axis| axis.column.get(row));
-        column.or_else(|| self.further(row).iter().find(|(name, _)| name == axis).map(|(_, value)| *value))
+        column.or_else(|| self.further_of(row)?.get(axis).copied())
     }
 
     /// Sets the place of a row along an axis. Quick if rows come in their order.
     pub fn put(&mut self, row: usize, axis: &str, value: i64) {
         let Some(column) = self.column_mut(axis) else {
-            let further = self.further.entry(row as u32).or_default();
-            match further.iter_mut().find(|(name, _)| name == axis) {
-                Some((_, place)) => *place = value,
-                None => further.push((axis.to_owned(), value)),
-            }
+            self.further.entry(row as u32).or_default().insert(axis.to_owned(), value);
             return;
         };
         if row < column.values.len() {
@@ -112,10 +108,15 @@ impl Coordinates {
         self.axes.iter().filter(|axis| !axis.column.is_empty()).map(|axis| (axis.name.as_str(), &axis.column))
     }
 
-    /// Places of a row along axes without a column.
-    pub(crate) fn further(&self, row: usize) -> &[(String, i64)] {
+    /// Whether a row has places along axes without a column.
+    pub(crate) fn has_further(&self, row: usize) -> bool {
+        self.further_of(row).is_some_and(|further| !further.is_empty())
+    }
+
+    /// By name, so that a row with tens of thousands of axes is no different.
+    fn further_of(&self, row: usize) -> Option<&BTreeMap<String, i64>> {
         // Nearly always empty: no search.
-        if self.further.is_empty() { &[] } else { self.further.get(&(row as u32)).map_or(&[], Vec::as_slice) }
+        if self.further.is_empty() { None } else { self.further.get(&(row as u32)) }
     }
 
     /// Adds those of the rows behind `rows` rows.

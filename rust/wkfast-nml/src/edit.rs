@@ -5,9 +5,9 @@
 
 use std::borrow::Cow;
 use std::ops::Range;
-use std::sync::Arc;
 use std::sync::atomic::AtomicU32;
 use std::sync::atomic::Ordering::Relaxed;
+use std::sync::{Arc, OnceLock};
 
 use serde::{Deserialize, Serialize};
 
@@ -38,9 +38,9 @@ pub struct TreeTable {
     #[serde(skip)]
     changes: Changes,
     #[serde(skip)]
-    index: Option<RowIndex>,
+    index: OnceLock<RowIndex>,
     #[serde(skip)]
-    graph: Option<Graph>,
+    graph: OnceLock<Graph>,
 }
 
 /// Rows that [`TreeTable::live_run`] looks at.
@@ -86,6 +86,13 @@ impl TreeTable {
         &mut self.columns
     }
 
+    /// A copy that goes on in place of this one, which stays as it is: those that step through the rows notice what changes
+    /// in the copy.
+    #[must_use]
+    pub fn continued(&self) -> Self {
+        Self { changes: self.changes(), ..self.clone() }
+    }
+
     /// The count of changes to the rows, for those that step through them and must notice.
     pub fn changes(&self) -> Changes {
         Changes(Arc::clone(&self.changes.0))
@@ -125,10 +132,12 @@ impl TreeTable {
     }
 
     /// The row of a node; of several with one id, the first.
-    pub fn row_of(&mut self, id: Id) -> Option<u32> {
-        let columns = &self.columns;
-        let index = self.index.get_or_insert_with(|| RowIndex::of(columns));
-        index.get(id).filter(|&row| !columns.is_removed(row as usize))
+    pub fn row_of(&self, id: Id) -> Option<u32> {
+        self.index().get(id).filter(|&row| !self.columns.is_removed(row as usize))
+    }
+
+    fn index(&self) -> &RowIndex {
+        self.index.get_or_init(|| RowIndex::of(&self.columns))
     }
 
     /// Adds a node and returns its row.
@@ -138,7 +147,7 @@ impl TreeTable {
         }
         let row = self.columns.push_node(node);
         self.changes.add();
-        if let Some(index) = &mut self.index {
+        if let Some(index) = self.index.get_mut() {
             index.insert(node.id, row);
         }
         Ok(row)
@@ -195,25 +204,25 @@ impl TreeTable {
     }
 
     /// Whether an edge joins two rows, whichever way it points.
-    pub fn has_edge(&mut self, a: u32, b: u32) -> bool {
-        self.graph_mut().find(a, b).is_some()
+    pub fn has_edge(&self, a: u32, b: u32) -> bool {
+        self.graph().find(a, b).is_some()
     }
 
     /// The neighbours of a node in the order their edges came, each once, the node itself if an edge says so.
-    pub fn neighbors(&mut self, row: u32) -> Result<&[Neighbor], EditError> {
+    pub fn neighbors(&self, row: u32) -> Result<&[Neighbor], EditError> {
         self.check(row)?;
-        Ok(self.graph_mut().neighbors(row))
+        Ok(self.graph().neighbors(row))
     }
 
     /// Number of edges, repeated ones once and those to missing nodes not at all.
-    pub fn edge_count(&mut self) -> usize {
-        self.graph_mut().edge_count()
+    pub fn edge_count(&self) -> usize {
+        self.graph().edge_count()
     }
 
     /// The rows that each edge joins, in the order they came, repeated edges once.
-    pub fn edge_rows(&mut self) -> Vec<[u32; 2]> {
+    pub fn edge_rows(&self) -> Vec<[u32; 2]> {
         let rows = self.columns.rows() as u32;
-        let graph = self.graph_mut();
+        let graph = self.graph();
         let mut numbered: Vec<(u32, [u32; 2])> = Vec::with_capacity(graph.edge_count());
         for row in 0..rows {
             numbered.extend(graph.neighbors(row).iter().filter(|n| n.source).map(|n| (n.edge, [row, n.row])));
@@ -223,14 +232,19 @@ impl TreeTable {
     }
 
     /// Number of neighbours of each live row, a self-edge counting twice.
-    pub fn degrees(&mut self) -> Vec<u32> {
-        let rows: Vec<u32> = self.rows().collect();
-        let graph = self.graph_mut();
-        rows.into_iter().map(|row| graph.degree(row)).collect()
+    pub fn degrees(&self) -> Vec<u32> {
+        let graph = self.graph();
+        self.rows().map(|row| graph.degree(row)).collect()
+    }
+
+    /// Number of neighbours of a row, a self-edge counting twice.
+    pub fn degree(&self, row: u32) -> Result<u32, EditError> {
+        self.check(row)?;
+        Ok(self.graph().degree(row))
     }
 
     /// Sum of the lengths of all edges, positions times `scale`.
-    pub fn path_length(&mut self, scale: [f64; 3]) -> f64 {
+    pub fn path_length(&self, scale: [f64; 3]) -> f64 {
         let edges = self.edge_rows();
         let positions = &self.columns.positions;
         edges.into_iter().map(|[a, b]| distance(&positions[a as usize], &positions[b as usize], scale)).sum()
@@ -309,32 +323,34 @@ impl TreeTable {
         self.removed_edges.get(edge).copied().unwrap_or(false)
     }
 
-    fn graph_mut(&mut self) -> &mut Graph {
-        if self.graph.is_none() {
-            self.graph = Some(self.build_graph());
-        }
-        self.graph.get_or_insert_with(Graph::default)
+    fn graph(&self) -> &Graph {
+        self.graph.get_or_init(|| self.build_graph())
     }
 
-    fn build_graph(&mut self) -> Graph {
+    fn graph_mut(&mut self) -> &mut Graph {
+        let graph = self.graph.take().unwrap_or_else(|| self.build_graph());
+        self.graph = OnceLock::from(graph);
+        match self.graph.get_mut() {
+            Some(graph) => graph,
+            None => unreachable!("set on the line above"),
+        }
+    }
+
+    fn build_graph(&self) -> Graph {
         let columns = &self.columns;
-        let index = self.index.get_or_insert_with(|| RowIndex::of(columns));
+        let index = self.index();
         let row = |id: Id| index.get(id).filter(|&row| !columns.is_removed(row as usize));
         let edges = (0..columns.edge_count()).map(|edge| {
             let (source, target) = columns.edge(edge)?;
-            if self.removed_edges.get(edge).copied().unwrap_or(false) {
-                None
-            } else {
-                Some([row(source)?, row(target)?])
-            }
+            if self.is_removed_edge(edge) { None } else { Some([row(source)?, row(target)?]) }
         });
         Graph::of(columns.rows(), &edges.collect::<Vec<_>>())
     }
 
     /// Rebuilds the adjacency when most of it lies in the part for changes; each rebuild doubles what the next takes.
     fn compact_graph(&mut self) {
-        if self.graph.as_ref().is_some_and(Graph::is_fragmented) {
-            self.graph = Some(self.build_graph());
+        if self.graph.get().is_some_and(Graph::is_fragmented) {
+            self.graph = OnceLock::from(self.build_graph());
         }
     }
 }

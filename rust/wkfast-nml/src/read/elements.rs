@@ -8,6 +8,7 @@ use crate::model::{
     AdditionalAxis, Experiment, Group, Id, Meta, MetadataEntry, NmlBoundingBox, Scale, Segment, TreeHeader, Vector,
     Volume,
 };
+use crate::table::node_columns;
 
 pub(super) fn meta(cx: &mut Reading<'_, '_>) -> Meta {
     let mut meta = Meta::default();
@@ -176,7 +177,7 @@ const OLD_COLOR: [&str; 4] = ["colorr", "colorg", "colorb", "colora"];
 /// A node that the hot path did not take: its row, and its additional coordinates.
 pub(super) fn node(cx: &mut Reading<'_, '_>) -> Result<(NodeRow, Vec<(String, i64)>), NmlError> {
     let mut node = NodeRow { id: cx.id("id")?, ..NodeRow::default() };
-    let (mut rotation, mut coordinates, mut axes) = ([None; 3], Vec::new(), 0);
+    let (mut coordinates, mut axes) = (Vec::new(), 0);
     for (name, value) in cx.tag.attributes() {
         match name {
             "id" => {}
@@ -188,15 +189,7 @@ pub(super) fn node(cx: &mut Reading<'_, '_>) -> Result<(NodeRow, Vec<(String, i6
                     cx.reject(format!("{name}={value:?}; expected a finite number"), "kept, the node has no place");
                 }
             }
-            "radius" => node.radius = cx.float(name, &value),
-            "rotX" => rotation[0] = cx.float(name, &value),
-            "rotY" => rotation[1] = cx.float(name, &value),
-            "rotZ" => rotation[2] = cx.float(name, &value),
-            "inVp" => node.in_vp = cx.value(name, &value, parse_i32, "an integer of 32 bits"),
-            "inMag" => node.in_mag = cx.value(name, &value, parse_i32, "an integer of 32 bits"),
-            "bitDepth" => node.bit_depth = cx.value(name, &value, parse_i32, "an integer of 32 bits"),
-            "interpolation" => node.interpolation = cx.truth(name, &value),
-            "time" => node.time = cx.integer(name, &value),
+            _ if optional(cx, name, &value, &mut node) => {}
             _ if cx.additional_coordinate(name, &value, &mut coordinates) => {}
             _ => cx.keep(name, &value),
         }
@@ -204,10 +197,60 @@ pub(super) fn node(cx: &mut Reading<'_, '_>) -> Result<(NodeRow, Vec<(String, i6
     if axes < 3 {
         cx.reject("not all of x, y, z", "those missing are 0");
     }
-    if rotation.iter().any(Option::is_some) {
-        node.rotation = Some(rotation.map(Option::unwrap_or_default));
-    }
     Ok((node, coordinates))
+}
+
+macro_rules! columns {
+    ($($doc:literal, $field:ident: $type:ty, $shown:literal, $name:literal, $attributes:tt;)*) => {
+        /// Takes an attribute of an optional column; `false` if it is another.
+        fn optional(cx: &mut Reading<'_, '_>, name: &str, text: &str, node: &mut NodeRow) -> bool {
+            $(
+                if let Some(part) = $attributes.iter().position(|this| *this == name) {
+                    Readable::take(&mut node.$field, part, cx, name, text);
+                    return true;
+                }
+            )*
+            false
+        }
+    };
+}
+node_columns!(columns);
+
+/// A value of an optional column in whatever form. One that cannot be read stays absent, a number of a vector is 0.
+trait Readable: Sized {
+    fn take(to: &mut Option<Self>, part: usize, cx: &mut Reading<'_, '_>, name: &str, text: &str);
+}
+
+impl Readable for f64 {
+    fn take(to: &mut Option<Self>, _: usize, cx: &mut Reading<'_, '_>, name: &str, text: &str) {
+        *to = cx.float(name, text);
+    }
+}
+
+impl Readable for i64 {
+    fn take(to: &mut Option<Self>, _: usize, cx: &mut Reading<'_, '_>, name: &str, text: &str) {
+        *to = cx.integer(name, text);
+    }
+}
+
+impl Readable for i32 {
+    fn take(to: &mut Option<Self>, _: usize, cx: &mut Reading<'_, '_>, name: &str, text: &str) {
+        *to = cx.value(name, text, parse_i32, "an integer of 32 bits");
+    }
+}
+
+impl Readable for bool {
+    fn take(to: &mut Option<Self>, _: usize, cx: &mut Reading<'_, '_>, name: &str, text: &str) {
+        *to = cx.truth(name, text);
+    }
+}
+
+impl Readable for [f64; 3] {
+    fn take(to: &mut Option<Self>, part: usize, cx: &mut Reading<'_, '_>, name: &str, text: &str) {
+        if let Some(value) = cx.float(name, text) {
+            to.get_or_insert_default()[part] = value;
+        }
+    }
 }
 
 /// An edge that the hot path did not take: source and target.

@@ -6,6 +6,7 @@
 use super::chars::is_space;
 use super::places::Steps;
 use crate::columns::{NodeRow, TreeColumns};
+use crate::table::node_columns;
 
 /// What a run consists of.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -105,24 +106,14 @@ fn empty_tag_end(text: &[u8], at: usize) -> Option<usize> {
     after(text, at, b" />").or_else(|| after(text, at, b"/>"))
 }
 
-/// Bits of the attributes seen.
+/// Bits of the attributes seen: what every row must have to be clean. Those of optional columns come behind.
 mod seen {
     pub(super) const ID: u16 = 1;
     pub(super) const X: u16 = 1 << 1;
     pub(super) const Y: u16 = 1 << 2;
     pub(super) const Z: u16 = 1 << 3;
-    pub(super) const RADIUS: u16 = 1 << 4;
-    pub(super) const ROT_X: u16 = 1 << 5;
-    pub(super) const ROT_Y: u16 = 1 << 6;
-    pub(super) const ROT_Z: u16 = 1 << 7;
-    pub(super) const IN_VP: u16 = 1 << 8;
-    pub(super) const IN_MAG: u16 = 1 << 9;
-    pub(super) const BIT_DEPTH: u16 = 1 << 10;
-    pub(super) const INTERPOLATION: u16 = 1 << 11;
-    pub(super) const TIME: u16 = 1 << 12;
-    /// What every row must have to be clean.
     pub(super) const NEEDED: u16 = ID | X | Y | Z;
-    pub(super) const ROTATION: u16 = ROT_X | ROT_Y | ROT_Z;
+    pub(super) const OPTIONAL: u16 = 1 << 4;
 }
 
 /// Axes beyond x, y, z of one node, and its places along them. Nodes with more are not plain.
@@ -136,9 +127,9 @@ struct Axes<'t> {
 #[inline]
 fn node<'t>(text: &'t [u8], at: usize, axes: &mut Axes<'t>) -> Option<(i64, NodeRow, usize)> {
     let mut at = after(text, at, b"<node")?;
-    let (mut have, mut id, mut row, mut rotation) = (0_u16, 0, NodeRow::default(), [0.0; 3]);
+    let (mut have, mut id, mut row) = (0_u16, 0, NodeRow::default());
     while text.get(at) == Some(&b' ') && text.get(at + 1).is_some_and(|&byte| byte != b'/') {
-        let (bit, end) = attribute(text, at + 1, &mut id, &mut row, &mut rotation, axes)?;
+        let (bit, end) = attribute(text, at + 1, &mut id, &mut row, axes)?;
         if have & bit != 0 {
             return None;
         }
@@ -146,12 +137,7 @@ fn node<'t>(text: &'t [u8], at: usize, axes: &mut Axes<'t>) -> Option<(i64, Node
         at = end;
     }
     let end = empty_tag_end(text, at)?;
-    match have & seen::ROTATION {
-        0 => {}
-        seen::ROTATION => row.rotation = Some(rotation),
-        _ => return None,
-    }
-    (have & seen::NEEDED == seen::NEEDED).then_some((id, row, end))
+    (have & seen::NEEDED == seen::NEEDED && are_whole(have)).then_some((id, row, end))
 }
 
 #[inline]
@@ -160,7 +146,6 @@ fn attribute<'t>(
     at: usize,
     id: &mut i64,
     row: &mut NodeRow,
-    rotation: &mut [f64; 3],
     axes: &mut Axes<'t>,
 ) -> Option<(u16, usize)> {
     let end;
@@ -177,64 +162,107 @@ fn attribute<'t>(
             (row.position[2], end) = place(text, after(text, at, b"z=\"")?)?;
             seen::Z
         }
-        b'r' => return rotation_or_radius(text, at, row, rotation),
-        b'i' => return index_attribute(text, at, id, row),
-        b'b' => {
-            (row.bit_depth, end) = small(text, after(text, at, b"bitDepth=\"")?)?;
-            seen::BIT_DEPTH
+        b'i' if text.get(at + 1) == Some(&b'd') => {
+            (*id, end) = integer(text, after(text, at, b"id=\"")?)?;
+            seen::ID
         }
-        b't' => {
-            let (time, after_time) = integer(text, after(text, at, b"time=\"")?)?;
-            (row.time, end) = (Some(time), after_time);
-            seen::TIME
-        }
-        // No bit: axes have names, which are compared.
-        b'a' => return Some((0, coordinate(text, at, axes)?)),
-        _ => return None,
+        first => match optional(text, at, first, row) {
+            // No bit: axes have names, which are compared.
+            None if first == b'a' => return Some((0, coordinate(text, at, axes)?)),
+            found => return found,
+        },
     };
     Some((bit, end))
 }
 
-#[inline]
-fn rotation_or_radius(text: &[u8], at: usize, row: &mut NodeRow, rotation: &mut [f64; 3]) -> Option<(u16, usize)> {
-    if let Some(value) = after(text, at, b"radius=\"") {
-        let (radius, end) = float(text, value)?;
-        row.radius = Some(radius);
-        return Some((seen::RADIUS, end));
-    }
-    let value = after(text, at, b"rot")?;
-    let (axis, bit) = match text.get(value)? {
-        b'X' => (0, seen::ROT_X),
-        b'Y' => (1, seen::ROT_Y),
-        b'Z' => (2, seen::ROT_Z),
-        _ => return None,
+macro_rules! columns {
+    ($($doc:literal, $field:ident: $type:ty, $shown:literal, $name:literal, [$($attribute:literal),+];)*) => {
+        /// An attribute of an optional column: its bit and the place behind it.
+        #[inline]
+        fn optional(text: &[u8], at: usize, first: u8, row: &mut NodeRow) -> Option<(u16, usize)> {
+            let mut bit = seen::OPTIONAL;
+            $(
+                for (part, name) in [$(concat!($attribute, "=\"")),+].into_iter().enumerate() {
+                    if first == name.as_bytes()[0] && text[at..].starts_with(name.as_bytes()) {
+                        let end = Plain::take(&mut row.$field, part, text, at + name.len())?;
+                        return Some((bit, end));
+                    }
+                    bit <<= 1;
+                }
+            )*
+            _ = bit;
+            None
+        }
+
+        /// Whether of each column all attributes were seen or none.
+        #[inline]
+        fn are_whole(have: u16) -> bool {
+            let mut shift = seen::OPTIONAL.trailing_zeros();
+            $(
+                const { assert!([$($attribute),+].len() < 8) };
+                let all = (1_u16 << [$($attribute),+].len()) - 1;
+                let these = (have >> shift) & all;
+                if these != 0 && these != all {
+                    return false;
+                }
+                shift += all.trailing_ones();
+            )*
+            _ = shift;
+            true
+        }
     };
-    let end;
-    (rotation[axis], end) = float(text, after(text, value + 1, b"=\"")?)?;
-    Some((bit, end))
+}
+node_columns!(columns);
+
+/// A value that stands in a file in a plain form.
+trait Plain: Sized {
+    /// Reads one of its parts at `at`: the place behind the closing quote.
+    fn take(to: &mut Option<Self>, part: usize, text: &[u8], at: usize) -> Option<usize>;
 }
 
-#[inline]
-fn index_attribute(text: &[u8], at: usize, id: &mut i64, row: &mut NodeRow) -> Option<(u16, usize)> {
-    let end;
-    if let Some(value) = after(text, at, b"id=\"") {
-        (*id, end) = integer(text, value)?;
-        return Some((seen::ID, end));
+/// A value of one part.
+fn put<T>(to: &mut Option<T>, (value, end): (T, usize)) -> usize {
+    *to = Some(value);
+    end
+}
+
+impl Plain for f64 {
+    #[inline]
+    fn take(to: &mut Option<Self>, _: usize, text: &[u8], at: usize) -> Option<usize> {
+        Some(put(to, float(text, at)?))
     }
-    if let Some(value) = after(text, at, b"inVp=\"") {
-        (row.in_vp, end) = small(text, value)?;
-        return Some((seen::IN_VP, end));
+}
+
+impl Plain for i64 {
+    #[inline]
+    fn take(to: &mut Option<Self>, _: usize, text: &[u8], at: usize) -> Option<usize> {
+        Some(put(to, integer(text, at)?))
     }
-    if let Some(value) = after(text, at, b"inMag=\"") {
-        (row.in_mag, end) = small(text, value)?;
-        return Some((seen::IN_MAG, end));
+}
+
+impl Plain for i32 {
+    #[inline]
+    fn take(to: &mut Option<Self>, _: usize, text: &[u8], at: usize) -> Option<usize> {
+        let (value, end) = integer(text, at)?;
+        Some(put(to, (i32::try_from(value).ok()?, end)))
     }
-    let value = after(text, at, b"interpolation=\"")?;
-    (row.interpolation, end) = match after(text, value, b"true\"") {
-        Some(end) => (Some(true), end),
-        None => (Some(false), after(text, value, b"false\"")?),
-    };
-    Some((seen::INTERPOLATION, end))
+}
+
+impl Plain for bool {
+    #[inline]
+    fn take(to: &mut Option<Self>, _: usize, text: &[u8], at: usize) -> Option<usize> {
+        let end = after(text, at, b"true\"").map(|end| (true, end));
+        Some(put(to, end.or_else(|| after(text, at, b"false\"").map(|end| (false, end)))?))
+    }
+}
+
+impl Plain for [f64; 3] {
+    #[inline]
+    fn take(to: &mut Option<Self>, part: usize, text: &[u8], at: usize) -> Option<usize> {
+        let (value, end) = float(text, at)?;
+        to.get_or_insert_default()[part] = value;
+        Some(end)
+    }
 }
 
 /// `additionalCoordinate-t="4"`: the place behind it.
@@ -265,12 +293,6 @@ fn integer(text: &[u8], at: usize) -> Option<(i64, usize)> {
         return None;
     }
     Some((if negative { -(value as i64) } else { value as i64 }, end + 1))
-}
-
-#[inline]
-fn small(text: &[u8], at: usize) -> Option<(Option<i32>, usize)> {
-    let (value, end) = integer(text, at)?;
-    Some((Some(i32::try_from(value).ok()?), end))
 }
 
 /// Appends the digits at `at` to a number (wrapping: the caller checks their count).

@@ -73,6 +73,13 @@ impl Default for Limits {
     }
 }
 
+impl Limits {
+    /// How deep groups of the skeleton may be nested: the elements around them are `<things>` and `<groups>`.
+    pub const fn group_depth(&self) -> usize {
+        self.depth.saturating_sub(2)
+    }
+}
+
 /// How to read.
 #[derive(Default)]
 pub struct ReadOptions<'a> {

@@ -8,6 +8,7 @@ use super::{Indent, close, elements};
 use crate::columns::{OptionalColumn, TreeColumns};
 use crate::error::NmlError;
 use crate::model::Extras;
+use crate::table::{is_before, node_columns};
 
 /// Beyond this the server, which reads float text in single precision, would move a node.
 const EXACT_IN_SINGLE: f64 = 16_777_216.0;
@@ -19,7 +20,7 @@ pub(super) fn push_nodes(out: &mut Vec<u8>, columns: &TreeColumns, rows: Range<u
             continue;
         }
         let extras = columns.notes.get(&(row as u32)).map(|notes| &notes.extras).filter(|extras| !extras.is_empty());
-        if extras.is_none() && columns.coordinates.further(row).is_empty() {
+        if extras.is_none() && !columns.coordinates.has_further(row) {
             push_plain_node(out, columns, row, &axes);
         } else {
             push_noted_node(out, columns, row, extras)?;
@@ -51,35 +52,103 @@ fn push_plain_node(out: &mut Vec<u8>, columns: &TreeColumns, row: usize, axes: &
             out.push(b'"');
         }
     }
-    push_small(out, b" bitDepth=\"", columns.bit_depth.get(row));
+    push_optional(out, columns, row, |name| is_before(name, "id"));
     out.extend_from_slice(b" id=\"");
     push_id(out, columns.ids.as_narrow(), row, || columns.ids.get(row));
     out.push(b'"');
-    push_small(out, b" inMag=\"", columns.in_mag.get(row));
-    push_small(out, b" inVp=\"", columns.in_vp.get(row));
-    match columns.interpolation.get(row) {
-        Some(true) => out.extend_from_slice(b" interpolation=\"true\""),
-        Some(false) => out.extend_from_slice(b" interpolation=\"false\""),
-        None => {}
-    }
-    if let Some(radius) = columns.radius.get(row) {
-        push_named_float(out, b" radius=\"", radius);
-    }
-    if let Some([x, y, z]) = columns.rotation.get(row) {
-        push_named_float(out, b" rotX=\"", x);
-        push_named_float(out, b" rotY=\"", y);
-        push_named_float(out, b" rotZ=\"", z);
-    }
-    if let Some(time) = columns.time.get(row) {
-        out.extend_from_slice(b" time=\"");
-        push_integer(out, time);
-        out.push(b'"');
-    }
+    push_optional(out, columns, row, |name| is_before("id", name) && is_before(name, "x"));
     let [x, y, z] = columns.positions[row];
     push_position(out, b" x=\"", x);
     push_position(out, b" y=\"", y);
     push_position(out, b" z=\"", z);
+    push_optional(out, columns, row, |name| is_before("x", name));
     out.extend_from_slice(b" />\n");
+}
+
+macro_rules! columns {
+    ($($doc:literal, $field:ident: $type:ty, $shown:literal, $name:literal, [$($attribute:literal),+];)*) => {
+        /// Those attributes of optional columns whose place is here, which is known when this is compiled.
+        #[inline(always)]
+        fn push_optional(out: &mut Vec<u8>, columns: &TreeColumns, row: usize, here: impl Fn(&str) -> bool) {
+            $(
+                if here([$($attribute),+][0]) {
+                    if let Some(value) = columns.$field.get(row) {
+                        for (part, name) in [$(concat!(" ", $attribute, "=\"")),+].into_iter().enumerate() {
+                            out.extend_from_slice(name.as_bytes());
+                            value.push(part, out);
+                            out.push(b'"');
+                        }
+                    }
+                }
+            )*
+        }
+
+        /// All attributes of optional columns, of a node that also has things that no column exists for.
+        fn collect_optional(attributes: &mut Attributes<'_>, columns: &TreeColumns, row: usize, extras: &Extras) {
+            $(
+                if let Some(value) = columns.$field.get(row) {
+                    let names = [$($attribute),+];
+                    for (part, name) in names.into_iter().enumerate() {
+                        // A zero of several numbers may stand for text that was none.
+                        if names.len() == 1 || !value.is_zero(part) || !is_kept(extras, name) {
+                            let mut text = Vec::new();
+                            value.push(part, &mut text);
+                            attributes.owned(name, String::from_utf8(text).unwrap_or_default());
+                        }
+                    }
+                }
+            )*
+        }
+    };
+}
+node_columns!(columns);
+
+/// A value of an optional column as text.
+trait Writable {
+    fn push(&self, part: usize, out: &mut Vec<u8>);
+
+    fn is_zero(&self, _: usize) -> bool {
+        false
+    }
+}
+
+impl Writable for i32 {
+    #[inline]
+    fn push(&self, _: usize, out: &mut Vec<u8>) {
+        push_integer(out, *self);
+    }
+}
+
+impl Writable for i64 {
+    #[inline]
+    fn push(&self, _: usize, out: &mut Vec<u8>) {
+        push_integer(out, *self);
+    }
+}
+
+impl Writable for f64 {
+    #[inline]
+    fn push(&self, _: usize, out: &mut Vec<u8>) {
+        push_float(out, *self);
+    }
+}
+
+impl Writable for bool {
+    #[inline]
+    fn push(&self, _: usize, out: &mut Vec<u8>) {
+        out.extend_from_slice(if *self { b"true" } else { b"false" });
+    }
+}
+
+impl Writable for [f64; 3] {
+    #[inline]
+    fn push(&self, part: usize, out: &mut Vec<u8>) {
+        push_float(out, self[part]);
+    }
+
+    fn is_zero(&self, part: usize) -> bool {
+        self[part] == 0.0
+    }
 }
 
 #[inline]
@@ -88,22 +157,6 @@ fn push_id(out: &mut Vec<u8>, narrow: Option<&[i64]>, row: usize, wide: impl Fn(
         Some(ids) => push_integer(out, ids[row]),
         None => push_integer(out, wide().unwrap_or_default()),
     }
-}
-
-#[inline]
-fn push_small(out: &mut Vec<u8>, name: &[u8], value: Option<i32>) {
-    if let Some(value) = value {
-        out.extend_from_slice(name);
-        push_integer(out, value);
-        out.push(b'"');
-    }
-}
-
-#[inline]
-fn push_named_float(out: &mut Vec<u8>, name: &[u8], value: f64) {
-    out.extend_from_slice(name);
-    push_float(out, value);
-    out.push(b'"');
 }
 
 #[inline]
@@ -133,20 +186,8 @@ fn push_noted_node(
     let nothing = Extras::default();
     let extras = extras.unwrap_or(&nothing);
     let mut attributes = Attributes::default();
-    attributes.integer("bitDepth", columns.bit_depth.get(row));
     attributes.integer("id", columns.ids.get(row));
-    attributes.integer("inMag", columns.in_mag.get(row));
-    attributes.integer("inVp", columns.in_vp.get(row));
-    attributes.truth("interpolation", columns.interpolation.get(row));
-    attributes.float("radius", columns.radius.get(row));
-    for (axis, name) in ["rotX", "rotY", "rotZ"].into_iter().enumerate() {
-        let angle = columns.rotation.get(row).map(|rotation| rotation[axis]);
-        // A zero may stand for text that was no number.
-        if angle != Some(0.0) || !is_kept(extras, name) {
-            attributes.float(name, angle);
-        }
-    }
-    attributes.integer("time", columns.time.get(row));
+    collect_optional(&mut attributes, columns, row, extras);
     for (name, value) in ["x", "y", "z"].into_iter().zip(columns.positions[row]) {
         if value != 0.0 || !is_kept(extras, name) {
             let mut text = Vec::new();

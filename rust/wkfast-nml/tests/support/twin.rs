@@ -3,11 +3,12 @@
 use std::collections::BTreeMap;
 
 use roxmltree::Node;
-use wkfast_nml::columns::{NodeNotes, NodeRow};
+use wkfast_nml::columns::{NodeNotes, NodeRow, TreeColumns};
 use wkfast_nml::model::{
     AdditionalAxis, Color, Document, Element, Experiment, Extras, Group, Id, Meta, MetadataEntry, NmlBoundingBox,
     Number, Scale, Segment, StrayBranchpoint, StrayComment, Tree, TreeHeader, Vector, Volume,
 };
+use wkfast_nml::{AnyColumnMut, NODE_COLUMNS};
 
 /// The document of a text, or why it does not load.
 pub(crate) fn read(text: &str) -> Result<Document, String> {
@@ -462,18 +463,8 @@ fn push_row(node: Node<'_, '_>, tree: &mut Tree) -> Result<(), String> {
         }
         "node" => {
             let id = a.id("id")?;
-            let rotation = ["rotX", "rotY", "rotZ"].map(|name| a.value(name, float));
-            let row = tree.columns.push_node(&NodeRow {
-                id,
-                position: ["x", "y", "z"].map(|name| a.value(name, float).unwrap_or_default()),
-                radius: a.value("radius", float),
-                rotation: rotation.iter().any(Option::is_some).then(|| rotation.map(Option::unwrap_or_default)),
-                in_vp: a.value("inVp", integer32),
-                in_mag: a.value("inMag", integer32),
-                bit_depth: a.value("bitDepth", integer32),
-                interpolation: a.value_or_empty("interpolation", truth),
-                time: a.value("time", integer64),
-            });
+            let position = ["x", "y", "z"].map(|name| a.value(name, float).unwrap_or_default());
+            let row = tree.columns.push_node(&NodeRow { id, position, ..optional(&mut a) });
             for (axis, place) in a.coordinates() {
                 tree.columns.coordinates.put(row as usize, &axis, place);
             }
@@ -485,6 +476,27 @@ fn push_row(node: Node<'_, '_>, tree: &mut Tree) -> Result<(), String> {
         _ => {}
     }
     Ok(())
+}
+
+/// The table names attributes and kinds of values; how each is read is said here once more.
+fn optional(a: &mut Attributes) -> NodeRow {
+    let mut columns = TreeColumns::default();
+    for (index, column) in NODE_COLUMNS.iter().enumerate() {
+        let name = column.attributes[0];
+        match columns.column_mut(index) {
+            AnyColumnMut::Int32(to) => to.push(0, a.value(name, integer32)),
+            AnyColumnMut::Int64(to) => to.push(0, a.value(name, integer64)),
+            AnyColumnMut::Float(to) => to.push(0, a.value(name, float)),
+            AnyColumnMut::Truth(to) => to.push(0, a.value_or_empty(name, truth)),
+            AnyColumnMut::Vector(to) => {
+                let parts: [Option<f64>; 3] = std::array::from_fn(|part| a.value(column.attributes[part], float));
+                to.push(0, parts.iter().any(Option::is_some).then(|| parts.map(Option::unwrap_or_default)));
+            }
+        }
+    }
+    columns.ids.push(0);
+    columns.positions.push([0.0; 3]);
+    columns.node(0).unwrap_or_default()
 }
 
 fn metadata(node: Node<'_, '_>, owner: &mut Extras) -> Vec<MetadataEntry> {

@@ -1,34 +1,116 @@
 //! `TreeColumns`: one tree, asked and changed row by row. Whole columns are in `tables`.
 
-use numpy::{IntoPyArray, PyArray1, PyArray2, PyReadonlyArray1, PyReadonlyArray2};
-use pyo3::exceptions::PyValueError;
-use pyo3::prelude::*;
-use pyo3::types::PyBytes;
-use wkfast_nml::TreeTable;
-use wkfast_nml::columns::{NodeNotes, NodeRow};
+use std::sync::atomic::AtomicU32;
+use std::sync::atomic::Ordering::Relaxed;
+use std::sync::{Arc, PoisonError, RwLock};
 
-use super::ids::PyId;
+use numpy::{
+    IntoPyArray, PyArray1, PyArray2, PyArrayMethods, PyReadonlyArray1, PyReadonlyArray2, PyUntypedArrayMethods,
+};
+use pyo3::exceptions::{PyKeyError, PyValueError};
+use pyo3::prelude::*;
+use pyo3::types::{PyBytes, PyList, PyTuple};
+use wkfast_nml::columns::{NodeNotes, NodeRow};
+use wkfast_nml::{EditError, TreeTable};
+
+use super::facts;
+use super::ids::{IdCounter, PyId};
 use super::iterator::NodeIterator;
 use super::node::Node;
 use super::tables;
-use super::vectors::{from_vec3_float_like, from_vec3_int_like};
+use super::vectors::from_vec3_int_like;
 use crate::errors::CoreError;
 
 /// Nodes and edges of one tree as columns. Rows keep their number for life.
-#[pyclass(module = "wkfast._core", weakref)]
+///
+/// Threads may share it: changes are made attached to the interpreter; what takes long works on the state of its beginning,
+/// which a change leaves as it is.
+#[pyclass(module = "wkfast._core", weakref, frozen)]
 #[derive(Default)]
 pub(crate) struct TreeColumns {
-    pub(crate) table: TreeTable,
+    table: RwLock<Arc<TreeTable>>,
+    /// How often positions were changed, and comments: what nodes keep of them is then made anew.
+    places: AtomicU32,
+    noted: AtomicU32,
+    /// Number in the skeleton's index of node ids, plus one.
+    pub(super) slot: AtomicU32,
+}
+
+impl From<TreeTable> for TreeColumns {
+    fn from(table: TreeTable) -> Self {
+        Self { table: RwLock::new(Arc::new(table)), ..Self::default() }
+    }
 }
 
 impl TreeColumns {
-    pub(crate) fn edit_notes(&mut self, row: u32, edit: impl FnOnce(&mut NodeNotes)) {
-        let notes = &mut self.table.columns_mut().notes;
-        let entry = notes.entry(row).or_default();
-        edit(entry);
-        if *entry == NodeNotes::default() {
-            notes.remove(&row);
+    /// The state of now, for work that takes long or lets others run.
+    pub(crate) fn snapshot(&self) -> Arc<TreeTable> {
+        Arc::clone(&self.table.read().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    /// `read` must not run code of Python's, which could want to change the tree.
+    #[inline]
+    pub(crate) fn read<T>(&self, read: impl FnOnce(&TreeTable) -> T) -> T {
+        read(&self.table.read().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    /// As [`Self::read`]. States that somebody still works on stay as they are.
+    #[inline]
+    pub(crate) fn write<T>(&self, change: impl FnOnce(&mut TreeTable) -> T) -> T {
+        let mut table = self.table.write().unwrap_or_else(PoisonError::into_inner);
+        if Arc::get_mut(&mut table).is_none() {
+            *table = Arc::new(table.continued());
         }
+        change(Arc::make_mut(&mut table))
+    }
+
+    #[inline]
+    pub(crate) fn places(&self) -> u32 {
+        self.places.load(Relaxed)
+    }
+
+    pub(crate) fn places_changed(&self) {
+        self.places.fetch_add(1, Relaxed);
+    }
+
+    #[inline]
+    pub(crate) fn noted(&self) -> u32 {
+        self.noted.load(Relaxed)
+    }
+
+    pub(crate) fn edit_notes(&self, row: u32, edit: impl FnOnce(&mut NodeNotes)) {
+        self.write(|table| {
+            let notes = &mut table.columns_mut().notes;
+            let entry = notes.entry(row).or_default();
+            edit(entry);
+            if *entry == NodeNotes::default() {
+                notes.remove(&row);
+            }
+        });
+        self.noted.fetch_add(1, Relaxed);
+    }
+
+    /// The row of a node of this tree, or of the node with an id; `None` for all else.
+    #[inline]
+    pub(super) fn find_row(slf: &Bound<'_, Self>, node: &Bound<'_, PyAny>) -> Option<u32> {
+        let columns = slf.get();
+        if let Ok(node) = node.cast_exact::<Node>() {
+            let (node, row) = (node.get(), node.get().row_number());
+            return (node.is_of(slf.as_unbound()) && columns.read(|table| table.is_live(row))).then_some(row);
+        }
+        let PyId(id) = node.extract().ok()?;
+        columns.read(|table| table.row_of(id))
+    }
+
+    pub(super) fn nodes_of<'py>(slf: &Bound<'py, Self>, rows: &[u32]) -> PyResult<Bound<'py, PyList>> {
+        let py = slf.py();
+        let nodes = rows.iter().map(|&row| Bound::new(py, Node::new(slf.clone().unbind(), row)));
+        PyList::new(py, nodes.collect::<PyResult<Vec<_>>>()?)
+    }
+
+    /// Rows of the neighbours of a node, in the order their edges came.
+    pub(super) fn neighbor_rows(&self, row: u32) -> Result<Vec<u32>, CoreError> {
+        self.read(|table| Ok(table.neighbors(row)?.iter().map(|neighbor| neighbor.row).collect()))
     }
 }
 
@@ -40,17 +122,30 @@ impl TreeColumns {
     }
 
     fn __len__(&self) -> usize {
-        self.table.len()
+        self.read(TreeTable::len)
     }
 
     /// The row of the node with an id, `None` if there is none.
-    fn row_of(&mut self, id: PyId) -> Option<u32> {
-        self.table.row_of(id.0)
+    fn row_of(&self, id: PyId) -> Option<u32> {
+        self.read(|table| table.row_of(id.0))
     }
 
-    /// Whether a row is in the tree.
-    fn is_live(&self, row: u32) -> bool {
-        self.table.is_live(row)
+    /// The row of a node of this tree, or of the node with an id; `None` for all else.
+    fn find(slf: &Bound<'_, Self>, node: &Bound<'_, PyAny>) -> Option<u32> {
+        Self::find_row(slf, node)
+    }
+
+    /// Whether `find` finds it.
+    fn has(slf: &Bound<'_, Self>, node: &Bound<'_, PyAny>) -> bool {
+        Self::find_row(slf, node).is_some()
+    }
+
+    /// The node with an id; `KeyError` if there is none.
+    fn node_by_id(slf: Bound<'_, Self>, id: PyId) -> PyResult<Node> {
+        match slf.get().read(|table| table.row_of(id.0)) {
+            Some(row) => Ok(Node::new(slf.unbind(), row)),
+            None => Err(PyKeyError::new_err(id)),
+        }
     }
 
     /// The node in a row, removed or not.
@@ -63,32 +158,30 @@ impl TreeColumns {
         NodeIterator::over(slf, py)
     }
 
-    /// Add a node and return it.
-    #[pyo3(signature = (
-        id, position, comment=None, radius=None, rotation=None, in_vp=None, in_mag=None, bit_depth=None,
-        interpolation=None, time=None, is_branchpoint=false, branchpoint_time=None,
-    ))]
+    /// Add a node and return it. Its id is the next one of the counter, or the enforced one. `values` are those of the optional
+    /// columns in the order of `NODE_COLUMNS`; `None` if there are none.
+    #[pyo3(signature = (ids, position, comment, is_branchpoint, branchpoint_time, values, enforced_id=None))]
     #[allow(clippy::too_many_arguments)] // one per attribute
     fn append(
         slf: &Bound<'_, Self>,
-        id: PyId,
+        ids: &Bound<'_, IdCounter>,
         position: &Bound<'_, PyAny>,
         comment: Option<String>,
-        radius: Option<f64>,
-        rotation: Option<&Bound<'_, PyAny>>,
-        in_vp: Option<i32>,
-        in_mag: Option<i32>,
-        bit_depth: Option<i32>,
-        interpolation: Option<bool>,
-        time: Option<i64>,
         is_branchpoint: bool,
         branchpoint_time: Option<i64>,
+        values: Option<&Bound<'_, PyTuple>>,
+        enforced_id: Option<PyId>,
     ) -> Result<Node, CoreError> {
-        let rotation = rotation.map(from_vec3_float_like).transpose()?;
         let position = from_vec3_int_like(position)?;
-        let row = NodeRow { id: id.0, position, radius, rotation, in_vp, in_mag, bit_depth, interpolation, time };
-        let mut columns = slf.borrow_mut();
-        let row = columns.table.push_node(&row)?;
+        let given = facts::given(values)?;
+        let columns = slf.get();
+        let id = ids.get().take_id(enforced_id.map(|id| id.0));
+        let row = columns.write(|table| {
+            let row = table.push_node(&NodeRow { id, position, ..NodeRow::default() })?;
+            given.into_iter().for_each(|(column, given)| given.put(table.columns_mut(), column, row as usize));
+            Ok::<_, EditError>(row)
+        })?;
+        ids.get().node_added(slf, id);
         if comment.is_some() || is_branchpoint {
             columns.edit_notes(row, |notes| {
                 notes.comments.extend(comment);
@@ -99,73 +192,101 @@ impl TreeColumns {
     }
 
     /// Remove a node and its edges.
-    fn remove_node(&mut self, row: u32) -> Result<(), CoreError> {
-        Ok(self.table.remove_node(row)?)
+    fn remove_node(&self, row: u32) -> Result<(), CoreError> {
+        Ok(self.write(|table| table.remove_node(row))?)
     }
 
-    /// Add an edge; `False` if the two are joined already.
-    fn add_edge(&mut self, source: u32, target: u32) -> Result<bool, CoreError> {
-        Ok(self.table.add_edge(source, target)?)
+    /// Join two nodes, given as nodes or ids, and return their rows; `None` if one is not in the tree.
+    fn join(
+        slf: &Bound<'_, Self>,
+        source: &Bound<'_, PyAny>,
+        target: &Bound<'_, PyAny>,
+    ) -> Result<Option<(u32, u32)>, CoreError> {
+        let Some((source, target)) = Self::find_row(slf, source).zip(Self::find_row(slf, target)) else {
+            return Ok(None);
+        };
+        slf.get().write(|table| table.add_edge(source, target))?;
+        Ok(Some((source, target)))
     }
 
     /// Remove the edge between two nodes; `False` if there is none.
-    fn remove_edge(&mut self, a: u32, b: u32) -> Result<bool, CoreError> {
-        Ok(self.table.remove_edge(a, b)?)
+    fn remove_edge(&self, a: u32, b: u32) -> Result<bool, CoreError> {
+        Ok(self.write(|table| table.remove_edge(a, b))?)
     }
 
-    /// Whether two nodes are joined.
-    fn has_edge(&mut self, a: u32, b: u32) -> bool {
-        self.table.has_edge(a, b)
+    /// Whether two nodes, given as nodes or ids, are in the tree and joined.
+    fn are_joined(slf: &Bound<'_, Self>, a: &Bound<'_, PyAny>, b: &Bound<'_, PyAny>) -> bool {
+        let rows = Self::find_row(slf, a).zip(Self::find_row(slf, b));
+        rows.is_some_and(|(a, b)| slf.get().read(|table| table.has_edge(a, b)))
     }
 
     /// Number of edges, repeated ones once.
-    fn edge_count(&mut self) -> usize {
-        self.table.edge_count()
+    fn edge_count(&self) -> usize {
+        self.read(TreeTable::edge_count)
     }
 
-    /// Rows of the neighbours of a node.
-    fn neighbors(&mut self, row: u32) -> Result<Vec<u32>, CoreError> {
-        Ok(self.table.neighbors(row)?.iter().map(|neighbor| neighbor.row).collect())
+    /// The neighbours of a node, given as node or id; `None` if it is not in the tree.
+    fn neighbors<'py>(
+        slf: &Bound<'py, Self>,
+        node: &Bound<'py, PyAny>,
+    ) -> Result<Option<Bound<'py, PyList>>, CoreError> {
+        let Some(row) = Self::find_row(slf, node) else { return Ok(None) };
+        let rows = slf.get().neighbor_rows(row)?;
+        Ok(Some(Self::nodes_of(slf, &rows)?))
     }
 
-    /// The neighbours of a node.
-    fn neighbor_nodes(slf: &Bound<'_, Self>, row: u32) -> Result<Vec<Node>, CoreError> {
-        let rows = slf.borrow_mut().neighbors(row)?;
-        Ok(rows.into_iter().map(|row| Node::new(slf.clone().unbind(), row)).collect())
+    /// All edges as pairs of nodes, each once, by the node that comes first in the tree.
+    fn edge_nodes<'py>(slf: &Bound<'py, Self>) -> PyResult<Bound<'py, PyList>> {
+        let (py, table) = (slf.py(), slf.get().snapshot());
+        let mut nodes: Vec<Option<Bound<'py, Node>>> = vec![None; table.columns().rows()];
+        let mut node = |row: u32| match &nodes[row as usize] {
+            Some(node) => Ok::<_, PyErr>(node.clone()),
+            None => Ok(nodes[row as usize].insert(Bound::new(py, Node::new(slf.clone().unbind(), row))?).clone()),
+        };
+        let pairs = PyList::empty(py);
+        for row in table.rows() {
+            for neighbor in table.neighbors(row).unwrap_or_default().iter().filter(|neighbor| neighbor.row >= row) {
+                pairs.append((node(row)?, node(neighbor.row)?))?;
+            }
+        }
+        Ok(pairs)
     }
 
     /// The largest node id, `None` without nodes.
     fn max_id(&self) -> Option<PyId> {
-        self.table.max_id().map(PyId)
+        self.read(TreeTable::max_id).map(PyId)
     }
 
     /// Sum of the lengths of all edges; positions are multiplied by `scale`.
-    fn path_length(&mut self, py: Python<'_>, scale: [f64; 3]) -> f64 {
-        py.detach(|| self.table.path_length(scale))
+    fn path_length(&self, py: Python<'_>, scale: [f64; 3]) -> f64 {
+        let table = self.snapshot();
+        py.detach(|| table.path_length(scale))
     }
 
     /// Smallest and largest coordinates, `None` without nodes.
     fn bounds(&self, py: Python<'_>) -> Option<[[f64; 3]; 2]> {
-        py.detach(|| self.table.bounds())
+        let table = self.snapshot();
+        py.detach(|| table.bounds())
     }
 
-    /// A tree of its own with the same content in the same rows.
-    fn copy(&self, py: Python<'_>) -> Self {
-        py.detach(|| Self { table: self.table.clone() })
+    /// A tree of its own with the same content in the same rows. What both hold is stored once until one of them changes.
+    fn copy(&self) -> Self {
+        Self { table: RwLock::new(self.snapshot()), ..Self::default() }
     }
 
-    fn __copy__(&self, py: Python<'_>) -> Self {
-        self.copy(py)
+    fn __copy__(&self) -> Self {
+        self.copy()
     }
 
-    fn __deepcopy__(&self, py: Python<'_>, _memo: &Bound<'_, PyAny>) -> Self {
-        self.copy(py)
+    fn __deepcopy__(&self, _memo: &Bound<'_, PyAny>) -> Self {
+        self.copy()
     }
 
     fn __reduce__<'py>(&self, py: Python<'py>) -> PyResult<(Bound<'py, PyAny>, (Bound<'py, PyBytes>,))> {
+        let table = self.snapshot();
         let state = py.detach(|| {
             let mut state = Vec::new();
-            ciborium::into_writer(&self.table, &mut state).map(|()| state)
+            ciborium::into_writer(&*table, &mut state).map(|()| state)
         });
         let state = state.map_err(state_error)?;
         Ok((py.import("wkfast._core")?.getattr("restore_tree")?, (PyBytes::new(py, &state),)))
@@ -173,52 +294,55 @@ impl TreeColumns {
 
     /// Node ids, one per node: int64, or a list where one is wider.
     fn ids<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyAny>> {
-        tables::ids(py, &self.table)
+        tables::ids(py, &self.snapshot())
     }
 
     /// Mag-1 voxels, float64 of shape `(nodes, 3)`.
     fn positions<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyArray2<f64>>> {
-        tables::positions(py, &self.table)
+        tables::positions(py, &self.snapshot())
     }
 
     /// Values of an optional column and whether each node has one; `None` where no node has.
     fn column<'py>(&self, py: Python<'py>, name: &str) -> PyResult<Option<tables::Column<'py>>> {
-        tables::column(py, &self.table, name)
+        tables::column(py, &self.snapshot(), name)
     }
 
     /// Node ids at both ends of each edge, of shape `(edges, 2)`; a flat list where an id is wider than int64.
-    fn edges<'py>(&mut self, py: Python<'py>) -> PyResult<Bound<'py, PyAny>> {
-        tables::edges(py, &mut self.table)
+    fn edges<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyAny>> {
+        tables::edges(py, &self.snapshot())
     }
 
     /// The adjacency as compressed rows, counted over live nodes: where each node's neighbours start, the neighbours.
-    fn adjacency<'py>(&mut self, py: Python<'py>) -> tables::Adjacency<'py> {
-        tables::adjacency(py, &mut self.table)
+    fn adjacency<'py>(&self, py: Python<'py>) -> tables::Adjacency<'py> {
+        tables::adjacency(py, &self.snapshot())
     }
 
     /// Number of neighbours of each node, a self-edge counting twice.
-    fn degrees<'py>(&mut self, py: Python<'py>) -> Bound<'py, PyArray1<u32>> {
-        py.detach(|| self.table.degrees()).into_pyarray(py)
+    fn degrees<'py>(&self, py: Python<'py>) -> Bound<'py, PyArray1<u32>> {
+        let table = self.snapshot();
+        py.detach(|| table.degrees()).into_pyarray(py)
     }
 
     /// Ids of nodes and their comments.
     fn comments(&self) -> Vec<(PyId, String)> {
-        tables::notes(&self.table, |notes| notes.comments.clone())
+        tables::notes(&self.snapshot(), |notes| notes.comments.clone())
     }
 
     /// Ids of nodes and the times of their branchpoints.
     fn branchpoints(&self) -> Vec<(PyId, Option<i64>)> {
-        tables::notes(&self.table, |notes| notes.branchpoints.clone())
+        tables::notes(&self.snapshot(), |notes| notes.branchpoints.clone())
     }
 
     /// Axes beyond x, y, z along which nodes have places.
-    fn axes(&self) -> Vec<&str> {
-        self.table.columns().coordinates.names()
+    fn axes(&self) -> Vec<String> {
+        self.read(|table| table.columns().coordinates.names().into_iter().map(str::to_owned).collect())
     }
 
     /// Replace all positions, in the order of `positions()`.
-    fn set_positions(&mut self, positions: PyReadonlyArray2<'_, f64>) -> PyResult<()> {
-        tables::set_positions(&mut self.table, &positions)
+    fn set_positions(&self, positions: PyReadonlyArray2<'_, f64>) -> PyResult<()> {
+        self.write(|table| tables::set_positions(table, &positions))?;
+        self.places_changed();
+        Ok(())
     }
 
     /// A tree of arrays: ids, positions of shape `(nodes, 3)`, edges of ids of shape `(edges, 2)`, radii.
@@ -230,25 +354,66 @@ impl TreeColumns {
         edges: PyReadonlyArray2<'_, i64>,
         radius: Option<PyReadonlyArray1<'_, f64>>,
     ) -> PyResult<Self> {
-        tables::from_arrays(&ids, &positions, &edges, radius.as_ref()).map(|table| Self { table })
+        tables::from_arrays(&ids, &positions, &edges, radius.as_ref()).map(Self::from)
+    }
+
+    /// Add nodes with the counter's next ids, which are returned, and edges between them, given as rows of `positions`. Columns
+    /// are names, values and whether each node has one. All of it is added or nothing.
+    fn extend<'py>(
+        slf: &Bound<'py, Self>,
+        counter: &IdCounter,
+        positions: PyReadonlyArray2<'_, f64>,
+        columns: Vec<tables::NamedValues<'py>>,
+        edges: PyReadonlyArray2<'_, i64>,
+    ) -> Result<Bound<'py, PyArray1<i64>>, CoreError> {
+        let count = positions.shape()[0];
+        let ids = PyArray1::from_vec(slf.py(), counter.take_ids(count)?);
+        let more = tables::More::extract(&ids.readonly(), &positions, &columns, &edges)?;
+        slf.get().write(|table| more.add_to(table))?;
+        counter.run_added(slf, &ids.readonly());
+        Ok(ids)
+    }
+
+    /// Replace positions and optional columns of all nodes, in the order of `positions()`. All of it is replaced or nothing.
+    fn replace<'py>(
+        &self,
+        positions: Option<PyReadonlyArray2<'py, f64>>,
+        columns: Vec<tables::NamedValues<'py>>,
+    ) -> PyResult<()> {
+        let replacement = self.read(|table| tables::Replacement::extract(table, positions.as_ref(), &columns))?;
+        self.write(|table| replacement.put(table));
+        self.places_changed();
+        Ok(())
+    }
+
+    /// Give nodes comments: rows in the order of `positions()` and texts.
+    fn set_comments(&self, comments: Vec<(usize, String)>) {
+        let rows: Vec<u32> = self.read(|table| table.rows().collect());
+        for (at, text) in comments {
+            if let Some(&row) = rows.get(at) {
+                self.edit_notes(row, |notes| notes.comments = vec![text]);
+            }
+        }
     }
 
     /// A copy whose nodes have the ids from `first` on.
     fn renumbered(&self, py: Python<'_>, first: PyId) -> Self {
-        py.detach(|| Self { table: self.table.renumbered(first.0).into() })
+        let table = self.snapshot();
+        py.detach(|| TreeTable::from(table.renumbered(first.0))).into()
     }
 
     /// Whether two trees hold the same nodes and undirected edges, in whatever order.
     fn same_content(&self, py: Python<'_>, other: &Self) -> bool {
-        py.detach(|| self.table.same_content(&other.table))
+        let (one, other) = (self.snapshot(), other.snapshot());
+        py.detach(|| one.same_content(&other))
     }
 }
 
 /// Unpickles a tree.
 #[pyfunction]
 pub(crate) fn restore_tree(py: Python<'_>, state: &[u8]) -> PyResult<TreeColumns> {
-    let table = py.detach(|| ciborium::from_reader(state)).map_err(state_error)?;
-    Ok(TreeColumns { table })
+    let table: TreeTable = py.detach(|| ciborium::from_reader(state)).map_err(state_error)?;
+    Ok(table.into())
 }
 
 fn state_error(error: impl std::fmt::Display) -> PyErr {

@@ -4,20 +4,26 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use pyo3::prelude::*;
-use pyo3::types::{PyAny, PyList};
+use pyo3::types::PyAny;
 use pythonize::{depythonize, pythonize};
 use wkfast_files::zip::{Archive, open_shared};
-use wkfast_nml::columns::TreeColumns as Columns;
-use wkfast_nml::model::{Header, TreeHeader};
-use wkfast_nml::{Loaded, NmlError, Problem, ReadOptions, TreeRef, WriteOptions};
+use wkfast_nml::model::{Header, Tree, TreeHeader};
+use wkfast_nml::{Loaded, NmlError, Problem, ReadOptions, TreeRef, TreeTable, WriteOptions};
 
 use super::columns::TreeColumns;
+use super::loaded::LoadedTrees;
 use super::record::{AnyRecord, TreeRecord};
 use crate::errors::CoreError;
 
-/// A tree on its way to or from Python: its record and its columns.
-pub(crate) type TreeItem<'py> = (AnyRecord, Bound<'py, TreeColumns>);
-/// The same, just made.
+/// Trees on their way out of Python.
+#[derive(FromPyObject)]
+pub(crate) enum TreeItem<'py> {
+    /// Of a file that was read, by their numbers: nobody asked for them.
+    Read(Bound<'py, LoadedTrees>, Vec<usize>),
+    /// One as it is now.
+    Made(AnyRecord, Bound<'py, TreeColumns>),
+}
+/// The record and the columns of a tree, just made.
 pub(crate) type NewTreeItem<'py> = (Bound<'py, TreeRecord>, Bound<'py, TreeColumns>);
 type ProblemItem = (u64, u64, String, String, String, bool);
 
@@ -27,7 +33,7 @@ pub(crate) struct NmlDocument {
     /// Everything but trees, as nested dicts.
     header: Py<PyAny>,
     /// Pairs of a tree's record and its columns.
-    trees: Py<PyList>,
+    trees: Py<LoadedTrees>,
     /// Line, column, element, reason, what was done, whether a server would reject the file for it.
     problems: Vec<ProblemItem>,
     /// Problems beyond those listed.
@@ -108,20 +114,17 @@ pub(crate) fn read_nml_bytes(
 }
 
 fn to_document(py: Python<'_>, loaded: Loaded) -> Result<NmlDocument, CoreError> {
-    let trees = PyList::empty(py);
-    for tree in loaded.document.trees {
-        trees.append(to_item(py, tree.header, tree.columns)?)?;
-    }
     Ok(NmlDocument {
         header: to_record(py, &loaded.document.header)?,
-        trees: trees.unbind(),
+        trees: Py::new(py, LoadedTrees::from(loaded.document.trees))?,
         problems: loaded.problems.into_iter().map(problem_item).collect(),
         problems_omitted: loaded.problems_omitted,
     })
 }
 
-pub(crate) fn to_item(py: Python<'_>, header: TreeHeader, columns: Columns) -> PyResult<NewTreeItem<'_>> {
-    Ok((Bound::new(py, TreeRecord::from(header))?, Bound::new(py, TreeColumns { table: columns.into() })?))
+pub(crate) fn to_item(py: Python<'_>, tree: Tree) -> PyResult<NewTreeItem<'_>> {
+    let columns = TreeColumns::from(TreeTable::from(tree.columns));
+    Ok((Bound::new(py, TreeRecord::from(tree.header))?, Bound::new(py, columns)?))
 }
 
 pub(crate) fn to_record(py: Python<'_>, value: &impl serde::Serialize) -> PyResult<Py<PyAny>> {
@@ -140,41 +143,64 @@ pub(crate) fn empty_header(py: Python<'_>) -> PyResult<Py<PyAny>> {
 }
 
 /// A document to write, taken over from Python.
-pub(crate) struct Outgoing<'py> {
+pub(crate) struct Outgoing {
     header: Header,
-    records: Vec<AnyRecord>,
-    /// Borrowed for as long as the document is written: changes from other threads raise instead of tearing it.
-    columns: Vec<PyRef<'py, TreeColumns>>,
+    /// As they are now: what other threads change meanwhile is not in them.
+    trees: Vec<Held>,
 }
 
-impl<'py> Outgoing<'py> {
-    pub(crate) fn take(header: &Bound<'py, PyAny>, trees: Vec<TreeItem<'py>>) -> PyResult<Self> {
-        let mut taken = Self { header: depythonize(header)?, records: Vec::new(), columns: Vec::new() };
-        for (record, columns) in trees {
-            taken.records.push(record);
-            taken.columns.push(columns.try_borrow()?);
+enum Held {
+    Read(Arc<Tree>),
+    Made(AnyRecord, Arc<TreeTable>),
+}
+
+impl Outgoing {
+    pub(crate) fn take(header: &Bound<'_, PyAny>, items: Vec<TreeItem<'_>>) -> PyResult<Self> {
+        let header = depythonize(header)?;
+        let mut trees = Vec::new();
+        for item in items {
+            match item {
+                TreeItem::Made(record, columns) => trees.push(Held::Made(record, columns.get().snapshot())),
+                TreeItem::Read(loaded, numbers) => {
+                    for number in numbers {
+                        trees.push(held(&loaded, number)?);
+                    }
+                }
+            }
         }
-        Ok(taken)
+        Ok(Self { header, trees })
     }
 
     /// What may be used while the interpreter is detached.
     pub(crate) fn detached(&self) -> Detached<'_> {
-        let tables = self.columns.iter().map(|columns| &columns.table);
-        let headers = self.records.iter().map(AnyRecord::header);
-        Detached { header: &self.header, trees: headers.zip(tables).collect() }
+        let trees = self.trees.iter().map(|tree| match tree {
+            Held::Read(tree) => (&tree.header, Columns::Borrowed(&tree.columns)),
+            Held::Made(record, table) => (record.header(), table.compacted()),
+        });
+        Detached { header: &self.header, trees: trees.collect() }
     }
 }
+
+/// A tree of a file as it was read, or what was made of it meanwhile.
+fn held(loaded: &Bound<'_, LoadedTrees>, number: usize) -> PyResult<Held> {
+    if let Some(tree) = loaded.get().unmade(number) {
+        return Ok(Held::Read(tree));
+    }
+    let (record, columns) = loaded.get_item(number)?.extract::<(Py<TreeRecord>, Py<TreeColumns>)>()?;
+    Ok(Held::Made(AnyRecord::AsRead(record), columns.get().snapshot()))
+}
+
+type Columns<'a> = std::borrow::Cow<'a, wkfast_nml::columns::TreeColumns>;
 
 /// A document to write, without anything of Python's.
 pub(crate) struct Detached<'a> {
     header: &'a Header,
-    trees: Vec<(&'a TreeHeader, &'a wkfast_nml::TreeTable)>,
+    trees: Vec<(&'a TreeHeader, Columns<'a>)>,
 }
 
 impl Detached<'_> {
     pub(crate) fn write(&self, out: impl std::io::Write) -> Result<(), NmlError> {
-        let compacted: Vec<_> = self.trees.iter().map(|(header, table)| (*header, table.compacted())).collect();
-        let trees = compacted.iter().map(|(header, columns)| TreeRef { header, columns }).collect();
+        let trees = self.trees.iter().map(|(header, columns)| TreeRef { header, columns }).collect();
         let mut progress = check_signals;
         let options = WriteOptions { progress: Some(&mut progress), ..WriteOptions::default() };
         wkfast_nml::write_trees_of(self.header, trees, out, options)
@@ -182,7 +208,7 @@ impl Detached<'_> {
 
     /// About how long the text will be.
     pub(crate) fn size_hint(&self) -> u64 {
-        let rows = self.trees.iter().map(|(_, table)| table.columns().rows() + table.columns().edge_count());
+        let rows = self.trees.iter().map(|(_, columns)| columns.rows() + columns.edge_count());
         4096 + rows.sum::<usize>() as u64 * 256
     }
 }

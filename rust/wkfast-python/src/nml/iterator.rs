@@ -35,7 +35,7 @@ impl NodeIterator {
     /// An iterator over all nodes, as the interpreter has it.
     pub(crate) fn over(columns: Py<TreeColumns>, py: Python<'_>) -> PyResult<Bound<'_, PyAny>> {
         let (changes, rows) = {
-            let table = &columns.borrow(py).table;
+            let table = columns.bind(py).get().snapshot();
             (table.changes(), table.columns().rows() as u32)
         };
         let row = Cell::default;
@@ -62,7 +62,7 @@ impl NodeIterator {
     }
 
     fn find_row(&self, py: Python<'_>) -> Option<u32> {
-        let found = self.columns.borrow(py).table.live_run(self.start.get());
+        let found = self.columns.bind(py).get().read(|table| table.live_run(self.start.get()));
         let rows = found.start.min(self.rows)..found.end.min(self.rows);
         self.seen.set(self.changes.count());
         self.end.set(rows.end);

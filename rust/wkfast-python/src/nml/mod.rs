@@ -5,9 +5,13 @@
 
 mod columns;
 mod document;
+mod facts;
 mod files;
+mod gil_cell;
+mod graph;
 mod ids;
 mod iterator;
+mod loaded;
 mod node;
 mod plain_type;
 mod record;
@@ -22,6 +26,15 @@ pub(crate) fn register(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add_class::<document::AnnotationZip>()?;
     module.add_class::<document::NmlDocument>()?;
     module.add_class::<node::Node>()?;
+    module.add_class::<facts::NodeAttribute>()?;
+    facts::register(module.py())?;
+    module.add("GROUP_DEPTH", wkfast_nml::Limits::default().group_depth())?;
+    module.add("NODE_COLUMNS", facts::columns(module.py())?)?;
+    module.add_class::<graph::Adjacency>()?;
+    module.add_class::<graph::DegreeView>()?;
+    module.add_class::<graph::NeighborMap>()?;
+    module.add_class::<ids::IdCounter>()?;
+    module.add_class::<loaded::LoadedTrees>()?;
     module.add("NodeIterator", iterator::NodeIterator::class(module.py())?)?;
     module.add_class::<record::TreeRecord>()?;
     module.add_class::<stream::TreeStream>()?;

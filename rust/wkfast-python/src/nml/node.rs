@@ -6,12 +6,14 @@ use std::sync::atomic::Ordering::Relaxed;
 
 use pyo3::basic::CompareOp;
 use pyo3::prelude::*;
-use pyo3::types::{PyDict, PyInt};
+use pyo3::types::{PyDict, PyInt, PyString};
 use wkfast_nml::columns::NodeNotes;
 use wkfast_nml::model::Id;
 use wkfast_nml::same_node;
 
 use super::columns::TreeColumns;
+use super::facts::{self, Fact};
+use super::gil_cell::GilCell;
 use super::ids::PyId;
 use super::vectors::{finite, from_vec3_float_like, from_vec3_int_like, to_vec3_float, to_vec3_int};
 use crate::errors::SkeletonError;
@@ -31,15 +33,32 @@ pub(crate) struct Node {
     columns: Py<TreeColumns>,
     /// Changed by an iterator only, as long as nobody else has the node.
     row: AtomicU32,
+    /// Made when they were asked for first; they go with the node.
+    position: GilCell<Kept>,
+    comment: GilCell<Kept>,
+}
+
+/// An object made of a row, and the count of changes it was made at.
+struct Kept {
+    changes: u32,
+    row: u32,
+    object: Py<PyAny>,
+}
+
+impl Kept {
+    #[inline]
+    fn get<'py>(&self, py: Python<'py>, changes: u32, row: u32) -> Option<Bound<'py, PyAny>> {
+        (self.changes == changes && self.row == row).then(|| self.object.bind(py).clone())
+    }
 }
 
 impl Node {
     pub(crate) fn new(columns: Py<TreeColumns>, row: u32) -> Self {
-        Self { columns, row: AtomicU32::new(row) }
+        Self { columns, row: AtomicU32::new(row), position: GilCell::default(), comment: GilCell::default() }
     }
 
     #[inline]
-    fn row_number(&self) -> u32 {
+    pub(crate) fn row_number(&self) -> u32 {
         self.row.load(Relaxed)
     }
 
@@ -49,37 +68,86 @@ impl Node {
         self.row.store(row, Relaxed);
     }
 
-    fn read<T>(&self, py: Python<'_>, read: impl FnOnce(&wkfast_nml::columns::TreeColumns, usize) -> T) -> T {
-        read(self.columns.borrow(py).table.columns(), self.row_number() as usize)
+    /// Whether the node is a row of these columns.
+    #[inline]
+    pub(super) fn is_of(&self, columns: &Py<TreeColumns>) -> bool {
+        self.columns.is(columns)
     }
 
-    fn write(&self, py: Python<'_>, write: impl FnOnce(&mut wkfast_nml::columns::TreeColumns, usize)) {
-        write(self.columns.borrow_mut(py).table.columns_mut(), self.row_number() as usize);
+    #[inline]
+    fn read<T>(&self, read: impl FnOnce(&wkfast_nml::columns::TreeColumns, usize) -> T) -> T {
+        self.columns.get().read(|table| read(table.columns(), self.row_number() as usize))
     }
 
-    fn notes<T: Default>(&self, py: Python<'_>, read: impl FnOnce(&NodeNotes) -> T) -> T {
-        self.read(py, |columns, row| columns.notes.get(&(row as u32)).map(read).unwrap_or_default())
+    pub(super) fn write(&self, write: impl FnOnce(&mut wkfast_nml::columns::TreeColumns, usize)) {
+        self.columns.get().write(|table| write(table.columns_mut(), self.row_number() as usize));
     }
 
-    fn edit_notes(&self, py: Python<'_>, edit: impl FnOnce(&mut NodeNotes)) {
-        self.columns.borrow_mut(py).edit_notes(self.row_number(), edit);
+    fn move_in_space(&self, position: [f64; 3]) {
+        self.write(|columns, row| columns.positions[row] = position);
+        self.columns.get().places_changed();
     }
 
-    pub(crate) fn id_of(&self, py: Python<'_>) -> Id {
-        self.read(py, |columns, row| columns.ids.get(row).unwrap_or_default())
+    /// The position as integers, made once.
+    #[inline]
+    fn place<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyAny>> {
+        let (changes, row) = (self.columns.get().places(), self.row_number());
+        if let Some(position) = self.position.read(py, |kept| kept.get(py, changes, row)) {
+            return Ok(position);
+        }
+        let position = to_vec3_int(py, self.read(|columns, row| columns.positions[row]))?;
+        self.position.set(py, Kept { changes, row, object: position.clone().unbind() });
+        Ok(position)
+    }
+
+    /// The last comment, made once.
+    #[inline]
+    fn last_comment<'py>(&self, py: Python<'py>) -> Bound<'py, PyAny> {
+        let (changes, row) = (self.columns.get().noted(), self.row_number());
+        if let Some(comment) = self.comment.read(py, |kept| kept.get(py, changes, row)) {
+            return comment;
+        }
+        let text = self.notes(|notes| notes.comments.last().map(|text| PyString::new(py, text).into_any()));
+        let comment = text.unwrap_or_else(|| py.None().into_bound(py));
+        self.comment.set(py, Kept { changes, row, object: comment.clone().unbind() });
+        comment
+    }
+
+    /// The value of an optional column.
+    #[inline]
+    pub(super) fn column<'py>(&self, py: Python<'py>, column: usize) -> PyResult<Bound<'py, PyAny>> {
+        facts::to_python(py, self.read(|columns, row| facts::value(columns, column, row)))
+    }
+
+    fn notes<T: Default>(&self, read: impl FnOnce(&NodeNotes) -> T) -> T {
+        self.read(|columns, row| {
+            if columns.notes.is_empty() {
+                return T::default();
+            }
+            columns.notes.get(&(row as u32)).map(read).unwrap_or_default()
+        })
+    }
+
+    fn edit_notes(&self, edit: impl FnOnce(&mut NodeNotes)) {
+        self.columns.get().edit_notes(self.row_number(), edit);
+    }
+
+    #[inline]
+    pub(crate) fn id_of(&self) -> Id {
+        self.read(|columns, row| columns.ids.get(row).unwrap_or_default())
     }
 
     fn is_same(&self, other: &Self) -> bool {
         self.row_number() == other.row_number() && self.columns.is(&other.columns)
     }
 
-    fn equals(&self, py: Python<'_>, other: &Self) -> bool {
-        let same = || self.read(py, |one, row| other.read(py, |two, other| same_node((one, row), (two, other))));
+    fn equals(&self, other: &Self) -> bool {
+        let same = || self.read(|one, row| other.read(|two, other| same_node((one, row), (two, other))));
         self.is_same(other) || same()
     }
 
-    fn order(&self, py: Python<'_>, other: &Self) -> Ordering {
-        let key = |node: &Self| node.read(py, |columns, row| (columns.positions[row], columns.ids.get(row)));
+    fn order(&self, other: &Self) -> Ordering {
+        let key = |node: &Self| node.read(|columns, row| (columns.positions[row], columns.ids.get(row)));
         let (a, b) = (key(self), key(other));
         a.0.partial_cmp(&b.0).unwrap_or(Ordering::Equal).then(a.1.cmp(&b.1))
     }
@@ -87,116 +155,54 @@ impl Node {
 
 #[pymethods]
 impl Node {
+    /// Attributes that loops read come by a road without descriptors, which would take as long as the rest.
+    fn __getattribute__<'py>(slf: &Bound<'py, Self>, name: &Bound<'py, PyAny>) -> PyResult<Bound<'py, PyAny>> {
+        let (py, node) = (slf.py(), slf.get());
+        match facts::fact(py, name) {
+            Some(Fact::Position) => node.place(py),
+            Some(Fact::Id) => Ok(PyId(node.id_of()).into_pyobject(py)?.into_any()),
+            Some(Fact::Comment) => Ok(node.last_comment(py)),
+            Some(Fact::Column(column)) => node.column(py, column),
+            None => facts::general_attribute(slf, name),
+        }
+    }
+
     #[getter]
-    fn id(&self, py: Python<'_>) -> PyId {
-        PyId(self.id_of(py))
+    fn id(&self) -> PyId {
+        PyId(self.id_of())
     }
 
     #[getter]
     fn position<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyAny>> {
-        to_vec3_int(py, self.read(py, |columns, row| columns.positions[row]))
+        self.place(py)
     }
 
     #[setter]
     fn set_position(&self, value: &Bound<'_, PyAny>) -> PyResult<()> {
-        let position = from_vec3_int_like(value)?;
-        self.write(value.py(), |columns, row| columns.positions[row] = position);
+        self.move_in_space(from_vec3_int_like(value)?);
         Ok(())
     }
 
     /// The position with its fractions.
     #[getter]
     fn position_float<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyAny>> {
-        to_vec3_float(py, self.read(py, |columns, row| columns.positions[row]))
+        to_vec3_float(py, self.read(|columns, row| columns.positions[row]))
     }
 
     #[setter]
     fn set_position_float(&self, value: &Bound<'_, PyAny>) -> PyResult<()> {
-        let position = finite(from_vec3_float_like(value)?)?;
-        self.write(value.py(), |columns, row| columns.positions[row] = position);
+        self.move_in_space(finite(from_vec3_float_like(value)?)?);
         Ok(())
     }
 
     #[getter]
-    fn radius(&self, py: Python<'_>) -> Option<f64> {
-        self.read(py, |columns, row| columns.radius.get(row))
+    fn comment<'py>(&self, py: Python<'py>) -> Bound<'py, PyAny> {
+        self.last_comment(py)
     }
 
     #[setter]
-    fn set_radius(&self, py: Python<'_>, value: Option<f64>) {
-        self.write(py, |columns, row| columns.radius.set(columns.positions.len(), row, value));
-    }
-
-    #[getter]
-    fn rotation<'py>(&self, py: Python<'py>) -> PyResult<Option<Bound<'py, PyAny>>> {
-        self.read(py, |columns, row| columns.rotation.get(row)).map(|angles| to_vec3_float(py, angles)).transpose()
-    }
-
-    #[setter]
-    fn set_rotation(&self, py: Python<'_>, value: Option<&Bound<'_, PyAny>>) -> PyResult<()> {
-        let value = value.map(from_vec3_float_like).transpose()?;
-        self.write(py, |columns, row| columns.rotation.set(columns.positions.len(), row, value));
-        Ok(())
-    }
-
-    #[getter(inVp)]
-    fn in_vp(&self, py: Python<'_>) -> Option<i32> {
-        self.read(py, |columns, row| columns.in_vp.get(row))
-    }
-
-    #[setter(inVp)]
-    fn set_in_vp(&self, py: Python<'_>, value: Option<i32>) {
-        self.write(py, |columns, row| columns.in_vp.set(columns.positions.len(), row, value));
-    }
-
-    #[getter(inMag)]
-    fn in_mag(&self, py: Python<'_>) -> Option<i32> {
-        self.read(py, |columns, row| columns.in_mag.get(row))
-    }
-
-    #[setter(inMag)]
-    fn set_in_mag(&self, py: Python<'_>, value: Option<i32>) {
-        self.write(py, |columns, row| columns.in_mag.set(columns.positions.len(), row, value));
-    }
-
-    #[getter(bitDepth)]
-    fn bit_depth(&self, py: Python<'_>) -> Option<i32> {
-        self.read(py, |columns, row| columns.bit_depth.get(row))
-    }
-
-    #[setter(bitDepth)]
-    fn set_bit_depth(&self, py: Python<'_>, value: Option<i32>) {
-        self.write(py, |columns, row| columns.bit_depth.set(columns.positions.len(), row, value));
-    }
-
-    #[getter]
-    fn interpolation(&self, py: Python<'_>) -> Option<bool> {
-        self.read(py, |columns, row| columns.interpolation.get(row))
-    }
-
-    #[setter]
-    fn set_interpolation(&self, py: Python<'_>, value: Option<bool>) {
-        self.write(py, |columns, row| columns.interpolation.set(columns.positions.len(), row, value));
-    }
-
-    #[getter]
-    fn time(&self, py: Python<'_>) -> Option<i64> {
-        self.read(py, |columns, row| columns.time.get(row))
-    }
-
-    #[setter]
-    fn set_time(&self, py: Python<'_>, value: Option<i64>) {
-        self.write(py, |columns, row| columns.time.set(columns.positions.len(), row, value));
-    }
-
-    #[getter]
-    fn comment(&self, py: Python<'_>) -> Option<String> {
-        self.notes(py, |notes| notes.comments.last().cloned())
-    }
-
-    #[setter]
-    fn set_comment(&self, py: Python<'_>, value: Option<String>) {
-        self.edit_notes(py, |notes| match (value, notes.comments.last_mut()) {
+    fn set_comment(&self, value: Option<String>) {
+        self.edit_notes(|notes| match (value, notes.comments.last_mut()) {
             (Some(text), Some(last)) => *last = text,
             (Some(text), None) => notes.comments.push(text),
             (None, _) => {
@@ -208,26 +214,26 @@ impl Node {
 
     /// All comments on the node, in file order.
     #[getter]
-    fn comments(&self, py: Python<'_>) -> Vec<String> {
-        self.notes(py, |notes| notes.comments.clone())
+    fn comments(&self) -> Vec<String> {
+        self.notes(|notes| notes.comments.clone())
     }
 
     #[setter]
-    fn set_comments(&self, py: Python<'_>, value: Vec<String>) {
-        self.edit_notes(py, |notes| {
+    fn set_comments(&self, value: Vec<String>) {
+        self.edit_notes(|notes| {
             notes.comment_extras.retain(|&index, _| (index as usize) < value.len());
             notes.comments = value;
         });
     }
 
     #[getter]
-    fn is_branchpoint(&self, py: Python<'_>) -> bool {
-        self.notes(py, |notes| !notes.branchpoints.is_empty())
+    fn is_branchpoint(&self) -> bool {
+        self.notes(|notes| !notes.branchpoints.is_empty())
     }
 
     #[setter]
-    fn set_is_branchpoint(&self, py: Python<'_>, value: bool) {
-        self.edit_notes(py, |notes| {
+    fn set_is_branchpoint(&self, value: bool) {
+        self.edit_notes(|notes| {
             if !value {
                 notes.branchpoints.clear();
                 notes.branchpoint_extras.clear();
@@ -238,17 +244,17 @@ impl Node {
     }
 
     #[getter]
-    fn branchpoint_time(&self, py: Python<'_>) -> Option<i64> {
-        self.notes(py, |notes| notes.branchpoints.last().copied().flatten())
+    fn branchpoint_time(&self) -> Option<i64> {
+        self.notes(|notes| notes.branchpoints.last().copied().flatten())
     }
 
     #[setter]
-    fn set_branchpoint_time(&self, py: Python<'_>, value: Option<i64>) -> PyResult<()> {
-        if value.is_some() && !self.is_branchpoint(py) {
-            let id = self.id_of(py);
+    fn set_branchpoint_time(&self, value: Option<i64>) -> PyResult<()> {
+        if value.is_some() && !self.is_branchpoint() {
+            let id = self.id_of();
             return Err(SkeletonError::new_err(format!("node {id} is no branchpoint; set is_branchpoint first")));
         }
-        self.edit_notes(py, |notes| {
+        self.edit_notes(|notes| {
             if let Some(last) = notes.branchpoints.last_mut() {
                 *last = value;
             }
@@ -258,19 +264,18 @@ impl Node {
 
     /// Times of all branchpoints on the node, in file order.
     #[getter]
-    fn branchpoint_times(&self, py: Python<'_>) -> Vec<Option<i64>> {
-        self.notes(py, |notes| notes.branchpoints.clone())
+    fn branchpoint_times(&self) -> Vec<Option<i64>> {
+        self.notes(|notes| notes.branchpoints.clone())
     }
 
     #[getter]
     fn additional_coordinates<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyDict>> {
-        self.read(py, |columns, row| {
-            let coordinates = PyDict::new(py);
-            for (axis, place) in columns.coordinates.of(row) {
-                coordinates.set_item(axis, place)?;
-            }
-            Ok(coordinates)
-        })
+        let places: Vec<(String, i64)> = self.read(|columns, row| {
+            columns.coordinates.of(row).into_iter().map(|(axis, place)| (axis.to_owned(), place)).collect()
+        });
+        let coordinates = PyDict::new(py);
+        places.into_iter().try_for_each(|(axis, place)| coordinates.set_item(axis, place))?;
+        Ok(coordinates)
     }
 
     #[setter]
@@ -279,24 +284,18 @@ impl Node {
             .iter()
             .map(|(axis, at)| Ok((axis.extract()?, at.extract()?)))
             .collect::<PyResult<Vec<(String, i64)>>>()?;
-        self.write(value.py(), |columns, row| columns.coordinates.set(row, coordinates));
+        self.write(|columns, row| columns.coordinates.set(row, coordinates));
         Ok(())
     }
 
     /// The node's attributes by name, without its id.
     fn get_dict<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyDict>> {
         let facts = PyDict::new(py);
-        facts.set_item("position", self.position(py)?)?;
-        facts.set_item("comment", self.comment(py))?;
-        facts.set_item("radius", self.radius(py))?;
-        facts.set_item("rotation", self.rotation(py)?)?;
-        facts.set_item("inVp", self.in_vp(py))?;
-        facts.set_item("inMag", self.in_mag(py))?;
-        facts.set_item("bitDepth", self.bit_depth(py))?;
-        facts.set_item("interpolation", self.interpolation(py))?;
-        facts.set_item("time", self.time(py))?;
-        facts.set_item("is_branchpoint", self.is_branchpoint(py))?;
-        facts.set_item("branchpoint_time", self.branchpoint_time(py))?;
+        facts.set_item("position", self.place(py)?)?;
+        facts.set_item("comment", self.last_comment(py))?;
+        facts::add_to(&facts, self.read(facts::values))?;
+        facts.set_item("is_branchpoint", self.is_branchpoint())?;
+        facts.set_item("branchpoint_time", self.branchpoint_time())?;
         Ok(facts)
     }
 
@@ -312,21 +311,21 @@ impl Node {
         self.row_number()
     }
 
-    fn __hash__(&self, py: Python<'_>) -> isize {
-        hash_like_python(self.id_of(py))
+    fn __hash__(&self) -> isize {
+        hash_like_python(self.id_of())
     }
 
     fn __richcmp__(&self, py: Python<'_>, other: &Bound<'_, PyAny>, op: CompareOp) -> PyResult<Py<PyAny>> {
         let result = if let Ok(other) = other.cast::<Self>() {
             let other = other.get();
             match op {
-                CompareOp::Eq => self.equals(py, other),
-                CompareOp::Ne => !self.equals(py, other),
-                _ => op.matches(self.order(py, other)),
+                CompareOp::Eq => self.equals(other),
+                CompareOp::Ne => !self.equals(other),
+                _ => op.matches(self.order(other)),
             }
         } else if matches!(op, CompareOp::Eq | CompareOp::Ne) && other.is_instance_of::<PyInt>() {
             // As a key, a node stands for its id.
-            (other.extract::<PyId>().is_ok_and(|PyId(id)| id == self.id_of(py))) == matches!(op, CompareOp::Eq)
+            (other.extract::<PyId>().is_ok_and(|PyId(id)| id == self.id_of())) == matches!(op, CompareOp::Eq)
         } else {
             return Ok(py.NotImplemented());
         };
@@ -338,7 +337,7 @@ impl Node {
             Ok(format!("{key}={}", value.repr()?))
         };
         let facts = self.get_dict(py)?.iter().map(shown).collect::<PyResult<Vec<_>>>()?;
-        Ok(format!("Node({}, _id={}, {})", facts[0], self.id_of(py), facts[1..].join(", ")))
+        Ok(format!("Node({}, _id={}, {})", facts[0], self.id_of(), facts[1..].join(", ")))
     }
 
     fn __reduce__<'py>(slf: &Bound<'py, Self>) -> PyResult<Reduced<'py>> {

@@ -20,6 +20,10 @@ type Rgba = (f64, f64, f64, f64);
 type Facts<'py> = (PyId, &'py str, Option<Rgba>, Bound<'py, PyAny>, bool, Option<bool>, Option<&'py str>, Option<PyId>);
 
 impl TreeRecord {
+    pub(super) fn header(&self) -> &TreeHeader {
+        &self.header
+    }
+
     /// A colour that lacks one of three channels is none; without alpha it is opaque.
     fn color(&self) -> Option<Rgba> {
         let [red, green, blue, alpha] = self.header.color?;

@@ -59,7 +59,7 @@ impl TreeStream {
                 if let Some(header) = header {
                     *lock(&self.header) = *header;
                 }
-                Ok(Some(to_item(py, tree.header, tree.columns)?))
+                Ok(Some(to_item(py, *tree)?))
             }
             Some(Message::End(header)) => {
                 *lock(&self.header) = *header;
