@@ -14,9 +14,10 @@ ALLOWED = {
     "geometry": {"_core", "errors"},
     "client": {"errors", "_lazy", "progress"},
     "progress": {"_lazy"},
-    "dataset": {"_core", "_lazy", "errors", "geometry", "progress"},
-    "merge": {"_core", "_lazy", "dataset", "errors", "geometry", "progress"},
-    "volume": {"_core", "_lazy", "dataset", "errors", "geometry"},
+    "jobs": {"errors"},
+    "dataset": {"_core", "_lazy", "errors", "geometry", "jobs", "progress"},
+    "merge": {"_core", "_lazy", "dataset", "errors", "geometry", "jobs", "progress"},
+    "volume": {"_core", "_lazy", "dataset", "errors", "geometry", "progress"},
     # a dataset whose voxels a server streams: below annotation, which hands them out, above the two it joins
     "remote": {"_lazy", "client", "dataset", "errors", "geometry"},
     "skeleton": {"_core", "_lazy", "errors", "geometry"},

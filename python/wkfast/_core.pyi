@@ -350,7 +350,7 @@ def unpack_mags(
     *,
     form: Literal["same", "annotation"] = "same",
     threads: int | None = None,
-    progress: Callable[[int, int], object] | None = None,
+    progress: Callable[[int, int, int, int], object] | None = None,
 ) -> list[UnpackedMag]:
     """Write mags (location, new folder, extent that the metadata shall cover) as folders.
 
@@ -361,7 +361,7 @@ def unpack_mags(
     threads
         Default: ``WKFAST_THREADS``, else one per core.
     progress
-        Called on this thread with chunks done and chunks in all. What it raises ends the work, as does Ctrl-C.
+        Called on this thread with chunks done and in all, then bytes. What it raises ends the work, as does Ctrl-C.
 
     Raises
     ------
@@ -378,7 +378,7 @@ def pack_mags(
     mags: list[PackInput],
     *,
     threads: int | None = None,
-    progress: Callable[[int, int], object] | None = None,
+    progress: Callable[[int, int, int, int], object] | None = None,
 ) -> list[PackedMag]:
     """Write a new data zip at `path`, in the form that WEBKNOSSOS accepts: `files`, then `mags`.
 
@@ -414,12 +414,15 @@ class Reshape:
     @property
     def shard_count(self) -> int:
         """Files of the target that may get data."""
+    @property
+    def shard_bytes(self) -> int:
+        """Bytes of voxels that a file of the target has, at most."""
     def run(
         self,
         shards: tuple[int, int] | None = None,
         *,
         threads: int | None = None,
-        progress: Callable[[int, int], object] | None = None,
+        progress: Callable[[int, int, int, int], object] | None = None,
     ) -> dict[str, Any]:
         """Write files, all of them or those from the first number to before the second.
 
@@ -434,7 +437,21 @@ class Reshape:
 def exchange_folders(new: str | PathLike[str], old: str | PathLike[str]) -> None:
     """Put the folder `new` in the place of `old`, which then lies where `new` was, if there was one."""
 
+def remove_folder(folder: str | PathLike[str]) -> None:
+    """Delete a folder with all in it, or a link alone, if there is one.
+
+    Its name is free at once; what somebody still has open waits beside it and goes with the next folder deleted there.
+    """
+
 # Merge
+
+class MergeChoices(TypedDict):
+    """What decides about the result; ``wkfast.merge.options`` says what each word means."""
+
+    policy: Literal["chunk", "nonzero"]
+    mags: Literal["all", "finest"]
+    # Hard links where a file stays as it is; refused across file systems, for archives and for uncompressed WKW.
+    link: NotRequired[Literal["copy", "hard"]]
 
 class MergePlan:
     """A merge decided to the last chunk. Making one validates everything, reads no voxels and writes nothing.
@@ -447,8 +464,7 @@ class MergePlan:
         ``annotations``: for each annotation the locations of its mags, later ones over earlier ones; ``fallback``: the
         locations of its mags; ``fallback_bounding_box``: ``topleft`` and ``size`` in mag-1 voxels; ``target``: folder
         to create; ``target_mags``: ``mag`` and ``folder`` below the target for every mag of the fallback; ``options``:
-        ``policy`` ("chunk" or "nonzero"), ``mags`` ("all" or "finest") and ``link`` ("copy", or "hard" for hard links
-        where a file stays as it is; refused across file systems, for archives and for uncompressed WKW).
+        `MergeChoices`.
     resume
         Accept a target in which this very merge has begun.
 
@@ -523,9 +539,13 @@ class MergePlan:
             Another process is at work in the target.
         """
     def verify(
-        self, *, threads: int | None = None, progress: Callable[[int, int, int, int], object] | None = None
+        self,
+        tasks: tuple[int, int] | None = None,
+        *,
+        threads: int | None = None,
+        progress: Callable[[int, int, int, int], object] | None = None,
     ) -> dict[str, Any]:
-        """Read the whole result back, before or after the commit, and compare it with what was merged.
+        """Read the result back, or what some tasks wrote, before or after the commit; compare it with what was merged.
 
         Voxels are worked out anew, one by one, not by the code that merged them. Returns what was compared: ``shards``,
         ``shards_equal`` to the fallback's byte for byte, ``chunks`` of the others, ``bytes_read``, ``seconds``.

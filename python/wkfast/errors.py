@@ -24,6 +24,7 @@
     ├── VolumeDataError                (RuntimeError)
     │   └── VolumeDataMissingError     (ValueError, AssertionError)
     ├── EnvironmentVariableError       (ValueError)
+    ├── ExecutorError                  (RuntimeError)
     └── MergeError                     (ValueError, AssertionError)
         └── TargetNotEmptyError        (RuntimeError)
 
@@ -43,6 +44,7 @@ __all__ = [
     "DatasetNotFoundError",
     "DatasetValueError",
     "EnvironmentVariableError",
+    "ExecutorError",
     "ExistsError",
     "GeometryError",
     "LayerNotFoundError",
@@ -152,6 +154,10 @@ class VolumeDataMissingError(VolumeDataError, ValueError, AssertionError):
 
 class EnvironmentVariableError(WkfastError, ValueError):
     """An environment variable of wkfast says something impossible."""
+
+
+class ExecutorError(WkfastError, RuntimeError):
+    """An executor lost a worker, takes no work, or was asked for work that nobody wants any more."""
 
 
 class MergeError(WkfastError, ValueError, AssertionError):

@@ -14,10 +14,11 @@ from tests.inputs import demo_input, tree_state
 
 import wkfast as wk
 from wkfast import _core
-from wkfast.dataset import merge_executor
-from wkfast.dataset.merge_executor import Batch, run_batch, run_on, worker_count
+from wkfast.dataset.plan_workers import MergeWork, run_on_workers
 from wkfast.errors import MergeError, TargetNotEmptyError, VolumeDataError
-from wkfast.merge.merge import MergeJob
+from wkfast.jobs import batches, engine, run_batch, worker_count
+from wkfast.jobs.engine import Batch
+from wkfast.merge.job import MergeJob
 
 
 @pytest.fixture(scope="module")
@@ -33,7 +34,7 @@ def annotation(source):
 @pytest.fixture
 def small_jobs(monkeypatch):
     """Every file is worth a job of its own."""
-    monkeypatch.setattr(merge_executor, "LEAST_BYTES_PER_JOB", 1)
+    monkeypatch.setattr(batches, "LEAST_BYTES_PER_JOB", 1)
 
 
 @pytest.fixture(scope="module")
@@ -133,7 +134,7 @@ class OtherExecutor:
 
 
 def test_any_executor_with_submit_will_do(annotation, source, tmp_path, expected, small_jobs):
-    assert worker_count(OtherExecutor()) == merge_executor.WORKERS_UNKNOWN
+    assert worker_count(OtherExecutor()) == batches.WORKERS_UNKNOWN
     check(OtherExecutor(), annotation, source, tmp_path / "target", expected)
 
 
@@ -166,13 +167,42 @@ def test_a_worker_that_dies_leaves_a_merge_that_goes_on(
 ):
     target = tmp_path / "target"
     with cf.ProcessPoolExecutor(1, mp_context=get_context("spawn")) as executor:
-        monkeypatch.setattr(merge_executor, "run_batch", die)
+        monkeypatch.setattr(engine, "run_batch", die)
         with pytest.raises(MergeError, match=r"a worker died .* goes on where this one ended"):
             annotation.merge_fallback_layer(target, source.dataset_directory, executor=executor)
     monkeypatch.undo()
     with cf.ThreadPoolExecutor(1) as executor:
         annotation.merge_fallback_layer(target, source.dataset_directory, executor=executor)
     assert content(target) == expected
+
+
+@pytest.mark.parametrize("processes", [False, True])
+def test_workers_verify_what_they_wrote(processes, annotation, source, tmp_path, expected, small_jobs):
+    executor = cf.ProcessPoolExecutor(2, mp_context=get_context("spawn")) if processes else cf.ThreadPoolExecutor(2)
+    seen = []
+    with executor:
+        report = annotation.merge_fallback_layer(
+            tmp_path / "target", source.dataset_directory, executor=executor, verify=True,
+            progress=lambda *now: seen.append(now),
+        )  # fmt: skip
+    alone = annotation.merge_fallback_layer(tmp_path / "alone", source.dataset_directory, verify=True)
+    counts = ("shards", "shards_equal", "chunks", "bytes_read")
+    assert [report.verified[name] for name in counts] == [alone.verified[name] for name in counts]
+    assert seen.count((12, 12)) == 2
+    assert content(tmp_path / "target") == expected
+
+
+def test_workers_find_a_difference_and_nothing_is_committed(annotation, source, tmp_path, small_jobs):
+    target = tmp_path / "target"
+    job = annotation.plan_merge(target, source.dataset_directory)
+    job.plan.run()
+    shard = max(target.rglob("x0.wkw"))
+    data = bytearray(shard.read_bytes())
+    data[-1] ^= 1
+    shard.write_bytes(bytes(data))
+    with cf.ThreadPoolExecutor(2) as executor, pytest.raises(VolumeDataError, match=r"x0\.wkw"):
+        annotation.merge_fallback_layer(target, source.dataset_directory, executor=executor, verify=True)
+    assert not (target / "datasource-properties.json").exists()
 
 
 def test_what_is_done_is_not_done_again(annotation, source, tmp_path, expected, small_jobs):
@@ -197,10 +227,10 @@ def test_two_merges_of_one_target_exclude_each_other(annotation, source, tmp_pat
 
 
 def test_a_worker_stops_when_the_merge_was_given_up(annotation, source, tmp_path, monkeypatch):
-    monkeypatch.setattr(merge_executor, "SECONDS_BETWEEN_LOOKS", 0)
+    monkeypatch.setattr(engine, "SECONDS_BETWEEN_LOOKS", 0)
     plan = annotation.plan_merge(tmp_path / "target", source.dataset_directory).plan
     with plan.hold() as hold:
-        batch = Batch(str(hold.plan_file), str(hold.ticket), 0, plan.task_count, 1)
+        batch = Batch(MergeWork(str(hold.plan_file), str(hold.ticket)), 0, plan.task_count, 1)
     with pytest.raises(MergeError, match="given up while this job ran"):
         run_batch(batch)
 
@@ -213,7 +243,7 @@ def test_ctrl_c_cancels_what_waits(annotation, source, tmp_path, small_jobs):
         interrupt = threading.Timer(0.3, os.kill, (os.getpid(), signal.SIGINT))
         interrupt.start()
         with pytest.raises(KeyboardInterrupt):
-            run_on(executor, plan)
+            run_on_workers(plan, executor)
         assert not blocked.done()
         release.set()
     assert plan.open_tasks() == list(range(plan.task_count))
@@ -230,10 +260,10 @@ def test_the_number_of_threads_of_a_job_is_checked_where_it_runs(annotation, sou
 INTERRUPTED = """
 import sys, concurrent.futures as cf, multiprocessing
 import wkfast as wk
-from wkfast.dataset import merge_executor
+from wkfast.jobs import batches
 
 if __name__ == "__main__":
-    merge_executor.LEAST_BYTES_PER_JOB = 1
+    batches.LEAST_BYTES_PER_JOB = 1
     annotation = wk.Annotation.load(sys.argv[1])
     with cf.ProcessPoolExecutor(2, mp_context=multiprocessing.get_context("spawn")) as executor:
         annotation.merge_fallback_layer(sys.argv[2], sys.argv[3], executor=executor)

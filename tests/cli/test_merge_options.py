@@ -60,14 +60,14 @@ def test_a_dry_run_writes_nothing(folder, tmp_path):
 
 SLOW = """
 import sys, time
-from wkfast.merge import merge
+from wkfast.merge import job
 from wkfast.cli import main
 
 def run(self, run):
     print("running", flush=True)
     self.plan.run(progress=lambda *now: time.sleep(0.2))
 
-merge.MergeJob.run = run
+job.MergeJob.run = run
 main(sys.argv[1:])
 """
 

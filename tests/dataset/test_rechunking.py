@@ -118,7 +118,7 @@ def test_what_python_raises_ends_a_run(tmp_path: Path) -> None:
     copy = layer.dataset.add_layer_like(layer, "copy").add_mag(1, chunk_shape=16, shard_shape=16)
     spec = {"source": layer._mag_locations()[0], "target": copy.layer._mag_locations()[0], "step": "copy"}
 
-    def stop(done: int, _total: int) -> None:
+    def stop(done: int, *_more: int) -> None:
         if done:
             raise KeyboardInterrupt
 

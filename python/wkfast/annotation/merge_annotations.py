@@ -2,22 +2,21 @@
 
 from __future__ import annotations
 
-from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, Unpack, overload
 
 from wkfast.annotation.annotation import Annotation
-from wkfast.annotation.fallback_merge import prepare_merge
 from wkfast.errors import AnnotationError
-from wkfast.merge.merge import plan_and_merge
-from wkfast.merge.rules import MergeOptions, MergeRules
+from wkfast.merge.job import MergeJob
+from wkfast.merge.options import MergeOptions
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
     from os import PathLike
 
     from wkfast.merge import MergePreview, MergeReport
-    from wkfast.merge.merge import MergeJob
+    from wkfast.merge.options import MergeKeywords
+    from wkfast.merge.sides import Side
     from wkfast.progress import Progress
 
     AnnotationLike = Annotation | str | PathLike[str]
@@ -32,7 +31,7 @@ def merge_annotations(
     executor: Any = ...,
     *,
     dry_run: Literal[False] = ...,
-    **options: Unpack[MergeOptions],
+    **options: Unpack[MergeKeywords],
 ) -> MergeReport: ...
 @overload
 def merge_annotations(
@@ -43,7 +42,7 @@ def merge_annotations(
     executor: Any = ...,
     *,
     dry_run: Literal[True],
-    **options: Unpack[MergeOptions],
+    **options: Unpack[MergeKeywords],
 ) -> MergePreview: ...
 def merge_annotations(
     annotations: Sequence[AnnotationLike],
@@ -63,7 +62,7 @@ def merge_annotations(
 ) -> MergeReport | MergePreview:
     """Write one fallback layer with several annotations over it as a new dataset; return what was done.
 
-    Later annotations lie over earlier ones. The report counts, pair by pair, voxels that two of them painted with
+    Later annotations lie over earlier ones. The report counts, pair by pair, voxels to which two of them gave
     different labels.
 
     Parameters
@@ -93,11 +92,9 @@ def merge_annotations(
     >>> report = merge_annotations(["anna.zip", "ben.zip"], "merged", "datasets")  # doctest: +SKIP
     >>> print(report)  # doctest: +SKIP
     """
-    options = MergeOptions(
-        policy=policy, mags=mags, threads=threads, resume=resume, progress=progress, verify=verify, link=link
-    )
-    plan = partial(plan_annotations, annotations, target, dataset_directory, volume_layer_name)
-    return plan_and_merge(plan, executor, options, dry_run=dry_run)
+    options = MergeOptions(executor, policy, mags, threads, resume, progress, dry_run, verify, link)
+    sides = _sides(annotations, volume_layer_name)
+    return MergeJob.prepare(sides, Path(target), Path(dataset_directory), options).merge(options)
 
 
 def plan_annotations(
@@ -106,8 +103,7 @@ def plan_annotations(
     dataset_directory: str | PathLike[str],
     volume_layer_name: str | None = None,
     *,
-    rules: MergeRules | None = None,
-    resume: bool = True,
+    options: MergeOptions | None = None,
 ) -> MergeJob:
     """Decide on a merge of several annotations without starting it; see :func:`merge_annotations`.
 
@@ -116,8 +112,12 @@ def plan_annotations(
     AnnotationError, MergeError, DatasetError
         As in :func:`merge_annotations`. Nothing is ever written.
     """
+    sides = _sides(annotations, volume_layer_name)
+    return MergeJob.prepare(sides, Path(target), Path(dataset_directory), options or MergeOptions())
+
+
+def _sides(annotations: Sequence[AnnotationLike], volume_layer_name: str | None) -> list[Side]:
     if isinstance(annotations, (str, Annotation)) or not annotations:
         raise AnnotationError("merge_annotations takes a list of annotations or of their files, lowest first")
     loaded = [each if isinstance(each, Annotation) else Annotation.load(each) for each in annotations]
-    paints = [annotation.paint(volume_layer_name) for annotation in loaded]
-    return prepare_merge(paints, Path(target), Path(dataset_directory), rules or MergeRules(), resume=resume)
+    return [annotation._merge_side(volume_layer_name) for annotation in loaded]

@@ -2,21 +2,24 @@
 
 from __future__ import annotations
 
-from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, Unpack, overload
 
-from wkfast.annotation.fallback_merge import Paint, merged_view, prepare_merge
-from wkfast.merge.merge import plan_and_merge
-from wkfast.merge.rules import MergeOptions, MergeRules
+from wkfast.errors import VolumeDataError
+from wkfast.merge.job import MergeJob
+from wkfast.merge.options import MergeOptions
+from wkfast.merge.sides import Side
+from wkfast.merge.view import merged_layer
 
 if TYPE_CHECKING:
     from os import PathLike
 
+    from wkfast import _core
+    from wkfast.annotation.volume_layer import VolumeLayer
     from wkfast.annotation.volume_layers import VolumeLayers
     from wkfast.dataset import SegmentationLayer
     from wkfast.merge import MergePreview, MergeReport
-    from wkfast.merge.merge import MergeJob
+    from wkfast.merge.options import MergeKeywords
     from wkfast.progress import Progress
     from wkfast.skeleton import Skeleton
 
@@ -37,7 +40,7 @@ class Merging:
         executor: Any = ...,
         *,
         dry_run: Literal[False] = ...,
-        **options: Unpack[MergeOptions],
+        **options: Unpack[MergeKeywords],
     ) -> MergeReport: ...
     @overload
     def merge_fallback_layer(
@@ -48,7 +51,7 @@ class Merging:
         executor: Any = ...,
         *,
         dry_run: Literal[True],
-        **options: Unpack[MergeOptions],
+        **options: Unpack[MergeKeywords],
     ) -> MergePreview: ...
     def merge_fallback_layer(
         self,
@@ -104,7 +107,7 @@ class Merging:
         verify
             Read the result back and compare it with what it was made of.
         link
-            ``"hard"``: files that nothing was painted over are shared with the fallback instead of copied.
+            ``"hard"``: files that the annotation does not touch are shared with the fallback instead of copied.
 
         Returns
         -------
@@ -123,11 +126,9 @@ class Merging:
         VolumeDataError
             A chunk is corrupt, or the annotation lacks data that it names. Finished shards stay for the next call.
         """
-        options = MergeOptions(
-            policy=policy, mags=mags, threads=threads, resume=resume, progress=progress, verify=verify, link=link
-        )
-        plan = partial(self.plan_merge, target, dataset_directory, volume_layer_name)
-        return plan_and_merge(plan, executor, options, dry_run=dry_run)
+        options = MergeOptions(executor, policy, mags, threads, resume, progress, dry_run, verify, link)
+        side = self._merge_side(volume_layer_name)
+        return MergeJob.prepare([side], Path(target), Path(dataset_directory), options).merge(options)
 
     def plan_merge(
         self,
@@ -135,8 +136,7 @@ class Merging:
         dataset_directory: str | PathLike[str],
         volume_layer_name: str | None = None,
         *,
-        rules: MergeRules | None = None,
-        resume: bool = True,
+        options: MergeOptions | None = None,
     ) -> MergeJob:
         """Decide on a merge without starting it: what :meth:`merge_fallback_layer` runs, as data for other processes.
 
@@ -145,8 +145,8 @@ class Merging:
         MergeError, AnnotationError, DatasetError
             As in :meth:`merge_fallback_layer`. Nothing is ever written.
         """
-        paint = self.paint(volume_layer_name)
-        return prepare_merge([paint], Path(target), Path(dataset_directory), rules or MergeRules(), resume=resume)
+        side = self._merge_side(volume_layer_name)
+        return MergeJob.prepare([side], Path(target), Path(dataset_directory), options or MergeOptions())
 
     def merged_layer(
         self,
@@ -176,16 +176,46 @@ class Merging:
         MergeError, AnnotationError, DatasetError
             As in :meth:`merge_fallback_layer`; also if the annotation names no fallback layer.
         """
-        paint = self.paint(volume_layer_name)
-        return merged_view([paint], Path(dataset_directory), MergeRules(policy, mags))
+        options = MergeOptions(policy=policy, mags=mags)
+        return merged_layer([self._merge_side(volume_layer_name)], Path(dataset_directory), options)
 
-    def paint(self, volume_layer_name: str | None = None) -> Paint:
-        """Return the volume layer to merge, and what it needs to know of the annotation.
+    def _merge_side(self, volume_layer_name: str | None = None) -> Side:
+        """Return the volume layer to merge, and what a merge needs to know of the annotation, as plain data.
 
         Raises
         ------
         VolumeLayerNotFoundError
             An ``AssertionError``: there is none of that name, or several and none was named.
+        VolumeDataError
+            The file names data that it does not hold: what was annotated would be lost without a trace.
         """
         layer = self.volume_layers.to_merge(volume_layer_name)
-        return Paint(self.name, self.skeleton.dataset_name, self.skeleton.voxel_size_with_unit, layer)
+        if layer.missing_member is not None:
+            raise VolumeDataError(
+                f"the data of volume layer {layer.name!r} of annotation {self.name!r} should be in "
+                f"{layer.missing_member!r}, which the annotation zip does not hold; download the annotation again, "
+                "with volume data"
+            )
+        return Side(
+            annotation=self.name,
+            layer=layer.name,
+            dataset=self.skeleton.dataset_name,
+            voxel_size=self.skeleton.voxel_size_with_unit,
+            mags=_locations(layer),
+            fallback_layer=layer.fallback_layer_name,
+            largest_segment_id=layer.largest_segment_id,
+            mapping=layer.mapping_name,
+        )
+
+
+def _locations(layer: VolumeLayer) -> list[_core.MagLocation]:
+    """Return where the mags of a volume layer lie, by absolute paths: workers may run in another folder."""
+    found = [] if layer.data is None else layer.data.mags(layer.data_format)
+    if not any(mag["chunks"] for mag in found):
+        return []
+    return [_absolute(mag["location"]) for mag in found]
+
+
+def _absolute(location: _core.MagLocation) -> _core.MagLocation:
+    container = location["container"]
+    return {**location, "container": {**container, "path": str(Path(container["path"]).absolute())}}

@@ -157,7 +157,7 @@ class OnServer:
         transfer.require_login()
         if self.organization_id is None:
             self.organization_id = transfer.own_organization()
-        with tempfile.TemporaryDirectory(prefix="wkfast-upload-") as folder:
+        with tempfile.TemporaryDirectory(prefix="wkfast-upload-", ignore_cleanup_errors=True) as folder:
             path = Path(folder) / "annotation.zip"
             self._write(path)
             return transfer.upload(path, self.name, progress)

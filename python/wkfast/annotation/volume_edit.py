@@ -85,7 +85,7 @@ def _edited(
         yield in_memory
         _take_over(volume, in_memory, source, progress)
         return
-    with tempfile.TemporaryDirectory(prefix="wkfast-edit-") as folder:
+    with tempfile.TemporaryDirectory(prefix="wkfast-edit-", ignore_cleanup_errors=True) as folder:
         dataset = Dataset(Path(folder) / "dataset", voxel_size=volume.voxel_size or (1, 1, 1))
         known = volume.largest_segment_id
         unpacked = unpack_layer(source, dataset, volume.layer_name, largest_segment_id=known, form="annotation")

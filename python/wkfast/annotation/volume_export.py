@@ -70,7 +70,7 @@ def check(volume: VolumeLayer, *, chunks: bool) -> None:
 @contextmanager
 def temporary_copy(volume: VolumeLayer, *, read_only: bool) -> Iterator[SegmentationLayer]:
     """Yield a copy of the layer in a temporary dataset; see ``Annotation.temporary_volume_layer_copy``."""
-    with tempfile.TemporaryDirectory(prefix="wkfast-copy-") as folder:
+    with tempfile.TemporaryDirectory(prefix="wkfast-copy-", ignore_cleanup_errors=True) as folder:
         path = Path(folder) / TEMPORARY_DATASET
         layer = export(volume, Dataset(path, voxel_size=volume.voxel_size or (1, 1, 1)), TEMPORARY_LAYER)
         if read_only:

@@ -7,19 +7,20 @@ import typer
 
 from wkfast.annotation import Annotation
 from wkfast.annotation.merge_annotations import plan_annotations
+from wkfast.cli.console import progress_wanted
 from wkfast.cli.executors import Strategy
 from wkfast.cli.merge_options import (
+    DEFAULT_LINK,
+    DEFAULT_MAGS,
+    DEFAULT_POLICY,
     AnnotationArgument,
     DatasetsArgument,
     DryRunOption,
     JobsOption,
     JsonOption,
     LayerOption,
-    Link,
     LinkOption,
-    Mags,
     MagsOption,
-    Policy,
     PolicyOption,
     ProgressOption,
     ResourcesOption,
@@ -29,7 +30,7 @@ from wkfast.cli.merge_options import (
     VerifyOption,
     carry_out,
 )
-from wkfast.merge.rules import MergeRules
+from wkfast.merge.options import MergeOptions
 
 
 def merge_fallback(
@@ -38,33 +39,26 @@ def merge_fallback(
     dataset_directory: DatasetsArgument,
     *,
     volume_layer_name: LayerOption = None,
-    policy: PolicyOption = Policy.CHUNK,
-    mags: MagsOption = Mags.ALL,
+    policy: PolicyOption = DEFAULT_POLICY,
+    mags: MagsOption = DEFAULT_MAGS,
     jobs: JobsOption = None,
     distribution_strategy: StrategyOption = Strategy.THREADS,
     job_resources: ResourcesOption = None,
     threads: ThreadsOption = None,
     dry_run: DryRunOption = False,
     verify: VerifyOption = False,
-    link: LinkOption = Link.COPY,
+    link: LinkOption = DEFAULT_LINK,
     as_json: JsonOption = False,
     progress: ProgressOption = None,
 ) -> None:
     """Merge the volume layer of SOURCE_ANNOTATION with its fallback layer and write the result to TARGET."""
-    rules = MergeRules(policy.value, mags.value, link.value)
+    options = MergeOptions(
+        policy=policy, mags=mags, link=link, jobs=jobs, threads=threads, dry_run=dry_run, verify=verify,
+        progress=progress_wanted(progress),
+    )  # fmt: skip
     annotation = Annotation.load(source_annotation)
-    job = annotation.plan_merge(target, dataset_directory, volume_layer_name, rules=rules)
-    carry_out(
-        job,
-        jobs=jobs,
-        threads=threads,
-        strategy=distribution_strategy,
-        job_resources=job_resources,
-        dry_run=dry_run,
-        verify=verify,
-        progress=progress,
-        as_json=as_json,
-    )
+    job = annotation.plan_merge(target, dataset_directory, volume_layer_name, options=options)
+    carry_out(job, options, distribution_strategy, job_resources, as_json=as_json)
 
 
 def merge_annotations(
@@ -75,29 +69,22 @@ def merge_annotations(
     *,
     dataset_directory: Annotated[Path, typer.Option(help="Folder that holds the annotations' dataset.")],
     volume_layer_name: LayerOption = None,
-    policy: PolicyOption = Policy.CHUNK,
-    mags: MagsOption = Mags.ALL,
+    policy: PolicyOption = DEFAULT_POLICY,
+    mags: MagsOption = DEFAULT_MAGS,
     jobs: JobsOption = None,
     distribution_strategy: StrategyOption = Strategy.THREADS,
     job_resources: ResourcesOption = None,
     threads: ThreadsOption = None,
     dry_run: DryRunOption = False,
     verify: VerifyOption = False,
-    link: LinkOption = Link.COPY,
+    link: LinkOption = DEFAULT_LINK,
     as_json: JsonOption = False,
     progress: ProgressOption = None,
 ) -> None:
     """Merge several annotations, in this order, into the fallback layer that all name; count their conflicts."""
-    rules = MergeRules(policy.value, mags.value, link.value)
-    job = plan_annotations(source_annotations, target, dataset_directory, volume_layer_name, rules=rules)
-    carry_out(
-        job,
-        jobs=jobs,
-        threads=threads,
-        strategy=distribution_strategy,
-        job_resources=job_resources,
-        dry_run=dry_run,
-        verify=verify,
-        progress=progress,
-        as_json=as_json,
-    )
+    options = MergeOptions(
+        policy=policy, mags=mags, link=link, jobs=jobs, threads=threads, dry_run=dry_run, verify=verify,
+        progress=progress_wanted(progress),
+    )  # fmt: skip
+    job = plan_annotations(source_annotations, target, dataset_directory, volume_layer_name, options=options)
+    carry_out(job, options, distribution_strategy, job_resources, as_json=as_json)

@@ -11,26 +11,25 @@ import typer
 from wkfast.annotation import Annotation
 from wkfast.cli.console import output, plain, progress_wanted
 from wkfast.cli.merge_options import (
+    DEFAULT_LINK,
+    DEFAULT_MAGS,
+    DEFAULT_POLICY,
     AnnotationArgument,
     DatasetsArgument,
     JsonOption,
     LayerOption,
-    Link,
     LinkOption,
-    Mags,
     MagsOption,
-    Policy,
     PolicyOption,
     ProgressOption,
     TargetArgument,
     print_json,
-    show_preview,
-    show_report,
+    show,
 )
 from wkfast.errors import MergeError
-from wkfast.merge.merge import MergeJob
-from wkfast.merge.rules import MergeRules, MergeRun
-from wkfast.merge.share import run_share
+from wkfast.merge.arrays import run_share
+from wkfast.merge.job import MergeJob
+from wkfast.merge.options import MergeOptions
 
 PlanArgument = Annotated[Path, typer.Argument(help="The plan file.")]
 
@@ -42,17 +41,17 @@ def plan(
     dataset_directory: DatasetsArgument,
     *,
     volume_layer_name: LayerOption = None,
-    policy: PolicyOption = Policy.CHUNK,
-    mags: MagsOption = Mags.ALL,
-    link: LinkOption = Link.COPY,
+    policy: PolicyOption = DEFAULT_POLICY,
+    mags: MagsOption = DEFAULT_MAGS,
+    link: LinkOption = DEFAULT_LINK,
     as_json: JsonOption = False,
 ) -> None:
     """Decide on a merge and write the decision to PLAN_FILE; nothing else is written."""
-    rules = MergeRules(policy.value, mags.value, link.value)
+    options = MergeOptions(policy=policy, mags=mags, link=link)
     annotation = Annotation.load(source_annotation)
-    job = annotation.plan_merge(target, dataset_directory, volume_layer_name, rules=rules)
+    job = annotation.plan_merge(target, dataset_directory, volume_layer_name, options=options)
     _write_whole(plan_file, job.to_json())
-    show_preview(job, as_json=as_json)
+    show(job.preview(), as_json=as_json)
 
 
 def run(
@@ -92,11 +91,12 @@ def commit(
     job = _read(plan_file)
     report = job.finished()
     if report is None:
+        options = MergeOptions(threads=jobs, progress=progress_wanted(progress))
         if finish:
-            job.run(MergeRun(threads=jobs, progress=progress_wanted(progress)))
-        verified = job.verify(threads=jobs, progress=progress_wanted(progress)) if verify else None
+            job.run(options)
+        verified = job.verify(options) if verify else None
         report = replace(job.commit(), verified=verified)
-    show_report(report, as_json=as_json)
+    show(report, as_json=as_json)
 
 
 def _read(plan_file: Path) -> MergeJob:

@@ -6,6 +6,11 @@ from wkfast.cli.console import bytes_text, plain
 from wkfast.merge import MagPreview, MergeCounts, MergePreview, MergeReport
 
 
+def table_of(done: MergeReport | MergePreview) -> Table:
+    """Return what a merge did, or would do, one column per mag."""
+    return report_table(done) if isinstance(done, MergeReport) else preview_table(done)
+
+
 def report_table(report: MergeReport) -> Table:
     """Return one column per mag and one for all."""
     seconds = ", ".join(f"{phase} {value:.2f}" for phase, value in report.seconds.items())

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from wkfast import _core
 from wkfast.dataset.data_format import FACTS
 from wkfast.dataset.file_source import FileSource
-from wkfast.dataset.folders import is_left, mark_left, place_folder, remove_aside, unmark_left
+from wkfast.dataset.folders import is_left, mark_left, place_folder, remove_folder, unmark_left
 from wkfast.dataset.groups import write_layer_group
 from wkfast.dataset.new_chunks import KeepsZeros
 from wkfast.dataset.place import WritablePlace
@@ -142,7 +142,7 @@ class FolderPlace(WritablePlace):
         folder = self.own(self._root / name, f"layer {name!r}")
         names = {name, *(layer.name for layer in properties.layers)}
         if is_left(folder) or (folder.is_symlink() and str(folder.readlink()) in names):
-            remove_aside(folder)
+            remove_folder(folder)
         if folder.is_symlink():
             where = "leads out of the dataset" if self.is_foreign(folder) else "leads elsewhere"
             raise ExistsError(f"{folder} is a link that {where}: no layer is made behind it")
@@ -207,7 +207,7 @@ class FolderPlace(WritablePlace):
         """Make an empty mag in its layer's folder, complete or not at all, and return its entry."""
         folder = self.new_folder(properties, layer, mag)
         if is_left(folder):
-            remove_aside(folder)
+            remove_folder(folder)
         if folder.is_symlink() or (folder.exists() and any(folder.iterdir())):
             raise ExistsError(f"cannot add mag {mag} to layer {layer.name!r}: there is one already at {folder}")
         with place_folder(folder) as draft:
@@ -272,7 +272,7 @@ class FolderPlace(WritablePlace):
                 unmark_left(folder)
             raise
         for folder in removed:
-            remove_aside(folder)
+            remove_folder(folder)
         if self._new_chunks is not None and mag is not None:
             self._new_chunks.forget(mag)
 

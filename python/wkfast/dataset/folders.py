@@ -3,21 +3,20 @@
 from __future__ import annotations
 
 import hashlib
-import secrets
-import shutil
+import tempfile
 from contextlib import contextmanager, suppress
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from wkfast import _core
+from wkfast.errors import VolumeDataError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
-    from pathlib import Path
 
 # In a folder that is not listed, this file says that a call was killed between making and listing it, or between
 # taking it off the list and removing it: nobody misses what is in there.
 LEFT = ".wkfast-left"
-_GONE = ".wkfast-gone"
 # File systems take names of 255 bytes, and what is made beside a folder has a longer one.
 _LONG = 200
 
@@ -40,18 +39,29 @@ def is_left(folder: Path) -> bool:
     return not folder.is_symlink() and (folder / LEFT).is_file()
 
 
-def remove_aside(folder: Path) -> None:
-    """Remove a folder with all in it; of a link, the link alone. Nothing happens where there is none.
+def remove_folder(folder: Path) -> None:
+    """Delete a folder with all in it; of a link, the link alone. Nothing happens where there is none.
 
-    It loses its name first, so that the name is free even where somebody still reads in the folder and the system keeps
-    a part of it. Such remains go with the next folder that is removed beside them.
+    Its name is free at once. What somebody still has open, on a network mount, waits under another name that begins
+    with a dot until the next folder beside it is deleted.
+
+    Raises
+    ------
+    VolumeDataError
+        The file system refuses.
     """
-    if folder.is_symlink():
-        folder.unlink()
-    elif folder.is_dir():
-        folder.rename(folder.with_name(f".{secrets.token_hex(8)}{_GONE}"))
-        for gone in folder.parent.glob(f".*{_GONE}"):
-            shutil.rmtree(gone, ignore_errors=True)
+    _core.remove_folder(folder)
+
+
+@contextmanager
+def temporary_folder(parent: Path, prefix: str) -> Iterator[Path]:
+    """Yield a new folder in `parent` that goes away with the block, whoever still has files in it open."""
+    folder = Path(tempfile.mkdtemp(dir=parent, prefix=prefix, suffix=".wkfast-part"))
+    try:
+        yield folder
+    finally:
+        with suppress(VolumeDataError):
+            remove_folder(folder)
 
 
 @contextmanager
@@ -82,10 +92,10 @@ def _draft(folder: Path) -> Iterator[Path]:
     if len(name) > _LONG:
         name = hashlib.blake2b(name.encode(), digest_size=16).hexdigest()
     draft = folder.with_name(f".{name}.wkfast-part")
-    remove_aside(draft)
+    remove_folder(draft)
     draft.mkdir(parents=True)
     try:
         yield draft
     finally:
-        with suppress(OSError):
-            remove_aside(draft)
+        with suppress(VolumeDataError):
+            remove_folder(draft)

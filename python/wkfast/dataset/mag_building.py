@@ -14,7 +14,7 @@ from wkfast.dataset.folders import mark_left, replaced_folder
 from wkfast.dataset.metadata_files import read_json
 from wkfast.dataset.new_mag import Shapes, extent_in_mag, new_mag
 from wkfast.dataset.place import writable
-from wkfast.dataset.reshape_run import run_reshape
+from wkfast.dataset.reshaping import run_reshape
 from wkfast.errors import DatasetError, DatasetValueError, ExistsError
 from wkfast.geometry import Mag
 

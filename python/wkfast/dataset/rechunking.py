@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import tempfile
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from wkfast import _core
+from wkfast.dataset.folders import temporary_folder
 from wkfast.dataset.mag_building import build_mag, check_alone, location_of, spec_like
-from wkfast.dataset.merge_executor import run_on
 from wkfast.dataset.new_mag import extent_in_mag
+from wkfast.dataset.plan_workers import run_on_workers
 from wkfast.errors import DatasetValueError
 from wkfast.geometry import BoundingBox, Vec3Int
 
@@ -46,13 +45,13 @@ def merge_with_view(view: MagView, other: MagView, executor: Any) -> None:
         raise DatasetValueError(f"{other} has {theirs.chunks_per_shard} chunks in a file; rechunk it to one")
     check_alone(layer, view.mag, view.path)
     box, place = layer._properties.bounding_box, location_of(view)
-    with tempfile.TemporaryDirectory(dir=view.path.parent, prefix=".merge.", suffix=".wkfast-part") as target:
+    with temporary_folder(view.path.parent, ".merge.") as folder:
         plan = _core.MergePlan(
             {
                 "annotations": [[location_of(other)]],
                 "fallback": [place],
                 "fallback_bounding_box": {"topleft": box.topleft.to_list(), "size": box.size.to_list()},
-                "target": str(Path(target) / "merged"),
+                "target": str(folder / "merged"),
                 "target_mags": [{"mag": place["mag"], "folder": view.name}],
                 "options": {"policy": "chunk", "mags": "finest"},
             }
@@ -60,7 +59,7 @@ def merge_with_view(view: MagView, other: MagView, executor: Any) -> None:
         if executor is None:
             plan.run()
         else:
-            run_on(executor, plan)
+            run_on_workers(plan, executor)
         merged = plan.commit()["bounding_box"]
-        _core.exchange_folders(str(Path(target) / "merged" / view.name), str(view.path))
+        _core.exchange_folders(str(folder / "merged" / view.name), str(view.path))
     layer._extend_bounding_box(BoundingBox(merged["topleft"], merged["size"]))

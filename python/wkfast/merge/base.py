@@ -1,4 +1,4 @@
-"""What a merge lays paint over: a layer, or nothing but the paint itself."""
+"""What a merge lays annotations over: a layer, or nothing but the annotation itself."""
 
 from __future__ import annotations
 
@@ -90,15 +90,15 @@ class MergeBase:
         )
 
     @classmethod
-    def of_paint(
+    def of_annotation(
         cls,
         name: str,
-        painted: Sequence[_core.MagLocation],
+        locations: Sequence[_core.MagLocation],
         voxel_size: tuple[float, ...],
         unit: str,
         largest_segment_id: int | None,
     ) -> MergeBase:
-        """Return painted mags as a layer of their own, called `name`. Its box is that of the painted chunks.
+        """Return the mags of an annotation as a layer of their own, called `name`. Its box is that of their chunks.
 
         Parameters
         ----------
@@ -108,10 +108,10 @@ class MergeBase:
         Raises
         ------
         MergeError
-            Nothing is painted.
+            They have no chunk.
         """
-        mags = {Mag(location["mag"]): _core.Mag.open(location) for location in painted}
-        where = {Mag(location["mag"]): location for location in painted}
+        mags = {Mag(location["mag"]): _core.Mag.open(location) for location in locations}
+        where = {Mag(location["mag"]): location for location in locations}
         box = _box_of_chunks(mags)
         finest = mags[min(mags)]
         entry: Json = {
@@ -129,13 +129,24 @@ class MergeBase:
             name=name,
             entry=entry,
             mag_entries={mag.to_layer_name(): _new_mag_entry(array, where[mag]) for mag, array in mags.items()},
-            locations=list(painted),
+            locations=list(locations),
             bounding_box=box,
             voxel_size=voxel_size,
             unit=unit,
             groups={},
             layer_groups={},
         )
+
+    @property
+    def box(self) -> Json:
+        """The bounding box, as the core takes it."""
+        box = self.bounding_box
+        return {"topleft": list(box.topleft.to_tuple()), "size": list(box.size.to_tuple())}
+
+    @property
+    def mags(self) -> list[list[int]]:
+        """The mags by their factors along x, y, z."""
+        return [list(location["mag"]) for location in self.locations]
 
     def folder(self, mag: Iterable[int]) -> str:
         """Return the folder of a mag within the result."""
@@ -157,7 +168,7 @@ def _box_of_chunks(mags: dict[Mag, _core.Mag]) -> BoundingBox:
 
 
 def _additional_axes(mags: Iterable[_core.Mag], finest: _core.MagLocation) -> list[Json]:
-    """Return what ``additionalAxes`` says of painted mags: as far as there are chunks."""
+    """Return what ``additionalAxes`` says of an annotation's mags: as far as there are chunks."""
     mags = list(mags)
     names = mags[0].extra_axes
     places = finest.get("axis_order") or {axis: place for place, axis in enumerate(("c", *names))}

@@ -12,6 +12,7 @@ from wkfast.dataset.layer import SegmentationLayer
 from wkfast.dataset.place import Place
 from wkfast.dataset.properties import LayerProperties
 from wkfast.geometry import BoundingBox, Mag, Vec3Int
+from wkfast.merge.sides import check_alike, fallback_layer, largest_id
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -19,11 +20,12 @@ if TYPE_CHECKING:
 
     from wkfast.dataset.properties import Json
     from wkfast.dataset.voxel_source import VoxelSource
-    from wkfast.merge.rules import MergeRules
+    from wkfast.merge.options import MergeOptions
+    from wkfast.merge.sides import Side
 
 
 class MergedPlace(Place):
-    """A fallback layer and paint over it, merged where voxels are read. The files below must stay as they are."""
+    """A fallback layer and annotations over it, merged where voxels are read. The files below must stay as they are."""
 
     read_only_reason = "it is merged while it is read and cannot be written; merge_fallback_layer writes a dataset"
     no_folder = "is merged while it is read and has no folder"
@@ -43,32 +45,33 @@ class MergedPlace(Place):
         return self._merged.mag((x, y, z))
 
 
-def merged_layer(
-    fallback: SegmentationLayer,
-    painted: Sequence[Sequence[_core.MagLocation]],
-    rules: MergeRules,
-    *,
-    largest_painted_id: int = 0,
-) -> SegmentationLayer:
-    """Return `fallback` as ``merge_fallback_layer`` would write it; none of it can be changed.
+def merged_layer(sides: Sequence[Side], dataset_directory: Path, options: MergeOptions) -> SegmentationLayer:
+    """Return the fallback layer of `sides` as ``merge_fallback_layer`` would write it; none of it can be changed.
 
     Its dataset is the fallback's, which does not list it.
+
+    Raises
+    ------
+    AnnotationError
+        There is no fallback, or the annotations do not belong together.
     """
+    check_alike(sides)
+    fallback = fallback_layer(sides[0], dataset_directory)
     box = fallback._properties.bounding_box
     merged = _core.MergedLayer(
         {
-            "annotations": [list(mags) for mags in painted],
+            "annotations": [side.mags for side in sides if side.mags],
             "fallback": fallback._mag_locations(),
             "fallback_bounding_box": {"topleft": box.topleft.to_list(), "size": box.size.to_list()},
-            "options": rules.options,
+            "options": options.core,
         }
     )
     dataset = fallback.dataset
-    properties = _described(fallback, merged, largest_painted_id)
+    properties = _described(fallback, merged, largest_id(sides))
     return SegmentationLayer(dataset, properties, MergedPlace(dataset.path, merged))
 
 
-def _described(fallback: SegmentationLayer, merged: _core.MergedLayer, largest_painted_id: int) -> LayerProperties:
+def _described(fallback: SegmentationLayer, merged: _core.MergedLayer, largest_annotated_id: int) -> LayerProperties:
     """Return the entry that the merged layer would have."""
     facts = merged.summary()
     entry = copy.deepcopy(fallback._properties.json)
@@ -77,7 +80,7 @@ def _described(fallback: SegmentationLayer, merged: _core.MergedLayer, largest_p
     mags = [Mag(list(mag)) for mag in merged.mags]
     entry["mags"] = [mag for mag in fallback._properties.mags if fallback._properties.mag_of(mag) in mags]
     if fallback.largest_segment_id is not None:
-        entry["largestSegmentId"] = max(fallback.largest_segment_id, largest_painted_id)
+        entry["largestSegmentId"] = max(fallback.largest_segment_id, largest_annotated_id)
     properties = LayerProperties(entry, fallback._properties.file)
     if np.dtype(facts["dtype"]) != properties.dtype:
         entry["elementClass"] = facts["dtype"]

@@ -9,16 +9,17 @@ from typing import TYPE_CHECKING, Any, Literal
 from wkfast import _core
 from wkfast.dataset.properties import FILE_NAME, KEEPS_ZEROS, DatasetProperties
 from wkfast.geometry import Mag
+from wkfast.progress import observed
 from wkfast.volume.data_zip import DataZip, extent_of
 from wkfast.volume.places import MemoryPlace
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
     from pathlib import Path
 
     from wkfast.dataset.layer import SegmentationLayer
     from wkfast.dataset.properties import Json
     from wkfast.dataset.voxel_source import VoxelSource
+    from wkfast.progress import Progress
 
 
 def pack_layer(
@@ -28,7 +29,7 @@ def pack_layer(
     *,
     known_largest: int | None,
     threads: int | None = None,
-    progress: Callable[[int, int], None] | None = None,
+    progress: Progress = None,
 ) -> int | None:
     """Write `layer` as a new data zip at `path`; return the largest label it may hold.
 
@@ -59,7 +60,8 @@ def pack_layer(
         for mag in mags
     ]
     files = [(FILE_NAME, json.dumps(_description(layer, inputs, mags), indent=4).encode())]
-    packed = _core.pack_mags(path, files, inputs, threads=threads, progress=progress)
+    with observed(progress, "packing", unit="chunks") as observer:
+        packed = _core.pack_mags(path, files, inputs, threads=threads, progress=observer)
     found = packed[0]["largest"] if packed else 0
     return max(found, known_largest or 0)
 

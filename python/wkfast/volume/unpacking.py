@@ -6,20 +6,21 @@ from typing import TYPE_CHECKING, Literal
 
 from wkfast import _core
 from wkfast.dataset.folder_place import FolderPlace
-from wkfast.dataset.folders import mark_left, place_folder, remove_aside, unmark_left
+from wkfast.dataset.folders import mark_left, place_folder, remove_folder, unmark_left
 from wkfast.dataset.layer_creation import check_layer_name
 from wkfast.dataset.place import writable
 from wkfast.dataset.properties import FILE_NAME, KEEPS_ZEROS, LayerProperties
 from wkfast.errors import DatasetError, ExistsError
 from wkfast.geometry import Mag
+from wkfast.progress import observed
 from wkfast.volume.data_zip import DataZip, extent_of
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
 
     from wkfast.dataset import Dataset, SegmentationLayer
     from wkfast.dataset.properties import Json
     from wkfast.geometry import BoundingBox
+    from wkfast.progress import Progress
 
 
 def unpack_layer(
@@ -30,7 +31,7 @@ def unpack_layer(
     largest_segment_id: int | None,
     form: Literal["same", "annotation"] = "same",
     threads: int | None = None,
-    progress: Callable[[int, int], None] | None = None,
+    progress: Progress = None,
 ) -> SegmentationLayer:
     """Add the mags of a data zip to `dataset` as a segmentation and return it. Chunks are copied as they are encoded.
 
@@ -43,7 +44,7 @@ def unpack_layer(
     threads
         Default: ``WKFAST_THREADS``, else one per core.
     progress
-        Called on this thread with chunks done and chunks in all.
+        ``True``: a bar. Or called on this thread with chunks done and chunks in all.
 
     Raises
     ------
@@ -60,7 +61,8 @@ def unpack_layer(
             (found["location"], made / Mag(found["location"]["mag"]).to_layer_name(), _extent(box, found))
             for found in source.mags
         ]
-        unpacked = _core.unpack_mags(mags, form=form, threads=threads, progress=progress)
+        with observed(progress, "exporting", unit="chunks") as observer:
+            unpacked = _core.unpack_mags(mags, form=form, threads=threads, progress=observer)
         if form == "annotation":
             _describe_as_annotation(entry, source)
         elif unpacked:
@@ -69,7 +71,7 @@ def unpack_layer(
     try:
         dataset._change(lambda properties: properties.add_layer(entry))
     except BaseException:
-        remove_aside(dataset.path / layer_name)
+        remove_folder(dataset.path / layer_name)
         raise
     layer = dataset.get_segmentation_layer(layer_name)
     unmark_left(layer.path)

@@ -16,5 +16,6 @@ pub mod merge;
 pub mod pack;
 pub mod reshape;
 pub mod store;
+pub mod work;
 
 pub use error::{Result, VolumeError};

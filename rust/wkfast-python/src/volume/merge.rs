@@ -9,12 +9,12 @@ use std::time::Instant;
 use pyo3::prelude::*;
 use pyo3::types::{PyAny, PyString, PyTuple};
 use pythonize::{depythonize, pythonize};
-use wkfast_volume::merge::{
-    self, Access, MergeInput, MergePlan, Progress, Seconds, Sources, TargetState, check_target,
-};
+use wkfast_volume::merge::{self, Access, MergeInput, MergePlan, Seconds, Sources, TargetState, check_target};
+use wkfast_volume::work::Observer;
 use wkfast_volume::{Result, VolumeError};
 
 use super::threads::thread_count;
+use super::watch::Watch;
 use crate::errors::CoreError;
 
 /// A merge, decided to the last chunk; nothing has been written yet.
@@ -41,31 +41,30 @@ impl PyMergePlan {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Does `work` on both sides, open from planning or opened now, with an observer that lets Ctrl-C through and
-    /// tells `progress`. What Python raises ends the work.
-    fn watched<T>(
+    /// Does `work` on both sides, open from planning or opened now, watched by `progress` and for Ctrl-C.
+    fn watched<T: Send>(
         &self,
-        progress: Option<&Py<PyAny>>,
-        work: impl FnOnce(&Sources, &mut merge::Observer) -> Result<T>,
+        py: Python<'_>,
+        progress: Option<Bound<'_, PyAny>>,
+        work: impl FnOnce(&Sources, &mut Observer) -> Result<T> + Send,
     ) -> Result<T, CoreError> {
-        // Apart from the `match`, so that the state is not locked while files are opened.
-        let open = self.state().sources.take();
-        let sources = match open {
-            Some(sources) => sources,
-            None => Sources::open(&self.plan.input)?,
-        };
-        let mut raised = None;
-        let mut told = None;
-        let mut observer = |now: Progress| {
-            let news = progress.filter(|_| told.replace(now) != Some(now));
-            watch(now, news, &mut raised)
-        };
-        let done = work(&sources, &mut observer);
-        self.state().sources = Some(sources);
-        match (raised, done) {
-            (Some(error), _) => Err(CoreError::Python(error)),
-            (None, done) => Ok(done?),
-        }
+        let mut watch = Watch::new(progress);
+        let done = py.detach(|| {
+            // Apart from the `match`, so that the state is not locked while files are opened.
+            let open = self.state().sources.take();
+            let sources = match open {
+                Some(sources) => sources,
+                None => Sources::open(&self.plan.input)?,
+            };
+            let done = work(&sources, &mut |now| watch.tell(now));
+            self.state().sources = Some(sources);
+            done
+        });
+        watch.outcome(done)
+    }
+
+    fn range(&self, tasks: Option<(usize, usize)>) -> Range<usize> {
+        tasks.map_or(0..self.plan.tasks().len(), |(start, end)| start..end)
     }
 }
 
@@ -151,27 +150,27 @@ impl PyMergePlan {
     ) -> Result<Bound<'py, PyAny>, CoreError> {
         let threads = thread_count(threads)?;
         let access = parse_access(access)?;
-        let progress = progress.map(Bound::unbind);
-        let tasks: Range<usize> = tasks.map_or(0..self.plan.tasks().len(), |(start, end)| start..end);
-        let run = |sources: &Sources, observer: &mut merge::Observer| {
-            merge::run(&self.plan, sources, tasks.clone(), threads, access, observer)
+        let tasks = self.range(tasks);
+        let run = |sources: &Sources, observer: &mut Observer| {
+            merge::run(&self.plan, sources, tasks, threads, access, observer)
         };
-        let summary = py.detach(|| self.watched(progress.as_ref(), run))?;
+        let summary = self.watched(py, progress, run)?;
         Ok(pythonize(py, &summary).map_err(PyErr::from)?)
     }
 
-    #[pyo3(signature = (*, threads=None, progress=None))]
+    #[pyo3(signature = (tasks=None, *, threads=None, progress=None))]
     fn verify<'py>(
         &self,
         py: Python<'py>,
+        tasks: Option<(usize, usize)>,
         threads: Option<NonZeroUsize>,
         progress: Option<Bound<'py, PyAny>>,
     ) -> Result<Bound<'py, PyAny>, CoreError> {
         let threads = thread_count(threads)?;
-        let progress = progress.map(Bound::unbind);
+        let tasks = self.range(tasks);
         let verify =
-            |sources: &Sources, observer: &mut merge::Observer| merge::verify(&self.plan, sources, threads, observer);
-        let summary = py.detach(|| self.watched(progress.as_ref(), verify))?;
+            |sources: &Sources, observer: &mut Observer| merge::verify(&self.plan, sources, tasks, threads, observer);
+        let summary = self.watched(py, progress, verify)?;
         self.state().seconds.verify += summary.seconds;
         Ok(pythonize(py, &summary).map_err(PyErr::from)?)
     }
@@ -229,18 +228,6 @@ impl PyMergeHold {
     fn __exit__(&self, _exception: &Bound<'_, PyTuple>) {
         self.release();
     }
-}
-
-/// Lets Ctrl-C through and tells Python how far the run is. What Python raises ends the run and is kept.
-fn watch(now: Progress, progress: Option<&Py<PyAny>>, raised: &mut Option<PyErr>) -> Result<()> {
-    Python::attach(|py| {
-        py.check_signals()?;
-        progress.map_or(Ok(()), |call| call.call1(py, (now.done, now.total, now.bytes_done, now.bytes_total)).map(drop))
-    })
-    .map_err(|error| {
-        *raised = Some(error);
-        VolumeError::Interrupted
-    })
 }
 
 fn parse_access(access: Option<&str>) -> Result<Access, CoreError> {

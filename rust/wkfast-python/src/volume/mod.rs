@@ -23,6 +23,7 @@ pub(crate) fn register(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add_class::<merge::PyMergeHold>()?;
     module.add_class::<reshape::PyReshape>()?;
     module.add_function(wrap_pyfunction!(reshape::exchange_folders, module)?)?;
+    module.add_function(wrap_pyfunction!(reshape::remove_folder, module)?)?;
     module.add_class::<view::PyMergedLayer>()?;
     module.add_class::<view::PyMergedMag>()?;
     module.add_class::<pack::PyArchive>()?;

@@ -13,8 +13,9 @@ use pythonize::{depythonize, pythonize};
 use rayon::ThreadPool;
 use wkfast_volume::format::{MagArray, MagLocation, open_mag};
 use wkfast_volume::geometry::{ChunkGrid, ChunkIndex};
-use wkfast_volume::pack::{Crew, Form, Overlay, PackMag, Packed, Unpacked, largest_label, pack, unpack};
+use wkfast_volume::pack::{Form, Overlay, PackMag, Packed, Unpacked, largest_label, pack, unpack};
 use wkfast_volume::store::{Container, SharedStore, ZipStore};
+use wkfast_volume::work::Driver;
 use wkfast_volume::{Result, VolumeError};
 
 use super::threads::{pool, pool_of};
@@ -83,12 +84,12 @@ fn unpack_all(
     pool: &ThreadPool,
     watch: &mut Watch,
 ) -> Result<Vec<Unpacked>> {
-    let mut observer = |done, total| watch.tell(done, total);
-    let mut crew = Crew::new(pool, &mut observer);
+    let mut observer = |now| watch.tell(now);
+    let mut driver = Driver::new(pool, &mut observer);
     // All are opened before the first is written, so that a shared archive stays open.
     let arrays = mags.iter().map(|(location, ..)| open_mag(location)).collect::<Result<Vec<_>>>()?;
     let each = mags.iter().zip(&arrays);
-    each.map(|((location, folder, extent), array)| unpack(array, location, folder, form, *extent, &mut crew)).collect()
+    each.map(|((location, folder, extent), array)| unpack(array, location, folder, form, *extent, &mut driver)).collect()
 }
 
 /// The largest label in a mag.
@@ -104,8 +105,8 @@ pub(crate) fn largest_label_of(
     let mut watch = Watch::new(None);
     let told = &mut watch;
     let found = py.detach(move || {
-        let mut observer = |done, total| told.tell(done, total);
-        largest_label(&open_mag(&location)?, &mut Crew::new(&pool, &mut observer))
+        let mut observer = |now| told.tell(now);
+        largest_label(&open_mag(&location)?, &mut Driver::new(&pool, &mut observer))
     });
     watch.outcome(found)
 }
@@ -142,8 +143,8 @@ pub(crate) fn pack_mags<'py>(
     let mut watch = Watch::new(progress);
     let told = &mut watch;
     let packed = py.detach(move || {
-        let mut observer = |done, total| told.tell(done, total);
-        write_zip(&path, &files, &mags, &mut Crew::new(&pool, &mut observer))
+        let mut observer = |now| told.tell(now);
+        write_zip(&path, &files, &mags, &mut Driver::new(&pool, &mut observer))
     });
     if let Some(error) = overlays.iter().find_map(|overlay| overlay.raised()) {
         return Err(CoreError::Python(error));
@@ -172,10 +173,10 @@ fn pack_input(py: Python<'_>, input: PackInput<'_>, overlays: &mut Vec<Arc<PyOve
 }
 
 /// Writes the file at `path`, which must not exist; after an error there is none.
-fn write_zip(path: &Path, files: &[(String, Vec<u8>)], mags: &[PackMag], crew: &mut Crew<'_>) -> Result<Vec<Packed>> {
+fn write_zip(path: &Path, files: &[(String, Vec<u8>)], mags: &[PackMag], driver: &mut Driver<'_, '_>) -> Result<Vec<Packed>> {
     let fault = |error| VolumeError::io(path.display().to_string(), error);
     let file = BufWriter::with_capacity(1 << 20, File::create_new(path).map_err(fault)?);
-    let packed = pack(file, &path.display().to_string(), files, mags, crew);
+    let packed = pack(file, &path.display().to_string(), files, mags, driver);
     if packed.is_err() {
         fs::remove_file(path).map_err(fault)?;
     }

@@ -5,10 +5,11 @@ use std::num::NonZeroUsize;
 use pyo3::prelude::*;
 use pyo3::types::PyDict;
 use pythonize::{depythonize, pythonize};
-use wkfast_volume::reshape::{self, Job, Progress, Summary};
-use wkfast_volume::{Result, VolumeError};
+use wkfast_volume::VolumeError;
+use wkfast_volume::reshape::{self, Job};
 
 use super::threads::thread_count;
+use super::watch::Watch;
 use crate::errors::CoreError;
 
 /// A mag about to be made out of another: both are open, shards are listed.
@@ -33,6 +34,11 @@ impl PyReshape {
         self.job.shards().len()
     }
 
+    #[getter]
+    fn shard_bytes(&self) -> u64 {
+        self.job.shard_bytes()
+    }
+
     #[pyo3(signature = (shards=None, *, threads=None, progress=None))]
     fn run<'py>(
         &self,
@@ -42,35 +48,15 @@ impl PyReshape {
         progress: Option<Bound<'py, PyAny>>,
     ) -> Result<Bound<'py, PyAny>, CoreError> {
         let threads = thread_count(threads)?;
-        let progress = progress.map(Bound::unbind);
         let shards = shards.map_or(0..self.job.shards().len(), |(start, end)| start..end);
-        let summary = py.detach(|| -> Result<Summary, CoreError> {
-            let (mut raised, mut told) = (None, None);
-            let mut observer = |now: Progress| {
-                let news = progress.as_ref().filter(|_| told.replace(now) != Some(now));
-                watch(now, news, &mut raised)
-            };
-            let ran = reshape::run(&self.job, shards, threads, &mut observer);
-            raised.map_or_else(|| Ok(ran?), |error| Err(CoreError::Python(error)))
-        })?;
-        Ok(pythonize(py, &summary).map_err(PyErr::from)?)
+        let mut watch = Watch::new(progress);
+        let ran = py.detach(|| reshape::run(&self.job, shards, threads, &mut |now| watch.tell(now)));
+        Ok(pythonize(py, &watch.outcome(ran)?).map_err(PyErr::from)?)
     }
 
     fn __repr__(&self) -> String {
         format!("Reshape({} shards)", self.job.shards().len())
     }
-}
-
-/// Lets Ctrl-C through and tells Python how far the run is. What Python raises ends the run and is kept.
-fn watch(now: Progress, progress: Option<&Py<PyAny>>, raised: &mut Option<PyErr>) -> Result<()> {
-    Python::attach(|py| {
-        py.check_signals()?;
-        progress.map_or(Ok(()), |call| call.call1(py, (now.done, now.total)).map(drop))
-    })
-    .map_err(|error| {
-        *raised = Some(error);
-        VolumeError::Interrupted
-    })
 }
 
 /// Puts the folder `new` in the place of `old`, which then lies where `new` was, if there was one.
@@ -81,4 +67,10 @@ pub(crate) fn exchange_folders(
     old: std::path::PathBuf,
 ) -> Result<(), CoreError> {
     Ok(py.detach(move || reshape::exchange_folders(&new, &old))?)
+}
+
+/// Removes a folder with all in it, whoever still has files in it open.
+#[pyfunction]
+pub(crate) fn remove_folder(py: Python<'_>, folder: std::path::PathBuf) -> Result<(), CoreError> {
+    Ok(py.detach(move || wkfast_volume::work::remove_folder(&folder))?)
 }

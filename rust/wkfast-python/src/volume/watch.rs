@@ -1,6 +1,7 @@
 //! Python's view of long work: its progress callback, and Ctrl-C.
 
 use pyo3::prelude::*;
+use wkfast_volume::work::Progress;
 use wkfast_volume::{Result, VolumeError};
 
 use crate::errors::CoreError;
@@ -8,7 +9,7 @@ use crate::errors::CoreError;
 /// Calls back on the calling thread. What Python raises ends the work and is kept.
 pub(crate) struct Watch {
     progress: Option<Py<PyAny>>,
-    told: Option<(u64, u64)>,
+    told: Option<Progress>,
     raised: Option<PyErr>,
 }
 
@@ -17,13 +18,15 @@ impl Watch {
         Self { progress: progress.map(Bound::unbind), told: None, raised: None }
     }
 
-    /// Lets Ctrl-C through and tells Python how much is done, if that has changed.
-    pub(crate) fn tell(&mut self, done: u64, total: u64) -> Result<()> {
-        let news = self.told.replace((done, total)) != Some((done, total));
+    /// Lets Ctrl-C through and tells Python how far the work is, if that has changed: tasks done and in all, bytes done and
+    /// in all.
+    pub(crate) fn tell(&mut self, now: Progress) -> Result<()> {
+        let news = self.told.replace(now) != Some(now);
         let told = Python::attach(|py| {
             py.check_signals()?;
             let progress = self.progress.as_ref().filter(|_| news);
-            progress.map_or(Ok(()), |call| call.call1(py, (done, total)).map(drop))
+            let counts = (now.done, now.total, now.bytes_done, now.bytes_total);
+            progress.map_or(Ok(()), |call| call.call1(py, counts).map(drop))
         });
         told.map_err(|error| {
             self.raised = Some(error);

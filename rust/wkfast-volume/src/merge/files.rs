@@ -8,11 +8,11 @@ use std::path::{Path, PathBuf};
 
 use rayon::prelude::*;
 
-use super::journal::{create_unique, unique_name};
 use super::space::Space;
 use crate::error::{Result, VolumeError};
 use crate::format::ShardFile;
 use crate::store::SharedStore;
+use crate::work::{create_unique, unique_name};
 
 /// Bytes moved at once where the kernel cannot copy by itself, and written at once: they stay in a core's own cache.
 const PIECE: usize = 256 << 10;
@@ -22,7 +22,7 @@ const LONG_RUN: u64 = 16 << 20;
 
 /// A file under construction. Dropped before it is put in place, it is removed.
 #[derive(Debug)]
-pub(super) struct Draft {
+pub(super) struct TargetFile {
     path: PathBuf,
     file: File,
     /// What is to be written next, and how much of it is there.
@@ -33,7 +33,7 @@ pub(super) struct Draft {
     placed: bool,
 }
 
-impl Draft {
+impl TargetFile {
     /// Starts a file of about `size` bytes in `folder`, which lies on the file system of its later place.
     pub(super) fn create(folder: &Path, size: u64) -> Result<Self> {
         let created = create_unique(folder, "shard", "tmp");
@@ -95,7 +95,7 @@ impl Draft {
     }
 }
 
-impl Drop for Draft {
+impl Drop for TargetFile {
     fn drop(&mut self) {
         if !self.placed {
             // The folder of drafts is removed at commit, so a failure here leaves nothing for good.
@@ -104,7 +104,7 @@ impl Drop for Draft {
     }
 }
 
-impl Write for Draft {
+impl Write for TargetFile {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
         // Whole pieces whatever comes, so that writes begin where pages do.
         let mut rest = bytes;
@@ -123,14 +123,14 @@ impl Write for Draft {
     }
 }
 
-impl Seek for Draft {
+impl Seek for TargetFile {
     fn seek(&mut self, to: SeekFrom) -> io::Result<u64> {
         self.empty()?;
         self.file.seek(to)
     }
 }
 
-impl ShardFile for Draft {
+impl ShardFile for TargetFile {
     fn append_from(&mut self, source: &mut File, range: Range<u64>) -> io::Result<()> {
         if range.end - range.start >= LONG_RUN {
             self.empty()?;

@@ -8,6 +8,7 @@
 use std::collections::HashMap;
 use std::fs::{self, File, OpenOptions, TryLockError};
 use std::io::{ErrorKind, Write};
+use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 use std::sync::Mutex;
 
@@ -18,6 +19,7 @@ use super::plan::MergePlan;
 use super::report::ShardRecord;
 use super::stamp::first_difference;
 use crate::error::{Result, VolumeError};
+use crate::work::{create_unique, remove_or_leave};
 
 pub(super) const FOLDER: &str = ".wkfast-merge";
 pub(super) const PLAN: &str = "plan.json";
@@ -56,6 +58,7 @@ pub enum TargetState {
 pub fn check_target(plan: &MergePlan) -> Result<TargetState> {
     let target = &plan.input.target;
     let taken = |reason: String| VolumeError::TargetTaken { target: target.display().to_string(), reason };
+    refuse_links(target).map_err(taken)?;
     let entries = match fs::read_dir(target) {
         Ok(entries) => entries,
         Err(error) if error.kind() == ErrorKind::NotFound => return Ok(TargetState::Fresh),
@@ -79,6 +82,17 @@ pub fn check_target(plan: &MergePlan) -> Result<TargetState> {
         }
     }
     Ok(TargetState::Fresh)
+}
+
+/// Refuses a target in which a link leads what is written there to somewhere else.
+fn refuse_links(target: &Path) -> Result<(), String> {
+    let folder = target.join(FOLDER);
+    for path in [folder.join(TEMPORARY), folder.join(LOCK), folder] {
+        if fs::symlink_metadata(&path).is_ok_and(|found| found.is_symlink()) {
+            return Err(format!("holds the link {}; remove it or choose another target", path.display()));
+        }
+    }
+    Ok(())
 }
 
 fn same_plan(plan: &MergePlan, stored: &Value) -> Result<(), String> {
@@ -119,7 +133,7 @@ pub struct Journal {
     done: HashMap<usize, ShardRecord>,
     lines: Mutex<Lines>,
     /// Held while the journal is; the operating system takes it from a dead owner.
-    _lock: Option<Lock>,
+    lock: Option<Lock>,
 }
 
 /// A locked file. Processes forked meanwhile share the lock, so closing the file here would not end it.
@@ -152,20 +166,25 @@ fn boot() -> String {
 }
 
 impl Journal {
-    /// Opens the target for `plan`, creating it if it is fresh.
-    pub fn open(plan: &MergePlan, access: Access) -> Result<Self> {
+    /// Opens the target for `plan`, creating it if it is fresh; `None` if the plan is committed there already.
+    pub fn open(plan: &MergePlan, access: Access) -> Result<Option<Self>> {
         let target = plan.input.target.clone();
-        check_target(plan)?;
+        if check_target(plan)? == TargetState::Committed {
+            return Ok(None);
+        }
         let folder = target.join(FOLDER);
         let io = |path: &Path, error| VolumeError::io(path.display().to_string(), error);
         fs::create_dir_all(folder.join(TEMPORARY)).map_err(|error| io(&folder, error))?;
         let lock = lock(&folder.join(LOCK), access, &target)?;
         let path = folder.join(PLAN);
-        if check_target(plan)? == TargetState::Fresh {
-            write_whole(&path, &folder.join(TEMPORARY), plan.to_json()?.as_bytes())?;
+        match check_target(plan)? {
+            TargetState::Fresh => write_whole(&path, &folder.join(TEMPORARY), plan.to_json()?.as_bytes())?,
+            TargetState::Begun => {}
+            // By somebody else, between the two looks.
+            TargetState::Committed => return Ok(None),
         }
         let done = read_lines(&folder)?;
-        Ok(Self { target, done, lines: Mutex::default(), _lock: lock })
+        Ok(Some(Self { target, done, lines: Mutex::default(), lock }))
     }
 
     /// What is known of a task that was done before, if its file is still what it was.
@@ -221,18 +240,17 @@ impl Journal {
         let unwritable = |error: serde_json::Error| VolumeError::io(PROVENANCE, error.into());
         let text = serde_json::to_vec_pretty(&provenance).map_err(unwritable)?;
         write_whole(&self.target.join(PROVENANCE), &self.temporary(), &text)?;
-        let folder = self.target.join(FOLDER);
-        fs::remove_dir_all(&folder).map_err(|error| VolumeError::io(folder.display().to_string(), error))
+        // Network file systems keep a file that is open, and its folder with it.
+        let Self { target, lines, lock, .. } = self;
+        drop((lines, lock));
+        clear_committed(&target)
     }
 }
 
-/// Removes what a process that was killed while it committed left of its notes.
+/// Removes the notes of a committed merge. What other processes still have open may stay: the target is whole without
+/// them, and the next call removes them.
 pub(super) fn clear_committed(target: &Path) -> Result<()> {
-    let folder = target.join(FOLDER);
-    match fs::remove_dir_all(&folder) {
-        Err(error) if error.kind() != ErrorKind::NotFound => Err(VolumeError::io(folder.display().to_string(), error)),
-        _ => Ok(()),
-    }
+    remove_or_leave(&target.join(FOLDER)).map(drop)
 }
 
 /// The report of a target that [`Journal::close`] has been through.
@@ -250,7 +268,8 @@ fn lock(path: &Path, access: Access, target: &Path) -> Result<Option<Lock>> {
         return Ok(None);
     }
     let name = path.display().to_string();
-    let open = OpenOptions::new().read(true).write(true).create(true).truncate(false).open(path);
+    let flags = rustix::fs::OFlags::NOFOLLOW.bits().cast_signed();
+    let open = OpenOptions::new().read(true).write(true).create(true).truncate(false).custom_flags(flags).open(path);
     let file = open.map_err(|error| VolumeError::io(&name, error))?;
     let locked = if access == Access::Exclusive { file.try_lock() } else { file.try_lock_shared() };
     match locked {
@@ -269,23 +288,6 @@ fn write_whole(path: &Path, temporary: &Path, bytes: &[u8]) -> Result<()> {
     let (draft, mut file) = create_unique(temporary, "whole", "tmp").map_err(io)?;
     file.write_all(bytes).map_err(io)?;
     fs::rename(draft, path).map_err(io)
-}
-
-/// A new file that no other process has: the process's id alone would not do on several machines.
-pub(super) fn create_unique(folder: &Path, stem: &str, suffix: &str) -> std::io::Result<(PathBuf, File)> {
-    loop {
-        let path = folder.join(unique_name(stem, suffix));
-        match OpenOptions::new().read(true).write(true).create_new(true).open(&path) {
-            Err(error) if error.kind() == ErrorKind::AlreadyExists => {}
-            opened => return Ok((path, opened?)),
-        }
-    }
-}
-
-/// A name that nobody else is likely to choose.
-pub(super) fn unique_name(stem: &str, suffix: &str) -> String {
-    use std::hash::{BuildHasher, RandomState};
-    format!("{stem}-{:016x}.{suffix}", RandomState::new().hash_one(std::process::id()))
 }
 
 /// Lines of every process. A line cut off by a kill is passed over, and so are the lines that this machine wrote

@@ -7,7 +7,6 @@
 mod boxes;
 mod compose;
 mod cover;
-mod drive;
 mod files;
 mod links;
 mod roles;
@@ -31,14 +30,13 @@ pub mod verify;
 pub mod view;
 
 pub use self::chunk::Policy;
-pub use self::drive::{Observer, Progress};
 pub use self::input::{Link, MagChoice, MergeInput, MergeOptions, TargetMag};
 pub use self::journal::{Access, TargetState, check_target};
 pub use self::plan::MergePlan;
 pub use self::report::{Conflict, MergeReport, Seconds};
 pub use self::run::{RunSummary, commit, run};
 pub use self::share::{Hold, open_tasks, work_bytes};
-pub use self::sides::{Source, Sources};
+pub use self::sides::{OpenMag, Sources};
 pub use self::verify::{VerifySummary, verify};
 pub use self::view::{MergedView, ViewInput};
 

@@ -8,7 +8,7 @@ use std::ops::Range;
 use serde::{Deserialize, Serialize};
 
 use super::input::MergeInput;
-use super::stamp::Stamp;
+use super::stamp::MagStamp;
 use crate::error::{Result, VolumeError};
 use crate::format::MagLocation;
 use crate::geometry::{BoundingBox, ChunkGrid, Mag, ShardIndex};
@@ -27,7 +27,7 @@ pub struct MergePlan {
     /// What was asked for.
     pub input: MergeInput,
     /// The files as they were when the plan was made.
-    pub stamps: Vec<Stamp>,
+    pub stamps: Vec<MagStamp>,
     /// Mags of the result, finest first.
     pub mags: Vec<MagPlan>,
     /// Extent of the result: the fallback's box and every touched chunk, no more. Unit: mag-1 voxels.
@@ -178,6 +178,15 @@ impl MergePlan {
     /// The tasks, sorted by stage. A task's number means the same in every process.
     pub fn tasks(&self) -> &[Task] {
         &self.tasks
+    }
+
+    /// Refuses numbers of tasks that the plan does not have.
+    pub fn check_range(&self, tasks: &Range<usize>) -> Result<()> {
+        let last = self.tasks().len();
+        if tasks.start <= tasks.end && tasks.end <= last {
+            return Ok(());
+        }
+        Err(VolumeError::Mismatch(format!("the plan has {last} tasks, there are none from {} to {}", tasks.start, tasks.end)))
     }
 
     /// Numbers of the tasks of each stage, in the order in which the stages must run.

@@ -3,23 +3,23 @@
 use std::ops::Range;
 use std::path::PathBuf;
 use std::sync::Arc;
-use std::sync::atomic::AtomicBool;
 use std::time::{Instant, SystemTime};
 
 use serde::{Deserialize, Serialize};
 
 use super::compose::Over;
-use super::drive::{Observer, Progress, in_parallel, pool_of};
-use super::files::{Draft, link, sync_tree};
+use super::files::{TargetFile, link, sync_tree};
 use super::input::Link;
-use super::journal::{self, Access, Journal, TargetState};
+use super::journal::{self, Access, Journal};
 use super::plan::{LayerPlan, LayerSource, MergePlan, Task};
 use super::report::{MergeReport, Seconds, ShardRecord, Span};
-use super::shard::{Crew, MagArrays, ShardJob};
-use super::sides::{Source, Sources};
+use super::shard::{MagArrays, Room, ShardJob};
+use super::share::work_bytes;
+use super::sides::{OpenMag, Sources};
 use crate::error::{Result, VolumeError};
 use crate::format::{Container, MagArray, MagLocation, open_mag};
 use crate::geometry::Mag;
+use crate::work::{Driver, Observer, Stop, pool_of};
 
 /// Chunks in memory per thread.
 const CHUNKS_PER_THREAD: usize = 4;
@@ -50,19 +50,16 @@ pub fn run(
 ) -> Result<RunSummary> {
     let started = Instant::now();
     let mut summary = RunSummary { tasks: tasks.len(), ..RunSummary::default() };
-    if tasks.end > plan.tasks().len() {
-        let last = plan.tasks().len();
-        return Err(VolumeError::Mismatch(format!("the plan has {last} tasks, there is no task {}", tasks.end - 1)));
-    }
-    if journal::check_target(plan)? == TargetState::Committed {
+    plan.check_range(&tasks)?;
+    let Some(journal) = Journal::open(plan, access)? else {
         summary.resumed = tasks.len();
         return Ok(summary);
-    }
-    let journal = Journal::open(plan, access)?;
+    };
     let arrays = prepare(plan, sources, &journal)?;
+    let runner = Runner { plan, arrays: &arrays, journal: &journal };
     let pool = pool_of(threads)?;
-    let runner = Runner { plan, arrays: &arrays, journal: &journal, pool: &pool, stop: AtomicBool::new(false) };
-    let mut progress = Progress::start(plan, tasks.clone());
+    let mut driver = Driver::new(&pool, observer);
+    driver.expect(tasks.len(), tasks.clone().map(|task| runner.weight(task)).sum());
     for stage in plan.stages() {
         let wanted = stage.start.max(tasks.start)..stage.end.min(tasks.end);
         if wanted.is_empty() {
@@ -72,9 +69,9 @@ pub fn run(
         let (done, waiting): (Vec<usize>, Vec<usize>) = wanted.partition(|&task| runner.is_done(task));
         summary.resumed += done.len();
         for &task in &done {
-            progress.add(plan, task);
+            driver.pass(runner.weight(task));
         }
-        summary.bytes_written += runner.run_stage(waiting, &mut progress, observer)?;
+        summary.bytes_written += runner.run_stage(waiting, &mut driver)?;
     }
     summary.seconds = started.elapsed().as_secs_f64();
     Ok(summary)
@@ -85,11 +82,10 @@ pub fn run(
 /// report.
 pub fn commit(plan: &MergePlan, mut seconds: Seconds, sync: bool) -> Result<MergeReport> {
     let started = Instant::now();
-    if journal::check_target(plan)? == TargetState::Committed {
+    let Some(journal) = Journal::open(plan, Access::Exclusive)? else {
         journal::clear_committed(&plan.input.target)?;
         return journal::committed_report(&plan.input.target);
-    }
-    let journal = Journal::open(plan, Access::Exclusive)?;
+    };
     let open = (0..plan.tasks().len()).filter(|&task| !journal.records().contains_key(&task)).count();
     if open > 0 {
         let all = plan.tasks().len();
@@ -105,7 +101,7 @@ pub fn commit(plan: &MergePlan, mut seconds: Seconds, sync: bool) -> Result<Merg
 }
 
 /// The array of `mag` among the sources of one side.
-pub(super) fn find(side: &[Source], mag: Mag) -> Result<Arc<dyn MagArray>> {
+pub(super) fn find(side: &[OpenMag], mag: Mag) -> Result<Arc<dyn MagArray>> {
     let found = side.iter().find(|source| source.location.mag == mag);
     found.map(|source| source.array.clone()).ok_or_else(|| VolumeError::Missing {
         what: format!("mag {mag} of the plan"),
@@ -149,14 +145,16 @@ struct Runner<'a> {
     plan: &'a MergePlan,
     arrays: &'a [MagArrays],
     journal: &'a Journal,
-    pool: &'a rayon::ThreadPool,
-    stop: AtomicBool,
 }
 
 impl Runner<'_> {
     fn path(&self, task: Task) -> PathBuf {
         let arrays = &self.arrays[task.mag];
         arrays.root.join(arrays.output.shard_key(&self.plan.task_parts(task).1.at))
+    }
+
+    fn weight(&self, task: usize) -> u64 {
+        work_bytes(self.plan, self.plan.tasks()[task])
     }
 
     fn is_done(&self, task: usize) -> bool {
@@ -175,15 +173,17 @@ impl Runner<'_> {
     ///
     /// A thread has one shard at a time: it computes its chunks and copies what lies between them. Threads that have run
     /// out of shards help with the chunks of the others'.
-    fn run_stage(&self, mut tasks: Vec<usize>, progress: &mut Progress, observer: &mut Observer) -> Result<u64> {
+    fn run_stage(&self, mut tasks: Vec<usize>, driver: &mut Driver) -> Result<u64> {
         if tasks.is_empty() {
             return Ok(0);
         }
         tasks.sort_by_key(|&task| std::cmp::Reverse(self.cost(self.plan.tasks()[task])));
-        let threads = self.pool.current_num_threads();
+        let threads = driver.threads();
         let window = (CHUNKS_PER_THREAD * threads).div_ceil(threads.min(tasks.len()));
-        let work = |task| self.run_task(task, Crew { window, stop: &self.stop });
-        in_parallel(self.plan, &tasks, self.pool, &self.stop, progress, observer, work)
+        let work = |task, stop: &Stop| self.run_task(task, Room { window, stop });
+        let mut written = 0;
+        driver.each(&tasks, |task| self.weight(task), work, |bytes: u64| written += bytes)?;
+        Ok(written)
     }
 
     /// A guess that only has to tell large from small: computed chunks weigh more than copied bytes.
@@ -194,11 +194,11 @@ impl Runner<'_> {
     }
 
     /// Returns the bytes written.
-    fn run_task(&self, number: usize, crew: Crew) -> Result<u64> {
+    fn run_task(&self, number: usize, room: Room) -> Result<u64> {
         let (start, began) = (SystemTime::now(), Instant::now());
         let task = self.plan.tasks()[number];
         let (mag, shard) = self.plan.task_parts(task);
-        let mut record = if mag.is_copied(shard) { self.copy(task)? } else { self.rewrite(task, crew)? };
+        let mut record = if mag.is_copied(shard) { self.copy(task)? } else { self.rewrite(task, room)? };
         record.task = number;
         record.span = Span::since(start, began);
         self.journal.append(&record)?;
@@ -216,17 +216,17 @@ impl Runner<'_> {
         {
             return Ok(ShardRecord { copied: true, linked: true, file_bytes: size, ..ShardRecord::default() });
         }
-        let mut draft = Draft::create(&temporary, 0)?;
+        let mut draft = TargetFile::create(&temporary, 0)?;
         draft.copy(fallback.store(), &key, size)?;
         let file_bytes = draft.place(&self.path(task))?;
         Ok(ShardRecord { copied: true, bytes_read: size, file_bytes, ..ShardRecord::default() })
     }
 
-    fn rewrite(&self, task: Task, crew: Crew) -> Result<ShardRecord> {
+    fn rewrite(&self, task: Task, room: Room) -> Result<ShardRecord> {
         let (mag, shard) = self.plan.task_parts(task);
-        let mut draft = Draft::create(&self.journal.temporary(), shard.fallback_bytes.unwrap_or(0))?;
+        let mut draft = TargetFile::create(&self.journal.temporary(), shard.fallback_bytes.unwrap_or(0))?;
         let job = ShardJob::open(self.plan.input.options.policy, mag, shard, &self.arrays[task.mag])?;
-        let record = job.write(&mut draft, crew)?;
+        let record = job.write(&mut draft, room)?;
         Ok(ShardRecord { file_bytes: draft.place(&self.path(task))?, ..record })
     }
 }

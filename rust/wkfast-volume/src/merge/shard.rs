@@ -6,7 +6,6 @@ use std::ops::Range;
 use std::os::unix::fs::FileExt;
 use std::path::PathBuf;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
 
 use rayon::prelude::*;
 
@@ -18,6 +17,7 @@ use super::report::{ChunkCounts, Conflict, ShardRecord};
 use super::tally::Tally;
 use crate::error::{Result, VolumeError};
 use crate::format::{MagArray, ShardFile, ShardIndexTable, ShardWriter};
+use crate::work::Stop;
 
 /// Bytes of chunks that are copied before anyone asks again whether to stop.
 const LONGEST_RUN: u64 = 32 << 20;
@@ -37,18 +37,11 @@ pub struct MagArrays {
 
 /// How a shard shares the machine. Its chunks are computed by the pool whose thread writes it.
 #[derive(Clone, Copy, Debug)]
-pub struct Crew<'a> {
+pub struct Room<'a> {
     /// Chunks of this shard that may be in memory at once.
     pub window: usize,
     /// Set when the work is to end.
-    pub stop: &'a AtomicBool,
-}
-
-impl Crew<'_> {
-    /// `Err` once the work is to end.
-    pub fn check(&self) -> Result<()> {
-        if self.stop.load(Ordering::Relaxed) { Err(VolumeError::Interrupted) } else { Ok(()) }
-    }
+    pub stop: &'a Stop,
 }
 
 /// One shard about to be written.
@@ -101,7 +94,7 @@ impl<'a> ShardJob<'a> {
     }
 
     /// Writes the shard into `file`, computing chunks ahead of the writer.
-    pub fn write(&self, file: &mut dyn ShardFile, crew: Crew) -> Result<ShardRecord> {
+    pub fn write(&self, file: &mut dyn ShardFile, room: Room) -> Result<ShardRecord> {
         let mut record = ShardRecord::default();
         // A handle of its own: copying moves it.
         let mut source = self.source.as_ref().map(File::try_clone).transpose().map_err(|error| self.fault(error))?;
@@ -113,19 +106,19 @@ impl<'a> ShardJob<'a> {
             writer.prefer_order(places)?;
         }
         let order = writer.order().to_vec();
-        let windows = self.windows(&order, crew.window);
+        let windows = self.windows(&order, room.window);
         let mut ready = match windows.first() {
-            Some(first) => self.compute_all(first, crew)?,
+            Some(first) => self.compute_all(first, room)?,
             None => Vec::new(),
         };
         for (number, places) in windows.iter().enumerate() {
-            crew.check()?;
+            room.stop.check()?;
             let (now, mut next) = (std::mem::take(&mut ready), Ok(Vec::new()));
             let written = rayon::in_place_scope(|scope| {
                 if let Some(places) = windows.get(number + 1) {
-                    scope.spawn(|_| next = self.compute_all(places, crew));
+                    scope.spawn(|_| next = self.compute_all(places, room));
                 }
-                self.write_window(places, now, writer.as_mut(), source.as_mut(), &mut record, crew)
+                self.write_window(places, now, writer.as_mut(), source.as_mut(), &mut record, room)
             });
             written?;
             ready = next?;
@@ -159,13 +152,13 @@ impl<'a> ShardJob<'a> {
         self.table.as_ref().and_then(|table| table.spans[place as usize].clone())
     }
 
-    fn compute_all(&self, places: &[u32], crew: Crew) -> Result<Vec<Merged>> {
+    fn compute_all(&self, places: &[u32], room: Room) -> Result<Vec<Merged>> {
         let computed: Vec<u32> = places.iter().copied().filter(|&place| self.is_computed(place)).collect();
         computed
             .into_par_iter()
             .with_max_len(1)
             .map(|place| {
-                crew.check()?;
+                room.stop.check()?;
                 self.compute(place)
             })
             .collect()
@@ -178,7 +171,7 @@ impl<'a> ShardJob<'a> {
         writer: &mut dyn ShardWriter,
         mut source: Option<&mut File>,
         record: &mut ShardRecord,
-        crew: Crew,
+        room: Room,
     ) -> Result<()> {
         let mut merged = merged.into_iter();
         let mut run = Vec::<Range<u64>>::new();
@@ -188,7 +181,7 @@ impl<'a> ShardJob<'a> {
                 let follows = run.last().is_some_and(|last| last.end == span.start);
                 if !follows || span.end - run[0].start > LONGEST_RUN {
                     self.write_run(&mut run, writer, source.as_deref_mut(), record)?;
-                    crew.check()?;
+                    room.stop.check()?;
                 }
                 run.push(span);
                 continue;

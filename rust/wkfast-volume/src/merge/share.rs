@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 use super::journal::{self, Access, FOLDER, Journal, PLAN, TargetState};
 use super::plan::{MergePlan, Task};
 use crate::error::{Result, VolumeError};
+use crate::work::create_unique;
 
 /// A target that this process has to itself while its workers, which lock nothing, run tasks with
 /// [`Access::Coordinated`].
@@ -23,11 +24,14 @@ pub struct Hold {
 }
 
 impl Hold {
-    /// Takes the target of `plan`, creating it if it is fresh.
+    /// Takes the target of `plan`, creating it if it is fresh. There is nothing to hold in one that is committed.
     pub fn take(plan: &MergePlan) -> Result<Self> {
-        let journal = Journal::open(plan, Access::Exclusive)?;
+        let journal = Journal::open(plan, Access::Exclusive)?.ok_or_else(|| VolumeError::TargetTaken {
+            target: plan.input.target.display().to_string(),
+            reason: "was finished by another process meanwhile; the same call returns its report".to_owned(),
+        })?;
         let folder = plan.input.target.join(FOLDER);
-        let ticket = journal::create_unique(&folder, "held", "ticket")
+        let ticket = create_unique(&folder, "held", "ticket")
             .map_err(|error| VolumeError::io(folder.display().to_string(), error))?
             .0;
         Ok(Self { _journal: journal, ticket, plan_file: folder.join(PLAN), owner: std::process::id() })

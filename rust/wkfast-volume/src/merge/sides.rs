@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use super::input::{MergeInput, fineness};
-use super::stamp::{Stamp, describe};
+use super::stamp::{MagStamp, describe};
 use crate::error::{Result, VolumeError};
 use crate::format::{Container, Listing, MagArray, MagLocation, open_mag_in};
 use crate::geometry::{ChunkGrid, ChunkIndex, Mag};
@@ -13,14 +13,14 @@ use crate::store::SharedStore;
 #[derive(Debug)]
 pub struct Sources {
     /// The mags of every annotation.
-    pub annotations: Vec<Vec<Source>>,
+    pub annotations: Vec<Vec<OpenMag>>,
     /// The fallback's mags.
-    pub fallback: Vec<Source>,
+    pub fallback: Vec<OpenMag>,
 }
 
 /// One mag of one side.
 #[derive(Clone, Debug)]
-pub struct Source {
+pub struct OpenMag {
     /// Where it lies.
     pub location: MagLocation,
     /// Its chunks.
@@ -31,7 +31,7 @@ impl Sources {
     /// Opens every mag, each container once.
     pub fn open(input: &MergeInput) -> Result<Self> {
         let mut containers: Vec<(Container, SharedStore)> = Vec::new();
-        let mut open = |locations: &[MagLocation]| -> Result<Vec<Source>> {
+        let mut open = |locations: &[MagLocation]| -> Result<Vec<OpenMag>> {
             let mut sources = Vec::new();
             for location in locations {
                 let known = containers.iter().find(|(container, _)| *container == location.container);
@@ -44,7 +44,7 @@ impl Sources {
                 };
                 let array = open_mag_in(store, location)?;
                 check_fill(&*array)?;
-                sources.push(Source { location: location.clone(), array });
+                sources.push(OpenMag { location: location.clone(), array });
             }
             Ok(sources)
         };
@@ -76,27 +76,27 @@ pub(super) struct Side<'s> {
 /// One mag and what its store holds.
 #[derive(Debug)]
 pub(super) struct Listed<'s> {
-    pub(super) source: &'s Source,
+    pub(super) source: &'s OpenMag,
     pub(super) listing: Listing,
     /// Chunks that are present; only looked up for annotations.
     pub(super) chunks: Vec<ChunkIndex>,
 }
 
 impl<'s> Side<'s> {
-    pub(super) fn fallback(sources: &'s [Source]) -> Result<Self> {
+    pub(super) fn fallback(sources: &'s [OpenMag]) -> Result<Self> {
         Self::list("fallback".to_owned(), sources, |_, _| Ok(Vec::new()))
     }
 
     /// The annotation at `place` of `count`.
-    pub(super) fn annotation(sources: &'s [Source], place: usize, count: usize) -> Result<Self> {
+    pub(super) fn annotation(sources: &'s [OpenMag], place: usize, count: usize) -> Result<Self> {
         let name = if count == 1 { "annotation".to_owned() } else { format!("annotation {}", place + 1) };
         Self::list(name, sources, present_chunks)
     }
 
     fn list(
         name: String,
-        sources: &'s [Source],
-        chunks: impl Fn(&Source, &Listing) -> Result<Vec<ChunkIndex>>,
+        sources: &'s [OpenMag],
+        chunks: impl Fn(&OpenMag, &Listing) -> Result<Vec<ChunkIndex>>,
     ) -> Result<Self> {
         let mut mags = Vec::new();
         for source in sources {
@@ -125,8 +125,8 @@ impl<'s> Side<'s> {
         if names.is_empty() { "none".to_owned() } else { names.join(", ") }
     }
 
-    pub(super) fn stamps(&self) -> Vec<Stamp> {
-        self.mags.iter().map(|l| Stamp::of(&l.source.location, l.source.array.as_ref(), &l.listing)).collect()
+    pub(super) fn stamps(&self) -> Vec<MagStamp> {
+        self.mags.iter().map(|l| MagStamp::of(&l.source.location, l.source.array.as_ref(), &l.listing)).collect()
     }
 }
 
@@ -145,7 +145,7 @@ impl Listed<'_> {
 }
 
 /// Chunks of an annotation: where every chunk is a file, the listing has them all.
-fn present_chunks(source: &Source, listing: &Listing) -> Result<Vec<ChunkIndex>> {
+fn present_chunks(source: &OpenMag, listing: &Listing) -> Result<Vec<ChunkIndex>> {
     let grid = source.array.grid();
     let mut chunks = Vec::new();
     for (shard, _) in &listing.shards {

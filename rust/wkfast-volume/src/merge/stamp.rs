@@ -11,7 +11,7 @@ use crate::format::{Container, Listing, MagArray, MagLocation};
 
 /// One mag of an input as it was found.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Stamp {
+pub struct MagStamp {
     /// Where it lies.
     pub name: String,
     /// Number of its shards.
@@ -22,7 +22,7 @@ pub struct Stamp {
     pub digest: String,
 }
 
-impl Stamp {
+impl MagStamp {
     /// Looks at the files of a mag, not into them.
     pub fn of(location: &MagLocation, array: &dyn MagArray, listing: &Listing) -> Self {
         let mut digest = Digest::default();

@@ -13,7 +13,7 @@ use super::links::check_links;
 use super::plan::{LayerPlan, LayerSource, MagPlan, MergePlan, PLAN_VERSION, ShardPlan};
 use super::roles::{Kept, Role, Roles, check_types};
 use super::sides::{Side, Sources};
-use super::stamp::{Digest, Stamp};
+use super::stamp::{Digest, MagStamp};
 use crate::error::{Result, VolumeError};
 use crate::format::Listing;
 use crate::geometry::{ChunkGrid, ChunkIndex, Mag, ShardIndex};
@@ -45,7 +45,7 @@ pub(super) fn decide(input: MergeInput, sources: &Sources) -> Result<MergePlan> 
     for mag in &mut mags {
         mag.extent = extent(&bounding_box, mag.mag);
     }
-    let stamps: Vec<Stamp> = annotations.iter().chain([&fallback]).flat_map(Side::stamps).collect();
+    let stamps: Vec<MagStamp> = annotations.iter().chain([&fallback]).flat_map(Side::stamps).collect();
     let plan = MergePlan {
         version: PLAN_VERSION,
         fingerprint: fingerprint(&input, &stamps),
@@ -187,7 +187,7 @@ fn warnings(annotations: &[Side], fallback: &Side, roles: &Roles) -> Vec<String>
     warnings
 }
 
-fn fingerprint(input: &MergeInput, stamps: &[Stamp]) -> String {
+fn fingerprint(input: &MergeInput, stamps: &[MagStamp]) -> String {
     let mut digest = Digest::default();
     digest.add(json!({"version": PLAN_VERSION, "input": input, "stamps": stamps}).to_string().as_bytes());
     digest.finish()

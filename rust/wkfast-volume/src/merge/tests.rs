@@ -15,12 +15,13 @@ use super::world::{
     Case, World, cases, files, merge_all, open_result, result, result_files, silent, simple_case, spec,
 };
 use super::{
-    Access, MergeInput, MergePlan, MergedView, Policy, Progress, Seconds, Sources, ViewInput, commit, run, verify,
+    Access, MergeInput, MergePlan, MergedView, Policy, Seconds, Sources, ViewInput, commit, run, verify,
 };
 use crate::error::VolumeError;
 use crate::format::{MagArray, Voxels, WriteOptions, list_chunks, open_mag, write_region};
 use crate::geometry::{BoundingBox, Mag};
 use crate::voxels::VoxelType;
+use crate::work::Progress;
 
 proptest! {
     #![proptest_config(ProptestConfig { cases: 48, ..ProptestConfig::default() })]
@@ -78,7 +79,7 @@ proptest! {
         let world = World::build(&case);
         let (plan, _) = merge_all(&world.input).unwrap();
         let sources = Sources::open(&world.input).unwrap();
-        let summary = verify(&plan, &sources, 2, &mut silent).unwrap();
+        let summary = verify(&plan, &sources, 0..plan.tasks().len(), 2, &mut silent).unwrap();
         prop_assert_eq!(summary.shards, plan.tasks().len() as u64);
     }
 
@@ -245,7 +246,7 @@ fn a_changed_input_makes_another_plan() {
 fn two_processes_on_one_target_exclude_each_other_unless_they_share() {
     let world = World::build(&simple_case());
     let plan = MergePlan::new(world.input.clone()).unwrap();
-    let open = |access| super::journal::Journal::open(&plan, access);
+    let open = |access| super::journal::Journal::open(&plan, access).map(Option::unwrap);
     let first = open(Access::Exclusive).unwrap();
     assert!(open(Access::Exclusive).unwrap_err().to_string().contains("another process"));
     assert!(open(Access::Shared).is_err());
@@ -256,6 +257,57 @@ fn two_processes_on_one_target_exclude_each_other_unless_they_share() {
     assert!(open(Access::Exclusive).is_err());
     drop(shared);
     assert!(open(Access::Exclusive).is_ok());
+}
+
+#[test]
+fn nothing_of_the_merge_itself_is_open_when_its_notes_are_removed() {
+    let world = World::build(&simple_case());
+    let plan = MergePlan::new(world.input.clone()).unwrap();
+    let sources = Sources::open(&plan.input).unwrap();
+    run(&plan, &sources, 0..plan.tasks().len(), 2, Access::Exclusive, &mut silent).unwrap();
+    let notes = world.target().join(".wkfast-merge").canonicalize().unwrap();
+    let report = commit(&plan, Seconds::default(), false).unwrap();
+    let open = || fs::read_dir("/proc/self/fd").unwrap().filter_map(|entry| fs::read_link(entry.unwrap().path()).ok());
+    assert_eq!(open().find(|path| path.starts_with(&notes)), None);
+    assert!(!notes.exists());
+    // What others held then, as network mounts keep it, goes with the next call.
+    fs::create_dir_all(notes.join("tmp")).unwrap();
+    fs::write(notes.join(".nfs000000000000002a"), "").unwrap();
+    assert_eq!(commit(&plan, Seconds::default(), false).unwrap(), report);
+    assert!(!notes.exists());
+}
+
+#[test]
+fn a_merge_that_another_process_committed_meanwhile_has_nothing_left_to_do() {
+    let world = World::build(&simple_case());
+    let (plan, report) = merge_all(&world.input).unwrap();
+    let sources = Sources::open(&plan.input).unwrap();
+    let summary = run(&plan, &sources, 0..plan.tasks().len(), 2, Access::Exclusive, &mut silent).unwrap();
+    assert_eq!((summary.resumed, summary.bytes_written), (plan.tasks().len(), 0));
+    assert!(super::Hold::take(&plan).unwrap_err().to_string().contains("finished by another process"));
+    assert_eq!(commit(&plan, Seconds::default(), false).unwrap(), report);
+    assert!(!world.target().join(".wkfast-merge").exists());
+}
+
+#[test]
+fn nothing_is_written_to_where_a_link_in_the_target_leads() {
+    let world = World::build(&simple_case());
+    let plan = MergePlan::new(world.input.clone()).unwrap();
+    let sources = Sources::open(&plan.input).unwrap();
+    let victim = world.folder.path().join("victim");
+    fs::create_dir(&victim).unwrap();
+    for link in [".wkfast-merge", ".wkfast-merge/tmp", ".wkfast-merge/lock"] {
+        let link = world.target().join(link);
+        fs::create_dir_all(link.parent().unwrap()).unwrap();
+        std::os::unix::fs::symlink(&victim, &link).unwrap();
+        let refused = run(&plan, &sources, 0..plan.tasks().len(), 2, Access::Exclusive, &mut silent).unwrap_err();
+        assert!(refused.to_string().contains("holds the link"), "{refused}");
+        assert!(MergePlan::new(world.input.clone()).and_then(|plan| super::check_target(&plan)).is_err());
+        assert!(super::Hold::take(&plan).is_err());
+        fs::remove_file(&link).unwrap();
+    }
+    assert_eq!(fs::read_dir(&victim).unwrap().count(), 0);
+    merge_all(&world.input).unwrap();
 }
 
 #[test]
@@ -355,7 +407,7 @@ fn verification_names_the_first_voxel_that_differs() {
     let painted = BTreeMap::from([([1, 2, 3], vec![9; edge.pow(3)])]);
     world.input.annotations = vec![vec![case.annotation.write(world.folder.path(), "one", &painted)]];
     let sources = Sources::open(&world.input).unwrap();
-    let verified = |plan: &MergePlan| verify(plan, &sources, 2, &mut silent);
+    let verified = |plan: &MergePlan| verify(plan, &sources, 0..plan.tasks().len(), 2, &mut silent);
     let unmerged = MergePlan::new(world.input.clone()).unwrap();
     assert!(verified(&unmerged).unwrap_err().to_string().contains("run the merge first"));
 
@@ -393,7 +445,7 @@ fn hard_links_are_made_of_untouched_files_and_never_written_through() {
     let linked =
         before.keys().filter(|name| world.target().join("segmentation").join(name).exists() && is_linked(name));
     assert_eq!(linked.count() as u64, report.total.shards_linked);
-    verify(&plan, &Sources::open(&world.input).unwrap(), 2, &mut silent).unwrap();
+    verify(&plan, &Sources::open(&world.input).unwrap(), 0..plan.tasks().len(), 2, &mut silent).unwrap();
 
     // A box written into a linked file of the result replaces the file; the fallback keeps its own.
     let shard = plan.mags[0].shards.iter().find(|shard| !shard.is_touched()).unwrap();

@@ -7,23 +7,24 @@ use std::collections::HashMap;
 use std::collections::hash_map::Entry;
 use std::ops::Range;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Instant;
 
 use serde::{Deserialize, Serialize};
 
 use super::chunk::Policy;
 use super::compose::Over;
-use super::drive::{Observer, Progress, in_parallel, pool_of};
 use super::dtype::widen;
 use super::journal::{TargetState, check_target};
 use super::plan::{MagPlan, MergePlan, ShardPlan};
 use super::run::{find, open_layer};
+use super::share::work_bytes;
 use super::sides::Sources;
 use crate::error::{Result, VolumeError};
 use crate::format::{Container, MagArray, MagLocation, ShardIndexTable, open_mag, read_region};
 use crate::geometry::{BoundingBox, ChunkIndex};
 use crate::store::SharedStore;
+use crate::work::{Driver, Observer, Stop, pool_of};
 
 /// Bytes of finer voxels read at once.
 const MAX_SOURCE: usize = 8 << 20;
@@ -45,38 +46,50 @@ pub struct VerifySummary {
     pub seconds: f64,
 }
 
-/// Reads the whole result of `plan` back and compares it with `sources`. The first difference is an error that names
-/// mag, chunk and voxel.
-pub fn verify(plan: &MergePlan, sources: &Sources, threads: usize, observer: &mut Observer) -> Result<VerifySummary> {
+/// Reads what `tasks` of `plan` wrote back and compares it with `sources`; with the first task goes the check that there
+/// are no other files. The first difference is an error that names mag, chunk and voxel.
+pub fn verify(
+    plan: &MergePlan,
+    sources: &Sources,
+    tasks: Range<usize>,
+    threads: usize,
+    observer: &mut Observer,
+) -> Result<VerifySummary> {
     let started = Instant::now();
     if check_target(plan)? == TargetState::Fresh {
         let target = plan.input.target.display();
         return Err(VolumeError::Mismatch(format!("{target} holds no result to verify: run the merge first")));
     }
+    plan.check_range(&tasks)?;
     let mags = open(plan, sources)?;
-    mags.iter().try_for_each(check_files)?;
-    let counts = Counts::default();
-    let tasks: Vec<usize> = (0..plan.tasks().len()).collect();
-    let stop = AtomicBool::new(false);
-    let mut progress = Progress::start(plan, 0..tasks.len());
-    let work = |task: usize| {
+    if tasks.start == 0 {
+        mags.iter().try_for_each(check_files)?;
+    }
+    let compared = Compared::default();
+    let weight = |task: usize| work_bytes(plan, plan.tasks()[task]);
+    let work = |task: usize, stop: &Stop| {
         let task = plan.tasks()[task];
         let shard = &plan.mags[task.mag].shards[task.shard];
-        let check = ShardCheck { mag: &mags[task.mag], policy: plan.input.options.policy, shard, stop: &stop };
-        check.run(&counts)
+        let check = ShardCheck { mag: &mags[task.mag], policy: plan.input.options.policy, shard, stop };
+        check.run(&compared)
     };
-    let bytes_read = in_parallel(plan, &tasks, &pool_of(threads)?, &stop, &mut progress, observer, work)?;
+    let mut bytes_read = 0;
+    let pool = pool_of(threads)?;
+    let mut driver = Driver::new(&pool, observer);
+    driver.expect(tasks.len(), tasks.clone().map(weight).sum());
+    let shards = tasks.len() as u64;
+    driver.each(&tasks.collect::<Vec<_>>(), weight, work, |bytes: u64| bytes_read += bytes)?;
     Ok(VerifySummary {
-        shards: tasks.len() as u64,
-        shards_equal: counts.shards_equal.into_inner(),
-        chunks: counts.chunks.into_inner(),
+        shards,
+        shards_equal: compared.shards_equal.into_inner(),
+        chunks: compared.chunks.into_inner(),
         bytes_read,
         seconds: started.elapsed().as_secs_f64(),
     })
 }
 
 #[derive(Debug, Default)]
-struct Counts {
+struct Compared {
     shards_equal: AtomicU64,
     chunks: AtomicU64,
 }
@@ -131,29 +144,27 @@ struct ShardCheck<'a> {
     mag: &'a Made<'a>,
     policy: Policy,
     shard: &'a ShardPlan,
-    stop: &'a AtomicBool,
+    stop: &'a Stop,
 }
 
 impl ShardCheck<'_> {
     /// Returns the bytes of the file.
-    fn run(&self, counts: &Counts) -> Result<u64> {
+    fn run(&self, compared: &Compared) -> Result<u64> {
         let (result, fallback) = (&self.mag.result, &self.mag.fallback);
         let key = result.shard_key(&self.shard.at);
         let size = result.store().size(&key)?.unwrap_or(0);
         if self.mag.plan.is_copied(self.shard) {
             let other = fallback.shard_key(&self.shard.at);
             if same_bytes((result.store(), &key), (fallback.store(), &other), self.stop)? {
-                counts.shards_equal.fetch_add(1, Ordering::Relaxed);
+                compared.shards_equal.fetch_add(1, Ordering::Relaxed);
                 return Ok(size);
             }
         }
         let (after, before) = (result.open_shard(&self.shard.at)?, fallback.open_shard(&self.shard.at)?);
         for place in 0..self.mag.plan.grid.chunks_in_shard() {
-            if self.stop.load(Ordering::Relaxed) {
-                return Err(VolumeError::Interrupted);
-            }
+            self.stop.check()?;
             self.check_chunk(place, after.as_ref(), before.as_ref())?;
-            counts.chunks.fetch_add(1, Ordering::Relaxed);
+            compared.chunks.fetch_add(1, Ordering::Relaxed);
         }
         Ok(size)
     }
@@ -385,16 +396,14 @@ fn decoded(
     Ok(Some(voxels))
 }
 
-fn same_bytes(one: (&SharedStore, &str), other: (&SharedStore, &str), stop: &AtomicBool) -> Result<bool> {
+fn same_bytes(one: (&SharedStore, &str), other: (&SharedStore, &str), stop: &Stop) -> Result<bool> {
     let size = one.0.size(one.1)?;
     if size != other.0.size(other.1)? {
         return Ok(false);
     }
     let size = size.unwrap_or(0);
     for start in (0..size).step_by(PIECE as usize) {
-        if stop.load(Ordering::Relaxed) {
-            return Err(VolumeError::Interrupted);
-        }
+        stop.check()?;
         let range = start..size.min(start + PIECE);
         if one.0.read_range(one.1, range.clone())? != other.0.read_range(other.1, range)? {
             return Ok(false);

@@ -12,11 +12,12 @@ use super::input::{Link, MagChoice, MergeOptions, TargetMag};
 use super::journal::PROVENANCE;
 use super::reference::{self, Dense};
 use super::testing::{MagSpec, Spelling, cut, read_dense};
-use super::{Access, Conflict, MergeInput, MergePlan, MergeReport, Policy, Progress, Seconds, Sources, commit, run};
+use super::{Access, Conflict, MergeInput, MergePlan, MergeReport, Policy, Seconds, Sources, commit, run};
 use crate::error::Result;
 use crate::format::{Container, MagArray, MagLocation, open_mag};
 use crate::geometry::{BoundingBox, Mag};
 use crate::voxels::VoxelType;
+use crate::work::Progress;
 
 /// Edge of the test world in voxels of mag 1.
 pub(super) const WORLD: usize = 32;

@@ -7,7 +7,6 @@ use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
-use super::crew::Crew;
 use super::form::annotation_form;
 use super::labels::largest;
 use super::recode::{Recoder, chunks_cut_as, decoded};
@@ -15,6 +14,7 @@ use crate::error::{Result, VolumeError};
 use crate::format::{DataFormat, MagArray, MagLocation, NewMag, open_mag_in};
 use crate::geometry::{ChunkGrid, ChunkIndex, Mag};
 use crate::store::{self, Container, MemoryStore, SharedStore, ZipWriter};
+use crate::work::Driver;
 
 /// Chunks that lie over those of a mag, e.g. because they were edited.
 pub trait Overlay: Send + Sync + Debug {
@@ -74,15 +74,17 @@ pub fn pack<W: Write>(
     name: &str,
     files: &[(String, Vec<u8>)],
     mags: &[PackMag],
-    crew: &mut Crew<'_>,
+    driver: &mut Driver,
 ) -> Result<(W, Vec<Packed>)> {
     let mut archive = ZipWriter::new(out);
     for (file, content) in files {
         add(&mut archive, name, file, content)?;
     }
     let jobs: Vec<Job> = mags.iter().map(Job::new).collect::<Result<_>>()?;
-    crew.expect(jobs.iter().map(|job| job.chunks.len()).sum());
-    let packed = jobs.iter().map(|job| job.run(&mut archive, name, crew)).collect::<Result<_>>()?;
+    for job in &jobs {
+        driver.expect(job.chunks.len(), (job.chunks.len() * job.target.grid().chunk_bytes()) as u64);
+    }
+    let packed = jobs.iter().map(|job| job.run(&mut archive, name, driver)).collect::<Result<_>>()?;
     Ok((archive.finish().map_err(fault(name))?, packed))
 }
 
@@ -128,10 +130,10 @@ impl<'a> Job<'a> {
         Ok(Self { mag, metadata, target, recoder, chunks: chunks.into_iter().collect(), zeros })
     }
 
-    fn run<W: Write>(&self, archive: &mut ZipWriter<W>, name: &str, crew: &mut Crew<'_>) -> Result<Packed> {
+    fn run<W: Write>(&self, archive: &mut ZipWriter<W>, name: &str, driver: &mut Driver) -> Result<Packed> {
         add(archive, name, &self.metadata.0, &self.metadata.1)?;
         let mut packed = Packed::default();
-        crew.each(
+        driver.in_order(
             &self.chunks,
             self.target.grid().chunk_bytes(),
             |(chunk, origin)| self.prepare(chunk, *origin, name),

@@ -2,19 +2,19 @@
 
 use std::sync::Arc;
 
-use super::crew::Crew;
 use super::recode::decoded;
 use crate::error::Result;
 use crate::format::{IndexCache, MagArray, list_chunks};
 use crate::voxels::{Kind, VoxelType};
+use crate::work::Driver;
 
 /// The largest label in a mag.
-pub fn largest_label(array: &Arc<dyn MagArray>, crew: &mut Crew<'_>) -> Result<u64> {
+pub fn largest_label(array: &Arc<dyn MagArray>, driver: &mut Driver) -> Result<u64> {
     let chunks = list_chunks(&**array)?;
     let indexes = IndexCache::default();
-    crew.expect(chunks.len());
+    driver.expect(chunks.len(), (chunks.len() * array.grid().chunk_bytes()) as u64);
     let mut found = 0;
-    crew.each(
+    driver.in_order(
         &chunks,
         array.grid().chunk_bytes(),
         |(chunk, _)| {

@@ -3,7 +3,6 @@
 //! memory.
 
 mod archive;
-mod crew;
 mod form;
 mod labels;
 mod recode;
@@ -13,7 +12,6 @@ mod unpack;
 mod tests;
 
 pub use self::archive::{Count, Overlay, PackMag, Packed, pack};
-pub use self::crew::{Crew, Observer};
 pub use self::form::annotation_form;
 pub use self::labels::largest_label;
 pub use self::unpack::{Form, Unpacked, unpack};

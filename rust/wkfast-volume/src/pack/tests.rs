@@ -15,6 +15,7 @@ use crate::format::{
 use crate::geometry::{BoundingBox, ChunkGrid, ChunkIndex, Mag};
 use crate::store::{ReadStore, ZipStore};
 use crate::voxels::VoxelType;
+use crate::work::Driver;
 
 type Model = BTreeMap<ChunkIndex, Vec<u8>>;
 
@@ -77,8 +78,8 @@ fn pack_mag(grid: &ChunkGrid) -> PackMag {
 
 fn packed(path: &Path, mag: PackMag) -> (Packed, Arc<dyn MagArray>) {
     let file = std::fs::File::create(path).unwrap();
-    let mut quiet = |_, _| Ok(());
-    let (_, counts) = pack(file, "a.zip", &[], &[mag], &mut Crew::new(&pool(), &mut quiet)).unwrap();
+    let mut quiet = |_| Ok(());
+    let (_, counts) = pack(file, "a.zip", &[], &[mag], &mut Driver::new(&pool(), &mut quiet)).unwrap();
     (counts[0], opened(path))
 }
 
@@ -135,9 +136,9 @@ proptest! {
         let folder = tempfile::tempdir().unwrap();
         let (from, source) = write(&folder.path().join("source"), &new, &model);
         let form = if form { Form::Annotation } else { Form::Same };
-        let mut quiet = |_, _| Ok(());
+        let mut quiet = |_| Ok(());
         let target = folder.path().join("unpacked");
-        let unpacked = unpack(&source, &from, &target, form, [64; 3], &mut Crew::new(&pool(), &mut quiet)).unwrap();
+        let unpacked = unpack(&source, &from, &target, form, [64; 3], &mut Driver::new(&pool(), &mut quiet)).unwrap();
         prop_assert_eq!(unpacked.files, model.len() as u64);
         let copy = open_mag(&location(&target, unpacked.format)).unwrap();
         prop_assert_eq!(read(&*copy), model.clone());
@@ -234,8 +235,8 @@ fn only_changed_chunks_are_asked_for_their_labels() {
     };
     assert_eq!([Count::None, Count::Changed].map(largest).map(|label| label & 0xff), [0, 4]);
     assert!(largest(Count::All) >= 200);
-    let mut quiet = |_, _| Ok(());
-    assert_eq!(largest_label(&is, &mut Crew::new(&pool(), &mut quiet)).unwrap(), largest(Count::All));
+    let mut quiet = |_| Ok(());
+    assert_eq!(largest_label(&is, &mut Driver::new(&pool(), &mut quiet)).unwrap(), largest(Count::All));
 }
 
 #[test]
@@ -244,9 +245,9 @@ fn an_observer_can_stop_at_once() {
     let new = annotation_form(&grid(VoxelType::UInt8), [64; 3], []);
     let model = BTreeMap::from([(ChunkIndex::xyz(0, 0, 0), voxels(VoxelType::UInt8, 1))]);
     let (_, source) = write(&folder.path().join("source"), &new, &model);
-    let mut stop = |_, _| Err(VolumeError::Interrupted);
+    let mut stop = |_| Err(VolumeError::Interrupted);
     let mag = PackMag { source: Some(source), ..pack_mag(&grid(VoxelType::UInt8)) };
-    let stopped = pack(Vec::new(), "a.zip", &[], &[mag], &mut Crew::new(&pool(), &mut stop));
+    let stopped = pack(Vec::new(), "a.zip", &[], &[mag], &mut Driver::new(&pool(), &mut stop));
     assert!(matches!(stopped, Err(VolumeError::Interrupted)));
 }
 
@@ -260,8 +261,8 @@ fn a_damaged_chunk_that_must_be_decoded_is_named() {
     let mut bytes = std::fs::read(&file).unwrap();
     bytes[24..].fill(0xff);
     std::fs::write(&file, bytes).unwrap();
-    let mut quiet = |_, _| Ok(());
+    let mut quiet = |_| Ok(());
     let mag = PackMag { source: Some(source), ..pack_mag(&grid(VoxelType::UInt8)) };
-    let error = pack(Vec::new(), "a.zip", &[], &[mag], &mut Crew::new(&pool(), &mut quiet)).unwrap_err().to_string();
+    let error = pack(Vec::new(), "a.zip", &[], &[mag], &mut Driver::new(&pool(), &mut quiet)).unwrap_err().to_string();
     assert!(error.contains("x0.wkw") && error.contains("(0, 0, 1)"), "{error}");
 }

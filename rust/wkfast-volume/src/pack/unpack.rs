@@ -7,12 +7,12 @@ use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
-use super::crew::Crew;
 use super::form::annotation_form;
 use super::recode::{Recoder, chunks_cut_as};
 use crate::error::{Result, VolumeError};
 use crate::format::{Container, DataFormat, MagArray, MagLocation, open_mag};
 use crate::geometry::ShardIndex;
+use crate::work::Driver;
 
 /// A file up to this size is moved in one piece.
 const PIECE: u64 = 64 << 20;
@@ -48,12 +48,12 @@ pub fn unpack(
     folder: &Path,
     form: Form,
     extent: [u64; 3],
-    crew: &mut Crew<'_>,
+    driver: &mut Driver,
 ) -> Result<Unpacked> {
     fs::create_dir_all(folder).map_err(|error| fault(folder, error))?;
     match form {
-        Form::Same => copy(source, location, folder, extent, crew),
-        Form::Annotation => convert(source, location, folder, extent, crew),
+        Form::Same => copy(source, location, folder, extent, driver),
+        Form::Annotation => convert(source, location, folder, extent, driver),
     }
 }
 
@@ -62,7 +62,7 @@ fn copy(
     location: &MagLocation,
     folder: &Path,
     extent: [u64; 3],
-    crew: &mut Crew<'_>,
+    driver: &mut Driver,
 ) -> Result<Unpacked> {
     for (name, content) in source.metadata_like(source.grid().voxel_type, extent, &[])? {
         put(&folder.join(name), &content)?;
@@ -70,9 +70,9 @@ fn copy(
     let target = open_folder(location.format, folder, location)?;
     let shards = source.list_shards()?.shards;
     let longest = shards.iter().map(|(_, size)| *size).max().unwrap_or(0).min(PIECE);
-    crew.expect(shards.len());
+    driver.expect(shards.len(), shards.len() as u64 * longest);
     let mut bytes = 0;
-    crew.each(
+    driver.in_order(
         &shards,
         longest as usize,
         |(shard, size)| copy_file(&**source, shard, *size, &folder.join(target.shard_key(shard))),
@@ -106,7 +106,7 @@ fn convert(
     location: &MagLocation,
     folder: &Path,
     extent: [u64; 3],
-    crew: &mut Crew<'_>,
+    driver: &mut Driver,
 ) -> Result<Unpacked> {
     let new = annotation_form(source.grid(), extent, []);
     let chunks: Vec<_> = chunks_cut_as(&**source, new.chunk_shape)?.into_iter().collect();
@@ -115,9 +115,9 @@ fn convert(
     put(&folder.join(name), &content)?;
     let target = open_folder(DataFormat::Zarr3, folder, &MagLocation { axis_order: None, ..location.clone() })?;
     let recoder = Recoder::new(Arc::clone(source), Arc::clone(&target));
-    crew.expect(chunks.len());
+    driver.expect(chunks.len(), (chunks.len() * target.grid().chunk_bytes()) as u64);
     let (mut files, mut bytes) = (0, 0);
-    crew.each(
+    driver.in_order(
         &chunks,
         target.grid().chunk_bytes(),
         |chunk| {

@@ -19,8 +19,8 @@ use std::sync::Arc;
 use serde::{Deserialize, Serialize};
 
 pub use self::exchange::exchange_folders;
-pub use self::run::{Observer, Progress, Summary, run};
-use self::source::Source;
+pub use self::run::{Summary, run};
+use self::source::ReadMag;
 use crate::downsample::Interpolation;
 use crate::error::{Result, VolumeError};
 use crate::format::{MagArray, MagLocation, open_mag};
@@ -67,7 +67,7 @@ pub struct Downsampling {
 #[derive(Debug)]
 pub struct Job {
     step: Step,
-    source: Source,
+    source: ReadMag,
     target: Arc<dyn MagArray>,
     shards: Vec<ShardIndex>,
 }
@@ -100,7 +100,7 @@ impl Job {
                 return Err(VolumeError::Mismatch(format!("cannot downsample so: {how:?}")));
             }
         }
-        let source = Source::new(source);
+        let source = ReadMag::new(source);
         let mut job = Self { step, source, target, shards: Vec::new() };
         job.shards = job.list()?;
         Ok(job)
@@ -109,6 +109,12 @@ impl Job {
     /// Shards of the target that get data.
     pub fn shards(&self) -> &[ShardIndex] {
         &self.shards
+    }
+
+    /// Bytes of voxels that a shard of the target has, at most.
+    pub fn shard_bytes(&self) -> u64 {
+        let grid = self.target.grid();
+        grid.chunk_bytes() as u64 * grid.chunks_in_shard() as u64
     }
 
     /// Voxels of the source in one of the target, along x, y, z.

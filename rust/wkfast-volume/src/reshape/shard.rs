@@ -1,8 +1,7 @@
-//! One shard of the target: its chunks computed ahead by the crew, written in order by one thread.
+//! One shard of the target: its chunks computed ahead by all threads, written in order by one.
 
 use std::collections::BTreeMap;
 use std::ops::Range;
-use std::sync::atomic::{AtomicBool, Ordering};
 
 use rayon::prelude::*;
 
@@ -12,28 +11,20 @@ use crate::error::{Result, VolumeError};
 use crate::format::draft::Draft;
 use crate::format::{ShardFile, ShardWriter};
 use crate::geometry::{ChunkIndex, ShardIndex};
+use crate::work::Stop;
 
 /// How a shard shares the machine.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Crew<'a> {
-    /// Threads that compute.
-    pub(super) pool: &'a rayon::ThreadPool,
+pub(super) struct Room<'a> {
     /// Units of this shard that may be in memory at once.
     pub(super) window: usize,
     /// Set when the work is to end.
-    pub(super) stop: &'a AtomicBool,
-}
-
-impl Crew<'_> {
-    /// `Err` once the work is to end.
-    pub(super) fn check(&self) -> Result<()> {
-        if self.stop.load(Ordering::Relaxed) { Err(VolumeError::Interrupted) } else { Ok(()) }
-    }
+    pub(super) stop: &'a Stop,
 }
 
 /// What became of a shard's chunks.
 #[derive(Clone, Copy, Debug, Default)]
-pub(super) struct Counts {
+pub(super) struct Written {
     pub(super) passed: u64,
     pub(super) computed: u64,
 }
@@ -65,14 +56,14 @@ impl<'a> ShardJob<'a> {
     }
 
     /// Writes the shard, or removes it where nothing is in it.
-    pub(super) fn write(&self, crew: Crew) -> Result<Counts> {
-        crew.check()?;
+    pub(super) fn write(&self, room: Room) -> Result<Written> {
+        room.stop.check()?;
         let target = &self.job.target;
         let mut draft = Draft::lock_buffered(&**target, &target.shard_key(self.shard))?;
         let counts = if target.grid().chunks_in_shard() == 1 {
-            self.write_single(&mut draft, crew)?
+            self.write_single(&mut draft, room)?
         } else {
-            self.write_shard(&mut draft, crew)?
+            self.write_shard(&mut draft, room)?
         };
         if counts.passed + counts.computed == 0 {
             draft.remove_target()?;
@@ -82,9 +73,9 @@ impl<'a> ShardJob<'a> {
         Ok(counts)
     }
 
-    fn write_single(&self, draft: &mut Draft, crew: Crew) -> Result<Counts> {
-        let mut counts = Counts::default();
-        let encoded = crew.pool.install(|| self.compute(&[0], crew))?;
+    fn write_single(&self, draft: &mut Draft, room: Room) -> Result<Written> {
+        let mut counts = Written::default();
+        let encoded = self.compute(&[0], room)?;
         if let Some((Some(bytes), fate)) = encoded.into_iter().next() {
             let mut writer = self.job.target.shard_writer(draft)?;
             count(&mut counts, fate);
@@ -94,24 +85,24 @@ impl<'a> ShardJob<'a> {
         Ok(counts)
     }
 
-    fn write_shard(&self, draft: &mut dyn ShardFile, crew: Crew) -> Result<Counts> {
-        let mut counts = Counts::default();
+    fn write_shard(&self, draft: &mut dyn ShardFile, room: Room) -> Result<Written> {
+        let mut counts = Written::default();
         let mut writer = self.job.target.shard_writer(draft)?;
         writer.prefer_order(self.places_by_tile())?;
         let order = writer.order().to_vec();
         let units = self.units(&order);
         let compute = |units: &[&[u32]]| -> Result<Vec<Encoded>> {
-            units.par_iter().with_max_len(1).map(|places| self.compute(places, crew)).collect()
+            units.par_iter().with_max_len(1).map(|places| self.compute(places, room)).collect()
         };
-        let mut windows = self.windows(&units, crew.window.max(1)).into_iter();
+        let mut windows = self.windows(&units, room.window.max(1)).into_iter();
         let mut current = windows.next().unwrap_or_default();
-        let mut ready = crew.pool.install(|| compute(current))?;
+        let mut ready = compute(current)?;
         while !current.is_empty() {
-            crew.check()?;
+            room.stop.check()?;
             let next = windows.next().unwrap_or_default();
             let mut coming = Ok(Vec::new());
-            // The crew computes what comes next while this thread writes what is ready.
-            crew.pool.in_place_scope(|scope| {
+            // Others compute what comes next while this thread writes what is ready.
+            rayon::in_place_scope(|scope| {
                 scope.spawn(|_| coming = compute(next));
                 ready.into_iter().flatten().try_for_each(|chunk| append(&mut *writer, &chunk, &mut counts))
             })?;
@@ -167,8 +158,8 @@ impl<'a> ShardJob<'a> {
     }
 
     /// The chunks at `places`, which lie in one tile.
-    fn compute(&self, places: &[u32], crew: Crew) -> Result<Encoded> {
-        crew.check()?;
+    fn compute(&self, places: &[u32], room: Room) -> Result<Encoded> {
+        room.stop.check()?;
         if self.same_chunks {
             return places.iter().map(|&place| self.pass(&self.chunk(place))).collect();
         }
@@ -267,12 +258,12 @@ impl<'a> ShardJob<'a> {
     }
 }
 
-fn append(writer: &mut dyn ShardWriter, chunk: &(Option<Vec<u8>>, Fate), counts: &mut Counts) -> Result<()> {
+fn append(writer: &mut dyn ShardWriter, chunk: &(Option<Vec<u8>>, Fate), counts: &mut Written) -> Result<()> {
     count(counts, chunk.1);
     writer.append(chunk.0.as_deref())
 }
 
-fn count(counts: &mut Counts, fate: Fate) {
+fn count(counts: &mut Written, fate: Fate) {
     match fate {
         Fate::Absent => {}
         Fate::Passed => counts.passed += 1,

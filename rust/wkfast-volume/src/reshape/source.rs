@@ -13,12 +13,12 @@ thread_local! {
 
 /// A mag open for reading, with the indexes of shards met lately.
 #[derive(Debug)]
-pub(super) struct Source {
+pub(super) struct ReadMag {
     pub(super) array: Arc<dyn MagArray>,
     indexes: IndexCache,
 }
 
-impl Source {
+impl ReadMag {
     pub(super) fn new(array: Arc<dyn MagArray>) -> Self {
         Self { array, indexes: IndexCache::default() }
     }

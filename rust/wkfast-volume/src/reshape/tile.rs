@@ -4,7 +4,7 @@ use std::cell::RefCell;
 use std::ops::Range;
 
 use super::axis::Axis;
-use super::source::Source;
+use super::source::ReadMag;
 use super::{Job, Step};
 use crate::downsample::{Block, Interpolation, Taps, downsample};
 use crate::error::Result;
@@ -171,7 +171,7 @@ impl<'a> Tile<'a> {
 
 /// Copies `wanted` voxels of the source into `out`, whose first voxel is `start`, and tells whether there were any.
 fn assemble(
-    source: &Source,
+    source: &ReadMag,
     extra: &[u32],
     wanted: &Span3,
     out: &mut [u8],

@@ -11,7 +11,7 @@ from wkfast.progress import observed
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from wkfast.merge.merge import MergeJob
+    from wkfast.merge.job import MergeJob
     from wkfast.progress import Progress
 
 

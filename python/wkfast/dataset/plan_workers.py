@@ -1,0 +1,116 @@
+"""Plans of merges on other people's workers: what a job of the executor gets, and who holds the target for all."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass
+from functools import lru_cache
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from wkfast import _core
+from wkfast.errors import ExecutorError, MergeError
+from wkfast.jobs import Tally, Watch, run_jobs
+
+if TYPE_CHECKING:
+    from wkfast.progress import Observer
+
+
+@dataclass(frozen=True)
+class MergeWork:
+    """Tasks of a plan, as jobs get them: the plan lies in the target, the ticket there says that they are wanted."""
+
+    plan_file: str
+    ticket: str
+    verify: bool = False
+
+    def run(self, first: int, end: int, threads: int | None) -> dict[str, Any]:
+        """Do tasks, or compare what they wrote with what it was made of, and return what was done.
+
+        Raises
+        ------
+        VolumeDataError
+            A chunk is damaged; the message names file and chunk.
+        MergeError
+            The merge was given up while this job ran.
+        """
+        plan = _plan(self.plan_file, self.ticket)
+        watch = Watch(self.ticket, "the merge", MergeError)
+        if self.verify:
+            return plan.verify((first, end), threads=threads, progress=watch)
+        return plan.run((first, end), threads=threads, progress=watch, access="coordinated")
+
+
+@lru_cache(maxsize=2)
+def _plan(plan_file: str, ticket: str) -> _core.MergePlan:  # noqa: ARG001 - a new ticket may mean a new plan in the file
+    return _core.MergePlan.from_json(Path(plan_file).read_text(encoding="utf-8"))
+
+
+def run_on_workers(
+    plan: _core.MergePlan,
+    executor: Any,
+    *,
+    threads: int | None = None,
+    workers: int | None = None,
+    observer: Observer | None = None,
+) -> None:
+    """Run every task of `plan` that is open as jobs of `executor`, stage after stage; see `wkfast.jobs.run_jobs`.
+
+    On an error or Ctrl-C, jobs that wait are cancelled and those that run are told to stop; what is done stays done.
+
+    Raises
+    ------
+    VolumeDataError
+        A chunk is damaged.
+    MergeError
+        A worker died, or the executor takes no work. A ``TargetNotEmptyError``: another process is at the target.
+    """
+    left = plan.open_tasks()
+    tally = Tally(plan.work_bytes(), observer, left)
+    if left:
+        _run(plan, executor, tally, plan.stages, threads, workers, verify=False)
+
+
+def verify_on_workers(
+    plan: _core.MergePlan,
+    executor: Any,
+    *,
+    threads: int | None = None,
+    workers: int | None = None,
+    observer: Observer | None = None,
+) -> dict[str, Any]:
+    """Compare the result of `plan`, which is not committed yet, as jobs of `executor`; return what was compared.
+
+    Raises
+    ------
+    VolumeDataError
+        There is a difference.
+    MergeError
+        As in :func:`run_on_workers`.
+    """
+    started = time.perf_counter()
+    tally = Tally(plan.work_bytes(), observer)
+    compared = _run(plan, executor, tally, [(0, plan.task_count)], threads, workers, verify=True)
+    sums = {name: sum(part[name] for part in compared) for name in ("shards", "shards_equal", "chunks", "bytes_read")}
+    return {**sums, "seconds": time.perf_counter() - started}
+
+
+def _run(
+    plan: _core.MergePlan,
+    executor: Any,
+    tally: Tally,
+    stages: list[tuple[int, int]],
+    threads: int | None,
+    workers: int | None,
+    *,
+    verify: bool,
+) -> list[dict[str, Any]]:
+    done: list[dict[str, Any]] = []
+    try:
+        with plan.hold() as hold:
+            work = MergeWork(str(hold.plan_file), str(hold.ticket), verify)
+            for tasks in stages:
+                done += run_jobs(executor, work, tally, tasks=tasks, threads=threads, workers=workers)
+    except ExecutorError as error:
+        raise MergeError(str(error)) from error
+    return done

@@ -1,0 +1,218 @@
+"""Batches of tasks as jobs of an executor: handed out, waited for, told of, given up together."""
+
+from __future__ import annotations
+
+import concurrent.futures as cf
+import os
+import time
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Protocol
+
+from wkfast.errors import ExecutorError
+from wkfast.jobs.batches import offered, ranges, worker_count
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
+
+    from wkfast.progress import Observer
+
+# How often this process looks after its jobs, and a worker after its ticket.
+SECONDS_BETWEEN_LOOKS = 0.2
+
+
+class Work(Protocol):
+    """Tasks that are done in batches. It travels to the workers by pickle, so it is plain data."""
+
+    def run(self, first: int, end: int, threads: int | None) -> Any:
+        """Do the tasks from `first` up to `end` and return what is to be known of them, as plain data."""
+
+
+@dataclass(frozen=True)
+class Batch:
+    """One job, as plain data."""
+
+    work: Work
+    first: int
+    end: int
+    threads: int | None
+
+
+def run_batch(batch: Batch) -> Any:
+    """Do the tasks of one job; the function that workers call.
+
+    A worker has one thread for it unless ``threads`` or ``WKFAST_THREADS`` says more: its neighbours on the machine are
+    workers, too.
+    """
+    threads = batch.threads
+    if threads is None and not os.environ.get("WKFAST_THREADS"):
+        threads = 1
+    return batch.work.run(batch.first, batch.end, threads)
+
+
+class Watch:
+    """Ends a worker's run, as the core's observer, when the process that wanted it has given it up.
+
+    Workers may be on other machines, where no signal reaches them, so they look for a ticket: a file or folder that is
+    there as long as the work is wanted.
+    """
+
+    def __init__(self, ticket: str, what: str, error: type[Exception] = ExecutorError) -> None:
+        self._ticket = Path(ticket)
+        self._what = what
+        self._error = error
+        self._looked = time.monotonic()
+
+    def __call__(self, *_progress: int) -> None:
+        """Look, now and then."""
+        now = time.monotonic()
+        if now - self._looked < SECONDS_BETWEEN_LOOKS:
+            return
+        self._looked = now
+        if not self._ticket.exists():
+            raise self._error(f"{self._what} was given up while this job ran; what is done stays done")
+
+
+class Tally:
+    """What each task costs and how far all of them are.
+
+    Parameters
+    ----------
+    work
+        Bytes of each task.
+    observer
+        Told of tasks done and in all, and of bytes done and in all; at once, and after every job.
+    open_tasks
+        Those that are still to be done; default: all.
+    """
+
+    def __init__(
+        self, work: Sequence[int], observer: Observer | None = None, open_tasks: Collection[int] | None = None
+    ) -> None:
+        wanted = range(len(work)) if open_tasks is None else set(open_tasks)
+        # A task without a byte is a task all the same.
+        self.costs = [(cost + 1) * (task in wanted) for task, cost in enumerate(work)]
+        self._observer = observer
+        self._total, self._bytes_total = len(work), sum(work)
+        self._done, self._bytes_done = self._total - len(wanted), self._bytes_total - self._left(self.costs)
+        self.add(0, 0)
+
+    def add(self, first: int, end: int) -> None:
+        """Count tasks as done, and tell."""
+        costs = self.costs[first:end]
+        self._done += sum(cost > 0 for cost in costs)
+        self._bytes_done += self._left(costs)
+        if self._observer is not None:
+            self._observer(self._done, self._total, self._bytes_done, self._bytes_total)
+
+    @staticmethod
+    def _left(costs: Sequence[int]) -> int:
+        return sum(cost - 1 for cost in costs if cost)
+
+
+def run_jobs(
+    executor: Any,
+    work: Work,
+    tally: Tally,
+    *,
+    tasks: tuple[int, int] | None = None,
+    threads: int | None = None,
+    workers: int | None = None,
+) -> list[Any]:
+    """Do every task that `tally` has open as jobs of `executor`, and return what the jobs returned, in order of tasks.
+
+    Parameters
+    ----------
+    executor
+        Anything with the ``submit`` of ``concurrent.futures``.
+    tasks
+        First task and the one behind the last; default: all.
+    threads
+        Of each job; default: ``WKFAST_THREADS``, else one.
+    workers
+        How many jobs at once; default: what the executor tells.
+
+    Raises
+    ------
+    ExecutorError
+        A worker died, or the executor takes no work.
+    Exception
+        What a job raised, with the worker's own traceback as its cause. Jobs that wait are cancelled then, as they are
+        on Ctrl-C.
+
+    Examples
+    --------
+    >>> class Squares:
+    ...     def run(self, first, end, threads):
+    ...         return [task**2 for task in range(first, end)]
+    >>> with cf.ThreadPoolExecutor(2) as executor:
+    ...     run_jobs(executor, Squares(), Tally([10**8] * 5))
+    [[0], [1], [4], [9], [16]]
+    """
+    first, end = tasks or (0, len(tally.costs))
+    cuts = ranges(tally.costs[first:end], workers or worker_count(executor))
+    batches = [Batch(work, first + start, first + stop, threads) for start, stop in cuts]
+    futures: dict[Any, int] = {}
+    results: dict[int, Any] = {}
+    try:
+        for future in _submitted(executor, batches):
+            futures[future] = len(futures)
+        for future in _as_done(futures):
+            number = futures[future]
+            results[number] = _result(future)
+            tally.add(batches[number].first, batches[number].end)
+    except BaseException:
+        for future in futures:
+            with suppress(Exception):  # some cannot be cancelled, and what went wrong counts
+                future.cancel()
+        raise
+    return [results[number] for number in range(len(batches))]
+
+
+def _submitted(executor: Any, batches: Sequence[Batch]) -> Iterator[Any]:
+    """Yield a future for each batch; schedulers that can take all at once, as a job array, get them so."""
+    submit_all: Callable[..., Iterable[Any]] | None = offered(executor, "map_to_futures")
+    if callable(submit_all):
+        yield from submit_all(run_batch, list(batches))
+        return
+    for batch in batches:
+        try:
+            future = executor.submit(run_batch, batch)
+        except cf.BrokenExecutor as error:
+            raise _death(error) from error
+        except RuntimeError as error:
+            raise ExecutorError(f"the executor takes no work ({error}); the same call with another goes on") from error
+        yield future
+
+
+def _result(future: Any) -> Any:
+    try:
+        return future.result()
+    except cf.BrokenExecutor as error:
+        raise _death(error) from error
+
+
+def _death(error: Exception) -> ExecutorError:
+    return ExecutorError(f"a worker died ({error}); the same call goes on where this one ended")
+
+
+def _as_done(futures: Iterable[Any]) -> Iterator[Any]:
+    """Yield futures as they get done. Those that are not of concurrent.futures are asked now and then."""
+    waiting = set(futures)
+    while waiting:
+        if all(isinstance(future, cf.Future) for future in waiting):
+            done = cf.wait(waiting, SECONDS_BETWEEN_LOOKS, cf.FIRST_COMPLETED).done
+        else:
+            done = {future for future in waiting if _is_done(future)}
+            time.sleep(0 if done else SECONDS_BETWEEN_LOOKS)
+        waiting -= done
+        yield from done
+
+
+def _is_done(future: Any) -> bool:
+    """Whether the result is there, or has to be waited for because the future does not tell."""
+    try:
+        return bool(future.done())
+    except (NotImplementedError, AttributeError):
+        return True

@@ -1,0 +1,97 @@
+"""The files that make a dataset of a merge's target: decided with the plan, written when all is done."""
+
+from __future__ import annotations
+
+import copy
+import json
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from wkfast.dataset.properties import FILE_NAME, DatasetProperties, LayerProperties
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from wkfast.dataset.properties import Json
+    from wkfast.geometry import Mag
+    from wkfast.merge.base import MergeBase
+    from wkfast.merge.report import MergeReport
+
+
+def description_of(base: MergeBase, target: Path, largest_id: int, touched_extra: Json) -> Json:
+    """Return everything that will be written about the result, as plain data.
+
+    Parameters
+    ----------
+    largest_id
+        What the annotations say of their largest id; what is found in their chunks will count too.
+    touched_extra
+        How far annotations reach along additional axes, see ``_core.MergePlan.summary``.
+    """
+    dataset = DatasetProperties.create(target, target.name, base.voxel_size, base.unit)
+    layer = copy.deepcopy(base.entry)
+    if layer.get("additionalAxes"):
+        LayerProperties(layer, target / FILE_NAME).widen_additional_axes(touched_extra)
+    return {
+        "dataset": dataset.json,
+        "layer": layer,
+        "mags": {
+            name: {key: value for key, value in entry.items() if key not in {"mag", "path", "resolution"}}
+            for name, entry in base.mag_entries.items()
+        },
+        "groups": base.groups,
+        "layer_groups": base.layer_groups,
+        "largest_painted_id": largest_id,
+    }
+
+
+def describe(description: Json, report: MergeReport) -> None:
+    """Write the files that make a dataset of the target, the one that counts last."""
+    properties = DatasetProperties(copy.deepcopy(description["dataset"]), report.target / FILE_NAME)
+    layer = copy.deepcopy(description["layer"])
+    layer["mags"] = [_mag_entry(mag, layer["name"], description["mags"]) for mag in report.mags]
+    layer["largestSegmentId"] = _largest_of_both(description, report)
+    view = LayerProperties(layer, properties.file)
+    if np.dtype(report.dtype) != view.dtype:
+        layer["elementClass"] = report.dtype
+    view.set_bounding_box(report.bounding_box)
+    properties.json["dataLayers"] = [layer]
+    kept = {mag.to_layer_name() for mag in report.mags}
+    for content in description["layer_groups"].values():
+        _keep_mags(content, kept)
+    _write_group_metadata(description["groups"], report.target)
+    _write_group_metadata(description["layer_groups"], report.target / report.layer_name)
+    properties.write()
+
+
+def _mag_entry(mag: Mag, layer: str, entries: Json) -> Json:
+    name = mag.to_layer_name()
+    return {"mag": list(mag.to_tuple()), "path": f"./{layer}/{name}", **entries[name]}
+
+
+def _largest_of_both(description: Json, report: MergeReport) -> int | None:
+    """Return the largest id of all sides, ``None`` where the fallback's, and so the result's, is not known."""
+    largest: int | None = description["layer"]["largestSegmentId"]
+    if largest is None:
+        return None
+    painted: int = description["largest_painted_id"]
+    return max(largest, report.largest_segment_id, painted)
+
+
+def _write_group_metadata(files: dict[str, Any], folder: Path) -> None:
+    for name, content in files.items():
+        (folder / name).write_text(json.dumps(content, indent=4), encoding="utf-8")
+
+
+def _keep_mags(content: Any, kept: set[str]) -> None:
+    """Drop multiscale datasets whose path is not in `kept`, wherever OME metadata nests them."""
+    if not isinstance(content, dict):
+        return
+    multiscales = content.get("multiscales")
+    for multiscale in multiscales if isinstance(multiscales, list) else []:
+        if isinstance(multiscale, dict) and isinstance(multiscale.get("datasets"), list):
+            entries = multiscale["datasets"]
+            multiscale["datasets"] = [e for e in entries if isinstance(e, dict) and e.get("path") in kept]
+    for value in content.values():
+        _keep_mags(value, kept)

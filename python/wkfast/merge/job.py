@@ -1,0 +1,191 @@
+"""Annotations over a segmentation layer, as a new dataset.
+
+The core plans and moves voxels; this module says what goes where and in which order. Order matters: everything is
+validated before the target is touched, the description included, and ``datasource-properties.json`` is written last, so
+a target that is not finished never looks like a dataset.
+"""
+
+from __future__ import annotations
+
+import json
+import warnings
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from wkfast import _core
+from wkfast.dataset.metadata_files import read_json
+from wkfast.dataset.plan_workers import run_on_workers, verify_on_workers
+from wkfast.dataset.properties import FILE_NAME as PROPERTIES_FILE
+from wkfast.errors import DatasetError, MergeError
+from wkfast.merge.description import describe, description_of
+from wkfast.merge.report import PROVENANCE_FILE, MergePreview, MergeReport
+from wkfast.merge.sides import base_of, largest_id, remarks
+from wkfast.progress import observed
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from wkfast.dataset.properties import Json
+    from wkfast.merge.options import MergeOptions
+    from wkfast.merge.sides import Side
+
+# Changes whenever a plan file of an earlier build would be committed differently.
+PLAN_FILE_VERSION = 1
+
+
+@dataclass(frozen=True)
+class MergeJob:
+    """A merge that has been decided: the core's plan and what the result's description will say.
+
+    Making one reads no voxels and writes nothing. It is plain data: :meth:`to_json` carries it to other processes.
+
+    Examples
+    --------
+    >>> job = MergeJob.prepare([side], Path("merged"), Path("datasets"), MergeOptions())  # doctest: +SKIP
+    >>> print(job.merge(MergeOptions(threads=4)))  # doctest: +SKIP
+    """
+
+    plan: _core.MergePlan
+    target: Path
+    description: Json
+
+    @classmethod
+    def prepare(
+        cls, sides: Sequence[Side], target: Path, dataset_directory: Path, options: MergeOptions, stacklevel: int = 2
+    ) -> MergeJob:
+        """Decide how `sides`, later ones over earlier ones, are merged into the fallback layer that all of them name.
+
+        A fallback alone is copied; a volume layer alone becomes a layer of its own.
+
+        Parameters
+        ----------
+        stacklevel
+            Whose line warnings name, as in ``warnings.warn``.
+
+        Raises
+        ------
+        AnnotationError
+            There is neither a fallback nor a voxel, or the annotations do not belong together.
+        MergeError, DatasetError, MagNotFoundError
+            The sides do not fit, the fallback is described badly, the target is taken. Nothing was written.
+        """
+        base, target = base_of(sides, dataset_directory), target.absolute()
+        # A layer of its own has nothing over it.
+        over = [] if sides[0].fallback_layer is None else [side for side in sides if side.mags]
+        plan = _core.MergePlan(
+            {
+                "annotations": [side.mags for side in over],
+                "fallback": base.locations,
+                "fallback_bounding_box": base.box,
+                "target": str(target),
+                "target_mags": [{"mag": mag, "folder": base.folder(mag)} for mag in base.mags],
+                "options": options.core,
+            },
+            resume=options.resume,
+        )
+        description = description_of(base, target, largest_id(sides), plan.summary()["touched_extra"])
+        said = {"annotations": [side.annotation for side in sides if side.mags], "warnings": remarks(sides)}
+        for remark in said["warnings"]:
+            warnings.warn(remark, UserWarning, stacklevel=stacklevel + 1)
+        return cls(plan, target, {**description, **said})
+
+    def preview(self) -> MergePreview:
+        """Return what the merge will do; nothing is written."""
+        layer = self.description["layer"]
+        return MergePreview.from_core(self.target, layer["name"], self.plan.summary(), self.description["warnings"])
+
+    def merge(self, options: MergeOptions) -> MergeReport | MergePreview:
+        """Run, verify and commit as the options say, and return the report; or only say what that would do."""
+        if options.dry_run:
+            return self.preview()
+        self.run(options)
+        verified = self.verify(options) if options.verify else None
+        return replace(self.commit(), verified=verified)
+
+    def run(self, options: MergeOptions) -> None:
+        """Do everything but the commit.
+
+        Raises
+        ------
+        VolumeDataError
+            A chunk is damaged; the message names file and chunk. Finished shards are used by the next call.
+        TargetNotEmptyError
+            Another process is at work in the target.
+        """
+        with observed(options.progress, "merging") as observer:
+            if options.executor is None:
+                self.plan.run(threads=options.threads, progress=observer)
+            else:
+                run_on_workers(
+                    self.plan, options.executor, threads=options.threads, workers=options.jobs, observer=observer
+                )
+
+    def verify(self, options: MergeOptions) -> dict[str, Any]:
+        """Read what was written back, compare it with what it was made of, and return what was compared.
+
+        Raises
+        ------
+        VolumeDataError
+            There is a difference; the message names file, chunk and voxel.
+        """
+        with observed(options.progress, "verifying") as observer:
+            # Workers are told by the target that somebody waits for them, which a committed one cannot.
+            if options.executor is None or (self.target / PROVENANCE_FILE).exists():
+                return self.plan.verify(threads=options.threads, progress=observer)
+            return verify_on_workers(
+                self.plan, options.executor, threads=options.threads, workers=options.jobs, observer=observer
+            )
+
+    def finished(self) -> MergeReport | None:
+        """Return the report of this very merge if the target already holds its result."""
+        try:
+            written = read_json(self.target / PROVENANCE_FILE)
+        except DatasetError:
+            return None
+        if not isinstance(written, dict):
+            return None
+        whole = (self.target / PROPERTIES_FILE).is_file() and written.get("fingerprint") == self.plan.fingerprint
+        return self._report(written["report"]) if whole else None
+
+    def commit(self) -> MergeReport:
+        """Make a dataset of the target and return the report.
+
+        Raises
+        ------
+        MergeError
+            Tasks are not done.
+        """
+        report = self._report(self.plan.commit())
+        describe(self.description, report)
+        return report
+
+    def _report(self, facts: dict[str, Any]) -> MergeReport:
+        facts = {**facts, "warnings": [*self.description["warnings"], *facts["warnings"]]}
+        layer: str = self.description["layer"]["name"]
+        return MergeReport.from_core(self.target, layer, facts, self.description["annotations"])
+
+    def to_json(self) -> str:
+        """Return the job as text."""
+        facts = {"wkfast_merge": PLAN_FILE_VERSION, "target": str(self.target), "description": self.description}
+        return json.dumps({**facts, "plan": self.plan.to_json()})
+
+    @classmethod
+    def from_json(cls, text: str, *, name: str = "plan file") -> MergeJob:
+        """Return the job that :meth:`to_json` wrote.
+
+        Raises
+        ------
+        MergeError
+            The text is something else, or of another version of wkfast.
+        """
+        try:
+            facts = json.loads(text)
+            version = facts["wkfast_merge"]
+            if version != PLAN_FILE_VERSION:
+                raise MergeError(f"{name}: made by another version of wkfast; plan anew")
+            return cls(_core.MergePlan.from_json(facts["plan"]), Path(facts["target"]), facts["description"])
+        except (ValueError, KeyError, TypeError, RecursionError) as error:
+            if isinstance(error, MergeError):
+                raise
+            raise MergeError(f"{name}: not a merge plan ({error})") from error

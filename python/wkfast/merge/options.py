@@ -1,0 +1,123 @@
+"""What a merge can be told. Written once: keyword arguments, the command line and the core are checked against it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import TYPE_CHECKING, Any, TypedDict
+
+from wkfast.errors import MergeError
+
+if TYPE_CHECKING:
+    from wkfast.progress import Progress
+
+
+class Policy(StrEnum):
+    """Which voxels win."""
+
+    CHUNK = "chunk"
+    NONZERO = "nonzero"
+
+
+class Mags(StrEnum):
+    """Which mags the result has."""
+
+    ALL = "all"
+    FINEST = "finest"
+
+
+class Link(StrEnum):
+    """How untouched files get into the result."""
+
+    COPY = "copy"
+    HARD = "hard"
+
+
+# What the options that are words may be.
+CHOICES: dict[str, type[StrEnum]] = {"policy": Policy, "mags": Mags, "link": Link}
+
+
+@dataclass(frozen=True)
+class MergeOptions:
+    """What is decided by the caller, validated.
+
+    Attributes
+    ----------
+    executor
+        Anything with the ``submit`` of ``concurrent.futures``; ``None`` for the core's own threads.
+    policy
+        ``"chunk"``: a chunk of the annotation replaces the fallback's whole, zeros included. ``"nonzero"``: only labels
+        replace.
+    mags
+        ``"all"`` mags of the fallback from the annotation's finest on, or that ``"finest"`` one alone.
+    threads
+        Of this process, or of each job of the executor. Default: ``WKFAST_THREADS``, else one per core, in jobs one.
+    resume
+        Accept a target in which this very merge has begun.
+    progress
+        See ``wkfast.progress.observed``.
+    dry_run
+        Plan only.
+    verify
+        Read the result back and compare it with what it was made of.
+    link
+        ``"copy"`` files that no annotation touches, or let both datasets share them: ``"hard"``.
+    jobs
+        How many jobs the executor is asked to keep busy; default: its workers, if it tells.
+
+    Raises
+    ------
+    MergeError
+        A choice does not exist, a number of threads or an executor is none.
+
+    Examples
+    --------
+    >>> MergeOptions(policy="newest")
+    Traceback (most recent call last):
+    ...
+    wkfast.errors.MergeError: policy is 'newest', expected 'chunk' or 'nonzero'
+    """
+
+    executor: Any = None
+    policy: str = "chunk"
+    mags: str = "all"
+    threads: int | None = None
+    resume: bool = True
+    progress: Progress = None
+    dry_run: bool = False
+    verify: bool = False
+    link: str = "copy"
+    jobs: int | None = None
+
+    def __post_init__(self) -> None:
+        if callable(self.policy):
+            raise MergeError(
+                "policy is a function: rules of your own are not supported yet, only 'chunk' and 'nonzero'"
+            )
+        for name, choices in CHOICES.items():
+            words = [choice.value for choice in choices]
+            if getattr(self, name) not in words:
+                raise MergeError(f"{name} is {getattr(self, name)!r}, expected {' or '.join(map(repr, words))}")
+        if self.threads is not None and self.threads < 1:
+            raise MergeError(f"threads is {self.threads!r}, expected a positive number, or None for one per core")
+        if self.executor is not None and not callable(getattr(self.executor, "submit", None)):
+            kind = type(self.executor).__name__
+            raise MergeError(f"executor is a {kind}, expected something like concurrent.futures.ProcessPoolExecutor()")
+
+    @property
+    def core(self) -> dict[str, str]:
+        """What the core is told: all that the result depends on."""
+        link = {} if self.link == Link.COPY else {"link": str(self.link)}
+        return {"policy": str(self.policy), "mags": str(self.mags), **link}
+
+
+class MergeKeywords(TypedDict, total=False):
+    """The keyword arguments of a merge beside ``executor`` and ``dry_run``, for type checkers."""
+
+    policy: str
+    mags: str
+    threads: int | None
+    resume: bool
+    progress: Progress
+    verify: bool
+    link: str

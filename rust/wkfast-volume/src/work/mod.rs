@@ -1,0 +1,10 @@
+//! What all work on chunks shares: the [`Driver`] that has tasks done, names for files under construction, folders that
+//! go away.
+
+mod driver;
+mod names;
+mod remove;
+
+pub use self::driver::{Driver, Observer, Progress, Stop, pool_of};
+pub(crate) use self::names::{create_unique, unique_name};
+pub use self::remove::{remove_folder, remove_or_leave};

@@ -1,0 +1,58 @@
+"""Folders that go away while somebody reads in them, as network mounts show it."""
+
+from __future__ import annotations
+
+import os
+from typing import TYPE_CHECKING
+
+import numpy as np
+import pytest
+from tests.dataset.test_downsampling import noise, painted
+
+from wkfast import Dataset
+from wkfast.dataset.folders import remove_folder
+from wkfast.errors import VolumeDataError
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+
+def names(folder: Path) -> set[str]:
+    return {path.name for path in folder.iterdir()}
+
+
+def test_a_folders_name_is_free_at_once_and_its_leftovers_go_with_the_next(tmp_path: Path) -> None:
+    leftover = tmp_path / ".one-0123456789abcdef.wkfast-gone"
+    for folder in (leftover / "inner", tmp_path / "two", tmp_path / ".three.wkfast-part"):
+        folder.mkdir(parents=True)
+    (leftover / ".nfs000000000000002a").touch()
+    remove_folder(tmp_path / "two")
+    remove_folder(tmp_path / "two")
+    assert names(tmp_path) == {".three.wkfast-part"}
+
+
+def test_of_a_link_the_link_alone_is_deleted(tmp_path: Path) -> None:
+    (tmp_path / "kept").mkdir()
+    (tmp_path / "link").symlink_to("kept")
+    remove_folder(tmp_path / "link")
+    assert names(tmp_path) == {"kept"}
+
+
+@pytest.mark.skipif(os.geteuid() == 0, reason="root may do everything")
+def test_a_refusal_names_the_folder(tmp_path: Path) -> None:
+    (tmp_path / "kept/inner").mkdir(parents=True)
+    (tmp_path / "kept").chmod(0o555)
+    with pytest.raises(VolumeDataError, match="inner"):
+        remove_folder(tmp_path / "kept/inner")
+    (tmp_path / "kept").chmod(0o755)
+
+
+def test_a_mag_is_read_to_the_end_by_who_has_it_open_and_made_anew_at_once(tmp_path: Path) -> None:
+    voxels = noise((1, 64, 64, 64), "uint16") + 1
+    layer = painted(tmp_path / "d", voxels, (0, 0, 0))
+    file = next(path for path in layer.get_mag(1).path.rglob("*") if path.is_file())
+    with file.open("rb"):
+        layer.delete_mag(1)
+        layer.add_mag(1).write(voxels)
+    np.testing.assert_array_equal(Dataset.open(tmp_path / "d").get_layer("l").get_mag(1).read(), voxels)
+    assert not [name for name in names(layer.path) if name.startswith(".")]
