@@ -16,7 +16,6 @@ from wkfast.progress import observed
 from wkfast.volume.data_zip import DataZip, extent_of
 
 if TYPE_CHECKING:
-
     from wkfast.dataset import Dataset, SegmentationLayer
     from wkfast.dataset.properties import Json
     from wkfast.geometry import BoundingBox

@@ -89,7 +89,8 @@ fn unpack_all(
     // All are opened before the first is written, so that a shared archive stays open.
     let arrays = mags.iter().map(|(location, ..)| open_mag(location)).collect::<Result<Vec<_>>>()?;
     let each = mags.iter().zip(&arrays);
-    each.map(|((location, folder, extent), array)| unpack(array, location, folder, form, *extent, &mut driver)).collect()
+    each.map(|((location, folder, extent), array)| unpack(array, location, folder, form, *extent, &mut driver))
+        .collect()
 }
 
 /// The largest label in a mag.
@@ -173,7 +174,12 @@ fn pack_input(py: Python<'_>, input: PackInput<'_>, overlays: &mut Vec<Arc<PyOve
 }
 
 /// Writes the file at `path`, which must not exist; after an error there is none.
-fn write_zip(path: &Path, files: &[(String, Vec<u8>)], mags: &[PackMag], driver: &mut Driver<'_, '_>) -> Result<Vec<Packed>> {
+fn write_zip(
+    path: &Path,
+    files: &[(String, Vec<u8>)],
+    mags: &[PackMag],
+    driver: &mut Driver<'_, '_>,
+) -> Result<Vec<Packed>> {
     let fault = |error| VolumeError::io(path.display().to_string(), error);
     let file = BufWriter::with_capacity(1 << 20, File::create_new(path).map_err(fault)?);
     let packed = pack(file, &path.display().to_string(), files, mags, driver);

@@ -186,7 +186,10 @@ impl MergePlan {
         if tasks.start <= tasks.end && tasks.end <= last {
             return Ok(());
         }
-        Err(VolumeError::Mismatch(format!("the plan has {last} tasks, there are none from {} to {}", tasks.start, tasks.end)))
+        Err(VolumeError::Mismatch(format!(
+            "the plan has {last} tasks, there are none from {} to {}",
+            tasks.start, tasks.end
+        )))
     }
 
     /// Numbers of the tasks of each stage, in the order in which the stages must run.

@@ -14,9 +14,7 @@ use super::watched::Watched;
 use super::world::{
     Case, World, cases, files, merge_all, open_result, result, result_files, silent, simple_case, spec,
 };
-use super::{
-    Access, MergeInput, MergePlan, MergedView, Policy, Seconds, Sources, ViewInput, commit, run, verify,
-};
+use super::{Access, MergeInput, MergePlan, MergedView, Policy, Seconds, Sources, ViewInput, commit, run, verify};
 use crate::error::VolumeError;
 use crate::format::{MagArray, Voxels, WriteOptions, list_chunks, open_mag, write_region};
 use crate::geometry::{BoundingBox, Mag};
