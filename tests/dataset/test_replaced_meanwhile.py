@@ -59,4 +59,4 @@ def test_what_is_replaced_is_never_absent(mount: Path, data_format: str) -> None
     finally:
         for job in jobs:
             job.kill()
-            job.wait()
+            job.communicate()
