@@ -178,7 +178,9 @@ impl TreeColumns {
         let id = ids.get().take_id(enforced_id.map(|id| id.0));
         let row = columns.write(|table| {
             let row = table.push_node(&NodeRow { id, position, ..NodeRow::default() })?;
-            given.into_iter().for_each(|(column, given)| given.put(table.columns_mut(), column, row as usize));
+            for (column, given) in given {
+                given.put(table.columns_mut(), column, row as usize);
+            }
             Ok::<_, EditError>(row)
         })?;
         ids.get().node_added(slf, id);

@@ -165,6 +165,7 @@ impl NodeAttribute {
         Ok(())
     }
 
+    #[allow(clippy::unused_self)] // as the interpreter calls it
     fn __delete__(&self, _node: &Bound<'_, PyAny>) -> PyResult<()> {
         Err(PyAttributeError::new_err("can't delete attribute"))
     }

@@ -30,7 +30,7 @@ impl<T> GilCell<T> {
     /// Replaces the value. What was there is let go of once it is out of the cell: that may run code that comes back.
     pub(super) fn set(&self, _py: Python<'_>, value: T) {
         // SAFETY: one thread at a time, and a swap runs no other code.
-        let before = unsafe { std::mem::replace(&mut *self.0.get(), Some(value)) };
+        let before = unsafe { (*self.0.get()).replace(value) };
         drop(before);
     }
 }

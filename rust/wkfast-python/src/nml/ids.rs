@@ -165,7 +165,9 @@ impl IdCounter {
     /// Index the nodes of these trees, those of a skeleton.
     fn index(&self, trees: Vec<Bound<'_, TreeColumns>>) {
         let mut index = NodeIndex::default();
-        trees.iter().for_each(|columns| index.add_tree(columns));
+        for columns in &trees {
+            index.add_tree(columns);
+        }
         self.lock().index = Some(index);
     }
 
@@ -222,12 +224,16 @@ impl NodeIndex {
             run = match run {
                 Some((first, last)) if last.checked_add(1) == Some(id) => Some((first, id)),
                 before => {
-                    before.into_iter().for_each(|(first, last)| self.add_run(first, last, slot));
+                    if let Some((first, last)) = before {
+                        self.add_run(first, last, slot);
+                    }
                     Some((id, id))
                 }
             };
         }
-        run.into_iter().for_each(|(first, last)| self.add_run(first, last, slot));
+        if let Some((first, last)) = run {
+            self.add_run(first, last, slot);
+        }
     }
 
     fn add_run(&mut self, first: Id, last: Id, slot: u32) {
