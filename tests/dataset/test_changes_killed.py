@@ -6,6 +6,7 @@ import json
 import os
 import sys
 from contextlib import suppress
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -34,6 +35,27 @@ def dataset_at(folder: Path) -> wk.Dataset:
     return dataset
 
 
+def counted(function: Callable[..., Any], count: Callable[[], None]) -> Callable[..., Any]:
+    """Return a function of the core whose steps Python does not tell of, as two: before it and after it."""
+
+    def call(*arguments: Any) -> Any:
+        count()
+        result = function(*arguments)
+        count()
+        return result
+
+    return call
+
+
+class CountedDraft:
+    """A file that is replaced as a whole: it is there or not, and so counted before and after."""
+
+    def __init__(self, kind: Callable[[Any], Any], count: Callable[[], None], target: Any) -> None:
+        self._draft = kind(target)
+        self.put = counted(self._draft.put, count)
+        self.release = self._draft.release
+
+
 def killed_at(step: int, change: Callable[[], Any]) -> bool:
     """Make a change in a process that ends before its step of that number; return whether there was such a step."""
     child = os.fork()
@@ -45,8 +67,9 @@ def killed_at(step: int, change: Callable[[], Any]) -> bool:
             if left[0] < 0:
                 os._exit(9)
 
-        exchange = _core.exchange_folders
-        _core.exchange_folders = lambda new, old: (count(), exchange(new, old))[1]
+        for name in ("exchange_folders", "remove_folder"):
+            setattr(_core, name, counted(getattr(_core, name), count))
+        _core.Draft = partial(CountedDraft, _core.Draft, count)
         sys.addaudithook(lambda event, _: count() if event in _EVENTS else None)
         try:
             change()

@@ -91,7 +91,7 @@ def test_chunks_that_look_the_same_are_passed_through(tmp_path: Path) -> None:
     job = _core.Reshape(spec)
     assert job.shard_count == 1
     seen: list[tuple[int, int]] = []
-    summary = job.run(progress=lambda done, total: seen.append((done, total)))
+    summary = job.run(progress=lambda done, total, *_bytes: seen.append((done, total)))
     assert (summary["chunks_passed"], summary["chunks_computed"]) == (16, 0)
     assert seen[-1] == (1, 1)
     np.testing.assert_array_equal(copy.read(absolute_bounding_box=layer.bounding_box), layer.get_mag(1).read())

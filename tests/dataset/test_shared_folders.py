@@ -146,8 +146,21 @@ def test_a_layer_that_cannot_be_renamed_stays_what_it_was(
             raise PermissionError(path)
         return rename(path, target) if isinstance(path, Path) else exchange(path, str(target))
 
-    monkeypatch.setattr(Path, "rename", refuse)
-    monkeypatch.setattr(_core, "exchange_folders", refuse)
+    class Refused:
+        def __init__(self, target: Path) -> None:
+            self._draft = draft(target)
+            self.release = self._draft.release
+            self._target = target
+
+        def put(self, _content: bytes) -> None:
+            raise PermissionError(self._target)
+
+    draft = _core.Draft
+    if refused.endswith(".json"):
+        monkeypatch.setattr(_core, "Draft", Refused)
+    else:
+        monkeypatch.setattr(Path, "rename", refuse)
+        monkeypatch.setattr(_core, "exchange_folders", refuse)
     with pytest.raises(PermissionError):
         layer.name = "other"
     monkeypatch.undo()
