@@ -13,8 +13,8 @@ TOKEN = "a-token-that-nobody-may-see"
 
 
 def block(language, server, annotation_id):
-    """The README's block of a language, its gaps filled."""
-    (text,) = re.findall(rf"^```{language}\n(.*?)^```", README, re.DOTALL | re.MULTILINE)
+    """The README's first block of a language, its gaps filled."""
+    text, *_ = re.findall(rf"^```{language}\n(.*?)^```", README, re.DOTALL | re.MULTILINE)
     text = text.replace("annotations/…", f"annotations/{annotation_id}").replace("https://webknossos.org", server.url)
     return text.replace('token="…"', f'token="{TOKEN}"').replace("WK_TOKEN=…", f"WK_TOKEN={TOKEN}")
 

@@ -20,6 +20,8 @@ if TYPE_CHECKING:
 
 # How often this process looks after its jobs, and a worker after its ticket.
 SECONDS_BETWEEN_LOOKS = 0.2
+# How long jobs that run may take to end after another has failed.
+SECONDS_TO_END = 2.0
 
 
 class Work(Protocol):
@@ -162,10 +164,12 @@ def run_jobs(
             number = futures[future]
             results[number] = _result(future)
             tally.add(batches[number].first, batches[number].end)
-    except BaseException:
+    except BaseException as error:
         for future in futures:
             with suppress(Exception):  # some cannot be cancelled, and what went wrong counts
                 future.cancel()
+        if isinstance(error, Exception):  # what is nearly done ends before its files are taken away; Ctrl-C does not wait
+            cf.wait([future for future in futures if isinstance(future, cf.Future)], SECONDS_TO_END)
         raise
     return [results[number] for number in range(len(batches))]
 
