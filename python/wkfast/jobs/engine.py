@@ -168,7 +168,7 @@ def run_jobs(
         for future in futures:
             with suppress(Exception):  # some cannot be cancelled, and what went wrong counts
                 future.cancel()
-        if isinstance(error, Exception):  # what is nearly done ends before its files are taken away; Ctrl-C does not wait
+        if isinstance(error, Exception):  # what is nearly done ends before its files go; Ctrl-C does not wait
             cf.wait([future for future in futures if isinstance(future, cf.Future)], SECONDS_TO_END)
         raise
     return [results[number] for number in range(len(batches))]
