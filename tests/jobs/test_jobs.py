@@ -3,6 +3,7 @@
 import concurrent.futures as cf
 import os
 import threading
+import time
 from dataclasses import dataclass
 from multiprocessing import get_context
 
@@ -173,6 +174,47 @@ def test_what_an_observer_raises_cancels_jobs_that_wait():
             run_jobs(executor, Waiting(), Tally([MANY] * 4, stop))
         release.set()
     assert len(begun) <= 2
+
+
+def test_running_jobs_are_told_to_stop_and_waited_for():
+    wanted, begun, ended = threading.Event(), threading.Event(), []
+    wanted.set()
+
+    @dataclass(frozen=True)
+    class Patient:
+        def run(self, first, *_more):
+            if not first:
+                begun.wait(60)
+                raise ValueError("failed")
+            begun.set()
+            while wanted.is_set():
+                time.sleep(0.01)
+            time.sleep(0.1)
+            ended.append(first)
+
+    with cf.ThreadPoolExecutor(2) as executor:
+        with pytest.raises(ValueError, match="failed"):
+            run_jobs(executor, Patient(), Tally([MANY] * 2), give_up=wanted.clear)
+        assert ended == [1]
+
+
+def test_those_that_do_not_stop_are_left(monkeypatch):
+    monkeypatch.setattr(engine, "MOST_SECONDS_TO_SETTLE", 0.1)
+    begun, release = threading.Event(), threading.Event()
+
+    @dataclass(frozen=True)
+    class Deaf:
+        def run(self, first, *_more):
+            if not first:
+                begun.wait(60)
+                raise ValueError("failed")
+            begun.set()
+            release.wait(60)
+
+    with cf.ThreadPoolExecutor(2) as executor:
+        with pytest.raises(ValueError, match="failed"):
+            run_jobs(executor, Deaf(), Tally([MANY] * 2), give_up=lambda: None)
+        release.set()
 
 
 def test_a_watch_ends_a_job_whose_ticket_is_gone(tmp_path, monkeypatch):

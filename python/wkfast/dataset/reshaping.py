@@ -31,26 +31,34 @@ def run_reshape(spec: Json, executor: Any = None, observer: Observer | None = No
     if executor is None:
         _core.Reshape(spec).run(progress=observer)
         return
-    work = ReshapeWork(json.dumps(spec), uuid.uuid4().hex)
+    target = spec["target"]
+    call = uuid.uuid4().hex
+    # In the new mag's folder, which may not be there any more when a job looks, or be that of another call.
+    ticket = Path(target["container"]["path"]) / target["prefix"] / f".{call}.wkfast-ticket"
+    ticket.touch()
+    work = ReshapeWork(json.dumps(spec), call, str(ticket))
     try:
         job = work.opened()
-        run_jobs(executor, work, Tally([job.shard_bytes] * job.shard_count, observer))
+        tally = Tally([job.shard_bytes] * job.shard_count, observer)
+        run_jobs(executor, work, tally, give_up=lambda: ticket.unlink(missing_ok=True))
     finally:
+        ticket.unlink(missing_ok=True)
         _opened.cache_clear()
 
 
 @dataclass(frozen=True)
 class ReshapeWork:
-    """A mag to be written, as jobs get it: what is to be done, and of which call it is part."""
+    """A mag to be written, as jobs get it: what is to be done, of which call it is part, and whether it is wanted."""
 
     spec: str
     call: str
+    ticket: str
 
     def run(self, first: int, end: int, threads: int | None) -> Json:
         """Write some of the files; a worker opens and lists the mags for its first job and keeps them for others."""
-        target = json.loads(self.spec)["target"]
-        folder = Path(target["container"]["path"]) / target["prefix"]
-        return self.opened().run((first, end), threads=threads, progress=Watch(str(folder), "the new mag"))
+        watch = Watch(self.ticket, "the new mag")
+        watch.look()
+        return self.opened().run((first, end), threads=threads, progress=watch)
 
     def opened(self) -> _core.Reshape:
         """Return both mags, open."""

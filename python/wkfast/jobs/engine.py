@@ -20,8 +20,8 @@ if TYPE_CHECKING:
 
 # How often this process looks after its jobs, and a worker after its ticket.
 SECONDS_BETWEEN_LOOKS = 0.2
-# How long jobs that run may take to end after another has failed.
-SECONDS_TO_END = 2.0
+# How long jobs are waited for that have been told to stop.
+MOST_SECONDS_TO_SETTLE = 10.0
 
 
 class Work(Protocol):
@@ -72,6 +72,16 @@ class Watch:
         if now - self._looked < SECONDS_BETWEEN_LOOKS:
             return
         self._looked = now
+        self.look()
+
+    def look(self) -> None:
+        """Look now.
+
+        Raises
+        ------
+        ExecutorError
+            The work was given up.
+        """
         if not self._ticket.exists():
             raise self._error(f"{self._what} was given up while this job ran; what is done stays done")
 
@@ -121,6 +131,7 @@ def run_jobs(
     tasks: tuple[int, int] | None = None,
     threads: int | None = None,
     workers: int | None = None,
+    give_up: Callable[[], object] | None = None,
 ) -> list[Any]:
     """Do every task that `tally` has open as jobs of `executor`, and return what the jobs returned, in order of tasks.
 
@@ -134,6 +145,9 @@ def run_jobs(
         Of each job; default: ``WKFAST_THREADS``, else one.
     workers
         How many jobs at once; default: what the executor tells.
+    give_up
+        Tells running jobs that they are not wanted any more. It is called if anything goes wrong, and they are waited
+        for, ten seconds at most, so that what they write is not in anybody's way.
 
     Raises
     ------
@@ -164,12 +178,14 @@ def run_jobs(
             number = futures[future]
             results[number] = _result(future)
             tally.add(batches[number].first, batches[number].end)
-    except BaseException as error:
+    except BaseException:
+        if give_up is not None:
+            give_up()
         for future in futures:
             with suppress(Exception):  # some cannot be cancelled, and what went wrong counts
                 future.cancel()
-        if isinstance(error, Exception):  # what is nearly done ends before its files go; Ctrl-C does not wait
-            cf.wait([future for future in futures if isinstance(future, cf.Future)], SECONDS_TO_END)
+        if give_up is not None:
+            _settle(futures)
         raise
     return [results[number] for number in range(len(batches))]
 
@@ -212,6 +228,13 @@ def _as_done(futures: Iterable[Any]) -> Iterator[Any]:
             time.sleep(0 if done else SECONDS_BETWEEN_LOOKS)
         waiting -= done
         yield from done
+
+
+def _settle(futures: Iterable[Any]) -> None:
+    """Wait for jobs that are running, as long as they tell and it does not take too long."""
+    until = time.monotonic() + MOST_SECONDS_TO_SETTLE
+    while time.monotonic() < until and not all(_is_done(future) for future in futures):
+        time.sleep(SECONDS_BETWEEN_LOOKS / 4)
 
 
 def _is_done(future: Any) -> bool:

@@ -107,7 +107,14 @@ impl<'a, 'o> Driver<'a, 'o> {
             let sender = senders.lock().unwrap_or_else(PoisonError::into_inner).pop();
             while let Some(sender) = sender.as_ref().filter(|_| !stop.is_set()) {
                 let Some(&task) = tasks.get(next.fetch_add(1, Ordering::Relaxed)) else { return };
-                if sender.send(work(task, stop).map(|result| (task, result))).is_err() {
+                let result = work(task, stop);
+                let failed = result.is_err();
+                let sent = sender.send(result.map(|result| (task, result)));
+                if failed {
+                    // Only now: those who are interrupted by it must not be heard first.
+                    stop.set();
+                }
+                if sent.is_err() {
                     return;
                 }
             }
@@ -162,7 +169,6 @@ fn watch<R>(
         match results.recv_timeout(TICK) {
             Ok(Ok(result)) => take(result, progress),
             Ok(Err(error)) => {
-                stop.set();
                 failure.get_or_insert(error);
             }
             Err(RecvTimeoutError::Timeout) => {}
@@ -233,7 +239,7 @@ mod tests {
         };
         let error = driver.each(&tasks(), |_| 0, failing, |()| ()).unwrap_err();
         assert_eq!(error.to_string(), "first");
-        assert_eq!(begun.into_inner(), 2);
+        assert!(begun.into_inner() <= 2, "one for each thread at most");
     }
 
     #[test]
