@@ -8,7 +8,7 @@ from contextlib import suppress
 from pathlib import Path
 from tempfile import SpooledTemporaryFile
 from types import TracebackType
-from typing import TYPE_CHECKING, BinaryIO, Self, cast
+from typing import TYPE_CHECKING, Any, BinaryIO, Self, cast
 
 from wkfast._lazy import lazy_import
 
@@ -112,11 +112,16 @@ def proposed_name(content_disposition: str | None) -> str | None:
     header = message.Message()
     header["content-disposition"] = content_disposition or ""
     try:
-        name = header.get_param("filename", header="content-disposition")
-        text = None if name is None else utils.collapse_rfc2231_value(name)
+        # a tuple (charset, language, text) where the encoding is stated, which the library does not say of its types
+        parameters: list[tuple[str, Any]] = header.get_params([], header="content-disposition")
+        names = [value for key, value in parameters if key.lower() == "filename"]
+        # the one that states its encoding counts before the one that cannot: RFC 6266, 4.3
+        extended = [name for name in names if isinstance(name, tuple)]
+        if extended:
+            return utils.collapse_rfc2231_value(extended[0])
     except (ValueError, TypeError, LookupError):
         return None
-    return text and _as_utf8(text)
+    return _as_utf8(names[0]) if names and isinstance(names[0], str) else None
 
 
 def _as_utf8(name: str) -> str:

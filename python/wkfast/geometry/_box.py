@@ -286,6 +286,7 @@ class Box:
 
         A million chunks take the time of some thousand boxes.
 
+        >>> from wkfast.geometry import BoundingBox
         >>> box = BoundingBox((0, 0, 0), (20, 10, 5))
         >>> box.chunks_array((16, 16, 16)).tolist()
         [[[0, 0, 0], [16, 10, 5]], [[16, 0, 0], [4, 10, 5]]]
