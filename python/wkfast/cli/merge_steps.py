@@ -1,7 +1,5 @@
 """``wkfast merge plan``, ``run`` and ``commit``: a merge in steps on one plan file, for job arrays of any scheduler."""
 
-import os
-import tempfile
 from dataclasses import replace
 from pathlib import Path
 from typing import Annotated
@@ -26,6 +24,7 @@ from wkfast.cli.merge_options import (
     print_json,
     show,
 )
+from wkfast.dataset.draft import exclusive_draft
 from wkfast.errors import MergeError
 from wkfast.merge.arrays import run_share
 from wkfast.merge.job import MergeJob
@@ -50,7 +49,9 @@ def plan(
     options = MergeOptions(policy=policy, mags=mags, link=link)
     annotation = Annotation.load(source_annotation)
     job = annotation.plan_merge(target, dataset_directory, volume_layer_name, options=options)
-    _write_whole(plan_file, job.to_json())
+    # in one step: tasks may read it at any time
+    with exclusive_draft(plan_file) as draft:
+        draft.put(job.to_json().encode())
     show(job.preview(), as_json=as_json)
 
 
@@ -107,18 +108,3 @@ def _read(plan_file: Path) -> MergeJob:
     except UnicodeDecodeError as error:
         raise MergeError(f"{plan_file}: not a merge plan ({error})") from error
     return MergeJob.from_json(text, name=str(plan_file))
-
-
-def _write_whole(file: Path, text: str) -> None:
-    """Replace a file in one step: tasks may read it at any time."""
-    handle, draft = tempfile.mkstemp(dir=file.absolute().parent, prefix=f".{file.name}.")
-    try:
-        with os.fdopen(handle, "w", encoding="utf-8") as stream:
-            stream.write(text)
-            stream.flush()
-            os.fsync(stream.fileno())
-        Path(draft).chmod(0o644)
-        Path(draft).replace(file)
-    except BaseException:
-        Path(draft).unlink(missing_ok=True)
-        raise

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from typing import TYPE_CHECKING, Any
 
 from wkfast._lazy import lazy_import
@@ -20,7 +21,7 @@ if TYPE_CHECKING:
 source_store: Any = lazy_import("wkfast.dataset.source_store")
 
 
-class Place:
+class Place(ABC):
     """Where layers lie that are only read. Layers and mags ask theirs, and nobody else knows which kinds there are.
 
     Attributes
@@ -74,9 +75,9 @@ class Place:
         """
         raise DatasetError(f"mag {mag} of layer {layer.name!r} {self.no_folder}, and no files that can be worked on")
 
+    @abstractmethod
     def open(self, layer: LayerProperties, mag: Mag, entry: Json) -> VoxelSource:
         """Return what voxels of a mag are read from."""
-        raise NotImplementedError
 
     def array(self, source: VoxelSource, extent: Sequence[int], name: str) -> Any:
         """Return a mag without a folder as a read-only ``zarr.Array``; `extent` is x, y, z in its voxels."""
@@ -88,27 +89,27 @@ class WritablePlace(Place):
 
     read_only_reason: str | None = None
 
+    @abstractmethod
     def update(self, properties: DatasetProperties, change: Callable[[DatasetProperties], None]) -> None:
         """Apply `change` to the properties of the dataset and keep them."""
-        raise NotImplementedError
 
+    @abstractmethod
     def add_layer(self, properties: DatasetProperties, entry: Json) -> None:
         """Add a layer without mags."""
-        raise NotImplementedError
 
+    @abstractmethod
     def rename_layer(self, properties: DatasetProperties, old: str, new: str) -> None:
         """Give a layer another name, completely or not at all."""
-        raise NotImplementedError
 
+    @abstractmethod
     def add_mag(self, properties: DatasetProperties, layer: LayerProperties, mag: Mag, spec: _core.NewMag) -> Json:
         """Make an empty mag and return its entry, which has still to be listed."""
-        raise NotImplementedError
 
+    @abstractmethod
     def removal(
         self, properties: DatasetProperties, layer: LayerProperties, mag: Mag | None
     ) -> AbstractContextManager[None]:
         """Remove a mag, or a layer with all of them, if the block ends well; the block takes it off the list."""
-        raise NotImplementedError
 
     def settle(self, layer: LayerProperties, voxel_size: Sequence[float], unit: str) -> None:
         """Write down beside the voxels what follows from a changed list of mags."""
