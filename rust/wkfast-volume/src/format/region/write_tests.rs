@@ -181,11 +181,12 @@ fn a_shape_grows_to_whole_shards_and_nothing_else_changes() {
     let file = folder.path().join("1/zarr.json");
     let json = || serde_json::from_slice::<serde_json::Value>(&std::fs::read(&file).unwrap()).unwrap();
     let mut expected = json();
-    expected["attributes"] = json!({"kept": [1, 2.5, "x"]});
+    expected["attributes"] = json!({"z": 0.106_815_225_999_999_97, "kept": [1, 2.5, "x"], "a": 1});
     std::fs::write(&file, expected.to_string()).unwrap();
     write(&*array, &BoundingBox { topleft: [8, 0, 0], size: [1; 3] }, &[1; VOXEL], &WriteOptions::default());
     expected["shape"] = json!([2, 16, 5, 9]);
-    assert_eq!(json(), expected);
+    // As text: foreign keys keep their order, numbers their digits.
+    assert_eq!(std::fs::read_to_string(&file).unwrap(), format!("{expected:#}"));
 }
 
 #[test]

@@ -77,6 +77,14 @@ mod tests {
     }
 
     #[test]
+    fn a_float_is_read_to_its_last_bit() {
+        // A reader that is quick instead of exact makes 0.10681522599999996 of it.
+        let fill = serde_json::from_str("0.10681522599999997").unwrap();
+        let bytes = 0.106_815_225_999_999_97_f64.to_le_bytes().to_vec();
+        assert_eq!(fill_bytes(&fill, VoxelType::Float64), Some(bytes));
+    }
+
+    #[test]
     fn fills_that_do_not_fit_are_refused() {
         for (fill, voxel_type) in [
             (json!(256), VoxelType::UInt8),
