@@ -1,5 +1,6 @@
 """What ``import wkfast`` loads, and what it says."""
 
+import importlib
 import subprocess
 import sys
 
@@ -84,6 +85,12 @@ def test_every_public_name_exists_and_is_sorted():
     assert all(hasattr(wkfast, name) for name in wkfast.__all__)
     upper = [name for name in wkfast.__all__ if name.isupper()]
     assert wkfast.__all__ == sorted(upper) + sorted(set(wkfast.__all__) - set(upper))
+
+
+@pytest.mark.parametrize("module", ["wkfast", "wkfast.annotation", "wkfast.annotation.volume_layer"])
+@pytest.mark.parametrize("name", ["VolumeLayer", "SegmentInformation", "VolumeLayerEditMode"])
+def test_volume_layers_are_found_where_scripts_look_for_them(module, name):
+    assert getattr(importlib.import_module(module), name) is getattr(importlib.import_module("wkfast.volume"), name)
 
 
 @pytest.mark.parametrize("name", ["Annotation", "Skeleton", "Tree", "Dataset", "BoundingBox"])

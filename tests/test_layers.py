@@ -12,15 +12,17 @@ ALLOWED = {
     "errors": set(),
     "_lazy": set(),
     "geometry": {"_core", "errors"},
+    # what trees, segments and boxes of an NML have in common
+    "records": {"errors"},
     "client": {"errors", "_lazy", "progress"},
     "progress": {"_lazy"},
     "jobs": {"errors"},
     "dataset": {"_core", "_lazy", "errors", "geometry", "jobs", "progress"},
     "merge": {"_core", "_lazy", "dataset", "errors", "geometry", "jobs", "progress"},
-    "volume": {"_core", "_lazy", "dataset", "errors", "geometry", "progress"},
+    "volume": {"_core", "_lazy", "dataset", "errors", "geometry", "progress", "records"},
     # a dataset whose voxels a server streams: below annotation, which hands them out, above the two it joins
     "remote": {"_lazy", "client", "dataset", "errors", "geometry"},
-    "skeleton": {"_core", "_lazy", "errors", "geometry"},
+    "skeleton": {"_core", "_lazy", "errors", "geometry", "records"},
     "annotation": {
         "_lazy",
         "client",
@@ -29,6 +31,7 @@ ALLOWED = {
         "geometry",
         "merge",
         "progress",
+        "records",
         "remote",
         "skeleton",
         "volume",

@@ -26,9 +26,6 @@ if TYPE_CHECKING:
         AnnotationState,
         AnnotationType,
         MergeReport,
-        SegmentInformation,
-        VolumeLayer,
-        VolumeLayerEditMode,
     )
     from wkfast.annotation.annotation_info import AnnotationInfo, Project, Task
     from wkfast.annotation.bulk import download_annotations
@@ -60,6 +57,7 @@ if TYPE_CHECKING:
     from wkfast.merge import MergePreview
     from wkfast.remote import RemoteDataset, RemoteLayer, RemoteMagView, RemoteSegmentationLayer
     from wkfast.skeleton import Group, Node, Skeleton, Tree, iterate_trees
+    from wkfast.volume import SegmentInformation, VolumeLayer, VolumeLayerEditMode
 
 __version__: str = _core.__version__
 
@@ -119,9 +117,6 @@ _PLACES = {
         "AnnotationState",
         "AnnotationType",
         "MergeReport",
-        "SegmentInformation",
-        "VolumeLayer",
-        "VolumeLayerEditMode",
         "merge_annotations",
     ),
     "wkfast.annotation.annotation_info": ("AnnotationInfo", "Project", "Task"),
@@ -153,6 +148,7 @@ _PLACES = {
     "wkfast.merge": ("MergePreview",),
     "wkfast.remote": ("RemoteDataset", "RemoteLayer", "RemoteMagView", "RemoteSegmentationLayer"),
     "wkfast.skeleton": ("Group", "Node", "Skeleton", "Tree", "iterate_trees"),
+    "wkfast.volume": ("SegmentInformation", "VolumeLayer", "VolumeLayerEditMode"),
 }
 _PLACE_OF = {name: place for place, names in _PLACES.items() for name in names}
 _ROOMS = ("annotation", "client", "dataset", "geometry", "merge", "progress", "remote", "skeleton", "volume")

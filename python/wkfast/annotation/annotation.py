@@ -13,14 +13,14 @@ from wkfast.annotation import meta
 from wkfast.annotation.boxes import box_from_record, box_records, task_box_record
 from wkfast.annotation.merging import Merging
 from wkfast.annotation.on_server import OnServer
-from wkfast.annotation.volume_data import VolumeData, broken_members
-from wkfast.annotation.volume_layer import VolumeLayer, as_member_name
-from wkfast.annotation.volume_layers import VolumeLayers
 from wkfast.annotation.volumes import Volumes
 from wkfast.errors import AnnotationError
 from wkfast.geometry import Vec3Float
 from wkfast.skeleton import LoadProblem, Skeleton, empty_header, load_document, save_document
 from wkfast.skeleton.annotation_file import AnnotationFile, require_suffix
+from wkfast.volume.volume_data import VolumeData, broken_members
+from wkfast.volume.volume_layer import VolumeLayer, as_member_name
+from wkfast.volume.volume_layers import VolumeLayers
 
 if TYPE_CHECKING:
     from wkfast.annotation import transfer
@@ -31,8 +31,8 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
     from os import PathLike
 
-    from wkfast.annotation.segments import Record
     from wkfast.geometry import NDBoundingBox, VoxelSize
+    from wkfast.records import Record
 
 Vector3 = tuple[float, float, float]
 

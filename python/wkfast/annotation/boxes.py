@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from wkfast.annotation.segments import Record, color_record, complete_color
 from wkfast.geometry import BoundingBox, NDBoundingBox, Vec3Int
+from wkfast.records import Record, color_record, complete_color
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

@@ -20,10 +20,3 @@ class AnnotationState(Enum):
     CANCELLED = "Cancelled"
     FINISHED = "Finished"
     INITIALIZING = "Initializing"
-
-
-class VolumeLayerEditMode(Enum):
-    """Where the voxels of a volume layer are while it is edited."""
-
-    TEMPORARY_DIRECTORY = "temporary_directory"
-    MEMORY = "memory"

@@ -15,13 +15,13 @@ if TYPE_CHECKING:
     from os import PathLike
 
     from wkfast import _core
-    from wkfast.annotation.volume_layer import VolumeLayer
-    from wkfast.annotation.volume_layers import VolumeLayers
     from wkfast.dataset import SegmentationLayer
     from wkfast.merge import MergePreview, MergeReport
     from wkfast.merge.options import MergeKeywords
     from wkfast.progress import Progress
     from wkfast.skeleton import Skeleton
+    from wkfast.volume.volume_layer import VolumeLayer
+    from wkfast.volume.volume_layers import VolumeLayers
 
 
 class Merging:

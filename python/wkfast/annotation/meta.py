@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from wkfast.annotation.segments import Record
+    from wkfast.records import Record
 
 OWNER = "username"
 ANNOTATION_ID = "annotationId"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from wkfast.annotation.volume_export import temporary_copy
+from wkfast.volume.export import temporary_copy
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
@@ -12,11 +12,11 @@ if TYPE_CHECKING:
 
     from numpy.typing import DTypeLike
 
-    from wkfast.annotation.segments import SegmentInformation
-    from wkfast.annotation.volume_layer import VolumeLayer
-    from wkfast.annotation.volume_layers import VolumeLayers
     from wkfast.dataset import Dataset, Layer, SegmentationLayer
     from wkfast.geometry import Vec3Float
+    from wkfast.volume.segments import SegmentInformation
+    from wkfast.volume.volume_layer import VolumeLayer
+    from wkfast.volume.volume_layers import VolumeLayers
 
 
 class Volumes:

@@ -1,8 +1,8 @@
 """Skeletons: trees of nodes in groups, views over columns that the core reads and writes."""
 
 from wkfast._core import Node
+from wkfast.records import metadata_from_entries, metadata_to_entries
 from wkfast.skeleton.group import Group
-from wkfast.skeleton.metadata import metadata_from_entries, metadata_to_entries
 from wkfast.skeleton.reading import LoadProblem
 from wkfast.skeleton.skeleton import (
     AdditionalAxis,

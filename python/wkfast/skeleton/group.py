@@ -9,9 +9,10 @@ import numpy as np
 
 from wkfast import _core
 from wkfast.errors import SkeletonError
+from wkfast.records import normalized_color
 from wkfast.skeleton.arrays import integers, shaped
 from wkfast.skeleton.ids import TakenIds
-from wkfast.skeleton.tree import Tree, normalized_color
+from wkfast.skeleton.tree import Tree
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -20,7 +21,7 @@ if TYPE_CHECKING:
 
     from wkfast._core import Node
     from wkfast.geometry import Vec3FloatLike
-    from wkfast.skeleton.metadata import MetadataValue, Record
+    from wkfast.records import MetadataValue, Record
     from wkfast.skeleton.skeleton import Skeleton
 
 

@@ -31,8 +31,8 @@ if TYPE_CHECKING:
 
     from wkfast._core import Node
     from wkfast.geometry import Vec3FloatLike
+    from wkfast.records import Record
     from wkfast.skeleton.ids import TakenIds
-    from wkfast.skeleton.metadata import Record
     from wkfast.skeleton.reading import MemberSource
 
 if TYPE_CHECKING:

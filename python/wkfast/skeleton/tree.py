@@ -11,10 +11,10 @@ from wkfast import _core
 from wkfast._lazy import lazy_import
 from wkfast.errors import SkeletonError
 from wkfast.geometry import BoundingBox
+from wkfast.records import color_record, metadata_from_entries, metadata_to_entries
 from wkfast.skeleton import tables
 from wkfast.skeleton.arrays import integers, shaped
 from wkfast.skeleton.graph_views import AdjacencyMap, EdgeData, EdgesView, NodeMap, NodesView
-from wkfast.skeleton.metadata import metadata_from_entries, metadata_to_entries
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -24,10 +24,9 @@ if TYPE_CHECKING:
 
     from wkfast._core import Node
     from wkfast.geometry import Vec3FloatLike, Vec3IntLike
+    from wkfast.records import Color, MetadataValue, Record
     from wkfast.skeleton.group import Group
-    from wkfast.skeleton.metadata import MetadataValue, Record
 
-    Color = tuple[float, ...]
     NodeLike: TypeAlias = Node | int
 else:
     nx = lazy_import("networkx")
@@ -122,7 +121,7 @@ class Tree:
         return {
             "id": self._id,
             "name": before["name"] if self.name == (before["name"] or "") else self.name,
-            "color": _color_record(self.color) if recolored else before["color"],
+            "color": color_record(self.color, None) if recolored else before["color"],
             "group_id": group_id,
             "tree_type": self.tree_type,
             "is_visible": before["is_visible"] if self.is_visible == is_visible else self.is_visible,
@@ -516,25 +515,8 @@ _EMPTY_RECORD: dict[str, Any] = {
 }
 
 
-def normalized_color(color: Vec3FloatLike | Color | None) -> Color | None:
-    """Return RGBA floats; a colour of three numbers gets alpha 1."""
-    if color is None:
-        return None
-    try:
-        channels = tuple(float(channel) for channel in color)
-    except (TypeError, ValueError):
-        channels = ()
-    if len(channels) not in {3, 4}:
-        raise SkeletonError(f"a color is red, green, blue and perhaps alpha, each from 0 to 1, not {color!r}")
-    return channels if len(channels) == 4 else (*channels, 1.0)  # noqa: PLR2004 # red, green, blue, alpha
-
-
 def _plain(color: Color | None) -> Color | None:
     return None if color is None else tuple(color)
-
-
-def _color_record(color: Color | None) -> list[float] | None:
-    return None if color is None else list(normalized_color(color) or ())
 
 
 def _without_old_color(extras: Record) -> Record:

@@ -17,8 +17,8 @@ from wkfast.volume.unpacking import unpack_layer
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-    from wkfast.annotation.volume_layer import VolumeLayer
     from wkfast.dataset import SegmentationLayer
+    from wkfast.volume.volume_layer import VolumeLayer
 
 TEMPORARY_DATASET = "tmp_annotation_dataset"
 TEMPORARY_LAYER = "volume_layer"

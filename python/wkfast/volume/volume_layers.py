@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from wkfast.annotation.volume_layer import VolumeLayer
 from wkfast.dataset import DataFormat, Layer, SegmentationLayer
 from wkfast.errors import AnnotationError, VolumeLayerAmbiguousError, VolumeLayerNotFoundError
+from wkfast.volume.volume_layer import VolumeLayer
 
 if TYPE_CHECKING:
     from numpy.typing import DTypeLike

@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import Any, TypeAlias
+from typing import Any
 
 from wkfast.geometry import Vec3Int
-from wkfast.skeleton import metadata_from_entries, metadata_to_entries
-from wkfast.skeleton.tree import normalized_color
-
-MetadataValue: TypeAlias = str | int | float | bool | Sequence[str]
-Record: TypeAlias = dict[str, Any]
+from wkfast.records import (
+    MetadataValue,
+    Record,
+    color_record,
+    complete_color,
+    metadata_from_entries,
+    metadata_to_entries,
+)
 
 
 @dataclass
@@ -94,37 +96,3 @@ def _whole(segment_id: Any) -> int:
     if number != segment_id and not isinstance(segment_id, str):
         raise ValueError("its id is no whole number")
     return number
-
-
-def complete_color(channels: Sequence[float | None] | None) -> tuple[float, float, float, float] | None:
-    """Return RGBA, ``None`` unless red, green and blue are there; a missing alpha is 1.
-
-    Examples
-    --------
-    >>> complete_color([0.5, 0.0, 1.0, None])
-    (0.5, 0.0, 1.0, 1.0)
-    >>> complete_color([None, None, None, None]) is None
-    True
-    """
-    if channels is None:
-        return None
-    red, green, blue, alpha = channels
-    if red is None or green is None or blue is None:
-        return None
-    return red, green, blue, 1.0 if alpha is None else alpha
-
-
-def color_record(color: Sequence[float] | None, before: list[float | None] | None) -> list[float | None] | None:
-    """Return the channels to write: as they were read where the colour is still the same.
-
-    Examples
-    --------
-    >>> color_record((0.5, 0.0, 1.0, 1.0), [0.5, 0.0, 1.0, None])
-    [0.5, 0.0, 1.0, None]
-    >>> color_record((1, 0, 0), None)
-    [1.0, 0.0, 0.0, 1.0]
-    """
-    if (None if color is None else tuple(color)) == complete_color(before):
-        return before
-    written = normalized_color(color)
-    return None if written is None else list(written)

@@ -1,4 +1,4 @@
-"""Metadata of trees and segments: a plain dict, and the entries it is read from and written to."""
+"""What trees, segments and boxes of an NML have in common: metadata and colours, and the records of both."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ from wkfast.errors import SkeletonError
 
 MetadataValue: TypeAlias = str | int | float | bool | Sequence[str]
 Record: TypeAlias = dict[str, Any]
+Color: TypeAlias = tuple[float, ...]
 
 
 def metadata_from_entries(entries: Iterable[Record]) -> dict[str, MetadataValue]:
@@ -49,6 +50,53 @@ def metadata_to_entries(metadata: dict[str, Any], before: Sequence[Record] = ())
         unchanged = entry is not None and _same(_value(entry), value)
         entries.append(entry if unchanged and entry is not None else _entry(str(key), value))
     return entries
+
+
+def normalized_color(color: Iterable[float] | None) -> Color | None:
+    """Return RGBA floats; a colour of three numbers gets alpha 1."""
+    if color is None:
+        return None
+    try:
+        channels = tuple(float(channel) for channel in color)
+    except (TypeError, ValueError):
+        channels = ()
+    if len(channels) not in {3, 4}:
+        raise SkeletonError(f"a color is red, green, blue and perhaps alpha, each from 0 to 1, not {color!r}")
+    return channels if len(channels) == 4 else (*channels, 1.0)  # noqa: PLR2004 # red, green, blue, alpha
+
+
+def complete_color(channels: Sequence[float | None] | None) -> tuple[float, float, float, float] | None:
+    """Return RGBA, ``None`` unless red, green and blue are there; a missing alpha is 1.
+
+    Examples
+    --------
+    >>> complete_color([0.5, 0.0, 1.0, None])
+    (0.5, 0.0, 1.0, 1.0)
+    >>> complete_color([None, None, None, None]) is None
+    True
+    """
+    if channels is None:
+        return None
+    red, green, blue, alpha = channels
+    if red is None or green is None or blue is None:
+        return None
+    return red, green, blue, 1.0 if alpha is None else alpha
+
+
+def color_record(color: Iterable[float] | None, before: list[float | None] | None) -> list[float | None] | None:
+    """Return the channels to write: as they were read where the colour is still the same.
+
+    Examples
+    --------
+    >>> color_record((0.5, 0.0, 1.0, 1.0), [0.5, 0.0, 1.0, None])
+    [0.5, 0.0, 1.0, None]
+    >>> color_record((1, 0, 0), None)
+    [1.0, 0.0, 0.0, 1.0]
+    """
+    channels = normalized_color(color)
+    if channels == complete_color(before):
+        return before
+    return None if channels is None else list(channels)
 
 
 def _value(entry: Record) -> MetadataValue:

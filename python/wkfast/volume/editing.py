@@ -6,29 +6,36 @@ import tempfile
 import warnings
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
+from enum import Enum
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
 
-from wkfast.annotation.enums import VolumeLayerEditMode
-from wkfast.annotation.volume_data import TemporaryFile, VolumeData
-from wkfast.annotation.volume_export import data_zip
 from wkfast.dataset import DataFormat, Dataset
 from wkfast.dataset.folder_place import FolderPlace
 from wkfast.dataset.new_chunks import NewChunksOfMags
 from wkfast.errors import AnnotationError
+from wkfast.volume.export import data_zip
 from wkfast.volume.packing import pack_layer
 from wkfast.volume.places import layer_in_memory
 from wkfast.volume.unpacking import unpack_layer
+from wkfast.volume.volume_data import TemporaryFile, VolumeData
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from concurrent.futures import Executor
 
-    from wkfast.annotation.volume_layer import VolumeLayer
     from wkfast.dataset import Layer, SegmentationLayer
     from wkfast.volume.data_zip import DataZip
+    from wkfast.volume.volume_layer import VolumeLayer
+
+
+class VolumeLayerEditMode(Enum):
+    """Where the voxels of a volume layer are while it is edited."""
+
+    TEMPORARY_DIRECTORY = "temporary_directory"
+    MEMORY = "memory"
 
 
 @contextmanager
