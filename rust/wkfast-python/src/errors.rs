@@ -84,6 +84,10 @@ impl CoreError {
 
 impl From<CoreError> for PyErr {
     fn from(error: CoreError) -> Self {
+        let error = match raised(error) {
+            Ok(raised) => return raised,
+            Err(error) => error,
+        };
         match error {
             CoreError::Edit(error) => SkeletonError::new_err(error.to_string()),
             CoreError::Nml(path, NmlError::Io(error)) => os_error(&path, &error),
@@ -104,6 +108,20 @@ impl From<CoreError> for PyErr {
             CoreError::Volume(error) => volume_error(&error),
             CoreError::Python(error) => error,
         }
+    }
+}
+
+/// What a signal's handler raised in the middle of reading or writing a file, which ended that.
+fn raised(error: CoreError) -> Result<PyErr, CoreError> {
+    match error {
+        CoreError::Nml(path, NmlError::Io(error)) => {
+            error.downcast::<PyErr>().map_err(|error| CoreError::Nml(path, NmlError::Io(error)))
+        }
+        CoreError::Io(path, error) => error.downcast::<PyErr>().map_err(|error| CoreError::Io(path, error)),
+        CoreError::Zip(path, name, error) => {
+            error.downcast::<PyErr>().map_err(|error| CoreError::Zip(path, name, error))
+        }
+        other => Err(other),
     }
 }
 

@@ -4,6 +4,7 @@ mod errors;
 mod files;
 mod geometry;
 mod nml;
+mod patience;
 mod volume;
 
 use pyo3::prelude::*;

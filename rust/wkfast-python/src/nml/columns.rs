@@ -9,6 +9,7 @@ use numpy::{
 };
 use pyo3::exceptions::{PyKeyError, PyValueError};
 use pyo3::prelude::*;
+use pyo3::pybacked::PyBackedBytes;
 use pyo3::types::{PyBytes, PyList, PyTuple};
 use wkfast_nml::columns::{NodeNotes, NodeRow};
 use wkfast_nml::{EditError, TreeTable};
@@ -20,6 +21,7 @@ use super::node::Node;
 use super::tables;
 use super::vectors::from_vec3_int_like;
 use crate::errors::CoreError;
+use crate::patience::patiently_if;
 
 /// Nodes and edges of one tree as columns. Rows keep their number for life.
 ///
@@ -286,10 +288,10 @@ impl TreeColumns {
 
     fn __reduce__<'py>(&self, py: Python<'py>) -> PyResult<(Bound<'py, PyAny>, (Bound<'py, PyBytes>,))> {
         let table = self.snapshot();
-        let state = py.detach(|| {
+        let state = patiently_if(py, is_large(&table), move |_| {
             let mut state = Vec::new();
             ciborium::into_writer(&*table, &mut state).map(|()| state)
-        });
+        })?;
         let state = state.map_err(state_error)?;
         Ok((py.import("wkfast._core")?.getattr("restore_tree")?, (PyBytes::new(py, &state),)))
     }
@@ -399,24 +401,33 @@ impl TreeColumns {
     }
 
     /// A copy whose nodes have the ids from `first` on.
-    fn renumbered(&self, py: Python<'_>, first: PyId) -> Self {
+    fn renumbered(&self, py: Python<'_>, first: PyId) -> PyResult<Self> {
         let table = self.snapshot();
-        py.detach(|| TreeTable::from(table.renumbered(first.0))).into()
+        Ok(patiently_if(py, is_large(&table), move |_| TreeTable::from(table.renumbered(first.0)))?.into())
     }
 
     /// Whether two trees hold the same nodes and undirected edges, in whatever order.
-    fn same_content(&self, py: Python<'_>, other: &Self) -> bool {
+    fn same_content(&self, py: Python<'_>, other: &Self) -> PyResult<bool> {
         let (one, other) = (self.snapshot(), other.snapshot());
-        py.detach(|| one.same_content(&other))
+        patiently_if(py, is_large(&one), move |_| one.same_content(&other))
     }
 }
 
 /// Unpickles a tree.
 #[pyfunction]
-pub(crate) fn restore_tree(py: Python<'_>, state: &[u8]) -> PyResult<TreeColumns> {
-    let table: TreeTable = py.detach(|| ciborium::from_reader(state)).map_err(state_error)?;
-    Ok(table.into())
+pub(crate) fn restore_tree(py: Python<'_>, state: PyBackedBytes) -> PyResult<TreeColumns> {
+    let large = state.len() > LARGE_STATE;
+    let table = patiently_if(py, large, move |_| ciborium::from_reader::<TreeTable, _>(&*state))?;
+    Ok(table.map_err(state_error)?.into())
 }
+
+/// Whether work on all nodes of a tree takes so long that somebody may want to leave it.
+fn is_large(table: &TreeTable) -> bool {
+    table.len() > 100_000
+}
+
+/// Bytes of a pickled tree that take as long.
+const LARGE_STATE: usize = 10 << 20;
 
 fn state_error(error: impl std::fmt::Display) -> PyErr {
     PyValueError::new_err(format!("not the pickled state of a tree: {error}"))

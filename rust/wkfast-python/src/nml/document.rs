@@ -4,8 +4,8 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use pyo3::prelude::*;
-use pyo3::types::PyAny;
-use pythonize::{depythonize, pythonize};
+use pyo3::types::{PyAny, PyList};
+use pythonize::depythonize;
 use wkfast_files::zip::{Archive, open_shared};
 use wkfast_nml::model::{Header, Tree, TreeHeader};
 use wkfast_nml::{Loaded, NmlError, Problem, ReadOptions, TreeRef, TreeTable, WriteOptions};
@@ -14,14 +14,15 @@ use super::columns::TreeColumns;
 use super::loaded::LoadedTrees;
 use super::record::{AnyRecord, TreeRecord};
 use crate::errors::CoreError;
+use crate::patience::{Stop, patiently, pythonize};
 
 /// Trees on their way out of Python.
 #[derive(FromPyObject)]
 pub(crate) enum TreeItem<'py> {
+    /// One as it is now.
+    Made(Bound<'py, PyAny>, Bound<'py, TreeColumns>),
     /// Of a file that was read, by their numbers: nobody asked for them.
     Read(Bound<'py, LoadedTrees>, Vec<usize>),
-    /// One as it is now.
-    Made(AnyRecord, Bound<'py, TreeColumns>),
 }
 /// The record and the columns of a tree, just made.
 pub(crate) type NewTreeItem<'py> = (Bound<'py, TreeRecord>, Bound<'py, TreeColumns>);
@@ -47,6 +48,12 @@ pub(crate) fn check_signals(_bytes: u64) -> Result<(), Box<dyn std::error::Error
     Python::attach(|py| py.check_signals()).map_err(Into::into)
 }
 
+/// Ends reading that nobody waits for any more.
+fn until(stop: &Stop) -> impl FnMut(u64) -> Result<(), Box<dyn std::error::Error + Send + Sync>> {
+    let stop = stop.clone();
+    move |_| Ok(stop.check()?)
+}
+
 /// The NML in a file, or in a member of a zip file.
 #[pyfunction]
 #[pyo3(signature = (path, member=None, strict=false))]
@@ -56,14 +63,14 @@ pub(crate) fn read_nml(
     member: Option<String>,
     strict: bool,
 ) -> Result<NmlDocument, CoreError> {
-    let loaded = py.detach(|| {
-        let mut progress = check_signals;
+    let loaded = patiently(py, move |stop| {
+        let mut progress = until(stop);
         let options = ReadOptions { strict, progress: Some(&mut progress), ..ReadOptions::default() };
         match &member {
             None => wkfast_nml::read_file(&path, options).map_err(CoreError::nml(&path)),
             Some(member) => read_member(&path, member, options),
         }
-    })?;
+    })??;
     to_document(py, loaded)
 }
 
@@ -75,7 +82,7 @@ pub(crate) struct AnnotationZip(Arc<Archive>);
 impl AnnotationZip {
     #[new]
     fn new(py: Python<'_>, path: PathBuf) -> Result<Self, CoreError> {
-        Ok(Self(py.detach(|| open_zip(&path))?))
+        Ok(Self(patiently(py, move |_| open_zip(&path))??))
     }
 
     /// Names of all members, in the order in which they lie in the file.
@@ -98,18 +105,18 @@ pub(crate) fn open_zip(path: &Path) -> Result<Arc<Archive>, CoreError> {
 
 /// The NML in a bytes object; `name` stands for the file in messages.
 #[pyfunction]
-#[pyo3(signature = (data, name="<bytes>", strict=false))]
+#[pyo3(signature = (data, name="<bytes>".to_owned(), strict=false))]
 pub(crate) fn read_nml_bytes(
     py: Python<'_>,
     data: pyo3::pybacked::PyBackedBytes,
-    name: &str,
+    name: String,
     strict: bool,
 ) -> Result<NmlDocument, CoreError> {
-    let loaded = py.detach(|| {
-        let mut progress = check_signals;
+    let loaded = patiently(py, move |stop| {
+        let mut progress = until(stop);
         let options = ReadOptions { strict, progress: Some(&mut progress), ..ReadOptions::default() };
-        wkfast_nml::read_threaded(&*data, options).map_err(CoreError::nml(Path::new(name)))
-    })?;
+        wkfast_nml::read_threaded(&*data, options).map_err(CoreError::nml(Path::new(&name)))
+    })??;
     to_document(py, loaded)
 }
 
@@ -155,12 +162,14 @@ enum Held {
 }
 
 impl Outgoing {
-    pub(crate) fn take(header: &Bound<'_, PyAny>, items: Vec<TreeItem<'_>>) -> PyResult<Self> {
+    pub(crate) fn take(header: &Bound<'_, PyAny>, items: &Bound<'_, PyList>) -> PyResult<Self> {
+        let py = header.py();
         let header = depythonize(header)?;
         let mut trees = Vec::new();
         for item in items {
-            match item {
-                TreeItem::Made(record, columns) => trees.push(Held::Made(record, columns.get().snapshot())),
+            py.check_signals()?;
+            match item.extract()? {
+                TreeItem::Made(record, columns) => trees.push(Held::Made(record.extract()?, columns.get().snapshot())),
                 TreeItem::Read(loaded, numbers) => {
                     for number in numbers {
                         trees.push(held(&loaded, number)?);

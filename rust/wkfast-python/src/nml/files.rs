@@ -8,10 +8,10 @@ use std::path::{Path, PathBuf};
 
 use pyo3::prelude::*;
 use pyo3::pybacked::PyBackedBytes;
+use pyo3::types::PyList;
 use wkfast_files::zip::ZipWriter;
-use wkfast_nml::NmlError;
 
-use super::document::{Detached, Outgoing, TreeItem, check_signals, open_zip};
+use super::document::{Detached, Outgoing, check_signals, open_zip};
 use crate::errors::CoreError;
 use crate::files::lock;
 
@@ -29,7 +29,7 @@ pub(crate) fn write_nml<'py>(
     py: Python<'py>,
     path: PathBuf,
     header: &Bound<'py, PyAny>,
-    trees: Vec<TreeItem<'py>>,
+    trees: &Bound<'py, PyList>,
 ) -> Result<(), CoreError> {
     let document = Outgoing::take(header, trees)?;
     let detached = document.detached();
@@ -49,7 +49,7 @@ pub(crate) fn write_annotation_zip<'py>(
     path: PathBuf,
     nml_name: &str,
     header: &Bound<'py, PyAny>,
-    trees: Vec<TreeItem<'py>>,
+    trees: &Bound<'py, PyList>,
     members: Vec<(String, Source)>,
 ) -> Result<(), CoreError> {
     let document = Outgoing::take(header, trees)?;
@@ -69,7 +69,7 @@ fn fill_zip(
     text.map_err(CoreError::io(path))?.map_err(CoreError::nml(path))?;
     for (name, source) in members {
         add_member(&mut archive, path, name, source)?;
-        check_signals(0).map_err(|error| CoreError::nml(path)(NmlError::Stopped(error)))?;
+        check_signals(0).map_err(|error| CoreError::io(path)(io::Error::other(error)))?;
     }
     archive.finish().map(drop).map_err(CoreError::io(path))
 }
@@ -112,6 +112,7 @@ fn replace(path: &Path, write: impl FnOnce(&mut WriteBehind<'_>) -> Result<(), C
 }
 
 /// A file being written whose text goes to the disk while more is made, so that little is left for syncing to wait for.
+/// Ctrl-C ends it.
 struct WriteBehind<'f> {
     file: &'f File,
     /// Bytes written, and those of them that are on their way to the disk.
@@ -127,9 +128,10 @@ impl<'f> WriteBehind<'f> {
         Self { file, written: 0, sent: 0 }
     }
 
-    fn send(&mut self) {
+    fn send(&mut self) -> io::Result<()> {
         start_writing_back(self.file, self.sent, self.written - self.sent);
         self.sent = self.written;
+        check_signals(0).map_err(io::Error::other)
     }
 }
 
@@ -138,7 +140,7 @@ impl Write for WriteBehind<'_> {
         let count = self.file.write(bytes)?;
         self.written += count as u64;
         if self.written >= self.sent + SENT_AT_ONCE {
-            self.send();
+            self.send()?;
         }
         Ok(count)
     }

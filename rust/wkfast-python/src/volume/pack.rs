@@ -21,6 +21,7 @@ use wkfast_volume::{Result, VolumeError};
 use super::threads::{pool, pool_of};
 use super::watch::Watch;
 use crate::errors::CoreError;
+use crate::patience::patiently;
 
 /// Metadata are small; this is far more than they need.
 const MAX_SMALL: u64 = 16 << 20;
@@ -34,7 +35,7 @@ impl PyArchive {
     #[new]
     #[pyo3(signature = (path, member=None))]
     fn new(py: Python<'_>, path: PathBuf, member: Option<String>) -> Result<Self, CoreError> {
-        Ok(Self(py.detach(|| Container::Zip { path, member }.open())?))
+        Ok(Self(patiently(py, move |_| Container::Zip { path, member }.open())??))
     }
 
     /// A small file in the archive, `None` if there is none.
@@ -51,10 +52,10 @@ pub(crate) fn probe_members(
     path: PathBuf,
     members: Vec<String>,
 ) -> Result<Vec<Option<String>>, CoreError> {
-    Ok(py.detach(move || -> Result<_> {
+    Ok(patiently(py, move |_| -> Result<_> {
         let store = ZipStore::open(&path, None)?;
         Ok(members.iter().map(|member| store.probe_nested(member).err().map(|error| error.to_string())).collect())
-    })?)
+    })??)
 }
 
 /// Write mags of an archive into folders.

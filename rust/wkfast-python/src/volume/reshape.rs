@@ -11,6 +11,7 @@ use wkfast_volume::reshape::{self, Job};
 use super::threads::thread_count;
 use super::watch::Watch;
 use crate::errors::CoreError;
+use crate::patience::patiently;
 
 /// A mag about to be made out of another: both are open, shards are listed.
 #[pyclass(frozen, name = "Reshape", module = "wkfast._core")]
@@ -25,7 +26,7 @@ impl PyReshape {
     fn new(py: Python<'_>, spec: &Bound<'_, PyDict>) -> Result<Self, CoreError> {
         let spec: reshape::Reshape =
             depythonize(spec).map_err(|error| VolumeError::Mismatch(format!("what to reshape: {error}")))?;
-        let job = py.detach(|| Job::open(&spec))?;
+        let job = patiently(py, move |_| Job::open(&spec))??;
         Ok(Self { job })
     }
 
@@ -69,8 +70,9 @@ pub(crate) fn exchange_folders(
     Ok(py.detach(move || reshape::exchange_folders(&new, &old))?)
 }
 
-/// Removes a folder with all in it, whoever still has files in it open.
+/// Removes a folder with all in it, whoever still has files in it open. After Ctrl-C the rest of it, whose name is free
+/// by then, goes on being removed.
 #[pyfunction]
 pub(crate) fn remove_folder(py: Python<'_>, folder: std::path::PathBuf) -> Result<(), CoreError> {
-    Ok(py.detach(move || wkfast_volume::work::remove_folder(&folder))?)
+    Ok(patiently(py, move |_| wkfast_volume::work::remove_folder(&folder))??)
 }

@@ -1,0 +1,116 @@
+//! Long work that Ctrl-C can leave, whatever it is busy with.
+
+use std::io;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::mpsc::{Receiver, RecvTimeoutError, sync_channel};
+use std::thread::{Builder, JoinHandle};
+use std::time::Duration;
+
+use pyo3::prelude::*;
+use pyo3::types::{PyDict, PyList, PyMapping};
+use pythonize::{PythonizeMappingType, PythonizeTypes, PythonizeUnnamedMappingAdapter};
+use serde::Serialize;
+
+/// How long a signal waits at most for Python to see it.
+const LOOK: Duration = Duration::from_millis(30);
+
+/// Tells work that nobody waits for it any more.
+#[derive(Clone, Default)]
+pub(crate) struct Stop(Arc<AtomicBool>);
+
+impl Stop {
+    pub(crate) fn is_asked(&self) -> bool {
+        self.0.load(Ordering::Relaxed)
+    }
+
+    fn ask(&self) {
+        self.0.store(true, Ordering::Relaxed);
+    }
+
+    /// An error once the work is not wanted any more. It reaches nobody: whoever waited has left.
+    pub(crate) fn check(&self) -> io::Result<()> {
+        if self.is_asked() { Err(io::ErrorKind::Interrupted.into()) } else { Ok(()) }
+    }
+}
+
+/// What `work` returns, or what a signal's handler raises meanwhile: then the work is told to stop, and left alone. It
+/// runs on a thread of its own, so it must change nothing that it may not finish changing later.
+pub(crate) fn patiently<T: Send + 'static>(
+    py: Python<'_>,
+    work: impl FnOnce(&Stop) -> T + Send + 'static,
+) -> PyResult<T> {
+    let stop = Stop::default();
+    let (sender, mut done) = sync_channel(1);
+    let theirs = stop.clone();
+    let worker = Builder::new().name("wkfast-work".to_owned()).spawn(move || {
+        // Nobody takes it where the caller has left.
+        let _ = sender.send(work(&theirs));
+    })?;
+    loop {
+        match receive(py, &mut done) {
+            Ok(result) => return Ok(result),
+            Err(RecvTimeoutError::Timeout) => py.check_signals().inspect_err(|_| stop.ask())?,
+            Err(RecvTimeoutError::Disconnected) => return Err(died(worker)),
+        }
+    }
+}
+
+/// [`patiently`] where the work is `large`; what is over at once needs no thread.
+pub(crate) fn patiently_if<T: Send + 'static>(
+    py: Python<'_>,
+    large: bool,
+    work: impl FnOnce(&Stop) -> T + Send + 'static,
+) -> PyResult<T> {
+    if large { patiently(py, work) } else { Ok(py.detach(|| work(&Stop::default()))) }
+}
+
+fn receive<T: Send>(py: Python<'_>, done: &mut Receiver<T>) -> Result<T, RecvTimeoutError> {
+    py.detach(move || done.recv_timeout(LOOK))
+}
+
+/// The panic of a thread that ended without a result.
+fn died(worker: JoinHandle<()>) -> PyErr {
+    match worker.join() {
+        Err(panic) => std::panic::resume_unwind(panic),
+        Ok(()) => io::Error::other("a thread ended without a result").into(),
+    }
+}
+
+/// [`pythonize::pythonize`] for what may be large: signals are looked for between its parts.
+pub(crate) fn pythonize<'py>(py: Python<'py>, value: &impl Serialize) -> PyResult<Bound<'py, PyAny>> {
+    Ok(pythonize::pythonize_custom::<Interruptible, _>(py, value)?)
+}
+
+/// The types of Python's that records become.
+struct Interruptible;
+
+impl PythonizeTypes for Interruptible {
+    type Map = CheckedDict;
+    type NamedMap = PythonizeUnnamedMappingAdapter<CheckedDict>;
+    type List = PyList;
+}
+
+/// A dict; whoever begins one looks for signals.
+struct CheckedDict;
+
+impl PythonizeMappingType for CheckedDict {
+    type Builder<'py> = Bound<'py, PyDict>;
+
+    fn builder(py: Python<'_>, _: Option<usize>) -> PyResult<Self::Builder<'_>> {
+        py.check_signals()?;
+        Ok(PyDict::new(py))
+    }
+
+    fn push_item<'py>(
+        builder: &mut Self::Builder<'py>,
+        key: Bound<'py, PyAny>,
+        value: Bound<'py, PyAny>,
+    ) -> PyResult<()> {
+        builder.set_item(key, value)
+    }
+
+    fn finish(builder: Self::Builder<'_>) -> PyResult<Bound<'_, PyMapping>> {
+        Ok(builder.into_mapping())
+    }
+}
