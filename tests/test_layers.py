@@ -11,20 +11,22 @@ PACKAGE = Path(__file__).resolve().parents[1] / "python" / "wkfast"
 ALLOWED = {
     "errors": set(),
     "_lazy": set(),
+    "_warnings": set(),
     "geometry": {"_core", "errors"},
     # what trees, segments and boxes of an NML have in common
     "records": {"errors"},
-    "client": {"errors", "_lazy", "progress"},
+    "client": {"_warnings", "errors", "_lazy", "progress"},
     "progress": {"_lazy"},
     "jobs": {"errors"},
-    "dataset": {"_core", "_lazy", "errors", "geometry", "jobs", "progress"},
-    "merge": {"_core", "_lazy", "dataset", "errors", "geometry", "jobs", "progress"},
-    "volume": {"_core", "_lazy", "dataset", "errors", "geometry", "progress", "records"},
+    "dataset": {"_warnings", "_core", "_lazy", "errors", "geometry", "jobs", "progress"},
+    "merge": {"_warnings", "_core", "_lazy", "dataset", "errors", "geometry", "jobs", "progress"},
+    "volume": {"_warnings", "_core", "_lazy", "dataset", "errors", "geometry", "progress", "records"},
     # a dataset whose voxels a server streams: below annotation, which hands them out, above the two it joins
     "remote": {"_lazy", "client", "dataset", "errors", "geometry"},
-    "skeleton": {"_core", "_lazy", "errors", "geometry", "records"},
+    "skeleton": {"_warnings", "_core", "_lazy", "errors", "geometry", "records"},
     "annotation": {
         "_lazy",
+        "_warnings",
         "client",
         "dataset",
         "errors",
@@ -78,3 +80,86 @@ def test_imports_point_one_way(package):
 def test_every_part_of_the_package_has_its_rule():
     parts = {path.stem for path in PACKAGE.iterdir() if path.suffix == ".py" or (path / "__init__.py").is_file()}
     assert parts - {"__init__", "__main__"} == set(ALLOWED)
+
+
+def classes(tree):
+    return [node for node in ast.walk(tree) if isinstance(node, ast.ClassDef)]
+
+
+def is_private(name):
+    return name.startswith("_") and not name.startswith("__")
+
+
+def room_of(file):
+    return file.relative_to(PACKAGE).with_suffix("").parts[0]
+
+
+def members_of_classes(tree):
+    """Private names that classes of a file define: methods, fields, and what methods store in ``self``."""
+    for owner in classes(tree):
+        for node in ast.walk(owner):
+            if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
+                yield node.name
+            elif isinstance(node, ast.Name | ast.Attribute) and isinstance(node.ctx, ast.Store):
+                yield node.id if isinstance(node, ast.Name) else node.attr
+
+
+def private_uses(tree):
+    """Where a private name of something other than ``self``, ``cls`` or ``super()`` is used."""
+    own = {"self", "cls", "super()"}
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Attribute) and is_private(node.attr) and ast.unparse(node.value) not in own:
+            yield node.attr, node.lineno
+
+
+def private_names_of_the_core():
+    stub = ast.parse((PACKAGE / "_core.pyi").read_text(encoding="utf-8"))
+    return {name for name in members_of_classes(stub) if is_private(name)}
+
+
+TREES = {file: ast.parse(file.read_text(encoding="utf-8")) for file in sorted(PACKAGE.rglob("*.py"))}
+# What the standard library calls so, though it is public.
+PUBLIC_ANYWAY = {"_replace", "_getframe", "_asdict"}
+
+
+def test_private_names_are_used_in_their_own_room_only():
+    owned = {}
+    for file, tree in TREES.items():
+        owned.setdefault(room_of(file), set()).update(members_of_classes(tree))
+    fine = PUBLIC_ANYWAY | private_names_of_the_core()
+    strange = [
+        f"{file.relative_to(PACKAGE)}:{line} {name}"
+        for file, tree in TREES.items()
+        for name, line in private_uses(tree)
+        if name not in owned[room_of(file)] | fine
+    ]
+    assert strange == []
+
+
+def test_no_class_has_stubs_for_type_checkers_in_its_body():
+    """Whoever calls another class has it as an argument or a base. Constructors in the core are typed in this way."""
+    stubs = [
+        f"{file.relative_to(PACKAGE)}: {owner.name}.{getattr(node, 'name', '')}"
+        for file, tree in TREES.items()
+        for owner in classes(tree)
+        for block in owner.body
+        if isinstance(block, ast.If) and ast.unparse(block.test) == "TYPE_CHECKING"
+        for node in block.body
+        if getattr(node, "name", "") != "__new__"
+    ]
+    assert stubs == []
+
+
+@pytest.mark.parametrize(
+    ("file", "name"),
+    [
+        ("annotation/annotation.py", "Annotation"),
+        ("dataset/dataset.py", "Dataset"),
+        ("dataset/layer.py", "Layer"),
+        ("skeleton/tree.py", "Tree"),
+        ("volume/volume_layer.py", "VolumeLayer"),
+    ],
+)
+def test_one_file_shows_what_can_be_called_on_a_class(file, name):
+    (face,) = [owner for owner in classes(TREES[PACKAGE / file]) if owner.name == name]
+    assert face.bases == []

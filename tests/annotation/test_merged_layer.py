@@ -6,6 +6,7 @@ import pytest
 from tests.inputs import demo_input, tree_state
 
 import wkfast as wk
+from wkfast.dataset.internals import locations_of
 from wkfast.errors import AnnotationError, DatasetError
 
 
@@ -58,7 +59,7 @@ def test_a_view_writes_nothing_and_cannot_be_written(source, annotation):
         mag.write(np.zeros((1, 32, 32, 32), np.uint32), absolute_offset=(0, 0, 0))
     with pytest.raises(DatasetError, match="read-only view"):
         mag.get_zarr_array()[0, 0, 0, 0] = 1
-    for ask in (lambda: view.path, view._mag_locations, lambda: mag.path):
+    for ask in (lambda: view.path, lambda: locations_of(view), lambda: mag.path):
         with pytest.raises(DatasetError):
             ask()
     assert tree_state(source.dataset_directory) == before

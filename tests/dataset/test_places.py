@@ -12,6 +12,7 @@ from tests.inputs import tree_state
 import wkfast as wk
 from wkfast import _core
 from wkfast.dataset.folder_place import FolderPlace
+from wkfast.dataset.internals import locations_of
 from wkfast.dataset.new_chunks import KeepsZeros
 from wkfast.errors import DatasetError, DatasetValueError, ReadOnlyError
 
@@ -176,7 +177,7 @@ def test_a_mag_whose_folder_cannot_go_yet_is_gone_all_the_same(tmp_path: Path, m
 
 def test_a_core_mag_is_what_a_folder_opens(tmp_path: Path) -> None:
     layer = dataset_at(tmp_path / "d").get_layer("one")
-    twin = _core.Mag.open(layer._mag_locations()[0])
+    twin = _core.Mag.open(locations_of(layer)[0])
     np.testing.assert_array_equal(layer.get_mag(1).read(), twin.read((0, 0, 0), (32, 32, 32)))
     with pytest.raises(DatasetError, match="leads out"):
         layer._place.own(tmp_path / "d/../x", "x")

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 def stored(layer: Layer) -> set[tuple[int, ...]]:
     """Return the chunks that a mag-1 has, by their place."""
-    return {tuple(row) for row in _core.Mag.open(layer._mag_locations()[0]).chunks().tolist()}
+    return {tuple(row) for row in _core.Mag.open(locations_of(layer)[0]).chunks().tolist()}
 
 
 @pytest.mark.parametrize("data_format", FORMATS)
@@ -71,7 +71,7 @@ def test_erased_chunks_stay_erased(tmp_path: Path, target: str) -> None:
     layer = Dataset(tmp_path / "d", voxel_size=(1, 1, 1)).add_layer("l", "segmentation", dtype="uint32")
     mag = layer.add_mag(1, shard_shape=32)
     layer.bounding_box = BoundingBox((0, 0, 0), (128, 64, 64))
-    location = layer._mag_locations()[0]
+    location = locations_of(layer)[0]
     array = _core.Mag.open(location)
     array.write((0, 0, 0), np.ones((1, 32, 32, 32), "uint32", order="F"))
     array.write((64, 32, 0), np.zeros((1, 32, 32, 32), "uint32", order="F"), keep_zeros=True)
@@ -87,7 +87,7 @@ def test_erased_chunks_stay_erased(tmp_path: Path, target: str) -> None:
 def test_chunks_that_look_the_same_are_passed_through(tmp_path: Path) -> None:
     layer = painted(tmp_path / "d", noise((1, 128, 64, 64), "uint8"), (0, 0, 0))
     copy = layer.dataset.add_layer_like(layer, "copy").add_mag(1, shard_shape=128)
-    spec = {"source": layer._mag_locations()[0], "target": copy.layer._mag_locations()[0], "step": "copy"}
+    spec = {"source": locations_of(layer)[0], "target": locations_of(copy.layer)[0], "step": "copy"}
     job = _core.Reshape(spec)
     assert job.shard_count == 1
     seen: list[tuple[int, int]] = []
@@ -116,7 +116,7 @@ def test_what_goes_wrong_leaves_the_old_mag(tmp_path: Path) -> None:
 def test_what_python_raises_ends_a_run(tmp_path: Path) -> None:
     layer = painted(tmp_path / "d", noise((1, 128, 64, 64), "uint8"), (0, 0, 0))
     copy = layer.dataset.add_layer_like(layer, "copy").add_mag(1, chunk_shape=16, shard_shape=16)
-    spec = {"source": layer._mag_locations()[0], "target": copy.layer._mag_locations()[0], "step": "copy"}
+    spec = {"source": locations_of(layer)[0], "target": locations_of(copy.layer)[0], "step": "copy"}
 
     def stop(done: int, *_more: int) -> None:
         if done:
@@ -164,7 +164,7 @@ def test_a_mag_that_was_rewritten_meanwhile_is_not_written_in_its_old_form(data_
     labels = np.random.default_rng(0).integers(0, 50, (64, 64, 64)).astype(np.uint32)
     old = layer.add_mag(1, compress=False)
     old.write(labels, absolute_offset=(0, 0, 0), allow_resize=True, allow_unaligned=True)
-    opened = _core.Mag.open(layer._mag_locations()[0])
+    opened = _core.Mag.open(locations_of(layer)[0])
     Dataset.open(tmp_path / "d").get_layer("s").get_mag(1).compress()
     with pytest.raises(VolumeDataError, match="rewritten in another form"):
         opened.write((0, 0, 0), labels[None, :32, :32, :32])

@@ -3,41 +3,50 @@
 from __future__ import annotations
 
 import time as clock
-import warnings
-from numbers import Integral
-from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal, Unpack, overload
 
 from wkfast._lazy import lazy_import
-from wkfast.annotation import meta
-from wkfast.annotation.boxes import box_from_record, box_records, task_box_record
-from wkfast.annotation.merging import Merging
-from wkfast.annotation.on_server import OnServer
-from wkfast.annotation.volumes import Volumes
+from wkfast._warnings import warn
+from wkfast.annotation import loading, saving
+from wkfast.annotation.merging import plan, view
 from wkfast.errors import AnnotationError
-from wkfast.geometry import Vec3Float
-from wkfast.skeleton import LoadProblem, Skeleton, empty_header, load_document, save_document
-from wkfast.skeleton.annotation_file import AnnotationFile, require_suffix
-from wkfast.volume.volume_data import VolumeData, broken_members
-from wkfast.volume.volume_layer import VolumeLayer, as_member_name
+from wkfast.merge.options import MergeOptions
+from wkfast.skeleton import LoadProblem, Skeleton, empty_header
+from wkfast.volume.export import temporary_copy
 from wkfast.volume.volume_layers import VolumeLayers
 
 if TYPE_CHECKING:
-    from wkfast.annotation import transfer
-else:
-    transfer = lazy_import("wkfast.annotation.transfer")  # most scripts never speak to a server
-
-if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Iterable
+    from contextlib import AbstractContextManager
     from os import PathLike
 
-    from wkfast.geometry import NDBoundingBox, VoxelSize
+    from numpy.typing import DTypeLike
+
+    from wkfast import remote
+    from wkfast.annotation import transfer
+    from wkfast.annotation.enums import AnnotationType
+    from wkfast.annotation.remote_annotation import RemoteAnnotation
+    from wkfast.client import urls
+    from wkfast.dataset import Dataset, Layer, SegmentationLayer
+    from wkfast.geometry import NDBoundingBox, Vec3Float, VoxelSize
+    from wkfast.merge import MergePreview, MergeReport
+    from wkfast.merge.job import MergeJob
+    from wkfast.merge.options import MergeKeywords
+    from wkfast.progress import Progress
     from wkfast.records import Record
+    from wkfast.remote import RemoteDataset
+    from wkfast.volume import SegmentInformation, VolumeLayer
+    from wkfast.volume.volume_data import VolumeData
+else:
+    # most scripts never speak to a server
+    remote = lazy_import("wkfast.remote")
+    transfer = lazy_import("wkfast.annotation.transfer")
+    urls = lazy_import("wkfast.client.urls")
 
 Vector3 = tuple[float, float, float]
 
 
-class Annotation(Volumes, Merging, OnServer):
+class Annotation:
     """A skeleton and volume layers over a dataset.
 
     Parameters
@@ -140,52 +149,7 @@ class Annotation(Volumes, Merging, OnServer):
         ...
         wkfast.errors.AnnotationFileNotFoundError: cannot load the annotation missing.nml: there is no such file
         """
-        file = AnnotationFile.open(annotation_path)
-        document = load_document(file.path, member=file.nml_member, strict=strict)
-        annotation = cls._from_header(file.annotation_name, document.header, document.skeleton)
-        annotation.problems = document.problems
-        annotation._attach_members(file)
-        return annotation
-
-    @classmethod
-    def _from_header(cls, name: str, header: Record, skeleton: Skeleton) -> Annotation:
-        """Return the annotation that an NML's header and skeleton make, without volume data."""
-        parameters = header["parameters"]
-        values = meta.meta_values(header["meta"])
-        task_box = parameters["task_bounding_box"]
-        annotation = cls(
-            name,
-            skeleton=skeleton,
-            owner_name=values.pop(meta.OWNER, None),
-            annotation_id=values.pop(meta.ANNOTATION_ID, None),
-            edit_position=_vector(parameters["edit_position"]),
-            edit_rotation=_vector(parameters["edit_rotation"]),
-            zoom_level=parameters["zoom_level"],
-            metadata=values,
-            task_bounding_box=None if task_box is None else box_from_record(task_box),
-            user_bounding_boxes=[box_from_record(record) for record in parameters["user_bounding_boxes"]],
-        )
-        annotation.time = parameters["time"]
-        annotation._header = header
-        return annotation
-
-    def _attach_members(self, file: AnnotationFile) -> None:
-        """Make volume layers of the header's records and keep the zip's other members for saving."""
-        members = {name: VolumeData.at(file.path, name) for name in file.other_members}
-        for record in self._header["volumes"]:
-            layer = VolumeLayer.from_record(record, members.pop(record["location"] or "", None), self.voxel_size)
-            if layer.data is None:
-                _warn_without_data(file, record, layer)
-            self.volume_layers.append(layer)
-        self._other_members = members
-        self._warn_of_broken_data(file)
-
-    def _warn_of_broken_data(self, file: AnnotationFile) -> None:
-        """Name the layers whose voxels cannot be read. The rest is of use, and they are saved as they are."""
-        layers = [layer for layer in self.volume_layers if layer.data is not None]
-        if layers:
-            for problem in broken_members(file.path, [str(layer.data.member) for layer in layers if layer.data]):
-                warnings.warn(f"the voxels of a volume layer cannot be read: {problem}", UserWarning, stacklevel=4)
+        return loading.load(cls, annotation_path, strict=strict)
 
     def save(self, path: str | PathLike[str]) -> None:
         """Write the annotation to an ``.nml`` or ``.zip`` file, as a whole or not at all.
@@ -199,70 +163,478 @@ class Annotation(Volumes, Merging, OnServer):
         AnnotationError
             Volume layers do not fit into an ``.nml``.
         """
-        path = Path(path)
-        require_suffix(path)
-        if path.suffix == ".nml":
-            if self.volume_layers:
-                names = ", ".join(repr(layer.name) for layer in self.volume_layers)
-                raise AnnotationError(f"cannot save volume layers ({names}) to {path}: use a .zip file")
-            save_document(path, self._to_header(), self.skeleton)
-            return
-        members = self._write(path)
-        self._follow(path, members)
+        saving.save(self, path)
 
-    def _write(self, path: Path) -> dict[str, VolumeData]:
-        """Write the zip and return what it holds beside the NML."""
-        members = self._members()
-        for data in members.values():
-            data.check_unchanged()
-        sources: dict[str, bytes | tuple[str, str | None]] = {
-            name: (str(data.path), data.member) for name, data in members.items()
-        }
-        save_document(
-            path, self._to_header(), self.skeleton, nml_name=f"{as_member_name(self.name)}.nml", members=sources
+    # -- volume layers ------------------------------------------------------------------------------------------------
+
+    def add_volume_layer(
+        self,
+        name: str,
+        fallback_layer: Layer | str | None = None,
+        volume_layer_id: int | None = None,
+        *,
+        dtype: DTypeLike | None = None,
+    ) -> VolumeLayer:
+        """Add an empty volume layer and return it.
+
+        Parameters
+        ----------
+        name
+            Shown to the user.
+        fallback_layer
+            Segmentation layer of the dataset, or its name.
+        volume_layer_id
+            Default: one more than the largest in use.
+        dtype
+            Type of a voxel; default: the fallback's, if it is given as a layer, else uint32.
+
+        Raises
+        ------
+        AnnotationError
+            An ``AssertionError``: the id is taken, the fallback is no segmentation, or the type cannot hold labels, or
+            not those of the fallback that is given as a layer.
+
+        Examples
+        --------
+        >>> import wkfast as wk
+        >>> annotation = wk.Annotation("a", dataset_name="d", voxel_size=(1, 1, 1))
+        >>> annotation.add_volume_layer("segmentation", fallback_layer="base").id
+        0
+        """
+        return self.volume_layers.add(name, fallback_layer, volume_layer_id, dtype=dtype, voxel_size=self.voxel_size)
+
+    def get_volume_layer_names(self) -> Iterable[str]:
+        """Return the names of the volume layers, in the order of the file."""
+        return [layer.name for layer in self.volume_layers]
+
+    def get_volume_layer(self, volume_layer_name: str | None = None, volume_layer_id: int | None = None) -> VolumeLayer:
+        """Return one volume layer, by name, by id, or the only one.
+
+        Raises
+        ------
+        VolumeLayerAmbiguousError
+            A ``ValueError``: several fit.
+        VolumeLayerNotFoundError
+            An ``AssertionError``: none fits; the message lists those there are.
+        """
+        return self.volume_layers.find(volume_layer_name, volume_layer_id)
+
+    def delete_volume_layer(self, volume_layer_name: str | None = None, volume_layer_id: int | None = None) -> None:
+        """Remove one volume layer, chosen as in :meth:`get_volume_layer`."""
+        self.volume_layers.remove(self.get_volume_layer(volume_layer_name, volume_layer_id))
+
+    def get_volume_layer_segments(
+        self, volume_layer_name: str | None = None, volume_layer_id: int | None = None
+    ) -> dict[int, SegmentInformation]:
+        """Return the segments of a volume layer by id. Changes to the dictionary are changes to the annotation."""
+        return self.get_volume_layer(volume_layer_name, volume_layer_id).segments
+
+    def export_volume_layer_to_dataset(
+        self,
+        dataset: Dataset,
+        layer_name: str = "volume_layer",
+        volume_layer_name: str | None = None,
+        volume_layer_id: int | None = None,
+        *,
+        threads: int | None = None,
+        progress: Callable[[int, int], None] | None = None,
+    ) -> SegmentationLayer:
+        """Add the painted voxels of a volume layer to a dataset as a segmentation, and return that.
+
+        Chunks are copied as they are encoded, and the layer has the format of the annotation. Voxels of the fallback
+        layer are not in it; see :meth:`merge_fallback_layer`.
+
+        Parameters
+        ----------
+        dataset
+            The dataset to add to.
+        layer_name
+            Name of the new layer.
+        volume_layer_name, volume_layer_id
+            Which volume layer, if there are several; as in :meth:`get_volume_layer`.
+        threads
+            Default: ``WKFAST_THREADS``, else one per core.
+        progress
+            Called on the calling thread with chunks done and chunks in all.
+
+        Raises
+        ------
+        VolumeLayerNotFoundError, VolumeLayerAmbiguousError
+            An ``AssertionError``, a ``ValueError``: see :meth:`get_volume_layer`.
+        VolumeDataMissingError
+            An ``AssertionError`` and ``ValueError``: the voxels are not in the annotation file.
+        DatasetError
+            The dataset has a layer of that name.
+        VolumeDataError
+            The data zip is damaged, or the disk full. The dataset is as it was.
+
+        Examples
+        --------
+        >>> import wkfast as wk
+        >>> annotation = wk.Annotation("a", dataset_name="d", voxel_size=(4, 4, 40))
+        >>> _ = annotation.add_volume_layer("painted", dtype="uint16")
+        >>> dataset = wk.Dataset(tmp_path / "exported", voxel_size=(4, 4, 40))
+        >>> annotation.export_volume_layer_to_dataset(dataset, layer_name="painted").dtype
+        dtype('uint16')
+        """
+        layer = self.get_volume_layer(volume_layer_name, volume_layer_id)
+        return layer.export_to_dataset(dataset, layer_name, threads=threads, progress=progress)
+
+    def temporary_volume_layer_copy(
+        self, volume_layer_name: str | None = None, volume_layer_id: int | None = None, read_only: bool = True
+    ) -> AbstractContextManager[SegmentationLayer]:
+        """Return a context manager that yields a copy of a volume layer, as a layer of a temporary dataset.
+
+        To look at voxels without a copy use :meth:`VolumeLayer.as_layer`, to change them :meth:`VolumeLayer.edit`.
+
+        Parameters
+        ----------
+        volume_layer_name, volume_layer_id
+            Which volume layer, if there are several; as in :meth:`get_volume_layer`.
+        read_only
+            Refuse changes of the copy. They never change the annotation.
+
+        Raises
+        ------
+        VolumeDataMissingError
+            An ``AssertionError`` and ``ValueError``: the voxels are not in the annotation file.
+
+        Examples
+        --------
+        >>> import wkfast as wk
+        >>> annotation = wk.Annotation("a", dataset_name="d", voxel_size=(4, 4, 40))
+        >>> _ = annotation.add_volume_layer("painted")
+        >>> with annotation.temporary_volume_layer_copy("painted") as layer:
+        ...     layer.dtype
+        dtype('uint32')
+        """
+        return temporary_copy(self.get_volume_layer(volume_layer_name, volume_layer_id), read_only=read_only)
+
+    # -- the fallback layer -------------------------------------------------------------------------------------------
+
+    @overload
+    def merge_fallback_layer(
+        self,
+        target: str | PathLike[str],
+        dataset_directory: str | PathLike[str],
+        volume_layer_name: str | None = ...,
+        executor: Any = ...,
+        *,
+        dry_run: Literal[False] = ...,
+        **options: Unpack[MergeKeywords],
+    ) -> MergeReport: ...
+    @overload
+    def merge_fallback_layer(
+        self,
+        target: str | PathLike[str],
+        dataset_directory: str | PathLike[str],
+        volume_layer_name: str | None = ...,
+        executor: Any = ...,
+        *,
+        dry_run: Literal[True],
+        **options: Unpack[MergeKeywords],
+    ) -> MergePreview: ...
+    def merge_fallback_layer(
+        self,
+        target: str | PathLike[str],
+        dataset_directory: str | PathLike[str],
+        volume_layer_name: str | None = None,
+        executor: Any = None,
+        *,
+        policy: str = "chunk",
+        mags: str = "all",
+        threads: int | None = None,
+        resume: bool = True,
+        progress: Progress = None,
+        dry_run: bool = False,
+        verify: bool = False,
+        link: str = "copy",
+    ) -> MergeReport | MergePreview:
+        """Write the segmentation an annotator saw as a new dataset; return what was done.
+
+        The layer keeps the fallback's name, format, chunks and shards. Its box grows to the touched chunks, its
+        ``largestSegmentId`` is the larger of both. The same call completes a merge that was interrupted.
+
+        If the volume layer names no fallback, it becomes a layer of its own, ``volume_layer``. If it holds no voxels,
+        the fallback is copied and a warning says so.
+
+        Parameters
+        ----------
+        target
+            Folder to create.
+        dataset_directory
+            Folder that holds the annotation's dataset under its name.
+        volume_layer_name
+            Which volume layer, if there are several.
+        executor
+            Whose workers do it, in batches of files: ``ProcessPoolExecutor``, ``client.get_executor()`` of dask,
+            ``cluster_tools.get_executor("slurm")``, anything with their ``submit``. Workers need to see the same paths.
+            Default: threads of this process.
+        policy
+            ``"chunk"``: a chunk that the annotation has replaces the fallback's whole, zeros included, so what was
+            erased stays erased. ``"nonzero"``: only labels replace, for files of old servers that dropped zero chunks.
+        mags
+            ``"all"``: mags that both have are merged, coarser ones of the fallback recomputed where touched.
+            ``"finest"``: the annotation's finest mag alone, as the reference package does.
+        threads
+            Default: ``WKFAST_THREADS``, else one per core; in an executor's jobs, one.
+        resume
+            Complete what an interrupted merge of the same inputs left behind; else refuse a target that is not empty.
+        progress
+            ``True``: a bar in a terminal, a line a minute in a log. Or a function, called on the calling thread with
+            shards done and shards in all.
+        dry_run
+            Plan only: nothing is written, and the numbers of the plan are returned.
+        verify
+            Read the result back and compare it with what it was made of.
+        link
+            ``"hard"``: files that the annotation does not touch are shared with the fallback instead of copied.
+
+        Returns
+        -------
+        MergeReport
+            What was copied, passed through, changed; printable, and plain data by ``to_json()``. With `dry_run` a
+            ``MergePreview``, which is both as well.
+
+        Raises
+        ------
+        MergeError
+            A ``ValueError`` and ``AssertionError``: the two sides do not fit, the target is taken. Nothing was written.
+        AnnotationError
+            There is neither a fallback nor a voxel.
+        DatasetNotFoundError, LayerNotFoundError, MagNotFoundError
+            The fallback is not there; the message lists what is.
+        VolumeDataError
+            A chunk is corrupt, or the annotation lacks data that it names. Finished shards stay for the next call.
+        """
+        options = MergeOptions(executor, policy, mags, threads, resume, progress, dry_run, verify, link)
+        return plan([self], target, dataset_directory, volume_layer_name, options).merge(options)
+
+    def plan_merge(
+        self,
+        target: str | PathLike[str],
+        dataset_directory: str | PathLike[str],
+        volume_layer_name: str | None = None,
+        *,
+        options: MergeOptions | None = None,
+    ) -> MergeJob:
+        """Decide on a merge without starting it: what :meth:`merge_fallback_layer` runs, as data for other processes.
+
+        Raises
+        ------
+        MergeError, AnnotationError, DatasetError
+            As in :meth:`merge_fallback_layer`. Nothing is ever written.
+        """
+        return plan([self], target, dataset_directory, volume_layer_name, options or MergeOptions())
+
+    def merged_layer(
+        self,
+        dataset_directory: str | PathLike[str],
+        volume_layer_name: str | None = None,
+        *,
+        policy: str = "chunk",
+        mags: str = "all",
+    ) -> SegmentationLayer:
+        """Return the segmentation an annotator saw as a layer that is merged while it is read; nothing is written.
+
+        What its mags read is what :meth:`merge_fallback_layer` would write. ``get_zarr_array()`` gives a ``zarr.Array``
+        whose chunks are merged when they are asked for, which dask can compute with.
+
+        Parameters
+        ----------
+        dataset_directory, volume_layer_name, policy, mags
+            As in :meth:`merge_fallback_layer`.
+
+        Returns
+        -------
+        SegmentationLayer
+            Read-only; an attempt to change it raises a ``DatasetError``.
+
+        Raises
+        ------
+        MergeError, AnnotationError, DatasetError
+            As in :meth:`merge_fallback_layer`; also if the annotation names no fallback layer.
+        """
+        return view(self, dataset_directory, volume_layer_name, MergeOptions(policy=policy, mags=mags))
+
+    # -- servers ------------------------------------------------------------------------------------------------------
+
+    @staticmethod
+    def id_from_url(annotation_id_or_url: str) -> str:
+        """Return the id in the URL of an annotation, or the id itself. No server is asked, so short links are refused.
+
+        Raises
+        ------
+        InvalidUrlError
+            A ``ValueError``: neither the URL nor the id of an annotation.
+
+        Examples
+        --------
+        >>> from wkfast import Annotation
+        >>> Annotation.id_from_url("https://webknossos.org/annotations/570ba0092a7c0e980056fe9b#1,2,3")
+        '570ba0092a7c0e980056fe9b'
+        """
+        return urls.parse_annotation(annotation_id_or_url).id
+
+    @overload
+    @classmethod
+    def download(
+        cls,
+        annotation_id_or_url: str,
+        annotation_type: str | AnnotationType | None = None,
+        webknossos_url: str | None = None,
+        *,
+        skip_volume_data: bool = False,
+        retry_count: int = 5,
+        progress: Progress = None,
+    ) -> Annotation: ...
+
+    @overload
+    @classmethod
+    def download(
+        cls,
+        annotation_id_or_url: str,
+        annotation_type: str | AnnotationType | None = None,
+        webknossos_url: str | None = None,
+        *,
+        skip_volume_data: bool = False,
+        retry_count: int = 5,
+        _return_context: bool,
+        progress: Progress = None,
+    ) -> tuple[Annotation, AbstractContextManager[object]]: ...
+
+    @classmethod
+    def download(
+        cls,
+        annotation_id_or_url: str,
+        annotation_type: str | AnnotationType | None = None,
+        webknossos_url: str | None = None,
+        *,
+        skip_volume_data: bool = False,
+        retry_count: int = 5,
+        _return_context: bool = False,
+        progress: Progress = None,
+    ) -> Annotation | tuple[Annotation, AbstractContextManager[object]]:
+        """Return an annotation from a server, kept in a temporary folder until nothing refers to it; see :meth:`save`.
+
+        Parameters
+        ----------
+        annotation_id_or_url
+            An id, an annotation URL of any form, or a short link.
+        annotation_type
+            Deprecated and ignored.
+        webknossos_url
+            The server of a bare id, if it is not the context's.
+        skip_volume_data
+            Leave the voxels on the server; volume layers then have no data.
+        retry_count
+            Further attempts after the first.
+        progress
+            ``True`` for a bar, or what is called with the bytes that came and all there are, ``None`` if not known.
+
+        Raises
+        ------
+        ClientError
+            A ``RuntimeError``: what happened, where, what the server said and what to do.
+        """
+        annotation, file = transfer.download(
+            cls,
+            annotation_id_or_url,
+            transfer.server_of(annotation_type, webknossos_url),
+            skip_volume_data=skip_volume_data,
+            retry_count=retry_count,
+            progress=progress,
         )
-        return members
+        return (annotation, file.in_context()) if _return_context else annotation
 
-    def _members(self) -> dict[str, VolumeData]:
-        """Return what a saved zip holds beside the NML, by member name."""
-        members = dict(self._other_members)
-        for layer in self.volume_layers:
-            if layer.data is not None:
-                if layer.member_name in members:
-                    raise AnnotationError(f"two members of the annotation are called {layer.member_name!r}")
-                members[layer.member_name] = layer.data
-        return members
+    def upload(self, *, progress: Progress = None) -> str:
+        """Upload the annotation as a new one and return its URL.
 
-    def _follow(self, path: Path, members: dict[str, VolumeData]) -> None:
-        """After saving over the file that voxels were read from, read them from the new one."""
-        replaced = {name for name, data in members.items() if data.path.resolve() == path.resolve()}
-        for layer in self.volume_layers:
-            if layer.data is not None and layer.member_name in replaced:
-                layer.data = VolumeData.at(path, layer.member_name)
-        for name in replaced & self._other_members.keys():
-            self._other_members[name] = VolumeData.at(path, name)
+        Server and user are those of the current context; see ``webknossos_context``.
 
-    def _to_header(self) -> Record:
-        """Return the header to write: today's facts over those that were read."""
-        before = self._header
-        parameters = before["parameters"]
-        values: dict[str, str | None] = {**self.metadata}
-        values[meta.OWNER] = self.owner_name
-        values[meta.ANNOTATION_ID] = self.annotation_id
-        return {
-            **before,
-            "meta": meta.meta_records(values, before["meta"]),
-            "parameters": {
-                **parameters,
-                "time": self.time,
-                "edit_position": _vector_record(self.edit_position, parameters["edit_position"]),
-                "edit_rotation": _vector_record(self.edit_rotation, parameters["edit_rotation"]),
-                "zoom_level": _zoom_record(self.zoom_level),
-                "user_bounding_boxes": box_records(self.user_bounding_boxes, parameters["user_bounding_boxes"]),
-                "task_bounding_box": task_box_record(self.task_bounding_box, parameters["task_bounding_box"]),
-            },
-            "volumes": [layer.to_record() for layer in self.volume_layers],
-        }
+        Parameters
+        ----------
+        progress
+            ``True`` for a bar, or what is called with the bytes that went and all there are.
+
+        Raises
+        ------
+        AuthenticationError
+            A ``RuntimeError``: nobody is logged in; the message says how to.
+        ClientError
+            A ``RuntimeError``: what happened, where, what the server said and what to do.
+        """
+        return transfer.upload(self, progress)
+
+    @classmethod
+    def open_as_remote_dataset(
+        cls,
+        annotation_id_or_url: str,
+        annotation_type: str | AnnotationType | None = None,
+        webknossos_url: str | None = None,
+    ) -> RemoteDataset:
+        """Return the layers of an annotation, streamed: the dataset's, and each volume layer merged with its fallback.
+
+        Parameters
+        ----------
+        annotation_id_or_url
+            An id, an annotation URL of any form, or a short link.
+        annotation_type
+            Deprecated and ignored.
+        webknossos_url
+            The server of a bare id, if it is not the context's.
+
+        Raises
+        ------
+        ClientError
+            A ``RuntimeError``: what happened, where, what the server said and what to do.
+        """
+        server = transfer.server_of(annotation_type, webknossos_url)
+        return remote.RemoteDataset.open(annotation_id_or_url=annotation_id_or_url, webknossos_url=server)
+
+    @classmethod
+    def open_remote(cls, annotation_id_or_url: str, webknossos_url: str | None = None) -> RemoteAnnotation:
+        """Return a handle on an annotation that stays on its server.
+
+        Its name and description are read and set there; the skeleton is the one that is there now.
+
+        Parameters
+        ----------
+        annotation_id_or_url
+            An id, an annotation URL of any form, or a short link.
+        webknossos_url
+            The server of a bare id, if it is not the context's.
+
+        Raises
+        ------
+        ClientError
+            A ``RuntimeError``: what happened, where, what the server said and what to do.
+        """
+        return transfer.open_remote(cls, annotation_id_or_url, webknossos_url)
+
+    def get_remote_annotation_dataset(self) -> RemoteDataset:
+        """Return the layers of this annotation as its server has them, streamed; see :meth:`open_as_remote_dataset`.
+
+        Raises
+        ------
+        AnnotationIdError
+            A ``ValueError``: the annotation has no id, so it is on no server yet.
+        """
+        return transfer.streamed(self)
+
+    def get_remote_base_dataset(
+        self, sharing_token: str | None = None, webknossos_url: str | None = None
+    ) -> RemoteDataset:
+        """Return the dataset this annotation belongs to, streamed, by its id if it is known, else by its name.
+
+        Parameters
+        ----------
+        sharing_token
+            Opens a dataset that the user may not see otherwise.
+        webknossos_url
+            Its server; default: the one this was downloaded from, else the context's.
+        """
+        return transfer.streamed_base(self, sharing_token, webknossos_url)
 
     # -- what the skeleton knows ----------------------------------------------------------------------------------
 
@@ -323,23 +695,23 @@ class Annotation(Volumes, Merging, OnServer):
     @property
     def scale(self) -> Vec3Float:
         """Deprecated name of :attr:`voxel_size`."""
-        warnings.warn("scale is deprecated, use voxel_size", DeprecationWarning, stacklevel=2)
+        warn("scale is deprecated, use voxel_size", DeprecationWarning)
         return self.voxel_size
 
     @scale.setter
     def scale(self, scale: Vec3Float | Vector3) -> None:
-        warnings.warn("scale is deprecated, use voxel_size", DeprecationWarning, stacklevel=2)
+        warn("scale is deprecated, use voxel_size", DeprecationWarning)
         self.voxel_size = scale
 
     @property
     def username(self) -> str | None:
         """Deprecated name of ``owner_name``."""
-        warnings.warn("username is deprecated, use owner_name", DeprecationWarning, stacklevel=2)
+        warn("username is deprecated, use owner_name", DeprecationWarning)
         return self.owner_name
 
     @username.setter
     def username(self, username: str | None) -> None:
-        warnings.warn("username is deprecated, use owner_name", DeprecationWarning, stacklevel=2)
+        warn("username is deprecated, use owner_name", DeprecationWarning)
         self.owner_name = username
 
     def __repr__(self) -> str:
@@ -368,32 +740,3 @@ def _skeleton(
         organization_id=organization_id,
         description=description,
     )
-
-
-def _vector(record: Record | None) -> Vec3Float | None:
-    if record is None:
-        return None
-    return Vec3Float(record["xyz"])
-
-
-def _vector_record(value: Sequence[float] | None, before: Record | None) -> Record | None:
-    if value is None:
-        return None
-    rest: dict[str, Any] = before or {"additional_coordinates": [], "extras": {"attributes": [], "elements": []}}
-    return {**rest, "xyz": Vec3Float(value).to_list()}
-
-
-def _zoom_record(zoom: Any) -> int | float | None:
-    """Return a plain number: those of numpy do not cross to the core."""
-    if zoom is None:
-        return None
-    try:
-        return int(zoom) if isinstance(zoom, Integral) else float(zoom)
-    except (TypeError, ValueError):
-        raise AnnotationError(f"zoom_level is a number, not {zoom!r}") from None
-
-
-def _warn_without_data(file: AnnotationFile, record: Record, layer: VolumeLayer) -> None:
-    location = record["location"]
-    where = f"{location!r} is not in {file.path}" if location else f"{file.path} names no file for it"
-    warnings.warn(f"volume layer {layer.name!r} has no data: {where}", UserWarning, stacklevel=4)

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, Unpack, overload
 
 from wkfast.annotation.annotation import Annotation
+from wkfast.annotation.merging import plan
 from wkfast.errors import AnnotationError
-from wkfast.merge.job import MergeJob
 from wkfast.merge.options import MergeOptions
 
 if TYPE_CHECKING:
@@ -15,8 +14,8 @@ if TYPE_CHECKING:
     from os import PathLike
 
     from wkfast.merge import MergePreview, MergeReport
+    from wkfast.merge.job import MergeJob
     from wkfast.merge.options import MergeKeywords
-    from wkfast.merge.sides import Side
     from wkfast.progress import Progress
 
     AnnotationLike = Annotation | str | PathLike[str]
@@ -93,8 +92,7 @@ def merge_annotations(
     >>> print(report)  # doctest: +SKIP
     """
     options = MergeOptions(executor, policy, mags, threads, resume, progress, dry_run, verify, link)
-    sides = _sides(annotations, volume_layer_name)
-    return MergeJob.prepare(sides, Path(target), Path(dataset_directory), options).merge(options)
+    return plan(_loaded(annotations), target, dataset_directory, volume_layer_name, options).merge(options)
 
 
 def plan_annotations(
@@ -112,12 +110,10 @@ def plan_annotations(
     AnnotationError, MergeError, DatasetError
         As in :func:`merge_annotations`. Nothing is ever written.
     """
-    sides = _sides(annotations, volume_layer_name)
-    return MergeJob.prepare(sides, Path(target), Path(dataset_directory), options or MergeOptions())
+    return plan(_loaded(annotations), target, dataset_directory, volume_layer_name, options or MergeOptions())
 
 
-def _sides(annotations: Sequence[AnnotationLike], volume_layer_name: str | None) -> list[Side]:
+def _loaded(annotations: Sequence[AnnotationLike]) -> list[Annotation]:
     if isinstance(annotations, (str, Annotation)) or not annotations:
         raise AnnotationError("merge_annotations takes a list of annotations or of their files, lowest first")
-    loaded = [each if isinstance(each, Annotation) else Annotation.load(each) for each in annotations]
-    return [annotation._merge_side(volume_layer_name) for annotation in loaded]
+    return [each if isinstance(each, Annotation) else Annotation.load(each) for each in annotations]

@@ -9,6 +9,7 @@ import typer
 from wkfast.annotation import Annotation
 from wkfast.cli.console import output, plain, progress_wanted
 from wkfast.dataset import Dataset, SegmentationLayer
+from wkfast.dataset.internals import properties_of
 from wkfast.progress import observed
 
 
@@ -39,7 +40,7 @@ def export(
 
 
 def _facts(layer: SegmentationLayer, mags: list[str]) -> dict[str, object]:
-    box = layer._properties.bounding_box
+    box = properties_of(layer).bounding_box
     return {
         "layer": layer.name,
         "path": str(layer.path),

@@ -1,10 +1,10 @@
 """Routes about datasets: info, id from name, sharing token."""
 
-import warnings
 from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
+from wkfast._warnings import warn
 from wkfast.client.call import Call
 from wkfast.client.errors import InvalidUrlError, NotFoundError
 from wkfast.client.fields import Fields
@@ -64,10 +64,9 @@ class Datasets:
         organization = organization or self._own_organization(name)
         found = [record.id for record in self.search(name, organization) if record.name == name]
         if len(found) > 1:
-            warnings.warn(
+            warn(
                 f"{len(found)} datasets of {organization} are named {name!r}; the first, {found[0]}, is taken. "
-                "Name the dataset by its id to choose",
-                stacklevel=2,
+                "Name the dataset by its id to choose"
             )
         return found[0] if found else self.by_directory_name(name, organization).id
 

@@ -1,8 +1,8 @@
 """From what a user pasted to an id and the context to ask for it: short links, other hosts, sharing tokens."""
 
-import warnings
 from dataclasses import dataclass
 
+from wkfast._warnings import warn
 from wkfast.client.client import Client
 from wkfast.client.context import Context, current_context
 from wkfast.client.errors import InvalidUrlError
@@ -62,9 +62,7 @@ def resolve_annotation(
     reference = parse_annotation(text)
     if reference.typ is not None and reference.typ.startswith("Compound"):
         raise InvalidUrlError(f"{shown(text)} is compound: download its annotations one by one")
-    return ResolvedAnnotation(
-        context_for(reference.base_url or webknossos_url, context, stacklevel=3), reference.id, reference.typ
-    )
+    return ResolvedAnnotation(context_for(reference.base_url or webknossos_url, context), reference.id, reference.typ)
 
 
 def resolve_dataset(
@@ -91,7 +89,7 @@ def resolve_dataset(
     reference = parse_dataset(text)
     token = Secret(sharing_token) if isinstance(sharing_token, str) else sharing_token
     token = token or reference.sharing_token
-    resolved = context_for(reference.base_url or webknossos_url, context, quiet=token is not None, stacklevel=3)
+    resolved = context_for(reference.base_url or webknossos_url, context, quiet=token is not None)
     if reference.id is not None:
         return ResolvedDataset(resolved, reference.id, token)
     if reference.name is None:
@@ -100,15 +98,14 @@ def resolve_dataset(
     return ResolvedDataset(resolved, datasets.id_of(reference.name, reference.organization or organization), token)
 
 
-def context_for(url: str | None, context: Context, *, quiet: bool = False, stacklevel: int = 2) -> Context:
+def context_for(url: str | None, context: Context, *, quiet: bool = False) -> Context:
     """Return the context for a server: as given if it is the same, else without token and with a warning."""
     if url is None or normalized_base_url(url) == context.url:
         return context
     if context.token is not None and not quiet:
-        warnings.warn(
+        warn(
             f"{shown(url)} is another server than the context's ({context.url}), so no token is sent there. "
-            f"Use webknossos_context({normalized_base_url(url)!r}, token=…) for what is not public",
-            stacklevel=stacklevel,
+            f"Use webknossos_context({normalized_base_url(url)!r}, token=…) for what is not public"
         )
     return Context(url, None, context.timeout)
 

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import warnings
 from os import PathLike
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from wkfast._warnings import warn
 from wkfast.dataset.data_format import DataFormat
 from wkfast.dataset.mag_building import copy_mag
 from wkfast.errors import ExistsError
@@ -36,7 +36,7 @@ def copy_layer(
     if name in dataset.layers and not exists_ok:
         raise ExistsError(f"{dataset.path} has a layer {name!r} already; pass exists_ok=True to complete it")
     if with_attachments and foreign._properties.json.get("attachments"):
-        warnings.warn(f"the attachments of layer {foreign.name!r} are not copied", stacklevel=3)
+        warn(f"the attachments of layer {foreign.name!r} are not copied")
     layer = dataset.layers.get(name) or dataset.add_layer_like(foreign, name)
     wanted = foreign.data_format if data_format is None else DataFormat.parse(str(data_format), layer=name)
     if layer.data_format is not wanted and not layer.mags:

@@ -537,11 +537,6 @@ class Layer:
     def _listed_mags(self) -> list[Mag]:
         return [self._properties.mag_of(entry) for entry in self._properties.mags]
 
-    def _mag_locations(self) -> list[Json]:
-        """Return where each mag lies, as plain data for the core: see ``_core.MagLocation``."""
-        entry_of = self._properties
-        return [self._place.location(entry_of, entry_of.mag_of(entry), entry) for entry in entry_of.mags]
-
     def _source(self, mag: Mag) -> VoxelSource:
         """Open what the voxels of a mag are read from."""
         return self._place.open(self._properties, mag, self._entry_of(mag))

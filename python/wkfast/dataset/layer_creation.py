@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import copy
 import re
-import warnings
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from wkfast._warnings import warn
 from wkfast.dataset.additional_axes import extra_axes_of
 from wkfast.dataset.data_format import FACTS, DataFormat
 from wkfast.dataset.layer_category import COLOR_CATEGORY, SEGMENTATION_CATEGORY
@@ -141,7 +141,7 @@ def voxel_kind(
         raise DatasetValueError("give one of dtype, dtype_per_channel and dtype_per_layer")
     for name, value in dtypes.items():
         if name != "dtype" and value is not None:
-            warnings.warn(f"{name} is deprecated, use dtype", DeprecationWarning, stacklevel=3)
+            warn(f"{name} is deprecated, use dtype", DeprecationWarning)
     try:
         if per_layer is not None:
             return element_dtype(str(per_layer), channels), channels

@@ -37,11 +37,15 @@ class Components(Generic[Value]):
 
     __slots__ = ()
 
-    if TYPE_CHECKING:
+    # The compiled base has these two, and comes first among the bases.
+    @property
+    @abstractmethod
+    def _data(self) -> tuple[Value, ...]:
+        """The components."""
 
-        @property
-        def _data(self) -> tuple[Value, ...]: ...
-        def _like(self, values: tuple[Any, ...], /) -> Self: ...
+    @abstractmethod
+    def _like(self, values: tuple[Any, ...], /) -> Self:
+        """Return a vector of other components over the same axes."""
 
     @abstractmethod
     def _operands(self, other: Any) -> tuple[Any, ...]:
@@ -57,7 +61,7 @@ class Components(Generic[Value]):
     def __reversed__(self) -> Any:
         return reversed(self._data)
 
-    def index(self, value: Any, start: int = 0, stop: int = sys.maxsize) -> int:
+    def index(self, value: Any, start: int = 0, stop: Any = None) -> int:
         """Return where a component first stands.
 
         Raises
@@ -65,7 +69,7 @@ class Components(Generic[Value]):
         ValueError
             There is none.
         """
-        return self._data.index(value, start, stop)
+        return self._data.index(value, start, sys.maxsize if stop is None else stop)
 
     def count(self, value: Any) -> int:
         """Return how many components are equal to a value."""

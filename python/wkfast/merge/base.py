@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from wkfast import _core
+from wkfast.dataset.internals import locations_of, properties_of
 from wkfast.dataset.metadata_files import read_json
 from wkfast.errors import MergeError, VolumeDataError
 from wkfast.geometry import BoundingBox, Mag, Vec3Int
@@ -71,7 +72,7 @@ class MergeBase:
         DatasetError
             It is described badly.
         """
-        properties = layer._properties
+        properties = properties_of(layer)
         entry = copy.deepcopy(properties.json)
         for gone in ("attachments", "wkwResolutions", "mags"):
             entry.pop(gone, None)
@@ -81,8 +82,8 @@ class MergeBase:
             name=layer.name,
             entry=entry,
             mag_entries={properties.mag_of(mag).to_layer_name(): mag for mag in properties.mags},
-            locations=layer._mag_locations(),  # type: ignore[arg-type]
-            bounding_box=layer._properties.bounding_box,
+            locations=locations_of(layer),
+            bounding_box=properties.bounding_box,
             voxel_size=layer.dataset.voxel_size,
             unit=layer.dataset.unit,
             groups=_group_metadata(layer.dataset.path),

@@ -8,12 +8,12 @@ a target that is not finished never looks like a dataset.
 from __future__ import annotations
 
 import json
-import warnings
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from wkfast import _core
+from wkfast._warnings import warn
 from wkfast.dataset.metadata_files import read_json
 from wkfast.dataset.plan_workers import run_on_workers, verify_on_workers
 from wkfast.dataset.properties import FILE_NAME as PROPERTIES_FILE
@@ -51,17 +51,10 @@ class MergeJob:
     description: Json
 
     @classmethod
-    def prepare(
-        cls, sides: Sequence[Side], target: Path, dataset_directory: Path, options: MergeOptions, stacklevel: int = 2
-    ) -> MergeJob:
+    def prepare(cls, sides: Sequence[Side], target: Path, dataset_directory: Path, options: MergeOptions) -> MergeJob:
         """Decide how `sides`, later ones over earlier ones, are merged into the fallback layer that all of them name.
 
         A fallback alone is copied; a volume layer alone becomes a layer of its own.
-
-        Parameters
-        ----------
-        stacklevel
-            Whose line warnings name, as in ``warnings.warn``.
 
         Raises
         ------
@@ -87,7 +80,7 @@ class MergeJob:
         description = description_of(base, target, largest_id(sides), plan.summary()["touched_extra"])
         said = {"annotations": [side.annotation for side in sides if side.mags], "warnings": remarks(sides)}
         for remark in said["warnings"]:
-            warnings.warn(remark, UserWarning, stacklevel=stacklevel + 1)
+            warn(remark)
         return cls(plan, target, {**description, **said})
 
     def preview(self) -> MergePreview:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from wkfast import _core
+from wkfast.dataset.internals import locations_of, properties_of
 from wkfast.dataset.layer import SegmentationLayer
 from wkfast.dataset.place import Place
 from wkfast.dataset.properties import LayerProperties
@@ -57,11 +58,11 @@ def merged_layer(sides: Sequence[Side], dataset_directory: Path, options: MergeO
     """
     check_alike(sides)
     fallback = fallback_layer(sides[0], dataset_directory)
-    box = fallback._properties.bounding_box
+    box = properties_of(fallback).bounding_box
     merged = _core.MergedLayer(
         {
             "annotations": [side.mags for side in sides if side.mags],
-            "fallback": fallback._mag_locations(),
+            "fallback": locations_of(fallback),
             "fallback_bounding_box": {"topleft": box.topleft.to_list(), "size": box.size.to_list()},
             "options": options.core,
         }
@@ -73,15 +74,15 @@ def merged_layer(sides: Sequence[Side], dataset_directory: Path, options: MergeO
 
 def _described(fallback: SegmentationLayer, merged: _core.MergedLayer, largest_annotated_id: int) -> LayerProperties:
     """Return the entry that the merged layer would have."""
-    facts = merged.summary()
-    entry = copy.deepcopy(fallback._properties.json)
+    facts, before = merged.summary(), properties_of(fallback)
+    entry = copy.deepcopy(before.json)
     for gone in ("attachments", "wkwResolutions"):
         entry.pop(gone, None)
     mags = [Mag(list(mag)) for mag in merged.mags]
-    entry["mags"] = [mag for mag in fallback._properties.mags if fallback._properties.mag_of(mag) in mags]
+    entry["mags"] = [mag for mag in before.mags if before.mag_of(mag) in mags]
     if fallback.largest_segment_id is not None:
         entry["largestSegmentId"] = max(fallback.largest_segment_id, largest_annotated_id)
-    properties = LayerProperties(entry, fallback._properties.file)
+    properties = LayerProperties(entry, before.file)
     if np.dtype(facts["dtype"]) != properties.dtype:
         entry["elementClass"] = facts["dtype"]
     properties.widen_additional_axes(facts["touched_extra"])

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-import warnings
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, TypeAlias
+
+from wkfast._warnings import warn
 
 if TYPE_CHECKING:
     from os import PathLike
@@ -54,4 +55,4 @@ def warn_about(problems: tuple[LoadProblem, ...], omitted: int, path: str | Path
     if problems:
         count = len(problems) + omitted
         more = f" (and {count - 1} more, see `problems`)" if count > 1 else ""
-        warnings.warn(f"{path}: {problems[0]}{more}", UserWarning, stacklevel=4)
+        warn(f"{path}: {problems[0]}{more}")

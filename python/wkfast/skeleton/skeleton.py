@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import itertools
-import warnings
 from dataclasses import dataclass
 from os import fspath
 from pathlib import Path
@@ -12,6 +11,7 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 import numpy as np
 
 from wkfast import _core
+from wkfast._warnings import warn
 from wkfast.errors import GeometryError, SkeletonError
 from wkfast.geometry import LengthUnit, Vec3Float, VoxelSize
 from wkfast.skeleton import tables
@@ -207,7 +207,7 @@ class Skeleton(Group):
             reason = (
                 f"{path} will not hold {names} of the zip that the skeleton is from; Annotation.load and save keep them"
             )
-            warnings.warn(reason, UserWarning, stacklevel=2)
+            warn(reason)
         nml_name = f"{path.stem}.nml" if path.suffix == ".zip" else None
         save_document(path, empty_header() if self._header is None else self._header, self, nml_name=nml_name)
 

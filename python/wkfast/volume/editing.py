@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import tempfile
-import warnings
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from enum import Enum
@@ -12,8 +11,10 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from wkfast._warnings import warn
 from wkfast.dataset import DataFormat, Dataset
 from wkfast.dataset.folder_place import FolderPlace
+from wkfast.dataset.internals import dataset_at, dataset_properties, properties_of
 from wkfast.dataset.new_chunks import NewChunksOfMags
 from wkfast.errors import AnnotationError
 from wkfast.volume.export import data_zip
@@ -97,7 +98,7 @@ def _edited(
         known = volume.largest_segment_id
         unpacked = unpack_layer(source, dataset, volume.layer_name, largest_segment_id=known, form="annotation")
         place = FolderPlace(dataset.path, new_chunks=new_chunks)
-        layer = Dataset._of(dataset._properties, place).get_segmentation_layer(unpacked.name)
+        layer = dataset_at(place, dataset_properties(dataset)).get_segmentation_layer(unpacked.name)
         yield layer
         if redownsample:
             layer.redownsample(executor=executor)
@@ -127,7 +128,7 @@ def _check_fallback(volume: VolumeLayer, fallback: Layer) -> None:
         )
     axes = {
         f"volume layer {volume.name!r}": _additional_axes(volume),
-        f"layer {fallback.name!r}": [*fallback._properties.additional_axes],
+        f"layer {fallback.name!r}": [*properties_of(fallback).additional_axes],
     }
     for name, further in axes.items():
         if further:
@@ -144,12 +145,10 @@ def _additional_axes(volume: VolumeLayer) -> list[str]:
 
 def _warn_of_erasure(volume: VolumeLayer, chunks: int) -> None:
     filling = ", or pass that layer to edit(fallback=...), which fills new chunks with its voxels"
-    warnings.warn(
+    warn(
         f"volume layer {volume.name!r}: {chunks} new chunk(s) of 32³ voxels were written in part. Elsewhere they are "
         f"zero and erase the fallback layer {volume.fallback_layer_name!r}. Write whole chunks"
-        f"{'' if _additional_axes(volume) else filling}",
-        UserWarning,
-        stacklevel=4,
+        f"{'' if _additional_axes(volume) else filling}"
     )
 
 

@@ -7,6 +7,7 @@ import json
 from typing import TYPE_CHECKING, Any, Literal
 
 from wkfast import _core
+from wkfast.dataset.internals import location_of, place_of, properties_of
 from wkfast.dataset.properties import FILE_NAME, KEEPS_ZEROS, DatasetProperties
 from wkfast.geometry import Mag
 from wkfast.progress import observed
@@ -45,7 +46,8 @@ def pack_layer(
     VolumeDataError
         A chunk is damaged, or the disk full. There is no file then.
     """
-    mags = sorted(layer._properties.mag_of(entry) for entry in layer._properties.mags)
+    described = properties_of(layer)
+    mags = sorted(described.mag_of(entry) for entry in described.mags)
     count: Literal["changed", "all"] = "all" if known_largest is None else "changed"
     located = {Mag(found["location"]["mag"]): found["location"] for found in before.mags}
     inputs: list[_core.PackInput] = [
@@ -53,7 +55,7 @@ def pack_layer(
             **_input(layer, mag),
             "folder": f"{layer.name}/{mag.to_layer_name()}",
             "before": located.get(mag),
-            "extent": extent_of(layer._properties.bounding_box, mag),
+            "extent": extent_of(described.bounding_box, mag),
             # Coarser mags hold no labels of their own.
             "count": count if mag == mags[0] else "none",
         }
@@ -68,12 +70,11 @@ def pack_layer(
 
 def _input(layer: SegmentationLayer, mag: Mag) -> _core.PackInput:
     """Return what is packed of a mag: what is in its files, or in memory over the zip it was."""
-    place = layer._place
+    place = place_of(layer)
     if isinstance(place, MemoryPlace):
         memory = place.mags[mag]
         return _of(memory, place.bases.get(mag), (memory.written(), memory.chunk_bytes))
-    entry = layer._entry_of(mag)
-    location = place.location(layer._properties, mag, entry)
+    location: Any = location_of(layer, mag)
     return _of(_core.Mag.open(location), location, None)
 
 
@@ -100,7 +101,7 @@ def _description(layer: SegmentationLayer, inputs: list[_core.PackInput], mags: 
     """Return ``datasource-properties.json`` as WEBKNOSSOS writes it into data zips: nobody's dataset of one layer."""
     dataset = layer.dataset
     properties = DatasetProperties.create(dataset.path, "", dataset.voxel_size, dataset.unit)
-    entry = copy.deepcopy(layer._properties.json)
+    entry = copy.deepcopy(properties_of(layer).json)
     for key in ("attachments", KEEPS_ZEROS):
         entry.pop(key, None)
     entry["dataFormat"] = "zarr3"

@@ -6,7 +6,7 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 from wkfast import _core
-from wkfast.dataset.dataset import Dataset
+from wkfast.dataset.internals import dataset_at
 from wkfast.dataset.new_chunks import KeepsZeros
 from wkfast.dataset.place import Place, WritablePlace
 from wkfast.dataset.properties import KEEPS_ZEROS, DatasetProperties
@@ -141,4 +141,4 @@ def _layer(
         entry["largestSegmentId"] = largest_segment_id
     properties = DatasetProperties.create(source.path, source.path.stem, voxel_size)
     properties.json["dataLayers"].append(entry)
-    return Dataset._of(properties, place).get_segmentation_layer(name)
+    return dataset_at(place, properties).get_segmentation_layer(name)

@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Literal
 from wkfast import _core
 from wkfast.dataset.folder_place import FolderPlace
 from wkfast.dataset.folders import mark_left, place_folder, remove_folder, unmark_left
+from wkfast.dataset.internals import dataset_properties, list_layer, writable_place
 from wkfast.dataset.layer_creation import check_layer_name
-from wkfast.dataset.place import writable
 from wkfast.dataset.properties import FILE_NAME, KEEPS_ZEROS, LayerProperties
 from wkfast.errors import DatasetError, ExistsError
 from wkfast.geometry import Mag
@@ -68,7 +68,7 @@ def unpack_layer(
             entry["dataFormat"] = unpacked[0]["format"]
         mark_left(made)
     try:
-        dataset._change(lambda properties: properties.add_layer(entry))
+        list_layer(dataset, entry)
     except BaseException:
         remove_folder(dataset.path / layer_name)
         raise
@@ -83,13 +83,13 @@ def _extent(box: BoundingBox, found: _core.DiscoveredMag) -> tuple[int, int, int
 
 def _vacant_place(dataset: Dataset, layer_name: str) -> FolderPlace:
     """Return the place of a dataset that may get a layer, without what a killed call has left of it."""
-    place = writable(dataset._place, dataset)
+    place = writable_place(dataset)
     check_layer_name(layer_name)
     if not isinstance(place, FolderPlace):
         raise DatasetError(f"{dataset} {place.no_folder}: nothing can be exported there")
     if layer_name in dataset.layers:
         raise ExistsError(f"{dataset.path} has a layer {layer_name!r} already; choose another layer_name, or delete it")
-    folder = place.vacant(dataset._properties, layer_name)
+    folder = place.vacant(dataset_properties(dataset), layer_name)
     if folder.exists():
         raise ExistsError(
             f"{folder} is in the way, though no layer of the dataset; move it, or choose another layer_name"

@@ -99,6 +99,11 @@ class VolumeData:
         """
         return list(self.open(declared).mags)
 
+    def locations(self, declared: DataFormat | None = None) -> list[_core.MagLocation]:
+        """Return where the mags lie, none if no chunk does, by absolute paths: workers may run in another folder."""
+        found = self.mags(declared)
+        return [_absolute(mag["location"]) for mag in found] if any(mag["chunks"] for mag in found) else []
+
     def open(self, declared: DataFormat | None = None) -> DataZip:
         """Return the data zip with its mags, open.
 
@@ -126,3 +131,8 @@ class VolumeData:
 def broken_members(path: Path, members: list[str]) -> list[str]:
     """Return what is wrong with those members of the zip at `path` that are no zip files themselves."""
     return [problem for problem in problems_of(path, members) if problem is not None]
+
+
+def _absolute(location: _core.MagLocation) -> _core.MagLocation:
+    container = location["container"]
+    return {**location, "container": {**container, "path": str(Path(container["path"]).absolute())}}

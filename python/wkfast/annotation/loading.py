@@ -1,0 +1,82 @@
+"""Annotations from files: the header becomes attributes, volume layers find their data, the rest is kept for saving."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from wkfast._warnings import warn
+from wkfast.annotation import meta
+from wkfast.annotation.boxes import box_from_record
+from wkfast.geometry import Vec3Float
+from wkfast.skeleton import Skeleton, load_document
+from wkfast.skeleton.annotation_file import AnnotationFile
+from wkfast.volume.volume_data import VolumeData, broken_members
+from wkfast.volume.volume_layer import VolumeLayer
+
+if TYPE_CHECKING:
+    from os import PathLike
+
+    from wkfast.annotation.annotation import Annotation
+    from wkfast.records import Record
+
+
+def load(make: type[Annotation], path: str | PathLike[str], *, strict: bool) -> Annotation:
+    """Return the annotation in a file; see ``Annotation.load``."""
+    file = AnnotationFile.open(path)
+    document = load_document(file.path, member=file.nml_member, strict=strict)
+    annotation = _from_header(make, file.annotation_name, document.header, document.skeleton)
+    annotation.problems = document.problems
+    _attach_members(annotation, file)
+    return annotation
+
+
+def _from_header(make: type[Annotation], name: str, header: Record, skeleton: Skeleton) -> Annotation:
+    """Return the annotation that an NML's header and skeleton make, without volume data."""
+    parameters = header["parameters"]
+    values = meta.meta_values(header["meta"])
+    task_box = parameters["task_bounding_box"]
+    annotation = make(
+        name,
+        skeleton=skeleton,
+        owner_name=values.pop(meta.OWNER, None),
+        annotation_id=values.pop(meta.ANNOTATION_ID, None),
+        edit_position=_vector(parameters["edit_position"]),
+        edit_rotation=_vector(parameters["edit_rotation"]),
+        zoom_level=parameters["zoom_level"],
+        metadata=values,
+        task_bounding_box=None if task_box is None else box_from_record(task_box),
+        user_bounding_boxes=[box_from_record(record) for record in parameters["user_bounding_boxes"]],
+    )
+    annotation.time = parameters["time"]
+    annotation._header = header
+    return annotation
+
+
+def _attach_members(annotation: Annotation, file: AnnotationFile) -> None:
+    """Make volume layers of the header's records and keep the zip's other members for saving."""
+    members = {name: VolumeData.at(file.path, name) for name in file.other_members}
+    for record in annotation._header["volumes"]:
+        layer = VolumeLayer.from_record(record, members.pop(record["location"] or "", None), annotation.voxel_size)
+        if layer.data is None:
+            _warn_without_data(file, record, layer)
+        annotation.volume_layers.append(layer)
+    annotation._other_members = members
+    _warn_of_broken_data(annotation, file)
+
+
+def _warn_without_data(file: AnnotationFile, record: Record, layer: VolumeLayer) -> None:
+    location = record["location"]
+    where = f"{location!r} is not in {file.path}" if location else f"{file.path} names no file for it"
+    warn(f"volume layer {layer.name!r} has no data: {where}")
+
+
+def _warn_of_broken_data(annotation: Annotation, file: AnnotationFile) -> None:
+    """Name the layers whose voxels cannot be read. The rest is of use, and they are saved as they are."""
+    data = [layer.data for layer in annotation.volume_layers if layer.data is not None]
+    if data:
+        for problem in broken_members(file.path, [str(each.member) for each in data]):
+            warn(f"the voxels of a volume layer cannot be read: {problem}")
+
+
+def _vector(record: Record | None) -> Vec3Float | None:
+    return None if record is None else Vec3Float(record["xyz"])
