@@ -8,6 +8,7 @@ import pytest
 from tests.dataset.test_downsampling import FORMATS, noise, painted
 
 from wkfast import Dataset, _core
+from wkfast.dataset.internals import locations_of
 from wkfast.errors import DatasetValueError, ExistsError, VolumeDataError
 from wkfast.geometry import BoundingBox, Mag, Vec3Int
 
