@@ -22,7 +22,7 @@ ALLOWED = {
     "merge": {"_warnings", "_core", "_lazy", "dataset", "errors", "geometry", "jobs", "progress"},
     "volume": {"_warnings", "_core", "_lazy", "dataset", "errors", "geometry", "progress", "records"},
     # a dataset whose voxels a server streams: below annotation, which hands them out, above the two it joins
-    "remote": {"_lazy", "client", "dataset", "errors", "geometry"},
+    "remote": {"_core", "_lazy", "client", "dataset", "errors", "geometry"},
     "skeleton": {"_warnings", "_core", "_lazy", "errors", "geometry", "records"},
     "annotation": {
         "_lazy",

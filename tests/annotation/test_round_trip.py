@@ -1,6 +1,7 @@
 """What an annotation file said is there after loading and saving."""
 
 import zipfile
+from pathlib import Path
 from xml.etree import ElementTree as ET
 
 import numpy as np
@@ -280,3 +281,23 @@ def test_a_box_with_further_axes_is_saved_along_x_y_z(tmp_path):
     annotation = wk.Annotation("a", dataset_name="d", voxel_size=(1, 1, 1), user_bounding_boxes=[box])
     annotation.save(tmp_path / "a.nml")
     assert wk.Annotation.load(tmp_path / "a.nml").user_bounding_boxes == [wk.BoundingBox((1, 2, 3), (4, 5, 6))]
+
+
+@pytest.mark.skipif(not Path("/proc/self/io").exists(), reason="counts the bytes read by what Linux tells")
+def test_the_directory_of_a_zip_is_read_once(tmp_path):
+    """It may be long: tens of megabytes for data zips of many chunks."""
+    path = tmp_path / "annotation.zip"
+    others = {f"some/folder/with/a/long/name/{number:08}.bin": b"" for number in range(20_000)}
+    nml = minimal_nml('<volume id="0" location="data.zip" name="seg" />')
+    write_zip(path, {"a.nml": nml.encode(), "data.zip": EMPTY_ZIP, **others})
+    with zipfile.ZipFile(path) as archive:
+        directory = path.stat().st_size - archive.start_dir
+    before = bytes_read()
+    annotation = wk.Annotation.load(path)
+    read = bytes_read() - before
+    assert annotation.get_volume_layer("seg").data is not None
+    assert directory <= read < 1.5 * directory
+
+
+def bytes_read():
+    return int(Path("/proc/self/io").read_text().split()[1])

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-import re
-import zipfile
+import tempfile
+from contextlib import suppress
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, BinaryIO
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
+from wkfast import _core
 from wkfast.client import Client, resolve_annotation, resolve_dataset
 from wkfast.client.annotations import Annotations
 from wkfast.client.datasets import Datasets
@@ -17,7 +19,8 @@ from wkfast.client.errors import (
     PermissionDeniedError,
     UnexpectedAnswerError,
 )
-from wkfast.errors import DatasetError
+from wkfast.client.urls import is_object_id
+from wkfast.errors import AnnotationZipError, DatasetError, NmlError
 from wkfast.remote.guess import Guess
 
 if TYPE_CHECKING:
@@ -25,9 +28,6 @@ if TYPE_CHECKING:
 
     from wkfast.client import Secret
     from wkfast.client.stores import Datastore, StreamedLayers
-
-_BEGINNING = 1 << 20
-_DATASET_ID = re.compile(rb"<experiment\b[^>]*\bdatasetId=[\"']([0-9a-fA-F]{24})[\"']")
 
 
 @dataclass(frozen=True)
@@ -102,9 +102,9 @@ class RemoteLocation:
 
     @classmethod
     def _of_public_annotation(cls, client: Client, annotation_id: str, refusal: Exception) -> RemoteLocation:
-        file, _ = client.annotations.download_file(annotation_id, skip_volume_data=True)
-        with file:
-            dataset_id = _dataset_id(file)
+        with tempfile.TemporaryDirectory(prefix="wkfast-annotation-") as folder:
+            received = client.annotations.download(annotation_id, Path(folder), skip_volume_data=True, durable=False)
+            dataset_id = None if received.path is None else _dataset_id(received.path)
         if dataset_id is None:
             raise refusal
         record = client.datasets.info(dataset_id)
@@ -160,19 +160,14 @@ def locate(
     )
 
 
-def _dataset_id(file: BinaryIO) -> str | None:
+def _dataset_id(file: Path) -> str | None:
     """Return the dataset that the beginning of an NML, bare or in a zip, names."""
-    if not zipfile.is_zipfile(file):
-        file.seek(0)
-        return _first_id(file.read(_BEGINNING))
-    with zipfile.ZipFile(file) as archive:
-        for name in archive.namelist():
-            if name.endswith(".nml"):
-                with archive.open(name) as nml:
-                    return _first_id(nml.read(_BEGINNING))
+    with suppress(AnnotationZipError, NmlError):
+        bare = file.suffix != ".zip"
+        members = [None] if bare else [name for name in _core.AnnotationZip(file).names() if name.endswith(".nml")]
+        for member in members[:1]:
+            stream = _core.TreeStream(str(file), member)
+            next(stream, None)  # what is said before the first tree is known with it
+            dataset_id: str | None = stream.header["parameters"]["experiment"]["dataset_id"]
+            return dataset_id if dataset_id is not None and is_object_id(dataset_id) else None
     return None
-
-
-def _first_id(text: bytes) -> str | None:
-    match = _DATASET_ID.search(text)
-    return match and match[1].decode()
