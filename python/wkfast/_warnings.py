@@ -12,7 +12,7 @@ def warn(message: str, category: type[Warning] = UserWarning) -> None:
 
     Examples
     --------
-    >>> with warnings.catch_warnings(record=True) as caught:
+    >>> with warnings.catch_warnings(record=True, action="always") as caught:
     ...     warn("the layer has no data")
     >>> caught[0].message
     UserWarning('the layer has no data')
