@@ -736,8 +736,8 @@ class Header(TypedDict):
     parameters: Parameters
     groups: list[dict[str, Any]]
     volumes: list[dict[str, Any]]
-    stray_branchpoints: list[dict[str, Any]]
-    stray_comments: list[dict[str, Any]]
+    stray_branchpoints: list[dict[str, Any]] | PackedRecords
+    stray_comments: list[dict[str, Any]] | PackedRecords
     extras: Extras
 
 # -- NML: files -----------------------------------------------------------------------------------------------------
@@ -787,11 +787,21 @@ class NmlDocument:
     @property
     def problems_omitted(self) -> int: ...
 
+class PackedRecords:
+    """A list of records of a file, each made when it is asked for."""
+
+    def __len__(self) -> int: ...
+    def __iter__(self) -> RecordIterator: ...
+
+class RecordIterator:
+    def __iter__(self) -> RecordIterator: ...
+    def __next__(self) -> dict[str, Any]: ...
+
 class LoadedTrees:
     def __len__(self) -> int: ...
     def __getitem__(self, number: int) -> tuple[TreeRecord, TreeColumns]: ...
     def ids(self) -> list[int]: ...
-    def by_group(self, groups: list[int]) -> tuple[list[tuple[int | None, list[int]]], list[int]]: ...
+    def by_group(self, groups: list[int]) -> tuple[list[tuple[int | None, NDArray[np.uint32]]], list[int]]: ...
     def max_id(self) -> int | None: ...
 
 class TreeStream:
@@ -807,13 +817,13 @@ def empty_header() -> dict[str, Any]: ...
 def write_nml(
     path: str,
     header: dict[str, Any],
-    trees: list[tuple[TreeRecord | dict[str, Any], TreeColumns] | tuple[LoadedTrees, list[int]]],
+    trees: list[tuple[TreeRecord | dict[str, Any], TreeColumns] | tuple[LoadedTrees, NDArray[np.uint32]]],
 ) -> None: ...
 def write_annotation_zip(
     path: str,
     nml_name: str,
     header: dict[str, Any],
-    trees: list[tuple[TreeRecord | dict[str, Any], TreeColumns] | tuple[LoadedTrees, list[int]]],
+    trees: list[tuple[TreeRecord | dict[str, Any], TreeColumns] | tuple[LoadedTrees, NDArray[np.uint32]]],
     members: list[tuple[str, bytes | tuple[str, str | None]]],
 ) -> None: ...
 

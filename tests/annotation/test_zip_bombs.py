@@ -73,3 +73,42 @@ def test_an_nml_that_inflates_a_thousandfold_is_read_in_bounded_memory(tmp_path)
     assert path.stat().st_size < MB
     done = subprocess.run([sys.executable, "-c", LOAD, str(path)], capture_output=True, text=True, check=True)
     assert int(done.stdout) < 32 * MB
+
+
+ELEMENTS = 500_000
+KINDS = {
+    "empty trees": ("", "<thing id='{}'/>", ""),
+    "trees": ("", "<thing id='{0}' name='t'><nodes><node id='{0}' x='1' y='2' z='3'/></nodes></thing>", ""),
+    "comments": ("<comments>", "<comment node='{}' content='c'/>", "</comments>"),
+    "branchpoints": ("<branchpoints>", "<branchpoint id='{}'/>", "</branchpoints>"),
+    "segments": ("<volume id='0' name='v'><segments>", "<segment id='{}'/>", "</segments></volume>"),
+}
+LOAD_AND_SAVE = LOAD.replace(
+    "wk.Annotation.load(sys.argv[1])",
+    "import warnings; warnings.simplefilter('ignore'); wk.Annotation.load(sys.argv[1]).save(sys.argv[2])",
+)
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="peak memory is read from /proc")
+@pytest.mark.parametrize("kind", KINDS)
+def test_very_many_elements_take_a_small_factor_of_their_text(tmp_path, kind):
+    start, element, end = KINDS[kind]
+    elements = "".join(map(element.format, range(1, ELEMENTS + 1)))
+    paths = tmp_path / "a.zip", tmp_path / "b.zip"
+    with zipfile.ZipFile(paths[0], "w", zipfile.ZIP_DEFLATED) as archive:
+        archive.writestr("a.nml", minimal_nml(start + elements + end))
+    command = [sys.executable, "-c", LOAD_AND_SAVE, *map(str, paths)]
+    done = subprocess.run(command, capture_output=True, text=True, check=True)
+    # Beside what is kept: where each stands, what was seen of ids, and the text under way.
+    assert int(done.stdout) < 12 * len(elements) + 32 * MB
+    with zipfile.ZipFile(paths[1]) as archive:
+        name = element.split()[0]
+        assert archive.read("a.nml").decode().count(name + " ") == ELEMENTS
+
+
+def test_more_groups_than_anybody_has_are_refused(tmp_path):
+    path = tmp_path / "a.nml"
+    groups = "".join(f"<group id='{i}' name='g'/>" for i in range(1, 2**18 + 2))
+    path.write_text(minimal_nml(f"<groups>{groups}</groups>"))
+    with pytest.raises(wk.errors.NmlError, match="more than 262144 groups, boxes, axes"):
+        wk.Annotation.load(path)

@@ -8,6 +8,7 @@ import networkx as nx
 import pytest
 
 from wkfast.skeleton import Node, Skeleton, Tree
+from wkfast.skeleton.tree import BORROWED
 
 
 def _pair(seed: int, nodes: int = 24, extra: int = 6) -> tuple[Tree, nx.Graph]:
@@ -204,6 +205,13 @@ def test_removing_what_is_not_there_raises_what_networkx_raises():
         tree.neighbors(10**9)
     with pytest.raises(AttributeError, match="no attribute"):
         _ = tree.no_such_thing
+
+
+def test_a_tree_has_all_that_a_graph_has():
+    public = {name for name in dir(nx.Graph) if not name.startswith("_")}
+    tree = Skeleton(voxel_size=(1, 1, 1), dataset_name="d").add_tree("t")
+    assert {name for name in public if not hasattr(tree, name)} == set()
+    assert set(BORROWED) <= public
 
 
 def _loaded(code: str) -> str:

@@ -93,10 +93,10 @@ class _ByNode(Mapping[Any, Value]):
         return self._tree._columns.nodes()
 
     def __len__(self) -> int:
-        return len(self._tree)
+        return len(self._tree._columns)
 
     def __contains__(self, n: object) -> bool:
-        return n in self._tree
+        return self._tree._columns.has(n)
 
 
 class NodeMap(_ByNode[NodeData]):

@@ -25,6 +25,9 @@ if TYPE_CHECKING:
     from wkfast.skeleton.skeleton import Skeleton
 
 
+_NO_TREES = np.empty(0, np.uint32)
+
+
 class Group:
     """A folder of trees and groups, made by :meth:`add_group`; a :class:`Skeleton` is the outermost one.
 
@@ -51,8 +54,9 @@ class Group:
         self.is_expanded: bool | None = None
         self._skeleton = skeleton
         self._child_groups: list[Group] = []
-        # A number stands for a tree of the loaded file that nobody has asked for yet.
-        self._child_trees: list[Tree | int] = []
+        # Trees of the loaded file by their numbers, before those that were added.
+        self._read_trees: npt.NDArray[np.uint32] = _NO_TREES
+        self._child_trees: list[Tree] = []
         self._record: Record | None = None
         self._id = skeleton._ids.take(enforced_id)
         self._depth = 0
@@ -83,14 +87,16 @@ class Group:
     @property
     def trees(self) -> Iterator[Tree]:
         """Trees right below this one."""
+        added = iter(tuple(self._child_trees))
+        if self._read_trees.size == 0:
+            return added
         made = self._skeleton._loaded_tree
-        return (made(child, self) if isinstance(child, int) else child for child in tuple(self._child_trees))
+        return itertools.chain((made(number, self) for number in self._read_trees.tolist()), added)
 
     def flattened_trees(self) -> Iterator[Tree]:
         """Yield all trees, those of nested groups included."""
-        yield from self.trees
-        for group in self.flattened_groups():
-            yield from group.trees
+        groups = itertools.chain([self], self.flattened_groups())
+        return itertools.chain.from_iterable(group.trees for group in groups)
 
     def flattened_groups(self) -> Iterator[Group]:
         """Yield all groups below this one."""
@@ -322,8 +328,10 @@ class Group:
     def _drop_tree(self, tree: Tree) -> None:
         """Take a tree that is right below this group out of it."""
         made = self._skeleton._made
-        kept = (child for child in self._child_trees if child is not tree)
-        self._child_trees = [child for child in kept if not isinstance(child, int) or made.get(child) is not tree]
+        if any(child is tree for child in self._child_trees):
+            self._child_trees = [child for child in self._child_trees if child is not tree]
+        else:
+            self._read_trees = self._read_trees[[made.get(number) is not tree for number in self._read_trees.tolist()]]
         self._skeleton._tree_dropped(tree)
 
     # -- reading and writing --------------------------------------------------------------------------------------
@@ -382,7 +390,8 @@ class Group:
 
     def __getstate__(self) -> dict[str, Any]:
         # The skeleton lists its groups: one in another they would be too deep for pickles and copies.
-        return {**{k: v for k, v in self.__dict__.items() if k != "_child_groups"}, "_child_trees": list(self.trees)}
+        facts = {k: v for k, v in self.__dict__.items() if k != "_child_groups"}
+        return {**facts, "_child_trees": list(self.trees), "_read_trees": _NO_TREES}
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         self.__dict__.setdefault("_child_groups", [])
@@ -408,7 +417,7 @@ class Group:
         return f"Group(_id={self._id}, name={self.name!r}, {self._children_text()})"
 
     def _children_text(self) -> str:
-        groups, trees = len(self._child_groups), len(self._child_trees)
+        groups, trees = len(self._child_groups), len(self._read_trees) + len(self._child_trees)
         return f"_child_groups=<{_counted(groups, 'group')}>, _child_trees=<{_counted(trees, 'tree')}>"
 
 

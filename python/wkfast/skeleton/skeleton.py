@@ -36,7 +36,8 @@ if TYPE_CHECKING:
     from wkfast.skeleton.reading import MemberSource
 
 if TYPE_CHECKING:
-    TreeItem: TypeAlias = tuple[_core.TreeRecord | Record, _core.TreeColumns] | tuple[_core.LoadedTrees, list[int]]
+    ReadTrees: TypeAlias = tuple[_core.LoadedTrees, npt.NDArray[np.uint32]]
+    TreeItem: TypeAlias = tuple[_core.TreeRecord | Record, _core.TreeColumns] | ReadTrees
 
 UNNAMED_DATASET = "Unnamed Experiment"
 _NO_EXTRAS: dict[str, Any] = {"attributes": [], "elements": []}
@@ -234,7 +235,7 @@ class Skeleton(Group):
             self._ids.claim(trees.max_id())
             by_group, strays = trees.by_group(list(groups))
             for group_id, numbers in by_group:
-                (self if group_id is None else groups[group_id])._child_trees = [*numbers]
+                (self if group_id is None else groups[group_id])._read_trees = numbers
             # They name a group that there is none of, which may change: they cannot go from file to file.
             for number in strays:
                 self._loaded_tree(number, self)
@@ -278,16 +279,24 @@ class Skeleton(Group):
         known = {group.id for group in self.flattened_groups()}
         items: list[TreeItem] = []
         for group in (self, *self.flattened_groups()):
-            for is_read, children in itertools.groupby(group._child_trees, self._is_as_read):
-                if is_read and self._loaded is not None:
-                    items.append((self._loaded, list(children)))  # type: ignore[arg-type] # numbers all
-                else:
-                    trees = (self._loaded_tree(c, group) if isinstance(c, int) else c for c in children)
+            for trees in self._runs(group):
+                if isinstance(trees, list):
                     items += [(tree._to_record(_group_id(tree, self, known)), tree._columns) for tree in trees]
+                else:
+                    items.append(trees)
         return items
 
-    def _is_as_read(self, child: Tree | int) -> bool:
-        return isinstance(child, int) and child not in self._made
+    def _runs(self, group: Group) -> Iterator[list[Tree] | ReadTrees]:
+        """Yield the trees of a group in order: numbers of those that nobody asked for, and lists of the others."""
+        if self._loaded is not None and not self._made and len(group._read_trees):
+            yield self._loaded, group._read_trees
+        elif self._loaded is not None:
+            for is_made, numbers in itertools.groupby(group._read_trees.tolist(), self._made.__contains__):
+                if is_made:
+                    yield [self._made[number] for number in numbers]
+                else:
+                    yield self._loaded, np.array(list(numbers), np.uint32)
+        yield group._child_trees
 
     # -- finding by id --------------------------------------------------------------------------------------------
 
@@ -307,9 +316,10 @@ class Skeleton(Group):
     def _trees_and_ids(self) -> Iterator[tuple[int, Tree | tuple[int, Group]]]:
         ids = [] if self._loaded is None else self._loaded.ids()
         for group in (self, *self.flattened_groups()):
-            for child in group._child_trees:
-                tree = self._made.get(child, child) if isinstance(child, int) else child
-                yield (ids[tree], (tree, group)) if isinstance(tree, int) else (tree.id, tree)
+            for number in group._read_trees.tolist():
+                tree = self._made.get(number)
+                yield (ids[number], (number, group)) if tree is None else (tree.id, tree)
+            yield from ((tree.id, tree) for tree in group._child_trees)
 
     def _find_node(self, node_id: int) -> Node | None:
         if not self._ids.is_indexed:

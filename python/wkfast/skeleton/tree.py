@@ -445,12 +445,9 @@ class Tree:
         """Return False."""
         return False
 
-    def __getattr__(self, name: str) -> Any:
-        # What networkx.Graph defines in terms of the above: subgraph, to_directed, copy, adjacency, size...
-        if name.startswith("_") or not hasattr(nx.Graph, name):
-            raise AttributeError(f"a Tree has no attribute {name!r}")
-        borrowed = getattr(nx.Graph, name)
-        return borrowed.__get__(self, Tree) if hasattr(borrowed, "__get__") else borrowed
+    if TYPE_CHECKING:
+
+        def __getattr__(self, name: str) -> Any: ...
 
     def add_nodes_from(self, nodes_for_adding: Iterable[Any], **_attr: Any) -> None:
         """Do nothing for nodes that are in the tree; others need a position: ``SkeletonError``, a ``ValueError``."""
@@ -502,6 +499,32 @@ class Tree:
         """Return the smallest box of mag-1 voxels that holds all nodes; None without nodes."""
         bounds = self._columns.bounds()
         return None if bounds is None else BoundingBox.from_points(np.array(bounds))
+
+
+class _Borrowed:
+    """What networkx defines in terms of the above. Taken when it is asked for, since networkx is not loaded before.
+
+    With a `__getattr__` for it, which would be shorter, the interpreter would find every attribute the slow way.
+    """
+
+    __slots__ = ("_name",)
+
+    def __init__(self, name: str) -> None:
+        self._name = name
+
+    def __get__(self, tree: Tree | None, owner: type) -> Any:
+        borrowed = getattr(nx.Graph, self._name)
+        return borrowed.__get__(tree, owner) if hasattr(borrowed, "__get__") else borrowed
+
+
+BORROWED = (
+    "add_weighted_edges_from", "adjacency", "adjlist_inner_dict_factory", "adjlist_outer_dict_factory", "copy",
+    "edge_attr_dict_factory", "edge_subgraph", "get_edge_data", "graph_attr_dict_factory", "nbunch_iter",
+    "node_attr_dict_factory", "node_dict_factory", "order", "size", "subgraph", "to_directed", "to_directed_class",
+    "to_undirected", "to_undirected_class", "update",
+)  # fmt: skip
+for _name in BORROWED:
+    setattr(Tree, _name, _Borrowed(_name))
 
 
 _NO_VALUES = (None,) * 6

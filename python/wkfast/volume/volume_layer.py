@@ -12,7 +12,7 @@ from wkfast.volume.editing import VolumeLayerEditMode
 from wkfast.volume.segments import SegmentInformation
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterable
     from concurrent.futures import Executor
     from contextlib import AbstractContextManager
     from typing import Any
@@ -72,17 +72,19 @@ class VolumeLayer:
     is_edited: bool = field(default=False, repr=False, compare=False)
     # The record it was read from, for facts that have no field here.
     _record: Record = field(default_factory=dict, repr=False, compare=False)
+    if TYPE_CHECKING:
+        # None: those of the file, which may be very many; objects are made of them once somebody asks.
+        _segments: dict[int, SegmentInformation] | None = field(init=False)
 
     @classmethod
     def from_record(cls, record: Record, data: VolumeData | None, voxel_size: Vec3Float | None = None) -> VolumeLayer:
         """Return the layer that a ``<volume>`` record of the core describes."""
         name = record["name"]
-        return cls(
+        layer = cls(
             id=record["id"],
             name=DEFAULT_NAME if name is None else name,
             fallback_layer_name=record["fallback_layer"],
             data_format=_as_format(record["format"]),
-            segments={segment["id"]: SegmentInformation.from_record(segment) for segment in record["segments"]},
             largest_segment_id=record["largest_segment_id"],
             voxel_size=voxel_size,
             mapping_name=record["mapping_name"],
@@ -90,6 +92,8 @@ class VolumeLayer:
             data=data,
             _record=record,
         )
+        layer._segments = None
+        return layer
 
     @property
     def member_name(self) -> str:
@@ -239,8 +243,20 @@ class VolumeLayer:
             "segments": self._segment_records(),
         }
 
-    def _segment_records(self) -> list[Record]:
+    def _get_segments(self) -> dict[int, SegmentInformation]:
+        if self._segments is None:
+            records = self._record["segments"]
+            self._segments = {record["id"]: SegmentInformation.from_record(record) for record in records}
+        return self._segments
+
+    def _set_segments(self, segments: dict[int, SegmentInformation]) -> None:
+        self._segments = segments
+
+    def _segment_records(self) -> Iterable[Record]:
         """Return the segments to write; where the file had an id several times, the earlier ones come along."""
+        if self._segments is None:
+            unread: Iterable[Record] = self._record["segments"]
+            return unread
         earlier: dict[int, list[Record]] = {}
         for record in self._record.get("segments", []):
             earlier.setdefault(record["id"], []).append(record)
@@ -263,6 +279,10 @@ class VolumeLayer:
         before: str | None = self._record.get("format")
         unchanged = "format" in self._record and _as_format(before) is self.data_format
         return before if unchanged else self.data_format.value
+
+
+# Not in the class itself, where it would be taken for the field's default.
+VolumeLayer.segments = property(VolumeLayer._get_segments, VolumeLayer._set_segments)  # type: ignore[assignment]
 
 
 def _as_format(name: str | None) -> DataFormat:

@@ -6,6 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::coordinates::Coordinates;
 use crate::model::{Extras, Id};
+use crate::pack::Pack;
 use crate::table::{AnyColumn, AnyColumnMut, Cell, node_columns};
 
 /// Integers of up to 128 bits, stored in 64 until one needs more.
@@ -341,9 +342,60 @@ macro_rules! structs {
                 $(self.$field.shrink_to_fit();)*
             }
         }
+
+        /// Ids and places, then what there is of all else: most trees have little of it.
+        impl Pack for TreeColumns {
+            fn pack(&self, out: &mut Vec<u8>) {
+                let there = [
+                    !self.coordinates.is_empty(),
+                    !self.edges.is_empty(),
+                    !self.notes.is_empty(),
+                    !self.edge_extras.is_empty(),
+                    !self.removed.is_empty(),
+                    $(!self.$field.is_empty(),)*
+                ];
+                self.ids.pack(out);
+                self.positions.pack(out);
+                there.iter().zip(0..).fold(0, |bits, (&there, bit)| bits | u64::from(there) << bit).pack(out);
+                let mut there = there.into_iter();
+                pack_some(&self.coordinates, &mut there, out);
+                pack_some(&self.edges, &mut there, out);
+                pack_some(&self.notes, &mut there, out);
+                pack_some(&self.edge_extras, &mut there, out);
+                pack_some(&self.removed, &mut there, out);
+                $(pack_some(&self.$field, &mut there, out);)*
+            }
+
+            fn unpack(from: &mut &[u8]) -> Self {
+                let (ids, positions) = (Pack::unpack(from), Pack::unpack(from));
+                let mut there = u64::unpack(from);
+                Self {
+                    ids,
+                    positions,
+                    coordinates: unpack_some(&mut there, from),
+                    edges: unpack_some(&mut there, from),
+                    notes: unpack_some(&mut there, from),
+                    edge_extras: unpack_some(&mut there, from),
+                    removed: unpack_some(&mut there, from),
+                    $($field: unpack_some(&mut there, from),)*
+                }
+            }
+        }
     };
 }
 node_columns!(structs);
+
+fn pack_some(value: &impl Pack, there: &mut impl Iterator<Item = bool>, out: &mut Vec<u8>) {
+    if there.next().unwrap_or_default() {
+        value.pack(out);
+    }
+}
+
+fn unpack_some<T: Pack + Default>(there: &mut u64, from: &mut &[u8]) -> T {
+    let is_there = *there & 1 == 1;
+    *there >>= 1;
+    if is_there { T::unpack(from) } else { T::default() }
+}
 
 fn same<T: Cell>(one: Option<T>, other: Option<T>) -> bool {
     one.zip(other).map_or(one.is_none() && other.is_none(), |(one, other)| one.same(other))
@@ -433,6 +485,14 @@ impl TreeColumns {
         self.clear_optional();
         self.coordinates.clear();
         self.edges.clear();
+    }
+
+    /// Drops everything, keeps the memory of nodes and edges.
+    pub(crate) fn clear(&mut self) {
+        self.clear_batch();
+        self.notes.clear();
+        self.edge_extras.clear();
+        self.removed.clear();
     }
 
     /// Gives memory back that growing took in advance.

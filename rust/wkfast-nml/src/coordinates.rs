@@ -6,6 +6,7 @@ use std::fmt;
 use serde::{Deserialize, Serialize};
 
 use crate::columns::OptionalColumn;
+use crate::pack::fields;
 
 /// Axes that get a column; a tree's further ones, which no real file has, are kept row by row. Without a bound, a file in
 /// which every node has an axis of its own would take memory in the square of its size.
@@ -33,6 +34,9 @@ struct Axis {
     name: String,
     column: OptionalColumn<i64>,
 }
+
+fields!(Coordinates { axes, further });
+fields!(Axis { name, column });
 
 impl Axis {
     fn has_values(&self) -> bool {

@@ -5,8 +5,10 @@ pub mod columns;
 pub mod coordinates;
 pub mod edit;
 pub mod error;
+mod forest;
 mod graph;
 pub mod model;
+mod pack;
 mod read;
 mod row_index;
 mod table;
@@ -14,8 +16,13 @@ mod write;
 
 pub use edit::{Changes, EditError, TreeTable, same_node};
 pub use error::{NmlError, Position, Problem};
+pub use forest::{Forest, PackedTree, PackedTrees, TreeEntry};
 pub use graph::Neighbor;
 pub use model::{Document, Tree};
-pub use read::{Limits, Loaded, Progress, ReadOptions, TreeStream, read, read_file, read_threaded};
+pub use pack::{Pack, PackedList};
+pub use read::{
+    Limits, Loaded, LoadedForest, Progress, ReadOptions, TreeStream, read, read_file, read_forest, read_forest_file,
+    read_forest_threaded, read_threaded,
+};
 pub use table::{AnyColumn, AnyColumnMut, Cell, CellKind, NODE_COLUMNS, NodeColumn};
 pub use write::{TreeRef, WriteOptions, write, write_trees_of};

@@ -10,6 +10,7 @@ use serde::de::Visitor;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 use crate::columns::TreeColumns;
+use crate::pack::PackedList;
 
 /// Id of a tree, group, box, layer or segment. The server keeps 32 or 64 bits; files of other writers hold more.
 pub type Id = i128;
@@ -127,9 +128,9 @@ pub struct Header {
     /// Volume layers.
     pub volumes: Vec<Volume>,
     /// Branchpoints on nodes that no tree has: a problem, but kept.
-    pub stray_branchpoints: Vec<StrayBranchpoint>,
+    pub stray_branchpoints: PackedList<StrayBranchpoint>,
     /// Comments on nodes that no tree has: a problem, but kept.
-    pub stray_comments: Vec<StrayComment>,
+    pub stray_comments: PackedList<StrayComment>,
     /// Unknown attributes and children of `<things>`.
     pub extras: Extras,
 }
@@ -321,7 +322,7 @@ pub struct Volume {
     pub mapping_is_locked: Option<bool>,
     pub edited_mapping_edges_location: Option<String>,
     pub edited_mapping_base_mapping_name: Option<String>,
-    pub segments: Vec<Segment>,
+    pub segments: PackedList<Segment>,
     /// Segment groups, nested.
     pub groups: Vec<Group>,
     pub extras: Extras,

@@ -6,7 +6,7 @@ use support::facts::{
     NODES, SOUND, assert_rejected, assert_settled, back, load, metadata, notes, parameters, problem, tree, volume,
 };
 use support::{document, read_text, written};
-use wkfast_nml::model::{MetadataEntry, Number};
+use wkfast_nml::model::{MetadataEntry, Number, Segment, Volume};
 
 #[test]
 fn boolean_metadata_is_kept() {
@@ -69,6 +69,10 @@ fn whole_numbers_of_metadata_keep_all_digits() {
     }
 }
 
+fn first_segment(volume: &Volume) -> Segment {
+    volume.segments.iter().next().expect("a segment")
+}
+
 #[test]
 fn segment_groups_stay_in_their_volume() {
     let loaded = load(
@@ -76,13 +80,16 @@ fn segment_groups_stay_in_their_volume() {
     );
     let header = loaded.document.header;
     assert!(header.groups.is_empty());
-    assert_eq!((header.volumes[0].groups[0].children[0].id, header.volumes[0].segments[0].group_id), (2, Some(1)));
+    assert_eq!((header.volumes[0].groups[0].children[0].id, first_segment(&header.volumes[0]).group_id), (2, Some(1)));
     assert_eq!(loaded.problems, []);
 }
 
 #[test]
 fn a_segment_keeps_every_field() {
-    let segment = &volume("", "<segments><segment id='9223372036854775807' created='5' groupId='2' isVisible='false' additionalCoordinate-t='3' anchorPositionX='1' anchorPositionY='2' anchorPositionZ='3' color.r='0.5' color.g='0' color.b='0' color.a='1'><metadata><metadataEntry key='k' boolValue='true'/></metadata></segment></segments>").segments[0];
+    let segment = first_segment(&volume(
+        "",
+        "<segments><segment id='9223372036854775807' created='5' groupId='2' isVisible='false' additionalCoordinate-t='3' anchorPositionX='1' anchorPositionY='2' anchorPositionZ='3' color.r='0.5' color.g='0' color.b='0' color.a='1'><metadata><metadataEntry key='k' boolValue='true'/></metadata></segment></segments>",
+    ));
     assert_eq!((segment.created, segment.group_id, segment.is_visible), (Some(5), Some(2), Some(false)));
     assert_eq!(segment.additional_coordinates, [("t".to_owned(), 3)]);
     assert_eq!((segment.anchor_position, segment.metadata[0].bool), (Some([1, 2, 3]), Some(true)));
@@ -91,8 +98,11 @@ fn a_segment_keeps_every_field() {
 #[test]
 fn a_segment_with_an_empty_color_has_none() {
     assert_eq!(
-        volume("", "<segments><segment id='1' color.r='' color.g='' color.b='' color.a=''/></segments>").segments[0]
-            .color,
+        first_segment(&volume(
+            "",
+            "<segments><segment id='1' color.r='' color.g='' color.b='' color.a=''/></segments>"
+        ))
+        .color,
         None
     );
 }

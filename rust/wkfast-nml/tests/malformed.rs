@@ -129,6 +129,19 @@ fn hostile_sizes_meet_a_limit() {
     assert!(matches!(limited(&comment, |limits| limits.token_bytes = 1 << 20), NmlError::Limit { .. }));
     let unknown = format!("<things><parameters/>{}</things>", "<new/>".repeat(1000));
     assert!(matches!(limited(&unknown, |limits| limits.extras_bytes = 10_000), NmlError::Limit { .. }));
+    let long = format!("<things><parameters/>{}</things>", "<thing id='1'/>".repeat(100_000));
+    assert!(limited(&long, |limits| limits.text_bytes = 1_000_000).to_string().contains("text of more than 1000000"));
+}
+
+#[test]
+fn what_becomes_objects_is_counted() {
+    let group = "<groups><group id='1' name='a'/><group id='2' name='b'/></groups>";
+    let bounds = "<userBoundingBox/><additionalAxes><additionalAxis name='t'/></additionalAxes>";
+    let text = format!("<things><meta/><parameters>{bounds}</parameters>{group}<volume id='0'/></things>");
+    assert!(limited(&text, |limits| limits.records = 5).to_string().contains("more than 5 groups, boxes"));
+    let mut options = ReadOptions::default();
+    options.limits.records = 6;
+    assert_eq!(read(text.as_bytes(), options).expect("loads").document.header.groups.len(), 2);
 }
 
 #[test]

@@ -3,7 +3,7 @@
 use std::io::Read;
 use std::process::Command;
 
-use wkfast_nml::{ReadOptions, TreeStream, read};
+use wkfast_nml::{LoadedForest, ReadOptions, TreeStream, read, read_forest};
 
 /// Text that is made while it is read: trees of 1,000 nodes.
 struct Trees {
@@ -126,4 +126,106 @@ fn each_further_axis_takes_a_column() {
     let Some(bytes) = peak_of("child_that_reads_more_axes") else { return };
     let per_node = bytes / (1000 * TREES as u64);
     assert!((56..68).contains(&per_node), "{per_node} bytes per node");
+}
+
+/// Text that is made while it is read: an element many times over.
+struct Repeated {
+    /// Around the elements, and what an element is; `#` stands for its number.
+    texts: [&'static str; 3],
+    /// Of the piece that is next.
+    number: usize,
+    piece: Vec<u8>,
+    at: usize,
+}
+
+/// Elements of each kind.
+const ELEMENTS: usize = 1_000_000;
+
+impl Repeated {
+    fn new(start: &'static str, element: &'static str, end: &'static str) -> Self {
+        Self { texts: [start, element, end], number: 0, piece: start.into(), at: 0 }
+    }
+
+    fn length(&self) -> usize {
+        self.texts[1].len() * ELEMENTS
+    }
+}
+
+impl Read for Repeated {
+    fn read(&mut self, buffer: &mut [u8]) -> std::io::Result<usize> {
+        if self.at == self.piece.len() {
+            self.at = 0;
+            self.number += 1;
+            self.piece = match self.number {
+                1..=ELEMENTS => self.texts[1].replace('#', &self.number.to_string()).into(),
+                _ if self.number == ELEMENTS + 1 => self.texts[2].into(),
+                _ => Vec::new(),
+            };
+        }
+        let length = buffer.len().min(self.piece.len() - self.at);
+        buffer[..length].copy_from_slice(&self.piece[self.at..self.at + length]);
+        self.at += length;
+        Ok(length)
+    }
+}
+
+fn empty_trees() -> Repeated {
+    Repeated::new("<things><parameters/>", "<thing id='#'/>", "</things>")
+}
+
+fn tiny_trees() -> Repeated {
+    let tree = "<thing id='#' name='t'><nodes><node id='#' x='1' y='2' z='3'/></nodes></thing>";
+    Repeated::new("<things><parameters/>", tree, "</things>")
+}
+
+fn stray_comments() -> Repeated {
+    Repeated::new("<things><parameters/><comments>", "<comment node='#' content='abc'/>", "</comments></things>")
+}
+
+fn comments_of_one_node() -> Repeated {
+    let tree = "<things><parameters/><thing id='1'><nodes><node id='7' x='1' y='2' z='3'/></nodes></thing><comments>";
+    Repeated::new(tree, "<comment node='7' content='#'/>", "</comments></things>")
+}
+
+fn stray_branchpoints() -> Repeated {
+    Repeated::new("<things><parameters/><branchpoints>", "<branchpoint id='#'/>", "</branchpoints></things>")
+}
+
+fn segments() -> Repeated {
+    let start = "<things><parameters/><volume id='0' location='a.zip'><segments>";
+    Repeated::new(start, "<segment id='#'/>", "</segments></volume></things>")
+}
+
+fn load(text: Repeated) -> (u64, LoadedForest) {
+    let length = text.length() as u64;
+    (length, read_forest(text, ReadOptions::default()).expect("loads"))
+}
+
+macro_rules! kinds {
+    ($($child:ident, $test:ident, $text:ident, $times:literal;)*) => {$(
+        #[test]
+        #[ignore = "the child of the test below"]
+        fn $child() {
+            let before = peak();
+            let loaded = load($text());
+            report(before);
+            drop(loaded);
+        }
+
+        #[test]
+        fn $test() {
+            let Some(bytes) = peak_of(stringify!($child)) else { return };
+            let length = $text().length() as u64;
+            assert!(bytes < $times * length, "{bytes} bytes of {length} bytes of text");
+        }
+    )*};
+}
+
+kinds! {
+    child_of_empty_trees, empty_trees_take_little_more_than_their_text, empty_trees, 4;
+    child_of_tiny_trees, tiny_trees_take_about_their_text, tiny_trees, 2;
+    child_of_stray_comments, stray_comments_take_little_more_than_their_text, stray_comments, 5;
+    child_of_comments, comments_of_one_node_take_little_more_than_their_text, comments_of_one_node, 6;
+    child_of_branchpoints, stray_branchpoints_take_little_more_than_their_text, stray_branchpoints, 7;
+    child_of_segments, segments_take_little_more_than_their_text, segments, 2;
 }

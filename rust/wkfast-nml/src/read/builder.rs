@@ -3,19 +3,19 @@
 use std::collections::{HashMap, HashSet};
 
 use super::attributes::Reading;
-use super::check::{Checker, OpenTree, PendingBranchpoint, PendingComment};
+use super::check::{Checker, OpenTree};
 use super::hot::{RowKind, Run, scan};
 use super::kinds::{Kind, container, inner_child, parameters_child, repeated, root_child, row, unknown};
 use super::lexer::Tag;
 use super::places::Steps;
 use super::problems::Ledger;
 use super::window::{Feed, Window};
-use super::{Loaded, ReadOptions, elements};
+use super::{LoadedForest, ReadOptions, elements};
 use crate::columns::NodeNotes;
 use crate::error::{NmlError, Position, Problem};
 use crate::model::{
-    AdditionalAxis, Document, Element, Experiment, Extras, Group, Header, Meta, MetadataEntry, NmlBoundingBox, Scale,
-    Segment, Tree, Vector, Volume,
+    AdditionalAxis, Element, Experiment, Extras, Group, Header, Meta, MetadataEntry, NmlBoundingBox, Scale, Segment,
+    StrayBranchpoint, StrayComment, Tree, Vector, Volume,
 };
 
 struct Frame {
@@ -72,7 +72,7 @@ impl Builder {
         &self.ledger.problems
     }
 
-    /// The tree that the last token completed.
+    /// The tree that the last token completed, of a builder that remembers nothing.
     pub(super) fn take_tree(&mut self) -> Option<Tree> {
         self.done.take()
     }
@@ -186,10 +186,10 @@ impl Builder {
             Kind::Node(row) => self.close_node(row, extras),
             Kind::Edge(edge) => self.close_edge(edge, extras),
             Kind::Branchpoint(node_id, time) => {
-                self.checker.branchpoints.push(PendingBranchpoint { node_id, time, extras, at });
+                self.checker.add_branchpoint(&StrayBranchpoint { node_id, time, extras }, at);
             }
             Kind::Comment(node_id, content) => {
-                self.checker.comments.push(PendingComment { node_id, content, extras, at });
+                self.checker.add_comment(&StrayComment { node_id, content, extras }, at);
             }
             Kind::Container(name, keep_empty) => {
                 // An empty first one stays the first one.
@@ -205,7 +205,7 @@ impl Builder {
             Kind::Unknown(element) => self.close_unknown(element),
             Kind::MetadataEntry(entry) => self.close_metadata_entry(MetadataEntry { extras, ..entry }),
             Kind::Group(group) => self.close_group(Group { extras, ..group }, at),
-            Kind::Segment(segment) => self.close_segment(Segment { extras, ..*segment }),
+            Kind::Segment(segment) => self.close_segment(&Segment { extras, ..*segment }),
             kind => {
                 self.check_names(&kind, at);
                 self.close_header_record(kind, extras);
@@ -214,6 +214,7 @@ impl Builder {
     }
 
     fn close_header_record(&mut self, kind: Kind, extras: Extras) {
+        self.ledger.count_record();
         let parameters = &mut self.header.parameters;
         match kind {
             Kind::Meta(meta) => self.header.meta.push(Meta { extras, ..meta }),
@@ -251,7 +252,7 @@ impl Builder {
         let Some(mut tree) = self.tree.take() else { return };
         tree.header.extras = extras;
         self.checker.check_tree(&tree, &mut self.ledger);
-        self.done = Some(self.checker.close_tree(tree));
+        self.done = self.checker.close_tree(tree);
     }
 
     fn close_node(&mut self, row: u32, extras: Extras) {
@@ -303,6 +304,7 @@ impl Builder {
     }
 
     fn close_group(&mut self, group: Group, at: Position) {
+        self.ledger.count_record();
         let in_volume = self.frames.iter().any(|frame| matches!(frame.kind, Kind::Volume(_)));
         if !in_volume {
             self.checker.groups.push((group.id, at));
@@ -322,7 +324,7 @@ impl Builder {
         volume.unwrap_or(&mut self.header.groups)
     }
 
-    fn close_segment(&mut self, segment: Segment) {
+    fn close_segment(&mut self, segment: &Segment) {
         for frame in self.frames.iter_mut().rev() {
             if let Kind::Volume(volume) = &mut frame.kind {
                 volume.segments.push(segment);
@@ -332,14 +334,13 @@ impl Builder {
     }
 
     /// Checks what depends on the whole file.
-    pub(super) fn finish(mut self, mut document: Document) -> Result<Loaded, NmlError> {
+    pub(super) fn finish(mut self) -> Result<LoadedForest, NmlError> {
         self.check_header()?;
-        document.header = self.header;
-        self.checker.finish(&mut document, &mut self.ledger);
+        let trees = self.checker.finish(&mut self.header, &mut self.ledger);
         self.ledger.check(self.root_at)?;
         let Ledger { mut problems, omitted, .. } = self.ledger;
         problems.sort_by_key(|problem| problem.at);
-        Ok(Loaded { document, problems, problems_omitted: omitted })
+        Ok(LoadedForest { header: self.header, trees, problems, problems_omitted: omitted })
     }
 
     /// Checks what a stream can know at its end, and hands on what belongs to trees that are gone.

@@ -6,7 +6,9 @@ use super::places::Places;
 use super::problems::Ledger;
 use crate::columns::{IdColumn, NodeNotes, TreeColumns};
 use crate::error::Position;
-use crate::model::{Document, Extras, Header, Id, StrayBranchpoint, StrayComment, Tree, TreeHeader};
+use crate::forest::{Forest, TreeEntry};
+use crate::model::{Extras, Header, Id, StrayBranchpoint, StrayComment, Tree, TreeHeader};
+use crate::pack::{Pack, PackedList};
 
 /// A tree whose end tag has not come yet.
 pub(super) struct OpenTree {
@@ -23,30 +25,30 @@ impl OpenTree {
     }
 }
 
-/// A comment whose node may come later in the file.
-pub(super) struct PendingComment {
-    pub(super) node_id: Id,
-    pub(super) content: Option<String>,
-    pub(super) extras: Extras,
-    pub(super) at: Position,
+/// A comment or branchpoint whose node may come later in the file.
+#[derive(Default)]
+struct Pending<T> {
+    notes: PackedList<T>,
+    /// Where each stands.
+    places: Vec<Position>,
 }
 
-/// A branchpoint whose node may come later in the file.
-pub(super) struct PendingBranchpoint {
-    pub(super) node_id: Id,
-    pub(super) time: Option<i64>,
-    pub(super) extras: Extras,
-    pub(super) at: Position,
+impl<T: Pack> Pending<T> {
+    fn push(&mut self, note: &T, at: Position) {
+        self.notes.push(note);
+        self.places.push(at);
+    }
 }
 
 /// What is remembered between trees.
 #[derive(Default)]
 pub(super) struct Checker {
-    pub(super) comments: Vec<PendingComment>,
-    pub(super) branchpoints: Vec<PendingBranchpoint>,
+    comments: Pending<StrayComment>,
+    branchpoints: Pending<StrayBranchpoint>,
     /// Ids of the skeleton's groups.
     pub(super) groups: Vec<(Id, Position)>,
-    /// Of every closed tree: where it stands.
+    /// Every closed tree, and where it stands.
+    forest: Forest,
     trees: Vec<Position>,
     /// Ids of the nodes of all closed trees.
     nodes: IdSet,
@@ -58,8 +60,8 @@ pub(super) struct Checker {
     spare: TreeColumns,
 }
 
-/// Trees of fewer nodes and edges are copied to columns that fit, so that the memory they grew in serves the next tree.
-const SMALL: usize = 1024;
+/// Trees of fewer nodes and edges are copied, so that the memory they grew in serves the next tree.
+const HUGE: usize = 1024;
 
 /// Faults of one tree's rows: where, and what.
 type Faults = Vec<(usize, String)>;
@@ -145,40 +147,65 @@ impl Checker {
         OpenTree::new(header, std::mem::take(&mut self.spare), at)
     }
 
-    /// The finished tree.
-    pub(super) fn close_tree(&mut self, tree: OpenTree) -> Tree {
+    pub(super) fn add_comment(&mut self, comment: &StrayComment, at: Position) {
+        self.comments.push(comment, at);
+    }
+
+    pub(super) fn add_branchpoint(&mut self, branchpoint: &StrayBranchpoint, at: Position) {
+        self.branchpoints.push(branchpoint, at);
+    }
+
+    /// Keeps the finished tree, or hands it back if nothing is to be remembered.
+    pub(super) fn close_tree(&mut self, tree: OpenTree) -> Option<Tree> {
         let OpenTree { header, mut columns, at, .. } = tree;
-        if columns.rows() + columns.edge_count() < SMALL {
-            let (notes, edge_extras) = (std::mem::take(&mut columns.notes), std::mem::take(&mut columns.edge_extras));
-            let fitting = TreeColumns { notes, edge_extras, ..columns.clone() };
-            columns.clear_batch();
-            self.spare = std::mem::replace(&mut columns, fitting);
-        } else {
+        if self.forgetful {
             columns.shrink_to_fit();
+            return Some(Tree { header, columns });
         }
-        if !self.forgetful {
-            self.trees.push(at);
+        self.trees.push(at);
+        if columns.rows() + columns.edge_count() >= HUGE {
+            columns.shrink_to_fit();
+            self.forest.push_whole(Tree { header, columns });
+        } else {
+            self.forest.push(&header, &columns);
+            columns.clear();
+            self.spare = columns;
         }
-        Tree { header, columns }
+        None
     }
 
     /// Ties comments, branchpoints and groups to trees and checks what only the whole file shows.
-    pub(super) fn finish(self, document: &mut Document, ledger: &mut Ledger) {
-        self.check_tree_ids(document, ledger);
-        self.check_groups(document, ledger);
-        self.attach_notes(document, ledger);
+    pub(super) fn finish(mut self, header: &mut Header, ledger: &mut Ledger) -> Forest {
+        self.check_trees(ledger);
+        self.attach_notes(header, ledger);
+        self.forest.shrink_to_fit();
+        header.volumes.iter_mut().for_each(|volume| volume.segments.shrink_to_fit());
+        self.forest
     }
 
-    fn check_tree_ids(&self, document: &Document, ledger: &mut Ledger) {
-        let mut seen = HashSet::new();
-        for (tree, at) in document.trees.iter().zip(&self.trees) {
-            if !seen.insert(tree.header.id) {
-                ledger.reject(*at, "thing", format!("a second tree with id {}", tree.header.id), "kept");
+    /// Checks ids of trees, and the groups that they name.
+    fn check_trees(&mut self, ledger: &mut Ledger) {
+        let known = self.check_groups(ledger);
+        let (mut seen, mut negative) = (IdSet::default(), Vec::new());
+        for (number, (tree, at)) in self.forest.iter().zip(&self.trees).enumerate() {
+            let (id, group) = tree.ids();
+            if !seen.insert(id) {
+                ledger.reject(*at, "thing", format!("a second tree with id {id}"), "kept");
             }
+            match group.filter(|group| !known.contains(group)) {
+                // Old front ends write -1 for "no group".
+                Some(..0) => negative.push(number),
+                Some(group) => ledger.reject(*at, "thing", format!("groupId={group}: there is no such group"), "kept"),
+                None => {}
+            }
+        }
+        for number in negative {
+            self.forest.edit(number, |tree| tree.header.group_id = None);
         }
     }
 
-    fn check_groups(&self, document: &mut Document, ledger: &mut Ledger) {
+    /// Ids of all groups.
+    fn check_groups(&self, ledger: &mut Ledger) -> HashSet<Id> {
         let mut known = HashSet::new();
         for (id, at) in &self.groups {
             if i32::try_from(*id).is_err() {
@@ -188,106 +215,146 @@ impl Checker {
                 ledger.reject(*at, "group", format!("a second group with id {id}"), "kept");
             }
         }
-        for (tree, at) in document.trees.iter_mut().zip(&self.trees) {
-            let Some(group) = tree.header.group_id.filter(|group| !known.contains(group)) else { continue };
-            if group < 0 {
-                // Old front ends write -1 for "no group".
-                tree.header.group_id = None;
-            } else {
-                ledger.reject(*at, "thing", format!("groupId={group}: there is no such group"), "kept");
-            }
-        }
+        known
     }
 
     /// Moves comments and branchpoints to their nodes, or to the lists of stray ones.
-    fn attach_notes(self, document: &mut Document, ledger: &mut Ledger) {
-        let wanted = self.comments.iter().map(|comment| comment.node_id);
-        let wanted: HashSet<Id> =
-            wanted.chain(self.branchpoints.iter().map(|branchpoint| branchpoint.node_id)).collect();
-        let rows = find_nodes(&document.trees, &wanted);
-        for comment in self.comments {
-            if let Some(notes) = notes_of(&mut document.trees, &rows, comment.node_id) {
-                if !comment.extras.is_empty() {
-                    notes.comment_extras.insert(notes.comments.len() as u32, comment.extras);
-                }
-                notes.comments.push(comment.content.unwrap_or_default());
+    fn attach_notes(&mut self, header: &mut Header, ledger: &mut Ledger) {
+        let (comments, branchpoints) = (std::mem::take(&mut self.comments), std::mem::take(&mut self.branchpoints));
+        let mut wanted: Vec<Id> = comments.notes.iter().map(|comment| comment.node_id).collect();
+        wanted.extend(branchpoints.notes.iter().map(|branchpoint| branchpoint.node_id));
+        let nodes = FoundNodes::find(&self.forest, wanted);
+        let mut found: Vec<(NodePlace, Note)> = Vec::new();
+        for (comment, at) in comments.notes.iter().zip(comments.places) {
+            if let Some(place) = nodes.place(comment.node_id) {
+                found.push((place, Note::comment(comment)));
             } else {
-                report_stray(ledger, comment.at, "comment", comment.node_id);
-                document.header.stray_comments.push(comment.into_stray());
+                report_stray(ledger, at, "comment", comment.node_id);
+                header.stray_comments.push(&comment);
             }
         }
-        for branchpoint in self.branchpoints {
-            if let Some(notes) = notes_of(&mut document.trees, &rows, branchpoint.node_id) {
-                if !branchpoint.extras.is_empty() {
-                    notes.branchpoint_extras.insert(notes.branchpoints.len() as u32, branchpoint.extras);
-                }
-                notes.branchpoints.push(branchpoint.time);
+        for (branchpoint, at) in branchpoints.notes.iter().zip(branchpoints.places) {
+            if let Some(place) = nodes.place(branchpoint.node_id) {
+                found.push((place, Note::branchpoint(branchpoint)));
             } else {
-                report_stray(ledger, branchpoint.at, "branchpoint", branchpoint.node_id);
-                document.header.stray_branchpoints.push(branchpoint.into_stray());
+                report_stray(ledger, at, "branchpoint", branchpoint.node_id);
+                header.stray_branchpoints.push(&branchpoint);
             }
+        }
+        self.put_notes(found);
+    }
+
+    /// A tree at a time, since most are to be packed again.
+    fn put_notes(&mut self, mut found: Vec<(NodePlace, Note)>) {
+        // Stable: those of one node stay in file order.
+        found.sort_by_key(|(place, _)| place.tree);
+        let mut found = found.into_iter().peekable();
+        while let Some((NodePlace { tree: number, row }, note)) = found.next() {
+            self.forest.edit(number as usize, |tree| {
+                let notes = &mut tree.columns.notes;
+                note.put(notes.entry(row).or_default());
+                while let Some((place, note)) = found.next_if(|(place, _)| place.tree == number) {
+                    note.put(notes.entry(place.row).or_default());
+                }
+            });
         }
     }
 
     /// Hands all comments and branchpoints on: their trees are gone.
     pub(super) fn leave_stray(&mut self, header: &mut Header) {
-        header.stray_comments.extend(self.comments.drain(..).map(PendingComment::into_stray));
-        header.stray_branchpoints.extend(self.branchpoints.drain(..).map(PendingBranchpoint::into_stray));
+        header.stray_comments = std::mem::take(&mut self.comments).notes;
+        header.stray_branchpoints = std::mem::take(&mut self.branchpoints).notes;
     }
 }
 
-impl PendingComment {
-    fn into_stray(self) -> StrayComment {
-        StrayComment { node_id: self.node_id, content: self.content, extras: self.extras }
+/// A comment or branchpoint on its way to its node. Very many may be under way: few of them have extras.
+enum Note {
+    Comment(String, Option<Box<Extras>>),
+    Branchpoint(Option<i64>, Option<Box<Extras>>),
+}
+
+impl Note {
+    fn comment(comment: StrayComment) -> Self {
+        Self::Comment(comment.content.unwrap_or_default(), boxed(comment.extras))
+    }
+
+    fn branchpoint(branchpoint: StrayBranchpoint) -> Self {
+        Self::Branchpoint(branchpoint.time, boxed(branchpoint.extras))
+    }
+
+    fn put(self, notes: &mut NodeNotes) {
+        match self {
+            Self::Comment(content, extras) => {
+                if let Some(extras) = extras {
+                    notes.comment_extras.insert(notes.comments.len() as u32, *extras);
+                }
+                notes.comments.push(content);
+            }
+            Self::Branchpoint(time, extras) => {
+                if let Some(extras) = extras {
+                    notes.branchpoint_extras.insert(notes.branchpoints.len() as u32, *extras);
+                }
+                notes.branchpoints.push(time);
+            }
+        }
     }
 }
 
-impl PendingBranchpoint {
-    fn into_stray(self) -> StrayBranchpoint {
-        StrayBranchpoint { node_id: self.node_id, time: self.time, extras: self.extras }
-    }
+fn boxed(extras: Extras) -> Option<Box<Extras>> {
+    (!extras.is_empty()).then(|| Box::new(extras))
 }
 
 fn report_stray(ledger: &mut Ledger, at: Position, element: &str, node: Id) {
     ledger.reject(at, element, format!("there is no node {node}"), "kept apart from the trees");
 }
 
-/// Tree and row of each wanted id; the first in file order if there are several.
-fn find_nodes(trees: &[Tree], wanted: &HashSet<Id>) -> HashMap<Id, (usize, u32)> {
-    let mut found = HashMap::with_capacity(wanted.len());
-    if wanted.is_empty() {
-        return found;
-    }
-    let mut filter = IdSet::default();
-    for &id in wanted {
-        filter.insert(id);
-    }
-    for (tree, columns) in trees.iter().map(|tree| &tree.columns).enumerate() {
-        let mut take = |row: usize, id: Id| _ = found.entry(id).or_insert((tree, row as u32));
-        match columns.ids.as_narrow() {
-            Some(ids) => {
-                for (row, &id) in ids.iter().enumerate() {
-                    if filter.contains_narrow(id) {
-                        take(row, Id::from(id));
-                    }
-                }
+/// The number of a tree, and a row of it.
+#[derive(Clone, Copy)]
+struct NodePlace {
+    tree: u32,
+    row: u32,
+}
+
+/// Where wanted nodes are; the first in file order if there are several with one id.
+struct FoundNodes {
+    /// In order, each once.
+    wanted: Vec<Id>,
+    places: Vec<Option<NodePlace>>,
+}
+
+impl FoundNodes {
+    fn find(forest: &Forest, mut wanted: Vec<Id>) -> Self {
+        wanted.sort_unstable();
+        wanted.dedup();
+        let places = vec![None; wanted.len()];
+        let mut found = Self { wanted, places };
+        if found.wanted.is_empty() {
+            return found;
+        }
+        let mut filter = IdSet::default();
+        for &id in &found.wanted {
+            filter.insert(id);
+        }
+        for (number, tree) in forest.iter().enumerate() {
+            match tree {
+                TreeEntry::Packed(tree) => found.take(number, tree.node_ids(), &filter),
+                TreeEntry::Whole(tree) => found.take(number, tree.columns.ids.iter(), &filter),
             }
-            None => {
-                columns
-                    .ids
-                    .iter()
-                    .enumerate()
-                    .filter(|(_, id)| wanted.contains(id))
-                    .for_each(|(row, id)| take(row, id));
+        }
+        found
+    }
+
+    fn take(&mut self, tree: usize, ids: impl Iterator<Item = Id>, filter: &IdSet) {
+        for (row, id) in ids.enumerate().filter(|(_, id)| filter.contains(*id)) {
+            if let Ok(index) = self.wanted.binary_search(&id) {
+                self.places[index].get_or_insert(NodePlace { tree: tree as u32, row: row as u32 });
             }
         }
     }
-    found
-}
 
-fn notes_of<'t>(trees: &'t mut [Tree], rows: &HashMap<Id, (usize, u32)>, node: Id) -> Option<&'t mut NodeNotes> {
-    let &(tree, row) = rows.get(&node)?;
-    Some(trees[tree].columns.notes.entry(row).or_default())
+    fn place(&self, id: Id) -> Option<NodePlace> {
+        self.places[self.wanted.binary_search(&id).ok()?]
+    }
 }
 
 /// One problem a tree for all ids that servers have no room for.
@@ -462,6 +529,13 @@ impl IdSet {
         let new = *word & bit == 0;
         *word |= bit;
         new
+    }
+
+    fn contains(&self, id: Id) -> bool {
+        match i64::try_from(id) {
+            Ok(id) => self.contains_narrow(id),
+            Err(_) => self.wide.contains(&id),
+        }
     }
 
     fn contains_narrow(&self, id: i64) -> bool {

@@ -31,6 +31,7 @@ use self::builder::Builder;
 use self::lexer::{Lexer, Token};
 use self::window::Feed;
 use crate::error::{NmlError, Problem};
+use crate::forest::Forest;
 use crate::model::{Document, Header, Tree};
 
 /// Called with the bytes of text parsed so far, every few megabytes and on the thread that called; an error stops the reader.
@@ -52,6 +53,10 @@ pub struct Limits {
     pub token_bytes: usize,
     /// Bytes of all unknown elements and attributes kept: 256 MiB.
     pub extras_bytes: usize,
+    /// Bytes of text in all, as it is once inflated: 64 GiB.
+    pub text_bytes: u64,
+    /// Groups, boxes, axes, volume layers and metas: 262,144. Each becomes an object or a record of many bytes.
+    pub records: usize,
     /// Problems listed; more are only counted: 1,000.
     pub problems: usize,
     /// Bytes of text parsed at once, a quarter of what a worker thread takes: 64 KiB, so that what is under way stays in the cache. Affects speed only.
@@ -67,6 +72,8 @@ impl Default for Limits {
             value_bytes: 1 << 26,
             token_bytes: 1 << 26,
             extras_bytes: 1 << 28,
+            text_bytes: 1 << 36,
+            records: 1 << 18,
             problems: 1000,
             piece_bytes: 1 << 16,
         }
@@ -104,6 +111,26 @@ pub struct Loaded {
     pub problems_omitted: u64,
 }
 
+/// A file as read, with its small trees as bytes: they are unpacked when somebody asks for them.
+#[derive(Clone, Debug, Default)]
+pub struct LoadedForest {
+    /// Everything but trees.
+    pub header: Header,
+    /// `<thing>` elements in file order.
+    pub trees: Forest,
+    /// As those of [`Loaded`].
+    pub problems: Vec<Problem>,
+    /// Problems beyond [`Limits::problems`].
+    pub problems_omitted: u64,
+}
+
+impl From<LoadedForest> for Loaded {
+    fn from(loaded: LoadedForest) -> Self {
+        let LoadedForest { header, trees, problems, problems_omitted } = loaded;
+        Self { document: Document { header, trees: trees.into_trees() }, problems, problems_omitted }
+    }
+}
+
 /// The document that `input` holds, read on this thread with a buffer of bounded size.
 ///
 /// The encoding is UTF-8 (byte-order mark or not), or what the XML declaration or a byte-order mark says. Faults of
@@ -118,14 +145,29 @@ pub struct Loaded {
 /// # Ok::<(), wkfast_nml::NmlError>(())
 /// ```
 pub fn read(input: impl Read, options: ReadOptions<'_>) -> Result<Loaded, NmlError> {
-    read_all(threads::Sequential::new(input), options)
+    read_forest(input, options).map(Loaded::from)
 }
 
 /// As [`read`], with nodes and edges read ahead on other threads; the result is the same.
 pub fn read_threaded(input: impl Read + Send, options: ReadOptions<'_>) -> Result<Loaded, NmlError> {
+    read_forest_threaded(input, options).map(Loaded::from)
+}
+
+/// As [`read_threaded`], from a file; small ones on this thread.
+pub fn read_file(path: impl AsRef<Path>, options: ReadOptions<'_>) -> Result<Loaded, NmlError> {
+    read_forest_file(path, options).map(Loaded::from)
+}
+
+/// As [`read`], with small trees packed.
+pub fn read_forest(input: impl Read, options: ReadOptions<'_>) -> Result<LoadedForest, NmlError> {
+    read_all(threads::Sequential::new(input), options)
+}
+
+/// As [`read_threaded`], with small trees packed.
+pub fn read_forest_threaded(input: impl Read + Send, options: ReadOptions<'_>) -> Result<LoadedForest, NmlError> {
     let workers = options.threads.or_else(|| std::thread::available_parallelism().ok()).map_or(1, NonZeroUsize::get);
     if workers == 1 {
-        return read(input, options);
+        return read_forest(input, options);
     }
     let piece_bytes = options.limits.piece_bytes;
     threads::with_workers(input, workers, piece_bytes, |feed| read_all(feed, options))
@@ -134,20 +176,17 @@ pub fn read_threaded(input: impl Read + Send, options: ReadOptions<'_>) -> Resul
 /// Files below this size are not worth starting threads for.
 const LARGE: u64 = 4 << 20;
 
-/// As [`read`], from a file; large ones on all cores.
-pub fn read_file(path: impl AsRef<Path>, options: ReadOptions<'_>) -> Result<Loaded, NmlError> {
+/// As [`read_forest`], from a file; large ones on all cores.
+pub fn read_forest_file(path: impl AsRef<Path>, options: ReadOptions<'_>) -> Result<LoadedForest, NmlError> {
     let file = std::fs::File::open(path)?;
-    if file.metadata()?.len() < LARGE { read(file, options) } else { read_threaded(file, options) }
+    if file.metadata()?.len() < LARGE { read_forest(file, options) } else { read_forest_threaded(file, options) }
 }
 
-fn read_all<F: Feed>(feed: F, mut options: ReadOptions<'_>) -> Result<Loaded, NmlError> {
+fn read_all<F: Feed>(feed: F, mut options: ReadOptions<'_>) -> Result<LoadedForest, NmlError> {
     let mut builder = Builder::new(&options);
     let mut lexer = Lexer::new(feed, &mut options);
-    let mut document = Document::default();
-    while step(&mut lexer, &mut builder)? {
-        document.trees.extend(builder.take_tree());
-    }
-    builder.finish(document)
+    while step(&mut lexer, &mut builder)? {}
+    builder.finish()
 }
 
 /// Parses the next token, or a whole run of rows; `false` at the end of the document.

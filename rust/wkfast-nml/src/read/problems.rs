@@ -13,6 +13,7 @@ pub(super) struct Ledger {
     /// The first problem that a server would reject the file for, in strict reading.
     rejected: Option<Problem>,
     kept_bytes: usize,
+    records: usize,
 }
 
 impl Ledger {
@@ -24,6 +25,7 @@ impl Ledger {
             strict: options.strict,
             rejected: None,
             kept_bytes: 0,
+            records: 0,
         }
     }
 
@@ -64,6 +66,11 @@ impl Ledger {
         self.kept_bytes += bytes + 64;
     }
 
+    /// Accounts for an element that becomes an object.
+    pub(super) fn count_record(&mut self) {
+        self.records += 1;
+    }
+
     /// Whether reading must stop here, by strictness or a bound.
     pub(super) fn check(&mut self, at: Position) -> Result<(), NmlError> {
         if let Some(problem) = self.rejected.take() {
@@ -75,6 +82,11 @@ impl Ledger {
                 at,
                 reason: format!("unknown elements and attributes of more than {bound} bytes"),
             });
+        }
+        let bound = self.limits.records;
+        if self.records > bound {
+            let reason = format!("more than {bound} groups, boxes, axes, volume layers and metas");
+            return Err(NmlError::Limit { at, reason });
         }
         Ok(())
     }

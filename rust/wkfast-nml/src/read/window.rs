@@ -34,6 +34,7 @@ pub(super) struct Window<'a, F> {
     progress: Option<super::Progress<'a>>,
     reported: u64,
     piece_bytes: usize,
+    text_bytes: u64,
 }
 
 impl<'a, F: Feed> Window<'a, F> {
@@ -50,6 +51,7 @@ impl<'a, F: Feed> Window<'a, F> {
             progress: options.progress.take(),
             reported: 0,
             piece_bytes: options.limits.piece_bytes.max(1),
+            text_bytes: options.limits.text_bytes,
         }
     }
 
@@ -147,6 +149,10 @@ impl<'a, F: Feed> Window<'a, F> {
     }
 
     fn report(&mut self) -> Result<(), NmlError> {
+        if self.base > self.text_bytes {
+            let reason = format!("text of more than {} bytes", self.text_bytes);
+            return Err(NmlError::Limit { at: self.place(0), reason });
+        }
         if self.base >= self.reported + PROGRESS {
             self.reported = self.base;
             if let Some(progress) = &mut self.progress {

@@ -1,5 +1,7 @@
 //! Every element but the plain rows as text.
 
+use std::borrow::Cow;
+
 use super::tag::{Attributes, check, push_text, unwritable};
 use super::{Indent, close};
 use crate::columns::TreeColumns;
@@ -328,20 +330,22 @@ fn push_metadata(out: &mut Vec<u8>, indent: Indent, entries: &[MetadataEntry], o
 pub(super) fn push_branchpoints<'a>(
     out: &mut Vec<u8>,
     header: &Header,
-    trees: impl Iterator<Item = &'a TreeColumns>,
+    trees: impl Iterator<Item = Cow<'a, TreeColumns>>,
 ) -> Result {
     push_container(out, Indent(1), "branchpoints", &header.extras, |out| {
         let nothing = Extras::default();
-        for (id, _, notes) in trees.flat_map(noted_nodes) {
-            for (index, time) in notes.branchpoints.iter().enumerate() {
-                let extras = notes.branchpoint_extras.get(&(index as u32)).unwrap_or(&nothing);
-                push_branchpoint(out, id, *time, extras)?;
+        for columns in trees {
+            for (id, notes) in noted_nodes(&columns) {
+                for (index, time) in notes.branchpoints.iter().enumerate() {
+                    let extras = notes.branchpoint_extras.get(&(index as u32)).unwrap_or(&nothing);
+                    push_branchpoint(out, id, *time, extras)?;
+                }
             }
         }
         header
             .stray_branchpoints
             .iter()
-            .try_for_each(|StrayBranchpoint { node_id, time, extras }| push_branchpoint(out, *node_id, *time, extras))
+            .try_for_each(|StrayBranchpoint { node_id, time, extras }| push_branchpoint(out, node_id, time, &extras))
     })
 }
 
@@ -355,18 +359,20 @@ fn push_branchpoint(out: &mut Vec<u8>, id: Id, time: Option<i64>, extras: &Extra
 pub(super) fn push_comments<'a>(
     out: &mut Vec<u8>,
     header: &Header,
-    trees: impl Iterator<Item = &'a TreeColumns>,
+    trees: impl Iterator<Item = Cow<'a, TreeColumns>>,
 ) -> Result {
     push_container(out, Indent(1), "comments", &header.extras, |out| {
         let nothing = Extras::default();
-        for (id, _, notes) in trees.flat_map(noted_nodes) {
-            for (index, content) in notes.comments.iter().enumerate() {
-                let extras = notes.comment_extras.get(&(index as u32)).unwrap_or(&nothing);
-                push_comment(out, id, Some(content), extras)?;
+        for columns in trees {
+            for (id, notes) in noted_nodes(&columns) {
+                for (index, content) in notes.comments.iter().enumerate() {
+                    let extras = notes.comment_extras.get(&(index as u32)).unwrap_or(&nothing);
+                    push_comment(out, id, Some(content), extras)?;
+                }
             }
         }
         header.stray_comments.iter().try_for_each(|StrayComment { node_id, content, extras }| {
-            push_comment(out, *node_id, content.as_deref(), extras)
+            push_comment(out, node_id, content.as_deref(), &extras)
         })
     })
 }
@@ -378,13 +384,13 @@ fn push_comment(out: &mut Vec<u8>, node: Id, content: Option<&str>, extras: &Ext
     push_record(out, Indent(2), "comment", attributes, extras)
 }
 
-/// Id, row and notes of the nodes that have notes, in node order.
-fn noted_nodes(columns: &TreeColumns) -> impl Iterator<Item = (Id, u32, &crate::columns::NodeNotes)> {
+/// Id and notes of the nodes that have notes, in node order.
+fn noted_nodes(columns: &TreeColumns) -> impl Iterator<Item = (Id, &crate::columns::NodeNotes)> {
     columns
         .notes
         .iter()
         .filter(|(row, _)| !columns.is_removed(**row as usize))
-        .filter_map(|(&row, notes)| Some((columns.ids.get(row as usize)?, row, notes)))
+        .filter_map(|(&row, notes)| Some((columns.ids.get(row as usize)?, notes)))
 }
 
 /// Groups of trees or segments, however deep they are nested.
@@ -450,7 +456,7 @@ pub(super) fn push_volume(out: &mut Vec<u8>, volume: &Volume) -> Result {
     attributes.text("name", volume.name.as_deref());
     push_with_children(out, Indent(1), "volume", attributes, &volume.extras, |out| {
         push_container(out, Indent(2), "segments", &volume.extras, |out| {
-            volume.segments.iter().try_for_each(|segment| push_segment(out, segment))
+            volume.segments.iter().try_for_each(|segment| push_segment(out, &segment))
         })?;
         // The reference has no segment groups and writes no element for them.
         if volume.groups.is_empty() && !volume.extras.containers.contains_key("groups") {

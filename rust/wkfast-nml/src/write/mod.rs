@@ -10,6 +10,7 @@ mod numbers;
 mod rows;
 mod tag;
 
+use std::borrow::Cow;
 use std::io::Write;
 use std::num::NonZeroUsize;
 use std::ops::Range;
@@ -18,16 +19,45 @@ use std::sync::{Mutex, PoisonError};
 use crate::ahead::run_ahead;
 use crate::columns::TreeColumns;
 use crate::error::NmlError;
-use crate::model::{Document, Header, TreeHeader};
+use crate::forest::PackedTree;
+use crate::model::{Document, Header, Id, TreeHeader};
 use crate::read::Progress;
 
 /// A tree to write.
 #[derive(Clone, Copy, Debug)]
-pub struct TreeRef<'a> {
-    /// What its `<thing>` says apart from nodes and edges.
-    pub header: &'a TreeHeader,
-    /// Nodes and edges.
-    pub columns: &'a TreeColumns,
+pub enum TreeRef<'a> {
+    /// What its `<thing>` says apart from nodes and edges, and those.
+    Open(&'a TreeHeader, &'a TreeColumns),
+    /// As it was read.
+    Packed(PackedTree<'a>),
+}
+
+impl<'a> TreeRef<'a> {
+    fn id(&self) -> Id {
+        match self {
+            Self::Open(header, _) => header.id,
+            Self::Packed(tree) => tree.ids().0,
+        }
+    }
+
+    /// Number of nodes and edges.
+    pub fn rows(&self) -> usize {
+        match self {
+            Self::Open(_, columns) => columns.rows() + columns.edge_count(),
+            Self::Packed(tree) => {
+                let (edges, nodes) = tree.counts();
+                edges + nodes
+            }
+        }
+    }
+
+    /// The columns, if nodes have comments, branchpoints or the like.
+    fn noted(self) -> Option<Cow<'a, TreeColumns>> {
+        match self {
+            Self::Open(_, columns) => (!columns.notes.is_empty()).then_some(Cow::Borrowed(columns)),
+            Self::Packed(tree) => tree.has_notes().then(|| Cow::Owned(tree.unpack().columns)),
+        }
+    }
 }
 
 /// How to write.
@@ -89,7 +119,7 @@ fn close(out: &mut Vec<u8>) {
 /// # Ok::<(), wkfast_nml::NmlError>(())
 /// ```
 pub fn write(document: &Document, out: impl Write, options: WriteOptions<'_>) -> Result<(), NmlError> {
-    let trees = document.trees.iter().map(|tree| TreeRef { header: &tree.header, columns: &tree.columns });
+    let trees = document.trees.iter().map(|tree| TreeRef::Open(&tree.header, &tree.columns));
     write_trees_of(&document.header, trees.collect(), out, options)
 }
 
@@ -100,7 +130,9 @@ pub fn write_trees_of(
     out: impl Write,
     options: WriteOptions<'_>,
 ) -> Result<(), NmlError> {
-    trees.sort_by_key(|tree| tree.header.id);
+    if !trees.is_sorted_by_key(TreeRef::id) {
+        trees.sort_by_cached_key(TreeRef::id);
+    }
     let mut out = Output { out, written: 0, progress: options.progress };
     let mut text = Vec::new();
     push_start(&mut text, header)?;
@@ -146,8 +178,9 @@ fn push_start(out: &mut Vec<u8>, header: &Header) -> Result<(), NmlError> {
 }
 
 fn push_end(out: &mut Vec<u8>, header: &Header, trees: &[TreeRef<'_>]) -> Result<(), NmlError> {
-    elements::push_branchpoints(out, header, trees.iter().map(|tree| tree.columns))?;
-    elements::push_comments(out, header, trees.iter().map(|tree| tree.columns))?;
+    let noted = || trees.iter().filter_map(|tree| tree.noted());
+    elements::push_branchpoints(out, header, noted())?;
+    elements::push_comments(out, header, noted())?;
     elements::push_groups(out, Indent(1), &header.groups, &header.extras)?;
     for volume in &header.volumes {
         elements::push_volume(out, volume)?;
@@ -162,7 +195,7 @@ fn write_trees<W: Write>(
     threads: Option<NonZeroUsize>,
     out: &mut Output<'_, W>,
 ) -> Result<(), NmlError> {
-    let rows: usize = trees.iter().map(|tree| tree.columns.rows() + tree.columns.edge_count()).sum();
+    let rows: usize = trees.iter().map(TreeRef::rows).sum();
     let cores = || std::thread::available_parallelism().ok();
     let workers = if rows < LARGE { 1 } else { threads.or_else(cores).map_or(1, NonZeroUsize::get) };
     let mut parts = Parts { trees: trees.iter(), tree: None };
@@ -198,40 +231,65 @@ fn write_trees<W: Write>(
 
 /// Appends the text of a piece.
 fn format(piece: &[Part<'_>], text: &mut Vec<u8>) -> Result<(), NmlError> {
-    for Part { tree, what } in piece {
-        match what {
-            What::Start => {
-                elements::push_tree_start(text, tree.header)?;
-                elements::push_rows_start(text, tree.header, "nodes", node_count(tree))?;
-            }
-            What::Nodes(rows) => rows::push_nodes(text, tree.columns, rows.clone())?,
-            What::Middle => {
-                if node_count(tree) > 0 {
-                    elements::push_rows_end(text, tree.header, "nodes")?;
+    for part in piece {
+        match part {
+            Part::Packed(tree) => {
+                let tree = tree.unpack();
+                for what in OpenTree(&tree.header, &tree.columns).whole() {
+                    OpenTree(&tree.header, &tree.columns).format(&what, text)?;
                 }
-                elements::push_rows_start(text, tree.header, "edges", tree.columns.edge_count())?;
             }
-            What::Edges(edges) => rows::push_edges(text, tree.columns, edges.clone())?,
-            What::End => {
-                if tree.columns.edge_count() > 0 {
-                    elements::push_rows_end(text, tree.header, "edges")?;
-                }
-                elements::push_tree_end(text, tree.header)?;
-            }
+            Part::Open(tree, what) => tree.format(what, text)?,
         }
     }
     Ok(())
 }
 
-fn node_count(tree: &TreeRef<'_>) -> usize {
-    let removed = tree.columns.removed.iter().filter(|&&removed| removed).count();
-    tree.columns.rows() - removed
+#[derive(Clone, Copy)]
+struct OpenTree<'a>(&'a TreeHeader, &'a TreeColumns);
+
+impl OpenTree<'_> {
+    fn format(self, what: &What, text: &mut Vec<u8>) -> Result<(), NmlError> {
+        let Self(header, columns) = self;
+        match what {
+            What::Start => {
+                elements::push_tree_start(text, header)?;
+                elements::push_rows_start(text, header, "nodes", self.node_count())?;
+            }
+            What::Nodes(rows) => rows::push_nodes(text, columns, rows.clone())?,
+            What::Middle => {
+                if self.node_count() > 0 {
+                    elements::push_rows_end(text, header, "nodes")?;
+                }
+                elements::push_rows_start(text, header, "edges", columns.edge_count())?;
+            }
+            What::Edges(edges) => rows::push_edges(text, columns, edges.clone())?,
+            What::End => {
+                if columns.edge_count() > 0 {
+                    elements::push_rows_end(text, header, "edges")?;
+                }
+                elements::push_tree_end(text, header)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// All parts of a small tree.
+    fn whole(self) -> [What; 5] {
+        let (nodes, edges) = (0..self.1.rows(), 0..self.1.edge_count());
+        [What::Start, What::Nodes(nodes), What::Middle, What::Edges(edges), What::End]
+    }
+
+    fn node_count(self) -> usize {
+        let removed = self.1.removed.iter().filter(|&&removed| removed).count();
+        self.1.rows() - removed
+    }
 }
 
-/// A part of a tree's text.
-struct Part<'d> {
-    tree: TreeRef<'d>,
-    what: What,
+/// A part of a tree's text, or the whole text of one that is packed.
+enum Part<'d> {
+    Packed(PackedTree<'d>),
+    Open(OpenTree<'d>, What),
 }
 
 enum What {
@@ -246,7 +304,7 @@ enum What {
 struct Parts<'s, 'd> {
     trees: std::slice::Iter<'s, TreeRef<'d>>,
     /// The tree under way, the stage, and the rows or edges of the stage that are done.
-    tree: Option<(TreeRef<'d>, Stage, usize)>,
+    tree: Option<(OpenTree<'d>, Stage, usize)>,
 }
 
 #[derive(Clone, Copy)]
@@ -262,9 +320,10 @@ impl<'d> Parts<'_, 'd> {
         while rows < PIECE {
             let Some(part) = self.next_part(PIECE - rows) else { break };
             // A tree without rows is some text, too.
-            rows += match &part.what {
-                What::Nodes(range) | What::Edges(range) => range.len(),
-                _ => 2,
+            rows += match &part {
+                Part::Open(_, What::Nodes(range) | What::Edges(range)) => range.len(),
+                Part::Open(..) => 2,
+                Part::Packed(tree) => TreeRef::Packed(*tree).rows() + 6,
             };
             piece.push(part);
         }
@@ -273,13 +332,18 @@ impl<'d> Parts<'_, 'd> {
 
     fn next_part(&mut self, rows: usize) -> Option<Part<'d>> {
         let Some((tree, stage, done)) = self.tree else {
-            let tree = *self.trees.next()?;
-            self.tree = Some((tree, Stage::Nodes, 0));
-            return Some(Part { tree, what: What::Start });
+            return Some(match *self.trees.next()? {
+                TreeRef::Packed(tree) => Part::Packed(tree),
+                TreeRef::Open(header, columns) => {
+                    let tree = OpenTree(header, columns);
+                    self.tree = Some((tree, Stage::Nodes, 0));
+                    Part::Open(tree, What::Start)
+                }
+            });
         };
         let all = match stage {
-            Stage::Nodes => tree.columns.rows(),
-            Stage::Edges => tree.columns.edge_count(),
+            Stage::Nodes => tree.1.rows(),
+            Stage::Edges => tree.1.edge_count(),
         };
         let range = done..all.min(done + rows);
         let (next, what) = match (stage, range.is_empty()) {
@@ -289,6 +353,6 @@ impl<'d> Parts<'_, 'd> {
             (Stage::Edges, true) => (None, What::End),
         };
         self.tree = next;
-        Some(Part { tree, what })
+        Some(Part::Open(tree, what))
     }
 }

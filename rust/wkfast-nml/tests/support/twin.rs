@@ -266,7 +266,7 @@ fn attach(notes: Notes, document: &mut Document) {
                 }
                 notes.comments.push(comment.content.unwrap_or_default());
             }
-            None => document.header.stray_comments.push(comment),
+            None => document.header.stray_comments.push(&comment),
         }
     }
     for branchpoint in notes.branchpoints {
@@ -277,7 +277,7 @@ fn attach(notes: Notes, document: &mut Document) {
                 }
                 notes.branchpoints.push(branchpoint.time);
             }
-            None => document.header.stray_branchpoints.push(branchpoint),
+            None => document.header.stray_branchpoints.push(&branchpoint),
         }
     }
 }
@@ -558,11 +558,11 @@ fn volume(node: Node<'_, '_>, index: usize) -> Result<Volume, String> {
     let mut extras = a.extras(node, &["segments", "groups", "segment"]);
     for child in elements(node) {
         match child.tag_name().name() {
-            "segment" => volume.segments.push(segment(child)?),
+            "segment" => volume.segments.push(&segment(child)?),
             "segments" => {
                 contain(&mut extras, child, &["segment"], false);
                 for child in elements(child).filter(|child| child.tag_name().name() == "segment") {
-                    volume.segments.push(segment(child)?);
+                    volume.segments.push(&segment(child)?);
                 }
             }
             "groups" => {

@@ -1,17 +1,22 @@
 //! NML files and the records they cross to Python as.
 
+use std::borrow::Cow;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use numpy::PyReadonlyArray1;
 use pyo3::prelude::*;
 use pyo3::types::{PyAny, PyList};
-use pythonize::depythonize;
 use wkfast_files::zip::{Archive, open_shared};
+use wkfast_nml::columns::TreeColumns as Columns;
 use wkfast_nml::model::{Header, Tree, TreeHeader};
-use wkfast_nml::{Loaded, NmlError, Problem, ReadOptions, TreeRef, TreeTable, WriteOptions};
+use wkfast_nml::{
+    LoadedForest, NmlError, PackedTree, PackedTrees, Problem, ReadOptions, TreeRef, TreeTable, WriteOptions,
+};
 
 use super::columns::TreeColumns;
-use super::loaded::LoadedTrees;
+use super::header::{header_of, header_record};
+use super::loaded::{LoadedTrees, Unmade};
 use super::record::{AnyRecord, TreeRecord};
 use crate::errors::CoreError;
 use crate::patience::{Stop, patiently, pythonize};
@@ -22,7 +27,7 @@ pub(crate) enum TreeItem<'py> {
     /// One as it is now.
     Made(Bound<'py, PyAny>, Bound<'py, TreeColumns>),
     /// Of a file that was read, by their numbers: nobody asked for them.
-    Read(Bound<'py, LoadedTrees>, Vec<usize>),
+    Read(Bound<'py, LoadedTrees>, PyReadonlyArray1<'py, u32>),
 }
 /// The record and the columns of a tree, just made.
 pub(crate) type NewTreeItem<'py> = (Bound<'py, TreeRecord>, Bound<'py, TreeColumns>);
@@ -67,7 +72,7 @@ pub(crate) fn read_nml(
         let mut progress = until(stop);
         let options = ReadOptions { strict, progress: Some(&mut progress), ..ReadOptions::default() };
         match &member {
-            None => wkfast_nml::read_file(&path, options).map_err(CoreError::nml(&path)),
+            None => wkfast_nml::read_forest_file(&path, options).map_err(CoreError::nml(&path)),
             Some(member) => read_member(&path, member, options),
         }
     })??;
@@ -91,11 +96,11 @@ impl AnnotationZip {
     }
 }
 
-fn read_member(path: &Path, member: &str, options: ReadOptions<'_>) -> Result<Loaded, CoreError> {
+fn read_member(path: &Path, member: &str, options: ReadOptions<'_>) -> Result<LoadedForest, CoreError> {
     let archive = open_zip(path)?;
     let name = archive.describe(member);
     let text = archive.reader(member).map_err(CoreError::zip(path, &name))?;
-    wkfast_nml::read_threaded(text, options).map_err(CoreError::nml(Path::new(&name)))
+    wkfast_nml::read_forest_threaded(text, options).map_err(CoreError::nml(Path::new(&name)))
 }
 
 /// The zip file at `path`, opened now or by whoever holds it.
@@ -115,15 +120,15 @@ pub(crate) fn read_nml_bytes(
     let loaded = patiently(py, move |stop| {
         let mut progress = until(stop);
         let options = ReadOptions { strict, progress: Some(&mut progress), ..ReadOptions::default() };
-        wkfast_nml::read_threaded(&*data, options).map_err(CoreError::nml(Path::new(&name)))
+        wkfast_nml::read_forest_threaded(&*data, options).map_err(CoreError::nml(Path::new(&name)))
     })??;
     to_document(py, loaded)
 }
 
-fn to_document(py: Python<'_>, loaded: Loaded) -> Result<NmlDocument, CoreError> {
+fn to_document(py: Python<'_>, loaded: LoadedForest) -> Result<NmlDocument, CoreError> {
     Ok(NmlDocument {
-        header: to_record(py, &loaded.document.header)?,
-        trees: Py::new(py, LoadedTrees::from(loaded.document.trees))?,
+        header: header_record(py, loaded.header)?,
+        trees: Py::new(py, LoadedTrees::from(loaded.trees))?,
         problems: loaded.problems.into_iter().map(problem_item).collect(),
         problems_omitted: loaded.problems_omitted,
     })
@@ -146,7 +151,7 @@ fn problem_item(problem: Problem) -> ProblemItem {
 /// The header of a file that says nothing.
 #[pyfunction]
 pub(crate) fn empty_header(py: Python<'_>) -> PyResult<Py<PyAny>> {
-    to_record(py, &Header::default())
+    header_record(py, Header::default())
 }
 
 /// A document to write, taken over from Python.
@@ -157,22 +162,25 @@ pub(crate) struct Outgoing {
 }
 
 enum Held {
-    Read(Arc<Tree>),
-    Made(AnyRecord, Arc<TreeTable>),
+    Packed(Arc<PackedTrees>, usize),
+    Whole(Arc<Tree>),
+    Made(Box<AnyRecord>, Arc<TreeTable>),
 }
 
 impl Outgoing {
     pub(crate) fn take(header: &Bound<'_, PyAny>, items: &Bound<'_, PyList>) -> PyResult<Self> {
         let py = header.py();
-        let header = depythonize(header)?;
+        let header = header_of(header)?;
         let mut trees = Vec::new();
         for item in items {
             py.check_signals()?;
             match item.extract()? {
-                TreeItem::Made(record, columns) => trees.push(Held::Made(record.extract()?, columns.get().snapshot())),
+                TreeItem::Made(record, columns) => {
+                    trees.push(Held::Made(Box::new(record.extract()?), columns.get().snapshot()));
+                }
                 TreeItem::Read(loaded, numbers) => {
-                    for number in numbers {
-                        trees.push(held(&loaded, number)?);
+                    for &number in numbers.as_array() {
+                        trees.push(held(&loaded, number as usize)?);
                     }
                 }
             }
@@ -182,9 +190,15 @@ impl Outgoing {
 
     /// What may be used while the interpreter is detached.
     pub(crate) fn detached(&self) -> Detached<'_> {
-        let trees = self.trees.iter().map(|tree| match tree {
-            Held::Read(tree) => (&tree.header, Columns::Borrowed(&tree.columns)),
-            Held::Made(record, table) => (record.header(), table.compacted()),
+        let trees = self.trees.iter().filter_map(|tree| {
+            Some(match tree {
+                Held::Packed(trees, number) => Leaving::Packed(trees.get(*number)?),
+                Held::Whole(tree) => Leaving::Open(&tree.header, &tree.columns),
+                Held::Made(record, table) => match table.compacted() {
+                    Cow::Borrowed(columns) => Leaving::Open(record.header(), columns),
+                    Cow::Owned(columns) => Leaving::Compacted(record.header(), Box::new(columns)),
+                },
+            })
         });
         Detached { header: &self.header, trees: trees.collect() }
     }
@@ -192,24 +206,42 @@ impl Outgoing {
 
 /// A tree of a file as it was read, or what was made of it meanwhile.
 fn held(loaded: &Bound<'_, LoadedTrees>, number: usize) -> PyResult<Held> {
-    if let Some(tree) = loaded.get().unmade(number) {
-        return Ok(Held::Read(tree));
+    match loaded.get().unmade(number) {
+        Some(Unmade::Packed(trees, number)) => return Ok(Held::Packed(trees, number)),
+        Some(Unmade::Whole(tree)) => return Ok(Held::Whole(tree)),
+        None => {}
     }
     let (record, columns) = loaded.get_item(number)?.extract::<(Py<TreeRecord>, Py<TreeColumns>)>()?;
-    Ok(Held::Made(AnyRecord::AsRead(record), columns.get().snapshot()))
+    Ok(Held::Made(Box::new(AnyRecord::AsRead(record)), columns.get().snapshot()))
 }
 
-type Columns<'a> = std::borrow::Cow<'a, wkfast_nml::columns::TreeColumns>;
+/// A tree to write, without anything of Python's. Small, since there may be very many.
+enum Leaving<'a> {
+    Packed(PackedTree<'a>),
+    Open(&'a TreeHeader, &'a Columns),
+    /// Nodes or edges were removed.
+    Compacted(&'a TreeHeader, Box<Columns>),
+}
+
+impl Leaving<'_> {
+    fn as_ref(&self) -> TreeRef<'_> {
+        match self {
+            Self::Packed(tree) => TreeRef::Packed(*tree),
+            Self::Open(header, columns) => TreeRef::Open(header, columns),
+            Self::Compacted(header, columns) => TreeRef::Open(header, columns),
+        }
+    }
+}
 
 /// A document to write, without anything of Python's.
 pub(crate) struct Detached<'a> {
     header: &'a Header,
-    trees: Vec<(&'a TreeHeader, Columns<'a>)>,
+    trees: Vec<Leaving<'a>>,
 }
 
 impl Detached<'_> {
     pub(crate) fn write(&self, out: impl std::io::Write) -> Result<(), NmlError> {
-        let trees = self.trees.iter().map(|(header, columns)| TreeRef { header, columns }).collect();
+        let trees = self.trees.iter().map(Leaving::as_ref).collect();
         let mut progress = check_signals;
         let options = WriteOptions { progress: Some(&mut progress), ..WriteOptions::default() };
         wkfast_nml::write_trees_of(self.header, trees, out, options)
@@ -217,7 +249,6 @@ impl Detached<'_> {
 
     /// About how long the text will be.
     pub(crate) fn size_hint(&self) -> u64 {
-        let rows = self.trees.iter().map(|(_, columns)| columns.rows() + columns.edge_count());
-        4096 + rows.sum::<usize>() as u64 * 256
+        4096 + self.trees.iter().map(|tree| tree.as_ref().rows()).sum::<usize>() as u64 * 256
     }
 }

@@ -1,12 +1,13 @@
 //! The trees of a file that was read: objects of Python's are made of those that somebody asks for.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
+use numpy::{IntoPyArray, PyArray1};
 use pyo3::exceptions::PyIndexError;
 use pyo3::prelude::*;
-use wkfast_nml::TreeTable;
 use wkfast_nml::model::{Id, Tree};
+use wkfast_nml::{Forest, PackedTrees, TreeTable};
 
 use super::columns::TreeColumns;
 use super::ids::PyId;
@@ -15,34 +16,75 @@ use super::record::TreeRecord;
 /// Trees by their number in the file.
 #[pyclass(module = "wkfast._core", frozen)]
 pub(crate) struct LoadedTrees {
-    trees: Mutex<Vec<Slot>>,
+    small: Arc<PackedTrees>,
+    state: Mutex<State>,
 }
 
-enum Slot {
-    /// Nobody asked for it.
-    Read(Arc<Tree>),
-    Made(Py<TreeRecord>, Py<TreeColumns>),
+struct State {
+    /// Large trees that nobody asked for: they are not kept twice.
+    whole: BTreeMap<usize, Arc<Tree>>,
+    made: HashMap<usize, Made>,
+}
+
+type Made = (Py<TreeRecord>, Py<TreeColumns>);
+
+/// A tree as it was read.
+pub(super) enum Unmade {
+    Packed(Arc<PackedTrees>, usize),
+    Whole(Arc<Tree>),
 }
 
 /// Numbers of trees, and the group that they name.
-type Numbers = (Option<PyId>, Vec<usize>);
+type Numbers<'py> = (Option<PyId>, Bound<'py, PyArray1<u32>>);
 
-impl From<Vec<Tree>> for LoadedTrees {
-    fn from(trees: Vec<Tree>) -> Self {
-        Self { trees: Mutex::new(trees.into_iter().map(|tree| Slot::Read(Arc::new(tree))).collect()) }
+impl From<Forest> for LoadedTrees {
+    fn from(forest: Forest) -> Self {
+        let (small, whole) = forest.into_parts();
+        Self { small: Arc::new(small), state: Mutex::new(State { whole, made: HashMap::new() }) }
     }
 }
 
 impl LoadedTrees {
-    fn lock(&self) -> MutexGuard<'_, Vec<Slot>> {
-        self.trees.lock().unwrap_or_else(PoisonError::into_inner)
+    fn lock(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn made(&self, py: Python<'_>, number: usize) -> Option<Made> {
+        self.lock().made.get(&number).map(|(record, columns)| (record.clone_ref(py), columns.clone_ref(py)))
     }
 
     /// A tree as it was read; `None` if objects were made of it, or if there is none.
-    pub(super) fn unmade(&self, number: usize) -> Option<Arc<Tree>> {
-        match self.lock().get(number)? {
-            Slot::Read(tree) => Some(Arc::clone(tree)),
-            Slot::Made(..) => None,
+    pub(super) fn unmade(&self, number: usize) -> Option<Unmade> {
+        let state = self.lock();
+        if state.made.contains_key(&number) {
+            return None;
+        }
+        let packed = self.small.get(number).map(|_| Unmade::Packed(Arc::clone(&self.small), number));
+        packed.or_else(|| Some(Unmade::Whole(Arc::clone(state.whole.get(&number)?))))
+    }
+
+    /// Ids of each tree and of the group that it names.
+    fn all_ids(&self, py: Python<'_>) -> Vec<(Id, Option<Id>)> {
+        let state = self.lock();
+        let of = |number| {
+            if let Some(tree) = self.small.get(number) {
+                return tree.ids();
+            }
+            if let Some((record, _)) = state.made.get(&number) {
+                let header = record.bind(py).get().header();
+                return (header.id, header.group_id);
+            }
+            state.whole.get(&number).map(|tree| (tree.header.id, tree.header.group_id)).unwrap_or_default()
+        };
+        (0..self.small.len()).map(of).collect()
+    }
+}
+
+impl Unmade {
+    fn tree(&self) -> Option<Tree> {
+        match self {
+            Self::Packed(trees, number) => trees.get(*number).map(|tree| tree.unpack()),
+            Self::Whole(tree) => Some((**tree).clone()),
         }
     }
 }
@@ -50,46 +92,40 @@ impl LoadedTrees {
 #[pymethods]
 impl LoadedTrees {
     fn __len__(&self) -> usize {
-        self.lock().len()
+        self.small.len()
     }
 
     /// Record and columns of a tree, the same objects each time.
-    fn __getitem__(&self, py: Python<'_>, number: usize) -> PyResult<(Py<TreeRecord>, Py<TreeColumns>)> {
-        let made = |slot: &Slot| match slot {
-            Slot::Made(record, columns) => Some((record.clone_ref(py), columns.clone_ref(py))),
-            Slot::Read(_) => None,
-        };
-        if let Some(found) = self.lock().get(number).ok_or_else(|| PyIndexError::new_err("no such tree")).map(made)? {
-            return Ok(found);
+    fn __getitem__(&self, py: Python<'_>, number: usize) -> PyResult<Made> {
+        if let Some(made) = self.made(py, number) {
+            return Ok(made);
         }
         // Made outside of the lock, since making objects may run any code: if that asked for the same tree, its objects count.
-        let Some(tree) = self.unmade(number) else { return self.__getitem__(py, number) };
-        let record = Py::new(py, TreeRecord::from(tree.header.clone()))?;
-        let columns = Py::new(py, TreeColumns::from(TreeTable::from(tree.columns.clone())))?;
-        drop(tree);
-        let mut trees = self.lock();
-        if let Some(found) = made(&trees[number]) {
-            return Ok(found);
+        let Some(Tree { header, columns }) = self.unmade(number).and_then(|tree| tree.tree()) else {
+            return self.made(py, number).ok_or_else(|| PyIndexError::new_err("no such tree"));
+        };
+        let record = Py::new(py, TreeRecord::from(header))?;
+        let columns = Py::new(py, TreeColumns::from(TreeTable::from(columns)))?;
+        if let Some(made) = self.made(py, number) {
+            return Ok(made);
         }
-        let before = std::mem::replace(&mut trees[number], Slot::Made(record.clone_ref(py), columns.clone_ref(py)));
-        drop(trees);
+        let mut state = self.lock();
+        state.made.insert(number, (record.clone_ref(py), columns.clone_ref(py)));
+        let before = state.whole.remove(&number);
+        drop(state);
         drop(before);
         Ok((record, columns))
     }
 
     /// Ids of all trees.
     fn ids(&self, py: Python<'_>) -> Vec<PyId> {
-        let id = |slot: &Slot| match slot {
-            Slot::Read(tree) => PyId(tree.header.id),
-            Slot::Made(record, _) => PyId(record.bind(py).get().header().id),
-        };
-        self.lock().iter().map(id).collect()
+        self.all_ids(py).into_iter().map(|(id, _)| PyId(id)).collect()
     }
 
     /// Numbers of the trees by the group that they name; those that name none of these groups under `None`, and once more behind
     /// it all if they name another.
-    fn by_group(&self, py: Python<'_>, groups: Vec<PyId>) -> (Vec<Numbers>, Vec<usize>) {
-        let (mut found, mut strays): (Vec<Numbers>, _) = (vec![(None, Vec::new())], Vec::new());
+    fn by_group<'py>(&self, py: Python<'py>, groups: Vec<PyId>) -> (Vec<Numbers<'py>>, Vec<usize>) {
+        let (mut found, mut strays): (Vec<(Option<PyId>, Vec<u32>)>, _) = (vec![(None, Vec::new())], Vec::new());
         let mut places: HashMap<Id, usize> = HashMap::with_capacity(groups.len());
         for group in groups {
             places.entry(group.0).or_insert_with(|| {
@@ -97,29 +133,26 @@ impl LoadedTrees {
                 found.len() - 1
             });
         }
-        for (number, slot) in self.lock().iter().enumerate() {
-            let group = match slot {
-                Slot::Read(tree) => tree.header.group_id,
-                Slot::Made(record, _) => record.bind(py).get().header().group_id,
-            };
+        for (number, (_, group)) in self.all_ids(py).into_iter().enumerate() {
             let place = group.and_then(|group| places.get(&group).copied());
-            found[place.unwrap_or(0)].1.push(number);
+            found[place.unwrap_or(0)].1.push(number as u32);
             if group.is_some() && place.is_none() {
                 strays.push(number);
             }
         }
         found.retain(|(_, numbers)| !numbers.is_empty());
-        (found, strays)
+        (found.into_iter().map(|(group, numbers)| (group, numbers.into_pyarray(py))).collect(), strays)
     }
 
     /// The largest id of a tree or of a node; `None` without trees.
     fn max_id(&self, py: Python<'_>) -> Option<PyId> {
-        let largest = |slot: &Slot| match slot {
-            Slot::Read(tree) => tree.columns.ids.iter().max().max(Some(tree.header.id)),
-            Slot::Made(record, columns) => {
-                columns.get().read(TreeTable::max_id).max(Some(record.bind(py).get().header().id))
-            }
-        };
-        self.lock().iter().filter_map(largest).max().map(PyId)
+        let state = self.lock();
+        let packed = (0..self.small.len()).filter_map(|number| self.small.get(number));
+        let packed = packed.map(|tree| tree.node_ids().max().max(Some(tree.ids().0)));
+        let whole = state.whole.values().map(|tree| tree.columns.ids.iter().max().max(Some(tree.header.id)));
+        let made = state.made.values().map(|(record, columns)| {
+            columns.get().read(TreeTable::max_id).max(Some(record.bind(py).get().header().id))
+        });
+        packed.chain(whole).chain(made).flatten().max().map(PyId)
     }
 }

@@ -9,6 +9,7 @@ mod facts;
 mod files;
 mod gil_cell;
 mod graph;
+mod header;
 mod ids;
 mod iterator;
 mod loaded;
@@ -33,6 +34,8 @@ pub(crate) fn register(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add_class::<graph::Adjacency>()?;
     module.add_class::<graph::DegreeView>()?;
     module.add_class::<graph::NeighborMap>()?;
+    module.add_class::<header::PackedRecords>()?;
+    module.add_class::<header::RecordIterator>()?;
     module.add_class::<ids::IdCounter>()?;
     module.add_class::<loaded::LoadedTrees>()?;
     module.add("NodeIterator", iterator::NodeIterator::class(module.py())?)?;

@@ -11,7 +11,8 @@ use pyo3::prelude::*;
 use wkfast_nml::model::{Header, Tree};
 use wkfast_nml::{ReadOptions, TreeStream as Trees};
 
-use super::document::{NewTreeItem, open_zip, to_item, to_record};
+use super::document::{NewTreeItem, open_zip, to_item};
+use super::header::header_record;
 use crate::errors::CoreError;
 
 enum Message {
@@ -46,7 +47,7 @@ impl TreeStream {
     /// Everything but trees, as far as it was read.
     #[getter]
     fn header(&self, py: Python<'_>) -> PyResult<Py<PyAny>> {
-        to_record(py, &*lock(&self.header))
+        header_record(py, lock(&self.header).clone())
     }
 
     fn __iter__(slf: Py<Self>) -> Py<Self> {
