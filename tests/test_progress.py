@@ -1,9 +1,14 @@
 """Progress is one thing everywhere: what users may pass, and what they see of it."""
 
 import sys
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import nullcontext
 
+import numpy as np
 import pytest
 
+import wkfast as wk
+from wkfast import progress
 from wkfast.progress import LogLines, ProgressState, observed, throttled
 
 
@@ -82,3 +87,98 @@ def test_blocks_are_told_ten_times_a_second_and_the_last_always():
     assert len(seen) in (11, 12)
     assert seen[-1] == 101
     throttled(None)(1, 2, last=True)
+
+
+@pytest.fixture
+def layer(tmp_path):
+    """A segmentation whose mag 1 has eight files, uncompressed."""
+    layer = wk.Dataset(tmp_path / "d", voxel_size=(4, 4, 4)).add_layer("cells", "segmentation", dtype="uint32")
+    layer.bounding_box = wk.BoundingBox((0, 0, 0), (128, 128, 128))
+    layer.add_mag(1, shard_shape=64, compress=False).write(np.ones((128, 128, 128), np.uint32))
+    return layer
+
+
+WORK = {
+    "downsampling": lambda layer, **how: layer.downsample(coarsest_mag=wk.Mag(4), shard_shape=32, **how),
+    "downsampling cells/2": lambda layer, **how: layer.downsample_mag(1, wk.Mag(2), shard_shape=32, **how),
+    "downsampling cells/4": lambda layer, **how: layer.downsample_mag_list(
+        wk.Mag(1), [wk.Mag(2), wk.Mag(4)], shard_shape=32, **how
+    ),
+    "compressing cells/1": lambda layer, **how: layer.get_mag(1).compress(**how),
+    "compressing": lambda layer, **how: layer.dataset.compress(**how),
+    "rechunking cells/1": lambda layer, **how: layer.get_mag(1).rechunk(chunk_shape=16, **how),
+    "copying copy/1": lambda layer, **how: layer.dataset.add_layer_like(layer, "copy").add_mag_as_copy(
+        layer.get_mag(1), **how
+    ),
+    "copying": lambda layer, **how: layer.dataset.copy_dataset(layer.dataset.path.with_name("copy"), **how),
+}
+
+
+@pytest.mark.parametrize("executor", [None, 2])
+@pytest.mark.parametrize("work", WORK)
+def test_mags_are_made_under_the_eyes_of_who_asks(layer, work, executor):
+    seen = []
+    with ThreadPoolExecutor(executor) if executor else nullcontext() as pool:
+        WORK[work](layer, progress=lambda done, total: seen.append((done, total)), executor=pool)
+    ends = [(done, total) for done, total in seen if done == total]
+    assert ends, seen
+    assert seen[-1] == ends[-1]
+    assert all(0 <= done <= total for done, total in seen)
+    assert max(total for _, total in seen) == 8
+
+
+@pytest.fixture
+def bars(monkeypatch):
+    """Titles of the bars that are shown."""
+    titles = []
+
+    def shown(title, *_how, **_more):
+        titles.append(title)
+        return nullcontext(lambda *_done: None)
+
+    monkeypatch.setattr(progress, "_shown", shown)
+    return titles
+
+
+@pytest.mark.parametrize("work", WORK)
+def test_a_bar_says_what_is_done(layer, work, bars):
+    WORK[work](layer, progress=True)
+    assert bars
+    assert all(title.startswith(work.split()[0]) for title in bars)
+    assert any(title.startswith(work) for title in bars)
+
+
+@pytest.mark.parametrize("work", WORK)
+@pytest.mark.parametrize("asked", [None, True])
+def test_logs_of_short_work_stay_silent(layer, work, asked, capsys):
+    WORK[work](layer, progress=asked)
+    assert capsys.readouterr() == ("", "")
+
+
+def test_a_bar_of_the_reference_package_has_its_title(layer, bars):
+    layer.dataset.add_layer_like(layer, "copy").add_mag_as_copy(layer.get_mag(1), progress_desc="Copying cells")
+    assert bars == ["Copying cells copy/1"]
+
+
+@pytest.mark.parametrize("work", ["downsampling cells/2", "compressing cells/1", "rechunking cells/1"])
+def test_who_watches_may_end_the_work_and_nothing_has_changed(layer, work):
+    def stop(done, total):
+        raise KeyboardInterrupt
+
+    before = (layer.get_mag(1).info, list(layer.mags))
+    with pytest.raises(KeyboardInterrupt):
+        WORK[work](layer, progress=stop)
+    again = wk.Dataset.open(layer.dataset.path).get_layer("cells")
+    assert (again.get_mag(1).info, list(again.mags)) == before
+
+
+def test_exports_and_edits_take_a_state_to_look_at(tmp_path):
+    annotation = wk.Annotation("a", dataset_name="d", voxel_size=(4, 4, 4))
+    volume = annotation.add_volume_layer("painted")
+    packed, exported = ProgressState(), ProgressState()
+    with volume.edit(progress=packed) as layer:
+        layer.add_mag(1).write(np.ones((64, 64, 64), np.uint32), absolute_offset=(0, 0, 0), allow_resize=True)
+    dataset = wk.Dataset(tmp_path / "exported", voxel_size=(4, 4, 4))
+    annotation.export_volume_layer_to_dataset(dataset, progress=exported)
+    assert packed == ProgressState(8, 8, "chunks", "packing")
+    assert exported == ProgressState(8, 8, "chunks", "exporting")

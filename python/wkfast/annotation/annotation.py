@@ -16,7 +16,7 @@ from wkfast.volume.export import temporary_copy
 from wkfast.volume.volume_layers import VolumeLayers
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
+    from collections.abc import Iterable
     from contextlib import AbstractContextManager
     from os import PathLike
 
@@ -237,7 +237,7 @@ class Annotation:
         volume_layer_id: int | None = None,
         *,
         threads: int | None = None,
-        progress: Callable[[int, int], None] | None = None,
+        progress: Progress = None,
     ) -> SegmentationLayer:
         """Add the painted voxels of a volume layer to a dataset as a segmentation, and return that.
 
@@ -255,7 +255,7 @@ class Annotation:
         threads
             Default: ``WKFAST_THREADS``, else one per core.
         progress
-            Called on the calling thread with chunks done and chunks in all.
+            ``True`` for a bar, or what is called on the calling thread with chunks done and in all.
 
         Raises
         ------

@@ -10,7 +10,6 @@ from wkfast.annotation import Annotation
 from wkfast.cli.console import output, plain, progress_wanted
 from wkfast.dataset import Dataset, SegmentationLayer
 from wkfast.dataset.internals import properties_of
-from wkfast.progress import observed
 
 
 def export(
@@ -29,8 +28,7 @@ def export(
     volume = annotation.get_volume_layer(volume_layer_name, volume_layer_id)
     volume.require_data()
     dataset = Dataset(target, voxel_size=annotation.voxel_size, exist_ok=True)
-    with observed(progress_wanted(progress), "exporting", "chunks") as callback:
-        layer = volume.export_to_dataset(dataset, layer_name, threads=jobs, progress=callback)
+    layer = volume.export_to_dataset(dataset, layer_name, threads=jobs, progress=progress_wanted(progress))
     mags = [mag.to_layer_name() for mag in layer.mags]
     if as_json:
         output.print_json(json.dumps(_facts(layer, mags)))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from os import PathLike
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from wkfast._warnings import warn
 from wkfast.dataset.data_format import DataFormat
@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from wkfast.dataset.dataset import Dataset
     from wkfast.dataset.layer import Layer
     from wkfast.dataset.new_mag import Shapes
+    from wkfast.dataset.reshaping import Workers
 
 
 def copy_layer(
@@ -27,7 +28,7 @@ def copy_layer(
     data_format: str | DataFormat | None,
     *,
     exists_ok: bool,
-    executor: Any,
+    workers: Workers,
     with_attachments: bool = True,
 ) -> Layer:
     """Copy a layer into a dataset; see :meth:`Dataset.add_layer_as_copy`."""
@@ -42,7 +43,7 @@ def copy_layer(
     if layer.data_format is not wanted and not layer.mags:
         layer._change(lambda entry: entry.json.update(dataFormat=wanted.value))
     for mag in foreign.mags.values():
-        copy_mag(layer, mag, None, shapes, extend=False, exists_ok=exists_ok, executor=executor)
+        copy_mag(layer, mag, None, shapes, extend=False, exists_ok=exists_ok, workers=workers)
     layer._extend_bounding_box(foreign.bounding_box)
     return layer
 
@@ -55,12 +56,12 @@ def copy_layers(
     *,
     without: Container[str],
     exists_ok: bool,
-    executor: Any,
+    workers: Workers,
 ) -> None:
     """Copy all layers of a dataset into another; see :meth:`Dataset.copy_dataset`."""
     for name, layer in source.layers.items():
         if name not in without:
-            copy_layer(copy, layer, None, shapes, data_format, exists_ok=exists_ok, executor=executor)
+            copy_layer(copy, layer, None, shapes, data_format, exists_ok=exists_ok, workers=workers)
 
 
 def _foreign_layer(dataset: Dataset, given: Layer | str | PathLike[str]) -> Layer:

@@ -19,6 +19,7 @@ from wkfast.dataset.new_mag import Shapes, joined
 from wkfast.dataset.place import writable
 from wkfast.dataset.present_files import add_layer_of_files
 from wkfast.dataset.properties import FILE_NAME, DatasetProperties
+from wkfast.dataset.reshaping import Workers
 from wkfast.dataset.sampling import SamplingModes
 from wkfast.errors import DatasetError, DatasetValueError, LayerNotFoundError
 from wkfast.geometry import BoundingBox, LengthUnit, Mag, NDBoundingBox, Vec3Int, VoxelSize
@@ -32,6 +33,7 @@ if TYPE_CHECKING:
     from wkfast.dataset.place import Place, WritablePlace
     from wkfast.dataset.properties import Json, LayerProperties
     from wkfast.geometry import Vec3FloatLike, Vec3IntLike
+    from wkfast.progress import Progress
 
 
 class Dataset:
@@ -409,6 +411,7 @@ class Dataset:
         interpolation_mode: str = "default",
         compress: bool = True,
         executor: Any = None,
+        progress: Progress = None,
     ) -> None:
         """Make coarser mags of all layers that have none yet; see :meth:`Layer.downsample`."""
         self._writable()
@@ -416,15 +419,15 @@ class Dataset:
             if len(layer.mags) == 1:
                 layer.downsample(
                     coarsest_mag=coarsest_mag, sampling_mode=sampling_mode, interpolation_mode=interpolation_mode,
-                    compress=compress, executor=executor,
+                    compress=compress, executor=executor, progress=progress,
                 )  # fmt: skip
 
-    def compress(self, *, executor: Any = None) -> None:
+    def compress(self, *, executor: Any = None, progress: Progress = None) -> None:
         """Compress all mags that are not compressed, in place; see :meth:`MagView.compress`."""
         self._writable()
         for layer in self.layers.values():
             for mag in layer.mags.values():
-                mag.compress(executor=executor)
+                mag.compress(executor=executor, progress=progress)
 
     def add_layer_as_copy(
         self,
@@ -439,6 +442,7 @@ class Dataset:
         exists_ok: bool = False,
         executor: Any = None,
         with_attachments: bool = True,
+        progress: Progress = None,
     ) -> Layer:
         """Copy a layer of another dataset with all its mags and return the copy; see :meth:`Layer.add_mag_as_copy`.
 
@@ -454,6 +458,8 @@ class Dataset:
             Complete a layer that is there already; its mags of the same name are replaced.
         with_attachments
             Warn if there are meshes or the like: wkfast does not copy them.
+        progress
+            ``True`` for a bar, or what is called with files done and in all, of one mag after the other.
 
         Raises
         ------
@@ -463,8 +469,8 @@ class Dataset:
         self._writable()
         shapes = Shapes(chunk_shape, shard_shape, chunks_per_shard, compress)
         return copy_layer(
-            self, foreign_layer, new_layer_name, shapes, data_format, exists_ok=exists_ok, executor=executor,
-            with_attachments=with_attachments,
+            self, foreign_layer, new_layer_name, shapes, data_format, exists_ok=exists_ok,
+            workers=Workers(executor, progress), with_attachments=with_attachments,
         )  # fmt: skip
 
     def copy_dataset(
@@ -481,6 +487,7 @@ class Dataset:
         executor: Any = None,
         voxel_size_with_unit: VoxelSize | None = None,
         layers_to_ignore: Iterable[str] | None = None,
+        progress: Progress = None,
     ) -> Dataset:
         """Copy the dataset and return the copy; see :meth:`add_layer_as_copy`.
 
@@ -500,8 +507,9 @@ class Dataset:
             size = self.voxel_size_with_unit
         copy = type(self)(new_dataset_path, voxel_size, exist_ok=exists_ok, voxel_size_with_unit=size)
         copy_layers(
-            self, copy, shapes, data_format, without=set(layers_to_ignore or ()), exists_ok=exists_ok, executor=executor
-        )
+            self, copy, shapes, data_format, without=set(layers_to_ignore or ()), exists_ok=exists_ok,
+            workers=Workers(executor, progress),
+        )  # fmt: skip
         return copy
 
     def calculate_bounding_box(self) -> BoundingBox:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from wkfast.dataset.mag_building import build_mag, check_same_voxels
 from wkfast.dataset.new_mag import Shapes, extent_in_mag, new_mag
+from wkfast.dataset.reshaping import Workers
 from wkfast.dataset.sampling import SamplingModes, default_coarsest_mag, mags_to_downsample
 from wkfast.errors import DatasetError, DatasetValueError, ExistsError
 from wkfast.geometry import Mag, Vec3Int
@@ -37,7 +38,7 @@ class Downsampling:
     shapes: Shapes = field(default_factory=Shapes)
     allow_overwrite: bool = False
     only_setup: bool = False
-    executor: Any = None
+    workers: Workers = field(default_factory=lambda: Workers(what="downsampling"))
 
 
 def downsample(
@@ -81,7 +82,7 @@ def downsample_mag(
         any_shape=old is not None and shapes.chunk_shape is None and shapes.shard_shape is None,
     )  # fmt: skip
     step = _step(layer, source, kind, factor, _buffer(how.buffer_shape, factor, spec))
-    build_mag(layer, target, spec, None if how.only_setup else source, step, how.executor)
+    build_mag(layer, target, spec, None if how.only_setup else source, how.workers, step)
 
 
 def downsample_mags(layer: Layer, how: Downsampling, from_mag: Mag, target_mags: Sequence[Mag]) -> None:

@@ -15,6 +15,7 @@ from wkfast.dataset.mag_view import MagView
 from wkfast.dataset.new_mag import Shapes, extent_in_mag, joined, new_mag
 from wkfast.dataset.place import writable
 from wkfast.dataset.present_files import list_files
+from wkfast.dataset.reshaping import Workers
 from wkfast.dataset.sampling import SamplingModes
 from wkfast.errors import DatasetValueError, ExistsError, MagNotFoundError
 from wkfast.geometry import Mag, Vec3Int
@@ -30,6 +31,7 @@ if TYPE_CHECKING:
     from wkfast.dataset.properties import Json, LayerProperties
     from wkfast.dataset.voxel_source import VoxelSource
     from wkfast.geometry import NDBoundingBox, NormalizedBoundingBox, Vec3IntLike
+    from wkfast.progress import Progress
 
 # Edge of what is read at once where everything is looked at.
 _PIECE = 256
@@ -345,7 +347,8 @@ class Layer:
         compress: bool | None = None,
         exists_ok: bool = False,
         executor: Any = None,
-        progress_desc: str | None = None,  # noqa: ARG002 - the reference's name for a bar that wkfast does not draw
+        progress_desc: str | None = None,
+        progress: Progress = None,
     ) -> MagView:
         """Copy a mag of another layer, also from another dataset or format, and return the copy.
 
@@ -363,6 +366,10 @@ class Layer:
             Default: as the other mag has them.
         exists_ok
             Replace a mag that is there already.
+        progress_desc
+            Show a bar of this title.
+        progress
+            ``True`` for a bar, or what is called with files done and in all.
 
         Raises
         ------
@@ -375,7 +382,7 @@ class Layer:
         shapes = Shapes(chunk_shape, shard_shape, chunks_per_shard, compress)
         return copy_mag(
             self, foreign_mag_view_or_path, mag, shapes, extend=extend_layer_bounding_box, exists_ok=exists_ok,
-            executor=executor,
+            workers=Workers(executor, progress_desc is not None or progress, progress_desc or "copying"),
         )  # fmt: skip
 
     def downsample(
@@ -395,6 +402,7 @@ class Layer:
         only_setup_mags: bool = False,
         from_mag_view: MagView | None = None,
         executor: Any = None,
+        progress: Progress = None,
     ) -> None:
         """Make the coarser mags of a layer, each out of the one before.
 
@@ -425,6 +433,8 @@ class Layer:
             Take the voxels of a mag of another layer.
         executor
             Of ``concurrent.futures``, or one like it; default: the core's threads.
+        progress
+            ``True`` for a bar, or what is called with files done and in all, of one mag after the other.
 
         Raises
         ------
@@ -448,7 +458,7 @@ class Layer:
         self._writable()
         how = Downsampling(
             interpolation_mode, buffer_shape, Shapes(chunk_shape, shard_shape, compress=compress), allow_overwrite,
-            only_setup_mags, executor,
+            only_setup_mags, Workers(executor, progress, "downsampling"),
         )  # fmt: skip
         downsampling.downsample(
             self, how, from_mag, coarsest_mag, sampling_mode, align_with_other_layers,
@@ -469,6 +479,7 @@ class Layer:
         only_setup_mag: bool = False,
         from_mag_view: MagView | None = None,
         executor: Any = None,
+        progress: Progress = None,
     ) -> None:
         """Make one mag out of a finer one; see :meth:`downsample`. The mag is listed when it is complete.
 
@@ -482,7 +493,7 @@ class Layer:
         self._writable()
         how = Downsampling(
             interpolation_mode, buffer_shape, Shapes(chunk_shape, shard_shape, compress=compress), allow_overwrite,
-            only_setup_mag, executor,
+            only_setup_mag, Workers(executor, progress, "downsampling"),
         )  # fmt: skip
         downsampling.downsample_mag(self, how, from_mag, target_mag, from_mag_view)
 
@@ -499,6 +510,7 @@ class Layer:
         allow_overwrite: bool = False,
         only_setup_mags: bool = False,
         executor: Any = None,
+        progress: Progress = None,
     ) -> None:
         """Make mags one out of the other, in the order given; see :meth:`downsample`.
 
@@ -510,7 +522,7 @@ class Layer:
         self._writable()
         how = Downsampling(
             interpolation_mode, buffer_shape, Shapes(chunk_shape, shard_shape, compress=compress), allow_overwrite,
-            only_setup_mags, executor,
+            only_setup_mags, Workers(executor, progress, "downsampling"),
         )  # fmt: skip
         downsampling.downsample_mags(self, how, from_mag, target_mags)
 
@@ -523,11 +535,13 @@ class Layer:
         chunk_shape: Vec3IntLike | int | None = None,
         shard_shape: Vec3IntLike | int | None = None,
         executor: Any = None,
+        progress: Progress = None,
     ) -> None:
         """Make all mags but the finest anew, after the finest has changed."""
         self._writable()
         shapes = Shapes(chunk_shape, shard_shape, compress=compress)
-        downsampling.redownsample(self, Downsampling(interpolation_mode, buffer_shape, shapes, executor=executor))
+        workers = Workers(executor, progress, "downsampling")
+        downsampling.redownsample(self, Downsampling(interpolation_mode, buffer_shape, shapes, workers=workers))
 
     # -- for the rooms that do the work ---------------------------------------------------------------------------
 

@@ -14,7 +14,6 @@ from wkfast.dataset.folders import mark_left, replaced_folder
 from wkfast.dataset.metadata_files import read_json
 from wkfast.dataset.new_mag import Shapes, extent_in_mag, new_mag
 from wkfast.dataset.place import writable
-from wkfast.dataset.reshaping import run_reshape
 from wkfast.errors import DatasetError, DatasetValueError, ExistsError
 from wkfast.geometry import Mag
 
@@ -25,10 +24,11 @@ if TYPE_CHECKING:
     from wkfast.dataset.layer import Layer
     from wkfast.dataset.mag_view import MagView
     from wkfast.dataset.properties import Json
+    from wkfast.dataset.reshaping import Workers
 
 
 def build_mag(
-    layer: Layer, mag: Mag, spec: _core.NewMag, source: MagView | None, step: Any = "copy", executor: Any = None
+    layer: Layer, mag: Mag, spec: _core.NewMag, source: MagView | None, workers: Workers, step: Any = "copy"
 ) -> MagView:
     """Create a mag out of another, or put it in the place of what there is, complete or not at all.
 
@@ -63,7 +63,8 @@ def build_mag(
         except ValueError as error:
             raise DatasetValueError(f"cannot make mag {mag} at {folder}: {error}") from None
         if source is not None:
-            run_reshape({"source": location_of(source), "target": target, "step": step}, executor)
+            plan = {"source": location_of(source), "target": target, "step": step}
+            workers.reshape(plan, f"{layer.name}/{mag.to_layer_name()}")
         mark_left(draft)
     layer._list_mag(place.entry(layer._properties, mag, folder, spec["chunk_shape"][0] * spec["chunks_per_shard"][0]))
     return layer.get_mag(mag)
@@ -124,7 +125,7 @@ def copy_mag(
     *,
     extend: bool,
     exists_ok: bool,
-    executor: Any,
+    workers: Workers,
 ) -> MagView:
     """Copy a mag of another layer into this one; see :meth:`Layer.add_mag_as_copy`."""
     source = _foreign(layer, given)
@@ -135,7 +136,7 @@ def copy_mag(
     box = source.bounding_box.in_mag(source.mag).from_mag_to_mag1(target)
     axes = layer._properties.new_axes()
     spec = spec_like(source, layer.data_format, shapes, extent=extent_in_mag(box, target), axes=axes)
-    copy = build_mag(layer, target, spec, source, executor=executor)
+    copy = build_mag(layer, target, spec, source, workers)
     if extend:
         layer._extend_bounding_box(source.layer.bounding_box if target == source.mag else box)
     return copy

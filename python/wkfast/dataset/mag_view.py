@@ -11,6 +11,7 @@ from wkfast.dataset.additional_axes import completed, is_flat
 from wkfast.dataset.data_format import FACTS
 from wkfast.dataset.new_mag import Shapes, extent_in_mag, joined
 from wkfast.dataset.rechunking import merge_with_view, rechunk
+from wkfast.dataset.reshaping import Workers
 from wkfast.dataset.view import MagInfo, View
 from wkfast.errors import DatasetError, DatasetValueError, ReadOnlyError
 from wkfast.geometry import BoundingBox, NDBoundingBox
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
     from wkfast.dataset.layer import Layer
     from wkfast.dataset.place import WritablePlace
     from wkfast.geometry import Mag, Vec3IntLike
+    from wkfast.progress import Progress
 
 __all__ = ["MagInfo", "MagView"]
 
@@ -142,7 +144,9 @@ class MagView(View):
         if not inside:
             self._layer._extend_bounding_box(box)
 
-    def compress(self, *, target_path: str | PathLike[str] | None = None, executor: Any = None) -> None:
+    def compress(
+        self, *, target_path: str | PathLike[str] | None = None, executor: Any = None, progress: Progress = None
+    ) -> None:
         """Compress the mag's files, in place or into another dataset; a compressed mag is left as it is.
 
         The mag is what it was until all is done, whatever happens; see :meth:`rechunk`.
@@ -150,7 +154,7 @@ class MagView(View):
         if target_path is None:
             self._writable()
         if target_path is not None or not self.info.compression_mode:
-            rechunk(self, Shapes(compress=True), target_path, executor)
+            rechunk(self, Shapes(compress=True), target_path, Workers(executor, progress, "compressing"))
 
     def rechunk(
         self,
@@ -160,6 +164,7 @@ class MagView(View):
         compress: bool | None = None,
         target_path: str | PathLike[str] | None = None,
         executor: Any = None,
+        progress: Progress = None,
     ) -> None:
         """Cut the mag into other chunks or files, in place or into another dataset.
 
@@ -174,6 +179,8 @@ class MagView(View):
             Folder of a dataset, created if need be, whose layer of the same name gets the mag.
         executor
             Of ``concurrent.futures``, or one like it; default: the core's threads.
+        progress
+            ``True`` for a bar, or what is called with files done and in all.
 
         Raises
         ------
@@ -186,7 +193,8 @@ class MagView(View):
         """
         if target_path is None:
             self._writable()
-        rechunk(self, Shapes(chunk_shape, shard_shape, compress=compress), target_path, executor)
+        shapes, workers = Shapes(chunk_shape, shard_shape, compress=compress), Workers(executor, progress, "rechunking")
+        rechunk(self, shapes, target_path, workers)
 
     def merge_with_view(self, other: MagView, executor: Any = None) -> None:
         """Lay the chunks of another mag over this one: whatever chunk it has replaces what is here, zeros included.

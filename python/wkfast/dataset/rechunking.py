@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from wkfast import _core
 from wkfast.dataset.folders import temporary_folder
-from wkfast.dataset.mag_building import build_mag, check_alone, location_of, spec_like
+from wkfast.dataset.mag_building import build_mag, check_alone, copy_mag, location_of, spec_like
 from wkfast.dataset.new_mag import extent_in_mag
 from wkfast.dataset.plan_workers import run_on_workers
 from wkfast.errors import DatasetValueError
@@ -17,22 +17,20 @@ if TYPE_CHECKING:
 
     from wkfast.dataset.mag_view import MagView
     from wkfast.dataset.new_mag import Shapes
+    from wkfast.dataset.reshaping import Workers
 
 
-def rechunk(view: MagView, shapes: Shapes, target_path: str | PathLike[str] | None, executor: Any) -> None:
+def rechunk(view: MagView, shapes: Shapes, target_path: str | PathLike[str] | None, workers: Workers) -> None:
     """Cut a mag into other chunks or files; see :meth:`MagView.rechunk`."""
     layer = view.layer
     if target_path is not None:
         dataset = type(layer.dataset)(target_path, layer.dataset.voxel_size, exist_ok=True)
         there = dataset.layers.get(layer.name) or dataset.add_layer_like(layer, layer.name)
-        there.add_mag_as_copy(
-            view, chunk_shape=shapes.chunk_shape, shard_shape=shapes.shard_shape, compress=shapes.compress,
-            executor=executor,
-        )  # fmt: skip
+        copy_mag(there, view, None, shapes, extend=True, exists_ok=False, workers=workers)
         return
     extent, axes = extent_in_mag(layer.bounding_box, view.mag), layer._properties.new_axes()
     spec = spec_like(view, view.info.data_format, shapes, extent=extent, axes=axes)
-    build_mag(layer, view.mag, spec, view, executor=executor)
+    build_mag(layer, view.mag, spec, view, workers)
 
 
 def merge_with_view(view: MagView, other: MagView, executor: Any) -> None:

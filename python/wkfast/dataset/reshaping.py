@@ -11,11 +11,36 @@ from typing import TYPE_CHECKING, Any
 
 from wkfast import _core
 from wkfast.jobs import Tally, Watch, run_jobs
+from wkfast.progress import observed
 
 if TYPE_CHECKING:
-    from wkfast.progress import Observer
+    from wkfast.progress import Observer, Progress
 
 Json = dict[str, Any]
+
+
+@dataclass(frozen=True)
+class Workers:
+    """Who makes mags, and who hears how far that is.
+
+    Attributes
+    ----------
+    executor
+        Of ``concurrent.futures``, or one like it; ``None`` for the core's threads.
+    progress
+        As everywhere: ``True`` for a bar, or what is called with files done and in all.
+    what
+        What is being done, e.g. ``downsampling``.
+    """
+
+    executor: Any = None
+    progress: Progress = None
+    what: str = "copying"
+
+    def reshape(self, spec: Json, name: str) -> None:
+        """Write all files of the mag that messages call `name`; see ``_core.Reshape``."""
+        with observed(self.progress, f"{self.what} {name}") as observer:
+            run_reshape(spec, self.executor, observer)
 
 
 def run_reshape(spec: Json, executor: Any = None, observer: Observer | None = None) -> None:

@@ -24,10 +24,11 @@ from wkfast.volume.unpacking import unpack_layer
 from wkfast.volume.volume_data import TemporaryFile, VolumeData
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Iterator
     from concurrent.futures import Executor
 
     from wkfast.dataset import Layer, SegmentationLayer
+    from wkfast.progress import Progress
     from wkfast.volume.data_zip import DataZip
     from wkfast.volume.volume_layer import VolumeLayer
 
@@ -47,7 +48,7 @@ def edit(
     *,
     redownsample: bool,
     fallback: Layer | None,
-    progress: Callable[[int, int], None] | None,
+    progress: Progress,
 ) -> Iterator[SegmentationLayer]:
     """Yield the layer for changes; see ``VolumeLayer.edit``."""
     mode = VolumeLayerEditMode(edit_mode)
@@ -82,7 +83,7 @@ def _edited(
     new_chunks: NewChunksOfMags | None,
     *,
     redownsample: bool,
-    progress: Callable[[int, int], None] | None,
+    progress: Progress,
 ) -> Iterator[SegmentationLayer]:
     """Yield the layer in the place the mode names, and take it over afterwards."""
     source = data_zip(volume)
@@ -165,7 +166,7 @@ def _take_over(
     volume: VolumeLayer,
     layer: SegmentationLayer,
     source: DataZip,
-    progress: Callable[[int, int], None] | None,
+    progress: Progress,
 ) -> None:
     """Make what `layer` holds now the data of `volume`. Nothing of the volume changes before all is written."""
     if not source.mags and not layer.mags:

@@ -15,9 +15,10 @@ from wkfast.volume.places import layer_in_zip
 from wkfast.volume.unpacking import unpack_layer
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Iterator
 
     from wkfast.dataset import SegmentationLayer
+    from wkfast.progress import Progress
     from wkfast.volume.volume_layer import VolumeLayer
 
 TEMPORARY_DATASET = "tmp_annotation_dataset"
@@ -50,7 +51,7 @@ def export(
     layer_name: str,
     *,
     threads: int | None = None,
-    progress: Callable[[int, int], None] | None = None,
+    progress: Progress = None,
 ) -> SegmentationLayer:
     """Add the voxels to a dataset; see ``VolumeLayer.export_to_dataset``. An unknown largest id is looked for."""
     source = data_zip(volume)

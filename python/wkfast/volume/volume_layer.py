@@ -12,7 +12,7 @@ from wkfast.volume.editing import VolumeLayerEditMode
 from wkfast.volume.segments import SegmentInformation
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
+    from collections.abc import Iterable
     from concurrent.futures import Executor
     from contextlib import AbstractContextManager
     from typing import Any
@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 
     from wkfast.dataset import Dataset, Layer, SegmentationLayer
     from wkfast.geometry import Vec3Float
+    from wkfast.progress import Progress
     from wkfast.records import Record
     from wkfast.volume.volume_data import VolumeData
 
@@ -145,7 +146,7 @@ class VolumeLayer:
         layer_name: str = "volume_layer",
         *,
         threads: int | None = None,
-        progress: Callable[[int, int], None] | None = None,
+        progress: Progress = None,
     ) -> SegmentationLayer:
         """Add the painted voxels to a dataset as a segmentation; see ``Annotation.export_volume_layer_to_dataset``."""
         return export.export(self, dataset, layer_name, threads=threads, progress=progress)
@@ -157,7 +158,7 @@ class VolumeLayer:
         executor: Executor | None = None,
         redownsample: bool = False,
         fallback: Layer | None = None,
-        progress: Callable[[int, int], None] | None = None,
+        progress: Progress = None,
     ) -> AbstractContextManager[SegmentationLayer]:
         """Return a context manager that yields the layer for changes, and takes them over at its end.
 
@@ -182,7 +183,7 @@ class VolumeLayer:
             WEBKNOSSOS. Chunks are new by mag: a mag that the layer lacks starts from zeros. Not for layers with
             additional axes.
         progress
-            Called on the calling thread while the changes are taken over, with chunks done and chunks in all.
+            ``True`` for a bar while the changes are taken over, or what is called with chunks done and in all.
 
         Raises
         ------
