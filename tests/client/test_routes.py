@@ -9,7 +9,7 @@ from tests.client.conftest import TOKEN
 from tests.client.servers import answering
 
 from wkfast.client import Client, Context, Secret, Session, errors, resolve_annotation, resolve_dataset
-from wkfast.client.records import DataLayer, VoxelSize
+from wkfast.client.records import DataLayer, VoxelSizeRecord
 
 ID = "570ba0092a7c0e980056fe9b"
 DATASET_ID = "59e9cfbdba632ac2ab8b23b5"
@@ -199,7 +199,7 @@ def test_a_store_that_would_get_the_token_in_clear_is_refused(session, url):
 def test_a_dataset_is_taken_over_with_exact_integers(server, client):
     server.get_json(f"/api/v12/datasets/{DATASET_ID}", dataset(scale={"factor": [11.2, 11.2, 25], "unit": "nanometer"}))
     record = client.datasets.info(DATASET_ID)
-    assert record.voxel_size == VoxelSize((11.2, 11.2, 25.0))
+    assert record.voxel_size == VoxelSizeRecord((11.2, 11.2, 25.0))
     assert record.layers == (
         DataLayer("segmentation", "segmentation", "uint64", (1, 2, 3), (4, 5, 6), ((1, 1, 1), (2, 2, 1)), 1, "zarr3",
                   18446744073709551615),)  # fmt: skip
@@ -210,7 +210,7 @@ def test_old_and_broken_datasets_are_taken_over(server, client):
     server.get_json(f"/api/v12/datasets/{DATASET_ID}", dataset(scale=[4, 4, 30], dataLayers=[old_layer]),
                     dataset(status="Not imported yet."))  # fmt: skip
     old, broken = client.datasets.info(DATASET_ID), client.datasets.info(DATASET_ID)
-    assert (old.voxel_size, old.layers[0].mags) == (VoxelSize((4.0, 4.0, 30.0)), ((4, 4, 2),))
+    assert (old.voxel_size, old.layers[0].mags) == (VoxelSizeRecord((4.0, 4.0, 30.0)), ((4, 4, 2),))
     assert (broken.status, broken.layers) == ("Not imported yet.", ())
 
 

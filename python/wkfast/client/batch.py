@@ -78,7 +78,7 @@ class BatchRequest(ABC):
         return False
 
 
-class Batch:
+class RequestBatch:
     """Requests under way over the connections of a pool.
 
     Parameters

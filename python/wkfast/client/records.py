@@ -233,7 +233,7 @@ def _int3(value: object) -> Int3:
 
 
 @dataclass(frozen=True)
-class VoxelSize:
+class VoxelSizeRecord:
     """Edge lengths of a mag-1 voxel, in ``unit``."""
 
     factor: tuple[float, float, float]
@@ -256,7 +256,7 @@ class DatasetRecord:
     created: int | None = None
     used_storage_bytes: int | None = None
     status: str | None = None
-    voxel_size: VoxelSize | None = None
+    voxel_size: VoxelSizeRecord | None = None
     layers: tuple[DataLayer, ...] = ()
     #: Entries with ``key``, ``type`` (``string``, ``number`` or ``string[]``) and ``value``, as they came.
     metadata: tuple[Mapping[str, Any], ...] = ()
@@ -288,13 +288,13 @@ class DatasetRecord:
         )
 
 
-def _voxel_size(source: Fields) -> VoxelSize | None:
+def _voxel_size(source: Fields) -> VoxelSizeRecord | None:
     if "scale" not in source:
         return None
     if not source.is_object("scale"):
-        return VoxelSize(source.numbers3("scale"))
+        return VoxelSizeRecord(source.numbers3("scale"))
     scale = source.child("scale")
-    return VoxelSize(scale.numbers3("factor"), scale.text_or_none("unit") or "nanometer")
+    return VoxelSizeRecord(scale.numbers3("factor"), scale.text_or_none("unit") or "nanometer")
 
 
 @dataclass(frozen=True)

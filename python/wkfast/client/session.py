@@ -20,7 +20,7 @@ from urllib.parse import urljoin, urlsplit
 
 from wkfast._lazy import lazy_import
 from wkfast.client import failures
-from wkfast.client.batch import Batch, BatchRequest
+from wkfast.client.batch import BatchRequest, RequestBatch
 from wkfast.client.call import Answer, Call, Incoming, target_of
 from wkfast.client.connection import Connection, Request, Timing
 from wkfast.client.errors import (
@@ -220,7 +220,7 @@ class Session:
         if not self.is_quick(call.url):
             return iter(requests)
         timing = self._timing(call, call.where, self.deadline(call))
-        batch = Batch(self._pool, _request(call, call.url, call.query, call.secrets), timing, concurrency)
+        batch = RequestBatch(self._pool, _request(call, call.url, call.query, call.secrets), timing, concurrency)
         return batch.run(requests, meanwhile)
 
     def _follow(self, call: Call, deadline: Deadline) -> Incoming:

@@ -172,10 +172,10 @@ def _additional_axes(mags: Iterable[_core.Mag], finest: _core.MagLocation) -> li
     """Return what ``additionalAxes`` says of an annotation's mags: as far as there are chunks."""
     mags = list(mags)
     names = mags[0].extra_axes
-    places = finest.get("axis_order") or {axis: place for place, axis in enumerate(("c", *names))}
+    order = finest.get("axis_order") or {axis: index for index, axis in enumerate(("c", *names))}
     rows = np.concatenate([array.chunks()[:, : len(names)] for array in mags])
     ends = zip(names, rows.min(axis=0).tolist(), rows.max(axis=0).tolist(), strict=True)
-    return [{"name": name, "index": places[name], "bounds": [first, last + 1]} for name, first, last in ends]
+    return [{"name": name, "index": order[name], "bounds": [first, last + 1]} for name, first, last in ends]
 
 
 def _largest(array: _core.Mag) -> int:

@@ -82,10 +82,11 @@ class DataZip:
             where = self.path if self.member is None else f"{self.path}!{self.member}"
             raise VolumeDataError(f"{where}!{FILE_NAME} does not describe a layer: {error}") from error
 
-    def layer_json(self, name: str, *, folder: str | None = None) -> Json:
-        """Return the entry of ``dataLayers`` for a layer `name` of these mags, in folders below `folder`.
+    def layer_json(self, name: str, largest_segment_id: int | None = None) -> Json:
+        """Return the entry of ``dataLayers`` for a layer `name` of these mags.
 
-        Facts of the zip's own entry that have not to do with where files lie are carried.
+        Facts of the zip's own entry that have not to do with where files lie are carried, also the largest id where
+        none is given.
         """
         described = self.description
         carried = {key: value for key, value in copy.deepcopy(described).items() if key not in _NOT_CARRIED}
@@ -94,11 +95,13 @@ class DataZip:
             **carried,
             "category": SEGMENTATION_CATEGORY,
             "dataFormat": self.mags[0]["location"]["format"] if self.mags else "zarr3",
-            "mags": [_mag_entry(found, folder or name) for found in self.mags],
+            "mags": [_mag_entry(found, name) for found in self.mags],
             "numChannels": self.mags[0]["grid"]["channels"] if self.mags else 1,
             "elementClass": self._element_class(described),
         }
-        _properties(entry, self.path).set_bounding_box(self.bounding_box(described))
+        if largest_segment_id is not None:
+            entry["largestSegmentId"] = largest_segment_id
+        LayerProperties(entry, self.path).set_bounding_box(self.bounding_box(described))
         return entry
 
     def _element_class(self, described: Json) -> str:
@@ -130,11 +133,6 @@ class DataZip:
         return np.zeros((0, 2, 3), np.int64)
 
 
-def problems_of(path: Path, members: list[str]) -> list[str | None]:
-    """Return, for members of a zip file that should be data zips, why they are none; ``None`` where they seem to be."""
-    return _core.probe_members(path, members)
-
-
 def extent_of(box: BoundingBox, mag: Mag | Sequence[int]) -> tuple[int, int, int]:
     """Return how far `box` reaches along x, y, z in voxels of `mag`.
 
@@ -147,13 +145,24 @@ def extent_of(box: BoundingBox, mag: Mag | Sequence[int]) -> tuple[int, int, int
     return max(x, 0), max(y, 0), max(z, 0)
 
 
+def annotation_axes(extra_axes: Sequence[str]) -> Json:
+    """Return which axis is which in the arrays of annotations.
+
+    Examples
+    --------
+    >>> annotation_axes(["t"])
+    {'c': 0, 't': 1, 'x': 2, 'y': 3, 'z': 4}
+    """
+    return {axis: index for index, axis in enumerate(("c", *extra_axes, "x", "y", "z"))}
+
+
 def _mag_entry(found: _core.DiscoveredMag, folder: str) -> Json:
     location, grid = found["location"], found["grid"]
     entry: Json = {"mag": list(location["mag"]), "path": f"./{folder}/{Mag(location['mag']).to_layer_name()}"}
     if location["format"] == "wkw":
         entry["cubeLength"] = grid["chunk_shape"][0] * grid["chunks_per_shard"][0]
     # An array in Zarr that nobody states the order of names its axes itself.
-    order = {"c": 0, "x": 1, "y": 2, "z": 3} if location["format"] == "wkw" else location.get("axis_order")
+    order = annotation_axes([]) if location["format"] == "wkw" else location.get("axis_order")
     if order:
         entry["axisOrder"] = order
     return entry
@@ -161,13 +170,9 @@ def _mag_entry(found: _core.DiscoveredMag, folder: str) -> Json:
 
 def _stated_box(described: Json, file: Path) -> BoundingBox:
     try:
-        return _properties(described, file).bounding_box
+        return LayerProperties(described, file).bounding_box
     except DatasetError:
         return BoundingBox((0, 0, 0), (0, 0, 0))
-
-
-def _properties(entry: Json, file: Path) -> LayerProperties:
-    return LayerProperties(entry, file)
 
 
 def largest_label(source: DataZip, *, threads: int | None = None) -> int:

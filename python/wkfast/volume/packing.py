@@ -11,7 +11,7 @@ from wkfast.dataset.internals import location_of, place_of, properties_of
 from wkfast.dataset.properties import FILE_NAME, KEEPS_ZEROS, DatasetProperties
 from wkfast.geometry import Mag
 from wkfast.progress import observed
-from wkfast.volume.data_zip import DataZip, extent_of
+from wkfast.volume.data_zip import DataZip, annotation_axes, extent_of
 from wkfast.volume.places import MemoryPlace
 
 if TYPE_CHECKING:
@@ -109,7 +109,7 @@ def _description(layer: SegmentationLayer, inputs: list[_core.PackInput], mags: 
         {
             "mag": list(mag.to_tuple()),
             "path": f"./{layer.name}/{mag.to_layer_name()}",
-            "axisOrder": {axis: at for at, axis in enumerate(["c", *given["grid"]["extra_axes"], "x", "y", "z"])},
+            "axisOrder": annotation_axes(given["grid"]["extra_axes"]),
         }
         for mag, given in zip(mags, inputs, strict=True)
     ]

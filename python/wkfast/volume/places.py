@@ -97,7 +97,7 @@ class MemoryPlace(WritablePlace):
     def add_mag(self, properties: DatasetProperties, layer: LayerProperties, mag: Mag, spec: _core.NewMag) -> Json:  # noqa: ARG002 - chunks in memory have one shape
         """Make an empty mag, whose chunks have 32³ voxels whatever is asked for, and return its entry."""
         self.mags[mag] = MemoryMag(None, layer.dtype.name, list(layer.additional_axes))
-        axes = {axis: place for place, axis in enumerate(layer.new_axes())}
+        axes = {axis: index for index, axis in enumerate(layer.new_axes())}
         return {"mag": list(mag.to_tuple()), "path": f"./{layer.name}/{mag.to_layer_name()}", "axisOrder": axes}
 
     @contextmanager
@@ -119,7 +119,7 @@ def layer_in_zip(
     source: DataZip, name: str, voxel_size: Sequence[float], largest_segment_id: int | None
 ) -> SegmentationLayer:
     """Return the layer called `name` that lies in `source`, for reading."""
-    return _layer(ZipPlace(source), source, name, voxel_size, source.layer_json(name), largest_segment_id)
+    return _layer(ZipPlace(source), source, voxel_size, source.layer_json(name, largest_segment_id))
 
 
 def layer_in_memory(
@@ -130,15 +130,11 @@ def layer_in_memory(
     new_chunks: NewChunksOfMags | None = None,
 ) -> SegmentationLayer:
     """Return the layer called `name` over the mags of a data zip; what is written into it stays in memory."""
-    entry = {**source.layer_json(name), "dataFormat": "zarr3", KEEPS_ZEROS: True}
-    return _layer(MemoryPlace(source, new_chunks), source, name, voxel_size, entry, largest_segment_id)
+    entry = {**source.layer_json(name, largest_segment_id), "dataFormat": "zarr3", KEEPS_ZEROS: True}
+    return _layer(MemoryPlace(source, new_chunks), source, voxel_size, entry)
 
 
-def _layer(
-    place: Place, source: DataZip, name: str, voxel_size: Sequence[float], entry: Json, largest_segment_id: int | None
-) -> SegmentationLayer:
-    if largest_segment_id is not None:
-        entry["largestSegmentId"] = largest_segment_id
+def _layer(place: Place, source: DataZip, voxel_size: Sequence[float], entry: Json) -> SegmentationLayer:
     properties = DatasetProperties.create(source.path, source.path.stem, voxel_size)
     properties.json["dataLayers"].append(entry)
-    return dataset_at(place, properties).get_segmentation_layer(name)
+    return dataset_at(place, properties).get_segmentation_layer(entry["name"])

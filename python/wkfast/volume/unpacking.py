@@ -13,12 +13,11 @@ from wkfast.dataset.properties import FILE_NAME, KEEPS_ZEROS, LayerProperties
 from wkfast.errors import DatasetError, ExistsError
 from wkfast.geometry import Mag
 from wkfast.progress import observed
-from wkfast.volume.data_zip import DataZip, extent_of
+from wkfast.volume.data_zip import DataZip, annotation_axes, extent_of
 
 if TYPE_CHECKING:
     from wkfast.dataset import Dataset, SegmentationLayer
     from wkfast.dataset.properties import Json
-    from wkfast.geometry import BoundingBox
     from wkfast.progress import Progress
 
 
@@ -53,12 +52,13 @@ def unpack_layer(
         A chunk is corrupt, or the disk full. The dataset is as it was.
     """
     place = _vacant_place(dataset, layer_name)
-    entry = _with_largest(source.layer_json(layer_name), largest_segment_id)
+    entry = source.layer_json(layer_name, largest_segment_id)
     box = LayerProperties(entry, dataset.path / FILE_NAME).bounding_box
     with place_folder(place.folder(LayerProperties(entry, ""))) as made:
         mags = [
-            (found["location"], made / Mag(found["location"]["mag"]).to_layer_name(), _extent(box, found))
+            (found["location"], made / mag.to_layer_name(), extent_of(box, mag))
             for found in source.mags
+            for mag in [Mag(found["location"]["mag"])]
         ]
         with observed(progress, "exporting", unit="chunks") as observer:
             unpacked = _core.unpack_mags(mags, form=form, threads=threads, progress=observer)
@@ -75,10 +75,6 @@ def unpack_layer(
     layer = dataset.get_segmentation_layer(layer_name)
     unmark_left(layer.path)
     return layer
-
-
-def _extent(box: BoundingBox, found: _core.DiscoveredMag) -> tuple[int, int, int]:
-    return extent_of(box, Mag(found["location"]["mag"]))
 
 
 def _vacant_place(dataset: Dataset, layer_name: str) -> FolderPlace:
@@ -103,11 +99,4 @@ def _describe_as_annotation(entry: Json, source: DataZip) -> None:
     entry[KEEPS_ZEROS] = True
     for mag in entry["mags"]:
         mag.pop("cubeLength", None)
-        axes = ["c", *(source.mags[0]["grid"]["extra_axes"]), "x", "y", "z"]
-        mag["axisOrder"] = {axis: place for place, axis in enumerate(axes)}
-
-
-def _with_largest(entry: Json, largest_segment_id: int | None) -> Json:
-    if largest_segment_id is not None:
-        entry["largestSegmentId"] = largest_segment_id
-    return entry
+        mag["axisOrder"] = annotation_axes(source.mags[0]["grid"]["extra_axes"])

@@ -9,12 +9,12 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, TypedDict
 
+from wkfast import _core
 from wkfast.errors import VolumeDataError
 from wkfast.geometry import Mag
-from wkfast.volume.data_zip import DataZip, problems_of
+from wkfast.volume.data_zip import DataZip
 
 if TYPE_CHECKING:
-    from wkfast import _core
     from wkfast.dataset import DataFormat
 
 
@@ -130,7 +130,7 @@ class VolumeData:
 
 def broken_members(path: Path, members: list[str]) -> list[str]:
     """Return what is wrong with those members of the zip at `path` that are no zip files themselves."""
-    return [problem for problem in problems_of(path, members) if problem is not None]
+    return [problem for problem in _core.probe_members(path, members) if problem is not None]
 
 
 def _absolute(location: _core.MagLocation) -> _core.MagLocation:
