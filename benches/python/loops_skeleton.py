@@ -262,7 +262,7 @@ LOOPS = (
         "for t in skeleton.flattened_trees(): pass",
         _trees,
         _TREES,
-        check="t.name",
+        check="type(t).__name__",
     ),
     Loop("tree.name", "tree.name", _trees),
     Loop("tree.id", "tree.id", _trees, check="0"),

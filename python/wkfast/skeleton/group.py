@@ -147,7 +147,7 @@ class Group:
 
     def get_total_node_count(self) -> int:
         """Return the number of nodes in all trees."""
-        return sum(len(tree) for tree in self.flattened_trees())
+        return sum(len(tree._columns) for tree in self.flattened_trees())
 
     def get_max_tree_id(self) -> int:
         """Return the largest tree id, 0 without trees."""

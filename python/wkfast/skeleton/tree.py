@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import sys
 from typing import TYPE_CHECKING, Any, TypeAlias
 
@@ -164,6 +165,18 @@ class Tree:
 
     def __reduce__(self) -> tuple[Any, ...]:
         return object.__new__, (Tree,), self.__dict__
+
+    def __deepcopy__(self, memo: dict[int, Any]) -> Tree:
+        # As copies of any object are made, but for what cannot change: most of what a tree has.
+        twin = object.__new__(Tree)
+        memo[id(self)] = twin
+        facts = twin.__dict__
+        for name, value in self.__dict__.items():
+            if type(value) in _UNCHANGING:
+                facts[name] = value
+            else:
+                facts[name] = {} if type(value) is dict and not value else copy.deepcopy(value, memo)
+        return twin
 
     # -- nodes ----------------------------------------------------------------------------------------------------
 
@@ -407,7 +420,7 @@ class Tree:
         return self._columns.has(n)
 
     def __getitem__(self, n: NodeLike) -> Any:
-        return AdjacencyMap(self, self._columns)[n]
+        return _core.Adjacency(self, self._columns)[n]
 
     def _edge_data(self, a: int, b: int) -> EdgeData:
         return EdgeData(self, a, b)
@@ -528,6 +541,7 @@ for _name in BORROWED:
 
 
 _NO_VALUES = (None,) * 6
+_UNCHANGING = frozenset({type(None), bool, int, float, str, _core.TreeRecord})
 
 _EMPTY_RECORD: dict[str, Any] = {
     "name": None,

@@ -17,11 +17,17 @@ pub(super) enum Fact {
     Position,
     Id,
     Comment,
+    IsBranchpoint,
     /// An optional column by its place in the table.
     Column(usize),
 }
 
-const FIRST: [(&str, Fact); 3] = [("position", Fact::Position), ("id", Fact::Id), ("comment", Fact::Comment)];
+const FIRST: [(&str, Fact); 4] = [
+    ("position", Fact::Position),
+    ("id", Fact::Id),
+    ("comment", Fact::Comment),
+    ("is_branchpoint", Fact::IsBranchpoint),
+];
 
 /// Names as the interpreter holds them: each text once, so that addresses are compared.
 struct Names {

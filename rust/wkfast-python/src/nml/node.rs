@@ -162,6 +162,7 @@ impl Node {
             Some(Fact::Position) => node.place(py),
             Some(Fact::Id) => Ok(PyId(node.id_of()).into_pyobject(py)?.into_any()),
             Some(Fact::Comment) => Ok(node.last_comment(py)),
+            Some(Fact::IsBranchpoint) => Ok(node.is_branchpoint().into_pyobject(py)?.to_owned().into_any()),
             Some(Fact::Column(column)) => node.column(py, column),
             None => facts::general_attribute(slf, name),
         }

@@ -2,7 +2,7 @@
 
 use pyo3::prelude::*;
 use pyo3::sync::PyOnceLock;
-use pyo3::types::{PyTuple, PyType};
+use pyo3::types::{PyList, PyTuple, PyType};
 
 use crate::errors::SkeletonError;
 use crate::geometry::make_three;
@@ -36,7 +36,12 @@ pub(crate) fn to_vec3_float(py: Python<'_>, vector: [f64; 3]) -> PyResult<Bound<
 
 /// The integers of anything `Vec3Int` takes; fractions are cut off.
 pub(crate) fn from_vec3_int_like(value: &Bound<'_, PyAny>) -> PyResult<[f64; 3]> {
-    if let Ok((x, y, z)) = value.extract::<(i64, i64, i64)>() {
+    // Lists are what `array.tolist()` gives. Others are asked last, since what is no tuple fails by an exception.
+    if let Ok(list) = value.cast_exact::<PyList>() {
+        if let Ok([x, y, z]) = list.extract::<[i64; 3]>() {
+            return Ok([x, y, z].map(|v| v as f64));
+        }
+    } else if let Ok((x, y, z)) = value.extract::<(i64, i64, i64)>() {
         return Ok([x, y, z].map(|v| v as f64));
     }
     vec3_int_class(value.py())?.call1((value,))?.getattr("_data")?.extract()
