@@ -1,8 +1,12 @@
 """Progress is one thing everywhere: what users may pass, and what they see of it."""
 
+import importlib.util
 import sys
+import time
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import nullcontext
+from importlib.machinery import ModuleSpec
+from types import ModuleType
 
 import numpy as np
 import pytest
@@ -87,6 +91,63 @@ def test_blocks_are_told_ten_times_a_second_and_the_last_always():
     assert len(seen) in (11, 12)
     assert seen[-1] == 101
     throttled(None)(1, 2, last=True)
+
+
+class Output:
+    """What ipywidgets has of this name, as far as rich uses it."""
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_error):
+        return None
+
+    def clear_output(self, wait=False):
+        """Nothing is shown here."""
+
+    def close(self):
+        """The same."""
+
+
+@pytest.fixture
+def notebook(monkeypatch):
+    """What a notebook displays."""
+    displayed = []
+    monkeypatch.setattr("rich.console._is_jupyter", lambda: True)
+    modules = {"IPython": {}, "IPython.display": {"display": displayed.append}, "ipywidgets": {"Output": Output}}
+    for name, members in modules.items():
+        module = ModuleType(name)
+        module.__spec__ = ModuleSpec(name, None)
+        vars(module).update(members)
+        monkeypatch.setitem(sys.modules, name, module)
+    return displayed
+
+
+def test_a_notebook_gets_a_bar(notebook, capsys):
+    def drawn():
+        return any(
+            "merging" in text and "3 of 8 chunks" in text for text in (getattr(one, "text", "") for one in notebook)
+        )
+
+    with observed(progress=True, title="merging", unit="chunks") as observer:
+        observer(3, 8)
+        end = time.monotonic() + 20
+        while not drawn() and time.monotonic() < end:  # it is drawn ten times a second
+            time.sleep(0.02)
+    assert drawn()
+    assert any(isinstance(shown, Output) for shown in notebook)
+    assert capsys.readouterr() == ("", "")
+
+
+def test_a_notebook_without_widgets_gets_lines(notebook, monkeypatch, capsys):
+    monkeypatch.delitem(sys.modules, "ipywidgets")
+    monkeypatch.setattr(
+        importlib.util, "find_spec", lambda name: None if name == "ipywidgets" else ModuleSpec(name, None)
+    )
+    with observed(progress=True, title="merging", unit="chunks", last_line=True) as observer:
+        observer(3, 8)
+    assert notebook == []
+    assert capsys.readouterr().err.startswith("merging: 3 of 8 chunks")
 
 
 @pytest.fixture

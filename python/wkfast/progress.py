@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 import sys
 import time
 from contextlib import contextmanager
@@ -67,9 +68,9 @@ def observed(
     Parameters
     ----------
     progress
-        ``True``: a bar on standard error if that is a terminal or notebook, else one line a minute. A function, or a
-        :class:`ProgressState`, is called on the thread that does the work with what is done and in all; what it raises
-        ends the work.
+        ``True``: a bar on standard error if that is a terminal, or in a notebook that has ipywidgets, else one line a
+        minute. A function, or a :class:`ProgressState`, is called on the thread that does the work with what is done
+        and in all; what it raises ends the work.
     title
         What is being done, e.g. ``merging``.
     unit
@@ -100,7 +101,7 @@ def observed(
 @contextmanager
 def _shown(title: str, unit: str, *, last_line: bool) -> Iterator[Observer]:
     screen = console.Console(stderr=True)
-    if not (screen.is_terminal or screen.is_jupyter):
+    if not (screen.is_terminal or (screen.is_jupyter and _has_widgets())):
         lines = LogLines(title, unit=unit)
         yield lines.observe
         if last_line:
@@ -118,6 +119,11 @@ def _shown(title: str, unit: str, *, last_line: bool) -> Iterator[Observer]:
             bar.update(task, completed=completed, total=whole, counted=counted)
 
         yield observe
+
+
+def _has_widgets() -> bool:
+    """Return whether a notebook can show a bar: without ipywidgets, rich draws none and warns instead."""
+    return all(importlib.util.find_spec(name) is not None for name in ("IPython", "ipywidgets"))
 
 
 @dataclass
