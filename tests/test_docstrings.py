@@ -30,8 +30,8 @@ def members():
 def faults():
     found = set()
     for name, member in members():
-        if isinstance(member, enum.Enum | str | int):
-            continue  # a value, not something that is called or read
+        if isinstance(member, enum.Enum | str | int) or member is None:
+            continue  # a value, such as the default of a field, not something that is called or read
         text = inspect.getdoc(member) or ""
         if not text:
             found.add(f"{name}: no docstring")

@@ -17,6 +17,7 @@
     ├── DatasetError                   (RuntimeError)
     │   ├── DatasetNotFoundError       (FileNotFoundError)
     │   ├── DatasetValueError          (ValueError, AssertionError)
+    │   │   ├── VoxelTypeError         (TypeError)
     │   │   └── ReadOnlyError
     │   ├── ExistsError                (IndexError)
     │   ├── LayerNotFoundError         (IndexError)
@@ -59,6 +60,7 @@ __all__ = [
     "VolumeDataMissingError",
     "VolumeLayerAmbiguousError",
     "VolumeLayerNotFoundError",
+    "VoxelTypeError",
     "WkfastError",
 ]
 
@@ -126,6 +128,10 @@ class DatasetNotFoundError(DatasetError, FileNotFoundError):
 
 class DatasetValueError(DatasetError, ValueError, AssertionError):
     """A name, box, array or choice does not fit the dataset. Nothing has been written."""
+
+
+class VoxelTypeError(DatasetValueError, TypeError):
+    """Values do not fit into the type of the voxels they are to be written as. Nothing has been written."""
 
 
 class ReadOnlyError(DatasetValueError):

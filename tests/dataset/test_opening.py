@@ -23,7 +23,8 @@ def test_an_array_of_zarr_is_a_layer(tmp_path: Path, zarr_format: int) -> None:
     layer = open_layer(array, axes="zyx")
     assert isinstance(layer, wk.SegmentationLayer)
     assert layer.bounding_box == wk.BoundingBox((0, 0, 0), (40, 30, 20))
-    np.testing.assert_array_equal(layer.get_mag(1).read()[0], array[:].T)
+    np.testing.assert_array_equal(layer.get_mag(1).read_cxyz()[0], array[:].T)
+    np.testing.assert_array_equal(layer.get_mag(1).read(), array[:])
     with pytest.raises(DatasetError, match="read-only"):
         layer.get_mag(1).write(np.zeros((1, 1, 1), "uint16"), allow_unaligned=True)
     assert tree_state(tmp_path) == before

@@ -99,8 +99,8 @@ def test_mags_are_opened_when_they_are_used(tmp_path: Path, monkeypatch: pytest.
     assert [*layer.mags] == [wk.Mag(1), wk.Mag(2), wk.Mag(4)]
     assert opened == []
     for _ in range(3):
-        layer.get_mag(2).read(size=(2, 2, 2))
-        layer.mags[wk.Mag(2)].read(size=(2, 2, 2))
+        layer.get_mag(2).read(relative_offset=(0, 0, 0), size=(2, 2, 2))
+        layer.mags[wk.Mag(2)].read(relative_offset=(0, 0, 0), size=(2, 2, 2))
     assert opened == [wk.Mag(2)]
 
 

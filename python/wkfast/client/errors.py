@@ -111,8 +111,8 @@ class PermissionDeniedError(ResponseError):
     """The token's owner has no right to do this."""
 
 
-class NotFoundError(ResponseError):
-    """Not there, or not visible to this token."""
+class NotFoundError(ResponseError, ValueError):
+    """Not there, or not visible to this token. A ``ValueError``, as of a name that is none."""
 
 
 class BusyError(ResponseError):

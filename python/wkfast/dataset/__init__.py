@@ -8,13 +8,16 @@ from wkfast.dataset.mag_view import MagInfo, MagView
 from wkfast.dataset.opening import open_layer
 from wkfast.dataset.sampling import SamplingModes
 from wkfast.dataset.view import View
+from wkfast.dataset.view_configuration import DatasetViewConfiguration, LayerViewConfiguration
 
 __all__ = [
     "COLOR_CATEGORY",
     "SEGMENTATION_CATEGORY",
     "DataFormat",
     "Dataset",
+    "DatasetViewConfiguration",
     "Layer",
+    "LayerViewConfiguration",
     "MagInfo",
     "MagView",
     "SamplingModes",

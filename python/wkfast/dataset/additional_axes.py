@@ -6,7 +6,9 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from wkfast.dataset.properties import CXYZ
 from wkfast.errors import DatasetError, DatasetValueError
+from wkfast.geometry import NormalizedBoundingBox
 from wkfast.geometry.vec_int import XYZ
 
 if TYPE_CHECKING:
@@ -35,6 +37,63 @@ def extra_axes_of(box: NDBoundingBox) -> list[str]:
 def is_flat(box: NDBoundingBox) -> bool:
     """Return whether a box has no axes but x, y, z, in this order."""
     return box.axes == XYZ
+
+
+def along_axes(box: NDBoundingBox, axes: Sequence[str], channels: int) -> NormalizedBoundingBox:
+    """Return a box of x, y, z along the axes that arrays have.
+
+    Examples
+    --------
+    >>> from wkfast.geometry import BoundingBox
+    >>> along_axes(BoundingBox((1, 2, 3), (4, 5, 6)), "zyx", 1)
+    NormalizedBoundingBox(topleft=(3, 2, 1), size=(6, 5, 4), axes={'z': 0, 'y': 1, 'x': 2})
+    """
+    whole = box.normalize_axes(channels)
+    bounds = [whole.get_bounds(axis) for axis in axes]
+    starts = [start for start, _ in bounds]
+    return NormalizedBoundingBox(starts, [end - start for start, end in bounds], tuple(axes), tuple(range(len(axes))))
+
+
+def slices_of(box: NDBoundingBox) -> list[str]:
+    """Return the axes beyond c, x, y, z along which a box is a single slice.
+
+    Raises
+    ------
+    DatasetValueError
+        It has several slices along one.
+    """
+    extra = extra_axes_of(box)
+    for axis in extra:
+        if box.get_shape(axis) != 1:
+            raise DatasetValueError(f"{box} is no array (c, x, y, z): it has {box.get_shape(axis)} slices along {axis}")
+    return extra
+
+
+def to_cxyz(data: NDArray[Any], axes: Sequence[str]) -> NDArray[Any]:
+    """Return an array along some or all of c, x, y, z as one along all, in this order."""
+    names = list(axes)
+    if CHANNEL not in names:
+        names, data = [CHANNEL, *names], data[np.newaxis]
+    return data.transpose([names.index(axis) for axis in CXYZ])
+
+
+def from_cxyz(data: NDArray[Any], frame: NDBoundingBox) -> NDArray[Any]:
+    """Return an array (c, x, y, z), or (x, y, z) of one channel, along the axes of `frame`.
+
+    Raises
+    ------
+    DatasetValueError
+        It has another number of axes, or several channels where `frame` has none.
+    """
+    whole = data[np.newaxis] if data.ndim == len(XYZ) else data
+    if whole.ndim != len(CXYZ) or (CHANNEL not in frame.axes and whole.shape[0] != 1):
+        raise DatasetValueError(f"an array of the shape {data.shape} is not (c, x, y, z) of the layer's channels")
+    names = list(CXYZ)
+    if CHANNEL not in frame.axes:
+        names, whole = names[1:], whole[0]
+    for axis in extra_axes_of(frame):
+        names, whole = [axis, *names], whole[np.newaxis]
+    return whole.transpose([names.index(axis) for axis in frame.axes])
 
 
 def completed(box: NDBoundingBox, frame: NDBoundingBox) -> NDBoundingBox:
@@ -91,6 +150,8 @@ def in_frame_order(
     if CHANNEL in names and channels == 1 and data.ndim == len(names) - 1:
         at = names.index(CHANNEL)
         data = np.expand_dims(data, at)
+    elif CHANNEL not in names and data.ndim == len(names) + 1 and data.shape[0] == 1:
+        data = data[0]
     if data.ndim != len(names):
         raise DatasetValueError(f"an array of the shape {data.shape} does not have the axes {', '.join(names)}")
     if CHANNEL in names and CHANNEL not in frame.axes:
@@ -151,10 +212,10 @@ def _core_order(array: NDArray[Any], axes: Sequence[str], source: VoxelSource) -
     names = list(axes)
     if CHANNEL not in names:
         names, array = [CHANNEL, *names], array[np.newaxis]
-    stored = {*source.extra_axes, CHANNEL, *XYZ}
+    stored = {*source.extra_axes, *CXYZ}
     if set(names) != stored:
         raise DatasetError(f"its layer has the axes {', '.join(names)}, but the array {', '.join(sorted(stored))}")
-    return array.transpose([names.index(name) for name in (*source.extra_axes, CHANNEL, *XYZ)])
+    return array.transpose([names.index(name) for name in (*source.extra_axes, *CXYZ)])
 
 
 def _slices(source: VoxelSource, box: NDBoundingBox) -> Iterator[tuple[tuple[int, ...], list[int]]]:

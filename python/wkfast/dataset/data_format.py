@@ -18,6 +18,10 @@ class DataFormat(Enum):
     WKW = "wkw"
     Zarr = "zarr"
     Zarr3 = "zarr3"
+    NeuroglancerPrecomputed = "neuroglancerPrecomputed"
+    """Known by name; wkfast neither reads nor writes it."""
+    N5 = "n5"
+    """Known by name; wkfast neither reads nor writes it."""
 
     def __str__(self) -> str:
         return self.value
@@ -36,13 +40,12 @@ class DataFormat(Enum):
         >>> DataFormat.parse("zarr3", layer="segmentation")
         <DataFormat.Zarr3: 'zarr3'>
         """
-        try:
-            return cls(text)
-        except ValueError:
-            known = ", ".join(member.value for member in cls)
+        known = {member.value: member for member in FACTS}
+        if text not in known:
             raise DatasetError(
-                f"layer {layer!r} has the data format {text!r}, which wkfast does not read; it reads {known}"
-            ) from None
+                f"layer {layer!r} has the data format {text!r}, which wkfast does not read; it reads {', '.join(known)}"
+            )
+        return known[text]
 
 
 @dataclass(frozen=True)

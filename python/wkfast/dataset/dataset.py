@@ -11,7 +11,6 @@ import numpy as np
 from wkfast.dataset.copying import copy_layer, copy_layers
 from wkfast.dataset.data_format import DataFormat
 from wkfast.dataset.folder_place import FolderPlace
-from wkfast.dataset.groups import write_dataset_group
 from wkfast.dataset.layer import Layer, SegmentationLayer
 from wkfast.dataset.layer_category import COLOR_CATEGORY, SEGMENTATION_CATEGORY
 from wkfast.dataset.layer_creation import add_layer, add_layer_like, voxel_kind, with_axes, write_layer
@@ -21,6 +20,8 @@ from wkfast.dataset.present_files import add_layer_of_files
 from wkfast.dataset.properties import FILE_NAME, DatasetProperties
 from wkfast.dataset.reshaping import Workers
 from wkfast.dataset.sampling import SamplingModes
+from wkfast.dataset.slots import state_without
+from wkfast.dataset.view_configuration import DatasetViewConfiguration, configuration_of, set_configuration
 from wkfast.errors import DatasetError, DatasetValueError, LayerNotFoundError
 from wkfast.geometry import BoundingBox, LengthUnit, Mag, NDBoundingBox, Vec3Int, VoxelSize
 
@@ -32,7 +33,7 @@ if TYPE_CHECKING:
 
     from wkfast.dataset.place import Place, WritablePlace
     from wkfast.dataset.properties import Json, LayerProperties
-    from wkfast.geometry import Vec3FloatLike, Vec3IntLike
+    from wkfast.geometry import Vec3Float, Vec3FloatLike, Vec3IntLike
     from wkfast.progress import Progress
 
 
@@ -48,7 +49,7 @@ class Dataset:
     name
         Default: name of the folder.
     exist_ok
-        Open the dataset if there already is one of the same voxel size.
+        Open the dataset if there already is one of the same voxel size and name.
     voxel_size_with_unit
         Instead of `voxel_size`, in another unit.
     read_only
@@ -65,8 +66,10 @@ class Dataset:
     --------
     >>> dataset = Dataset(tmp_path / "sample", voxel_size=(11.2, 11.2, 25.0))
     >>> Dataset.open(tmp_path / "sample").voxel_size
-    (11.2, 11.2, 25.0)
+    Vec3Float(11.2,11.2,25.0)
     """
+
+    __slots__ = ("__weakref__", "_changes", "_layers", "_place", "_properties")
 
     # What is handed out as layers; a server's datasets have layers of their own, for what the reference calls them.
     _layer_class: ClassVar[type[Layer]] = Layer
@@ -85,7 +88,7 @@ class Dataset:
         folder = Path(dataset_path)
         size = _one_size(folder, voxel_size, voxel_size_with_unit)
         if exist_ok and (folder / FILE_NAME).exists():
-            self._look_at(_existing(folder, size), _in_folder(folder, read_only=read_only))
+            self._look_at(_existing(folder, name, size), _in_folder(folder, read_only=read_only))
             return
         if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
             raise DatasetError(f"cannot create a dataset at {folder}: there is something already")
@@ -101,9 +104,21 @@ class Dataset:
         self._layers: dict[str, Layer] = {}
         self._changes = 0
 
-    def __getstate__(self) -> dict[str, Any]:
+    def __getstate__(self) -> tuple[None, dict[str, Any]]:
         """Return what another process needs: layers are made there when they are asked for."""
-        return {**vars(self), "_layers": {}}
+        return state_without(self, _layers={})
+
+    def __eq__(self, other: object) -> bool:
+        """Return whether it is the same dataset: its folder, opened alike."""
+        if not isinstance(other, Dataset) or type(self) is not type(other):
+            return NotImplemented
+        return self is other or self._identity() == other._identity()
+
+    def __hash__(self) -> int:
+        return hash(self._identity())
+
+    def _identity(self) -> tuple[object, ...]:
+        return self._place.identity, self._place.read_only_reason
 
     @classmethod
     def open(cls, dataset_path: str | PathLike[str], read_only: bool = False) -> Dataset:
@@ -152,19 +167,28 @@ class Dataset:
         return self._place.read_only_reason is not None
 
     @property
-    def voxel_size(self) -> tuple[float, float, float]:
-        """Size of a mag-1 voxel in the dataset's unit, nanometres unless it names another."""
-        return self._properties.voxel_size
+    def voxel_size(self) -> Vec3Float:
+        """Size of a mag-1 voxel in nanometres, whatever the dataset's unit is."""
+        return self.voxel_size_with_unit.to_nanometer()
 
     @property
     def unit(self) -> str:
-        """Unit of :attr:`voxel_size`, e.g. ``nanometer``."""
+        """Unit that the voxel size is written in, e.g. ``nanometer``."""
         return self._properties.unit
 
     @property
     def voxel_size_with_unit(self) -> VoxelSize:
         """Size of a mag-1 voxel."""
-        return VoxelSize(self.voxel_size, LengthUnit.from_text(self.unit))
+        return VoxelSize(self._properties.voxel_size, LengthUnit.from_text(self.unit))
+
+    @property
+    def default_view_configuration(self) -> DatasetViewConfiguration | None:
+        """How WEBKNOSSOS shows the dataset at first; ``None`` where nobody said. Change it by setting another."""
+        return configuration_of(self._properties.json, DatasetViewConfiguration)  # type: ignore[no-any-return]
+
+    @default_view_configuration.setter
+    def default_view_configuration(self, configuration: DatasetViewConfiguration | None) -> None:
+        self._change(lambda properties: set_configuration(properties.json, configuration, DatasetViewConfiguration))
 
     @property
     def layers(self) -> dict[str, Layer]:
@@ -296,7 +320,10 @@ class Dataset:
         dtype_per_channel: DTypeLike | None = None,
         num_channels: int | None = None,
         data_format: str | DataFormat = DataFormat.Zarr3,
-        **more: Any,
+        bounding_box: NDBoundingBox | None = None,
+        largest_segment_id: int | None = None,
+        mappings: Iterable[str] | None = None,
+        dtype_per_layer: DTypeLike | None = None,
     ) -> Layer:
         """Return a layer, added as by :meth:`add_layer` if it is not there.
 
@@ -308,7 +335,8 @@ class Dataset:
         if layer_name not in self.layers:
             return self.add_layer(
                 layer_name, category, dtype=dtype, dtype_per_channel=dtype_per_channel, num_channels=num_channels,
-                data_format=data_format, **more,
+                data_format=data_format, bounding_box=bounding_box, largest_segment_id=largest_segment_id,
+                mappings=mappings, dtype_per_layer=dtype_per_layer,
             )  # fmt: skip
         layer = self.get_layer(layer_name)
         asked = dtype if dtype is not None else dtype_per_channel
@@ -506,6 +534,8 @@ class Dataset:
         if size is None and voxel_size is None:
             size = self.voxel_size_with_unit
         copy = type(self)(new_dataset_path, voxel_size, exist_ok=exists_ok, voxel_size_with_unit=size)
+        if self.default_view_configuration is not None:
+            copy.default_view_configuration = self.default_view_configuration
         copy_layers(
             self, copy, shapes, data_format, without=set(layers_to_ignore or ()), exists_ok=exists_ok,
             workers=Workers(executor, progress),
@@ -562,8 +592,10 @@ def _one_size(folder: Path, voxel_size: Vec3FloatLike | None, with_unit: VoxelSi
     return with_unit if voxel_size is None else VoxelSize(voxel_size)
 
 
-def _existing(folder: Path, size: VoxelSize | None) -> DatasetProperties:
+def _existing(folder: Path, name: str | None, size: VoxelSize | None) -> DatasetProperties:
     properties = DatasetProperties.read(folder)
+    if name not in {None, properties.name}:
+        raise DatasetError(f"{folder} is a dataset called {properties.name!r}, not {name!r}")
     found = VoxelSize(properties.voxel_size, LengthUnit.from_text(properties.unit))
     if size is not None and size != found:
         raise DatasetError(f"{folder} has the voxel size {found}, not {size}")
@@ -573,7 +605,6 @@ def _existing(folder: Path, size: VoxelSize | None) -> DatasetProperties:
 def _created(folder: Path, name: str, size: VoxelSize) -> DatasetProperties:
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        write_dataset_group(folder)
         properties = DatasetProperties.create(folder, name, size.factor.to_tuple(), size.unit.value)
         properties.write()
     except OSError as error:

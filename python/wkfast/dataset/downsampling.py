@@ -48,13 +48,13 @@ def downsample(
     coarsest_mag: Mag | None,
     sampling_mode: str | SamplingModes,
     align: bool | Dataset,
-    *,
-    force: bool,
     from_mag_view: MagView | None,
 ) -> None:
     """Make the coarser mags of a layer; see :meth:`Layer.downsample`."""
     start = _start(layer, from_mag, from_mag_view)
-    wanted = _sequence(layer, start, coarsest_mag, SamplingModes.parse(sampling_mode), align, force=force)
+    wanted = _sequence(layer, start, coarsest_mag, SamplingModes.parse(sampling_mode), align)
+    for finer, mag in pairwise([start, *wanted]):
+        _factor(finer, mag)
     for finer, mag in pairwise([start, *wanted]):
         downsample_mag(layer, how, finer, mag, from_mag_view if finer == start else None)
 
@@ -117,8 +117,6 @@ def _sequence(
     coarsest: Mag | None,
     mode: SamplingModes,
     align: bool | Dataset,
-    *,
-    force: bool,
 ) -> list[Mag]:
     """Return the mags to make after `start`."""
     end = coarsest if coarsest is not None else default_coarsest_mag(layer.bounding_box.size_xyz.to_tuple())
@@ -128,11 +126,30 @@ def _sequence(
     elif mode is SamplingModes.CONSTANT_Z:
         x, y, _ = end.to_tuple()
         end = Mag([x, y, start.to_tuple()[2]])
-    others = layer.dataset if align is True else align
-    aligned: list[Mag] = []
-    if others is not False and mode is SamplingModes.ANISOTROPIC and not force:
-        aligned = [mag for other in others.layers.values() if other.name != layer.name for mag in other.mags]
-    return mags_to_downsample(start, Mag(end), voxel_size, aligned)
+    return mags_to_downsample(start, Mag(end), voxel_size, _aligned(layer, align))
+
+
+def _aligned(layer: Layer, align: bool | Dataset) -> list[Mag]:
+    """Return the mags of the layers to align with: the others of the dataset, or all of another dataset.
+
+    Raises
+    ------
+    DatasetValueError
+        Two of them differ in what follows a mag.
+    """
+    if align is False:
+        return []
+    layers = layer.dataset.layers if align is True else align.layers
+    others = [other for other in layers.values() if align is not True or other.name != layer.name]
+    by_edge: dict[int, Mag] = {}
+    for mag in (mag for other in others for mag in other.mags):
+        known = by_edge.setdefault(max(mag.to_tuple()), mag)
+        if known != mag:
+            raise DatasetValueError(
+                f"layer {layer.name!r} cannot be aligned with layers of the mags {known} and {mag}: pass "
+                "align_with_other_layers=False, or a dataset whose layers agree"
+            )
+    return list(by_edge.values())
 
 
 def _factor(finer: Mag, coarser: Mag) -> tuple[int, int, int]:

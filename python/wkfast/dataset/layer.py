@@ -2,21 +2,27 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, ClassVar
+import operator
+import warnings
+from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple
 
 import numpy as np
 
 from wkfast.dataset import downsampling
-from wkfast.dataset.additional_axes import completed, is_flat
+from wkfast.dataset.additional_axes import along_axes, completed, is_flat
 from wkfast.dataset.downsampling import Downsampling
-from wkfast.dataset.layer_creation import check_layer_name
+from wkfast.dataset.layer_category import SEGMENTATION_CATEGORY
+from wkfast.dataset.layer_creation import check_kind, check_layer_name
 from wkfast.dataset.mag_building import copy_mag
 from wkfast.dataset.mag_view import MagView
 from wkfast.dataset.new_mag import Shapes, extent_in_mag, joined, new_mag
 from wkfast.dataset.place import writable
 from wkfast.dataset.present_files import list_files
+from wkfast.dataset.properties import CXYZ
 from wkfast.dataset.reshaping import Workers
 from wkfast.dataset.sampling import SamplingModes
+from wkfast.dataset.slots import state_without
+from wkfast.dataset.view_configuration import LayerViewConfiguration, configuration_of, set_configuration
 from wkfast.errors import DatasetValueError, ExistsError, MagNotFoundError
 from wkfast.geometry import Mag, Vec3Int
 
@@ -37,8 +43,24 @@ if TYPE_CHECKING:
 _PIECE = 256
 
 
+class _Shape(NamedTuple):
+    """What is written down of a layer's extent, and what it means."""
+
+    stated: tuple[Any, Any, Any]
+    box: NDBoundingBox
+    axes: tuple[str, ...]
+    is_plain: bool
+
+    @classmethod
+    def of(cls, stated: tuple[Any, Any, Any], properties: LayerProperties) -> _Shape:
+        box, axes = properties.full_bounding_box, properties.axes_of_arrays
+        return cls(stated, box, axes, is_flat(box) and axes == CXYZ)
+
+
 class Layer:
     """One layer of a dataset."""
+
+    __slots__ = ("__weakref__", "_dataset", "_place", "_properties", "_seen", "_shape", "_views")
 
     # What is handed out as a mag; a server's layers have mags of their own, for what the reference calls them.
     _mag_class: ClassVar[type[MagView]] = MagView
@@ -49,11 +71,11 @@ class Layer:
         self._place = dataset._place if place is None else place
         self._views: dict[Any, MagView] = {}
         self._seen = dataset._changes
-        self._box: tuple[Any, Any, Any, NDBoundingBox] | None = None
+        self._shape: _Shape | None = None
 
-    def __getstate__(self) -> dict[str, Any]:
+    def __getstate__(self) -> tuple[None, dict[str, Any]]:
         """Return what another process needs: all but what is open."""
-        return {**vars(self), "_views": {}, "_box": None}
+        return state_without(self, _views={}, _shape=None)
 
     @property
     def dataset(self) -> Dataset:
@@ -113,6 +135,33 @@ class Layer:
         return self._properties.dtype
 
     @property
+    def dtype_per_channel(self) -> np.dtype[Any]:
+        """Older name of :attr:`dtype`."""
+        warnings.warn("dtype_per_channel is deprecated, use dtype", DeprecationWarning, stacklevel=2)
+        return self.dtype
+
+    @property
+    def default_view_configuration(self) -> LayerViewConfiguration | None:
+        """How WEBKNOSSOS shows the layer at first; ``None`` where nobody said. Change it by setting another."""
+        return configuration_of(self._properties.json, LayerViewConfiguration)  # type: ignore[no-any-return]
+
+    @default_view_configuration.setter
+    def default_view_configuration(self, configuration: LayerViewConfiguration | None) -> None:
+        self._change(lambda entry: set_configuration(entry.json, configuration, LayerViewConfiguration))
+
+    def as_segmentation_layer(self) -> SegmentationLayer:
+        """Make a segmentation of the layer and return it; no voxel changes.
+
+        Raises
+        ------
+        DatasetValueError
+            Its voxels are no whole numbers.
+        """
+        check_kind(self.name, SEGMENTATION_CATEGORY, self.dtype, self.num_channels)
+        self._change(lambda entry: entry.json.update(category=SEGMENTATION_CATEGORY))
+        return self._dataset.get_segmentation_layer(self.name)
+
+    @property
     def bounding_box(self) -> NDBoundingBox:
         """Box of the data in mag-1 voxels: a ``BoundingBox``, unless the layer has additional axes.
 
@@ -123,11 +172,7 @@ class Layer:
         DatasetValueError
             A coordinate is negative, or the layer does not have such axes.
         """
-        json, held = self._properties.json, self._box
-        now = (json.get("boundingBox"), json.get("additionalAxes"), json.get("mags"))
-        if held is None or not (held[0] is now[0] and held[1] is now[1] and (not now[1] or held[2] is now[2])):
-            self._box = held = (*now, self._properties.full_bounding_box)
-        return held[3]
+        return self._shape_now().box
 
     @bounding_box.setter
     def bounding_box(self, box: NDBoundingBox) -> None:
@@ -142,7 +187,35 @@ class Layer:
     @property
     def normalized_bounding_box(self) -> NormalizedBoundingBox:
         """The same with an axis for the channels."""
-        return self.bounding_box.normalize_axes(self.num_channels)
+        return self._normalized(self.bounding_box)
+
+    def _shape_now(self) -> _Shape:
+        """Return box and axes as they are written down now; looked at once for each change of the entry."""
+        json, held = self._properties.json, self._shape
+        stated = (json.get("boundingBox"), json.get("additionalAxes"), json.get("mags"))
+        if held is None or not all(map(operator.is_, held.stated, stated)):
+            self._shape = held = _Shape.of(stated, self._properties)
+        return held
+
+    @property
+    def _axes_of_arrays(self) -> tuple[str, ...]:
+        """Axes of arrays that are read, without the additional ones."""
+        return self._shape_now().axes
+
+    @property
+    def _is_plain(self) -> bool:
+        """Whether arrays that are read have the axes c, x, y, z."""
+        return self._shape_now().is_plain
+
+    def _along_axes_of_arrays(self, box: NDBoundingBox) -> NDBoundingBox:
+        """Return a box of the layer along all axes of arrays."""
+        return along_axes(box, self._axes_of_arrays, self.num_channels) if is_flat(box) else box
+
+    def _normalized(self, box: NDBoundingBox) -> NormalizedBoundingBox:
+        """Return a box of the layer with the channels as an axis, unless its arrays have none."""
+        if is_flat(box):
+            return along_axes(box, self._axes_of_arrays, self.num_channels)
+        return box.normalize_axes(self.num_channels)
 
     def _extend_bounding_box(self, box: NDBoundingBox) -> None:
         """Grow the layer's box to hold `box` as well; several processes may do so at once."""
@@ -397,7 +470,7 @@ class Layer:
         buffer_shape: Vec3IntLike | int | None = None,
         chunk_shape: Vec3IntLike | int | None = None,
         shard_shape: Vec3IntLike | int | None = None,
-        force_sampling_scheme: bool = False,
+        force_sampling_scheme: bool = False,  # noqa: ARG002 - of the reference; any scheme is accepted that leads on
         allow_overwrite: bool = False,
         only_setup_mags: bool = False,
         from_mag_view: MagView | None = None,
@@ -424,7 +497,7 @@ class Layer:
         chunk_shape, shard_shape, compress
             Of the new mags, as in :meth:`add_mag`.
         force_sampling_scheme
-            Accept a sampling mode that does not fit the mags there are.
+            For scripts of the reference package; a scheme is refused only if a mag is no multiple of the one before.
         allow_overwrite
             Make mags anew that there are already.
         only_setup_mags
@@ -461,9 +534,8 @@ class Layer:
             only_setup_mags, Workers(executor, progress, "downsampling"),
         )  # fmt: skip
         downsampling.downsample(
-            self, how, from_mag, coarsest_mag, sampling_mode, align_with_other_layers,
-            force=force_sampling_scheme, from_mag_view=from_mag_view,
-        )  # fmt: skip
+            self, how, from_mag, coarsest_mag, sampling_mode, align_with_other_layers, from_mag_view
+        )
 
     def downsample_mag(
         self,
@@ -571,7 +643,8 @@ class Layer:
         self._settle()
 
     def _settle(self) -> None:
-        self._writable().settle(self._properties, self._dataset.voxel_size, self._dataset.unit)
+        described = self._dataset._properties
+        self._writable().settle(self._properties, described.voxel_size, described.unit)
 
     def __repr__(self) -> str:
         return f"{type(self).__name__}({self.name!r}, dtype={self.dtype}, num_channels={self.num_channels})"
@@ -579,6 +652,8 @@ class Layer:
 
 class SegmentationLayer(Layer):
     """A layer whose voxels are segment ids."""
+
+    __slots__ = ()
 
     @property
     def largest_segment_id(self) -> int | None:

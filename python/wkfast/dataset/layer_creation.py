@@ -27,7 +27,10 @@ if TYPE_CHECKING:
     from wkfast.dataset.properties import Json
     from wkfast.geometry import Mag, NDBoundingBox
 
-_TYPES = {"uint8", "uint16", "uint32", "uint64", "int8", "int16", "int32", "int64", "float32", "float64"}
+# What WEBKNOSSOS shows.
+_IMAGES = ("uint8", "uint16", "uint32", "int8", "int16", "int32", "float32")
+_SEGMENTS = ("uint8", "uint16", "uint32", "uint64", "int8", "int16", "int32", "int64")
+_COLORED = 3
 
 
 def add_layer(
@@ -45,7 +48,7 @@ def add_layer(
     check_layer_name(name)
     dtype, channels = kind
     stored_as = _parsed(data_format, name)
-    _check_kind(name, category, dtype, channels)
+    check_kind(name, category, dtype, channels)
     _check_box(name, box, stored_as, channels)
     entry: Json = {"name": name, "category": category, "boundingBox": None}
     properties = LayerProperties(entry, str(dataset.path))
@@ -150,15 +153,28 @@ def voxel_kind(
         raise DatasetValueError(f"{given[0]!r} is no type of voxels: {error}") from None
 
 
-def _check_kind(layer_name: str, category: str, dtype: np.dtype[Any], channels: int) -> None:
+def check_kind(layer_name: str, category: str, dtype: np.dtype[Any], channels: int) -> None:
+    """Refuse what WEBKNOSSOS does not show in a layer of a category, and warn of channels that it does not show.
+
+    Raises
+    ------
+    DatasetValueError
+        There is no such category, or voxels cannot be of that type.
+    """
     if category not in {COLOR_CATEGORY, SEGMENTATION_CATEGORY}:
         raise DatasetValueError(f"layer {layer_name!r}: the category is {category!r}, not 'color' or 'segmentation'")
-    if dtype.name not in _TYPES:
-        raise DatasetValueError(f"layer {layer_name!r}: voxels cannot be {dtype}, but {', '.join(sorted(_TYPES))}")
-    if category == SEGMENTATION_CATEGORY and dtype.kind not in "ui":
-        raise DatasetValueError(f"layer {layer_name!r}: segment ids are whole numbers, not {dtype}")
+    shown = _SEGMENTS if category == SEGMENTATION_CATEGORY else _IMAGES
+    if dtype.name not in shown:
+        raise DatasetValueError(f"{category} layer {layer_name!r}: voxels cannot be {dtype}, but {', '.join(shown)}")
     if channels < 1:
         raise DatasetValueError(f"layer {layer_name!r}: {channels} channels")
+    if channels > 1 and (dtype.name, channels) != ("uint8", _COLORED):
+        warnings.warn(
+            f"WEBKNOSSOS does not show layer {layer_name!r}: of several channels it takes three of uint8, not "
+            f"{channels} of {dtype}; make a layer of each",
+            UserWarning,
+            stacklevel=4,
+        )
 
 
 def _channels_of(box: NDBoundingBox | None) -> int:

@@ -8,6 +8,7 @@ import numpy as np
 
 from wkfast._lazy import lazy_import
 from wkfast.dataset.additional_axes import completed, is_flat
+from wkfast.dataset.chunk_loops import merge_chunk
 from wkfast.dataset.data_format import FACTS
 from wkfast.dataset.new_mag import Shapes, extent_in_mag, joined
 from wkfast.dataset.rechunking import merge_with_view, rechunk
@@ -35,6 +36,8 @@ zarr: Any = lazy_import("zarr")
 
 class MagView(View):
     """Voxels of one mag. Obtained from a layer, e.g. ``layer.get_finest_mag()``."""
+
+    __slots__ = ("_found",)
 
     def __init__(self, layer: Layer, mag: Mag) -> None:
         super().__init__(layer, mag)
@@ -144,6 +147,31 @@ class MagView(View):
         if not inside:
             self._layer._extend_bounding_box(box)
 
+    def write_cxyz(
+        self,
+        data: NDArray[Any],
+        *,
+        allow_resize: bool = False,
+        allow_unaligned: bool = False,
+        relative_offset: Vec3IntLike | None = None,
+        absolute_offset: Vec3IntLike | None = None,
+        relative_bounding_box: NDBoundingBox | None = None,
+        absolute_bounding_box: NDBoundingBox | None = None,
+    ) -> None:
+        """Write voxels (c, x, y, z), whatever the axes of the layer's arrays; see :meth:`write`.
+
+        Parameters
+        ----------
+        data
+            Also (x, y, z) where there is one channel.
+        allow_resize, allow_unaligned, relative_offset, absolute_offset, relative_bounding_box, absolute_bounding_box
+            As of :meth:`write`.
+        """
+        voxels, where = self._from_cxyz(
+            data, absolute_offset, relative_offset, absolute_bounding_box, relative_bounding_box
+        )
+        self.write(voxels, allow_resize=allow_resize, allow_unaligned=allow_unaligned, **where)
+
     def compress(
         self, *, target_path: str | PathLike[str] | None = None, executor: Any = None, progress: Progress = None
     ) -> None:
@@ -215,6 +243,17 @@ class MagView(View):
         """
         self._writable()
         merge_with_view(self, other, executor)
+
+    def merge_chunk(self, args: tuple[MagView, NDBoundingBox, list[NDBoundingBox]]) -> None:
+        """Write what another mag has in some boxes of a shard; `args`: that mag, the shard's box, those boxes."""
+        other, shard, boxes = args
+        self._writable()
+        merge_chunk(self, other, shard, boxes)
+
+    @property
+    def is_foreign(self) -> bool:
+        """Whether the voxels are another dataset's, so that they are only read."""
+        return self._layer._place.is_foreign(self._folder)
 
     def _grow_to(self, box: NDBoundingBox) -> None:
         """Make an array that states its extent reach to the end of a box in mag-1 voxels."""

@@ -161,4 +161,4 @@ def _fill(parts: list[Part], shape: Triple) -> bool:
 def _voxels(fallback: View, corner: Triple, shape: Triple) -> NDArray[Any]:
     """Return a chunk (c, x, y, z) of the fallback."""
     scale = fallback.mag.to_vec3_int()
-    return fallback.read(absolute_offset=scale * corner, size=scale * shape)
+    return fallback.read_cxyz(absolute_offset=scale * corner, size=scale * shape)

@@ -37,6 +37,11 @@ class Place(ABC):
     no_folder: str = "has no folder"
 
     @property
+    def identity(self) -> object:
+        """What two views of the same dataset have in common; default: nothing but the place itself."""
+        return id(self)
+
+    @property
     def root(self) -> Path:
         """Folder of the dataset, or the file it is read from.
 

@@ -14,10 +14,10 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from wkfast.dataset.data_format import DataFormat
+from wkfast.dataset.data_format import FACTS, DataFormat
 from wkfast.dataset.draft import exclusive_draft
 from wkfast.dataset.metadata_files import read_json
-from wkfast.errors import DatasetError, DatasetNotFoundError, ExistsError, LayerNotFoundError
+from wkfast.errors import DatasetError, DatasetNotFoundError, DatasetValueError, ExistsError, LayerNotFoundError
 from wkfast.geometry import BoundingBox, Mag, NDBoundingBox, Vec3Int
 
 if TYPE_CHECKING:
@@ -35,6 +35,7 @@ Json = dict[str, Any]
 _ELEMENT_CLASSES = {"float": "float32", "double": "float64", "uint24": "uint8"}
 # JavaScript's numbers end here; WEBKNOSSOS spells larger ones as text.
 _LARGEST_PLAIN = 2**53 - 1
+CXYZ = ("c", "x", "y", "z")
 # More than any array in Zarr has.
 _MOST_AXES = 64
 
@@ -115,6 +116,16 @@ class LayerProperties:
             raise self._malformed("mags", f"an axisOrder of {', '.join(bounds)}")
         starts, sizes = [bounds[a][0] for a in order], [bounds[a][1] - bounds[a][0] for a in order]
         return NDBoundingBox(starts, sizes, tuple(order), tuple(order.values()))
+
+    @property
+    def axes_of_arrays(self) -> tuple[str, ...]:
+        """Axes of arrays that are read, without the additional ones: those that the mags state, in their order."""
+        if not FACTS[self.data_format].is_array:
+            return CXYZ
+        order = {axis: place for axis, place in self.axis_order.items() if axis in CXYZ}
+        names = tuple(sorted(order, key=lambda axis: order[axis]))
+        counted = self.num_channels > 1 or 0 not in self.axis_order.values()
+        return names if "c" in names or not counted else ("c", *names)
 
     def new_axes(self) -> dict[str, int]:
         """Return name and exclusive end, in mag-1 voxels, of each axis of arrays for new mags, in their order."""
@@ -288,7 +299,7 @@ class DatasetProperties:
             raise DatasetError(f"{file}: expected a JSON object with a list of 'dataLayers', which are objects")
         version = parsed.get("version", SUPPORTED_VERSION)
         if version != SUPPORTED_VERSION:
-            raise DatasetError(f"{file}: dataset version {version!r}; wkfast reads version {SUPPORTED_VERSION}")
+            raise DatasetValueError(f"{file}: dataset version {version!r}; wkfast reads version {SUPPORTED_VERSION}")
         return cls(parsed, file)
 
     @classmethod

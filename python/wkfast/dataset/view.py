@@ -2,19 +2,35 @@
 
 from __future__ import annotations
 
+import warnings
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from wkfast.dataset.additional_axes import axes_of_array, completed, in_frame_order, is_flat, moved, read_box, write_box
+from wkfast.dataset.additional_axes import (
+    axes_of_array,
+    completed,
+    from_cxyz,
+    in_frame_order,
+    is_flat,
+    moved,
+    read_box,
+    slices_of,
+    to_cxyz,
+    write_box,
+)
+from wkfast.dataset.chunk_loops import for_each_chunk, for_zipped_chunks, map_chunk
 from wkfast.dataset.data_format import DataFormat
 from wkfast.dataset.place import writable
-from wkfast.errors import DatasetValueError, ReadOnlyError
+from wkfast.dataset.properties import CXYZ
+from wkfast.dataset.slices import BufferedSliceReader, BufferedSliceWriter, slice_writer
+from wkfast.dataset.slots import state_without
+from wkfast.errors import DatasetValueError, ReadOnlyError, VoxelTypeError
 from wkfast.geometry import BoundingBox, Mag, NDBoundingBox, Vec3Int, VecInt
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Iterator, Sequence
 
     from numpy.typing import NDArray
 
@@ -41,6 +57,8 @@ class MagInfo:
 class View:
     """A box of one mag. Made by :meth:`get_view` and :meth:`chunk`; a :class:`MagView` is one of a whole layer."""
 
+    __slots__ = ("__weakref__", "_box_in_mag1", "_boxes", "_check", "_layer", "_mag", "_opened", "_read_only")
+
     def __init__(
         self,
         layer: Layer,
@@ -59,9 +77,9 @@ class View:
         self._read_only = read_only
         self._boxes: tuple[NDBoundingBox, NDBoundingBox] | None = None
 
-    def __getstate__(self) -> dict[str, Any]:
+    def __getstate__(self) -> tuple[None, dict[str, Any]]:
         """Return what another process needs to open the same voxels: all but the open files."""
-        return {**vars(self), "_opened": None, "_check": _nothing_to_check}
+        return state_without(self, _opened=None, _check=_nothing_to_check)
 
     @property
     def _source(self) -> VoxelSource:
@@ -87,7 +105,7 @@ class View:
     @property
     def normalized_bounding_box(self) -> NormalizedBoundingBox:
         """The same with an axis for the channels."""
-        return self.bounding_box.normalize_axes(self.num_channels)
+        return self._layer._normalized(self.bounding_box)
 
     @property
     def data_format(self) -> DataFormat:
@@ -125,14 +143,13 @@ class View:
 
     @property
     def _frame(self) -> NDBoundingBox:
-        """What relative positions count from, and where writing is allowed."""
+        """The box as it is written down, which may end within a voxel of the mag."""
         return self._layer.bounding_box if self._box_in_mag1 is None else self._box_in_mag1
 
     @property
     def _frame_of_arrays(self) -> NDBoundingBox:
-        """The same along all axes that arrays have by default."""
-        frame = self._frame
-        return frame.normalize_axes(self.num_channels) if is_flat(frame) else frame
+        """What relative positions count from, along all axes that arrays have by default."""
+        return self._layer._along_axes_of_arrays(self.bounding_box)
 
     def read(
         self,
@@ -145,12 +162,14 @@ class View:
     ) -> NDArray[Any]:
         """Return voxels as an array (c, x, y, z) in Fortran order; what was never written is zero.
 
-        A layer with additional axes yields an array along all of them, in the order of its box, e.g. (c, t, x, y, z).
+        A layer whose arrays have other axes, or the same in another order, yields an array along those, e.g. (z, y, x)
+        or (c, t, x, y, z): the ``axes`` of :attr:`normalized_bounding_box`. :meth:`read_cxyz` does not depend on them.
 
         Parameters
         ----------
         size
             In mag-1 voxels; default: up to the end of the box. Three numbers mean x, y, z: further axes come whole.
+            Alone, without any offset, it counts voxels of this mag, as of old, and warns where that differs.
         absolute_offset, relative_offset
             Top left in mag-1 voxels, from the origin or from the box; default: the box's.
         absolute_bounding_box, relative_bounding_box
@@ -159,31 +178,81 @@ class View:
 
         Raises
         ------
-        ValueError
-            The choices contradict each other, or the box does not lie on voxels of this mag.
+        DatasetValueError
+            A ``ValueError``: the choices contradict each other, or the box is empty or does not lie on voxels of this
+            mag; ``BoundingBox.align_with_mag`` makes one that does.
         VolumeDataError
             A chunk is corrupt; the message names file and chunk.
         """
         others = (relative_offset, relative_bounding_box, absolute_bounding_box)
         only_offset = absolute_offset is not None and size is not None and others == (None, None, None)
-        if only_offset and not self._layer._properties.json.get("additionalAxes"):
+        if only_offset and self._layer._is_plain:
             return self._source.read(*self._in_mag(absolute_offset, size))  # type: ignore[arg-type] # given, see above
         box = self._box(absolute_offset, relative_offset, size, absolute_bounding_box, relative_bounding_box)
-        if is_flat(box):
+        if is_flat(box) and self._layer._is_plain:
             return self._source.read(*self._in_mag(box.topleft_xyz, box.size_xyz))
         given = relative_bounding_box if absolute_bounding_box is None else absolute_bounding_box
-        axes = axes_of_array(given, self._frame_of_arrays)
-        return read_box(self._source, box.align_with_mag(self._mag, ceil=True).in_mag(self._mag), axes)
+        return self._read_along(box, axes_of_array(given, self._frame_of_arrays))
+
+    def read_cxyz(
+        self,
+        size: Vec3IntLike | None = None,
+        *,
+        relative_offset: Vec3IntLike | None = None,
+        absolute_offset: Vec3IntLike | None = None,
+        relative_bounding_box: NDBoundingBox | None = None,
+        absolute_bounding_box: NDBoundingBox | None = None,
+    ) -> NDArray[Any]:
+        """Return voxels as an array (c, x, y, z), whatever the axes of the layer's arrays; see :meth:`read`.
+
+        Parameters
+        ----------
+        size, relative_offset, absolute_offset, relative_bounding_box, absolute_bounding_box
+            As of :meth:`read`.
+
+        Raises
+        ------
+        DatasetValueError
+            As of :meth:`read`, or the box has several slices along an additional axis.
+        """
+        box = self._box(absolute_offset, relative_offset, size, absolute_bounding_box, relative_bounding_box)
+        extra = slices_of(box)
+        return self._read_along(box, (*CXYZ, *extra)).reshape(-1, *self._extent_in_mag(box), order="F")
+
+    def read_xyz(
+        self,
+        *,
+        relative_bounding_box: NDBoundingBox | None = None,
+        absolute_bounding_box: NDBoundingBox | None = None,
+    ) -> NDArray[Any]:
+        """Return voxels as by :meth:`read_cxyz`, of which this is an older name.
+
+        Parameters
+        ----------
+        relative_bounding_box, absolute_bounding_box
+            As of :meth:`read`.
+        """
+        warnings.warn("read_xyz is deprecated, use read_cxyz", DeprecationWarning, stacklevel=2)
+        return self.read_cxyz(relative_bounding_box=relative_bounding_box, absolute_bounding_box=absolute_bounding_box)
+
+    def _read_along(self, box: NDBoundingBox, axes: Sequence[str]) -> NDArray[Any]:
+        """Return a box with the axes of an array."""
+        whole = completed(box, self._frame_of_arrays)
+        self._check_on_voxels(whole)
+        return read_box(self._source, whole.in_mag(self._mag), axes)
+
+    def _extent_in_mag(self, box: NDBoundingBox) -> tuple[int, int, int]:
+        return _triple(box.size_xyz // self._mag.to_vec3_int())
 
     def _in_mag(self, topleft: Vec3IntLike, size: Vec3IntLike) -> tuple[tuple[int, int, int], tuple[int, int, int]]:
-        """Return a box in voxels of the mag, grown to whole ones. Plain numbers: small boxes are read by thousands."""
+        """Return a box in voxels of the mag, which it lies on. Plain numbers: small boxes are read by thousands."""
         (left, top, front), (width, height, depth) = (_numbers(topleft), _numbers(size))
         x, y, z = self._mag.to_tuple()
-        if min(width, height, depth) < 0:
-            raise DatasetValueError(f"cannot read a box of the size {width, height, depth}: no extent may be negative")
-        start = (left // x, top // y, front // z)
-        end = (-(-(left + width) // x), -(-(top + height) // y), -(-(front + depth) // z))
-        return start, (end[0] - start[0], end[1] - start[1], end[2] - start[2])
+        if min(width, height, depth) <= 0:
+            raise DatasetValueError(f"a box of the size {width, height, depth} holds no voxel")
+        if left % x or width % x or top % y or height % y or front % z or depth % z:
+            self._check_on_voxels(BoundingBox((left, top, front), (width, height, depth)))
+        return (left // x, top // y, front // z), (width // x, height // y, depth // z)
 
     def write(
         self,
@@ -197,7 +266,7 @@ class View:
     ) -> None:
         """Write voxels (c, x, y, z), or (x, y, z) where there is one channel.
 
-        A layer with additional axes takes an array along all of them, in the order of :meth:`read`.
+        A layer whose arrays have other axes takes an array along those, in the order of :meth:`read`.
 
         Any number of threads and processes may write at once: those that share a shard wait for each other, and every
         shard is replaced as a whole. Who writes a part of a shard rewrites all of it, so whole shards are fastest.
@@ -227,6 +296,45 @@ class View:
         if not self.bounding_box.contains_bbox(box):
             raise DatasetValueError(f"{box} does not lie in {self.bounding_box}, the box of {self!r}")
         self._put(voxels, box, None if allow_unaligned else self._layer.bounding_box)
+
+    def write_cxyz(
+        self,
+        data: NDArray[Any],
+        *,
+        allow_unaligned: bool = False,
+        relative_offset: Vec3IntLike | None = None,
+        absolute_offset: Vec3IntLike | None = None,
+        relative_bounding_box: NDBoundingBox | None = None,
+        absolute_bounding_box: NDBoundingBox | None = None,
+    ) -> None:
+        """Write voxels (c, x, y, z), whatever the axes of arrays; see :meth:`write`, :meth:`read_cxyz`.
+
+        Parameters
+        ----------
+        data
+            Also (x, y, z) where there is one channel.
+        allow_unaligned, relative_offset, absolute_offset, relative_bounding_box, absolute_bounding_box
+            As of :meth:`write`.
+        """
+        voxels, where = self._from_cxyz(
+            data, absolute_offset, relative_offset, absolute_bounding_box, relative_bounding_box
+        )
+        self.write(voxels, allow_unaligned=allow_unaligned, **where)
+
+    def _from_cxyz(
+        self,
+        data: NDArray[Any],
+        absolute_offset: Vec3IntLike | None,
+        relative_offset: Vec3IntLike | None,
+        absolute_bounding_box: NDBoundingBox | None,
+        relative_bounding_box: NDBoundingBox | None,
+    ) -> tuple[NDArray[Any], dict[str, Any]]:
+        """Return voxels (c, x, y, z) along the axes of arrays, and where they go, as :meth:`write` takes both."""
+        voxels = from_cxyz(_array(data), self._frame_of_arrays)
+        if absolute_bounding_box is None and relative_bounding_box is None:
+            return voxels, {"absolute_offset": absolute_offset, "relative_offset": relative_offset}
+        box = self._box(absolute_offset, relative_offset, None, absolute_bounding_box, relative_bounding_box)
+        return voxels, {"absolute_bounding_box": completed(box, self._frame_of_arrays)}
 
     def get_view(
         self,
@@ -276,6 +384,166 @@ class View:
         for box in self.bounding_box.chunk(chunk_shape, chunk_border_alignments):
             yield self.get_view(absolute_bounding_box=box, read_only=read_only)
 
+    def for_each_chunk(
+        self,
+        func_per_chunk: Callable[[tuple[View, int]], None],
+        *,
+        chunk_shape: Vec3IntLike | None = None,
+        executor: Any = None,
+        progress_desc: str | None = None,  # noqa: ARG002 - of the reference, whose bar is not drawn
+    ) -> None:
+        """Call a function for every chunk: it gets a pair of a view and the chunk's number.
+
+        Parameters
+        ----------
+        func_per_chunk
+            With an executor of processes it must be one that pickle takes: of a module, not a lambda.
+        chunk_shape
+            In mag-1 voxels, at multiples of itself; default: the files of the mag. Where the view is writable it must
+            be whole files, so that no two calls write the same.
+        executor
+            Of ``concurrent.futures``, or one like it; default: one call after the other, in this process.
+        progress_desc
+            For scripts of the reference package.
+
+        Raises
+        ------
+        DatasetValueError
+            `chunk_shape` is not whole files.
+        Exception
+            What the function raises. Calls that wait are not made.
+
+        Examples
+        --------
+        >>> import numpy as np
+        >>> from wkfast import Dataset
+        >>> dataset = Dataset(tmp_path / "new", voxel_size=(4, 4, 40))
+        >>> mag = dataset.write_layer("c", "color", np.ones((64, 64, 64), "uint8"), shard_shape=32).get_mag(1)
+        >>> def double(chunk):
+        ...     view, number = chunk
+        ...     view.write(2 * view.read())
+        >>> mag.for_each_chunk(double)
+        >>> int(mag.read().sum()) == 2 * 64**3
+        True
+        """
+        for_each_chunk(self, func_per_chunk, chunk_shape, executor)
+
+    def map_chunk(
+        self,
+        func_per_chunk: Callable[[View], Any],
+        *,
+        chunk_shape: Vec3IntLike | None = None,
+        executor: Any = None,
+        progress_desc: str | None = None,  # noqa: ARG002 - of the reference, whose bar is not drawn
+    ) -> list[Any]:
+        """Return what a function makes of the view of every chunk, in their order; see :meth:`for_each_chunk`.
+
+        Parameters
+        ----------
+        func_per_chunk, chunk_shape, executor, progress_desc
+            As there, but that the function gets the view alone.
+        """
+        return map_chunk(self, func_per_chunk, chunk_shape, executor)
+
+    def for_zipped_chunks(
+        self,
+        func_per_chunk: Callable[[tuple[View, View, int]], None],
+        target_view: View,
+        *,
+        source_chunk_shape: Vec3IntLike | None = None,
+        target_chunk_shape: Vec3IntLike | None = None,
+        executor: Any = None,
+        progress_desc: str | None = None,  # noqa: ARG002 - of the reference, whose bar is not drawn
+    ) -> None:
+        """Call a function for pairs of chunks of this view and another: it gets both views and the pair's number.
+
+        Parameters
+        ----------
+        target_view
+            Its chunks are paired with those of this view, in order.
+        source_chunk_shape, target_chunk_shape
+            In mag-1 voxels, counted from the top left of each view; default: the larger files of the two, and shapes in
+            the ratio of the two boxes.
+        func_per_chunk, executor, progress_desc
+            As of :meth:`for_each_chunk`.
+
+        Raises
+        ------
+        DatasetValueError
+            There are not as many chunks in both.
+        """
+        for_zipped_chunks(self, func_per_chunk, target_view, source_chunk_shape, target_chunk_shape, executor)
+
+    def get_buffered_slice_reader(
+        self,
+        buffer_size: int | None = None,
+        dimension: str | int = "z",
+        *,
+        relative_bounding_box: NDBoundingBox | None = None,
+        absolute_bounding_box: NDBoundingBox | None = None,
+        use_logging: bool = False,  # noqa: ARG002 - of the reference
+    ) -> BufferedSliceReader:
+        """Return what yields slices (c, x, y), or along another axis, in a ``with`` block; they are read in buffers.
+
+        Parameters
+        ----------
+        buffer_size
+            How many slices are read at once; default: as many as a file is thick.
+        dimension
+            ``"x"``, ``"y"`` or ``"z"``, or its place.
+        absolute_bounding_box, relative_bounding_box
+            Default: the view's box.
+
+        Examples
+        --------
+        >>> import numpy as np
+        >>> from wkfast import Dataset
+        >>> dataset = Dataset(tmp_path / "new", voxel_size=(4, 4, 40))
+        >>> mag = dataset.write_layer("c", "color", np.ones((20, 30, 40), "uint8")).get_mag(1)
+        >>> with mag.get_buffered_slice_reader() as reader:
+        ...     [piece.shape for piece in reader][-1]
+        (1, 20, 30)
+        """
+        box = self._box(None, None, None, absolute_bounding_box, relative_bounding_box)
+        return BufferedSliceReader(self, box, buffer_size, dimension)
+
+    def get_buffered_slice_writer(
+        self,
+        buffer_size: int | None = None,
+        dimension: str | int = "z",
+        *,
+        relative_offset: Vec3IntLike | None = None,
+        absolute_offset: Vec3IntLike | None = None,
+        relative_bounding_box: NDBoundingBox | None = None,
+        absolute_bounding_box: NDBoundingBox | None = None,
+        use_logging: bool = False,  # noqa: ARG002 - of the reference
+        allow_unaligned: bool = False,
+    ) -> BufferedSliceWriter:
+        """Return what takes slices by ``send`` in a ``with`` block and writes them in buffers, the last at its end.
+
+        Parameters
+        ----------
+        buffer_size
+            How many slices are held; default: as many as a file is thick.
+        dimension
+            ``"x"``, ``"y"`` or ``"z"``, or its place.
+        absolute_offset, relative_offset
+            Where the first slice lies; default: the top left of the view.
+        absolute_bounding_box, relative_bounding_box
+            The same with an end behind which nothing is taken.
+        allow_unaligned
+            Accept slices that begin, or end, within files.
+
+        Raises
+        ------
+        DatasetValueError
+            The first slice lies within a file.
+        """
+        self._writable()
+        box = self._box(absolute_offset, relative_offset, None, absolute_bounding_box, relative_bounding_box)
+        bounded = absolute_bounding_box is not None or relative_bounding_box is not None
+        return slice_writer(self, box, buffer_size, dimension, bounded=bounded, allow_unaligned=allow_unaligned)
+
     def content_is_equal(
         self,
         other: View,
@@ -315,6 +583,8 @@ class View:
         if whole is not None:
             self._check_aligned(in_mag, whole.align_with_mag(self._mag, ceil=True).in_mag(self._mag))
         if is_flat(box):
+            if not self._layer._is_plain:
+                voxels = to_cxyz(voxels, self._layer._axes_of_arrays)
             self._source.write(_triple(in_mag.topleft_xyz), voxels)  # type: ignore[attr-defined] # writable places have sources that are written to
         else:
             write_box(self._source, in_mag, voxels)
@@ -341,7 +611,7 @@ class View:
         size = [extent * scale.get(axis, 1) for axis, extent in zip(frame.axes, voxels.shape, strict=True)]
         if given is None:
             corner = self._corner(absolute_offset, relative_offset)
-            asked = completed(self._frame.with_topleft(corner), frame).with_size(size)
+            asked = completed(self.bounding_box.with_topleft(corner), frame).with_size(size)
         else:
             asked = completed(self._box(None, None, None, absolute_bounding_box, relative_bounding_box), frame)
         self._check_target(asked, asked.with_size(size))
@@ -354,7 +624,7 @@ class View:
             return voxels.astype(dtype, copy=False)
         converted = _same_values(voxels, dtype)
         if converted is None:
-            raise DatasetValueError(f"values of {voxels.dtype} do not fit into {dtype}, the type of {self!r}")
+            raise VoxelTypeError(f"values of {voxels.dtype} do not fit into {dtype}, the type of {self!r}")
         return converted
 
     def _check_target(self, asked: NDBoundingBox, filled: NDBoundingBox) -> None:
@@ -398,19 +668,39 @@ class View:
         _check_one(absolute_offset, relative_offset, absolute_bounding_box, relative_bounding_box)
         box = absolute_bounding_box
         if relative_bounding_box is not None:
-            box = moved(relative_bounding_box, self._frame)
+            box = moved(relative_bounding_box, self.bounding_box)
         if box is None:
-            topleft = self._corner(absolute_offset, relative_offset)
-            rest = self._frame.bottomright - topleft
-            extent = rest if size is None else _along(self._frame, size, rest)
-            if min(extent.to_tuple()) < 0:
-                raise DatasetValueError(f"cannot take a box of the size {extent}: no extent may be negative")
-            return self._frame.with_topleft(topleft).with_size(extent)
+            box = self._box_at(self._corner(absolute_offset, relative_offset), size)
+            if size is not None and absolute_offset is None and relative_offset is None:
+                box = box.with_size(self._old_size(box.size))
+        if min(box.size.to_tuple()) <= 0:
+            raise DatasetValueError(f"{box} holds no voxel: every extent must be positive")
         return box if is_flat(box) and is_flat(self._frame) else completed(box, self._frame_of_arrays)
+
+    def _box_at(self, topleft: VecInt, size: Vec3IntLike | None) -> NDBoundingBox:
+        frame = self.bounding_box
+        rest = frame.bottomright - topleft
+        extent = rest if size is None else _along(frame, size, rest)
+        if min(extent.to_tuple()) <= 0:
+            raise DatasetValueError(f"a box of the size {extent} holds no voxel: every extent must be positive")
+        return frame.with_topleft(topleft).with_size(extent)
+
+    def _old_size(self, size: VecInt) -> VecInt:
+        """Return a size in mag-1 voxels that a caller gave alone: of old, it counts voxels of the mag."""
+        factor = self._mag.to_vec3_int()
+        if factor == Vec3Int.ones():
+            return size
+        warnings.warn(
+            f"a size without an offset counts voxels of the mag, here {self._mag}: give relative_offset=(0, 0, 0) and "
+            "the size in mag-1 voxels",
+            DeprecationWarning,
+            stacklevel=4,
+        )
+        return size.with_xyz(size.xyz * factor)
 
     def _corner(self, absolute_offset: Vec3IntLike | None, relative_offset: Vec3IntLike | None) -> VecInt:
         """Return a top left in mag-1 voxels, along the axes of the box."""
-        frame = self._frame
+        frame = self.bounding_box
         if absolute_offset is not None:
             return _along(frame, absolute_offset, frame.topleft)
         if relative_offset is not None:

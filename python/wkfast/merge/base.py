@@ -84,7 +84,7 @@ class MergeBase:
             mag_entries={properties.mag_of(mag).to_layer_name(): mag for mag in properties.mags},
             locations=locations_of(layer),
             bounding_box=properties.bounding_box,
-            voxel_size=layer.dataset.voxel_size,
+            voxel_size=layer.dataset.voxel_size_with_unit.factor.to_tuple(),
             unit=layer.dataset.unit,
             groups=_group_metadata(layer.dataset.path),
             layer_groups=_group_metadata(layer.path),

@@ -24,6 +24,8 @@ class RemoteDataset(Dataset):
     Made by :meth:`open`. Layers and mags have the reading methods of local ones; writing raises ``ReadOnlyError``.
     """
 
+    __slots__ = ("_location", "_read_only")
+
     _layer_class = RemoteLayer
     _segmentation_class = RemoteSegmentationLayer
 

@@ -13,6 +13,8 @@ if TYPE_CHECKING:
 class RemoteMagView(MagView):
     """Voxels of one mag on a server. Reading fetches what is read; nothing is kept."""
 
+    __slots__ = ()
+
     @property
     def url(self) -> str:
         """Where the mag is streamed from."""
@@ -23,8 +25,12 @@ class RemoteMagView(MagView):
 class RemoteLayer(Layer):
     """A layer of a :class:`RemoteDataset`."""
 
+    __slots__ = ()
+
     _mag_class = RemoteMagView
 
 
 class RemoteSegmentationLayer(RemoteLayer, SegmentationLayer):
     """A layer of a :class:`RemoteDataset` whose voxels are segment ids."""
+
+    __slots__ = ()

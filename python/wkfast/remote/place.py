@@ -34,6 +34,11 @@ class ServerPlace(Place):
         self.read_only_reason = f"it is streamed from {self._streamed.url}; copy it into a local dataset to change it"
         self.no_folder = f"is streamed from {self._streamed.url} and has no folder"
 
+    @property
+    def identity(self) -> object:
+        """Where the layers are streamed from."""
+        return self._streamed.url
+
     def open(self, layer: LayerProperties, mag: Mag, entry: Json) -> VoxelSource:
         """Return what voxels of a mag are fetched by."""
         expected = ArrayHeader.expected(layer, mag)

@@ -186,5 +186,21 @@ class EdgesView(AbstractSet[Any]):
         """Return the edges with their data or one attribute."""
         return self(nbunch=nbunch, data=data, default=default)
 
+    def keys(self) -> EdgesView:
+        """Return the edges."""
+        return self
+
+    def values(self) -> list[EdgeData]:
+        """Return the data of each edge."""
+        return [self[edge] for edge in self]
+
+    def items(self) -> list[tuple[tuple[Node, Node], EdgeData]]:
+        """Return pairs of an edge and its data."""
+        return [(edge, self[edge]) for edge in self]
+
+    def get(self, edge: Any, default: Any = None) -> Any:
+        """Return the data of an edge, `default` if there is none."""
+        return self[edge] if edge in self else default  # noqa: SIM401 - this is it
+
     def __repr__(self) -> str:
         return f"EdgeView({list(self)})"

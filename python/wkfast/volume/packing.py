@@ -100,7 +100,7 @@ def _of(mag: VoxelSource, source: Json | None, overlay: Any) -> _core.PackInput:
 def _description(layer: SegmentationLayer, inputs: list[_core.PackInput], mags: list[Mag]) -> Json:
     """Return ``datasource-properties.json`` as WEBKNOSSOS writes it into data zips: nobody's dataset of one layer."""
     dataset = layer.dataset
-    properties = DatasetProperties.create(dataset.path, "", dataset.voxel_size, dataset.unit)
+    properties = DatasetProperties.create(dataset.path, "", dataset.voxel_size_with_unit.factor, dataset.unit)
     entry = copy.deepcopy(properties_of(layer).json)
     for key in ("attachments", KEEPS_ZEROS):
         entry.pop(key, None)
