@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import operator
-import warnings
 from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple
 
 import numpy as np
 
+from wkfast._warnings import warn
 from wkfast.dataset import downsampling
 from wkfast.dataset.additional_axes import along_axes, completed, is_flat
 from wkfast.dataset.downsampling import Downsampling
@@ -137,7 +137,7 @@ class Layer:
     @property
     def dtype_per_channel(self) -> np.dtype[Any]:
         """Older name of :attr:`dtype`."""
-        warnings.warn("dtype_per_channel is deprecated, use dtype", DeprecationWarning, stacklevel=2)
+        warn("dtype_per_channel is deprecated, use dtype", DeprecationWarning)
         return self.dtype
 
     @property

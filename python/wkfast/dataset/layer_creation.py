@@ -169,11 +169,9 @@ def check_kind(layer_name: str, category: str, dtype: np.dtype[Any], channels: i
     if channels < 1:
         raise DatasetValueError(f"layer {layer_name!r}: {channels} channels")
     if channels > 1 and (dtype.name, channels) != ("uint8", _COLORED):
-        warnings.warn(
+        warn(
             f"WEBKNOSSOS does not show layer {layer_name!r}: of several channels it takes three of uint8, not "
             f"{channels} of {dtype}; make a layer of each",
-            UserWarning,
-            stacklevel=4,
         )
 
 

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import warnings
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from wkfast._warnings import warn
 from wkfast.dataset.additional_axes import (
     axes_of_array,
     completed,
@@ -232,7 +232,7 @@ class View:
         relative_bounding_box, absolute_bounding_box
             As of :meth:`read`.
         """
-        warnings.warn("read_xyz is deprecated, use read_cxyz", DeprecationWarning, stacklevel=2)
+        warn("read_xyz is deprecated, use read_cxyz", DeprecationWarning)
         return self.read_cxyz(relative_bounding_box=relative_bounding_box, absolute_bounding_box=absolute_bounding_box)
 
     def _read_along(self, box: NDBoundingBox, axes: Sequence[str]) -> NDArray[Any]:
@@ -690,11 +690,10 @@ class View:
         factor = self._mag.to_vec3_int()
         if factor == Vec3Int.ones():
             return size
-        warnings.warn(
+        warn(
             f"a size without an offset counts voxels of the mag, here {self._mag}: give relative_offset=(0, 0, 0) and "
             "the size in mag-1 voxels",
             DeprecationWarning,
-            stacklevel=4,
         )
         return size.with_xyz(size.xyz * factor)
 
