@@ -49,7 +49,7 @@ def test_a_dataset_is_read_in_all_mags(logged_in, dataset_id, fallback):
 @settings(max_examples=30, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(
     topleft=st.tuples(st.integers(-40, 110), st.integers(-40, 80), st.integers(20, 110)),
-    size=st.tuples(*[st.integers(0, 70)] * 3),
+    size=st.tuples(*[st.integers(1, 70)] * 3),
     kind=st.sampled_from(["annotation", "dataset"]),
 )
 def test_any_box_is_that_part_of_the_whole(logged_in, annotation_id, dataset_id, merged, fallback, topleft, size, kind):
