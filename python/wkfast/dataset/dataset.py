@@ -451,7 +451,13 @@ class Dataset:
                 )  # fmt: skip
 
     def compress(self, *, executor: Any = None, progress: Progress = None) -> None:
-        """Compress all mags that are not compressed, in place; see :meth:`MagView.compress`."""
+        """Compress all mags that are not compressed, in place; see :meth:`MagView.compress`.
+
+        Parameters
+        ----------
+        executor, progress
+            As there.
+        """
         self._writable()
         for layer in self.layers.values():
             for mag in layer.mags.values():
