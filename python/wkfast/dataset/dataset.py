@@ -569,7 +569,9 @@ class Dataset:
         """Add the layer that an entry describes."""
         self._writable().add_layer(self._properties, entry)
         self._forget_views()
-        return self.get_layer(entry["name"])
+        layer = self.get_layer(entry["name"])
+        layer._settle()
+        return layer
 
     def _forget_views(self) -> None:
         """Let layers look at their entries again: one has changed."""

@@ -8,10 +8,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from wkfast import _core
-from wkfast.dataset.data_format import FACTS, DataFormat
+from wkfast.dataset.data_format import FACTS
 from wkfast.dataset.file_source import FileSource
 from wkfast.dataset.folders import is_left, mark_left, place_folder, remove_folder, unmark_left
-from wkfast.dataset.groups import is_array, write_groups, write_layer_group
+from wkfast.dataset.groups import write_layer_group
 from wkfast.dataset.new_chunks import KeepsZeros
 from wkfast.dataset.place import WritablePlace
 from wkfast.errors import DatasetError, DatasetValueError, ExistsError
@@ -44,11 +44,6 @@ class FolderPlace(WritablePlace):
         self._root = root
         self.read_only_reason = read_only_reason
         self._new_chunks = new_chunks
-
-    @property
-    def identity(self) -> object:
-        """The folder, by whatever path it was reached."""
-        return self._root.resolve()
 
     @property
     def root(self) -> Path:
@@ -134,8 +129,6 @@ class FolderPlace(WritablePlace):
         folder = self.vacant(properties, name)
         folder.mkdir(exist_ok=True)
         self.update(properties, lambda fresh: fresh.add_layer(entry))
-        if not is_array(folder):
-            write_groups(self._root, folder, DataFormat.parse(entry["dataFormat"], layer=name))
 
     def vacant(self, properties: DatasetProperties, name: str) -> Path:
         """Return the folder for a layer that is not listed, without what killed calls have left there.

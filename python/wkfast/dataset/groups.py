@@ -20,17 +20,16 @@ _GROUP_V2 = {"zarr_format": 2}
 _GROUP_V3 = {"zarr_format": 3, "node_type": "group"}
 
 
-def write_groups(dataset: Path, layer: Path, data_format: DataFormat) -> None:
+def _write_groups(dataset: Path, layer: Path, data_format: DataFormat) -> None:
     """Make groups of the folders of a dataset and of a new layer in it, as the version of the layer's arrays has them.
 
     A dataset with layers of both versions is a group in both: readers that look for one version see its layers, and
     zarr-python, which takes the newer of two, sees those of v3 unless it is asked for ``zarr_format=2``.
     """
-    if FACTS[data_format].is_array:
-        metadata, group = (".zgroup", _GROUP_V2) if data_format is DataFormat.Zarr else ("zarr.json", _GROUP_V3)
-        for folder in (dataset, layer):
-            if not (folder / metadata).exists():
-                _put(folder / metadata, group)
+    metadata, group = (".zgroup", _GROUP_V2) if data_format is DataFormat.Zarr else ("zarr.json", _GROUP_V3)
+    for folder in (dataset, layer):
+        if not (folder / metadata).exists():
+            _put(folder / metadata, group)
 
 
 def write_layer_group(
@@ -43,23 +42,24 @@ def write_layer_group(
     axes: Sequence[str] = ("c", "x", "y", "z"),
 ) -> None:
     """Make a group with OME multiscales of a layer's folder; WKW layers have none, nor have arrays."""
-    if not FACTS[data_format].is_array or not folder.is_dir() or is_array(folder):
+    if not FACTS[data_format].is_array or not folder.is_dir() or _is_array(folder):
+        return
+    is_new = not any((folder / name).exists() for name in (".zattrs", "zarr.json"))
+    _write_groups(folder.parent, folder, data_format)
+    if is_new and not mags:
         return
     multiscales = {"axes": _axes(unit, axes), "datasets": [_scale(mag, voxel_size, axes) for mag in mags]}
     if data_format is DataFormat.Zarr:
-        write_groups(folder.parent, folder, data_format)
         _put(
             folder / ".zattrs", {**_attributes(folder / ".zattrs"), "multiscales": [{"version": "0.4", **multiscales}]}
         )
         return
-    write_groups(folder.parent, folder, data_format)
     kept = _attributes(folder / "zarr.json").get("attributes", {})
     attributes = {**kept, "ome": {"version": "0.5", "multiscales": [multiscales]}}
     _put(folder / "zarr.json", {**_GROUP_V3, "attributes": attributes})
 
 
-def is_array(folder: Path) -> bool:
-    """Return whether a folder is an array itself."""
+def _is_array(folder: Path) -> bool:
     return (folder / ".zarray").exists() or _attributes(folder / "zarr.json").get("node_type") == "array"
 
 

@@ -38,8 +38,11 @@ class Place(ABC):
 
     @property
     def identity(self) -> object:
-        """What two views of the same dataset have in common; default: nothing but the place itself."""
-        return id(self)
+        """What two that are opened on one dataset have in common: its folder, by whatever path it was reached."""
+        try:
+            return self.root.resolve()
+        except DatasetError:
+            return id(self)
 
     @property
     def root(self) -> Path:
