@@ -19,6 +19,8 @@ ALLOWED = {
     "progress": {"_lazy"},
     "jobs": {"errors"},
     "dataset": {"_warnings", "_core", "_lazy", "errors", "geometry", "jobs", "progress"},
+    # names of dataset and geometry, where scripts look for them
+    "dataset_properties": {"dataset", "geometry"},
     "merge": {"_warnings", "_core", "_lazy", "dataset", "errors", "geometry", "jobs", "progress"},
     "volume": {"_warnings", "_core", "_lazy", "dataset", "errors", "geometry", "progress", "records"},
     # a dataset whose voxels a server streams: below annotation, which hands them out, above the two it joins

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from wkfast.dataset.data_format import FACTS
+from wkfast.dataset.defaults import DEFAULT_CHUNK_SHAPE, DEFAULT_SHARD_SHAPE
 from wkfast.errors import DatasetValueError
 from wkfast.geometry import Vec3Int
 
@@ -17,9 +18,6 @@ if TYPE_CHECKING:
     from wkfast import _core
     from wkfast.dataset.data_format import DataFormat
     from wkfast.geometry import Mag, NDBoundingBox, Vec3IntLike
-
-DEFAULT_CHUNK = 32
-DEFAULT_SHARD = 1024
 
 
 @dataclass(frozen=True)
@@ -71,7 +69,7 @@ def new_mag(
     [2, 2, 2]
     """
     facts = FACTS[data_format]
-    chunk = _shape(shapes.chunk_shape, Vec3Int.full(DEFAULT_CHUNK))
+    chunk = _shape(shapes.chunk_shape, DEFAULT_CHUNK_SHAPE)
     per_shard = _per_shard(chunk, shapes, sharded=facts.has_shards)
     if not any_shape:
         _check_powers_of_two(chunk, chunk * per_shard)
@@ -119,7 +117,7 @@ def _per_shard(chunk: Vec3Int, shapes: Shapes, *, sharded: bool) -> Vec3Int:
     if shapes.chunks_per_shard is not None:
         return _shape(shapes.chunks_per_shard, chunk)
     if shapes.shard_shape is None:
-        return Vec3Int.full(DEFAULT_SHARD).pairmax(chunk) // chunk if sharded else Vec3Int.ones()
+        return DEFAULT_SHARD_SHAPE.pairmax(chunk) // chunk if sharded else Vec3Int.ones()
     shard = _shape(shapes.shard_shape, chunk)
     if shard % chunk != Vec3Int.zeros():
         raise DatasetValueError(f"chunks of {chunk} do not fill shards of {shard}")

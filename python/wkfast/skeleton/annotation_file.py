@@ -17,6 +17,10 @@ if TYPE_CHECKING:
     from os import PathLike
 
 
+# KNOSSOS packs its NML into a .k.zip under this name.
+_KNOSSOS = "annotation.xml"
+
+
 @dataclass(frozen=True)
 class AnnotationFile:
     """A file that holds an annotation.
@@ -80,8 +84,16 @@ def require_suffix(path: Path) -> None:
 
 
 def _members(path: Path, names: list[str]) -> tuple[str, tuple[str, ...]]:
-    nmls = [name for name in names if name.endswith(".nml")]
+    own = [name for name in names if not _is_of_macos(name)]
+    nmls = [name for name in own if name.endswith(".nml")]
+    nmls = nmls or [name for name in own if PurePosixPath(name).name == _KNOSSOS]
     if len(nmls) != 1:
         found = ", ".join(sorted(nmls)) or "none"
         raise AnnotationZipError(f"{path} must hold exactly one .nml, found {len(nmls)}: {found}")
     return nmls[0], tuple(name for name in names if name != nmls[0])
+
+
+def _is_of_macos(name: str) -> bool:
+    """Return whether a member is what macOS packs beside a file: it is called like it, and holds something else."""
+    parts = name.replace("\\", "/").split("/")
+    return "__MACOSX" in parts or parts[-1].startswith("._")
