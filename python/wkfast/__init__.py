@@ -72,7 +72,6 @@ if TYPE_CHECKING:
         XYZ_AXES,
         Y_AXIS,
         Z_AXIS,
-        XYZAxis,
     )
     from wkfast.merge import MergePreview
     from wkfast.remote import RemoteDataset, RemoteLayer, RemoteMagView, RemoteSegmentationLayer
@@ -139,7 +138,6 @@ __all__ = [
     "VolumeLayer",
     "VolumeLayerEditMode",
     "VoxelSize",
-    "XYZAxis",
     "download_annotations",
     "errors",
     "iterate_trees",
@@ -188,7 +186,6 @@ _PLACES = {
         "X_AXIS",
         "Y_AXIS",
         "Z_AXIS",
-        "XYZAxis",
     ),
     "wkfast.geometry": (
         "MagLike",
