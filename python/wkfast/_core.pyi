@@ -194,7 +194,21 @@ class Mag:
     """
 
     @staticmethod
-    def open(location: MagLocation | dict[str, Any]) -> Mag: ...
+    def open(location: MagLocation | dict[str, Any], *, follow: bool = ...) -> Mag:
+        """Open a mag: as it is now, or, where `follow` is set, also whatever takes its place later.
+
+        One that follows looks at its metadata with every call, and what it reads is always of one state.
+        """
+
+    def check(self) -> None:
+        """Make sure that the mag is still there and can be opened.
+
+        Raises
+        ------
+        MagNotFoundError, VolumeDataError
+            It is gone, or what took its place is damaged.
+        """
+
     @staticmethod
     def create(location: MagLocation | dict[str, Any], spec: NewMag) -> Mag:
         """Write the metadata of a new mag into a directory, made if need be, and open it.

@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING
 
 from wkfast import _core
 from wkfast.dataset.data_format import FACTS
-from wkfast.dataset.file_source import FileSource
 from wkfast.dataset.folders import is_left, mark_left, place_folder, remove_folder, unmark_left
 from wkfast.dataset.groups import write_layer_group
 from wkfast.dataset.new_chunks import KeepsZeros
@@ -92,8 +91,7 @@ class FolderPlace(WritablePlace):
     def open(self, layer: LayerProperties, mag: Mag, entry: Json) -> VoxelSource:
         """Return what voxels of a mag are read from."""
         location = self.location(layer, mag, entry)
-        folder = Path(location["container"]["path"])
-        source: VoxelSource = FileSource(location, folder / FACTS[layer.data_format].metadata)
+        source: VoxelSource = _core.Mag.open(location, follow=True)
         if not layer.keeps_zeros:
             return source
         known = self._new_chunks

@@ -7,5 +7,5 @@ pub mod open;
 pub mod replace;
 pub mod zip;
 
-pub use open::{open, persistently, persistently_seen, read_small, stat};
+pub use open::{is_link, open, open_itself, persistently, persistently_seen, read_small, stat};
 pub use replace::{Draft, DraftOptions};

@@ -6,8 +6,11 @@
 
 use std::fs::{self, File, Metadata};
 use std::io::{self, ErrorKind, Read};
+use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
 use std::time::Duration;
+
+use rustix::fs::OFlags;
 
 /// How often a file is opened that is there and yet cannot be opened. Four times, and 7 ms, have been seen to be needed.
 const TRIES: u32 = 8;
@@ -116,12 +119,23 @@ pub fn read_regular(file: &File, limit: u64) -> io::Result<Vec<u8>> {
     if bytes.len() as u64 > limit { Err(too_large(bytes.len() as u64)) } else { Ok(bytes) }
 }
 
+/// Opens a file for reading that is one by itself: a link is an error that [`is_link`] knows. Waits for nobody.
+pub fn open_itself(path: &Path) -> io::Result<File> {
+    open_with(path, OFlags::NONBLOCK | OFlags::NOFOLLOW)
+}
+
+/// Whether [`open_itself`] found a link.
+pub fn is_link(error: &io::Error) -> bool {
+    error.raw_os_error() == Some(rustix::io::Errno::LOOP.raw_os_error())
+}
+
 /// Opens what may be a FIFO, which would otherwise wait for a writer.
 fn open_without_waiting(path: &Path) -> io::Result<File> {
-    use std::os::unix::fs::OpenOptionsExt;
+    open_with(path, OFlags::NONBLOCK)
+}
 
-    let flags = rustix::fs::OFlags::NONBLOCK.bits() as i32;
-    fs::OpenOptions::new().read(true).custom_flags(flags).open(path)
+fn open_with(path: &Path, flags: OFlags) -> io::Result<File> {
+    fs::OpenOptions::new().read(true).custom_flags(flags.bits() as i32).open(path)
 }
 
 #[cfg(test)]

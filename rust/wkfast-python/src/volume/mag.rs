@@ -1,7 +1,5 @@
 //! One mag, opened: shapes, and boxes of voxels as numpy arrays, out of files and into them.
 
-use std::sync::Arc;
-
 use bytemuck::Pod;
 use numpy::{
     Element, PyArray2, PyArray4, PyArrayDescr, PyArrayDescrMethods, PyArrayMethods, PyReadonlyArray4, PyUntypedArray,
@@ -12,8 +10,8 @@ use pyo3::prelude::*;
 use pyo3::types::{IntoPyDict, PyDict};
 use wkfast_volume::VolumeError;
 use wkfast_volume::format::{
-    DataFormat, IndexCache, ListedChunk, MagArray, MagLocation, NewMag, Voxels, WriteOptions, create, grow, is_small,
-    list_chunks, open_mag, read_region_with, write_region,
+    CurrentMag, IndexCache, ListedChunk, MagArray, MagLocation, NewMag, OpenMag, Voxels, WriteOptions, create, grow,
+    is_small, list_chunks, open_mag, read_region_with, write_region,
 };
 use wkfast_volume::geometry::{BoundingBox, ChunkGrid};
 use wkfast_volume::with_voxel_type;
@@ -24,20 +22,22 @@ use crate::errors::CoreError;
 /// A mag of a layer, open for reading and, in a directory, for writing.
 #[pyclass(frozen, name = "Mag", module = "wkfast._core")]
 #[derive(Debug)]
-pub(crate) struct PyMag {
-    array: Arc<dyn MagArray>,
-    format: DataFormat,
-    /// Indexes of shards met so far.
-    indexes: IndexCache,
-}
+pub(crate) struct PyMag(CurrentMag);
 
 #[pymethods]
 impl PyMag {
     #[staticmethod]
-    fn open(py: Python<'_>, location: &Bound<'_, PyDict>) -> Result<Self, CoreError> {
+    #[pyo3(signature = (location, *, follow=false))]
+    fn open(py: Python<'_>, location: &Bound<'_, PyDict>, follow: bool) -> Result<Self, CoreError> {
         let location: MagLocation = pythonize::depythonize(location).map_err(PyErr::from)?;
-        let array = py.detach(|| open_mag(&location))?;
-        Ok(Self { array, format: location.format, indexes: IndexCache::default() })
+        let open = || {
+            if follow {
+                return CurrentMag::open(location);
+            }
+            let array = open_mag(&location)?;
+            Ok(CurrentMag::fixed(location, array))
+        };
+        Ok(Self(py.detach(open)?))
     }
 
     #[staticmethod]
@@ -45,64 +45,72 @@ impl PyMag {
         let location: MagLocation = pythonize::depythonize(location).map_err(PyErr::from)?;
         let new: NewMag = pythonize::depythonize(spec).map_err(|error| PyValueError::new_err(error.to_string()))?;
         let array = py.detach(|| create(&location, &new)).map_err(value_error)?;
-        Ok(Self { array, format: new.format, indexes: IndexCache::default() })
+        Ok(Self(CurrentMag::fixed(MagLocation { format: new.format, ..location }, array)))
+    }
+
+    /// Makes sure that the mag is still there and can be opened.
+    fn check(&self) -> Result<(), CoreError> {
+        self.0.now()?;
+        Ok(())
     }
 
     #[getter]
     fn data_format(&self) -> String {
-        self.format.to_string()
+        self.0.format().to_string()
     }
 
     #[getter]
-    fn dtype(&self) -> &'static str {
-        self.array.grid().voxel_type.name()
+    fn dtype(&self) -> Result<&'static str, CoreError> {
+        Ok(self.0.now()?.array.grid().voxel_type.name())
     }
 
     #[getter]
-    fn channels(&self) -> u32 {
-        self.array.grid().channels
+    fn channels(&self) -> Result<u32, CoreError> {
+        Ok(self.0.now()?.array.grid().channels)
     }
 
     #[getter]
-    fn chunk_shape(&self) -> (u32, u32, u32) {
-        self.array.grid().chunk_shape.into()
+    fn chunk_shape(&self) -> Result<(u32, u32, u32), CoreError> {
+        Ok(self.0.now()?.array.grid().chunk_shape.into())
     }
 
     #[getter]
-    fn chunks_per_shard(&self) -> (u32, u32, u32) {
-        self.array.grid().chunks_per_shard.into()
+    fn chunks_per_shard(&self) -> Result<(u32, u32, u32), CoreError> {
+        Ok(self.0.now()?.array.grid().chunks_per_shard.into())
     }
 
     #[getter]
-    fn extra_axes(&self) -> Vec<String> {
-        self.array.grid().extra_axes.clone()
+    fn extra_axes(&self) -> Result<Vec<String>, CoreError> {
+        Ok(self.0.now()?.array.grid().extra_axes.clone())
     }
 
     #[getter]
-    fn encoding(&self) -> &str {
-        self.array.codec().encoding()
+    fn encoding(&self) -> Result<String, CoreError> {
+        Ok(self.0.now()?.array.codec().encoding().to_owned())
     }
 
     #[getter]
-    fn compressed(&self) -> bool {
-        self.array.codec().is_compressed()
+    fn compressed(&self) -> Result<bool, CoreError> {
+        Ok(self.0.now()?.array.codec().is_compressed())
     }
 
     /// Chunks with data, a row each: additional axes, then x, y, z, in chunks.
     fn chunks<'py>(&self, py: Python<'py>) -> Result<Bound<'py, PyArray2<u32>>, CoreError> {
-        let chunks = py.detach(|| list_chunks(&*self.array))?;
-        chunk_rows(py, self.array.grid(), &chunks)
+        let list = |mag: &OpenMag| Ok((list_chunks(&*mag.array)?, mag.array.grid().clone()));
+        let (chunks, grid) = py.detach(|| self.0.of_one_state::<_, VolumeError>(list))?;
+        chunk_rows(py, &grid, &chunks)
     }
 
     #[getter]
     fn chunk_count(&self, py: Python<'_>) -> Result<usize, CoreError> {
-        Ok(py.detach(|| list_chunks(&*self.array))?.len())
+        Ok(py.detach(|| self.0.of_one_state(|mag| list_chunks(&*mag.array)))?.len())
     }
 
     /// Bytes of all files with chunks.
     #[getter]
     fn stored_bytes(&self, py: Python<'_>) -> Result<u64, CoreError> {
-        Ok(py.detach(|| self.array.list_shards())?.shards.iter().map(|(_, size)| size).sum())
+        let listing = py.detach(|| self.0.of_one_state(|mag| mag.array.list_shards()))?;
+        Ok(listing.shards.iter().map(|(_, size)| size).sum())
     }
 
     #[pyo3(signature = (topleft, size, *, extra=Vec::new()))]
@@ -114,7 +122,9 @@ impl PyMag {
         extra: Vec<u32>,
     ) -> Result<Bound<'py, PyAny>, CoreError> {
         let region = BoundingBox { topleft, size };
-        Request { array: &*self.array, indexes: &self.indexes, extra, region }.read_any(py)
+        self.0.of_one_state(|mag| {
+            Request { array: &*mag.array, indexes: &mag.indexes, extra: &extra, region }.read_any(py)
+        })
     }
 
     #[pyo3(signature = (topleft, array, *, extra=Vec::new(), keep_zeros=false))]
@@ -126,15 +136,17 @@ impl PyMag {
         extra: Vec<u32>,
         keep_zeros: bool,
     ) -> Result<(), CoreError> {
-        let request = WriteRequest { mag: self, extra, topleft, keep_zeros };
-        with_voxel_type!(self.array.grid().voxel_type, T => request.write::<T>(py, array))
+        let mag = self.0.now()?;
+        let request = WriteRequest { mag: &*mag.array, extra, topleft, keep_zeros };
+        with_voxel_type!(mag.array.grid().voxel_type, T => request.write::<T>(py, array))
     }
 
     /// Makes the array state that it reaches to `extent`.
     #[allow(clippy::needless_pass_by_value)] // as Python hands it over
     #[pyo3(signature = (extent, *, extra=Vec::new()))]
     fn grow(&self, py: Python<'_>, extent: [u64; 3], extra: Vec<u32>) -> Result<(), CoreError> {
-        Ok(py.detach(|| grow(&*self.array, &extra, extent))?)
+        let mag = self.0.now()?;
+        Ok(py.detach(|| grow(&*mag.array, &extra, extent))?)
     }
 }
 
@@ -162,7 +174,7 @@ pub(super) fn chunk_rows<'py>(
 pub(super) struct Request<'a> {
     pub(super) array: &'a dyn MagArray,
     pub(super) indexes: &'a IndexCache,
-    pub(super) extra: Vec<u32>,
+    pub(super) extra: &'a [u32],
     pub(super) region: BoundingBox,
 }
 
@@ -176,7 +188,7 @@ impl Request<'_> {
         let mut guard = out.readwrite();
         let voxels: &mut [u8] = bytemuck::cast_slice_mut(guard.as_slice_mut().map_err(PyErr::from)?);
         let array = self.array;
-        let fill = || read_region_with(self.indexes, array, &self.extra, &self.region, voxels);
+        let fill = || read_region_with(self.indexes, array, self.extra, &self.region, voxels);
         let read = if is_small(array.grid(), &self.region) {
             py.detach(fill)
         } else {
@@ -190,6 +202,10 @@ impl Request<'_> {
     /// An array (c, x, y, z) in Fortran order. numpy makes it, so that too large a box is a `MemoryError`.
     fn zeros<'py, T: Element>(&self, py: Python<'py>) -> Result<Bound<'py, PyArray4<T>>, CoreError> {
         let [x, y, z] = self.region.size;
+        if is_small(self.array.grid(), &self.region) {
+            let shape = [self.array.grid().channels as usize, x as usize, y as usize, z as usize];
+            return Ok(PyArray4::zeros(py, shape, true));
+        }
         let shape = (i64::from(self.array.grid().channels), x, y, z);
         let order = [("order", "F")].into_py_dict(py)?;
         let dtype = PyArrayDescr::of::<T>(py);
@@ -200,7 +216,7 @@ impl Request<'_> {
 
 /// A box to be written.
 struct WriteRequest<'a> {
-    mag: &'a PyMag,
+    mag: &'a dyn MagArray,
     extra: Vec<u32>,
     topleft: [i64; 3],
     keep_zeros: bool,
@@ -217,7 +233,7 @@ impl WriteRequest<'_> {
         let pool = pool()?;
         let options = WriteOptions { keep_zeros: self.keep_zeros, pool: Some(&pool) };
         let voxels = Voxels { bytes, z_fastest };
-        py.detach(|| write_region(&*self.mag.array, &self.extra, &region, &voxels, &options)).map_err(value_error)
+        py.detach(|| write_region(self.mag, &self.extra, &region, &voxels, &options)).map_err(value_error)
     }
 
     fn typed<'py, T: Element>(
@@ -225,7 +241,7 @@ impl WriteRequest<'_> {
         py: Python<'py>,
         array: &Bound<'py, PyUntypedArray>,
     ) -> Result<PyReadonlyArray4<'py, T>, CoreError> {
-        let (grid, dtype) = (self.mag.array.grid(), array.dtype());
+        let (grid, dtype) = (self.mag.grid(), array.dtype());
         let fits = array.ndim() == 4 && array.shape()[0] == grid.channels as usize;
         if !fits || !dtype.is_equiv_to(&PyArrayDescr::of::<T>(py)) {
             let (name, channels) = (grid.voxel_type.name(), grid.channels);

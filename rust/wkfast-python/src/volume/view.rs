@@ -113,6 +113,6 @@ impl PyMergedMag {
         extra: Vec<u32>,
     ) -> Result<Bound<'py, PyAny>, CoreError> {
         let region = BoundingBox { topleft, size };
-        Request { array: &*self.array, indexes: &self.indexes, extra, region }.read_any(py)
+        Request { array: &*self.array, indexes: &self.indexes, extra: &extra, region }.read_any(py)
     }
 }

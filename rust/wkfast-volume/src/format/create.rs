@@ -97,11 +97,12 @@ impl NewMag {
             return Err("channels, chunk shape and chunks per shard are positive numbers".to_owned());
         }
         self.check_axes()?;
-        Ok(match self.format {
-            DataFormat::Wkw => ("header.wkw", self.header()?.to_bytes().to_vec()),
-            DataFormat::Zarr => (".zarray", format!("{:#}", zarr::new_v2(self)?).into_bytes()),
-            DataFormat::Zarr3 => ("zarr.json", format!("{:#}", zarr::new_v3(self)).into_bytes()),
-        })
+        let content = match self.format {
+            DataFormat::Wkw => self.header()?.to_bytes().to_vec(),
+            DataFormat::Zarr => format!("{:#}", zarr::new_v2(self)?).into_bytes(),
+            DataFormat::Zarr3 => format!("{:#}", zarr::new_v3(self)).into_bytes(),
+        };
+        Ok((self.format.metadata_name(), content))
     }
 
     fn header(&self) -> Result<Header, String> {
@@ -206,7 +207,7 @@ pub fn create(location: &MagLocation, new: &NewMag) -> Result<Arc<dyn MagArray>>
 
 /// Refuses a folder in which there is a mag.
 fn check_vacant(folder: &Path) -> Result<()> {
-    for name in ["header.wkw", ".zarray", "zarr.json"] {
+    for name in [DataFormat::Wkw, DataFormat::Zarr, DataFormat::Zarr3].map(DataFormat::metadata_name) {
         let file = folder.join(join_key("", name));
         if file.exists() {
             return Err(VolumeError::TargetTaken {

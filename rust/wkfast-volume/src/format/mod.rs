@@ -5,6 +5,7 @@
 //! values little endian. It is WKW's, and what WEBKNOSSOS writes into Zarr chunks, so that neither is ever shuffled.
 
 mod create;
+mod current;
 mod discover;
 pub(crate) mod draft;
 mod grow;
@@ -25,6 +26,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use serde::{Deserialize, Serialize};
 
 pub use self::create::{ExtraAxis, NewMag, create};
+pub use self::current::{CurrentMag, OpenMag};
 pub use self::discover::{DiscoveredMag, Discovery, discover};
 pub use self::grow::grow;
 pub use self::region::{
@@ -45,6 +47,17 @@ pub enum DataFormat {
     Wkw,
     Zarr,
     Zarr3,
+}
+
+impl DataFormat {
+    /// Name within a mag's folder of the file that describes the mag.
+    pub fn metadata_name(self) -> &'static str {
+        match self {
+            Self::Wkw => "header.wkw",
+            Self::Zarr => ".zarray",
+            Self::Zarr3 => "zarr.json",
+        }
+    }
 }
 
 impl fmt::Display for DataFormat {

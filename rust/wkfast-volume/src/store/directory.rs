@@ -4,11 +4,11 @@
 use std::collections::HashMap;
 use std::fs::{self, File, FileType, Metadata};
 use std::io;
-use std::os::unix::fs::{FileExt, MetadataExt};
+use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 use std::sync::{PoisonError, RwLock};
 
-use wkfast_files::{persistently, persistently_seen, stat};
+use wkfast_files::{is_link, persistently, persistently_seen, stat};
 
 use super::{Entry, Pinned, ReadStore, Stamp, beyond_end, check_key, too_large, within};
 use crate::error::{Result, VolumeError};
@@ -34,7 +34,7 @@ impl DirectoryStore {
         if !root.is_dir() {
             return Err(fault(io::ErrorKind::NotADirectory.into()));
         }
-        Ok(Self { path: path.to_owned(), root, folders: RwLock::default(), open: |place| File::open(place) })
+        Ok(Self { path: path.to_owned(), root, folders: RwLock::default(), open: wkfast_files::open_itself })
     }
 
     /// The real place of `key`, `None` if its folder is not there.
@@ -86,13 +86,21 @@ impl DirectoryStore {
         key: &str,
         mut read: impl FnMut(File, Metadata) -> io::Result<Result<T>>,
     ) -> Result<Option<T>> {
-        let Some((place, _)) = self.find(key)? else { return Ok(None) };
-        let attempt = |place: &Path| {
+        let Some(place) = self.locate(key)? else { return Ok(None) };
+        let fault = |error| VolumeError::io(self.describe(key), error);
+        let mut attempt = |place: &Path| {
             let file = (self.open)(place)?;
             let metadata = file.metadata()?;
-            read(file, metadata)
+            if metadata.is_file() { read(file, metadata).map(Some) } else { Ok(None) }
         };
-        persistently_seen(&place, attempt).map_err(|error| VolumeError::io(self.describe(key), error))?.transpose()
+        let found = match persistently(&place, &mut attempt) {
+            Err(error) if is_link(&error) => {
+                let Some(place) = self.resolve(&place, key)? else { return Ok(None) };
+                persistently_seen(&place, attempt).map_err(fault)?
+            }
+            found => found.map_err(fault)?,
+        };
+        found.flatten().transpose()
     }
 
     fn walk(&self, folder: &Path, key: &str, prefix: &str, entries: &mut Vec<Entry>) -> Result<()> {
@@ -147,7 +155,7 @@ impl ReadStore for DirectoryStore {
     }
 
     fn stamp(&self, key: &str) -> Result<Option<Stamp>> {
-        Ok(self.find(key)?.map(|(_, metadata)| stamp_of(&metadata)))
+        Ok(self.find(key)?.map(|(_, metadata)| Stamp::of(&metadata)))
     }
 
     fn pins(&self) -> bool {
@@ -156,7 +164,7 @@ impl ReadStore for DirectoryStore {
 
     fn pin(&self, key: &str) -> Result<Option<Pinned>> {
         self.with_file(key, |file, metadata| {
-            Ok(Ok(Pinned { file, stamp: stamp_of(&metadata), name: self.describe(key) }))
+            Ok(Ok(Pinned { file, stamp: Stamp::of(&metadata), name: self.describe(key) }))
         })
     }
 
@@ -202,10 +210,6 @@ impl ReadStore for DirectoryStore {
     fn open_file(&self, key: &str) -> Result<Option<File>> {
         self.with_file(key, |file, _| Ok(Ok(file)))
     }
-}
-
-fn stamp_of(metadata: &Metadata) -> Stamp {
-    Stamp { size: metadata.len(), modified: metadata.modified().ok(), inode: Some(metadata.ino()) }
 }
 
 /// Whether keys below the folder `key` can start with `prefix`.

@@ -11,9 +11,9 @@ mod conformance;
 #[cfg(test)]
 pub(crate) use self::conformance::zipped as zip_bytes;
 
-use std::fs::File;
+use std::fs::{File, Metadata};
 use std::ops::Range;
-use std::os::unix::fs::FileExt;
+use std::os::unix::fs::{FileExt, MetadataExt};
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::SystemTime;
@@ -47,6 +47,13 @@ pub struct Stamp {
     /// Number of the file on its file system, where it has one: files that replace each other within one tick of the
     /// clock differ in it.
     pub inode: Option<u64>,
+}
+
+impl Stamp {
+    /// The state that the system tells of.
+    pub fn of(metadata: &Metadata) -> Self {
+        Self { size: metadata.len(), modified: metadata.modified().ok(), inode: Some(metadata.ino()) }
+    }
 }
 
 /// A file on disk, held open: it stays what it is while it is read, whatever takes its name meanwhile.

@@ -3,6 +3,7 @@
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
 
+use super::kept::Owner;
 use crate::error::Result;
 use crate::format::{EncodedChunk, MagArray, ShardIndexTable};
 use crate::geometry::{ChunkIndex, ShardIndex};
@@ -27,6 +28,11 @@ pub struct OpenShard {
 }
 
 impl OpenShard {
+    /// State of the file, where it is held open.
+    pub(super) fn stamp(&self) -> Option<Stamp> {
+        self.pinned.as_ref().map(Pinned::stamp)
+    }
+
     /// Fills `buffer` from `offset` of the shard's file on.
     pub fn read_into(&self, array: &dyn MagArray, offset: u64, buffer: &mut [u8]) -> Result<()> {
         match &self.pinned {
@@ -44,13 +50,33 @@ impl OpenShard {
     }
 }
 
-/// The indexes of one mag's shards. A file that has changed is read again.
-#[derive(Debug, Default)]
+/// The indexes of one mag's shards, and chunks that small reads decoded last. A file that has changed is read again.
+#[derive(Debug)]
 pub struct IndexCache {
     kept: Mutex<(HashMap<ShardIndex, Kept>, usize)>,
+    pub(super) owner: Owner,
+}
+
+impl Default for IndexCache {
+    fn default() -> Self {
+        Self { kept: Mutex::default(), owner: Owner::new() }
+    }
+}
+
+impl Drop for IndexCache {
+    fn drop(&mut self) {
+        self.owner.forget();
+    }
 }
 
 impl IndexCache {
+    /// A file of one chunk, held open; `None` where there is none, or where the store holds none open.
+    pub(super) fn open_file(array: &dyn MagArray, chunk: &ChunkIndex) -> Result<Option<OpenShard>> {
+        let Some(pinned) = array.store().pin(&array.shard_key(chunk))? else { return Ok(None) };
+        let table = array.open_pinned(chunk, &pinned)?;
+        Ok(table.map(|table| OpenShard { table: Arc::new(table), pinned: Some(pinned) }))
+    }
+
     /// The index of `shard` with its file, `None` where there is none. The file is held open as long as the result lives,
     /// so that another one that takes its place is never read by this index.
     pub fn open(&self, array: &dyn MagArray, shard: &ShardIndex) -> Result<Option<OpenShard>> {

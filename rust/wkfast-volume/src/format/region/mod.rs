@@ -2,6 +2,7 @@
 
 mod cache;
 mod cut;
+mod kept;
 mod rewrite;
 mod shard;
 mod voxels;
@@ -14,6 +15,7 @@ mod write_tests;
 
 use std::cell::RefCell;
 use std::collections::HashMap;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use rayon::prelude::*;
@@ -42,19 +44,21 @@ struct Shards<'a> {
     cache: &'a IndexCache,
     /// Those that are there, held open from the start; `None` where they are too many.
     held: Option<HashMap<ShardIndex, OpenShard>>,
+    /// Whether decoded chunks are kept: those of small boxes.
+    keeps: bool,
 }
 
 impl Shards<'_> {
-    /// Hands the shard to `read`; false where there is none.
+    /// Hands the shard to `read`.
     fn with(
         &self,
         array: &dyn MagArray,
         shard: &ShardIndex,
-        read: impl FnOnce(&OpenShard) -> Result<bool>,
-    ) -> Result<bool> {
+        read: impl FnOnce(&OpenShard) -> Result<Chunk>,
+    ) -> Result<Chunk> {
         match &self.held {
-            Some(held) => held.get(shard).map_or(Ok(false), read),
-            None => self.cache.open(array, shard)?.as_ref().map_or(Ok(false), read),
+            Some(held) => held.get(shard).map_or(Ok(Chunk::Absent), read),
+            None => self.cache.open(array, shard)?.as_ref().map_or(Ok(Chunk::Absent), read),
         }
     }
 }
@@ -135,17 +139,17 @@ pub fn read_region_with(
     let sticks = sticks(grid, extra, region, out);
     let touched = shards_of(array, &sticks);
     let Some(_places) = Places::take(&OPEN, touched.len()) else {
-        let shards = Shards { cache, held: None };
+        let shards = Shards { cache, held: None, keeps: false };
         return sticks.into_par_iter().try_for_each(|stick| fill(array, &shards, stick));
     };
     let open = |shard: ShardIndex| cache.open(array, &shard).map(|open| open.map(|open| (shard, open))).transpose();
     if is_small(grid, region) {
         let held = touched.into_iter().filter_map(open).collect::<Result<_>>()?;
-        let shards = Shards { cache, held: Some(held) };
+        let shards = Shards { cache, held: Some(held), keeps: true };
         return sticks.into_iter().try_for_each(|stick| fill(array, &shards, stick));
     }
     let held = touched.into_par_iter().filter_map(open).collect::<Result<_>>()?;
-    let shards = Shards { cache, held: Some(held) };
+    let shards = Shards { cache, held: Some(held), keeps: false };
     sticks.into_par_iter().try_for_each(|stick| fill(array, &shards, stick))
 }
 
@@ -153,11 +157,16 @@ pub fn read_region_with(
 fn fill(array: &dyn MagArray, shards: &Shards<'_>, mut stick: Stick<'_>) -> Result<()> {
     SCRATCH.with_borrow_mut(|scratch| {
         for chunk in stick.chunks() {
-            if read_chunk(array, shards, &chunk, scratch)? {
-                stick.take(array.grid(), &chunk, &scratch.voxels);
-            } else if let Some(fill) = array.fill() {
-                scratch.voxels.chunks_exact_mut(fill.len()).for_each(|voxel| voxel.copy_from_slice(fill));
-                stick.take(array.grid(), &chunk, &scratch.voxels);
+            match read_chunk(array, shards, &chunk, scratch)? {
+                Chunk::Decoded => stick.take(array.grid(), &chunk, &scratch.voxels),
+                Chunk::Kept(voxels) => stick.take(array.grid(), &chunk, &voxels),
+                Chunk::Absent => {
+                    if let Some(fill) = array.fill() {
+                        scratch.voxels.resize(array.grid().chunk_bytes(), 0);
+                        scratch.voxels.chunks_exact_mut(fill.len()).for_each(|voxel| voxel.copy_from_slice(fill));
+                        stick.take(array.grid(), &chunk, &scratch.voxels);
+                    }
+                }
             }
         }
         Ok(())
@@ -190,22 +199,51 @@ fn shards_of(array: &dyn MagArray, sticks: &[Stick<'_>]) -> Vec<ShardIndex> {
     shards
 }
 
-/// Decodes `chunk` into the scratch and tells whether it was there.
-fn read_chunk(array: &dyn MagArray, shards: &Shards<'_>, chunk: &ChunkIndex, scratch: &mut Scratch) -> Result<bool> {
-    scratch.voxels.resize(array.grid().chunk_bytes(), 0);
-    if array.grid().chunks_in_shard() == 1 {
-        let Some(found) = array.read_encoded(chunk)? else { return Ok(false) };
-        decode(array, &*found.codec, &found.key, chunk, &found.bytes, &mut scratch.voxels)?;
-        return Ok(true);
+/// Where a chunk's voxels are.
+enum Chunk {
+    /// In the scratch.
+    Decoded,
+    /// With those that small reads keep.
+    Kept(Arc<Vec<u8>>),
+    Absent,
+}
+
+/// Decodes `chunk`, unless it has been kept.
+fn read_chunk(array: &dyn MagArray, shards: &Shards<'_>, chunk: &ChunkIndex, scratch: &mut Scratch) -> Result<Chunk> {
+    if array.grid().chunks_in_shard() > 1 {
+        let (shard, place) = array.grid().locate(chunk);
+        return shards.with(array, &shard, |open| read_open(array, shards, open, place, chunk, scratch));
     }
-    let (shard, place) = array.grid().locate(chunk);
-    shards.with(array, &shard, |open| {
-        let Some(span) = open.table.spans[place].clone() else { return Ok(false) };
-        scratch.encoded.resize((span.end - span.start) as usize, 0);
-        open.read_into(array, span.start, &mut scratch.encoded)?;
-        decode(array, &*open.table.codec, &open.table.key, chunk, &scratch.encoded, &mut scratch.voxels)?;
-        Ok(true)
-    })
+    if shards.keeps && array.store().pins() {
+        let Some(open) = IndexCache::open_file(array, chunk)? else { return Ok(Chunk::Absent) };
+        return read_open(array, shards, &open, 0, chunk, scratch);
+    }
+    let Some(found) = array.read_encoded(chunk)? else { return Ok(Chunk::Absent) };
+    scratch.voxels.resize(array.grid().chunk_bytes(), 0);
+    decode(array, &*found.codec, &found.key, chunk, &found.bytes, &mut scratch.voxels)?;
+    Ok(Chunk::Decoded)
+}
+
+/// [`read_chunk`] of the chunk at `place` in an open file.
+fn read_open(
+    array: &dyn MagArray,
+    shards: &Shards<'_>,
+    open: &OpenShard,
+    place: usize,
+    chunk: &ChunkIndex,
+    scratch: &mut Scratch,
+) -> Result<Chunk> {
+    let Some(span) = open.table.spans[place].clone() else { return Ok(Chunk::Absent) };
+    let state = if shards.keeps { open.stamp() } else { None };
+    if let Some(voxels) = state.and_then(|state| shards.cache.owner.find(chunk, state)) {
+        return Ok(Chunk::Kept(voxels));
+    }
+    scratch.encoded.resize((span.end - span.start) as usize, 0);
+    scratch.voxels.resize(array.grid().chunk_bytes(), 0);
+    open.read_into(array, span.start, &mut scratch.encoded)?;
+    decode(array, &*open.table.codec, &open.table.key, chunk, &scratch.encoded, &mut scratch.voxels)?;
+    let kept = state.and_then(|state| shards.cache.owner.keep(chunk, state, &mut scratch.voxels));
+    Ok(kept.map_or(Chunk::Decoded, Chunk::Kept))
 }
 
 fn decode(

@@ -19,8 +19,8 @@ use self::codec::{BlockCodec, longest_lz4_block};
 pub use self::header::{BlockType, Header};
 use self::writer::WkwWriter;
 use super::{
-    ChunkCodec, EncodedChunk, Listing, MagArray, Seen, ShardBytes, ShardFile, ShardIndexTable, ShardWriter, join_key,
-    rewritten,
+    ChunkCodec, DataFormat, EncodedChunk, Listing, MagArray, Seen, ShardBytes, ShardFile, ShardIndexTable, ShardWriter,
+    join_key, rewritten,
 };
 use crate::error::{Result, VolumeError};
 use crate::geometry::{ChunkGrid, ChunkIndex, ShardIndex};
@@ -45,7 +45,7 @@ pub struct WkwArray {
 impl WkwArray {
     /// Opens the mag below `prefix`; where `header.wkw` is missing, a data file tells what it would.
     pub fn open(store: SharedStore, prefix: &str) -> Result<Self> {
-        let key = join_key(prefix, "header.wkw");
+        let key = join_key(prefix, DataFormat::Wkw.metadata_name());
         let (key, bytes) = match store.read(&key, 4096)? {
             Some(bytes) => (key, bytes),
             None => first_data_header(&store, prefix)?,
@@ -264,7 +264,7 @@ fn first_data_header(store: &SharedStore, prefix: &str) -> Result<(String, Vec<u
         .filter(|entry| entry.size > 0 && parse_key(&entry.key, prefix).is_some())
         .min_by(|a, b| a.key.cmp(&b.key));
     let Some(Entry { key, size }) = first else {
-        let what = store.describe(&join_key(prefix, "header.wkw"));
+        let what = store.describe(&join_key(prefix, DataFormat::Wkw.metadata_name()));
         return Err(VolumeError::Missing { what, hint: "there is no WKW data beside it either".to_owned() });
     };
     let bytes = store.read_range(&key, 0..size.min(header::HEADER_LENGTH as u64))?;

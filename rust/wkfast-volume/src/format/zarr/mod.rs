@@ -30,8 +30,8 @@ pub(super) use self::create::{new_v2, new_v3};
 use self::metadata::{Description, Fault};
 use self::shard::{SingleChunkWriter, ZarrShardWriter};
 use super::{
-    ChunkCodec, EncodedChunk, Listing, MagArray, Seen, ShardBytes, ShardFile, ShardIndexTable, ShardWriter, join_key,
-    rewritten,
+    ChunkCodec, DataFormat, EncodedChunk, Listing, MagArray, Seen, ShardBytes, ShardFile, ShardIndexTable, ShardWriter,
+    join_key, rewritten,
 };
 use crate::error::{Result, VolumeError};
 use crate::geometry::{ChunkGrid, ChunkIndex, ShardIndex};
@@ -65,8 +65,8 @@ enum Version {
 impl Version {
     fn file_name(self) -> &'static str {
         match self {
-            Self::V2 => ".zarray",
-            Self::V3 => "zarr.json",
+            Self::V2 => DataFormat::Zarr.metadata_name(),
+            Self::V3 => DataFormat::Zarr3.metadata_name(),
         }
     }
 }

@@ -1,0 +1,134 @@
+//! Decoded chunks that small reads are likely to ask for again: a script that reads a voxel per node of a path meets the
+//! same chunk many times in a row, and decoding it costs far more than all else.
+//!
+//! What is kept belongs to a state of a file, which is looked at before every use.
+
+use std::collections::VecDeque;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, SystemTime};
+
+use crate::geometry::ChunkIndex;
+use crate::store::Stamp;
+
+/// Bytes kept by a process, and the largest chunk that is kept.
+const MAX_BYTES: usize = 16 << 20;
+const MAX_CHUNK: usize = 2 << 20;
+const MAX_CHUNKS: usize = 64;
+
+/// A file that was changed within one tick of its file system's clock may change again without another stamp. Ticks last
+/// up to two seconds.
+const SETTLED: Duration = Duration::from_secs(3);
+
+/// Whose chunk it is: numbers that are never given twice.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Owner(u64);
+
+impl Owner {
+    pub(super) fn new() -> Self {
+        static NEXT: AtomicU64 = AtomicU64::new(0);
+        Self(NEXT.fetch_add(1, Ordering::Relaxed))
+    }
+
+    /// The decoded chunk, if it was kept and its file is still in that state.
+    pub(super) fn find(self, chunk: &ChunkIndex, stamp: Stamp) -> Option<Arc<Vec<u8>>> {
+        let mut kept = KEPT.lock().unwrap_or_else(PoisonError::into_inner);
+        let place = kept.chunks.iter().position(|one| one.owner == self && one.chunk == *chunk)?;
+        let found = kept.chunks.remove(place)?;
+        if found.stamp != stamp {
+            kept.bytes -= found.voxels.len();
+            return None;
+        }
+        let voxels = Arc::clone(&found.voxels);
+        kept.chunks.push_back(found);
+        Some(voxels)
+    }
+
+    /// Keeps what `voxels` holds, if that is allowed, and leaves a buffer that is no longer needed in its place.
+    pub(super) fn keep(self, chunk: &ChunkIndex, stamp: Stamp, voxels: &mut Vec<u8>) -> Option<Arc<Vec<u8>>> {
+        let settled = stamp.modified.is_some_and(|then| {
+            stamp.inode.is_some() && SystemTime::now().duration_since(then).is_ok_and(|age| age > SETTLED)
+        });
+        if !settled || voxels.len() > MAX_CHUNK {
+            return None;
+        }
+        let mut kept = KEPT.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut spare = Vec::new();
+        while kept.chunks.len() == MAX_CHUNKS || kept.bytes + voxels.len() > MAX_BYTES {
+            let Some(oldest) = kept.chunks.pop_front() else { break };
+            kept.bytes -= oldest.voxels.len();
+            spare = Arc::try_unwrap(oldest.voxels).unwrap_or_default();
+        }
+        let held = Arc::new(std::mem::replace(voxels, spare));
+        kept.bytes += held.len();
+        kept.chunks.push_back(Kept { owner: self, chunk: chunk.clone(), stamp, voxels: Arc::clone(&held) });
+        Some(held)
+    }
+
+    /// Lets go of all that is kept for the owner.
+    pub(super) fn forget(self) {
+        let mut kept = KEPT.lock().unwrap_or_else(PoisonError::into_inner);
+        kept.chunks.retain(|one| one.owner != self);
+        kept.bytes = kept.chunks.iter().map(|one| one.voxels.len()).sum();
+    }
+}
+
+#[derive(Debug)]
+struct Kept {
+    owner: Owner,
+    chunk: ChunkIndex,
+    stamp: Stamp,
+    voxels: Arc<Vec<u8>>,
+}
+
+/// The least recently used first.
+#[derive(Debug)]
+struct AllKept {
+    chunks: VecDeque<Kept>,
+    bytes: usize,
+}
+
+static KEPT: Mutex<AllKept> = Mutex::new(AllKept { chunks: VecDeque::new(), bytes: 0 });
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn stamp(age: u64, size: u64) -> Stamp {
+        Stamp { size, modified: SystemTime::now().checked_sub(Duration::from_secs(age)), inode: Some(1) }
+    }
+
+    #[test]
+    fn a_chunk_is_found_as_long_as_its_file_is_the_same() {
+        let (owner, other, chunk, state) = (Owner::new(), Owner::new(), ChunkIndex::xyz(1, 2, 3), stamp(10, 5));
+        let mut voxels = vec![7; 8];
+        assert_eq!(owner.keep(&chunk, state, &mut voxels).as_deref(), Some(&vec![7; 8]));
+        assert_eq!(owner.find(&chunk, state).as_deref(), Some(&vec![7; 8]));
+        assert_eq!(other.find(&chunk, state), None);
+        assert_eq!(owner.find(&ChunkIndex::xyz(1, 2, 4), state), None);
+        assert_eq!(owner.find(&chunk, stamp(10, 6)), None);
+        assert_eq!(owner.find(&chunk, state), None, "what was of another state is gone");
+    }
+
+    #[test]
+    fn a_file_that_was_just_written_is_not_kept() {
+        let owner = Owner::new();
+        for state in [stamp(0, 5), Stamp { modified: None, ..stamp(10, 5) }, Stamp { inode: None, ..stamp(10, 5) }] {
+            assert_eq!(owner.keep(&ChunkIndex::xyz(0, 0, 0), state, &mut vec![7; 8]), None);
+        }
+        assert_eq!(owner.keep(&ChunkIndex::xyz(0, 0, 0), stamp(10, 5), &mut vec![7; MAX_CHUNK + 1]), None);
+    }
+
+    #[test]
+    fn what_is_kept_is_bounded() {
+        let (owner, state) = (Owner::new(), stamp(10, 5));
+        for x in 0..200 {
+            owner.keep(&ChunkIndex::xyz(x, 0, 0), state, &mut vec![1; 1 << 20]);
+        }
+        let kept = KEPT.lock().unwrap();
+        assert!(kept.bytes <= MAX_BYTES && kept.chunks.len() <= MAX_CHUNKS);
+        drop(kept);
+        owner.forget();
+        assert_eq!(owner.find(&ChunkIndex::xyz(199, 0, 0), state), None);
+    }
+}
