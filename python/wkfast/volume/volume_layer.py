@@ -283,7 +283,9 @@ class VolumeLayer:
 
 
 # Not in the class itself, where it would be taken for the field's default.
-VolumeLayer.segments = property(VolumeLayer._get_segments, VolumeLayer._set_segments)  # type: ignore[assignment]
+VolumeLayer.segments = property(
+    VolumeLayer._get_segments, VolumeLayer._set_segments, doc="Segments by id; made when they are asked for."
+)  # type: ignore[assignment]
 
 
 def _as_format(name: str | None) -> DataFormat:
