@@ -15,7 +15,7 @@ ALLOWED = {
     "geometry": {"_core", "errors"},
     # what trees, segments and boxes of an NML have in common
     "records": {"errors"},
-    "client": {"_warnings", "errors", "_lazy", "progress"},
+    "client": {"_core", "_warnings", "errors", "_lazy", "progress"},
     "progress": {"_lazy"},
     "jobs": {"errors"},
     "dataset": {"_warnings", "_core", "_lazy", "errors", "geometry", "jobs", "progress"},

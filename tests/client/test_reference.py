@@ -67,8 +67,7 @@ def outcome_of_wkfast(url: str, path: Path) -> dict:
     with Session() as session:
         client = Client(Context(url, Secret(TOKEN), 60), session=session)
         uploaded = client.annotations.upload(path).id
-        file, download = client.annotations.download_file(uploaded)
-        file.close()
+        download = client.annotations.download(uploaded, path.with_name("downloaded.zip"))
         info = client.annotations.info(uploaded)
         layers = client.datastore(info.data_store_url).annotation_layers(uploaded)
         names = sorted(layer["name"] for layer in layers.properties()["dataLayers"])

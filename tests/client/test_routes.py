@@ -412,13 +412,12 @@ def test_a_dataset_by_organization_and_name_is_looked_up(server, context, sessio
     assert (found.dataset_id, found.context) == (DATASET_ID, context)
 
 
-def test_a_file_object_is_downloaded_without_a_path(server, client):
+def test_the_server_names_what_is_downloaded_into_a_folder(server, client, tmp_path):
     answer = answering(200, b"<things></things>", "application/xml", content_disposition='x;filename="a b.nml"')
     server.on("GET", f"/api/v12/annotations/{ID}/download", answer)
-    file, download = client.annotations.download_file(ID, skip_volume_data=True)
-    with file:
-        assert file.read() == b"<things></things>"
-    assert (download.name, download.kind, download.path) == ("a b.nml", "nml", None)
+    download = client.annotations.download(ID, tmp_path, skip_volume_data=True)
+    assert download.path.read_bytes() == b"<things></things>"
+    assert (download.name, download.kind, download.path) == ("a b.nml", "nml", tmp_path / "a b.nml")
     assert server.requests[0].query == {"skipVolumeData": "true", "volumeDataZipFormat": "zarr3"}
 
 

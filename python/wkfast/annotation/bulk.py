@@ -192,9 +192,7 @@ class _Job:
         for suffix in (".zip", ".nml"):
             path = self._folder / f"{stem}{suffix}"
             with suppress(ClientError, FileNotFoundError):
-                with path.open("rb") as file:
-                    kind = checked_kind(file, str(path))
-                return _named(path, kind)
+                return _named(path, checked_kind(path, str(path)))
         return None
 
     def _fetched(self, context: Context, annotation_id: str, stem: str) -> Path:

@@ -171,7 +171,7 @@ def _file(
     except BaseException:
         shutil.rmtree(folder, ignore_errors=True)
         raise
-    return DownloadedFile(Path(received.path or folder), found.annotation_id, found.context, folder)
+    return DownloadedFile(received.path, found.annotation_id, found.context, folder)
 
 
 def _require_login() -> Context:

@@ -4,16 +4,16 @@ import itertools
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, BinaryIO
+from typing import TYPE_CHECKING
 
 from wkfast.client.call import Call
 from wkfast.client.errors import InvalidUrlError, PermissionDeniedError, UnexpectedAnswerError
 from wkfast.client.failures import labelled_messages, may_repeat_creating
 from wkfast.client.fields import Fields, parse_json
-from wkfast.client.files import safe_name, spool
+from wkfast.client.files import safe_name
 from wkfast.client.records import AnnotationRecord, UploadResult
 from wkfast.client.routes import Routes
-from wkfast.client.transfer import Download, Source, download_into, download_to_path, upload_form
+from wkfast.client.transfer import Download, Source, download_to_path, upload_form
 from wkfast.client.urls import is_object_id, sendable, shown
 from wkfast.progress import observed, throttled
 
@@ -114,29 +114,6 @@ class Annotations:
                 default_name=f"annotation_{annotation_id}", overwrite=overwrite, progress=observer,
                 max_bytes=max_bytes, durable=durable,
             )  # fmt: skip
-
-    def download_file(
-        self,
-        annotation_id: str,
-        *,
-        skip_volume_data: bool = False,
-        retry_count: int | None = None,
-        progress: "Progress" = None,
-        max_bytes: int | None = None,
-    ) -> tuple[BinaryIO, Download]:
-        """Download an annotation into a nameless temporary file, in memory up to 16 MiB; the caller closes it."""
-        call = self._download_call(annotation_id, skip_volume_data=skip_volume_data, retry_count=retry_count)
-        file = spool()
-        try:
-            with observed(progress, "downloading", "bytes", last_line=True) as observer:
-                download = download_into(
-                    self._routes.session, call, file,
-                    default_name=f"annotation_{annotation_id}", progress=observer, max_bytes=max_bytes,
-                )  # fmt: skip
-        except BaseException:
-            file.close()
-            raise
-        return file, download
 
     def _download_call(self, annotation_id: str, *, skip_volume_data: bool, retry_count: int | None) -> Call:
         # servers that do not know the format parameter ignore it and send WKW

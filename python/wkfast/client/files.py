@@ -1,4 +1,4 @@
-"""Where downloaded bytes go, and under which name: a file that is complete or absent, or a spooled temporary file."""
+"""Where downloaded bytes go, and under which name: a file that is complete or absent."""
 
 import fcntl
 import os
@@ -6,9 +6,8 @@ import re
 from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
-from tempfile import SpooledTemporaryFile
 from types import TracebackType
-from typing import TYPE_CHECKING, Any, BinaryIO, Self, cast
+from typing import TYPE_CHECKING, Any, BinaryIO, Self
 
 from wkfast._lazy import lazy_import
 
@@ -19,7 +18,6 @@ else:
     utils = lazy_import("email.utils")
 
 _BUFFER = 1 << 20
-_SPOOL = 16 << 20
 # bytes of a name that leave room for a suffix within what folders allow, 255
 _LENGTH = 180
 _UNSAFE = re.compile(r'[<>:"|?*]')
@@ -72,11 +70,6 @@ def abandoned_parts(folder: Path, name: str) -> Iterator[Path]:
         with suppress(OSError), path.open("rb") as file:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
             yield path
-
-
-def spool() -> BinaryIO:
-    """Return a temporary file without a name, in memory up to 16 MiB. Who calls this closes it."""
-    return cast("BinaryIO", SpooledTemporaryFile(max_size=_SPOOL))
 
 
 def restart(file: BinaryIO) -> None:

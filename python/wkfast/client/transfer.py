@@ -1,13 +1,13 @@
-"""Downloads that stream into a file that is complete or absent or into a spool, and files that are uploaded."""
+"""Downloads that stream into a file that is complete or absent, and files that are uploaded."""
 
 import os
-import struct
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO, Literal
 
+from wkfast import _core
 from wkfast.client.call import Call, Incoming
 from wkfast.client.errors import (
     AnswerTooLargeError,
@@ -19,6 +19,7 @@ from wkfast.client.errors import (
 from wkfast.client.failures import server_messages
 from wkfast.client.files import PartFile, proposed_name, restart, safe_name
 from wkfast.client.session import Session
+from wkfast.errors import AnnotationZipError
 from wkfast.progress import throttled
 
 if TYPE_CHECKING:
@@ -33,10 +34,6 @@ Source = Path | str | BinaryIO
 #: What a download is: a bare NML, or a zip of an NML and volume data.
 Kind = Literal["nml", "zip"]
 
-_END_RECORD = struct.Struct("<4s4H2LH")
-_END_SIGNATURE = b"PK\x05\x06"
-_LONGEST_COMMENT = 0xFFFF
-_IN_ZIP64 = 0xFFFFFFFF
 _HEAD, _TAIL = 512, 4096
 _BYTE_ORDER_MARK = b"\xef\xbb\xbf"
 
@@ -62,13 +59,13 @@ class Download:
     size
         In bytes.
     path
-        Where it lies; ``None`` if it went into a file object.
+        Where it lies.
     """
 
     name: str
     kind: Kind
     size: int
-    path: Path | None = None
+    path: Path
 
 
 def download_to_path(
@@ -97,40 +94,25 @@ def download_to_path(
     if not in_folder and not overwrite:
         _refuse_existing(target)
     with PartFile(folder, default_name if in_folder else target.name) as part:
-        download = download_into(
-            session, call, part.file, default_name=default_name, progress=progress, max_bytes=max_bytes
-        )
-        path = folder / download.name if in_folder else target
+        kinds: list[Kind] = []
+
+        def check(file: BinaryIO) -> None:
+            file.flush()
+            kinds[:] = [checked_kind(part.path, call.where)]
+
+        received = receive(session, call, part.file, check=check, progress=progress, max_bytes=max_bytes)
+        proposed = proposed_name(received.headers.get("content-disposition"))
+        name = safe_name(proposed, default_name, f".{kinds[0]}")
+        path = folder / name if in_folder else target
         if in_folder or not overwrite:
             _refuse_existing(path)
         part.commit(path, durable=durable)
-    return Download(download.name, download.kind, download.size, path)
+    return Download(name, kinds[0], received.size, path)
 
 
 def _refuse_existing(path: Path) -> None:
     if path.exists() or path.is_symlink():
         raise FileExistsError(f"{path} is there already; name a target file to replace it, or remove it first")
-
-
-def download_into(
-    session: Session,
-    call: Call,
-    file: BinaryIO,
-    *,
-    default_name: str,
-    progress: "Observer | None" = None,
-    max_bytes: int | None = None,
-) -> Download:
-    """Download an annotation into an empty file object, which must be seekable, and leave it at its start."""
-    kinds: list[Kind] = []
-
-    def check(whole: BinaryIO) -> None:
-        kinds[:] = [checked_kind(whole, call.where)]
-
-    received = receive(session, call, file, check=check, progress=progress, max_bytes=max_bytes)
-    name = proposed_name(received.headers.get("content-disposition"))
-    file.seek(0)
-    return Download(safe_name(name, default_name, f".{kinds[0]}"), kinds[0], received.size)
 
 
 def receive(
@@ -193,8 +175,8 @@ def _refuse_other_content(incoming: Incoming, call: Call) -> None:
         )
 
 
-def checked_kind(file: BinaryIO, where: str) -> Kind:
-    """Return what the file is, if it is whole.
+def checked_kind(path: Path, where: str) -> Kind:
+    """Return what a file is, if it is whole.
 
     The first bytes decide: names and content types of servers and proxies may lie, these cannot.
 
@@ -205,40 +187,29 @@ def checked_kind(file: BinaryIO, where: str) -> Kind:
     UnexpectedAnswerError
         It is neither a zip nor an NML.
     """
-    size = file.seek(0, os.SEEK_END)
-    file.seek(0)
-    head = file.read(_HEAD).removeprefix(_BYTE_ORDER_MARK).lstrip()
+    with path.open("rb") as file:
+        head = file.read(_HEAD).removeprefix(_BYTE_ORDER_MARK).lstrip()
+        if head.startswith(b"<") and not head[:9].lower().startswith((b"<!doctype", b"<html")):
+            _check_nml(file, path.stat().st_size, where)
+            return "nml"
     if head.startswith(b"PK"):
-        _check_zip(file, size, where)
+        _check_zip(path, where)
         return "zip"
-    if head.startswith(b"<") and not head[:9].lower().startswith((b"<!doctype", b"<html")):
-        _check_nml(file, size, where)
-        return "nml"
     if not head:
         raise IncompleteDownloadError(f"{where}: the download is empty")
     raise UnexpectedAnswerError(f"{where}: neither a zip nor an NML came, but a file that begins with {head[:20]!r}")
 
 
-def _check_zip(file: BinaryIO, size: int, where: str) -> None:
-    file.seek(max(0, size - _LONGEST_COMMENT - _END_RECORD.size))
-    start, tail = file.tell(), file.read()
-    position = tail.rfind(_END_SIGNATURE)
-    while position >= 0:
-        if _ends_zip(tail, position, start):
-            return
-        position = tail.rfind(_END_SIGNATURE, 0, position)
-    raise IncompleteDownloadError(f"{where}: the zip lacks its end; {size} bytes came")
-
-
-def _ends_zip(tail: bytes, position: int, start: int) -> bool:
-    if position + _END_RECORD.size > len(tail):
-        return False
-    *_, directory_size, directory_offset, comment = _END_RECORD.unpack_from(tail, position)
-    # a zip within the zip, stored as it is, has an end of its own: only one that ends the file counts
-    if position + _END_RECORD.size + comment != len(tail):
-        return False
-    # the directory of a zip64 file is described elsewhere
-    return _IN_ZIP64 in (directory_size, directory_offset) or directory_offset + directory_size <= start + position
+def _check_zip(path: Path, where: str) -> None:
+    """Make sure that the end of a zip is there, where all that it holds is listed."""
+    try:
+        _core.AnnotationZip(path)
+    except AnnotationZipError:
+        size = path.stat().st_size
+    else:
+        return
+    # outside of the except block, so that it does not carry the other error, which names a file that is gone by then
+    raise IncompleteDownloadError(f"{where}: the zip lacks its end, or is damaged there; {size} bytes came")
 
 
 def _check_nml(file: BinaryIO, size: int, where: str) -> None:

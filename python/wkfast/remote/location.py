@@ -104,7 +104,7 @@ class RemoteLocation:
     def _of_public_annotation(cls, client: Client, annotation_id: str, refusal: Exception) -> RemoteLocation:
         with tempfile.TemporaryDirectory(prefix="wkfast-annotation-") as folder:
             received = client.annotations.download(annotation_id, Path(folder), skip_volume_data=True, durable=False)
-            dataset_id = None if received.path is None else _dataset_id(received.path)
+            dataset_id = _dataset_id(received.path)
         if dataset_id is None:
             raise refusal
         record = client.datasets.info(dataset_id)
