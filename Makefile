@@ -8,7 +8,7 @@ RUST_SOURCES := $(shell find rust -name '*.rs' -o -name Cargo.toml) Cargo.toml C
 PYTHON_DIRS := python tests benches examples packaging tools
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test test-rust test-python test-memory lint bench fuzz docs clean
+.PHONY: help setup demo test test-rust test-python test-memory boundary lint bench fuzz docs clean
 
 help: ## list the tasks
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -47,6 +47,10 @@ test-python: setup ## tests of the Python package, doctests and the README's com
 
 test-memory: setup ## download and upload 2 GB annotations within 64 MiB
 	$(BIN)/python -m pytest --quiet tests/remote/test_transfer_memory.py tests/client/test_transfer.py -m slow
+
+# Cases are numbered, so SEED picks those that nobody has seen yet.
+boundary: setup ## read mutated files and answers for SECONDS (default 300) per reader, from case SEED on
+	WKFAST_BOUNDARY_SECONDS=$(or $(SECONDS),300) WKFAST_BOUNDARY_FIRST=$(or $(SEED),1000000) $(BIN)/python -m pytest --quiet tests/boundary
 
 lint: setup ## rustfmt, clippy, ruff, mypy, schemas of workflows; warnings are errors
 	cargo fmt --all --check

@@ -23,7 +23,7 @@ from wkfast.dataset.reshaping import Workers
 from wkfast.dataset.sampling import SamplingModes
 from wkfast.dataset.slots import state_without
 from wkfast.dataset.view_configuration import LayerViewConfiguration, configuration_of, set_configuration
-from wkfast.errors import DatasetValueError, ExistsError, MagNotFoundError
+from wkfast.errors import DatasetError, DatasetValueError, ExistsError, MagNotFoundError
 from wkfast.geometry import Mag, Vec3Int
 
 if TYPE_CHECKING:
@@ -625,7 +625,14 @@ class Layer:
 
     def _source(self, mag: Mag) -> VoxelSource:
         """Open what the voxels of a mag are read from."""
-        return self._place.open(self._properties, mag, self._entry_of(mag))
+        source = self._place.open(self._properties, mag, self._entry_of(mag))
+        unlisted = set(source.extra_axes) - self._properties.additional_axes.keys()
+        if unlisted:
+            raise DatasetError(
+                f"mag {mag} of layer {self.name!r} has the axes {', '.join(sorted(unlisted))}, which its entry in "
+                f"{self._properties.file} does not list; add them to its additionalAxes"
+            )
+        return source
 
     def _writable(self) -> WritablePlace:
         """Return the place to change the layer at; it says why not, if so."""

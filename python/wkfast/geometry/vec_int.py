@@ -347,7 +347,10 @@ def _integers(values: Iterable[Any]) -> tuple[int, ...]:
     values = tuple(values)
     if any(isinstance(value, str) for value in values):
         raise GeometryError(f"expected integers, got {values}")
-    return tuple(map(int, values))
+    try:
+        return tuple(map(int, values))
+    except (ValueError, OverflowError, TypeError):
+        raise GeometryError(f"expected integers, got {values}") from None
 
 
 def _is_integer(value: object) -> TypeGuard[int]:

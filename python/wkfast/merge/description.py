@@ -4,15 +4,15 @@ from __future__ import annotations
 
 import copy
 import json
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from wkfast.dataset.layer_creation import check_layer_name
 from wkfast.dataset.properties import FILE_NAME, DatasetProperties, LayerProperties
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
     from wkfast.dataset.properties import Json
     from wkfast.geometry import Mag
     from wkfast.merge.base import MergeBase
@@ -44,6 +44,32 @@ def description_of(base: MergeBase, target: Path, largest_id: int, touched_extra
         "layer_groups": base.layer_groups,
         "largest_painted_id": largest_id,
     }
+
+
+# What a description holds, and as what.
+_SHAPE: dict[str, type] = {
+    **dict.fromkeys(("dataset", "layer", "mags", "groups", "layer_groups"), dict),
+    **dict.fromkeys(("annotations", "warnings"), list),
+    "largest_painted_id": int,
+}
+
+
+def check_description(description: Any) -> None:
+    """Make sure that what a plan file says is a description: it may be anybody's.
+
+    Raises
+    ------
+    TypeError, DatasetError
+        It is none, and why.
+    """
+    if not isinstance(description, dict):
+        raise TypeError("its description is no object")
+    for name, kind in _SHAPE.items():
+        if not isinstance(description.get(name), kind):
+            raise TypeError(f"{name} of its description is {description.get(name)!r}, no {kind.__name__}")
+    if not all(isinstance(warning, str) for warning in description["warnings"]):
+        raise TypeError("the warnings of its description are no texts")
+    check_layer_name(LayerProperties(description["layer"], Path(FILE_NAME)).name)
 
 
 def describe(description: Json, report: MergeReport) -> None:

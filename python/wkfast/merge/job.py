@@ -18,7 +18,7 @@ from wkfast.dataset.metadata_files import read_json
 from wkfast.dataset.plan_workers import run_on_workers, verify_on_workers
 from wkfast.dataset.properties import FILE_NAME as PROPERTIES_FILE
 from wkfast.errors import DatasetError, MergeError
-from wkfast.merge.description import describe, description_of
+from wkfast.merge.description import check_description, describe, description_of
 from wkfast.merge.report import PROVENANCE_FILE, MergePreview, MergeReport
 from wkfast.merge.sides import base_of, largest_id, remarks
 from wkfast.progress import observed
@@ -177,8 +177,9 @@ class MergeJob:
             version = facts["wkfast_merge"]
             if version != PLAN_FILE_VERSION:
                 raise MergeError(f"{name}: made by another version of wkfast; plan anew")
+            check_description(facts["description"])
             return cls(_core.MergePlan.from_json(facts["plan"]), Path(facts["target"]), facts["description"])
-        except (ValueError, KeyError, TypeError, RecursionError) as error:
+        except (ValueError, KeyError, TypeError, RecursionError, DatasetError) as error:
             if isinstance(error, MergeError):
                 raise
             raise MergeError(f"{name}: not a merge plan ({error})") from error

@@ -56,8 +56,8 @@ class AnnotationFile:
         """
         path = Path(annotation_path)
         require_suffix(path)
-        if not path.is_file():
-            reason = "it is a folder" if path.is_dir() else "there is no such file"
+        reason = _why_no_file(path)
+        if reason:
             raise AnnotationFileNotFoundError(f"cannot load the annotation {path}: {reason}")
         if path.suffix == ".nml":
             return cls(path, None, ())
@@ -69,6 +69,15 @@ class AnnotationFile:
     def annotation_name(self) -> str:
         """Name of the annotation: stem of the NML."""
         return PurePosixPath(self.nml_member).stem if self.nml_member is not None else self.path.stem
+
+
+def _why_no_file(path: Path) -> str | None:
+    try:
+        if path.is_file():
+            return None
+        return "it is a folder" if path.is_dir() else "there is no such file"
+    except OSError as error:  # a name that no file can have, a folder that may not be looked into
+        return error.strerror
 
 
 def require_suffix(path: Path) -> None:

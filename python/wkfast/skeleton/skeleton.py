@@ -492,10 +492,16 @@ def save_document(
         in another zip, which is copied without being inflated. The target itself may be among them.
     """
     records = skeleton._to_header(header), skeleton._to_tree_records()
-    if nml_name is None:
-        _core.write_nml(fspath(path), *records)
-    else:
-        _core.write_annotation_zip(fspath(path), nml_name, *records, list((members or {}).items()))
+    try:
+        if nml_name is None:
+            _core.write_nml(fspath(path), *records)
+        else:
+            _core.write_annotation_zip(fspath(path), nml_name, *records, list((members or {}).items()))
+    except (UnicodeEncodeError, OverflowError, TypeError) as error:
+        # A name with half a character, a time beyond 64 bits, a number where a text is expected.
+        raise SkeletonError(
+            f"cannot save {path}: a value in it is none that NML has: {error}; nothing was written"
+        ) from error
 
 
 def empty_header() -> Record:

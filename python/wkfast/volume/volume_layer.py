@@ -302,7 +302,7 @@ def as_member_name(name: str) -> str:
     >>> as_member_name("my annotation"), as_member_name("../../etc/x")
     ('my annotation', '.._.._etc_x')
     """
-    return name.replace("/", "_").replace("\\", "_").replace("\0", "_")
+    return str(name).replace("/", "_").replace("\\", "_").replace("\0", "_")
 
 
 _EMPTY_RECORD: Record = {

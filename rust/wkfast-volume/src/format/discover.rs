@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet, HashSet};
 use serde::{Deserialize, Serialize};
 
 use super::{Container, DataFormat, MagArray, MagLocation, open_mag_in, wkw};
-use crate::error::Result;
+use crate::error::{Result, VolumeError};
 use crate::geometry::{ChunkGrid, Mag};
 use crate::store::SharedStore;
 
@@ -109,7 +109,16 @@ fn locations(
         })
         .collect();
     locations.sort_by_key(|location| (location.mag.0.iter().max().copied(), location.mag));
+    one_folder_each(store, &locations)?;
     Ok(locations)
+}
+
+/// Of two folders of one mag (`1` and `1-1-1`) nobody can tell which one counts.
+fn one_folder_each(store: &SharedStore, locations: &[MagLocation]) -> Result<()> {
+    let Some(pair) = locations.windows(2).find(|pair| pair[0].mag == pair[1].mag) else { return Ok(()) };
+    let (mag, one, other) = (pair[0].mag, &pair[0].prefix, &pair[1].prefix);
+    let reason = format!("holds two folders of mag {mag}, {one:?} and {other:?}; expected one: take the other out");
+    Err(VolumeError::corrupt(store.describe(""), reason))
 }
 
 /// The folder of the mag that `key` belongs to, if its name tells.
@@ -203,6 +212,14 @@ mod tests {
             "chunk_grid": {"name": "regular", "configuration": {"chunk_shape": [1, 2, 2, 2]}}, "codecs": ["bytes"],
             "chunk_key_encoding": {"name": "default", "configuration": {"separator": "."}}}"#
             .to_vec()
+    }
+
+    #[test]
+    fn two_folders_of_one_mag_are_refused_by_name() {
+        let bytes = header().to_bytes().to_vec();
+        let layer = archive(&[("1/header.wkw", bytes.clone()), ("1-1-1/header.wkw", bytes)]);
+        let error = discover(&layer.container, None).unwrap_err().to_string();
+        assert!(error.contains("two folders of mag 1") && error.contains("\"1-1-1\""), "{error}");
     }
 
     #[test]
