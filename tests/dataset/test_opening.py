@@ -1,5 +1,6 @@
 """Layers from a folder, an array or another package's layer."""
 
+import json
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -61,3 +62,42 @@ def test_what_is_no_layer_is_refused(tmp_path: Path) -> None:
         open_layer(np.zeros((3, 3, 3)))
     with pytest.raises(DatasetError, match="save it to one first"):
         open_layer(zarr.create_array({}, shape=(3, 3, 3), dtype="uint8"))
+
+
+MULTISCALES = {
+    "0.5": (3, "zarr.json", [{"name": axis} for axis in "czyx"]),
+    "0.4": (2, ".zattrs", [{"name": axis} for axis in "czyx"]),
+    "0.3": (2, ".zattrs", list("czyx")),
+}
+
+
+@pytest.mark.parametrize("depth", ["0", "scale/0"])
+@pytest.mark.parametrize("version", MULTISCALES)
+def test_axes_are_those_of_the_group_where_an_array_does_not_name_them(
+    tmp_path: Path, version: str, depth: str
+) -> None:
+    zarr_format, name, axes = MULTISCALES[version]
+    array = zarr.create_array(
+        tmp_path / depth, shape=(2, 10, 11, 12), chunks=(1, 4, 4, 4), dtype="uint8", zarr_format=zarr_format
+    )
+    array[:] = np.arange(2640).astype("uint8").reshape(2, 10, 11, 12)
+    images = [{"axes": axes, "datasets": [{"path": "other"}, {"path": depth}]}]
+    group: dict = {"multiscales": images}
+    if zarr_format == 3:
+        group = {"zarr_format": 3, "node_type": "group", "attributes": {"ome": {"version": version, **group}}}
+    (tmp_path / name).write_text(json.dumps(group))
+    layer = open_layer(tmp_path / depth)
+    assert layer.bounding_box == wk.BoundingBox((0, 0, 0), (12, 11, 10))
+    np.testing.assert_array_equal(layer.get_mag(1).read_cxyz(), array[:].transpose(0, 3, 2, 1))
+
+
+def test_groups_that_name_no_axes_have_those_of_their_time_or_are_refused(tmp_path: Path) -> None:
+    shape = (1, 2, 10, 11, 12)
+    array = zarr.create_array(tmp_path / "0", shape=shape, chunks=(1, 1, 4, 4, 4), dtype="uint8", zarr_format=2)
+    array[:] = np.arange(2640).astype("uint8").reshape(shape)
+    (tmp_path / ".zattrs").write_text(json.dumps({"multiscales": [{"datasets": [{"path": "0"}]}]}))
+    np.testing.assert_array_equal(open_layer(array).get_mag(1).read_cxyz(), array[0].transpose(0, 3, 2, 1))
+    axes = [{"name": axis} for axis in ("time", "channel", "z", "y", "x")]
+    (tmp_path / ".zattrs").write_text(json.dumps({"multiscales": [{"axes": axes, "datasets": [{"path": "0"}]}]}))
+    with pytest.raises(DatasetError, match="pass axes="):
+        open_layer(array)

@@ -15,6 +15,7 @@ from wkfast.dataset.folder_place import FolderPlace
 from wkfast.dataset.layer import Layer
 from wkfast.dataset.layer_category import COLOR_CATEGORY, SEGMENTATION_CATEGORY
 from wkfast.dataset.metadata_files import read_json
+from wkfast.dataset.multiscales import axes_in_group
 from wkfast.dataset.properties import FILE_NAME, DatasetProperties, Json, element_class
 from wkfast.errors import DatasetError, DatasetNotFoundError
 from wkfast.geometry import BoundingBox, Mag, Vec3Int
@@ -31,7 +32,8 @@ def open_layer(source: Any, *, mag: Any = 1, axes: str | None = None) -> Layer:
     mag
         Of a single array.
     axes
-        What each axis of a single array is, e.g. ``"zyx"``; default: its dimension names, else the last of c, x, y, z.
+        What each axis of a single array is, e.g. ``"zyx"``; default: its dimension names, else those of the OME-Zarr
+        group that lists it, else the last of c, x, y, z.
 
     Returns
     -------
@@ -86,6 +88,8 @@ def _single(folder: Path, mag: Mag, axes: str | None) -> Layer:
     if data_format is None:
         names = ", ".join(facts.metadata for facts in FACTS.values())
         raise DatasetNotFoundError(f"{folder} is neither a layer of a dataset nor a mag: no {names}")
+    if axes is None and FACTS[data_format].is_array and not _names_axes(folder / FACTS[data_format].metadata):
+        axes = axes_in_group(folder)
     location: Any = {
         "mag": list(mag.to_tuple()),
         "format": data_format.value,
@@ -117,6 +121,13 @@ def _single(folder: Path, mag: Mag, axes: str | None) -> Layer:
             {"name": name, "bounds": [0, lengths[name]], "index": place} for name, place in further
         ]
     return layer
+
+
+def _names_axes(metadata: Path) -> bool:
+    """Return whether an array names all of its dimensions itself."""
+    stated: Any = read_json(metadata)
+    names: Any = stated.get("dimension_names") if isinstance(stated, dict) else None
+    return bool(names) and None not in names
 
 
 def _extent(folder: Path, data_format: DataFormat, array: _core.Mag, axes: str | None) -> dict[str, int]:
