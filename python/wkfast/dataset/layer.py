@@ -60,7 +60,7 @@ class _Shape(NamedTuple):
 class Layer:
     """One layer of a dataset."""
 
-    __slots__ = ("__weakref__", "_dataset", "_place", "_properties", "_seen", "_shape", "_views")
+    __slots__ = ("__weakref__", "_checked", "_dataset", "_place", "_properties", "_seen", "_shape", "_views")
 
     # What is handed out as a mag; a server's layers have mags of their own, for what the reference calls them.
     _mag_class: ClassVar[type[MagView]] = MagView
@@ -72,10 +72,12 @@ class Layer:
         self._views: dict[Any, MagView] = {}
         self._seen = dataset._changes
         self._shape: _Shape | None = None
+        # As they were when they were last looked at: the same objects need no second look.
+        self._checked: dict[str, str] = {}
 
     def __getstate__(self) -> tuple[None, dict[str, Any]]:
         """Return what another process needs: all but what is open."""
-        return state_without(self, _views={}, _shape=None)
+        return state_without(self, _views={}, _shape=None, _checked={})
 
     @property
     def dataset(self) -> Dataset:
@@ -93,7 +95,11 @@ class Layer:
         OSError
             The file system refuses. Nothing was changed.
         """
-        return self._properties.name
+        found: str | None = self._properties.json.get("name")
+        if found is None or found is not self._checked.get("name"):
+            found = self._properties.name
+            self._checked["name"] = found
+        return found
 
     @name.setter
     def name(self, name: str) -> None:
@@ -117,7 +123,11 @@ class Layer:
     @property
     def category(self) -> str:
         """``color`` or ``segmentation``."""
-        return self._properties.category
+        found: str | None = self._properties.json.get("category")
+        if found is None or found is not self._checked.get("category"):
+            found = self._properties.category
+            self._checked["category"] = found
+        return found
 
     @property
     def data_format(self) -> DataFormat:

@@ -6,6 +6,7 @@ every rewrite. Format: the dataset documentation of WEBKNOSSOS.
 
 from __future__ import annotations
 
+import functools
 import json
 import os
 from dataclasses import dataclass
@@ -241,7 +242,9 @@ class LayerProperties:
     def mag_of(self, entry: Json) -> Mag:
         """Return the mag of an entry: a number or three."""
         try:
-            mag = Mag(entry["mag"])
+            found = entry["mag"]
+            plain = type(found) is list and [type(number) for number in found] == [int, int, int]
+            mag = _mag_of_numbers(*found) if plain else Mag(found)
         except (KeyError, TypeError, ValueError, OverflowError) as error:
             raise self._malformed("mags", "a mag such as 2 or [2, 2, 1]") from error
         if max(mag.to_tuple()) > FARTHEST:
@@ -421,6 +424,11 @@ class DatasetProperties:
 
 def _around(first: Sequence[int], other: Sequence[int]) -> list[int]:
     return [min(first[0], other[0]), max(first[1], other[1])]
+
+
+@functools.lru_cache(1024)
+def _mag_of_numbers(x: int, y: int, z: int) -> Mag:
+    return Mag((x, y, z))
 
 
 def _is_path(path: object) -> bool:
