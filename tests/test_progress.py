@@ -221,6 +221,23 @@ def test_a_bar_of_the_reference_package_has_its_title(layer, bars):
     assert bars == ["Copying cells copy/1"]
 
 
+@pytest.mark.parametrize("executor", [None, 2])
+def test_loops_over_chunks_have_the_bar_of_the_reference_package(layer, executor, monkeypatch):
+    seen = []
+
+    def bar(title, *_how, **_more):
+        return nullcontext(lambda *done: seen.append((title, *done)))
+
+    monkeypatch.setattr(progress, "_shown", bar)
+    mag = layer.get_mag(1)
+    with ThreadPoolExecutor(executor) if executor else nullcontext() as pool:
+        sums = mag.map_chunk(lambda view: int(view.read().sum()), executor=pool, progress_desc="Summing")
+        mag.for_each_chunk(lambda _chunk: None, executor=pool)
+    assert sums == [64**3] * 8
+    assert seen[0] == ("Summing", 0, 8, 0, 4 * 128**3)
+    assert seen[-1] == ("Summing", 8, 8, 4 * 128**3, 4 * 128**3)
+
+
 @pytest.mark.parametrize("work", ["downsampling cells/2", "compressing cells/1", "rechunking cells/1"])
 def test_who_watches_may_end_the_work_and_nothing_has_changed(layer, work):
     def stop(done, total):

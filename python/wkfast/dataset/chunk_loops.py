@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 from wkfast.errors import DatasetValueError
 from wkfast.geometry import Vec3Int
 from wkfast.jobs import Tally, run_jobs
+from wkfast.progress import observed
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -58,17 +59,27 @@ class _WithoutNumber:
 
 
 def for_each_chunk(
-    view: View, function: Callable[[tuple[View, int]], Any], chunk_shape: Vec3IntLike | None, executor: Any
+    view: View,
+    function: Callable[[tuple[View, int]], Any],
+    chunk_shape: Vec3IntLike | None,
+    executor: Any,
+    title: str | None,
 ) -> list[Any]:
     """Call a function for each chunk and return the results, in order; see :meth:`View.for_each_chunk`."""
     shape = _checked(view, chunk_shape)
     boxes = tuple((box,) for box in view.bounding_box.chunk(shape, shape))
-    return _call_all(ChunkCalls(function, (view,), boxes), executor)
+    return _call_all(ChunkCalls(function, (view,), boxes), executor, title)
 
 
-def map_chunk(view: View, function: Callable[[View], Any], chunk_shape: Vec3IntLike | None, executor: Any) -> list[Any]:
+def map_chunk(
+    view: View,
+    function: Callable[[View], Any],
+    chunk_shape: Vec3IntLike | None,
+    executor: Any,
+    title: str | None,
+) -> list[Any]:
     """Call a function for each chunk and return the results, in order; see :meth:`View.map_chunk`."""
-    return for_each_chunk(view, _WithoutNumber(function), chunk_shape, executor)
+    return for_each_chunk(view, _WithoutNumber(function), chunk_shape, executor, title)
 
 
 def for_zipped_chunks(
@@ -78,6 +89,7 @@ def for_zipped_chunks(
     source_shape: Vec3IntLike | None,
     target_shape: Vec3IntLike | None,
     executor: Any,
+    title: str | None,
 ) -> None:
     """Call a function for pairs of chunks; see :meth:`View.for_zipped_chunks`."""
     shapes = _zipped_shapes(source, target, source_shape, target_shape)
@@ -87,13 +99,22 @@ def for_zipped_chunks(
             f"{source} has {len(lists[0])} chunks of {shapes[0]}, {target} {len(lists[1])} of {shapes[1]}: they are "
             "no pairs; give shapes in the ratio of the two boxes"
         )
-    _call_all(ChunkCalls(function, (source, target), tuple(zip(*lists, strict=True))), executor)
+    _call_all(ChunkCalls(function, (source, target), tuple(zip(*lists, strict=True))), executor, title)
 
 
-def _call_all(calls: ChunkCalls, executor: Any) -> list[Any]:
-    if executor is None:
-        return calls.run(0, len(calls.boxes), None)
-    return [result for batch in run_jobs(executor, calls, Tally(calls.costs())) for result in batch]
+def _call_all(calls: ChunkCalls, executor: Any, title: str | None) -> list[Any]:
+    """Make all calls, under a bar if it has a title, and return their results."""
+    with observed(title is not None, title or "", "chunks") as observer:
+        if executor is None and observer is None:
+            return calls.run(0, len(calls.boxes), None)
+        tally = Tally(calls.costs(), observer)
+        if executor is not None:
+            return [result for batch in run_jobs(executor, calls, tally) for result in batch]
+        results = []
+        for number in range(len(calls.boxes)):
+            results += calls.run(number, number + 1, None)
+            tally.add(number, number + 1)
+        return results
 
 
 def _zipped_shapes(

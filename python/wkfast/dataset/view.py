@@ -390,7 +390,7 @@ class View:
         *,
         chunk_shape: Vec3IntLike | None = None,
         executor: Any = None,
-        progress_desc: str | None = None,  # noqa: ARG002 - of the reference, whose bar is not drawn
+        progress_desc: str | None = None,
     ) -> None:
         """Call a function for every chunk: it gets a pair of a view and the chunk's number.
 
@@ -404,7 +404,7 @@ class View:
         executor
             Of ``concurrent.futures``, or one like it; default: one call after the other, in this process.
         progress_desc
-            For scripts of the reference package.
+            Show a bar of this title.
 
         Raises
         ------
@@ -426,7 +426,7 @@ class View:
         >>> int(mag.read().sum()) == 2 * 64**3
         True
         """
-        for_each_chunk(self, func_per_chunk, chunk_shape, executor)
+        for_each_chunk(self, func_per_chunk, chunk_shape, executor, progress_desc)
 
     def map_chunk(
         self,
@@ -434,7 +434,7 @@ class View:
         *,
         chunk_shape: Vec3IntLike | None = None,
         executor: Any = None,
-        progress_desc: str | None = None,  # noqa: ARG002 - of the reference, whose bar is not drawn
+        progress_desc: str | None = None,
     ) -> list[Any]:
         """Return what a function makes of the view of every chunk, in their order; see :meth:`for_each_chunk`.
 
@@ -443,7 +443,7 @@ class View:
         func_per_chunk, chunk_shape, executor, progress_desc
             As there, but that the function gets the view alone.
         """
-        return map_chunk(self, func_per_chunk, chunk_shape, executor)
+        return map_chunk(self, func_per_chunk, chunk_shape, executor, progress_desc)
 
     def for_zipped_chunks(
         self,
@@ -453,7 +453,7 @@ class View:
         source_chunk_shape: Vec3IntLike | None = None,
         target_chunk_shape: Vec3IntLike | None = None,
         executor: Any = None,
-        progress_desc: str | None = None,  # noqa: ARG002 - of the reference, whose bar is not drawn
+        progress_desc: str | None = None,
     ) -> None:
         """Call a function for pairs of chunks of this view and another: it gets both views and the pair's number.
 
@@ -472,7 +472,9 @@ class View:
         DatasetValueError
             There are not as many chunks in both.
         """
-        for_zipped_chunks(self, func_per_chunk, target_view, source_chunk_shape, target_chunk_shape, executor)
+        for_zipped_chunks(
+            self, func_per_chunk, target_view, source_chunk_shape, target_chunk_shape, executor, progress_desc
+        )
 
     def get_buffered_slice_reader(
         self,
