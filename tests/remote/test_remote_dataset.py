@@ -63,6 +63,41 @@ def test_any_box_is_that_part_of_the_whole(logged_in, annotation_id, dataset_id,
         assert np.array_equal(mag.read(absolute_offset=topleft, size=size)[0], wanted)
 
 
+@pytest.mark.parametrize("data_format", [None, "zarr", "wkw"])
+def test_a_part_of_a_dataset_is_fetched_into_a_folder(logged_in, dataset_id, fallback, tmp_path, data_format):
+    source = RemoteDataset.open(dataset_id=dataset_id)
+    box = wk.BoundingBox((33, 1, 65), (40, 50, 30))
+    wanted = None if data_format is None else wk.DataFormat(data_format)
+    copy = source.download(path=tmp_path / "d", bounding_box=box, layers=["segmentation"], data_format=wanted)
+    layer = wk.Dataset.open(tmp_path / "d").get_segmentation_layer("segmentation")
+    assert (list(copy.layers), copy.name, copy.voxel_size) == (["segmentation"], source.name, source.voxel_size)
+    assert str(layer.data_format) == (data_format or "zarr3")
+    assert layer.bounding_box == box
+    assert layer.largest_segment_id == source.get_segmentation_layer("segmentation").largest_segment_id
+    fine, coarse = layer.get_mag(1), layer.get_mag(2)
+    assert np.array_equal(fine.read()[0], fallback[33:73, 1:51, 65:95])
+    whole = wk.BoundingBox((32, 0, 64), (42, 52, 32))
+    assert coarse.bounding_box == whole
+    assert np.array_equal(coarse.read()[0], fallback[32:74, :52, 64:96][::2, ::2, ::2])
+
+
+def test_what_is_fetched_into_a_folder_can_be_chosen(logged_in, dataset_id, fallback, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    source = RemoteDataset.open(dataset_id=dataset_id)
+    with pytest.raises(ValueError, match="nothing in"):
+        source.download(bbox=wk.BoundingBox((9000, 0, 0), (1, 1, 1)))
+    assert list(tmp_path.iterdir()) == []
+    copy = source.download(layers="segmentation", mags=[2])
+    assert copy.path.absolute() == tmp_path / source.name
+    assert list(copy.get_layer("segmentation").mags) == [wk.Mag(2)]
+    with pytest.warns(UserWarning, match="'grey_cells' here"):
+        again = source.download(layers="grey cells", path=copy.path, exist_ok=True)
+    assert sorted(again.layers) == ["grey_cells", "segmentation"]
+    assert np.array_equal(
+        again.get_layer("grey_cells").get_mag(1).read(), source.get_layer("grey cells").get_mag(1).read()
+    )
+
+
 def test_large_boxes_of_a_dataset_come_in_cutouts_and_equal_its_chunks(logged_in, annotation_id, dataset_id):
     layer = RemoteDataset.open(dataset_id=dataset_id).get_layer("grey cells")
     by_cutout = layer.get_mag(1).read()

@@ -31,6 +31,7 @@ if TYPE_CHECKING:
 _IMAGES = ("uint8", "uint16", "uint32", "int8", "int16", "int32", "float32")
 _SEGMENTS = ("uint8", "uint16", "uint32", "uint64", "int8", "int16", "int32", "int64")
 _COLORED = 3
+_LONGEST_NAME = 200
 
 
 def add_layer(
@@ -123,6 +124,21 @@ def check_layer_name(name: str) -> None:
         raise DatasetValueError(
             f"a layer cannot be called {name!r}: use up to 255 letters, digits, '_', '-' and '.', no '.' at the start"
         )
+
+
+def safe_layer_name(name: str) -> str:
+    """Return a name that a folder can have for a layer as a server calls it; warns if it is another.
+
+    Examples
+    --------
+    >>> safe_layer_name("segmentation_v2")
+    'segmentation_v2'
+    """
+    safe = re.sub(r"[^\w.-]", "_", name, flags=re.ASCII)[:_LONGEST_NAME]
+    safe = f"_{safe}" if safe.startswith(".") or not safe else safe
+    if safe != name:
+        warn(f"layer {name!r} is called {safe!r} here: no folder is made of its name")
+    return safe
 
 
 def voxel_kind(

@@ -6,15 +6,19 @@ from typing import TYPE_CHECKING, Any, Self
 
 from wkfast.dataset import Dataset
 from wkfast.errors import ReadOnlyError
+from wkfast.remote.download import download
 from wkfast.remote.layer import RemoteLayer, RemoteSegmentationLayer
 from wkfast.remote.location import RemoteLocation, locate
 from wkfast.remote.metadata import RemoteMetadata
 from wkfast.remote.place import ServerPlace, streamed_properties
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Iterable, Mapping, Sequence
+    from os import PathLike
 
     from wkfast.client.records import DatasetRecord
+    from wkfast.dataset import DataFormat
+    from wkfast.geometry import BoundingBox, MagLike
     from wkfast.remote.metadata import Value
 
 
@@ -82,6 +86,42 @@ class RemoteDataset(Dataset):
             annotation_id_or_url=annotation_id_or_url,
         )
         return cls(location, read_only=read_only)
+
+    def download(
+        self,
+        *,
+        bounding_box: BoundingBox | None = None,
+        bbox: BoundingBox | None = None,
+        layers: Iterable[str] | str | None = None,
+        mags: Iterable[MagLike] | None = None,
+        data_format: DataFormat | None = None,
+        path: str | PathLike[str] | None = None,
+        exist_ok: bool = False,
+    ) -> Dataset:
+        """Fetch layers, or a part of them, into a folder and return the dataset there.
+
+        Parameters
+        ----------
+        bounding_box, bbox
+            Which part, in mag-1 voxels (`bbox` is an older name); default: all.
+        layers, mags
+            Which; default: all.
+        data_format
+            Of the new layers; default: Zarr v3.
+        path
+            Folder to make; default: one of the dataset's name, here.
+        exist_ok
+            Add the layers to a dataset that is there.
+
+        Raises
+        ------
+        DatasetValueError
+            A layer has nothing in the box. Nothing was written.
+        ExistsError
+            There is a layer of that name.
+        """
+        box = bbox if bounding_box is None else bounding_box
+        return download(self, path, box, layers, mags, data_format, exist_ok=exist_ok)
 
     # -- what the server knows ------------------------------------------------------------------------------------
 
