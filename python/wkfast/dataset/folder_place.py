@@ -209,7 +209,7 @@ class FolderPlace(WritablePlace):
         if folder.is_symlink() or (folder.exists() and any(folder.iterdir())):
             raise ExistsError(f"cannot add mag {mag} to layer {layer.name!r}: there is one already at {folder}")
         with place_folder(folder) as draft:
-            order = {axis: place for place, axis in enumerate(layer.new_axes())}
+            order = {axis: index for index, axis in enumerate(layer.new_axes())}
             try:
                 _core.Mag.create(location_in(draft, layer, mag, order), spec)
             except ValueError as error:
@@ -225,7 +225,7 @@ class FolderPlace(WritablePlace):
     def entry(self, layer: LayerProperties, mag: Mag, folder: Path, edge: int) -> Json:
         """Return the entry of a mag whose files have `edge` voxels along x."""
         further = layer.additional_axes
-        axes = {axis: place for place, axis in enumerate(layer.new_axes()) if axis not in further}
+        axes = {axis: index for index, axis in enumerate(layer.new_axes()) if axis not in further}
         path = f"./{folder.relative_to(self._root).as_posix()}"
         more = {"cubeLength": edge} if FACTS[layer.data_format].states_edge else {}
         return {"mag": list(mag.to_tuple()), "path": path, **more, "axisOrder": axes}

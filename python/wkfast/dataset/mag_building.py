@@ -55,7 +55,7 @@ def build_mag(
         raise DatasetError(f"mag {mag} lies at {folder}, outside of {layer.dataset}: wkfast does not change it")
     check_alone(layer, mag, folder)
     with replaced_folder(folder) as draft:
-        order = {axis: place for place, axis in enumerate(layer._properties.new_axes())}
+        order = {axis: index for index, axis in enumerate(layer._properties.new_axes())}
         target = location_in(draft, layer._properties, mag, order)
         try:
             if source is None or not _keep_metadata(source, spec, draft, order):
@@ -187,20 +187,20 @@ def _keep_metadata(source: MagView, spec: _core.NewMag, folder: Path, axis_order
     info = source.info
     found = (info.data_format.value, info.chunk_shape.to_list(), info.chunks_per_shard.to_list(), info.compression_mode)
     wanted = (spec["format"], spec["chunk_shape"], spec["chunks_per_shard"], spec.get("compress", True))
-    place = location_of(source)
-    file = Path(place["container"]["path"]) / place["prefix"] / FACTS[info.data_format].metadata
-    if place["container"]["kind"] != "directory" or not file.is_file() or found != wanted:
+    location = location_of(source)
+    file = Path(location["container"]["path"]) / location["prefix"] / FACTS[info.data_format].metadata
+    if location["container"]["kind"] != "directory" or not file.is_file() or found != wanted:
         return False
-    if FACTS[info.data_format].is_array and _axis_order(place, file) != axis_order:
+    if FACTS[info.data_format].is_array and _axis_order(location, file) != axis_order:
         return False
-    if _core.Mag.open(place).encoding.startswith("channels by"):  # cut into several chunks, which are read only
+    if _core.Mag.open(location).encoding.startswith("channels by"):  # cut into several chunks, which are read only
         return False
     shutil.copyfile(file, folder / file.name)
     return True
 
 
-def _axis_order(place: Json, file: Path) -> Json:
+def _axis_order(location: Json, file: Path) -> Json:
     """Return which axis of an array is which: as its layer says, else as its dimensions are called, else c, x, y, z."""
     metadata: Any = read_json(file)
     names = metadata.get("dimension_names") or list("cxyz")
-    return place.get("axis_order") or {name: at for at, name in enumerate(names)}
+    return location.get("axis_order") or {name: at for at, name in enumerate(names)}

@@ -42,15 +42,15 @@ def merge_with_view(view: MagView, other: MagView, executor: Any) -> None:
     if theirs.chunks_per_shard != Vec3Int.ones():
         raise DatasetValueError(f"{other} has {theirs.chunks_per_shard} chunks in a file; rechunk it to one")
     check_alone(layer, view.mag, view.path)
-    box, place = layer._properties.bounding_box, location_of(view)
+    box, location = layer._properties.bounding_box, location_of(view)
     with temporary_folder(view.path.parent, ".merge.") as folder:
         plan = _core.MergePlan(
             {
                 "annotations": [[location_of(other)]],
-                "fallback": [place],
+                "fallback": [location],
                 "fallback_bounding_box": {"topleft": box.topleft.to_list(), "size": box.size.to_list()},
                 "target": str(folder / "merged"),
-                "target_mags": [{"mag": place["mag"], "folder": view.name}],
+                "target_mags": [{"mag": location["mag"], "folder": view.name}],
                 "options": {"policy": "chunk", "mags": "finest"},
             }
         )
