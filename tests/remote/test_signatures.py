@@ -95,18 +95,15 @@ ABSENT = {
     "Task": {"create", "create_from_annotations", "delete", "get_list", "get_project", "update"},
     "RemoteAnnotation": {"generate_url", "get_agglomerate_graph"},
     "RemoteDataset": {
-        "access_mode", "add_layer_as_ref", "allowed_teams", "created", "default_view_configuration", "delete",
-        "display_name", "download", "download_mesh", "explore_and_add_remote", "folder", "from_images", "generate_url",
+        "access_mode", "add_layer_as_ref", "allowed_teams", "created", "delete",
+        "display_name", "download_mesh", "explore_and_add_remote", "folder", "from_images", "generate_url",
         "list", "reopen", "trigger_reload_in_datastore", "with_access_mode", "zarr_streaming_path",
     },
     "RemoteLayer": {
-        "add_mag_as_ref", "as_segmentation_layer", "coordinate_transformations", "default_view_configuration",
-        "dtype_per_channel", "export", "upsample", "view_configuration",
+        "add_mag_as_ref", "coordinate_transformations", "export", "upsample", "view_configuration",
     },
     "RemoteMagView": {
-        "access_mode", "create", "for_each_chunk", "for_zipped_chunks", "get_buffered_slice_reader",
-        "get_buffered_slice_writer", "map_chunk", "merge_chunk", "paths", "paths_by_access_mode", "read_cxyz",
-        "read_xyz", "with_access_mode", "write_cxyz",
+        "access_mode", "create", "paths", "paths_by_access_mode", "with_access_mode",
     },
 }  # fmt: skip
 

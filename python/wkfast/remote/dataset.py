@@ -90,6 +90,7 @@ class RemoteDataset(Dataset):
     def download(
         self,
         *,
+        sharing_token: str | None = None,  # noqa: ARG002 - of the reference; the dataset was opened with its own
         bounding_box: BoundingBox | None = None,
         bbox: BoundingBox | None = None,
         layers: Iterable[str] | str | None = None,
@@ -102,6 +103,8 @@ class RemoteDataset(Dataset):
 
         Parameters
         ----------
+        sharing_token
+            For scripts of the reference package: the one counts that the dataset was opened with.
         bounding_box, bbox
             Which part, in mag-1 voxels (`bbox` is an older name); default: all.
         layers, mags
