@@ -144,7 +144,7 @@ mod tests {
             chunks_per_shard: [per_shard; 3],
             ..NewMag::with_defaults(format, VoxelType::UInt16, 1)
         };
-        let (array, bytes) = (create(&place(folder, format), &new).unwrap(), voxels(chunk as u8, 8192));
+        let (array, bytes) = (create(&place(folder, format), &new).unwrap(), voxels(chunk, 8192));
         let written = Voxels { bytes: &bytes, z_fastest: false };
         write_region(&*array, &[], &REGION, &written, &WriteOptions::default()).unwrap();
         bytes
