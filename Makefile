@@ -8,7 +8,7 @@ RUST_SOURCES := $(shell find rust -name '*.rs' -o -name Cargo.toml) Cargo.toml C
 PYTHON_DIRS := python tests benches examples packaging tools
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test test-rust test-python test-memory boundary lint bench fuzz docs clean
+.PHONY: help setup demo test test-rust test-python test-memory boundary torture faults lint bench fuzz docs clean
 
 help: ## list the tasks
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -51,6 +51,12 @@ test-memory: setup ## download and upload 2 GB annotations within 64 MiB
 # Cases are numbered, so SEED picks those that nobody has seen yet.
 boundary: setup ## read mutated files and answers for SECONDS (default 300) per reader, from case SEED on
 	WKFAST_BOUNDARY_SECONDS=$(or $(SECONDS),300) WKFAST_BOUNDARY_FIRST=$(or $(SEED),1000000) $(BIN)/python -m pytest --quiet tests/boundary
+
+torture: setup ## kill every writing job for SECONDS (default 300) each
+	WKFAST_TORTURE_SECONDS=$(or $(SECONDS),300) WKFAST_HARM_SEED=$(or $(SEED),1) $(BIN)/python -m pytest --quiet tests/harm -k killed
+
+faults: setup ## make CALLS (default 300) calls of the system fail in every writing job
+	WKFAST_FAULTS=$(or $(CALLS),300) WKFAST_HARM_SEED=$(or $(SEED),1) $(BIN)/python -m pytest --quiet tests/harm -k calls_fail
 
 lint: setup ## rustfmt, clippy, ruff, mypy, schemas of workflows; warnings are errors
 	cargo fmt --all --check

@@ -178,6 +178,9 @@ class FolderPlace(WritablePlace):
             written = True
             self._change_places(source, target)
         except BaseException:
+            if written and _is_there(target) and not target.is_symlink():
+                self._change_places(source, target)  # they have changed places: it is renamed
+                raise
             held["name"] = old
             if written:
                 self.update(properties, lambda fresh: _rename(fresh, new, old))
@@ -189,8 +192,10 @@ class FolderPlace(WritablePlace):
         """Put a folder in the place of the link to it."""
         if _is_there(source) and not source.is_symlink():
             _core.exchange_folders(str(target), str(source))
-        with suppress(FileNotFoundError):
-            source.unlink()
+        # A link that cannot be removed is in nobody's way: it leads nowhere, and goes when its name is wanted.
+        for _ in range(2):
+            with suppress(OSError):
+                source.unlink(missing_ok=True)
 
     def _finish_renamings(self, properties: DatasetProperties) -> None:
         """Give folders of layers their names, where a killed call left links to them there."""

@@ -1,0 +1,232 @@
+"""Does harm to writing jobs, and looks at what becomes of the data.
+
+``python -m tests.harm.drive kills JOB FOLDER SEED SECONDS``: SIGKILL at random moments, for that long.
+``python -m tests.harm.drive faults JOB FOLDER SEED MOST``: calls of the system that fail, at most so many; the process
+is started with the library made of ``faults.c`` in LD_PRELOAD.
+
+Prints a line of JSON for every finding, and one at the end.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import errno
+import json
+import os
+import random
+import shutil
+import signal
+import sys
+import tempfile
+import time
+import traceback
+import warnings
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from tests.harm.writing_jobs import JOBS, files, read_state
+
+from wkfast.errors import WkfastError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+CALLS = ("write", "pwrite", "fsync", "rename", "open", "copy_file_range", "ftruncate", "mmap", "mkdir", "unlink")
+ERRORS = ("ENOSPC", "EIO", "EDQUOT", "EROFS", "EACCES", "EMFILE", "EINTR")
+
+
+def in_child(work: Callable[[], Any]) -> tuple[int, Callable[[], Any]]:
+    """Begin work in a forked process; return its id, and what waits for its result: ``None`` if it was killed."""
+    reads, writes = os.pipe()
+    child = os.fork()
+    if child == 0:
+        os.close(reads)
+        warnings.simplefilter("ignore")
+        try:
+            result = {"result": work()}
+        except BaseException as error:  # noqa: BLE001 - the parent judges
+            own = isinstance(error, WkfastError) or (isinstance(error, OSError) and error.filename is not None)
+            result = {"error": repr(error), "own": own, "trace": "".join(traceback.format_exception(error)[-6:])}
+        os.write(writes, json.dumps(result).encode())
+        os._exit(0)
+    os.close(writes)
+
+    def wait() -> Any:
+        with os.fdopen(reads, "rb") as pipe:
+            told = pipe.read()
+        os.waitpid(child, 0)
+        return json.loads(told) if told else None
+
+    return child, wait
+
+
+def done(work: Callable[[], Any]) -> Any:
+    return in_child(work)[1]()
+
+
+class Trial:
+    """A job over data that is made once: what is there before it and after it, and how long it takes."""
+
+    def __init__(self, name: str, folder: Path) -> None:
+        self.name, self.job = name, JOBS[name]
+        self.valid, self.work, self.temporary = folder / "valid", folder / "work", folder / "tmp"
+        self.valid.mkdir(parents=True)
+        self.temporary.mkdir()
+        os.environ["TMPDIR"] = tempfile.tempdir = str(self.temporary)
+        self.findings = 0
+        self._must(done(lambda: self.job.prepare(self.valid) and None))
+        self.reset()
+        self.before, self.files_before = self.state(), files(self.work)
+        began = time.monotonic()
+        self._must(done(self.run))
+        self.seconds = time.monotonic() - began
+        self.after, self.files_after = self.state(), files(self.work)
+        assert self.before != self.after or name in {"compress", "rechunk"}, "the job changes nothing that is looked at"
+
+    @staticmethod
+    def _must(outcome: Any) -> None:
+        assert "error" not in (outcome or {"error": "killed"}), outcome
+
+    def reset(self) -> None:
+        for folder in (self.work, self.temporary):
+            shutil.rmtree(folder, ignore_errors=True)
+        shutil.copytree(self.valid, self.work)
+        self.temporary.mkdir()
+
+    def run(self) -> None:
+        self.job.run(self.work)
+
+    def state(self) -> Any:
+        outcome = done(lambda: read_state(self.job, self.work))
+        return outcome.get("result", outcome)
+
+    def find(self, what: str, **facts: Any) -> None:
+        self.findings += 1
+        say(job=self.name, finding=what, **facts)
+
+    def check(self, harm: dict[str, Any], *, killed: bool) -> None:
+        """Old or new is read; the same call finishes; nothing is left."""
+        state = self.state()
+        if state not in (self.before, self.after):
+            self.find("neither old nor new is read", state=state, **harm)
+        if not killed:
+            self._check_tidy("a failed call left", harm)
+        again = done(self.run)
+        if again is None or "error" in again:
+            self.find("the same call is refused later", again=again, **harm)
+        elif self.state() != self.after:
+            self.find("the same call ends otherwise", state=self.state(), **harm)
+        else:
+            # What has a name of ours waits for the next change of the mag or file that it lies beside.
+            left = sorted(name for name in files(self.work) - self.files_after if ".wkfast-" not in name)
+            if left:
+                self.find("left behind for ever", left=left[:5], **harm)
+
+    def _check_tidy(self, what: str, harm: dict[str, Any]) -> None:
+        left = sorted(path.name for path in self.temporary.iterdir())
+        if left:
+            self.find(f"{what} in TMPDIR", left=left[:5], **harm)
+
+
+def kills(trial: Trial, chance: random.Random, seconds: float) -> int:
+    """Kill the job at random moments; return how often it was killed before its end."""
+    ends, count = time.monotonic() + seconds, 0
+    while time.monotonic() < ends:
+        trial.reset()
+        child, wait = in_child(trial.run)
+        after = chance.uniform(0, trial.seconds)
+        time.sleep(after)
+        os.kill(child, signal.SIGKILL)
+        killed = wait() is None
+        count += killed
+        trial.check({"after": after, "killed": killed}, killed=True)
+    return count
+
+
+class Shim:
+    """The library that makes calls fail."""
+
+    def __init__(self) -> None:
+        self.library = ctypes.CDLL(None)
+        self.library.wkfast_fault_seen.restype = self.library.wkfast_fault_failed.restype = ctypes.c_long
+
+    def arm(self, call: str, folder: Path, error: int, number: int) -> None:
+        self.library.wkfast_fault_arm(call.encode(), str(folder).encode(), error, ctypes.c_long(number))
+
+    def with_fault(self, call: str, folder: Path, error: int, number: int, run: Callable[[], None]) -> Any:
+        """Run with a fault in a child; return calls seen, faults made, and what came of it."""
+
+        def work() -> Any:
+            self.arm(call, folder, error, number)
+            raised: dict[str, Any] = {}
+            try:
+                run()
+            except BaseException as fault:  # noqa: BLE001 - it is judged below
+                filename = getattr(fault, "filename", None)
+                raised = {
+                    "error": repr(fault),
+                    "own": isinstance(fault, WkfastError) or (isinstance(fault, OSError) and filename is not None),
+                    "names": any(part in f"{fault} {filename}" for part in (folder.name, "a.zip", "wkfast-")),
+                    "trace": "".join(traceback.format_exception(fault)[-6:]),
+                }
+            self.library.wkfast_fault_disarm()
+            return {
+                "seen": self.library.wkfast_fault_seen(),
+                "failed": self.library.wkfast_fault_failed(),
+                "raised": raised,
+            }
+
+        return done(work)
+
+
+def cases(trial: Trial, shim: Shim) -> Iterator[tuple[str, Path, int]]:
+    """Every call of every kind that the job makes, in its folder and in TMPDIR, by its number."""
+    for call in CALLS:
+        for folder in (trial.work, trial.temporary):
+            trial.reset()
+            seen = shim.with_fault(call, folder, 0, 0, trial.run)["result"]["seen"]
+            yield from ((call, folder, number) for number in range(1, seen + 1))
+
+
+def faults(trial: Trial, chance: random.Random, most: int) -> dict[str, int]:
+    """Make calls fail; return how many of each kind did."""
+    shim = Shim()
+    everything = [(*case, error) for case in cases(trial, shim) for error in ERRORS]
+    chosen = everything if len(everything) <= most else chance.sample(everything, most)
+    counts: dict[str, int] = {}
+    for call, folder, number, error in chosen:
+        trial.reset()
+        told = shim.with_fault(call, folder, getattr(errno, error), number, trial.run)
+        harm = {"call": call, "number": number, "error": error, "where": folder.name}
+        if told is None or "result" not in told:
+            trial.find("the process died", told=told, **harm)
+            continue
+        outcome = told["result"]
+        if not outcome["failed"]:
+            continue
+        counts[call] = counts.get(call, 0) + 1
+        raised = outcome["raised"]
+        if raised and not raised["own"]:
+            trial.find("an error that is none of wkfast's own", raised=raised, **harm)
+        elif raised and not raised["names"]:
+            trial.find("an error that names no file", raised=raised, **harm)
+        if not raised and trial.state() != trial.after:
+            trial.find("done, but not done", **harm)
+        trial.check(harm, killed=False)
+    return counts
+
+
+def say(**facts: Any) -> None:
+    sys.stdout.write(json.dumps(facts) + "\n")
+    sys.stdout.flush()
+
+
+def main() -> None:
+    kind, name, folder, seed, amount = sys.argv[1], sys.argv[2], Path(sys.argv[3]), sys.argv[4], float(sys.argv[5])
+    trial, chance = Trial(name, folder), random.Random(seed)
+    counts: Any = kills(trial, chance, amount) if kind == "kills" else faults(trial, chance, int(amount))
+    say(job=name, done=counts, findings=trial.findings)
+
+
+if __name__ == "__main__":
+    main()
