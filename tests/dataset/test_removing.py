@@ -9,9 +9,9 @@ import numpy as np
 import pytest
 from tests.dataset.test_downsampling import noise, painted
 
-from wkfast import Dataset
+from wkfast import Dataset, _core
 from wkfast.dataset.folders import remove_folder
-from wkfast.errors import VolumeDataError
+from wkfast.errors import LayerNotFoundError, MagNotFoundError, VolumeDataError
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -56,3 +56,33 @@ def test_a_mag_is_read_to_the_end_by_who_has_it_open_and_made_anew_at_once(tmp_p
         layer.add_mag(1).write(voxels)
     np.testing.assert_array_equal(Dataset.open(tmp_path / "d").get_layer("l").get_mag(1).read(), voxels)
     assert not [name for name in names(layer.path) if name.startswith(".")]
+
+
+@pytest.mark.parametrize("what", ["layer", "mag"])
+def test_a_removal_that_the_file_system_refused_can_be_asked_for_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, what: str
+) -> None:
+    dataset = painted(tmp_path / "d", noise((1, 32, 32, 32), "uint16") + 1, (0, 0, 0)).dataset
+    layer = dataset.get_layer("l")
+    folder = layer.path if what == "layer" else layer.get_mag(1).path
+
+    def remove() -> None:
+        if what == "layer":
+            dataset.delete_layer("l")
+        else:
+            layer.delete_mag(1)
+
+    def refuse(folder: Path) -> None:
+        raise VolumeDataError(f"{folder}: Read-only file system")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(_core, "remove_folder", refuse)
+        with pytest.raises(VolumeDataError, match="Read-only"):
+            remove()
+    assert folder.exists()
+    remove()
+    assert not folder.exists()
+    with pytest.raises((LayerNotFoundError, MagNotFoundError)):
+        remove()
+    with pytest.raises(LayerNotFoundError):
+        dataset.delete_layer("../d")

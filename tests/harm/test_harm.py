@@ -14,7 +14,7 @@ from tests.harm.writing_jobs import JOBS
 
 ROOT = Path(__file__).resolve().parents[2]
 # For each job: s of kills, and calls that fail. `make torture` and `make faults` give them more.
-SECONDS = float(os.environ.get("WKFAST_TORTURE_SECONDS", "5"))
+SECONDS = float(os.environ.get("WKFAST_TORTURE_SECONDS", "3"))
 FAULTS = int(os.environ.get("WKFAST_FAULTS", "4"))
 SEED = os.environ.get("WKFAST_HARM_SEED", "1")
 
@@ -51,23 +51,18 @@ def weak(reason: str) -> pytest.MarkDecorator:
 
 
 # What does not hold yet.
-KILLS = {"copy a layer": weak("its mags are listed after it, so it is there without them for a while")}
-FAULTS_OF = {
-    **KILLS,
-    "merge": weak("where its last step failed, it is whole, and refused when asked for again"),
-    "delete a layer": weak("a folder that cannot be moved aside stays, no longer listed"),
-}
+WEAK = {"copy a layer": weak("its mags are listed after it, so it is there without them for a while")}
 
 
 def jobs(known: dict[str, pytest.MarkDecorator]) -> list:
     return [pytest.param(job, marks=known.get(job, ())) for job in JOBS]
 
 
-@pytest.mark.parametrize("job", jobs(KILLS))
+@pytest.mark.parametrize("job", jobs(WEAK))
 def test_a_job_that_is_killed_loses_nothing(job, tmp_path):
     assert drive("kills", job, tmp_path / "x", SECONDS)["done"] > 0
 
 
-@pytest.mark.parametrize("job", jobs(FAULTS_OF))
+@pytest.mark.parametrize("job", jobs(WEAK))
 def test_a_job_whose_calls_fail_loses_nothing(job, tmp_path, shim):
     assert drive("faults", job, tmp_path / "x", FAULTS, LD_PRELOAD=str(shim))["done"]

@@ -241,14 +241,18 @@ class Dataset:
     def delete_layer(self, layer_name: str) -> None:
         """Take a layer out of the dataset and delete its folder.
 
-        Mags that lie elsewhere keep their files, and so does a folder in which mags of other layers lie.
+        Mags that lie elsewhere keep their files, and so does a folder in which mags of other layers lie. Where the file
+        system refuses to delete what is out of the list already, the same call can be made again.
 
         Raises
         ------
         LayerNotFoundError
             There is none of that name; the message lists those there are.
         """
-        place, layer = self._writable(), self.get_layer(layer_name)
+        place = self._writable()
+        if layer_name not in self.layers and place.finish_removal(layer_name, None):
+            return
+        layer = self.get_layer(layer_name)
         with place.removal(self._properties, layer._properties, None):
             self._change(lambda properties: properties.remove_layer(layer_name))
 

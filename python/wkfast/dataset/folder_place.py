@@ -279,6 +279,18 @@ class FolderPlace(WritablePlace):
         if self._new_chunks is not None and mag is not None:
             self._new_chunks.forget(mag)
 
+    def finish_removal(self, layer_name: str, mag: Mag | None) -> bool:
+        """Take away the folder of a layer or mag that is not listed, if a removal left it; tell whether it did."""
+        # Whatever else is asked for is the name of no folder here.
+        if layer_name not in {path.name for path in self._root.iterdir()}:
+            return False
+        folder = self._root / layer_name
+        folders = [folder] if mag is None else [folder / mag.to_layer_name(), folder / mag.to_long_layer_name()]
+        left = [each for each in folders if is_left(each)]
+        for each in left:
+            remove_folder(self.own(each, f"layer {layer_name!r}"))
+        return bool(left)
+
     def mag_folders(self, layer: LayerProperties) -> list[tuple[Mag, Path]]:
         """Return each mag with its folder, without those that lie out of the dataset by ``..`` or on a server."""
         folders = []

@@ -411,6 +411,9 @@ class Layer:
             There is none; the message lists those there are.
         """
         place, wanted = self._writable(), Mag(mag)
+        listed = any(self._properties.mag_of(entry) == wanted for entry in self._properties.mags)
+        if not listed and place.finish_removal(self.name, wanted):
+            return
         self._entry_of(wanted)
         with place.removal(self._dataset._properties, self._properties, wanted):
             self._change(

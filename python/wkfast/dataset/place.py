@@ -119,6 +119,10 @@ class WritablePlace(Place):
     ) -> AbstractContextManager[None]:
         """Remove a mag, or a layer with all of them, if the block ends well; the block takes it off the list."""
 
+    def finish_removal(self, layer_name: str, mag: Mag | None) -> bool:  # noqa: ARG002 - for places that leave something
+        """Take away what a removal that failed has left of a layer or mag that is not listed; tell whether it did."""
+        return False
+
     def settle(self, layer: LayerProperties, voxel_size: Sequence[float], unit: str) -> None:
         """Write down beside the voxels what follows from a changed list of mags."""
 

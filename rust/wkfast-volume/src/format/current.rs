@@ -1,6 +1,6 @@
 //! A mag in a folder, which other processes may put another in the place of at any time.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::{Arc, PoisonError, RwLock};
 use std::time::Duration;
 
@@ -79,7 +79,7 @@ impl CurrentMag {
             }
             self.reopen()?;
         }
-        Err(too_often(self.metadata.as_ref(), "read").into())
+        Err(too_often(self.metadata.as_deref(), "read").into())
     }
 
     fn last(&self) -> Arc<OpenMag> {
@@ -99,7 +99,7 @@ impl CurrentMag {
 }
 
 /// Opens the mag as it is now; one that is replaced meanwhile, once more.
-fn open_at(location: &MagLocation, metadata: &PathBuf) -> Result<OpenMag> {
+fn open_at(location: &MagLocation, metadata: &Path) -> Result<OpenMag> {
     for _ in 0..LOOKS {
         let stamp = stamp_of(metadata);
         match open_mag(location) {
@@ -112,19 +112,17 @@ fn open_at(location: &MagLocation, metadata: &PathBuf) -> Result<OpenMag> {
 }
 
 /// What is wrong with a file that stat does not tell of is said where the mag is opened.
-fn stamp_of(metadata: &PathBuf) -> Option<Stamp> {
+fn stamp_of(metadata: &Path) -> Option<Stamp> {
     stat(metadata).ok().flatten().map(|found| Stamp::of(&found))
 }
 
-fn too_often(metadata: Option<&PathBuf>, done: &str) -> VolumeError {
+fn too_often(metadata: Option<&Path>, done: &str) -> VolumeError {
     let file = metadata.map(|path| path.display().to_string()).unwrap_or_default();
     VolumeError::corrupt(file, format!("is replaced so often that the mag cannot be {done}"))
 }
 
 #[cfg(test)]
 mod tests {
-    use std::path::Path;
-
     use super::*;
     use crate::format::testing::voxels;
     use crate::format::{NewMag, Voxels, WriteOptions, create, read_region_with, write_region};

@@ -98,5 +98,5 @@ impl ShardWriter for WkwWriter<'_> {
 }
 
 fn fault(source: std::io::Error) -> VolumeError {
-    VolumeError::io("WKW file being written", source)
+    VolumeError::writing(source)
 }

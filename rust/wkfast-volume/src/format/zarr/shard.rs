@@ -227,5 +227,5 @@ impl ShardWriter for SingleChunkWriter<'_> {
 }
 
 fn fault(source: std::io::Error) -> VolumeError {
-    VolumeError::io("Zarr shard being written", source)
+    VolumeError::writing(source)
 }
