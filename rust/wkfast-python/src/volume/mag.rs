@@ -113,6 +113,7 @@ impl PyMag {
         Ok(listing.shards.iter().map(|(_, size)| size).sum())
     }
 
+    #[allow(clippy::needless_pass_by_value)] // as Python hands it over
     #[pyo3(signature = (topleft, size, *, extra=Vec::new()))]
     fn read<'py>(
         &self,

@@ -104,6 +104,7 @@ impl PyMergedMag {
         chunk_rows(py, &self.grid, &chunks)
     }
 
+    #[allow(clippy::needless_pass_by_value)] // as Python hands it over
     #[pyo3(signature = (topleft, size, *, extra=Vec::new()))]
     fn read<'py>(
         &self,

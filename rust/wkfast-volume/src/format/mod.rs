@@ -123,6 +123,11 @@ pub trait MagArray: Send + Sync + std::fmt::Debug {
         self.open_shard(shard)
     }
 
+    /// Whether its chunks are what the files of its store hold. Those of an array that is made while it is read are not.
+    fn is_stored(&self) -> bool {
+        false
+    }
+
     /// Reads the encoded bytes of one chunk, `None` if it is absent. To read many chunks of a shard, use
     /// [`open_shard`](Self::open_shard) once instead.
     fn read_encoded(&self, chunk: &ChunkIndex) -> Result<Option<EncodedChunk>>;

@@ -214,7 +214,7 @@ fn read_chunk(array: &dyn MagArray, shards: &Shards<'_>, chunk: &ChunkIndex, scr
         let (shard, place) = array.grid().locate(chunk);
         return shards.with(array, &shard, |open| read_open(array, shards, open, place, chunk, scratch));
     }
-    if shards.keeps && array.store().pins() {
+    if shards.keeps && array.is_stored() && array.store().pins() {
         let Some(open) = IndexCache::open_file(array, chunk)? else { return Ok(Chunk::Absent) };
         return read_open(array, shards, &open, 0, chunk, scratch);
     }

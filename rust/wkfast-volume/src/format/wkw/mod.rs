@@ -191,6 +191,10 @@ impl MagArray for WkwArray {
         &self.store
     }
 
+    fn is_stored(&self) -> bool {
+        true
+    }
+
     fn prefix(&self) -> &str {
         &self.prefix
     }

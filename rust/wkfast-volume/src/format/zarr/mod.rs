@@ -187,6 +187,10 @@ impl MagArray for ZarrArray {
         &self.store
     }
 
+    fn is_stored(&self) -> bool {
+        true
+    }
+
     fn prefix(&self) -> &str {
         &self.prefix
     }
