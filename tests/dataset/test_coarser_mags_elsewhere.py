@@ -46,8 +46,9 @@ def drawn(seed: int) -> dict[str, Any]:
 
 def layer_of(folder: Path, case: dict[str, Any]) -> Layer:
     voxels = case["voxels"]
+    category = "segmentation" if voxels.dtype == "uint64" else "color"  # WEBKNOSSOS has no such images
     layer = Dataset(folder, voxel_size=(4, 4, 4)).add_layer(
-        "l", "color", dtype=voxels.dtype, num_channels=voxels.shape[0], data_format=case["data_format"]
+        "l", category, dtype=voxels.dtype, num_channels=voxels.shape[0], data_format=case["data_format"]
     )
     shard = {} if case["data_format"] == "zarr" else {"shard_shape": 64}
     layer.add_mag(1, **shard).write(voxels, absolute_offset=case["start"], allow_resize=True, allow_unaligned=True)
