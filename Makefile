@@ -53,7 +53,7 @@ boundary: setup ## read mutated files and answers for SECONDS (default 300) per 
 	WKFAST_BOUNDARY_SECONDS=$(or $(SECONDS),300) WKFAST_BOUNDARY_FIRST=$(or $(SEED),1000000) $(BIN)/python -m pytest --quiet tests/boundary
 
 torture: setup ## kill every writing job for SECONDS (default 300) each
-	WKFAST_TORTURE_SECONDS=$(or $(SECONDS),300) WKFAST_HARM_SEED=$(or $(SEED),1) $(BIN)/python -m pytest --quiet tests/harm -k killed
+	WKFAST_TORTURE_SECONDS=$(or $(SECONDS),300) WKFAST_HARM_SEED=$(or $(SEED),1) $(BIN)/python -m pytest --quiet tests/harm -m slow -k killed
 
 faults: setup ## make CALLS (default 300) calls of the system fail in every writing job
 	WKFAST_FAULTS=$(or $(CALLS),300) WKFAST_HARM_SEED=$(or $(SEED),1) $(BIN)/python -m pytest --quiet tests/harm -k calls_fail
