@@ -8,7 +8,7 @@ RUST_SOURCES := $(shell find rust -name '*.rs' -o -name Cargo.toml) Cargo.toml C
 PYTHON_DIRS := python tests benches examples packaging tools
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test test-rust test-python test-memory boundary torture faults lint bench fuzz docs clean
+.PHONY: help setup demo test test-rust test-python test-memory boundary interrupts torture faults lint bench fuzz docs clean
 
 help: ## list the tasks
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -52,8 +52,11 @@ test-memory: setup ## download and upload 2 GB annotations within 64 MiB
 boundary: setup ## read mutated files and answers for SECONDS (default 300) per reader, from case SEED on
 	WKFAST_BOUNDARY_SECONDS=$(or $(SECONDS),300) WKFAST_BOUNDARY_FIRST=$(or $(SEED),1000000) $(BIN)/python -m pytest --quiet tests/boundary
 
+interrupts: setup ## interrupt every call that takes long, at any moment
+	$(BIN)/python -m pytest --quiet tests/interrupts -m "long or not long"
+
 torture: setup ## kill every writing job for SECONDS (default 300) each
-	WKFAST_TORTURE_SECONDS=$(or $(SECONDS),300) WKFAST_HARM_SEED=$(or $(SEED),1) $(BIN)/python -m pytest --quiet tests/harm -m slow -k killed
+	WKFAST_TORTURE_SECONDS=$(or $(SECONDS),300) WKFAST_HARM_SEED=$(or $(SEED),1) $(BIN)/python -m pytest --quiet tests/harm -m long
 
 faults: setup ## make CALLS (default 300) calls of the system fail in every writing job
 	WKFAST_FAULTS=$(or $(CALLS),300) WKFAST_HARM_SEED=$(or $(SEED),1) $(BIN)/python -m pytest --quiet tests/harm -k calls_fail

@@ -59,7 +59,7 @@ def jobs(known: dict[str, pytest.MarkDecorator]) -> list:
 
 
 # Moments of kills are random: out of the gate until long runs have found nothing for a while.
-@pytest.mark.slow
+@pytest.mark.long
 @pytest.mark.parametrize("job", jobs(WEAK))
 def test_a_job_that_is_killed_loses_nothing(job, tmp_path):
     assert drive("kills", job, tmp_path / "x", SECONDS)["done"] > 0

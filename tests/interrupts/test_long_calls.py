@@ -31,7 +31,7 @@ QUICK = (
 
 def marks(name: str) -> list[pytest.MarkDecorator]:
     known = [pytest.mark.xfail(reason="holds the interpreter too long", strict=False)] if name in DEAF else []
-    return known if name in QUICK else [*known, pytest.mark.slow]
+    return known if name in QUICK else [*known, pytest.mark.long]
 
 
 ALL = [pytest.param(name, marks=marks(name)) for name in CALLS]
