@@ -5,6 +5,7 @@ import io
 import math
 import os
 import pickle
+import re
 import stat
 import subprocess
 import sys
@@ -253,7 +254,7 @@ def test_faults_that_loading_survives_are_listed_and_warned_about_once(tmp_path)
 @pytest.mark.parametrize(
     ("text", "line", "words"),
     [
-        (b"", None, "byte|empty|root|end"),
+        (b"", 1, "holds no element; expected <things>"),
         (b"<things>\n<parameters/>\n<thing id='x'/></things>", 3, "thing"),
         (b"<things>\n<parameters/>\n<thing></things>", 3, "thing"),
         (b"<!DOCTYPE x [<!ENTITY e 'x'>]><things/>", 1, "document type|DOCTYPE"),
@@ -267,6 +268,7 @@ def test_what_is_no_nml_says_where_and_why(tmp_path, text, line, words):
         Skeleton.load(path)
     assert isinstance(error.value, RuntimeError)
     assert str(path) in str(error.value)
+    assert re.search(words, str(error.value).replace(str(path), "")), "the name of the file says nothing"
     if line is not None:
         assert error.value.line == line
     with pytest.raises(NmlError):
@@ -439,7 +441,7 @@ def test_a_node_without_a_place_is_kept_and_equals_its_copy(tmp_path):
     twin = copy.deepcopy(tree)
     assert tree == twin
     assert node == next(iter(twin.nodes))
-    with pytest.raises(ValueError, match="NaN"):
+    with pytest.raises(ValueError, match="expected integers"):
         _ = node.position
     assert math.isnan(node.position_float.x)
     document.skeleton.save(path)
@@ -453,8 +455,8 @@ def test_programs_cannot_put_a_node_nowhere(tmp_path):
     tree = skeleton.add_tree("t")
     node = tree.add_node((1, 2, 3))
     nowhere = (math.nan, 0, 0)
-    # As the reference does, whose vectors are integers.
-    with pytest.raises(ValueError, match="cannot convert float NaN to integer"):
+    # A ValueError as in the reference, whose vectors are integers.
+    with pytest.raises(ValueError, match="expected integers, got .*nan"):
         tree.add_node(nowhere)
     with pytest.raises(SkeletonError, match="expected finite numbers"):
         node.position_float = nowhere
