@@ -456,7 +456,7 @@ def test_programs_cannot_put_a_node_nowhere(tmp_path):
     node = tree.add_node((1, 2, 3))
     nowhere = (math.nan, 0, 0)
     # A ValueError as in the reference, whose vectors are integers.
-    with pytest.raises(ValueError, match="expected integers, got .*nan"):
+    with pytest.raises(ValueError, match=r"expected integers, got .*nan"):
         tree.add_node(nowhere)
     with pytest.raises(SkeletonError, match="expected finite numbers"):
         node.position_float = nowhere
