@@ -53,7 +53,7 @@ boundary: setup ## read mutated files and answers for SECONDS (default 300) per 
 	WKFAST_BOUNDARY_SECONDS=$(or $(SECONDS),300) WKFAST_BOUNDARY_FIRST=$(or $(SEED),1000000) $(BIN)/python -m pytest --quiet tests/boundary
 
 interrupts: setup ## interrupt every call that takes long, at any moment
-	$(BIN)/python -m pytest --quiet tests/interrupts -m "long or not long"
+	WKFAST_LONGEST_WAIT=0.2 $(BIN)/python -m pytest --quiet tests/interrupts -m "long or not long"
 
 torture: setup ## kill every writing job for SECONDS (default 300) each
 	WKFAST_TORTURE_SECONDS=$(or $(SECONDS),300) WKFAST_HARM_SEED=$(or $(SEED),1) $(BIN)/python -m pytest --quiet tests/harm -m long
