@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 from tests.interrupts.long_calls import CALLS, DEAF
 
-# What a user waits for at most, s: `make interrupts` asks for the 0.2 s that are promised, on a machine that does nothing else.
+# What a user waits for at most, s. `make interrupts` asks for the 0.2 s that are promised, where nothing else runs.
 LONGEST = float(os.environ.get("WKFAST_LONGEST_WAIT", "1"))
 # Other work on the machine makes a call wait, too; what the call itself does is the same each time.
 TRIES = 4
