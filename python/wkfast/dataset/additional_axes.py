@@ -6,10 +6,9 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from wkfast.dataset.properties import CXYZ
 from wkfast.errors import DatasetError, DatasetValueError
 from wkfast.geometry import NormalizedBoundingBox
-from wkfast.geometry.vec_int import XYZ
+from wkfast.geometry.constants import C_AXIS, CXYZ_AXES, XYZ_AXES
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -18,8 +17,6 @@ if TYPE_CHECKING:
 
     from wkfast.dataset.voxel_source import VoxelSource
     from wkfast.geometry import NDBoundingBox
-
-CHANNEL = "c"
 
 
 def extra_axes_of(box: NDBoundingBox) -> list[str]:
@@ -31,12 +28,12 @@ def extra_axes_of(box: NDBoundingBox) -> list[str]:
     >>> extra_axes_of(NDBoundingBox((0, 0, 0, 0), (5, 1, 1, 1), ("t", "z", "y", "x")))
     ['t']
     """
-    return [axis for axis in box.axes if axis not in {CHANNEL, *XYZ}]
+    return [axis for axis in box.axes if axis not in {C_AXIS, *XYZ_AXES}]
 
 
 def is_flat(box: NDBoundingBox) -> bool:
     """Return whether a box has no axes but x, y, z, in this order."""
-    return box.axes == XYZ
+    return box.axes == XYZ_AXES
 
 
 def along_axes(box: NDBoundingBox, axes: Sequence[str], channels: int) -> NormalizedBoundingBox:
@@ -72,9 +69,9 @@ def slices_of(box: NDBoundingBox) -> list[str]:
 def to_cxyz(data: NDArray[Any], axes: Sequence[str]) -> NDArray[Any]:
     """Return an array along some or all of c, x, y, z as one along all, in this order."""
     names = list(axes)
-    if CHANNEL not in names:
-        names, data = [CHANNEL, *names], data[np.newaxis]
-    return data.transpose([names.index(axis) for axis in CXYZ])
+    if C_AXIS not in names:
+        names, data = [C_AXIS, *names], data[np.newaxis]
+    return data.transpose([names.index(axis) for axis in CXYZ_AXES])
 
 
 def from_cxyz(data: NDArray[Any], frame: NDBoundingBox) -> NDArray[Any]:
@@ -85,11 +82,11 @@ def from_cxyz(data: NDArray[Any], frame: NDBoundingBox) -> NDArray[Any]:
     DatasetValueError
         It has another number of axes, or several channels where `frame` has none.
     """
-    whole = data[np.newaxis] if data.ndim == len(XYZ) else data
-    if whole.ndim != len(CXYZ) or (CHANNEL not in frame.axes and whole.shape[0] != 1):
+    whole = data[np.newaxis] if data.ndim == len(XYZ_AXES) else data
+    if whole.ndim != len(CXYZ_AXES) or (C_AXIS not in frame.axes and whole.shape[0] != 1):
         raise DatasetValueError(f"an array of the shape {data.shape} is not (c, x, y, z) of the layer's channels")
-    names = list(CXYZ)
-    if CHANNEL not in frame.axes:
+    names = list(CXYZ_AXES)
+    if C_AXIS not in frame.axes:
         names, whole = names[1:], whole[0]
     for axis in extra_axes_of(frame):
         names, whole = [axis, *names], whole[np.newaxis]
@@ -111,7 +108,7 @@ def completed(box: NDBoundingBox, frame: NDBoundingBox) -> NDBoundingBox:
     >>> completed(NDBoundingBox((8, 8, 8, 4), (4, 4, 4, 1), ("z", "y", "x", "t")), frame)
     NDBoundingBox(topleft=(0, 4, 8, 8, 8), size=(1, 1, 4, 4, 4), axes={'c': 0, 't': 1, 'x': 2, 'y': 3, 'z': 4})
     """
-    unknown = [axis for axis in box.axes if axis not in frame.axes and axis != CHANNEL]
+    unknown = [axis for axis in box.axes if axis not in frame.axes and axis != C_AXIS]
     if unknown:
         raise DatasetValueError(f"{box} has the axes {', '.join(unknown)}, which the layer does not: {frame.axes}")
     given = {axis: box.get_bounds(axis) for axis in box.axes}
@@ -131,9 +128,9 @@ def axes_of_array(given: NDBoundingBox | None, frame: NDBoundingBox) -> tuple[st
 
     A box that has all but the channels gets them in front.
     """
-    if given is None or not set(given.axes) >= set(frame.axes) - {CHANNEL}:
+    if given is None or not set(given.axes) >= set(frame.axes) - {C_AXIS}:
         return frame.axes
-    return given.axes if CHANNEL in given.axes or CHANNEL not in frame.axes else (CHANNEL, *given.axes)
+    return given.axes if C_AXIS in given.axes or C_AXIS not in frame.axes else (C_AXIS, *given.axes)
 
 
 def in_frame_order(
@@ -147,15 +144,15 @@ def in_frame_order(
         It has another number of axes.
     """
     names = axes_of_array(given, frame)
-    if CHANNEL in names and channels == 1 and data.ndim == len(names) - 1:
-        at = names.index(CHANNEL)
+    if C_AXIS in names and channels == 1 and data.ndim == len(names) - 1:
+        at = names.index(C_AXIS)
         data = np.expand_dims(data, at)
-    elif CHANNEL not in names and data.ndim == len(names) + 1 and data.shape[0] == 1:
+    elif C_AXIS not in names and data.ndim == len(names) + 1 and data.shape[0] == 1:
         data = data[0]
     if data.ndim != len(names):
         raise DatasetValueError(f"an array of the shape {data.shape} does not have the axes {', '.join(names)}")
-    if CHANNEL in names and CHANNEL not in frame.axes:
-        data, names = data.take(0, names.index(CHANNEL)), tuple(name for name in names if name != CHANNEL)
+    if C_AXIS in names and C_AXIS not in frame.axes:
+        data, names = data.take(0, names.index(C_AXIS)), tuple(name for name in names if name != C_AXIS)
     return data.transpose([names.index(name) for name in frame.axes])
 
 
@@ -175,7 +172,7 @@ def read_box(source: VoxelSource, box: NDBoundingBox, axes: Sequence[str]) -> ND
         The array has other axes than its layer says.
     """
     first, end = _channels(source, box)
-    extents = {CHANNEL: end - first, **dict(zip(box.axes, box.size, strict=True))}
+    extents = {C_AXIS: end - first, **dict(zip(box.axes, box.size, strict=True))}
     out = np.zeros([extents[axis] for axis in axes], source.dtype, order="F")
     target = _core_order(out, axes, source)
     (x, y, z), (width, height, depth) = box.topleft_xyz, box.size_xyz
@@ -201,7 +198,7 @@ def write_box(source: Any, box: NDBoundingBox, data: NDArray[Any]) -> None:
 
 
 def _channels(source: VoxelSource, box: NDBoundingBox) -> tuple[int, int]:
-    start, end = box.get_bounds(CHANNEL) if CHANNEL in box.axes else (0, 1)
+    start, end = box.get_bounds(C_AXIS) if C_AXIS in box.axes else (0, 1)
     if not 0 <= start <= end <= source.channels:
         raise DatasetValueError(f"{box} lies outside of the {source.channels} channels there are")
     return start, end
@@ -210,12 +207,12 @@ def _channels(source: VoxelSource, box: NDBoundingBox) -> tuple[int, int]:
 def _core_order(array: NDArray[Any], axes: Sequence[str], source: VoxelSource) -> NDArray[Any]:
     """Return a view of an array that the core's arrays (c, x, y, z) lie in, slice by slice of the additional axes."""
     names = list(axes)
-    if CHANNEL not in names:
-        names, array = [CHANNEL, *names], array[np.newaxis]
-    stored = {*source.extra_axes, *CXYZ}
+    if C_AXIS not in names:
+        names, array = [C_AXIS, *names], array[np.newaxis]
+    stored = {*source.extra_axes, *CXYZ_AXES}
     if set(names) != stored:
         raise DatasetError(f"its layer has the axes {', '.join(names)}, but the array {', '.join(sorted(stored))}")
-    return array.transpose([names.index(name) for name in (*source.extra_axes, *CXYZ)])
+    return array.transpose([names.index(name) for name in (*source.extra_axes, *CXYZ_AXES)])
 
 
 def _slices(source: VoxelSource, box: NDBoundingBox) -> Iterator[tuple[tuple[int, ...], list[int]]]:

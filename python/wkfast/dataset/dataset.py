@@ -250,9 +250,12 @@ class Dataset:
             There is none of that name; the message lists those there are.
         """
         place = self._writable()
-        if layer_name not in self.layers and place.finish_removal(layer_name, None):
-            return
-        layer = self.get_layer(layer_name)
+        try:
+            layer = self.get_layer(layer_name)
+        except LayerNotFoundError:
+            if place.finish_removal(layer_name, None):
+                return
+            raise
         with place.removal(self._properties, layer._properties, None):
             self._change(lambda properties: properties.remove_layer(layer_name))
 

@@ -192,14 +192,17 @@ class FolderPlace(WritablePlace):
         """Put a folder in the place of the link to it."""
         if _is_there(source) and not source.is_symlink():
             _core.exchange_folders(str(target), str(source))
-        # A link that cannot be removed is in nobody's way: it leads nowhere, and goes when its name is wanted.
-        for _ in range(2):
-            with suppress(OSError):
-                source.unlink(missing_ok=True)
+        # A link that cannot be removed is in nobody's way: it leads to itself, and goes with the next change.
+        with suppress(OSError):
+            source.unlink(missing_ok=True)
 
     def _finish_renamings(self, properties: DatasetProperties) -> None:
-        """Give folders of layers their names, where a killed call left links to them there."""
+        """Give folders of layers their names where a killed call left links; links to themselves go."""
         names = {layer.name for layer in properties.layers}
+        for link in self._root.iterdir():
+            if link.is_symlink() and str(link.readlink()) == link.name:
+                with suppress(OSError):
+                    link.unlink()
         for link in (self._root / name for name in names):
             if link.is_symlink():
                 old = str(link.readlink())

@@ -18,13 +18,13 @@ from wkfast.dataset.mag_view import MagView
 from wkfast.dataset.new_mag import Shapes, extent_in_mag, joined, new_mag
 from wkfast.dataset.place import writable
 from wkfast.dataset.present_files import list_files
-from wkfast.dataset.properties import CXYZ
 from wkfast.dataset.reshaping import Workers
 from wkfast.dataset.sampling import SamplingModes
 from wkfast.dataset.slots import state_without
 from wkfast.dataset.view_configuration import LayerViewConfiguration, configuration_of, set_configuration
 from wkfast.errors import DatasetError, DatasetValueError, ExistsError, MagNotFoundError
 from wkfast.geometry import Mag, Vec3Int
+from wkfast.geometry.constants import CXYZ_AXES
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -54,7 +54,7 @@ class _Shape(NamedTuple):
     @classmethod
     def of(cls, stated: tuple[Any, Any, Any], properties: LayerProperties) -> _Shape:
         box, axes = properties.full_bounding_box, properties.axes_of_arrays
-        return cls(stated, box, axes, is_flat(box) and axes == CXYZ)
+        return cls(stated, box, axes, is_flat(box) and axes == CXYZ_AXES)
 
 
 class Layer:
@@ -95,11 +95,7 @@ class Layer:
         OSError
             The file system refuses. Nothing was changed.
         """
-        found: str | None = self._properties.json.get("name")
-        if found is None or found is not self._checked.get("name"):
-            found = self._properties.name
-            self._checked["name"] = found
-        return found
+        return self._checked_text("name")
 
     @name.setter
     def name(self, name: str) -> None:
@@ -123,11 +119,7 @@ class Layer:
     @property
     def category(self) -> str:
         """``color`` or ``segmentation``."""
-        found: str | None = self._properties.json.get("category")
-        if found is None or found is not self._checked.get("category"):
-            found = self._properties.category
-            self._checked["category"] = found
-        return found
+        return self._checked_text("category")
 
     @property
     def data_format(self) -> DataFormat:
@@ -198,6 +190,13 @@ class Layer:
     def normalized_bounding_box(self) -> NormalizedBoundingBox:
         """The same with an axis for the channels."""
         return self._normalized(self.bounding_box)
+
+    def _checked_text(self, key: str) -> str:
+        """Return a text of the entry; it is checked anew when it is another object than last time."""
+        found: str | None = self._properties.json.get(key)
+        if found is None or found is not self._checked.get(key):
+            found = self._checked[key] = getattr(self._properties, key)
+        return found
 
     def _shape_now(self) -> _Shape:
         """Return box and axes as they are written down now; looked at once for each change of the entry."""
@@ -411,10 +410,12 @@ class Layer:
             There is none; the message lists those there are.
         """
         place, wanted = self._writable(), Mag(mag)
-        listed = any(self._properties.mag_of(entry) == wanted for entry in self._properties.mags)
-        if not listed and place.finish_removal(self.name, wanted):
-            return
-        self._entry_of(wanted)
+        try:
+            self._entry_of(wanted)
+        except MagNotFoundError:
+            if place.finish_removal(self.name, wanted):
+                return
+            raise
         with place.removal(self._dataset._properties, self._properties, wanted):
             self._change(
                 lambda entry: entry.set_mags([each for each in entry.mags if entry.mag_of(each) != wanted]),

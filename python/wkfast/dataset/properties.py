@@ -20,6 +20,7 @@ from wkfast.dataset.draft import exclusive_draft
 from wkfast.dataset.metadata_files import read_json
 from wkfast.errors import DatasetError, DatasetNotFoundError, DatasetValueError, ExistsError, LayerNotFoundError
 from wkfast.geometry import BoundingBox, Mag, NDBoundingBox, Vec3Int
+from wkfast.geometry.constants import CXYZ_AXES
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -36,7 +37,6 @@ Json = dict[str, Any]
 _ELEMENT_CLASSES = {"float": "float32", "double": "float64", "uint24": "uint8"}
 # JavaScript's numbers end here; WEBKNOSSOS spells larger ones as text.
 _LARGEST_PLAIN = 2**53 - 1
-CXYZ = ("c", "x", "y", "z")
 # More than any array in Zarr has.
 _MOST_AXES = 64
 
@@ -122,8 +122,8 @@ class LayerProperties:
     def axes_of_arrays(self) -> tuple[str, ...]:
         """Axes of arrays that are read, without the additional ones: those that the mags state, in their order."""
         if not FACTS[self.data_format].is_array:
-            return CXYZ
-        order = {axis: place for axis, place in self.axis_order.items() if axis in CXYZ}
+            return CXYZ_AXES
+        order = {axis: place for axis, place in self.axis_order.items() if axis in CXYZ_AXES}
         names = tuple(sorted(order, key=lambda axis: order[axis]))
         counted = self.num_channels > 1 or 0 not in self.axis_order.values()
         return names if "c" in names or not counted else ("c", *names)

@@ -8,6 +8,7 @@ import numpy as np
 
 from wkfast.errors import DatasetValueError
 from wkfast.geometry import BoundingBox, Vec3Int
+from wkfast.geometry.constants import XYZ_AXES
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -17,8 +18,6 @@ if TYPE_CHECKING:
 
     from wkfast.dataset.view import View
     from wkfast.geometry import NDBoundingBox
-
-_AXES = "xyz"
 
 
 class BufferedSliceReader:
@@ -85,8 +84,8 @@ class BufferedSliceWriter:
             It has another shape than the slices before, or lies behind the end. What was written stays.
         """
         piece = np.asarray(data)
-        piece = piece[np.newaxis] if piece.ndim == len(_AXES) - 1 else piece
-        if piece.ndim != len(_AXES) or (self._held and piece.shape != self._held[0].shape):
+        piece = piece[np.newaxis] if piece.ndim == len(XYZ_AXES) - 1 else piece
+        if piece.ndim != len(XYZ_AXES) or (self._held and piece.shape != self._held[0].shape):
             raise DatasetValueError(f"a slice of the shape {np.shape(data)} does not go on {self._shape_held()}")
         self._held.append(piece)
         end = self._next[self._axis] // self._edge + len(self._held)
@@ -145,8 +144,8 @@ def axis_number(dimension: str | int) -> int:
     DatasetValueError
         There is no such axis.
     """
-    place = _AXES.find(dimension) if isinstance(dimension, str) and len(dimension) == 1 else dimension
-    if not isinstance(place, int) or not 0 <= place < len(_AXES):
+    place = XYZ_AXES.index(dimension) if dimension in XYZ_AXES else dimension
+    if not isinstance(place, int) or not 0 <= place < len(XYZ_AXES):
         raise DatasetValueError(f"there are no slices along {dimension!r}: choose x, y, z, or 0, 1, 2")
     return place
 

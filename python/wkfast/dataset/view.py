@@ -23,11 +23,11 @@ from wkfast.dataset.additional_axes import (
 from wkfast.dataset.chunk_loops import for_each_chunk, for_zipped_chunks, map_chunk
 from wkfast.dataset.data_format import DataFormat
 from wkfast.dataset.place import writable
-from wkfast.dataset.properties import CXYZ
 from wkfast.dataset.slices import BufferedSliceReader, BufferedSliceWriter, slice_writer
 from wkfast.dataset.slots import state_without
 from wkfast.errors import DatasetValueError, ReadOnlyError, VoxelTypeError
 from wkfast.geometry import BoundingBox, Mag, NDBoundingBox, Vec3Int, VecInt
+from wkfast.geometry.constants import CXYZ_AXES
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
@@ -217,7 +217,7 @@ class View:
         """
         box = self._box(absolute_offset, relative_offset, size, absolute_bounding_box, relative_bounding_box)
         extra = slices_of(box)
-        return self._read_along(box, (*CXYZ, *extra)).reshape(-1, *self._extent_in_mag(box), order="F")
+        return self._read_along(box, (*CXYZ_AXES, *extra)).reshape(-1, *self._extent_in_mag(box), order="F")
 
     def read_xyz(
         self,

@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING, Any, Self
 import numpy as np
 
 from wkfast.errors import GeometryError
-from wkfast.geometry.vec_int import XYZ, Vec3Int, Vec3IntLike, VecInt, VecIntLike
+from wkfast.geometry.constants import XYZ_AXES
+from wkfast.geometry.vec_int import Vec3Int, Vec3IntLike, VecInt, VecIntLike
 
 if TYPE_CHECKING:
     from collections.abc import Generator, Iterable, Iterator
@@ -112,7 +113,7 @@ class Box:
 
     @staticmethod
     def _xyz_of(vector: VecInt, default: int) -> Vec3Int:
-        return Vec3Int(*(vector.get(axis, default) for axis in XYZ))
+        return Vec3Int(*(vector.get(axis, default) for axis in XYZ_AXES))
 
     def with_name(self, name: str | None) -> Self:
         """Return the box with another name."""
@@ -341,12 +342,12 @@ class Box:
     def xyz_array_to_bbox_shape(self, data: npt.NDArray[Any]) -> npt.NDArray[Any]:
         """Return an array with axes x, y, z as one with the axes of this box, which is flat in all others."""
         self._check_flat()
-        order = [XYZ.index(axis) for axis in self.axes if axis in XYZ]
-        flat = tuple(i for i, axis in enumerate(self.axes) if axis not in XYZ)
+        order = [XYZ_AXES.index(axis) for axis in self.axes if axis in XYZ_AXES]
+        flat = tuple(i for i, axis in enumerate(self.axes) if axis not in XYZ_AXES)
         return np.expand_dims(np.transpose(data, order), flat)
 
     def _check_flat(self) -> None:
-        if any(extent != 1 for axis, extent in zip(self.axes, self.size, strict=True) if axis not in XYZ):
+        if any(extent != 1 for axis, extent in zip(self.axes, self.size, strict=True) if axis not in XYZ_AXES):
             raise GeometryError(f"{self!r} is not flat in all axes but x, y and z")
 
     def to_checkpoint_name(self) -> str:

@@ -10,7 +10,8 @@ import numpy as np
 
 from wkfast.errors import GeometryError
 from wkfast.geometry._box import CLASSES, PLAIN_LOOK, UNNAMED, Box, grid
-from wkfast.geometry.vec_int import XYZ, Vec3Int, Vec3IntLike, VecInt, VecIntLike
+from wkfast.geometry.constants import XYZ_AXES
+from wkfast.geometry.vec_int import Vec3Int, Vec3IntLike, VecInt, VecIntLike
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -138,7 +139,7 @@ class NDBoundingBox(Box):
         """Return the box with a channel axis in front, as datasets describe it."""
         if "c" in self.axes:
             return self._as_normalized().with_bounds("c", new_size=num_channels)
-        if set(self.axes) - set(XYZ):
+        if set(self.axes) - set(XYZ_AXES):
             if num_channels != 1:
                 raise GeometryError(f"{self!r} has no channel axis, so not {num_channels} channels")
             return self._as_normalized()
@@ -162,13 +163,13 @@ class NormalizedBoundingBox(NDBoundingBox):
 
     def denormalize(self) -> NDBoundingBox:
         """Return the box without a channel axis where there is nothing else but x, y, z."""
-        if set(self.axes) == {"c", *XYZ} and self.index_xyz == XYZ_INDEX:
+        if set(self.axes) == {"c", *XYZ_AXES} and self.index_xyz == XYZ_INDEX:
             return BoundingBox(self.topleft_xyz, self.size_xyz, **self._look)
         return NDBoundingBox(self.topleft, self.size, self.axes, self.index, **self._look)
 
     def to_wkw_dict(self) -> dict[str, Any]:
         """Return the form of ``datasource-properties.json``."""
-        further = [axis for axis in self.axes if axis not in {"c", *XYZ}]
+        further = [axis for axis in self.axes if axis not in {"c", *XYZ_AXES}]
         described: dict[str, Any] = {"topLeft": self.topleft_xyz.to_list()}
         described |= dict(zip(("width", "height", "depth"), self.size_xyz, strict=True))
         if further:
@@ -184,9 +185,9 @@ class NormalizedBoundingBox(NDBoundingBox):
     def from_wkw_dict(cls, bbox: dict[str, Any]) -> Self:
         """Return the box of a ``boundingBox`` in ``datasource-properties.json``."""
         order: dict[str, int] = bbox.get("axisOrder", {"c": 0, "x": 1, "y": 2, "z": 3})
-        starts = {"c": 0, **dict(zip(XYZ, bbox["topLeft"], strict=True))}
+        starts = {"c": 0, **dict(zip(XYZ_AXES, bbox["topLeft"], strict=True))}
         ends = {"c": bbox.get("numChannels", 1)}
-        for axis, extent in zip(XYZ, (bbox["width"], bbox["height"], bbox["depth"]), strict=True):
+        for axis, extent in zip(XYZ_AXES, (bbox["width"], bbox["height"], bbox["depth"]), strict=True):
             ends[axis] = starts[axis] + extent
         for axis in bbox.get("additionalAxes", []):
             starts[axis["name"]], ends[axis["name"]] = axis["bounds"]
@@ -224,14 +225,16 @@ class BoundingBox(NDBoundingBox):
         self,
         topleft: Vec3IntLike,
         size: Vec3IntLike,
-        axes: Iterable[str] = XYZ,
+        axes: Iterable[str] = XYZ_AXES,
         index: VecIntLike = XYZ_INDEX,
         name: str | None = UNNAMED,
         is_visible: bool = True,
         color: Color | None = None,
     ) -> None:
-        if axes is not XYZ and tuple(axes) != XYZ:
-            raise GeometryError(f"the axes of a BoundingBox are {XYZ}, not {tuple(axes)}; NDBoundingBox takes others")
+        if axes is not XYZ_AXES and tuple(axes) != XYZ_AXES:
+            raise GeometryError(
+                f"the axes of a BoundingBox are {XYZ_AXES}, not {tuple(axes)}; NDBoundingBox takes others"
+            )
         places = index if index is XYZ_INDEX else Vec3Int(index)
         self._fill(Vec3Int(topleft), Vec3Int(size), places, (name, is_visible, color))
 
@@ -323,7 +326,7 @@ class BoundingBox(NDBoundingBox):
     def from_tuple6(cls, tuple6: Iterable[int]) -> Self:
         """Return the box of topleft and size as six integers."""
         numbers = tuple(tuple6)
-        if len(numbers) != 2 * len(XYZ):
+        if len(numbers) != 2 * len(XYZ_AXES):
             raise GeometryError(f"expected three integers for topleft and three for size, got {numbers}")
         return cls(numbers[:3], numbers[3:])
 
@@ -362,7 +365,7 @@ class BoundingBox(NDBoundingBox):
         if isinstance(obj, dict):
             return cls.from_wkw_dict(obj) if "topLeft" in obj else cls.from_config_dict(obj)
         if isinstance(obj, list | tuple) and len(obj) in (2, 6):
-            return cls.from_tuple6(obj) if len(obj) == 2 * len(XYZ) else cls.from_tuple2((obj[0], obj[1]))
+            return cls.from_tuple6(obj) if len(obj) == 2 * len(XYZ_AXES) else cls.from_tuple2((obj[0], obj[1]))
         raise GeometryError(f"{obj!r} is no bounding box")
 
     @classmethod
@@ -439,7 +442,7 @@ def as_box(value: Any) -> NDBoundingBox:
         raise GeometryError(f"expected a bounding box, got {value!r}")
     corner, extent, axes, places = (tuple(part) for part in (value.topleft, value.size, value.axes, value.index))
     look = {"name": value.name, "is_visible": value.is_visible, "color": value.color}
-    if axes == XYZ:
+    if axes == XYZ_AXES:
         return BoundingBox(corner, extent, index=places, **look)
     cls = NormalizedBoundingBox if hasattr(value, "to_wkw_dict") else NDBoundingBox
     return cls(corner, extent, axes, places, **look)

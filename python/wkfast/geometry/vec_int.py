@@ -11,8 +11,7 @@ import numpy as np
 from wkfast._core import IntVector, IntVector3
 from wkfast.errors import GeometryError
 from wkfast.geometry._components import Components
-
-XYZ = ("x", "y", "z")
+from wkfast.geometry.constants import XYZ_AXES
 
 _USAGE = (
     'expected integers with axes, VecInt(1, 2, axes=("x", "t")) or VecInt((1, 2), ("x", "t")), or axes as names, '
@@ -229,21 +228,23 @@ class Vec3Int(IntVector3, VecInt):
     if TYPE_CHECKING:
 
         def __new__(  # noqa: D102 # see the class
-            cls, *args: Vec3IntLike | Iterable[str] | int, axes: Iterable[str] | None = XYZ, **named: int
+            cls, *args: Vec3IntLike | Iterable[str] | int, axes: Iterable[str] | None = XYZ_AXES, **named: int
         ) -> Self: ...
 
     @classmethod
-    def _made(cls, *args: Vec3IntLike | Iterable[str] | int, axes: Iterable[str] | None = XYZ, **named: int) -> Self:
+    def _made(
+        cls, *args: Vec3IntLike | Iterable[str] | int, axes: Iterable[str] | None = XYZ_AXES, **named: int
+    ) -> Self:
         """Return the vector of what is neither three integers nor a tuple or list of them."""
         if len(args) == 1 and isinstance(args[0], np.ndarray) and args[0].dtype.kind in "iu" and args[0].shape == (3,):
             return cls._of(tuple(args[0].tolist()))
         if len(args) == 1 and isinstance(args[0], Vec3Int):
             return cls._of(args[0].to_tuple())
         values, names = _values_and_axes(args, axes, named)
-        if len(values) != len(XYZ):
+        if len(values) != len(XYZ_AXES):
             raise GeometryError(f"expected three integers or a vector of three, got {_shown(args, named)}")
-        if names != XYZ and set(names) == set(XYZ):
-            values = tuple(values[names.index(axis)] for axis in XYZ)
+        if names != XYZ_AXES and set(names) == set(XYZ_AXES):
+            values = tuple(values[names.index(axis)] for axis in XYZ_AXES)
         return cls._of(values)
 
     @classmethod
@@ -274,17 +275,17 @@ class Vec3Int(IntVector3, VecInt):
         return cls(vec_or_int)
 
     @classmethod
-    def zeros(cls, _axes: tuple[str, ...] = XYZ) -> Self:
+    def zeros(cls, _axes: tuple[str, ...] = XYZ_AXES) -> Self:
         """Return (0, 0, 0)."""
         return cls.full(0)
 
     @classmethod
-    def ones(cls, _axes: tuple[str, ...] = XYZ) -> Self:
+    def ones(cls, _axes: tuple[str, ...] = XYZ_AXES) -> Self:
         """Return (1, 1, 1)."""
         return cls.full(1)
 
     @classmethod
-    def full(cls, an_int: int, _axes: tuple[str, ...] = XYZ) -> Self:
+    def full(cls, an_int: int, _axes: tuple[str, ...] = XYZ_AXES) -> Self:
         """Return the int three times."""
         return cls(an_int, an_int, an_int)
 
@@ -328,9 +329,9 @@ def _values_and_axes(
     values = args
     if args and not further and not _is_number(first):
         values = _items(first)
-        axes = first.axes if isinstance(first, VecInt) and axes in {None, XYZ} else axes
+        axes = first.axes if isinstance(first, VecInt) and axes in {None, XYZ_AXES} else axes
     names = None if axes is None else tuple(axes)
-    if names == XYZ and len(values) != len(XYZ):
+    if names == XYZ_AXES and len(values) != len(XYZ_AXES):
         raise GeometryError(f"expected three integers or a vector of three, got {_shown(args, named)}")
     if names is None or len(names) != len(values):
         raise GeometryError(f"{_shown(args, named)} has no axes, or not as many as components: {_USAGE}")

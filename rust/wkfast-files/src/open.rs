@@ -43,7 +43,7 @@ fn attempt_often<T>(
     loop {
         let error = match attempt(path) {
             Err(error) if seems_absent(&error) => error,
-            Err(error) if error.kind() == ErrorKind::NotADirectory => return Ok(None),
+            Err(error) if cannot_be_there(&error) => return Ok(None),
             done => return done.map(Some),
         };
         let there = is_there(path)?;
@@ -68,7 +68,7 @@ pub fn stat(path: &Path) -> io::Result<Option<Metadata>> {
     for _ in 1..TRIES {
         match fs::symlink_metadata(path) {
             Err(error) if error.kind() == ErrorKind::StaleNetworkFileHandle => std::thread::sleep(pause),
-            Err(error) if matches!(error.kind(), ErrorKind::NotFound | ErrorKind::NotADirectory) => return Ok(None),
+            Err(error) if error.kind() == ErrorKind::NotFound || cannot_be_there(&error) => return Ok(None),
             found => return found.map(Some),
         }
         pause *= 2;
@@ -80,12 +80,17 @@ fn seems_absent(error: &io::Error) -> bool {
     matches!(error.kind(), ErrorKind::NotFound | ErrorKind::StaleNetworkFileHandle)
 }
 
+/// What leads there is no folder, or the name is one that no file can have.
+fn cannot_be_there(error: &io::Error) -> bool {
+    matches!(error.kind(), ErrorKind::NotADirectory | ErrorKind::InvalidFilename)
+}
+
 /// What stat says; a link is there if what it leads to is.
 fn is_there(path: &Path) -> io::Result<bool> {
     match fs::metadata(path) {
         Ok(_) => Ok(true),
         Err(error) if error.kind() == ErrorKind::StaleNetworkFileHandle => Ok(true),
-        Err(error) if matches!(error.kind(), ErrorKind::NotFound | ErrorKind::NotADirectory) => Ok(false),
+        Err(error) if error.kind() == ErrorKind::NotFound || cannot_be_there(&error) => Ok(false),
         Err(error) => Err(error),
     }
 }

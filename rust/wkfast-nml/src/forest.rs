@@ -196,8 +196,7 @@ impl PackedTree<'_> {
         let (id, group_id) = Pack::unpack(&mut rest);
         let _ = <(bool, usize)>::unpack(&mut rest);
         let columns = TreeColumns::unpack(&mut rest);
-        let named = Pack::unpack(&mut rest);
-        let (name, tree_type) = named;
+        let (name, tree_type) = Pack::unpack(&mut rest);
         let header = TreeHeader {
             id,
             name,

@@ -25,12 +25,7 @@ const MAX_METADATA: u64 = 64 << 20;
 /// A small file as a whole, `None` if there is none.
 #[pyfunction]
 fn read_metadata(py: Python<'_>, path: PathBuf) -> Result<Option<Bound<'_, PyBytes>>, CoreError> {
-    let read = py.detach(|| wkfast_files::read_small(&path, MAX_METADATA));
-    let content = match read {
-        // No file has a name that no file can have.
-        Err(error) if error.kind() == io::ErrorKind::InvalidFilename => None,
-        read => read.map_err(CoreError::metadata(&path))?,
-    };
+    let content = py.detach(|| wkfast_files::read_small(&path, MAX_METADATA)).map_err(CoreError::metadata(&path))?;
     Ok(content.map(|bytes| PyBytes::new(py, &bytes)))
 }
 

@@ -1,6 +1,7 @@
 //! Long work that Ctrl-C can leave, whatever it is busy with.
 
 use std::io;
+use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, sync_channel};
@@ -14,6 +15,9 @@ use serde::Serialize;
 
 /// How long a signal waits at most for Python to see it.
 const LOOK: Duration = Duration::from_millis(30);
+
+/// Bytes of a file that is read in a moment, whatever it is: a zip of so many holds 32 MB at most.
+pub(crate) const SOON_READ: usize = 32 << 10;
 
 /// Tells work that nobody waits for it any more.
 #[derive(Clone, Default)]
@@ -63,6 +67,16 @@ pub(crate) fn patiently_if<T: Send + 'static>(
     work: impl FnOnce(&Stop) -> T + Send + 'static,
 ) -> PyResult<T> {
     if large { patiently(py, work) } else { Ok(py.detach(|| work(&Stop::default()))) }
+}
+
+/// [`patiently`] where the file that is worked on is large, or cannot be asked.
+pub(crate) fn patiently_with_file<T: Send + 'static>(
+    py: Python<'_>,
+    path: &Path,
+    work: impl FnOnce(&Stop) -> T + Send + 'static,
+) -> PyResult<T> {
+    let is_small = std::fs::metadata(path).is_ok_and(|found| found.is_file() && found.len() <= SOON_READ as u64);
+    patiently_if(py, !is_small, work)
 }
 
 fn receive<T: Send>(py: Python<'_>, done: &mut Receiver<T>) -> Result<T, RecvTimeoutError> {

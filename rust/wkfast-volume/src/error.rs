@@ -59,24 +59,7 @@ pub enum VolumeError {
     Interrupted,
 }
 
-/// Stands for the name of a file that a format writes without knowing where.
-const UNNAMED: &str = "shard being written";
-
 impl VolumeError {
-    /// An I/O error of a file that is being written; whoever knows its name says it by [`written_to`](Self::written_to).
-    pub(crate) fn writing(source: std::io::Error) -> Self {
-        Self::io(UNNAMED, source)
-    }
-
-    /// Names the file that was being written, if that is what the error is about.
-    #[must_use]
-    pub(crate) fn written_to(self, name: impl FnOnce() -> String) -> Self {
-        match self {
-            Self::Io { file, source } if file == UNNAMED => Self::Io { file: name(), source },
-            other => other,
-        }
-    }
-
     /// An I/O error at `file`.
     pub fn io(file: impl Into<String>, source: std::io::Error) -> Self {
         Self::Io { file: file.into(), source }
@@ -99,18 +82,4 @@ impl VolumeError {
 
 fn in_chunk(chunk: Option<&ChunkIndex>) -> String {
     chunk.map(|index| format!(", chunk {index}")).unwrap_or_default()
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn only_what_was_written_without_a_name_gets_one() {
-        let full = || std::io::Error::from(std::io::ErrorKind::StorageFull);
-        let named = VolumeError::writing(full()).written_to(|| "one/1/c/0/0/0/0".to_owned());
-        assert!(named.to_string().starts_with("one/1/c/0/0/0/0: "), "{named}");
-        let other = VolumeError::io("two", full()).written_to(|| "one".to_owned());
-        assert!(other.to_string().starts_with("two: "), "{other}");
-    }
 }

@@ -19,7 +19,7 @@ use super::header::{header_of, header_record};
 use super::loaded::{LoadedTrees, Unmade};
 use super::record::{AnyRecord, TreeRecord};
 use crate::errors::CoreError;
-use crate::patience::{Stop, patiently, pythonize};
+use crate::patience::{SOON_READ, Stop, patiently_if, patiently_with_file, pythonize};
 
 /// Trees on their way out of Python.
 #[derive(FromPyObject)]
@@ -68,7 +68,8 @@ pub(crate) fn read_nml(
     member: Option<String>,
     strict: bool,
 ) -> Result<NmlDocument, CoreError> {
-    let loaded = patiently(py, move |stop| {
+    let file = path.clone();
+    let loaded = patiently_with_file(py, &file, move |stop| {
         let mut progress = until(stop);
         let options = ReadOptions { strict, progress: Some(&mut progress), ..ReadOptions::default() };
         match &member {
@@ -87,7 +88,8 @@ pub(crate) struct AnnotationZip(Arc<Archive>);
 impl AnnotationZip {
     #[new]
     fn new(py: Python<'_>, path: PathBuf) -> Result<Self, CoreError> {
-        Ok(Self(patiently(py, move |_| open_zip(&path))??))
+        let file = path.clone();
+        Ok(Self(patiently_with_file(py, &file, move |_| open_zip(&path))??))
     }
 
     /// Names of all members, in the order in which they lie in the file.
@@ -117,7 +119,7 @@ pub(crate) fn read_nml_bytes(
     name: String,
     strict: bool,
 ) -> Result<NmlDocument, CoreError> {
-    let loaded = patiently(py, move |stop| {
+    let loaded = patiently_if(py, data.len() > SOON_READ, move |stop| {
         let mut progress = until(stop);
         let options = ReadOptions { strict, progress: Some(&mut progress), ..ReadOptions::default() };
         wkfast_nml::read_forest_threaded(&*data, options).map_err(CoreError::nml(Path::new(&name)))

@@ -16,7 +16,7 @@ use pyo3::prelude::*;
 use wkfast_volume::format::{Container, DataFormat, discover};
 
 use crate::errors::CoreError;
-use crate::patience::patiently;
+use crate::patience::patiently_with_file;
 
 pub(crate) fn register(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add_class::<mag::PyMag>()?;
@@ -45,7 +45,8 @@ fn discover_mags<'py>(
     declared: Option<&Bound<'py, PyAny>>,
 ) -> Result<Bound<'py, PyAny>, CoreError> {
     let declared: Option<DataFormat> = declared.map(pythonize::depythonize).transpose().map_err(PyErr::from)?;
-    let found = patiently(py, move |_| discover(&Container::Zip { path, member }, declared))??;
+    let file = path.clone();
+    let found = patiently_with_file(py, &file, move |_| discover(&Container::Zip { path, member }, declared))??;
     for warning in &found.warnings {
         let text = CString::new(warning.replace('\0', "")).unwrap_or_default();
         PyErr::warn(py, &py.get_type::<PyUserWarning>(), &text, 2)?;

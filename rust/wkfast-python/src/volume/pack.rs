@@ -21,7 +21,7 @@ use wkfast_volume::{Result, VolumeError};
 use super::threads::{pool, pool_of};
 use super::watch::Watch;
 use crate::errors::CoreError;
-use crate::patience::patiently;
+use crate::patience::patiently_with_file;
 
 /// Metadata are small; this is far more than they need.
 const MAX_SMALL: u64 = 16 << 20;
@@ -35,7 +35,8 @@ impl PyArchive {
     #[new]
     #[pyo3(signature = (path, member=None))]
     fn new(py: Python<'_>, path: PathBuf, member: Option<String>) -> Result<Self, CoreError> {
-        Ok(Self(patiently(py, move |_| Container::Zip { path, member }.open())??))
+        let file = path.clone();
+        Ok(Self(patiently_with_file(py, &file, move |_| Container::Zip { path, member }.open())??))
     }
 
     /// A small file in the archive, `None` if there is none.
@@ -52,7 +53,8 @@ pub(crate) fn probe_members(
     path: PathBuf,
     members: Vec<String>,
 ) -> Result<Vec<Option<String>>, CoreError> {
-    Ok(patiently(py, move |_| -> Result<_> {
+    let file = path.clone();
+    Ok(patiently_with_file(py, &file, move |_| -> Result<_> {
         let store = ZipStore::open(&path, None)?;
         Ok(members.iter().map(|member| store.probe_nested(member).err().map(|error| error.to_string())).collect())
     })??)

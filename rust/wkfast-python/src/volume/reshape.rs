@@ -11,7 +11,7 @@ use wkfast_volume::reshape::{self, Job};
 use super::threads::thread_count;
 use super::watch::Watch;
 use crate::errors::CoreError;
-use crate::patience::patiently;
+use crate::patience::{patiently, patiently_if};
 
 /// A mag about to be made out of another: both are open, shards are listed.
 #[pyclass(frozen, name = "Reshape", module = "wkfast._core")]
@@ -74,5 +74,6 @@ pub(crate) fn exchange_folders(
 /// by then, goes on being removed.
 #[pyfunction]
 pub(crate) fn remove_folder(py: Python<'_>, folder: std::path::PathBuf) -> Result<(), CoreError> {
-    Ok(patiently(py, move |_| wkfast_volume::work::remove_folder(&folder))??)
+    let is_folder = std::fs::symlink_metadata(&folder).is_ok_and(|found| found.is_dir());
+    Ok(patiently_if(py, is_folder, move |_| wkfast_volume::work::remove_folder(&folder))??)
 }

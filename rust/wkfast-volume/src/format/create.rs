@@ -207,7 +207,7 @@ pub fn create(location: &MagLocation, new: &NewMag) -> Result<Arc<dyn MagArray>>
 
 /// Refuses a folder in which there is a mag.
 fn check_vacant(folder: &Path) -> Result<()> {
-    for name in [DataFormat::Wkw, DataFormat::Zarr, DataFormat::Zarr3].map(DataFormat::metadata_name) {
+    for name in DataFormat::ALL.map(DataFormat::metadata_name) {
         let file = folder.join(join_key("", name));
         if file.exists() {
             return Err(VolumeError::TargetTaken {

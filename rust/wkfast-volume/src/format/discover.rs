@@ -124,15 +124,13 @@ fn one_folder_each(store: &SharedStore, locations: &[MagLocation]) -> Result<()>
 /// The folder of the mag that `key` belongs to, if its name tells.
 fn mag_folder(key: &str) -> Option<(DataFormat, &str)> {
     let (folder, name) = key.rsplit_once('/')?;
-    let (format, folder) = match name {
-        "header.wkw" => (DataFormat::Wkw, folder),
-        "zarr.json" => (DataFormat::Zarr3, folder),
-        ".zarray" => (DataFormat::Zarr, folder),
-        _ => {
-            let folder = folder.rsplit_once('/')?.0.rsplit_once('/')?.0;
-            wkw::parse_key(key, folder)?;
-            (DataFormat::Wkw, folder)
-        }
+    let described = DataFormat::ALL.into_iter().find(|format| format.metadata_name() == name);
+    let (format, folder) = if let Some(format) = described {
+        (format, folder)
+    } else {
+        let folder = folder.rsplit_once('/')?.0.rsplit_once('/')?.0;
+        wkw::parse_key(key, folder)?;
+        (DataFormat::Wkw, folder)
     };
     mag_of(folder)?;
     Some((format, folder))
@@ -144,7 +142,7 @@ fn mag_of(folder: &str) -> Option<Mag> {
 
 fn is_metadata(key: &str) -> bool {
     let name = key.rsplit('/').next().unwrap_or(key);
-    name == PROPERTIES || name == "header.wkw" || ZARR_METADATA.contains(&name)
+    name == PROPERTIES || name == DataFormat::Wkw.metadata_name() || ZARR_METADATA.contains(&name)
 }
 
 #[derive(Deserialize, Default)]

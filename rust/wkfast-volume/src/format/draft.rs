@@ -70,10 +70,6 @@ impl Draft {
         if done.map_err(|error| self.fault(error))? { Ok(()) } else { Err(rewritten(self.name())) }
     }
 
-    fn name(&self) -> String {
-        self.0.target().display().to_string()
-    }
-
     fn fault(&self, error: io::Error) -> VolumeError {
         VolumeError::io(self.name(), error)
     }
@@ -96,6 +92,10 @@ impl Seek for Draft {
 }
 
 impl ShardFile for Draft {
+    fn name(&self) -> String {
+        self.0.target().display().to_string()
+    }
+
     fn append_from(&mut self, source: &mut File, range: Range<u64>) -> io::Result<()> {
         self.0.writer().append_from(source, range)
     }

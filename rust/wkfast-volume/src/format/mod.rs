@@ -50,6 +50,9 @@ pub enum DataFormat {
 }
 
 impl DataFormat {
+    /// Every format.
+    pub const ALL: [Self; 3] = [Self::Wkw, Self::Zarr, Self::Zarr3];
+
     /// Name within a mag's folder of the file that describes the mag.
     pub fn metadata_name(self) -> &'static str {
         match self {
@@ -187,6 +190,11 @@ pub struct Listing {
 
 /// A file under construction.
 pub trait ShardFile: Write + Seek {
+    /// What to call it in messages.
+    fn name(&self) -> String {
+        "a file that is being written".to_owned()
+    }
+
     /// Appends `range` of `source`, by the kernel where the file system can, and returns when it is there.
     fn append_from(&mut self, source: &mut File, range: Range<u64>) -> io::Result<()>;
 }
@@ -296,16 +304,6 @@ pub fn list_chunks(array: &dyn MagArray) -> Result<Vec<ListedChunk>> {
         chunks.extend(present.map(|(place, span)| (array.grid().chunk_at(&shard, place), span.end - span.start)));
     }
     Ok(chunks)
-}
-
-/// [`MagArray::read_encoded`] with the indexes of shards that earlier calls have met.
-pub fn read_encoded_with(cache: &IndexCache, array: &dyn MagArray, chunk: &ChunkIndex) -> Result<Option<EncodedChunk>> {
-    if array.grid().chunks_in_shard() == 1 {
-        return array.read_encoded(chunk);
-    }
-    let (shard, place) = array.grid().locate(chunk);
-    let Some(open) = cache.open(array, &shard)? else { return Ok(None) };
-    open.encoded(array, place)
 }
 
 /// Reads a chunk by way of its shard's index.

@@ -131,6 +131,10 @@ impl Seek for TargetFile {
 }
 
 impl ShardFile for TargetFile {
+    fn name(&self) -> String {
+        self.path.display().to_string()
+    }
+
     fn append_from(&mut self, source: &mut File, range: Range<u64>) -> io::Result<()> {
         if range.end - range.start >= LONG_RUN {
             self.empty()?;

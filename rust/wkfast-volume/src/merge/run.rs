@@ -226,8 +226,7 @@ impl Runner<'_> {
         let (mag, shard) = self.plan.task_parts(task);
         let mut draft = TargetFile::create(&self.journal.temporary(), shard.fallback_bytes.unwrap_or(0))?;
         let job = ShardJob::open(self.plan.input.options.policy, mag, shard, &self.arrays[task.mag])?;
-        let path = self.path(task);
-        let record = job.write(&mut draft, room).map_err(|error| error.written_to(|| path.display().to_string()))?;
-        Ok(ShardRecord { file_bytes: draft.place(&path)?, ..record })
+        let record = job.write(&mut draft, room)?;
+        Ok(ShardRecord { file_bytes: draft.place(&self.path(task))?, ..record })
     }
 }

@@ -17,7 +17,7 @@ use super::survey::decide;
 use crate::error::{Result, VolumeError};
 use crate::format::{
     ChunkCodec, EncodedChunk, IndexCache, Listing, MagArray, MagLocation, ShardFile, ShardIndexTable, ShardWriter,
-    list_chunks, read_encoded_with,
+    list_chunks,
 };
 use crate::geometry::{BoundingBox, ChunkGrid, ChunkIndex, Mag, ShardIndex};
 use crate::store::SharedStore;
@@ -227,7 +227,7 @@ impl MagArray for MergedArray {
         if let Some(hiding) = self.hiding(chunk, &blocks)? {
             return Ok(Some(hiding));
         }
-        let fallback = read_encoded_with(&self.indexes, self.fallback.as_ref(), chunk)?;
+        let fallback = self.indexes.read_encoded(self.fallback.as_ref(), chunk)?;
         if blocks.is_empty() {
             return fallback.map(|found| self.untouched(chunk, found)).transpose();
         }

@@ -61,12 +61,10 @@ impl<'a> ShardJob<'a> {
         let target = &self.job.target;
         let mut draft = Draft::lock_buffered(&**target, &target.shard_key(self.shard))?;
         let counts = if target.grid().chunks_in_shard() == 1 {
-            self.write_single(&mut draft, room)
+            self.write_single(&mut draft, room)?
         } else {
-            self.write_shard(&mut draft, room)
+            self.write_shard(&mut draft, room)?
         };
-        let name = || target.store().describe(&target.shard_key(self.shard));
-        let counts = counts.map_err(|error| error.written_to(name))?;
         if counts.passed + counts.computed == 0 {
             draft.remove_target()?;
         } else {

@@ -7,7 +7,7 @@ fn place(folder: &Path, format: DataFormat) -> MagLocation {
     MagLocation::new(Mag([1; 3]), format, Container::Directory { path: folder.to_owned() }, "layer/1")
 }
 
-const FORMATS: [DataFormat; 3] = [DataFormat::Wkw, DataFormat::Zarr, DataFormat::Zarr3];
+const FORMATS: [DataFormat; 3] = DataFormat::ALL;
 
 #[test]
 fn a_new_mag_opens_with_the_grid_it_was_asked_for() {

@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
 
-use super::kept::Owner;
+use super::kept::KeptChunks;
 use crate::error::Result;
 use crate::format::{EncodedChunk, MagArray, ShardIndexTable};
 use crate::geometry::{ChunkIndex, ShardIndex};
@@ -51,22 +51,10 @@ impl OpenShard {
 }
 
 /// The indexes of one mag's shards, and chunks that small reads decoded last. A file that has changed is read again.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub struct IndexCache {
     kept: Mutex<(HashMap<ShardIndex, Kept>, usize)>,
-    pub(super) owner: Owner,
-}
-
-impl Default for IndexCache {
-    fn default() -> Self {
-        Self { kept: Mutex::default(), owner: Owner::new() }
-    }
-}
-
-impl Drop for IndexCache {
-    fn drop(&mut self) {
-        self.owner.forget();
-    }
+    pub(super) chunks: KeptChunks,
 }
 
 impl IndexCache {

@@ -5,7 +5,7 @@
 
 use std::collections::VecDeque;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::time::{Duration, SystemTime};
 
 use crate::geometry::ChunkIndex;
@@ -20,20 +20,17 @@ const MAX_CHUNKS: usize = 64;
 /// up to two seconds.
 const SETTLED: Duration = Duration::from_secs(3);
 
-/// Whose chunk it is: numbers that are never given twice.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Owner(u64);
+/// The chunks that are kept for one mag: until it goes, or others take their place. It has a number, which is never given
+/// twice, from its first chunk on: most mags are read in large boxes, and keep none.
+#[derive(Debug, Default)]
+pub(super) struct KeptChunks(OnceLock<u64>);
 
-impl Owner {
-    pub(super) fn new() -> Self {
-        static NEXT: AtomicU64 = AtomicU64::new(0);
-        Self(NEXT.fetch_add(1, Ordering::Relaxed))
-    }
-
+impl KeptChunks {
     /// The decoded chunk, if it was kept and its file is still in that state.
-    pub(super) fn find(self, chunk: &ChunkIndex, stamp: Stamp) -> Option<Arc<Vec<u8>>> {
+    pub(super) fn find(&self, chunk: &ChunkIndex, stamp: Stamp) -> Option<Arc<Vec<u8>>> {
+        let owner = *self.0.get()?;
         let mut kept = KEPT.lock().unwrap_or_else(PoisonError::into_inner);
-        let place = kept.chunks.iter().position(|one| one.owner == self && one.chunk == *chunk)?;
+        let place = kept.chunks.iter().position(|one| one.owner == owner && one.chunk == *chunk)?;
         let found = kept.chunks.remove(place)?;
         if found.stamp != stamp {
             kept.bytes -= found.voxels.len();
@@ -45,13 +42,14 @@ impl Owner {
     }
 
     /// Keeps what `voxels` holds, if that is allowed, and leaves a buffer that is no longer needed in its place.
-    pub(super) fn keep(self, chunk: &ChunkIndex, stamp: Stamp, voxels: &mut Vec<u8>) -> Option<Arc<Vec<u8>>> {
+    pub(super) fn keep(&self, chunk: &ChunkIndex, stamp: Stamp, voxels: &mut Vec<u8>) -> Option<Arc<Vec<u8>>> {
         let settled = stamp.modified.is_some_and(|then| {
             stamp.inode.is_some() && SystemTime::now().duration_since(then).is_ok_and(|age| age > SETTLED)
         });
         if !settled || voxels.len() > MAX_CHUNK {
             return None;
         }
+        let owner = *self.0.get_or_init(|| NEXT.fetch_add(1, Ordering::Relaxed));
         let mut kept = KEPT.lock().unwrap_or_else(PoisonError::into_inner);
         let mut spare = Vec::new();
         while kept.chunks.len() == MAX_CHUNKS || kept.bytes + voxels.len() > MAX_BYTES {
@@ -61,21 +59,23 @@ impl Owner {
         }
         let held = Arc::new(std::mem::replace(voxels, spare));
         kept.bytes += held.len();
-        kept.chunks.push_back(Kept { owner: self, chunk: chunk.clone(), stamp, voxels: Arc::clone(&held) });
+        kept.chunks.push_back(Kept { owner, chunk: chunk.clone(), stamp, voxels: Arc::clone(&held) });
         Some(held)
     }
+}
 
-    /// Lets go of all that is kept for the owner.
-    pub(super) fn forget(self) {
+impl Drop for KeptChunks {
+    fn drop(&mut self) {
+        let Some(owner) = self.0.get() else { return };
         let mut kept = KEPT.lock().unwrap_or_else(PoisonError::into_inner);
-        kept.chunks.retain(|one| one.owner != self);
+        kept.chunks.retain(|one| one.owner != *owner);
         kept.bytes = kept.chunks.iter().map(|one| one.voxels.len()).sum();
     }
 }
 
 #[derive(Debug)]
 struct Kept {
-    owner: Owner,
+    owner: u64,
     chunk: ChunkIndex,
     stamp: Stamp,
     voxels: Arc<Vec<u8>>,
@@ -87,6 +87,9 @@ struct AllKept {
     chunks: VecDeque<Kept>,
     bytes: usize,
 }
+
+/// The number that the next mag gets.
+static NEXT: AtomicU64 = AtomicU64::new(0);
 
 static KEPT: Mutex<AllKept> = Mutex::new(AllKept { chunks: VecDeque::new(), bytes: 0 });
 
@@ -100,7 +103,8 @@ mod tests {
 
     #[test]
     fn a_chunk_is_found_as_long_as_its_file_is_the_same() {
-        let (owner, other, chunk, state) = (Owner::new(), Owner::new(), ChunkIndex::xyz(1, 2, 3), stamp(10, 5));
+        let (owner, other) = (KeptChunks::default(), KeptChunks::default());
+        let (chunk, state) = (ChunkIndex::xyz(1, 2, 3), stamp(10, 5));
         let mut voxels = vec![7; 8];
         assert_eq!(owner.keep(&chunk, state, &mut voxels).as_deref(), Some(&vec![7; 8]));
         assert_eq!(owner.find(&chunk, state).as_deref(), Some(&vec![7; 8]));
@@ -112,7 +116,7 @@ mod tests {
 
     #[test]
     fn a_file_that_was_just_written_is_not_kept() {
-        let owner = Owner::new();
+        let owner = KeptChunks::default();
         for state in [stamp(0, 5), Stamp { modified: None, ..stamp(10, 5) }, Stamp { inode: None, ..stamp(10, 5) }] {
             assert_eq!(owner.keep(&ChunkIndex::xyz(0, 0, 0), state, &mut vec![7; 8]), None);
         }
@@ -121,14 +125,15 @@ mod tests {
 
     #[test]
     fn what_is_kept_is_bounded() {
-        let (owner, state) = (Owner::new(), stamp(10, 5));
+        let (owner, state) = (KeptChunks::default(), stamp(10, 5));
         for x in 0..200 {
             owner.keep(&ChunkIndex::xyz(x, 0, 0), state, &mut vec![1; 1 << 20]);
         }
         let kept = KEPT.lock().unwrap();
         assert!(kept.bytes <= MAX_BYTES && kept.chunks.len() <= MAX_CHUNKS);
         drop(kept);
-        owner.forget();
-        assert_eq!(owner.find(&ChunkIndex::xyz(199, 0, 0), state), None);
+        let number = *owner.0.get().unwrap();
+        drop(owner);
+        assert!(KEPT.lock().unwrap().chunks.iter().all(|one| one.owner != number));
     }
 }

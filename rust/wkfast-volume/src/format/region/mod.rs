@@ -235,14 +235,14 @@ fn read_open(
 ) -> Result<Chunk> {
     let Some(span) = open.table.spans[place].clone() else { return Ok(Chunk::Absent) };
     let state = if shards.keeps { open.stamp() } else { None };
-    if let Some(voxels) = state.and_then(|state| shards.cache.owner.find(chunk, state)) {
+    if let Some(voxels) = state.and_then(|state| shards.cache.chunks.find(chunk, state)) {
         return Ok(Chunk::Kept(voxels));
     }
     scratch.encoded.resize((span.end - span.start) as usize, 0);
     scratch.voxels.resize(array.grid().chunk_bytes(), 0);
     open.read_into(array, span.start, &mut scratch.encoded)?;
     decode(array, &*open.table.codec, &open.table.key, chunk, &scratch.encoded, &mut scratch.voxels)?;
-    let kept = state.and_then(|state| shards.cache.owner.keep(chunk, state, &mut scratch.voxels));
+    let kept = state.and_then(|state| shards.cache.chunks.keep(chunk, state, &mut scratch.voxels));
     Ok(kept.map_or(Chunk::Decoded, Chunk::Kept))
 }
 

@@ -38,19 +38,18 @@ impl ShardJob<'_> {
     /// Writes the shard on this thread.
     pub(super) fn write(&self) -> Result<()> {
         if self.array.grid().chunks_in_shard() == 1 {
-            return self.write_chunk().map_err(|error| self.named(error));
+            return self.write_chunk();
         }
-        let written = self.rewrite(|old, places, rewrite| {
+        self.rewrite(|old, places, rewrite| {
             places.iter().try_for_each(|&place| rewrite.write(place, self.encode(old, place)?.as_deref()))
-        });
-        written.map_err(|error| self.named(error))
+        })
     }
 
     /// Writes the shard on this thread, which must not be one of the pool's, while the pool encodes.
     pub(super) fn write_with(&self, pool: &ThreadPool) -> Result<()> {
         let most = (BYTES_AHEAD / self.array.grid().chunk_bytes().max(1)).max(1);
         let batch = (pool.current_num_threads() * CHUNKS_AHEAD).min(most);
-        let written = self.rewrite(|old, places, rewrite| {
+        self.rewrite(|old, places, rewrite| {
             let encode = |places: &[u32]| -> Result<Vec<Encoded>> {
                 places.par_iter().map(|&place| self.encode(old, place)).collect()
             };
@@ -68,18 +67,7 @@ impl ShardJob<'_> {
                 (current, ready) = (next, coming?);
             }
             Ok(())
-        });
-        written.map_err(|error| self.named(error))
-    }
-
-    /// What the system says while the shard is written, said of the shard.
-    fn named(&self, error: VolumeError) -> VolumeError {
-        match error {
-            VolumeError::Io { source, .. } => {
-                VolumeError::io(self.array.store().describe(&self.array.shard_key(&self.shard)), source)
-            }
-            other => other,
-        }
+        })
     }
 
     /// Writes a file of several chunks: `encode` hands over those that the box touches, in the order given.

@@ -8,7 +8,9 @@ use super::voxels::Voxels;
 use super::{WriteOptions, read_region, region_bytes, write_region};
 use crate::error::VolumeError;
 use crate::format::testing::voxels;
-use crate::format::{Container, DataFormat, ExtraAxis, MagArray, MagLocation, NewMag, create, list_chunks, open_mag};
+use crate::format::{
+    Container, DataFormat, ExtraAxis, MagArray, MagLocation, NewMag, ShardFile, create, list_chunks, open_mag,
+};
 use crate::geometry::{BoundingBox, ChunkIndex, Mag};
 use crate::store::DirectoryStore;
 use crate::voxels::VoxelType;
@@ -354,4 +356,52 @@ fn impossible_writes_are_refused() {
         assert!(error.to_string().contains(reason), "{error}");
     }
     assert!(list_chunks(&*array).unwrap().is_empty());
+}
+
+/// A file on a disk that is full.
+#[derive(Debug)]
+struct Full;
+
+impl std::io::Write for Full {
+    fn write(&mut self, _: &[u8]) -> std::io::Result<usize> {
+        Err(std::io::ErrorKind::StorageFull.into())
+    }
+
+    fn flush(&mut self) -> std::io::Result<()> {
+        Err(std::io::ErrorKind::StorageFull.into())
+    }
+}
+
+impl std::io::Seek for Full {
+    fn seek(&mut self, _: std::io::SeekFrom) -> std::io::Result<u64> {
+        Ok(0)
+    }
+}
+
+impl ShardFile for Full {
+    fn name(&self) -> String {
+        "layer/1/shard".to_owned()
+    }
+
+    fn append_from(&mut self, _: &mut std::fs::File, _: std::ops::Range<u64>) -> std::io::Result<()> {
+        Err(std::io::ErrorKind::StorageFull.into())
+    }
+}
+
+#[test]
+fn a_file_that_cannot_be_written_is_named() {
+    for new in kinds() {
+        let folder = tempfile::tempdir().unwrap();
+        let array = create(&place(folder.path(), &new), &new).unwrap();
+        let write = || {
+            let mut file = Full;
+            let mut writer = array.shard_writer(&mut file)?;
+            for _ in 0..writer.order().len() {
+                writer.append(Some(&[1; 64]))?;
+            }
+            writer.finish()
+        };
+        let error = write().unwrap_err().to_string();
+        assert!(error.starts_with("layer/1/shard: "), "{error}");
+    }
 }

@@ -174,7 +174,7 @@ impl WkwArray {
 
 impl MagArray for WkwArray {
     fn check_current(&self) -> Result<()> {
-        let key = join_key(&self.prefix, "header.wkw");
+        let key = join_key(&self.prefix, DataFormat::Wkw.metadata_name());
         self.seen.check(&self.store, &key, || {
             let Some(bytes) = self.store.read(&key, 4096)? else { return Ok(()) };
             let now = Header::parse(&bytes).map_err(|reason| self.corrupt(&key, reason))?;
@@ -252,7 +252,7 @@ impl MagArray for WkwArray {
             let what = format!("WKW cannot hold {} channels of {}", self.header.channels, voxel_type.name());
             return Err(VolumeError::Unsupported { file: self.store.describe(&self.prefix), what });
         }
-        Ok(vec![("header.wkw".to_owned(), header.to_bytes().to_vec())])
+        Ok(vec![(DataFormat::Wkw.metadata_name().to_owned(), header.to_bytes().to_vec())])
     }
 
     fn shard_writer<'f>(&self, file: &'f mut dyn ShardFile) -> Result<Box<dyn ShardWriter + 'f>> {

@@ -31,7 +31,7 @@ impl<'f> WkwWriter<'f> {
         let header = Header { data_offset: header.packed_data_offset(), ..header };
         let mut start = vec![0; header.data_offset as usize];
         start[..16].copy_from_slice(&header.to_bytes());
-        file.write_all(&start).map_err(fault)?;
+        file.write_all(&start).map_err(|error| fault(file, error))?;
         let ends = Vec::with_capacity(header.blocks());
         Ok(Self { file, header, codec, order, ends, zeros: None })
     }
@@ -55,7 +55,7 @@ impl<'f> WkwWriter<'f> {
             None => self.codec.encode(&vec![0; self.header.block_bytes() as usize]).map_err(VolumeError::Mismatch)?,
         };
         self.place(zeros.len() as u64)?;
-        self.file.write_all(&zeros).map_err(fault)?;
+        self.file.write_all(&zeros).map_err(|error| fault(self.file, error))?;
         self.zeros = Some(zeros);
         Ok(())
     }
@@ -69,7 +69,7 @@ impl ShardWriter for WkwWriter<'_> {
     fn append(&mut self, encoded: Option<&[u8]>) -> Result<()> {
         let Some(encoded) = encoded else { return self.append_zeros() };
         self.place(encoded.len() as u64)?;
-        self.file.write_all(encoded).map_err(fault)
+        self.file.write_all(encoded).map_err(|error| fault(self.file, error))
     }
 
     fn append_run(&mut self, source: &mut File, spans: &[Range<u64>]) -> Result<()> {
@@ -77,7 +77,7 @@ impl ShardWriter for WkwWriter<'_> {
         for span in spans {
             self.place(span.end - span.start)?;
         }
-        self.file.append_from(source, run).map_err(fault)
+        self.file.append_from(source, run).map_err(|error| fault(self.file, error))
     }
 
     fn finish(self: Box<Self>) -> Result<()> {
@@ -89,14 +89,14 @@ impl ShardWriter for WkwWriter<'_> {
         }
         if self.header.block_type != BlockType::Raw {
             let table: Vec<u8> = self.ends.iter().flat_map(|end| end.to_le_bytes()).collect();
-            self.file.seek(SeekFrom::Start(16)).map_err(fault)?;
-            self.file.write_all(&table).map_err(fault)?;
-            self.file.seek(SeekFrom::End(0)).map_err(fault)?;
+            self.file.seek(SeekFrom::Start(16)).map_err(|error| fault(self.file, error))?;
+            self.file.write_all(&table).map_err(|error| fault(self.file, error))?;
+            self.file.seek(SeekFrom::End(0)).map_err(|error| fault(self.file, error))?;
         }
-        self.file.flush().map_err(fault)
+        self.file.flush().map_err(|error| fault(self.file, error))
     }
 }
 
-fn fault(source: std::io::Error) -> VolumeError {
-    VolumeError::writing(source)
+fn fault(file: &dyn ShardFile, source: std::io::Error) -> VolumeError {
+    VolumeError::io(file.name(), source)
 }

@@ -117,7 +117,7 @@ impl<'f> ZarrShardWriter<'f> {
         let mut position = 0;
         if layout.index_at_start {
             position = layout.index_length();
-            file.write_all(&vec![0; position as usize]).map_err(fault)?;
+            file.write_all(&vec![0; position as usize]).map_err(|error| fault(file, error))?;
         }
         let order = Arc::clone(&layout.order);
         Ok(Self { file, position, spans: Vec::with_capacity(order.len()), order, layout })
@@ -151,7 +151,7 @@ impl ShardWriter for ZarrShardWriter<'_> {
 
     fn append(&mut self, encoded: Option<&[u8]>) -> Result<()> {
         self.place(encoded.map(|bytes| bytes.len() as u64))?;
-        self.file.write_all(encoded.unwrap_or_default()).map_err(fault)
+        self.file.write_all(encoded.unwrap_or_default()).map_err(|error| fault(self.file, error))
     }
 
     fn append_run(&mut self, source: &mut File, spans: &[Range<u64>]) -> Result<()> {
@@ -159,7 +159,7 @@ impl ShardWriter for ZarrShardWriter<'_> {
         for span in spans {
             self.place(Some(span.end - span.start))?;
         }
-        self.file.append_from(source, run).map_err(fault)
+        self.file.append_from(source, run).map_err(|error| fault(self.file, error))
     }
 
     fn finish(self: Box<Self>) -> Result<()> {
@@ -174,11 +174,11 @@ impl ShardWriter for ZarrShardWriter<'_> {
         let in_index: Vec<_> = self.layout.order.iter().map(|&place| by_place[place as usize].clone()).collect();
         let index = self.layout.index_bytes(&in_index);
         if self.layout.index_at_start {
-            self.file.seek(SeekFrom::Start(0)).map_err(fault)?;
+            self.file.seek(SeekFrom::Start(0)).map_err(|error| fault(self.file, error))?;
         }
-        self.file.write_all(&index).map_err(fault)?;
-        self.file.seek(SeekFrom::End(0)).map_err(fault)?;
-        self.file.flush().map_err(fault)
+        self.file.write_all(&index).map_err(|error| fault(self.file, error))?;
+        self.file.seek(SeekFrom::End(0)).map_err(|error| fault(self.file, error))?;
+        self.file.flush().map_err(|error| fault(self.file, error))
     }
 }
 
@@ -205,13 +205,13 @@ impl ShardWriter for SingleChunkWriter<'_> {
     fn append(&mut self, encoded: Option<&[u8]>) -> Result<()> {
         self.place()?;
         let absent = || VolumeError::Mismatch("an absent chunk has no file; leave it out".to_owned());
-        self.file.write_all(encoded.ok_or_else(absent)?).map_err(fault)
+        self.file.write_all(encoded.ok_or_else(absent)?).map_err(|error| fault(self.file, error))
     }
 
     fn append_run(&mut self, source: &mut File, spans: &[Range<u64>]) -> Result<()> {
         for span in spans {
             self.place()?;
-            self.file.append_from(source, span.clone()).map_err(fault)?;
+            self.file.append_from(source, span.clone()).map_err(|error| fault(self.file, error))?;
         }
         Ok(())
     }
@@ -222,10 +222,10 @@ impl ShardWriter for SingleChunkWriter<'_> {
                 "a file without shard index takes one chunk, none was written".to_owned(),
             ));
         }
-        self.file.flush().map_err(fault)
+        self.file.flush().map_err(|error| fault(self.file, error))
     }
 }
 
-fn fault(source: std::io::Error) -> VolumeError {
-    VolumeError::writing(source)
+fn fault(file: &dyn ShardFile, source: std::io::Error) -> VolumeError {
+    VolumeError::io(file.name(), source)
 }
