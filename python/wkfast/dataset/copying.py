@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-from os import PathLike
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from wkfast._warnings import warn
 from wkfast.dataset.data_format import DataFormat
+from wkfast.dataset.foreign import own_layer
 from wkfast.dataset.mag_building import copy_mag
 from wkfast.errors import ExistsError
 
 if TYPE_CHECKING:
     from collections.abc import Container
+    from os import PathLike
 
     from wkfast.dataset.dataset import Dataset
     from wkfast.dataset.layer import Layer
@@ -32,7 +32,7 @@ def copy_layer(
     with_attachments: bool = True,
 ) -> Layer:
     """Copy a layer into a dataset; see :meth:`Dataset.add_layer_as_copy`."""
-    foreign = _foreign_layer(dataset, foreign_layer)
+    foreign = own_layer(foreign_layer, type(dataset).open)
     name = name or foreign.name
     if name in dataset.layers and not exists_ok:
         raise ExistsError(f"{dataset.path} has a layer {name!r} already; pass exists_ok=True to complete it")
@@ -62,10 +62,3 @@ def copy_layers(
     for name, layer in source.layers.items():
         if name not in without:
             copy_layer(copy, layer, None, shapes, data_format, exists_ok=exists_ok, workers=workers)
-
-
-def _foreign_layer(dataset: Dataset, given: Layer | str | PathLike[str]) -> Layer:
-    if not isinstance(given, str | PathLike):
-        return given
-    folder = Path(given)
-    return type(dataset).open(folder.parent, read_only=True).get_layer(folder.name)

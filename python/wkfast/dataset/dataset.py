@@ -11,6 +11,7 @@ import numpy as np
 from wkfast.dataset.copying import copy_layer, copy_layers
 from wkfast.dataset.data_format import DataFormat
 from wkfast.dataset.folder_place import FolderPlace
+from wkfast.dataset.foreign import own_layer
 from wkfast.dataset.layer import Layer, SegmentationLayer
 from wkfast.dataset.layer_category import COLOR_CATEGORY, SEGMENTATION_CATEGORY
 from wkfast.dataset.layer_creation import add_layer, add_layer_like, voxel_kind, with_axes, write_layer
@@ -363,7 +364,7 @@ class Dataset:
     def add_layer_like(self, other_layer: Layer, layer_name: str) -> Layer:
         """Add a layer without mags that is described like another, and return it."""
         self._writable()
-        return add_layer_like(self, other_layer, layer_name)
+        return add_layer_like(self, own_layer(other_layer, type(self).open), layer_name)
 
     def add_layer_for_existing_files(
         self,
@@ -604,7 +605,8 @@ def _in_folder(folder: Path, *, read_only: bool) -> FolderPlace:
 def _one_size(folder: Path, voxel_size: Vec3FloatLike | None, with_unit: VoxelSize | None) -> VoxelSize | None:
     if voxel_size is not None and with_unit is not None:
         raise DatasetValueError(f"{folder}: give voxel_size or voxel_size_with_unit, not both")
-    return with_unit if voxel_size is None else VoxelSize(voxel_size)
+    given = with_unit if voxel_size is None else voxel_size
+    return None if given is None else VoxelSize.from_any(given)
 
 
 def _existing(folder: Path, name: str | None, size: VoxelSize | None) -> DatasetProperties:

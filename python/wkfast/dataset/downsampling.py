@@ -6,6 +6,7 @@ from dataclasses import dataclass, field, replace
 from itertools import pairwise
 from typing import TYPE_CHECKING, Any
 
+from wkfast.dataset.foreign import own_mag
 from wkfast.dataset.mag_building import build_mag, check_same_voxels
 from wkfast.dataset.new_mag import Shapes, extent_in_mag, new_mag
 from wkfast.dataset.reshaping import Workers
@@ -63,7 +64,7 @@ def downsample_mag(
     layer: Layer, how: Downsampling, from_mag: Mag, target_mag: Mag, from_mag_view: MagView | None = None
 ) -> None:
     """Make one mag out of a finer one; see :meth:`Layer.downsample_mag`."""
-    source = from_mag_view if from_mag_view is not None else layer.get_mag(from_mag)
+    source = layer.get_mag(from_mag) if from_mag_view is None else own_mag(from_mag_view, type(layer.dataset).open)
     target = Mag(target_mag)
     factor = _factor(source.mag, target)
     kind = _interpolation(how.interpolation_mode, layer)
@@ -103,7 +104,7 @@ def redownsample(layer: Layer, how: Downsampling) -> None:
 
 def _start(layer: Layer, from_mag: Mag | None, from_mag_view: MagView | None) -> Mag:
     if from_mag_view is not None:
-        return from_mag_view.mag
+        return Mag(from_mag_view.mag)
     if from_mag is not None:
         return layer.get_mag(from_mag).mag
     if not layer.mags:
@@ -142,7 +143,7 @@ def _aligned(layer: Layer, align: bool | Dataset) -> list[Mag]:
     layers = layer.dataset.layers if align is True else align.layers
     others = [other for other in layers.values() if align is not True or other.name != layer.name]
     by_edge: dict[int, Mag] = {}
-    for mag in (mag for other in others for mag in other.mags):
+    for mag in (Mag(mag) for other in others for mag in other.mags):
         known = by_edge.setdefault(max(mag.to_tuple()), mag)
         if known != mag:
             raise DatasetValueError(

@@ -24,6 +24,7 @@ from wkfast.dataset.slots import state_without
 from wkfast.dataset.view_configuration import LayerViewConfiguration, configuration_of, set_configuration
 from wkfast.errors import DatasetError, DatasetValueError, ExistsError, MagNotFoundError
 from wkfast.geometry import Mag, Vec3Int
+from wkfast.geometry.bounding_box import as_box
 from wkfast.geometry.constants import CXYZ_AXES
 
 if TYPE_CHECKING:
@@ -179,7 +180,7 @@ class Layer:
     @bounding_box.setter
     def bounding_box(self, box: NDBoundingBox) -> None:
         self._writable()
-        whole = self._along_axes(box)
+        whole = self._along_axes(as_box(box))
         if min(whole.topleft.to_tuple()) < 0:
             raise DatasetValueError(f"layer {self.name!r} cannot have the box {box}: a coordinate is negative")
         self._change(lambda entry: entry.set_bounding_box(whole))

@@ -15,6 +15,7 @@ from wkfast.dataset.layer_category import COLOR_CATEGORY, SEGMENTATION_CATEGORY
 from wkfast.dataset.properties import KEEPS_ZEROS, LayerProperties, element_class, element_dtype
 from wkfast.errors import DatasetValueError
 from wkfast.geometry import BoundingBox, Vec3Int
+from wkfast.geometry.bounding_box import as_box
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -49,6 +50,7 @@ def add_layer(
     check_layer_name(name)
     dtype, channels = kind
     stored_as = _parsed(data_format, name)
+    box = None if box is None else as_box(box)
     check_kind(name, category, dtype, channels)
     _check_box(name, box, stored_as, channels)
     entry: Json = {"name": name, "category": category, "boundingBox": None}

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import shutil
-from os import PathLike
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -11,6 +10,7 @@ from wkfast import _core
 from wkfast.dataset.data_format import FACTS
 from wkfast.dataset.folder_place import FolderPlace, location_in
 from wkfast.dataset.folders import mark_left, replaced_folder
+from wkfast.dataset.foreign import own_mag
 from wkfast.dataset.metadata_files import read_json
 from wkfast.dataset.new_mag import Shapes, extent_in_mag, new_mag
 from wkfast.dataset.place import writable
@@ -19,6 +19,7 @@ from wkfast.geometry import Mag
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
+    from os import PathLike
 
     from wkfast.dataset.data_format import DataFormat
     from wkfast.dataset.layer import Layer
@@ -128,7 +129,7 @@ def copy_mag(
     workers: Workers,
 ) -> MagView:
     """Copy a mag of another layer into this one; see :meth:`Layer.add_mag_as_copy`."""
-    source = _foreign(layer, given)
+    source = own_mag(given, type(layer.dataset).open)
     target = Mag(mag) if mag is not None else source.mag
     if target in layer._listed_mags() and not exists_ok:
         raise ExistsError(f"layer {layer.name!r} has the mag {target} already; pass exists_ok=True to replace it")
@@ -140,14 +141,6 @@ def copy_mag(
     if extend:
         layer._extend_bounding_box(source.layer.bounding_box if target == source.mag else box)
     return copy
-
-
-def _foreign(layer: Layer, given: MagView | str | PathLike[str]) -> MagView:
-    if not isinstance(given, str | PathLike):
-        return given
-    folder = Path(given)
-    dataset = type(layer.dataset).open(folder.parent.parent, read_only=True)
-    return dataset.get_layer(folder.parent.name).get_mag(folder.name)
 
 
 def spec_like(

@@ -34,10 +34,11 @@ class SamplingModes(Enum):
         DatasetValueError
             There is none.
         """
-        if mode == "auto":
+        name = getattr(mode, "value", mode)  # of an enum, also of the webknossos package's
+        if name == "auto":
             return cls.ANISOTROPIC
         try:
-            return cls(mode)
+            return cls(name)
         except ValueError:
             names = ", ".join(repr(known.value) for known in cls)
             raise DatasetValueError(f"{mode!r} is no sampling mode: choose {names}") from None

@@ -27,6 +27,7 @@ from wkfast.dataset.slices import BufferedSliceReader, BufferedSliceWriter, slic
 from wkfast.dataset.slots import state_without
 from wkfast.errors import DatasetValueError, ReadOnlyError, VoxelTypeError
 from wkfast.geometry import BoundingBox, Mag, NDBoundingBox, Vec3Int, VecInt
+from wkfast.geometry.bounding_box import as_box
 from wkfast.geometry.constants import CXYZ_AXES
 
 if TYPE_CHECKING:
@@ -668,9 +669,9 @@ class View:
     ) -> NDBoundingBox:
         """Return the box that the choices mean, along the axes of arrays if it is not a plain one of x, y, z."""
         _check_one(absolute_offset, relative_offset, absolute_bounding_box, relative_bounding_box)
-        box = absolute_bounding_box
+        box = None if absolute_bounding_box is None else as_box(absolute_bounding_box)
         if relative_bounding_box is not None:
-            box = moved(relative_bounding_box, self.bounding_box)
+            box = moved(as_box(relative_bounding_box), self.bounding_box)
         if box is None:
             box = self._box_at(self._corner(absolute_offset, relative_offset), size)
             if size is not None and absolute_offset is None and relative_offset is None:

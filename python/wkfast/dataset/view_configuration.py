@@ -6,6 +6,7 @@ import re
 from dataclasses import dataclass, fields
 from typing import TYPE_CHECKING, Any, Self
 
+from wkfast.dataset.foreign import is_of_reference
 from wkfast.errors import DatasetValueError
 
 if TYPE_CHECKING:
@@ -152,10 +153,24 @@ def set_configuration(json: Json, configuration: Any, kind: type[Any]) -> None:
     if configuration is None:
         json.pop(KEY, None)
         return
-    as_json = getattr(configuration, "to_json", None)
-    if not isinstance(configuration, kind) or as_json is None:
+    if not isinstance(configuration, _Configuration):
+        configuration = _of_reference(configuration)
+    if not isinstance(configuration, kind):
         raise DatasetValueError(f"{configuration!r} is no {kind.__name__}")
-    json[KEY] = as_json(json.get(KEY))
+    json[KEY] = configuration.to_json(json.get(KEY))
+
+
+def _of_reference(configuration: Any) -> Any:
+    """Return ours for a configuration of the ``webknossos`` package; what is none comes back as it is."""
+    kinds: dict[str, Any] = {kind.__name__: kind for kind in (LayerViewConfiguration, DatasetViewConfiguration)}
+    kind = kinds.get(type(configuration).__name__)
+    if kind is None or not is_of_reference(configuration):
+        return configuration
+    stated = {field.name: getattr(configuration, field.name, None) for field in fields(kind)}
+    layers = stated.get("layers") or {}
+    if layers:
+        stated["layers"] = {name: _of_reference(each) for name, each in layers.items()}
+    return kind(**stated)
 
 
 def _plain(value: Any) -> Any:

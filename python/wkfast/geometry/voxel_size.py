@@ -109,13 +109,17 @@ class VoxelSize:
     unit: LengthUnit = LengthUnit.NANOMETER
 
     def __init__(self, factor: Vec3FloatLike, unit: LengthUnit = LengthUnit.NANOMETER) -> None:
+        name = getattr(unit, "value", unit)  # of ours, or of the webknossos package's
         object.__setattr__(self, "factor", Vec3Float(factor))
-        object.__setattr__(self, "unit", unit if isinstance(unit, LengthUnit) else LengthUnit.from_text(unit))
+        object.__setattr__(self, "unit", unit if isinstance(unit, LengthUnit) else LengthUnit.from_text(name))
 
     @classmethod
     def from_any(cls, size: VoxelSize | Vec3FloatLike) -> Self | VoxelSize:
-        """Return a voxel size; plain numbers are nanometres."""
-        return size if isinstance(size, VoxelSize) else cls(size)
+        """Return a voxel size, also for one of the ``webknossos`` package; plain numbers are nanometres."""
+        if isinstance(size, VoxelSize):
+            return size
+        factor, unit = getattr(size, "factor", None), getattr(size, "unit", None)
+        return cls(size) if factor is None or unit is None else cls(factor, unit)
 
     def to_nanometer(self) -> Vec3Float:
         """Return the size in nanometres."""

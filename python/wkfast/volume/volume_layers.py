@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from wkfast.dataset import DataFormat, Layer, SegmentationLayer
+from wkfast.dataset import DataFormat, Dataset, Layer, SegmentationLayer
+from wkfast.dataset.foreign import is_of_reference, own_layer
 from wkfast.errors import AnnotationError, VolumeLayerAmbiguousError, VolumeLayerNotFoundError
 from wkfast.volume.volume_layer import VolumeLayer
 
@@ -46,6 +47,8 @@ class VolumeLayers(list[VolumeLayer]):
         voxel_size: Vec3Float,
     ) -> VolumeLayer:
         """Return a new layer without data; see ``Annotation.add_volume_layer``."""
+        if is_of_reference(fallback_layer):
+            fallback_layer = own_layer(fallback_layer, Dataset.open)
         if isinstance(fallback_layer, Layer):
             if not isinstance(fallback_layer, SegmentationLayer):
                 raise AnnotationError(f"the fallback layer {fallback_layer.name!r} is no segmentation layer")
