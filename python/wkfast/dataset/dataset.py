@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 
+from wkfast._warnings import warn
 from wkfast.dataset.copying import copy_layer, copy_layers
 from wkfast.dataset.data_format import DataFormat
 from wkfast.dataset.folder_place import FolderPlace
@@ -19,6 +20,7 @@ from wkfast.dataset.new_mag import Shapes, joined
 from wkfast.dataset.place import writable
 from wkfast.dataset.present_files import add_layer_of_files
 from wkfast.dataset.properties import FILE_NAME, DatasetProperties
+from wkfast.dataset.references import add_layer_link, add_layer_ref
 from wkfast.dataset.reshaping import Workers
 from wkfast.dataset.sampling import SamplingModes
 from wkfast.dataset.slots import state_without
@@ -152,6 +154,11 @@ class Dataset:
             It is streamed from a server.
         """
         return self._place.root
+
+    @property
+    def resolved_path(self) -> Path:
+        """Folder of the dataset with all links followed."""
+        return self.path.resolve()
 
     @property
     def name(self) -> str:
@@ -554,6 +561,103 @@ class Dataset:
             self, copy, shapes, data_format, without=set(layers_to_ignore or ()), exists_ok=exists_ok,
             workers=Workers(executor, progress),
         )  # fmt: skip
+        return copy
+
+    def add_layer_as_ref(self, foreign_layer: Layer | str | PathLike[str], new_layer_name: str | None = None) -> Layer:
+        """Add a layer that refers to one of another dataset, and return it; no voxel is copied.
+
+        Its mags are read-only here: :meth:`MagView.referenced_mag` is the way to write. Deleting the layer, or a mag of
+        it, deletes the reference. What is changed there later, as the box, does not change here.
+
+        Parameters
+        ----------
+        foreign_layer
+            The layer, or its folder in a dataset.
+        new_layer_name
+            Default: as it is called there.
+
+        Raises
+        ------
+        ExistsError
+            An ``IndexError``: there is a layer of that name.
+        DatasetValueError
+            An ``AssertionError``: it is a layer of this dataset.
+        DatasetError
+            It has no files here, as layers on a server: :meth:`RemoteDataset.download` fetches them.
+
+        Examples
+        --------
+        >>> import numpy as np
+        >>> from wkfast import Dataset
+        >>> raw = Dataset(tmp_path / "raw", voxel_size=(4, 4, 40))
+        >>> _ = raw.write_layer("color", "color", np.ones((8, 8, 8), "uint8"), downsample=False)
+        >>> layer = Dataset(tmp_path / "view", voxel_size=(4, 4, 40)).add_layer_as_ref(raw.get_layer("color"))
+        >>> int(layer.get_mag(1).read().sum())
+        512
+        """
+        self._writable()
+        return add_layer_ref(self, foreign_layer, new_layer_name)
+
+    def add_remote_layer(self, foreign_layer: Layer | str | PathLike[str], new_layer_name: str | None = None) -> Layer:
+        """Add a layer by :meth:`add_layer_as_ref`, of which this is an older name.
+
+        Parameters
+        ----------
+        foreign_layer, new_layer_name
+            As there.
+        """
+        warn("add_remote_layer is deprecated, use add_layer_as_ref", DeprecationWarning)
+        return self.add_layer_as_ref(foreign_layer, new_layer_name)
+
+    def add_symlink_layer(
+        self,
+        foreign_layer: Layer | str | PathLike[str],
+        new_layer_name: str | None = None,
+        *,
+        make_relative: bool = False,
+    ) -> Layer:
+        """Add a layer whose folder is a symbolic link to another's; :meth:`add_layer_as_ref` has taken its place.
+
+        Parameters
+        ----------
+        make_relative
+            The link is seen from this dataset's folder, so that both can be moved together.
+
+        Raises
+        ------
+        ExistsError
+            There is a layer of that name, or something in its folder's place.
+        """
+        warn("add_symlink_layer is deprecated, use add_layer_as_ref", DeprecationWarning)
+        self._writable()
+        return add_layer_link(self, foreign_layer, new_layer_name, relative=make_relative)
+
+    def shallow_copy_dataset(
+        self,
+        new_dataset_path: str | PathLike[str],
+        *,
+        name: str | None = None,
+        layers_to_ignore: Iterable[str] | None = None,
+        make_relative: bool | None = None,
+    ) -> Dataset:
+        """Make a dataset whose layers refer to those of this one, and return it; see :meth:`add_layer_as_ref`.
+
+        Parameters
+        ----------
+        name
+            Default: as this one is called.
+        make_relative
+            For scripts of the reference package; references have whole paths.
+        """
+        if make_relative is not None:
+            warn("make_relative does nothing: references have whole paths", DeprecationWarning)
+        copy = Dataset(new_dataset_path, name=name or self.name, voxel_size_with_unit=self.voxel_size_with_unit)
+        if self.default_view_configuration is not None:
+            copy.default_view_configuration = self.default_view_configuration
+        ignored = set(layers_to_ignore or ())
+        for each in self.layers.values():
+            if each.name not in ignored:
+                copy.add_layer_as_ref(each)
         return copy
 
     def calculate_bounding_box(self) -> BoundingBox:

@@ -81,6 +81,10 @@ class FolderPlace(WritablePlace):
         """Return whether a folder lies in another dataset, with all links followed."""
         return folder is None or not folder.resolve().is_relative_to(self._root.resolve())
 
+    def refers(self, layer: LayerProperties, folder: Path | None) -> bool:
+        """Return whether the folder of a mag is not in its layer's own, with all links followed."""
+        return self.is_foreign(folder) or not folder.resolve().is_relative_to(self.folder(layer).resolve())  # type: ignore[union-attr] # no folder is foreign
+
     def location(self, layer: LayerProperties, mag: Mag, entry: Json) -> Json:
         """Return where a mag lies, as plain data for the core."""
         order, further = entry.get("axisOrder"), layer.additional_axes
@@ -245,7 +249,7 @@ class FolderPlace(WritablePlace):
                 unmark_left(folder)
         folder = self.folder(layer)
         if self.owns(folder) and not folder.is_symlink():
-            mags = sorted(layer.mag_of(entry) for entry in layer.mags)
+            mags = sorted(mag for mag, each in self.mag_folders(layer) if each.parent == folder)
             write_layer_group(folder, layer.data_format, mags, voxel_size, unit, axes=list(layer.new_axes()))
 
     def owns(self, folder: Path) -> bool:

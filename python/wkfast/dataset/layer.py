@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import operator
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple
 
 import numpy as np
@@ -17,7 +18,8 @@ from wkfast.dataset.mag_building import copy_mag
 from wkfast.dataset.mag_view import MagView
 from wkfast.dataset.new_mag import Shapes, extent_in_mag, joined, new_mag
 from wkfast.dataset.place import writable
-from wkfast.dataset.present_files import list_files
+from wkfast.dataset.present_files import list_files, take_array
+from wkfast.dataset.references import add_mag_link, add_mag_ref
 from wkfast.dataset.reshaping import Workers
 from wkfast.dataset.sampling import SamplingModes
 from wkfast.dataset.slots import state_without
@@ -30,7 +32,6 @@ from wkfast.geometry.constants import CXYZ_AXES
 if TYPE_CHECKING:
     from collections.abc import Callable
     from os import PathLike
-    from pathlib import Path
 
     from wkfast.dataset.data_format import DataFormat
     from wkfast.dataset.dataset import Dataset
@@ -116,6 +117,26 @@ class Layer:
             It lies in an archive, in memory or on a server.
         """
         return self._place.folder(self._properties)
+
+    @property
+    def resolved_path(self) -> Path:
+        """Folder of the layer with all links followed."""
+        return self.path.resolve()
+
+    @property
+    def is_foreign(self) -> bool:
+        """Whether the layer's folder is a link out of the dataset. Mags may lead out of it without that."""
+        return self._place.is_foreign(self.path)
+
+    @property
+    def is_remote_to_dataset(self) -> bool:
+        """Older name of :attr:`is_foreign`."""
+        warn("is_remote_to_dataset is deprecated, use is_foreign", DeprecationWarning)
+        return self.is_foreign
+
+    def is_mag_view_foreign(self, mag: MagView) -> bool:
+        """Return whether the files of a mag lie in another dataset."""
+        return self._place.is_foreign(mag._folder)
 
     @property
     def category(self) -> str:
@@ -472,6 +493,103 @@ class Layer:
             self, foreign_mag_view_or_path, mag, shapes, extend=extend_layer_bounding_box, exists_ok=exists_ok,
             workers=Workers(executor, progress_desc is not None or progress, progress_desc or "copying"),
         )  # fmt: skip
+
+    def add_mag_as_ref(
+        self,
+        foreign_mag_view_or_path: MagView | str | PathLike[str],
+        *,
+        mag: Any = None,
+        extend_layer_bounding_box: bool = True,
+    ) -> MagView:
+        """Add a mag that refers to one of another layer, and return it; no voxel is copied.
+
+        It is read-only here: :meth:`MagView.referenced_mag` is the way to write. Deleting it deletes the reference.
+
+        Parameters
+        ----------
+        foreign_mag_view_or_path
+            The mag, or its folder in a dataset.
+        mag
+            What it is called here; its voxels stay where they are, counted in voxels.
+        extend_layer_bounding_box
+            Grow the layer's box to hold the mag's.
+
+        Raises
+        ------
+        ExistsError
+            There is that mag already.
+        DatasetValueError
+            An ``AssertionError``: format, dtype or channels differ.
+        DatasetError
+            It has no files here.
+        """
+        self._writable()
+        return add_mag_ref(self, foreign_mag_view_or_path, mag, extend=extend_layer_bounding_box)
+
+    def add_remote_mag(
+        self, foreign_mag_view_or_path: MagView | str | PathLike[str], *, extend_layer_bounding_box: bool = True
+    ) -> MagView:
+        """Add a mag by :meth:`add_mag_as_ref`, of which this is an older name.
+
+        Parameters
+        ----------
+        foreign_mag_view_or_path, extend_layer_bounding_box
+            As there.
+        """
+        warn("add_remote_mag is deprecated, use add_mag_as_ref", DeprecationWarning)
+        return self.add_mag_as_ref(foreign_mag_view_or_path, extend_layer_bounding_box=extend_layer_bounding_box)
+
+    def add_symlink_mag(
+        self,
+        foreign_mag_view_or_path: MagView | str | PathLike[str],
+        *,
+        make_relative: bool = False,
+        extend_layer_bounding_box: bool = True,
+    ) -> MagView:
+        """Add a mag whose folder is a symbolic link to another's; :meth:`add_mag_as_ref` has taken its place.
+
+        Parameters
+        ----------
+        make_relative
+            The link is seen from this layer's folder, so that both can be moved together.
+        extend_layer_bounding_box
+            As of :meth:`add_mag_as_ref`.
+
+        Raises
+        ------
+        ExistsError
+            There is that mag already, or something in its folder's place.
+        """
+        warn("add_symlink_mag is deprecated, use add_mag_as_ref", DeprecationWarning)
+        self._writable()
+        return add_mag_link(self, foreign_mag_view_or_path, relative=make_relative, extend=extend_layer_bounding_box)
+
+    def add_mag_from_zarrarray(
+        self, mag: Any, path: str | PathLike[str], *, move: bool = False, extend_layer_bounding_box: bool = True
+    ) -> MagView:
+        """Take the files of a Zarr array as a mag, and return it.
+
+        Parameters
+        ----------
+        mag
+            What the array is the mag of.
+        path
+            Folder of the array; where it is relative, seen from the dataset's folder, as in the reference package.
+        move
+            Take the files away from there, in place of a copy.
+        extend_layer_bounding_box
+            Let the layer's box reach to the end of the array; its top left stays.
+
+        Raises
+        ------
+        DatasetValueError
+            A ``ValueError``: there is no array, or one of another format, dtype or number of channels than the layer's.
+            Nothing was copied or moved.
+        ExistsError
+            There is that mag already.
+        """
+        self._writable()
+        return take_array(self, Mag(mag), Path(path), move=move, extend=extend_layer_bounding_box)
 
     def downsample(
         self,

@@ -12,6 +12,7 @@ from wkfast.dataset.chunk_loops import merge_chunk
 from wkfast.dataset.data_format import FACTS
 from wkfast.dataset.new_mag import Shapes, extent_in_mag, joined
 from wkfast.dataset.rechunking import merge_with_view, rechunk
+from wkfast.dataset.references import referenced_mag
 from wkfast.dataset.reshaping import Workers
 from wkfast.dataset.view import MagInfo, View
 from wkfast.errors import DatasetError, DatasetValueError, ReadOnlyError
@@ -82,13 +83,30 @@ class MagView(View):
     @property
     def read_only(self) -> bool:
         """Whether writing is refused: the dataset is opened so, or the voxels are another dataset's."""
-        return super().read_only or self._layer._place.is_foreign(self._folder)
+        return super().read_only or self._refers
+
+    @property
+    def _refers(self) -> bool:
+        """Whether the files are another layer's: they are not written through this mag."""
+        return self._layer._place.refers(self._layer._properties, self._folder)
 
     def _writable(self) -> WritablePlace:
         place = super()._writable()
         if place.is_foreign(self._folder):
-            raise ReadOnlyError(f"{self._title} is read-only: its files at {self._folder} are another dataset's")
+            raise self._reference_error()
         return place
+
+    def _put(self, voxels: NDArray[Any], box: NDBoundingBox, whole: NDBoundingBox | None) -> None:
+        # Another layer's files in this dataset can be replaced by ones of this layer, and are not written to either.
+        if self._refers:
+            raise self._reference_error()
+        super()._put(voxels, box, whole)
+
+    def _reference_error(self) -> ReadOnlyError:
+        return ReadOnlyError(
+            f"{self._title} is read-only: its files at {self._folder} are another layer's; referenced_mag() is the mag "
+            "there, which can be written to"
+        )
 
     def write(
         self,
@@ -254,6 +272,28 @@ class MagView(View):
     def is_foreign(self) -> bool:
         """Whether the voxels are another dataset's, so that they are only read."""
         return self._layer._place.is_foreign(self._folder)
+
+    def referenced_mag(self) -> MagView:
+        """Return the mag of that dataset in which the files lie: what is written into it changes it for all.
+
+        A mag that refers to another, see :meth:`Layer.add_mag_as_ref`, is never written through by itself.
+
+        Raises
+        ------
+        DatasetError
+            No dataset lists the files as its own, or there are none.
+
+        Examples
+        --------
+        >>> import numpy as np
+        >>> from wkfast import Dataset
+        >>> raw = Dataset(tmp_path / "raw", voxel_size=(4, 4, 40))
+        >>> _ = raw.write_layer("color", "color", np.ones((8, 8, 8), "uint8"), downsample=False)
+        >>> linked = raw.shallow_copy_dataset(tmp_path / "linked").get_layer("color").get_mag(1)
+        >>> linked.read_only, linked.referenced_mag().read_only
+        (True, False)
+        """
+        return referenced_mag(self)
 
     def _grow_to(self, box: NDBoundingBox) -> None:
         """Make an array that states its extent reach to the end of a box in mag-1 voxels."""

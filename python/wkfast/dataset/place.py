@@ -73,6 +73,10 @@ class Place(ABC):
         """Return whether voxels in the folder of a mag belong to another dataset."""
         return False
 
+    def refers(self, layer: LayerProperties, folder: Path | None) -> bool:  # noqa: ARG002 - see FolderPlace
+        """Return whether the folder of a mag is not in its layer's own, so that nothing is written through it."""
+        return self.is_foreign(folder)
+
     def location(self, layer: LayerProperties, mag: Mag, entry: Json) -> Json:  # noqa: ARG002 - see FolderPlace
         """Return where a mag lies, as plain data for the core: see ``_core.MagLocation``.
 

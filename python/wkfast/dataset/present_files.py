@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -9,16 +10,19 @@ import numpy as np
 from wkfast import _core
 from wkfast.dataset.data_format import FACTS, DataFormat, format_of_folder
 from wkfast.dataset.folder_place import location_in
+from wkfast.dataset.folders import mark_left, place_folder, remove_folder
 from wkfast.dataset.layer_creation import check_layer_name
 from wkfast.dataset.mag_building import files_of
+from wkfast.dataset.metadata_files import read_json
 from wkfast.dataset.properties import LayerProperties
 from wkfast.errors import DatasetError, DatasetValueError, ExistsError, MagNotFoundError
 from wkfast.geometry import Mag
+from wkfast.geometry.constants import CXYZ_AXES
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from numpy.typing import DTypeLike
+    from numpy.typing import DTypeLike, NDArray
 
     from wkfast.dataset.dataset import Dataset
     from wkfast.dataset.layer import Layer
@@ -38,14 +42,75 @@ def list_files(layer: Layer, mag: Mag) -> MagView:
     place.own(folder, f"mag {mag} of layer {layer.name!r}")
     if not folder.is_dir():
         raise MagNotFoundError(f"layer {layer.name!r} has no folder {folder}")
-    found = _core.Mag.open(location_in(folder, properties, mag, None))
+    found = _checked(layer, mag, folder)
+    entry = place.entry(properties, mag, folder, found.chunk_shape[0] * found.chunks_per_shard[0])
+    layer._list_mag({**entry, **_axis_order(layer, folder)})
+    return layer.get_mag(mag)
+
+
+def take_array(layer: Layer, mag: Mag, path: Path, *, move: bool, extend: bool) -> MagView:
+    """Take the files of an array as a mag; see :meth:`Layer.add_mag_from_zarrarray`."""
+    source = layer.dataset.path / path
+    data_format = format_of_folder(source)
+    if data_format is not layer.data_format or not FACTS[data_format].is_array:
+        raise DatasetValueError(
+            f"{source} holds {data_format or 'no array'}, layer {layer.name!r} is stored as {layer.data_format}"
+        )
+    _checked(layer, mag, source)
+    folder = files_of(layer).new_folder(layer.dataset._properties, layer._properties, mag)
+    if mag in layer._listed_mags() or folder.is_symlink() or folder.exists():
+        raise ExistsError(f"layer {layer.name!r} has the mag {mag} already, or something at {folder}")
+    with place_folder(folder) as draft:
+        shutil.copytree(source, draft, dirs_exist_ok=True)
+        mark_left(draft)
+    view = list_files(layer, mag)
+    if move:
+        remove_folder(source)
+    if extend:
+        ends = dict(zip("xyz", (_extent(folder, layer) * mag.to_np()).tolist(), strict=True))
+        box = layer.bounding_box
+        reach = [max(end, ends.get(axis, 0)) for axis, end in zip(box.axes, box.bottomright, strict=True)]
+        layer.bounding_box = box.with_bottomright(reach)
+    return layer.get_mag(view.mag)
+
+
+def _checked(layer: Layer, mag: Mag, folder: Path) -> _core.Mag:
+    """Open the mag in a folder; it must hold what the layer does."""
+    location = location_in(folder, layer._properties, mag, _axis_order(layer, folder).get("axisOrder"))
+    found = _core.Mag.open(location)
     if (np.dtype(found.dtype), found.channels) != (layer.dtype, layer.num_channels):
         raise DatasetValueError(
             f"{folder} holds {found.channels} channels of {found.dtype}, layer {layer.name!r} has "
             f"{layer.num_channels} of {layer.dtype}"
         )
-    layer._list_mag(place.entry(properties, mag, folder, found.chunk_shape[0] * found.chunks_per_shard[0]))
-    return layer.get_mag(mag)
+    return found
+
+
+def _axis_order(layer: Layer, folder: Path) -> Json:
+    """Return which axis of an array is which, as its entry says it: as it names them, else as the layer has them."""
+    if not FACTS[layer.data_format].is_array:
+        return {}
+    names = _axes(layer, _metadata(layer, folder))
+    return {"axisOrder": {name: place for place, name in enumerate(names) if name in CXYZ_AXES}}
+
+
+def _metadata(layer: Layer, folder: Path) -> Json:
+    found = read_json(folder / FACTS[layer.data_format].metadata)
+    return found if isinstance(found, dict) and isinstance(found.get("shape"), list) else {"shape": []}
+
+
+def _axes(layer: Layer, metadata: Json) -> list[str]:
+    names, usual, count = metadata.get("dimension_names"), list(layer._properties.new_axes()), len(metadata["shape"])
+    if names and None not in names:
+        return list(names)
+    return usual if len(usual) == count else list(CXYZ_AXES)[-count:]
+
+
+def _extent(folder: Path, layer: Layer) -> NDArray[np.int64]:
+    """Return the length of an array along x, y, z, in its voxels."""
+    metadata = _metadata(layer, folder)
+    lengths = dict(zip(_axes(layer, metadata), metadata["shape"], strict=True))
+    return np.array([lengths.get(axis, 1) for axis in "xyz"], np.int64)
 
 
 def add_layer_of_files(
