@@ -36,10 +36,7 @@ LEFT_OUT = {
         "access_mode allowed_teams created delete display_name explore_and_add_remote folder with_access_mode "
         "zarr_streaming_path paths paths_by_access_mode reopen"
     ),
-    "layers and mags that refer to others: not there yet, copies are": (
-        "add_layer_as_ref add_mag_as_ref add_symlink_layer add_symlink_mag add_remote_layer add_remote_mag "
-        "shallow_copy_dataset add_mag_from_zarrarray is_foreign is_mag_view_foreign is_remote_to_dataset resolved_path"
-    ),
+    "datasets on a server refer to nothing: make references in a folder": "add_layer_as_ref add_mag_as_ref",
     "older names of copies: add_layer_as_copy, add_mag_as_copy, copy_dataset": (
         "add_copy_layer add_copy_mag add_fs_copy_layer add_fs_copy_mag fs_copy_dataset"
     ),
@@ -57,6 +54,9 @@ DIFFERS = {
     "Annotation.merge_fallback_layer": "all mags; returns a report",
     "Dataset.get_or_add_layer": "unknown keywords are refused",
     "MagView.get_zarr_array": "a `zarr.Array`",
+    "Dataset.add_layer_as_ref": "of layers with files here; those on servers are fetched by RemoteDataset.download",
+    "Layer.add_mag_as_ref": "of mags with files here",
+    "Layer.delete_mag": "through a linked folder nothing is deleted",
     "MagView.for_each_chunk": "without an executor one call after the other, in this process",
     "MagView.map_chunk": "results in the order of chunks",
     "Tree.nodes": "nodes are views: compare with `==`, not `is`",
