@@ -268,6 +268,23 @@ class Mag:
         VolumeDataError
             A chunk is damaged; the message names file and chunk.
         """
+    def values_at(self, points: NDArray[np.int64]) -> NDArray[Any]:
+        """Return the voxels at points: ``(points, channels)``, as `read` finds them, zero at negative coordinates.
+
+        Every chunk that holds some is decoded once.
+
+        Parameters
+        ----------
+        points
+            C-contiguous rows of coordinates along the additional axes and x, y, z, in voxels of this mag.
+
+        Raises
+        ------
+        ValueError
+            The rows have another length.
+        VolumeDataError
+            A chunk is damaged; the message names file and chunk.
+        """
     def write(
         self, topleft: tuple[int, int, int], array: NDArray[Any], *, extra: list[int] = ..., keep_zeros: bool = False
     ) -> None:
@@ -655,6 +672,23 @@ class MergedMag:
         ------
         ValueError
             The box or `extra` is impossible.
+        VolumeDataError
+            A chunk is damaged; the message names file and chunk.
+        """
+    def values_at(self, points: NDArray[np.int64]) -> NDArray[Any]:
+        """Return the voxels at points: ``(points, channels)``, as `read` finds them, zero at negative coordinates.
+
+        Every chunk that holds some is decoded once.
+
+        Parameters
+        ----------
+        points
+            C-contiguous rows of coordinates along the additional axes and x, y, z, in voxels of this mag.
+
+        Raises
+        ------
+        ValueError
+            The rows have another length.
         VolumeDataError
             A chunk is damaged; the message names file and chunk.
         """

@@ -447,3 +447,15 @@ def test_repr_names_what_it_is(logged_in, annotation_id):
     source = dataset.get_layer("Volume").get_mag(1)._source
     assert len(source.chunks()) == 3 * 2 * 3
     assert (source.dtype, source.channels, source.chunk_shape, source.extra_axes) == ("uint32", 1, (32, 32, 32), [])
+
+
+def test_labels_at_points_of_a_server_ask_for_every_chunk_once(logged_in, annotation_id, merged, monkeypatch):
+    mag = opened(annotation_id).get_layer("Volume").get_mag(1)
+    positions = np.random.default_rng(2).integers(-10, 140, (300, 3))
+    inside = ((positions >= 0) & (positions < merged.shape)).all(axis=1)
+    wanted = [int(merged[tuple(p)]) if there else 0 for p, there in zip(positions, inside, strict=True)]
+    read, asked = type(mag._source).read, []
+    counted = lambda self, at, *a, **k: asked.append(at) or read(self, at, *a, **k)  # noqa: E731
+    monkeypatch.setattr(type(mag._source), "read", counted)
+    assert mag.values_at(positions).tolist() == wanted
+    assert len(asked) == len(set(asked)) > 3

@@ -30,8 +30,10 @@ from wkfast.geometry.bounding_box import as_box
 from wkfast.geometry.constants import CXYZ_AXES
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping
     from os import PathLike
+
+    from numpy.typing import ArrayLike, NDArray
 
     from wkfast.dataset.data_format import DataFormat
     from wkfast.dataset.dataset import Dataset
@@ -318,6 +320,49 @@ class Layer:
         if not mags:
             raise MagNotFoundError(f"layer {self.name!r} has no mags")
         return self.get_mag(min(mags))
+
+    def values_at(
+        self, positions: ArrayLike, mag: Any = None, *, additional_coordinates: Mapping[str, ArrayLike] | None = None
+    ) -> NDArray[Any]:
+        """Return the voxels at scattered positions; see :meth:`MagView.values_at`.
+
+        Parameters
+        ----------
+        positions
+            Shape ``(n, 3)``: x, y, z in mag-1 voxels, in any order, as often as you like.
+        mag
+            Which mag to look them up in; default: the finest.
+        additional_coordinates
+            Where the positions are on the axes beyond x, y, z, e.g. ``{"t": 3}``: a number, or one for each position.
+            An axis with a single slice may be left out.
+
+        Returns
+        -------
+        ndarray
+            Of the layer's dtype, shape ``(n,)``, or ``(n, channels)`` where there are several. What :meth:`read` finds
+            there: 0 where nothing was ever written, and outside of the layer.
+
+        Raises
+        ------
+        DatasetValueError
+            A ``ValueError``: positions of another shape, or that are no whole numbers.
+        VolumeDataError
+            A chunk is damaged; the message names file and chunk.
+        MagNotFoundError
+            There is no such mag.
+
+        Examples
+        --------
+        >>> import numpy as np
+        >>> from wkfast import Dataset
+        >>> dataset = Dataset(tmp_path / "new", voxel_size=(4, 4, 40))
+        >>> labels = np.arange(1, 9, dtype=np.uint32).reshape(2, 2, 2)
+        >>> layer = dataset.write_layer("labels", "segmentation", labels)
+        >>> layer.values_at([(0, 0, 1), (1, 1, 1), (9, 9, 9)]).tolist()
+        [2, 8, 0]
+        """
+        view = self.get_finest_mag() if mag is None else self.get_mag(mag)
+        return view.values_at(positions, additional_coordinates=additional_coordinates)
 
     def add_mag(
         self,

@@ -11,6 +11,7 @@ from wkfast.dataset.additional_axes import completed, is_flat
 from wkfast.dataset.chunk_loops import merge_chunk
 from wkfast.dataset.data_format import FACTS
 from wkfast.dataset.new_mag import Shapes, extent_in_mag, joined
+from wkfast.dataset.points import voxels_at
 from wkfast.dataset.rechunking import merge_with_view, rechunk
 from wkfast.dataset.references import referenced_mag
 from wkfast.dataset.reshaping import Workers
@@ -19,11 +20,11 @@ from wkfast.errors import DatasetError, DatasetValueError, ReadOnlyError
 from wkfast.geometry import BoundingBox, NDBoundingBox
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Mapping
     from os import PathLike
     from pathlib import Path
 
-    from numpy.typing import NDArray
+    from numpy.typing import ArrayLike, NDArray
 
     from wkfast.dataset.layer import Layer
     from wkfast.dataset.place import WritablePlace
@@ -261,6 +262,45 @@ class MagView(View):
         """
         self._writable()
         merge_with_view(self, other, executor)
+
+    def values_at(
+        self, positions: ArrayLike, *, additional_coordinates: Mapping[str, ArrayLike] | None = None
+    ) -> NDArray[Any]:
+        """Return the voxels at scattered positions.
+
+        Every chunk that holds some is read and decoded once, on all cores; of a shard, its index and those chunks.
+
+        Parameters
+        ----------
+        positions
+            Shape ``(n, 3)``: x, y, z in mag-1 voxels, in any order, as often as you like.
+        additional_coordinates
+            Where the positions are on the axes beyond x, y, z, e.g. ``{"t": 3}``: a number, or one for each position.
+            An axis with a single slice may be left out.
+
+        Returns
+        -------
+        ndarray
+            Of the layer's dtype, shape ``(n,)``, or ``(n, channels)`` where there are several. What :meth:`read` finds
+            there: 0 where nothing was ever written, and outside of the layer.
+
+        Raises
+        ------
+        DatasetValueError
+            A ``ValueError``: positions of another shape, or that are no whole numbers.
+        VolumeDataError
+            A chunk is damaged; the message names file and chunk.
+
+        Examples
+        --------
+        >>> from wkfast import Dataset
+        >>> layer = Dataset(tmp_path / "new", voxel_size=(4, 4, 40)).add_layer("labels", "segmentation", dtype="uint32")
+        >>> mag = layer.add_mag(1)
+        >>> mag.write(np.full((3, 4, 5), 7, np.uint32), absolute_offset=(10, 10, 10), allow_resize=True)
+        >>> mag.values_at([(12, 13, 14), (0, 0, 0), (12, 13, 14), (-5, 10, 10)])
+        array([7, 0, 7, 0], dtype=uint32)
+        """
+        return voxels_at(self._source, positions, self._mag, self._layer.bounding_box, additional_coordinates or {})
 
     def merge_chunk(self, args: tuple[MagView, NDBoundingBox, list[NDBoundingBox]]) -> None:
         """Write what another mag has in some boxes of a shard; `args`: that mag, the shard's box, those boxes."""

@@ -52,3 +52,9 @@ class VoxelSource(Protocol):
         self, topleft: tuple[int, int, int], size: tuple[int, int, int], *, extra: list[int] = ...
     ) -> NDArray[Any]:
         """Return a box (c, x, y, z) in Fortran order; what was never written is zero."""
+
+    def values_at(self, points: NDArray[np.int64]) -> NDArray[Any]:
+        """Return voxels at rows of coordinates along the additional axes and x, y, z: ``(points, channels)``.
+
+        They are what :meth:`read` finds; every chunk is read once. At negative coordinates they are zero.
+        """

@@ -10,10 +10,11 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 
 from wkfast.client.errors import ClientError, NotFoundError, UnexpectedAnswerError
+from wkfast.dataset.points import values_by_chunk
 from wkfast.errors import DatasetError
 from wkfast.remote.box import Box
 from wkfast.remote.header import ArrayHeader
-from wkfast.remote.reading import Reading
+from wkfast.remote.reading import CONCURRENCY, Reading
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -111,6 +112,18 @@ class RemoteSource:
         reading = self._reading(box, self.header)
         reading.fetch()
         return reading.voxels
+
+    def values_at(self, points: NDArray[np.int64]) -> NDArray[Any]:
+        """Return voxels at rows of x, y, z: ``(points, channels)``; many chunks are under way at once.
+
+        Raises
+        ------
+        ClientError
+            A chunk did not come.
+        """
+        _ = self.header
+        with ThreadPoolExecutor(CONCURRENCY, thread_name_prefix="wkfast-points") as threads:
+            return values_by_chunk(self, points, threads.map)
 
     def _read_expecting(self, box: Box) -> NDArray[Any] | None:
         """Return the box read by the expected header, ``None`` if the true one, asked for meanwhile, is another."""

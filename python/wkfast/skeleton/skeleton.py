@@ -19,6 +19,7 @@ from wkfast.skeleton.annotation_file import AnnotationFile, require_suffix
 from wkfast.skeleton.arrays import integers, shaped, split_by_tree
 from wkfast.skeleton.graph_views import NODE_FIELDS
 from wkfast.skeleton.group import Group
+from wkfast.skeleton.labels import labels_of
 from wkfast.skeleton.reading import LoadProblem, load_problems, warn_about
 from wkfast.skeleton.tree import Tree
 
@@ -33,6 +34,7 @@ if TYPE_CHECKING:
     from wkfast.geometry import Vec3FloatLike
     from wkfast.records import Record
     from wkfast.skeleton.ids import TakenIds
+    from wkfast.skeleton.labels import LabelledLayer
     from wkfast.skeleton.reading import MemberSource
 
 if TYPE_CHECKING:
@@ -378,6 +380,39 @@ class Skeleton(Group):
         ([[1.0, 2.0, 3.0]], [17], [None])
         """
         return tables.nodes_table(list(self.flattened_trees()))
+
+    def labels_at(self, layer: LabelledLayer, mag: Any = None) -> npt.NDArray[Any]:
+        """Return the voxel of a layer under every node: one for each row of :meth:`nodes_table`.
+
+        A position with fractions lies in the voxel that it is cut down to. Where the layer has axes beyond x, y, z, the
+        places of nodes along them count.
+
+        Parameters
+        ----------
+        layer
+            A layer of any dataset, annotation or server; see :meth:`Layer.values_at`.
+        mag
+            Which mag to look in; default: the finest.
+
+        Raises
+        ------
+        SkeletonError
+            A node has no place along one of the layer's axes.
+        VolumeDataError
+            A chunk of the layer is damaged.
+
+        Examples
+        --------
+        >>> import numpy as np
+        >>> from wkfast import Dataset, Skeleton
+        >>> dataset = Dataset(tmp_path / "new", voxel_size=(4, 4, 40))
+        >>> layer = dataset.write_layer("labels", "segmentation", np.full((8, 8, 8), 5, np.uint32))
+        >>> skeleton = Skeleton(voxel_size=(4, 4, 40), dataset_name="new")
+        >>> node = skeleton.add_tree("t").add_node((1, 2, 3))
+        >>> skeleton.labels_at(layer)
+        array([5], dtype=uint32)
+        """
+        return labels_of(self.nodes_table(), layer, mag)
 
     def edges_table(self) -> dict[str, npt.NDArray[Any]]:
         """Return all edges as columns ``source``, ``target`` (node ids), ``tree_id``; repeated edges once."""

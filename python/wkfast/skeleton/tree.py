@@ -16,6 +16,7 @@ from wkfast.records import color_record, metadata_from_entries, metadata_to_entr
 from wkfast.skeleton import tables
 from wkfast.skeleton.arrays import integers, shaped
 from wkfast.skeleton.graph_views import AdjacencyMap, EdgeData, EdgesView, NodeMap, NodesView
+from wkfast.skeleton.labels import labels_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -27,6 +28,7 @@ if TYPE_CHECKING:
     from wkfast.geometry import Vec3FloatLike, Vec3IntLike
     from wkfast.records import Color, MetadataValue, Record
     from wkfast.skeleton.group import Group
+    from wkfast.skeleton.labels import LabelledLayer
 
     NodeLike: TypeAlias = Node | int
 else:
@@ -491,6 +493,28 @@ class Tree:
     def nodes_table(self) -> dict[str, npt.NDArray[Any]]:
         """Return the nodes as columns; see :meth:`Skeleton.nodes_table`."""
         return tables.nodes_table([self])
+
+    def labels_at(self, layer: LabelledLayer, mag: Any = None) -> npt.NDArray[Any]:
+        """Return the voxel of a layer under every node: one for each row of :meth:`nodes_table`.
+
+        A position with fractions lies in the voxel that it is cut down to. Where the layer has axes beyond x, y, z, the
+        places of nodes along them count.
+
+        Parameters
+        ----------
+        layer
+            A layer of any dataset, annotation or server; see :meth:`Layer.values_at`.
+        mag
+            Which mag to look in; default: the finest.
+
+        Raises
+        ------
+        SkeletonError
+            A node has no place along one of the layer's axes.
+        VolumeDataError
+            A chunk of the layer is damaged.
+        """
+        return labels_of(self.nodes_table(), layer, mag)
 
     def edges_table(self) -> dict[str, npt.NDArray[Any]]:
         """Return the edges as columns; see :meth:`Skeleton.edges_table`."""

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from wkfast._lazy import lazy_import
+from wkfast.dataset.points import groups_of, picked
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -121,6 +122,17 @@ class MemoryMag:
         for index, in_chunk, in_box in _shared(topleft, size, extra):
             if index in self._chunks:
                 out[in_box] = self._voxels(index)[in_chunk]
+        return out
+
+    def values_at(self, points: NDArray[np.int64]) -> NDArray[Any]:
+        """Return voxels at rows of coordinates along the additional axes and x, y, z: ``(points, channels)``."""
+        if self._base is None:
+            out: NDArray[Any] = np.zeros((len(points), 1), self._dtype)
+        else:
+            out = self._base.values_at(points)
+        for index, rows in groups_of(points, self.chunk_shape):
+            if index in self._chunks:
+                out[rows] = picked(self._voxels(index), points[rows], self.chunk_shape)
         return out
 
     def write(self, topleft: Triple, array: NDArray[Any], *, extra: Sequence[int] = (), **_options: object) -> None:

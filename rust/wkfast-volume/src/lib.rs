@@ -15,6 +15,7 @@ pub mod geometry;
 pub mod merge;
 pub mod pack;
 pub mod reshape;
+pub mod sample;
 pub mod store;
 pub mod work;
 

@@ -2,8 +2,8 @@
 
 use bytemuck::Pod;
 use numpy::{
-    Element, PyArray2, PyArray4, PyArrayDescr, PyArrayDescrMethods, PyArrayMethods, PyReadonlyArray4, PyUntypedArray,
-    PyUntypedArrayMethods, get_array_module,
+    Element, PyArray2, PyArray4, PyArrayDescr, PyArrayDescrMethods, PyArrayMethods, PyReadonlyArray2, PyReadonlyArray4,
+    PyUntypedArray, PyUntypedArrayMethods, get_array_module,
 };
 use pyo3::exceptions::PyValueError;
 use pyo3::prelude::*;
@@ -14,7 +14,7 @@ use wkfast_volume::format::{
     is_small, list_chunks, open_mag, read_region_with, write_region,
 };
 use wkfast_volume::geometry::{BoundingBox, ChunkGrid};
-use wkfast_volume::with_voxel_type;
+use wkfast_volume::{sample, with_voxel_type};
 
 use super::threads::pool;
 use crate::errors::CoreError;
@@ -128,6 +128,15 @@ impl PyMag {
         })
     }
 
+    #[allow(clippy::needless_pass_by_value)] // as Python hands it over
+    fn values_at<'py>(
+        &self,
+        py: Python<'py>,
+        points: PyReadonlyArray2<'py, i64>,
+    ) -> Result<Bound<'py, PyAny>, CoreError> {
+        self.0.of_one_state(|mag| values_at(py, &*mag.array, &mag.indexes, &points))
+    }
+
     #[pyo3(signature = (topleft, array, *, extra=Vec::new(), keep_zeros=false))]
     fn write(
         &self,
@@ -169,6 +178,26 @@ pub(super) fn chunk_rows<'py>(
     let flat: Vec<u32> = chunks.iter().flat_map(|(index, _)| index.extra.iter().chain(&index.xyz)).copied().collect();
     let rows = numpy::PyArray1::from_vec(py, flat);
     Ok(rows.reshape([chunks.len(), columns])?)
+}
+
+/// The voxels at points, a row each: one value, or one for each channel.
+pub(super) fn values_at<'py>(
+    py: Python<'py>,
+    array: &dyn MagArray,
+    indexes: &IndexCache,
+    points: &PyReadonlyArray2<'py, i64>,
+) -> Result<Bound<'py, PyAny>, CoreError> {
+    let rows = points.as_slice().map_err(PyErr::from)?;
+    let shape = [points.shape()[0], array.grid().channels as usize];
+    with_voxel_type!(array.grid().voxel_type, T => {
+        let out = PyArray2::<T>::zeros(py, shape, false);
+        let mut guard = out.readwrite();
+        let values: &mut [u8] = bytemuck::cast_slice_mut(guard.as_slice_mut().map_err(PyErr::from)?);
+        let pool = pool()?;
+        let done = py.detach(|| pool.install(|| sample::values_at(indexes, array, rows, values)));
+        drop(guard);
+        done.map(|()| out.into_any()).map_err(value_error)
+    })
 }
 
 /// A box to be read.

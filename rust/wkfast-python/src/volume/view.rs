@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use numpy::PyArray2;
+use numpy::{PyArray2, PyReadonlyArray2};
 use pyo3::prelude::*;
 use pyo3::types::PyAny;
 use pythonize::{depythonize, pythonize};
@@ -11,7 +11,7 @@ use wkfast_volume::format::{DataFormat, IndexCache, MagArray, list_chunks};
 use wkfast_volume::geometry::{BoundingBox, ChunkGrid, Mag};
 use wkfast_volume::merge::{MergedView, ViewInput};
 
-use super::mag::{Request, chunk_rows};
+use super::mag::{Request, chunk_rows, values_at};
 use crate::errors::CoreError;
 
 /// A merged layer that exists nowhere.
@@ -102,6 +102,15 @@ impl PyMergedMag {
     fn chunks<'py>(&self, py: Python<'py>) -> Result<Bound<'py, PyArray2<u32>>, CoreError> {
         let chunks = py.detach(|| list_chunks(&*self.array))?;
         chunk_rows(py, &self.grid, &chunks)
+    }
+
+    #[allow(clippy::needless_pass_by_value)] // as Python hands it over
+    fn values_at<'py>(
+        &self,
+        py: Python<'py>,
+        points: PyReadonlyArray2<'py, i64>,
+    ) -> Result<Bound<'py, PyAny>, CoreError> {
+        values_at(py, &*self.array, &self.indexes, &points)
     }
 
     #[allow(clippy::needless_pass_by_value)] // as Python hands it over

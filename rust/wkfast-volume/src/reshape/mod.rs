@@ -8,7 +8,6 @@ mod axis;
 mod exchange;
 mod run;
 mod shard;
-mod source;
 mod tile;
 
 #[cfg(test)]
@@ -20,11 +19,11 @@ use serde::{Deserialize, Serialize};
 
 pub use self::exchange::exchange_folders;
 pub use self::run::{Summary, run};
-use self::source::ReadMag;
 use crate::downsample::Interpolation;
 use crate::error::{Result, VolumeError};
 use crate::format::{MagArray, MagLocation, open_mag};
 use crate::geometry::{BoundingBox, ShardIndex};
+use crate::work::ReadMag;
 
 /// What is to be done, as plain data that can be sent to another process. The target exists and is empty, or is to be
 /// replaced shard by shard.

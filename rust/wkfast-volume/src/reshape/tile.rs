@@ -4,11 +4,11 @@ use std::cell::RefCell;
 use std::ops::Range;
 
 use super::axis::Axis;
-use super::source::ReadMag;
 use super::{Job, Step};
 use crate::downsample::{Block, Interpolation, Taps, downsample};
 use crate::error::Result;
 use crate::geometry::{ChunkGrid, ChunkIndex};
+use crate::work::ReadMag;
 
 /// Bytes of finer voxels in a tile, at most, unless a single chunk needs more.
 const MAX_SOURCE: u64 = 16 << 20;

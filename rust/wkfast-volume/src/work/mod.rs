@@ -1,10 +1,12 @@
-//! What all work on chunks shares: the [`Driver`] that has tasks done, names for files under construction, folders that
-//! go away.
+//! What all work on chunks shares: the [`Driver`] that has tasks done, reading chunks, names for files under construction,
+//! folders that go away.
 
 mod driver;
 mod names;
 mod remove;
+mod source;
 
 pub use self::driver::{Driver, Observer, Progress, Stop, pool_of};
 pub(crate) use self::names::{create_unique, unique_name};
 pub use self::remove::{remove_folder, remove_or_leave};
+pub(crate) use self::source::{ReadMag, decode_file, decode_open, fill_absent};
