@@ -3,9 +3,11 @@
 import importlib
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
+PACKAGE = Path(__file__).resolve().parents[1] / "python" / "wkfast"
 HEAVY = ["wkfast.client", "httpx", "lxml", "networkx", "numba", "zarr", "blosc2", "rich", "typer", "PIL", "lz4"]
 
 
@@ -52,6 +54,77 @@ def test_a_command_loads_no_other_command():
         "print(sorted(n for n in sys.modules if n.startswith('wkfast.cli.') and n.count('.') == 2))"
     )
     assert run_python(code) == "['wkfast.cli.app', 'wkfast.cli.console', 'wkfast.cli.info']"
+
+
+def loaded_by_command(*arguments):
+    """What is in ``sys.modules`` when a command has ended well."""
+    code = (
+        "import sys, contextlib, io\n"
+        "from wkfast.cli import main\n"
+        "with contextlib.redirect_stdout(io.StringIO()):\n"
+        "    try:\n"
+        f"        main({list(map(str, arguments))!r})\n"
+        "    except SystemExit as done:\n"
+        "        assert not done.code, done.code\n"
+        "print(*sys.modules)"
+    )
+    return set(run_python(code).split())
+
+
+@pytest.fixture
+def annotation_file(tmp_path):
+    import wkfast as wk
+
+    annotation = wk.Annotation("a", dataset_name="d", voxel_size=(1, 1, 1), edit_position=(1, 2, 3))
+    tree = annotation.skeleton.add_group("g").add_tree("t")
+    tree.add_edge(tree.add_node(position=(1, 2, 3), comment="c"), tree.add_node(position=(4, 5, 6)))
+    annotation.metadata["key"] = "value"
+    annotation.save(tmp_path / "a.zip")
+    return tmp_path / "a.zip"
+
+
+@pytest.mark.parametrize(
+    "arguments", [["--help"], ["--version"], ["merge-fallback", "--help"], ["merge", "--help"], ["download", "--help"]]
+)
+def test_help_loads_neither_numpy_nor_what_commands_work_with(arguments):
+    loaded = loaded_by_command(*arguments)
+    packages = {"wkfast.annotation", "wkfast.dataset.dataset", "wkfast.volume", "wkfast.client", "wkfast.merge.job"}
+    assert loaded & {*HEAVY, "numpy", *packages} <= {"typer"}
+
+
+@pytest.mark.parametrize("arguments", [["info", "--json"], ["validate"], ["validate", "--json"]])
+def test_facts_of_a_file_are_told_without_numpy_and_rich(arguments, annotation_file):
+    loaded = loaded_by_command(*arguments, annotation_file)
+    packages = {"wkfast.dataset.dataset", "wkfast.volume.editing", "wkfast.volume.data_zip", "wkfast.merge.job"}
+    assert loaded & {*HEAVY, "numpy", *packages} <= {"typer"}
+
+
+def test_a_table_needs_rich_alone(annotation_file):
+    assert loaded_by_command("info", annotation_file) & {*HEAVY, "numpy"} == {"typer", "rich"}
+
+
+@pytest.mark.parametrize(
+    "package", ["dataset", "volume", "merge", "annotation", "geometry", "skeleton", "remote", "client"]
+)
+def test_every_module_can_be_the_first_that_is_imported(package):
+    modules = [f"wkfast.{package}.{file.stem}" for file in sorted((PACKAGE / package).glob("[!_]*.py"))]
+    code = (
+        "import sys, importlib\n"
+        f"for name in {modules!r}:\n"
+        "    for loaded in [n for n in sys.modules if n.startswith('wkfast.') and n != 'wkfast._core']:\n"
+        "        del sys.modules[loaded]\n"
+        "    importlib.import_module(name)"
+    )
+    assert run_python(code) == ""
+
+
+def test_names_that_packages_load_late_are_theirs():
+    for package in ("dataset", "volume", "merge", "annotation"):
+        module = importlib.import_module(f"wkfast.{package}")
+        assert set(module.__all__) <= set(dir(module))
+        assert all(hasattr(module, name) for name in module.__all__)
+        with pytest.raises(AttributeError, match=f"module 'wkfast.{package}' has no attribute 'nothing'"):
+            _ = module.nothing
 
 
 def test_loading_an_nml_loads_no_heavy_library(tmp_path):

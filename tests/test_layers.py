@@ -12,9 +12,9 @@ ALLOWED = {
     "errors": set(),
     "_lazy": set(),
     "_warnings": set(),
-    "geometry": {"_core", "errors"},
+    "geometry": {"_core", "_lazy", "errors"},
     # what trees, segments and boxes of an NML have in common
-    "records": {"errors"},
+    "records": {"_lazy", "errors"},
     "client": {"_core", "_warnings", "errors", "_lazy", "progress"},
     "progress": {"_lazy"},
     "jobs": {"errors"},

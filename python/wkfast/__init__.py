@@ -19,6 +19,7 @@ if sys.platform == "win32":
     raise ImportError("wkfast does not support Windows: use it on Linux or macOS, or inside WSL")
 
 from wkfast import _core, errors
+from wkfast._lazy import lazy_names
 
 if TYPE_CHECKING:
     from wkfast.annotation import (
@@ -207,7 +208,7 @@ _PLACES = {
     "wkfast.skeleton": ("Group", "Node", "Skeleton", "Tree", "iterate_trees"),
     "wkfast.volume": ("SegmentInformation", "VolumeLayer", "VolumeLayerEditMode"),
 }
-_PLACE_OF = {name: place for place, names in _PLACES.items() for name in names}
+_load, _names = lazy_names(__name__, _PLACES)
 _ROOMS = ("annotation", "client", "dataset", "geometry", "merge", "progress", "remote", "skeleton", "volume")
 
 
@@ -215,16 +216,12 @@ def __getattr__(name: str) -> Any:
     """Load a name, or one of the packages, when it is asked for first."""
     if name in _ROOMS:
         return importlib.import_module(f"wkfast.{name}")
-    if name not in _PLACE_OF:
-        raise AttributeError(f"module 'wkfast' has no attribute {name!r}")
-    value = getattr(importlib.import_module(_PLACE_OF[name]), name)
-    globals()[name] = value  # found without this from now on
-    return value
+    return _load(name)
 
 
 def __dir__() -> list[str]:
     """Return the names of the module and those that are still to be loaded."""
-    return sorted({*globals(), *__all__, *_ROOMS})
+    return sorted({*_names(), *__all__, *_ROOMS})
 
 
 if _core.DEBUG_BUILD:

@@ -1,5 +1,6 @@
 """The compiled core. `tests/test_stub.py` compares this file with the built module, name by name."""
 
+from array import array
 from collections.abc import Callable, Iterable, Iterator, KeysView, Sequence
 from os import PathLike
 from pathlib import Path
@@ -849,7 +850,7 @@ class LoadedTrees:
     def __len__(self) -> int: ...
     def __getitem__(self, number: int) -> tuple[TreeRecord, TreeColumns]: ...
     def ids(self) -> list[int]: ...
-    def by_group(self, groups: list[int]) -> tuple[list[tuple[int | None, NDArray[np.uint32]]], list[int]]: ...
+    def by_group(self, groups: list[int]) -> tuple[list[tuple[int | None, bytes]], list[int]]: ...
     def max_id(self) -> int | None: ...
 
 class TreeStream:
@@ -865,13 +866,13 @@ def empty_header() -> dict[str, Any]: ...
 def write_nml(
     path: str,
     header: dict[str, Any],
-    trees: list[tuple[TreeRecord | dict[str, Any], TreeColumns] | tuple[LoadedTrees, NDArray[np.uint32]]],
+    trees: list[tuple[TreeRecord | dict[str, Any], TreeColumns] | tuple[LoadedTrees, array[int]]],
 ) -> None: ...
 def write_annotation_zip(
     path: str,
     nml_name: str,
     header: dict[str, Any],
-    trees: list[tuple[TreeRecord | dict[str, Any], TreeColumns] | tuple[LoadedTrees, NDArray[np.uint32]]],
+    trees: list[tuple[TreeRecord | dict[str, Any], TreeColumns] | tuple[LoadedTrees, array[int]]],
     members: list[tuple[str, bytes | tuple[str, str | None]]],
 ) -> None: ...
 

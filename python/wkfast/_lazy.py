@@ -7,11 +7,20 @@ The type checker reads the plain import, the interpreter the stand-in::
     else:
         httpx = lazy_import("httpx")
 
+A package does the same for the names it hands out::
+
+    if TYPE_CHECKING:
+        from wkfast.dataset.layer import Layer
+    else:
+        __getattr__, __dir__ = lazy_names(__name__, {"wkfast.dataset.layer": ["Layer"]})
+
 Use attributes of such a module inside functions only: a base class or a default argument such as ``httpx.Timeout(5)``
 would load it where it is written.
 """
 
 import importlib
+import sys
+from collections.abc import Callable, Mapping, Sequence
 from types import ModuleType
 from typing import Any
 
@@ -42,3 +51,36 @@ def lazy_import(name: str) -> Any:
     (0.0, 1.0, 1)
     """
     return _LazyModule(name)
+
+
+def lazy_names(
+    package: str, places: Mapping[str, Sequence[str]]
+) -> tuple[Callable[[str], Any], Callable[[], list[str]]]:
+    """Return ``__getattr__`` and ``__dir__`` of a package whose names are loaded when they are asked for.
+
+    Parameters
+    ----------
+    package
+        Its name.
+    places
+        Modules, and the names that each has.
+
+    Examples
+    --------
+    >>> load, names = lazy_names("wkfast._lazy", {"colorsys": ["rgb_to_hsv"]})
+    >>> load("rgb_to_hsv")(1, 0, 0), "rgb_to_hsv" in names()
+    ((0.0, 1.0, 1), True)
+    """
+    place_of = {name: place for place, names in places.items() for name in names}
+
+    def load(name: str) -> Any:
+        if name not in place_of:
+            raise AttributeError(f"module {package!r} has no attribute {name!r}")
+        value = getattr(importlib.import_module(place_of[name]), name)
+        vars(sys.modules[package])[name] = value  # found without this from now on
+        return value
+
+    def names() -> list[str]:
+        return sorted({*vars(sys.modules[package]), *place_of})
+
+    return load, names

@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Any, TypeAlias
+from typing import TYPE_CHECKING, Any, TypeAlias
 
-import numpy as np
-
+from wkfast._lazy import lazy_import
 from wkfast.errors import SkeletonError
+
+if TYPE_CHECKING:
+    import numpy as np
+else:
+    np = lazy_import("numpy")
 
 MetadataValue: TypeAlias = str | int | float | bool | Sequence[str]
 Record: TypeAlias = dict[str, Any]

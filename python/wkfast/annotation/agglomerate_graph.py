@@ -5,14 +5,16 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
-
+from wkfast._lazy import lazy_import
 from wkfast.errors import AnnotationError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    import numpy as np
     from numpy.typing import NDArray
+else:
+    np = lazy_import("numpy")
 
 _VARINT, _FIXED64, _BYTES, _FIXED32 = 0, 1, 2, 5
 _SEGMENTS, _EDGES, _POSITIONS, _AFFINITIES = 1, 2, 3, 4

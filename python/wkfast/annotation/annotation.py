@@ -8,11 +8,9 @@ from typing import TYPE_CHECKING, Any, Literal, Unpack, overload
 from wkfast._lazy import lazy_import
 from wkfast._warnings import warn
 from wkfast.annotation import loading, saving
-from wkfast.annotation.merging import plan, view
 from wkfast.errors import AnnotationError
 from wkfast.merge.options import MergeOptions
 from wkfast.skeleton import LoadProblem, Skeleton, empty_header
-from wkfast.volume.export import temporary_copy
 from wkfast.volume.volume_layers import VolumeLayers
 
 if TYPE_CHECKING:
@@ -23,7 +21,7 @@ if TYPE_CHECKING:
     from numpy.typing import DTypeLike
 
     from wkfast import remote
-    from wkfast.annotation import transfer
+    from wkfast.annotation import merging, transfer
     from wkfast.annotation.enums import AnnotationType
     from wkfast.annotation.remote_annotation import RemoteAnnotation
     from wkfast.client import urls
@@ -35,12 +33,14 @@ if TYPE_CHECKING:
     from wkfast.progress import Progress
     from wkfast.records import Record
     from wkfast.remote import RemoteDataset
-    from wkfast.volume import SegmentInformation, VolumeLayer
+    from wkfast.volume import SegmentInformation, VolumeLayer, export
     from wkfast.volume.volume_data import VolumeData
 else:
     # most scripts never speak to a server
     remote = lazy_import("wkfast.remote")
+    merging = lazy_import("wkfast.annotation.merging")
     transfer = lazy_import("wkfast.annotation.transfer")
+    export = lazy_import("wkfast.volume.export")
     urls = lazy_import("wkfast.client.urls")
 
 Vector3 = tuple[float, float, float]
@@ -210,6 +210,13 @@ class Annotation:
     def get_volume_layer(self, volume_layer_name: str | None = None, volume_layer_id: int | None = None) -> VolumeLayer:
         """Return one volume layer, by name, by id, or the only one.
 
+        Parameters
+        ----------
+        volume_layer_name
+            Its name; not needed if there is only one layer.
+        volume_layer_id
+            Its id, which tells layers of one name apart.
+
         Raises
         ------
         VolumeLayerAmbiguousError
@@ -220,13 +227,29 @@ class Annotation:
         return self.volume_layers.find(volume_layer_name, volume_layer_id)
 
     def delete_volume_layer(self, volume_layer_name: str | None = None, volume_layer_id: int | None = None) -> None:
-        """Remove one volume layer, chosen as in :meth:`get_volume_layer`."""
+        """Remove one volume layer, chosen as in :meth:`get_volume_layer`.
+
+        Parameters
+        ----------
+        volume_layer_name
+            Its name; not needed if there is only one layer.
+        volume_layer_id
+            Its id, which tells layers of one name apart.
+        """
         self.volume_layers.remove(self.get_volume_layer(volume_layer_name, volume_layer_id))
 
     def get_volume_layer_segments(
         self, volume_layer_name: str | None = None, volume_layer_id: int | None = None
     ) -> dict[int, SegmentInformation]:
-        """Return the segments of a volume layer by id. Changes to the dictionary are changes to the annotation."""
+        """Return the segments of a volume layer by id. Changes to the dictionary are changes to the annotation.
+
+        Parameters
+        ----------
+        volume_layer_name
+            Its name; not needed if there is only one layer.
+        volume_layer_id
+            Its id, which tells layers of one name apart.
+        """
         return self.get_volume_layer(volume_layer_name, volume_layer_id).segments
 
     def export_volume_layer_to_dataset(
@@ -308,7 +331,7 @@ class Annotation:
         ...     layer.dtype
         dtype('uint32')
         """
-        return temporary_copy(self.get_volume_layer(volume_layer_name, volume_layer_id), read_only=read_only)
+        return export.temporary_copy(self.get_volume_layer(volume_layer_name, volume_layer_id), read_only=read_only)
 
     # -- the fallback layer -------------------------------------------------------------------------------------------
 
@@ -408,7 +431,7 @@ class Annotation:
             A chunk is corrupt, or the annotation lacks data that it names. Finished shards stay for the next call.
         """
         options = MergeOptions(executor, policy, mags, threads, resume, progress, dry_run, verify, link)
-        return plan([self], target, dataset_directory, volume_layer_name, options).merge(options)
+        return merging.plan([self], target, dataset_directory, volume_layer_name, options).merge(options)
 
     def plan_merge(
         self,
@@ -420,12 +443,23 @@ class Annotation:
     ) -> MergeJob:
         """Decide on a merge without starting it: what :meth:`merge_fallback_layer` runs, as data for other processes.
 
+        Parameters
+        ----------
+        target
+            Folder to create.
+        dataset_directory
+            Folder that holds the annotation's dataset under its name.
+        volume_layer_name
+            Which volume layer, if there are several.
+        options
+            As the arguments of :meth:`merge_fallback_layer`; default: those it has.
+
         Raises
         ------
         MergeError, AnnotationError, DatasetError
             As in :meth:`merge_fallback_layer`. Nothing is ever written.
         """
-        return plan([self], target, dataset_directory, volume_layer_name, options or MergeOptions())
+        return merging.plan([self], target, dataset_directory, volume_layer_name, options or MergeOptions())
 
     def merged_layer(
         self,
@@ -455,7 +489,7 @@ class Annotation:
         MergeError, AnnotationError, DatasetError
             As in :meth:`merge_fallback_layer`; also if the annotation names no fallback layer.
         """
-        return view(self, dataset_directory, volume_layer_name, MergeOptions(policy=policy, mags=mags))
+        return merging.view(self, dataset_directory, volume_layer_name, MergeOptions(policy=policy, mags=mags))
 
     # -- servers ------------------------------------------------------------------------------------------------------
 

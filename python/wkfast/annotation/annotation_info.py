@@ -110,7 +110,15 @@ class Task:
 
 @dataclass(frozen=True)
 class Project:
-    """A project on a server: a heap of tasks. Administration of projects is not part of wkfast."""
+    """A project on a server: a heap of tasks. Administration of projects is not part of wkfast.
+
+    Attributes
+    ----------
+    project_id
+        Its id on the server.
+    name
+        Its name, by which :meth:`get_by_name` finds it.
+    """
 
     project_id: str
     name: str

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Literal, Unpack, overload
 
+from wkfast._lazy import lazy_import
 from wkfast.annotation.annotation import Annotation
-from wkfast.annotation.merging import plan
 from wkfast.errors import AnnotationError
 from wkfast.merge.options import MergeOptions
 
@@ -13,12 +13,15 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
     from os import PathLike
 
+    from wkfast.annotation import merging
     from wkfast.merge import MergePreview, MergeReport
     from wkfast.merge.job import MergeJob
     from wkfast.merge.options import MergeKeywords
     from wkfast.progress import Progress
 
     AnnotationLike = Annotation | str | PathLike[str]
+else:
+    merging = lazy_import("wkfast.annotation.merging")
 
 
 @overload
@@ -92,7 +95,7 @@ def merge_annotations(
     >>> print(report)  # doctest: +SKIP
     """
     options = MergeOptions(executor, policy, mags, threads, resume, progress, dry_run, verify, link)
-    return plan(_loaded(annotations), target, dataset_directory, volume_layer_name, options).merge(options)
+    return merging.plan(_loaded(annotations), target, dataset_directory, volume_layer_name, options).merge(options)
 
 
 def plan_annotations(
@@ -110,7 +113,7 @@ def plan_annotations(
     AnnotationError, MergeError, DatasetError
         As in :func:`merge_annotations`. Nothing is ever written.
     """
-    return plan(_loaded(annotations), target, dataset_directory, volume_layer_name, options or MergeOptions())
+    return merging.plan(_loaded(annotations), target, dataset_directory, volume_layer_name, options or MergeOptions())
 
 
 def _loaded(annotations: Sequence[AnnotationLike]) -> list[Annotation]:

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 
 class RemoteAnnotation(Annotation):
-    """An annotation on a server, from :meth:`Annotation.open_remote`.
+    """An annotation on a server, obtained from :meth:`Annotation.open_remote`.
 
     The skeleton is the one that was there on opening; changes of it stay here.
     """

@@ -11,10 +11,11 @@ from collections.abc import Callable, Sequence
 from typing import Annotated, Any, TextIO
 
 import typer
+import typer.core
 
 from wkfast import __version__
 from wkfast._lazy import lazy_import
-from wkfast.cli.console import errors, output, plain
+from wkfast.cli.console import complain, tell
 from wkfast.errors import WkfastError
 
 merge_steps: Any = lazy_import("wkfast.cli.merge_steps")
@@ -22,15 +23,15 @@ merge_steps: Any = lazy_import("wkfast.cli.merge_steps")
 EXIT_ERROR = 2
 EXIT_INTERRUPTED = 130
 
-# In the order of --help: the name of each command, where its function lies, and what that is called.
+# In the order of --help: the name of each command, where its function lies, what that is called, and a line on it.
 _COMMANDS = {
-    "info": ("wkfast.cli.info", "info"),
-    "validate": ("wkfast.cli.validate", "validate"),
-    "merge-fallback": ("wkfast.cli.merge_fallback", "merge_fallback"),
-    "merge-annotations": ("wkfast.cli.merge_fallback", "merge_annotations"),
-    "export": ("wkfast.cli.export", "export"),
-    "download": ("wkfast.cli.transfer", "download"),
-    "upload": ("wkfast.cli.transfer", "upload"),
+    "info": ("wkfast.cli.info", "info", "Show what is inside an annotation."),
+    "validate": ("wkfast.cli.validate", "validate", "Check an annotation as a server would."),
+    "merge-fallback": ("wkfast.cli.merge_fallback", "merge_fallback", "Merge an annotation into its fallback layer."),
+    "merge-annotations": ("wkfast.cli.merge_fallback", "merge_annotations", "Merge several into the one they share."),
+    "export": ("wkfast.cli.export", "export", "Write what was painted as a layer."),
+    "download": ("wkfast.cli.transfer", "download", "Fetch annotations from a server."),
+    "upload": ("wkfast.cli.transfer", "upload", "Send an annotation to a server."),
 }
 _MERGE = "merge"
 _MERGE_STEPS = ("plan", "run", "commit")
@@ -66,30 +67,39 @@ def _show_warning(
     file: TextIO | None = None,  # noqa: ARG001
     line: str | None = None,  # noqa: ARG001
 ) -> None:
-    errors.print(plain(f"warning: {message}"), style="yellow", soft_wrap=True)
+    complain(f"warning: {message}", "yellow")
 
 
 def _version(wanted: bool) -> None:
     if wanted:
-        output.print(f"wkfast {__version__}", highlight=False)
+        tell(f"wkfast {__version__}")
         raise typer.Exit
+
+
+class _InOrder(typer.core.TyperGroup):
+    """Commands in the order in which they were added, not that of the alphabet."""
+
+    def list_commands(self, ctx: typer.Context) -> list[str]:  # type: ignore[override] # noqa: ARG002
+        return list(self.commands)
 
 
 def application(wanted: Sequence[str] = (*_COMMANDS, _MERGE), *, debug: bool = False) -> typer.Typer:
     """Return the commands that are wanted; with `debug`, errors show where they came from."""
     app = typer.Typer(
         name="wkfast",
+        cls=_InOrder,
         no_args_is_help=True,
         add_completion=False,
+        rich_markup_mode=None,
         pretty_exceptions_enable=False,
     )
     for name in wanted:
         if name == _MERGE:
             app.add_typer(_merge_steps(debug=debug), name=_MERGE)
         else:
-            module, function = _COMMANDS[name]
+            module, function, line = _COMMANDS[name]
             command = getattr(importlib.import_module(module), function)
-            app.command(name)(_reported(command, debug=debug))
+            app.command(name, short_help=line)(_reported(command, debug=debug))
 
     @app.callback()
     def options(
@@ -101,7 +111,12 @@ def application(wanted: Sequence[str] = (*_COMMANDS, _MERGE), *, debug: bool = F
 
 
 def _merge_steps(*, debug: bool) -> typer.Typer:
-    steps = typer.Typer(no_args_is_help=True, help="A merge in steps on one plan file, for job arrays.")
+    steps = typer.Typer(
+        cls=_InOrder,
+        no_args_is_help=True,
+        rich_markup_mode=None,
+        help="A merge in steps on one plan file, for job arrays.",
+    )
     for name in _MERGE_STEPS:
         steps.command(name)(_reported(getattr(merge_steps, name), debug=debug))
     return steps
@@ -115,7 +130,7 @@ def _reported(command: Callable[..., None], *, debug: bool) -> Callable[..., Non
         try:
             command(*args, **kwargs)
         except KeyboardInterrupt:
-            errors.print("interrupted", style="bold")
+            complain("interrupted")
             raise typer.Exit(EXIT_INTERRUPTED) from None
         except BrokenPipeError:
             os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # the reader has seen enough
@@ -123,7 +138,7 @@ def _reported(command: Callable[..., None], *, debug: bool) -> Callable[..., Non
         except (WkfastError, OSError) as error:
             if debug:
                 traceback.print_exc()
-            errors.print(plain(f"error: {error}"), style="red", soft_wrap=True)
+            complain(f"error: {error}", "red")
             raise typer.Exit(EXIT_ERROR) from None
 
     return run

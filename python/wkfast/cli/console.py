@@ -1,33 +1,73 @@
-"""Where the command line prints: results to standard output, everything else to standard error."""
+"""Where the command line prints: results to standard output, everything else to standard error.
 
+Lines and JSON are printed as they are; rich is loaded once there is a table to show.
+"""
+
+from __future__ import annotations
+
+import json
+import os
 import sys
+from typing import TYPE_CHECKING
 
-from rich import filesize
-from rich.console import Console
-from rich.text import Text
+import typer
+
+from wkfast._lazy import lazy_import
+
+if TYPE_CHECKING:
+    from rich import console, filesize, text
+    from rich.table import Table
+    from rich.text import Text
+else:
+    console = lazy_import("rich.console")
+    filesize = lazy_import("rich.filesize")
+    text = lazy_import("rich.text")
 
 # A log has no width of its own: tables there are as wide as their content needs, up to this.
 _LOG_WIDTH = 160
 
 
-def _console(*, stderr: bool) -> Console:
-    stream = sys.stderr if stderr else sys.stdout
-    return Console(stderr=stderr, width=None if stream.isatty() else _LOG_WIDTH)
+def tell(value: object) -> None:
+    """Print one line: a result."""
+    typer.echo(printable(value))
 
 
-output = _console(stderr=False)
-errors = _console(stderr=True)
+def tell_json(facts: object) -> None:
+    """Print plain data for scripts."""
+    typer.echo(json.dumps(facts, indent=2, ensure_ascii=False))
+
+
+def show(table: Table) -> None:
+    """Print a table: a result."""
+    console.Console(width=None if sys.stdout.isatty() else _LOG_WIDTH).print(table)
+
+
+def complain(value: object, color: str | None = None) -> None:
+    """Print one line to standard error, in a colour if that is a terminal."""
+    plain_wanted = os.environ.get("NO_COLOR")
+    typer.secho(printable(value), err=True, fg=color, color=False if plain_wanted else None)
+
+
+def printable(value: object) -> str:
+    """Return a text from a file without control characters, which could do anything to a terminal.
+
+    Examples
+    --------
+    >>> printable("d" + chr(27) + "[31m")
+    'd?[31m'
+    """
+    return "".join(letter if letter.isprintable() else "?" for letter in str(value))
 
 
 def plain(value: object) -> Text:
-    """Return a text from a file as it is: no markup, no control characters.
+    """Return a text from a file for a table, as it is: no markup, no control characters.
 
     Examples
     --------
     >>> plain("d[/x] [red]q" + chr(27)).plain
     'd[/x] [red]q?'
     """
-    return Text("".join(letter if letter.isprintable() else "?" for letter in str(value)))
+    return text.Text(printable(value))
 
 
 def bytes_text(count: int) -> str:
@@ -43,4 +83,4 @@ def bytes_text(count: int) -> str:
 
 def progress_wanted(asked: bool | None) -> bool:
     """Whether progress is shown: if asked for, else in a terminal only, so that a batch log stays silent."""
-    return errors.is_terminal if asked is None else asked
+    return sys.stderr.isatty() if asked is None else asked

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import concurrent.futures as cf
 import json
-import multiprocessing
 import os
 import signal
 from contextlib import contextmanager
@@ -17,7 +15,12 @@ from wkfast._lazy import lazy_import
 from wkfast.errors import WkfastError
 
 if TYPE_CHECKING:
+    import concurrent.futures as cf
+    import multiprocessing
     from collections.abc import Iterator
+else:
+    cf = lazy_import("concurrent.futures")
+    multiprocessing = lazy_import("multiprocessing")
 
 cluster_tools: Any = lazy_import("cluster_tools")
 distributed: Any = lazy_import("distributed")

@@ -1,15 +1,18 @@
 """``wkfast export``: a volume layer of an annotation, as a layer of a dataset."""
 
-import json
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from wkfast.annotation import Annotation
-from wkfast.cli.console import output, plain, progress_wanted
-from wkfast.dataset import Dataset, SegmentationLayer
-from wkfast.dataset.internals import properties_of
+import wkfast as wk
+from wkfast._lazy import lazy_import
+from wkfast.cli.console import progress_wanted, tell, tell_json
+
+if TYPE_CHECKING:
+    from wkfast.dataset import internals
+else:
+    internals = lazy_import("wkfast.dataset.internals")
 
 
 def export(
@@ -24,21 +27,21 @@ def export(
     progress: Annotated[bool | None, typer.Option(help="Default: shown in a terminal.")] = None,
 ) -> None:
     """Write what was painted in SOURCE_ANNOTATION as a segmentation layer of TARGET, without the fallback layer."""
-    annotation = Annotation.load(source_annotation)
+    annotation = wk.Annotation.load(source_annotation)
     volume = annotation.get_volume_layer(volume_layer_name, volume_layer_id)
     volume.require_data()
-    dataset = Dataset(target, voxel_size=annotation.voxel_size, exist_ok=True)
+    dataset = wk.Dataset(target, voxel_size=annotation.voxel_size, exist_ok=True)
     layer = volume.export_to_dataset(dataset, layer_name, threads=jobs, progress=progress_wanted(progress))
     mags = [mag.to_layer_name() for mag in layer.mags]
     if as_json:
-        output.print_json(json.dumps(_facts(layer, mags)))
+        tell_json(_facts(layer, mags))
         return
     what = f"{layer.name!r} ({layer.dtype}, {layer.data_format.value})"
-    output.print(plain(f"exported {what} to {layer.path}, mags: {', '.join(mags) or 'none'}"), soft_wrap=True)
+    tell(f"exported {what} to {layer.path}, mags: {', '.join(mags) or 'none'}")
 
 
-def _facts(layer: SegmentationLayer, mags: list[str]) -> dict[str, object]:
-    box = properties_of(layer).bounding_box
+def _facts(layer: "wk.SegmentationLayer", mags: list[str]) -> dict[str, object]:
+    box = internals.properties_of(layer).bounding_box
     return {
         "layer": layer.name,
         "path": str(layer.path),

@@ -1,15 +1,20 @@
 """``wkfast info``: what is inside an annotation file."""
 
-import json
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
-from rich.table import Table
 
-from wkfast.annotation import Annotation, VolumeLayer
-from wkfast.cli.console import bytes_text, output, plain
+import wkfast as wk
+from wkfast._lazy import lazy_import
+from wkfast.cli.console import bytes_text, plain, show, tell_json
 from wkfast.errors import VolumeDataError
+
+if TYPE_CHECKING:
+    from rich import table as tables
+    from rich.table import Table
+else:
+    tables = lazy_import("rich.table")
 
 
 def info(
@@ -19,16 +24,16 @@ def info(
     """Show what is inside FILE: dataset, voxel size, trees, nodes, volume layers, chunks per mag, sizes."""
     facts = describe(file)
     if as_json:
-        output.print_json(json.dumps(facts))
+        tell_json(facts)
         return
-    output.print(_summary(facts))
+    show(_summary(facts))
     for layer in facts["volume_layers"]:
-        output.print(_layer(layer))
+        show(_layer(layer))
 
 
 def describe(file: Path) -> dict[str, Any]:
     """Return what is inside an annotation file as plain data, sizes in bytes."""
-    annotation = Annotation.load(file)
+    annotation = wk.Annotation.load(file)
     trees = list(annotation.skeleton.flattened_trees())
     return {
         "file": str(file),
@@ -47,7 +52,7 @@ def describe(file: Path) -> dict[str, Any]:
     }
 
 
-def _describe_layer(layer: VolumeLayer) -> dict[str, Any]:
+def _describe_layer(layer: "wk.VolumeLayer") -> dict[str, Any]:
     facts: dict[str, Any] = {
         "id": layer.id,
         "name": layer.name,
@@ -64,8 +69,8 @@ def _describe_layer(layer: VolumeLayer) -> dict[str, Any]:
     return facts
 
 
-def _summary(facts: dict[str, Any]) -> Table:
-    table = Table(title=plain(facts["name"]), show_header=False, title_justify="left", title_style="bold")
+def _summary(facts: dict[str, Any]) -> "Table":
+    table = tables.Table(title=plain(facts["name"]), show_header=False, title_justify="left", title_style="bold")
     voxel = " × ".join(f"{edge:g}" for edge in facts["voxel_size_nm"])
     owner = f" of {facts['organization']}" if facts["organization"] else ""
     table.add_row("file", plain(f"{facts['file']} ({bytes_text(facts['bytes'])})"))
@@ -79,11 +84,11 @@ def _summary(facts: dict[str, Any]) -> Table:
     return table
 
 
-def _layer(layer: dict[str, Any]) -> Table:
+def _layer(layer: dict[str, Any]) -> "Table":
     fallback = f"over fallback layer {layer['fallback_layer']!r}" if layer["fallback_layer"] else "without fallback"
     title = f"volume layer {layer['id']}: {layer['name']!r} {fallback}, {layer['segments']:,} segments"
     error = plain(f"unreadable: {layer['error']}") if "error" in layer else None
-    table = Table(title=plain(title), title_justify="left", caption=error, caption_style="red")
+    table = tables.Table(title=plain(title), title_justify="left", caption=error, caption_style="red")
     for heading, justify in (("mag", "left"), ("type", "left"), ("chunks", "right"), ("stored", "right")):
         table.add_column(heading, justify=justify)  # type: ignore[arg-type]
     for mag in layer["mags"]:

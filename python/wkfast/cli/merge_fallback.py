@@ -1,12 +1,12 @@
 """``wkfast merge-fallback`` and ``merge-annotations``: annotations over their fallback layer, as a new dataset."""
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
-from wkfast.annotation import Annotation
-from wkfast.annotation.merge_annotations import plan_annotations
+import wkfast as wk
+from wkfast._lazy import lazy_import
 from wkfast.cli.console import progress_wanted
 from wkfast.cli.executors import Strategy
 from wkfast.cli.merge_options import (
@@ -32,6 +32,9 @@ from wkfast.cli.merge_options import (
 )
 from wkfast.merge.options import MergeOptions
 
+# The package has a function of that name, too.
+merging: Any = lazy_import("wkfast.annotation.merge_annotations")
+
 
 def merge_fallback(
     target: TargetArgument,
@@ -56,7 +59,7 @@ def merge_fallback(
         policy=policy, mags=mags, link=link, jobs=jobs, threads=threads, dry_run=dry_run, verify=verify,
         progress=progress_wanted(progress),
     )  # fmt: skip
-    annotation = Annotation.load(source_annotation)
+    annotation = wk.Annotation.load(source_annotation)
     job = annotation.plan_merge(target, dataset_directory, volume_layer_name, options=options)
     carry_out(job, options, distribution_strategy, job_resources, as_json=as_json)
 
@@ -86,5 +89,5 @@ def merge_annotations(
         policy=policy, mags=mags, link=link, jobs=jobs, threads=threads, dry_run=dry_run, verify=verify,
         progress=progress_wanted(progress),
     )  # fmt: skip
-    job = plan_annotations(source_annotations, target, dataset_directory, volume_layer_name, options=options)
+    job = merging.plan_annotations(source_annotations, target, dataset_directory, volume_layer_name, options=options)
     carry_out(job, options, distribution_strategy, job_resources, as_json=as_json)

@@ -2,21 +2,23 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from wkfast.cli.console import output
+from wkfast._lazy import lazy_import
+from wkfast.cli.console import show, tell_json
 from wkfast.cli.executors import Strategy, executor_for, parse_job_resources
-from wkfast.cli.report import table_of
 from wkfast.merge.options import Link, Mags, MergeOptions, Policy
 
 if TYPE_CHECKING:
+    from wkfast.cli import report
     from wkfast.merge import MergePreview, MergeReport
     from wkfast.merge.job import MergeJob
+else:
+    report = lazy_import("wkfast.cli.report")
 
 
 # What a merge does if it is told nothing.
@@ -60,17 +62,12 @@ def carry_out(
         strategy = Strategy.THREADS
     with executor_for(strategy, options.jobs, resources) as executor:
         done = job.merge(replace(options, executor=executor, threads=here.get(strategy, options.threads)))
-    show(done, as_json=as_json)
+    tell_done(done, as_json=as_json)
 
 
-def show(done: MergeReport | MergePreview, *, as_json: bool) -> None:
+def tell_done(done: MergeReport | MergePreview, *, as_json: bool) -> None:
     """Print what was done, or would be, as a table for people or as JSON for scripts."""
     if as_json:
-        print_json(done.to_json())
+        tell_json(done.to_json())
     else:
-        output.print(table_of(done))
-
-
-def print_json(facts: dict[str, Any]) -> None:
-    """Print plain data."""
-    output.print_json(json.dumps(facts))
+        show(report.table_of(done))

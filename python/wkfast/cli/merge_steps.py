@@ -2,12 +2,13 @@
 
 from dataclasses import replace
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from wkfast.annotation import Annotation
-from wkfast.cli.console import output, plain, progress_wanted
+import wkfast as wk
+from wkfast._lazy import lazy_import
+from wkfast.cli.console import progress_wanted, tell, tell_json
 from wkfast.cli.merge_options import (
     DEFAULT_LINK,
     DEFAULT_MAGS,
@@ -21,14 +22,19 @@ from wkfast.cli.merge_options import (
     PolicyOption,
     ProgressOption,
     TargetArgument,
-    print_json,
-    show,
+    tell_done,
 )
-from wkfast.dataset.draft import exclusive_draft
 from wkfast.errors import MergeError
-from wkfast.merge.arrays import run_share
-from wkfast.merge.job import MergeJob
 from wkfast.merge.options import MergeOptions
+
+if TYPE_CHECKING:
+    from wkfast.dataset import draft as drafts
+    from wkfast.merge import arrays
+    from wkfast.merge import job as jobs_of_merges
+else:
+    arrays = lazy_import("wkfast.merge.arrays")
+    drafts = lazy_import("wkfast.dataset.draft")
+    jobs_of_merges = lazy_import("wkfast.merge.job")
 
 PlanArgument = Annotated[Path, typer.Argument(help="The plan file.")]
 
@@ -47,12 +53,12 @@ def plan(
 ) -> None:
     """Decide on a merge and write the decision to PLAN_FILE; nothing else is written."""
     options = MergeOptions(policy=policy, mags=mags, link=link)
-    annotation = Annotation.load(source_annotation)
+    annotation = wk.Annotation.load(source_annotation)
     job = annotation.plan_merge(target, dataset_directory, volume_layer_name, options=options)
     # in one step: tasks may read it at any time
-    with exclusive_draft(plan_file) as draft:
+    with drafts.exclusive_draft(plan_file) as draft:
         draft.put(job.to_json().encode())
-    show(job.preview(), as_json=as_json)
+    tell_done(job.preview(), as_json=as_json)
 
 
 def run(
@@ -69,14 +75,14 @@ def run(
     job = _read(plan_file)
     left = 0
     if job.finished() is None:
-        done = run_share(job, task, tasks, stage=stage, threads=jobs, progress=progress_wanted(progress))
+        done = arrays.run_share(job, task, tasks, stage=stage, threads=jobs, progress=progress_wanted(progress))
         left = done.left
     facts = {"task": task, "tasks": tasks, "files_left": left, "files": job.plan.task_count}
     if as_json:
-        print_json(facts)
+        tell_json(facts)
         return
     rest = f"{left} of {job.plan.task_count} files are left to others" if left else "every file is there: commit"
-    output.print(plain(f"task {task} of {tasks} is done; {rest}"), soft_wrap=True)
+    tell(f"task {task} of {tasks} is done; {rest}")
 
 
 def commit(
@@ -97,14 +103,14 @@ def commit(
             job.run(options)
         verified = job.verify(options) if verify else None
         report = replace(job.commit(), verified=verified)
-    show(report, as_json=as_json)
+    tell_done(report, as_json=as_json)
 
 
-def _read(plan_file: Path) -> MergeJob:
+def _read(plan_file: Path) -> "jobs_of_merges.MergeJob":
     try:
         text = plan_file.read_text(encoding="utf-8")
     except FileNotFoundError:
         raise MergeError(f"there is no plan file {plan_file}: write it with `wkfast merge plan`") from None
     except UnicodeDecodeError as error:
         raise MergeError(f"{plan_file}: not a merge plan ({error})") from error
-    return MergeJob.from_json(text, name=str(plan_file))
+    return jobs_of_merges.MergeJob.from_json(text, name=str(plan_file))

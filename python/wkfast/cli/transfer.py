@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from wkfast._lazy import lazy_import
-from wkfast.cli.console import bytes_text, errors, output, plain, progress_wanted
+from wkfast.cli.console import bytes_text, complain, progress_wanted, tell, tell_json
 from wkfast.errors import AnnotationSuffixError
 
 if TYPE_CHECKING:
@@ -70,9 +70,9 @@ def download(
         progress=progress_wanted(progress),
     )
     if as_json:
-        output.print_json(json.dumps({"path": str(received.path), "kind": received.kind, "bytes": received.size}))
+        tell_json({"path": str(received.path), "kind": received.kind, "bytes": received.size})
     else:
-        output.print(plain(f"{received.path} ({bytes_text(received.size)})"), soft_wrap=True)
+        tell(f"{received.path} ({bytes_text(received.size)})")
 
 
 def upload(
@@ -93,11 +93,11 @@ def upload(
     made = client.Client(context).annotations.upload(file, name=name, progress=progress_wanted(progress))
     for kind, text in made.messages:
         if kind != "success":
-            errors.print(plain(f"the server says: {text}"), style="yellow", soft_wrap=True)
+            complain(f"the server says: {text}", "yellow")
     if as_json:
-        output.print_json(json.dumps({"url": made.url, "id": made.id, "type": made.typ}))
+        tell_json({"url": made.url, "id": made.id, "type": made.typ})
     else:
-        output.print(plain(made.url), soft_wrap=True)
+        tell(made.url)
 
 
 def _lines(name: str) -> list[str] | None:
@@ -111,10 +111,10 @@ def _lines(name: str) -> list[str] | None:
 def _tell(report: "bulk.DownloadReport", *, as_json: bool) -> None:
     """Print what became of many annotations; the exit code says whether all are there."""
     if as_json:
-        output.print_json(report.to_json())
+        tell_json(json.loads(report.to_json()))
     else:
         for line in str(report).splitlines():
-            output.print(plain(line), soft_wrap=True)
+            tell(line)
     if report.failed:
         raise typer.Exit(2)
 

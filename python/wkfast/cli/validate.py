@@ -1,16 +1,20 @@
 """``wkfast validate``: what is wrong with an annotation file, before a server says so."""
 
-import json
 import warnings
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
-from rich.table import Table
 
-from wkfast.annotation import Annotation, VolumeLayer
-from wkfast.cli.console import output, plain
+import wkfast as wk
+from wkfast._lazy import lazy_import
+from wkfast.cli.console import plain, show, tell, tell_json
 from wkfast.errors import NmlError, WkfastError
+
+if TYPE_CHECKING:
+    from rich import table as tables
+else:
+    tables = lazy_import("rich.table")
 
 EXIT_PROBLEMS = 1
 
@@ -28,7 +32,7 @@ def validate(
     found = problems_of(file, chunks=chunks)
     failed = any(problem["rejected"] for problem in found)
     if as_json:
-        output.print_json(json.dumps({"file": str(file), "valid": not failed, "problems": found}))
+        tell_json({"file": str(file), "valid": not failed, "problems": found})
     else:
         _show(file, found)
     if failed:
@@ -40,7 +44,7 @@ def problems_of(file: Path, *, chunks: bool) -> list[dict[str, Any]]:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # what they say is listed
         try:
-            annotation = Annotation.load(file)
+            annotation = wk.Annotation.load(file)
         except NmlError as error:
             return [_problem(str(error), line=error.line, column=error.column)]
     found = [
@@ -57,7 +61,7 @@ def problems_of(file: Path, *, chunks: bool) -> list[dict[str, Any]]:
     return found
 
 
-def _problems_of_layer(layer: VolumeLayer, *, chunks: bool) -> list[str]:
+def _problems_of_layer(layer: "wk.VolumeLayer", *, chunks: bool) -> list[str]:
     if layer.missing_member is not None:
         return [f"its data {layer.missing_member!r} are not in the file"]
     if layer.data is None:
@@ -79,12 +83,12 @@ def _problem(
 
 def _show(file: Path, found: list[dict[str, Any]]) -> None:
     if not found:
-        output.print(plain(f"{file} is valid"), soft_wrap=True)
+        tell(f"{file} is valid")
         return
-    table = Table(title=plain(str(file)), title_justify="left")
+    table = tables.Table(title=plain(str(file)), title_justify="left")
     for heading, justify in (("line", "right"), ("column", "right"), ("", "left"), ("problem", "left")):
         table.add_column(heading, justify=justify)  # type: ignore[arg-type]
     for problem in found:
         place = [str(problem[key] or "") for key in ("line", "column")]
         table.add_row(*place, "[red]error[/]" if problem["rejected"] else "warning", plain(problem["message"]))
-    output.print(table)
+    show(table)

@@ -207,6 +207,17 @@ def login(
 ) -> None:
     """Replace the default context of the process. URL and timeout stay where they are not given.
 
+    Parameters
+    ----------
+    url
+        Of the server, e.g. ``https://webknossos.org``.
+    token
+        From the server's page of your account; asked for on a terminal if none is given or known.
+    timeout
+        Seconds that a call may take with all its attempts.
+    api_version
+        Forced version of the REST API; default: negotiated.
+
     Raises
     ------
     AuthenticationError

@@ -127,6 +127,13 @@ class Dataset:
     def open(cls, dataset_path: str | PathLike[str], read_only: bool = False) -> Dataset:
         """Return the dataset in the folder `dataset_path`.
 
+        Parameters
+        ----------
+        dataset_path
+            The folder.
+        read_only
+            Refuse everything that would change the dataset.
+
         Raises
         ------
         DatasetNotFoundError
@@ -342,6 +349,15 @@ class Dataset:
     ) -> Layer:
         """Return a layer, added as by :meth:`add_layer` if it is not there.
 
+        Parameters
+        ----------
+        layer_name, category
+            Of the layer; a layer that is there must be of this category.
+        dtype, dtype_per_channel, dtype_per_layer, num_channels
+            As in :meth:`add_layer`; where given, a layer that is there must have them.
+        data_format, bounding_box, largest_segment_id, mappings
+            As in :meth:`add_layer`, of a new layer.
+
         Raises
         ------
         DatasetValueError
@@ -369,7 +385,15 @@ class Dataset:
         return layer
 
     def add_layer_like(self, other_layer: Layer, layer_name: str) -> Layer:
-        """Add a layer without mags that is described like another, and return it."""
+        """Add a layer without mags that is described like another, and return it.
+
+        Parameters
+        ----------
+        other_layer
+            Category, dtype, channels, format and box are taken from it.
+        layer_name
+            Name of the new layer.
+        """
         self._writable()
         return add_layer_like(self, own_layer(other_layer, type(self).open), layer_name)
 
@@ -456,7 +480,13 @@ class Dataset:
         executor: Any = None,
         progress: Progress = None,
     ) -> None:
-        """Make coarser mags of all layers that have none yet; see :meth:`Layer.downsample`."""
+        """Make coarser mags of all layers that have none yet; see :meth:`Layer.downsample`.
+
+        Parameters
+        ----------
+        sampling_mode, coarsest_mag, interpolation_mode, compress, executor, progress
+            As in :meth:`Layer.downsample`, for each layer.
+        """
         self._writable()
         for layer in self.layers.values():
             if len(layer.mags) == 1:
@@ -539,6 +569,23 @@ class Dataset:
         progress: Progress = None,
     ) -> Dataset:
         """Copy the dataset and return the copy; see :meth:`add_layer_as_copy`.
+
+        Parameters
+        ----------
+        new_dataset_path
+            Folder to create.
+        voxel_size, voxel_size_with_unit
+            Of the copy, in nm or with a unit; default: as it is.
+        data_format, chunk_shape, shard_shape, chunks_per_shard, compress
+            Of all layers of the copy; default: as they are.
+        exists_ok
+            Complete a dataset that is there already.
+        executor
+            Of ``concurrent.futures``, or one like it; default: the core's threads.
+        layers_to_ignore
+            Names of layers to leave out.
+        progress
+            ``True`` for a bar, or what is called with files done and in all, of one mag after the other.
 
         Examples
         --------

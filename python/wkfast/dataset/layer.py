@@ -62,7 +62,7 @@ class _Shape(NamedTuple):
 
 
 class Layer:
-    """One layer of a dataset."""
+    """One layer of a dataset, obtained from it: ``dataset.get_layer(name)``."""
 
     __slots__ = ("__weakref__", "_checked", "_dataset", "_place", "_properties", "_seen", "_shape", "_views")
 
@@ -428,6 +428,13 @@ class Layer:
     ) -> MagView:
         """Return a mag, created as by :meth:`add_mag` if it is not there.
 
+        Parameters
+        ----------
+        mag
+            ``Mag``, number, name or triple.
+        chunk_shape, shard_shape, chunks_per_shard, compress
+            As in :meth:`add_mag`; where given, a mag that is there must have them.
+
         Raises
         ------
         DatasetValueError
@@ -733,6 +740,23 @@ class Layer:
     ) -> None:
         """Make one mag out of a finer one; see :meth:`downsample`. The mag is listed when it is complete.
 
+        Parameters
+        ----------
+        from_mag, target_mag
+            The finer mag, and the one to make.
+        interpolation_mode, compress, buffer_shape, chunk_shape, shard_shape
+            As in :meth:`downsample`.
+        allow_overwrite
+            Make the mag anew if it is there already.
+        only_setup_mag
+            Create the mag without voxels.
+        from_mag_view
+            Take the voxels of a mag of another layer.
+        executor
+            Of ``concurrent.futures``, or one like it; default: the core's threads.
+        progress
+            ``True`` for a bar, or what is called with files done and in all.
+
         Raises
         ------
         DatasetValueError
@@ -764,6 +788,23 @@ class Layer:
     ) -> None:
         """Make mags one out of the other, in the order given; see :meth:`downsample`.
 
+        Parameters
+        ----------
+        from_mag
+            The finest mag, which is there.
+        target_mags
+            The mags to make, finer ones first.
+        interpolation_mode, compress, buffer_shape, chunk_shape, shard_shape
+            As in :meth:`downsample`.
+        allow_overwrite
+            Make mags anew that are there already.
+        only_setup_mags
+            Create the mags without voxels.
+        executor
+            Of ``concurrent.futures``, or one like it; default: the core's threads.
+        progress
+            ``True`` for a bar, or what is called with files done and in all.
+
         Raises
         ------
         DatasetValueError
@@ -787,7 +828,17 @@ class Layer:
         executor: Any = None,
         progress: Progress = None,
     ) -> None:
-        """Make all mags but the finest anew, after the finest has changed."""
+        """Make all mags but the finest anew, after the finest has changed.
+
+        Parameters
+        ----------
+        interpolation_mode, compress, buffer_shape, chunk_shape, shard_shape
+            As in :meth:`downsample`.
+        executor
+            Of ``concurrent.futures``, or one like it; default: the core's threads.
+        progress
+            ``True`` for a bar, or what is called with files done and in all.
+        """
         self._writable()
         shapes = Shapes(chunk_shape, shard_shape, compress=compress)
         workers = Workers(executor, progress, "downsampling")
@@ -836,7 +887,7 @@ class Layer:
 
 
 class SegmentationLayer(Layer):
-    """A layer whose voxels are segment ids."""
+    """A layer whose voxels are segment ids, obtained from a dataset: ``dataset.get_segmentation_layers()``."""
 
     __slots__ = ()
 

@@ -197,6 +197,15 @@ class MagView(View):
         """Compress the mag's files, in place or into another dataset; a compressed mag is left as it is.
 
         The mag is what it was until all is done, whatever happens; see :meth:`rechunk`.
+
+        Parameters
+        ----------
+        target_path
+            Folder of a dataset, created if need be, whose layer of the same name gets the mag; default: in place.
+        executor
+            Of ``concurrent.futures``, or one like it; default: the core's threads.
+        progress
+            ``True`` for a bar, or what is called with files done and in all.
         """
         if target_path is None:
             self._writable()

@@ -56,7 +56,7 @@ class MagInfo:
 
 
 class View:
-    """A box of one mag. Made by :meth:`get_view` and :meth:`chunk`; a :class:`MagView` is one of a whole layer."""
+    """A box of one mag, obtained from :meth:`get_view` or :meth:`chunk`; a :class:`MagView` is one of a whole layer."""
 
     __slots__ = ("__weakref__", "_box_in_mag1", "_boxes", "_check", "_layer", "_mag", "_opened", "_read_only")
 
@@ -348,6 +348,13 @@ class View:
         read_only: bool | None = None,
     ) -> View:
         """Return a part of this view; positions are given as in :meth:`read`.
+
+        Parameters
+        ----------
+        size, relative_offset, absolute_offset, relative_bounding_box, absolute_bounding_box
+            Which part, in mag-1 voxels, as in :meth:`read`.
+        read_only
+            Refuse to write through the part; default: as this view does.
 
         Raises
         ------

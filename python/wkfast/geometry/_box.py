@@ -7,8 +7,7 @@ from abc import abstractmethod
 from collections import defaultdict
 from typing import TYPE_CHECKING, Any, Self
 
-import numpy as np
-
+from wkfast._lazy import lazy_import
 from wkfast.errors import GeometryError
 from wkfast.geometry.constants import XYZ_AXES
 from wkfast.geometry.vec_int import Vec3Int, Vec3IntLike, VecInt, VecIntLike
@@ -16,6 +15,7 @@ from wkfast.geometry.vec_int import Vec3Int, Vec3IntLike, VecInt, VecIntLike
 if TYPE_CHECKING:
     from collections.abc import Generator, Iterable, Iterator
 
+    import numpy as np
     import numpy.typing as npt
 
     from wkfast.geometry.mag import Mag
@@ -23,12 +23,22 @@ if TYPE_CHECKING:
     Color = tuple[float, float, float, float]
     # Name, is_visible, color.
     Look = tuple[str | None, bool, Color | None]
+else:
+    np = lazy_import("numpy")
 
 
 class Box:
     """A box with ordered axes. Its subclasses are the public ones."""
 
-    __slots__ = ("bottomright", "color", "index", "is_visible", "name", "size", "topleft")
+    __slots__ = {  # noqa: RUF023 - topleft first
+        "topleft": "The corner next to the origin, along all axes, in mag-1 voxels.",
+        "size": "How far the box reaches along all axes, in voxels.",
+        "bottomright": "The corner opposite: the first voxel beyond the box along all axes.",
+        "index": "Where each axis stands in arrays.",
+        "name": "Shown to the user.",
+        "is_visible": "Whether WEBKNOSSOS shows the box.",
+        "color": "Red, green, blue, alpha, each 0 to 1; ``None``: WEBKNOSSOS chooses one.",
+    }
 
     topleft: VecInt
     size: VecInt
@@ -160,7 +170,17 @@ class Box:
         return self.with_index(VecInt(self.index, axes=self.axes).with_xyz(new_xyz))
 
     def with_bounds(self, axis: str, new_topleft: int | None = None, new_size: int | None = None) -> Self:
-        """Return a box with another start or extent along one axis."""
+        """Return a box with another start or extent along one axis.
+
+        Parameters
+        ----------
+        axis
+            Name of the axis.
+        new_topleft
+            Where the box starts along it; default: as it does.
+        new_size
+            How far it reaches along it, in voxels; default: as it does.
+        """
         self._position(axis)
         start = self.topleft if new_topleft is None else self.topleft.with_replaced(axis, new_topleft)
         extent = self.size if new_size is None else self.size.with_replaced(axis, new_size)
@@ -202,7 +222,15 @@ class Box:
         return inner.is_empty() or all(a <= c and d <= b for a, b, c, d in corners)
 
     def cut_to(self, other: Box, dont_assert: bool) -> Self:
-        """Return what this box and one of the same axes cover."""
+        """Return what this box and one of the same axes cover.
+
+        Parameters
+        ----------
+        other
+            A box along the same axes.
+        dont_assert
+            Return an empty box where they do not meet, instead of an error.
+        """
         topleft = self.topleft._pairmax(other.topleft.to_tuple())
         size = (self.bottomright._pairmin(other.bottomright.to_tuple()) - topleft)._pairmax(0)
         box = self._elsewhere(topleft, size)
@@ -232,7 +260,15 @@ class Box:
         return filler.with_xyz(values)
 
     def padded_with_margins(self, margins_left: Vec3IntLike, margins_right: Vec3IntLike | None = None) -> Self:
-        """Return the box grown by margins before and after, the same ones if only one is given."""
+        """Return the box grown by margins before and after, the same ones if only one is given.
+
+        Parameters
+        ----------
+        margins_left
+            Voxels to add before x, y, z; negative ones shrink.
+        margins_right
+            Voxels to add behind; default: as before.
+        """
         left = self._padded(Vec3Int(margins_left), 0)
         right = left if margins_right is None else self._padded(Vec3Int(margins_right), 0)
         return self._elsewhere(self.topleft - left, self.size + (left + right))
@@ -257,7 +293,15 @@ class Box:
         return self._elsewhere(self.topleft * factor, self.size * factor)
 
     def align_with_mag(self, mag: Mag | Vec3Int, ceil: bool = False) -> Self:
-        """Return the largest aligned box inside this one or, with ``ceil``, the smallest around it."""
+        """Return the largest aligned box inside this one or, with ``ceil``, the smallest around it.
+
+        Parameters
+        ----------
+        mag
+            The grid: corners of the result are multiples of it.
+        ceil
+            Grow to the grid instead of shrinking.
+        """
         factor = self._padded(mag if isinstance(mag, Vec3Int) else mag.to_vec3_int(), 1)
         down, up = (self.topleft, self.bottomright) if ceil else (self.bottomright, self.topleft)
         low, high = down // factor * factor, up.ceildiv(factor) * factor
@@ -271,6 +315,13 @@ class Box:
 
         A shape of three means x, y, z; channels stay together and further axes are cut to 1. With alignments the
         borders lie at multiples of them (of which the shape must be one), so that chunks at the rim are smaller.
+
+        Parameters
+        ----------
+        chunk_shape
+            Size of a chunk in voxels; each at least 1.
+        chunk_border_alignments
+            Where the borders lie: at multiples of these. Default: counted from the box's corner.
         """
         unit = self._unit()
         shape = self._padded(chunk_shape, unit)
@@ -287,6 +338,13 @@ class Box:
 
         A million chunks take the time of some thousand boxes.
 
+        Parameters
+        ----------
+        chunk_shape, chunk_border_alignments
+            As in :meth:`chunk`.
+
+        Examples
+        --------
         >>> from wkfast.geometry import BoundingBox
         >>> box = BoundingBox((0, 0, 0), (20, 10, 5))
         >>> box.chunks_array((16, 16, 16)).tolist()
@@ -320,7 +378,15 @@ class Box:
 
     @classmethod
     def group_boxes_with_aligned_mag(cls, bounding_boxes: Iterable[Self], aligning_mag: Mag) -> dict[Self, list[Self]]:
-        """Return the boxes by the aligned box around each of them."""
+        """Return the boxes by the aligned box around each of them.
+
+        Parameters
+        ----------
+        bounding_boxes
+            Boxes along the same axes.
+        aligning_mag
+            The grid that the boxes around them lie on.
+        """
         groups: dict[Self, list[Self]] = defaultdict(list)
         for box in bounding_boxes:
             groups[box.align_with_mag(aligning_mag, ceil=True)].append(box)

@@ -8,10 +8,13 @@ from abc import abstractmethod
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any, Generic, Self, TypeVar
 
-import numpy as np
+from wkfast._lazy import lazy_import
 
 if TYPE_CHECKING:
+    import numpy as np
     import numpy.typing as npt
+else:
+    np = lazy_import("numpy")
 
 Value = TypeVar("Value", int, float)
 
@@ -63,6 +66,13 @@ class Components(Generic[Value]):
 
     def index(self, value: Any, start: int = 0, stop: Any = None) -> int:
         """Return where a component first stands.
+
+        Parameters
+        ----------
+        value
+            What to look for.
+        start, stop
+            Look from this position on, and before that one.
 
         Raises
         ------

@@ -6,8 +6,7 @@ import json
 import re
 from typing import TYPE_CHECKING, Any, Self, TypeVar
 
-import numpy as np
-
+from wkfast._lazy import lazy_import
 from wkfast.errors import GeometryError
 from wkfast.geometry._box import CLASSES, PLAIN_LOOK, UNNAMED, Box, grid
 from wkfast.geometry.constants import XYZ_AXES
@@ -16,9 +15,12 @@ from wkfast.geometry.vec_int import Vec3Int, Vec3IntLike, VecInt, VecIntLike
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
+    import numpy as np
     from numpy.typing import NDArray
 
     from wkfast.geometry._box import Color
+else:
+    np = lazy_import("numpy")
 
 AnyBox = TypeVar("AnyBox", bound="NDBoundingBox")
 XYZ_INDEX = Vec3Int(1, 2, 3)
@@ -85,7 +87,15 @@ class NDBoundingBox(Box):
 
     @classmethod
     def from_axes(cls, axes: Iterable[str], sizes: Iterable[int]) -> Self:
-        """Return the box of the sizes at the origin."""
+        """Return the box of the sizes at the origin.
+
+        Parameters
+        ----------
+        axes
+            Names of the axes, in the order of arrays.
+        sizes
+            Voxels along each of them.
+        """
         names, extents = tuple(axes), tuple(sizes)
         return cls((0,) * len(names), extents, names)
 
@@ -122,6 +132,13 @@ class NDBoundingBox(Box):
     def intersected_with(self, other: NDBoundingBox, dont_assert: bool = False) -> NDBoundingBox:
         """Return what both boxes cover.
 
+        Parameters
+        ----------
+        other
+            The other box.
+        dont_assert
+            Return an empty box where they do not meet, instead of an error.
+
         Raises
         ------
         GeometryError
@@ -157,7 +174,19 @@ class NDBoundingBox(Box):
 
 
 class NormalizedBoundingBox(NDBoundingBox):
-    """A box as ``datasource-properties.json`` describes it: the channels are an axis, ``c``, of their own."""
+    """A box as ``datasource-properties.json`` describes it: the channels are an axis, ``c``, of their own.
+
+    Parameters
+    ----------
+    topleft, size
+        Corner and extent along the axes, in voxels.
+    axes
+        Their names; ``c`` is the axis of channels.
+    index
+        Where each axis stands in arrays, from 0 on; default: in the order given.
+    name, is_visible, color
+        How WEBKNOSSOS shows the box.
+    """
 
     __slots__ = ()
 
@@ -280,13 +309,30 @@ class BoundingBox(NDBoundingBox):
 
     @classmethod
     def from_axes(cls, axes: Iterable[str], sizes: Iterable[int]) -> Self:
-        """Return the box of the sizes at the origin."""
+        """Return the box of the sizes at the origin.
+
+        Parameters
+        ----------
+        axes
+            ``x``, ``y``, ``z`` in any order.
+        sizes
+            Voxels along each of them.
+        """
         return cls(Vec3Int.zeros(), Vec3Int(sizes, axes=axes))
 
     @classmethod
     def of_one_size(cls, corners: NDArray[np.int64], size: Vec3IntLike) -> Iterator[Self]:
         """Yield boxes of one positive size: a hundred thousand of them take a fraction of a second.
 
+        Parameters
+        ----------
+        corners
+            Topleft corners, ``(n, 3)``.
+        size
+            Voxels along x, y, z, of all of them.
+
+        Examples
+        --------
         >>> list(BoundingBox.of_one_size(np.array([[0, 0, 0], [8, 0, 0]]), (8, 8, 8)))[1]
         BoundingBox(topleft=(8, 0, 0), size=(8, 8, 8))
         """
@@ -374,15 +420,39 @@ class BoundingBox(NDBoundingBox):
         return cls(Vec3Int.zeros(), Vec3Int.zeros())
 
     def with_bounds_x(self, new_topleft_x: int | None = None, new_size_x: int | None = None) -> Self:
-        """Return a box with another start or extent along x."""
+        """Return a box with another start or extent along x.
+
+        Parameters
+        ----------
+        new_topleft_x
+            Where the box starts; default: as it does.
+        new_size_x
+            How far it reaches, in voxels; default: as it does.
+        """
         return self.with_bounds("x", new_topleft_x, new_size_x)
 
     def with_bounds_y(self, new_topleft_y: int | None = None, new_size_y: int | None = None) -> Self:
-        """Return a box with another start or extent along y."""
+        """Return a box with another start or extent along y.
+
+        Parameters
+        ----------
+        new_topleft_y
+            Where the box starts; default: as it does.
+        new_size_y
+            How far it reaches, in voxels; default: as it does.
+        """
         return self.with_bounds("y", new_topleft_y, new_size_y)
 
     def with_bounds_z(self, new_topleft_z: int | None = None, new_size_z: int | None = None) -> Self:
-        """Return a box with another start or extent along z."""
+        """Return a box with another start or extent along z.
+
+        Parameters
+        ----------
+        new_topleft_z
+            Where the box starts; default: as it does.
+        new_size_z
+            How far it reaches, in voxels; default: as it does.
+        """
         return self.with_bounds("z", new_topleft_z, new_size_z)
 
     def to_tuple6(self) -> tuple[int, int, int, int, int, int]:
@@ -406,6 +476,15 @@ class BoundingBox(NDBoundingBox):
         """Yield the corners of the grid that ``chunk`` cuts along, before clipping, x slowest.
 
         With ``clip_to``, only those of chunks that meet that box.
+
+        Parameters
+        ----------
+        chunk_shape
+            Size of a chunk in voxels.
+        chunk_border_alignments
+            Where the borders lie: at multiples of these.
+        clip_to
+            Only chunks that meet this box.
         """
         shape = Vec3Int(chunk_shape)
         start = self._chunk_start(shape, chunk_border_alignments, Vec3Int.ones())

@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any, TypeAlias
 
-import numpy as np
-
+from wkfast._lazy import lazy_import
 from wkfast.errors import GeometryError
 from wkfast.geometry.vec_int import Vec3Int
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    import numpy as np
     import numpy.typing as npt
+else:
+    np = lazy_import("numpy")
 
 
 class Mag:
@@ -150,7 +153,7 @@ class Mag:
         return f"Mag({self.to_layer_name()})"
 
 
-MagLike: TypeAlias = int | str | list[int] | tuple[int, ...] | np.ndarray | Vec3Int | Mag
+MagLike: TypeAlias = int | str | Iterable[int] | Vec3Int | Mag
 
 
 # A Mag refuses to have its field set, so it is set past it.
@@ -165,15 +168,28 @@ def _parse(mag: Any) -> Vec3Int:
         return mag.to_vec3_int()
     if hasattr(mag, "to_vec3_int") and hasattr(mag, "to_layer_name"):  # a mag of the webknossos package
         return Vec3Int(mag.to_vec3_int())
-    if isinstance(mag, int | np.integer):
-        return Vec3Int.full(int(mag))
-    if isinstance(mag, list | tuple | np.ndarray | Vec3Int) or _is_vector(mag):
+    if isinstance(mag, str):
+        return _parse_text(mag)
+    if isinstance(mag, list | tuple | Vec3Int) or _is_vector(mag):
         return Vec3Int(mag)
-    match = re.fullmatch(r"(\d+)(?:-(\d+)-(\d+))?", mag) if isinstance(mag, str) else None
+    # numpy is looked at last: it is loaded for that
+    if isinstance(mag, int) or isinstance(mag, np.integer):  # noqa: SIM101
+        return Vec3Int.full(int(mag))
+    if isinstance(mag, np.ndarray):
+        return Vec3Int(mag)
+    raise _no_mag(mag)
+
+
+def _parse_text(mag: str) -> Vec3Int:
+    match = re.fullmatch(r"(\d+)(?:-(\d+)-(\d+))?", mag)
     if match is None:
-        raise GeometryError(f'a mag is an int, three ints, or a text such as "2" or "2-2-1", got {mag!r}')
+        raise _no_mag(mag)
     x, y, z = match.groups()
     return Vec3Int.full(int(x)) if y is None else Vec3Int(int(x), int(y), int(z))
+
+
+def _no_mag(mag: Any) -> GeometryError:
+    return GeometryError(f'a mag is an int, three ints, or a text such as "2" or "2-2-1", got {mag!r}')
 
 
 def _checked(mag: Vec3Int, given: Any) -> Vec3Int:

@@ -5,14 +5,20 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any, Self, TypeAlias, TypeGuard
 
-import numpy as np
-
 from wkfast._core import FloatVector3
+from wkfast._lazy import lazy_import
 from wkfast.errors import GeometryError
 from wkfast.geometry._components import Components
 from wkfast.geometry.vec_int import Vec3Int
 
+if TYPE_CHECKING:
+    import numpy as np
+else:
+    np = lazy_import("numpy")
+
 _LENGTH = 3
+# Looked at first: a program that computes with them only has no need of numpy.
+_NUMBERS = (int, float)
 
 
 class Vec3Float(FloatVector3, Components[float]):
@@ -48,7 +54,13 @@ class Vec3Float(FloatVector3, Components[float]):
 
     @classmethod
     def from_xyz(cls, x: float, y: float, z: float) -> Self:
-        """Return the vector of three components."""
+        """Return the vector of three components.
+
+        Parameters
+        ----------
+        x, y, z
+            The components.
+        """
         return cls(x, y, z)
 
     @classmethod
@@ -110,7 +122,7 @@ class Vec3Float(FloatVector3, Components[float]):
         return f"Vec3Float({self.x},{self.y},{self.z})"
 
 
-Vec3FloatLike: TypeAlias = Vec3Float | Vec3Int | tuple[float, float, float] | np.ndarray | Iterable[float]
+Vec3FloatLike: TypeAlias = Vec3Float | Vec3Int | tuple[float, float, float] | Iterable[float]
 
 
 def _three_floats(value: Any) -> tuple[float, float, float]:
@@ -122,4 +134,4 @@ def _three_floats(value: Any) -> tuple[float, float, float]:
 
 
 def _is_number(value: object) -> TypeGuard[float]:
-    return isinstance(value, int | float | np.number)
+    return type(value) in _NUMBERS or isinstance(value, int | float | np.number)

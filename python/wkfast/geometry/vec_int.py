@@ -6,12 +6,16 @@ import re
 from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any, Self, TypeAlias, TypeGuard, TypeVar
 
-import numpy as np
-
 from wkfast._core import IntVector, IntVector3
+from wkfast._lazy import lazy_import
 from wkfast.errors import GeometryError
 from wkfast.geometry._components import Components
 from wkfast.geometry.constants import XYZ_AXES
+
+if TYPE_CHECKING:
+    import numpy as np
+else:
+    np = lazy_import("numpy")
 
 _USAGE = (
     'expected integers with axes, VecInt(1, 2, axes=("x", "t")) or VecInt((1, 2), ("x", "t")), or axes as names, '
@@ -24,6 +28,15 @@ class VecInt(IntVector, Components[int]):
 
     Arithmetic is element-wise with an int, a vector of the same axes, or any sequence of the same length; fractions
     are cut off. Axes are named once, at construction.
+
+    Parameters
+    ----------
+    *args
+        The components, or one vector or sequence of them.
+    axes
+        Name of each axis; not needed with another vector, or with names.
+    **named
+        Components by the name of their axis, instead.
 
     Raises
     ------
@@ -82,7 +95,15 @@ class VecInt(IntVector, Components[int]):
 
     @classmethod
     def full(cls, an_int: int, axes: tuple[str, ...]) -> Self | VecInt:
-        """Return a vector that is ``an_int`` along every axis."""
+        """Return a vector that is ``an_int`` along every axis.
+
+        Parameters
+        ----------
+        an_int
+            Each component.
+        axes
+            Names of the axes.
+        """
         return cls([an_int] * len(axes), axes=axes)
 
     @property
@@ -117,7 +138,15 @@ class VecInt(IntVector, Components[int]):
             raise KeyError(f"the vector has no {axis} component, its axes are {self.axes}") from None
 
     def get(self, axis: str, default: int | None = None) -> int:
-        """Return the component along an axis, or the default where there is one and no such axis."""
+        """Return the component along an axis, or the default where there is one and no such axis.
+
+        Parameters
+        ----------
+        axis
+            Name of the axis.
+        default
+            What to return where the vector has no such axis; without it that is an error.
+        """
         if axis in self.axes or default is None:
             return self._component(axis)
         return default
@@ -144,7 +173,15 @@ class VecInt(IntVector, Components[int]):
         return self.with_x(new.x).with_y(new.y).with_z(new.z)
 
     def with_replaced(self, axis: str | int, new_element: int) -> Self:
-        """Return a vector with another component along an axis, given by name or position."""
+        """Return a vector with another component along an axis, given by name or position.
+
+        Parameters
+        ----------
+        axis
+            Name of the axis, or its position.
+        new_element
+            The component.
+        """
         if isinstance(axis, str):
             self._component(axis)
             axis = self.axes.index(axis)
@@ -176,7 +213,15 @@ class VecInt(IntVector, Components[int]):
         return None if other is None else self + other
 
     def moveaxis(self, source: int | list[int], target: int | list[int]) -> Self:
-        """Return the vector with axes in another order; positions are meant as by ``numpy.moveaxis``."""
+        """Return the vector with axes in another order; positions are meant as by ``numpy.moveaxis``.
+
+        Parameters
+        ----------
+        source
+            Positions of the axes to move.
+        target
+            Where they go.
+        """
         shape = np.empty(tuple(range(1, len(self) + 1)), dtype=np.bool_)
         order = [length - 1 for length in np.moveaxis(shape, source, target).shape]
         values, axes = tuple(self._data[i] for i in order), tuple(self.axes[i] for i in order)
@@ -214,6 +259,15 @@ class Vec3Int(IntVector3, VecInt):
     """Three integers: x, y, z, e.g. a position in voxels.
 
     Made of three numbers, named numbers, or anything of three numbers; fractions are cut off (toward zero).
+
+    Parameters
+    ----------
+    *args
+        Three numbers, or one vector, list, tuple or array of three.
+    axes
+        Names of the three, if they come in another order than x, y, z.
+    **named
+        ``x``, ``y`` and ``z``, instead.
 
     Examples
     --------
@@ -259,7 +313,13 @@ class Vec3Int(IntVector3, VecInt):
 
     @classmethod
     def from_xyz(cls, x: int, y: int, z: int) -> Self:
-        """Return the vector of three components."""
+        """Return the vector of three components.
+
+        Parameters
+        ----------
+        x, y, z
+            The components.
+        """
         return cls(x, y, z)
 
     @classmethod
@@ -286,7 +346,15 @@ class Vec3Int(IntVector3, VecInt):
 
     @classmethod
     def full(cls, an_int: int, _axes: tuple[str, ...] = XYZ_AXES) -> Self:
-        """Return the int three times."""
+        """Return the int three times.
+
+        Parameters
+        ----------
+        an_int
+            Each component.
+        _axes
+            For scripts that call it as on ``VecInt``; always x, y, z.
+        """
         return cls(an_int, an_int, an_int)
 
     def with_x(self, new_x: int) -> Self:
@@ -305,8 +373,8 @@ class Vec3Int(IntVector3, VecInt):
         return f"Vec3Int({self._data[0]},{self._data[1]},{self._data[2]})"
 
 
-VecIntLike: TypeAlias = VecInt | tuple[int, ...] | np.ndarray | Iterable[int]
-Vec3IntLike: TypeAlias = Vec3Int | tuple[int, int, int] | np.ndarray | Iterable[int]
+VecIntLike: TypeAlias = VecInt | tuple[int, ...] | Iterable[int]
+Vec3IntLike: TypeAlias = Vec3Int | tuple[int, int, int] | Iterable[int]
 
 
 Vector = TypeVar("Vector", bound=VecInt)
@@ -355,11 +423,11 @@ def _integers(values: Iterable[Any]) -> tuple[int, ...]:
 
 
 def _is_integer(value: object) -> TypeGuard[int]:
-    return isinstance(value, int | np.integer)
+    return type(value) is int or isinstance(value, int | np.integer)
 
 
 def _is_number(value: object) -> bool:
-    return isinstance(value, int | float | np.number)
+    return type(value) in (int, float) or isinstance(value, int | float | np.number)
 
 
 def _shown(args: tuple[Any, ...], named: dict[str, int]) -> str:

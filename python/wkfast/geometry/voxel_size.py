@@ -99,6 +99,13 @@ _ABBREVIATIONS = {f"{s}m": f"{p}meter" for s, p in zip(_SYMBOLS, _PREFIXES, stri
 class VoxelSize:
     """Size of a mag-1 voxel: three lengths and their unit.
 
+    Attributes
+    ----------
+    factor
+        Length along x, y and z, in units of :attr:`unit`.
+    unit
+        Nanometres if none is given; a text such as ``"µm"`` is understood, too.
+
     Examples
     --------
     >>> VoxelSize((0.5, 0.5, 2), LengthUnit.MICROMETER).to_nanometer()

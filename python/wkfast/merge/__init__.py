@@ -1,5 +1,17 @@
 """Merging volume annotations into fallback layers: planned, run on threads or executors, reported."""
 
-from wkfast.merge.report import MagPreview, MergeConflict, MergeCounts, MergePreview, MergeReport
+from typing import TYPE_CHECKING
+
+from wkfast._lazy import lazy_names
+
+if TYPE_CHECKING:
+    from wkfast.merge.report import MagPreview, MergeConflict, MergeCounts, MergePreview, MergeReport
+else:
+    __getattr__, __dir__ = lazy_names(
+        __name__,
+        {
+            "wkfast.merge.report": ["MagPreview", "MergeConflict", "MergeCounts", "MergePreview", "MergeReport"],
+        },
+    )
 
 __all__ = ["MagPreview", "MergeConflict", "MergeCounts", "MergePreview", "MergeReport"]

@@ -133,7 +133,19 @@ class MergeReport:
     def from_core(
         cls, target: Path, layer_name: str, facts: Mapping[str, Any], annotations: Sequence[str] = ()
     ) -> MergeReport:
-        """Return the report that the core's facts make; `annotations` are the names of those that painted."""
+        """Return the report that the core's facts make.
+
+        Parameters
+        ----------
+        target
+            Folder that was created.
+        layer_name
+            The layer that was written.
+        facts
+            What the core counted.
+        annotations
+            Names of the annotations that painted.
+        """
         box = facts["bounding_box"]
         return cls(
             target=target,
@@ -258,7 +270,19 @@ class MergePreview:
     def from_core(
         cls, target: Path, layer_name: str, facts: Mapping[str, Any], warnings: Sequence[str] = ()
     ) -> MergePreview:
-        """Return the preview that the core's summary of a plan makes."""
+        """Return the preview that the core's summary of a plan makes.
+
+        Parameters
+        ----------
+        target
+            Folder that would be created.
+        layer_name
+            The layer that would be written.
+        facts
+            The core's summary of the plan.
+        warnings
+            What a merge would warn of.
+        """
         box = facts["bounding_box"]
         return cls(
             target=target,

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 class RemoteDataset(Dataset):
     """A dataset, or an annotation over one, whose voxels stay on a server until they are read.
 
-    Made by :meth:`open`. Layers and mags have the reading methods of local ones; writing raises ``ReadOnlyError``.
+    Obtained from :meth:`open`. Layers and mags have the reading methods of local ones; writing is a ``ReadOnlyError``.
     """
 
     __slots__ = ("_location", "_read_only")

@@ -11,7 +11,7 @@ if TYPE_CHECKING:
 
 
 class RemoteMagView(MagView):
-    """Voxels of one mag on a server. Reading fetches what is read; nothing is kept."""
+    """Voxels of one mag on a server, obtained from a layer. Reading fetches what is read; nothing is kept."""
 
     __slots__ = ()
 
@@ -23,7 +23,7 @@ class RemoteMagView(MagView):
 
 
 class RemoteLayer(Layer):
-    """A layer of a :class:`RemoteDataset`."""
+    """A layer obtained from a :class:`RemoteDataset`."""
 
     __slots__ = ()
 
@@ -31,6 +31,6 @@ class RemoteLayer(Layer):
 
 
 class RemoteSegmentationLayer(RemoteLayer, SegmentationLayer):
-    """A layer of a :class:`RemoteDataset` whose voxels are segment ids."""
+    """A layer obtained from a :class:`RemoteDataset` whose voxels are segment ids."""
 
     __slots__ = ()

@@ -5,14 +5,16 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
-
+from wkfast._lazy import lazy_import
 from wkfast.errors import SkeletonError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    import numpy as np
     import numpy.typing as npt
+else:
+    np = lazy_import("numpy")
 
 
 def shaped(what: str, values: npt.ArrayLike, shape: tuple[int, ...]) -> npt.NDArray[Any]:

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import itertools
+from array import array
 from typing import TYPE_CHECKING, Any, Self
 
-import numpy as np
-
 from wkfast import _core
+from wkfast._lazy import lazy_import
 from wkfast.errors import SkeletonError
 from wkfast.records import normalized_color
 from wkfast.skeleton.arrays import integers, shaped
@@ -17,15 +17,18 @@ from wkfast.skeleton.tree import Tree
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
+    import numpy as np
     import numpy.typing as npt
 
     from wkfast._core import Node
     from wkfast.geometry import Vec3FloatLike
     from wkfast.records import MetadataValue, Record
     from wkfast.skeleton.skeleton import Skeleton
+else:
+    np = lazy_import("numpy")
 
 
-_NO_TREES = np.empty(0, np.uint32)
+_NO_TREES = array("I")
 
 
 class Group:
@@ -55,7 +58,7 @@ class Group:
         self._skeleton = skeleton
         self._child_groups: list[Group] = []
         # Trees of the loaded file by their numbers, before those that were added.
-        self._read_trees: npt.NDArray[np.uint32] = _NO_TREES
+        self._read_trees: array[int] = _NO_TREES
         self._child_trees: list[Tree] = []
         self._record: Record | None = None
         self._id = skeleton._ids.take(enforced_id)
@@ -88,10 +91,10 @@ class Group:
     def trees(self) -> Iterator[Tree]:
         """Trees right below this one."""
         added = iter(tuple(self._child_trees))
-        if self._read_trees.size == 0:
+        if not self._read_trees:
             return added
         made = self._skeleton._loaded_tree
-        return itertools.chain((made(number, self) for number in self._read_trees.tolist()), added)
+        return itertools.chain((made(number, self) for number in self._read_trees), added)
 
     def flattened_trees(self) -> Iterator[Tree]:
         """Yield all trees, those of nested groups included."""
@@ -161,6 +164,13 @@ class Group:
 
     def add_group(self, name: str, _enforced_id: int | None = None) -> Group:
         """Add an empty group and return it.
+
+        Parameters
+        ----------
+        name
+            Shown to the user; names need not be unique.
+        _enforced_id
+            The id, where a file gives one; default: the next free one.
 
         Raises
         ------
@@ -331,7 +341,8 @@ class Group:
         if any(child is tree for child in self._child_trees):
             self._child_trees = [child for child in self._child_trees if child is not tree]
         else:
-            self._read_trees = self._read_trees[[made.get(number) is not tree for number in self._read_trees.tolist()]]
+            kept = [number for number in self._read_trees if made.get(number) is not tree]
+            self._read_trees = array("I", kept)
         self._skeleton._tree_dropped(tree)
 
     # -- reading and writing --------------------------------------------------------------------------------------

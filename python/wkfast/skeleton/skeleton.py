@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import itertools
+from array import array
 from dataclasses import dataclass
 from os import fspath
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeAlias
 
-import numpy as np
-
 from wkfast import _core
+from wkfast._lazy import lazy_import
 from wkfast._warnings import warn
 from wkfast.errors import GeometryError, SkeletonError
 from wkfast.geometry import LengthUnit, Vec3Float, VoxelSize
@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from os import PathLike
 
     import networkx as nx
+    import numpy as np
     import numpy.typing as npt
 
     from wkfast._core import Node
@@ -36,9 +37,11 @@ if TYPE_CHECKING:
     from wkfast.skeleton.ids import TakenIds
     from wkfast.skeleton.labels import LabelledLayer
     from wkfast.skeleton.reading import MemberSource
+else:
+    np = lazy_import("numpy")
 
 if TYPE_CHECKING:
-    ReadTrees: TypeAlias = tuple[_core.LoadedTrees, npt.NDArray[np.uint32]]
+    ReadTrees: TypeAlias = tuple[_core.LoadedTrees, array[int]]
     TreeItem: TypeAlias = tuple[_core.TreeRecord | Record, _core.TreeColumns] | ReadTrees
 
 UNNAMED_DATASET = "Unnamed Experiment"
@@ -188,6 +191,13 @@ class Skeleton(Group):
     def load(cls, file_path: str | PathLike[str], *, strict: bool = False) -> Skeleton:
         """Return the skeleton in an ``.nml`` file, or in the NML of an annotation ``.zip``.
 
+        Parameters
+        ----------
+        file_path
+            The file.
+        strict
+            Refuse what a server would refuse, instead of warning.
+
         Raises
         ------
         NmlError
@@ -237,7 +247,7 @@ class Skeleton(Group):
             self._ids.claim(trees.max_id())
             by_group, strays = trees.by_group(list(groups))
             for group_id, numbers in by_group:
-                (self if group_id is None else groups[group_id])._read_trees = numbers
+                (self if group_id is None else groups[group_id])._read_trees = array("I", numbers)
             # They name a group that there is none of, which may change: they cannot go from file to file.
             for number in strays:
                 self._loaded_tree(number, self)
@@ -293,11 +303,11 @@ class Skeleton(Group):
         if self._loaded is not None and not self._made and len(group._read_trees):
             yield self._loaded, group._read_trees
         elif self._loaded is not None:
-            for is_made, numbers in itertools.groupby(group._read_trees.tolist(), self._made.__contains__):
+            for is_made, numbers in itertools.groupby(group._read_trees, self._made.__contains__):
                 if is_made:
                     yield [self._made[number] for number in numbers]
                 else:
-                    yield self._loaded, np.array(list(numbers), np.uint32)
+                    yield self._loaded, array("I", numbers)
         yield group._child_trees
 
     # -- finding by id --------------------------------------------------------------------------------------------
@@ -318,7 +328,7 @@ class Skeleton(Group):
     def _trees_and_ids(self) -> Iterator[tuple[int, Tree | tuple[int, Group]]]:
         ids = [] if self._loaded is None else self._loaded.ids()
         for group in (self, *self.flattened_groups()):
-            for number in group._read_trees.tolist():
+            for number in group._read_trees:
                 tree = self._made.get(number)
                 yield (ids[number], (number, group)) if tree is None else (tree.id, tree)
             yield from ((tree.id, tree) for tree in group._child_trees)

@@ -4,23 +4,25 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
-
 from wkfast import _core
+from wkfast._lazy import lazy_import
 from wkfast.errors import SkeletonError
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
+    import numpy as np
     import numpy.typing as npt
 
     from wkfast.skeleton.tree import Tree
 
     Table = dict[str, npt.NDArray[Any]]
+else:
+    np = lazy_import("numpy")
 
 # Optional columns and what stands for "absent": NaN among floats, a mask elsewhere.
 _FLOATS = {name: {"float64": (), "3float64": (3,)}[kind] for name, kind in _core.NODE_COLUMNS if "float" in kind}
-_MASKED = {name: np.dtype(kind).type for name, kind in _core.NODE_COLUMNS if "float" not in kind}
+_MASKED = {name: kind for name, kind in _core.NODE_COLUMNS if "float" not in kind}
 
 
 def nodes_table(trees: Sequence[Tree]) -> Table:
@@ -143,7 +145,7 @@ def _float_column(columns: _core.TreeColumns, name: str, shape: tuple[int, ...])
 
 
 def _masked_column(
-    columns: _core.TreeColumns, name: str, dtype: type[np.generic]
+    columns: _core.TreeColumns, name: str, dtype: npt.DTypeLike
 ) -> tuple[npt.NDArray[Any], npt.NDArray[np.bool_]]:
     column = columns.column(name)
     if column is None:

@@ -6,8 +6,6 @@ import copy
 import sys
 from typing import TYPE_CHECKING, Any, TypeAlias
 
-import numpy as np
-
 from wkfast import _core
 from wkfast._lazy import lazy_import
 from wkfast.errors import SkeletonError
@@ -22,6 +20,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
 
     import networkx as nx
+    import numpy as np
     import numpy.typing as npt
 
     from wkfast._core import Node
@@ -33,6 +32,7 @@ if TYPE_CHECKING:
     NodeLike: TypeAlias = Node | int
 else:
     nx = lazy_import("networkx")
+    np = lazy_import("numpy")
 
 
 class Tree:
@@ -335,6 +335,13 @@ class Tree:
     def add_edge(self, u_of_edge: NodeLike, v_of_edge: NodeLike, **attr: Any) -> None:
         """Join two nodes, given as nodes or ids. Attributes live as long as the tree; NML has no place for them.
 
+        Parameters
+        ----------
+        u_of_edge, v_of_edge
+            The nodes, or their ids.
+        **attr
+            Attributes of the edge.
+
         Raises
         ------
         SkeletonError
@@ -347,12 +354,26 @@ class Tree:
             self._edge_attributes.setdefault((min(rows), max(rows)), {}).update(attr)
 
     def add_edges_from(self, ebunch_to_add: Iterable[tuple[Any, ...]], **attr: Any) -> None:
-        """Join pairs of nodes; a third item of a pair holds attributes."""
+        """Join pairs of nodes; a third item of a pair holds attributes.
+
+        Parameters
+        ----------
+        ebunch_to_add
+            Pairs of nodes or ids, each with or without a dictionary of attributes.
+        **attr
+            Attributes of all these edges.
+        """
         for source, target, *facts in ebunch_to_add:
             self.add_edge(source, target, **attr, **(facts[0] if facts else {}))
 
     def remove_edge(self, u: NodeLike, v: NodeLike) -> None:
-        """Remove the edge between two nodes; ``networkx.NetworkXError`` if there is none."""
+        """Remove the edge between two nodes; ``networkx.NetworkXError`` if there is none.
+
+        Parameters
+        ----------
+        u, v
+            Nodes, or their ids.
+        """
         a, b = self._columns.find(u), self._columns.find(v)
         if a is None or b is None or not self._columns.remove_edge(a, b):
             raise nx.NetworkXError(f"The edge {u}-{v} is not in the graph")
@@ -432,7 +453,13 @@ class Tree:
         return self._columns.has(n)
 
     def has_edge(self, u: object, v: object) -> bool:
-        """Return whether two nodes are joined."""
+        """Return whether two nodes are joined.
+
+        Parameters
+        ----------
+        u, v
+            Nodes, or their ids.
+        """
         return self._columns.are_joined(u, v)
 
     def neighbors(self, n: NodeLike) -> Iterator[Node]:
@@ -447,7 +474,13 @@ class Tree:
         return len(self)
 
     def number_of_edges(self, u: NodeLike | None = None, v: NodeLike | None = None) -> int:
-        """Return the number of edges, or of those between two nodes."""
+        """Return the number of edges, or of those between two nodes.
+
+        Parameters
+        ----------
+        u, v
+            Nodes or ids, both or neither.
+        """
         if u is not None and v is not None:
             return int(self.has_edge(u, v))
         return self._columns.edge_count()
@@ -465,7 +498,15 @@ class Tree:
         def __getattr__(self, name: str) -> Any: ...
 
     def add_nodes_from(self, nodes_for_adding: Iterable[Any], **_attr: Any) -> None:
-        """Do nothing for nodes that are in the tree; others need a position: ``SkeletonError``, a ``ValueError``."""
+        """Do nothing for nodes that are in the tree; others need a position: ``SkeletonError``, a ``ValueError``.
+
+        Parameters
+        ----------
+        nodes_for_adding
+            Nodes of this tree, or their ids.
+        **_attr
+            For scripts of networkx; nothing is done with them.
+        """
         for node in nodes_for_adding:
             self._row(node)
 

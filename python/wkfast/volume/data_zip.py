@@ -7,9 +7,8 @@ import json
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
-
 from wkfast import _core
+from wkfast._lazy import lazy_import
 from wkfast.dataset.layer_category import SEGMENTATION_CATEGORY
 from wkfast.dataset.properties import FILE_NAME, KEEPS_ZEROS, LayerProperties, element_class
 from wkfast.errors import DatasetError, VolumeDataError
@@ -19,9 +18,12 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
     from pathlib import Path
 
+    import numpy as np
     from numpy.typing import NDArray
 
     from wkfast.dataset.properties import Json
+else:
+    np = lazy_import("numpy")
 
 # What the layer's entry in the zip says of files that do not come along, or is said anew.
 _NOT_CARRIED = ("attachments", "boundingBox", "mags", "name", "wkwResolutions", KEEPS_ZEROS)

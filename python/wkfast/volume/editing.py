@@ -5,18 +5,17 @@ from __future__ import annotations
 import tempfile
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
-from enum import Enum
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-import numpy as np
-
+from wkfast._lazy import lazy_import
 from wkfast._warnings import warn
 from wkfast.dataset import DataFormat, Dataset
 from wkfast.dataset.folder_place import FolderPlace
 from wkfast.dataset.internals import dataset_at, dataset_properties, properties_of
 from wkfast.dataset.new_chunks import NewChunksOfMags
 from wkfast.errors import AnnotationError
+from wkfast.volume.edit_mode import VolumeLayerEditMode
 from wkfast.volume.export import data_zip
 from wkfast.volume.packing import pack_layer
 from wkfast.volume.places import layer_in_memory
@@ -27,17 +26,14 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from concurrent.futures import Executor
 
+    import numpy as np
+
     from wkfast.dataset import Layer, SegmentationLayer
     from wkfast.progress import Progress
     from wkfast.volume.data_zip import DataZip
     from wkfast.volume.volume_layer import VolumeLayer
-
-
-class VolumeLayerEditMode(Enum):
-    """Where the voxels of a volume layer are while it is edited."""
-
-    TEMPORARY_DIRECTORY = "temporary_directory"
-    MEMORY = "memory"
+else:
+    np = lazy_import("numpy")
 
 
 @contextmanager

@@ -7,8 +7,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-import numpy as np
-
+from wkfast._lazy import lazy_import
 from wkfast.dataset import Dataset
 from wkfast.volume.data_zip import DataZip, decode_all, largest_label
 from wkfast.volume.places import layer_in_zip
@@ -17,9 +16,13 @@ from wkfast.volume.unpacking import unpack_layer
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    import numpy as np
+
     from wkfast.dataset import SegmentationLayer
     from wkfast.progress import Progress
     from wkfast.volume.volume_layer import VolumeLayer
+else:
+    np = lazy_import("numpy")
 
 TEMPORARY_DATASET = "tmp_annotation_dataset"
 TEMPORARY_LAYER = "volume_layer"

@@ -6,8 +6,6 @@ import itertools
 import threading
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
-
 from wkfast._lazy import lazy_import
 from wkfast.dataset.points import groups_of, picked
 
@@ -15,9 +13,12 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
     from typing import Literal
 
+    import numpy as np
     from numpy.typing import NDArray
 
     from wkfast.dataset.voxel_source import VoxelSource
+else:
+    np = lazy_import("numpy")
 
 blosc2: Any = lazy_import("blosc2")
 

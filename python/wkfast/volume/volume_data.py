@@ -10,12 +10,16 @@ from pathlib import Path
 from typing import TYPE_CHECKING, TypedDict
 
 from wkfast import _core
+from wkfast._lazy import lazy_import
 from wkfast.errors import VolumeDataError
 from wkfast.geometry import Mag
-from wkfast.volume.data_zip import DataZip
 
 if TYPE_CHECKING:
     from wkfast.dataset import DataFormat
+    from wkfast.volume import data_zip
+    from wkfast.volume.data_zip import DataZip
+else:
+    data_zip = lazy_import("wkfast.volume.data_zip")
 
 
 class MagSummary(TypedDict):
@@ -113,7 +117,7 @@ class VolumeData:
             The file is gone, another, no zip, or damaged.
         """
         self.check_unchanged()
-        return DataZip.open(self.path, self.member, None if declared is None else declared.value)
+        return data_zip.DataZip.open(self.path, self.member, None if declared is None else declared.value)
 
     def summaries(self) -> list[MagSummary]:
         """Return what can be said of each mag without reading a chunk."""

@@ -5,10 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from wkfast.dataset import DataFormat
+from wkfast._lazy import lazy_import
+from wkfast.dataset.data_format import DataFormat
 from wkfast.errors import AnnotationError, VolumeDataMissingError
-from wkfast.volume import editing, export
-from wkfast.volume.editing import VolumeLayerEditMode
+from wkfast.volume.edit_mode import VolumeLayerEditMode
 from wkfast.volume.segments import SegmentInformation
 
 if TYPE_CHECKING:
@@ -23,7 +23,12 @@ if TYPE_CHECKING:
     from wkfast.geometry import Vec3Float
     from wkfast.progress import Progress
     from wkfast.records import Record
+    from wkfast.volume import editing, export
     from wkfast.volume.volume_data import VolumeData
+else:
+    # what reads or writes voxels; facts of a layer need none of it
+    editing = lazy_import("wkfast.volume.editing")
+    export = lazy_import("wkfast.volume.export")
 
 DEFAULT_NAME = "Volume"
 LAYER_NAME = "volumeAnnotationData"
@@ -79,7 +84,17 @@ class VolumeLayer:
 
     @classmethod
     def from_record(cls, record: Record, data: VolumeData | None, voxel_size: Vec3Float | None = None) -> VolumeLayer:
-        """Return the layer that a ``<volume>`` record of the core describes."""
+        """Return the layer that a ``<volume>`` record of the core describes.
+
+        Parameters
+        ----------
+        record
+            Facts as the core reads them.
+        data
+            Where the voxels lie; ``None``: the file has none.
+        voxel_size
+            In nm.
+        """
         name = record["name"]
         layer = cls(
             id=record["id"],
@@ -148,7 +163,19 @@ class VolumeLayer:
         threads: int | None = None,
         progress: Progress = None,
     ) -> SegmentationLayer:
-        """Add the painted voxels to a dataset as a segmentation; see ``Annotation.export_volume_layer_to_dataset``."""
+        """Add the painted voxels to a dataset as a segmentation; see ``Annotation.export_volume_layer_to_dataset``.
+
+        Parameters
+        ----------
+        dataset
+            A dataset that may be changed.
+        layer_name
+            Name of the new layer.
+        threads
+            Default: ``WKFAST_THREADS``, else one per core.
+        progress
+            ``True`` for a bar, or what is called with chunks done and in all.
+        """
         return export.export(self, dataset, layer_name, threads=threads, progress=progress)
 
     def edit(

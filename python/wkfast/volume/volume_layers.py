@@ -5,17 +5,22 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
-
-from wkfast.dataset import DataFormat, Dataset, Layer, SegmentationLayer
-from wkfast.dataset.foreign import is_of_reference, own_layer
+from wkfast._lazy import lazy_import
+from wkfast.dataset.data_format import DataFormat
 from wkfast.errors import AnnotationError, VolumeLayerAmbiguousError, VolumeLayerNotFoundError
 from wkfast.volume.volume_layer import VolumeLayer
 
 if TYPE_CHECKING:
+    import numpy as np
     from numpy.typing import DTypeLike
 
+    from wkfast import dataset
+    from wkfast.dataset import Layer, foreign
     from wkfast.geometry import Vec3Float
+else:
+    np = lazy_import("numpy")
+    dataset = lazy_import("wkfast.dataset")
+    foreign = lazy_import("wkfast.dataset.foreign")
 
 
 class VolumeLayers(list[VolumeLayer]):
@@ -47,10 +52,10 @@ class VolumeLayers(list[VolumeLayer]):
         voxel_size: Vec3Float,
     ) -> VolumeLayer:
         """Return a new layer without data; see ``Annotation.add_volume_layer``."""
-        if is_of_reference(fallback_layer):
-            fallback_layer = own_layer(fallback_layer, Dataset.open)
-        if isinstance(fallback_layer, Layer):
-            if not isinstance(fallback_layer, SegmentationLayer):
+        if foreign.is_of_reference(fallback_layer):
+            fallback_layer = foreign.own_layer(fallback_layer, dataset.Dataset.open)
+        if isinstance(fallback_layer, dataset.Layer):
+            if not isinstance(fallback_layer, dataset.SegmentationLayer):
                 raise AnnotationError(f"the fallback layer {fallback_layer.name!r} is no segmentation layer")
             dtype = fallback_layer.dtype if dtype is None else dtype
             _check_holds(_label_type(dtype), fallback_layer)

@@ -4,7 +4,7 @@ use std::borrow::Cow;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use numpy::PyReadonlyArray1;
+use pyo3::buffer::PyBuffer;
 use pyo3::prelude::*;
 use pyo3::types::{PyAny, PyList};
 use wkfast_files::zip::{Archive, open_shared};
@@ -27,7 +27,7 @@ pub(crate) enum TreeItem<'py> {
     /// One as it is now.
     Made(Bound<'py, PyAny>, Bound<'py, TreeColumns>),
     /// Of a file that was read, by their numbers: nobody asked for them.
-    Read(Bound<'py, LoadedTrees>, PyReadonlyArray1<'py, u32>),
+    Read(Bound<'py, LoadedTrees>, PyBuffer<u32>),
 }
 /// The record and the columns of a tree, just made.
 pub(crate) type NewTreeItem<'py> = (Bound<'py, TreeRecord>, Bound<'py, TreeColumns>);
@@ -181,7 +181,7 @@ impl Outgoing {
                     trees.push(Held::Made(Box::new(record.extract()?), columns.get().snapshot()));
                 }
                 TreeItem::Read(loaded, numbers) => {
-                    for &number in numbers.as_array() {
+                    for number in numbers.to_vec(py)? {
                         trees.push(held(&loaded, number as usize)?);
                     }
                 }

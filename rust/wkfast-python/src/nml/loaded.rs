@@ -3,9 +3,10 @@
 use std::collections::{BTreeMap, HashMap};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use numpy::{IntoPyArray, PyArray1};
+use bytemuck::cast_slice;
 use pyo3::exceptions::PyIndexError;
 use pyo3::prelude::*;
+use pyo3::types::PyBytes;
 use wkfast_nml::model::{Id, Tree};
 use wkfast_nml::{Forest, PackedTrees, TreeTable};
 
@@ -34,8 +35,9 @@ pub(super) enum Unmade {
     Whole(Arc<Tree>),
 }
 
-/// Numbers of trees, and the group that they name.
-type Numbers<'py> = (Option<PyId>, Bound<'py, PyArray1<u32>>);
+/// Numbers of trees as the bytes of unsigned integers, and the group that they name. No array of numpy's, which a program
+/// that looks at a file only would load for them.
+type Numbers<'py> = (Option<PyId>, Bound<'py, PyBytes>);
 
 impl From<Forest> for LoadedTrees {
     fn from(forest: Forest) -> Self {
@@ -141,7 +143,7 @@ impl LoadedTrees {
             }
         }
         found.retain(|(_, numbers)| !numbers.is_empty());
-        (found.into_iter().map(|(group, numbers)| (group, numbers.into_pyarray(py))).collect(), strays)
+        (found.into_iter().map(|(group, numbers)| (group, PyBytes::new(py, cast_slice(&numbers)))).collect(), strays)
     }
 
     /// The largest id of a tree or of a node; `None` without trees.

@@ -168,11 +168,13 @@ impl Node {
         }
     }
 
+    /// The id, unique within the skeleton.
     #[getter]
     fn id(&self) -> PyId {
         PyId(self.id_of())
     }
 
+    /// The position in mag-1 voxels, fractions cut off.
     #[getter]
     fn position<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyAny>> {
         self.place(py)
@@ -196,6 +198,7 @@ impl Node {
         Ok(())
     }
 
+    /// The last comment on the node; `None` without one.
     #[getter]
     fn comment<'py>(&self, py: Python<'py>) -> Bound<'py, PyAny> {
         self.last_comment(py)
@@ -227,6 +230,7 @@ impl Node {
         });
     }
 
+    /// Whether the node is a branchpoint.
     #[getter]
     fn is_branchpoint(&self) -> bool {
         self.notes(|notes| !notes.branchpoints.is_empty())
@@ -244,6 +248,7 @@ impl Node {
         });
     }
 
+    /// When the node became a branchpoint, in ms since epoch; `None` where nobody says.
     #[getter]
     fn branchpoint_time(&self) -> Option<i64> {
         self.notes(|notes| notes.branchpoints.last().copied().flatten())
@@ -269,6 +274,7 @@ impl Node {
         self.notes(|notes| notes.branchpoints.clone())
     }
 
+    /// Coordinates along axes beyond x, y, z, by axis.
     #[getter]
     fn additional_coordinates<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyDict>> {
         let places: Vec<(String, i64)> = self.read(|columns, row| {

@@ -1,0 +1,10 @@
+"""Ways of editing a volume layer."""
+
+from enum import Enum
+
+
+class VolumeLayerEditMode(Enum):
+    """Where the voxels of a volume layer are while it is edited."""
+
+    TEMPORARY_DIRECTORY = "temporary_directory"
+    MEMORY = "memory"
