@@ -8,7 +8,7 @@ RUST_SOURCES := $(shell find rust -name '*.rs' -o -name Cargo.toml) Cargo.toml C
 PYTHON_DIRS := python tests benches examples packaging tools
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test test-rust test-python test-memory boundary interrupts torture faults lint bench fuzz docs clean
+.PHONY: help setup demo test test-rust test-python test-memory boundary interrupts torture faults lint bench fuzz docs wheels try-wheel clean
 
 help: ## list the tasks
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -26,8 +26,13 @@ $(VENV)/.tools: $(VENV)/.installed
 	$(BIN)/python -m pip install --quiet --group test --group lint --group docs
 	@touch $@
 
+$(VENV)/.wheel-tools: $(VENV)/.installed
+	$(BIN)/python -m pip install --quiet --group wheels
+	@touch $@
+
 # Says what it compiles: from scratch that takes minutes.
 $(VENV)/.built-$(PROFILE): $(VENV)/.installed $(RUST_SOURCES)
+	@echo "compiling the extension: about 90 crates, five to ten minutes the first time; cargo names each as it comes to it"
 	VIRTUAL_ENV=$(abspath $(VENV)) PATH="$(abspath $(BIN)):$$PATH" PIP_QUIET=1 \
 		$(BIN)/maturin develop --profile $(PROFILE)
 	@rm -f $(VENV)/.built-*; touch $@
@@ -83,6 +88,12 @@ docs: setup ## build the site and the Rust documentation, run every Python examp
 	RUSTDOCFLAGS="-D warnings" cargo doc --workspace --no-deps --quiet
 	NO_MKDOCS_2_WARNING=1 $(BIN)/python -m mkdocs build --quiet
 	$(BIN)/python -m pytest --quiet python/wkfast
+
+wheels: $(VENV)/.wheel-tools ## build wheels for Linux and the sdist into dist/; PLATFORMS="x86_64-unknown-linux-gnu" for some only
+	$(BIN)/python packaging/wheels.py $(PLATFORMS)
+
+try-wheel: $(VENV)/.wheel-tools ## install WHEEL (default: this machine's of dist/) into fresh environments without Rust, and work with it
+	PATH="$(abspath $(BIN)):$$PATH" $(BIN)/python packaging/try_wheel.py $(or $(WHEEL),$(wildcard dist/wkfast-*manylinux*$(shell uname -m).whl))
 
 clean: ## remove everything that is built
 	rm -rf target build dist demo-output $(VENV) rust/wkfast-nml/fuzz/target

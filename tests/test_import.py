@@ -173,6 +173,15 @@ def test_public_classes_have_docstrings(name):
     assert (getattr(wkfast, name).__doc__ or "").strip()
 
 
+def test_free_threaded_python_is_refused_in_one_sentence():
+    done = subprocess.run(
+        [sys.executable, "-c", "import sys; sys.abiflags = 't'; import wkfast"], capture_output=True, text=True
+    )
+    assert done.stderr.splitlines()[-1] == (
+        "ImportError: wkfast does not support free-threaded Python yet: use one with the GIL, such as python3.13"
+    )
+
+
 def test_windows_is_told_in_one_sentence_that_it_is_not_supported():
     done = subprocess.run(
         [sys.executable, "-c", "import sys; sys.platform = 'win32'; import wkfast"], capture_output=True, text=True

@@ -7,6 +7,7 @@ import shutil
 import subprocess
 import sys
 import tomllib
+import zipfile
 from collections import Counter
 from pathlib import Path
 
@@ -106,3 +107,51 @@ def test_every_crate_may_be_taken_under_a_licence_that_is_allowed():
     crates = json.loads(done.stdout)["packages"]
     assert len(crates) > 50
     assert [crate["name"] for crate in crates if not allowed(crate["license"], licences)] == []
+
+
+def made_wheel(folder, name, *members):
+    with zipfile.ZipFile(folder / name, "w") as archive:
+        for member in members:
+            archive.writestr(member, b"")
+    return folder / name
+
+
+def test_a_wheel_that_lacks_or_holds_too_much_is_refused(tmp_path):
+    wheels = script("wheels")
+    licences = [f"wkfast-1.dist-info/licenses/LICENSE-{name}" for name in ("MIT", "APACHE")]
+    whole = ["wkfast/_core.abi3.so", "wkfast/_core.pyi", "wkfast/py.typed", *licences]
+    good = made_wheel(tmp_path, "wkfast-1-cp311-abi3-macosx_11_0_arm64.whl", *whole)
+    assert wheels.faults_of_wheel(good) == []
+    bad = made_wheel(tmp_path, "wkfast-1-cp311-cp311-macosx_11_0_arm64.whl", *whole[1:], "tests/x.py", "wkfast/x.pyc")
+    assert wheels.faults_of_wheel(bad) == [
+        "not one wheel for every CPython from 3.11 on",
+        "no wkfast/_core.abi3.so",
+        "holds tests/x.py",
+        "holds wkfast/x.pyc",
+    ]
+
+
+def test_a_wheel_is_at_most_six_megabytes(tmp_path, monkeypatch):
+    wheels = script("wheels")
+    monkeypatch.setattr(wheels, "LARGEST", 100)
+    wheel = made_wheel(tmp_path, "wkfast-1-cp311-abi3-macosx_11_0_arm64.whl", *wheels._NEEDED)
+    assert wheels.faults_of_wheel(wheel)[0].startswith("larger than")
+
+
+def test_what_a_wheel_requires_is_read_from_it(tmp_path):
+    with zipfile.ZipFile(tmp_path / "a.whl", "w") as archive:
+        head = "Name: a\nRequires-Dist: numpy>=1.26\nRequires-Dist: dask>=2 ; extra == 'dask'\n\nRequires-Dist: prose\n"
+        archive.writestr("a-1.dist-info/METADATA", head)
+    assert script("try_wheel").requirements(tmp_path / "a.whl") == ["numpy>=1.26"]
+
+
+def test_the_first_run_of_a_wheel_works_with_this_checkout(tmp_path, monkeypatch):
+    first_run = script("first_run")
+
+    def command(*arguments):
+        done = subprocess.run([sys.executable, "-m", "wkfast", *map(str, arguments)], capture_output=True, text=True)
+        assert done.returncode == 0, done.stderr
+        return done.stdout
+
+    monkeypatch.setattr(first_run, "command", command)
+    first_run.main(tmp_path)

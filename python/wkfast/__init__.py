@@ -18,6 +18,9 @@ from typing import TYPE_CHECKING, Any
 if sys.platform == "win32":
     raise ImportError("wkfast does not support Windows: use it on Linux or macOS, or inside WSL")
 
+if "t" in getattr(sys, "abiflags", ""):
+    raise ImportError("wkfast does not support free-threaded Python yet: use one with the GIL, such as python3.13")
+
 from wkfast import _core, errors
 from wkfast._lazy import lazy_names
 
