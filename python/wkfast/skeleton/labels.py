@@ -4,16 +4,18 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Protocol
 
-import numpy as np
-
+from wkfast._lazy import lazy_import
 from wkfast.errors import SkeletonError
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    import numpy as np
     import numpy.typing as npt
 
     from wkfast.geometry import NDBoundingBox
+else:
+    np = lazy_import("numpy")
 
 
 class LabelledLayer(Protocol):
