@@ -89,7 +89,7 @@ docs: setup ## build the site and the Rust documentation, run every Python examp
 	NO_MKDOCS_2_WARNING=1 $(BIN)/python -m mkdocs build --quiet
 	$(BIN)/python -m pytest --quiet python/wkfast
 
-wheels: $(VENV)/.wheel-tools ## build wheels for Linux and the sdist into dist/; PLATFORMS="x86_64-unknown-linux-gnu" for some only
+wheels: $(VENV)/.wheel-tools ## build wheels for Linux and the sdist into dist/; PLATFORMS="x86_64-unknown-linux-musl" for others
 	$(BIN)/python packaging/wheels.py $(PLATFORMS)
 
 try-wheel: $(VENV)/.wheel-tools ## install WHEEL (default: this machine's of dist/) into fresh environments without Rust, and work with it

@@ -1,8 +1,8 @@
 """Build wheels for Linux and the sdist into ``dist/``, and make sure that they are what users need.
 
-``python packaging/wheels.py [TARGET ...]`` builds for Rust's names of platforms, all of ``PLATFORMS`` if none is named.
-zig, which comes from the package index, links against the oldest C library that the platform's name promises.
-``--check FILE ...`` looks at wheels that are there. Ends with 1 if one is not as it should be.
+``python packaging/wheels.py [TARGET ...]`` builds for Rust's names of platforms, ``USUAL`` if none is named. zig comes
+from the package index and links against the oldest C library that the platform's name promises. ``--check FILE ...``
+looks at wheels that are there. Ends with 1 if one is not as it should be.
 """
 
 import shutil
@@ -15,6 +15,8 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parents[1]
 DIST = ROOT / "dist"
 
+# Built if nobody says otherwise; those for musl are on request.
+USUAL = ("x86_64-unknown-linux-gnu", "aarch64-unknown-linux-gnu")
 # Rust's name of a platform -> the oldest C library that its wheel runs with.
 PLATFORMS = {
     "x86_64-unknown-linux-gnu": "manylinux_2_17",
@@ -37,7 +39,7 @@ def main(arguments: list[str]) -> int:
     if arguments[:1] == ["--check"]:
         files = [Path(name) for name in arguments[1:]]
     else:
-        files = [wheel(target) for target in arguments or PLATFORMS] + [sdist()]
+        files = [wheel(target) for target in arguments or USUAL] + [sdist()]
     failed = False
     for file in files:
         faults = faults_of_wheel(file) if file.suffix == ".whl" else faults_of_sdist(file)

@@ -59,7 +59,8 @@ def test_python_code_of_the_readme_runs(workplace, capsys):
     names = {}
     for code in blocks("python"):  # each goes on where the one before ended
         exec(compile(code, "README.md", "exec"), names)
-    assert "along the tube 3" in capsys.readouterr().out
+    (shown,) = blocks("text")
+    assert capsys.readouterr().out == shown
     corrected = names["wk"].Annotation.load("corrected.zip").get_volume_layer().as_layer().get_finest_mag()
     assert corrected.read(absolute_offset=(64, 64, 32), size=(32, 32, 32)).min() == 77
 

@@ -55,14 +55,26 @@ class Annotation:
         Name of the annotation.
     skeleton
         An existing skeleton; it then names the dataset and the voxel size.
-    dataset_name, voxel_size, organization_id, description
-        For a new skeleton: the dataset, the size of a mag-1 voxel in nm, the owner of the dataset, free text.
-    owner_name, annotation_id
-        Who made it, and its id on the server.
+    dataset_name
+        The dataset, for a new skeleton.
+    voxel_size
+        Size of a mag-1 voxel in nm, for a new skeleton.
+    organization_id
+        Who owns the dataset.
+    description
+        Free text.
+    owner_name
+        Who made the annotation.
+    annotation_id
+        Its id on the server.
     time
         Creation, ms since epoch; default: now.
-    edit_position, edit_rotation, zoom_level
-        Where the view stood: mag-1 voxels, angles, zoom.
+    edit_position
+        Where the view stood, in mag-1 voxels.
+    edit_rotation
+        How the view was turned: angles around x, y, z.
+    zoom_level
+        How much the view was enlarged.
     metadata
         Free facts by name.
     task_bounding_box, user_bounding_boxes
