@@ -432,7 +432,13 @@ class Reshape:
     spec
         ``source`` and ``target``: locations of mags, see `MagLocation`; ``step``: ``"copy"``, or ``{"downsampling":
         {"interpolation": "mode" | "median" | "nearest" | "max" | "min", "factor": [x, y, z], "region": {"topleft",
-        "size"}, "buffer_shape": [x, y, z]}}`` with the region in voxels of the source.
+        "size"}, "buffer_shape": [x, y, z]}}`` with the region in voxels of the source, ``{"relabel": {"table": path,
+        "missing": "keep" | "zero" | "error"}}``, or ``"apply"``.
+    function
+        To apply: called with a chunk's place, its voxels (c, x, y, z) and the array that it fills.
+    address
+        Of the same as machine code: ``(in, out, c, x, y, z) -> 1`` if all went well, which needs no GIL. `function`
+        is then called only to learn what went wrong.
 
     Raises
     ------
@@ -442,7 +448,13 @@ class Reshape:
         Metadata are damaged.
     """
 
-    def __init__(self, spec: dict[str, Any]) -> None: ...
+    def __init__(
+        self,
+        spec: dict[str, Any],
+        *,
+        function: Callable[[list[int], NDArray[Any], NDArray[Any]], object] | None = None,
+        address: int | None = None,
+    ) -> None: ...
     @property
     def shard_count(self) -> int:
         """Files of the target that may get data."""
@@ -465,6 +477,63 @@ class Reshape:
         dict
             ``shards``, ``chunks_passed`` (as they lay), ``chunks_computed``, ``seconds``.
         """
+
+class SegmentTable:
+    """Statistics of segments by their id; tables of parts add up to that of the whole. Travels to other processes."""
+
+    def __init__(self) -> None: ...
+    def __len__(self) -> int: ...
+    def merge(self, other: SegmentTable) -> None:
+        """Add what another part has."""
+    def add(self, voxels: NDArray[Any], topleft: tuple[int, int, int]) -> None:
+        """Add an array (x, y, z) of labels in Fortran order whose first voxel lies at `topleft`.
+
+        Raises
+        ------
+        MergeError
+            They are no labels.
+        """
+    def columns(
+        self,
+    ) -> tuple[NDArray[np.uint64], NDArray[np.uint64], NDArray[np.uint64], NDArray[np.uint64], NDArray[np.float64]]:
+        """Return ids (64 bits, negative as two's complement), voxels, first and last voxels, means of coordinates."""
+    @staticmethod
+    def from_bytes(bytes: bytes) -> SegmentTable:
+        """Return the table that `to_bytes` wrote; a ``ValueError`` if it is none."""
+    def to_bytes(self) -> bytes: ...
+
+class Statistics:
+    """A mag whose segments are about to be counted: it is open, its files with voxels that count are listed.
+
+    Parameters
+    ----------
+    spec
+        ``source``: the location of a mag, see `MagLocation`; ``region``: ``topleft`` and ``size`` in its voxels;
+        ``extra``: first place and end along every additional axis.
+
+    Raises
+    ------
+    MergeError
+        The mag holds no labels.
+    VolumeDataError
+        Metadata are damaged.
+    """
+
+    def __init__(self, spec: dict[str, Any]) -> None: ...
+    @property
+    def shard_count(self) -> int:
+        """Files with voxels that count."""
+    @property
+    def shard_bytes(self) -> int:
+        """Bytes of voxels in a file, at most."""
+    def run(
+        self,
+        shards: tuple[int, int] | None = None,
+        *,
+        threads: int | None = None,
+        progress: Callable[[int, int, int, int], object] | None = None,
+    ) -> SegmentTable:
+        """Count files, all of them or those from the first number to before the second."""
 
 def exchange_folders(new: str | PathLike[str], old: str | PathLike[str]) -> None:
     """Put the folder `new` in the place of `old`, which then lies where `new` was, if there was one."""

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, Literal, Unpack, overload
 from wkfast._lazy import lazy_import
 from wkfast._warnings import warn
 from wkfast.annotation import loading, saving
+from wkfast.annotation.merger_mode import merger_mode_mapping
 from wkfast.errors import AnnotationError
 from wkfast.merge.options import MergeOptions
 from wkfast.skeleton import LoadProblem, Skeleton, empty_header
@@ -502,6 +503,41 @@ class Annotation:
             As in :meth:`merge_fallback_layer`; also if the annotation names no fallback layer.
         """
         return merging.view(self, dataset_directory, volume_layer_name, MergeOptions(policy=policy, mags=mags))
+
+    def merger_mode_mapping(self, layer: Layer, mag: Any = None) -> dict[int, int]:
+        """Return what merger mode makes of a layer: the segments under the nodes of one tree become one.
+
+        Of segments that trees have in common, all become one. They get the smallest of their ids; nodes outside of
+        segments do not count. ``layer.relabel`` takes the result.
+
+        Parameters
+        ----------
+        layer
+            Of any dataset or server; see :meth:`Skeleton.labels_at`.
+        mag
+            Which mag to look in; default: the finest.
+
+        Raises
+        ------
+        DatasetValueError
+            The layer holds no labels.
+        SkeletonError
+            A node has no place along one of the layer's axes.
+
+        Examples
+        --------
+        >>> import numpy as np
+        >>> from wkfast import Annotation, Dataset
+        >>> dataset = Dataset(tmp_path / "new", voxel_size=(4, 4, 40))
+        >>> labels = np.array([3, 5, 7, 0], np.uint32).reshape(4, 1, 1)
+        >>> layer = dataset.write_layer("labels", "segmentation", labels, downsample=False)
+        >>> annotation = Annotation("a", dataset_name="new", voxel_size=(4, 4, 40))
+        >>> tree = annotation.skeleton.add_tree("one neuron")
+        >>> ids = tree.add_nodes([(1, 0, 0), (2, 0, 0), (3, 0, 0)])
+        >>> annotation.merger_mode_mapping(layer)
+        {5: 5, 7: 5}
+        """
+        return merger_mode_mapping(self.skeleton, layer, mag)
 
     # -- servers ------------------------------------------------------------------------------------------------------
 

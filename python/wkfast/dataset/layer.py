@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import operator
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple
+from typing import TYPE_CHECKING, Any, ClassVar, Literal, NamedTuple
 
 import numpy as np
 
@@ -20,9 +20,11 @@ from wkfast.dataset.new_mag import Shapes, extent_in_mag, joined, new_mag
 from wkfast.dataset.place import writable
 from wkfast.dataset.present_files import list_files, take_array
 from wkfast.dataset.references import add_mag_link, add_mag_ref
+from wkfast.dataset.relabeling import relabel
 from wkfast.dataset.reshaping import Workers
 from wkfast.dataset.sampling import SamplingModes
 from wkfast.dataset.slots import state_without
+from wkfast.dataset.statistics import segment_statistics
 from wkfast.dataset.view_configuration import LayerViewConfiguration, configuration_of, set_configuration
 from wkfast.errors import DatasetError, DatasetValueError, ExistsError, MagNotFoundError
 from wkfast.geometry import Mag, Vec3Int
@@ -363,6 +365,115 @@ class Layer:
         """
         view = self.get_finest_mag() if mag is None else self.get_mag(mag)
         return view.values_at(positions, additional_coordinates=additional_coordinates)
+
+    def segment_statistics(
+        self,
+        mag: Any = None,
+        bounding_box: NDBoundingBox | None = None,
+        executor: Any = None,
+        *,
+        progress: Progress = None,
+    ) -> dict[str, NDArray[Any]]:
+        """Return size, extent and centre of every segment as columns, in the order of ids; 0 is no segment.
+
+        Chunks are counted as they are decoded, on all cores, wherever the layer lies; memory is that of the table.
+
+        Parameters
+        ----------
+        mag
+            Which mag to count; default: the finest.
+        bounding_box
+            In mag-1 voxels, on voxels of the mag; default: the layer's. Slices along additional axes count together.
+        executor
+            Of ``concurrent.futures``, or one like it; default: the core's threads. Jobs count some files each.
+        progress
+            ``True`` for a bar, or what is called with files done and in all.
+
+        Returns
+        -------
+        dict
+            ``id`` (the layer's dtype), ``voxels`` (uint64, of the mag), ``topleft`` and ``size`` (int64,
+            ``(segments, 3)``, mag-1 voxels), ``centroid`` (float64, ``(segments, 3)``, mag-1 voxels, the mean of their
+            coordinates), ``volume`` (float64, nm³). ``np.savez(path, **table)`` keeps it.
+
+        Raises
+        ------
+        DatasetValueError
+            A ``ValueError``: the layer holds no labels, or the box does not lie on voxels of the mag.
+        MagNotFoundError
+            There is no such mag.
+        VolumeDataError
+            A chunk is damaged; the message names file and chunk.
+
+        Examples
+        --------
+        >>> import numpy as np
+        >>> from wkfast import Dataset
+        >>> dataset = Dataset(tmp_path / "new", voxel_size=(4, 4, 40))
+        >>> labels = np.zeros((8, 8, 8), np.uint32)
+        >>> labels[2:4, 3:6, 5] = 9
+        >>> table = dataset.write_layer("labels", "segmentation", labels, downsample=False).segment_statistics()
+        >>> table["id"].tolist(), table["voxels"].tolist(), table["topleft"].tolist(), table["size"].tolist()
+        ([9], [6], [[2, 3, 5]], [[2, 3, 1]])
+        >>> table["centroid"].tolist(), table["volume"].tolist()
+        ([[2.5, 4.0, 5.0]], [3840.0])
+        """
+        return segment_statistics(self, mag, bounding_box, executor, progress)
+
+    def relabel(
+        self,
+        mapping: Mapping[int, int] | tuple[ArrayLike, ArrayLike] | Callable[[int], int] | str | PathLike[str],
+        target: str,
+        *,
+        dataset: Dataset | None = None,
+        missing: Literal["keep", "zero", "error"] = "keep",
+        executor: Any = None,
+        progress: Progress = None,
+    ) -> Layer:
+        """Write a new layer in which segments have other ids, in all mags, and return it.
+
+        Chunks whose labels stay what they are are copied as they are encoded. Every label is looked up once: a mapping
+        of 1 to 2 and 2 to 3 makes no 3 of a 1.
+
+        Parameters
+        ----------
+        mapping
+            A dict; two arrays, old ids and new ones; a function of one id, compiled by numba or not, which is called
+            once for each id there is; or an agglomerate file of WEBKNOSSOS, HDF5 (needs h5py) or the folder of one in
+            Zarr, which may be larger than memory.
+        target
+            Name of the new layer.
+        dataset
+            Where it goes; default: this layer's dataset.
+        missing
+            What becomes of ids that the mapping does not name: they stay, become 0, or are an error. 0 stays 0 unless
+            the mapping names it.
+        executor
+            Of ``concurrent.futures``, or one like it; default: the core's threads.
+        progress
+            ``True`` for a bar, or what is called with files done and in all.
+
+        Raises
+        ------
+        DatasetValueError
+            A ``ValueError``: the mapping is none, names an id twice, or makes one that the layer's type does not hold.
+        DatasetError
+            An agglomerate file is damaged, the layer has no files of its own, or cannot be added.
+        VolumeDataError
+            A chunk is damaged, or has a label that the mapping should have named; the message names it. There is no new
+            layer then.
+
+        Examples
+        --------
+        >>> import numpy as np
+        >>> from wkfast import Dataset
+        >>> dataset = Dataset(tmp_path / "new", voxel_size=(4, 4, 40))
+        >>> labels = np.array([1, 2, 3, 0], np.uint32).reshape(4, 1, 1)
+        >>> layer = dataset.write_layer("labels", "segmentation", labels, downsample=False)
+        >>> layer.relabel({2: 1}, "merged").get_mag(1).read().ravel()
+        array([1, 1, 3, 0], dtype=uint32)
+        """
+        return relabel(self, mapping, target, dataset, missing, Workers(executor, progress, "relabelling"))
 
     def add_mag(
         self,

@@ -178,8 +178,13 @@ def location_of(view: MagView) -> Json:
 def _keep_metadata(source: MagView, spec: _core.NewMag, folder: Path, axis_order: Json) -> bool:
     """Describe a mag by the very metadata of the other where both are stored alike, so that its chunks can pass."""
     info = source.info
-    found = (info.data_format.value, info.chunk_shape.to_list(), info.chunks_per_shard.to_list(), info.compression_mode)
-    wanted = (spec["format"], spec["chunk_shape"], spec["chunks_per_shard"], spec.get("compress", True))
+    found = (
+        info.data_format.value, info.voxel_type.name, info.chunk_shape.to_list(), info.chunks_per_shard.to_list(),
+        info.compression_mode,
+    )  # fmt: skip
+    wanted = (
+        spec["format"], spec["voxel_type"], spec["chunk_shape"], spec["chunks_per_shard"], spec.get("compress", True)
+    )  # fmt: skip
     location = location_of(source)
     file = Path(location["container"]["path"]) / location["prefix"] / FACTS[info.data_format].metadata
     if location["container"]["kind"] != "directory" or not file.is_file() or found != wanted:

@@ -46,6 +46,14 @@ pub enum VolumeError {
     /// Two inputs that cannot be merged, or a target that cannot take the result.
     #[error("{0}")]
     Mismatch(String),
+    /// A function of the caller's that failed, or a mapping that lacks a label.
+    #[error("chunk {chunk}: {reason}")]
+    Rule {
+        /// Where.
+        chunk: ChunkIndex,
+        /// What it said, and what to do.
+        reason: String,
+    },
     /// The target of a merge holds something else, or is in use.
     #[error("target {target} {reason}")]
     TargetTaken {

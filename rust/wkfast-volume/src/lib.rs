@@ -12,10 +12,12 @@ pub mod downsample;
 pub mod error;
 pub mod format;
 pub mod geometry;
+mod label;
 pub mod merge;
 pub mod pack;
 pub mod reshape;
 pub mod sample;
+pub mod statistics;
 pub mod store;
 pub mod work;
 

@@ -1,9 +1,11 @@
 //! Layers, mags and the merge for `wkfast.dataset` and `wkfast.annotation`.
 
+mod function;
 mod mag;
 mod merge;
 mod pack;
 mod reshape;
+mod statistics;
 mod threads;
 mod view;
 mod watch;
@@ -23,6 +25,8 @@ pub(crate) fn register(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add_class::<merge::PyMergePlan>()?;
     module.add_class::<merge::PyMergeHold>()?;
     module.add_class::<reshape::PyReshape>()?;
+    module.add_class::<statistics::PyStatistics>()?;
+    module.add_class::<statistics::PySegmentTable>()?;
     module.add_function(wrap_pyfunction!(reshape::exchange_folders, module)?)?;
     module.add_function(wrap_pyfunction!(reshape::remove_folder, module)?)?;
     module.add_class::<view::PyMergedLayer>()?;

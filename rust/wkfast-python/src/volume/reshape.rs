@@ -8,10 +8,11 @@ use pythonize::{depythonize, pythonize};
 use wkfast_volume::VolumeError;
 use wkfast_volume::reshape::{self, Job};
 
+use super::function::UserFunction;
 use super::threads::thread_count;
 use super::watch::Watch;
 use crate::errors::CoreError;
-use crate::patience::{patiently, patiently_if};
+use crate::patience::{Stop, patiently, patiently_if};
 
 /// A mag about to be made out of another: both are open, shards are listed.
 #[pyclass(frozen, name = "Reshape", module = "wkfast._core")]
@@ -23,11 +24,21 @@ pub(crate) struct PyReshape {
 #[pymethods]
 impl PyReshape {
     #[new]
-    fn new(py: Python<'_>, spec: &Bound<'_, PyDict>) -> Result<Self, CoreError> {
+    #[pyo3(signature = (spec, *, function=None, address=None))]
+    fn new(
+        py: Python<'_>,
+        spec: &Bound<'_, PyDict>,
+        function: Option<Py<PyAny>>,
+        address: Option<usize>,
+    ) -> Result<Self, CoreError> {
         let spec: reshape::Reshape =
             depythonize(spec).map_err(|error| VolumeError::Mismatch(format!("what to reshape: {error}")))?;
-        let job = patiently(py, move |_| Job::open(&spec))??;
-        Ok(Self { job })
+        let function = function.map(|python| UserFunction { python, address });
+        let open = move |_: &Stop| match function {
+            Some(function) => Job::apply(&spec, |source, target| function.of_chunks(source, target)),
+            None => Job::open(&spec),
+        };
+        Ok(Self { job: patiently(py, open)?? })
     }
 
     #[getter]

@@ -1,11 +1,14 @@
-//! One mag made out of another: coarser, cut into other chunks, stored in another way. Shard by shard, each put in place
+//! One mag made out of another: coarser, cut into other chunks, stored in another way, with other labels, or with what a
+//! function makes of its voxels. Shard by shard, each put in place
 //! when it is whole, with memory that depends on chunks and threads, never on shards or layers.
 //!
 //! A chunk that is present stays present, zeros or not, wherever the source's format can tell; a chunk that can stand in
 //! the target as it lies in the source is not decoded.
 
 mod axis;
+mod change;
 mod exchange;
+mod mapping;
 mod run;
 mod shard;
 mod tile;
@@ -17,12 +20,14 @@ use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
+use self::change::Change;
 pub use self::exchange::exchange_folders;
+pub use self::mapping::{Missing, Relabeling};
 pub use self::run::{Summary, run};
 use crate::downsample::Interpolation;
 use crate::error::{Result, VolumeError};
 use crate::format::{MagArray, MagLocation, open_mag};
-use crate::geometry::{BoundingBox, ShardIndex};
+use crate::geometry::{BoundingBox, ChunkGrid, ChunkIndex, ShardIndex};
 use crate::work::ReadMag;
 
 /// What is to be done, as plain data that can be sent to another process. The target exists and is empty, or is to be
@@ -46,7 +51,15 @@ pub enum Step {
     /// Several become one.
     #[serde(rename = "downsampling")]
     Downsample(Downsampling),
+    /// Labels become others.
+    Relabel(Relabeling),
+    /// A function makes the voxels of every chunk that is there; see [`Job::apply`].
+    Apply,
 }
+
+/// Makes the voxels of a chunk (second) out of those that it had (first), all in the memory order of
+/// [`format`](crate::format); what it returns otherwise says why it could not.
+pub type ChunkFunction = dyn Fn(&ChunkIndex, &[u8], &mut [u8]) -> Result<(), String> + Send + Sync;
 
 /// How several voxels become one.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -69,6 +82,7 @@ pub struct Job {
     source: ReadMag,
     target: Arc<dyn MagArray>,
     shards: Vec<ShardIndex>,
+    change: Option<Change>,
 }
 
 impl Job {
@@ -78,10 +92,20 @@ impl Job {
         Self::of(reshape.step.clone(), source, target)
     }
 
+    /// [`open`](Self::open) where the step is to [apply](Step::Apply) a function; `of` makes it for source and target.
+    pub fn apply(reshape: &Reshape, of: impl FnOnce(&ChunkGrid, &ChunkGrid) -> Arc<ChunkFunction>) -> Result<Self> {
+        let mut job = Self::open(reshape)?;
+        job.change = Some(Change::Apply(of(job.source.array.grid(), job.target.grid())));
+        Ok(job)
+    }
+
     /// The job between mags that are open.
     pub fn of(step: Step, source: Arc<dyn MagArray>, target: Arc<dyn MagArray>) -> Result<Self> {
         let (from, to) = (source.grid(), target.grid());
-        let kind = |grid: &crate::geometry::ChunkGrid| (grid.voxel_type, grid.channels, grid.extra_axes.clone());
+        let kind = |grid: &ChunkGrid| {
+            let voxel_type = if step == Step::Apply { None } else { Some(grid.voxel_type) };
+            (voxel_type, grid.channels, grid.extra_axes.clone())
+        };
         if kind(from) != kind(to) {
             return Err(VolumeError::Mismatch(format!(
                 "voxels of {} × {} (additional axes {:?}) cannot become voxels of {} × {} (additional axes {:?})",
@@ -99,8 +123,13 @@ impl Job {
                 return Err(VolumeError::Mismatch(format!("cannot downsample so: {how:?}")));
             }
         }
+        let change = Change::of(&step, from)?;
+        if matches!(step, Step::Relabel(_) | Step::Apply) && from.chunk_shape != to.chunk_shape {
+            let (from, to) = (from.chunk_shape, to.chunk_shape);
+            return Err(VolumeError::Mismatch(format!("chunks of {from:?} cannot become chunks of {to:?} meanwhile")));
+        }
         let source = ReadMag::new(source);
-        let mut job = Self { step, source, target, shards: Vec::new() };
+        let mut job = Self { step, source, target, shards: Vec::new(), change };
         job.shards = job.list()?;
         Ok(job)
     }
@@ -119,16 +148,16 @@ impl Job {
     /// Voxels of the source in one of the target, along x, y, z.
     fn factor(&self) -> [u64; 3] {
         match &self.step {
-            Step::Copy => [1; 3],
             Step::Downsample(how) => how.factor.map(u64::from),
+            _ => [1; 3],
         }
     }
 
     /// Voxels of the target that can get data: first, and end.
     fn reach(&self) -> [std::ops::Range<u64>; 3] {
         std::array::from_fn(|axis| match &self.step {
-            Step::Copy => 0..u64::from(u32::MAX) << 16,
             Step::Downsample(how) => axis::target_range(how, axis),
+            _ => 0..u64::from(u32::MAX) << 16,
         })
     }
 

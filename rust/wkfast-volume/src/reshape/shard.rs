@@ -50,8 +50,8 @@ pub(super) struct ShardJob<'a> {
 
 impl<'a> ShardJob<'a> {
     pub(super) fn new(job: &'a Job, shard: &'a ShardIndex) -> Self {
-        let same_chunks =
-            job.step == Step::Copy && job.source.array.grid().chunk_shape == job.target.grid().chunk_shape;
+        let is_apart = !matches!(job.step, Step::Downsample(_));
+        let same_chunks = is_apart && job.source.array.grid().chunk_shape == job.target.grid().chunk_shape;
         Self { job, shard, same_chunks, tile: if same_chunks { [1; 3] } else { tile_shape(job) } }
     }
 
@@ -218,19 +218,23 @@ impl<'a> ShardJob<'a> {
         let absent_is_zero = !source.tells_absence() && target.shape_file().is_some();
         let Some(found) = source.encoded(chunk)? else { return Ok((None, Fate::Absent)) };
         let passes = found.codec.encoding() == target.codec().encoding();
-        if passes && !absent_is_zero {
+        if passes && !absent_is_zero && self.job.change.is_none() {
             return Ok((Some(found.bytes), Fate::Passed));
         }
-        let mut voxels = vec![0; target.grid().chunk_bytes()];
+        let mut voxels = vec![0; source.array.grid().chunk_bytes()];
         let described = || source.array.store().describe(&found.key);
         found
             .codec
             .decode(&found.bytes, &mut voxels)
             .map_err(|reason| VolumeError::corrupt(described(), reason).at_chunk(chunk))?;
+        let is_changed = match &self.job.change {
+            Some(change) => change.make(chunk, &mut voxels, target.grid())?,
+            None => false,
+        };
         if absent_is_zero && is_zero(&voxels) {
             return Ok((None, Fate::Absent));
         }
-        Ok(if passes {
+        Ok(if passes && !is_changed {
             (Some(found.bytes), Fate::Passed)
         } else {
             (Some(self.encoded(chunk, &voxels)?), Fate::Computed)

@@ -70,7 +70,8 @@ impl<'a> Tile<'a> {
         let grid = self.job.target.grid();
         let mut out = vec![0; self.shape().iter().product::<usize>() * grid.channels as usize * grid.voxel_type.size()];
         let found = match &self.job.step {
-            Step::Copy => self.copy(&self.at, &mut out)?,
+            // Labels and functions change chunks that stay what they are, never tiles.
+            Step::Copy | Step::Relabel(_) | Step::Apply => self.copy(&self.at, &mut out)?,
             Step::Downsample(how) => {
                 let shards = grid.chunk_shape.iter().zip(grid.chunks_per_shard);
                 let edges: Vec<u64> = shards.map(|(&chunk, count)| u64::from(chunk) * u64::from(count)).collect();

@@ -1,0 +1,54 @@
+"""``wkfast statistics``: size, extent and centre of every segment."""
+
+import csv
+import sys
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+import wkfast as wk
+from wkfast._lazy import lazy_import
+from wkfast.cli.console import progress_wanted, tell
+from wkfast.cli.executors import Strategy, executor_for, parse_job_resources
+from wkfast.errors import DatasetValueError
+
+np: Any = lazy_import("numpy")
+
+_XYZ = "xyz"
+
+
+def statistics(
+    dataset: Annotated[Path, typer.Argument(help="Folder of the dataset.")],
+    layer: Annotated[str, typer.Argument(help="Its layer of labels.")],
+    *,
+    mag: Annotated[str | None, typer.Option(help="Which mag to count; default: the finest.")] = None,
+    out: Annotated[Path | None, typer.Option(help="File to write: .npz or .csv. Default: CSV to the terminal.")] = None,
+    distribution_strategy: Annotated[Strategy, typer.Option(help="Who does the work.")] = Strategy.THREADS,
+    jobs: Annotated[int | None, typer.Option(min=1, help="Workers; default: one per core.")] = None,
+    job_resources: Annotated[str | None, typer.Option(help="What a job gets, as JSON.")] = None,
+    progress: Annotated[bool | None, typer.Option(help="Default: shown in a terminal.")] = None,
+) -> None:
+    """Count every segment of LAYER in DATASET: voxels, box and centroid in mag-1 voxels, volume in nm³."""
+    if out is not None and out.suffix not in {".npz", ".csv"}:
+        raise DatasetValueError(f"{out} ends in {out.suffix or 'nothing'}, expected .npz or .csv")
+    counted = wk.Dataset.open(dataset, read_only=True).get_layer(layer)
+    with executor_for(distribution_strategy, jobs, parse_job_resources(job_resources)) as executor:
+        table = counted.segment_statistics(mag, executor=executor, progress=progress_wanted(progress))
+    if out is None:
+        _write_csv(table, sys.stdout)
+        return
+    if out.suffix == ".npz":
+        np.savez_compressed(out, **table)
+    else:
+        with out.open("w", encoding="utf-8", newline="") as file:
+            _write_csv(table, file)
+    tell(f"{len(table['id']):,} segments of {layer!r} in {out}")
+
+
+def _write_csv(table: dict[str, Any], file: Any) -> None:
+    names = [[name] if column.ndim == 1 else [f"{name}_{axis}" for axis in _XYZ] for name, column in table.items()]
+    writer = csv.writer(file, lineterminator="\n")
+    writer.writerow([name for group in names for name in group])
+    columns = [column for group in table.values() for column in np.atleast_2d(group.T)]
+    writer.writerows(zip(*(column.tolist() for column in columns), strict=True))

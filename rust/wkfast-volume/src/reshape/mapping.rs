@@ -1,0 +1,167 @@
+//! Labels that become others, by a table in a file: pairs, which are held in memory, or a value for every label from a first one
+//! on, which stay in the file, so that the tables of agglomerations may be larger than memory.
+
+use std::collections::HashMap;
+use std::fs::File;
+use std::io::{self, Read};
+use std::os::unix::fs::FileExt;
+use std::path::PathBuf;
+
+use foldhash::fast::RandomState;
+use serde::{Deserialize, Serialize};
+
+use crate::error::{Result, VolumeError};
+use crate::label::{Label, Recent, run_length, with_label_type};
+use crate::voxels::VoxelType;
+
+/// Bytes before the table: a mark, the kind, entries, and the first label.
+const HEADER: usize = 32;
+const MARK: u64 = u64::from_le_bytes(*b"wkflabel");
+/// Entries of a table that is not asked in its file.
+const PAIRS: u64 = 0;
+const DENSE: u64 = 1;
+
+/// What becomes of labels that the table does not name.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Missing {
+    /// They stay.
+    Keep,
+    /// They become 0.
+    Zero,
+    /// They are an error.
+    Error,
+}
+
+/// Which labels become which, as plain data.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Relabeling {
+    /// A file of 64-bit numbers, little endian: `wkflabel`, the kind (0 pairs, 1 dense), the number of entries, the first label;
+    /// then, of pairs, all old labels in ascending order and all new ones; if dense, the new label of the first, and so on.
+    pub table: PathBuf,
+    /// What becomes of the others.
+    pub missing: Missing,
+}
+
+#[derive(Debug)]
+enum Entries {
+    /// Old labels in ascending order, and the new ones.
+    Pairs(Vec<u64>, Vec<u64>),
+    /// First label, how many there are, and the file that has the new ones.
+    Dense(u64, u64, File),
+}
+
+/// A table, open.
+#[derive(Debug)]
+pub(super) struct Mapping {
+    voxel_type: VoxelType,
+    missing: Missing,
+    entries: Entries,
+}
+
+impl Mapping {
+    pub(super) fn open(relabeling: &Relabeling, voxel_type: VoxelType) -> Result<Self> {
+        let name = || relabeling.table.display().to_string();
+        let entries =
+            File::open(&relabeling.table).and_then(read_entries).map_err(|error| VolumeError::io(name(), error))?;
+        Ok(Self { voxel_type, missing: relabeling.missing, entries })
+    }
+
+    /// Gives all voxels of a chunk their new labels and tells whether any is another than before.
+    pub(super) fn apply(&self, voxels: &mut [u8]) -> Result<bool, String> {
+        with_label_type!(self.voxel_type, T => self.relabel::<T, { size_of::<T>() }>(voxels))
+    }
+
+    fn relabel<T: Label<W>, const W: usize>(&self, voxels: &mut [u8]) -> Result<bool, String> {
+        let (values, _) = voxels.as_chunks_mut::<W>();
+        let mut known: HashMap<u64, [u8; W], RandomState> = HashMap::default();
+        let mut recent = Recent::new([0; W]);
+        let (mut start, mut changed) = (0, false);
+        // 0 is what most of a chunk may be, and is never kept among the labels met last.
+        let zero = self.new_label::<T, W>(0)?;
+        while start < values.len() {
+            let end = start + run_length(&values[start..]);
+            let label = T::label(values[start]);
+            let new = match recent.find(label) {
+                _ if label == 0 => zero,
+                Some(new) => new,
+                None => {
+                    let new = match known.get(&label) {
+                        Some(&new) => new,
+                        None => *known.entry(label).or_insert(self.new_label::<T, W>(label)?),
+                    };
+                    recent.keep(label, new);
+                    new
+                }
+            };
+            if new != values[start] {
+                changed = true;
+                values[start..end].fill(new);
+            }
+            start = end;
+        }
+        Ok(changed)
+    }
+
+    fn new_label<T: Label<W>, const W: usize>(&self, label: u64) -> Result<[u8; W], String> {
+        let found = self.entries.find(label).map_err(|error| format!("the mapping cannot be read: {error}"))?;
+        let new = match (found, self.missing) {
+            (Some(new), _) => new,
+            (None, Missing::Keep) => label,
+            (None, Missing::Zero) => 0,
+            (None, Missing::Error) if label == 0 => 0,
+            (None, Missing::Error) => {
+                let hint = "pass missing=\"keep\" or \"zero\", or add it";
+                return Err(format!("label {} is not in the mapping; {hint}", self.shown(label)));
+            }
+        };
+        T::bytes(new).ok_or_else(|| {
+            format!("label {} becomes {new}, which {} cannot hold", self.shown(label), self.voxel_type.name())
+        })
+    }
+
+    /// A label as its type has it.
+    fn shown(&self, label: u64) -> String {
+        match self.voxel_type.kind() {
+            crate::voxels::Kind::Signed => (label as i64).to_string(),
+            _ => label.to_string(),
+        }
+    }
+}
+
+impl Entries {
+    fn find(&self, label: u64) -> io::Result<Option<u64>> {
+        match self {
+            Self::Pairs(old, new) => Ok(old.binary_search(&label).ok().map(|place| new[place])),
+            Self::Dense(first, count, file) => match label.checked_sub(*first).filter(|place| place < count) {
+                Some(place) => {
+                    let mut bytes = [0; 8];
+                    file.read_exact_at(&mut bytes, HEADER as u64 + 8 * place)?;
+                    Ok(Some(u64::from_le_bytes(bytes)))
+                }
+                None => Ok(None),
+            },
+        }
+    }
+}
+
+fn read_entries(mut file: File) -> io::Result<Entries> {
+    let mut header = [0; HEADER];
+    file.read_exact(&mut header)?;
+    let words = header.as_chunks::<8>().0;
+    let [mark, kind, count, first] = [0, 1, 2, 3].map(|place| u64::from_le_bytes(words[place]));
+    let width = if kind == PAIRS { 16 } else { 8 };
+    let expected = count.checked_mul(width).and_then(|bytes| bytes.checked_add(HEADER as u64));
+    if mark != MARK || kind > DENSE || expected != Some(file.metadata()?.len()) {
+        return Err(io::Error::new(io::ErrorKind::InvalidData, "is no whole table of labels"));
+    }
+    if kind == DENSE {
+        return Ok(Entries::Dense(first, count, file));
+    }
+    let mut numbers = || -> io::Result<Vec<u64>> {
+        let mut bytes = vec![0; 8 * count as usize];
+        file.read_exact(&mut bytes)?;
+        Ok(bytes.as_chunks::<8>().0.iter().map(|&word| u64::from_le_bytes(word)).collect())
+    };
+    Ok(Entries::Pairs(numbers()?, numbers()?))
+}
