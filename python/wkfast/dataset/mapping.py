@@ -101,7 +101,9 @@ def _labels(given: Any, dtype: np.dtype[Any], what: str) -> NDArray[Any]:
 
 
 def _is_label(value: object, limits: np.iinfo[Any]) -> bool:
-    return isinstance(value, int | np.integer) and not isinstance(value, bool) and limits.min <= value <= limits.max
+    if not isinstance(value, int | np.integer) or isinstance(value, bool):
+        return False
+    return bool(limits.min <= int(value) <= limits.max)
 
 
 @contextmanager

@@ -15,10 +15,10 @@ fn slowly(values: &[i64], shape: [usize; 3], at: [i64; 3]) -> Vec<(u64, Row)> {
         let none = Row { voxels: 0, low: [u64::MAX; 3], high: [0; 3], sum: [0; 3] };
         let row = rows.entry(value as u64).or_insert(none);
         row.voxels += 1;
-        for axis in 0..3 {
-            row.low[axis] = row.low[axis].min(voxel[axis]);
-            row.high[axis] = row.high[axis].max(voxel[axis]);
-            row.sum[axis] += u128::from(voxel[axis]);
+        for (axis, &at) in voxel.iter().enumerate() {
+            row.low[axis] = row.low[axis].min(at);
+            row.high[axis] = row.high[axis].max(at);
+            row.sum[axis] += u128::from(at);
         }
     }
     rows.into_iter().collect()
@@ -50,7 +50,7 @@ proptest! {
         let array = create(&source, &new).unwrap();
         let count = size.iter().product::<i64>() as u64;
         let bytes: Vec<u8> = (0..count)
-            .flat_map(|at| (((seed ^ at / 3).wrapping_mul(0x9e37_79b9_7f4a_7c15) >> 60) as i16 - 5).to_le_bytes())
+            .flat_map(|at| (((seed ^ (at / 3)).wrapping_mul(0x9e37_79b9_7f4a_7c15) >> 60) as i16 - 5).to_le_bytes())
             .collect();
         let whole = BoundingBox { topleft: start, size };
         let written = Voxels { bytes: &bytes, z_fastest: false };
