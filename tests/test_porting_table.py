@@ -36,15 +36,10 @@ LEFT_OUT = {
         "access_mode allowed_teams created delete display_name explore_and_add_remote folder with_access_mode "
         "zarr_streaming_path paths paths_by_access_mode reopen"
     ),
-    "datasets on a server refer to nothing: make references in a folder": "add_layer_as_ref add_mag_as_ref",
     "older names of copies: add_layer_as_copy, add_mag_as_copy, copy_dataset": (
         "add_copy_layer add_copy_mag add_fs_copy_layer add_fs_copy_mag fs_copy_dataset"
     ),
-    "RemoteDataset.open is that": "open_remote",
-    "not there yet": (
-        "download get_remote_datasets list upsample coordinate_transformations view_configuration generate_url "
-        "get_agglomerate_graph"
-    ),
+    "not there yet": "upsample coordinate_transformations view_configuration generate_url get_agglomerate_graph",
     "meshes and other attachments: carried along, not opened": "attachments download_mesh",
     "internal to the reference": "as_nml_group create",
 }

@@ -31,7 +31,7 @@ if TYPE_CHECKING:
         AnnotationType,
         MergeReport,
     )
-    from wkfast.annotation.annotation_info import AnnotationInfo, Project, Task
+    from wkfast.annotation.annotation_info import AnnotationInfo, Project, Task, User
     from wkfast.annotation.bulk import download_annotations
     from wkfast.annotation.merge_annotations import merge_annotations
     from wkfast.annotation.remote_annotation import RemoteAnnotation
@@ -132,6 +132,7 @@ __all__ = [
     "Skeleton",
     "Task",
     "Tree",
+    "User",
     "Vec3Float",
     "Vec3FloatLike",
     "Vec3Int",
@@ -161,7 +162,7 @@ _PLACES = {
         "MergeReport",
         "merge_annotations",
     ),
-    "wkfast.annotation.annotation_info": ("AnnotationInfo", "Project", "Task"),
+    "wkfast.annotation.annotation_info": ("AnnotationInfo", "Project", "Task", "User"),
     "wkfast.annotation.bulk": ("download_annotations",),
     "wkfast.annotation.remote_annotation": ("RemoteAnnotation",),
     "wkfast.client": ("login", "webknossos_context"),

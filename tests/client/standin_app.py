@@ -18,6 +18,9 @@ from tests.client.standin_state import SIDE, Annotation, Dataset, Layer, Refusal
 
 OLDEST, CURRENT = 9, 14
 
+# Where all datasets are.
+ROOT_FOLDER = "0" * 24
+
 
 class StandIn:
     """The running server. ``state`` is its memory, ``log`` the method and path of each request."""
@@ -237,7 +240,7 @@ class StandIn:
             "allowedTeams": [], "allowedTeamsCumulative": [], "isActive": True, "isPublic": dataset.is_public,
             "description": dataset.description,
             "created": 1_700_000_000_000, "isEditable": True, "lastUsedByUser": 0, "logoUrl": "", "sortingKey": 0,
-            "metadata": dataset.metadata, "isUnreported": False, "tags": dataset.tags, "folderId": "0" * 24,
+            "metadata": dataset.metadata, "isUnreported": False, "tags": dataset.tags, "folderId": ROOT_FOLDER,
             "usedStorageBytes": 0, "isVirtual": False,
         }  # fmt: skip
 
@@ -261,10 +264,11 @@ class StandIn:
     async def search(self, request: Request) -> Response:
         user, text = self.who(request), request.query_params.get("searchQuery", "")
         wanted = request.query_params.get("organizationId", user.organization)
+        folder = request.query_params.get("folderId", ROOT_FOLDER)
         found = [
             it
             for it in self.state.datasets.values()
-            if text in it.name and it.organization == wanted == user.organization
+            if text in it.name and it.organization == wanted == user.organization and folder == ROOT_FOLDER
         ]
         return JSONResponse([self.described(dataset) for dataset in found])
 

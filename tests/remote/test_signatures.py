@@ -76,10 +76,12 @@ DIFFERENCES = {
     ("RemoteDataset", "open"): "access modes choose between streaming and files; ours streams",
     ("RemoteDataset", "add_layer"): _WRITES,
     ("RemoteDataset", "add_layer_as_copy"): _WRITES,
+    ("RemoteDataset", "add_layer_as_ref"): _WRITES,
     ("RemoteDataset", "get_or_add_layer"): _WRITES,
     ("RemoteDataset", "downsample"): _WRITES,
     ("RemoteLayer", "__init__"): "made by its dataset",
     ("RemoteLayer", "add_mag_as_copy"): _WRITES,
+    ("RemoteLayer", "add_mag_as_ref"): _WRITES,
     ("RemoteLayer", "downsample"): _WRITES,
     ("RemoteLayer", "get_mag"): "access modes choose between streaming and files; ours streams",
     ("RemoteLayer", "get_finest_mag"): "access modes choose between streaming and files; ours streams",
@@ -95,12 +97,12 @@ ABSENT = {
     "Task": {"create", "create_from_annotations", "delete", "get_list", "get_project", "update"},
     "RemoteAnnotation": {"generate_url", "get_agglomerate_graph"},
     "RemoteDataset": {
-        "access_mode", "add_layer_as_ref", "allowed_teams", "created", "delete",
+        "access_mode", "allowed_teams", "created", "delete",
         "display_name", "download_mesh", "explore_and_add_remote", "folder", "from_images", "generate_url",
-        "list", "reopen", "trigger_reload_in_datastore", "with_access_mode", "zarr_streaming_path",
+        "reopen", "trigger_reload_in_datastore", "with_access_mode", "zarr_streaming_path",
     },
     "RemoteLayer": {
-        "add_mag_as_ref", "coordinate_transformations", "export", "upsample", "view_configuration",
+        "coordinate_transformations", "export", "upsample", "view_configuration",
     },
     "RemoteMagView": {
         "access_mode", "create", "paths", "paths_by_access_mode", "with_access_mode",

@@ -12,7 +12,10 @@ from wkfast.client.errors import InvalidUrlError, UnexpectedAnswerError
 from wkfast.client.urls import is_object_id
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from wkfast.client.records import AnnotationRecord
+    from wkfast.client.records import Team as TeamRecord
 
 
 @dataclass(frozen=True)
@@ -76,6 +79,48 @@ class AnnotationInfo:
     def download_annotation(self) -> Annotation:
         """Download the annotation, see :meth:`Annotation.download`."""
         return Annotation.download(self.id)
+
+
+@dataclass(frozen=True)
+class User:
+    """A user of a server, read only. Administration of users is not part of wkfast.
+
+    Attributes
+    ----------
+    created, last_activity
+        Milliseconds since the epoch, ``None`` where the server does not tell.
+    teams
+        With ``id`` and ``name`` each.
+    """
+
+    user_id: str
+    email: str | None
+    organization_id: str | None
+    first_name: str
+    last_name: str
+    created: int | None
+    last_activity: int | None
+    teams: tuple[TeamRecord, ...]
+    experiences: Mapping[str, int]
+    is_active: bool
+    is_admin: bool
+    is_dataset_manager: bool
+
+    @classmethod
+    def get_current_user(cls) -> User:
+        """Return the owner of the current context's token.
+
+        Raises
+        ------
+        AuthenticationError
+            A ``RuntimeError``: there is no token, or the server does not know it.
+        """
+        found = Client().user()
+        return cls(
+            found.id, found.email, found.organization, found.first_name, found.last_name, found.created,
+            found.last_activity, found.teams, found.experiences, found.is_active, found.is_admin,
+            found.is_dataset_manager,
+        )  # fmt: skip
 
 
 @dataclass(frozen=True)

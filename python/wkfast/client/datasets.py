@@ -77,6 +77,31 @@ class Datasets:
         records = map(DatasetRecord.of, entries)
         return tuple(record for record in records if record.organization in (None, organization))
 
+    def listed(
+        self, organization: str | None = None, *, name: str | None = None, folder_id: str | None = None
+    ) -> tuple[DatasetRecord, ...]:
+        """Return the active datasets that the user may see.
+
+        Parameters
+        ----------
+        organization
+            ``None`` for that of the token's owner.
+        name
+            Of exactly this name.
+        folder_id
+            In this folder alone.
+
+        Raises
+        ------
+        ClientError
+            What happened, where, what the server said and what to do.
+        """
+        organization = organization or self._routes.user().organization
+        asked = {"organizationId": organization, "searchQuery": name, "folderId": folder_id}
+        query = {"isActive": "true", **{key: value for key, value in asked.items() if value is not None}}
+        entries = map(DatasetRecord.of, self._routes.get_list(self._routes.api_url("datasets"), query))
+        return tuple(entry for entry in entries if name in (None, entry.name))
+
     def by_directory_name(self, directory_name: str, organization: str) -> DatasetName:
         """Return the dataset with this directory name, which stays when a dataset is renamed."""
         url = self._routes.api_url("datasets", "disambiguate", organization, directory_name, "toId")

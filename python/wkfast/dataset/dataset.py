@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 
+from wkfast._lazy import lazy_import
 from wkfast._warnings import warn
 from wkfast.dataset.copying import copy_layer, copy_layers
 from wkfast.dataset.data_format import DataFormat
@@ -29,15 +30,20 @@ from wkfast.errors import DatasetError, DatasetValueError, LayerNotFoundError
 from wkfast.geometry import BoundingBox, LengthUnit, Mag, NDBoundingBox, Vec3Int, VoxelSize
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
+    from collections.abc import Callable, Iterable, Mapping, Sequence
     from os import PathLike
 
     from numpy.typing import DTypeLike, NDArray
 
     from wkfast.dataset.place import Place, WritablePlace
     from wkfast.dataset.properties import Json, LayerProperties
-    from wkfast.geometry import Vec3Float, Vec3FloatLike, Vec3IntLike
+    from wkfast.geometry import MagLike, Vec3Float, Vec3FloatLike, Vec3IntLike
     from wkfast.progress import Progress
+    from wkfast.remote import RemoteDataset
+
+# Datasets on servers lie above those in folders. The reference opens them by names of the class below, too, and nobody
+# who does not call those loads them.
+remote: Any = lazy_import("wkfast.remote")
 
 
 class Dataset:
@@ -143,6 +149,89 @@ class Dataset:
         """
         folder = Path(dataset_path)
         return cls._of(DatasetProperties.read(folder), _in_folder(folder, read_only=read_only))
+
+    @classmethod
+    def open_remote(
+        cls,
+        dataset_name_or_url: str | None = None,
+        *,
+        organization_id: str | None = None,
+        sharing_token: str | None = None,
+        webknossos_url: str | None = None,
+        dataset_id: str | None = None,
+        annotation_id: str | None = None,
+        read_only: bool = False,
+        use_zarr_streaming: bool | None = None,
+    ) -> RemoteDataset:
+        """Return a dataset on a server; :meth:`RemoteDataset.open` has taken its place.
+
+        Parameters
+        ----------
+        dataset_name_or_url, organization_id, sharing_token, webknossos_url, dataset_id, annotation_id, read_only
+            As there.
+        use_zarr_streaming
+            For scripts of the reference package: voxels are always streamed.
+        """
+        warn("Dataset.open_remote is deprecated, use RemoteDataset.open", DeprecationWarning)
+        if use_zarr_streaming is False:
+            raise DatasetValueError("use_zarr_streaming=False: wkfast reads datasets on servers by streaming alone")
+        return remote.RemoteDataset.open(  # type: ignore[no-any-return] # loaded when it is called
+            dataset_name_or_url, organization_id=organization_id, sharing_token=sharing_token,
+            webknossos_url=webknossos_url, dataset_id=dataset_id, annotation_id_or_url=annotation_id,
+            read_only=read_only,
+        )  # fmt: skip
+
+    @classmethod
+    def download(
+        cls,
+        dataset_name_or_url: str,
+        *,
+        organization_id: str | None = None,
+        sharing_token: str | None = None,
+        webknossos_url: str | None = None,
+        bbox: BoundingBox | None = None,
+        layers: Iterable[str] | str | None = None,
+        mags: Iterable[MagLike] | None = None,
+        path: str | PathLike[str] | None = None,
+        exist_ok: bool = False,
+    ) -> Dataset:
+        """Fetch a dataset, or a part of it, into a folder; :meth:`RemoteDataset.download` has taken its place.
+
+        Parameters
+        ----------
+        dataset_name_or_url, organization_id, sharing_token, webknossos_url
+            As of :meth:`RemoteDataset.open`.
+        bbox, layers, mags, path, exist_ok
+            As of :meth:`RemoteDataset.download`.
+        """
+        warn("Dataset.download is deprecated, use RemoteDataset.download", DeprecationWarning)
+        found = remote.RemoteDataset.open(
+            dataset_name_or_url, organization_id=organization_id, sharing_token=sharing_token,
+            webknossos_url=webknossos_url,
+        )  # fmt: skip
+        return found.download(  # type: ignore[no-any-return] # loaded when it is called
+            bounding_box=bbox, layers=layers, mags=mags, path=path, exist_ok=exist_ok
+        )
+
+    @staticmethod
+    def get_remote_datasets(
+        *,
+        organization_id: str | None = None,
+        tags: str | Sequence[str] | None = None,
+        name: str | None = None,
+        folder_id: str | None = None,
+    ) -> Mapping[str, RemoteDataset]:
+        """Return the datasets that the user may see; :meth:`RemoteDataset.list` has taken its place.
+
+        Parameters
+        ----------
+        organization_id, tags, name, folder_id
+            As there.
+        """
+        warn("Dataset.get_remote_datasets is deprecated, use RemoteDataset.list", DeprecationWarning)
+        return remote.RemoteDataset.list(  # type: ignore[no-any-return] # loaded when it is called
+            organization_id, tags, name, folder_id
+        )
 
     @classmethod
     def _of(cls, properties: DatasetProperties, place: Place) -> Dataset:

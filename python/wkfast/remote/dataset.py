@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Self
 
+from wkfast.client import Client
 from wkfast.dataset import Dataset
 from wkfast.errors import ReadOnlyError
 from wkfast.remote.download import download
 from wkfast.remote.layer import RemoteLayer, RemoteSegmentationLayer
+from wkfast.remote.listing import RemoteDatasets
 from wkfast.remote.location import RemoteLocation, locate
 from wkfast.remote.metadata import RemoteMetadata
 from wkfast.remote.place import ServerPlace, streamed_properties
@@ -87,7 +89,36 @@ class RemoteDataset(Dataset):
         )
         return cls(location, read_only=read_only)
 
-    def download(
+    @classmethod
+    def list(
+        cls,
+        organization_id: str | None = None,
+        tags: str | Sequence[str] | None = None,
+        name: str | None = None,
+        folder: str | None = None,
+        folder_id: str | None = None,
+    ) -> Mapping[str, RemoteDataset]:
+        """Return the datasets that the current context's user may see, by id; each is opened when it is looked up.
+
+        Parameters
+        ----------
+        organization_id
+            Default: that of the token's owner.
+        tags
+            Only those with one of these.
+        name
+            Only those of exactly this name.
+        folder, folder_id
+            Id of the folder they are in (`folder_id` is an older name).
+
+        Raises
+        ------
+        ClientError
+            A ``RuntimeError``: what happened, where, what the server said and what to do.
+        """
+        return RemoteDatasets(Client(), cls.open, organization_id, tags, name, folder_id if folder is None else folder)
+
+    def download(  # type: ignore[override] # of datasets in folders it is a constructor, for scripts of old
         self,
         *,
         sharing_token: str | None = None,  # noqa: ARG002 - of the reference; the dataset was opened with its own
