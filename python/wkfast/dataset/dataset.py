@@ -376,6 +376,7 @@ class Dataset:
         largest_segment_id: int | None = None,
         mappings: Iterable[str] | None = None,
         dtype_per_layer: DTypeLike | None = None,
+        compressed: bool | None = None,
     ) -> Layer:
         """Add an empty layer without mags and return it.
 
@@ -397,6 +398,8 @@ class Dataset:
             In mag-1 voxels; default: empty. With additional axes, arrays have the axes c, those, x, y, z.
         largest_segment_id, mappings
             For segmentations.
+        compressed
+            For scripts of old; it says nothing, as in the reference package: see ``compress`` of :meth:`Layer.add_mag`.
 
         Raises
         ------
@@ -415,6 +418,8 @@ class Dataset:
         SegmentationLayer('labels', dtype=uint32, num_channels=1)
         """
         self._writable()
+        if compressed is not None:
+            warn("compressed= says nothing of a layer: give compress= to add_mag", DeprecationWarning)
         dtypes = {"dtype": dtype, "dtype_per_channel": dtype_per_channel, "dtype_per_layer": dtype_per_layer}
         kind = voxel_kind(dtypes, num_channels, bounding_box)
         return add_layer(

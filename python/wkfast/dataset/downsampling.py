@@ -127,10 +127,10 @@ def _sequence(
     elif mode is SamplingModes.CONSTANT_Z:
         x, y, _ = end.to_tuple()
         end = Mag([x, y, start.to_tuple()[2]])
-    return mags_to_downsample(start, Mag(end), voxel_size, _aligned(layer, align))
+    return mags_to_downsample(start, Mag(end), voxel_size, aligned_mags(layer, align))
 
 
-def _aligned(layer: Layer, align: bool | Dataset) -> list[Mag]:
+def aligned_mags(layer: Layer, align: bool | Dataset) -> list[Mag]:
     """Return the mags of the layers to align with: the others of the dataset, or all of another dataset.
 
     Raises

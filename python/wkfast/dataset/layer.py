@@ -18,13 +18,14 @@ from wkfast.dataset.mag_building import copy_mag
 from wkfast.dataset.mag_view import MagView
 from wkfast.dataset.new_mag import Shapes, extent_in_mag, joined, new_mag
 from wkfast.dataset.place import writable
-from wkfast.dataset.present_files import list_files, take_array
+from wkfast.dataset.present_files import lengths_of_array, list_files, take_array
 from wkfast.dataset.references import add_mag_link, add_mag_ref
 from wkfast.dataset.relabeling import relabel
 from wkfast.dataset.reshaping import Workers
 from wkfast.dataset.sampling import SamplingModes
 from wkfast.dataset.slots import state_without
 from wkfast.dataset.statistics import segment_statistics
+from wkfast.dataset.upsampling import Upsampling, upsample
 from wkfast.dataset.view_configuration import LayerViewConfiguration, configuration_of, set_configuration
 from wkfast.errors import DatasetError, DatasetValueError, ExistsError, MagNotFoundError
 from wkfast.geometry import Mag, Vec3Int
@@ -47,6 +48,7 @@ if TYPE_CHECKING:
 
 # Edge of what is read at once where everything is looked at.
 _PIECE = 256
+_FINEST = Mag(1)
 
 
 class _Shape(NamedTuple):
@@ -928,6 +930,68 @@ class Layer:
         )  # fmt: skip
         downsampling.downsample_mags(self, how, from_mag, target_mags)
 
+    def upsample(
+        self,
+        from_mag: Mag,
+        *,
+        from_mag_view: MagView | None = None,
+        finest_mag: Mag = _FINEST,
+        compress: bool = True,
+        sampling_mode: str | SamplingModes = SamplingModes.ANISOTROPIC,
+        align_with_other_layers: bool | Dataset = True,
+        buffer_shape: Vec3IntLike | int | None = None,
+        chunk_shape: Vec3IntLike | int | None = None,
+        shard_shape: Vec3IntLike | int | None = None,
+        executor: Any = None,
+        progress: Progress = None,
+    ) -> None:
+        """Make the finer mags of a layer, each out of the one before: every voxel is repeated.
+
+        A mag is listed when it is complete. Boxes without data stay without.
+
+        Parameters
+        ----------
+        from_mag
+            Where to start.
+        from_mag_view
+            Take the voxels of that mag of another layer.
+        finest_mag
+            Where to end.
+        sampling_mode, align_with_other_layers
+            Which mags lie between, as of :meth:`downsample`.
+        buffer_shape
+            Finer voxels at once; default: a file of the new mag, 512³ at most.
+        chunk_shape, shard_shape, compress
+            Of the new mags, as in :meth:`add_mag`.
+        executor
+            Of ``concurrent.futures``, or one like it; default: one box after the other, on the core's threads.
+        progress
+            ``True`` for a bar, or what is called with boxes done and in all, of one mag after the other.
+
+        Raises
+        ------
+        MagNotFoundError
+            There is no `from_mag`.
+        ExistsError
+            There is one of the mags already.
+        DatasetValueError
+            A mag is no multiple of the next, or the voxels of `from_mag_view` are of another kind.
+
+        Examples
+        --------
+        >>> import numpy as np
+        >>> from wkfast import Dataset
+        >>> layer = Dataset(tmp_path / "new", voxel_size=(4, 4, 4)).add_layer("labels", "segmentation", dtype="uint8")
+        >>> layer.add_mag(4).write(np.ones((8, 8, 8), "uint8"), allow_resize=True)
+        >>> layer.upsample(Mag(4))
+        >>> list(layer.mags), int(layer.get_mag(1).read().sum())
+        ([Mag(1), Mag(2), Mag(4)], 32768)
+        """
+        self._writable()
+        shapes = Shapes(chunk_shape, shard_shape, compress=compress)
+        how = Upsampling(shapes, buffer_shape, Workers(executor, progress, "upsampling"))
+        upsample(self, how, Mag(from_mag), Mag(finest_mag), sampling_mode, align_with_other_layers, from_mag_view)
+
     def redownsample(
         self,
         *,
@@ -973,6 +1037,11 @@ class Layer:
                 f"{self._properties.file} does not list; add them to its additionalAxes"
             )
         return source
+
+    def _lengths(self, mag: Mag) -> dict[str, int]:
+        """Return name and length of the axes of a mag's array, in its voxels; nothing where it has no files here."""
+        folder = self._place.mag_folder(self._properties, mag, self._entry_of(mag))
+        return {} if folder is None else lengths_of_array(self, folder)
 
     def _writable(self) -> WritablePlace:
         """Return the place to change the layer at; it says why not, if so."""

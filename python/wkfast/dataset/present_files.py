@@ -22,7 +22,7 @@ from wkfast.geometry.constants import CXYZ_AXES
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from numpy.typing import DTypeLike, NDArray
+    from numpy.typing import DTypeLike
 
     from wkfast.dataset.dataset import Dataset
     from wkfast.dataset.layer import Layer
@@ -67,7 +67,8 @@ def take_array(layer: Layer, mag: Mag, path: Path, *, move: bool, extend: bool) 
     if move:
         remove_folder(source)
     if extend:
-        ends = dict(zip("xyz", (_extent(folder, layer) * mag.to_np()).tolist(), strict=True))
+        lengths, scale = lengths_of_array(layer, folder), dict(zip("xyz", mag.to_tuple(), strict=True))
+        ends = {axis: lengths.get(axis, 1) * factor for axis, factor in scale.items()}
         box = layer.bounding_box
         reach = [max(end, ends.get(axis, 0)) for axis, end in zip(box.axes, box.bottomright, strict=True)]
         layer.bounding_box = box.with_bottomright(reach)
@@ -106,11 +107,12 @@ def _axes(layer: Layer, metadata: Json) -> list[str]:
     return usual if len(usual) == count else list(CXYZ_AXES)[-count:]
 
 
-def _extent(folder: Path, layer: Layer) -> NDArray[np.int64]:
-    """Return the length of an array along x, y, z, in its voxels."""
+def lengths_of_array(layer: Layer, folder: Path) -> dict[str, int]:
+    """Return name and length of each axis of the array in a folder, in its voxels; WKW has no length."""
+    if not FACTS[layer.data_format].is_array:
+        return {"c": layer.num_channels, "x": 0, "y": 0, "z": 0}
     metadata = _metadata(layer, folder)
-    lengths = dict(zip(_axes(layer, metadata), metadata["shape"], strict=True))
-    return np.array([lengths.get(axis, 1) for axis in "xyz"], np.int64)
+    return dict(zip(_axes(layer, metadata), metadata["shape"], strict=True))
 
 
 def add_layer_of_files(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -26,7 +26,7 @@ from wkfast.dataset.place import writable
 from wkfast.dataset.slices import BufferedSliceReader, BufferedSliceWriter, slice_writer
 from wkfast.dataset.slots import state_without
 from wkfast.errors import DatasetValueError, ReadOnlyError, VoxelTypeError
-from wkfast.geometry import BoundingBox, Mag, NDBoundingBox, Vec3Int, VecInt
+from wkfast.geometry import BoundingBox, Mag, NDBoundingBox, NormalizedBoundingBox, Vec3Int, VecInt
 from wkfast.geometry.bounding_box import as_box
 from wkfast.geometry.constants import CXYZ_AXES
 
@@ -38,7 +38,7 @@ if TYPE_CHECKING:
     from wkfast.dataset.layer import Layer
     from wkfast.dataset.place import WritablePlace
     from wkfast.dataset.voxel_source import VoxelSource
-    from wkfast.geometry import NormalizedBoundingBox, Vec3IntLike
+    from wkfast.geometry import Vec3IntLike
     from wkfast.geometry.vec_int import VecIntLike
 
 
@@ -53,6 +53,12 @@ class MagInfo:
     shard_shape: Vec3Int
     chunks_per_shard: Vec3Int
     compression_mode: bool
+    _extent: Callable[[], NormalizedBoundingBox] = field(repr=False, compare=False)
+
+    @property
+    def bounding_box(self) -> NormalizedBoundingBox:
+        """Extent of the array from its origin on, in voxels of the mag. WKW has none: it is 0 along x, y, z there."""
+        return self._extent()
 
 
 class View:
@@ -131,7 +137,15 @@ class View:
             shard_shape=chunk * per_shard,
             chunks_per_shard=per_shard,
             compression_mode=source.compressed,
+            _extent=self._array_box,
         )
+
+    def _array_box(self) -> NormalizedBoundingBox:
+        """Return the extent of the array; of one without files here, up to the end of the layer's box."""
+        layer = self._layer
+        whole = layer._normalized(layer.bounding_box).in_mag(self._mag)
+        ends = dict(zip(whole.axes, whole.bottomright, strict=True)) | layer._lengths(self._mag)
+        return NormalizedBoundingBox([0] * whole.ndim, [ends[axis] for axis in whole.axes], whole.axes, whole.index)
 
     @property
     def num_channels(self) -> int:
