@@ -7,14 +7,34 @@ from wkfast.dataset import (
     DatasetViewConfiguration,
     LayerViewConfiguration,
 )
+from wkfast.dataset.attachments import AttachmentDataFormat
+from wkfast.dataset.properties import (
+    DatasetProperties,
+    LayerProperties,
+    MagViewProperties,
+    SegmentationLayerProperties,
+)
+from wkfast.dataset.transformations import (
+    AffineCoordinateTransformation,
+    CoordinateTransformation,
+    ThinPlateSplineCoordinateTransformation,
+)
 from wkfast.geometry import LengthUnit, VoxelSize
 
 __all__ = [
     "COLOR_CATEGORY",
     "SEGMENTATION_CATEGORY",
+    "AffineCoordinateTransformation",
+    "AttachmentDataFormat",
+    "CoordinateTransformation",
     "DataFormat",
+    "DatasetProperties",
     "DatasetViewConfiguration",
+    "LayerProperties",
     "LayerViewConfiguration",
     "LengthUnit",
+    "MagViewProperties",
+    "SegmentationLayerProperties",
+    "ThinPlateSplineCoordinateTransformation",
     "VoxelSize",
 ]

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from wkfast._warnings import warn
 from wkfast.dataset.data_format import DataFormat
 from wkfast.dataset.foreign import own_layer
+from wkfast.dataset.layer import SegmentationLayer
 from wkfast.dataset.mag_building import copy_mag
 from wkfast.errors import ExistsError
 
@@ -36,8 +36,6 @@ def copy_layer(
     name = name or foreign.name
     if name in dataset.layers and not exists_ok:
         raise ExistsError(f"{dataset.path} has a layer {name!r} already; pass exists_ok=True to complete it")
-    if with_attachments and foreign._properties.json.get("attachments"):
-        warn(f"the attachments of layer {foreign.name!r} are not copied")
     layer = dataset.layers.get(name) or dataset.add_layer_like(foreign, name)
     wanted = foreign.data_format if data_format is None else DataFormat.parse(str(data_format), layer=name)
     if layer.data_format is not wanted and not layer.mags:
@@ -45,7 +43,18 @@ def copy_layer(
     for mag in foreign.mags.values():
         copy_mag(layer, mag, None, shapes, extend=False, exists_ok=exists_ok, workers=workers)
     layer._extend_bounding_box(foreign.bounding_box)
+    if with_attachments:
+        _copy_attachments(foreign, layer)
     return layer
+
+
+def _copy_attachments(source: Layer, target: Layer) -> None:
+    """Copy the attachments that are not there yet."""
+    if isinstance(source, SegmentationLayer) and isinstance(target, SegmentationLayer):
+        there = {(each.container_name, each.name) for each in target.attachments}
+        for each in source.attachments:
+            if (each.container_name, each.name) not in there:
+                target.attachments.add_attachment_as_copy(each)
 
 
 def copy_layers(

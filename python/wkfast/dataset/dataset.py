@@ -630,7 +630,7 @@ class Dataset:
         exists_ok
             Complete a layer that is there already; its mags of the same name are replaced.
         with_attachments
-            Warn if there are meshes or the like: wkfast does not copy them.
+            Copy meshes and the like as well.
         progress
             ``True`` for a bar, or what is called with files done and in all, of one mag after the other.
 

@@ -11,6 +11,7 @@ import numpy as np
 from wkfast._warnings import warn
 from wkfast.dataset import downsampling
 from wkfast.dataset.additional_axes import along_axes, completed, is_flat
+from wkfast.dataset.attachments import Attachments
 from wkfast.dataset.downsampling import Downsampling
 from wkfast.dataset.layer_category import SEGMENTATION_CATEGORY
 from wkfast.dataset.layer_creation import check_kind, check_layer_name
@@ -25,6 +26,7 @@ from wkfast.dataset.reshaping import Workers
 from wkfast.dataset.sampling import SamplingModes
 from wkfast.dataset.slots import state_without
 from wkfast.dataset.statistics import segment_statistics
+from wkfast.dataset.transformations import set_transformations, transformations_of
 from wkfast.dataset.upsampling import Upsampling, upsample
 from wkfast.dataset.view_configuration import LayerViewConfiguration, configuration_of, set_configuration
 from wkfast.errors import DatasetError, DatasetValueError, ExistsError, MagNotFoundError
@@ -33,7 +35,7 @@ from wkfast.geometry.bounding_box import as_box
 from wkfast.geometry.constants import CXYZ_AXES
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Iterable, Mapping
     from os import PathLike
 
     from numpy.typing import ArrayLike, NDArray
@@ -42,6 +44,7 @@ if TYPE_CHECKING:
     from wkfast.dataset.dataset import Dataset
     from wkfast.dataset.place import Place, WritablePlace
     from wkfast.dataset.properties import Json, LayerProperties
+    from wkfast.dataset.transformations import CoordinateTransformation
     from wkfast.dataset.voxel_source import VoxelSource
     from wkfast.geometry import NDBoundingBox, NormalizedBoundingBox, Vec3IntLike
     from wkfast.progress import Progress
@@ -178,6 +181,16 @@ class Layer:
     @default_view_configuration.setter
     def default_view_configuration(self, configuration: LayerViewConfiguration | None) -> None:
         self._change(lambda entry: set_configuration(entry.json, configuration, LayerViewConfiguration))
+
+    @property
+    def coordinate_transformations(self) -> tuple[CoordinateTransformation, ...]:
+        """How WEBKNOSSOS places the layer in the dataset's space, step by step; voxels are read where they are."""
+        return transformations_of(self._properties.json)
+
+    @coordinate_transformations.setter
+    def coordinate_transformations(self, steps: Iterable[CoordinateTransformation] | None) -> None:
+        steps = None if steps is None else list(steps)
+        self._change(lambda entry: set_transformations(entry.json, steps))
 
     def as_segmentation_layer(self) -> SegmentationLayer:
         """Make a segmentation of the layer and return it; no voxel changes.
@@ -1070,6 +1083,11 @@ class SegmentationLayer(Layer):
     """A layer whose voxels are segment ids, obtained from a dataset: ``dataset.get_segmentation_layers()``."""
 
     __slots__ = ()
+
+    @property
+    def attachments(self) -> Attachments:
+        """Meshes, agglomerates and the like beside the voxels: listed and copied, not opened."""
+        return Attachments(self)
 
     @property
     def largest_segment_id(self) -> int | None:

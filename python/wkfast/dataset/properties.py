@@ -17,13 +17,18 @@ import numpy as np
 
 from wkfast.dataset.data_format import FACTS, DataFormat
 from wkfast.dataset.draft import exclusive_draft
+from wkfast.dataset.layer_category import SEGMENTATION_CATEGORY
 from wkfast.dataset.metadata_files import read_json
+from wkfast.dataset.transformations import transformations_of
+from wkfast.dataset.view_configuration import DatasetViewConfiguration, LayerViewConfiguration, configuration_of
 from wkfast.errors import DatasetError, DatasetNotFoundError, DatasetValueError, ExistsError, LayerNotFoundError
-from wkfast.geometry import BoundingBox, Mag, NDBoundingBox, Vec3Int
+from wkfast.geometry import BoundingBox, LengthUnit, Mag, NDBoundingBox, Vec3Int, VoxelSize
 from wkfast.geometry.constants import CXYZ_AXES
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
+
+    from wkfast.dataset.transformations import CoordinateTransformation
 
 FILE_NAME = "datasource-properties.json"
 SUPPORTED_VERSION = 1
@@ -41,9 +46,33 @@ _LARGEST_PLAIN = 2**53 - 1
 _MOST_AXES = 64
 
 
+class MagViewProperties(dict[str, Any]):
+    """One entry of ``mags``: the JSON object, and what it says by name."""
+
+    @property
+    def mag(self) -> Mag:
+        """The magnification."""
+        return Mag(self["mag"])
+
+    @property
+    def path(self) -> str | None:
+        """Where the files are, seen from the dataset's folder; ``None`` where it is not written down."""
+        return self.get("path")
+
+    @property
+    def cube_length(self) -> int | None:
+        """Edge of a file in voxels, where it is written down."""
+        return self.get("cubeLength")
+
+    @property
+    def axis_order(self) -> dict[str, int] | None:
+        """Place of each axis in the array, where it is written down."""
+        return self.get("axisOrder")
+
+
 @dataclass(frozen=True)
 class LayerProperties:
-    """One entry of ``dataLayers``."""
+    """One entry of ``dataLayers``: the JSON object, and what it says by name."""
 
     json: Json
     file: Path | str
@@ -173,6 +202,26 @@ class LayerProperties:
             raise self._malformed("elementClass", "uint8 to uint64, int8 to int64, float or double") from None
 
     @property
+    def dtype_np(self) -> np.dtype[Any]:
+        """The same as :attr:`dtype`, by the name of the reference package."""
+        return self.dtype
+
+    @property
+    def default_view_configuration(self) -> LayerViewConfiguration | None:
+        """How the layer is shown at first, where that is written down."""
+        return configuration_of(self.json, LayerViewConfiguration)  # type: ignore[no-any-return] # of that kind
+
+    @property
+    def coordinate_transformations(self) -> tuple[CoordinateTransformation, ...]:
+        """How the layer is placed, step by step."""
+        return transformations_of(self.json)
+
+    @property
+    def mappings(self) -> list[str] | None:
+        """Names of the mappings of a segmentation, where they are written down."""
+        return self.json.get("mappings")
+
+    @property
     def largest_segment_id(self) -> int | None:
         """Largest segment id in use, ``None`` if nobody wrote it down."""
         value = self.json.get("largestSegmentId")
@@ -196,10 +245,10 @@ class LayerProperties:
         """Whether chunks of zeros are stored: the layer is an annotation's, where they erase."""
         return self.json.get(KEEPS_ZEROS) is True
 
-    def set_mags(self, entries: list[Json]) -> None:
+    def set_mags(self, entries: Sequence[Json]) -> None:
         """Write the mags, in today's form."""
         self.json.pop("wkwResolutions", None)
-        self.json["mags"] = entries
+        self.json["mags"] = [dict(entry) for entry in entries]
 
     def move_mags(self, old: str, new: str) -> None:
         """Write another folder of the dataset into the paths of those mags that lie in the folder `old`."""
@@ -210,7 +259,7 @@ class LayerProperties:
                     mag["path"] = f"{start}{new}/" + path.removeprefix(f"{start}{old}/")
 
     @property
-    def mags(self) -> list[Json]:
+    def mags(self) -> list[MagViewProperties]:
         """Entries of ``mags``; those of the legacy ``wkwResolutions`` in the same form.
 
         Raises
@@ -229,7 +278,7 @@ class LayerProperties:
             raise self._malformed(key, "a list of objects")
         return entries
 
-    def _checked_mag(self, entry: Json) -> Json:
+    def _checked_mag(self, entry: Json) -> MagViewProperties:
         """Return a copy of an entry whose parts are of the types that they should be."""
         order, path = entry.get("axisOrder"), entry.get("path")
         numbers = list(order.values()) if isinstance(order, dict) else [None] * (order is not None)
@@ -237,7 +286,7 @@ class LayerProperties:
             raise self._malformed("mags", 'an axisOrder such as {"c": 0, "x": 1, "y": 2, "z": 3}')
         if path is not None and not _is_path(path):
             raise self._malformed("mags", "a path")
-        return dict(entry)
+        return MagViewProperties(entry)
 
     def mag_of(self, entry: Json) -> Mag:
         """Return the mag of an entry: a number or three."""
@@ -267,6 +316,15 @@ class LayerProperties:
         name = self.json.get("name", "?")
         found = self.json.get(key, "nothing")
         return DatasetError(f"{self.file}: layer {name!r}: {key!r} is {found!r}, expected {expected}")
+
+
+class SegmentationLayerProperties(LayerProperties):
+    """One entry of ``dataLayers`` whose voxels are segment ids."""
+
+
+def _layer_properties(json: Json, file: Path | str) -> LayerProperties:
+    segmentation = json.get("category") == SEGMENTATION_CATEGORY
+    return (SegmentationLayerProperties if segmentation else LayerProperties)(json, file)
 
 
 @dataclass(frozen=True)
@@ -315,7 +373,33 @@ class DatasetProperties:
     @property
     def layers(self) -> list[LayerProperties]:
         """The layers, as listed."""
-        return [LayerProperties(layer, self.file) for layer in self.json["dataLayers"]]
+        return [_layer_properties(layer, self.file) for layer in self.json["dataLayers"]]
+
+    @property
+    def data_layers(self) -> list[LayerProperties]:
+        """The same as :attr:`layers`, by the name of the reference package."""
+        return self.layers
+
+    @property
+    def id(self) -> dict[str, str]:
+        """Name of the dataset and its organisation, as they are written down."""
+        stated = self.json.get("id")
+        return dict(stated) if isinstance(stated, dict) else {}
+
+    @property
+    def scale(self) -> VoxelSize:
+        """Size of a mag-1 voxel."""
+        return VoxelSize(self.voxel_size, LengthUnit.from_text(self.unit))
+
+    @property
+    def version(self) -> int:
+        """Version of the file."""
+        return int(self.json.get("version", SUPPORTED_VERSION))
+
+    @property
+    def default_view_configuration(self) -> DatasetViewConfiguration | None:
+        """How the dataset is shown at first, where that is written down."""
+        return configuration_of(self.json, DatasetViewConfiguration)  # type: ignore[no-any-return] # of that kind
 
     def layer(self, name: str) -> LayerProperties:
         """Return the layer called `name`.

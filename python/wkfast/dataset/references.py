@@ -11,6 +11,7 @@ import os
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
+from wkfast.dataset.attachments import KEY as ATTACHMENTS
 from wkfast.dataset.folder_place import FolderPlace
 from wkfast.dataset.foreign import own_layer, own_mag
 from wkfast.dataset.layer_creation import check_layer_name
@@ -41,6 +42,8 @@ def add_layer_ref(dataset: Dataset, given: Any, name: str | None) -> Layer:
     entries = {mag: _entry(view, mag, dataset) for mag, view in foreign.mags.items()}
     layer = dataset.add_layer_like(foreign, name)
     layer._change(lambda entry: entry.set_mags(list(entries.values())))
+    for each in getattr(foreign, "attachments", ()):
+        dataset.get_segmentation_layer(name).attachments.add_attachment_as_ref(each)
     return dataset.get_layer(name)
 
 
@@ -62,8 +65,11 @@ def add_layer_link(dataset: Dataset, given: Any, name: str | None, *, relative: 
     entry: Json = {**copy.deepcopy(foreign._properties.json), "name": name}
     entry.pop("wkwResolutions", None)
     entry["mags"] = [_linked_entry(view, target, name, dataset) for view in foreign.mags.values()]
+    entry.pop(ATTACHMENTS, None)
     with _link(link, target, relative=relative):
         dataset._change(lambda properties: properties.add_layer(entry))
+    for each in getattr(foreign, "attachments", ()):
+        dataset.get_segmentation_layer(name).attachments.add_attachment_as_ref(each)
     return dataset.get_layer(name)
 
 
