@@ -111,3 +111,14 @@ def test_datasets_in_folders_do_not_load_those_on_servers():
     code = "import sys; from wkfast import Dataset; Dataset.open_remote; print('wkfast.remote' in sys.modules)"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "False"
+
+
+def test_a_layer_on_a_server_is_the_fallback_of_a_new_annotation(logged_in, dataset_id, tmp_path):
+    layer = wk.RemoteDataset.open(dataset_id=dataset_id).get_segmentation_layer("segmentation")
+    annotation = wk.Annotation("a", dataset_name="cells", voxel_size=(1, 1, 1))
+    volume = annotation.add_volume_layer("v", fallback_layer=layer)
+    assert (volume.fallback_layer_name, volume.dtype) == ("segmentation", np.uint32)
+    annotation.save(tmp_path / "a.zip")
+    with pytest.warns(UserWarning, match="no data"):
+        loaded = wk.Annotation.load(tmp_path / "a.zip")
+    assert loaded.get_volume_layer("v").fallback_layer_name == "segmentation"

@@ -83,6 +83,7 @@ DIFFERENCES = {
     ("RemoteLayer", "add_mag_as_copy"): _WRITES,
     ("RemoteLayer", "add_mag_as_ref"): _WRITES,
     ("RemoteLayer", "downsample"): _WRITES,
+    ("RemoteLayer", "upsample"): _WRITES,
     ("RemoteLayer", "get_mag"): "access modes choose between streaming and files; ours streams",
     ("RemoteLayer", "get_finest_mag"): "access modes choose between streaming and files; ours streams",
     ("RemoteMagView", "__init__"): "made by its layer",
@@ -102,7 +103,7 @@ ABSENT = {
         "reopen", "trigger_reload_in_datastore", "with_access_mode", "zarr_streaming_path",
     },
     "RemoteLayer": {
-        "coordinate_transformations", "export", "upsample", "view_configuration",
+        "export", "view_configuration",
     },
     "RemoteMagView": {
         "access_mode", "create", "paths", "paths_by_access_mode", "with_access_mode",
