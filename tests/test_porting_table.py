@@ -52,10 +52,13 @@ LEFT_OUT = {
         "AttachmentProperties AttachmentsProperties"
     ),
     "agglomerates: get_agglomerate_graph_data has the data": "get_agglomerate_graph AgglomerateGraph",
+    "a name of `wkfast.dataset_properties`": (
+        "DatasetProperties LayerProperties MagViewProperties SegmentationLayerProperties"
+    ),
     "models on the server": "AiModelCategory RemoteAiModel",
     "internal to the reference": (
         "as_nml_group create as_vec3_float_or_none as_vec3_int_or_none check_version_in_background current_version "
-        "get_dataset_converter length_unit_from_str LayerCategoryType"
+        "get_dataset_converter length_unit_from_str"
     ),
 }
 # What is there and not quite the same.

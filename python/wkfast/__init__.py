@@ -51,12 +51,6 @@ if TYPE_CHECKING:
     )
     from wkfast.dataset.attachments import Attachment, AttachmentDataFormat, Attachments
     from wkfast.dataset.defaults import DEFAULT_CHUNK_SHAPE, DEFAULT_DATA_FORMAT, DEFAULT_SHARD_SHAPE
-    from wkfast.dataset.properties import (
-        DatasetProperties,
-        LayerProperties,
-        MagViewProperties,
-        SegmentationLayerProperties,
-    )
     from wkfast.dataset.transformations import (
         AffineCoordinateTransformation,
         CoordinateTransformation,
@@ -124,17 +118,14 @@ __all__ = [
     "CoordinateTransformation",
     "DataFormat",
     "Dataset",
-    "DatasetProperties",
     "DatasetViewConfiguration",
     "Group",
     "Layer",
-    "LayerProperties",
     "LayerViewConfiguration",
     "LengthUnit",
     "Mag",
     "MagLike",
     "MagView",
-    "MagViewProperties",
     "MergePreview",
     "MergeReport",
     "NDBoundingBox",
@@ -149,7 +140,6 @@ __all__ = [
     "SamplingModes",
     "SegmentInformation",
     "SegmentationLayer",
-    "SegmentationLayerProperties",
     "Skeleton",
     "Task",
     "ThinPlateSplineCoordinateTransformation",
@@ -202,12 +192,6 @@ _PLACES = {
         "View",
     ),
     "wkfast.dataset.attachments": ("Attachment", "AttachmentDataFormat", "Attachments"),
-    "wkfast.dataset.properties": (
-        "DatasetProperties",
-        "LayerProperties",
-        "MagViewProperties",
-        "SegmentationLayerProperties",
-    ),
     "wkfast.dataset.transformations": (
         "AffineCoordinateTransformation",
         "CoordinateTransformation",

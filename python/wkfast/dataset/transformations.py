@@ -37,7 +37,7 @@ class CoordinateTransformation:
         )
 
     def __repr__(self) -> str:
-        stated = ", ".join(f"{name}={getattr(self, name).tolist()}" for name in self.__slots__)
+        stated = ", ".join(f"{name[1:]}={getattr(self, name).tolist()}" for name in self.__slots__)
         return f"{type(self).__name__}({stated})"
 
     def to_json(self) -> Json:
@@ -65,13 +65,17 @@ class AffineCoordinateTransformation(CoordinateTransformation):
     [12.0, 2.0, 1.0, 1.0]
     """
 
-    __slots__ = ("matrix",)
-    matrix: NDArray[np.float64]
+    __slots__ = ("_matrix",)
 
     def __init__(self, matrix: ArrayLike) -> None:
-        self.matrix = _frozen(matrix)
-        if self.matrix.shape != (4, 4):
-            raise DatasetValueError(f"an affine matrix has the shape (4, 4), not {self.matrix.shape}")
+        self._matrix = _frozen(matrix)
+        if self._matrix.shape != (4, 4):
+            raise DatasetValueError(f"an affine matrix has the shape (4, 4), not {self._matrix.shape}")
+
+    @property
+    def matrix(self) -> NDArray[np.float64]:
+        """The matrix, read-only, of shape (4, 4)."""
+        return self._matrix
 
     @classmethod
     def identity(cls) -> Self:
@@ -92,7 +96,15 @@ class AffineCoordinateTransformation(CoordinateTransformation):
 
     @classmethod
     def from_rotation(cls, axis: str, angle: float) -> Self:
-        """Return a turn around the axis ``x``, ``y`` or ``z``, in degrees, from each next axis to the one after."""
+        """Return a turn around the origin.
+
+        Parameters
+        ----------
+        axis
+            ``x``, ``y`` or ``z``: what it turns around.
+        angle
+            In degrees; seen from the axis's far end, against the clock.
+        """
         first, second = ((_axis(axis) + step) % 3 for step in (1, 2))
         cosine, sine = np.cos(np.deg2rad(angle)), np.sin(np.deg2rad(angle))
         matrix = np.eye(4)
@@ -113,7 +125,13 @@ class AffineCoordinateTransformation(CoordinateTransformation):
         return self.chain(self.from_scale(scale))
 
     def rotate(self, axis: str, angle: float) -> Self:
-        """Return this map followed by a turn; see :meth:`from_rotation`."""
+        """Return this map followed by a turn.
+
+        Parameters
+        ----------
+        axis, angle
+            As of :meth:`from_rotation`.
+        """
         return self.chain(self.from_rotation(axis, angle))
 
     def flip(self, axis: str) -> Self:
@@ -140,15 +158,23 @@ class ThinPlateSplineCoordinateTransformation(CoordinateTransformation):
         There are none, or not as many on both sides.
     """
 
-    __slots__ = ("source", "target")
-    source: NDArray[np.float64]
-    target: NDArray[np.float64]
+    __slots__ = ("_source", "_target")
 
     def __init__(self, source: ArrayLike, target: ArrayLike) -> None:
-        self.source, self.target = _frozen(source), _frozen(target)
+        self._source, self._target = _frozen(source), _frozen(target)
         shape = self.source.shape
         if shape != self.target.shape or len(shape) != 2 or shape[1] != len(_AXES) or shape[0] == 0:  # noqa: PLR2004 - points in rows
             raise DatasetValueError(f"points have the shape (n, 3) on both sides, not {shape} and {self.target.shape}")
+
+    @property
+    def source(self) -> NDArray[np.float64]:
+        """Points before, read-only, of shape (n, 3)."""
+        return self._source
+
+    @property
+    def target(self) -> NDArray[np.float64]:
+        """Points after, read-only, of shape (n, 3)."""
+        return self._target
 
     @classmethod
     def from_pairs(cls, pairs: Iterable[Sequence[Vec3FloatLike]]) -> Self:
