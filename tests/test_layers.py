@@ -10,7 +10,7 @@ PACKAGE = Path(__file__).resolve().parents[1] / "python" / "wkfast"
 # Package -> what it may import at run time, beside itself.
 ALLOWED = {
     "errors": set(),
-    "_lazy": set(),
+    "_lazy": {"errors"},
     "_warnings": set(),
     "geometry": {"_core", "_lazy", "errors"},
     # what trees, segments and boxes of an NML have in common
@@ -26,6 +26,8 @@ ALLOWED = {
     # a dataset whose voxels a server streams: below annotation, which hands them out, above the two it joins
     "remote": {"_core", "_lazy", "client", "dataset", "errors", "geometry"},
     "skeleton": {"_warnings", "_core", "_lazy", "errors", "geometry", "records"},
+    "tables": {"_core", "_lazy", "errors", "skeleton"},
+    "convert": {"_core", "_lazy", "errors", "geometry", "skeleton", "tables"},
     "annotation": {
         "_lazy",
         "_warnings",
@@ -40,7 +42,7 @@ ALLOWED = {
         "skeleton",
         "volume",
     },
-    "cli": {"", "_lazy", "annotation", "client", "dataset", "errors", "merge", "progress"},
+    "cli": {"", "_lazy", "annotation", "client", "convert", "dataset", "errors", "merge", "progress", "tables"},
 }
 
 

@@ -86,6 +86,7 @@ if TYPE_CHECKING:
     from wkfast.merge import MergePreview
     from wkfast.remote import RemoteDataset, RemoteLayer, RemoteMagView, RemoteSegmentationLayer
     from wkfast.skeleton import Group, Node, Skeleton, Tree, iterate_trees
+    from wkfast.tables import FileError, SkeletonTables, iterate_skeletons, read_skeletons, skeletons_to_parquet
     from wkfast.volume import SegmentInformation, VolumeLayer, VolumeLayerEditMode
 
 __version__: str = _core.__version__
@@ -119,6 +120,7 @@ __all__ = [
     "DataFormat",
     "Dataset",
     "DatasetViewConfiguration",
+    "FileError",
     "Group",
     "Layer",
     "LayerViewConfiguration",
@@ -141,6 +143,7 @@ __all__ = [
     "SegmentInformation",
     "SegmentationLayer",
     "Skeleton",
+    "SkeletonTables",
     "Task",
     "ThinPlateSplineCoordinateTransformation",
     "Tree",
@@ -157,9 +160,12 @@ __all__ = [
     "VoxelSize",
     "download_annotations",
     "errors",
+    "iterate_skeletons",
     "iterate_trees",
     "login",
     "merge_annotations",
+    "read_skeletons",
+    "skeletons_to_parquet",
     "webknossos_context",
 ]
 
@@ -228,10 +234,23 @@ _PLACES = {
     "wkfast.merge": ("MergePreview",),
     "wkfast.remote": ("RemoteDataset", "RemoteLayer", "RemoteMagView", "RemoteSegmentationLayer"),
     "wkfast.skeleton": ("Group", "Node", "Skeleton", "Tree", "iterate_trees"),
+    "wkfast.tables": ("FileError", "SkeletonTables", "iterate_skeletons", "read_skeletons", "skeletons_to_parquet"),
     "wkfast.volume": ("SegmentInformation", "VolumeLayer", "VolumeLayerEditMode"),
 }
 _load, _names = lazy_names(__name__, _PLACES)
-_ROOMS = ("annotation", "client", "dataset", "geometry", "merge", "progress", "remote", "skeleton", "volume")
+_ROOMS = (
+    "annotation",
+    "client",
+    "convert",
+    "dataset",
+    "geometry",
+    "merge",
+    "progress",
+    "remote",
+    "skeleton",
+    "tables",
+    "volume",
+)
 
 
 def __getattr__(name: str) -> Any:

@@ -24,22 +24,39 @@ from collections.abc import Callable, Mapping, Sequence
 from types import ModuleType
 from typing import Any
 
+from wkfast.errors import MissingExtraError
+
 
 class _LazyModule(ModuleType):
     """Stands for a module until an attribute is asked for."""
+
+    def __init__(self, name: str, extra: str | None = None) -> None:
+        super().__init__(name)
+        self.__extra = extra
 
     def __getattr__(self, name: str) -> Any:
         if name.startswith("__") and name != "__version__":
             # doctest, inspect and pickle look for dunder attributes on whatever they meet; that is no use of the module
             raise AttributeError(name)
-        value = getattr(importlib.import_module(self.__name__), name)
+        value = getattr(self.__load(), name)
         # found in __dict__ from now on, so this runs once per name
         self.__dict__[name] = value
         return value
 
+    def __load(self) -> ModuleType:
+        try:
+            return importlib.import_module(self.__name__)
+        except ModuleNotFoundError as error:
+            if self.__extra is None or error.name != self.__name__.partition(".")[0]:
+                raise
+            reason = f"this needs {error.name}, which is not installed: pip install 'wkfast[{self.__extra}]'"
+            raise MissingExtraError(reason, name=error.name) from None
 
-def lazy_import(name: str) -> Any:
+
+def lazy_import(name: str, *, extra: str | None = None) -> Any:
     """Return a stand-in for module `name` that imports it on first use.
+
+    Where it is absent and belongs to an optional `extra` of wkfast, a :class:`MissingExtraError` names that.
 
     Annotate the module under ``TYPE_CHECKING`` where its types matter. Threads may use it at once: the import system
     takes care of that.
@@ -50,7 +67,7 @@ def lazy_import(name: str) -> Any:
     >>> colors.rgb_to_hsv(1, 0, 0)
     (0.0, 1.0, 1)
     """
-    return _LazyModule(name)
+    return _LazyModule(name, extra)
 
 
 def lazy_names(

@@ -13,6 +13,7 @@
     ├── VolumeLayerNotFoundError       (AssertionError)
     ├── VolumeLayerAmbiguousError      (ValueError)
     ├── SkeletonError                  (ValueError)
+    ├── SwcError                       (ValueError)
     ├── GeometryError                  (ValueError, AssertionError)
     ├── DatasetError                   (RuntimeError)
     │   ├── DatasetNotFoundError       (FileNotFoundError)
@@ -26,6 +27,7 @@
     │   └── VolumeDataMissingError     (ValueError, AssertionError)
     ├── EnvironmentVariableError       (ValueError)
     ├── ExecutorError                  (RuntimeError)
+    ├── MissingExtraError              (ImportError)
     └── MergeError                     (ValueError, AssertionError)
         └── TargetNotEmptyError        (RuntimeError)
 
@@ -51,10 +53,12 @@ __all__ = [
     "LayerNotFoundError",
     "MagNotFoundError",
     "MergeError",
+    "MissingExtraError",
     "NmlError",
     "NotSavedError",
     "ReadOnlyError",
     "SkeletonError",
+    "SwcError",
     "TargetNotEmptyError",
     "VolumeDataError",
     "VolumeDataMissingError",
@@ -114,6 +118,14 @@ class SkeletonError(WkfastError, ValueError):
     """A tree, group or node cannot be made, found or changed as asked."""
 
 
+class SwcError(WkfastError, ValueError):
+    """A file is no SWC. The message names file, line and what was expected."""
+
+    def __init__(self, message: str, *, line: int | None = None) -> None:
+        super().__init__(message)
+        self.line = line
+
+
 class GeometryError(WkfastError, ValueError, AssertionError):
     """No vector, mag or bounding box can be made of these numbers, or two do not fit together."""
 
@@ -164,6 +176,10 @@ class EnvironmentVariableError(WkfastError, ValueError):
 
 class ExecutorError(WkfastError, RuntimeError):
     """An executor lost a worker, takes no work, or was asked for work that nobody wants any more."""
+
+
+class MissingExtraError(WkfastError, ImportError):
+    """A package that only some uses of wkfast need is not installed; the message says how to install it."""
 
 
 class MergeError(WkfastError, ValueError, AssertionError):

@@ -31,6 +31,7 @@ _COMMANDS = {
     "merge-annotations": ("wkfast.cli.merge_fallback", "merge_annotations", "Merge several into the one they share."),
     "export": ("wkfast.cli.export", "export", "Write what was painted as a layer."),
     "statistics": ("wkfast.cli.statistics", "statistics", "Count every segment of a layer."),
+    "convert": ("wkfast.cli.convert", "convert", "Turn many files into tables or other formats."),
     "download": ("wkfast.cli.transfer", "download", "Fetch annotations from a server."),
     "upload": ("wkfast.cli.transfer", "upload", "Send an annotation to a server."),
 }

@@ -14,6 +14,7 @@ from wkfast.errors import (
 )
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
     from os import PathLike
 
 
@@ -56,19 +57,34 @@ class AnnotationFile:
         """
         path = Path(annotation_path)
         require_suffix(path)
-        reason = _why_no_file(path)
-        if reason:
-            raise AnnotationFileNotFoundError(f"cannot load the annotation {path}: {reason}")
+        require_file(path)
         if path.suffix == ".nml":
             return cls(path, None, ())
         archive = _core.AnnotationZip(path)
-        nml, others = _members(path, archive.names())
-        return cls(path, nml, others, archive)
+        names = archive.names()
+        nmls = nml_members(names)
+        if len(nmls) != 1:
+            found = ", ".join(sorted(nmls)) or "none"
+            raise AnnotationZipError(f"{path} must hold exactly one .nml, found {len(nmls)}: {found}")
+        return cls(path, nmls[0], tuple(name for name in names if name != nmls[0]), archive)
 
     @property
     def annotation_name(self) -> str:
         """Name of the annotation: stem of the NML."""
         return PurePosixPath(self.nml_member).stem if self.nml_member is not None else self.path.stem
+
+
+def require_file(path: Path) -> None:
+    """Make sure that there is a file at `path`.
+
+    Raises
+    ------
+    AnnotationFileNotFoundError
+        There is none.
+    """
+    reason = _why_no_file(path)
+    if reason:
+        raise AnnotationFileNotFoundError(f"cannot load the annotation {path}: {reason}")
 
 
 def _why_no_file(path: Path) -> str | None:
@@ -92,14 +108,11 @@ def require_suffix(path: Path) -> None:
         raise AnnotationSuffixError(f"{path}: an annotation file ends in .nml or .zip, not in {path.suffix!r}")
 
 
-def _members(path: Path, names: list[str]) -> tuple[str, tuple[str, ...]]:
+def nml_members(names: Sequence[str]) -> list[str]:
+    """Return those members of a zip that are NMLs: one in an annotation, many in what a project is downloaded as."""
     own = [name for name in names if not _is_of_macos(name)]
     nmls = [name for name in own if name.endswith(".nml")]
-    nmls = nmls or [name for name in own if PurePosixPath(name).name == _KNOSSOS]
-    if len(nmls) != 1:
-        found = ", ".join(sorted(nmls)) or "none"
-        raise AnnotationZipError(f"{path} must hold exactly one .nml, found {len(nmls)}: {found}")
-    return nmls[0], tuple(name for name in names if name != nmls[0])
+    return nmls or [name for name in own if PurePosixPath(name).name == _KNOSSOS]
 
 
 def _is_of_macos(name: str) -> bool:

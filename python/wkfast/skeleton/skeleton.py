@@ -229,7 +229,7 @@ class Skeleton(Group):
         """Return the skeleton of a file's header and of its trees, as the core reads them."""
         parameters = header["parameters"]
         experiment = parameters["experiment"]
-        skeleton = cls(_voxel_size(parameters["scale"]), _dataset_name(experiment))
+        skeleton = cls(voxel_size_of(parameters["scale"]), _dataset_name(experiment))
         skeleton.dataset_id, skeleton.organization_id = experiment["dataset_id"], experiment["organization"]
         skeleton.description, skeleton.wk_url = experiment["description"], experiment["wk_url"]
         skeleton.active_node_id = parameters["active_node"]
@@ -599,7 +599,7 @@ def _dataset_name(experiment: Record) -> str:
     return UNNAMED_DATASET if name is None else name
 
 
-def _voxel_size(scale: Record) -> VoxelSize:
+def voxel_size_of(scale: Record) -> VoxelSize:
     """Read a ``<scale>``; one that names no known unit is in nanometres."""
     factor = Vec3Float(scale["x"] or 0.0, scale["y"] or 0.0, scale["z"] or 0.0)
     try:
@@ -610,7 +610,7 @@ def _voxel_size(scale: Record) -> VoxelSize:
 
 
 def _scale_record(size: VoxelSize, before: Record) -> Record:
-    if any(before[axis] is not None for axis in "xyz") and size == _voxel_size(before):
+    if any(before[axis] is not None for axis in "xyz") and size == voxel_size_of(before):
         return before
     return {**before, **dict(zip("xyz", size.factor, strict=True)), "unit": size.unit.value}
 

@@ -12,6 +12,7 @@ mod pack;
 mod read;
 mod row_index;
 mod table;
+pub mod tables;
 mod write;
 
 pub use edit::{Changes, EditError, TreeTable, same_node};

@@ -261,6 +261,19 @@ pub struct TreeHeader {
     pub extras: Extras,
 }
 
+impl TreeHeader {
+    /// The colour: one that lacks one of three channels is none, without alpha it is opaque.
+    pub fn rgba(&self) -> Option<[f64; 4]> {
+        let [red, green, blue, alpha] = self.color?;
+        Some([red?, green?, blue?, alpha.unwrap_or(1.0)])
+    }
+
+    /// Whether the tree is shown, as the server has it: an old file hides a tree by its alpha.
+    pub fn is_shown(&self) -> bool {
+        self.is_visible.unwrap_or_else(|| self.rgba().is_none_or(|[.., alpha]| alpha != 0.0))
+    }
+}
+
 /// `<metadataEntry>`. Every kind of value that the file gives is kept; none at all is an empty list.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct MetadataEntry {

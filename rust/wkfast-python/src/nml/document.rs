@@ -31,7 +31,7 @@ pub(crate) enum TreeItem<'py> {
 }
 /// The record and the columns of a tree, just made.
 pub(crate) type NewTreeItem<'py> = (Bound<'py, TreeRecord>, Bound<'py, TreeColumns>);
-type ProblemItem = (u64, u64, String, String, String, bool);
+pub(crate) type ProblemItem = (u64, u64, String, String, String, bool);
 
 /// An NML file as read.
 #[pyclass(module = "wkfast._core", frozen, get_all)]
@@ -54,7 +54,7 @@ pub(crate) fn check_signals(_bytes: u64) -> Result<(), Box<dyn std::error::Error
 }
 
 /// Ends reading that nobody waits for any more.
-fn until(stop: &Stop) -> impl FnMut(u64) -> Result<(), Box<dyn std::error::Error + Send + Sync>> {
+pub(crate) fn until(stop: &Stop) -> impl FnMut(u64) -> Result<(), Box<dyn std::error::Error + Send + Sync>> {
     let stop = stop.clone();
     move |_| Ok(stop.check()?)
 }
@@ -72,10 +72,7 @@ pub(crate) fn read_nml(
     let loaded = patiently_with_file(py, &file, move |stop| {
         let mut progress = until(stop);
         let options = ReadOptions { strict, progress: Some(&mut progress), ..ReadOptions::default() };
-        match &member {
-            None => wkfast_nml::read_forest_file(&path, options).map_err(CoreError::nml(&path)),
-            Some(member) => read_member(&path, member, options),
-        }
+        read_source(&path, member.as_deref(), options)
     })??;
     to_document(py, loaded)
 }
@@ -92,9 +89,26 @@ impl AnnotationZip {
         Ok(Self(patiently_with_file(py, &file, move |_| open_zip(&path))??))
     }
 
+    /// Bytes of a member when read.
+    fn size(&self, member: &str) -> Option<u64> {
+        self.0.size(member)
+    }
+
     /// Names of all members, in the order in which they lie in the file.
     fn names(&self, py: Python<'_>) -> Vec<String> {
         py.detach(|| self.0.names())
+    }
+}
+
+/// An NML file, or one that is a member of a zip file.
+pub(crate) fn read_source(
+    path: &Path,
+    member: Option<&str>,
+    options: ReadOptions<'_>,
+) -> Result<LoadedForest, CoreError> {
+    match member {
+        None => wkfast_nml::read_forest_file(path, options).map_err(CoreError::nml(path)),
+        Some(member) => read_member(path, member, options),
     }
 }
 
@@ -145,7 +159,7 @@ pub(crate) fn to_record(py: Python<'_>, value: &impl serde::Serialize) -> PyResu
     Ok(pythonize(py, value)?.unbind())
 }
 
-fn problem_item(problem: Problem) -> ProblemItem {
+pub(crate) fn problem_item(problem: Problem) -> ProblemItem {
     let Problem { at, element, reason, done, rejected_by_server } = problem;
     (at.line, at.column, element, reason, done, rejected_by_server)
 }

@@ -13,6 +13,7 @@ mod header;
 mod ids;
 mod iterator;
 mod loaded;
+mod many;
 mod node;
 mod plain_type;
 mod record;
@@ -40,6 +41,7 @@ pub(crate) fn register(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add_class::<loaded::LoadedTrees>()?;
     module.add("NodeIterator", iterator::NodeIterator::class(module.py())?)?;
     module.add_class::<record::TreeRecord>()?;
+    module.add_class::<many::TableStream>()?;
     module.add_class::<stream::TreeStream>()?;
     module.add_function(wrap_pyfunction!(columns::restore_tree, module)?)?;
     module.add_function(wrap_pyfunction!(document::empty_header, module)?)?;
@@ -47,6 +49,7 @@ pub(crate) fn register(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add_function(wrap_pyfunction!(document::read_nml_bytes, module)?)?;
     module.add_function(wrap_pyfunction!(files::write_annotation_zip, module)?)?;
     module.add_function(wrap_pyfunction!(files::write_nml, module)?)?;
+    module.add_function(wrap_pyfunction!(many::read_tables, module)?)?;
     module.add_function(wrap_pyfunction!(node::restore_node, module)?)?;
     Ok(())
 }

@@ -23,17 +23,6 @@ impl TreeRecord {
     pub(super) fn header(&self) -> &TreeHeader {
         &self.header
     }
-
-    /// A colour that lacks one of three channels is none; without alpha it is opaque.
-    fn color(&self) -> Option<Rgba> {
-        let [red, green, blue, alpha] = self.header.color?;
-        Some((red?, green?, blue?, alpha.unwrap_or(1.0)))
-    }
-
-    /// What the server makes of it: an old file hides a tree by its alpha.
-    fn is_visible(&self) -> bool {
-        self.header.is_visible.unwrap_or_else(|| self.color().is_none_or(|(.., alpha)| alpha != 0.0))
-    }
 }
 
 impl From<TreeHeader> for TreeRecord {
@@ -63,7 +52,8 @@ impl TreeRecord {
         };
         let name = header.name.as_deref().unwrap_or_default();
         let (kind, group) = (header.tree_type.as_deref(), header.group_id.map(PyId));
-        Ok((PyId(header.id), name, self.color(), metadata, self.is_visible(), header.edges_are_visible, kind, group))
+        let color = header.rgba().map(|[red, green, blue, alpha]| (red, green, blue, alpha));
+        Ok((PyId(header.id), name, color, metadata, header.is_shown(), header.edges_are_visible, kind, group))
     }
 
     #[getter]

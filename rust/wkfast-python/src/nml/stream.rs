@@ -15,6 +15,39 @@ use super::document::{NewTreeItem, open_zip, to_item};
 use super::header::header_record;
 use crate::errors::CoreError;
 
+/// What a thread of its own makes, one ahead of whoever takes it.
+pub(super) struct Feed<T>(Mutex<Receiver<T>>);
+
+/// Where that thread puts it.
+pub(super) struct Outlet<T>(SyncSender<T>);
+
+impl<T: Send + 'static> Feed<T> {
+    /// `make` ends when nobody takes any more.
+    pub(super) fn new(make: impl FnOnce(&Outlet<T>) + Send + 'static) -> Self {
+        let (sender, receiver) = sync_channel(0);
+        std::thread::spawn(move || make(&Outlet(sender)));
+        Self(Mutex::new(receiver))
+    }
+
+    /// The next one, `None` after the last. Ctrl-C is seen ten times a second.
+    pub(super) fn receive(&self, py: Python<'_>) -> PyResult<Option<T>> {
+        loop {
+            match py.detach(|| lock(&self.0).recv_timeout(Duration::from_millis(100))) {
+                Ok(made) => return Ok(Some(made)),
+                Err(RecvTimeoutError::Timeout) => py.check_signals()?,
+                Err(RecvTimeoutError::Disconnected) => return Ok(None),
+            }
+        }
+    }
+}
+
+impl<T> Outlet<T> {
+    /// Waits until it is taken; `false` if nobody takes any more.
+    pub(super) fn send(&self, made: T) -> bool {
+        self.0.send(made).is_ok()
+    }
+}
+
 enum Message {
     /// A tree, and the header as far as it was read.
     Tree(Box<Tree>, Option<Box<Header>>),
@@ -25,7 +58,7 @@ enum Message {
 /// Trees read ahead by one on a thread of its own, so memory is bounded by the two largest.
 #[pyclass(module = "wkfast._core", frozen)]
 pub(crate) struct TreeStream {
-    messages: Mutex<Option<Receiver<Message>>>,
+    messages: Feed<Message>,
     header: Mutex<Header>,
 }
 
@@ -34,14 +67,13 @@ impl TreeStream {
     #[new]
     #[pyo3(signature = (path, member=None))]
     fn new(path: PathBuf, member: Option<String>) -> Self {
-        let (sender, messages) = sync_channel(0);
-        std::thread::spawn(move || {
-            if let Err(error) = read(&path, member.as_deref(), &sender) {
-                // Nobody listens any more: the stream was dropped.
-                let _ = sender.send(Message::Failed(error));
+        let messages = Feed::new(move |outlet| {
+            let sent = with_text(&path, member.as_deref(), |text, name| send_trees(text, name, outlet));
+            if let Err(error) = sent {
+                outlet.send(Message::Failed(error));
             }
         });
-        Self { messages: Mutex::new(Some(messages)), header: Mutex::default() }
+        Self { messages, header: Mutex::default() }
     }
 
     /// Everything but trees, as far as it was read.
@@ -55,7 +87,7 @@ impl TreeStream {
     }
 
     fn __next__<'py>(&self, py: Python<'py>) -> Result<Option<NewTreeItem<'py>>, CoreError> {
-        match self.receive(py)? {
+        match self.messages.receive(py)? {
             Some(Message::Tree(tree, header)) => {
                 if let Some(header) = header {
                     *lock(&self.header) = *header;
@@ -72,52 +104,36 @@ impl TreeStream {
     }
 }
 
-impl TreeStream {
-    /// The next message, `None` after the last one. Ctrl-C is seen ten times a second.
-    fn receive(&self, py: Python<'_>) -> PyResult<Option<Message>> {
-        loop {
-            let received = py.detach(|| {
-                let mut messages = lock(&self.messages);
-                let received = messages.as_ref().map(|messages| messages.recv_timeout(Duration::from_millis(100)));
-                if !matches!(received, Some(Ok(Message::Tree(..)) | Err(RecvTimeoutError::Timeout))) {
-                    *messages = None;
-                }
-                received
-            });
-            match received {
-                Some(Ok(message)) => return Ok(Some(message)),
-                Some(Err(RecvTimeoutError::Timeout)) => py.check_signals()?,
-                Some(Err(RecvTimeoutError::Disconnected)) | None => return Ok(None),
-            }
-        }
-    }
-}
-
 fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(std::sync::PoisonError::into_inner)
 }
 
-fn read(path: &Path, member: Option<&str>, sender: &SyncSender<Message>) -> Result<(), CoreError> {
+/// What `work` makes of the text of an NML file, or of one that is a member of a zip file, and of what to call it.
+pub(super) fn with_text<T>(
+    path: &Path,
+    member: Option<&str>,
+    work: impl FnOnce(&mut dyn Read, &Path) -> Result<T, CoreError>,
+) -> Result<T, CoreError> {
     let Some(member) = member else {
-        return send_trees(File::open(path).map_err(CoreError::io(path))?, path, sender);
+        return work(&mut File::open(path).map_err(CoreError::io(path))?, path);
     };
     let archive = open_zip(path)?;
     let name = archive.describe(member);
-    let text = archive.reader(member).map_err(CoreError::zip(path, &name))?;
-    send_trees(text, Path::new(&name), sender)
+    let mut text = archive.reader(member).map_err(CoreError::zip(path, &name))?;
+    work(&mut text, Path::new(&name))
 }
 
-fn send_trees(input: impl Read, path: &Path, sender: &SyncSender<Message>) -> Result<(), CoreError> {
+fn send_trees(input: &mut dyn Read, path: &Path, outlet: &Outlet<Message>) -> Result<(), CoreError> {
     let mut trees = Trees::new(input, ReadOptions::default());
     let mut first = true;
     while let Some(tree) = trees.next() {
         let tree = tree.map_err(CoreError::nml(path))?;
         let header = std::mem::take(&mut first).then(|| Box::new(trees.header().clone()));
-        if sender.send(Message::Tree(Box::new(tree), header)).is_err() {
+        if !outlet.send(Message::Tree(Box::new(tree), header)) {
             return Ok(());
         }
     }
     // A stream that was dropped needs no end.
-    let _ = sender.send(Message::End(Box::new(trees.header().clone())));
+    outlet.send(Message::End(Box::new(trees.header().clone())));
     Ok(())
 }

@@ -17,6 +17,8 @@ use pyo3::exceptions::PyUserWarning;
 use pyo3::prelude::*;
 use wkfast_volume::format::{Container, DataFormat, discover};
 
+pub(crate) use threads::pool;
+
 use crate::errors::CoreError;
 use crate::patience::patiently_with_file;
 

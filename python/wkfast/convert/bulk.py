@@ -1,0 +1,189 @@
+"""Many files from one format of skeletons to another."""
+
+from __future__ import annotations
+
+import itertools
+import re
+import warnings
+from dataclasses import dataclass
+from os import PathLike, fspath
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from wkfast.convert.knossos import read_knossos, write_knossos
+from wkfast.convert.swc import read_swc, write_swc
+from wkfast.errors import AnnotationFileNotFoundError, AnnotationSuffixError, SkeletonError, WkfastError
+from wkfast.geometry import LengthUnit
+from wkfast.skeleton.skeleton import load_document
+from wkfast.tables import FileError
+from wkfast.tables.sources import Source, Unusable, find
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
+
+    from wkfast.geometry import Vec3FloatLike, VoxelSize
+    from wkfast.skeleton import Skeleton, Tree
+
+FORMATS = ("nml", "swc", "k.zip")
+_KNOSSOS = ".k.zip"
+_READ = {".nml", ".zip", ".swc"}
+_UNSAFE = re.compile(r"[^\w.+-]+")
+_LONGEST_NAME = 100
+
+
+@dataclass(frozen=True)
+class Converted:
+    """What became of many files.
+
+    Attributes
+    ----------
+    written
+        Files that were written.
+    errors
+        Files that could not be read or have no form in the other format.
+    """
+
+    written: tuple[Path, ...]
+    errors: tuple[FileError, ...]
+
+
+def convert(
+    paths: str | PathLike[str] | Iterable[str | PathLike[str]],
+    out_folder: str | PathLike[str],
+    to: str,
+    *,
+    voxel_size: VoxelSize | Vec3FloatLike | None = None,
+    unit: str | None = None,
+    file_per_tree: bool = False,
+    node_type: int = 0,
+) -> Converted:
+    """Write each of many skeletons in another format into a folder; what cannot be converted is told at the end.
+
+    Parameters
+    ----------
+    paths
+        ``.nml``, ``.zip``, ``.k.zip`` and ``.swc`` files, and folders that are searched for them.
+    out_folder
+        Where files go, called like those they are from; it is made if there is none.
+    to
+        ``"nml"``, ``"swc"`` or ``"k.zip"``.
+    voxel_size
+        Size of a mag-1 voxel in nm. Needed for SWC, which knows none.
+    unit
+        Unit of SWC files: read, without it, as they say, else micrometre, which is also what is written.
+    file_per_tree
+        Write a file for each tree, with its id and name behind the name of the file.
+    node_type
+        Type of SWC nodes that no comment ``swc type N`` gives another.
+
+    Raises
+    ------
+    AnnotationSuffixError
+        `to` is none of these.
+    AnnotationFileNotFoundError
+        There is nothing to read in a folder.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> folder = Path(tempfile.mkdtemp())
+    >>> done = (folder / "a.swc").write_text("1 0 1.0 2.0 3.0 0.5 -1")
+    >>> convert(folder, folder / "nml", "nml", voxel_size=(10, 10, 30)).written[0].name
+    'a.nml'
+    """
+    if to not in FORMATS:
+        raise AnnotationSuffixError(f"skeletons are written as {', '.join(FORMATS)}, not as {to!r}")
+    if file_per_tree and to != "swc":
+        raise AnnotationSuffixError(f"a file per tree is written as swc only, not as {to}")
+    targets = _Targets(Path(out_folder), to)
+    write = _Writer(unit or LengthUnit.MICROMETER.value, node_type, file_per_tree=file_per_tree)
+    errors: list[FileError] = []
+    for file in _files(paths):
+        for source in find([file]) if file.suffix != ".swc" else [file]:
+            try:
+                skeleton = _load(source, voxel_size, unit)
+                write(skeleton, _stem(source), targets)
+            except (WkfastError, OSError) as error:
+                errors.append(
+                    FileError(source.name if isinstance(source, Source | Unusable) else fspath(source), error)
+                )
+    return Converted(tuple(targets.written), tuple(errors))
+
+
+def _files(paths: str | PathLike[str] | Iterable[str | PathLike[str]]) -> Iterator[Path]:
+    for path in map(Path, [paths] if isinstance(paths, str | PathLike) else paths):
+        if not path.is_dir():
+            yield path
+            continue
+        found = sorted(file for file in path.rglob("*") if file.suffix in _READ and file.is_file())
+        if not found:
+            raise AnnotationFileNotFoundError(f"there is no {', '.join(sorted(_READ))} in the folder {path} or below")
+        yield from found
+
+
+def _stem(source: Source | Unusable | Path) -> str:
+    if isinstance(source, Path):
+        return source.stem
+    knossos = source.name.endswith(_KNOSSOS)
+    return Path(source.name.removesuffix(_KNOSSOS)).name if knossos else source.annotation
+
+
+def _load(source: Source | Unusable | Path, voxel_size: VoxelSize | Vec3FloatLike | None, unit: str | None) -> Skeleton:
+    if isinstance(source, Unusable):
+        raise source.error
+    if isinstance(source, Path):
+        if voxel_size is None:
+            raise SkeletonError(f"{source}: SWC knows no voxels: say their size in nm (voxel_size=, --voxel-size)")
+        return read_swc(source, voxel_size=voxel_size, unit=unit)
+    if source.path.endswith(_KNOSSOS):
+        return read_knossos(source.path)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # problems of files are for `validate`
+        return load_document(source.path, source.member).skeleton
+
+
+class _Targets:
+    """The files that are written: in one folder, none twice."""
+
+    def __init__(self, folder: Path, suffix: str) -> None:
+        self.written: list[Path] = []
+        self._folder = folder
+        self._suffix = suffix
+        self._taken: set[str] = set()
+
+    def free(self, stem: str) -> Path:
+        """Return a file that nothing was written to, called like `stem` as far as names of files go."""
+        safe = _UNSAFE.sub("_", stem)[:_LONGEST_NAME] or "_"
+        names = itertools.chain([safe], (f"{safe}-{number}" for number in itertools.count(2)))
+        name = next(name for name in names if name not in self._taken)
+        self._taken.add(name)
+        self._folder.mkdir(parents=True, exist_ok=True)
+        return self._folder / f"{name}.{self._suffix}"
+
+
+class _Writer:
+    """How skeletons are written."""
+
+    def __init__(self, unit: str, node_type: int, *, file_per_tree: bool) -> None:
+        self._unit = unit
+        self._node_type = node_type
+        self._file_per_tree = file_per_tree
+
+    def __call__(self, skeleton: Skeleton, stem: str, targets: _Targets) -> None:
+        """Write a skeleton to the next free files."""
+        trees = list(skeleton.flattened_trees())
+        if self._file_per_tree:
+            for tree in trees:
+                self._write(skeleton, [tree], targets, f"{stem}_{tree.id}_{tree.name}")
+        else:
+            self._write(skeleton, trees, targets, stem)
+
+    def _write(self, skeleton: Skeleton, trees: list[Tree], targets: _Targets, stem: str) -> None:
+        path = targets.free(stem)
+        if path.name.endswith(_KNOSSOS):
+            write_knossos(skeleton, path)
+        elif path.suffix == ".swc":
+            write_swc(trees, path, unit=self._unit, node_type=self._node_type)
+        else:
+            skeleton.save(path)
+        targets.written.append(path)

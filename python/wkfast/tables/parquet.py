@@ -1,0 +1,154 @@
+"""Parquet of many annotation files, written batch by batch."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+from dataclasses import fields
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Self
+
+from wkfast._lazy import lazy_import
+from wkfast.errors import AnnotationSuffixError
+from wkfast.tables.frames import flat, to_arrow
+from wkfast.tables.reading import SkeletonTables, iterate_skeletons
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from os import PathLike
+    from types import TracebackType
+
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    from wkfast.tables.reading import FileError, Paths
+    from wkfast.tables.table import Table
+else:
+    pa = lazy_import("pyarrow", extra="arrow")
+    pq = lazy_import("pyarrow.parquet", extra="arrow")
+
+
+def skeletons_to_parquet(
+    paths: Paths,
+    out_path: str | PathLike[str],
+    *,
+    strict: bool = False,
+    progress: Callable[[SkeletonTables], None] | None = None,
+) -> tuple[FileError, ...]:
+    """Write the skeletons of many files as Parquet, with memory bounded by a batch, and return the files that failed.
+
+    ``out.parquet`` holds the nodes; beside it ``out.edges.parquet``, ``out.trees.parquet``, ``out.comments.parquet``,
+    ``out.branchpoints.parquet`` and ``out.files.parquet``. Columns are those of :class:`SkeletonTables`, vectors as one
+    for each number (``position_x``). What is there is replaced when everything is written.
+
+    Parameters
+    ----------
+    paths, strict
+        As for :func:`read_skeletons`.
+    out_path
+        The file for the nodes, ending in ``.parquet``.
+    progress
+        Called with each batch once it is written.
+
+    Raises
+    ------
+    AnnotationSuffixError
+        `out_path` does not end in ``.parquet``.
+    MissingExtraError
+        pyarrow is not installed.
+
+    Examples
+    --------
+    >>> skeletons_to_parquet("folder", "out.parquet")  # doctest: +SKIP
+    ()
+    """
+    out = Path(out_path)
+    if out.suffix != ".parquet":
+        raise AnnotationSuffixError(f"{out}: a file of Parquet ends in .parquet")
+    errors: list[FileError] = []
+    with contextlib.ExitStack() as stack:
+        files = {name: stack.enter_context(_ParquetFile(path)) for name, path in parquet_files(out).items()}
+        for tables in iterate_skeletons(paths, strict=strict):
+            errors += tables.errors
+            for name, file in files.items():
+                file.add(getattr(tables, name))
+            if progress is not None:
+                progress(tables)
+        for file in files.values():
+            file.place()
+    return tuple(errors)
+
+
+def parquet_files(out: Path) -> dict[str, Path]:
+    """Return the file of each table.
+
+    Examples
+    --------
+    >>> parquet_files(Path("out.parquet"))["trees"].name
+    'out.trees.parquet'
+    """
+    names = [each.name for each in fields(SkeletonTables) if each.type == "Table"]
+    return {name: out if name == "nodes" else out.with_suffix(f".{name}.parquet") for name in names}
+
+
+class _ParquetFile:
+    """A file of Parquet under construction, beside its final name."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._drafts = 0
+        self._writer: pq.ParquetWriter | None = None
+
+    def __enter__(self) -> Self:
+        return self
+
+    def add(self, table: Table) -> None:
+        """Write the rows of a table; columns that come late are empty in the rows before."""
+        rows = to_arrow(flat(table))
+        if self._writer is None:
+            self._writer = self._open(rows.schema)
+        new = [column for column in rows.schema if column.name not in self._writer.schema.names]
+        if new:
+            self._writer = self._widened(self._writer, new)
+        if rows.num_rows:
+            self._writer.write_table(_filled(rows, self._writer.schema))
+
+    def _widened(self, before: pq.ParquetWriter, new: list[pa.Field]) -> pq.ParquetWriter:
+        """Return a new draft with what was written so far, in a schema with further columns."""
+        draft, schema = self._draft, pa.schema([*before.schema, *new])
+        before.close()
+        writer = self._open(schema)
+        with pq.ParquetFile(draft) as written:
+            for number in range(written.num_row_groups):
+                writer.write_table(_filled(written.read_row_group(number), schema))
+        draft.unlink()
+        return writer
+
+    @property
+    def _draft(self) -> Path:
+        return self._path.with_name(f".{self._path.name}.{os.getpid()}.{self._drafts}")
+
+    def _open(self, schema: pa.Schema) -> pq.ParquetWriter:
+        self._drafts += 1
+        return pq.ParquetWriter(self._draft, schema, compression="zstd")
+
+    def place(self) -> None:
+        """Finish the file and give it its name."""
+        if self._writer is not None:
+            self._writer.close()
+            self._draft.replace(self._path)
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if self._writer is not None:
+            self._writer.close()
+            self._draft.unlink(missing_ok=True)
+
+
+def _filled(rows: pa.Table, schema: pa.Schema) -> pa.Table:
+    columns: list[Any] = []
+    for column in schema:
+        known = column.name in rows.schema.names
+        columns.append(rows.column(column.name) if known else pa.nulls(rows.num_rows, column.type))
+    return pa.Table.from_arrays(columns, schema=schema)
