@@ -18,17 +18,21 @@ ALLOWED = {
     "client": {"_core", "_warnings", "errors", "_lazy", "progress"},
     "progress": {"_lazy"},
     "jobs": {"errors"},
-    "dataset": {"_warnings", "_core", "_lazy", "errors", "geometry", "jobs", "progress"},
+    # made of plain facts: it knows nothing of what it shows
+    "pictures": {"_lazy"},
+    "dataset": {"pictures", "_warnings", "_core", "_lazy", "errors", "geometry", "jobs", "progress"},
     # names of dataset and geometry, where scripts look for them
     "dataset_properties": {"dataset", "geometry"},
-    "merge": {"_warnings", "_core", "_lazy", "dataset", "errors", "geometry", "jobs", "progress"},
+    "merge": {"pictures", "_warnings", "_core", "_lazy", "dataset", "errors", "geometry", "jobs", "progress"},
     "volume": {"_warnings", "_core", "_lazy", "dataset", "errors", "geometry", "progress", "records"},
     # a dataset whose voxels a server streams: below annotation, which hands them out, above the two it joins
     "remote": {"_core", "_lazy", "client", "dataset", "errors", "geometry"},
-    "skeleton": {"_warnings", "_core", "_lazy", "errors", "geometry", "records"},
+    "skeleton": {"pictures", "_warnings", "_core", "_lazy", "errors", "geometry", "records"},
+    "schema": {"_lazy", "errors", "skeleton"},
     "tables": {"_core", "_lazy", "errors", "skeleton"},
     "convert": {"_core", "_lazy", "errors", "geometry", "skeleton", "tables"},
     "annotation": {
+        "pictures",
         "_lazy",
         "_warnings",
         "client",
@@ -42,7 +46,19 @@ ALLOWED = {
         "skeleton",
         "volume",
     },
-    "cli": {"", "_lazy", "annotation", "client", "convert", "dataset", "errors", "merge", "progress", "tables"},
+    "cli": {
+        "",
+        "_lazy",
+        "annotation",
+        "client",
+        "convert",
+        "dataset",
+        "errors",
+        "merge",
+        "progress",
+        "schema",
+        "tables",
+    },
 }
 
 

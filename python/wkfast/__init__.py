@@ -247,6 +247,7 @@ _ROOMS = (
     "merge",
     "progress",
     "remote",
+    "schema",
     "skeleton",
     "tables",
     "volume",

@@ -11,7 +11,9 @@ from wkfast.annotation import loading, saving
 from wkfast.annotation.merger_mode import merger_mode_mapping
 from wkfast.errors import AnnotationError
 from wkfast.merge.options import MergeOptions
+from wkfast.pictures import html
 from wkfast.skeleton import LoadProblem, Skeleton, empty_header
+from wkfast.skeleton.unknown import unknown_elements
 from wkfast.volume.volume_layers import VolumeLayers
 
 if TYPE_CHECKING:
@@ -19,6 +21,7 @@ if TYPE_CHECKING:
     from contextlib import AbstractContextManager
     from os import PathLike
 
+    from lxml import etree
     from numpy.typing import DTypeLike
 
     from wkfast import remote
@@ -128,6 +131,26 @@ class Annotation:
         self._other_members: dict[str, VolumeData] = {}
         # Keeps the folder of a downloaded annotation, from which voxels are read when needed.
         self._downloaded: transfer.DownloadedFile | None = None
+
+    @property
+    def unknown_elements(self) -> list[etree._Element]:
+        """Elements of the file that wkfast has no name for, as elements of lxml: copies, part by part.
+
+        They are kept and written back whether or not somebody looks at them.
+
+        Raises
+        ------
+        MissingExtraError
+            lxml is not installed.
+
+        Examples
+        --------
+        >>> text = '<things><parameters><transform type="affine"/></parameters></things>'
+        >>> done = (tmp_path / "a.nml").write_text(text)
+        >>> [(element.tag, element.get("type")) for element in Annotation.load(tmp_path / "a.nml").unknown_elements]
+        [('transform', 'affine')]
+        """
+        return unknown_elements(self._header, self.skeleton.flattened_trees())
 
     # -- loading and saving ---------------------------------------------------------------------------------------
 
@@ -798,6 +821,19 @@ class Annotation:
 
     def __repr__(self) -> str:
         return f"Annotation({self.name!r}, dataset_name={self.dataset_name!r}, volume_layers={len(self.volume_layers)})"
+
+    def _repr_html_(self) -> str:
+        facts = {
+            "dataset": self.dataset_name,
+            "organization": self.organization_id,
+            "voxel size": f"{tuple(self.voxel_size)} nm",
+            "problems": f"{len(self.problems):,}" if self.problems else None,
+        }
+        layers = [
+            (layer.id, layer.name, layer.fallback_layer_name or "", len(layer.segments)) for layer in self.volume_layers
+        ]
+        volumes = html.rows("Volume layers", ("id", "name", "fallback layer", "segments"), layers)
+        return html.card(f"Annotation {self.name}", facts, [self.skeleton._repr_html_(), volumes])
 
 
 def _skeleton(

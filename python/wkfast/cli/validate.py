@@ -10,6 +10,7 @@ import wkfast as wk
 from wkfast._lazy import lazy_import
 from wkfast.cli.console import plain, show, tell, tell_json
 from wkfast.errors import NmlError, WkfastError
+from wkfast.schema import schema_problems
 
 if TYPE_CHECKING:
     from rich import table as tables
@@ -23,6 +24,7 @@ def validate(
     file: Annotated[Path, typer.Argument(help="An annotation: .nml or .zip.")],
     *,
     chunks: Annotated[bool, typer.Option(help="Decode every chunk of the volume layers as well.")] = False,
+    schema: Annotated[bool, typer.Option(help="Check the NML against nml.xsd, too. Needs lxml.")] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON for scripts.")] = False,
 ) -> None:
     """Check FILE as a server would on upload, and list all problems with line and column; exit code 1 if there are any.
@@ -30,6 +32,8 @@ def validate(
     What a server would mend or ignore is listed as a warning, and is no reason to fail.
     """
     found = problems_of(file, chunks=chunks)
+    if schema:
+        found += _problems_of_schema(file)
     failed = any(problem["rejected"] for problem in found)
     if as_json:
         tell_json({"file": str(file), "valid": not failed, "problems": found})
@@ -59,6 +63,14 @@ def problems_of(file: Path, *, chunks: bool) -> list[dict[str, Any]]:
     for layer in annotation.volume_layers:
         found += [_problem(f"volume layer {layer.name!r}: {text}") for text in _problems_of_layer(layer, chunks=chunks)]
     return found
+
+
+def _problems_of_schema(file: Path) -> list[dict[str, Any]]:
+    try:
+        found = schema_problems(file)
+    except NmlError as error:
+        return [_problem(str(error), line=error.line, column=error.column)]
+    return [_problem(f"schema: <{each.element}>: {each.reason}", line=each.line, column=each.column) for each in found]
 
 
 def _problems_of_layer(layer: "wk.VolumeLayer", *, chunks: bool) -> list[str]:

@@ -28,6 +28,7 @@ from wkfast.dataset.slots import state_without
 from wkfast.dataset.view_configuration import DatasetViewConfiguration, configuration_of, set_configuration
 from wkfast.errors import DatasetError, DatasetValueError, LayerNotFoundError
 from wkfast.geometry import BoundingBox, LengthUnit, Mag, NDBoundingBox, Vec3Int, VoxelSize
+from wkfast.pictures import html
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -841,6 +842,12 @@ class Dataset:
 
     def __repr__(self) -> str:
         return f"Dataset({str(self.path)!r})"
+
+    def _repr_html_(self) -> str:
+        facts = {"path": self.path, "voxel size": f"{tuple(self.voxel_size)} nm"}
+        return html.card(
+            f"Dataset {self.name}", facts, [layer._as_html(is_open=False) for layer in self.layers.values()]
+        )
 
 
 def _in_folder(folder: Path, *, read_only: bool) -> FolderPlace:

@@ -33,6 +33,7 @@ from wkfast.errors import DatasetError, DatasetValueError, ExistsError, MagNotFo
 from wkfast.geometry import Mag, Vec3Int
 from wkfast.geometry.bounding_box import as_box
 from wkfast.geometry.constants import CXYZ_AXES
+from wkfast.pictures import html
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
@@ -1077,6 +1078,19 @@ class Layer:
 
     def __repr__(self) -> str:
         return f"{type(self).__name__}({self.name!r}, dtype={self.dtype}, num_channels={self.num_channels})"
+
+    def _repr_html_(self) -> str:
+        return self._as_html(is_open=True)
+
+    def _as_html(self, *, is_open: bool) -> str:
+        box = self.bounding_box
+        facts = {
+            "type": f"{self.dtype}, {self.num_channels} channel(s)",
+            "format": self.data_format.value,
+            "mags": ", ".join(mag.to_layer_name() for mag in self.mags),
+            "bounding box": f"{tuple(box.topleft)} + {tuple(box.size)} mag-1 voxels",
+        }
+        return html.card(f"{type(self).__name__} {self.name}", facts, is_open=is_open)
 
 
 class SegmentationLayer(Layer):

@@ -7,6 +7,7 @@ from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
 
 from wkfast.geometry import BoundingBox, Mag, Vec3Int
+from wkfast.pictures import html
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -175,6 +176,19 @@ class MergeReport:
             "conflicts": conflicts,
             "verified": self.verified,
         }
+
+    def _repr_html_(self) -> str:
+        # Lines of the log that begin with what they are about.
+        first, *lines = str(self).splitlines()
+        counts: dict[str, str] = {}
+        for line in lines:
+            name, _, text = line.partition(": ")
+            counts[name] = f"{counts[name]}; {text}" if name in counts else text
+        gains = [(segment, f"{voxels:,}") for segment, voxels in self.total.largest_gains]
+        losses = [(segment, f"{voxels:,}") for segment, voxels in self.total.largest_losses]
+        heads = ("segment", "voxels")
+        parts = [html.rows("Largest gains", heads, gains), html.rows("Largest losses", heads, losses)]
+        return html.card("Merge", {"result": first, **counts}, parts)
 
     def __str__(self) -> str:
         """Return a few lines for a log."""

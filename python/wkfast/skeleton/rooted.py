@@ -14,6 +14,14 @@ if TYPE_CHECKING:
     from wkfast.skeleton.tree import Tree
 
 
+def edge_rows(tree: Tree) -> npt.NDArray[np.int64]:
+    """Return the rows that each edge joins, ``(edges, 2)``, a self-edge left out."""
+    starts, neighbors = (part.astype(np.int64) for part in tree.adjacency_arrays())
+    rows = np.repeat(np.arange(len(starts) - 1), np.diff(starts))
+    pairs = np.column_stack([rows, neighbors])
+    return pairs[pairs[:, 0] < pairs[:, 1]]
+
+
 def rooted(tree: Tree) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]:
     """Return the rows of all nodes, parents first, and the place of each one's parent in that order, -1 for roots.
 

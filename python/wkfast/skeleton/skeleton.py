@@ -14,13 +14,17 @@ from wkfast._lazy import lazy_import
 from wkfast._warnings import warn
 from wkfast.errors import GeometryError, SkeletonError
 from wkfast.geometry import LengthUnit, Vec3Float, VoxelSize
+from wkfast.pictures import html
+from wkfast.pictures.skeletons import three_projections
 from wkfast.skeleton import tables
 from wkfast.skeleton.annotation_file import AnnotationFile, require_suffix
 from wkfast.skeleton.arrays import integers, shaped, split_by_tree
 from wkfast.skeleton.graph_views import NODE_FIELDS
 from wkfast.skeleton.group import Group
 from wkfast.skeleton.labels import labels_of
+from wkfast.skeleton.navis import add_navis
 from wkfast.skeleton.reading import LoadProblem, load_problems, warn_about
+from wkfast.skeleton.rooted import edge_rows
 from wkfast.skeleton.tree import Tree
 
 if TYPE_CHECKING:
@@ -30,6 +34,7 @@ if TYPE_CHECKING:
     import networkx as nx
     import numpy as np
     import numpy.typing as npt
+    from matplotlib.figure import Figure
 
     from wkfast._core import Node
     from wkfast.geometry import Vec3FloatLike
@@ -468,6 +473,53 @@ class Skeleton(Group):
         dataset = self.dataset_name, self.dataset_id, self.organization_id
         view = self.active_node_id, tuple(self.additional_axes), self.wk_url
         return self._voxel_size, dataset, self.description, view
+
+    def _repr_html_(self) -> str:
+        trees = list(itertools.islice(self.flattened_trees(), html.MOST_ROWS))
+        lines = [(tree.id, tree.name, f"{len(tree):,}", f"{tree.number_of_edges():,}") for tree in trees]
+        counts = {"groups": f"{sum(1 for _ in self.flattened_groups()):,}", "nodes": f"{self.get_total_node_count():,}"}
+        count = sum(1 for _ in self.flattened_trees()) if len(trees) == html.MOST_ROWS else len(trees)
+        return html.card("Skeleton", counts, [html.rows("Trees", ("id", "name", "nodes", "edges"), lines, count)])
+
+    def plot(self) -> Figure:
+        """Return a figure of all trees seen along each axis, in their colours, with a scale bar in µm.
+
+        A tree without a colour is gray. Notebooks show the figure; ``figure.savefig("trees.png")`` writes it.
+
+        Raises
+        ------
+        MissingExtraError
+            matplotlib is not installed.
+
+        Examples
+        --------
+        >>> skeleton = Skeleton(voxel_size=(11, 11, 25), dataset_name="sample")
+        >>> ids = skeleton.add_tree("axon", color=(1, 0, 0, 1)).add_nodes([[0, 0, 0], [900, 300, 90]], edges=[[0, 1]])
+        >>> [axes.get_title() for axes in skeleton.plot().axes]
+        ['xy', 'zy', 'xz']
+        """
+        size = np.asarray(self.voxel_size)
+        parts = (
+            (tree.get_node_positions_float() * size, edge_rows(tree), tree.color or (0.5, 0.5, 0.5, 1.0))
+            for tree in self.flattened_trees()
+            if tree.is_visible and len(tree)
+        )
+        return three_projections(parts, self.dataset_name)
+
+    def add_navis(self, neuron: Any) -> Tree:
+        """Add a ``navis.TreeNeuron`` as a tree: its units become voxels, radii nm.
+
+        Parameters
+        ----------
+        neuron
+            The neuron; it must have units.
+
+        Raises
+        ------
+        SkeletonError
+            It has none.
+        """
+        return add_navis(self, neuron)
 
     def __repr__(self) -> str:
         return (

@@ -10,11 +10,13 @@ from wkfast import _core
 from wkfast._lazy import lazy_import
 from wkfast.errors import SkeletonError
 from wkfast.geometry import BoundingBox
+from wkfast.pictures import html
 from wkfast.records import color_record, metadata_from_entries, metadata_to_entries
 from wkfast.skeleton import tables
 from wkfast.skeleton.arrays import integers, shaped
 from wkfast.skeleton.graph_views import AdjacencyMap, EdgeData, EdgesView, NodeMap, NodesView
 from wkfast.skeleton.labels import labels_of
+from wkfast.skeleton.navis import to_navis
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -516,6 +518,30 @@ class Tree:
         graph.add_nodes_from((node.id, node.get_dict()) for node in self)
         graph.add_edges_from((u.id, v.id, dict(self.edges[u, v])) for u, v in self.edges)
         return graph
+
+    def to_navis(self) -> Any:
+        """Return the tree as a ``navis.TreeNeuron`` in nm; ids of nodes stay. A node without radius has 0.
+
+        Raises
+        ------
+        SkeletonError
+            The tree has a cycle, which a neuron of navis cannot have.
+        MissingExtraError
+            navis is not installed.
+        """
+        return to_navis(self)
+
+    def _repr_html_(self) -> str:
+        box = self.bounding_box()
+        facts = {
+            "nodes": f"{len(self):,}",
+            "edges": f"{self.number_of_edges():,}",
+            "length": f"{self.path_length() / 1000:,.3f} µm",
+            "bounding box": None if box is None else f"{tuple(box.topleft)} + {tuple(box.size)} mag-1 voxels",
+            "group": self.group.name,
+        }
+        metadata = html.rows("Metadata", ("key", "value"), list(self.metadata.items()))
+        return html.card(f"Tree {self.id}: {self.name}", facts, [metadata])
 
     # -- whole columns --------------------------------------------------------------------------------------------
 

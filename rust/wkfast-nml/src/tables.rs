@@ -131,7 +131,9 @@ impl Tables {
     /// An id that needs more than 64 bits; nothing was added.
     pub fn push(&mut self, file: i32, trees: Vec<Tree>, faultless: bool) -> Result<(), Id> {
         trees.iter().try_for_each(check_width)?;
-        trees.into_iter().for_each(|tree| self.push_tree(file, tree, faultless));
+        for tree in trees {
+            self.push_tree(file, tree, faultless);
+        }
         Ok(())
     }
 
@@ -152,8 +154,12 @@ impl Tables {
         self.nodes.append_batch(columns);
         for (row, note) in notes {
             let node = columns.ids.as_narrow().map_or(0, |ids| ids[row as usize]);
-            note.comments.into_iter().for_each(|text| self.comments.push(file, id, node, text));
-            note.branchpoints.into_iter().for_each(|time| self.branchpoints.push(file, id, node, time));
+            for text in note.comments {
+                self.comments.push(file, id, node, text);
+            }
+            for time in note.branchpoints {
+                self.branchpoints.push(file, id, node, time);
+            }
         }
         self.trees.push(file, id, header, &table, table.columns().edge_count());
     }
