@@ -4,7 +4,7 @@ from array import array
 from collections.abc import Callable, Iterable, Iterator, KeysView, Sequence
 from os import PathLike
 from pathlib import Path
-from typing import Any, Literal, NotRequired, Self, SupportsIndex, TypeAlias, TypedDict, overload
+from typing import Any, Literal, NotRequired, Self, SupportsIndex, TypedDict, overload
 
 import numpy as np
 from numpy.typing import NDArray
@@ -930,24 +930,16 @@ class TreeStream:
     @property
     def header(self) -> dict[str, Any]: ...
 
-# Dataset's name, organization and id; voxel size and unit; problems, and how many more there are.
-FileFacts: TypeAlias = tuple[
-    tuple[str | None, str | None, str | None],
-    tuple[float | None, float | None, float | None, str | None],
-    list[tuple[int, int, str, str, str, bool]],
-    int,
-]
-
 class TableStream:
     """A large file as tables of about `nodes` nodes each; the last ones come with the file's facts."""
 
     def __new__(cls, path: str, member: str | None, file: int, nodes: int) -> Self: ...
     def __iter__(self) -> TableStream: ...
-    def __next__(self) -> tuple[dict[str, dict[str, Any]], FileFacts | None]: ...
+    def __next__(self) -> tuple[dict[str, dict[str, Any]], tuple[Any, ...] | None]: ...
 
 def read_tables(
     sources: list[tuple[str, str | None]], first: int = 0, *, strict: bool = False
-) -> tuple[dict[str, dict[str, Any]], list[FileFacts | Exception]]: ...
+) -> tuple[dict[str, dict[str, Any]], list[tuple[Any, ...] | Exception]]: ...
 def read_nml(path: str, member: str | None = None, strict: bool = False) -> NmlDocument: ...
 def read_nml_bytes(data: bytes, name: str = "<bytes>", strict: bool = False) -> NmlDocument: ...
 def empty_header() -> dict[str, Any]: ...

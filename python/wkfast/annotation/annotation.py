@@ -145,7 +145,8 @@ class Annotation:
 
         Examples
         --------
-        >>> text = '<things><parameters><transform type="affine"/></parameters></things>'
+        >>> known = '<experiment name="sample"/><scale x="1" y="1" z="1"/>'
+        >>> text = f'<things><parameters>{known}<transform type="affine"/></parameters></things>'
         >>> done = (tmp_path / "a.nml").write_text(text)
         >>> [(element.tag, element.get("type")) for element in Annotation.load(tmp_path / "a.nml").unknown_elements]
         [('transform', 'affine')]

@@ -34,8 +34,9 @@ def card(title: str, facts: Mapping[str, Any], parts: Iterable[str] = (), *, is_
 
     Examples
     --------
-    >>> "<b>" in card("<b>", {"name": "<i>"}), "&lt;b&gt;" in card("<b>", {})
-    (False, True)
+    >>> view = card("a <script>", {"name": "<i>"})
+    >>> "<script>" in view, "&lt;script&gt;" in view, "<i>" in view
+    (False, True, False)
     """
     cells = "".join(
         f'<tr style="background:none"><td style="{_CELL};opacity:.7">{escape(name)}</td>'

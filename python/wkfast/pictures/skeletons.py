@@ -12,11 +12,10 @@ if TYPE_CHECKING:
 
     import numpy as np
     import numpy.typing as npt
-    from matplotlib import collections
+    from matplotlib import collections, figure
     from matplotlib.axes import Axes
-    from matplotlib.figure import Figure
 else:
-    Figure = lazy_import("matplotlib.figure", extra="plot")
+    figure = lazy_import("matplotlib.figure", extra="plot")
     collections = lazy_import("matplotlib.collections", extra="plot")
 
 # Which axes lie to the right and downwards, as WEBKNOSSOS's viewports have them.
@@ -27,7 +26,7 @@ _NM_PER_UM = 1000
 Part = tuple["npt.NDArray[np.float64]", "npt.NDArray[np.int64]", tuple[float, ...]]
 
 
-def three_projections(parts: Iterable[Part], title: str) -> Figure:
+def three_projections(parts: Iterable[Part], title: str) -> figure.Figure:
     """Return a figure of trees seen along each axis, with a scale bar.
 
     Parameters
@@ -43,9 +42,9 @@ def three_projections(parts: Iterable[Part], title: str) -> Figure:
         matplotlib is not installed.
     """
     trees = list(parts)
-    figure = Figure.Figure(figsize=(12, 4.5), layout="constrained")
-    figure.suptitle(title, parse_math=False)
-    for axes, (name, (right, down)) in zip(figure.subplots(1, 3), _PROJECTIONS.items(), strict=True):
+    made = figure.Figure(figsize=(12, 4.5), layout="constrained")
+    made.suptitle(title, parse_math=False)
+    for axes, (name, (right, down)) in zip(made.subplots(1, 3), _PROJECTIONS.items(), strict=True):
         for places, edges, color in trees:
             seen = places[:, [right, down]] / _NM_PER_UM
             axes.add_collection(collections.LineCollection(list(seen[edges]), colors=[color], linewidths=1))
@@ -56,7 +55,7 @@ def three_projections(parts: Iterable[Part], title: str) -> Figure:
         axes.invert_yaxis()
         axes.set_axis_off()
         _scale_bar(axes)
-    return figure
+    return made
 
 
 def bar_length(width: float) -> float:

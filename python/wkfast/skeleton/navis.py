@@ -11,6 +11,9 @@ from wkfast.errors import SkeletonError
 from wkfast.skeleton.rooted import rooted
 
 if TYPE_CHECKING:
+    import navis
+    import pandas as pd
+
     from wkfast.skeleton.skeleton import Skeleton
     from wkfast.skeleton.tree import Tree
 else:

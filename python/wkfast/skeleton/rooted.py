@@ -36,7 +36,7 @@ def rooted(tree: Tree) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]:
     --------
     >>> from wkfast.skeleton import Skeleton
     >>> skeleton = Skeleton.from_arrays([[0, 0, 0]] * 4, [[2, 0], [2, 1]], voxel_size=(1, 1, 1), dataset_name="sample")
-    >>> [part.tolist() for part in rooted(skeleton.trees[0])]
+    >>> [part.tolist() for part in rooted(next(skeleton.trees))]
     [[0, 2, 1, 3], [-1, 0, 1, -1]]
     """
     starts, neighbors = (part.tolist() for part in tree.adjacency_arrays())

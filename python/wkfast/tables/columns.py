@@ -15,9 +15,10 @@ if TYPE_CHECKING:
 
     import numpy.typing as npt
 
-    from wkfast._core import FileFacts
     from wkfast.tables.sources import Source, Unusable
 
+    # Dataset's name, organization and id; voxel size and unit; problems, and how many more there are.
+    FileFacts = tuple[Any, ...]
     Masked = tuple[npt.NDArray[Any], npt.NDArray[np.bool_] | None]
 
 _FLOATS = {name: {"float64": (), "3float64": (3,)}[kind] for name, kind in _core.NODE_COLUMNS if "float" in kind}
@@ -43,8 +44,8 @@ def files_table(files: Sequence[Source | Unusable], outcomes: Sequence[FileFacts
         {
             "file": _texts([file.name for file in files]),
             "annotation": _texts([file.annotation for file in files]),
-            "dataset": _texts([fact and fact[0][0] for fact in facts]),
-            "organization": _texts([fact and fact[0][1] for fact in facts]),
+            "dataset": _texts([None if fact is None else fact[0][0] for fact in facts]),
+            "organization": _texts([None if fact is None else fact[0][1] for fact in facts]),
             "voxel_size": np.array(sizes, np.float64).reshape(-1, 3),
             "problems": np.array([len(fact[2]) + fact[3] if fact else 0 for fact in facts], np.int64),
             "error": _texts([str(each) if isinstance(each, Exception) else None for each in outcomes]),

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
     from os import PathLike
 
-    from wkfast._core import FileFacts
+    from wkfast.tables.columns import FileFacts
     from wkfast.tables.table import Table
 
     Paths = str | PathLike[str] | Iterable[str | PathLike[str]]

@@ -29,6 +29,9 @@ type Scale = (Option<f64>, Option<f64>, Option<f64>, Option<String>);
 /// What a file says of itself: its dataset and scale, its problems, and how many more there are.
 type Facts = (DatasetNames, Scale, Vec<ProblemItem>, u64);
 
+/// Some tables of a file, with its facts if they are the last ones.
+type SomeTables<'py> = (Bound<'py, PyDict>, Option<Facts>);
+
 /// What became of a file.
 type Outcome = Result<FileFacts, CoreError>;
 
@@ -89,12 +92,12 @@ fn too_wide((path, member): &Source, id: i128) -> CoreError {
 /// of the first file.
 #[pyfunction]
 #[pyo3(signature = (sources, first=0, *, strict=false))]
-pub(crate) fn read_tables<'py>(
-    py: Python<'py>,
+pub(crate) fn read_tables(
+    py: Python<'_>,
     sources: Vec<Source>,
     first: i32,
     strict: bool,
-) -> Result<(Bound<'py, PyDict>, Bound<'py, PyList>), CoreError> {
+) -> Result<(Bound<'_, PyDict>, Bound<'_, PyList>), CoreError> {
     let pool = pool()?;
     let part = patiently(py, move |stop| pool.install(|| read_all(&sources, first, strict, stop)))?;
     let outcomes = PyList::empty(py);
@@ -147,7 +150,7 @@ impl TableStream {
     }
 
     /// Tables and `None`, and at the end the file's facts.
-    fn __next__<'py>(&self, py: Python<'py>) -> Result<Option<(Bound<'py, PyDict>, Option<Facts>)>, CoreError> {
+    fn __next__<'py>(&self, py: Python<'py>) -> Result<Option<SomeTables<'py>>, CoreError> {
         match self.0.receive(py)? {
             Some(Batch::Rows(tables)) => Ok(Some((tables_record(py, *tables)?, None))),
             Some(Batch::End(facts)) => Ok(Some((tables_record(py, Tables::default())?, Some(facts.into_python())))),
