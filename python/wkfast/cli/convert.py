@@ -1,16 +1,24 @@
 """``wkfast convert``: many files of skeletons as tables or in other formats."""
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from wkfast.cli.console import errors, output, plain
-from wkfast.convert import convert as convert_files
-from wkfast.convert.bulk import FORMATS
+from wkfast._lazy import lazy_import
+from wkfast.cli.console import complain, tell
 from wkfast.errors import AnnotationSuffixError, GeometryError
-from wkfast.tables import FileError, SkeletonTables, skeletons_to_parquet
 
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from wkfast import tables
+    from wkfast.convert import bulk
+else:
+    bulk = lazy_import("wkfast.convert.bulk")
+    tables = lazy_import("wkfast.tables")
+
+_FORMATS = "nml, swc, k.zip"
 EXIT_FAILED_FILES = 1
 _EDGES = 3
 
@@ -19,7 +27,7 @@ def convert(
     source: Annotated[list[Path], typer.Argument(help="Files and folders: .nml, .zip, .k.zip, .swc.")],
     target: Annotated[Path, typer.Argument(help="A .parquet file, or a folder for the files of --to.")],
     *,
-    to: Annotated[str | None, typer.Option(help=f"Format of the files: {', '.join(FORMATS)}.")] = None,
+    to: Annotated[str | None, typer.Option(help=f"Format of the files: {_FORMATS}.")] = None,
     file_per_tree: Annotated[bool, typer.Option(help="With --to swc: a file for each tree.")] = False,
     voxel_size: Annotated[str | None, typer.Option(help="For SWC: size of a voxel in nm, as 11.24,11.24,28.")] = None,
     unit: Annotated[str | None, typer.Option(help="Unit of SWC files; default: as they say, else micrometer.")] = None,
@@ -32,18 +40,16 @@ def convert(
     """
     if target.suffix == ".parquet":
         counts = _Counts()
-        failed = skeletons_to_parquet(source, target, strict=strict, progress=counts)
-        output.print(plain(f"{counts} in {target}"), soft_wrap=True)
+        failed = tables.skeletons_to_parquet(source, target, strict=strict, progress=counts)
+        tell(f"{counts} in {target}")
     elif to is None:
-        raise AnnotationSuffixError(
-            f"{target} is no .parquet: say with --to which files it is to hold: {', '.join(FORMATS)}"
-        )
+        raise AnnotationSuffixError(f"{target} is no .parquet: say with --to which files it is to hold: {_FORMATS}")
     else:
         size = None if voxel_size is None else _voxel_size(voxel_size)
-        options = {"voxel_size": size, "unit": unit, "file_per_tree": file_per_tree, "node_type": node_type}
-        done = convert_files(source, target, to, **options)  # type: ignore[arg-type]
+        options: dict[str, Any] = {"unit": unit, "file_per_tree": file_per_tree, "node_type": node_type}
+        done = bulk.convert(source, target, to, voxel_size=size, **options)
         failed = done.errors
-        output.print(plain(f"{len(done.written):,} files in {target}"), soft_wrap=True)
+        tell(f"{len(done.written):,} files in {target}")
     _tell(failed)
 
 
@@ -53,10 +59,10 @@ class _Counts:
     def __init__(self) -> None:
         self._files = self._trees = self._nodes = 0
 
-    def __call__(self, tables: SkeletonTables) -> None:
-        self._files += tables.files.rows - len(tables.errors)
-        self._trees += tables.trees.rows
-        self._nodes += tables.nodes.rows
+    def __call__(self, batch: "tables.SkeletonTables") -> None:
+        self._files += batch.files.rows - len(batch.errors)
+        self._trees += batch.trees.rows
+        self._nodes += batch.nodes.rows
 
     def __str__(self) -> str:
         return f"{self._nodes:,} nodes of {self._trees:,} trees of {self._files:,} files"
@@ -72,8 +78,8 @@ def _voxel_size(text: str) -> tuple[float, ...]:
     return edges
 
 
-def _tell(failed: tuple[FileError, ...]) -> None:
+def _tell(failed: "Sequence[tables.FileError]") -> None:
     for failure in failed:
-        errors.print(plain(f"error: {failure}"), style="red", soft_wrap=True)
+        complain(f"error: {failure}", "red")
     if failed:
         raise typer.Exit(EXIT_FAILED_FILES)

@@ -10,11 +10,13 @@ import wkfast as wk
 from wkfast._lazy import lazy_import
 from wkfast.cli.console import plain, show, tell, tell_json
 from wkfast.errors import NmlError, WkfastError
-from wkfast.schema import schema_problems
 
 if TYPE_CHECKING:
     from rich import table as tables
+
+    from wkfast.schema import checking
 else:
+    checking = lazy_import("wkfast.schema.checking")
     tables = lazy_import("rich.table")
 
 EXIT_PROBLEMS = 1
@@ -67,7 +69,7 @@ def problems_of(file: Path, *, chunks: bool) -> list[dict[str, Any]]:
 
 def _problems_of_schema(file: Path) -> list[dict[str, Any]]:
     try:
-        found = schema_problems(file)
+        found = checking.schema_problems(file)
     except NmlError as error:
         return [_problem(str(error), line=error.line, column=error.column)]
     return [_problem(f"schema: <{each.element}>: {each.reason}", line=each.line, column=each.column) for each in found]

@@ -4,19 +4,19 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
-
 from wkfast._lazy import lazy_import
 from wkfast.errors import SkeletonError
 from wkfast.skeleton.rooted import rooted
 
 if TYPE_CHECKING:
     import navis
+    import numpy as np
     import pandas as pd
 
     from wkfast.skeleton.skeleton import Skeleton
     from wkfast.skeleton.tree import Tree
 else:
+    np = lazy_import("numpy")
     navis = lazy_import("navis", extra="navis")
     pd = lazy_import("pandas", extra="navis")
 

@@ -4,14 +4,16 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-import numpy as np
-
+from wkfast._lazy import lazy_import
 from wkfast.errors import SkeletonError
 
 if TYPE_CHECKING:
+    import numpy as np
     import numpy.typing as npt
 
     from wkfast.skeleton.tree import Tree
+else:
+    np = lazy_import("numpy")
 
 
 def edge_rows(tree: Tree) -> npt.NDArray[np.int64]:
