@@ -8,7 +8,7 @@ RUST_SOURCES := $(shell find rust -name '*.rs' -o -name Cargo.toml) Cargo.toml C
 PYTHON_DIRS := python tests benches examples packaging tools
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test test-rust test-python test-memory boundary interrupts torture faults lint bench fuzz docs wheels try-wheel clean
+.PHONY: help setup demo test test-rust test-python test-memory parquet boundary interrupts torture faults lint bench fuzz docs wheels try-wheel clean
 
 help: ## list the tasks
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -52,6 +52,10 @@ test-python: setup ## tests of the Python package, doctests and the README's com
 
 test-memory: setup ## download and upload 2 GB annotations within 64 MiB
 	$(BIN)/python -m pytest --quiet tests/remote/test_transfer_memory.py tests/client/test_transfer.py -m slow
+
+# The whole of what tests/tables show on less.
+parquet: setup ## write ten million nodes as Parquet within 300 MB
+	$(BIN)/python -m pytest --quiet tests/tables -m long
 
 # Cases are numbered, so SEED picks those that nobody has seen yet.
 boundary: setup ## read mutated files and answers for SECONDS (default 300) per reader, from case SEED on
