@@ -62,6 +62,12 @@ pub enum VolumeError {
         /// What it holds, and what to do.
         reason: String,
     },
+    /// A file is not what it was when its index was read.
+    #[error("{file}: was replaced while it was read; read it again")]
+    Changed {
+        /// Its name.
+        file: String,
+    },
     /// The caller asked to stop.
     #[error("interrupted")]
     Interrupted,

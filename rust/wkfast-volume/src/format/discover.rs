@@ -4,10 +4,10 @@ use std::collections::{BTreeMap, BTreeSet, HashSet};
 
 use serde::{Deserialize, Serialize};
 
-use super::{Container, DataFormat, MagArray, MagLocation, open_mag_in, wkw};
+use super::{Container, DataFormat, MagArray, MagLocation, each_index, open_mag_in, wkw};
 use crate::error::{Result, VolumeError};
 use crate::geometry::{ChunkGrid, Mag};
-use crate::store::SharedStore;
+use crate::store::{SharedStore, list};
 
 const PROPERTIES: &str = "datasource-properties.json";
 /// Members of a Zarr hierarchy that are no arrays of chunks.
@@ -41,7 +41,7 @@ pub struct Discovery {
 /// is reported.
 pub fn discover(container: &Container, declared: Option<DataFormat>) -> Result<Discovery> {
     let store = container.open()?;
-    let keys: Vec<String> = store.list("")?.into_iter().map(|entry| entry.key).collect();
+    let keys: Vec<String> = list(&*store, "")?.into_iter().map(|entry| entry.key).collect();
     let mut discovery = Discovery::default();
     let mut known = HashSet::new();
     for location in locations(&store, container, &keys, declared, &mut discovery.warnings)? {
@@ -69,14 +69,16 @@ fn survey(
         known.insert(key);
     }
     let mut found = DiscoveredMag { location, grid: array.grid().clone(), chunks: 0, stored_bytes: 0 };
-    for (shard, size) in listing.shards {
-        known.insert(array.shard_key(&shard));
-        found.stored_bytes += size;
-        found.chunks += match found.grid.chunks_in_shard() {
-            1 => 1, // a file that holds one chunk is not opened: there may be a hundred thousand
-            _ => array.open_shard(&shard)?.map_or(0, |table| table.spans.iter().flatten().count() as u64),
-        };
+    found.stored_bytes = listing.shards.iter().map(|(_, size)| size).sum();
+    known.extend(listing.shards.iter().map(|(shard, _)| array.shard_key(shard)));
+    if found.grid.chunks_in_shard() == 1 {
+        // A file that holds one chunk is not opened: there may be a hundred thousand.
+        found.chunks = listing.shards.len() as u64;
+        return Ok(found);
     }
+    each_index(array, listing.shards.into_iter().map(|(shard, _)| shard), |_, table| {
+        found.chunks += table.spans.iter().flatten().count() as u64;
+    })?;
     Ok(found)
 }
 

@@ -4,6 +4,7 @@
 //! Decoded chunks have one memory order everywhere: Fortran order of (c, x, y, z), channel fastest, then x, y, z,
 //! values little endian. It is WKW's, and what WEBKNOSSOS writes into Zarr chunks, so that neither is ever shuffled.
 
+mod chunks;
 mod create;
 mod current;
 mod discover;
@@ -25,6 +26,8 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use serde::{Deserialize, Serialize};
 
+pub(crate) use self::chunks::each_index;
+pub use self::chunks::{Ahead, FoundChunk, IndexFile, StoredArray, TakeChunk, read_chunks};
 pub use self::create::{ExtraAxis, NewMag, create};
 pub use self::current::{CurrentMag, OpenMag};
 pub use self::discover::{DiscoveredMag, Discovery, discover};
@@ -36,7 +39,7 @@ pub(crate) use self::zarr::webknossos_blosc;
 use crate::error::{Result, VolumeError};
 use crate::geometry::{ChunkGrid, ChunkIndex, Mag, ShardIndex};
 pub use crate::store::Container;
-use crate::store::{Pinned, SharedStore, Stamp};
+use crate::store::{SharedStore, Stamp};
 use crate::voxels::VoxelType;
 
 /// Name of a format as `datasource-properties.json` spells it.
@@ -118,21 +121,21 @@ pub trait MagArray: Send + Sync + std::fmt::Debug {
     /// bytes count as absent and are reported in [`Listing::empty_files`].
     fn list_shards(&self) -> Result<Listing>;
 
-    /// Reads a shard's index, `None` where there is no shard. Every span is checked to lie within the file.
+    /// Reads a shard's index, `None` where there is no shard.
     fn open_shard(&self, shard: &ShardIndex) -> Result<Option<ShardIndexTable>>;
 
-    /// [`open_shard`](Self::open_shard) from the file that is pinned, so that index and chunks are of one file.
-    fn open_pinned(&self, shard: &ShardIndex, _file: &Pinned) -> Result<Option<ShardIndexTable>> {
-        self.open_shard(shard)
+    /// The array as one whose chunks lie in files of its store; `None` for one that is made while it is read.
+    fn stored(&self) -> Option<&dyn StoredArray> {
+        None
     }
 
-    /// Whether its chunks are what the files of its store hold. Those of an array that is made while it is read are not.
-    fn is_stored(&self) -> bool {
-        false
+    /// [`read_chunks`] of an array that is made while it is read.
+    fn make_chunks(&self, chunks: &[ChunkIndex], take: &TakeChunk<'_>) -> Result<()> {
+        chunks::one_by_one(self, chunks, take)
     }
 
-    /// Reads the encoded bytes of one chunk, `None` if it is absent. To read many chunks of a shard, use
-    /// [`open_shard`](Self::open_shard) once instead.
+    /// Reads the encoded bytes of one chunk, `None` if it is absent. To read many chunks, use
+    /// [`read_chunks`] instead.
     fn read_encoded(&self, chunk: &ChunkIndex) -> Result<Option<EncodedChunk>>;
 
     /// Metadata files (name within the mag's folder, content) of a mag like this one, but with voxels of `voxel_type`
@@ -293,16 +296,15 @@ pub fn open_mag_in(store: SharedStore, location: &MagLocation) -> Result<Arc<dyn
 
 /// Lists every chunk that has data, without reading any: from names alone, and from the indexes of shards.
 pub fn list_chunks(array: &dyn MagArray) -> Result<Vec<ListedChunk>> {
-    let mut chunks = Vec::new();
-    for (shard, size) in array.list_shards()?.shards {
-        if array.grid().chunks_in_shard() == 1 {
-            chunks.push((shard, size));
-            continue;
-        }
-        let spans = array.open_shard(&shard)?.map(|table| table.spans).unwrap_or_default();
-        let present = spans.iter().enumerate().filter_map(|(place, span)| Some((place, span.as_ref()?)));
-        chunks.extend(present.map(|(place, span)| (array.grid().chunk_at(&shard, place), span.end - span.start)));
+    let listing = array.list_shards()?.shards;
+    if array.grid().chunks_in_shard() == 1 {
+        return Ok(listing);
     }
+    let mut chunks = Vec::new();
+    each_index(array, listing.into_iter().map(|(shard, _)| shard), |shard, table| {
+        let present = table.spans.iter().enumerate().filter_map(|(place, span)| Some((place, span.as_ref()?)));
+        chunks.extend(present.map(|(place, span)| (array.grid().chunk_at(shard, place), span.end - span.start)));
+    })?;
     Ok(chunks)
 }
 
@@ -313,35 +315,24 @@ fn read_encoded_by_index(array: &dyn MagArray, chunk: &ChunkIndex) -> Result<Opt
     open.encoded(array, place)
 }
 
-/// Bytes of a shard's file: of the one that is pinned, else of whatever has its name.
-struct ShardBytes<'a> {
-    store: &'a SharedStore,
-    key: &'a str,
-    pinned: Option<&'a Pinned>,
+/// Reads the index of a shard, of the file that now has its name.
+fn read_table(array: &dyn StoredArray, shard: &ShardIndex) -> Result<Option<ShardIndexTable>> {
+    let open = IndexCache::default().open_many(array, std::slice::from_ref(shard))?.pop().flatten();
+    Ok(open.map(|open| Arc::unwrap_or_clone(open.table)))
 }
 
-impl ShardBytes<'_> {
-    /// The file's size, `None` if there is none, or not a byte of it.
-    fn size(&self) -> Result<Option<u64>> {
-        let size = match self.pinned {
-            Some(pinned) => Some(pinned.stamp().size),
-            None => self.store.size(self.key)?,
-        };
-        Ok(size.filter(|&size| size > 0))
+/// Reads a chunk alone; one that is a file of its own in one read.
+fn read_stored(array: &dyn StoredArray, chunk: &ChunkIndex) -> Result<Option<EncodedChunk>> {
+    if array.is_indexed() {
+        return read_encoded_by_index(array, chunk);
     }
-
-    fn read_range(&self, range: Range<u64>) -> Result<Vec<u8>> {
-        let mut bytes = vec![0; range.end.saturating_sub(range.start) as usize];
-        self.read_into(range.start, &mut bytes)?;
-        Ok(bytes)
-    }
-
-    fn read_into(&self, offset: u64, buffer: &mut [u8]) -> Result<()> {
-        match self.pinned {
-            Some(pinned) => pinned.read_into(offset, buffer),
-            None => self.store.read_into(self.key, offset, buffer),
-        }
-    }
+    let key = array.shard_key(chunk);
+    let bytes = array.store().read(&key, array.longest_file())?.filter(|bytes| !bytes.is_empty());
+    let Some(mut bytes) = bytes else { return Ok(None) };
+    let (codec, range) = array.chunk_in_file(&key, &bytes)?;
+    bytes.truncate(range.end);
+    bytes.drain(..range.start);
+    Ok(Some(EncodedChunk { key, codec, bytes }))
 }
 
 /// The state of a metadata file when it was last found to say what it said when the mag was opened.

@@ -12,14 +12,14 @@ use super::report::{ChunkCounts, Conflict};
 use super::space::Space;
 use super::tally::Tally;
 use crate::error::{Result, VolumeError};
-use crate::format::{ChunkCodec, EncodedChunk, MagArray};
+use crate::format::{Ahead, ChunkCodec, EncodedChunk, IndexCache, MagArray};
 use crate::geometry::ChunkIndex;
 
 /// What lies over the fallback.
 #[derive(Clone, Debug)]
 pub enum Over {
     /// An annotation's mag.
-    Annotation(Arc<dyn MagArray>),
+    Annotation(Arc<ReadMag>),
     /// A finer mag of the result, of which `factor` voxels make one.
     Finer {
         /// The finer mag.
@@ -27,6 +27,35 @@ pub enum Over {
         /// Its voxels in one of this mag, along x, y, z.
         factor: [u32; 3],
     },
+}
+
+/// A mag that is read chunk by chunk.
+#[derive(Debug)]
+pub struct ReadMag {
+    /// Its chunks.
+    pub array: Arc<dyn MagArray>,
+    /// Indexes of its shards.
+    pub indexes: IndexCache,
+}
+
+impl ReadMag {
+    /// A mag of which no index is known yet.
+    pub fn new(array: Arc<dyn MagArray>) -> Self {
+        Self { array, indexes: IndexCache::default() }
+    }
+}
+
+impl Over {
+    /// Reads the blocks at `places` ahead, which have the additional coordinates `extra`.
+    pub(super) fn ahead(&self, extra: &[u32], places: impl Iterator<Item = [u32; 3]>) -> Result<Ahead> {
+        match self {
+            Self::Annotation(mag) => {
+                let blocks = places.map(|xyz| ChunkIndex { extra: extra.into(), xyz });
+                Ahead::of(mag.array.as_ref(), &mag.indexes, blocks)
+            }
+            Self::Finer { .. } => Ok(Ahead::default()),
+        }
+    }
 }
 
 /// How the chunks of one mag come about.
@@ -37,6 +66,8 @@ pub(super) struct Composer<'a> {
     pub(super) fallback: &'a dyn MagArray,
     /// By place in [`MagPlan::layers`].
     pub(super) over: &'a [Over],
+    /// Blocks of the layers that were read ahead.
+    pub(super) ahead: &'a [Ahead],
 }
 
 /// The part of a layer that lies over one chunk.
@@ -152,7 +183,7 @@ impl Composer<'_> {
     /// Lays one layer over what is there.
     fn lay(&self, chunk: &ChunkIndex, laid: &Laid<'_>, canvas: Canvas<'_>) -> Result<Outcome> {
         match &self.over[laid.layer] {
-            Over::Annotation(array) => self.lay_annotation(array.as_ref(), chunk, laid, canvas),
+            Over::Annotation(mag) => self.lay_annotation(mag, chunk, laid, canvas),
             Over::Finer { array, factor } => {
                 let shape = self.mag.grid.chunk_shape;
                 let new = recompute::chunk(array.as_ref(), *factor, laid.covered, chunk, shape, canvas.voxels)?;
@@ -167,18 +198,18 @@ impl Composer<'_> {
 
     fn lay_annotation(
         &self,
-        annotation: &dyn MagArray,
+        annotation: &ReadMag,
         chunk: &ChunkIndex,
         laid: &Laid<'_>,
         mut canvas: Canvas<'_>,
     ) -> Result<Outcome> {
-        let (from, to) = (annotation.grid().voxel_type, self.mag.grid.voxel_type);
+        let (from, to) = (annotation.array.grid().voxel_type, self.mag.grid.voxel_type);
         let channels = self.mag.grid.channels as usize;
         let mut outcome = Outcome::default();
         let mut last = None;
         for (number, overlap) in &laid.covered.parts {
             let index = ChunkIndex { extra: chunk.extra.clone(), xyz: laid.blocks[*number] };
-            let (encoded, block) = self.read_block(annotation, &index)?;
+            let (encoded, block) = self.read_block(annotation, laid.layer, &index)?;
             let block = if from == to { block } else { widen(from, to, &block).into() };
             overlay(to, channels, self.policy, overlap, &block, canvas.voxels, canvas.tally);
             if let Some(paint) = &mut canvas.paint {
@@ -192,8 +223,13 @@ impl Composer<'_> {
         Ok(outcome)
     }
 
-    fn read_block(&self, annotation: &dyn MagArray, index: &ChunkIndex) -> Result<(EncodedChunk, Space)> {
-        let encoded = annotation.read_encoded(index)?.ok_or_else(|| VolumeError::Missing {
+    fn read_block(&self, mag: &ReadMag, layer: usize, index: &ChunkIndex) -> Result<(EncodedChunk, Space)> {
+        let annotation = mag.array.as_ref();
+        let encoded = match self.ahead.get(layer) {
+            Some(ahead) => ahead.read_encoded(annotation, &mag.indexes, index)?,
+            None => mag.indexes.read_encoded(annotation, index)?,
+        };
+        let encoded = encoded.ok_or_else(|| VolumeError::Missing {
             what: format!("chunk {index} of the annotation's mag {}", self.mag.mag),
             hint: "the annotation has changed since the merge was planned".to_owned(),
         })?;

@@ -5,17 +5,21 @@ use std::io::{self, Seek, SeekFrom, Write};
 use std::ops::Range;
 use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
+use std::sync::{Mutex, PoisonError};
 
 use rayon::prelude::*;
 
 use super::space::Space;
 use crate::error::{Result, VolumeError};
 use crate::format::ShardFile;
-use crate::store::SharedStore;
+use crate::store::{Fetch, Origin, Part, SharedStore, open_file};
 use crate::work::{create_unique, unique_name};
 
 /// Bytes moved at once where the kernel cannot copy by itself, and written at once: they stay in a core's own cache.
 const PIECE: usize = 256 << 10;
+/// Bytes of a file that are asked for at once where it is not on a disk, and how many such requests are under way.
+const FETCHED: u64 = 1 << 20;
+const PIECES_AT_ONCE: usize = 16;
 /// From here on copying is left to the kernel, which may share extents, or let a file server copy by itself. Nearer
 /// pieces are quicker by way of memory, where they share writes with their neighbours.
 const LONG_RUN: u64 = 16 << 20;
@@ -77,7 +81,7 @@ impl TargetFile {
     /// kernel, else by way of memory in pieces.
     pub(super) fn copy(&mut self, store: &SharedStore, key: &str, size: u64) -> Result<()> {
         let fault = |error| VolumeError::io(store.describe(key), error);
-        if let Some(mut source) = store.open_file(key)? {
+        if let Some(mut source) = open_file(&**store, key)? {
             if !reflink(&source, &self.file) {
                 reserve(&self.file, size);
                 self.reserved = self.reserved.max(size);
@@ -85,14 +89,28 @@ impl TargetFile {
             }
             return Ok(());
         }
-        let mut at = 0;
-        while at < size {
-            let end = size.min(at + PIECE as u64);
-            self.write_all(&store.read_range(key, at..end)?).map_err(fault)?;
-            at = end;
+        for start in (0..size).step_by(PIECES_AT_ONCE * FETCHED as usize) {
+            let end = size.min(start + PIECES_AT_ONCE as u64 * FETCHED);
+            for piece in fetch_pieces(store, key, start..end)? {
+                self.write_all(&piece).map_err(fault)?;
+            }
         }
         Ok(())
     }
+}
+
+/// The bytes `range` of a file, in pieces that are read together.
+fn fetch_pieces(store: &SharedStore, key: &str, range: Range<u64>) -> Result<Vec<Vec<u8>>> {
+    let piece = |start| Part::Range(start..range.end.min(start + FETCHED));
+    let starts = range.clone().step_by(FETCHED as usize);
+    let fetches: Vec<_> = starts.map(|start| Fetch { origin: Origin::Key(key), part: piece(start) }).collect();
+    let pieces: Vec<Mutex<Vec<u8>>> = fetches.iter().map(|_| Mutex::default()).collect();
+    store.read_batch(&fetches, &|number, found| {
+        let bytes = found.map(|found| std::mem::take(found.bytes)).unwrap_or_default();
+        *pieces[number].lock().unwrap_or_else(PoisonError::into_inner) = bytes;
+        Ok(())
+    })?;
+    Ok(pieces.into_iter().map(|piece| piece.into_inner().unwrap_or_else(PoisonError::into_inner)).collect())
 }
 
 impl Drop for TargetFile {

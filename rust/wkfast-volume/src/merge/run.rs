@@ -7,7 +7,7 @@ use std::time::{Instant, SystemTime};
 
 use serde::{Deserialize, Serialize};
 
-use super::compose::Over;
+use super::compose::{Over, ReadMag};
 use super::files::{TargetFile, link, sync_tree};
 use super::input::Link;
 use super::journal::{self, Access, Journal};
@@ -114,7 +114,7 @@ pub(super) fn open_layer(layer: &LayerPlan, mag: Mag, sources: &Sources, finer: 
     Ok(match layer.source {
         LayerSource::Annotation { .. } => {
             let side = sources.annotations.get(layer.annotation).map(Vec::as_slice).unwrap_or_default();
-            Over::Annotation(find(side, mag)?)
+            Over::Annotation(Arc::new(ReadMag::new(find(side, mag)?)))
         }
         LayerSource::Recomputed { from, factor } => Over::Finer { array: finer[from].clone(), factor },
     })
@@ -211,8 +211,8 @@ impl Runner<'_> {
         let (key, size) = (fallback.shard_key(&shard.at), shard.fallback_bytes.unwrap_or(0));
         let temporary = self.journal.temporary();
         if self.plan.input.options.link == Link::Hard
-            && let Some(source) = fallback.store().place(&key)?
-            && link(&source, &temporary, &self.path(task))?
+            && let Some(disk) = fallback.store().disk()
+            && link(&disk.place(&key)?, &temporary, &self.path(task))?
         {
             return Ok(ShardRecord { copied: true, linked: true, file_bytes: size, ..ShardRecord::default() });
         }

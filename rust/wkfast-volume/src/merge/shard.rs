@@ -3,7 +3,6 @@
 use std::collections::BTreeMap;
 use std::fs::File;
 use std::ops::Range;
-use std::os::unix::fs::FileExt;
 use std::path::PathBuf;
 use std::sync::Arc;
 
@@ -15,8 +14,9 @@ use super::cover::{Covered, cover_layers};
 use super::plan::{LayerPlan, MagPlan, ShardPlan};
 use super::report::{ChunkCounts, Conflict, ShardRecord};
 use super::tally::Tally;
-use crate::error::{Result, VolumeError};
-use crate::format::{MagArray, ShardFile, ShardIndexTable, ShardWriter};
+use crate::error::Result;
+use crate::format::{Ahead, EncodedChunk, IndexCache, MagArray, OpenShard, ShardFile, ShardWriter};
+use crate::geometry::ChunkIndex;
 use crate::work::Stop;
 
 /// Bytes of chunks that are copied before anyone asks again whether to stop.
@@ -51,14 +51,21 @@ pub struct ShardJob<'a> {
     mag: &'a MagPlan,
     shard: &'a ShardPlan,
     arrays: &'a MagArrays,
-    /// Index of the fallback's shard.
-    table: Option<ShardIndexTable>,
-    /// The fallback's file, where it is one on disk.
-    source: Option<File>,
+    /// The fallback's shard, and what is known of it.
+    open: Option<OpenShard>,
+    indexes: IndexCache,
     /// Whether the fallback's encoded chunks can stand in the result.
     passes: bool,
     /// By place, the layers that cover anything of the chunk.
     covered: BTreeMap<u32, Vec<(usize, Covered)>>,
+}
+
+/// What was read ahead for the chunks of a window.
+#[derive(Debug)]
+struct AllAhead {
+    fallback: Ahead,
+    /// By layer.
+    over: Vec<Ahead>,
 }
 
 /// A chunk ready to be written.
@@ -74,32 +81,29 @@ struct Merged {
 impl<'a> ShardJob<'a> {
     /// Reads the index of the fallback's shard.
     pub fn open(policy: Policy, mag: &'a MagPlan, shard: &'a ShardPlan, arrays: &'a MagArrays) -> Result<Self> {
-        let table = arrays.fallback.open_shard(&shard.at)?;
+        let indexes = IndexCache::default();
+        let open = indexes.open(arrays.fallback.as_ref(), &shard.at)?;
         let layers: Vec<&LayerPlan> = mag.layers.iter().collect();
         let same_type = mag.fallback_type == mag.grid.voxel_type;
-        let same_encoding = |table: &ShardIndexTable| table.codec.encoding() == arrays.output.codec().encoding();
+        let same_encoding = |open: &OpenShard| open.table.codec.encoding() == arrays.output.codec().encoding();
         Ok(Self {
-            passes: same_type && table.as_ref().is_some_and(same_encoding),
+            passes: same_type && open.as_ref().is_some_and(same_encoding),
             covered: cover_layers(&mag.grid, &shard.at, &layers, &shard.blocks),
             policy,
             mag,
             shard,
             arrays,
-            source: match &table {
-                Some(table) => arrays.fallback.store().open_file(&table.key)?,
-                None => None,
-            },
-            table,
+            open,
+            indexes,
         })
     }
 
     /// Writes the shard into `file`, computing chunks ahead of the writer.
     pub fn write(&self, file: &mut dyn ShardFile, room: Room) -> Result<ShardRecord> {
         let mut record = ShardRecord::default();
-        // A handle of its own: copying moves it.
-        let mut source = self.source.as_ref().map(File::try_clone).transpose().map_err(|error| self.fault(error))?;
+        let mut source = self.open.as_ref().map(OpenShard::file).transpose()?.flatten();
         let mut writer = self.arrays.output.shard_writer(file)?;
-        if let Some(table) = &self.table {
+        if let Some(OpenShard { table, .. }) = &self.open {
             // As in the fallback's file, so that its chunks come in long runs; absent ones last.
             let mut places: Vec<u32> = (0..table.spans.len() as u32).collect();
             places.sort_by_key(|&place| table.spans[place as usize].as_ref().map_or(u64::MAX, |span| span.start));
@@ -149,19 +153,38 @@ impl<'a> ShardJob<'a> {
 
     /// Where the fallback's chunk lies in its file.
     fn span(&self, place: u32) -> Option<Range<u64>> {
-        self.table.as_ref().and_then(|table| table.spans[place as usize].clone())
+        self.open.as_ref().and_then(|open| open.table.spans[place as usize].clone())
     }
 
     fn compute_all(&self, places: &[u32], room: Room) -> Result<Vec<Merged>> {
         let computed: Vec<u32> = places.iter().copied().filter(|&place| self.is_computed(place)).collect();
+        let ahead = self.read_ahead(&computed)?;
         computed
             .into_par_iter()
             .with_max_len(1)
             .map(|place| {
                 room.stop.check()?;
-                self.compute(place)
+                self.compute(place, &ahead)
             })
             .collect()
+    }
+
+    fn read_ahead(&self, places: &[u32]) -> Result<AllAhead> {
+        let chunks = places.iter().map(|&place| self.chunk(place));
+        let covered = |layer: usize| {
+            let laid = places.iter().filter_map(|place| self.covered.get(place)).flatten();
+            let parts = laid.filter(move |laid| laid.0 == layer).flat_map(|laid| &laid.1.parts);
+            parts.map(move |(number, _)| self.shard.blocks[layer][*number])
+        };
+        let over = self.arrays.over.iter().enumerate();
+        Ok(AllAhead {
+            fallback: Ahead::of(self.arrays.fallback.as_ref(), &self.indexes, chunks)?,
+            over: over.map(|(layer, over)| over.ahead(&self.shard.at.extra, covered(layer))).collect::<Result<_>>()?,
+        })
+    }
+
+    fn chunk(&self, place: u32) -> ChunkIndex {
+        self.mag.grid.chunk_at(&self.shard.at, place as usize)
     }
 
     fn write_window(
@@ -209,45 +232,42 @@ impl<'a> ShardJob<'a> {
         source: Option<&mut File>,
         record: &mut ShardRecord,
     ) -> Result<()> {
-        let Some(table) = self.table.as_ref().filter(|_| !run.is_empty()) else { return Ok(()) };
+        let Some(open) = self.open.as_ref().filter(|_| !run.is_empty()) else { return Ok(()) };
+        let (start, end) = (run[0].start, run[run.len() - 1].end);
         record.chunks.passed += run.len() as u64;
-        record.bytes_read += run[run.len() - 1].end - run[0].start;
+        record.bytes_read += end - start;
         if let Some(source) = source {
             writer.append_run(source, run)?;
         } else {
+            let mut bytes = vec![0; (end - start) as usize];
+            open.read_into(self.arrays.fallback.as_ref(), start, &mut bytes)?;
             for span in run.iter() {
-                writer.append(Some(&self.arrays.fallback.store().read_range(&table.key, span.clone())?))?;
+                writer.append(Some(&bytes[(span.start - start) as usize..(span.end - start) as usize]))?;
             }
         }
         run.clear();
         Ok(())
     }
 
-    /// Bytes of the fallback's file.
-    fn read(&self, table: &ShardIndexTable, span: Range<u64>) -> Result<Vec<u8>> {
-        let Some(file) = &self.source else { return self.arrays.fallback.store().read_range(&table.key, span) };
-        let mut bytes = vec![0; (span.end - span.start) as usize];
-        file.read_exact_at(&mut bytes, span.start).map_err(|error| self.fault(error))?;
-        Ok(bytes)
+    /// The fallback's encoded chunk.
+    fn beneath(&self, place: u32, chunk: &ChunkIndex, ahead: &Ahead) -> Result<Option<EncodedChunk>> {
+        match (ahead.find(chunk), &self.open) {
+            (Some(found), _) => Ok(found.cloned()),
+            (None, Some(open)) => open.encoded(self.arrays.fallback.as_ref(), place as usize),
+            (None, None) => Ok(None),
+        }
     }
 
-    fn fault(&self, error: std::io::Error) -> VolumeError {
-        let key = self.arrays.fallback.shard_key(&self.shard.at);
-        VolumeError::io(self.arrays.fallback.store().describe(&key), error)
-    }
-
-    fn compute(&self, place: u32) -> Result<Merged> {
-        let chunk = self.mag.grid.chunk_at(&self.shard.at, place as usize);
-        let fallback = match (&self.table, self.span(place)) {
-            (Some(table), Some(span)) => Some((table, self.read(table, span)?)),
-            _ => None,
-        };
-        let beneath = fallback.as_ref().map(|(table, bytes)| Beneath { codec: table.codec.as_ref(), bytes });
+    fn compute(&self, place: u32, ahead: &AllAhead) -> Result<Merged> {
+        let chunk = self.chunk(place);
+        let fallback = self.beneath(place, &chunk, &ahead.fallback)?;
+        let beneath = fallback.as_ref().map(|found| Beneath { codec: found.codec.as_ref(), bytes: &found.bytes });
         let maker = Composer {
             policy: self.policy,
             mag: self.mag,
             fallback: self.arrays.fallback.as_ref(),
             over: &self.arrays.over,
+            ahead: &ahead.over,
         };
         let covered = self.covered.get(&place).map(Vec::as_slice).unwrap_or_default();
         let layers: Vec<Laid> = covered
@@ -255,7 +275,7 @@ impl<'a> ShardJob<'a> {
             .map(|(layer, covered)| Laid { layer: *layer, covered, blocks: &self.shard.blocks[*layer] })
             .collect();
         let mut composed = maker.compose(&chunk, beneath, &layers)?;
-        let fallback = fallback.map(|(_, bytes)| bytes);
+        let fallback = fallback.map(|found| found.bytes);
         let bytes_read = composed.bytes_read + fallback.as_ref().map_or(0, |bytes| bytes.len() as u64);
         let codec = self.arrays.output.codec();
         let same = composed.same.take().filter(|same| same.codec.encoding() == codec.encoding());

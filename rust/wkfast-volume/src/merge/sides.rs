@@ -5,7 +5,7 @@ use std::sync::Arc;
 use super::input::{MergeInput, fineness};
 use super::stamp::{MagStamp, describe};
 use crate::error::{Result, VolumeError};
-use crate::format::{Container, Listing, MagArray, MagLocation, open_mag_in};
+use crate::format::{Container, Listing, MagArray, MagLocation, each_index, open_mag_in};
 use crate::geometry::{ChunkGrid, ChunkIndex, Mag};
 use crate::store::SharedStore;
 
@@ -147,14 +147,15 @@ impl Listed<'_> {
 /// Chunks of an annotation: where every chunk is a file, the listing has them all.
 fn present_chunks(source: &OpenMag, listing: &Listing) -> Result<Vec<ChunkIndex>> {
     let grid = source.array.grid();
-    let mut chunks = Vec::new();
-    for (shard, _) in &listing.shards {
-        if grid.chunks_in_shard() == 1 {
-            chunks.push(shard.clone());
-        } else if let Some(table) = source.array.open_shard(shard)? {
+    let shards = listing.shards.iter().map(|(shard, _)| shard.clone());
+    let mut chunks: Vec<ChunkIndex> = Vec::new();
+    if grid.chunks_in_shard() == 1 {
+        chunks.extend(shards);
+    } else {
+        each_index(&*source.array, shards, |shard, table| {
             let present = table.spans.iter().enumerate().filter(|(_, span)| span.is_some());
             chunks.extend(present.map(|(place, _)| grid.chunk_at(shard, place)));
-        }
+        })?;
     }
     chunks.sort_unstable();
     Ok(chunks)

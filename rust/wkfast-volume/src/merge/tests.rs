@@ -5,6 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
 
 use proptest::prelude::*;
 
@@ -16,8 +17,9 @@ use super::world::{
 };
 use super::{Access, MergeInput, MergePlan, MergedView, Policy, Seconds, Sources, ViewInput, commit, run, verify};
 use crate::error::VolumeError;
-use crate::format::{MagArray, Voxels, WriteOptions, list_chunks, open_mag, write_region};
+use crate::format::{MagArray, Voxels, WriteOptions, list_chunks, open_mag, open_mag_in, read_region, write_region};
 use crate::geometry::{BoundingBox, Mag};
+use crate::store::SlowStore;
 use crate::voxels::VoxelType;
 use crate::work::Progress;
 
@@ -70,6 +72,31 @@ proptest! {
         }
         fs::remove_dir_all(world.target()).unwrap();
         prop_assert_eq!(files(world.folder.path()), before);
+    }
+
+    #[test]
+    fn where_the_sides_lie_makes_no_difference(case in cases()) {
+        let world = World::build(&case);
+        let mut near = world.input.clone();
+        near.target = world.folder.path().join("near");
+        let (_, expected) = merge_all(&near).unwrap();
+        let plan = MergePlan::new(world.input.clone()).unwrap();
+        let sources = far(&world.input);
+        run(&plan, &sources, 0..plan.tasks().len(), 2, Access::Exclusive, &mut silent).unwrap();
+        let report = commit(&plan, Seconds::default(), false).unwrap();
+        prop_assert_eq!(result_files(world.target()), result_files(&near.target));
+        prop_assert_eq!(report.total, expected.total);
+        let view = MergedView::of(world.input.clone(), &sources).unwrap();
+        for (mag, merged) in result(&plan) {
+            let (_, array) = view.mag(mag).unwrap();
+            let size = merged.size.map(|edge| edge as i64);
+            let mut out = vec![0; merged.values.len() * array.grid().voxel_type.size()];
+            read_region(array.as_ref(), &[], &BoundingBox { topleft: [0; 3], size }, &mut out).unwrap();
+            let mut written = vec![0; out.len()];
+            let whole = BoundingBox { topleft: [0; 3], size };
+            read_region(open_result(&plan, mag).as_ref(), &[], &whole, &mut written).unwrap();
+            prop_assert!(out == written, "mag {} is seen otherwise than it is written", mag);
+        }
     }
 
     #[test]
@@ -158,6 +185,16 @@ fn the_bounding_box_grows_to_the_touched_chunks_and_no_further() {
     world.input.fallback_bounding_box = BoundingBox { topleft: [0; 3], size: [0; 3] };
     let plan = MergePlan::new(world.input.clone()).unwrap();
     assert_eq!(plan.bounding_box, BoundingBox { topleft: [24, 0, 4], size: [4, 4, 4] });
+}
+
+/// Both sides in stores that answer late.
+fn far(input: &MergeInput) -> Sources {
+    let mut sources = Sources::open(input).unwrap();
+    for mag in sources.annotations.iter_mut().flatten().chain(&mut sources.fallback) {
+        let slow = SlowStore::new(mag.location.container.open().unwrap(), Duration::ZERO, 8);
+        mag.array = open_mag_in(Arc::new(slow), &mag.location).unwrap();
+    }
+    sources
 }
 
 /// Nothing may be created by what fails.

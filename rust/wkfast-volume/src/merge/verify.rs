@@ -246,7 +246,7 @@ impl ShardCheck<'_> {
             let blocks = self.shard.blocks.get(number).map(Vec::as_slice).unwrap_or_default();
             let layer = Layer { blocks, shape: plan.layers[number].block_shape, chunk };
             match over {
-                Over::Annotation(array) => self.lay(array, &layer, &mut voxels)?,
+                Over::Annotation(mag) => self.lay(&mag.array, &layer, &mut voxels)?,
                 Over::Finer { array, factor } => self.recompute(array, *factor, &layer, &mut voxels)?,
             }
         }

@@ -3,10 +3,11 @@
 use std::path::PathBuf;
 use std::sync::Arc;
 
+use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
 
 use super::chunk::Policy;
-use super::compose::{Beneath, Composer, Laid, Over};
+use super::compose::{Beneath, Composer, Laid, Over, ReadMag};
 use super::cover::{blocks_over, cover, cover_layers};
 use super::dtype::widen;
 use super::input::{MergeInput, MergeOptions, TargetMag};
@@ -16,12 +17,15 @@ use super::sides::Sources;
 use super::survey::decide;
 use crate::error::{Result, VolumeError};
 use crate::format::{
-    ChunkCodec, EncodedChunk, IndexCache, Listing, MagArray, MagLocation, ShardFile, ShardIndexTable, ShardWriter,
-    list_chunks,
+    Ahead, ChunkCodec, EncodedChunk, FoundChunk, IndexCache, Listing, MagArray, MagLocation, ShardFile,
+    ShardIndexTable, ShardWriter, TakeChunk, list_chunks,
 };
 use crate::geometry::{BoundingBox, ChunkGrid, ChunkIndex, Mag, ShardIndex};
 use crate::store::SharedStore;
 use crate::voxels::VoxelType;
+
+/// Chunks for which both sides are read together.
+const CHUNKS_AT_ONCE: usize = 256;
 
 /// What is to be seen merged.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -60,11 +64,16 @@ impl MergedView {
             options: input.options,
         };
         let sources = Sources::open(&input)?;
-        let plan = decide(input, &sources)?;
+        Self::of(input, &sources)
+    }
+
+    /// The view of sides that are open already.
+    pub(super) fn of(input: MergeInput, sources: &Sources) -> Result<Self> {
+        let plan = decide(input, sources)?;
         let mut mags: Vec<Arc<MergedArray>> = Vec::new();
         for mag in &plan.mags {
             let finer: Vec<Arc<dyn MagArray>> = mags.iter().map(|array| array.clone() as _).collect();
-            let open = |layer| open_layer(layer, mag.mag, &sources, &finer);
+            let open = |layer| open_layer(layer, mag.mag, sources, &finer);
             mags.push(Arc::new(MergedArray {
                 grid: ChunkGrid { chunks_per_shard: [1; 3], ..mag.grid.clone() },
                 fallback: find(&sources.fallback, mag.mag)?,
@@ -143,24 +152,77 @@ impl MergedArray {
         Ok(EncodedChunk { key, codec: self.codec.clone(), bytes: widen(from, to, &voxels) })
     }
 
-    /// The annotation's chunk where it hides all that lies beneath it.
-    fn hiding(&self, chunk: &ChunkIndex, blocks: &Blocks) -> Result<Option<EncodedChunk>> {
-        let Some((layer, blocks)) = blocks.last() else { return Ok(None) };
+    /// The layer, with its place, whose chunk hides all that lies beneath it.
+    fn hiding(&self, chunk: &ChunkIndex, blocks: &Blocks) -> Option<(usize, &ReadMag)> {
+        let (layer, blocks) = blocks.last()?;
         let same_grid = self.mag.layers[*layer].block_shape == self.grid.chunk_shape;
+        let hides = same_grid && self.policy == Policy::Chunk && blocks.contains(&chunk.xyz);
         match &self.over[*layer] {
-            Over::Annotation(array)
-                if same_grid
-                    && self.policy == Policy::Chunk
-                    && array.grid().voxel_type == self.grid.voxel_type
-                    && blocks.contains(&chunk.xyz) =>
-            {
-                array.read_encoded(chunk)
+            Over::Annotation(mag) if hides && mag.array.grid().voxel_type == self.grid.voxel_type => {
+                Some((*layer, mag))
             }
-            _ => Ok(None),
+            _ => None,
         }
     }
 
-    fn compose(&self, chunk: &ChunkIndex, blocks: &Blocks, fallback: Option<&EncodedChunk>) -> Result<Vec<u8>> {
+    /// Makes a chunk of what was read ahead, and of what is read now.
+    fn make(
+        &self,
+        chunk: &ChunkIndex,
+        blocks: &Blocks,
+        fallback: &Ahead,
+        over: &[Ahead],
+    ) -> Result<Option<EncodedChunk>> {
+        if let Some((layer, mag)) = self.hiding(chunk, blocks) {
+            let found = match over.get(layer) {
+                Some(ahead) => ahead.read_encoded(mag.array.as_ref(), &mag.indexes, chunk)?,
+                None => mag.indexes.read_encoded(mag.array.as_ref(), chunk)?,
+            };
+            if found.is_some() {
+                return Ok(found);
+            }
+        }
+        let fallback = fallback.read_encoded(self.fallback.as_ref(), &self.indexes, chunk)?;
+        if blocks.is_empty() {
+            return fallback.map(|found| self.untouched(chunk, found)).transpose();
+        }
+        let bytes = self.compose(chunk, blocks, fallback.as_ref(), over)?;
+        Ok(Some(EncodedChunk { key: self.shard_key(chunk), codec: self.codec.clone(), bytes }))
+    }
+
+    /// Makes chunks of what is read for all of them together.
+    fn make_together(&self, chunks: &[ChunkIndex], take: &TakeChunk<'_>) -> Result<()> {
+        let blocks: Vec<Blocks> = chunks.iter().map(|chunk| self.blocks(chunk)).collect();
+        let both = || chunks.iter().zip(&blocks);
+        let beneath = both().filter(|(chunk, blocks)| self.hiding(chunk, blocks).is_none());
+        let fallback = Ahead::of(self.fallback.as_ref(), &self.indexes, beneath.map(|(chunk, _)| chunk.clone()))?;
+        let extra = chunks.first().map(|chunk| chunk.extra.clone()).unwrap_or_default();
+        let of = |layer: usize| {
+            let laid = blocks.iter().flatten().filter(move |laid| laid.0 == layer);
+            laid.flat_map(|laid| laid.1.iter().copied())
+        };
+        let over = self.over.iter().enumerate();
+        let over: Vec<Ahead> = over.map(|(layer, over)| over.ahead(&extra, of(layer))).collect::<Result<_>>()?;
+        chunks.par_iter().zip(&blocks).with_max_len(1).enumerate().try_for_each(|(number, (chunk, blocks))| {
+            let mut found = self.make(chunk, blocks, &fallback, &over)?;
+            take(
+                number,
+                found.as_mut().map(|found| FoundChunk {
+                    key: &found.key,
+                    codec: &found.codec,
+                    bytes: &mut found.bytes,
+                }),
+            )
+        })
+    }
+
+    fn compose(
+        &self,
+        chunk: &ChunkIndex,
+        blocks: &Blocks,
+        fallback: Option<&EncodedChunk>,
+        ahead: &[Ahead],
+    ) -> Result<Vec<u8>> {
         // Within the chunk alone, so that only its blocks are looked at.
         let cover = |(layer, blocks): &(usize, Vec<[u32; 3]>)| {
             cover(&self.grid, chunk, self.mag.layers[*layer].block_shape, blocks).remove(&0).unwrap_or_default()
@@ -170,7 +232,7 @@ impl MergedArray {
         let layers: Vec<Laid> =
             parts.map(|((layer, blocks), covered)| Laid { layer: *layer, covered, blocks }).collect();
         let maker =
-            Composer { policy: self.policy, mag: &self.mag, fallback: self.fallback.as_ref(), over: &self.over };
+            Composer { policy: self.policy, mag: &self.mag, fallback: self.fallback.as_ref(), over: &self.over, ahead };
         let beneath = fallback.map(|found| Beneath { codec: found.codec.as_ref(), bytes: &found.bytes });
         Ok(maker.compose(chunk, beneath, &layers)?.voxels.into_vec())
     }
@@ -223,16 +285,18 @@ impl MagArray for MergedArray {
     }
 
     fn read_encoded(&self, chunk: &ChunkIndex) -> Result<Option<EncodedChunk>> {
-        let blocks = self.blocks(chunk);
-        if let Some(hiding) = self.hiding(chunk, &blocks)? {
-            return Ok(Some(hiding));
+        self.make(chunk, &self.blocks(chunk), &Ahead::default(), &[])
+    }
+
+    fn make_chunks(&self, chunks: &[ChunkIndex], take: &TakeChunk<'_>) -> Result<()> {
+        // Chunks of one slice along additional axes together: whoever reads a box asks for no others.
+        let slices = chunks.chunk_by(|one, other| one.extra == other.extra);
+        let mut first = 0;
+        for chunks in slices.flat_map(|slice| slice.chunks(CHUNKS_AT_ONCE)) {
+            self.make_together(chunks, &|number, found| take(first + number, found))?;
+            first += chunks.len();
         }
-        let fallback = self.indexes.read_encoded(self.fallback.as_ref(), chunk)?;
-        if blocks.is_empty() {
-            return fallback.map(|found| self.untouched(chunk, found)).transpose();
-        }
-        let bytes = self.compose(chunk, &blocks, fallback.as_ref())?;
-        Ok(Some(EncodedChunk { key: self.shard_key(chunk), codec: self.codec.clone(), bytes }))
+        Ok(())
     }
 
     fn metadata_like(&self, voxel_type: VoxelType, extent: [u64; 3], extra: &[u64]) -> Result<Vec<(String, Vec<u8>)>> {

@@ -9,7 +9,7 @@ use super::tile::{Span3, Tile, tile_shape};
 use super::{Job, Step};
 use crate::error::{Result, VolumeError};
 use crate::format::draft::Draft;
-use crate::format::{ShardFile, ShardWriter};
+use crate::format::{Ahead, ShardFile, ShardWriter};
 use crate::geometry::{ChunkIndex, ShardIndex};
 use crate::work::Stop;
 
@@ -75,7 +75,7 @@ impl<'a> ShardJob<'a> {
 
     fn write_single(&self, draft: &mut Draft, room: Room) -> Result<Written> {
         let mut counts = Written::default();
-        let encoded = self.compute(&[0], room)?;
+        let encoded = self.compute(&[0], &self.read_ahead(&[&[0]])?, room)?;
         if let Some((Some(bytes), fate)) = encoded.into_iter().next() {
             let mut writer = self.job.target.shard_writer(draft)?;
             count(&mut counts, fate);
@@ -92,7 +92,8 @@ impl<'a> ShardJob<'a> {
         let order = writer.order().to_vec();
         let units = self.units(&order);
         let compute = |units: &[&[u32]]| -> Result<Vec<Encoded>> {
-            units.par_iter().with_max_len(1).map(|places| self.compute(places, room)).collect()
+            let ahead = self.read_ahead(units)?;
+            units.par_iter().with_max_len(1).map(|places| self.compute(places, &ahead, room)).collect()
         };
         let mut windows = self.windows(&units, room.window.max(1)).into_iter();
         let mut current = windows.next().unwrap_or_default();
@@ -157,27 +158,50 @@ impl<'a> ShardJob<'a> {
         })
     }
 
+    /// Reads the chunks that `units` are made of, if they are far.
+    fn read_ahead(&self, units: &[&[u32]]) -> Result<Ahead> {
+        if !self.job.source.is_far() {
+            return Ok(Ahead::default());
+        }
+        let reached = units.iter().filter(|places| self.is_reached(places));
+        let mut chunks = Vec::new();
+        for places in reached {
+            if self.same_chunks {
+                chunks.extend(places.iter().map(|&place| self.chunk(place)));
+            } else {
+                chunks.extend(self.job.chunks_under(&self.shard.extra, &self.around(places)));
+            }
+        }
+        self.job.source.ahead(chunks.into_iter())
+    }
+
+    /// The voxels from the first to the last of the chunks at `places`.
+    fn around(&self, places: &[u32]) -> Span3 {
+        let spans: Vec<Span3> = places.iter().map(|&place| self.voxels(place)).collect();
+        std::array::from_fn(|axis| {
+            let starts = spans.iter().map(|span| span[axis].start).min().unwrap_or(0);
+            starts..spans.iter().map(|span| span[axis].end).max().unwrap_or(0)
+        })
+    }
+
     /// The chunks at `places`, which lie in one tile.
-    fn compute(&self, places: &[u32], room: Room) -> Result<Encoded> {
+    fn compute(&self, places: &[u32], ahead: &Ahead, room: Room) -> Result<Encoded> {
         room.stop.check()?;
         if self.same_chunks {
-            return places.iter().map(|&place| self.pass(&self.chunk(place))).collect();
+            return places.iter().map(|&place| self.pass(&self.chunk(place), ahead)).collect();
         }
         if !self.is_reached(places) {
             return Ok(places.iter().map(|_| (None, Fate::Absent)).collect());
         }
-        let spans: Vec<Span3> = places.iter().map(|&place| self.voxels(place)).collect();
-        let all: Span3 = std::array::from_fn(|axis| {
-            let starts = spans.iter().map(|span| span[axis].start).min().unwrap_or(0);
-            starts..spans.iter().map(|span| span[axis].end).max().unwrap_or(0)
-        });
-        let tile = Tile::new(self.job, &self.shard.extra, all.clone());
+        let all = self.around(places);
+        let tile = Tile::new(self.job, &self.shard.extra, all.clone(), ahead);
         let voxels = tile.compute()?;
         let Some(voxels) = voxels else { return Ok(places.iter().map(|_| (None, Fate::Absent)).collect()) };
         let grid = self.job.target.grid();
         let mut chunk = Vec::new();
         let mut encoded = Encoded::with_capacity(places.len());
-        for (&place, span) in places.iter().zip(&spans) {
+        for &place in places {
+            let span = &self.voxels(place);
             let voxels = if places.len() == 1 {
                 &voxels
             } else {
@@ -197,26 +221,17 @@ impl<'a> ShardJob<'a> {
         chunk: &ChunkIndex,
         voxels: &[u8],
     ) -> Result<(Option<Vec<u8>>, Fate)> {
-        if is_zero(voxels) && !(self.job.source.tells_absence() && self.has_any_under(tile, span)?) {
+        if is_zero(voxels) && !(self.job.source.tells_absence() && tile.has_any_under(span)?) {
             return Ok((None, Fate::Absent));
         }
         Ok((Some(self.encoded(chunk, voxels)?), Fate::Computed))
     }
 
-    fn has_any_under(&self, tile: &Tile<'_>, span: &Span3) -> Result<bool> {
-        for chunk in tile.chunks_under(span) {
-            if self.job.source.has(&chunk)? {
-                return Ok(true);
-            }
-        }
-        Ok(false)
-    }
-
     /// A chunk that is the source's as well: its bytes, encoded anew where the target's codec is another.
-    fn pass(&self, chunk: &ChunkIndex) -> Result<(Option<Vec<u8>>, Fate)> {
+    fn pass(&self, chunk: &ChunkIndex, ahead: &Ahead) -> Result<(Option<Vec<u8>>, Fate)> {
         let (source, target) = (&self.job.source, &self.job.target);
         let absent_is_zero = !source.tells_absence() && target.shape_file().is_some();
-        let Some(found) = source.encoded(chunk)? else { return Ok((None, Fate::Absent)) };
+        let Some(found) = source.encoded(chunk, ahead)? else { return Ok((None, Fate::Absent)) };
         let passes = found.codec.encoding() == target.codec().encoding();
         if passes && !absent_is_zero && self.job.change.is_none() {
             return Ok((Some(found.bytes), Fate::Passed));

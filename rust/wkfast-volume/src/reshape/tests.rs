@@ -1,13 +1,16 @@
+use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::Arc;
+use std::time::Duration;
 
 use super::{Job, Step, run};
 use crate::error::VolumeError;
 use crate::format::{
-    Container, DataFormat, MagArray, MagLocation, NewMag, Voxels, WriteOptions, create, list_chunks, read_region,
-    write_region,
+    Container, DataFormat, MagArray, MagLocation, NewMag, Voxels, WriteOptions, create, list_chunks, open_mag_in,
+    read_region, write_region,
 };
 use crate::geometry::{BoundingBox, Mag};
+use crate::store::{SlowStore, list};
 use crate::voxels::VoxelType;
 
 const REGION: BoundingBox = BoundingBox { topleft: [3, 5, 7], size: [61, 50, 40] };
@@ -32,6 +35,22 @@ fn painted(folder: &Path, format: DataFormat) -> (Arc<dyn MagArray>, Vec<u8>) {
     (array, bytes)
 }
 
+/// The mag in `folder` as one in a store that answers late.
+fn far(folder: &Path, format: DataFormat) -> Arc<dyn MagArray> {
+    let container = Container::Directory { path: folder.to_owned() };
+    let slow = SlowStore::new(container.open().unwrap(), Duration::ZERO, 8);
+    open_mag_in(Arc::new(slow), &MagLocation::new(Mag([1; 3]), format, container, "")).unwrap()
+}
+
+/// Every file of the store of a mag.
+fn contents(array: &dyn MagArray) -> BTreeMap<String, Vec<u8>> {
+    let entries = list(&**array.store(), "").unwrap();
+    entries
+        .into_iter()
+        .map(|entry| (entry.key.clone(), array.store().read(&entry.key, 1 << 30).unwrap().unwrap()))
+        .collect()
+}
+
 #[test]
 fn a_copy_in_any_format_and_cut_holds_the_same_voxels() {
     let formats = [DataFormat::Wkw, DataFormat::Zarr, DataFormat::Zarr3];
@@ -41,9 +60,14 @@ fn a_copy_in_any_format_and_cut_holds_the_same_voxels() {
             let (source, expected) = painted(&folder.path().join("source"), from);
             let per_shard = if to == DataFormat::Zarr { 1 } else { per_shard };
             let target = mag(&folder.path().join("target"), to, chunk, per_shard);
+            let distant = far(&folder.path().join("source"), from);
+            let away = mag(&folder.path().join("away"), to, chunk, per_shard);
+            let job = Job::of(Step::Copy, distant, away.clone()).unwrap();
+            run(&job, 0..job.shards().len(), 3, &mut |_| Ok(())).unwrap();
             let job = Job::of(Step::Copy, source, target.clone()).unwrap();
             let summary = run(&job, 0..job.shards().len(), 3, &mut |_| Ok(())).unwrap();
             assert_eq!(summary.shards, job.shards().len());
+            assert!(contents(&*away) == contents(&*target), "{from} to {to} from afar");
             let mut found = vec![0; expected.len()];
             read_region(&*target, &[], &REGION, &mut found).unwrap();
             assert!(found == expected, "{from} to {to} in chunks of {chunk}");
@@ -82,7 +106,7 @@ fn an_observer_ends_a_run_and_no_file_is_left_half_written() {
         if progress.done > 2 { Err(VolumeError::Interrupted) } else { Ok(()) }
     });
     assert!(matches!(stopped, Err(VolumeError::Interrupted)));
-    for entry in target.store().list("").unwrap() {
+    for entry in list(&**target.store(), "").unwrap() {
         assert!(!entry.key.ends_with("part"), "{} was left", entry.key);
     }
 }

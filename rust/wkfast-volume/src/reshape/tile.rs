@@ -7,6 +7,7 @@ use super::axis::Axis;
 use super::{Job, Step};
 use crate::downsample::{Block, Interpolation, Taps, downsample};
 use crate::error::Result;
+use crate::format::Ahead;
 use crate::geometry::{ChunkGrid, ChunkIndex};
 use crate::work::ReadMag;
 
@@ -42,27 +43,40 @@ pub(super) fn tile_shape(job: &Job) -> [u32; 3] {
     shape
 }
 
+impl Job {
+    /// Chunks of the source that lie under `voxels` of the target.
+    pub(super) fn chunks_under(&self, extra: &[u32], voxels: &Span3) -> impl Iterator<Item = ChunkIndex> + use<> {
+        chunks_in(self.source.array.grid(), extra, &times(voxels, self.factor()))
+    }
+}
+
 /// Voxels of a tile, in Fortran order of (c, x, y, z).
 pub(super) struct Tile<'a> {
     job: &'a Job,
     extra: &'a [u32],
     /// Its voxels in the target.
     at: Span3,
+    ahead: &'a Ahead,
 }
 
 impl<'a> Tile<'a> {
-    pub(super) fn new(job: &'a Job, extra: &'a [u32], at: Span3) -> Self {
-        Self { job, extra, at }
+    /// `ahead` are chunks of the source that were read already.
+    pub(super) fn new(job: &'a Job, extra: &'a [u32], at: Span3, ahead: &'a Ahead) -> Self {
+        Self { job, extra, at, ahead }
     }
 
     fn shape(&self) -> [usize; 3] {
         self.at.each_ref().map(|range| (range.end - range.start) as usize)
     }
 
-    /// Chunks of the source that lie under `voxels` of the target.
-    pub(super) fn chunks_under(&self, voxels: &Span3) -> impl Iterator<Item = ChunkIndex> + use<'_> {
-        let (grid, factor) = (self.job.source.array.grid(), self.job.factor());
-        chunks_in(grid, self.extra, &times(voxels, factor))
+    /// Whether the source has any chunk under `voxels` of the target.
+    pub(super) fn has_any_under(&self, voxels: &Span3) -> Result<bool> {
+        for chunk in self.job.chunks_under(self.extra, voxels) {
+            if self.job.source.has(&chunk, self.ahead)? {
+                return Ok(true);
+            }
+        }
+        Ok(false)
     }
 
     /// The voxels, `None` where the source has no chunk for any of them.
@@ -84,7 +98,7 @@ impl<'a> Tile<'a> {
 
     fn copy(&self, wanted: &Span3, out: &mut [u8]) -> Result<bool> {
         let start = self.at.each_ref().map(|range| range.start);
-        assemble(&self.job.source, self.extra, wanted, out, start, self.shape())
+        assemble(&self.job.source, self.ahead, self.extra, wanted, out, start, self.shape())
     }
 
     fn downsample(&self, how: Interpolation, axes: &[Axis; 3], out: &mut [u8]) -> Result<bool> {
@@ -111,8 +125,8 @@ impl<'a> Tile<'a> {
         let (grid, factor) = (self.job.source.array.grid(), self.job.factor());
         let mut found = false;
         CHUNK.with_borrow_mut(|voxels| {
-            for chunk in self.chunks_under(wanted) {
-                if !self.job.source.read(&chunk, voxels)? {
+            for chunk in self.job.chunks_under(self.extra, wanted) {
+                if !self.job.source.read(&chunk, self.ahead, voxels)? {
                     continue;
                 }
                 found = true;
@@ -147,7 +161,7 @@ impl<'a> Tile<'a> {
         let bytes = shape.iter().product::<usize>() * grid.channels as usize * grid.voxel_type.size();
         let mut voxels = vec![0; bytes];
         let start = needed.each_ref().map(|range| range.start);
-        if !assemble(&self.job.source, self.extra, &needed, &mut voxels, start, shape)? {
+        if !assemble(&self.job.source, self.ahead, self.extra, &needed, &mut voxels, start, shape)? {
             return Ok(false);
         }
         self.reduce(how, &voxels, shape, &taps, wanted, out);
@@ -173,6 +187,7 @@ impl<'a> Tile<'a> {
 /// Copies `wanted` voxels of the source into `out`, whose first voxel is `start`, and tells whether there were any.
 fn assemble(
     source: &ReadMag,
+    ahead: &Ahead,
     extra: &[u32],
     wanted: &Span3,
     out: &mut [u8],
@@ -184,7 +199,7 @@ fn assemble(
     let mut found = false;
     CHUNK.with_borrow_mut(|voxels| {
         for chunk in chunks_in(grid, extra, wanted) {
-            if !source.read(&chunk, voxels)? {
+            if !source.read(&chunk, ahead, voxels)? {
                 continue;
             }
             found = true;

@@ -1,14 +1,16 @@
-//! What every store must do, as one function that each is run through.
+//! What every store must do, as one function that each is run through: those of this crate, and those of others.
 
-use std::io::Write;
-use std::sync::Arc;
+use std::collections::BTreeMap;
+use std::sync::Mutex;
 
-use super::{Container, CountingStore, DirectoryStore, MemoryStore, ReadStore, SharedStore, ZipStore};
-use crate::error::VolumeError;
+use super::{Fetch, Found, ListStore, Origin, Part, ReadStore, SharedStore, WriteStore, list};
+use crate::error::{Result, VolumeError};
 
-type Files<'a> = &'a [(&'a str, Vec<u8>)];
+/// Keys and contents.
+pub type Files<'a> = &'a [(&'a str, Vec<u8>)];
 
-fn sample() -> Vec<(&'static str, Vec<u8>)> {
+/// Contents that a store is tried with.
+pub fn sample() -> Vec<(&'static str, Vec<u8>)> {
     let long: Vec<u8> = (0..400_000_u32).flat_map(|n| (n / 7).to_le_bytes()).collect();
     vec![
         ("a.txt", b"alpha".to_vec()),
@@ -20,30 +22,40 @@ fn sample() -> Vec<(&'static str, Vec<u8>)> {
     ]
 }
 
-fn keys(store: &dyn ReadStore, prefix: &str) -> Vec<String> {
-    let mut keys: Vec<_> = store.list(prefix).unwrap().into_iter().map(|entry| entry.key).collect();
+/// Keys that start with `prefix`, sorted.
+///
+/// # Panics
+/// Where the store cannot list them.
+pub fn keys(store: &dyn ReadStore, prefix: &str) -> Vec<String> {
+    let mut keys: Vec<_> = list(store, prefix).unwrap().into_iter().map(|entry| entry.key).collect();
     keys.sort();
     keys
 }
 
-fn conforms(make: impl Fn(Files<'_>) -> SharedStore) {
+/// Runs a store that `make` fills with the files it is given through all that a store must do. What only some stores can
+/// is tried where the store says that it can.
+///
+/// # Panics
+/// Where the store does otherwise.
+pub fn conforms(make: impl Fn(Files<'_>) -> SharedStore) {
     let files = sample();
     let store = make(&files);
-    lists_by_prefix(&*store, &files);
     reads_what_was_put_in(&store, &files);
+    reads_batches(&*store, &files);
+    ends_a_batch_at_the_first_error(&*store);
     knows_what_is_absent(&*store);
     refuses_keys_that_are_no_relative_paths(&*store);
     refuses_more_than_the_file_has(&*store);
-}
-
-fn lists_by_prefix(store: &dyn ReadStore, files: Files<'_>) {
-    assert_eq!(keys(store, ""), files.iter().map(|(key, _)| (*key).to_owned()).collect::<Vec<_>>());
-    assert_eq!(keys(store, "layer/1/"), ["layer/1/header.wkw", "layer/1/z0/y0/x0.wkw"]);
-    assert_eq!(keys(store, "layer/1"), ["layer/1/header.wkw", "layer/1/z0/y0/x0.wkw", "layer/10/header.wkw"]);
-    assert_eq!(keys(store, "lay"), ["layer/1/header.wkw", "layer/1/z0/y0/x0.wkw", "layer/10/header.wkw", "layer2/x"]);
-    assert!(keys(store, "nothing/here/").is_empty());
-    for entry in store.list("").unwrap() {
-        assert_eq!(store.size(&entry.key).unwrap(), Some(entry.size));
+    if let Some(lister) = store.lister() {
+        lists_by_prefix(&*store, lister, &files);
+    }
+    if store.disk().is_some() {
+        holds_files_open(&*store);
+    }
+    if let Some(writer) = store.writer() {
+        replaces_files_whole_or_not_at_all(&*store, writer);
+        tells_a_replaced_file_from_the_one_before(&*store, writer);
+        lets_one_write_at_a_time(&*store, writer);
     }
 }
 
@@ -55,17 +67,82 @@ fn reads_what_was_put_in(store: &SharedStore, files: Files<'_>) {
                     assert_eq!(store.read(key, u64::MAX).unwrap().as_ref(), Some(bytes), "{key}");
                     let (start, end) = (bytes.len() / 3, bytes.len() - bytes.len() / 5);
                     assert_eq!(store.read_range(key, start as u64..end as u64).unwrap(), bytes[start..end], "{key}");
+                    assert_eq!(store.size(key).unwrap(), Some(bytes.len() as u64));
+                    assert_eq!(store.stamp(key).unwrap().unwrap().size, bytes.len() as u64);
                 }
             });
         }
     });
 }
 
+/// What came of each fetch, by its number.
+type Answers = BTreeMap<usize, Option<Vec<u8>>>;
+
+fn fetch(store: &dyn ReadStore, fetches: &[Fetch<'_>]) -> Result<Answers> {
+    let answers = Mutex::new(Answers::new());
+    store.read_batch(fetches, &|number, found: Option<Found<'_>>| {
+        let bytes = found.map(|found| std::mem::take(found.bytes));
+        let before = answers.lock().unwrap().insert(number, bytes);
+        assert!(before.is_none(), "fetch {number} was answered twice");
+        Ok(())
+    })?;
+    Ok(answers.into_inner().unwrap())
+}
+
+fn reads_batches(store: &dyn ReadStore, files: Files<'_>) {
+    assert!(fetch(store, &[]).unwrap().is_empty());
+    let parts = |length: u64| {
+        let inner = length / 3..length - length / 5;
+        [
+            Part::Whole(length),
+            Part::Start(3),
+            Part::End(3),
+            Part::Start(1 << 40),
+            Part::End(1 << 40),
+            Part::Range(inner),
+        ]
+    };
+    let (mut fetches, mut expected) = (Vec::new(), Vec::new());
+    for (key, bytes) in files {
+        for part in parts(bytes.len() as u64) {
+            let range = part.range(bytes.len() as u64);
+            expected.push(Some(bytes[range.start as usize..range.end as usize].to_vec()));
+            fetches.push(Fetch { origin: Origin::Key(key), part });
+        }
+        let stamp = store.stamp(key).unwrap().unwrap();
+        expected.push(Some(bytes.clone()));
+        fetches.push(Fetch { origin: Origin::State(key, stamp), part: Part::Range(0..stamp.size) });
+    }
+    for part in [Part::Whole(9), Part::Start(9), Part::End(9)] {
+        expected.push(None);
+        fetches.push(Fetch { origin: Origin::Key("absent"), part });
+    }
+    let answers = fetch(store, &fetches).unwrap();
+    assert!(answers.into_iter().eq(expected.into_iter().enumerate()));
+}
+
+fn ends_a_batch_at_the_first_error(store: &dyn ReadStore) {
+    let of = |key: &'static str, part: Part| Fetch { origin: Origin::Key(key), part };
+    for bad in [
+        of("absent", Part::Range(0..1)),
+        of("a.txt", Part::Range(3..9)),
+        of("a.txt", Part::Whole(4)),
+        of("../a.txt", Part::Whole(9)),
+    ] {
+        for batch in [vec![bad.clone()], vec![of("a.txt", Part::Whole(9)), bad.clone(), of("layer2/x", Part::End(1))]] {
+            assert!(fetch(store, &batch).is_err(), "{bad:?}");
+        }
+    }
+    let many = vec![of("a.txt", Part::Whole(9)); 100];
+    let refused = store.read_batch(&many, &|_, _| Err(VolumeError::Mismatch("enough".to_owned())));
+    assert_eq!(refused.unwrap_err().to_string(), "enough");
+}
+
 fn knows_what_is_absent(store: &dyn ReadStore) {
     for key in ["b.txt", "layer", "layer/1", "a.txt/b", "layer/1/z0/y0/x1.wkw"] {
         assert_eq!(store.size(key).unwrap(), None, "{key}");
+        assert_eq!(store.stamp(key).unwrap(), None, "{key}");
         assert_eq!(store.read(key, 100).unwrap(), None, "{key}");
-        assert!(store.open_file(key).unwrap().is_none(), "{key}");
         assert!(store.read_range(key, 0..1).is_err(), "{key}");
     }
 }
@@ -74,6 +151,8 @@ fn refuses_keys_that_are_no_relative_paths(store: &dyn ReadStore) {
     for key in ["", "/a.txt", "../a.txt", "layer/../a.txt", "./a.txt", "layer//1", "a.txt/", "a\0", "layer\\1"] {
         assert!(matches!(store.read(key, 100), Err(VolumeError::Corrupt { .. })), "{key:?}");
         assert!(store.size(key).is_err() && store.read_range(key, 0..0).is_err(), "{key:?}");
+        assert!(store.disk().is_none_or(|disk| disk.open_file(key).is_err() && disk.place(key).is_err()), "{key:?}");
+        assert!(store.writer().is_none_or(|writer| writer.replace(key, 0).is_err()), "{key:?}");
     }
 }
 
@@ -87,103 +166,77 @@ fn refuses_more_than_the_file_has(store: &dyn ReadStore) {
     assert_eq!(store.read_range("a.txt", 5..5).unwrap(), b"");
 }
 
-fn in_memory(files: Files<'_>) -> SharedStore {
-    let store = MemoryStore::default();
-    for (key, bytes) in files {
-        store.insert(key, bytes.clone()).unwrap();
+fn lists_by_prefix(store: &dyn ReadStore, lister: &dyn ListStore, files: Files<'_>) {
+    assert_eq!(keys(store, ""), files.iter().map(|(key, _)| (*key).to_owned()).collect::<Vec<_>>());
+    assert_eq!(keys(store, "layer/1/"), ["layer/1/header.wkw", "layer/1/z0/y0/x0.wkw"]);
+    assert_eq!(keys(store, "layer/1"), ["layer/1/header.wkw", "layer/1/z0/y0/x0.wkw", "layer/10/header.wkw"]);
+    assert_eq!(keys(store, "lay"), ["layer/1/header.wkw", "layer/1/z0/y0/x0.wkw", "layer/10/header.wkw", "layer2/x"]);
+    assert!(keys(store, "nothing/here/").is_empty());
+    for entry in lister.list("").unwrap() {
+        assert_eq!(store.size(&entry.key).unwrap(), Some(entry.size));
     }
-    Arc::new(store)
 }
 
-pub(crate) fn zipped(files: Files<'_>, method: zip::CompressionMethod) -> Vec<u8> {
-    let mut writer = zip::ZipWriter::new(std::io::Cursor::new(Vec::new()));
-    let options = zip::write::SimpleFileOptions::default().compression_method(method);
-    for (key, bytes) in files {
-        writer.start_file(*key, options).unwrap();
-        writer.write_all(bytes).unwrap();
+/// What is read of a file that is held open is of that file, whatever takes its name.
+fn holds_files_open(store: &dyn ReadStore) {
+    let disk = store.disk().unwrap();
+    assert!(disk.pin("absent").unwrap().is_none() && disk.open_file("absent").unwrap().is_none());
+    assert_eq!(disk.open_file("a.txt").unwrap().unwrap().metadata().unwrap().len(), 5);
+    let held = disk.pin("a.txt").unwrap().unwrap();
+    assert_eq!(Some(held.stamp()), store.stamp("a.txt").unwrap());
+    std::fs::remove_file(disk.place("a.txt").unwrap()).unwrap();
+    std::fs::write(disk.place("a.txt").unwrap(), "omega").unwrap();
+    let answers = fetch(store, &[Fetch { origin: Origin::Pinned(&held), part: Part::Range(1..3) }]).unwrap();
+    assert_eq!(answers[&0].as_deref(), Some(&b"lp"[..]));
+    std::fs::write(disk.place("a.txt").unwrap(), "alpha").unwrap();
+}
+
+fn put(writer: &dyn WriteStore, key: &str, content: &[u8]) {
+    let mut file = writer.replace(key, 1 << 10).unwrap();
+    file.write_all(content).unwrap();
+    file.sync().unwrap();
+    assert!(file.place().unwrap());
+}
+
+fn replaces_files_whole_or_not_at_all(store: &dyn ReadStore, writer: &dyn WriteStore) {
+    let key = "new/folder/file";
+    for (before, after) in [(None, &b"first"[..]), (Some(&b"first"[..]), b"the second")] {
+        let mut file = writer.replace(key, 2).unwrap();
+        file.write_all(b"never to be seen").unwrap();
+        drop(file);
+        assert_eq!(store.read(key, 99).unwrap().as_deref(), before);
+        put(writer, key, after);
+        assert_eq!(store.read(key, 99).unwrap().as_deref(), Some(after));
     }
-    writer.finish().unwrap().into_inner()
+    assert!(writer.replace(key, 0).unwrap().remove_target().unwrap());
+    assert_eq!(store.read(key, 99).unwrap(), None);
+    assert!(store.lister().is_none() || keys(store, "new/").is_empty(), "something is left over");
 }
 
-#[test]
-fn the_memory_store_conforms() {
-    conforms(in_memory);
+fn tells_a_replaced_file_from_the_one_before(store: &dyn ReadStore, writer: &dyn WriteStore) {
+    put(writer, "changing", b"first");
+    let stamp = store.stamp("changing").unwrap().unwrap();
+    put(writer, "changing", b"other");
+    let fetches = [Fetch { origin: Origin::State("changing", stamp), part: Part::Range(0..5) }];
+    assert!(matches!(fetch(store, &fetches), Err(VolumeError::Changed { .. })));
+    writer.replace("changing", 0).unwrap().remove_target().unwrap();
+    assert!(matches!(fetch(store, &fetches), Err(VolumeError::Changed { .. })));
 }
 
-#[test]
-fn the_counting_store_conforms_and_counts() {
-    conforms(|files| Arc::new(CountingStore::new(in_memory(files))));
-    let store = CountingStore::new(in_memory(&sample()));
-    store.read_range("a.txt", 1..4).unwrap();
-    store.read("layer2/x", 9).unwrap();
-    store.list("").unwrap();
-    let counts = store.counts();
-    assert_eq!((counts.reads, counts.bytes, counts.lists, counts.files), (2, 4, 1, 0));
-}
-
-#[test]
-fn the_directory_store_conforms() {
-    let folder = tempfile::tempdir().unwrap();
-    conforms(|files| {
-        for (key, bytes) in files {
-            let path = folder.path().join(key);
-            std::fs::create_dir_all(path.parent().unwrap()).unwrap();
-            std::fs::write(path, bytes).unwrap();
-        }
-        Arc::new(DirectoryStore::open(folder.path()).unwrap())
-    });
-}
-
-#[test]
-fn zip_stores_conform_stored_and_deflated_alone_and_nested() {
-    let folder = tempfile::tempdir().unwrap();
-    let methods = [zip::CompressionMethod::Stored, zip::CompressionMethod::Deflated];
-    for inner in methods {
-        let path = folder.path().join("plain.zip");
-        conforms(|files| {
-            std::fs::write(&path, zipped(files, inner)).unwrap();
-            Arc::new(ZipStore::open(&path, None).unwrap())
-        });
-        for outer in methods {
-            let path = folder.path().join("outer.zip");
-            conforms(|files| {
-                let data = zipped(files, inner);
-                std::fs::write(&path, zipped(&[("a.nml", b"<things/>".to_vec()), ("data.zip", data)], outer)).unwrap();
-                Container::Zip { path: path.clone(), member: Some("data.zip".to_owned()) }.open().unwrap()
+/// Each of several writers adds a byte to what it finds once the file is its own.
+fn lets_one_write_at_a_time(store: &dyn ReadStore, writer: &dyn WriteStore) {
+    const WRITERS: usize = 8;
+    std::thread::scope(|scope| {
+        for _ in 0..WRITERS {
+            scope.spawn(|| {
+                let mut file = writer.replace("counted", 0).unwrap();
+                let mut content = store.read("counted", 99).unwrap().unwrap_or_default();
+                content.push(b'x');
+                file.write_all(&content).unwrap();
+                assert!(file.place().unwrap());
             });
         }
-    }
-}
-
-#[test]
-fn the_directory_store_hands_out_files_that_the_kernel_can_copy() {
-    let folder = tempfile::tempdir().unwrap();
-    std::fs::write(folder.path().join("a"), b"alpha").unwrap();
-    let store = DirectoryStore::open(folder.path()).unwrap();
-    assert_eq!(store.open_file("a").unwrap().unwrap().metadata().unwrap().len(), 5);
-}
-
-#[test]
-fn links_that_lead_out_of_the_directory_are_refused_and_inner_ones_followed() {
-    let outside = tempfile::tempdir().unwrap();
-    let folder = tempfile::tempdir().unwrap();
-    std::fs::write(outside.path().join("secret"), b"secret").unwrap();
-    std::fs::create_dir(folder.path().join("real")).unwrap();
-    std::fs::write(folder.path().join("real/a"), b"alpha").unwrap();
-    let link = |to: &std::path::Path, name: &str| std::os::unix::fs::symlink(to, folder.path().join(name)).unwrap();
-    link(&outside.path().join("secret"), "file_out");
-    link(outside.path(), "folder_out");
-    link(std::path::Path::new("real/a"), "file_in");
-    link(std::path::Path::new("real"), "folder_in");
-    link(std::path::Path::new("."), "loop");
-    let store = DirectoryStore::open(folder.path()).unwrap();
-    for key in ["file_out", "folder_out/secret"] {
-        let error = store.read(key, 100).unwrap_err().to_string();
-        assert!(error.contains("leads out of"), "{error}");
-        assert!(store.open_file(key).is_err());
-    }
-    assert_eq!(store.read("file_in", 100).unwrap().unwrap(), b"alpha");
-    assert_eq!(store.read("folder_in/a", 100).unwrap().unwrap(), b"alpha");
-    assert_eq!(keys(&store, ""), ["file_in", "real/a"]);
-    assert!(store.list("folder_out/").is_err());
+    });
+    assert_eq!(store.read("counted", 99).unwrap().unwrap(), [b'x'; WRITERS]);
+    writer.replace("counted", 0).unwrap().remove_target().unwrap();
 }

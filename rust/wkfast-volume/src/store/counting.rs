@@ -1,10 +1,8 @@
 //! Counts what passes, so that tests can pin the I/O of an operation and reports can state it.
 
-use std::fs::File;
-use std::path::PathBuf;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use super::{Entry, ReadStore, SharedStore, Stamp};
+use super::{Entry, Fetch, ListStore, ReadStore, SharedStore, Stamp, Take, WriteStore};
 use crate::error::Result;
 
 /// What has been asked of a store so far.
@@ -12,28 +10,31 @@ use crate::error::Result;
 pub struct Counts {
     /// Calls that listed keys.
     pub lists: u64,
-    /// Calls that returned bytes.
+    /// Pieces that were read, whether one by one or in batches.
     pub reads: u64,
+    /// Batches of them.
+    pub batches: u64,
+    /// Questions for size or state of a file.
+    pub stats: u64,
     /// Bytes they returned.
     pub bytes: u64,
-    /// Files handed out whole, to be copied by the kernel.
-    pub files: u64,
 }
 
-/// A store that counts the calls to the one it wraps.
+/// A store that counts the calls to the one it wraps. It is never a [disk](ReadStore::disk): every byte passes through it.
 #[derive(Debug)]
 pub struct CountingStore {
     inner: SharedStore,
     lists: AtomicU64,
     reads: AtomicU64,
+    batches: AtomicU64,
+    stats: AtomicU64,
     bytes: AtomicU64,
-    files: AtomicU64,
 }
 
 impl CountingStore {
     /// Wraps `inner`, counting from zero.
     pub fn new(inner: SharedStore) -> Self {
-        Self { inner, lists: 0.into(), reads: 0.into(), bytes: 0.into(), files: 0.into() }
+        Self { inner, lists: 0.into(), reads: 0.into(), batches: 0.into(), stats: 0.into(), bytes: 0.into() }
     }
 
     /// The counts so far.
@@ -41,8 +42,9 @@ impl CountingStore {
         Counts {
             lists: self.lists.load(Ordering::Relaxed),
             reads: self.reads.load(Ordering::Relaxed),
+            batches: self.batches.load(Ordering::Relaxed),
+            stats: self.stats.load(Ordering::Relaxed),
             bytes: self.bytes.load(Ordering::Relaxed),
-            files: self.files.load(Ordering::Relaxed),
         }
     }
 
@@ -57,16 +59,13 @@ impl ReadStore for CountingStore {
         self.inner.describe(key)
     }
 
-    fn list(&self, prefix: &str) -> Result<Vec<Entry>> {
-        self.lists.fetch_add(1, Ordering::Relaxed);
-        self.inner.list(prefix)
-    }
-
     fn size(&self, key: &str) -> Result<Option<u64>> {
+        self.stats.fetch_add(1, Ordering::Relaxed);
         self.inner.size(key)
     }
 
     fn stamp(&self, key: &str) -> Result<Option<Stamp>> {
+        self.stats.fetch_add(1, Ordering::Relaxed);
         self.inner.stamp(key)
     }
 
@@ -81,12 +80,30 @@ impl ReadStore for CountingStore {
         self.inner.read_into(key, offset, buffer)
     }
 
-    fn place(&self, key: &str) -> Result<Option<PathBuf>> {
-        self.inner.place(key)
+    fn read_batch(&self, fetches: &[Fetch<'_>], take: &Take<'_>) -> Result<()> {
+        self.batches.fetch_add(1, Ordering::Relaxed);
+        self.inner.read_batch(fetches, &|number, found| {
+            self.count_read(found.as_ref().map_or(0, |found| found.bytes.len()));
+            take(number, found)
+        })
     }
 
-    fn open_file(&self, key: &str) -> Result<Option<File>> {
-        self.files.fetch_add(1, Ordering::Relaxed);
-        self.inner.open_file(key)
+    fn is_far(&self) -> bool {
+        self.inner.is_far()
+    }
+
+    fn lister(&self) -> Option<&dyn ListStore> {
+        self.inner.lister().map(|_| self as _)
+    }
+
+    fn writer(&self) -> Option<&dyn WriteStore> {
+        self.inner.writer()
+    }
+}
+
+impl ListStore for CountingStore {
+    fn list(&self, prefix: &str) -> Result<Vec<Entry>> {
+        self.lists.fetch_add(1, Ordering::Relaxed);
+        super::list(&*self.inner, prefix)
     }
 }

@@ -8,9 +8,13 @@ use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 use std::sync::{PoisonError, RwLock};
 
-use wkfast_files::{is_link, persistently, persistently_seen, stat};
+use wkfast_files::{Draft, DraftOptions, is_link, persistently, persistently_seen, stat};
 
-use super::{Entry, Pinned, ReadStore, Stamp, beyond_end, check_key, too_large, within};
+use super::draft_file::DraftFile;
+use super::{
+    DiskStore, Entry, ListStore, NewFile, Pinned, ReadStore, Stamp, WriteStore, beyond_end, check_key, too_large,
+    within,
+};
 use crate::error::{Result, VolumeError};
 
 /// A directory and what is below it.
@@ -137,35 +141,12 @@ impl ReadStore for DirectoryStore {
         self.path.join(key).display().to_string()
     }
 
-    fn list(&self, prefix: &str) -> Result<Vec<Entry>> {
-        let mut entries = Vec::new();
-        let folder = prefix.rsplit_once('/').map_or("", |(folder, _)| folder);
-        if !folder.is_empty() {
-            check_key(folder)?;
-        }
-        match self.folder(folder)? {
-            Some(place) if place.is_dir() => self.walk(&place, folder, prefix, &mut entries)?,
-            _ => {}
-        }
-        Ok(entries)
-    }
-
     fn size(&self, key: &str) -> Result<Option<u64>> {
         Ok(self.find(key)?.map(|(_, metadata)| metadata.len()))
     }
 
     fn stamp(&self, key: &str) -> Result<Option<Stamp>> {
         Ok(self.find(key)?.map(|(_, metadata)| Stamp::of(&metadata)))
-    }
-
-    fn pins(&self) -> bool {
-        true
-    }
-
-    fn pin(&self, key: &str) -> Result<Option<Pinned>> {
-        self.with_file(key, |file, metadata| {
-            Ok(Ok(Pinned { file, stamp: Stamp::of(&metadata), name: self.describe(key) }))
-        })
     }
 
     fn read(&self, key: &str, limit: u64) -> Result<Option<Vec<u8>>> {
@@ -191,7 +172,44 @@ impl ReadStore for DirectoryStore {
         found.ok_or_else(|| VolumeError::io(self.describe(key), io::ErrorKind::NotFound.into()))
     }
 
-    fn place(&self, key: &str) -> Result<Option<PathBuf>> {
+    fn lister(&self) -> Option<&dyn ListStore> {
+        Some(self)
+    }
+
+    fn disk(&self) -> Option<&dyn DiskStore> {
+        Some(self)
+    }
+
+    fn writer(&self) -> Option<&dyn WriteStore> {
+        Some(self)
+    }
+}
+
+impl ListStore for DirectoryStore {
+    fn list(&self, prefix: &str) -> Result<Vec<Entry>> {
+        let mut entries = Vec::new();
+        let folder = prefix.rsplit_once('/').map_or("", |(folder, _)| folder);
+        if !folder.is_empty() {
+            check_key(folder)?;
+        }
+        match self.folder(folder)? {
+            Some(place) if place.is_dir() => self.walk(&place, folder, prefix, &mut entries)?,
+            _ => {}
+        }
+        Ok(entries)
+    }
+}
+
+impl DiskStore for DirectoryStore {
+    fn open_file(&self, key: &str) -> Result<Option<File>> {
+        self.with_file(key, |file, _| Ok(Ok(file)))
+    }
+
+    fn pin(&self, key: &str) -> Result<Option<Pinned>> {
+        self.with_file(key, |file, metadata| Ok(Ok(Pinned::new(file, &metadata, self.describe(key)))))
+    }
+
+    fn place(&self, key: &str) -> Result<PathBuf> {
         check_key(key)?;
         let mut folder = key;
         let mut absent = Vec::new();
@@ -200,15 +218,20 @@ impl ReadStore for DirectoryStore {
             absent.push(name);
             folder = parent;
             if let Some(place) = self.folder(folder)? {
-                return Ok(Some(absent.iter().rev().fold(place, |place, part| place.join(part))));
+                return Ok(absent.iter().rev().fold(place, |place, part| place.join(part)));
             }
         }
         absent.push(folder);
-        Ok(Some(absent.iter().rev().fold(self.root.clone(), |place, part| place.join(part))))
+        Ok(absent.iter().rev().fold(self.root.clone(), |place, part| place.join(part)))
     }
+}
 
-    fn open_file(&self, key: &str) -> Result<Option<File>> {
-        self.with_file(key, |file, _| Ok(Ok(file)))
+impl WriteStore for DirectoryStore {
+    fn replace(&self, key: &str, buffer: usize) -> Result<Box<dyn NewFile>> {
+        let target = self.place(key)?;
+        let options = DraftOptions { buffer, make_folder: true };
+        let draft = Draft::lock(&target, options);
+        Ok(Box::new(DraftFile(draft.map_err(|error| VolumeError::io(target.display().to_string(), error))?)))
     }
 }
 

@@ -1,36 +1,81 @@
 //! Files in memory: for tests, and for whoever has the bytes already.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashSet};
 use std::fs::File;
-use std::io::ErrorKind;
-use std::sync::{Arc, PoisonError, RwLock};
+use std::io::{self, Cursor, ErrorKind, Read, Seek, SeekFrom, Write};
+use std::ops::Range;
+use std::sync::{Arc, Condvar, Mutex, PoisonError, RwLock};
 
-use super::{Entry, ReadStore, beyond_end, check_key, too_large, within};
+use super::draft_file::whole;
+use super::{Entry, ListStore, NewFile, ReadStore, Stamp, WriteStore, beyond_end, check_key, too_large, within};
 use crate::error::{Result, VolumeError};
 
 /// Keys and bytes in memory.
 #[derive(Debug, Default)]
-pub struct MemoryStore {
-    files: RwLock<BTreeMap<String, Arc<[u8]>>>,
+pub struct MemoryStore(Arc<Files>);
+
+#[derive(Debug, Default)]
+struct Files {
+    contents: RwLock<Contents>,
+    /// Keys that somebody writes to.
+    taken: Mutex<HashSet<String>>,
+    released: Condvar,
+}
+
+#[derive(Debug, Default)]
+struct Contents {
+    files: BTreeMap<String, Content>,
+    /// Number of the file that was put in last.
+    last: u64,
+}
+
+#[derive(Clone, Debug)]
+struct Content {
+    bytes: Arc<[u8]>,
+    number: u64,
+}
+
+impl Files {
+    fn put(&self, key: &str, bytes: Arc<[u8]>) {
+        let mut contents = self.contents.write().unwrap_or_else(PoisonError::into_inner);
+        contents.last += 1;
+        let number = contents.last;
+        contents.files.insert(key.to_owned(), Content { bytes, number });
+    }
+
+    fn remove(&self, key: &str) -> bool {
+        self.contents.write().unwrap_or_else(PoisonError::into_inner).files.remove(key).is_some()
+    }
+
+    /// Waits until nobody else writes to `key`.
+    fn take(&self, key: &str) {
+        let taken = self.taken.lock().unwrap_or_else(PoisonError::into_inner);
+        let free = self.released.wait_while(taken, |taken| taken.contains(key));
+        free.unwrap_or_else(PoisonError::into_inner).insert(key.to_owned());
+    }
+
+    fn release(&self, key: &str) {
+        self.taken.lock().unwrap_or_else(PoisonError::into_inner).remove(key);
+        self.released.notify_all();
+    }
 }
 
 impl MemoryStore {
     /// Sets the content of `key`.
     pub fn insert(&self, key: &str, bytes: impl Into<Arc<[u8]>>) -> Result<()> {
         check_key(key)?;
-        let mut files = self.files.write().unwrap_or_else(PoisonError::into_inner);
-        files.insert(key.to_owned(), bytes.into());
+        self.0.put(key, bytes.into());
         Ok(())
     }
 
     /// Takes `key` away and tells whether it was there.
     pub fn remove(&self, key: &str) -> bool {
-        self.files.write().unwrap_or_else(PoisonError::into_inner).remove(key).is_some()
+        self.0.remove(key)
     }
 
-    fn get(&self, key: &str) -> Result<Option<Arc<[u8]>>> {
+    fn get(&self, key: &str) -> Result<Option<Content>> {
         check_key(key)?;
-        Ok(self.files.read().unwrap_or_else(PoisonError::into_inner).get(key).cloned())
+        Ok(self.0.contents.read().unwrap_or_else(PoisonError::into_inner).files.get(key).cloned())
     }
 }
 
@@ -39,19 +84,18 @@ impl ReadStore for MemoryStore {
         format!("memory:{key}")
     }
 
-    fn list(&self, prefix: &str) -> Result<Vec<Entry>> {
-        let files = self.files.read().unwrap_or_else(PoisonError::into_inner);
-        let from_prefix = files.range(prefix.to_owned()..);
-        let matching = from_prefix.take_while(|(key, _)| key.starts_with(prefix));
-        Ok(matching.map(|(key, bytes)| Entry { key: key.clone(), size: bytes.len() as u64 }).collect())
+    fn size(&self, key: &str) -> Result<Option<u64>> {
+        Ok(self.get(key)?.map(|content| content.bytes.len() as u64))
     }
 
-    fn size(&self, key: &str) -> Result<Option<u64>> {
-        Ok(self.get(key)?.map(|bytes| bytes.len() as u64))
+    fn stamp(&self, key: &str) -> Result<Option<Stamp>> {
+        let stamp =
+            |content: Content| Stamp { size: content.bytes.len() as u64, modified: None, inode: Some(content.number) };
+        Ok(self.get(key)?.map(stamp))
     }
 
     fn read(&self, key: &str, limit: u64) -> Result<Option<Vec<u8>>> {
-        match self.get(key)? {
+        match self.get(key)?.map(|content| content.bytes) {
             Some(bytes) if bytes.len() as u64 > limit => Err(too_large(self.describe(key), bytes.len() as u64, limit)),
             found => Ok(found.map(|bytes| bytes.to_vec())),
         }
@@ -59,7 +103,7 @@ impl ReadStore for MemoryStore {
 
     fn read_into(&self, key: &str, offset: u64, buffer: &mut [u8]) -> Result<()> {
         let absent = || VolumeError::io(self.describe(key), ErrorKind::NotFound.into());
-        let bytes = self.get(key)?.ok_or_else(absent)?;
+        let bytes = self.get(key)?.ok_or_else(absent)?.bytes;
         if !within(offset, buffer.len(), bytes.len() as u64) {
             return Err(beyond_end(self.describe(key), offset, buffer.len(), bytes.len() as u64));
         }
@@ -68,8 +112,79 @@ impl ReadStore for MemoryStore {
         Ok(())
     }
 
-    fn open_file(&self, key: &str) -> Result<Option<File>> {
+    fn lister(&self) -> Option<&dyn ListStore> {
+        Some(self)
+    }
+
+    fn writer(&self) -> Option<&dyn WriteStore> {
+        Some(self)
+    }
+}
+
+impl ListStore for MemoryStore {
+    fn list(&self, prefix: &str) -> Result<Vec<Entry>> {
+        let contents = self.0.contents.read().unwrap_or_else(PoisonError::into_inner);
+        let from_prefix = contents.files.range(prefix.to_owned()..);
+        let matching = from_prefix.take_while(|(key, _)| key.starts_with(prefix));
+        Ok(matching.map(|(key, file)| Entry { key: key.clone(), size: file.bytes.len() as u64 }).collect())
+    }
+}
+
+impl WriteStore for MemoryStore {
+    fn replace(&self, key: &str, _buffer: usize) -> Result<Box<dyn NewFile>> {
         check_key(key)?;
-        Ok(None)
+        self.0.take(key);
+        Ok(Box::new(MemoryFile { files: Arc::clone(&self.0), key: key.to_owned(), content: Cursor::default() }))
+    }
+}
+
+/// A file that becomes another one's successor.
+struct MemoryFile {
+    files: Arc<Files>,
+    key: String,
+    content: Cursor<Vec<u8>>,
+}
+
+impl Write for MemoryFile {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.content.write(bytes)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+impl Seek for MemoryFile {
+    fn seek(&mut self, to: SeekFrom) -> io::Result<u64> {
+        self.content.seek(to)
+    }
+}
+
+impl NewFile for MemoryFile {
+    fn append_from(&mut self, source: &mut File, range: Range<u64>) -> io::Result<()> {
+        let length = range.end - range.start;
+        source.seek(SeekFrom::Start(range.start))?;
+        whole(io::copy(&mut source.take(length), &mut self.content)?, length)
+    }
+
+    fn sync(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+
+    fn place(&mut self) -> io::Result<bool> {
+        self.files.put(&self.key, std::mem::take(self.content.get_mut()).into());
+        Ok(true)
+    }
+
+    fn remove_target(&mut self) -> io::Result<bool> {
+        self.files.remove(&self.key);
+        Ok(true)
+    }
+}
+
+impl Drop for MemoryFile {
+    fn drop(&mut self) {
+        self.files.release(&self.key);
     }
 }

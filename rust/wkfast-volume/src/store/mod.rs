@@ -1,17 +1,23 @@
 //! Where bytes lie: directories, archives, memory. A store maps keys (`/`-separated relative paths) to bytes and
 //! knows nothing of voxels.
 
+mod batch;
+#[cfg(any(test, feature = "conformance"))]
+pub mod conformance;
 mod counting;
 mod directory;
+mod draft_file;
 mod memory;
+mod slow;
+#[cfg(test)]
+mod tests;
 mod zip;
 
 #[cfg(test)]
-mod conformance;
-#[cfg(test)]
-pub(crate) use self::conformance::zipped as zip_bytes;
+pub(crate) use self::tests::zipped as zip_bytes;
 
 use std::fs::{File, Metadata};
+use std::io::{self, Seek, Write};
 use std::ops::Range;
 use std::os::unix::fs::{FileExt, MetadataExt};
 use std::path::PathBuf;
@@ -21,9 +27,12 @@ use std::time::SystemTime;
 use serde::{Deserialize, Serialize};
 use wkfast_files::zip::check_name;
 
+pub(crate) use self::batch::read_near;
+pub use self::batch::{Fetch, Found, Origin, Part, Take};
 pub use self::counting::{CountingStore, Counts};
 pub use self::directory::DirectoryStore;
 pub use self::memory::MemoryStore;
+pub use self::slow::SlowStore;
 pub use self::zip::ZipStore;
 use crate::error::{Result, VolumeError};
 pub use wkfast_files::zip::{Packed, ZipWriter};
@@ -66,9 +75,18 @@ pub struct Pinned {
 }
 
 impl Pinned {
+    pub(self) fn new(file: File, metadata: &Metadata, name: String) -> Self {
+        Self { file, stamp: Stamp::of(metadata), name }
+    }
+
     /// State of the file when it was opened.
     pub fn stamp(&self) -> Stamp {
         self.stamp
+    }
+
+    /// The file once more. Both share where they are in it.
+    pub(crate) fn file(&self) -> Result<File> {
+        self.file.try_clone().map_err(|error| VolumeError::io(self.name.clone(), error))
     }
 
     /// Fills `buffer` from `offset` on; a file that ends earlier is an error.
@@ -80,15 +98,13 @@ impl Pinned {
     }
 }
 
-/// Read access by key, from many threads at once.
+/// Read access by key, from many threads at once. What only some stores can is a trait of its own, and asked for:
+/// [`lister`](Self::lister), [`disk`](Self::disk), [`writer`](Self::writer).
 ///
 /// Keys are checked by every method: a key with an empty, `.` or `..` part is an error, never a path.
 pub trait ReadStore: Send + Sync + std::fmt::Debug {
     /// What to call `key` in messages: a path, or `archive.zip!member`.
     fn describe(&self, key: &str) -> String;
-
-    /// All files whose key starts with `prefix`, in no particular order.
-    fn list(&self, prefix: &str) -> Result<Vec<Entry>>;
 
     /// Size of the file, `None` if there is none.
     fn size(&self, key: &str) -> Result<Option<u64>>;
@@ -96,16 +112,6 @@ pub trait ReadStore: Send + Sync + std::fmt::Debug {
     /// What changes when the file does, `None` if there is none.
     fn stamp(&self, key: &str) -> Result<Option<Stamp>> {
         Ok(self.size(key)?.map(|size| Stamp { size, modified: None, inode: None }))
-    }
-
-    /// Whether files can be [pinned](Self::pin). Those of archives need not be: nobody replaces them one by one.
-    fn pins(&self) -> bool {
-        false
-    }
-
-    /// The file, held open; `None` where there is none, or where the store does not [pin](Self::pins).
-    fn pin(&self, _key: &str) -> Result<Option<Pinned>> {
-        Ok(None)
     }
 
     /// The whole file, `None` if there is none. Refuses files larger than `limit` bytes before reading them.
@@ -121,14 +127,92 @@ pub trait ReadStore: Send + Sync + std::fmt::Debug {
         Ok(bytes)
     }
 
-    /// Where the file `key` lies on disk, or would lie; `None` in a store that nobody writes to. A place that links put
-    /// outside of the store is an error.
-    fn place(&self, _key: &str) -> Result<Option<PathBuf>> {
-        Ok(None)
+    /// Reads all that is asked for, in an order that suits the store, and hands each piece to `take` as soon as it is
+    /// there, from several threads at once. The first error ends it.
+    ///
+    /// Unless a store knows better, the threads of the current rayon pool read one piece after the other.
+    fn read_batch(&self, fetches: &[Fetch<'_>], take: &Take<'_>) -> Result<()> {
+        read_near(self, fetches, take)
     }
 
-    /// The file itself where it is one on disk, so that the kernel can copy from it; `None` for members of archives.
+    /// Whether each request costs so long a wait that what is known of a file is used until reading shows that the file
+    /// has changed.
+    fn is_far(&self) -> bool {
+        false
+    }
+
+    /// The store as one whose keys can be listed.
+    fn lister(&self) -> Option<&dyn ListStore> {
+        None
+    }
+
+    /// The store as one on a disk of this machine, or mounted as one.
+    fn disk(&self) -> Option<&dyn DiskStore> {
+        None
+    }
+
+    /// The store as one that can be written to.
+    fn writer(&self) -> Option<&dyn WriteStore> {
+        None
+    }
+}
+
+/// A store that knows its keys.
+pub trait ListStore: Send + Sync {
+    /// All files whose key starts with `prefix`, in no particular order.
+    fn list(&self, prefix: &str) -> Result<Vec<Entry>>;
+}
+
+/// A store whose files the operating system opens.
+pub trait DiskStore: Send + Sync {
+    /// The file itself, so that the kernel can copy from it; `None` if there is none.
     fn open_file(&self, key: &str) -> Result<Option<File>>;
+
+    /// The file, held open; `None` if there is none.
+    fn pin(&self, key: &str) -> Result<Option<Pinned>>;
+
+    /// Where the file `key` lies, or would lie. A place that links put outside of the store is an error.
+    fn place(&self, key: &str) -> Result<PathBuf>;
+}
+
+/// A store whose files can be replaced.
+pub trait WriteStore: Send + Sync {
+    /// Starts the file that becomes `key`, once nobody else is at it. `buffer` bytes are gathered before they are
+    /// written; what is written at once needs none.
+    fn replace(&self, key: &str, buffer: usize) -> Result<Box<dyn NewFile>>;
+}
+
+/// A file under construction. Readers see the old file, or this one when it is whole. Dropped before that, it leaves
+/// nothing.
+pub trait NewFile: Write + Seek + Send {
+    /// Appends `range` of `source`, by the kernel where it can.
+    fn append_from(&mut self, source: &mut File, range: Range<u64>) -> io::Result<()>;
+
+    /// Waits until what was written would outlive a loss of power.
+    fn sync(&mut self) -> io::Result<()>;
+
+    /// Puts the file in its place. False, and nothing is done, where the folder has been replaced meanwhile with all
+    /// that was in it.
+    fn place(&mut self) -> io::Result<bool>;
+
+    /// Removes the file that this one was to replace, if there is one. False as for [`place`](Self::place).
+    fn remove_target(&mut self) -> io::Result<bool>;
+}
+
+/// The files of `store` whose key starts with `prefix`; an error where the store cannot tell.
+pub fn list(store: &dyn ReadStore, prefix: &str) -> Result<Vec<Entry>> {
+    match store.lister() {
+        Some(lister) => lister.list(prefix),
+        None => Err(VolumeError::Unsupported {
+            file: store.describe(prefix),
+            what: "cannot be listed: the server does not tell which files it has".to_owned(),
+        }),
+    }
+}
+
+/// The file itself where it is one on disk.
+pub(crate) fn open_file(store: &dyn ReadStore, key: &str) -> Result<Option<File>> {
+    store.disk().map_or(Ok(None), |disk| disk.open_file(key))
 }
 
 /// A store that several threads share.

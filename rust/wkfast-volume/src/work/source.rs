@@ -4,7 +4,7 @@ use std::cell::RefCell;
 use std::sync::Arc;
 
 use crate::error::{Result, VolumeError};
-use crate::format::{EncodedChunk, IndexCache, MagArray, OpenShard};
+use crate::format::{Ahead, EncodedChunk, IndexCache, MagArray, OpenShard};
 use crate::geometry::{ChunkIndex, ShardIndex};
 
 thread_local! {
@@ -32,6 +32,15 @@ pub(crate) fn decode_open(
 /// [`decode_open`] of a chunk that is a file of its own.
 pub(crate) fn decode_file(array: &dyn MagArray, chunk: &ChunkIndex, voxels: &mut Vec<u8>) -> Result<bool> {
     let Some(found) = array.read_encoded(chunk)? else { return Ok(false) };
+    decode_found(array, &found, chunk, voxels)
+}
+
+fn decode_found(
+    array: &dyn MagArray,
+    found: &EncodedChunk,
+    chunk: &ChunkIndex,
+    voxels: &mut Vec<u8>,
+) -> Result<bool> {
     voxels.resize(array.grid().chunk_bytes(), 0);
     found.codec.decode(&found.bytes, voxels).map_err(|reason| corrupt(array, &found.key, reason, chunk))?;
     Ok(true)
@@ -91,15 +100,31 @@ impl ReadMag {
     }
 
     /// Whether there is a chunk.
-    pub(crate) fn has(&self, chunk: &ChunkIndex) -> Result<bool> {
+    pub(crate) fn has(&self, chunk: &ChunkIndex, ahead: &Ahead) -> Result<bool> {
+        if let Some(found) = ahead.find(chunk) {
+            return Ok(found.is_some());
+        }
         if self.is_indexed() {
             return Ok(self.open(chunk)?.is_some_and(|(open, place)| open.table.spans[place].is_some()));
         }
         Ok(self.array.store().size(&self.array.shard_key(chunk))?.is_some_and(|size| size > 0))
     }
 
+    /// Whether chunks are worth reading ahead.
+    pub(crate) fn is_far(&self) -> bool {
+        self.array.store().is_far()
+    }
+
+    /// Reads chunks ahead, if they are far.
+    pub(crate) fn ahead(&self, chunks: impl Iterator<Item = ChunkIndex>) -> Result<Ahead> {
+        Ahead::of(&*self.array, &self.indexes, chunks)
+    }
+
     /// The bytes of a chunk as they lie in its file.
-    pub(crate) fn encoded(&self, chunk: &ChunkIndex) -> Result<Option<EncodedChunk>> {
+    pub(crate) fn encoded(&self, chunk: &ChunkIndex, ahead: &Ahead) -> Result<Option<EncodedChunk>> {
+        if let Some(found) = ahead.find(chunk) {
+            return Ok(found.cloned());
+        }
         if !self.is_indexed() {
             return self.array.read_encoded(chunk);
         }
@@ -107,7 +132,11 @@ impl ReadMag {
     }
 
     /// Decodes a chunk into `voxels` and tells whether there is one.
-    pub(crate) fn read(&self, chunk: &ChunkIndex, voxels: &mut Vec<u8>) -> Result<bool> {
+    pub(crate) fn read(&self, chunk: &ChunkIndex, ahead: &Ahead, voxels: &mut Vec<u8>) -> Result<bool> {
+        if let Some(found) = ahead.find(chunk) {
+            let Some(found) = found else { return Ok(false) };
+            return decode_found(&*self.array, found, chunk, voxels);
+        }
         if !self.is_indexed() {
             return decode_file(&*self.array, chunk, voxels);
         }

@@ -1,13 +1,17 @@
 //! Indexes of shards, read once and kept: the index of a large shard outweighs a small box by far.
 
 use std::collections::HashMap;
+use std::fs::File;
 use std::sync::{Arc, Mutex, PoisonError};
+
+use rayon::prelude::*;
 
 use super::kept::KeptChunks;
 use crate::error::Result;
-use crate::format::{EncodedChunk, MagArray, ShardIndexTable};
+use crate::format::chunks::{fetch_chunks, read_index};
+use crate::format::{EncodedChunk, MagArray, ShardIndexTable, StoredArray};
 use crate::geometry::{ChunkIndex, ShardIndex};
-use crate::store::{Pinned, Stamp};
+use crate::store::{DiskStore, Fetch, Origin, Part, Pinned, Stamp};
 
 /// Spans kept at most: 64 MB of them. When they are more, all are let go.
 const MAX_SPANS: usize = (64 << 20) / 24;
@@ -19,11 +23,20 @@ struct Kept {
     table: Option<Arc<ShardIndexTable>>,
 }
 
+impl Kept {
+    fn spans(&self) -> usize {
+        self.table.as_ref().map_or(1, |table| table.spans.len())
+    }
+}
+
 /// A shard's index, and the file that it is the index of.
 #[derive(Debug)]
 pub struct OpenShard {
     /// The index.
     pub table: Arc<ShardIndexTable>,
+    /// State of the file that it was read from.
+    stamp: Stamp,
+    /// The file, where it can be held open.
     pinned: Option<Pinned>,
 }
 
@@ -33,12 +46,38 @@ impl OpenShard {
         self.pinned.as_ref().map(Pinned::stamp)
     }
 
+    /// The file itself, where it is one on disk, so that the kernel can copy from it.
+    pub(crate) fn file(&self) -> Result<Option<File>> {
+        self.pinned.as_ref().map(Pinned::file).transpose()
+    }
+
+    /// Where its bytes are read from.
+    pub fn origin(&self) -> Origin<'_> {
+        match &self.pinned {
+            Some(pinned) => Origin::Pinned(pinned),
+            None => Origin::State(&self.table.key, self.stamp),
+        }
+    }
+
     /// Fills `buffer` from `offset` of the shard's file on.
     pub fn read_into(&self, array: &dyn MagArray, offset: u64, buffer: &mut [u8]) -> Result<()> {
         match &self.pinned {
             Some(pinned) => pinned.read_into(offset, buffer),
-            None => array.store().read_into(&self.table.key, offset, buffer),
+            None => self.read_unheld(array, offset, buffer),
         }
+    }
+
+    /// Of the file that the index is of, or an error where another has its name by now.
+    fn read_unheld(&self, array: &dyn MagArray, offset: u64, buffer: &mut [u8]) -> Result<()> {
+        let part = Part::Range(offset..offset.saturating_add(buffer.len() as u64));
+        let read = Mutex::new(buffer);
+        array.store().read_batch(&[Fetch { origin: self.origin(), part }], &|_, found| {
+            let mut buffer = read.lock().unwrap_or_else(PoisonError::into_inner);
+            if let Some(found) = found {
+                buffer.copy_from_slice(found.bytes);
+            }
+            Ok(())
+        })
     }
 
     /// The encoded chunk at `place`, `None` if it is absent.
@@ -59,39 +98,94 @@ pub struct IndexCache {
 
 impl IndexCache {
     /// A file of one chunk, held open; `None` where there is none, or where the store holds none open.
-    pub(super) fn open_file(array: &dyn MagArray, chunk: &ChunkIndex) -> Result<Option<OpenShard>> {
-        let Some(pinned) = array.store().pin(&array.shard_key(chunk))? else { return Ok(None) };
-        let table = array.open_pinned(chunk, &pinned)?;
-        Ok(table.map(|table| OpenShard { table: Arc::new(table), pinned: Some(pinned) }))
+    pub(super) fn open_file(array: &dyn StoredArray, chunk: &ChunkIndex) -> Result<Option<OpenShard>> {
+        let key = array.shard_key(chunk);
+        let Some(pinned) = array.store().disk().map_or(Ok(None), |disk| disk.pin(&key))? else { return Ok(None) };
+        let table = read_pinned(array, &key, &pinned)?;
+        Ok(table.map(|table| OpenShard { table: Arc::new(table), stamp: pinned.stamp(), pinned: Some(pinned) }))
     }
 
     /// The index of `shard` with its file, `None` where there is none. The file is held open as long as the result lives,
     /// so that another one that takes its place is never read by this index.
     pub fn open(&self, array: &dyn MagArray, shard: &ShardIndex) -> Result<Option<OpenShard>> {
-        let key = array.shard_key(shard);
-        let pinned = array.store().pin(&key)?;
-        let stamp = match &pinned {
-            Some(pinned) => Some(pinned.stamp()),
-            None if array.store().pins() => None,
-            None => array.store().stamp(&key)?,
-        };
-        let Some(stamp) = stamp else { return Ok(None) };
-        if let Some(kept) = self.lookup(shard).filter(|kept| kept.stamp == stamp) {
-            return Ok(kept.table.map(|table| OpenShard { table, pinned }));
+        let Some(stored) = array.stored() else { return open_made(array, shard) };
+        match array.store().disk() {
+            Some(disk) => self.open_pinned(stored, disk, shard),
+            None => Ok(self.open_unheld(stored, std::slice::from_ref(shard))?.pop().flatten()),
         }
-        let table = match &pinned {
-            Some(pinned) => array.open_pinned(shard, pinned)?,
-            None => array.open_shard(shard)?,
+    }
+
+    /// [`open`](Self::open) of many shards, whose indexes are read together.
+    pub fn open_many(&self, array: &dyn StoredArray, shards: &[ShardIndex]) -> Result<Vec<Option<OpenShard>>> {
+        match array.store().disk() {
+            Some(disk) if rayon::current_thread_index().is_none() => {
+                shards.iter().map(|shard| self.open_pinned(array, disk, shard)).collect()
+            }
+            Some(disk) => shards.par_iter().map(|shard| self.open_pinned(array, disk, shard)).collect(),
+            None => self.open_unheld(array, shards),
+        }
+    }
+
+    fn open_pinned(
+        &self,
+        array: &dyn StoredArray,
+        disk: &dyn DiskStore,
+        shard: &ShardIndex,
+    ) -> Result<Option<OpenShard>> {
+        let key = array.shard_key(shard);
+        let Some(pinned) = disk.pin(&key)? else { return Ok(None) };
+        let stamp = pinned.stamp();
+        let known = self.lookup(shard).filter(|kept| kept.stamp == stamp);
+        let table = match known {
+            Some(kept) => kept.table,
+            None => self.keep(shard, stamp, read_pinned(array, &key, &pinned)?),
         };
-        let table = table.map(Arc::new);
-        self.keep(shard, Kept { stamp, table: table.clone() });
-        Ok(table.map(|table| OpenShard { table, pinned }))
+        Ok(table.map(|table| OpenShard { table, stamp, pinned: Some(pinned) }))
+    }
+
+    /// Of a store that holds no files open. What is known of a file in a far one counts until reading it fails.
+    fn open_unheld(&self, array: &dyn StoredArray, shards: &[ShardIndex]) -> Result<Vec<Option<OpenShard>>> {
+        let store = array.store();
+        let mut open: Vec<Option<OpenShard>> = Vec::with_capacity(shards.len());
+        let mut missing: Vec<(usize, String)> = Vec::new();
+        for (place, shard) in shards.iter().enumerate() {
+            let key = array.shard_key(shard);
+            let Some(Kept { stamp, table: Some(table) }) = self.lookup(shard) else {
+                missing.push((place, key));
+                open.push(None);
+                continue;
+            };
+            let now = if store.is_far() { Some(stamp) } else { store.stamp(&key)? };
+            if now.is_some_and(|now| now != stamp) {
+                missing.push((place, key));
+            }
+            open.push((now == Some(stamp)).then_some(OpenShard { table, stamp, pinned: None }));
+        }
+        let part = array.index_part();
+        let keys = missing.iter().map(|(_, key)| Origin::Key(key));
+        let fetches: Vec<Fetch<'_>> = keys.map(|origin| Fetch { origin, part: part.clone() }).collect();
+        let read = Mutex::new(Vec::new());
+        store.read_batch(&fetches, &|number, found| {
+            let Some((bytes, stamp)) = found.and_then(|found| Some((found.bytes, found.stamp?))) else { return Ok(()) };
+            let (place, key) = &missing[number];
+            let table = read_index(array, key, bytes, stamp, &|range| store.read_range(key, range))?;
+            read.lock().unwrap_or_else(PoisonError::into_inner).push((*place, stamp, table));
+            Ok(())
+        })?;
+        for (place, stamp, table) in read.into_inner().unwrap_or_else(PoisonError::into_inner) {
+            let table = self.keep(&shards[place], stamp, table);
+            open[place] = table.map(|table| OpenShard { table, stamp, pinned: None });
+        }
+        Ok(open)
     }
 
     /// [`MagArray::read_encoded`] of many chunks, with the index of each shard read once.
     pub fn read_encoded(&self, array: &dyn MagArray, chunk: &ChunkIndex) -> Result<Option<EncodedChunk>> {
         if array.grid().chunks_in_shard() == 1 {
             return array.read_encoded(chunk);
+        }
+        if array.store().is_far() {
+            return Ok(fetch_chunks(array, self, std::slice::from_ref(chunk))?.pop().flatten());
         }
         let (shard, place) = array.grid().locate(chunk);
         let Some(open) = self.open(array, &shard)? else { return Ok(None) };
@@ -102,13 +196,54 @@ impl IndexCache {
         self.kept.lock().unwrap_or_else(PoisonError::into_inner).0.get(shard).cloned()
     }
 
-    fn keep(&self, shard: &ShardIndex, entry: Kept) {
-        let added = entry.table.as_ref().map_or(1, |table| table.spans.len());
+    /// Lets go what is known of a shard.
+    pub(in crate::format) fn forget(&self, shard: &ShardIndex) {
+        self.forget_if(shard, |_| true);
+    }
+
+    /// Lets go what is known of a shard of a far store that lacks any of the chunks at `places`: reading a chunk shows
+    /// whether its file has been replaced, absence shows nothing.
+    pub(in crate::format) fn doubt(&self, shard: &ShardIndex, mut places: impl Iterator<Item = usize>) {
+        self.forget_if(shard, |table| places.any(|place| table.spans[place].is_none()));
+    }
+
+    fn forget_if(&self, shard: &ShardIndex, gone: impl FnOnce(&ShardIndexTable) -> bool) {
         let mut kept = self.kept.lock().unwrap_or_else(PoisonError::into_inner);
-        if kept.1 + added > MAX_SPANS {
+        if kept.0.get(shard).is_some_and(|kept| kept.table.as_deref().is_none_or(gone)) {
+            kept.1 -= kept.0.remove(shard).map_or(0, |gone| gone.spans());
+        }
+    }
+
+    fn keep(&self, shard: &ShardIndex, stamp: Stamp, table: Option<ShardIndexTable>) -> Option<Arc<ShardIndexTable>> {
+        let table = table.map(Arc::new);
+        let entry = Kept { stamp, table: table.clone() };
+        let mut kept = self.kept.lock().unwrap_or_else(PoisonError::into_inner);
+        if kept.1 + entry.spans() > MAX_SPANS {
             *kept = (HashMap::new(), 0);
         }
-        kept.0.insert(shard.clone(), entry);
-        kept.1 += added;
+        kept.1 += entry.spans();
+        if let Some(before) = kept.0.insert(shard.clone(), entry) {
+            kept.1 -= before.spans();
+        }
+        table
     }
+}
+
+/// A shard that is made while it is read.
+fn open_made(array: &dyn MagArray, shard: &ShardIndex) -> Result<Option<OpenShard>> {
+    let stamp = Stamp { size: 0, modified: None, inode: None };
+    let table = array.open_shard(shard)?;
+    Ok(table.map(|table| OpenShard { table: Arc::new(table), stamp, pinned: None }))
+}
+
+/// The index of a file that is held open.
+fn read_pinned(array: &dyn StoredArray, key: &str, pinned: &Pinned) -> Result<Option<ShardIndexTable>> {
+    let stamp = pinned.stamp();
+    let read = |range: std::ops::Range<u64>| {
+        let mut bytes = vec![0; range.end.saturating_sub(range.start) as usize];
+        pinned.read_into(range.start, &mut bytes)?;
+        Ok(bytes)
+    };
+    let bytes = read(array.index_part().range(stamp.size))?;
+    read_index(array, key, &bytes, stamp, &read)
 }

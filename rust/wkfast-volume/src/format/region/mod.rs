@@ -15,16 +15,14 @@ mod write_tests;
 
 use std::cell::RefCell;
 use std::collections::HashMap;
-use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
-
-use rayon::prelude::*;
+use std::sync::{Arc, Mutex, PoisonError};
 
 pub use self::cache::{IndexCache, OpenShard};
 use self::cut::{Overlap, Stick, sticks};
 pub use self::voxels::Voxels;
 pub use self::write::{WriteOptions, write_region};
-use super::{ChunkCodec, MagArray};
+use super::chunks::{OPEN, Places};
+use super::{ChunkCodec, MagArray, read_chunks};
 use crate::error::{Result, VolumeError};
 use crate::geometry::{BoundingBox, ChunkGrid, ChunkIndex, ShardIndex};
 
@@ -34,18 +32,11 @@ const FARTHEST: u64 = 1 << 48;
 /// Boxes up to a few 32³ chunks of uint32 are read by the calling thread.
 const SMALL: usize = 512 << 10;
 
-/// Shards that a read holds open at most; processes may open some hundred files.
-const MAX_OPEN: usize = 128;
-/// Shards that all reads of a process hold open together.
-const MAX_OPEN_IN_ALL: usize = 256;
-
-/// The shards that a read touches.
+/// The shards that a small read touches.
 struct Shards<'a> {
     cache: &'a IndexCache,
     /// Those that are there, held open from the start; `None` where they are too many.
     held: Option<HashMap<ShardIndex, OpenShard>>,
-    /// Whether decoded chunks are kept: those of small boxes.
-    keeps: bool,
 }
 
 impl Shards<'_> {
@@ -60,33 +51,6 @@ impl Shards<'_> {
             Some(held) => held.get(shard).map_or(Ok(Chunk::Absent), read),
             None => self.cache.open(array, shard)?.as_ref().map_or(Ok(Chunk::Absent), read),
         }
-    }
-}
-
-/// Open files of all reads of this process.
-static OPEN: AtomicUsize = AtomicUsize::new(0);
-
-/// The right of a read to hold so many files open.
-struct Places {
-    all: &'static AtomicUsize,
-    count: usize,
-}
-
-impl Places {
-    /// None if that would be too many for one read, or for all reads together: processes may have a thousand.
-    fn take(all: &'static AtomicUsize, count: usize) -> Option<Self> {
-        if count > MAX_OPEN {
-            return None;
-        }
-        let places = Self { all, count };
-        let before = all.fetch_add(count, Ordering::Relaxed);
-        (before + count <= MAX_OPEN_IN_ALL).then_some(places)
-    }
-}
-
-impl Drop for Places {
-    fn drop(&mut self) {
-        self.all.fetch_sub(self.count, Ordering::Relaxed);
     }
 }
 
@@ -137,20 +101,56 @@ pub fn read_region_with(
     let grid = array.grid();
     check_request(grid, extra, region, out.len())?;
     let sticks = sticks(grid, extra, region, out);
-    let touched = shards_of(array, &sticks);
-    let Some(_places) = Places::take(&OPEN, touched.len()) else {
-        let shards = Shards { cache, held: None, keeps: false };
-        return sticks.into_par_iter().try_for_each(|stick| fill(array, &shards, stick));
-    };
-    let open = |shard: ShardIndex| cache.open(array, &shard).map(|open| open.map(|open| (shard, open))).transpose();
-    if is_small(grid, region) {
-        let held = touched.into_iter().filter_map(open).collect::<Result<_>>()?;
-        let shards = Shards { cache, held: Some(held), keeps: true };
-        return sticks.into_iter().try_for_each(|stick| fill(array, &shards, stick));
+    if is_small(grid, region) && !array.store().is_far() {
+        return read_small(cache, array, sticks);
     }
-    let held = touched.into_par_iter().filter_map(open).collect::<Result<_>>()?;
-    let shards = Shards { cache, held: Some(held), keeps: false };
-    sticks.into_par_iter().try_for_each(|stick| fill(array, &shards, stick))
+    read_large(cache, array, sticks)
+}
+
+/// Reads chunk by chunk, on this thread.
+fn read_small(cache: &IndexCache, array: &dyn MagArray, sticks: Vec<Stick<'_>>) -> Result<()> {
+    let touched = shards_of(array, &sticks);
+    let places = Places::take(&OPEN, touched.len());
+    let open = |shard: ShardIndex| cache.open(array, &shard).map(|open| open.map(|open| (shard, open))).transpose();
+    let held = places.as_ref().map(|_| touched.into_iter().filter_map(open).collect::<Result<_>>()).transpose()?;
+    let shards = Shards { cache, held };
+    sticks.into_iter().try_for_each(|stick| fill(array, &shards, stick))
+}
+
+/// Asks for all chunks together.
+fn read_large(cache: &IndexCache, array: &dyn MagArray, sticks: Vec<Stick<'_>>) -> Result<()> {
+    let (mut chunks, mut owners) = (Vec::new(), Vec::new());
+    for (owner, stick) in sticks.iter().enumerate() {
+        chunks.extend(stick.chunks());
+        owners.resize(chunks.len(), owner);
+    }
+    let sticks: Vec<_> = sticks.into_iter().map(Mutex::new).collect();
+    read_chunks(array, cache, &chunks, &|number, found| {
+        let (chunk, stick) = (&chunks[number], &sticks[owners[number]]);
+        SCRATCH.with_borrow_mut(|scratch| {
+            scratch.voxels.resize(array.grid().chunk_bytes(), 0);
+            match found {
+                Some(found) => {
+                    decode(array, &**found.codec, found.key, chunk, found.bytes, &mut scratch.voxels)?;
+                }
+                None if !fill_absent(array, &mut scratch.voxels) => return Ok(()),
+                None => {}
+            }
+            stick.lock().unwrap_or_else(PoisonError::into_inner).take(array.grid(), chunk, &scratch.voxels);
+            Ok(())
+        })
+    })
+}
+
+/// Makes `voxels` an absent chunk; false where `out` has what that stands for already.
+fn fill_absent(array: &dyn MagArray, voxels: &mut [u8]) -> bool {
+    match array.fill() {
+        Some(fill) => voxels.chunks_exact_mut(fill.len()).for_each(|voxel| voxel.copy_from_slice(fill)),
+        // A chunk that was there before its file was replaced may have been put into the box.
+        None if array.store().disk().is_none() => voxels.fill(0),
+        None => return false,
+    }
+    true
 }
 
 /// Decodes the chunks of a stick into it.
@@ -161,9 +161,8 @@ fn fill(array: &dyn MagArray, shards: &Shards<'_>, mut stick: Stick<'_>) -> Resu
                 Chunk::Decoded => stick.take(array.grid(), &chunk, &scratch.voxels),
                 Chunk::Kept(voxels) => stick.take(array.grid(), &chunk, &voxels),
                 Chunk::Absent => {
-                    if let Some(fill) = array.fill() {
-                        scratch.voxels.resize(array.grid().chunk_bytes(), 0);
-                        scratch.voxels.chunks_exact_mut(fill.len()).for_each(|voxel| voxel.copy_from_slice(fill));
+                    scratch.voxels.resize(array.grid().chunk_bytes(), 0);
+                    if fill_absent(array, &mut scratch.voxels) {
                         stick.take(array.grid(), &chunk, &scratch.voxels);
                     }
                 }
@@ -214,8 +213,8 @@ fn read_chunk(array: &dyn MagArray, shards: &Shards<'_>, chunk: &ChunkIndex, scr
         let (shard, place) = array.grid().locate(chunk);
         return shards.with(array, &shard, |open| read_open(array, shards, open, place, chunk, scratch));
     }
-    if shards.keeps && array.is_stored() && array.store().pins() {
-        let Some(open) = IndexCache::open_file(array, chunk)? else { return Ok(Chunk::Absent) };
+    if let Some(stored) = array.stored().filter(|stored| stored.store().disk().is_some()) {
+        let Some(open) = IndexCache::open_file(stored, chunk)? else { return Ok(Chunk::Absent) };
         return read_open(array, shards, &open, 0, chunk, scratch);
     }
     let Some(found) = array.read_encoded(chunk)? else { return Ok(Chunk::Absent) };
@@ -234,7 +233,7 @@ fn read_open(
     scratch: &mut Scratch,
 ) -> Result<Chunk> {
     let Some(span) = open.table.spans[place].clone() else { return Ok(Chunk::Absent) };
-    let state = if shards.keeps { open.stamp() } else { None };
+    let state = open.stamp();
     if let Some(voxels) = state.and_then(|state| shards.cache.chunks.find(chunk, state)) {
         return Ok(Chunk::Kept(voxels));
     }

@@ -5,6 +5,7 @@ use std::ops::Range;
 
 use crate::error::{Result, VolumeError};
 use crate::format::{MagArray, ShardFile, ShardIndexTable, ShardWriter};
+use crate::store;
 
 /// A shard while it is written, front to back.
 pub(super) struct Rewrite<'a> {
@@ -37,7 +38,7 @@ impl<'a> Rewrite<'a> {
             let mut places: Vec<u32> = (0..old.spans.len() as u32).collect();
             places.sort_by_key(|&place| old.spans[place as usize].as_ref().map_or(u64::MAX, |span| span.start));
             writer.prefer_order(places)?;
-            source = array.store().open_file(&old.key)?;
+            source = store::open_file(&**array.store(), &old.key)?;
         }
         let order = writer.order().to_vec();
         let touched = (0..order.len() as u32).map(is_touched).collect();

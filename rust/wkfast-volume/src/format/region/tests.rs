@@ -1,17 +1,21 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
 
 use proptest::prelude::*;
 
-use super::{IndexCache, MAX_OPEN, MAX_OPEN_IN_ALL, Places, read_region, read_region_with, region_bytes};
+use super::cut::sticks;
+use super::{IndexCache, read_large, read_region, read_region_with, region_bytes};
 use crate::error::VolumeError;
+use crate::format::chunks::{MAX_OPEN, MAX_OPEN_IN_ALL, Places};
 use crate::format::testing::{memory, put_shard, shard_bytes, voxels};
 use crate::format::wkw::{BlockType, Header, WkwArray};
 use crate::format::zarr::ZarrArray;
 use crate::format::{MagArray, read_encoded_by_index};
 use crate::geometry::{BoundingBox, ChunkIndex, ShardIndex};
-use crate::store::{CountingStore, DirectoryStore, MemoryStore};
+use crate::store::{CountingStore, DirectoryStore, MemoryStore, SharedStore, SlowStore};
 use crate::voxels::VoxelType;
+use crate::work::pool_of;
 
 /// The obvious way: voxel by voxel, each from its chunk.
 fn read_region_plainly(array: &dyn MagArray, region: &BoundingBox) -> Vec<u8> {
@@ -44,9 +48,12 @@ fn voxel_at(array: &dyn MagArray, at: [i64; 3]) -> Option<Vec<u8>> {
 }
 
 fn wkw(store: &Arc<MemoryStore>, log2_file_edge: u8) -> WkwArray {
+    WkwArray::with_header(store.clone(), "1", header(log2_file_edge))
+}
+
+fn header(log2_file_edge: u8) -> Header {
     let (block_type, voxel_type) = (BlockType::Lz4, VoxelType::UInt16);
-    let header = Header { block_type, voxel_type, channels: 2, log2_block_edge: 2, log2_file_edge, data_offset: 0 };
-    WkwArray::with_header(store.clone(), "1", header)
+    Header { block_type, voxel_type, channels: 2, log2_block_edge: 2, log2_file_edge, data_offset: 0 }
 }
 
 fn zarr(store: &Arc<MemoryStore>, sharded: bool) -> ZarrArray {
@@ -108,9 +115,69 @@ proptest! {
     ) {
         let region = BoundingBox { topleft, size };
         for array in arrays(seed) {
-            prop_assert_eq!(read(&*array, &region), read_region_plainly(&*array, &region), "{:?}", array.grid());
+            let expected = read_region_plainly(&*array, &region);
+            prop_assert_eq!(&read(&*array, &region), &expected, "{:?}", array.grid());
+            let mut out = vec![0; expected.len()];
+            let (cache, pool) = (IndexCache::default(), pool_of(2).unwrap());
+            pool.install(|| read_large(&cache, &*array, sticks(array.grid(), &[], &region, &mut out))).unwrap();
+            prop_assert_eq!(&out, &expected, "all chunks together, {:?}", array.grid());
+            prop_assert_eq!(&read(&*far(&*array), &region), &expected, "far, {:?}", array.grid());
         }
     }
+}
+
+/// The same array in a store that answers late, in as many requests as are counted.
+fn far(array: &dyn MagArray) -> Box<dyn MagArray> {
+    let slow: SharedStore = Arc::new(SlowStore::new(array.store().clone(), Duration::ZERO, 8));
+    if array.shape_file().is_some() {
+        return Box::new(ZarrArray::open_v3(slow, "1", None).unwrap());
+    }
+    Box::new(WkwArray::with_header(slow, "1", header(array.grid().chunks_per_shard[0].ilog2() as u8)))
+}
+
+#[test]
+fn a_box_of_a_far_mag_takes_two_rounds_of_requests_and_one_once_its_indexes_are_known() {
+    let store = memory();
+    fill(&zarr(&store, true), &store, 0x7f);
+    let counting = Arc::new(CountingStore::new(Arc::new(SlowStore::new(store.clone(), Duration::ZERO, 8))));
+    let array = ZarrArray::open_v3(counting.clone(), "1", None).unwrap();
+    let (cache, region) = (IndexCache::default(), BoundingBox { topleft: [1, 1, 1], size: [10, 14, 18] });
+    let asked = || {
+        let (before, mut out) = (counting.counts(), vec![0; region_bytes(array.grid(), &region).unwrap()]);
+        read_region_with(&cache, &array, &[], &region, &mut out).unwrap();
+        let after = counting.counts();
+        assert_eq!(after.lists, before.lists);
+        [after.batches - before.batches, after.reads - before.reads, after.stats - before.stats]
+    };
+    let (shards, chunks) = (8, 7 * 8);
+    assert_eq!(asked(), [2, shards + chunks, 0], "one shard is absent, which is known only once it was asked for");
+    // What is absent may come to be: it is asked for again.
+    assert_eq!(asked(), [2, 1 + chunks, 0]);
+}
+
+#[test]
+fn a_far_shard_that_is_replaced_or_removed_is_read_as_it_is_now() {
+    let store = memory();
+    let model = zarr(&store, true);
+    let array = far(&model);
+    let (cache, region) = (IndexCache::default(), BoundingBox { topleft: [0; 3], size: [6, 8, 10] });
+    let (one, other) = (voxels(1, 240), voxels(2, 240));
+    let shard = ShardIndex::xyz(0, 0, 0);
+    for chunks in [
+        vec![Some(one.clone()); 8],
+        [vec![Some(other.clone()); 3], vec![None; 5]].concat(),
+        vec![None; 8],
+        vec![Some(one.clone()); 8],
+    ] {
+        put_shard(&model, &store, &shard, &chunks);
+        let mut out = vec![0; 4 * 480];
+        read_region_with(&cache, &*array, &[], &region, &mut out).unwrap();
+        assert_eq!(out, read_region_plainly(&model, &region));
+    }
+    store.remove(&model.shard_key(&shard));
+    let mut out = vec![0; 4 * 480];
+    read_region_with(&cache, &*array, &[], &region, &mut out).unwrap();
+    assert_eq!(out, vec![0; 4 * 480]);
 }
 
 #[test]

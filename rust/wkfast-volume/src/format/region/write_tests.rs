@@ -129,7 +129,7 @@ proptest! {
 /// Files that are left under construction.
 fn drafts(folder: &Path) -> Vec<String> {
     let store = DirectoryStore::open(folder).unwrap();
-    let entries = crate::store::ReadStore::list(&store, "").unwrap();
+    let entries = crate::store::list(&store, "").unwrap();
     entries.into_iter().map(|entry| entry.key).filter(|key| key.contains("part")).collect()
 }
 

@@ -19,12 +19,12 @@ use self::codec::{BlockCodec, longest_lz4_block};
 pub use self::header::{BlockType, Header};
 use self::writer::WkwWriter;
 use super::{
-    ChunkCodec, DataFormat, EncodedChunk, Listing, MagArray, Seen, ShardBytes, ShardFile, ShardIndexTable, ShardWriter,
-    join_key, rewritten,
+    ChunkCodec, DataFormat, EncodedChunk, IndexFile, Listing, MagArray, Seen, ShardFile, ShardIndexTable, ShardWriter,
+    StoredArray, join_key, read_table, rewritten,
 };
 use crate::error::{Result, VolumeError};
 use crate::geometry::{ChunkGrid, ChunkIndex, ShardIndex};
-use crate::store::{Entry, Pinned, SharedStore};
+use crate::store::{Entry, Part, SharedStore, list};
 use crate::voxels::VoxelType;
 
 /// A mag in WKW.
@@ -147,21 +147,6 @@ impl WkwArray {
             .collect())
     }
 
-    fn table(&self, shard: &ShardIndex, pinned: Option<&Pinned>) -> Result<Option<ShardIndexTable>> {
-        let key = self.shard_key(shard);
-        let file = ShardBytes { store: &self.store, key: &key, pinned };
-        let Some(size) = file.size()? else { return Ok(None) };
-        if size < header::HEADER_LENGTH as u64 {
-            return Err(self.corrupt(&key, format!("has {size} bytes, a WKW header alone has 16")));
-        }
-        let header = self.data_header(&key, &file.read_range(0..header::HEADER_LENGTH as u64)?)?;
-        let table_end = self.table_length(&key, &header, size)?;
-        let table = file.read_range(header::HEADER_LENGTH as u64..table_end)?;
-        let blocks = self.block_spans(&key, &header, size, &table)?;
-        let spans = self.ranks.iter().map(|&rank| Some(blocks[rank as usize].clone())).collect();
-        Ok(Some(ShardIndexTable { codec: self.codec_of(&header), key, spans }))
-    }
-
     /// Bytes of a file before its blocks, refused where the file is too short to hold them.
     fn table_length(&self, key: &str, header: &Header, size: u64) -> Result<u64> {
         let length = header.packed_data_offset();
@@ -191,8 +176,8 @@ impl MagArray for WkwArray {
         &self.store
     }
 
-    fn is_stored(&self) -> bool {
-        true
+    fn stored(&self) -> Option<&dyn StoredArray> {
+        Some(self)
     }
 
     fn prefix(&self) -> &str {
@@ -210,7 +195,7 @@ impl MagArray for WkwArray {
 
     fn list_shards(&self) -> Result<Listing> {
         let mut listing = Listing::default();
-        for Entry { key, size } in self.store.list(&join_key(&self.prefix, ""))? {
+        for Entry { key, size } in list(&*self.store, &join_key(&self.prefix, ""))? {
             match parse_key(&key, &self.prefix) {
                 Some(_) if size == 0 => listing.empty_files.push(key),
                 Some(shard) => listing.shards.push((shard, size)),
@@ -221,29 +206,11 @@ impl MagArray for WkwArray {
     }
 
     fn open_shard(&self, shard: &ShardIndex) -> Result<Option<ShardIndexTable>> {
-        let pinned = self.store.pin(&self.shard_key(shard))?;
-        self.table(shard, pinned.as_ref())
-    }
-
-    fn open_pinned(&self, shard: &ShardIndex, file: &Pinned) -> Result<Option<ShardIndexTable>> {
-        self.table(shard, Some(file))
+        read_table(self, shard)
     }
 
     fn read_encoded(&self, chunk: &ChunkIndex) -> Result<Option<EncodedChunk>> {
-        if self.header.blocks() > 1 {
-            return super::read_encoded_by_index(self, chunk);
-        }
-        // A file of one block, as annotations have them: one read instead of three.
-        let key = self.shard_key(chunk);
-        let limit = 4096 + longest_lz4_block(self.header.block_bytes());
-        let Some(mut bytes) = self.store.read(&key, limit)?.filter(|bytes| !bytes.is_empty()) else { return Ok(None) };
-        let header = self.data_header(&key, &bytes)?;
-        let table_end = self.table_length(&key, &header, bytes.len() as u64)?;
-        let table = &bytes[header::HEADER_LENGTH..table_end as usize];
-        let spans = self.block_spans(&key, &header, bytes.len() as u64, table)?;
-        bytes.truncate(spans[0].end as usize);
-        bytes.drain(..spans[0].start as usize);
-        Ok(Some(EncodedChunk { key, codec: self.codec_of(&header), bytes }))
+        super::read_stored(self, chunk)
     }
 
     fn metadata_like(&self, voxel_type: VoxelType, _: [u64; 3], _: &[u64]) -> Result<Vec<(String, Vec<u8>)>> {
@@ -260,9 +227,45 @@ impl MagArray for WkwArray {
     }
 }
 
+impl StoredArray for WkwArray {
+    fn is_indexed(&self) -> bool {
+        self.header.blocks() > 1
+    }
+
+    fn index_part(&self) -> Part {
+        let header = header::HEADER_LENGTH as u64;
+        Part::Start(if self.header.block_type == BlockType::Raw { header } else { self.header.packed_data_offset() })
+    }
+
+    fn parse_index(&self, file: &IndexFile<'_>) -> Result<ShardIndexTable> {
+        let (key, size) = (file.key, file.size);
+        if size < header::HEADER_LENGTH as u64 {
+            return Err(self.corrupt(key, format!("has {size} bytes, a WKW header alone has 16")));
+        }
+        let header = self.data_header(key, &file.read_range(0..header::HEADER_LENGTH as u64)?)?;
+        let table_end = self.table_length(key, &header, size)?;
+        let table = file.read_range(header::HEADER_LENGTH as u64..table_end)?;
+        let blocks = self.block_spans(key, &header, size, &table)?;
+        let spans = self.ranks.iter().map(|&rank| Some(blocks[rank as usize].clone())).collect();
+        Ok(ShardIndexTable { codec: self.codec_of(&header), key: key.to_owned(), spans })
+    }
+
+    fn longest_file(&self) -> u64 {
+        4096 + longest_lz4_block(self.header.block_bytes())
+    }
+
+    fn chunk_in_file(&self, key: &str, bytes: &[u8]) -> Result<(Arc<dyn ChunkCodec>, Range<usize>)> {
+        let header = self.data_header(key, bytes)?;
+        let size = bytes.len() as u64;
+        let table_end = self.table_length(key, &header, size)?;
+        let spans = self.block_spans(key, &header, size, &bytes[header::HEADER_LENGTH..table_end as usize])?;
+        Ok((self.codec_of(&header), spans[0].start as usize..spans[0].end as usize))
+    }
+}
+
 /// Bytes from the start of any data file of the mag.
 fn first_data_header(store: &SharedStore, prefix: &str) -> Result<(String, Vec<u8>)> {
-    let entries = store.list(&join_key(prefix, ""))?;
+    let entries = list(&**store, &join_key(prefix, ""))?;
     let first = entries
         .into_iter()
         .filter(|entry| entry.size > 0 && parse_key(&entry.key, prefix).is_some())

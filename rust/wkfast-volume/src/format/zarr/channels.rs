@@ -5,9 +5,9 @@
 
 use std::cell::RefCell;
 use std::collections::HashMap;
-use std::fs::File;
-use std::path::PathBuf;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use rayon::prelude::*;
 
 use super::axes::{Axes, Axis};
 use super::below;
@@ -15,7 +15,9 @@ use super::chain::ChainCodec;
 use super::keys::KeyStyle;
 use crate::error::{Result, VolumeError};
 use crate::format::{ChunkCodec, join_key};
-use crate::store::{Entry, ReadStore, SharedStore, Stamp};
+use crate::store::{
+    Entry, Fetch, Found, ListStore, Origin, Part, ReadStore, SharedStore, Stamp, Take, list, read_near,
+};
 
 /// How channels are spread over files.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -26,6 +28,8 @@ pub(super) struct ChannelCut {
     pub(super) per_file: u32,
 }
 
+/// Places whose files are read together from a far store.
+const PLACES_AT_ONCE: usize = 64;
 /// What stands for the length of a file that is not there.
 const ABSENT: u64 = u64::MAX;
 /// Bytes of a length.
@@ -71,39 +75,35 @@ impl ChannelStore {
         Some((0..self.cut.files()).map(part).collect())
     }
 
-    /// The lengths of the parts, then the parts; `None` if none of them is there.
+    /// One file of the parts of a place, read one after the other.
     fn joined(&self, parts: &[String], limit: u64) -> Result<Option<Vec<u8>>> {
         let read = |key: &String| Ok(self.inner.read(key, limit)?.filter(|bytes| !bytes.is_empty()));
-        let parts: Vec<Option<Vec<u8>>> = parts.iter().map(read).collect::<Result<_>>()?;
-        if parts.iter().all(Option::is_none) {
-            return Ok(None);
-        }
-        let length = |part: &Option<Vec<u8>>| part.as_ref().map_or(ABSENT, |bytes| bytes.len() as u64).to_le_bytes();
-        let mut bytes: Vec<u8> = parts.iter().flat_map(length).collect();
-        parts.into_iter().flatten().for_each(|part| bytes.extend(part));
-        Ok(Some(bytes))
+        Ok(join(&parts.iter().map(read).collect::<Result<Vec<_>>>()?))
+    }
+
+    /// Reads whole files of joined parts, all parts of all of them together.
+    fn read_joined(&self, wholes: &[(u64, Vec<String>)], first: usize, take: &Take<'_>) -> Result<()> {
+        let fetch = |key, limit| Fetch { origin: Origin::Key(key), part: Part::Whole(limit) };
+        let fetches: Vec<Fetch<'_>> =
+            wholes.iter().flat_map(|(limit, parts)| parts.iter().map(|key| fetch(key, *limit))).collect();
+        let read: Vec<Mutex<Option<Vec<u8>>>> = fetches.iter().map(|_| Mutex::default()).collect();
+        self.inner.read_batch(&fetches, &|number, found| {
+            let bytes = found.map(|found| std::mem::take(found.bytes)).filter(|bytes| !bytes.is_empty());
+            *read[number].lock().unwrap_or_else(PoisonError::into_inner) = bytes;
+            Ok(())
+        })?;
+        let read: Vec<_> =
+            read.into_iter().map(|part| part.into_inner().unwrap_or_else(PoisonError::into_inner)).collect();
+        read.par_chunks(self.cut.files()).enumerate().try_for_each(|(number, parts)| {
+            let mut bytes = join(parts);
+            take(first + number, bytes.as_mut().map(|bytes| Found { bytes, stamp: None }))
+        })
     }
 }
 
 impl ReadStore for ChannelStore {
     fn describe(&self, key: &str) -> String {
         self.inner.describe(key)
-    }
-
-    fn list(&self, prefix: &str) -> Result<Vec<Entry>> {
-        let mut joined: HashMap<String, u64> = HashMap::new();
-        for Entry { key, size } in self.inner.list(prefix)? {
-            match self.indices(&key) {
-                Some((mut indices, channel)) if size > 0 => {
-                    indices[channel] = 0;
-                    let first = join_key(&self.prefix, &self.keys.key(&indices));
-                    *joined.entry(first).or_insert(self.cut.header_length()) += size;
-                }
-                Some(_) => {}
-                None => drop(joined.insert(key, size)),
-            }
-        }
-        Ok(joined.into_iter().map(|(key, size)| Entry { key, size }).collect())
     }
 
     fn size(&self, key: &str) -> Result<Option<u64>> {
@@ -139,13 +139,53 @@ impl ReadStore for ChannelStore {
         Ok(())
     }
 
-    fn place(&self, key: &str) -> Result<Option<PathBuf>> {
-        if self.parts(key).is_some() { Ok(None) } else { self.inner.place(key) }
+    fn read_batch(&self, fetches: &[Fetch<'_>], take: &Take<'_>) -> Result<()> {
+        let whole = |fetch: &Fetch<'_>| match (fetch.origin, &fetch.part) {
+            (Origin::Key(key), Part::Whole(limit)) => Some((*limit, self.parts(key)?)),
+            _ => None,
+        };
+        let wholes = if self.is_far() { fetches.iter().map(whole).collect::<Option<Vec<_>>>() } else { None };
+        let Some(wholes) = wholes else { return read_near(self, fetches, take) };
+        let batches = wholes.chunks(PLACES_AT_ONCE).enumerate();
+        batches.into_iter().try_for_each(|(batch, wholes)| self.read_joined(wholes, batch * PLACES_AT_ONCE, take))
     }
 
-    fn open_file(&self, key: &str) -> Result<Option<File>> {
-        if self.parts(key).is_some() { Ok(None) } else { self.inner.open_file(key) }
+    fn is_far(&self) -> bool {
+        self.inner.is_far()
     }
+
+    fn lister(&self) -> Option<&dyn ListStore> {
+        self.inner.lister().map(|_| self as _)
+    }
+}
+
+impl ListStore for ChannelStore {
+    fn list(&self, prefix: &str) -> Result<Vec<Entry>> {
+        let mut joined: HashMap<String, u64> = HashMap::new();
+        for Entry { key, size } in list(&*self.inner, prefix)? {
+            match self.indices(&key) {
+                Some((mut indices, channel)) if size > 0 => {
+                    indices[channel] = 0;
+                    let first = join_key(&self.prefix, &self.keys.key(&indices));
+                    *joined.entry(first).or_insert(self.cut.header_length()) += size;
+                }
+                Some(_) => {}
+                None => drop(joined.insert(key, size)),
+            }
+        }
+        Ok(joined.into_iter().map(|(key, size)| Entry { key, size }).collect())
+    }
+}
+
+/// The lengths of the parts, then the parts; `None` if none of them is there.
+fn join(parts: &[Option<Vec<u8>>]) -> Option<Vec<u8>> {
+    if parts.iter().all(Option::is_none) {
+        return None;
+    }
+    let length = |part: &Option<Vec<u8>>| part.as_ref().map_or(ABSENT, |bytes| bytes.len() as u64).to_le_bytes();
+    let mut bytes: Vec<u8> = parts.iter().flat_map(length).collect();
+    parts.iter().flatten().for_each(|part| bytes.extend(part));
+    Some(bytes)
 }
 
 /// Inflates the parts of a joined file and brings their channels together.

@@ -19,6 +19,7 @@ mod shard;
 mod tests;
 
 use std::collections::BTreeMap;
+use std::ops::Range;
 use std::sync::Arc;
 
 use serde_json::Value;
@@ -28,14 +29,14 @@ use self::chain::{Blosc, Step, blosc_size, longest_encoded};
 use self::channels::{READ_ONLY, joined_store};
 pub(super) use self::create::{new_v2, new_v3};
 use self::metadata::{Description, Fault};
-use self::shard::{SingleChunkWriter, ZarrShardWriter};
+use self::shard::{ShardLayout, SingleChunkWriter, ZarrShardWriter};
 use super::{
-    ChunkCodec, DataFormat, EncodedChunk, Listing, MagArray, Seen, ShardBytes, ShardFile, ShardIndexTable, ShardWriter,
-    join_key, rewritten,
+    ChunkCodec, DataFormat, EncodedChunk, IndexFile, Listing, MagArray, Seen, ShardFile, ShardIndexTable, ShardWriter,
+    StoredArray, join_key, read_table, rewritten,
 };
 use crate::error::{Result, VolumeError};
 use crate::geometry::{ChunkGrid, ChunkIndex, ShardIndex};
-use crate::store::{Entry, Pinned, SharedStore};
+use crate::store::{Entry, Part, SharedStore, list};
 use crate::voxels::VoxelType;
 
 /// Metadata are small; this is far more than a page of attributes needs.
@@ -141,25 +142,6 @@ impl ZarrArray {
         if now == before { Ok(()) } else { Err(rewritten(self.store.describe(key))) }
     }
 
-    fn table(&self, shard: &ShardIndex, pinned: Option<&Pinned>) -> Result<Option<ShardIndexTable>> {
-        let key = self.shard_key(shard);
-        let file = ShardBytes { store: &self.store, key: &key, pinned };
-        let Some(size) = file.size()? else { return Ok(None) };
-        let longest = self.longest_chunk();
-        let spans = match &self.description.sharding {
-            None if size > longest => {
-                return Err(self.corrupt(&key, format!("has {size} bytes, no chunk of this array has over {longest}")));
-            }
-            None => vec![Some(0..size)],
-            Some(layout) => {
-                let range = layout.index_range(size).map_err(|reason| self.corrupt(&key, reason))?;
-                let index = file.read_range(range)?;
-                layout.parse(&index, size, longest).map_err(|reason| self.corrupt(&key, reason))?
-            }
-        };
-        Ok(Some(ShardIndexTable { key, codec: Arc::clone(&self.codec), spans }))
-    }
-
     fn longest_chunk(&self) -> u64 {
         let Description { grid, cut, .. } = &self.description;
         let Some(cut) = *cut else { return longest_encoded(grid.chunk_bytes()) };
@@ -187,8 +169,8 @@ impl MagArray for ZarrArray {
         &self.store
     }
 
-    fn is_stored(&self) -> bool {
-        true
+    fn stored(&self) -> Option<&dyn StoredArray> {
+        Some(self)
     }
 
     fn prefix(&self) -> &str {
@@ -224,7 +206,7 @@ impl MagArray for ZarrArray {
 
     fn list_shards(&self) -> Result<Listing> {
         let mut listing = Listing::default();
-        for Entry { key, size } in self.store.list(&join_key(&self.prefix, ""))? {
+        for Entry { key, size } in list(&*self.store, &join_key(&self.prefix, ""))? {
             match self.parse_key(&key) {
                 Some(_) if size == 0 => listing.empty_files.push(key),
                 Some(shard) => listing.shards.push((shard, size)),
@@ -235,21 +217,11 @@ impl MagArray for ZarrArray {
     }
 
     fn open_shard(&self, shard: &ShardIndex) -> Result<Option<ShardIndexTable>> {
-        let pinned = self.store.pin(&self.shard_key(shard))?;
-        self.table(shard, pinned.as_ref())
-    }
-
-    fn open_pinned(&self, shard: &ShardIndex, file: &Pinned) -> Result<Option<ShardIndexTable>> {
-        self.table(shard, Some(file))
+        read_table(self, shard)
     }
 
     fn read_encoded(&self, chunk: &ChunkIndex) -> Result<Option<EncodedChunk>> {
-        if self.description.sharding.is_some() {
-            return super::read_encoded_by_index(self, chunk);
-        }
-        let key = self.shard_key(chunk);
-        let bytes = self.store.read(&key, self.longest_chunk())?.filter(|bytes| !bytes.is_empty());
-        Ok(bytes.map(|bytes| EncodedChunk { key, codec: Arc::clone(&self.codec), bytes }))
+        super::read_stored(self, chunk)
     }
 
     fn metadata_like(&self, voxel_type: VoxelType, extent: [u64; 3], extra: &[u64]) -> Result<Vec<(String, Vec<u8>)>> {
@@ -272,10 +244,45 @@ impl MagArray for ZarrArray {
     }
 }
 
+impl StoredArray for ZarrArray {
+    fn is_indexed(&self) -> bool {
+        self.description.sharding.is_some()
+    }
+
+    fn index_part(&self) -> Part {
+        // A file without index needs no more than its size.
+        self.description.sharding.as_ref().map_or(Part::Start(0), ShardLayout::index_part)
+    }
+
+    fn parse_index(&self, file: &IndexFile<'_>) -> Result<ShardIndexTable> {
+        let (key, size, longest) = (file.key, file.size, self.longest_chunk());
+        let spans = match &self.description.sharding {
+            None if size > longest => {
+                return Err(self.corrupt(key, format!("has {size} bytes, no chunk of this array has over {longest}")));
+            }
+            None => vec![Some(0..size)],
+            Some(layout) => {
+                let range = layout.index_range(size).map_err(|reason| self.corrupt(key, reason))?;
+                let index = file.read_range(range)?;
+                layout.parse(&index, size, longest).map_err(|reason| self.corrupt(key, reason))?
+            }
+        };
+        Ok(ShardIndexTable { key: key.to_owned(), codec: Arc::clone(&self.codec), spans })
+    }
+
+    fn longest_file(&self) -> u64 {
+        self.longest_chunk()
+    }
+
+    fn chunk_in_file(&self, _: &str, bytes: &[u8]) -> Result<(Arc<dyn ChunkCodec>, Range<usize>)> {
+        Ok((Arc::clone(&self.codec), 0..bytes.len()))
+    }
+}
+
 /// Corrects what the metadata of some downloaded annotations get wrong: how chunk files are named, and that their
 /// bytes are blosc containers (then true is returned). All files of such an array lie in one folder, so looking at their names is cheap.
 fn adapt_to_files(store: &SharedStore, prefix: &str, description: &mut Description) -> Result<bool> {
-    let entries = store.list(&join_key(prefix, ""))?;
+    let entries = list(&**store, &join_key(prefix, ""))?;
     let names = entries.iter().filter_map(|entry| below(&entry.key, prefix));
     description.keys = description.keys.or_as_found(&names, description.axes.len());
     if description.cut.is_some() {

@@ -11,6 +11,7 @@ use super::codecs::Sharding;
 use crate::error::{Result, VolumeError};
 use crate::format::{ShardFile, ShardWriter, joined};
 use crate::geometry::ChunkGrid;
+use crate::store::Part;
 
 /// Offset and length of a chunk that is not there.
 const ABSENT: u64 = u64::MAX;
@@ -39,13 +40,19 @@ impl ShardLayout {
         }
     }
 
+    /// Where in a file the index lies.
+    pub(super) fn index_part(&self) -> Part {
+        let length = self.index_length();
+        if self.index_at_start { Part::Start(length) } else { Part::End(length) }
+    }
+
     /// Where the index lies in a file of `size` bytes.
     pub(super) fn index_range(&self, size: u64) -> Result<Range<u64>, String> {
         let length = self.index_length();
         if size < length {
             return Err(format!("has {size} bytes, its shard index alone needs {length}"));
         }
-        Ok(if self.index_at_start { 0..length } else { size - length..size })
+        Ok(self.index_part().range(size))
     }
 
     /// Reads the index of a file of `size` bytes into the byte range of every place.

@@ -3,14 +3,13 @@
 #[cfg(test)]
 mod tests;
 
-use std::fs::File;
 use std::io::{self, Read};
 use std::path::Path;
 use std::sync::Arc;
 
 use wkfast_files::zip::{Archive, open_shared};
 
-use super::{Entry, ReadStore, beyond_end, check_key, too_large, within};
+use super::{Entry, ListStore, ReadStore, beyond_end, check_key, too_large, within};
 use crate::error::{Result, VolumeError};
 
 /// The files of a zip archive.
@@ -50,12 +49,6 @@ impl ReadStore for ZipStore {
         self.0.describe(key)
     }
 
-    fn list(&self, prefix: &str) -> Result<Vec<Entry>> {
-        let mut entries = Vec::new();
-        self.0.list(prefix, |name, size| entries.push(Entry { key: name.to_owned(), size }));
-        Ok(entries)
-    }
-
     fn size(&self, key: &str) -> Result<Option<u64>> {
         self.member_size(key)
     }
@@ -88,9 +81,16 @@ impl ReadStore for ZipStore {
         part().map_err(|error| fault(self.describe(key), error))
     }
 
-    fn open_file(&self, key: &str) -> Result<Option<File>> {
-        check_key(key)?;
-        Ok(None)
+    fn lister(&self) -> Option<&dyn ListStore> {
+        Some(self)
+    }
+}
+
+impl ListStore for ZipStore {
+    fn list(&self, prefix: &str) -> Result<Vec<Entry>> {
+        let mut entries = Vec::new();
+        self.0.list(prefix, |name, size| entries.push(Entry { key: name.to_owned(), size }));
+        Ok(entries)
     }
 }
 

@@ -5,8 +5,8 @@ use proptest::prelude::*;
 
 use super::ZipStore;
 use crate::error::VolumeError;
-use crate::store::ReadStore;
-use crate::store::conformance::zipped;
+use crate::store::tests::zipped;
+use crate::store::{ListStore, ReadStore};
 
 const DEFLATED: zip::CompressionMethod = zip::CompressionMethod::Deflated;
 

@@ -1,0 +1,134 @@
+//! The stores of this crate, each held to what every store must do, and what is special about each.
+
+use std::io::Write;
+use std::sync::{Arc, Barrier};
+use std::time::Duration;
+
+use super::conformance::{Files, conforms, keys, sample};
+use super::{
+    Container, CountingStore, DirectoryStore, DiskStore, Fetch, MemoryStore, Origin, Part, ReadStore, SharedStore,
+    SlowStore, ZipStore, list,
+};
+
+fn in_memory(files: Files<'_>) -> SharedStore {
+    let store = MemoryStore::default();
+    for (key, bytes) in files {
+        store.insert(key, bytes.clone()).unwrap();
+    }
+    Arc::new(store)
+}
+
+pub(crate) fn zipped(files: Files<'_>, method: zip::CompressionMethod) -> Vec<u8> {
+    let mut writer = zip::ZipWriter::new(std::io::Cursor::new(Vec::new()));
+    let options = zip::write::SimpleFileOptions::default().compression_method(method);
+    for (key, bytes) in files {
+        writer.start_file(*key, options).unwrap();
+        writer.write_all(bytes).unwrap();
+    }
+    writer.finish().unwrap().into_inner()
+}
+
+#[test]
+fn the_memory_store_conforms() {
+    conforms(in_memory);
+}
+
+#[test]
+fn the_counting_store_conforms_and_counts() {
+    conforms(|files| Arc::new(CountingStore::new(in_memory(files))));
+    let store = CountingStore::new(in_memory(&sample()));
+    store.read_range("a.txt", 1..4).unwrap();
+    store.read("layer2/x", 9).unwrap();
+    list(&store, "").unwrap();
+    store.size("a.txt").unwrap();
+    store.read_batch(&[Fetch { origin: Origin::Key("a.txt"), part: Part::Range(0..2) }], &|_, _| Ok(())).unwrap();
+    let counts = store.counts();
+    assert_eq!((counts.reads, counts.bytes, counts.lists, counts.batches, counts.stats), (3, 6, 1, 1, 1));
+}
+
+#[test]
+fn a_slow_store_conforms() {
+    conforms(|files| Arc::new(SlowStore::new(in_memory(files), Duration::from_micros(50), 8)));
+}
+
+#[test]
+fn requests_of_a_batch_wait_together() {
+    const TOGETHER: usize = 16;
+    let store = SlowStore::new(in_memory(&sample()), Duration::from_millis(1), TOGETHER);
+    let fetches = vec![Fetch { origin: Origin::Key("a.txt"), part: Part::Range(0..2) }; 3 * TOGETHER];
+    // Nobody passes before so many have come.
+    let all = Barrier::new(TOGETHER);
+    store
+        .read_batch(&fetches, &|_, _| {
+            all.wait();
+            Ok(())
+        })
+        .unwrap();
+}
+
+#[test]
+fn the_directory_store_conforms() {
+    let folder = tempfile::tempdir().unwrap();
+    conforms(|files| {
+        for (key, bytes) in files {
+            let path = folder.path().join(key);
+            std::fs::create_dir_all(path.parent().unwrap()).unwrap();
+            std::fs::write(path, bytes).unwrap();
+        }
+        Arc::new(DirectoryStore::open(folder.path()).unwrap())
+    });
+}
+
+#[test]
+fn zip_stores_conform_stored_and_deflated_alone_and_nested() {
+    let folder = tempfile::tempdir().unwrap();
+    let methods = [zip::CompressionMethod::Stored, zip::CompressionMethod::Deflated];
+    for inner in methods {
+        let path = folder.path().join("plain.zip");
+        conforms(|files| {
+            std::fs::write(&path, zipped(files, inner)).unwrap();
+            Arc::new(ZipStore::open(&path, None).unwrap())
+        });
+        for outer in methods {
+            let path = folder.path().join("outer.zip");
+            conforms(|files| {
+                let data = zipped(files, inner);
+                std::fs::write(&path, zipped(&[("a.nml", b"<things/>".to_vec()), ("data.zip", data)], outer)).unwrap();
+                Container::Zip { path: path.clone(), member: Some("data.zip".to_owned()) }.open().unwrap()
+            });
+        }
+    }
+}
+
+#[test]
+fn the_directory_store_hands_out_files_that_the_kernel_can_copy() {
+    let folder = tempfile::tempdir().unwrap();
+    std::fs::write(folder.path().join("a"), b"alpha").unwrap();
+    let store = DirectoryStore::open(folder.path()).unwrap();
+    assert_eq!(store.open_file("a").unwrap().unwrap().metadata().unwrap().len(), 5);
+}
+
+#[test]
+fn links_that_lead_out_of_the_directory_are_refused_and_inner_ones_followed() {
+    let outside = tempfile::tempdir().unwrap();
+    let folder = tempfile::tempdir().unwrap();
+    std::fs::write(outside.path().join("secret"), b"secret").unwrap();
+    std::fs::create_dir(folder.path().join("real")).unwrap();
+    std::fs::write(folder.path().join("real/a"), b"alpha").unwrap();
+    let link = |to: &std::path::Path, name: &str| std::os::unix::fs::symlink(to, folder.path().join(name)).unwrap();
+    link(&outside.path().join("secret"), "file_out");
+    link(outside.path(), "folder_out");
+    link(std::path::Path::new("real/a"), "file_in");
+    link(std::path::Path::new("real"), "folder_in");
+    link(std::path::Path::new("."), "loop");
+    let store = DirectoryStore::open(folder.path()).unwrap();
+    for key in ["file_out", "folder_out/secret"] {
+        let error = store.read(key, 100).unwrap_err().to_string();
+        assert!(error.contains("leads out of"), "{error}");
+        assert!(store.open_file(key).is_err());
+    }
+    assert_eq!(store.read("file_in", 100).unwrap().unwrap(), b"alpha");
+    assert_eq!(store.read("folder_in/a", 100).unwrap().unwrap(), b"alpha");
+    assert_eq!(keys(&store, ""), ["file_in", "real/a"]);
+    assert!(list(&store, "folder_out/").is_err());
+}
