@@ -114,6 +114,9 @@ class Draft:
     def put(self, content: bytes) -> None:
         """Make `content` the whole file, with mode and group of the old one; it is on disk before it has its name."""
 
+    def put_file(self, whole: str | PathLike[str], durable: bool) -> None:
+        """Put a file of the same folder that is complete in the target's place, with mode and group of the old one."""
+
     def release(self) -> None:
         """Give the right up. A draft that was not put is removed."""
 
@@ -947,6 +950,7 @@ def write_nml(
     path: str,
     header: dict[str, Any],
     trees: list[tuple[TreeRecord | dict[str, Any], TreeColumns] | tuple[LoadedTrees, array[int]]],
+    observer: Callable[[int, None], object] | None = None,
 ) -> None: ...
 def write_annotation_zip(
     path: str,
@@ -954,6 +958,7 @@ def write_annotation_zip(
     header: dict[str, Any],
     trees: list[tuple[TreeRecord | dict[str, Any], TreeColumns] | tuple[LoadedTrees, array[int]]],
     members: list[tuple[str, bytes | tuple[str, str | None]]],
+    observer: Callable[[int, None], object] | None = None,
 ) -> None: ...
 
 # -- NML: trees -----------------------------------------------------------------------------------------------------

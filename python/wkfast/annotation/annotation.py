@@ -188,10 +188,17 @@ class Annotation:
         """
         return loading.load(cls, annotation_path, strict=strict)
 
-    def save(self, path: str | PathLike[str]) -> None:
+    def save(self, path: str | PathLike[str], *, progress: Progress = None) -> None:
         """Write the annotation to an ``.nml`` or ``.zip`` file, as a whole or not at all.
 
         Voxels are copied as the bytes they are stored in. Saving over the file an annotation was loaded from is fine.
+
+        Parameters
+        ----------
+        path
+            The file to write. What is there stays until the new file is complete.
+        progress
+            ``True`` for a bar, a function of the bytes written and ``None``, or a ``wkfast.progress.ProgressState``.
 
         Raises
         ------
@@ -200,7 +207,7 @@ class Annotation:
         AnnotationError
             Volume layers do not fit into an ``.nml``.
         """
-        saving.save(self, path)
+        saving.save(self, path, progress)
 
     # -- volume layers ------------------------------------------------------------------------------------------------
 

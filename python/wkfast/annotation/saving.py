@@ -10,6 +10,7 @@ from wkfast.annotation import meta
 from wkfast.annotation.boxes import box_records, task_box_record
 from wkfast.errors import AnnotationError
 from wkfast.geometry import Vec3Float
+from wkfast.progress import observed
 from wkfast.skeleton import save_document
 from wkfast.skeleton.annotation_file import require_suffix
 from wkfast.volume.volume_data import VolumeData
@@ -20,23 +21,29 @@ if TYPE_CHECKING:
     from os import PathLike
 
     from wkfast.annotation.annotation import Annotation
+    from wkfast.progress import Observer, Progress
     from wkfast.records import Record
 
 
-def save(annotation: Annotation, path: str | PathLike[str]) -> None:
+def save(annotation: Annotation, path: str | PathLike[str], progress: Progress = None) -> None:
     """Write an annotation to a file; see ``Annotation.save``."""
     path = Path(path)
     require_suffix(path)
+    with observed(progress, "saving", "bytes") as observer:
+        _write(annotation, path, observer)
+
+
+def _write(annotation: Annotation, path: Path, observer: Observer | None) -> None:
     if path.suffix == ".zip":
-        _follow(annotation, path, write_zip(annotation, path))
+        _follow(annotation, path, write_zip(annotation, path, observer))
         return
     if annotation.volume_layers:
         names = ", ".join(repr(layer.name) for layer in annotation.volume_layers)
         raise AnnotationError(f"cannot save volume layers ({names}) to {path}: use a .zip file")
-    save_document(path, _header(annotation), annotation.skeleton)
+    save_document(path, _header(annotation), annotation.skeleton, observer=observer)
 
 
-def write_zip(annotation: Annotation, path: Path) -> dict[str, VolumeData]:
+def write_zip(annotation: Annotation, path: Path, observer: Observer | None = None) -> dict[str, VolumeData]:
     """Write the zip and return what it holds beside the NML."""
     members = _members(annotation)
     for data in members.values():
@@ -45,7 +52,9 @@ def write_zip(annotation: Annotation, path: Path) -> dict[str, VolumeData]:
         name: (str(data.path), data.member) for name, data in members.items()
     }
     nml_name = f"{as_member_name(annotation.name)}.nml"
-    save_document(path, _header(annotation), annotation.skeleton, nml_name=nml_name, members=sources)
+    save_document(
+        path, _header(annotation), annotation.skeleton, nml_name=nml_name, members=sources, observer=observer
+    )
     return members
 
 

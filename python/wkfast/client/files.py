@@ -9,6 +9,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, BinaryIO, Self
 
+from wkfast import _core
 from wkfast._lazy import lazy_import
 
 if TYPE_CHECKING:
@@ -55,13 +56,12 @@ class PartFile:
 
     def commit(self, path: Path, *, durable: bool = True) -> None:
         """Bring the bytes to disk, if they are to outlive the machine, and give them their final name."""
-        self.file.flush()
-        if durable:
-            os.fsync(self.file.fileno())
         self.file.close()
-        self.path.replace(path)
-        if durable:
-            _sync_folder(path.parent)
+        draft = _core.Draft(path)
+        try:
+            draft.put_file(self.path, durable)
+        finally:
+            draft.release()
 
 
 def abandoned_parts(folder: Path, name: str) -> Iterator[Path]:
@@ -76,20 +76,6 @@ def restart(file: BinaryIO) -> None:
     """Empty a file that is being written."""
     file.seek(0)
     file.truncate()
-
-
-def _sync_folder(folder: Path) -> None:
-    """Bring the rename itself to disk, where the system lets folders be opened."""
-    try:
-        descriptor = os.open(folder, os.O_RDONLY)
-    except OSError:
-        return
-    try:
-        os.fsync(descriptor)
-    except OSError:
-        pass
-    finally:
-        os.close(descriptor)
 
 
 def proposed_name(content_disposition: str | None) -> str | None:

@@ -573,6 +573,7 @@ def save_document(
     *,
     nml_name: str | None = None,
     members: dict[str, MemberSource] | None = None,
+    observer: Callable[[int, None], object] | None = None,
 ) -> None:
     """Write an NML file or, with a name for the NML, an annotation zip, as a whole or not at all.
 
@@ -587,13 +588,16 @@ def save_document(
     members
         Further files of the zip by name: bytes, or a path with ``None`` for a file or with the member's name for one
         in another zip, which is copied without being inflated. The target itself may be among them.
+    observer
+        Called with the bytes written so far, and ``None``, since nobody knows how many there will be. What it raises
+        ends the writing.
     """
     records = skeleton._to_header(header), skeleton._to_tree_records()
     try:
         if nml_name is None:
-            _core.write_nml(fspath(path), *records)
+            _core.write_nml(fspath(path), *records, observer)
         else:
-            _core.write_annotation_zip(fspath(path), nml_name, *records, list((members or {}).items()))
+            _core.write_annotation_zip(fspath(path), nml_name, *records, list((members or {}).items()), observer)
     except (UnicodeEncodeError, OverflowError, TypeError) as error:
         # A name with half a character, a time beyond 64 bits, a number where a text is expected.
         raise SkeletonError(

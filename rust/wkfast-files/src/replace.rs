@@ -120,6 +120,27 @@ impl Draft {
         Ok(placed)
     }
 
+    /// Puts `whole`, a file of the same folder that somebody else has written, in the place of the target, with mode and
+    /// group of the one that it replaces. With `durable` content and name outlive a loss of power. False as for
+    /// [`place`](Self::place).
+    pub fn put_file(&mut self, whole: &Path, durable: bool) -> io::Result<bool> {
+        let file = File::open(whole)?;
+        if durable {
+            file.sync_all()?;
+        }
+        if !self.is_in_place()? {
+            return Ok(false);
+        }
+        if let Some(old) = crate::stat(&self.target)?.filter(fs::Metadata::is_file) {
+            inherit(&file, &old)?;
+        }
+        fs::rename(whole, &self.target)?;
+        if durable {
+            File::open(folder_of(&self.target))?.sync_all()?;
+        }
+        Ok(true)
+    }
+
     /// Removes the file that this one was to replace, if there is one. False as for [`place`](Self::place).
     pub fn remove_target(&mut self) -> io::Result<bool> {
         if !self.is_in_place()? {
@@ -240,6 +261,10 @@ mod tests {
             fs::set_permissions(&file, fs::Permissions::from_mode(wanted)).unwrap();
             assert!(draft(&file).put(b"replaced").unwrap());
             assert_eq!(mode(&file), wanted, "{wanted:o}");
+            let whole = folder.path().join("fetched");
+            fs::write(&whole, b"fetched").unwrap();
+            assert!(draft(&file).put_file(&whole, wanted == 0o664).unwrap());
+            assert_eq!((mode(&file), fs::read_to_string(&file).unwrap()), (wanted, "fetched".to_owned()), "{wanted:o}");
         }
         assert_eq!(names(folder.path()), ["file", "plain"]);
     }

@@ -46,7 +46,13 @@ impl Draft {
 
     /// Makes `content` the whole file.
     fn put(&self, py: Python<'_>, content: PyBackedBytes) -> Result<(), CoreError> {
-        py.detach(|| self.replace(&content)).map_err(CoreError::io(&self.target))
+        py.detach(|| self.replace_by(|held| held.put(&content))).map_err(CoreError::io(&self.target))
+    }
+
+    /// Puts a file that is complete in the target's place.
+    fn put_file(&self, py: Python<'_>, whole: PathBuf, durable: bool) -> Result<(), CoreError> {
+        let put = || self.replace_by(|held| held.put_file(&whole, durable));
+        py.detach(put).map_err(CoreError::io(&self.target))
     }
 
     /// Gives the right up.
@@ -56,11 +62,11 @@ impl Draft {
 }
 
 impl Draft {
-    fn replace(&self, content: &[u8]) -> io::Result<()> {
+    fn replace_by(&self, put: impl FnOnce(&mut wkfast_files::Draft) -> io::Result<bool>) -> io::Result<()> {
         let mut held = self.held.lock().unwrap_or_else(PoisonError::into_inner);
         // Its folder was replaced, or it was put before.
         let gone = || io::Error::from(io::ErrorKind::NotFound);
-        if held.as_mut().ok_or_else(gone)?.put(content)? { Ok(()) } else { Err(gone()) }
+        if put(held.as_mut().ok_or_else(gone)?)? { Ok(()) } else { Err(gone()) }
     }
 }
 

@@ -23,18 +23,21 @@ pub(crate) enum Source {
     File(PathBuf, Option<String>),
 }
 
-/// Write an NML file. What was at the path stays until the new file is complete.
+/// Write an NML file. What was at the path stays until the new file is complete. `observer` is told of the bytes that were
+/// written.
 #[pyfunction]
+#[pyo3(signature = (path, header, trees, observer=None))]
 pub(crate) fn write_nml<'py>(
     py: Python<'py>,
     path: PathBuf,
     header: &Bound<'py, PyAny>,
     trees: &Bound<'py, PyList>,
+    observer: Option<Py<PyAny>>,
 ) -> Result<(), CoreError> {
     let document = Outgoing::take(header, trees)?;
     let detached = document.detached();
     py.detach(|| {
-        replace(&path, |file| {
+        replace(&path, observer, |file| {
             let mut out = BufWriter::with_capacity(1 << 16, file);
             detached.write(&mut out).map_err(CoreError::nml(&path))?;
             out.flush().map_err(CoreError::io(&path))
@@ -44,6 +47,7 @@ pub(crate) fn write_nml<'py>(
 
 /// Write an annotation zip: the NML, deflated, and members copied from elsewhere, from zip files without inflating.
 #[pyfunction]
+#[pyo3(signature = (path, nml_name, header, trees, members, observer=None))]
 pub(crate) fn write_annotation_zip<'py>(
     py: Python<'py>,
     path: PathBuf,
@@ -51,10 +55,11 @@ pub(crate) fn write_annotation_zip<'py>(
     header: &Bound<'py, PyAny>,
     trees: &Bound<'py, PyList>,
     members: Vec<(String, Source)>,
+    observer: Option<Py<PyAny>>,
 ) -> Result<(), CoreError> {
     let document = Outgoing::take(header, trees)?;
     let detached = document.detached();
-    py.detach(|| replace(&path, |file| fill_zip(file, &path, nml_name, &detached, &members)))
+    py.detach(|| replace(&path, observer, |file| fill_zip(file, &path, nml_name, &detached, &members)))
 }
 
 fn fill_zip(
@@ -102,11 +107,17 @@ fn add_member<W: Write + Seek>(
 }
 
 /// Writes a file beside its final name, syncs it, and moves it there. Messages name the file that was asked for.
-fn replace(path: &Path, write: impl FnOnce(&mut WriteBehind<'_>) -> Result<(), CoreError>) -> Result<(), CoreError> {
+fn replace(
+    path: &Path,
+    observer: Option<Py<PyAny>>,
+    write: impl FnOnce(&mut WriteBehind<'_>) -> Result<(), CoreError>,
+) -> Result<(), CoreError> {
     // A link stays a link; what it points to is replaced.
     let target = if path.is_symlink() { fs::canonicalize(path).map_err(CoreError::io(path))? } else { path.to_owned() };
     let mut draft = lock(&target, path)?;
-    write(&mut WriteBehind::new(draft.file()))?;
+    let mut file = WriteBehind::new(draft.file(), observer);
+    write(&mut file)?;
+    file.tell().map_err(CoreError::io(path))?;
     let placed = draft.place_durably().map_err(CoreError::io(path))?;
     if placed { Ok(()) } else { Err(CoreError::Io(path.to_owned(), io::ErrorKind::NotFound.into())) }
 }
@@ -118,20 +129,30 @@ struct WriteBehind<'f> {
     /// Bytes written, and those of them that are on their way to the disk.
     written: u64,
     sent: u64,
+    /// Called in Python with the bytes written and `None`: how many there will be is not known.
+    observer: Option<Py<PyAny>>,
 }
 
 /// Bytes sent to the disk at once.
 const SENT_AT_ONCE: u64 = 4 << 20;
 
 impl<'f> WriteBehind<'f> {
-    fn new(file: &'f File) -> Self {
-        Self { file, written: 0, sent: 0 }
+    fn new(file: &'f File, observer: Option<Py<PyAny>>) -> Self {
+        Self { file, written: 0, sent: 0, observer }
     }
 
     fn send(&mut self) -> io::Result<()> {
         start_writing_back(self.file, self.sent, self.written - self.sent);
         self.sent = self.written;
-        check_signals(0).map_err(io::Error::other)
+        check_signals(0).map_err(io::Error::other)?;
+        self.tell()
+    }
+
+    /// Whatever the observer raises ends the writing.
+    fn tell(&self) -> io::Result<()> {
+        let Some(observer) = &self.observer else { return Ok(()) };
+        let told = Python::attach(|py| observer.call1(py, (self.written, py.None())).map(drop));
+        told.map_err(io::Error::other)
     }
 }
 

@@ -19,7 +19,7 @@ use crate::geometry::ChunkIndex;
 #[derive(Clone, Debug)]
 pub enum Over {
     /// An annotation's mag.
-    Annotation(Arc<ReadMag>),
+    Annotation(Arc<PaintedMag>),
     /// A finer mag of the result, of which `factor` voxels make one.
     Finer {
         /// The finer mag.
@@ -29,16 +29,16 @@ pub enum Over {
     },
 }
 
-/// A mag that is read chunk by chunk.
+/// A mag of an annotation, read chunk by chunk.
 #[derive(Debug)]
-pub struct ReadMag {
+pub struct PaintedMag {
     /// Its chunks.
     pub array: Arc<dyn MagArray>,
     /// Indexes of its shards.
     pub indexes: IndexCache,
 }
 
-impl ReadMag {
+impl PaintedMag {
     /// A mag of which no index is known yet.
     pub fn new(array: Arc<dyn MagArray>) -> Self {
         Self { array, indexes: IndexCache::default() }
@@ -198,7 +198,7 @@ impl Composer<'_> {
 
     fn lay_annotation(
         &self,
-        annotation: &ReadMag,
+        annotation: &PaintedMag,
         chunk: &ChunkIndex,
         laid: &Laid<'_>,
         mut canvas: Canvas<'_>,
@@ -223,7 +223,7 @@ impl Composer<'_> {
         Ok(outcome)
     }
 
-    fn read_block(&self, mag: &ReadMag, layer: usize, index: &ChunkIndex) -> Result<(EncodedChunk, Space)> {
+    fn read_block(&self, mag: &PaintedMag, layer: usize, index: &ChunkIndex) -> Result<(EncodedChunk, Space)> {
         let annotation = mag.array.as_ref();
         let encoded = match self.ahead.get(layer) {
             Some(ahead) => ahead.read_encoded(annotation, &mag.indexes, index)?,

@@ -7,7 +7,7 @@ use std::time::{Instant, SystemTime};
 
 use serde::{Deserialize, Serialize};
 
-use super::compose::{Over, ReadMag};
+use super::compose::{Over, PaintedMag};
 use super::files::{TargetFile, link, sync_tree};
 use super::input::Link;
 use super::journal::{self, Access, Journal};
@@ -114,7 +114,7 @@ pub(super) fn open_layer(layer: &LayerPlan, mag: Mag, sources: &Sources, finer: 
     Ok(match layer.source {
         LayerSource::Annotation { .. } => {
             let side = sources.annotations.get(layer.annotation).map(Vec::as_slice).unwrap_or_default();
-            Over::Annotation(Arc::new(ReadMag::new(find(side, mag)?)))
+            Over::Annotation(Arc::new(PaintedMag::new(find(side, mag)?)))
         }
         LayerSource::Recomputed { from, factor } => Over::Finer { array: finer[from].clone(), factor },
     })

@@ -7,7 +7,7 @@ use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
 
 use super::chunk::Policy;
-use super::compose::{Beneath, Composer, Laid, Over, ReadMag};
+use super::compose::{Beneath, Composer, Laid, Over, PaintedMag};
 use super::cover::{blocks_over, cover, cover_layers};
 use super::dtype::widen;
 use super::input::{MergeInput, MergeOptions, TargetMag};
@@ -153,7 +153,7 @@ impl MergedArray {
     }
 
     /// The layer, with its place, whose chunk hides all that lies beneath it.
-    fn hiding(&self, chunk: &ChunkIndex, blocks: &Blocks) -> Option<(usize, &ReadMag)> {
+    fn hiding(&self, chunk: &ChunkIndex, blocks: &Blocks) -> Option<(usize, &PaintedMag)> {
         let (layer, blocks) = blocks.last()?;
         let same_grid = self.mag.layers[*layer].block_shape == self.grid.chunk_shape;
         let hides = same_grid && self.policy == Policy::Chunk && blocks.contains(&chunk.xyz);
