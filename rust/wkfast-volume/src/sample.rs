@@ -2,16 +2,14 @@
 //! chunks are read, and nothing else.
 
 use std::cell::RefCell;
+use std::sync::{Mutex, PoisonError};
 
 use rayon::prelude::*;
 
 use crate::error::{Result, VolumeError};
-use crate::format::{IndexCache, MagArray, OpenShard};
+use crate::format::{FoundChunk, IndexCache, MagArray, read_chunks};
 use crate::geometry::{ChunkGrid, ChunkIndex, ShardIndex};
-use crate::work::{decode_file, decode_open, fill_absent};
-
-/// Points of so few chunks are looked up by the calling thread.
-const FEW_CHUNKS: usize = 2;
+use crate::work::{corrupt, fill_absent};
 
 thread_local! {
     static VOXELS: RefCell<Vec<u8>> = RefCell::default();
@@ -59,12 +57,13 @@ pub fn values_at(cache: &IndexCache, array: &dyn MagArray, points: &[i64], out: 
     let places = points.in_order(count);
     let mut sorted = vec![0; places.len() * voxel];
     let runs = points.runs(&places, &mut sorted, voxel);
-    let shards = by_shard(runs, &points);
-    if shards.iter().map(Vec::len).sum::<usize>() <= FEW_CHUNKS {
-        shards.into_iter().try_for_each(|runs| points.read_shard(cache, array, runs))?;
-    } else {
-        shards.into_par_iter().try_for_each(|runs| points.read_shard(cache, array, runs))?;
-    }
+    let chunks: Vec<ChunkIndex> = runs.iter().map(|run| points.chunk(&run.places[0])).collect();
+    let runs: Vec<_> = runs.into_iter().map(Mutex::new).collect();
+    read_chunks(array, cache, &chunks, &|number, found| {
+        let mut run = runs[number].lock().unwrap_or_else(PoisonError::into_inner);
+        run.take(array, &chunks[number], found)
+    })?;
+    drop(runs);
     out.fill(0);
     for (place, value) in places.iter().zip(sorted.chunks_exact(voxel)) {
         out[place.row * voxel..(place.row + 1) * voxel].copy_from_slice(value);
@@ -120,75 +119,26 @@ impl Points<'_> {
         places.chunk_by(same).map(take).collect()
     }
 
-    fn shard(&self, place: &Place) -> ShardIndex {
-        ShardIndex { extra: self.extra(place.row).iter().map(|&at| at as u32).collect(), xyz: place.shard }
-    }
-
-    /// Looks up the points of one shard, whose index is read once.
-    fn read_shard(&self, cache: &IndexCache, array: &dyn MagArray, mut runs: Vec<Run<'_>>) -> Result<()> {
-        let Some(first) = runs.first() else { return Ok(()) };
-        let shard = self.shard(&first.places[0]);
-        let opened = match self.grid.chunks_in_shard() {
-            1 => Opened::File,
-            _ => cache.open(array, &shard)?.map_or(Opened::Absent, Opened::Shard),
-        };
-        let read = |run: &mut Run<'_>| {
-            let place = run.places[0].chunk as usize;
-            opened.take_points(array, place, &self.grid.chunk_at(&shard, place), run)
-        };
-        if runs.len() <= FEW_CHUNKS {
-            return runs.iter_mut().try_for_each(read);
-        }
-        runs.par_iter_mut().with_max_len(1).try_for_each(read)
+    fn chunk(&self, place: &Place) -> ChunkIndex {
+        let extra = self.extra(place.row).iter().map(|&at| at as u32).collect();
+        self.grid.chunk_at(&ShardIndex { extra, xyz: place.shard }, place.chunk as usize)
     }
 }
 
-/// Gathers the runs of every shard.
-fn by_shard<'a>(runs: Vec<Run<'a>>, points: &Points<'_>) -> Vec<Vec<Run<'a>>> {
-    let mut shards: Vec<Vec<Run<'a>>> = Vec::new();
-    for run in runs {
-        let place = run.places[0];
-        let is_same = |last: &Run<'_>| {
-            let last = last.places[0];
-            last.shard == place.shard && points.extra(last.row) == points.extra(place.row)
-        };
-        match shards.last_mut().filter(|runs| runs.last().is_some_and(is_same)) {
-            Some(runs) => runs.push(run),
-            None => shards.push(vec![run]),
-        }
-    }
-    shards
-}
-
-/// What the chunks of a shard are read from.
-enum Opened {
-    Shard(OpenShard),
-    /// There is no such shard.
-    Absent,
-    /// Every chunk is a file of its own.
-    File,
-}
-
-impl Opened {
-    fn decode(&self, array: &dyn MagArray, place: usize, chunk: &ChunkIndex, voxels: &mut Vec<u8>) -> Result<bool> {
-        match self {
-            Self::Shard(open) => decode_open(array, open, place, chunk, voxels),
-            Self::Absent => Ok(false),
-            Self::File => decode_file(array, chunk, voxels),
-        }
-    }
-
-    /// Decodes a chunk and takes its points.
-    fn take_points(&self, array: &dyn MagArray, place: usize, chunk: &ChunkIndex, run: &mut Run<'_>) -> Result<()> {
+impl Run<'_> {
+    /// Decodes the chunk and takes its points.
+    fn take(&mut self, array: &dyn MagArray, chunk: &ChunkIndex, found: Option<FoundChunk<'_>>) -> Result<()> {
         VOXELS.with_borrow_mut(|voxels| {
-            if !self.decode(array, place, chunk, voxels)? {
-                if array.fill().is_none() {
-                    return Ok(());
+            match found {
+                Some(found) => {
+                    voxels.resize(array.grid().chunk_bytes(), 0);
+                    let fault = |reason| corrupt(array, found.key, reason, chunk);
+                    found.codec.decode(found.bytes, voxels).map_err(fault)?;
                 }
-                fill_absent(array, voxels);
+                None => fill_absent(array, voxels),
             }
             let size = array.grid().channels as usize * array.grid().voxel_type.size();
-            for (place, value) in run.places.iter().zip(run.values.chunks_exact_mut(size)) {
+            for (place, value) in self.places.iter().zip(self.values.chunks_exact_mut(size)) {
                 let at = place.voxel as usize * size;
                 value.copy_from_slice(&voxels[at..at + size]);
             }
@@ -201,14 +151,17 @@ impl Opened {
 mod tests {
     use std::path::Path;
     use std::sync::Arc;
+    use std::time::Duration;
 
     use proptest::prelude::*;
 
     use super::*;
     use crate::format::{
-        Container, DataFormat, MagLocation, NewMag, Voxels, WriteOptions, create, read_region, write_region,
+        Container, DataFormat, MagLocation, NewMag, Voxels, WriteOptions, create, open_mag_in, read_region,
+        write_region,
     };
     use crate::geometry::{BoundingBox, Mag};
+    use crate::store::SlowStore;
     use crate::voxels::VoxelType;
 
     const REGION: BoundingBox = BoundingBox { topleft: [3, 5, 7], size: [30, 20, 25] };
@@ -258,7 +211,12 @@ mod tests {
             let mut found = vec![0xee; expected.len()];
             let flat: Vec<i64> = points.into_iter().flatten().collect();
             values_at(&IndexCache::default(), &*array, &flat, &mut found).unwrap();
-            prop_assert_eq!(found, expected);
+            prop_assert_eq!(&found, &expected);
+            let slow = SlowStore::new(array.store().clone(), Duration::ZERO, 4);
+            let location = MagLocation::new(Mag([1; 3]), format, Container::Directory { path: folder.path().to_owned() }, "1");
+            let far = open_mag_in(Arc::new(slow), &location).unwrap();
+            values_at(&IndexCache::default(), &*far, &flat, &mut found).unwrap();
+            prop_assert_eq!(found, expected, "from afar");
         }
     }
 

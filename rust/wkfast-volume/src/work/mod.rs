@@ -9,4 +9,4 @@ mod source;
 pub use self::driver::{Driver, Observer, Progress, Stop, pool_of};
 pub(crate) use self::names::{create_unique, unique_name};
 pub use self::remove::{remove_folder, remove_or_leave};
-pub(crate) use self::source::{ReadMag, decode_file, decode_open, fill_absent};
+pub(crate) use self::source::{ReadMag, corrupt, fill_absent};

@@ -12,7 +12,7 @@ thread_local! {
 }
 
 /// Decodes the chunk at `place` of an open shard into `voxels`, made as long as a chunk, and tells whether there is one.
-pub(crate) fn decode_open(
+fn decode_open(
     array: &dyn MagArray,
     open: &OpenShard,
     place: usize,
@@ -30,17 +30,12 @@ pub(crate) fn decode_open(
 }
 
 /// [`decode_open`] of a chunk that is a file of its own.
-pub(crate) fn decode_file(array: &dyn MagArray, chunk: &ChunkIndex, voxels: &mut Vec<u8>) -> Result<bool> {
+fn decode_file(array: &dyn MagArray, chunk: &ChunkIndex, voxels: &mut Vec<u8>) -> Result<bool> {
     let Some(found) = array.read_encoded(chunk)? else { return Ok(false) };
     decode_found(array, &found, chunk, voxels)
 }
 
-fn decode_found(
-    array: &dyn MagArray,
-    found: &EncodedChunk,
-    chunk: &ChunkIndex,
-    voxels: &mut Vec<u8>,
-) -> Result<bool> {
+fn decode_found(array: &dyn MagArray, found: &EncodedChunk, chunk: &ChunkIndex, voxels: &mut Vec<u8>) -> Result<bool> {
     voxels.resize(array.grid().chunk_bytes(), 0);
     found.codec.decode(&found.bytes, voxels).map_err(|reason| corrupt(array, &found.key, reason, chunk))?;
     Ok(true)
