@@ -14,7 +14,7 @@ use serde::{Deserialize, Serialize};
 
 pub use self::table::{Block, Row, Table};
 use crate::error::{Result, VolumeError};
-use crate::format::{MagArray, MagLocation, open_mag};
+use crate::format::{Ahead, MagArray, MagLocation, open_mag};
 use crate::geometry::{BoundingBox, ChunkIndex, ShardIndex};
 use crate::label::{check, with_label_type};
 use crate::voxels::VoxelType;
@@ -126,25 +126,36 @@ impl Job {
 
     /// Counts one shard, its chunks on all threads that are free.
     fn count(&self, shard: &ShardIndex, stop: &Stop) -> Result<Table> {
-        let grid = self.array().grid();
-        let chunks = 0..grid.chunks_in_shard();
+        let all = self.array().grid().chunks_in_shard();
+        let window = if self.source.is_far() { CHUNKS_AHEAD } else { all };
+        let mut table = Table::default();
+        for start in (0..all).step_by(window) {
+            table.merge(self.count_chunks(shard, start..all.min(start + window), stop)?);
+        }
+        Ok(table)
+    }
+
+    /// Counts the chunks at `places` of a shard.
+    fn count_chunks(&self, shard: &ShardIndex, places: Range<usize>, stop: &Stop) -> Result<Table> {
+        let chunk = |place: usize| self.array().grid().chunk_at(shard, place);
+        let ahead = self.source.ahead(places.clone().map(chunk))?;
         let count = |mut table: Table, place: usize| -> Result<Table> {
             stop.check()?;
-            self.count_chunk(&grid.chunk_at(shard, place), &mut table)?;
+            self.count_chunk(&chunk(place), &ahead, &mut table)?;
             Ok(table)
         };
         let merged = |mut one: Table, other: Table| {
             one.merge(other);
             Ok(one)
         };
-        chunks
+        places
             .into_par_iter()
             .with_min_len(PER_TABLE)
             .try_fold(Table::default, count)
             .try_reduce(Table::default, merged)
     }
 
-    fn count_chunk(&self, chunk: &ChunkIndex, table: &mut Table) -> Result<()> {
+    fn count_chunk(&self, chunk: &ChunkIndex, ahead: &Ahead, table: &mut Table) -> Result<()> {
         let grid = self.array().grid();
         let at: [u64; 3] = std::array::from_fn(|axis| u64::from(chunk.xyz[axis]) * u64::from(grid.chunk_shape[axis]));
         let part: [Range<usize>; 3] = std::array::from_fn(|axis| {
@@ -156,7 +167,7 @@ impl Job {
             return Ok(());
         }
         VOXELS.with_borrow_mut(|voxels| {
-            if !self.source.read(chunk, voxels)? {
+            if !self.source.read(chunk, ahead, voxels)? {
                 if self.array().fill().is_none() {
                     return Ok(());
                 }
@@ -168,6 +179,8 @@ impl Job {
     }
 }
 
+/// Chunks of a far store that are asked for together.
+const CHUNKS_AHEAD: usize = 512;
 /// Chunks that are counted into one table, at least.
 const PER_TABLE: usize = 64;
 
