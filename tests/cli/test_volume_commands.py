@@ -101,3 +101,17 @@ def _with_damaged_chunk(data):
         members = {name: archive.read(name) for name in archive.namelist()}
     members["volumeAnnotationData/1/c.0.1.0.0"] = members["volumeAnnotationData/1/c.0.1.0.0"][:-9]
     return zipped(members)
+
+
+def test_trees_of_several_parts_are_noted(tmp_path):
+    nodes = "".join(f'<node id="{i}" x="{i}" y="0" z="0" />' for i in range(1, 6))
+    edges = '<edge source="1" target="2" /><edge source="4" target="3" />'
+    one = '<thing id="2" name="whole"><nodes><node id="9" x="0" y="0" z="0" /></nodes><edges /></thing>'
+    tree = f'<thing id="1" name="three"><nodes>{nodes}</nodes><edges>{edges}</edges></thing>{one}'
+    file = tmp_path / "a.nml"
+    file.write_text(minimal_nml(tree))
+    done = run("validate", file, "--json")
+    (problem,) = json.loads(done.stdout)["problems"]
+    assert done.returncode == 0
+    assert not problem["rejected"]
+    assert "tree 1 'three' has 3 parts" in problem["message"]

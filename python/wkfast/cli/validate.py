@@ -62,6 +62,11 @@ def problems_of(file: Path, *, chunks: bool) -> list[dict[str, Any]]:
         )
         for problem in annotation.problems
     ]
+    for tree in annotation.skeleton.flattened_trees():
+        parts = tree.number_of_components()
+        if parts > 1:
+            text = f"tree {tree.id} {tree.name!r} has {parts} parts that no edge joins; a server makes a tree of each"
+            found.append(_problem(text, rejected=False))
     for layer in annotation.volume_layers:
         found += [_problem(f"volume layer {layer.name!r}: {text}") for text in _problems_of_layer(layer, chunks=chunks)]
     return found

@@ -487,6 +487,20 @@ class Tree:
             return int(self.has_edge(u, v))
         return self._columns.edge_count()
 
+    def number_of_components(self) -> int:
+        """Return the number of parts that no edge joins; a server makes a tree of each.
+
+        Examples
+        --------
+        >>> from wkfast import Skeleton
+        >>> tree = Skeleton(dataset_name="l4", voxel_size=(11, 11, 25)).add_tree("two parts")
+        >>> first, second, third = (tree.add_node(position=(x, 0, 0)) for x in range(3))
+        >>> tree.add_edge(first, second)
+        >>> tree.number_of_components()
+        2
+        """
+        return self._columns.component_count()
+
     def is_directed(self) -> bool:
         """Return False."""
         return False

@@ -243,6 +243,20 @@ impl TreeTable {
         Ok(self.graph().degree(row))
     }
 
+    /// Number of parts that no edge joins; none in a tree without nodes.
+    pub fn component_count(&self) -> usize {
+        let mut roots: Vec<u32> = (0..self.columns().rows() as u32).collect();
+        let mut parts = self.len();
+        for [a, b] in self.edge_rows() {
+            let (a, b) = (root(&mut roots, a), root(&mut roots, b));
+            if a != b {
+                roots[a.max(b) as usize] = a.min(b);
+                parts -= 1;
+            }
+        }
+        parts
+    }
+
     /// Sum of the lengths of all edges, positions times `scale`.
     pub fn path_length(&self, scale: [f64; 3]) -> f64 {
         let edges = self.edge_rows();
@@ -353,6 +367,15 @@ impl TreeTable {
             self.graph = OnceLock::from(self.build_graph());
         }
     }
+}
+
+/// The first row of those that are known to hang together with a row; roads to it are halved on the way.
+fn root(roots: &mut [u32], mut row: u32) -> u32 {
+    while roots[row as usize] != row {
+        roots[row as usize] = roots[roots[row as usize] as usize];
+        row = roots[row as usize];
+    }
+    row
 }
 
 fn distance(a: &[f64; 3], b: &[f64; 3], scale: [f64; 3]) -> f64 {

@@ -347,6 +347,37 @@ fn notes_on_missing_nodes_are_kept_apart() {
 }
 
 #[test]
+fn notes_inside_a_tree_find_their_nodes_and_are_written_behind_the_trees() {
+    let inner = format!(
+        "<thing id='1'>{NODES}<comments by='hand'><comment node='2' content='c'/></comments>\
+         <branchpoints><branchpoint id='1' time='3'/></branchpoints></thing>"
+    );
+    let loaded = load(&inner);
+    let noted: Vec<_> = loaded.problems.iter().map(|each| (each.element.as_str(), each.rejected_by_server)).collect();
+    assert_eq!(noted, [("comments", false), ("branchpoints", false)]);
+    assert!(loaded.problems[0].reason.contains("where servers do not look"));
+    let tree = &loaded.document.trees[0];
+    assert_eq!(tree.columns.notes[&1].comments, ["c"]);
+    assert_eq!(tree.columns.notes[&0].branchpoints, [Some(3)]);
+    let written = back(&inner);
+    let end = written.find("</thing>").unwrap();
+    assert!(written[end..].contains("<comments by=\"hand\">"), "{written}");
+}
+
+#[test]
+fn trees_without_parameters_load_with_a_problem_that_servers_reject() {
+    let loaded = wkfast_nml::read(
+        format!("<things><thing id='1'>{NODES}</thing></things>").as_bytes(),
+        wkfast_nml::ReadOptions::default(),
+    )
+    .unwrap();
+    assert_eq!(loaded.document.trees[0].columns.rows(), 2);
+    assert_eq!(loaded.document.header.parameters, wkfast_nml::model::Parameters::default());
+    let shown: Vec<_> = loaded.problems.iter().map(|each| (each.reason.as_str(), each.rejected_by_server)).collect();
+    assert_eq!(shown, [("no <parameters> in it", true)]);
+}
+
+#[test]
 fn notes_before_their_nodes_find_them() {
     let loaded = load(&format!("<comments><comment node='2' content='c'/></comments><thing id='1'>{NODES}</thing>"));
     assert_eq!(loaded.document.trees[0].columns.notes[&1].comments, ["c"]);

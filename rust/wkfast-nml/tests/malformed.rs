@@ -76,10 +76,33 @@ fn document_types_are_refused_so_entities_cannot_expand() {
 #[test]
 fn a_file_without_parameters_is_refused() {
     assert!(error("<things/>").contains("no <parameters>"));
+    assert!(error("<svg/>").contains("no <parameters> in it, and the root is <svg>; expected an annotation"));
     let prefixed = "<n:things xmlns:n='urn:x'><n:parameters/></n:things>";
     assert!(error(prefixed).contains("without a namespace prefix"));
-    let stream = TreeStream::new("<things><thing id='1'/></things>".as_bytes(), ReadOptions::default());
-    assert_eq!(stream.map(|tree| tree.is_ok()).collect::<Vec<_>>(), [true, false]);
+    let stream = TreeStream::new("<things><comments/></things>".as_bytes(), ReadOptions::default());
+    assert_eq!(stream.map(|tree| tree.is_ok()).collect::<Vec<_>>(), [false]);
+}
+
+#[test]
+fn other_files_that_end_in_nml_are_told_by_what_they_are() {
+    for (text, what) in [
+        ("<?xml version='1.0'?>\n<NML VERSION='19'><HEAD PROGRAM='Traktor'/></NML>", "a collection of music (Traktor"),
+        ("<DJ_PLAYLISTS Version='1.0.0'/>", "a collection of music"),
+        ("<neuroml xmlns='http://www.neuroml.org/schema/neuroml2'><cell/></neuroml>", "NeuroML, a model of neurons"),
+        ("<mml:morphml xmlns:mml='urn:x'/>", "NeuroML of version 1"),
+        ("<html><body>", "a web page"),
+        ("&input\n a = 1\n/\n", "a namelist of Fortran"),
+        ("! the run of May\n\n  &domains\n max_dom = 1\n/\n", "a namelist of Fortran"),
+        (" $params x=1 $end", "a namelist of Fortran"),
+        ("# Notes\n\nsome <b>text</b>", "Markdown or a script"),
+        ("{\"things\": []}", "JSON"),
+        ("PK\u{3}\u{4}\u{0}\u{1}", "a zip archive, no XML: let its name end in .zip"),
+        ("position,1,2", "text before the root element"),
+    ] {
+        let shown = error(text);
+        assert!(shown.starts_with("line ") && shown.contains(what), "{text}: {shown}");
+        assert!(shown.contains("whose root is <things>") || shown.contains(".zip"), "{text}: {shown}");
+    }
 }
 
 #[test]

@@ -65,6 +65,21 @@ fn apply(table: &mut TreeTable, plain: &mut Plain, edit: &Edit) {
     }
 }
 
+/// Takes a node and all that can be reached from it, until none is left.
+fn parts(plain: &Plain) -> usize {
+    let mut left: BTreeSet<Id> = plain.nodes.keys().copied().collect();
+    let mut count = 0;
+    while let Some(first) = left.pop_first() {
+        let mut open = vec![first];
+        while let Some(node) = open.pop() {
+            let ends = plain.edges.iter().filter(|(a, b)| *a == node || *b == node);
+            open.extend(ends.flat_map(|&(a, b)| [a, b]).filter(|end| left.remove(end)));
+        }
+        count += 1;
+    }
+    count
+}
+
 fn compare(table: &mut TreeTable, plain: &Plain) {
     assert_eq!(table.len(), plain.nodes.len());
     assert_eq!(table.edge_count(), plain.edges.len());
@@ -77,6 +92,7 @@ fn compare(table: &mut TreeTable, plain: &Plain) {
         let expected = plain.edges.iter().filter(|(a, b)| *a == node || *b == node);
         assert_eq!(around, expected.map(|&(a, b)| if a == node { b } else { a }).collect());
     }
+    assert_eq!(table.component_count(), parts(plain));
     let kept = TreeTable::from(table.compacted().into_owned());
     assert!(kept.same_content(table));
     assert_eq!(kept.columns.rows(), plain.nodes.len());

@@ -10,7 +10,7 @@ use super::lexer::Tag;
 use super::places::Steps;
 use super::problems::Ledger;
 use super::window::{Feed, Window};
-use super::{LoadedForest, ReadOptions, elements};
+use super::{LoadedForest, ReadOptions, elements, other_files};
 use crate::columns::NodeNotes;
 use crate::error::{NmlError, Position, Problem};
 use crate::model::{
@@ -31,6 +31,9 @@ pub(super) struct Builder {
     frames: Vec<Frame>,
     header: Header,
     root_at: Position,
+    root_name: String,
+    /// Whether a tree was begun.
+    has_trees: bool,
     singles: Vec<&'static str>,
     /// Names that must differ, by element.
     names: HashSet<(&'static str, String)>,
@@ -49,6 +52,8 @@ impl Builder {
             frames: Vec::new(),
             header: Header::default(),
             root_at: Position::default(),
+            root_name: String::new(),
+            has_trees: false,
             singles: Vec::new(),
             names: HashSet::new(),
             box_without_id: None,
@@ -131,6 +136,10 @@ impl Builder {
         let kind = match (parent, name) {
             (None, _) => {
                 self.root_at = tag.at;
+                name.clone_into(&mut self.root_name);
+                if let Some(reason) = other_files::of_another_kind(name) {
+                    return Err(NmlError::Syntax { at: tag.at, element: name.to_owned(), reason });
+                }
                 if name != "things" {
                     cx.note(format!("the root is <{name}>; expected <things>"), "read as <things>");
                 }
@@ -146,6 +155,7 @@ impl Builder {
                 Kind::Tree => {
                     let header = elements::tree(&mut cx)?;
                     self.tree = Some(self.checker.open_tree(header, tag.at));
+                    self.has_trees = true;
                     Kind::Tree
                 }
                 kind => kind,
@@ -156,6 +166,10 @@ impl Builder {
             }
             (Some(Kind::Tree), "nodes") => container(&mut cx, "nodes"),
             (Some(Kind::Tree), "edges") => container(&mut cx, "edges"),
+            (Some(Kind::Tree), "comments" | "branchpoints") => {
+                cx.note("inside <thing>, where servers do not look", "read as those behind the trees");
+                container(&mut cx, if name == "comments" { "comments" } else { "branchpoints" })
+            }
             (Some(Kind::Tree | Kind::Segment(_)), "metadata") => container(&mut cx, "metadata"),
             (Some(parent), _) => inner_child(parent, &mut cx)?,
         };
@@ -271,7 +285,9 @@ impl Builder {
         if extras.is_empty() && !keep_empty {
             return;
         }
-        let Some(owner) = self.frames.last_mut() else { return };
+        // Those of a tree's are the file's.
+        let of_file = matches!(name, "comments" | "branchpoints");
+        let Some(owner) = (if of_file { self.frames.first_mut() } else { self.frames.last_mut() }) else { return };
         let kept = owner.extras.containers.entry(name.to_owned()).or_default();
         let dropped = merge_attributes(&mut kept.attributes, extras.attributes);
         if dropped > 0 {
@@ -352,11 +368,12 @@ impl Builder {
 
     fn check_header(&mut self) -> Result<(), NmlError> {
         if !self.singles.contains(&"parameters") {
-            return Err(NmlError::Syntax {
-                at: self.root_at,
-                element: "things".to_owned(),
-                reason: "no <parameters> in it; expected one, without a namespace prefix".to_owned(),
-            });
+            if !self.has_trees {
+                let reason = other_files::without_parameters(&self.root_name);
+                return Err(NmlError::Syntax { at: self.root_at, element: self.root_name.clone(), reason });
+            }
+            let done = "loaded without: no dataset, no size of a voxel";
+            self.ledger.reject(self.root_at, "things", "no <parameters> in it", done);
         }
         if let Some(at) = self.box_without_id.filter(|_| self.header.parameters.user_bounding_boxes.len() > 1) {
             self.ledger.note(at, "userBoundingBox", "no id, and it is not the only box", "kept; servers drop it");

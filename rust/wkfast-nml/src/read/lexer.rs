@@ -5,7 +5,7 @@ use std::collections::HashSet;
 
 use super::chars::{attribute_value, find_bad_reference, find_forbidden, is_space, line_ends, name_length, text_value};
 use super::window::{Feed, Window};
-use super::{Limits, ReadOptions};
+use super::{Limits, ReadOptions, other_files};
 use crate::error::{NmlError, Position};
 
 /// What comes next.
@@ -136,6 +136,10 @@ impl<'a, F: Feed> Lexer<'a, F> {
                     if let Some(token) = self.markup()? {
                         return Ok(token);
                     }
+                }
+                Some(_) if !self.root_seen => {
+                    self.window.need(other_files::ENOUGH)?;
+                    return self.syntax(0, other_files::no_xml(self.window.rest()));
                 }
                 Some(_) => {
                     self.character_data()?;
@@ -285,8 +289,7 @@ impl<'a, F: Feed> Lexer<'a, F> {
         };
         let text = self.checked(length)?;
         if self.open.is_empty() {
-            let place = if self.root_seen { "after" } else { "before" };
-            return self.syntax(0, format!("text {place} the root element"));
+            return self.syntax(0, "text after the root element");
         }
         if let Some(at) = text.find("]]>") {
             return self.syntax(at, "\"]]>\" in character data");

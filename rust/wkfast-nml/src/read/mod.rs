@@ -16,6 +16,7 @@ mod hot;
 mod kinds;
 mod lexer;
 mod numbers;
+mod other_files;
 mod places;
 mod problems;
 mod threads;

@@ -136,7 +136,7 @@ fn grammar(name: &str) -> (&'static [&'static str], &'static [(&'static str, cha
         "additionalAxes" => (&["additionalAxis"], &[]),
         "additionalAxis" => (&[], &[("name", 's'), ("index", 'n'), ("start", 'n'), ("end", 'n')]),
         "thing" => (
-            &["nodes", "edges", "metadata", "nodes", "edges", "node"],
+            &["nodes", "edges", "metadata", "nodes", "edges", "node", "comments", "branchpoints"],
             &[
                 ("name", 's'),
                 ("comment", 's'),

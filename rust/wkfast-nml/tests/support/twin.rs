@@ -181,7 +181,22 @@ fn things(root: Node<'_, '_>, document: &mut Document) -> Result<(), String> {
                 parameters_seen = true;
                 parameters(child, &mut header.parameters);
             }
-            "thing" => document.trees.push(tree(child)?),
+            "thing" => {
+                document.trees.push(tree(child)?);
+                for notes_of_tree in elements(child) {
+                    match notes_of_tree.tag_name().name() {
+                        "comments" => {
+                            contain(&mut extras, notes_of_tree, &["comment"], false);
+                            comments(notes_of_tree, &mut notes)?;
+                        }
+                        "branchpoints" => {
+                            contain(&mut extras, notes_of_tree, &["branchpoint"], false);
+                            branchpoints(notes_of_tree, &mut notes)?;
+                        }
+                        _ => {}
+                    }
+                }
+            }
             "branchpoints" => {
                 contain(&mut extras, child, &["branchpoint"], false);
                 branchpoints(child, &mut notes)?;
@@ -201,7 +216,7 @@ fn things(root: Node<'_, '_>, document: &mut Document) -> Result<(), String> {
             _ => unknown.push(element(child)),
         }
     }
-    if !parameters_seen {
+    if !parameters_seen && document.trees.is_empty() {
         return Err("no parameters".to_owned());
     }
     extras.elements = unknown;
@@ -433,7 +448,7 @@ fn tree(node: Node<'_, '_>) -> Result<Tree, String> {
         a.0.push(("comment".to_owned(), comment));
     }
     let mut tree = Tree { header, ..Tree::default() };
-    let mut extras = a.extras(node, &["nodes", "edges", "metadata", "node", "edge"]);
+    let mut extras = a.extras(node, &["nodes", "edges", "metadata", "node", "edge", "comments", "branchpoints"]);
     for child in elements(node) {
         match child.tag_name().name() {
             "metadata" => tree.header.metadata.extend(metadata(child, &mut extras)),

@@ -261,6 +261,12 @@ impl TreeColumns {
         self.read(TreeTable::max_id).map(PyId)
     }
 
+    /// Number of parts that no edge joins.
+    fn component_count(&self, py: Python<'_>) -> usize {
+        let table = self.snapshot();
+        py.detach(|| table.component_count())
+    }
+
     /// Sum of the lengths of all edges; positions are multiplied by `scale`.
     fn path_length(&self, py: Python<'_>, scale: [f64; 3]) -> f64 {
         let table = self.snapshot();
