@@ -109,10 +109,27 @@ def test_a_name_that_is_taken_or_none_leaves_the_dataset_as_it_was(annotation, t
     for name in ("volume_layer", "other"):
         with pytest.raises(IndexError, match=name):
             annotation.export_volume_layer_to_dataset(dataset, layer_name=name)
-    for name in ("../up", "", ".hidden", "a b"):
+    for name in ("../up", "", ".hidden", "a/b"):
         with pytest.raises(ValueError, match="cannot be called"):
             annotation.export_volume_layer_to_dataset(dataset, layer_name=name)
     assert tree_state(tmp_path) == before
+
+
+def test_a_name_as_servers_have_them_becomes_a_safe_one_with_a_note(annotation, tmp_path):
+    dataset = dataset_at(tmp_path)
+    with pytest.warns(UserWarning, match=r"layer 'a@b\$c d' is called 'a_b_c_d' here"):
+        layer = annotation.export_volume_layer_to_dataset(dataset, layer_name="a@b$c d")
+    assert (layer.name, layer.path.name) == ("a_b_c_d", "a_b_c_d")
+    properties = dataset.path / "datasource-properties.json"
+    properties.write_text(properties.read_text().replace("a_b_c_d", "a@b$c"))
+    layer.path.rename(dataset.path / "a@b$c")
+    foreign = wk.Dataset.open(dataset.path).get_layer("a@b$c")
+    other = wk.Dataset(tmp_path / "other", voxel_size=(4, 4, 40))
+    with pytest.warns(UserWarning, match="is called 'a_b_c' here"):
+        copy = other.add_layer_as_copy(foreign)
+    assert copy.name == "a_b_c"
+    mag = foreign.get_finest_mag()
+    np.testing.assert_array_equal(copy.get_mag(mag.mag).read(), mag.read())
 
 
 def test_a_damaged_archive_leaves_the_dataset_as_it_was(tmp_path):

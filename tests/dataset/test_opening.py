@@ -97,7 +97,7 @@ def test_groups_that_name_no_axes_have_those_of_their_time_or_are_refused(tmp_pa
     array[:] = np.arange(2640).astype("uint8").reshape(shape)
     (tmp_path / ".zattrs").write_text(json.dumps({"multiscales": [{"datasets": [{"path": "0"}]}]}))
     np.testing.assert_array_equal(open_layer(array).get_mag(1).read_cxyz(), array[0].transpose(0, 3, 2, 1))
-    axes = [{"name": axis} for axis in ("time", "channel", "z", "y", "x")]
+    axes = [{"name": axis} for axis in ("phase", "channel", "z", "y", "x")]
     (tmp_path / ".zattrs").write_text(json.dumps({"multiscales": [{"axes": axes, "datasets": [{"path": "0"}]}]}))
     with pytest.raises(DatasetError, match="pass axes="):
         open_layer(array)

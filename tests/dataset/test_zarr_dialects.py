@@ -1,6 +1,7 @@
 """Arrays in Zarr as others write them: what is read gives zarr-python's voxels, what is not says why by name."""
 
 import json
+import re
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +16,7 @@ from tests.inputs import tree_state
 import wkfast as wk
 from wkfast import _core
 from wkfast.dataset import open_layer
-from wkfast.errors import VolumeDataError
+from wkfast.errors import VolumeDataError, WkfastError
 
 
 def opened(path: Path, **axis_order: int) -> _core.Mag:
@@ -58,6 +59,45 @@ def test_real_arrays_read_as_zarr_python_reads_them_or_are_refused_by_name(fixtu
             assert_same(folder, zarr.open_array(folder, mode="r")[...], axes)
     assert len(refused) <= 1
     assert all("codec numcodecs.delta is not supported" in reason for reason in refused.values())
+
+
+# What each folder of a dataset holds: layers with their mags and the sum of their voxels, or why it is refused.
+REAL_DATASETS: dict[str, Any] = {
+    "complex_property_ds": "complex_property_ds/color/2: No such file or directory",  # only its finest mags are there
+    "old_wkw_dataset": {"color": ["1", "2"]},
+    "simple_n5_dataset": "data format 'n5', which wkfast does not read; it reads wkw, zarr, zarr3",
+    "simple_ng_dataset": "data format 'neuroglancerPrecomputed', which wkfast does not read",
+    "simple_wkw_dataset": {"color": ["1"]},
+    "simple_zarr3_dataset": {"color": ["1"]},
+    "simple_zarr_dataset": {"color": ["1"]},
+}
+
+
+def test_real_datasets_open_or_are_refused_by_name(fixtures: Path) -> None:
+    folders = sorted((fixtures / "realfiles" / "dataset").iterdir())
+    assert {folder.name for folder in folders} == set(REAL_DATASETS)
+    for folder in folders:
+        wanted = REAL_DATASETS[folder.name]
+        if isinstance(wanted, str):
+            with pytest.raises(WkfastError, match=re.escape(wanted)):
+                [mag.info for layer in wk.Dataset.open(folder).layers.values() for mag in layer.mags.values()]
+            continue
+        dataset = wk.Dataset.open(folder, read_only=True)
+        assert {name: sorted(map(str, layer.mags)) for name, layer in dataset.layers.items()} == wanted
+        for layer in dataset.layers.values():
+            for mag in layer.mags.values():
+                box = mag.bounding_box.align_with_mag(mag.mag)
+                small = wk.BoundingBox(box.topleft, [min(edge, 24 * mag.mag.x) for edge in box.size])
+                assert mag.read_cxyz(absolute_bounding_box=small).shape == (layer.num_channels, 24, 24, 24)
+
+
+def test_real_datasets_are_read_as_the_reference_reads_them(fixtures: Path) -> None:
+    reference = pytest.importorskip("webknossos")
+    for name in ("simple_wkw_dataset", "simple_zarr_dataset", "simple_zarr3_dataset"):
+        folder = fixtures / "realfiles" / "dataset" / name
+        theirs, ours = reference.Dataset.open(folder).get_layer("color"), wk.Dataset.open(folder).get_layer("color")
+        assert ours.bounding_box == theirs.bounding_box
+        np.testing.assert_array_equal(ours.get_mag(1).read(), theirs.get_mag(1).read())
 
 
 @st.composite

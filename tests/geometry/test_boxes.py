@@ -160,3 +160,13 @@ def test_points_with_fractions_are_inside_up_to_the_end() -> None:
     assert not BOX.contains(np.array([11, 22, 33]))
     with pytest.raises(GeometryError, match="3 coordinates"):
         BOX.contains((1, 2))
+
+
+def test_three_numbers_are_x_y_z_whatever_the_order_of_a_box_s_axes() -> None:
+    box = NDBoundingBox((0, 0, 0), (20, 42, 50), ("z", "y", "x"))
+    assert box.in_mag(Mag("2-2-1")).size == (20, 21, 25)
+    assert box.from_mag_to_mag1(Mag("2-2-1")).size == (20, 84, 100)
+    assert box.align_with_mag(Mag("4-4-1"), ceil=True).size == (20, 44, 52)
+    assert box.offset((1, 2, 3)).topleft == (3, 2, 1)
+    assert box.padded_with_margins((1, 2, 3)).topleft == (-3, -2, -1)
+    assert [chunk.size for chunk in box.chunk((50, 42, 10))] == [(10, 42, 50), (10, 42, 50)]

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 from wkfast.dataset.data_format import DataFormat
 from wkfast.dataset.foreign import own_layer
 from wkfast.dataset.layer import SegmentationLayer
+from wkfast.dataset.layer_creation import copied_layer_name
 from wkfast.dataset.mag_building import copy_mag
 from wkfast.errors import ExistsError
 
@@ -33,7 +34,7 @@ def copy_layer(
 ) -> Layer:
     """Copy a layer into a dataset; see :meth:`Dataset.add_layer_as_copy`."""
     foreign = own_layer(foreign_layer, type(dataset).open)
-    name = name or foreign.name
+    name = name or copied_layer_name(foreign.name)
     if name in dataset.layers and not exists_ok:
         raise ExistsError(f"{dataset.path} has a layer {name!r} already; pass exists_ok=True to complete it")
     layer = dataset.layers.get(name) or dataset.add_layer_like(foreign, name)

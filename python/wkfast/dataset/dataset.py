@@ -18,6 +18,7 @@ from wkfast.dataset.layer import Layer, SegmentationLayer
 from wkfast.dataset.layer_category import COLOR_CATEGORY, SEGMENTATION_CATEGORY
 from wkfast.dataset.layer_creation import add_layer, add_layer_like, voxel_kind, with_axes, write_layer
 from wkfast.dataset.new_mag import Shapes, joined
+from wkfast.dataset.ome_zarr import entries_of_image
 from wkfast.dataset.place import writable
 from wkfast.dataset.present_files import add_layer_of_files
 from wkfast.dataset.properties import FILE_NAME, DatasetProperties
@@ -233,6 +234,52 @@ class Dataset:
         return remote.RemoteDataset.list(  # type: ignore[no-any-return] # loaded when it is called
             organization_id, tags, name, folder_id
         )
+
+    @classmethod
+    def from_ome_zarr(
+        cls, ome_zarr_path: str | PathLike[str], dataset_path: str | PathLike[str], *, name: str | None = None
+    ) -> Dataset:
+        """Return a new dataset of an OME-Zarr image and its labels. Nothing is copied, and the image is not changed.
+
+        Parameters
+        ----------
+        ome_zarr_path
+            The folder of the image's group, of version 0.1 to 0.5.
+        dataset_path
+            Folder to create. ``datasource-properties.json`` in it names the arrays by absolute paths.
+        name
+            Default: name of the new folder.
+
+        Returns
+        -------
+        Dataset
+            Of the image's voxel size in its unit (nanometres where it has none), with a layer for the image and one for
+            each of its labels, read-only as all mags are that lie elsewhere; :meth:`copy_dataset` copies them.
+
+        Raises
+        ------
+        DatasetNotFoundError
+            There is no image.
+        DatasetError
+            It is not OME-Zarr, its arrays cannot be read, or the new folder holds something.
+
+        Examples
+        --------
+        >>> import json, zarr
+        >>> group = zarr.open_group(tmp_path / "cells.ome.zarr", mode="w", zarr_format=2)
+        >>> array = group.create_array("0", shape=(10, 20, 30), chunks=(10, 10, 10), dtype="uint8")
+        >>> axes = [{"name": axis, "type": "space", "unit": "micrometer"} for axis in "zyx"]
+        >>> scale = {"type": "scale", "scale": [2.0, 0.5, 0.5]}
+        >>> datasets = [{"path": "0", "coordinateTransformations": [scale]}]
+        >>> group.attrs["multiscales"] = [{"version": "0.4", "axes": axes, "datasets": datasets}]
+        >>> dataset = Dataset.from_ome_zarr(tmp_path / "cells.ome.zarr", tmp_path / "cells")
+        >>> dataset.voxel_size, dataset.get_layer("cells").bounding_box.size
+        (Vec3Float(500.0,500.0,2000.0), Vec3Int(30,20,10))
+        """
+        size, entries = entries_of_image(Path(ome_zarr_path))
+        dataset = cls(dataset_path, name=name, voxel_size_with_unit=size)
+        dataset._change(lambda properties: properties.json["dataLayers"].extend(entries))
+        return dataset
 
     @classmethod
     def _of(cls, properties: DatasetProperties, place: Place) -> Dataset:
@@ -510,7 +557,10 @@ class Dataset:
         dtype, num_channels, data_format
             Default: what the files say; otherwise they must say the same.
         bounding_box
-            Default: the box around all files of the finest mag.
+            Default: the box around all files of the finest mag; of an OME-Zarr image, its extent.
+
+        Where the folder is the group of an OME-Zarr image, its arrays are listed where they are, with the mags that
+        follow from its scales and the dataset's voxel size.
 
         Raises
         ------

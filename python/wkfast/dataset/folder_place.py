@@ -87,10 +87,7 @@ class FolderPlace(WritablePlace):
 
     def location(self, layer: LayerProperties, mag: Mag, entry: Json) -> Json:
         """Return where a mag lies, as plain data for the core."""
-        order, further = entry.get("axisOrder"), layer.additional_axes
-        if order and further:
-            order = {**order, **{axis: place for axis, (_, _, place) in further.items()}}
-        return location_in(self.mag_folder(layer, mag, entry), layer, mag, order)
+        return location_in(self.mag_folder(layer, mag, entry), layer, mag, layer.stored_order(entry))
 
     def open(self, layer: LayerProperties, mag: Mag, entry: Json) -> VoxelSource:
         """Return what voxels of a mag are read from."""
@@ -249,7 +246,8 @@ class FolderPlace(WritablePlace):
                 unmark_left(folder)
         folder = self.folder(layer)
         if self.owns(folder) and not folder.is_symlink():
-            mags = sorted(mag for mag, each in self.mag_folders(layer) if each.parent == folder)
+            folders = [(mag, each) for mag, each in self.mag_folders(layer) if each.is_relative_to(folder)]
+            mags = sorted((mag, each.relative_to(folder).as_posix()) for mag, each in folders)
             write_layer_group(folder, layer.data_format, mags, voxel_size, unit, axes=list(layer.new_axes()))
 
     def owns(self, folder: Path) -> bool:

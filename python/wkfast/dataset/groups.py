@@ -35,20 +35,26 @@ def _write_groups(dataset: Path, layer: Path, data_format: DataFormat) -> None:
 def write_layer_group(
     folder: Path,
     data_format: DataFormat,
-    mags: Sequence[Mag],
+    mags: Sequence[tuple[Mag, str]],
     voxel_size: Sequence[float],
     unit: str,
     *,
     axes: Sequence[str] = ("c", "x", "y", "z"),
 ) -> None:
-    """Make a group with OME multiscales of a layer's folder; WKW layers have none, nor have arrays."""
+    """Make a group with OME multiscales of a layer's folder; WKW layers have none, nor have arrays.
+
+    Parameters
+    ----------
+    mags
+        Each with its path in the folder, finest first.
+    """
     if not FACTS[data_format].is_array or not folder.is_dir() or _is_array(folder):
         return
     is_new = not any((folder / name).exists() for name in (".zattrs", "zarr.json"))
     _write_groups(folder.parent, folder, data_format)
     if is_new and not mags:
         return
-    multiscales = {"axes": _axes(unit, axes), "datasets": [_scale(mag, voxel_size, axes) for mag in mags]}
+    multiscales = {"axes": _axes(unit, axes), "datasets": [_scale(mag, path, voxel_size, axes) for mag, path in mags]}
     if data_format is DataFormat.Zarr:
         _put(
             folder / ".zattrs", {**_attributes(folder / ".zattrs"), "multiscales": [{"version": "0.4", **multiscales}]}
@@ -69,11 +75,11 @@ def _axes(unit: str, axes: Sequence[str]) -> list[dict[str, str]]:
     return [{"name": axis, **kinds.get(axis, {})} for axis in axes]
 
 
-def _scale(mag: Mag, voxel_size: Sequence[float], axes: Sequence[str]) -> dict[str, Any]:
+def _scale(mag: Mag, path: str, voxel_size: Sequence[float], axes: Sequence[str]) -> dict[str, Any]:
     sizes = {axis: edge * size for axis, edge, size in zip("xyz", mag.to_tuple(), voxel_size, strict=True)}
     scale = [sizes.get(axis, 1.0) for axis in axes]
     return {
-        "path": mag.to_layer_name(),
+        "path": path,
         "coordinateTransformations": [{"type": "scale", "scale": scale}],
     }
 

@@ -128,6 +128,24 @@ def check_layer_name(name: str) -> None:
         )
 
 
+def leads_elsewhere(name: str) -> bool:
+    """Return whether a name is none of a folder right in another: empty, hidden, or of several parts."""
+    return not name or name.startswith(".") or "/" in name or "\0" in name
+
+
+def copied_layer_name(name: str) -> str:
+    """Return a safe name for a copy of a layer as a server or another dataset calls it; see :func:`safe_layer_name`.
+
+    Raises
+    ------
+    DatasetValueError
+        It would lead elsewhere.
+    """
+    if leads_elsewhere(name):
+        check_layer_name(name)
+    return safe_layer_name(name)
+
+
 def safe_layer_name(name: str) -> str:
     """Return a name that a folder can have for a layer as a server calls it; warns if it is another.
 

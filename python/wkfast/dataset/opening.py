@@ -1,36 +1,38 @@
-"""Layers from whatever users hold: a folder, a ``zarr.Array``, or a layer of another package."""
+"""Layers from whatever users hold: a folder, a zip file, a ``zarr.Array``, or a layer of another package."""
 
 from __future__ import annotations
 
 from os import PathLike, fspath
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-import numpy as np
-
-from wkfast import _core
-from wkfast.dataset.data_format import FACTS, DataFormat, format_of_folder
+from wkfast.dataset.archive_place import ArchivePlace
+from wkfast.dataset.array_files import ArrayFiles
+from wkfast.dataset.array_layers import image_entry, layer_entry, names_axes, require_image
+from wkfast.dataset.data_format import FACTS
 from wkfast.dataset.dataset import Dataset
 from wkfast.dataset.folder_place import FolderPlace
 from wkfast.dataset.layer import Layer
-from wkfast.dataset.layer_category import COLOR_CATEGORY, SEGMENTATION_CATEGORY
-from wkfast.dataset.metadata_files import read_json
 from wkfast.dataset.multiscales import axes_in_group
-from wkfast.dataset.properties import FILE_NAME, DatasetProperties, Json, element_class
+from wkfast.dataset.properties import FILE_NAME, DatasetProperties
 from wkfast.errors import DatasetError, DatasetNotFoundError
-from wkfast.geometry import BoundingBox, Mag, Vec3Int
+from wkfast.geometry import Mag, VoxelSize
+
+if TYPE_CHECKING:
+    from wkfast.dataset.properties import Json
 
 
 def open_layer(source: Any, *, mag: Any = 1, axes: str | None = None) -> Layer:
-    """Return a layer from a folder, a ``zarr.Array`` on disk, or a layer of the ``webknossos`` package.
+    """Return a layer from a folder, a zip file, a ``zarr.Array`` on disk, or a layer of the ``webknossos`` package.
 
     Parameters
     ----------
     source
-        The folder of a layer in a dataset, or of a single mag or array; a ``zarr.Array`` in a local folder; an object
-        with a ``name`` and a ``dataset`` that has a ``path``, such as a layer of the reference package.
+        The folder of a layer in a dataset, of an OME-Zarr image, or of a single mag or array; a zip file with an image
+        or array; a ``zarr.Array`` in a local folder; an object with a ``name`` and a ``dataset`` that has a ``path``,
+        such as a layer of the reference package.
     mag
-        Of a single array.
+        Of a single array. Those of an image follow from the scales in its group, the finest array has mag 1.
     axes
         What each axis of a single array is, e.g. ``"zyx"``; default: its dimension names, else those of the OME-Zarr
         group that lists it, else the last of c, x, y, z.
@@ -38,14 +40,15 @@ def open_layer(source: Any, *, mag: Any = 1, axes: str | None = None) -> Layer:
     Returns
     -------
     Layer
-        That of its dataset, or a read-only one with the single mag and the array's extent as its box.
+        That of its dataset; otherwise a read-only one whose box is the extent of the arrays, and whose dataset has the
+        voxel size of the OME-Zarr group (1 nm without one; numbers without a unit are nanometres).
 
     Raises
     ------
     DatasetNotFoundError
         There is neither a layer nor an array.
     DatasetError
-        The array does not lie on disk.
+        The array does not lie on disk, or has more than four axes without names.
 
     Examples
     --------
@@ -59,18 +62,25 @@ def open_layer(source: Any, *, mag: Any = 1, axes: str | None = None) -> Layer:
     if isinstance(source, Layer):
         return source
     if isinstance(source, str | PathLike):
-        return _from_folder(Path(fspath(source)), Mag(mag), axes)
+        return _from_path(Path(fspath(source)), Mag(mag), axes)
     dataset, name = getattr(source, "dataset", None), getattr(source, "name", None)
     path = getattr(dataset, "path", None)
     if isinstance(name, str) and path is not None:
         return Dataset.open(str(path)).get_layer(name)
-    return _single(_folder_of_array(source), Mag(mag), axes)
+    return _of_files(ArrayFiles(_folder_of_array(source)), Mag(mag), axes)
 
 
-def _from_folder(folder: Path, mag: Mag, axes: str | None) -> Layer:
-    if (folder.parent / FILE_NAME).is_file():
-        return Dataset.open(folder.parent).get_layer(folder.name)
-    return _single(folder, mag, axes)
+def _from_path(path: Path, mag: Mag, axes: str | None) -> Layer:
+    if path.is_file():
+        if path.suffix != ".zip":
+            raise DatasetNotFoundError(f"{path} is a file: expected a folder, or a zip file whose name ends in .zip")
+        return _of_files(ArrayFiles.in_zip(path), mag, axes)
+    if (path.parent / FILE_NAME).is_file():
+        return Dataset.open(path.parent).get_layer(path.name)
+    if (path / FILE_NAME).is_file():
+        names = ", ".join(Dataset.open(path).layers)
+        raise DatasetNotFoundError(f"{path} is a dataset: Dataset.open opens it; its layers are {names or 'none'}")
+    return _of_files(ArrayFiles(path), mag, axes)
 
 
 def _folder_of_array(array: Any) -> Path:
@@ -82,62 +92,27 @@ def _folder_of_array(array: Any) -> Path:
     return root / path
 
 
-def _single(folder: Path, mag: Mag, axes: str | None) -> Layer:
-    """Return a layer of one mag, described by its array alone; nothing is written."""
-    data_format = format_of_folder(folder)
+def _of_files(files: ArrayFiles, mag: Mag, axes: str | None) -> Layer:
+    """Return the layer that an array or an image is; nothing is written."""
+    data_format = files.data_format
     if data_format is None:
-        names = ", ".join(facts.metadata for facts in FACTS.values())
-        raise DatasetNotFoundError(f"{folder} is neither a layer of a dataset nor a mag: no {names}")
-    if axes is None and FACTS[data_format].is_array and not _names_axes(folder / FACTS[data_format].metadata):
-        axes = axes_in_group(folder)
-    location: Any = {
-        "mag": list(mag.to_tuple()),
-        "format": data_format.value,
-        "container": {"kind": "directory", "path": str(folder.absolute())},
-        "prefix": "",
-        "axis_order": None if axes is None else {name: place for place, name in enumerate(axes)},
-    }
-    array = _core.Mag.open(location)
-    dtype = np.dtype(array.dtype)
-    entry: Json = {
-        "name": folder.name,
-        "category": SEGMENTATION_CATEGORY if dtype.kind in "ui" and array.channels == 1 else COLOR_CATEGORY,
-        "dataFormat": data_format.value,
-        "numChannels": array.channels,
-        "elementClass": element_class(dtype, array.channels),
-        "mags": [{"mag": location["mag"], "path": str(folder.absolute()), "axisOrder": location["axis_order"]}],
-    }
-    properties = DatasetProperties.create(folder.parent, folder.parent.name, (1, 1, 1))
+        image = require_image(files)
+        return _described(files, image_entry(files.name, image, _path_of), image.voxel_size, "an OME-Zarr image")
+    if axes is None and FACTS[data_format].is_array and not names_axes(files):
+        axes = axes_in_group(files)
+    return _described(
+        files, layer_entry(files.name, [(mag, files)], axes, _path_of), VoxelSize((1, 1, 1)), "a single mag"
+    )
+
+
+def _path_of(files: ArrayFiles) -> str:
+    return str(files.path.absolute()) if files.archive is None else files.inside
+
+
+def _described(files: ArrayFiles, entry: Json, size: VoxelSize, kind: str) -> Layer:
+    """Return the layer of an entry that is written nowhere."""
+    home = files.path.parent
+    properties = DatasetProperties.create(home, home.name, size.factor.to_tuple(), size.unit.value)
     properties.add_layer(entry)
-    layer = Dataset._of(properties, FolderPlace(folder.parent, "it is opened as a single mag")).get_layer(folder.name)
-    lengths = _extent(folder, data_format, array, axes)
-    box = BoundingBox((0, 0, 0), Vec3Int([lengths.get(axis, 1) for axis in "xyz"]))
-    layer._properties.set_bounding_box(box.from_mag_to_mag1(mag))
-    further = [(name, place) for place, name in enumerate(lengths) if name not in "cxyz"]
-    if further:
-        order = {name: place for place, name in enumerate(lengths) if name in "cxyz"}
-        layer._properties.json["mags"][0]["axisOrder"] = order
-        layer._properties.json["additionalAxes"] = [
-            {"name": name, "bounds": [0, lengths[name]], "index": place} for name, place in further
-        ]
-    return layer
-
-
-def _names_axes(metadata: Path) -> bool:
-    """Return whether an array names all of its dimensions itself."""
-    stated: Any = read_json(metadata)
-    names: Any = stated.get("dimension_names") if isinstance(stated, dict) else None
-    return bool(names) and None not in names
-
-
-def _extent(folder: Path, data_format: DataFormat, array: _core.Mag, axes: str | None) -> dict[str, int]:
-    """Return name and length of an array's axes, in its voxels; of the files in WKW, which has no shape."""
-    if not FACTS[data_format].is_array:
-        chunks = array.chunks()[:, -3:].astype(np.int64)
-        shape = (chunks.max(axis=0) + 1) * np.array(array.chunk_shape) if len(chunks) else np.zeros(3, np.int64)
-        return dict(zip("xyz", shape.tolist(), strict=True))
-    metadata: Any = read_json(folder / FACTS[data_format].metadata)
-    lengths = metadata["shape"]
-    named = metadata.get("dimension_names") or [None]
-    names = axes or (named if None not in named else "cxyz"[-len(lengths) :] if len(lengths) > len("xy") else "xy")
-    return dict(zip(names, lengths, strict=True))
+    place = FolderPlace(home, f"it is opened as {kind}") if files.archive is None else ArchivePlace(files)
+    return Dataset._of(properties, place).get_layer(entry["name"])

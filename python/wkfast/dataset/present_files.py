@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import shutil
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
 
@@ -14,6 +14,8 @@ from wkfast.dataset.folders import mark_left, place_folder, remove_folder
 from wkfast.dataset.layer_creation import check_layer_name
 from wkfast.dataset.mag_building import files_of
 from wkfast.dataset.metadata_files import read_json
+from wkfast.dataset.ome_zarr import image_in, list_image
+from wkfast.dataset.place import writable
 from wkfast.dataset.properties import LayerProperties
 from wkfast.errors import DatasetError, DatasetValueError, ExistsError, MagNotFoundError
 from wkfast.geometry import Mag
@@ -25,6 +27,7 @@ if TYPE_CHECKING:
     from numpy.typing import DTypeLike
 
     from wkfast.dataset.dataset import Dataset
+    from wkfast.dataset.folder_place import FolderPlace
     from wkfast.dataset.layer import Layer
     from wkfast.dataset.mag_view import MagView
     from wkfast.dataset.properties import Json
@@ -127,6 +130,12 @@ def add_layer_of_files(
 ) -> Layer:
     """List a layer with all mags whose files are there; see :meth:`Dataset.add_layer_for_existing_files`."""
     check_layer_name(layer_name)
+    image = image_in(dataset, layer_name)
+    if image is not None:
+        asked = {**more, "dtype": dtype, "num_channels": num_channels, "data_format": data_format}
+        place = cast("FolderPlace", writable(dataset._place, dataset))
+        list_image(dataset, place, layer_name, category, image, asked, bounding_box)
+        return dataset.get_layer(layer_name)
     found = _mags_below(dataset.path / layer_name)
     declared = None if data_format is None else DataFormat.parse(str(data_format), layer=layer_name)
     formats = {each for _, each in found if declared in {None, each}}

@@ -133,6 +133,13 @@ class LayerProperties:
         free = (place for place in range(4 + len(further)) if place not in further.values())
         return {**dict(zip("cxyz", free, strict=False)), **further}
 
+    def stored_order(self, entry: Json) -> Json | None:
+        """Return the place of every axis in the array of one mag, if its entry states it."""
+        order, further = entry.get("axisOrder"), self.additional_axes
+        if order and further:
+            order = {**order, **{axis: place for axis, (_, _, place) in further.items()}}
+        return order
+
     @property
     def full_bounding_box(self) -> NDBoundingBox:
         """Box in mag-1 voxels, along all axes of arrays where there are additional ones."""
@@ -354,7 +361,9 @@ class DatasetProperties:
         file = folder / FILE_NAME
         parsed = read_json(file)
         if parsed is None:
-            raise DatasetNotFoundError(f"no dataset at {folder}: there is no {FILE_NAME}")
+            is_zarr = any((folder / name).exists() for name in ("zarr.json", ".zarray", ".zgroup", ".zattrs"))
+            hint = "; open_layer opens arrays and OME-Zarr images" if is_zarr else ""
+            raise DatasetNotFoundError(f"no dataset at {folder}: there is no {FILE_NAME}{hint}")
         layers = parsed.get("dataLayers") if isinstance(parsed, dict) else None
         if not isinstance(layers, list) or not all(isinstance(layer, dict) for layer in layers):
             raise DatasetError(f"{file}: expected a JSON object with a list of 'dataLayers', which are objects")

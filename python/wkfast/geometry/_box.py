@@ -252,9 +252,10 @@ class Box:
         return self._elsewhere(self.topleft + self._padded(vector, 0), self.size)
 
     def _padded(self, vector: VecIntLike, fill: int | VecInt) -> VecInt:
-        """Return a vector along the axes; one of x, y, z only is filled up."""
+        """Return a vector along the axes. Three numbers are x, y, z, whatever the order of the axes, and filled up."""
         values = tuple(vector)
-        if len(values) == self.ndim:
+        own_axes = type(vector) is VecInt and vector.axes == self.axes
+        if len(values) == self.ndim and (own_axes or self.ndim != len(XYZ_AXES) or self.axes == XYZ_AXES):
             return self._long(values)
         filler = VecInt([fill] * self.ndim, axes=self.axes) if isinstance(fill, int) else fill
         return filler.with_xyz(values)

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from wkfast.dataset.layer_creation import check_layer_name
+from wkfast.dataset.layer_creation import check_layer_name, leads_elsewhere
 from wkfast.dataset.properties import FILE_NAME, DatasetProperties, LayerProperties
 
 if TYPE_CHECKING:
@@ -69,7 +69,9 @@ def check_description(description: Any) -> None:
             raise TypeError(f"{name} of its description is {description.get(name)!r}, no {kind.__name__}")
     if not all(isinstance(warning, str) for warning in description["warnings"]):
         raise TypeError("the warnings of its description are no texts")
-    check_layer_name(LayerProperties(description["layer"], Path(FILE_NAME)).name)
+    name = LayerProperties(description["layer"], Path(FILE_NAME)).name
+    if leads_elsewhere(name):
+        check_layer_name(name)
 
 
 def describe(description: Json, report: MergeReport) -> None:

@@ -8,7 +8,7 @@ from wkfast import _core
 from wkfast.dataset.folder_place import FolderPlace
 from wkfast.dataset.folders import mark_left, place_folder, remove_folder, unmark_left
 from wkfast.dataset.internals import dataset_properties, list_layer, writable_place
-from wkfast.dataset.layer_creation import check_layer_name
+from wkfast.dataset.layer_creation import copied_layer_name
 from wkfast.dataset.properties import FILE_NAME, KEEPS_ZEROS, LayerProperties
 from wkfast.errors import DatasetError, ExistsError
 from wkfast.geometry import Mag
@@ -47,10 +47,12 @@ def unpack_layer(
     Raises
     ------
     DatasetError
-        The dataset has such a layer, or the name cannot name a folder.
+        The dataset has such a layer, or the name cannot name a folder. What a folder's name cannot hold of it becomes
+        ``_``, with a warning.
     VolumeDataError
         A chunk is corrupt, or the disk full. The dataset is as it was.
     """
+    layer_name = copied_layer_name(layer_name)
     place = _vacant_place(dataset, layer_name)
     entry = source.layer_json(layer_name, largest_segment_id)
     box = LayerProperties(entry, dataset.path / FILE_NAME).bounding_box
@@ -80,7 +82,6 @@ def unpack_layer(
 def _vacant_place(dataset: Dataset, layer_name: str) -> FolderPlace:
     """Return the place of a dataset that may get a layer, without what a killed call has left of it."""
     place = writable_place(dataset)
-    check_layer_name(layer_name)
     if not isinstance(place, FolderPlace):
         raise DatasetError(f"{dataset} {place.no_folder}: nothing can be exported there")
     if layer_name in dataset.layers:

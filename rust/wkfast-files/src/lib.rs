@@ -3,9 +3,11 @@
 //!
 //! Knows no voxels, no skeletons and no Python.
 
+mod lease;
 pub mod open;
 pub mod replace;
 pub mod zip;
 
+pub use lease::locks_missing_at;
 pub use open::{is_link, open, open_itself, persistently, persistently_seen, read_small, stat};
 pub use replace::{Draft, DraftOptions};

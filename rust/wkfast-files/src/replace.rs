@@ -2,7 +2,8 @@
 //! a reader sees the old file or the new one, never a part, and a file that is linked from elsewhere is left alone.
 //!
 //! The draft is the lock, too: its name is made of the file's, and whoever holds it exclusively (`flock`) is the one who
-//! writes. What a killed process leaves behind is taken over by the next.
+//! writes. What a killed process leaves behind is taken over by the next. Where the file system has no locks, a [lease](crate::lease)
+//! stands for it.
 
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, BufWriter, ErrorKind, Write};
@@ -10,8 +11,12 @@ use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::{MetadataExt, OpenOptionsExt, PermissionsExt, fchown};
 use std::path::{Path, PathBuf};
 
+use crate::lease::{self, Lease};
+
 /// What a draft's name has behind the file's. No format takes such a name for a chunk's.
 const SUFFIX: &str = ".wkfast-part";
+/// The same of a lease's.
+const LEASE_SUFFIX: &str = ".wkfast-lock";
 /// Bytes of a name, on every file system there is.
 const LONGEST_NAME: usize = 255;
 
@@ -30,6 +35,8 @@ pub struct Draft {
     target: PathBuf,
     path: PathBuf,
     file: BufWriter<File>,
+    /// What stands for the lock on a file system without.
+    lease: Option<Lease>,
     /// Renamed: there is no draft any more.
     done: bool,
 }
@@ -46,10 +53,13 @@ impl Draft {
         options: DraftOptions,
         mut interrupted: impl FnMut() -> io::Result<()>,
     ) -> io::Result<Self> {
-        let path = beside(target);
+        let path = beside(target, SUFFIX);
         loop {
             let file = open_or_make(&path, options.make_folder)?;
             while let Err(error) = rustix::fs::flock(&file, rustix::fs::FlockOperation::LockExclusive) {
+                if lease::has_no_locks(error) {
+                    return Self::by_lease(target, path, options, &mut interrupted);
+                }
                 if error != rustix::io::Errno::INTR {
                     return Err(error.into());
                 }
@@ -61,9 +71,26 @@ impl Draft {
                     file.set_len(0)?;
                 }
                 let file = BufWriter::with_capacity(options.buffer, file);
-                return Ok(Self { target: target.to_owned(), path, file, done: false });
+                return Ok(Self { target: target.to_owned(), path, file, lease: None, done: false });
             }
         }
+    }
+
+    /// [`lock_unless`](Self::lock_unless) where there are no locks. The draft is a new file: an owner whose lease was taken
+    /// for one that is over finds that it is not its own.
+    fn by_lease(
+        target: &Path,
+        path: PathBuf,
+        options: DraftOptions,
+        interrupted: &mut dyn FnMut() -> io::Result<()>,
+    ) -> io::Result<Self> {
+        let lease = Some(Lease::take(&beside(target, LEASE_SUFFIX), interrupted)?);
+        match fs::remove_file(&path) {
+            Err(error) if error.kind() != ErrorKind::NotFound => return Err(error),
+            _ => {}
+        }
+        let file = BufWriter::with_capacity(options.buffer, open_or_make(&path, options.make_folder)?);
+        Ok(Self { target: target.to_owned(), path, file, lease, done: false })
     }
 
     /// What this becomes.
@@ -153,6 +180,9 @@ impl Draft {
     }
 
     fn is_in_place(&self) -> io::Result<bool> {
+        if self.lease.as_ref().is_some_and(|lease| !lease.is_held().unwrap_or(false)) {
+            return Ok(false);
+        }
         is_still(self.file.get_ref(), &self.path)
     }
 }
@@ -166,18 +196,20 @@ impl Drop for Draft {
     }
 }
 
-/// Where the draft of `target` lies. The one name for it, in whatever language it is asked for.
-fn beside(target: &Path) -> PathBuf {
+/// Where the draft of `target` lies, or its lease. The one name for it, in whatever language it is asked for.
+fn beside(target: &Path, suffix: &str) -> PathBuf {
     let mut name = target.file_name().unwrap_or_default().to_owned();
-    if name.len() + SUFFIX.len() > LONGEST_NAME {
-        // FNV-1a: two names that meet in it only wait for each other.
-        let hash = name.as_bytes().iter().fold(0xcbf2_9ce4_8422_2325_u64, |hash, &byte| {
-            (hash ^ u64::from(byte)).wrapping_mul(0x0000_0100_0000_01b3)
-        });
-        name = format!(".{hash:016x}").into();
+    if name.len() + suffix.len() > LONGEST_NAME {
+        // Two names that meet in it only wait for each other.
+        name = format!(".{:016x}", short_hash(name.as_bytes())).into();
     }
-    name.push(SUFFIX);
+    name.push(suffix);
     target.with_file_name(name)
+}
+
+/// FNV-1a, for names.
+pub(crate) fn short_hash(bytes: &[u8]) -> u64 {
+    bytes.iter().fold(0xcbf2_9ce4_8422_2325, |hash, &byte| (hash ^ u64::from(byte)).wrapping_mul(0x0000_0100_0000_01b3))
 }
 
 fn folder_of(path: &Path) -> &Path {

@@ -41,6 +41,7 @@ impl Draft {
     #[new]
     fn new(py: Python<'_>, target: PathBuf) -> Result<Self, CoreError> {
         let held = Mutex::new(Some(py.detach(|| lock(&target, &target))?));
+        tell_of_missing_locks(py)?;
         Ok(Self { target, held })
     }
 
@@ -68,6 +69,17 @@ impl Draft {
         let gone = || io::Error::from(io::ErrorKind::NotFound);
         if put(held.as_mut().ok_or_else(gone)?)? { Ok(()) } else { Err(gone()) }
     }
+}
+
+/// Warns, once in a process, that files lie where there are no locks.
+pub(crate) fn tell_of_missing_locks(py: Python<'_>) -> PyResult<()> {
+    let Some(path) = wkfast_files::locks_missing_at() else { return Ok(()) };
+    let text = format!(
+        "{}: the file system has no locks; writers there keep out of each other's way by files that are renewed, and one \
+         that a killed machine leaves holds others up for a minute",
+        path.display()
+    );
+    py.import("wkfast._warnings")?.call_method1("warn", (text,)).map(drop)
 }
 
 /// The right to replace `target`, which messages call `name`. Whoever has it is waited for, unless Ctrl-C ends that.

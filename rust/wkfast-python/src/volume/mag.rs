@@ -148,7 +148,8 @@ impl PyMag {
     ) -> Result<(), CoreError> {
         let mag = self.0.now()?;
         let request = WriteRequest { mag: &*mag.array, extra, topleft, keep_zeros };
-        with_voxel_type!(mag.array.grid().voxel_type, T => request.write::<T>(py, array))
+        with_voxel_type!(mag.array.grid().voxel_type, T => request.write::<T>(py, array))?;
+        Ok(crate::files::tell_of_missing_locks(py)?)
     }
 
     /// Makes the array state that it reaches to `extent`.

@@ -1,0 +1,333 @@
+//! Who may write a file where the file system has no locks (some mounts of Lustre, GPFS, FUSE): whoever created the file
+//! beside it that only one can create, as long as it is renewed.
+//!
+//! The file names its owner. It is taken over where the owner is a process of this machine that has gone, and where nobody
+//! renewed it for a while by the clock of whoever waits: clocks of two machines are not compared.
+
+use std::fs::{self, File, OpenOptions};
+use std::io::{self, ErrorKind, Write};
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Mutex, OnceLock, PoisonError};
+use std::thread;
+use std::time::{Duration, Instant, SystemTime};
+
+use crate::replace::short_hash;
+
+/// A lease that nobody renewed for so long is over.
+const LEASE: Duration = Duration::from_secs(60);
+/// Between two renewals.
+const RENEWAL: Duration = Duration::from_secs(10);
+/// Between two looks of those who wait.
+const LOOK: Duration = Duration::from_millis(20);
+
+/// Whether an error of `flock` says that the file system has no locks, not that somebody holds one.
+pub(crate) fn has_no_locks(error: rustix::io::Errno) -> bool {
+    use rustix::io::Errno;
+    [Errno::NOLCK, Errno::OPNOTSUPP, Errno::NOTSUP, Errno::NOSYS].contains(&error)
+}
+
+/// The file that was first to be written without locks in this process, for whoever tells the user; once.
+pub fn locks_missing_at() -> Option<PathBuf> {
+    let mut noticed = NOTICED.lock().unwrap_or_else(PoisonError::into_inner);
+    match std::mem::replace(&mut *noticed, Noticed::Told) {
+        Noticed::At(path) => Some(path),
+        before => {
+            *noticed = before;
+            None
+        }
+    }
+}
+
+enum Noticed {
+    Nothing,
+    At(PathBuf),
+    Told,
+}
+
+static NOTICED: Mutex<Noticed> = Mutex::new(Noticed::Nothing);
+
+fn notice(path: &Path) {
+    let mut noticed = NOTICED.lock().unwrap_or_else(PoisonError::into_inner);
+    if matches!(*noticed, Noticed::Nothing) {
+        *noticed = Noticed::At(path.to_owned());
+    }
+}
+
+/// The right to write, held until it is dropped.
+#[derive(Debug)]
+pub(crate) struct Lease {
+    path: PathBuf,
+    owner: String,
+    process: u32,
+}
+
+impl Lease {
+    /// Takes the lease that lies at `path`, once nobody else has it, with a look at whether to go on now and then.
+    pub(crate) fn take(path: &Path, interrupted: &mut dyn FnMut() -> io::Result<()>) -> io::Result<Self> {
+        notice(path);
+        Self::take_after(path, LEASE, interrupted)
+    }
+
+    fn take_after(path: &Path, over: Duration, interrupted: &mut dyn FnMut() -> io::Result<()>) -> io::Result<Self> {
+        let owner = new_owner();
+        let mut seen: Option<(Look, Instant)> = None;
+        loop {
+            if create(path, &owner)? {
+                renew_from_now_on(path);
+                return Ok(Self { path: path.to_owned(), owner, process: std::process::id() });
+            }
+            let look = Look::at(path)?;
+            let since = seen.take().filter(|(before, _)| *before == look).map_or_else(Instant::now, |(_, since)| since);
+            if is_gone(&look.owner) || since.elapsed() >= over {
+                take_away(path, &look.owner)?;
+                continue;
+            }
+            seen = Some((look, since));
+            interrupted()?;
+            thread::sleep(LOOK);
+        }
+    }
+
+    /// Whether it is still this one's: somebody may have taken it for one that is over.
+    pub(crate) fn is_held(&self) -> io::Result<bool> {
+        Ok(Look::at(&self.path)?.owner == self.owner)
+    }
+}
+
+impl Drop for Lease {
+    fn drop(&mut self) {
+        // What a forked process dropped would still be its parent's.
+        if self.process == std::process::id() {
+            forget(&self.path);
+            if self.is_held().unwrap_or(false) {
+                let _ = fs::remove_file(&self.path);
+            }
+        }
+    }
+}
+
+/// What can be seen of a lease; of none, nothing.
+#[derive(PartialEq, Eq)]
+struct Look {
+    owner: String,
+    renewed: Option<SystemTime>,
+}
+
+impl Look {
+    fn at(path: &Path) -> io::Result<Self> {
+        let renewed = crate::stat(path)?.and_then(|found| found.modified().ok());
+        let owner = crate::open::read_small(path, 1 << 12)?.unwrap_or_default();
+        Ok(Self { owner: String::from_utf8_lossy(&owner).into_owned(), renewed })
+    }
+}
+
+/// Creates the file of a lease; false where there is one.
+fn create(path: &Path, owner: &str) -> io::Result<bool> {
+    match OpenOptions::new().write(true).create_new(true).open(path) {
+        Ok(mut file) => file.write_all(owner.as_bytes()).map(|()| true),
+        Err(error) if error.kind() == ErrorKind::AlreadyExists => Ok(false),
+        Err(error) => Err(error),
+    }
+}
+
+/// Removes the lease of an owner who is gone. It is moved aside first: what two find to be over, one of them removes, and
+/// what turns out to be another's goes back.
+fn take_away(path: &Path, owner: &str) -> io::Result<()> {
+    let aside = path.with_file_name(format!(".{:016x}.wkfast-lock", short_hash(new_owner().as_bytes())));
+    match fs::rename(path, &aside) {
+        Err(error) if error.kind() == ErrorKind::NotFound => return Ok(()),
+        renamed => renamed?,
+    }
+    if Look::at(&aside)?.owner != owner {
+        // Where somebody has created the next one meanwhile, this one has lost: its owner looks before it writes.
+        let _ = fs::hard_link(&aside, path);
+    }
+    fs::remove_file(&aside)
+}
+
+/// A text that no other lease has: the machine, the process, and a number.
+fn new_owner() -> String {
+    static COUNT: AtomicU64 = AtomicU64::new(0);
+    let process = std::process::id();
+    let number = COUNT.fetch_add(1, Ordering::Relaxed);
+    format!("{} {process} {} {number}", machine(), started(process).unwrap_or_default())
+}
+
+/// What processes that can see each other have in common: host, its run, and the space of process numbers.
+fn machine() -> &'static str {
+    static MACHINE: OnceLock<String> = OnceLock::new();
+    MACHINE.get_or_init(|| {
+        let read = |file| fs::read_to_string(file).unwrap_or_default().trim().replace(' ', "_");
+        let space = fs::read_link("/proc/self/ns/pid").unwrap_or_default();
+        let (host, run) = (read("/proc/sys/kernel/hostname"), read("/proc/sys/kernel/random/boot_id"));
+        format!("{host} {run} {}", space.display())
+    })
+}
+
+/// When a process started, as the system counts; `None` where there is none, or the system does not tell.
+fn started(process: u32) -> Option<String> {
+    let text = fs::read_to_string(format!("/proc/{process}/stat")).ok()?;
+    // The name in parentheses may hold anything.
+    text.rsplit_once(')')?.1.split_whitespace().nth(19).map(str::to_owned)
+}
+
+/// Whether the owner is a process of this machine that is no more.
+fn is_gone(owner: &str) -> bool {
+    let Some(rest) = owner.strip_prefix(machine()).filter(|_| Path::new("/proc/self/stat").exists()) else {
+        return false;
+    };
+    let mut parts = rest.split(' ').skip(1);
+    match (parts.next().and_then(|number| number.parse().ok()), parts.next()) {
+        (Some(process), Some(start)) => started(process).as_deref() != Some(start),
+        _ => false,
+    }
+}
+
+/// The leases that this process renews.
+struct Renewed {
+    process: u32,
+    paths: Vec<PathBuf>,
+    is_running: bool,
+}
+
+static RENEWED: Mutex<Renewed> = Mutex::new(Renewed { process: 0, paths: Vec::new(), is_running: false });
+
+fn renew_from_now_on(path: &Path) {
+    let mut renewed = RENEWED.lock().unwrap_or_else(PoisonError::into_inner);
+    if renewed.process != std::process::id() {
+        // Threads and leases of the parent's stay with it.
+        *renewed = Renewed { process: std::process::id(), paths: Vec::new(), is_running: false };
+    }
+    renewed.paths.push(path.to_owned());
+    if !renewed.is_running {
+        renewed.is_running = thread::Builder::new().name("wkfast-leases".to_owned()).spawn(renew).is_ok();
+    }
+}
+
+fn forget(path: &Path) {
+    let mut renewed = RENEWED.lock().unwrap_or_else(PoisonError::into_inner);
+    if let Some(at) = renewed.paths.iter().position(|this| this == path) {
+        renewed.paths.swap_remove(at);
+    }
+}
+
+/// Renews all leases again and again, until there are none.
+fn renew() {
+    loop {
+        thread::sleep(RENEWAL);
+        let paths = {
+            let mut renewed = RENEWED.lock().unwrap_or_else(PoisonError::into_inner);
+            renewed.is_running = !renewed.paths.is_empty();
+            renewed.paths.clone()
+        };
+        if paths.is_empty() {
+            return;
+        }
+        for path in paths {
+            let touched = File::options().write(true).open(path).and_then(|file| file.set_modified(SystemTime::now()));
+            // One that is gone has been given up, or taken; its owner finds out.
+            let _ = touched;
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn never() -> impl FnMut() -> io::Result<()> {
+        || Ok(())
+    }
+
+    fn taken(path: &Path, over: Duration) -> Lease {
+        Lease::take_after(path, over, &mut never()).unwrap()
+    }
+
+    #[test]
+    fn one_at_a_time_has_it() {
+        let folder = tempfile::tempdir().unwrap();
+        let (path, counter) = (folder.path().join("lock"), folder.path().join("counter"));
+        fs::write(&counter, "0").unwrap();
+        thread::scope(|scope| {
+            for _ in 0..3 {
+                scope.spawn(|| {
+                    for _ in 0..5 {
+                        let lease = taken(&path, LEASE);
+                        let count: u32 = fs::read_to_string(&counter).unwrap().parse().unwrap();
+                        fs::write(&counter, (count + 1).to_string()).unwrap();
+                        assert!(lease.is_held().unwrap());
+                    }
+                });
+            }
+        });
+        assert_eq!(fs::read_to_string(&counter).unwrap(), "15");
+        assert!(!path.exists());
+    }
+
+    #[test]
+    fn that_of_a_process_that_has_gone_is_taken_over_at_once() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("lock");
+        let mut child = std::process::Command::new("sleep").arg("60").spawn().unwrap();
+        let start = started(child.id()).unwrap();
+        fs::write(&path, format!("{} {} {start} 0", machine(), child.id())).unwrap();
+        let mut looks = 0;
+        let mut interrupted = || {
+            looks += 1;
+            if looks == 3 {
+                child.kill().unwrap();
+                child.wait().unwrap();
+            }
+            Ok(())
+        };
+        let lease = Lease::take_after(&path, LEASE, &mut interrupted).unwrap();
+        assert!(lease.is_held().unwrap() && looks >= 3);
+        drop(lease);
+        assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 0);
+    }
+
+    #[test]
+    fn that_of_another_machine_is_waited_for_as_long_as_it_is_renewed() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("lock");
+        fs::write(&path, "elsewhere run pid:[1] 77 5 0").unwrap();
+        let began = Instant::now();
+        let mut renewals = 0;
+        let mut interrupted = || {
+            if renewals < 5 {
+                renewals += 1;
+                let then = SystemTime::now() - Duration::from_secs(renewals);
+                File::options().write(true).open(&path).unwrap().set_modified(then).unwrap();
+            }
+            Ok(())
+        };
+        let lease = Lease::take_after(&path, Duration::from_millis(100), &mut interrupted).unwrap();
+        assert!(began.elapsed() >= Duration::from_millis(100) && renewals == 5);
+        assert!(lease.is_held().unwrap());
+    }
+
+    #[test]
+    fn one_that_was_taken_by_another_is_not_held_and_not_removed() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("lock");
+        let lost = taken(&path, LEASE);
+        take_away(&path, &lost.owner).unwrap();
+        let lease = taken(&path, LEASE);
+        assert!(!lost.is_held().unwrap());
+        drop(lost);
+        assert!(lease.is_held().unwrap());
+        // Whoever wanted to take away the lost one only now puts this one back.
+        take_away(&path, "the lost one").unwrap();
+        assert!(lease.is_held().unwrap());
+    }
+
+    #[test]
+    fn waiting_ends_where_it_is_interrupted() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("lock");
+        let _held = taken(&path, LEASE);
+        let stop = || Err(ErrorKind::Interrupted.into());
+        assert_eq!(Lease::take_after(&path, LEASE, &mut { stop }).unwrap_err().kind(), ErrorKind::Interrupted);
+    }
+}
