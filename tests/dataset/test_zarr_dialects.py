@@ -1,7 +1,9 @@
 """Arrays in Zarr as others write them: what is read gives zarr-python's voxels, what is not says why by name."""
 
+import io
 import json
 import re
+import zipfile
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +13,7 @@ import zarr
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
-from tests.inputs import tree_state
+from tests.inputs import tree_state, volume_annotation, zarr3_data_zip, zipped
 
 import wkfast as wk
 from wkfast import _core
@@ -213,6 +215,22 @@ def edited(path: Path, **fields: Any) -> Path:
 )
 def test_extensions_that_need_not_be_understood_are_passed_over(tmp_path: Path, fields: dict[str, Any]) -> None:
     assert opened(edited(tmp_path / "1", **fields)).read((0, 0, 0), (4, 4, 4)).sum() == 3 * 64
+
+
+def test_data_zips_of_servers_that_name_no_storage_transformers_are_read(tmp_path: Path) -> None:
+    chunk = np.full((32, 32, 32), 7, "uint32")
+    with zipfile.ZipFile(io.BytesIO(zarr3_data_zip({(0, 0, 0): chunk}))) as archive:
+        data = zipped({name: _with_null(archive.read(name)) for name in archive.namelist()})
+    annotation = wk.Annotation.load(volume_annotation(tmp_path / "a.zip", data))
+    read = annotation.get_volume_layer().as_layer().get_mag(1).read(absolute_offset=(0, 0, 0), size=(32, 32, 32))
+    np.testing.assert_array_equal(read[0], chunk)
+
+
+def _with_null(content: bytes) -> bytes:
+    """An array's metadata as servers of 2023 wrote them; all else as it is."""
+    if b'"codecs"' not in content:
+        return content
+    return json.dumps({**json.loads(content), "storage_transformers": None}).encode()
 
 
 @pytest.mark.parametrize(

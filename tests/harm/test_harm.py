@@ -46,25 +46,13 @@ def drive(kind: str, job: str, folder: Path, amount: float, **environment: str) 
     return last
 
 
-def weak(reason: str) -> pytest.MarkDecorator:
-    return pytest.mark.xfail(reason=reason, strict=False)
-
-
-# What does not hold yet.
-WEAK = {"copy a layer": weak("its mags are listed after it, so it is there without them for a while")}
-
-
-def jobs(known: dict[str, pytest.MarkDecorator]) -> list:
-    return [pytest.param(job, marks=known.get(job, ())) for job in JOBS]
-
-
 # Moments of kills are random: out of the gate until long runs have found nothing for a while.
 @pytest.mark.long
-@pytest.mark.parametrize("job", jobs(WEAK))
+@pytest.mark.parametrize("job", JOBS)
 def test_a_job_that_is_killed_loses_nothing(job, tmp_path):
     assert drive("kills", job, tmp_path / "x", SECONDS)["done"] > 0
 
 
-@pytest.mark.parametrize("job", jobs(WEAK))
+@pytest.mark.parametrize("job", JOBS)
 def test_a_job_whose_calls_fail_loses_nothing(job, tmp_path, shim):
     assert drive("faults", job, tmp_path / "x", FAULTS, LD_PRELOAD=str(shim))["done"]

@@ -34,6 +34,7 @@ _COMMANDS = {
     "convert": ("wkfast.cli.convert", "convert", "Turn many files into tables or other formats."),
     "download": ("wkfast.cli.transfer", "download", "Fetch annotations from a server."),
     "upload": ("wkfast.cli.transfer", "upload", "Send an annotation to a server."),
+    "clean": ("wkfast.cli.clean", "clean", "Remove what killed jobs have left."),
 }
 _MERGE = "merge"
 _MERGE_STEPS = ("plan", "run", "commit")

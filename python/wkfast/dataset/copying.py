@@ -5,10 +5,13 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from wkfast.dataset.data_format import DataFormat
+from wkfast.dataset.folder_place import FolderPlace
 from wkfast.dataset.foreign import own_layer
 from wkfast.dataset.layer import SegmentationLayer
-from wkfast.dataset.layer_creation import copied_layer_name
+from wkfast.dataset.layer_creation import copied_layer_name, entry_like
+from wkfast.dataset.layer_drafts import layer_draft
 from wkfast.dataset.mag_building import copy_mag
+from wkfast.dataset.place import writable
 from wkfast.errors import ExistsError
 
 if TYPE_CHECKING:
@@ -18,6 +21,7 @@ if TYPE_CHECKING:
     from wkfast.dataset.dataset import Dataset
     from wkfast.dataset.layer import Layer
     from wkfast.dataset.new_mag import Shapes
+    from wkfast.dataset.properties import Json
     from wkfast.dataset.reshaping import Workers
 
 
@@ -37,16 +41,38 @@ def copy_layer(
     name = name or copied_layer_name(foreign.name)
     if name in dataset.layers and not exists_ok:
         raise ExistsError(f"{dataset.path} has a layer {name!r} already; pass exists_ok=True to complete it")
-    layer = dataset.layers.get(name) or dataset.add_layer_like(foreign, name)
     wanted = foreign.data_format if data_format is None else DataFormat.parse(str(data_format), layer=name)
-    if layer.data_format is not wanted and not layer.mags:
-        layer._change(lambda entry: entry.json.update(dataFormat=wanted.value))
-    for mag in foreign.mags.values():
-        copy_mag(layer, mag, None, shapes, extend=False, exists_ok=exists_ok, workers=workers)
-    layer._extend_bounding_box(foreign.bounding_box)
+    place = writable(dataset._place, dataset)
+    if name not in dataset.layers and isinstance(place, FolderPlace):
+        layer = _copied_whole(
+            dataset, place, foreign, {**entry_like(foreign, name), "dataFormat": wanted.value}, shapes, workers
+        )
+    else:
+        layer = dataset.layers.get(name) or dataset.add_layer_like(foreign, name)
+        if layer.data_format is not wanted and not layer.mags:
+            layer._change(lambda entry: entry.json.update(dataFormat=wanted.value))
+        _copy_mags(layer, foreign, shapes, workers, exists_ok=exists_ok)
     if with_attachments:
         _copy_attachments(foreign, layer)
     return layer
+
+
+def _copied_whole(
+    dataset: Dataset, place: FolderPlace, foreign: Layer, entry: Json, shapes: Shapes, workers: Workers
+) -> Layer:
+    """Copy all mags of a layer, and list the new one when they are there."""
+    with layer_draft(place, dataset._properties, entry) as (draft, described):
+        _copy_mags(type(dataset)._of(described, draft).get_layer(entry["name"]), foreign, shapes, workers)
+    dataset._forget_views()
+    layer = dataset.get_layer(entry["name"])
+    layer._settle()
+    return layer
+
+
+def _copy_mags(layer: Layer, foreign: Layer, shapes: Shapes, workers: Workers, *, exists_ok: bool = False) -> None:
+    for mag in foreign.mags.values():
+        copy_mag(layer, mag, None, shapes, extend=False, exists_ok=exists_ok, workers=workers)
+    layer._extend_bounding_box(foreign.bounding_box)
 
 
 def _copy_attachments(source: Layer, target: Layer) -> None:

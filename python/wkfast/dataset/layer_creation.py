@@ -66,11 +66,22 @@ def add_layer(
 
 def add_layer_like(dataset: Dataset, other: Layer, name: str) -> Layer:
     """Add a layer without mags that is described like another; see :meth:`Dataset.add_layer_like`."""
+    return dataset._add(entry_like(other, name))
+
+
+def entry_like(other: Layer, name: str) -> Json:
+    """Return the entry of a layer without mags that is described like another.
+
+    Raises
+    ------
+    DatasetValueError
+        The name can be none of a folder.
+    """
     check_layer_name(name)
     entry = copy.deepcopy(other._properties.json)
     for key in ("attachments", "wkwResolutions", KEEPS_ZEROS):
         entry.pop(key, None)
-    return dataset._add({**entry, "name": name, "mags": []})
+    return {**entry, "name": name, "mags": []}
 
 
 def write_layer(

@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-import tempfile
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from wkfast._lazy import lazy_import
 from wkfast._warnings import warn
 from wkfast.dataset import DataFormat, Dataset
 from wkfast.dataset.folder_place import FolderPlace
+from wkfast.dataset.folders import owned_temporary_folder
 from wkfast.dataset.internals import dataset_at, dataset_properties, properties_of
 from wkfast.dataset.new_chunks import NewChunksOfMags
 from wkfast.errors import AnnotationError
@@ -90,8 +89,8 @@ def _edited(
         yield in_memory
         _take_over(volume, in_memory, source, progress)
         return
-    with tempfile.TemporaryDirectory(prefix="wkfast-edit-", ignore_cleanup_errors=True) as folder:
-        dataset = Dataset(Path(folder) / "dataset", voxel_size=volume.voxel_size or (1, 1, 1))
+    with owned_temporary_folder("wkfast-edit-") as folder:
+        dataset = Dataset(folder / "dataset", voxel_size=volume.voxel_size or (1, 1, 1))
         known = volume.largest_segment_id
         unpacked = unpack_layer(source, dataset, volume.layer_name, largest_segment_id=known, form="annotation")
         place = FolderPlace(dataset.path, new_chunks=new_chunks)

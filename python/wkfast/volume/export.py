@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import tempfile
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from wkfast._lazy import lazy_import
 from wkfast.dataset import Dataset
+from wkfast.dataset.folders import owned_temporary_folder
 from wkfast.volume.data_zip import DataZip, decode_all, largest_label
 from wkfast.volume.places import layer_in_zip
 from wkfast.volume.unpacking import unpack_layer
@@ -74,8 +74,8 @@ def check(volume: VolumeLayer, *, chunks: bool) -> None:
 @contextmanager
 def temporary_copy(volume: VolumeLayer, *, read_only: bool) -> Iterator[SegmentationLayer]:
     """Yield a copy of the layer in a temporary dataset; see ``Annotation.temporary_volume_layer_copy``."""
-    with tempfile.TemporaryDirectory(prefix="wkfast-copy-", ignore_cleanup_errors=True) as folder:
-        path = Path(folder) / TEMPORARY_DATASET
+    with owned_temporary_folder("wkfast-copy-") as folder:
+        path = folder / TEMPORARY_DATASET
         layer = export(volume, Dataset(path, voxel_size=volume.voxel_size or (1, 1, 1)), TEMPORARY_LAYER)
         if read_only:
             layer = Dataset.open(path, read_only=True).get_segmentation_layer(TEMPORARY_LAYER)

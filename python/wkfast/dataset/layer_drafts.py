@@ -1,0 +1,84 @@
+"""Layers that are made beside their place and are not listed before they are complete."""
+
+from __future__ import annotations
+
+import copy
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
+
+from wkfast.dataset.folder_place import FolderPlace
+from wkfast.dataset.folders import mark_left, place_folder, remove_folder, unmark_left
+from wkfast.errors import ExistsError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Sequence
+    from pathlib import Path
+
+    from wkfast.dataset.properties import DatasetProperties, Json, LayerProperties
+
+
+class DraftPlace(FolderPlace):
+    """A dataset's folder for one layer that lies beside its place; nobody else hears of what is changed.
+
+    Parameters
+    ----------
+    root
+        The dataset's folder.
+    name
+        Name of the layer.
+    made
+        Where its files lie meanwhile, in the dataset's folder.
+    """
+
+    def __init__(self, root: Path, name: str, made: Path) -> None:
+        super().__init__(root)
+        self._name = name
+        self._made = made
+
+    def folder(self, layer: LayerProperties) -> Path:
+        """Return the folder of a layer."""
+        return self._made if layer.name == self._name else super().folder(layer)
+
+    def update(self, properties: DatasetProperties, change: Callable[[DatasetProperties], None]) -> None:
+        """Apply `change`, which is written down nowhere."""
+        change(properties)
+
+    def settle(self, layer: LayerProperties, voxel_size: Sequence[float], unit: str) -> None:  # noqa: ARG002 - later
+        """Forget that mags were being made. Groups are written once the layer is in its place."""
+        for _, folder in self.mag_folders(layer):
+            if self.owns(folder):
+                unmark_left(folder)
+
+
+@contextmanager
+def layer_draft(
+    place: FolderPlace, properties: DatasetProperties, entry: Json
+) -> Iterator[tuple[DraftPlace, DatasetProperties]]:
+    """Yield place and properties of a dataset with a new layer, which gets its place and is listed at the end.
+
+    A killed call leaves what the next call of the kind takes away.
+
+    Raises
+    ------
+    ExistsError
+        There is something of its name.
+    """
+    name = entry["name"]
+    if any(layer.name == name for layer in properties.layers):
+        raise ExistsError(f"{place.root} has a layer {name!r} already")
+    folder = place.vacant(properties, name)
+    if folder.exists() and any(folder.iterdir()):
+        raise ExistsError(f"{folder} is in the way, though no layer of the dataset; move it, or choose another name")
+    described = type(properties)(copy.deepcopy(properties.json), properties.file)
+    described.add_layer(entry)
+    with place_folder(folder) as made:
+        yield DraftPlace(place.root, name, made), described
+        mark_left(made)
+    layer = described.layer(name)
+    layer.move_mags(made.name, name)
+    try:
+        place.update(properties, lambda fresh: fresh.add_layer(layer.json))
+    except BaseException:
+        remove_folder(folder)
+        raise
+    unmark_left(folder)
