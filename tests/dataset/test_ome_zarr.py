@@ -166,6 +166,16 @@ def test_layers_that_were_written_here_are_found_by_the_names_of_their_mags(tmp_
     assert alone.dataset.voxel_size == tuple(edge * size for edge, size in zip(mags[1], (4, 4, 40), strict=True))
 
 
+def test_a_layer_whose_mags_were_all_deleted_takes_files_again(tmp_path: Path) -> None:
+    dataset = wk.Dataset(tmp_path / "d", voxel_size=(4, 4, 40))
+    layer = dataset.write_layer("em", "color", np.full((64, 64, 64), 7, "uint8"), downsample=False)
+    shutil.copytree(layer.get_mag(1).path, tmp_path / "1")
+    layer.delete_mag(1)
+    shutil.copytree(layer.path, tmp_path / "d" / "again")
+    (tmp_path / "1").rename(tmp_path / "d" / "again" / "1")
+    assert list(dataset.add_layer_for_existing_files("again", "color").mags) == [wk.Mag(1)]
+
+
 def test_axes_of_time_and_channels_and_groups_without_scales(tmp_path: Path) -> None:
     shapes = [(3, 2, 8, 16, 16), (3, 2, 8, 8, 8)]
     levels = [put(tmp_path / "a" / str(i), np.random.default_rng(i).integers(0, 99, shape, "uint16"), 2)
@@ -214,7 +224,7 @@ def test_levels_that_are_no_mag_are_left_out_with_a_warning(tmp_path: Path) -> N
     [
         ({"axes": axes_of("zyx"), "datasets": [{"path": "../0"}]}, "leads out of the group"),
         ({"axes": axes_of("zyx"), "datasets": [{"path": "/0"}]}, "leads out of the group"),
-        ({"axes": axes_of("zyx"), "datasets": []}, "expected a list of arrays"),
+        ({"axes": axes_of("zyx"), "datasets": {}}, "expected a list of arrays"),
         ({"axes": axes_of("zyx"), "datasets": ["0"]}, "path None"),
         ({"axes": [3], "datasets": [{"path": "0"}]}, "expected a name each"),
         ({"axes": axes_of("zyz"), "datasets": [{"path": "0"}]}, "single letters"),

@@ -154,14 +154,14 @@ def image_of(group: ArrayFiles) -> Image | None:
     DatasetError
         What it says is not OME-Zarr.
     """
-    images = list(_multiscales(group))
+    images = [image for image in _multiscales(group) if image.get("datasets") != []]
     if not images:
         return None
     if len(images) > 1:
         warn(f"{group} holds {len(images)} images in one group; the first is read")
     stated, axes = images[0], _named(images[0].get("axes"), group)
     datasets = stated.get("datasets")
-    if not isinstance(datasets, list) or not datasets:
+    if not isinstance(datasets, list):
         raise DatasetError(f"{group}: 'datasets' is {datasets!r}, expected a list of arrays")
     common = _scale(stated.get("coordinateTransformations"), axes, group) or Vec3Float(1, 1, 1)
     levels = tuple(_level(each, common, axes, group) for each in datasets)
