@@ -133,10 +133,14 @@ def check_layer_name(name: str) -> None:
     DatasetValueError
         A ``ValueError``: it is long, or holds other things than letters, digits, ``_``, ``-`` and ``.``.
     """
-    if not re.fullmatch(r"[\w.-]{1,255}", name, re.ASCII) or name.startswith("."):
+    if not _is_layer_name(name):
         raise DatasetValueError(
             f"a layer cannot be called {name!r}: use up to 255 letters, digits, '_', '-' and '.', no '.' at the start"
         )
+
+
+def _is_layer_name(name: str) -> bool:
+    return re.fullmatch(r"[\w.-]{1,255}", name, re.ASCII) is not None and not name.startswith(".")
 
 
 def leads_elsewhere(name: str) -> bool:
@@ -154,7 +158,7 @@ def copied_layer_name(name: str) -> str:
     """
     if leads_elsewhere(name):
         check_layer_name(name)
-    return safe_layer_name(name)
+    return name if _is_layer_name(name) else safe_layer_name(name)
 
 
 def safe_layer_name(name: str) -> str:

@@ -266,6 +266,7 @@ mod tests {
     }
 
     #[test]
+    #[allow(clippy::zombie_processes)] // it is waited for in the closure
     fn that_of_a_process_that_has_gone_is_taken_over_at_once() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("lock");
