@@ -46,9 +46,7 @@ def clean(
             continue
         removed.append({"path": str(path), "bytes": size})
         if not as_json:
-            output.print(
-                plain(f"{'would remove' if dry_run else 'removed'} {path} ({bytes_text(size)})"), soft_wrap=True
-            )
+            tell(f"{'would remove' if dry_run else 'removed'} {path} ({bytes_text(size)})")
     if as_json:
         tell_json({"folder": str(folder), "removed": removed, "dry_run": dry_run})
     elif not removed:
