@@ -21,7 +21,7 @@ def test_the_bytes_written_are_told_up_to_the_size_of_the_file(annotation, tmp_p
     done = [count for count, _ in told]
     assert done == sorted(done)
     # a zip goes back once to fill in what it knows at the end only
-    assert (tmp_path / name).stat().st_size - done[-1] in range(0, 1 << 20)
+    assert (tmp_path / name).stat().st_size - done[-1] in range(1 << 20)
     assert {total for _, total in told} == {None}
     assert len(told) > 1 or name.endswith(".zip"), "a text of 6 MB is told of while it is written"
 
@@ -41,7 +41,7 @@ def test_what_the_function_raises_ends_the_saving_and_leaves_the_old_file(annota
     def enough(_done, _total):
         raise RuntimeError("enough")
 
-    with pytest.raises(RuntimeError, match="^enough$"):
+    with pytest.raises(RuntimeError, match=r"^enough$"):
         annotation.save(path, progress=enough)
     assert path.read_bytes() == before
     assert [entry.name for entry in tmp_path.iterdir()] == [name]

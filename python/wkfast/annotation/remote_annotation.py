@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 
     from wkfast.annotation.transfer import DownloadedFile
     from wkfast.client.records import AnnotationRecord
+    from wkfast.progress import Progress
 
 
 class RemoteAnnotation(Annotation):
@@ -60,7 +61,7 @@ class RemoteAnnotation(Annotation):
     def description(self, description: str | None) -> None:
         self._client.annotations.edit(self._id, description=description or "")
 
-    def save(self, path: str | PathLike[str]) -> NoReturn:
+    def save(self, path: str | PathLike[str], *, progress: Progress = None) -> NoReturn:  # noqa: ARG002
         """Refuse: this is a handle, not the annotation's data.
 
         Raises

@@ -52,9 +52,7 @@ def write_zip(annotation: Annotation, path: Path, observer: Observer | None = No
         name: (str(data.path), data.member) for name, data in members.items()
     }
     nml_name = f"{as_member_name(annotation.name)}.nml"
-    save_document(
-        path, _header(annotation), annotation.skeleton, nml_name=nml_name, members=sources, observer=observer
-    )
+    save_document(path, _header(annotation), annotation.skeleton, nml_name=nml_name, members=sources, observer=observer)
     return members
 
 

@@ -12,7 +12,7 @@ from wkfast.dataset.chunk_loops import merge_chunk
 from wkfast.dataset.data_format import FACTS
 from wkfast.dataset.new_mag import Shapes, extent_in_mag, joined
 from wkfast.dataset.points import voxels_at
-from wkfast.dataset.rechunking import merge_with_view, rechunk
+from wkfast.dataset.rechunking import map_chunks, merge_with_view, rechunk
 from wkfast.dataset.references import referenced_mag
 from wkfast.dataset.reshaping import Workers
 from wkfast.dataset.view import MagInfo, View
@@ -20,7 +20,7 @@ from wkfast.errors import DatasetError, DatasetValueError, ReadOnlyError
 from wkfast.geometry import BoundingBox, NDBoundingBox
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Callable, Iterator, Mapping
     from os import PathLike
     from pathlib import Path
 
@@ -310,6 +310,58 @@ class MagView(View):
         array([7, 0, 7, 0], dtype=uint32)
         """
         return voxels_at(self._source, positions, self._mag, self._layer.bounding_box, additional_coordinates or {})
+
+    def map_chunks(
+        self,
+        function: Callable[[NDArray[Any]], NDArray[Any]],
+        target: MagView,
+        *,
+        executor: Any = None,
+        progress: Progress = None,
+    ) -> None:
+        """Fill another mag with what a function makes of the chunks of this one, on all cores.
+
+        The function is compiled by numba if it is installed and can, or has been: then chunks are decoded, computed
+        and encoded without any Python. Otherwise it is called as it is, and a warning says so. Absent chunks stay
+        absent. The target is what it was until all is done.
+
+        Parameters
+        ----------
+        function
+            Takes a chunk as an array (c, x, y, z) in Fortran order, whole, and returns one of the same shape, in the
+            target's dtype.
+        target
+            A mag of another layer, which is replaced. It takes the chunks of this one and keeps its format.
+        executor
+            Of ``concurrent.futures``, or one like it; default: the core's threads. The function travels by name, or
+            with cloudpickle.
+        progress
+            ``True`` for a bar, or what is called with files done and in all.
+
+        Raises
+        ------
+        DatasetValueError
+            The function returns another dtype or shape, or cannot be sent; the two mags do not fit.
+        VolumeDataError
+            The function failed, or a chunk is damaged; the message names the chunk, and the line of the function. The
+            target is what it was.
+
+        Examples
+        --------
+        >>> import numba
+        >>> from wkfast import Dataset
+        >>> dataset = Dataset(tmp_path / "new", voxel_size=(4, 4, 40))
+        >>> image = np.arange(4, dtype=np.uint8).reshape(4, 1, 1)
+        >>> grey = dataset.write_layer("grey", "color", image, downsample=False)
+        >>> bright = dataset.add_layer_like(grey, "bright").add_mag(1)
+        >>> @numba.njit
+        ... def inverted(voxels):
+        ...     return ~voxels
+        >>> grey.get_mag(1).map_chunks(inverted, bright)
+        >>> bright.read().ravel()
+        array([255, 254, 253, 252], dtype=uint8)
+        """
+        map_chunks(self, function, target, Workers(executor, progress, "mapping"))
 
     def merge_chunk(self, args: tuple[MagView, NDBoundingBox, list[NDBoundingBox]]) -> None:
         """Write what another mag has in some boxes of a shard; `args`: that mag, the shard's box, those boxes."""

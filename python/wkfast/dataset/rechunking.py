@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from wkfast import _core
+from wkfast.dataset.compiled import ChunkFunction
+from wkfast.dataset.data_format import FACTS
 from wkfast.dataset.folders import temporary_folder
 from wkfast.dataset.mag_building import build_mag, check_alone, copy_mag, location_of, spec_like
-from wkfast.dataset.new_mag import extent_in_mag
+from wkfast.dataset.new_mag import Shapes, extent_in_mag, new_mag
 from wkfast.dataset.plan_workers import run_on_workers
 from wkfast.errors import DatasetValueError
 from wkfast.geometry import BoundingBox, Vec3Int
@@ -16,7 +19,6 @@ if TYPE_CHECKING:
     from os import PathLike
 
     from wkfast.dataset.mag_view import MagView
-    from wkfast.dataset.new_mag import Shapes
     from wkfast.dataset.reshaping import Workers
 
 
@@ -31,6 +33,26 @@ def rechunk(view: MagView, shapes: Shapes, target_path: str | PathLike[str] | No
     extent, axes = extent_in_mag(layer.bounding_box, view.mag), layer._properties.new_axes()
     spec = spec_like(view, view.info.data_format, shapes, extent=extent, axes=axes)
     build_mag(layer, view.mag, spec, view, workers)
+
+
+def map_chunks(view: MagView, function: Any, target: MagView, workers: Workers) -> None:
+    """Fill a mag with what a function makes of another; see :meth:`MagView.map_chunks`."""
+    target._writable()
+    source, there, layer = view.info, target.info, target.layer
+    if view.mag != target.mag or source.num_channels != there.num_channels:
+        raise DatasetValueError(f"{view} cannot fill {target}: mag or channels differ")
+    if view.layer.dataset.path == layer.dataset.path and view.layer.name == layer.name:
+        raise DatasetValueError(f"{view} cannot be mapped onto itself: make another layer, e.g. by add_layer_like")
+    compiled = ChunkFunction.of(function, source.voxel_type, there.voxel_type)
+    extent, axes = extent_in_mag(layer.bounding_box, target.mag), layer._properties.new_axes()
+    shapes = Shapes(source.chunk_shape, compress=there.compression_mode)
+    if FACTS[there.data_format].has_shards:
+        shapes = Shapes(source.chunk_shape, None, source.chunks_per_shard, there.compression_mode)
+    spec = new_mag(
+        there.data_format, there.voxel_type, there.num_channels, shapes, extent=extent, axes=axes, any_shape=True
+    )
+    build_mag(layer, target.mag, spec, view, replace(workers, function=compiled), "apply")
+    layer._extend_bounding_box(view.layer.bounding_box)
 
 
 def merge_with_view(view: MagView, other: MagView, executor: Any) -> None:

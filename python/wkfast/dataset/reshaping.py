@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from wkfast import _core
+from wkfast.dataset.compiled import ChunkFunction
 from wkfast.jobs import Tally, Watch, run_jobs
 from wkfast.progress import observed
 
@@ -31,19 +32,24 @@ class Workers:
         As everywhere: ``True`` for a bar, or what is called with files done and in all.
     what
         What is being done, e.g. ``downsampling``.
+    function
+        What makes the voxels, where the step is ``apply``.
     """
 
     executor: Any = None
     progress: Progress = None
     what: str = "copying"
+    function: ChunkFunction | None = None
 
     def reshape(self, spec: Json, name: str) -> None:
         """Write all files of the mag that messages call `name`; see ``_core.Reshape``."""
         with observed(self.progress, f"{self.what} {name}") as observer:
-            run_reshape(spec, self.executor, observer)
+            run_reshape(spec, self.executor, observer, self.function)
 
 
-def run_reshape(spec: Json, executor: Any = None, observer: Observer | None = None) -> None:
+def run_reshape(
+    spec: Json, executor: Any = None, observer: Observer | None = None, function: ChunkFunction | None = None
+) -> None:
     """Write all files of a mag: on the core's threads, or by the jobs of a ``concurrent.futures`` executor.
 
     Parameters
@@ -52,16 +58,18 @@ def run_reshape(spec: Json, executor: Any = None, observer: Observer | None = No
         See ``_core.Reshape``: plain data, so workers need the same paths, nothing else.
     observer
         Called with files done and in all, and with bytes of voxels done and in all.
+    function
+        What makes the voxels, where the step is ``apply``.
     """
     if executor is None:
-        _core.Reshape(spec).run(progress=observer)
+        _reshape(spec, function).run(progress=observer)
         return
     target = spec["target"]
     call = uuid.uuid4().hex
     # In the new mag's folder, which may not be there any more when a job looks, or be that of another call.
     ticket = Path(target["container"]["path"]) / target["prefix"] / f".{call}.wkfast-ticket"
     ticket.touch()
-    work = ReshapeWork(json.dumps(spec), call, str(ticket))
+    work = ReshapeWork(json.dumps(spec), call, str(ticket), None if function is None else function.packed())
     try:
         job = work.opened()
         tally = Tally([job.shard_bytes] * job.shard_count, observer)
@@ -78,6 +86,7 @@ class ReshapeWork:
     spec: str
     call: str
     ticket: str
+    function: bytes | None = None
 
     def run(self, first: int, end: int, threads: int | None) -> Json:
         """Write some of the files; a worker opens and lists the mags for its first job and keeps them for others."""
@@ -87,9 +96,17 @@ class ReshapeWork:
 
     def opened(self) -> _core.Reshape:
         """Return both mags, open."""
-        return _opened(self.spec, self.call)
+        return _opened(self.spec, self.call, self.function)
 
 
 @lru_cache(maxsize=1)
-def _opened(spec: str, call: str) -> _core.Reshape:  # noqa: ARG001 - by the next call the files are others
-    return _core.Reshape(json.loads(spec))
+def _opened(
+    spec: str,
+    call: str,  # noqa: ARG001 - by the next call the files are others
+    function: bytes | None,
+) -> _core.Reshape:
+    return _reshape(json.loads(spec), None if function is None else ChunkFunction.unpacked(function))
+
+
+def _reshape(spec: Json, function: ChunkFunction | None) -> _core.Reshape:
+    return _core.Reshape(spec) if function is None else _core.Reshape(spec, function=function, address=function.address)

@@ -28,7 +28,7 @@ from wkfast.skeleton.rooted import edge_rows
 from wkfast.skeleton.tree import Tree
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Callable, Iterator, Mapping
     from os import PathLike
 
     import networkx as nx

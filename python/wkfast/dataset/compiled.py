@@ -1,0 +1,160 @@
+"""Functions of callers that work on chunks, compiled by numba where it can, called as they are where not.
+
+The core calls machine code by its address, from its own threads and without the GIL. What went wrong in it is found out
+by calling the same function in Python once more, so that errors name the line.
+"""
+
+from __future__ import annotations
+
+import pickle
+import traceback
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from wkfast._lazy import lazy_import
+from wkfast._warnings import warn
+from wkfast.errors import DatasetError, DatasetValueError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from numpy.typing import NDArray
+
+numba: Any = lazy_import("numba")
+cloudpickle: Any = lazy_import("cloudpickle")
+
+
+@dataclass
+class ChunkFunction:
+    """A function of the voxels of a chunk, and its machine code if there is any.
+
+    Attributes
+    ----------
+    code
+        What numba compiled: kept, or its address would point nowhere.
+    """
+
+    function: Callable[[NDArray[Any]], NDArray[Any]]
+    source: np.dtype[Any]
+    target: np.dtype[Any]
+    code: Any = field(default=None, repr=False)
+
+    @classmethod
+    def of(cls, function: Any, source: np.dtype[Any], target: np.dtype[Any]) -> ChunkFunction:
+        """Compile a function, if that is possible; else it stays Python's, and a warning says so.
+
+        Raises
+        ------
+        DatasetValueError
+            It is no function, or what it returns is no array of the target's dtype.
+        """
+        if not callable(function):
+            raise DatasetValueError(f"{type(function).__name__} is no function of the voxels of a chunk")
+        code, reason = _compiled(function, source, target)
+        if code is None:
+            warn(
+                f"{_name(function)} is called as it is, chunk by chunk with one thread at a time: {reason}", UserWarning
+            )
+        return cls(getattr(function, "py_func", function), source, target, code)
+
+    @property
+    def address(self) -> int | None:
+        """Where its machine code lies."""
+        return None if self.code is None else int(self.code.address)
+
+    def __call__(self, _place: list[int], voxels: NDArray[Any], out: NDArray[Any]) -> None:
+        """Fill `out` with what becomes of a chunk.
+
+        Raises
+        ------
+        DatasetError
+            The function failed, or returned something else than such an array; the message names the line.
+        """
+        try:
+            made = self.function(voxels)
+        except Exception as error:
+            line = traceback.extract_tb(error.__traceback__)[-1]
+            where = f"line {line.lineno} of {line.filename}"
+            raise DatasetError(f"{_name(self.function)} failed in {where}: {type(error).__name__}: {error}") from error
+        found = np.asarray(made)
+        if found.shape != out.shape or found.dtype != self.target:
+            raise DatasetError(
+                f"{_name(self.function)} returned {found.dtype} of the shape {found.shape}, expected {self.target} of "
+                f"{out.shape}"
+            )
+        out[...] = found
+
+    def packed(self) -> bytes:
+        """Return it as it travels to other processes: by name where it has one there, else with its code.
+
+        Raises
+        ------
+        DatasetValueError
+            It does not travel.
+        """
+        facts = (self.function, self.source.name, self.target.name, self.code is not None)
+        try:
+            return pickle.dumps(facts)
+        except (pickle.PicklingError, AttributeError, TypeError) as error:
+            try:
+                return bytes(cloudpickle.dumps(facts))
+            except ModuleNotFoundError:
+                raise DatasetValueError(
+                    f"{_name(self.function)} cannot be sent to other processes: {error}; define it in a module, or "
+                    "install cloudpickle"
+                ) from error
+
+    @classmethod
+    def unpacked(cls, content: bytes) -> ChunkFunction:
+        """Return what :meth:`packed` packed, compiled in this process if it was in the other."""
+        function, source, target, compiled = pickle.loads(content)  # noqa: S301 - from the call that hands out the jobs
+        kinds = np.dtype(source), np.dtype(target)
+        return cls.of(function, *kinds) if compiled else cls(function, *kinds)
+
+
+def _name(function: Any) -> str:
+    return f"{getattr(function, '__name__', type(function).__name__)}()"
+
+
+def _compiled(function: Any, source: np.dtype[Any], target: np.dtype[Any]) -> tuple[Any, str]:
+    """Return machine code for a function, or why there is none."""
+    try:
+        numba_types = numba.types
+    except ModuleNotFoundError:
+        return None, "numba is not installed (pip install 'wkfast[rules]')"
+    inner = function if hasattr(function, "py_func") else numba.njit(function)
+    given = numba_types.Array(numba.from_dtype(source), 4, "F")
+    try:
+        inner.compile((given,))
+        made = inner.overloads[(given,)].signature.return_type
+    except numba.core.errors.NumbaError as error:
+        return None, f"numba cannot compile it ({str(error).splitlines()[0]})"
+    wanted = numba.from_dtype(target)
+    if getattr(made, "ndim", None) != given.ndim or made.dtype != wanted:
+        raise DatasetValueError(
+            f"{_name(function)} returns {made} for an array (c, x, y, z) of {source}, expected an array of {target} "
+            f"with four axes: e.g. return voxels.astype(np.{target})"
+        )
+    return _call_of(inner, source, target), ""
+
+
+def _call_of(inner: Any, source: np.dtype[Any], target: np.dtype[Any]) -> Any:
+    """Return a C function that calls a compiled one on chunks; it returns 1 if all went well."""
+    farray, int64 = numba.farray, numba.types.int64
+    pointers = [numba.types.CPointer(numba.from_dtype(dtype)) for dtype in (source, target)]
+
+    @numba.cfunc(int64(*pointers, int64, int64, int64, int64))  # type: ignore[untyped-decorator, unused-ignore]
+    def call(given: Any, wanted: Any, c: int, x: int, y: int, z: int) -> int:
+        out = farray(wanted, (c, x, y, z))
+        try:
+            made = inner(farray(given, (c, x, y, z)))
+            if made.shape != out.shape:
+                return 0
+            out[:] = made
+        except Exception:  # noqa: BLE001 - Python is asked again, and says which
+            return 0
+        return 1
+
+    return call
