@@ -37,6 +37,12 @@ def layer(tmp_path: Path) -> wk.Layer:
     return filled(wk, tmp_path / "ours")
 
 
+def test_vectors_are_the_same_in_sets(theirs: Any) -> None:
+    assert wk.Vec3Int(1, 2, 3) == theirs.Vec3Int(1, 2, 3)
+    assert theirs.Vec3Int(1, 2, 3) == wk.Vec3Int(1, 2, 3)
+    assert len({wk.Vec3Int(1, 2, 3), theirs.Vec3Int(1, 2, 3)}) == 1
+
+
 def test_boxes_mags_and_formats_make_a_layer(theirs: Any, tmp_path: Path) -> None:
     dataset = wk.Dataset(tmp_path / "d", voxel_size=theirs.Vec3Float(4, 4, 40))
     layer = dataset.add_layer(

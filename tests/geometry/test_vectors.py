@@ -173,3 +173,27 @@ def test_a_vector_of_another_length_is_called_what_it_is():
         with pytest.raises(GeometryError, match="expected three integers"):
             Vec3Int(wrong)
     assert Mag(8) // 2 == Mag(4)
+
+
+class _Theirs(Sequence):
+    """A vector of another package: numbers along named axes."""
+
+    axes = ("x", "y", "z")
+
+    def __init__(self, *numbers):
+        self.numbers = numbers
+
+    def __getitem__(self, place):
+        return self.numbers[place]
+
+    def __len__(self):
+        return len(self.numbers)
+
+
+def test_vectors_of_other_packages_are_equal_where_their_numbers_are():
+    assert Vec3Int(1, 2, 3) == _Theirs(1, 2, 3)
+    assert _Theirs(1, 2, 3) == Vec3Int(1, 2, 3)
+    assert Vec3Int(1, 2, 3) != _Theirs(1, 2, 4)
+    assert Vec3Int(1, 2, 3) < _Theirs(1, 2, 4)
+    # without axes it is no vector, as before
+    assert Vec3Int(1, 2, 3) != [1, 2, 3]

@@ -434,7 +434,17 @@ unsafe extern "C" fn compare<K: Kind>(vector: Raw, other: Raw, operation: c_int)
         if ffi::PyTuple_Check(other) != 0 {
             return ffi::PyObject_RichCompare(data_of(vector), other, operation);
         }
-        not_implemented()
+        // A vector of another package: a sequence along named axes.
+        if ffi::PySequence_Check(other) == 0 || ffi::PyObject_HasAttrString(other, c"axes".as_ptr()) == 0 {
+            return not_implemented();
+        }
+        let numbers = ffi::PySequence_Tuple(other);
+        if numbers.is_null() {
+            return numbers;
+        }
+        let compared = ffi::PyObject_RichCompare(data_of(vector), numbers, operation);
+        ffi::Py_DECREF(numbers);
+        compared
     }
 }
 
