@@ -1,5 +1,7 @@
 # Every task of the project. `make` alone lists them.
 PYTHON ?= python3
+# Tests at once: they wait for processes, disks and servers of their own as much as they compute.
+TESTS_AT_ONCE ?= 2
 VENV ?= .venv
 BIN := $(VENV)/bin
 # Two jobs and a release build give the fastest road from clone to answer; PROFILE=quick rebuilds in seconds while working on Rust.
@@ -48,7 +50,7 @@ test-rust: ## tests of the Rust crates alone
 	cargo test --workspace --exclude wkfast-benches --quiet
 
 test-python: setup ## tests of the Python package, doctests and the README's commands
-	$(BIN)/python -m pytest --quiet $(PYTEST_ARGS)
+	$(BIN)/python -m pytest --quiet -n $(TESTS_AT_ONCE) --dist loadfile $(PYTEST_ARGS)
 
 test-memory: setup ## download and upload 2 GB annotations within 64 MiB
 	$(BIN)/python -m pytest --quiet tests/remote/test_transfer_memory.py tests/client/test_transfer.py -m slow
