@@ -552,15 +552,15 @@ class Dataset:
     ) -> Layer:
         """List a layer whose files lie in the folder `layer_name` already, with all its mags, and return it.
 
+        Where the folder is the group of an OME-Zarr image, its arrays are listed where they are, with the mags that
+        follow from its scales and the dataset's voxel size.
+
         Parameters
         ----------
         dtype, num_channels, data_format
             Default: what the files say; otherwise they must say the same.
         bounding_box
             Default: the box around all files of the finest mag; of an OME-Zarr image, its extent.
-
-        Where the folder is the group of an OME-Zarr image, its arrays are listed where they are, with the mags that
-        follow from its scales and the dataset's voxel size.
 
         Raises
         ------

@@ -361,7 +361,8 @@ class DatasetProperties:
         file = folder / FILE_NAME
         parsed = read_json(file)
         if parsed is None:
-            is_zarr = any((folder / name).exists() for name in ("zarr.json", ".zarray", ".zgroup", ".zattrs"))
+            names = ("zarr.json", ".zarray", ".zgroup", ".zattrs")
+            is_zarr = any(os.path.lexists(folder / name) for name in names)
             hint = "; open_layer opens arrays and OME-Zarr images" if is_zarr else ""
             raise DatasetNotFoundError(f"no dataset at {folder}: there is no {FILE_NAME}{hint}")
         layers = parsed.get("dataLayers") if isinstance(parsed, dict) else None

@@ -58,9 +58,9 @@ class VecInt(IntVector, Components[int]):
 
     if TYPE_CHECKING:
 
-        def __new__(  # noqa: D102 # see the class
-            cls, *args: VecIntLike | Iterable[str] | int, axes: Iterable[str] | None = None, **named: int
-        ) -> Self: ...
+        def __init__(
+            self, *args: VecIntLike | Iterable[str] | int, axes: Iterable[str] | None = None, **named: int
+        ) -> None: ...
 
     @classmethod
     def _made(
@@ -281,9 +281,9 @@ class Vec3Int(IntVector3, VecInt):
 
     if TYPE_CHECKING:
 
-        def __new__(  # noqa: D102 # see the class
-            cls, *args: Vec3IntLike | Iterable[str] | int, axes: Iterable[str] | None = XYZ_AXES, **named: int
-        ) -> Self: ...
+        def __init__(
+            self, *args: Vec3IntLike | Iterable[str] | int, axes: Iterable[str] | None = XYZ_AXES, **named: int
+        ) -> None: ...
 
     @classmethod
     def _made(
