@@ -33,7 +33,7 @@ def stated(row: dict[str, str]) -> float:
     else:
         source = (ROOT / row["file"]).read_text()
         name = re.escape(row["name"])
-        found = re.search(rf"^(?:pub )?(?:const )?{name}(?:: \w+)? = ([\d_. <]+?);?$", source, re.MULTILINE)
+        found = re.search(rf"^(?:pub(?:\(\w+\))? )?(?:const )?{name}(?:: \w+)? = ([\d_. <]+?);?$", source, re.MULTILINE)
         pair = re.search(r"^(\w+), (\w+) = ([\d_ <]+), ([\d_ <]+)$", source, re.MULTILINE)
         if found is None and pair is not None and row["name"] in pair.groups():
             return value(pair.group(3 + (row["name"] == pair.group(2))))

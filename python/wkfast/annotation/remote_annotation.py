@@ -64,6 +64,11 @@ class RemoteAnnotation(Annotation):
     def save(self, path: str | PathLike[str], *, progress: Progress = None) -> NoReturn:  # noqa: ARG002
         """Refuse: this is a handle, not the annotation's data.
 
+        Parameters
+        ----------
+        path, progress
+            As those of ``Annotation.save``.
+
         Raises
         ------
         NotSavedError
