@@ -2,7 +2,7 @@
 //! a reader sees the old file or the new one, never a part, and a file that is linked from elsewhere is left alone.
 //!
 //! The draft is the lock, too: its name is made of the file's, and whoever holds it exclusively (`flock`) is the one who
-//! writes. What a killed process leaves behind is taken over by the next. Where the file system has no locks, a [lease](crate::lease)
+//! writes. What a killed process leaves behind is taken over by the next. Where the file system has no locks, a lease
 //! stands for it.
 
 use std::fs::{self, File, OpenOptions};
