@@ -434,8 +434,9 @@ unsafe extern "C" fn compare<K: Kind>(vector: Raw, other: Raw, operation: c_int)
         if ffi::PyTuple_Check(other) != 0 {
             return ffi::PyObject_RichCompare(data_of(vector), other, operation);
         }
-        // A vector of another package: a sequence along named axes.
-        if ffi::PySequence_Check(other) == 0 || ffi::PyObject_HasAttrString(other, c"axes".as_ptr()) == 0 {
+        // A vector of another package: a sequence along named axes. Ours of the other kind is another thing.
+        let ours = is_vector::<Int>(other) || is_vector::<Float>(other);
+        if ours || ffi::PySequence_Check(other) == 0 || ffi::PyObject_HasAttrString(other, c"axes".as_ptr()) == 0 {
             return not_implemented();
         }
         let numbers = ffi::PySequence_Tuple(other);

@@ -34,8 +34,8 @@ impl Kept {
 pub struct OpenShard {
     /// The index.
     pub table: Arc<ShardIndexTable>,
-    /// State of the file that it was read from.
-    stamp: Stamp,
+    /// State of the file that it was read from; `None` for a shard that is made while it is read.
+    state: Option<Stamp>,
     /// The file, where it can be held open.
     pinned: Option<Pinned>,
 }
@@ -53,9 +53,10 @@ impl OpenShard {
 
     /// Where its bytes are read from.
     pub fn origin(&self) -> Origin<'_> {
-        match &self.pinned {
-            Some(pinned) => Origin::Pinned(pinned),
-            None => Origin::State(&self.table.key, self.stamp),
+        match (&self.pinned, self.state) {
+            (Some(pinned), _) => Origin::Pinned(pinned),
+            (None, Some(state)) => Origin::State(&self.table.key, state),
+            (None, None) => Origin::Key(&self.table.key),
         }
     }
 
@@ -102,7 +103,7 @@ impl IndexCache {
         let key = array.shard_key(chunk);
         let Some(pinned) = array.store().disk().map_or(Ok(None), |disk| disk.pin(&key))? else { return Ok(None) };
         let table = read_pinned(array, &key, &pinned)?;
-        Ok(table.map(|table| OpenShard { table: Arc::new(table), stamp: pinned.stamp(), pinned: Some(pinned) }))
+        Ok(table.map(|table| OpenShard { table: Arc::new(table), state: Some(pinned.stamp()), pinned: Some(pinned) }))
     }
 
     /// The index of `shard` with its file, `None` where there is none. The file is held open as long as the result lives,
@@ -140,7 +141,7 @@ impl IndexCache {
             Some(kept) => kept.table,
             None => self.keep(shard, stamp, read_pinned(array, &key, &pinned)?),
         };
-        Ok(table.map(|table| OpenShard { table, stamp, pinned: Some(pinned) }))
+        Ok(table.map(|table| OpenShard { table, state: Some(stamp), pinned: Some(pinned) }))
     }
 
     /// Of a store that holds no files open. What is known of a file in a far one counts until reading it fails.
@@ -159,7 +160,7 @@ impl IndexCache {
             if now.is_some_and(|now| now != stamp) {
                 missing.push((place, key));
             }
-            open.push((now == Some(stamp)).then_some(OpenShard { table, stamp, pinned: None }));
+            open.push((now == Some(stamp)).then_some(OpenShard { table, state: Some(stamp), pinned: None }));
         }
         let part = array.index_part();
         let keys = missing.iter().map(|(_, key)| Origin::Key(key));
@@ -174,7 +175,7 @@ impl IndexCache {
         })?;
         for (place, stamp, table) in read.into_inner().unwrap_or_else(PoisonError::into_inner) {
             let table = self.keep(&shards[place], stamp, table);
-            open[place] = table.map(|table| OpenShard { table, stamp, pinned: None });
+            open[place] = table.map(|table| OpenShard { table, state: Some(stamp), pinned: None });
         }
         Ok(open)
     }
@@ -231,9 +232,8 @@ impl IndexCache {
 
 /// A shard that is made while it is read.
 fn open_made(array: &dyn MagArray, shard: &ShardIndex) -> Result<Option<OpenShard>> {
-    let stamp = Stamp { size: 0, modified: None, inode: None };
     let table = array.open_shard(shard)?;
-    Ok(table.map(|table| OpenShard { table: Arc::new(table), stamp, pinned: None }))
+    Ok(table.map(|table| OpenShard { table: Arc::new(table), state: None, pinned: None }))
 }
 
 /// The index of a file that is held open.
