@@ -3,33 +3,21 @@
 use crate::error::{Result, VolumeError};
 use crate::voxels::{Kind, VoxelType};
 
-/// A value that can be the id of a segment.
-pub(crate) trait Label<const W: usize> {
-    /// The id of little-endian bytes; of negative ones, the bits of the number as 64 bits have it.
-    fn label(bytes: [u8; W]) -> u64;
-
-    /// The bytes of an id, `None` if the type does not hold it.
-    fn bytes(label: u64) -> Option<[u8; W]>;
+/// The id of little-endian bytes; of negative ones, the bits of the number as 64 bits have it.
+#[inline]
+pub(crate) fn label<const W: usize>(bytes: [u8; W], signed: bool) -> u64 {
+    let negative = signed && bytes[W - 1] & 0x80 != 0;
+    let mut wide = [if negative { 0xff } else { 0 }; 8];
+    wide[..W].copy_from_slice(&bytes);
+    u64::from_le_bytes(wide)
 }
 
-macro_rules! labels {
-    ($($value:ty as $wide:ty),*) => {$(
-        impl Label<{ size_of::<$value>() }> for $value {
-            #[inline]
-            fn label(bytes: [u8; size_of::<$value>()]) -> u64 {
-                // Wide first, so that the sign goes along.
-                <$wide>::from(Self::from_le_bytes(bytes)) as u64
-            }
-
-            #[inline]
-            fn bytes(label: u64) -> Option<[u8; size_of::<$value>()]> {
-                Self::try_from(label as $wide).ok().map(Self::to_le_bytes)
-            }
-        }
-    )*};
+/// The bytes of an id, `None` if such a type does not hold it.
+pub(crate) fn bytes<const W: usize>(id: u64, signed: bool) -> Option<[u8; W]> {
+    let mut narrow = [0; W];
+    narrow.copy_from_slice(&id.to_le_bytes()[..W]);
+    (label(narrow, signed) == id).then_some(narrow)
 }
-
-labels!(u8 as u64, u16 as u64, u32 as u64, u64 as u64, i8 as i64, i16 as i64, i32 as i64, i64 as i64);
 
 /// Refuses voxels that are no labels.
 pub(crate) fn check(voxel_type: VoxelType, channels: u32) -> Result<()> {
@@ -41,47 +29,30 @@ pub(crate) fn check(voxel_type: VoxelType, channels: u32) -> Result<()> {
     Ok(())
 }
 
-/// Evaluates an expression for the integer type of a voxel type, which [`check`] has accepted.
-macro_rules! with_label_type {
+/// Evaluates an expression in which a name stands for the bytes of a value: labels differ in nothing else, but the sign.
+macro_rules! with_width {
     ($voxel_type:expr, $name:ident => $body:expr) => {
-        match $voxel_type {
-            VoxelType::UInt8 => {
-                type $name = u8;
+        match $voxel_type.size() {
+            1 => {
+                const $name: usize = 1;
                 $body
             }
-            VoxelType::UInt16 => {
-                type $name = u16;
+            2 => {
+                const $name: usize = 2;
                 $body
             }
-            VoxelType::UInt32 => {
-                type $name = u32;
+            4 => {
+                const $name: usize = 4;
                 $body
             }
-            VoxelType::UInt64 => {
-                type $name = u64;
+            _ => {
+                const $name: usize = 8;
                 $body
             }
-            VoxelType::Int8 => {
-                type $name = i8;
-                $body
-            }
-            VoxelType::Int16 => {
-                type $name = i16;
-                $body
-            }
-            VoxelType::Int32 => {
-                type $name = i32;
-                $body
-            }
-            VoxelType::Int64 => {
-                type $name = i64;
-                $body
-            }
-            VoxelType::Float32 | VoxelType::Float64 => unreachable!("floats are refused before"),
         }
     };
 }
-pub(crate) use with_label_type;
+pub(crate) use with_width;
 
 /// Labels that are found without a look into a map.
 const RECENT: usize = 4;
@@ -129,10 +100,16 @@ mod tests {
 
     #[test]
     fn ids_are_numbers_of_their_type_and_come_back_as_their_bytes() {
-        assert_eq!((u16::label([255, 255]), i16::label([255, 255])), (65535, u64::MAX));
-        assert_eq!((u8::bytes(255), u8::bytes(256), i8::bytes(u64::MAX)), (Some([255]), None, Some([255])));
-        assert_eq!(i8::bytes(128), None);
-        assert_eq!(u64::bytes(u64::MAX), Some([255; 8]));
+        assert_eq!((label([255, 255], false), label([255, 255], true)), (65535, u64::MAX));
+        assert_eq!((bytes(255, false), bytes::<1>(256, false)), (Some([255]), None));
+        assert_eq!((bytes(u64::MAX, true), bytes::<1>(128, true)), (Some([255]), None));
+        assert_eq!(bytes(u64::MAX, false), Some([255; 8]));
+        for signed in [false, true] {
+            for number in 0..=u16::MAX {
+                let id = if signed { i64::from(number as i16) as u64 } else { u64::from(number) };
+                assert_eq!((label(number.to_le_bytes(), signed), bytes(id, signed)), (id, Some(number.to_le_bytes())));
+            }
+        }
     }
 
     #[test]

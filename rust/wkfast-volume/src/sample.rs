@@ -7,9 +7,8 @@ use std::sync::{Mutex, PoisonError};
 use rayon::prelude::*;
 
 use crate::error::{Result, VolumeError};
-use crate::format::{FoundChunk, IndexCache, MagArray, read_chunks};
+use crate::format::{FoundChunk, IndexCache, MagArray, decode, fill_absent, read_chunks};
 use crate::geometry::{ChunkGrid, ChunkIndex, ShardIndex};
-use crate::work::{corrupt, fill_absent};
 
 thread_local! {
     static VOXELS: RefCell<Vec<u8>> = RefCell::default();
@@ -132,8 +131,7 @@ impl Run<'_> {
             match found {
                 Some(found) => {
                     voxels.resize(array.grid().chunk_bytes(), 0);
-                    let fault = |reason| corrupt(array, found.key, reason, chunk);
-                    found.codec.decode(found.bytes, voxels).map_err(fault)?;
+                    decode(array, &**found.codec, found.key, chunk, found.bytes, voxels)?;
                 }
                 None => fill_absent(array, voxels),
             }

@@ -1,77 +1,15 @@
-//! Many chunks read together, and what arrays that lie in files say so that they can be.
+//! Many chunks read together.
 
-use std::collections::HashMap;
-use std::ops::Range;
-use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 
-use rayon::prelude::*;
-
-use super::{ChunkCodec, EncodedChunk, IndexCache, MagArray, OpenShard, ShardIndexTable};
+use super::open_files::{MAX_OPEN, OPEN, Places};
+use super::{ChunkCodec, EncodedChunk, IndexCache, MagArray, OpenShard, StoredArray};
 use crate::error::{Result, VolumeError};
 use crate::geometry::{ChunkIndex, ShardIndex};
-use crate::store::{Fetch, Origin, Part, Stamp};
+use crate::store::{Fetch, Origin, Part, Slots, on_pool};
 
-/// Shards whose chunks are asked for together.
-const SHARDS_AT_ONCE: usize = 64;
-/// Shards that a read holds open at most; processes may open some hundred files.
-pub(super) const MAX_OPEN: usize = 128;
-/// Shards that all reads of a process hold open together.
-pub(super) const MAX_OPEN_IN_ALL: usize = 256;
 /// How often reading is tried anew where files are replaced meanwhile.
 const TRIES: usize = 4;
-
-/// A mag whose chunks lie in files of its store.
-pub trait StoredArray: MagArray {
-    /// Whether chunks are looked up in an index of their file. Else a file is a chunk, and is read as a whole.
-    fn is_indexed(&self) -> bool;
-
-    /// What of a shard's file tells where its chunks are.
-    fn index_part(&self) -> Part;
-
-    /// Reads the index of a file that holds something. Every span is checked to lie within the file.
-    fn parse_index(&self, file: &IndexFile<'_>) -> Result<ShardIndexTable>;
-
-    /// Bytes of a file that is one chunk, at most.
-    fn longest_file(&self) -> u64;
-
-    /// Where in a file that is one chunk its encoded bytes lie, and what decodes them.
-    fn chunk_in_file(&self, key: &str, bytes: &[u8]) -> Result<(Arc<dyn ChunkCodec>, Range<usize>)>;
-}
-
-/// A shard's file while its index is read: what has been read of it, and a way to read more.
-pub struct IndexFile<'a> {
-    /// Its key.
-    pub key: &'a str,
-    /// Its bytes in all.
-    pub size: u64,
-    part: Range<u64>,
-    bytes: &'a [u8],
-    more: &'a dyn Fn(Range<u64>) -> Result<Vec<u8>>,
-}
-
-impl<'a> IndexFile<'a> {
-    /// A file of `size` bytes of which `part` was read.
-    pub(super) fn new(
-        key: &'a str,
-        size: u64,
-        part: &Part,
-        bytes: &'a [u8],
-        more: &'a dyn Fn(Range<u64>) -> Result<Vec<u8>>,
-    ) -> Self {
-        Self { key, size, part: part.range(size), bytes, more }
-    }
-
-    /// Bytes of the file: most often among those that were read.
-    pub fn read_range(&self, range: Range<u64>) -> Result<Vec<u8>> {
-        if range.start < self.part.start || range.end > self.part.end || range.start > range.end {
-            return (self.more)(range);
-        }
-        let start = (range.start - self.part.start) as usize;
-        let end = (range.end - self.part.start) as usize;
-        Ok(self.bytes[start..end].to_vec())
-    }
-}
 
 /// A chunk as it was read.
 #[derive(Debug)]
@@ -113,124 +51,36 @@ pub fn read_chunks(
     }));
     places.sort_unstable();
     let by_shard: Vec<_> = places.chunk_by(|one, other| one.0 == other.0).collect();
-    by_shard.chunks(SHARDS_AT_ONCE).try_for_each(|shards| {
+    by_shard.chunks(MAX_OPEN).try_for_each(|shards| {
         let places = Places::take(&OPEN, shards.len());
         let at_once = if places.is_some() { shards.len() } else { rayon::current_num_threads() };
         shards.chunks(at_once).try_for_each(|shards| read_shards_again(stored, indexes, shards, take))
     })
 }
 
-/// Chunks of a far store that are read before they are needed, many at once. Of a near one none are: there, reading a
-/// chunk when it is needed takes no longer, and no memory.
-#[derive(Debug, Default)]
-pub struct Ahead(HashMap<ChunkIndex, Option<EncodedChunk>>);
-
-impl Ahead {
-    /// Reads `chunks`, if they are far.
-    pub fn of(array: &dyn MagArray, indexes: &IndexCache, chunks: impl Iterator<Item = ChunkIndex>) -> Result<Self> {
-        if !array.store().is_far() {
-            return Ok(Self::default());
-        }
-        let mut chunks: Vec<ChunkIndex> = chunks.collect();
-        chunks.sort_unstable();
-        chunks.dedup();
-        let found = fetch_chunks(array, indexes, &chunks)?;
-        Ok(Self(chunks.into_iter().zip(found).collect()))
-    }
-
-    /// What was read of a chunk; `None` if nobody tried.
-    pub fn find(&self, chunk: &ChunkIndex) -> Option<Option<&EncodedChunk>> {
-        self.0.get(chunk).map(Option::as_ref)
-    }
-
-    /// The chunk, read now where it was not read ahead.
-    pub fn read_encoded(
-        &self,
-        array: &dyn MagArray,
-        indexes: &IndexCache,
-        chunk: &ChunkIndex,
-    ) -> Result<Option<EncodedChunk>> {
-        match self.find(chunk) {
-            Some(found) => Ok(found.cloned()),
-            None => indexes.read_encoded(array, chunk),
-        }
-    }
-}
-
 /// The chunks, each in its place.
-pub(super) fn fetch_chunks(
+pub(crate) fn fetch_chunks(
     array: &dyn MagArray,
     indexes: &IndexCache,
     chunks: &[ChunkIndex],
 ) -> Result<Vec<Option<EncodedChunk>>> {
-    let kept: Vec<Mutex<Option<EncodedChunk>>> = chunks.iter().map(|_| Mutex::default()).collect();
+    let kept = Slots::new(chunks.len());
     read_chunks(array, indexes, chunks, &|number, found| {
-        *kept[number].lock().unwrap_or_else(PoisonError::into_inner) = found.map(FoundChunk::keep);
+        kept.put(number, found.map(FoundChunk::keep));
         Ok(())
     })?;
-    Ok(kept.into_iter().map(|chunk| chunk.into_inner().unwrap_or_else(PoisonError::into_inner)).collect())
-}
-
-/// Open files of all reads of this process.
-pub(super) static OPEN: AtomicUsize = AtomicUsize::new(0);
-
-/// The right of a read to hold so many files open.
-pub(super) struct Places {
-    all: &'static AtomicUsize,
-    count: usize,
-}
-
-impl Places {
-    /// None if that would be too many for one read, or for all reads together: processes may have a thousand.
-    pub(super) fn take(all: &'static AtomicUsize, count: usize) -> Option<Self> {
-        if count > MAX_OPEN {
-            return None;
-        }
-        let places = Self { all, count };
-        let before = all.fetch_add(count, Ordering::Relaxed);
-        (before + count <= MAX_OPEN_IN_ALL).then_some(places)
-    }
-}
-
-impl Drop for Places {
-    fn drop(&mut self) {
-        self.all.fetch_sub(self.count, Ordering::Relaxed);
-    }
+    Ok(kept.into_vec())
 }
 
 /// What [`MagArray::make_chunks`] does where an array knows no better: one after the other on every thread.
 pub(super) fn one_by_one<A: MagArray + ?Sized>(array: &A, chunks: &[ChunkIndex], take: &TakeChunk<'_>) -> Result<()> {
-    chunks.par_iter().with_max_len(1).enumerate().try_for_each(|(number, chunk)| {
-        let Some(mut found) = array.read_encoded(chunk)? else { return take(number, None) };
-        take(number, Some(FoundChunk { key: &found.key, codec: &found.codec, bytes: &mut found.bytes }))
-    })
+    on_pool(chunks.len(), |number| take_made(number, array.read_encoded(&chunks[number])?, take))
 }
 
-/// Hands over the indexes of `shards` that are there, those of many shards read together.
-pub(crate) fn each_index(
-    array: &dyn MagArray,
-    shards: impl Iterator<Item = ShardIndex>,
-    mut take: impl FnMut(&ShardIndex, &ShardIndexTable),
-) -> Result<()> {
-    let Some(stored) = array.stored() else {
-        return shards.map(|shard| Ok((array.open_shard(&shard)?, shard))).try_for_each(|found: Result<_>| {
-            let (table, shard) = found?;
-            if let Some(table) = table {
-                take(&shard, &table);
-            }
-            Ok(())
-        });
-    };
-    let shards: Vec<ShardIndex> = shards.collect();
-    for shards in shards.chunks(SHARDS_AT_ONCE) {
-        let open = IndexCache::default().open_many(stored, shards)?;
-        for (shard, open) in shards.iter().zip(&open) {
-            if let Some(open) = open {
-                take(shard, &open.table);
-            }
-        }
-    }
-    Ok(())
+/// Hands over a chunk that was made.
+pub(crate) fn take_made(number: usize, made: Option<EncodedChunk>, take: &TakeChunk<'_>) -> Result<()> {
+    let Some(mut made) = made else { return take(number, None) };
+    take(number, Some(FoundChunk { key: &made.key, codec: &made.codec, bytes: &mut made.bytes }))
 }
 
 /// Chunks that are files.
@@ -300,18 +150,4 @@ fn read_shards(
             found.map(|found| FoundChunk { key: &open.table.key, codec: &open.table.codec, bytes: found.bytes });
         take(number, chunk)
     })
-}
-
-/// The index of the file that `origin` is, and the file's state; `None` where there is none, or not a byte of it.
-pub(super) fn read_index(
-    array: &dyn StoredArray,
-    key: &str,
-    bytes: &[u8],
-    stamp: Stamp,
-    more: &dyn Fn(Range<u64>) -> Result<Vec<u8>>,
-) -> Result<Option<ShardIndexTable>> {
-    if stamp.size == 0 {
-        return Ok(None);
-    }
-    array.parse_index(&IndexFile::new(key, stamp.size, &array.index_part(), bytes, more)).map(Some)
 }

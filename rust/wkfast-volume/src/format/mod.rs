@@ -10,7 +10,9 @@ mod current;
 mod discover;
 pub(crate) mod draft;
 mod grow;
+mod open_files;
 mod region;
+mod stored;
 pub mod wkw;
 pub mod zarr;
 
@@ -26,8 +28,8 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use serde::{Deserialize, Serialize};
 
-pub(crate) use self::chunks::each_index;
-pub use self::chunks::{Ahead, FoundChunk, IndexFile, StoredArray, TakeChunk, read_chunks};
+pub use self::chunks::{FoundChunk, TakeChunk, read_chunks};
+pub(crate) use self::chunks::{fetch_chunks, take_made};
 pub use self::create::{ExtraAxis, NewMag, create};
 pub use self::current::{CurrentMag, OpenMag};
 pub use self::discover::{DiscoveredMag, Discovery, discover};
@@ -35,6 +37,8 @@ pub use self::grow::grow;
 pub use self::region::{
     IndexCache, OpenShard, Voxels, WriteOptions, is_small, read_region, read_region_with, region_bytes, write_region,
 };
+pub(crate) use self::stored::each_index;
+pub use self::stored::{IndexFile, StoredArray};
 pub(crate) use self::zarr::webknossos_blosc;
 use crate::error::{Result, VolumeError};
 use crate::geometry::{ChunkGrid, ChunkIndex, Mag, ShardIndex};
@@ -121,12 +125,16 @@ pub trait MagArray: Send + Sync + std::fmt::Debug {
     /// bytes count as absent and are reported in [`Listing::empty_files`].
     fn list_shards(&self) -> Result<Listing>;
 
-    /// Reads a shard's index, `None` where there is no shard.
-    fn open_shard(&self, shard: &ShardIndex) -> Result<Option<ShardIndexTable>>;
-
     /// The array as one whose chunks lie in files of its store; `None` for one that is made while it is read.
     fn stored(&self) -> Option<&dyn StoredArray> {
         None
+    }
+
+    /// Reads the index of a shard, of the file that now has its name; `None` where there is none.
+    fn open_shard(&self, shard: &ShardIndex) -> Result<Option<ShardIndexTable>> {
+        let Some(stored) = self.stored() else { return Ok(None) };
+        let open = IndexCache::default().open_many(stored, std::slice::from_ref(shard))?.pop().flatten();
+        Ok(open.map(|open| Arc::unwrap_or_clone(open.table)))
     }
 
     /// [`read_chunks`] of an array that is made while it is read.
@@ -315,12 +323,6 @@ fn read_encoded_by_index(array: &dyn MagArray, chunk: &ChunkIndex) -> Result<Opt
     open.encoded(array, place)
 }
 
-/// Reads the index of a shard, of the file that now has its name.
-fn read_table(array: &dyn StoredArray, shard: &ShardIndex) -> Result<Option<ShardIndexTable>> {
-    let open = IndexCache::default().open_many(array, std::slice::from_ref(shard))?.pop().flatten();
-    Ok(open.map(|open| Arc::unwrap_or_clone(open.table)))
-}
-
 /// Reads a chunk alone; one that is a file of its own in one read.
 fn read_stored(array: &dyn StoredArray, chunk: &ChunkIndex) -> Result<Option<EncodedChunk>> {
     if array.is_indexed() {
@@ -333,6 +335,28 @@ fn read_stored(array: &dyn StoredArray, chunk: &ChunkIndex) -> Result<Option<Enc
     bytes.truncate(range.end);
     bytes.drain(..range.start);
     Ok(Some(EncodedChunk { key, codec, bytes }))
+}
+
+/// Makes `voxels` a chunk that is absent: zeros, or what the array states instead.
+pub(crate) fn fill_absent(array: &dyn MagArray, voxels: &mut Vec<u8>) {
+    voxels.clear();
+    voxels.resize(array.grid().chunk_bytes(), 0);
+    if let Some(fill) = array.fill() {
+        voxels.chunks_exact_mut(fill.len()).for_each(|voxel| voxel.copy_from_slice(fill));
+    }
+}
+
+/// Inflates the `encoded` bytes of a chunk, which are from the file `key`, into `voxels`, which has the chunk's size.
+pub(crate) fn decode(
+    array: &dyn MagArray,
+    codec: &dyn ChunkCodec,
+    key: &str,
+    chunk: &ChunkIndex,
+    encoded: &[u8],
+    voxels: &mut [u8],
+) -> Result<()> {
+    let fault = |reason| VolumeError::corrupt(array.store().describe(key), reason).at_chunk(chunk);
+    codec.decode(encoded, voxels).map_err(fault)
 }
 
 /// The state of a metadata file when it was last found to say what it said when the mag was opened.

@@ -12,14 +12,15 @@ use super::report::{ChunkCounts, Conflict};
 use super::space::Space;
 use super::tally::Tally;
 use crate::error::{Result, VolumeError};
-use crate::format::{Ahead, ChunkCodec, EncodedChunk, IndexCache, MagArray};
+use crate::format::{ChunkCodec, EncodedChunk, MagArray, decode};
 use crate::geometry::ChunkIndex;
+use crate::work::{Ahead, ReadMag};
 
 /// What lies over the fallback.
 #[derive(Clone, Debug)]
-pub enum Over {
+pub(super) enum Over {
     /// An annotation's mag.
-    Annotation(Arc<PaintedMag>),
+    Annotation(Arc<ReadMag>),
     /// A finer mag of the result, of which `factor` voxels make one.
     Finer {
         /// The finer mag.
@@ -29,29 +30,13 @@ pub enum Over {
     },
 }
 
-/// A mag of an annotation, read chunk by chunk.
-#[derive(Debug)]
-pub struct PaintedMag {
-    /// Its chunks.
-    pub array: Arc<dyn MagArray>,
-    /// Indexes of its shards.
-    pub indexes: IndexCache,
-}
-
-impl PaintedMag {
-    /// A mag of which no index is known yet.
-    pub fn new(array: Arc<dyn MagArray>) -> Self {
-        Self { array, indexes: IndexCache::default() }
-    }
-}
-
 impl Over {
     /// Reads the blocks at `places` ahead, which have the additional coordinates `extra`.
     pub(super) fn ahead(&self, extra: &[u32], places: impl Iterator<Item = [u32; 3]>) -> Result<Ahead> {
         match self {
             Self::Annotation(mag) => {
                 let blocks = places.map(|xyz| ChunkIndex { extra: extra.into(), xyz });
-                Ahead::of(mag.array.as_ref(), &mag.indexes, blocks)
+                mag.ahead(blocks)
             }
             Self::Finer { .. } => Ok(Ahead::default()),
         }
@@ -66,7 +51,7 @@ pub(super) struct Composer<'a> {
     pub(super) fallback: &'a dyn MagArray,
     /// By place in [`MagPlan::layers`].
     pub(super) over: &'a [Over],
-    /// Blocks of the layers that were read ahead.
+    /// What was read ahead of each layer.
     pub(super) ahead: &'a [Ahead],
 }
 
@@ -198,7 +183,7 @@ impl Composer<'_> {
 
     fn lay_annotation(
         &self,
-        annotation: &PaintedMag,
+        annotation: &ReadMag,
         chunk: &ChunkIndex,
         laid: &Laid<'_>,
         mut canvas: Canvas<'_>,
@@ -223,20 +208,14 @@ impl Composer<'_> {
         Ok(outcome)
     }
 
-    fn read_block(&self, mag: &PaintedMag, layer: usize, index: &ChunkIndex) -> Result<(EncodedChunk, Space)> {
+    fn read_block(&self, mag: &ReadMag, layer: usize, index: &ChunkIndex) -> Result<(EncodedChunk, Space)> {
         let annotation = mag.array.as_ref();
-        let encoded = match self.ahead.get(layer) {
-            Some(ahead) => ahead.read_encoded(annotation, &mag.indexes, index)?,
-            None => mag.indexes.read_encoded(annotation, index)?,
-        };
-        let encoded = encoded.ok_or_else(|| VolumeError::Missing {
+        let encoded = mag.encoded(index, &self.ahead[layer])?.ok_or_else(|| VolumeError::Missing {
             what: format!("chunk {index} of the annotation's mag {}", self.mag.mag),
             hint: "the annotation has changed since the merge was planned".to_owned(),
         })?;
         let mut block = Space::of(annotation.grid().chunk_bytes());
-        encoded.codec.decode(&encoded.bytes, &mut block).map_err(|reason| {
-            VolumeError::corrupt(annotation.store().describe(&encoded.key), reason).at_chunk(index)
-        })?;
+        decode(annotation, &*encoded.codec, &encoded.key, index, &encoded.bytes, &mut block)?;
         Ok((encoded, block))
     }
 

@@ -5,14 +5,13 @@ use std::io::{self, Seek, SeekFrom, Write};
 use std::ops::Range;
 use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
-use std::sync::{Mutex, PoisonError};
 
 use rayon::prelude::*;
 
 use super::space::Space;
 use crate::error::{Result, VolumeError};
 use crate::format::ShardFile;
-use crate::store::{Fetch, Origin, Part, SharedStore, open_file};
+use crate::store::{Fetch, Origin, Part, SharedStore, open_file, read_all};
 use crate::work::{create_unique, unique_name};
 
 /// Bytes moved at once where the kernel cannot copy by itself, and written at once: they stay in a core's own cache.
@@ -89,28 +88,18 @@ impl TargetFile {
             }
             return Ok(());
         }
-        for start in (0..size).step_by(PIECES_AT_ONCE * FETCHED as usize) {
-            let end = size.min(start + PIECES_AT_ONCE as u64 * FETCHED);
-            for piece in fetch_pieces(store, key, start..end)? {
+        // All pieces are of one file, whatever takes its name meanwhile.
+        let state = store.stamp(key)?.ok_or_else(|| fault(io::ErrorKind::NotFound.into()))?;
+        let range = |start| Part::Range(start..size.min(start + FETCHED));
+        let piece = |start| Fetch { origin: Origin::State(key, state), part: range(start) };
+        let pieces: Vec<_> = (0..size).step_by(FETCHED as usize).map(piece).collect();
+        for pieces in pieces.chunks(PIECES_AT_ONCE) {
+            for piece in read_all(&**store, pieces)?.into_iter().flatten() {
                 self.write_all(&piece).map_err(fault)?;
             }
         }
         Ok(())
     }
-}
-
-/// The bytes `range` of a file, in pieces that are read together.
-fn fetch_pieces(store: &SharedStore, key: &str, range: Range<u64>) -> Result<Vec<Vec<u8>>> {
-    let piece = |start| Part::Range(start..range.end.min(start + FETCHED));
-    let starts = range.clone().step_by(FETCHED as usize);
-    let fetches: Vec<_> = starts.map(|start| Fetch { origin: Origin::Key(key), part: piece(start) }).collect();
-    let pieces: Vec<Mutex<Vec<u8>>> = fetches.iter().map(|_| Mutex::default()).collect();
-    store.read_batch(&fetches, &|number, found| {
-        let bytes = found.map(|found| std::mem::take(found.bytes)).unwrap_or_default();
-        *pieces[number].lock().unwrap_or_else(PoisonError::into_inner) = bytes;
-        Ok(())
-    })?;
-    Ok(pieces.into_iter().map(|piece| piece.into_inner().unwrap_or_else(PoisonError::into_inner)).collect())
 }
 
 impl Drop for TargetFile {

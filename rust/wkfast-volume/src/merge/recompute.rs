@@ -3,8 +3,8 @@
 use super::chunk::Overlap;
 use super::cover::Covered;
 use crate::downsample::{Block, Interpolation, Taps, downsample};
-use crate::error::{Result, VolumeError};
-use crate::format::MagArray;
+use crate::error::Result;
+use crate::format::{MagArray, decode};
 use crate::geometry::ChunkIndex;
 
 /// Bytes of finer voxels held at once by one thread.
@@ -101,9 +101,7 @@ impl Reader<'_> {
             None => None,
             Some(encoded) => {
                 let mut voxels = vec![0; self.array.grid().chunk_bytes()];
-                encoded.codec.decode(&encoded.bytes, &mut voxels).map_err(|reason| {
-                    VolumeError::corrupt(self.array.store().describe(&encoded.key), reason).at_chunk(index)
-                })?;
+                decode(self.array, &*encoded.codec, &encoded.key, index, &encoded.bytes, &mut voxels)?;
                 Some(voxels)
             }
         };

@@ -7,7 +7,7 @@ use std::time::{Instant, SystemTime};
 
 use serde::{Deserialize, Serialize};
 
-use super::compose::{Over, PaintedMag};
+use super::compose::Over;
 use super::files::{TargetFile, link, sync_tree};
 use super::input::Link;
 use super::journal::{self, Access, Journal};
@@ -19,7 +19,7 @@ use super::sides::{OpenMag, Sources};
 use crate::error::{Result, VolumeError};
 use crate::format::{Container, MagArray, MagLocation, open_mag};
 use crate::geometry::Mag;
-use crate::work::{Driver, Observer, Stop, pool_of};
+use crate::work::{Driver, Observer, ReadMag, Stop, pool_of};
 
 /// Chunks in memory per thread.
 const CHUNKS_PER_THREAD: usize = 4;
@@ -114,7 +114,7 @@ pub(super) fn open_layer(layer: &LayerPlan, mag: Mag, sources: &Sources, finer: 
     Ok(match layer.source {
         LayerSource::Annotation { .. } => {
             let side = sources.annotations.get(layer.annotation).map(Vec::as_slice).unwrap_or_default();
-            Over::Annotation(Arc::new(PaintedMag::new(find(side, mag)?)))
+            Over::Annotation(Arc::new(ReadMag::new(find(side, mag)?)))
         }
         LayerSource::Recomputed { from, factor } => Over::Finer { array: finer[from].clone(), factor },
     })

@@ -15,16 +15,16 @@ use super::plan::{LayerPlan, MagPlan, ShardPlan};
 use super::report::{ChunkCounts, Conflict, ShardRecord};
 use super::tally::Tally;
 use crate::error::Result;
-use crate::format::{Ahead, EncodedChunk, IndexCache, MagArray, OpenShard, ShardFile, ShardWriter};
+use crate::format::{EncodedChunk, MagArray, OpenShard, ShardFile, ShardWriter};
 use crate::geometry::ChunkIndex;
-use crate::work::Stop;
+use crate::work::{Ahead, ReadMag, Stop};
 
 /// Bytes of chunks that are copied before anyone asks again whether to stop.
 const LONGEST_RUN: u64 = 32 << 20;
 
 /// The arrays that one mag of the result is made from and of.
 #[derive(Clone, Debug)]
-pub struct MagArrays {
+pub(super) struct MagArrays {
     /// Beneath.
     pub fallback: Arc<dyn MagArray>,
     /// On top, by place in [`MagPlan::layers`].
@@ -46,14 +46,14 @@ pub struct Room<'a> {
 
 /// One shard about to be written.
 #[derive(Debug)]
-pub struct ShardJob<'a> {
+pub(super) struct ShardJob<'a> {
     policy: Policy,
     mag: &'a MagPlan,
     shard: &'a ShardPlan,
     arrays: &'a MagArrays,
     /// The fallback's shard, and what is known of it.
     open: Option<OpenShard>,
-    indexes: IndexCache,
+    fallback: ReadMag,
     /// Whether the fallback's encoded chunks can stand in the result.
     passes: bool,
     /// By place, the layers that cover anything of the chunk.
@@ -80,9 +80,9 @@ struct Merged {
 
 impl<'a> ShardJob<'a> {
     /// Reads the index of the fallback's shard.
-    pub fn open(policy: Policy, mag: &'a MagPlan, shard: &'a ShardPlan, arrays: &'a MagArrays) -> Result<Self> {
-        let indexes = IndexCache::default();
-        let open = indexes.open(arrays.fallback.as_ref(), &shard.at)?;
+    pub(super) fn open(policy: Policy, mag: &'a MagPlan, shard: &'a ShardPlan, arrays: &'a MagArrays) -> Result<Self> {
+        let fallback = ReadMag::new(arrays.fallback.clone());
+        let open = fallback.indexes.open(arrays.fallback.as_ref(), &shard.at)?;
         let layers: Vec<&LayerPlan> = mag.layers.iter().collect();
         let same_type = mag.fallback_type == mag.grid.voxel_type;
         let same_encoding = |open: &OpenShard| open.table.codec.encoding() == arrays.output.codec().encoding();
@@ -94,12 +94,12 @@ impl<'a> ShardJob<'a> {
             shard,
             arrays,
             open,
-            indexes,
+            fallback,
         })
     }
 
     /// Writes the shard into `file`, computing chunks ahead of the writer.
-    pub fn write(&self, file: &mut dyn ShardFile, room: Room) -> Result<ShardRecord> {
+    pub(super) fn write(&self, file: &mut dyn ShardFile, room: Room) -> Result<ShardRecord> {
         let mut record = ShardRecord::default();
         let mut source = self.open.as_ref().map(OpenShard::file).transpose()?.flatten();
         let mut writer = self.arrays.output.shard_writer(file)?;
@@ -178,7 +178,7 @@ impl<'a> ShardJob<'a> {
         };
         let over = self.arrays.over.iter().enumerate();
         Ok(AllAhead {
-            fallback: Ahead::of(self.arrays.fallback.as_ref(), &self.indexes, chunks)?,
+            fallback: self.fallback.ahead(chunks)?,
             over: over.map(|(layer, over)| over.ahead(&self.shard.at.extra, covered(layer))).collect::<Result<_>>()?,
         })
     }
@@ -252,7 +252,7 @@ impl<'a> ShardJob<'a> {
     /// The fallback's encoded chunk.
     fn beneath(&self, place: u32, chunk: &ChunkIndex, ahead: &Ahead) -> Result<Option<EncodedChunk>> {
         match (ahead.find(chunk), &self.open) {
-            (Some(found), _) => Ok(found.cloned()),
+            (Some(found), _) => Ok(found.clone()),
             (None, Some(open)) => open.encoded(self.arrays.fallback.as_ref(), place as usize),
             (None, None) => Ok(None),
         }

@@ -3,11 +3,10 @@
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
 
 use super::chunk::Policy;
-use super::compose::{Beneath, Composer, Laid, Over, PaintedMag};
+use super::compose::{Beneath, Composer, Laid, Over};
 use super::cover::{blocks_over, cover, cover_layers};
 use super::dtype::widen;
 use super::input::{MergeInput, MergeOptions, TargetMag};
@@ -17,12 +16,13 @@ use super::sides::Sources;
 use super::survey::decide;
 use crate::error::{Result, VolumeError};
 use crate::format::{
-    Ahead, ChunkCodec, EncodedChunk, FoundChunk, IndexCache, Listing, MagArray, MagLocation, ShardFile,
-    ShardIndexTable, ShardWriter, TakeChunk, list_chunks,
+    ChunkCodec, EncodedChunk, Listing, MagArray, MagLocation, ShardFile, ShardWriter, TakeChunk, decode, list_chunks,
+    take_made,
 };
 use crate::geometry::{BoundingBox, ChunkGrid, ChunkIndex, Mag, ShardIndex};
-use crate::store::SharedStore;
+use crate::store::{SharedStore, on_pool};
 use crate::voxels::VoxelType;
+use crate::work::{Ahead, ReadMag};
 
 /// Chunks for which both sides are read together.
 const CHUNKS_AT_ONCE: usize = 256;
@@ -76,9 +76,8 @@ impl MergedView {
             let open = |layer| open_layer(layer, mag.mag, sources, &finer);
             mags.push(Arc::new(MergedArray {
                 grid: ChunkGrid { chunks_per_shard: [1; 3], ..mag.grid.clone() },
-                fallback: find(&sources.fallback, mag.mag)?,
+                fallback: ReadMag::new(find(&sources.fallback, mag.mag)?),
                 over: mag.layers.iter().map(open).collect::<Result<_>>()?,
-                indexes: IndexCache::default(),
                 policy: plan.input.options.policy,
                 codec: Arc::new(Plain),
                 mag: mag.clone(),
@@ -100,7 +99,7 @@ impl MergedView {
 
     /// Whether a merge would compress the chunks of `mag`.
     pub fn is_compressed(&self, mag: Mag) -> bool {
-        self.mags.iter().any(|array| array.mag.mag == mag && array.fallback.codec().is_compressed())
+        self.mags.iter().any(|array| array.mag.mag == mag && array.fallback.array.codec().is_compressed())
     }
 }
 
@@ -110,10 +109,8 @@ struct MergedArray {
     mag: MagPlan,
     grid: ChunkGrid,
     policy: Policy,
-    fallback: Arc<dyn MagArray>,
+    fallback: ReadMag,
     over: Vec<Over>,
-    /// Indexes of the fallback's shards.
-    indexes: IndexCache,
     codec: Arc<dyn ChunkCodec>,
 }
 
@@ -145,15 +142,14 @@ impl MergedArray {
         if from == to {
             return Ok(fallback);
         }
-        let mut voxels = vec![0; self.fallback.grid().chunk_bytes()];
+        let mut voxels = vec![0; self.fallback.array.grid().chunk_bytes()];
         let EncodedChunk { key, codec, bytes } = fallback;
-        let fault = |reason| VolumeError::corrupt(self.fallback.store().describe(&key), reason).at_chunk(chunk);
-        codec.decode(&bytes, &mut voxels).map_err(fault)?;
+        decode(&*self.fallback.array, &*codec, &key, chunk, &bytes, &mut voxels)?;
         Ok(EncodedChunk { key, codec: self.codec.clone(), bytes: widen(from, to, &voxels) })
     }
 
     /// The layer, with its place, whose chunk hides all that lies beneath it.
-    fn hiding(&self, chunk: &ChunkIndex, blocks: &Blocks) -> Option<(usize, &PaintedMag)> {
+    fn hiding(&self, chunk: &ChunkIndex, blocks: &Blocks) -> Option<(usize, &ReadMag)> {
         let (layer, blocks) = blocks.last()?;
         let same_grid = self.mag.layers[*layer].block_shape == self.grid.chunk_shape;
         let hides = same_grid && self.policy == Policy::Chunk && blocks.contains(&chunk.xyz);
@@ -174,15 +170,12 @@ impl MergedArray {
         over: &[Ahead],
     ) -> Result<Option<EncodedChunk>> {
         if let Some((layer, mag)) = self.hiding(chunk, blocks) {
-            let found = match over.get(layer) {
-                Some(ahead) => ahead.read_encoded(mag.array.as_ref(), &mag.indexes, chunk)?,
-                None => mag.indexes.read_encoded(mag.array.as_ref(), chunk)?,
-            };
+            let found = mag.encoded(chunk, &over[layer])?;
             if found.is_some() {
                 return Ok(found);
             }
         }
-        let fallback = fallback.read_encoded(self.fallback.as_ref(), &self.indexes, chunk)?;
+        let fallback = self.fallback.encoded(chunk, fallback)?;
         if blocks.is_empty() {
             return fallback.map(|found| self.untouched(chunk, found)).transpose();
         }
@@ -195,7 +188,7 @@ impl MergedArray {
         let blocks: Vec<Blocks> = chunks.iter().map(|chunk| self.blocks(chunk)).collect();
         let both = || chunks.iter().zip(&blocks);
         let beneath = both().filter(|(chunk, blocks)| self.hiding(chunk, blocks).is_none());
-        let fallback = Ahead::of(self.fallback.as_ref(), &self.indexes, beneath.map(|(chunk, _)| chunk.clone()))?;
+        let fallback = self.fallback.ahead(beneath.map(|(chunk, _)| chunk.clone()))?;
         let extra = chunks.first().map(|chunk| chunk.extra.clone()).unwrap_or_default();
         let of = |layer: usize| {
             let laid = blocks.iter().flatten().filter(move |laid| laid.0 == layer);
@@ -203,16 +196,8 @@ impl MergedArray {
         };
         let over = self.over.iter().enumerate();
         let over: Vec<Ahead> = over.map(|(layer, over)| over.ahead(&extra, of(layer))).collect::<Result<_>>()?;
-        chunks.par_iter().zip(&blocks).with_max_len(1).enumerate().try_for_each(|(number, (chunk, blocks))| {
-            let mut found = self.make(chunk, blocks, &fallback, &over)?;
-            take(
-                number,
-                found.as_mut().map(|found| FoundChunk {
-                    key: &found.key,
-                    codec: &found.codec,
-                    bytes: &mut found.bytes,
-                }),
-            )
+        on_pool(chunks.len(), |number| {
+            take_made(number, self.make(&chunks[number], &blocks[number], &fallback, &over)?, take)
         })
     }
 
@@ -231,8 +216,13 @@ impl MergedArray {
         let parts = blocks.iter().zip(&covered);
         let layers: Vec<Laid> =
             parts.map(|((layer, blocks), covered)| Laid { layer: *layer, covered, blocks }).collect();
-        let maker =
-            Composer { policy: self.policy, mag: &self.mag, fallback: self.fallback.as_ref(), over: &self.over, ahead };
+        let maker = Composer {
+            policy: self.policy,
+            mag: &self.mag,
+            fallback: self.fallback.array.as_ref(),
+            over: &self.over,
+            ahead,
+        };
         let beneath = fallback.map(|found| Beneath { codec: found.codec.as_ref(), bytes: &found.bytes });
         Ok(maker.compose(chunk, beneath, &layers)?.voxels.into_vec())
     }
@@ -250,11 +240,11 @@ impl MagArray for MergedArray {
     }
 
     fn store(&self) -> &SharedStore {
-        self.fallback.store()
+        self.fallback.array.store()
     }
 
     fn prefix(&self) -> &str {
-        self.fallback.prefix()
+        self.fallback.array.prefix()
     }
 
     fn codec(&self) -> &Arc<dyn ChunkCodec> {
@@ -262,11 +252,11 @@ impl MagArray for MergedArray {
     }
 
     fn shard_key(&self, chunk: &ShardIndex) -> String {
-        self.fallback.shard_key(&self.shard_of(chunk))
+        self.fallback.array.shard_key(&self.shard_of(chunk))
     }
 
     fn list_shards(&self) -> Result<Listing> {
-        let mut chunks = list_chunks(self.fallback.as_ref())?;
+        let mut chunks = list_chunks(self.fallback.array.as_ref())?;
         let touched = self.mag.shards.iter().filter(|shard| shard.is_touched());
         chunks.extend(touched.flat_map(|shard| self.touched_chunks(shard)).map(|chunk| (chunk, 0)));
         chunks.sort_unstable();
@@ -274,18 +264,9 @@ impl MagArray for MergedArray {
         Ok(Listing { shards: chunks, empty_files: Vec::new() })
     }
 
-    fn open_shard(&self, chunk: &ShardIndex) -> Result<Option<ShardIndexTable>> {
-        let found = self.read_encoded(chunk)?;
-        let table = |found: EncodedChunk| ShardIndexTable {
-            spans: vec![Some(0..found.bytes.len() as u64)],
-            codec: found.codec,
-            key: found.key,
-        };
-        Ok(found.map(table))
-    }
-
     fn read_encoded(&self, chunk: &ChunkIndex) -> Result<Option<EncodedChunk>> {
-        self.make(chunk, &self.blocks(chunk), &Ahead::default(), &[])
+        let nothing: Vec<Ahead> = self.over.iter().map(|_| Ahead::default()).collect();
+        self.make(chunk, &self.blocks(chunk), &Ahead::default(), &nothing)
     }
 
     fn make_chunks(&self, chunks: &[ChunkIndex], take: &TakeChunk<'_>) -> Result<()> {
@@ -300,7 +281,7 @@ impl MagArray for MergedArray {
     }
 
     fn metadata_like(&self, voxel_type: VoxelType, extent: [u64; 3], extra: &[u64]) -> Result<Vec<(String, Vec<u8>)>> {
-        self.fallback.metadata_like(voxel_type, extent, extra)
+        self.fallback.array.metadata_like(voxel_type, extent, extra)
     }
 
     fn shard_writer<'f>(&self, _file: &'f mut dyn ShardFile) -> Result<Box<dyn ShardWriter + 'f>> {

@@ -1,12 +1,15 @@
 //! A mag that tells tests how much of it was decoded.
 
+use std::ops::Range;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use crate::error::Result;
-use crate::format::{ChunkCodec, EncodedChunk, Listing, MagArray, ShardFile, ShardIndexTable, ShardWriter};
+use crate::format::{
+    ChunkCodec, EncodedChunk, IndexFile, Listing, MagArray, ShardFile, ShardIndexTable, ShardWriter, StoredArray,
+};
 use crate::geometry::{ChunkGrid, ChunkIndex, ShardIndex};
-use crate::store::SharedStore;
+use crate::store::{Part, SharedStore};
 use crate::voxels::VoxelType;
 
 /// Counts what is decoded.
@@ -70,9 +73,8 @@ impl MagArray for Watched {
         self.inner.list_shards()
     }
 
-    fn open_shard(&self, shard: &ShardIndex) -> Result<Option<ShardIndexTable>> {
-        let table = self.inner.open_shard(shard)?;
-        Ok(table.map(|table| ShardIndexTable { codec: self.watch(table.codec), ..table }))
+    fn stored(&self) -> Option<&dyn StoredArray> {
+        self.inner.stored().map(|_| self as _)
     }
 
     fn read_encoded(&self, chunk: &ChunkIndex) -> Result<Option<EncodedChunk>> {
@@ -86,5 +88,35 @@ impl MagArray for Watched {
 
     fn shard_writer<'f>(&self, file: &'f mut dyn ShardFile) -> Result<Box<dyn ShardWriter + 'f>> {
         self.inner.shard_writer(file)
+    }
+}
+
+impl Watched {
+    fn files(&self) -> &dyn StoredArray {
+        self.inner.stored().expect("a mag in files is watched")
+    }
+}
+
+impl StoredArray for Watched {
+    fn is_indexed(&self) -> bool {
+        self.files().is_indexed()
+    }
+
+    fn index_part(&self) -> Part {
+        self.files().index_part()
+    }
+
+    fn parse_index(&self, file: &IndexFile<'_>) -> Result<ShardIndexTable> {
+        let table = self.files().parse_index(file)?;
+        Ok(ShardIndexTable { codec: self.watch(table.codec), ..table })
+    }
+
+    fn longest_file(&self) -> u64 {
+        self.files().longest_file()
+    }
+
+    fn chunk_in_file(&self, key: &str, bytes: &[u8]) -> Result<(Arc<dyn ChunkCodec>, Range<usize>)> {
+        let (codec, range) = self.files().chunk_in_file(key, bytes)?;
+        Ok((self.watch(codec), range))
     }
 }

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use crate::error::{Result, VolumeError};
-use crate::format::{EncodedChunk, IndexCache, MagArray, list_chunks, read_region_with};
+use crate::format::{EncodedChunk, IndexCache, MagArray, decode, list_chunks, read_region_with};
 use crate::geometry::{BoundingBox, ChunkIndex};
 
 /// Reads from one mag what another is to hold. Both have voxels of one type and the same axes.
@@ -57,8 +57,7 @@ impl Recoder {
 /// The voxels of an encoded chunk.
 pub(super) fn decoded(array: &dyn MagArray, found: &EncodedChunk, chunk: &ChunkIndex) -> Result<Vec<u8>> {
     let mut voxels = vec![0; array.grid().chunk_bytes()];
-    let fault = |reason| VolumeError::corrupt(array.store().describe(&found.key), reason).at_chunk(chunk);
-    found.codec.decode(&found.bytes, &mut voxels).map_err(fault)?;
+    decode(array, &*found.codec, &found.key, chunk, &found.bytes, &mut voxels)?;
     Ok(voxels)
 }
 

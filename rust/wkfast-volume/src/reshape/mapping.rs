@@ -11,13 +11,13 @@ use foldhash::fast::RandomState;
 use serde::{Deserialize, Serialize};
 
 use crate::error::{Result, VolumeError};
-use crate::label::{Label, Recent, run_length, with_label_type};
-use crate::voxels::VoxelType;
+use crate::label::{Recent, bytes, label, run_length, with_width};
+use crate::voxels::{Kind, VoxelType};
 
 /// Bytes before the table: a mark, the kind, entries, and the first label.
 const HEADER: usize = 32;
 const MARK: u64 = u64::from_le_bytes(*b"wkflabel");
-/// Entries of a table that is not asked in its file.
+/// The kinds.
 const PAIRS: u64 = 0;
 const DENSE: u64 = 1;
 
@@ -69,26 +69,26 @@ impl Mapping {
 
     /// Gives all voxels of a chunk their new labels and tells whether any is another than before.
     pub(super) fn apply(&self, voxels: &mut [u8]) -> Result<bool, String> {
-        with_label_type!(self.voxel_type, T => self.relabel::<T, { size_of::<T>() }>(voxels))
+        with_width!(self.voxel_type, W => self.relabel::<W>(voxels))
     }
 
-    fn relabel<T: Label<W>, const W: usize>(&self, voxels: &mut [u8]) -> Result<bool, String> {
+    fn relabel<const W: usize>(&self, voxels: &mut [u8]) -> Result<bool, String> {
         let (values, _) = voxels.as_chunks_mut::<W>();
         let mut known: HashMap<u64, [u8; W], RandomState> = HashMap::default();
         let mut recent = Recent::new([0; W]);
         let (mut start, mut changed) = (0, false);
         // 0 is what most of a chunk may be, and is never kept among the labels met last.
-        let zero = self.new_label::<T, W>(0)?;
+        let zero = self.new_label(0)?;
         while start < values.len() {
             let end = start + run_length(&values[start..]);
-            let label = T::label(values[start]);
+            let label = label(values[start], self.is_signed());
             let new = match recent.find(label) {
                 _ if label == 0 => zero,
                 Some(new) => new,
                 None => {
                     let new = match known.get(&label) {
                         Some(&new) => new,
-                        None => *known.entry(label).or_insert(self.new_label::<T, W>(label)?),
+                        None => *known.entry(label).or_insert(self.new_label(label)?),
                     };
                     recent.keep(label, new);
                     new
@@ -103,7 +103,7 @@ impl Mapping {
         Ok(changed)
     }
 
-    fn new_label<T: Label<W>, const W: usize>(&self, label: u64) -> Result<[u8; W], String> {
+    fn new_label<const W: usize>(&self, label: u64) -> Result<[u8; W], String> {
         let found = self.entries.find(label).map_err(|error| format!("the mapping cannot be read: {error}"))?;
         let new = match (found, self.missing) {
             (Some(new), _) => new,
@@ -115,17 +115,18 @@ impl Mapping {
                 return Err(format!("label {} is not in the mapping; {hint}", self.shown(label)));
             }
         };
-        T::bytes(new).ok_or_else(|| {
+        bytes(new, self.is_signed()).ok_or_else(|| {
             format!("label {} becomes {new}, which {} cannot hold", self.shown(label), self.voxel_type.name())
         })
     }
 
     /// A label as its type has it.
     fn shown(&self, label: u64) -> String {
-        match self.voxel_type.kind() {
-            crate::voxels::Kind::Signed => (label as i64).to_string(),
-            _ => label.to_string(),
-        }
+        if self.is_signed() { (label as i64).to_string() } else { label.to_string() }
+    }
+
+    fn is_signed(&self) -> bool {
+        self.voxel_type.kind() == Kind::Signed
     }
 }
 

@@ -9,9 +9,9 @@ use super::tile::{Span3, Tile, tile_shape};
 use super::{Job, Step};
 use crate::error::{Result, VolumeError};
 use crate::format::draft::Draft;
-use crate::format::{Ahead, ShardFile, ShardWriter};
+use crate::format::{ShardFile, ShardWriter, decode};
 use crate::geometry::{ChunkIndex, ShardIndex};
-use crate::work::Stop;
+use crate::work::{Ahead, Stop};
 
 /// How a shard shares the machine.
 #[derive(Clone, Copy, Debug)]
@@ -237,11 +237,7 @@ impl<'a> ShardJob<'a> {
             return Ok((Some(found.bytes), Fate::Passed));
         }
         let mut voxels = vec![0; source.array.grid().chunk_bytes()];
-        let described = || source.array.store().describe(&found.key);
-        found
-            .codec
-            .decode(&found.bytes, &mut voxels)
-            .map_err(|reason| VolumeError::corrupt(described(), reason).at_chunk(chunk))?;
+        decode(&*source.array, &*found.codec, &found.key, chunk, &found.bytes, &mut voxels)?;
         let is_changed = match &self.job.change {
             Some(change) => change.make(chunk, &mut voxels, target.grid())?,
             None => false,

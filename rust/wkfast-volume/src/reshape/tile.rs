@@ -7,9 +7,8 @@ use super::axis::Axis;
 use super::{Job, Step};
 use crate::downsample::{Block, Interpolation, Taps, downsample};
 use crate::error::Result;
-use crate::format::Ahead;
 use crate::geometry::{ChunkGrid, ChunkIndex};
-use crate::work::ReadMag;
+use crate::work::{Ahead, ReadMag};
 
 /// Bytes of finer voxels in a tile, at most, unless a single chunk needs more.
 const MAX_SOURCE: u64 = 16 << 20;

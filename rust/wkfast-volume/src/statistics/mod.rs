@@ -14,11 +14,11 @@ use serde::{Deserialize, Serialize};
 
 pub use self::table::{Block, Row, Table};
 use crate::error::{Result, VolumeError};
-use crate::format::{Ahead, MagArray, MagLocation, open_mag};
+use crate::format::{MagArray, MagLocation, fill_absent, open_mag};
 use crate::geometry::{BoundingBox, ChunkIndex, ShardIndex};
-use crate::label::{check, with_label_type};
-use crate::voxels::VoxelType;
-use crate::work::{Driver, Observer, ReadMag, Stop, fill_absent, pool_of};
+use crate::label::{check, with_width};
+use crate::voxels::{Kind, VoxelType};
+use crate::work::{Ahead, Driver, Observer, ReadMag, Stop, pool_of};
 
 thread_local! {
     static VOXELS: RefCell<Vec<u8>> = RefCell::default();
@@ -187,7 +187,8 @@ const PER_TABLE: usize = 64;
 /// Adds the voxels of a block, which are labels of one channel in Fortran order, to `table`.
 pub fn add(table: &mut Table, voxel_type: VoxelType, voxels: &[u8], block: &Block) -> Result<()> {
     check(voxel_type, 1)?;
-    with_label_type!(voxel_type, T => table.add::<T, { size_of::<T>() }>(voxels, block));
+    let signed = voxel_type.kind() == Kind::Signed;
+    with_width!(voxel_type, W => table.add::<W>(voxels, signed, block));
     Ok(())
 }
 

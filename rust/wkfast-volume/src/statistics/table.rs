@@ -6,7 +6,7 @@ use std::ops::Range;
 use foldhash::fast::RandomState;
 use serde::{Deserialize, Serialize};
 
-use crate::label::{Label, Recent, run_length};
+use crate::label::{Recent, label, run_length};
 
 /// What is known of a segment's voxels. Coordinates are voxels of the mag.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -110,14 +110,14 @@ impl Table {
     }
 
     /// Adds the voxels of a block that are not zero. `values` are in the memory order of a chunk of one channel.
-    pub(super) fn add<T: Label<W>, const W: usize>(&mut self, values: &[u8], block: &Block) {
+    pub(super) fn add<const W: usize>(&mut self, values: &[u8], signed: bool, block: &Block) {
         let (values, _) = values.as_chunks::<W>();
-        let mut counter = Counter { found: Vec::new(), places: HashMap::default(), last: Recent::new(0) };
+        let mut counter = Counter { found: Vec::new(), places: HashMap::default(), last: Recent::new(0), signed };
         let [xs, ys, zs] = &block.part;
         for z in zs.clone() {
             for y in ys.clone() {
                 let start = block.shape[0] * (y + block.shape[1] * z);
-                counter.add_row::<T, W>(&values[start + xs.start..start + xs.end], [xs.start, y, z]);
+                counter.add_row(&values[start + xs.start..start + xs.end], [xs.start, y, z]);
             }
         }
         for local in counter.found {
@@ -145,14 +145,15 @@ struct Counter {
     found: Vec<Local>,
     places: HashMap<u64, usize, RandomState>,
     last: Recent<usize>,
+    signed: bool,
 }
 
 impl Counter {
-    fn add_row<T: Label<W>, const W: usize>(&mut self, row: &[[u8; W]], [x, y, z]: [usize; 3]) {
+    fn add_row<const W: usize>(&mut self, row: &[[u8; W]], [x, y, z]: [usize; 3]) {
         let mut start = 0;
         while start < row.len() {
             let length = run_length(&row[start..]);
-            let label = T::label(row[start]);
+            let label = label(row[start], self.signed);
             if label != 0 {
                 self.add_run(label, [x + start, y, z], length);
             }

@@ -2,6 +2,7 @@
 
 use std::cell::Cell;
 use std::ops::Range;
+use std::sync::{Mutex, PoisonError};
 
 use rayon::prelude::*;
 
@@ -70,21 +71,52 @@ thread_local! {
     static BYTES: Cell<Vec<u8>> = const { Cell::new(Vec::new()) };
 }
 
-/// [`ReadStore::read_batch`] of a store where nobody waits: every thread of the current pool reads one piece after the
-/// other, into a buffer that is used again.
+/// Does `work` for every number below `count`: on the threads of the current pool, or on this one where there is no pool.
+/// Who wants threads calls from one; nobody gets those of all the machine unasked.
+pub(crate) fn on_pool(count: usize, work: impl Fn(usize) -> Result<()> + Sync + Send) -> Result<()> {
+    if count < 2 || rayon::current_thread_index().is_none() {
+        return (0..count).try_for_each(work);
+    }
+    (0..count).into_par_iter().with_max_len(1).try_for_each(work)
+}
+
+/// [`ReadStore::read_batch`] of a store where nobody waits: every thread reads one piece after the other, into a buffer that
+/// is used again.
 pub(crate) fn read_near<S: ReadStore + ?Sized>(store: &S, fetches: &[Fetch<'_>], take: &Take<'_>) -> Result<()> {
-    let with_buffer = |number| {
+    on_pool(fetches.len(), |number| {
         // Taken, not borrowed: whoever is handed the bytes may wait for others, and be given the next piece meanwhile.
         let mut bytes = BYTES.take();
         let done = read_one(store, number, &fetches[number], &mut bytes, take);
         BYTES.set(bytes);
         done
-    };
-    // Who wants threads calls from a pool; nobody gets those of all the machine unasked.
-    if fetches.len() < 2 || rayon::current_thread_index().is_none() {
-        return (0..fetches.len()).try_for_each(with_buffer);
+    })
+}
+
+/// What comes in any order, by its number.
+pub(crate) struct Slots<T>(Vec<Mutex<Option<T>>>);
+
+impl<T> Slots<T> {
+    pub(crate) fn new(count: usize) -> Self {
+        Self((0..count).map(|_| Mutex::new(None)).collect())
     }
-    (0..fetches.len()).into_par_iter().with_max_len(1).try_for_each(with_buffer)
+
+    pub(crate) fn put(&self, number: usize, value: Option<T>) {
+        *self.0[number].lock().unwrap_or_else(PoisonError::into_inner) = value;
+    }
+
+    pub(crate) fn into_vec(self) -> Vec<Option<T>> {
+        self.0.into_iter().map(|slot| slot.into_inner().unwrap_or_else(PoisonError::into_inner)).collect()
+    }
+}
+
+/// The bytes of all that is asked for, in the order in which it is.
+pub(crate) fn read_all(store: &dyn ReadStore, fetches: &[Fetch<'_>]) -> Result<Vec<Option<Vec<u8>>>> {
+    let read = Slots::new(fetches.len());
+    store.read_batch(fetches, &|number, found| {
+        read.put(number, found.map(|found| std::mem::take(found.bytes)));
+        Ok(())
+    })?;
+    Ok(read.into_vec())
 }
 
 /// Reads one piece through the methods of the store for single reads.

@@ -4,10 +4,12 @@
 mod batch;
 #[cfg(any(test, feature = "conformance"))]
 pub mod conformance;
+#[cfg(any(test, feature = "conformance"))]
 mod counting;
 mod directory;
 mod draft_file;
 mod memory;
+#[cfg(any(test, feature = "conformance"))]
 mod slow;
 #[cfg(test)]
 mod tests;
@@ -27,11 +29,13 @@ use std::time::SystemTime;
 use serde::{Deserialize, Serialize};
 use wkfast_files::zip::check_name;
 
-pub(crate) use self::batch::read_near;
 pub use self::batch::{Fetch, Found, Origin, Part, Take};
+pub(crate) use self::batch::{Slots, on_pool, read_all, read_near};
+#[cfg(any(test, feature = "conformance"))]
 pub use self::counting::{CountingStore, Counts};
 pub use self::directory::DirectoryStore;
 pub use self::memory::MemoryStore;
+#[cfg(any(test, feature = "conformance"))]
 pub use self::slow::SlowStore;
 pub use self::zip::ZipStore;
 use crate::error::{Result, VolumeError};

@@ -1,12 +1,14 @@
 //! What all work on chunks shares: the [`Driver`] that has tasks done, reading chunks, names for files under construction,
 //! folders that go away.
 
+mod ahead;
 mod driver;
 mod names;
 mod remove;
 mod source;
 
+pub(crate) use self::ahead::Ahead;
 pub use self::driver::{Driver, Observer, Progress, Stop, pool_of};
 pub(crate) use self::names::{create_unique, unique_name};
 pub use self::remove::{remove_folder, remove_or_leave};
-pub(crate) use self::source::{ReadMag, corrupt, fill_absent};
+pub(crate) use self::source::ReadMag;

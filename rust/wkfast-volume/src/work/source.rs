@@ -3,62 +3,20 @@
 use std::cell::RefCell;
 use std::sync::Arc;
 
+use super::ahead::Ahead;
 use crate::error::{Result, VolumeError};
-use crate::format::{Ahead, EncodedChunk, IndexCache, MagArray, OpenShard};
+use crate::format::{EncodedChunk, IndexCache, MagArray, OpenShard, decode};
 use crate::geometry::{ChunkIndex, ShardIndex};
 
 thread_local! {
     static ENCODED: RefCell<Vec<u8>> = RefCell::default();
 }
 
-/// Decodes the chunk at `place` of an open shard into `voxels`, made as long as a chunk, and tells whether there is one.
-fn decode_open(
-    array: &dyn MagArray,
-    open: &OpenShard,
-    place: usize,
-    chunk: &ChunkIndex,
-    voxels: &mut Vec<u8>,
-) -> Result<bool> {
-    let Some(span) = open.table.spans[place].clone() else { return Ok(false) };
-    voxels.resize(array.grid().chunk_bytes(), 0);
-    ENCODED.with_borrow_mut(|encoded| {
-        encoded.resize((span.end - span.start) as usize, 0);
-        open.read_into(array, span.start, encoded)?;
-        open.table.codec.decode(encoded, voxels).map_err(|reason| corrupt(array, &open.table.key, reason, chunk))
-    })?;
-    Ok(true)
-}
-
-/// [`decode_open`] of a chunk that is a file of its own.
-fn decode_file(array: &dyn MagArray, chunk: &ChunkIndex, voxels: &mut Vec<u8>) -> Result<bool> {
-    let Some(found) = array.read_encoded(chunk)? else { return Ok(false) };
-    decode_found(array, &found, chunk, voxels)
-}
-
-fn decode_found(array: &dyn MagArray, found: &EncodedChunk, chunk: &ChunkIndex, voxels: &mut Vec<u8>) -> Result<bool> {
-    voxels.resize(array.grid().chunk_bytes(), 0);
-    found.codec.decode(&found.bytes, voxels).map_err(|reason| corrupt(array, &found.key, reason, chunk))?;
-    Ok(true)
-}
-
-/// Makes `voxels` a chunk that is absent: zeros, or what the array states instead.
-pub(crate) fn fill_absent(array: &dyn MagArray, voxels: &mut Vec<u8>) {
-    voxels.clear();
-    voxels.resize(array.grid().chunk_bytes(), 0);
-    if let Some(fill) = array.fill() {
-        voxels.chunks_exact_mut(fill.len()).for_each(|voxel| voxel.copy_from_slice(fill));
-    }
-}
-
-pub(crate) fn corrupt(array: &dyn MagArray, key: &str, reason: String, chunk: &ChunkIndex) -> VolumeError {
-    VolumeError::corrupt(array.store().describe(key), reason).at_chunk(chunk)
-}
-
 /// A mag open for reading, with the indexes of shards met lately.
 #[derive(Debug)]
 pub(crate) struct ReadMag {
     pub(crate) array: Arc<dyn MagArray>,
-    indexes: IndexCache,
+    pub(crate) indexes: IndexCache,
 }
 
 impl ReadMag {
@@ -117,25 +75,42 @@ impl ReadMag {
 
     /// The bytes of a chunk as they lie in its file.
     pub(crate) fn encoded(&self, chunk: &ChunkIndex, ahead: &Ahead) -> Result<Option<EncodedChunk>> {
-        if let Some(found) = ahead.find(chunk) {
-            return Ok(found.cloned());
+        match ahead.find(chunk) {
+            Some(found) => Ok(found.clone()),
+            None => self.indexes.read_encoded(&*self.array, chunk),
         }
-        if !self.is_indexed() {
-            return self.array.read_encoded(chunk);
-        }
-        self.open(chunk)?.map_or(Ok(None), |(open, place)| open.encoded(&*self.array, place))
     }
 
     /// Decodes a chunk into `voxels` and tells whether there is one.
     pub(crate) fn read(&self, chunk: &ChunkIndex, ahead: &Ahead, voxels: &mut Vec<u8>) -> Result<bool> {
-        if let Some(found) = ahead.find(chunk) {
-            let Some(found) = found else { return Ok(false) };
-            return decode_found(&*self.array, found, chunk, voxels);
+        match ahead.find(chunk) {
+            Some(found) => found.as_ref().map_or(Ok(false), |found| self.decode(found, chunk, voxels)),
+            None if self.is_indexed() && !self.is_far() => {
+                let Some((open, place)) = self.open(chunk)? else { return Ok(false) };
+                self.decode_open(&open, place, chunk, voxels)
+            }
+            None => {
+                let found = self.indexes.read_encoded(&*self.array, chunk)?;
+                found.map_or(Ok(false), |found| self.decode(&found, chunk, voxels))
+            }
         }
-        if !self.is_indexed() {
-            return decode_file(&*self.array, chunk, voxels);
-        }
-        let Some((open, place)) = self.open(chunk)? else { return Ok(false) };
-        decode_open(&*self.array, &open, place, chunk, voxels)
+    }
+
+    fn decode(&self, found: &EncodedChunk, chunk: &ChunkIndex, voxels: &mut Vec<u8>) -> Result<bool> {
+        voxels.resize(self.array.grid().chunk_bytes(), 0);
+        decode(&*self.array, &*found.codec, &found.key, chunk, &found.bytes, voxels)?;
+        Ok(true)
+    }
+
+    /// Decodes the chunk at `place` of an open shard.
+    fn decode_open(&self, open: &OpenShard, place: usize, chunk: &ChunkIndex, voxels: &mut Vec<u8>) -> Result<bool> {
+        let Some(span) = open.table.spans[place].clone() else { return Ok(false) };
+        voxels.resize(self.array.grid().chunk_bytes(), 0);
+        ENCODED.with_borrow_mut(|encoded| {
+            encoded.resize((span.end - span.start) as usize, 0);
+            open.read_into(&*self.array, span.start, encoded)?;
+            decode(&*self.array, &*open.table.codec, &open.table.key, chunk, encoded, voxels)
+        })?;
+        Ok(true)
     }
 }

@@ -4,14 +4,12 @@ use std::collections::HashMap;
 use std::fs::File;
 use std::sync::{Arc, Mutex, PoisonError};
 
-use rayon::prelude::*;
-
 use super::kept::KeptChunks;
 use crate::error::Result;
-use crate::format::chunks::{fetch_chunks, read_index};
-use crate::format::{EncodedChunk, MagArray, ShardIndexTable, StoredArray};
+use crate::format::stored::read_index;
+use crate::format::{EncodedChunk, MagArray, ShardIndexTable, StoredArray, fetch_chunks};
 use crate::geometry::{ChunkIndex, ShardIndex};
-use crate::store::{DiskStore, Fetch, Origin, Part, Pinned, Stamp};
+use crate::store::{DiskStore, Fetch, Origin, Part, Pinned, Slots, Stamp, on_pool, read_all};
 
 /// Spans kept at most: 64 MB of them. When they are more, all are let go.
 const MAX_SPANS: usize = (64 << 20) / 24;
@@ -34,51 +32,60 @@ impl Kept {
 pub struct OpenShard {
     /// The index.
     pub table: Arc<ShardIndexTable>,
-    /// State of the file that it was read from; `None` for a shard that is made while it is read.
-    state: Option<Stamp>,
-    /// The file, where it can be held open.
-    pinned: Option<Pinned>,
+    file: IndexedFile,
+}
+
+/// What an index that was read before is worth.
+enum Known {
+    Counts(OpenShard),
+    /// There is no such file any more.
+    Gone,
+    Nothing,
+}
+
+/// The file that an index was read from.
+#[derive(Debug)]
+enum IndexedFile {
+    /// Held open.
+    Held(Pinned),
+    /// What has its name, as long as it is in this state.
+    Named(Stamp),
 }
 
 impl OpenShard {
     /// State of the file, where it is held open.
     pub(super) fn stamp(&self) -> Option<Stamp> {
-        self.pinned.as_ref().map(Pinned::stamp)
+        match &self.file {
+            IndexedFile::Held(pinned) => Some(pinned.stamp()),
+            IndexedFile::Named(_) => None,
+        }
     }
 
     /// The file itself, where it is one on disk, so that the kernel can copy from it.
     pub(crate) fn file(&self) -> Result<Option<File>> {
-        self.pinned.as_ref().map(Pinned::file).transpose()
+        match &self.file {
+            IndexedFile::Held(pinned) => pinned.file().map(Some),
+            IndexedFile::Named(_) => Ok(None),
+        }
     }
 
     /// Where its bytes are read from.
     pub fn origin(&self) -> Origin<'_> {
-        match (&self.pinned, self.state) {
-            (Some(pinned), _) => Origin::Pinned(pinned),
-            (None, Some(state)) => Origin::State(&self.table.key, state),
-            (None, None) => Origin::Key(&self.table.key),
+        match &self.file {
+            IndexedFile::Held(pinned) => Origin::Pinned(pinned),
+            IndexedFile::Named(state) => Origin::State(&self.table.key, *state),
         }
     }
 
-    /// Fills `buffer` from `offset` of the shard's file on.
+    /// Fills `buffer` from `offset` of the shard's file on, or says that another has its name by now.
     pub fn read_into(&self, array: &dyn MagArray, offset: u64, buffer: &mut [u8]) -> Result<()> {
-        match &self.pinned {
-            Some(pinned) => pinned.read_into(offset, buffer),
-            None => self.read_unheld(array, offset, buffer),
+        if let IndexedFile::Held(pinned) = &self.file {
+            return pinned.read_into(offset, buffer);
         }
-    }
-
-    /// Of the file that the index is of, or an error where another has its name by now.
-    fn read_unheld(&self, array: &dyn MagArray, offset: u64, buffer: &mut [u8]) -> Result<()> {
         let part = Part::Range(offset..offset.saturating_add(buffer.len() as u64));
-        let read = Mutex::new(buffer);
-        array.store().read_batch(&[Fetch { origin: self.origin(), part }], &|_, found| {
-            let mut buffer = read.lock().unwrap_or_else(PoisonError::into_inner);
-            if let Some(found) = found {
-                buffer.copy_from_slice(found.bytes);
-            }
-            Ok(())
-        })
+        let read = read_all(&**array.store(), &[Fetch { origin: self.origin(), part }])?;
+        read.into_iter().flatten().for_each(|bytes| buffer.copy_from_slice(&bytes));
+        Ok(())
     }
 
     /// The encoded chunk at `place`, `None` if it is absent.
@@ -103,31 +110,32 @@ impl IndexCache {
         let key = array.shard_key(chunk);
         let Some(pinned) = array.store().disk().map_or(Ok(None), |disk| disk.pin(&key))? else { return Ok(None) };
         let table = read_pinned(array, &key, &pinned)?;
-        Ok(table.map(|table| OpenShard { table: Arc::new(table), state: Some(pinned.stamp()), pinned: Some(pinned) }))
+        Ok(table.map(|table| OpenShard { table: Arc::new(table), file: IndexedFile::Held(pinned) }))
     }
 
-    /// The index of `shard` with its file, `None` where there is none. The file is held open as long as the result lives,
-    /// so that another one that takes its place is never read by this index.
+    /// The index of `shard` with its file, `None` where there is none, as of an array that is made while it is read. The
+    /// file is held open as long as the result lives where it can be, so that another one that takes its place is never read
+    /// by this index.
     pub fn open(&self, array: &dyn MagArray, shard: &ShardIndex) -> Result<Option<OpenShard>> {
-        let Some(stored) = array.stored() else { return open_made(array, shard) };
+        let Some(stored) = array.stored() else { return Ok(None) };
         match array.store().disk() {
-            Some(disk) => self.open_pinned(stored, disk, shard),
-            None => Ok(self.open_unheld(stored, std::slice::from_ref(shard))?.pop().flatten()),
+            Some(disk) => self.open_held(stored, disk, shard),
+            None => Ok(self.open_named(stored, std::slice::from_ref(shard))?.pop().flatten()),
         }
     }
 
     /// [`open`](Self::open) of many shards, whose indexes are read together.
     pub fn open_many(&self, array: &dyn StoredArray, shards: &[ShardIndex]) -> Result<Vec<Option<OpenShard>>> {
-        match array.store().disk() {
-            Some(disk) if rayon::current_thread_index().is_none() => {
-                shards.iter().map(|shard| self.open_pinned(array, disk, shard)).collect()
-            }
-            Some(disk) => shards.par_iter().map(|shard| self.open_pinned(array, disk, shard)).collect(),
-            None => self.open_unheld(array, shards),
-        }
+        let Some(disk) = array.store().disk() else { return self.open_named(array, shards) };
+        let open = Slots::new(shards.len());
+        on_pool(shards.len(), |number| {
+            open.put(number, self.open_held(array, disk, &shards[number])?);
+            Ok(())
+        })?;
+        Ok(open.into_vec())
     }
 
-    fn open_pinned(
+    fn open_held(
         &self,
         array: &dyn StoredArray,
         disk: &dyn DiskStore,
@@ -141,43 +149,50 @@ impl IndexCache {
             Some(kept) => kept.table,
             None => self.keep(shard, stamp, read_pinned(array, &key, &pinned)?),
         };
-        Ok(table.map(|table| OpenShard { table, state: Some(stamp), pinned: Some(pinned) }))
+        Ok(table.map(|table| OpenShard { table, file: IndexedFile::Held(pinned) }))
     }
 
-    /// Of a store that holds no files open. What is known of a file in a far one counts until reading it fails.
-    fn open_unheld(&self, array: &dyn StoredArray, shards: &[ShardIndex]) -> Result<Vec<Option<OpenShard>>> {
-        let store = array.store();
-        let mut open: Vec<Option<OpenShard>> = Vec::with_capacity(shards.len());
-        let mut missing: Vec<(usize, String)> = Vec::new();
+    /// Of a store that holds no files open.
+    fn open_named(&self, array: &dyn StoredArray, shards: &[ShardIndex]) -> Result<Vec<Option<OpenShard>>> {
+        let (mut open, mut missing) = (Vec::with_capacity(shards.len()), Vec::new());
         for (place, shard) in shards.iter().enumerate() {
             let key = array.shard_key(shard);
-            let Some(Kept { stamp, table: Some(table) }) = self.lookup(shard) else {
-                missing.push((place, key));
-                open.push(None);
-                continue;
-            };
-            let now = if store.is_far() { Some(stamp) } else { store.stamp(&key)? };
-            if now.is_some_and(|now| now != stamp) {
-                missing.push((place, key));
-            }
-            open.push((now == Some(stamp)).then_some(OpenShard { table, state: Some(stamp), pinned: None }));
+            open.push(match self.known(array, shard, &key)? {
+                Known::Counts(known) => Some(known),
+                Known::Gone => None,
+                Known::Nothing => {
+                    missing.push((place, key));
+                    None
+                }
+            });
         }
-        let part = array.index_part();
-        let keys = missing.iter().map(|(_, key)| Origin::Key(key));
-        let fetches: Vec<Fetch<'_>> = keys.map(|origin| Fetch { origin, part: part.clone() }).collect();
-        let read = Mutex::new(Vec::new());
-        store.read_batch(&fetches, &|number, found| {
+        let read = Slots::new(missing.len());
+        let fetch = |key| Fetch { origin: Origin::Key(key), part: array.index_part() };
+        let fetches: Vec<Fetch<'_>> = missing.iter().map(|(_, key)| fetch(key)).collect();
+        array.store().read_batch(&fetches, &|number, found| {
             let Some((bytes, stamp)) = found.and_then(|found| Some((found.bytes, found.stamp?))) else { return Ok(()) };
-            let (place, key) = &missing[number];
-            let table = read_index(array, key, bytes, stamp, &|range| store.read_range(key, range))?;
-            read.lock().unwrap_or_else(PoisonError::into_inner).push((*place, stamp, table));
+            let key = &missing[number].1;
+            let more = |range| array.store().read_range(key, range);
+            read.put(number, Some((stamp, read_index(array, key, bytes, stamp, &more)?)));
             Ok(())
         })?;
-        for (place, stamp, table) in read.into_inner().unwrap_or_else(PoisonError::into_inner) {
-            let table = self.keep(&shards[place], stamp, table);
-            open[place] = table.map(|table| OpenShard { table, state: Some(stamp), pinned: None });
+        for ((place, _), found) in missing.iter().zip(read.into_vec()) {
+            let Some((stamp, table)) = found else { continue };
+            let table = self.keep(&shards[*place], stamp, table);
+            open[*place] = table.map(|table| OpenShard { table, file: IndexedFile::Named(stamp) });
         }
         Ok(open)
+    }
+
+    /// What is known of a shard, of a far store until reading it fails.
+    fn known(&self, array: &dyn StoredArray, shard: &ShardIndex, key: &str) -> Result<Known> {
+        let Some(Kept { stamp, table: Some(table) }) = self.lookup(shard) else { return Ok(Known::Nothing) };
+        let now = if array.store().is_far() { Some(stamp) } else { array.store().stamp(key)? };
+        Ok(match now {
+            None => Known::Gone,
+            Some(now) if now == stamp => Known::Counts(OpenShard { table, file: IndexedFile::Named(stamp) }),
+            Some(_) => Known::Nothing,
+        })
     }
 
     /// [`MagArray::read_encoded`] of many chunks, with the index of each shard read once.
@@ -228,12 +243,6 @@ impl IndexCache {
         }
         table
     }
-}
-
-/// A shard that is made while it is read.
-fn open_made(array: &dyn MagArray, shard: &ShardIndex) -> Result<Option<OpenShard>> {
-    let table = array.open_shard(shard)?;
-    Ok(table.map(|table| OpenShard { table: Arc::new(table), state: None, pinned: None }))
 }
 
 /// The index of a file that is held open.

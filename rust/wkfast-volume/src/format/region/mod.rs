@@ -21,8 +21,8 @@ pub use self::cache::{IndexCache, OpenShard};
 use self::cut::{Overlap, Stick, sticks};
 pub use self::voxels::Voxels;
 pub use self::write::{WriteOptions, write_region};
-use super::chunks::{OPEN, Places};
-use super::{ChunkCodec, MagArray, read_chunks};
+use super::open_files::{OPEN, Places};
+use super::{MagArray, decode, fill_absent, read_chunks};
 use crate::error::{Result, VolumeError};
 use crate::geometry::{BoundingBox, ChunkGrid, ChunkIndex, ShardIndex};
 
@@ -128,13 +128,13 @@ fn read_large(cache: &IndexCache, array: &dyn MagArray, sticks: Vec<Stick<'_>>) 
     read_chunks(array, cache, &chunks, &|number, found| {
         let (chunk, stick) = (&chunks[number], &sticks[owners[number]]);
         SCRATCH.with_borrow_mut(|scratch| {
-            scratch.voxels.resize(array.grid().chunk_bytes(), 0);
             match found {
                 Some(found) => {
+                    scratch.voxels.resize(array.grid().chunk_bytes(), 0);
                     decode(array, &**found.codec, found.key, chunk, found.bytes, &mut scratch.voxels)?;
                 }
-                None if !fill_absent(array, &mut scratch.voxels) => return Ok(()),
-                None => {}
+                None if shows_absence(array) => fill_absent(array, &mut scratch.voxels),
+                None => return Ok(()),
             }
             stick.lock().unwrap_or_else(PoisonError::into_inner).take(array.grid(), chunk, &scratch.voxels);
             Ok(())
@@ -142,15 +142,10 @@ fn read_large(cache: &IndexCache, array: &dyn MagArray, sticks: Vec<Stick<'_>>) 
     })
 }
 
-/// Makes `voxels` an absent chunk; false where `out` has what that stands for already.
-fn fill_absent(array: &dyn MagArray, voxels: &mut [u8]) -> bool {
-    match array.fill() {
-        Some(fill) => voxels.chunks_exact_mut(fill.len()).for_each(|voxel| voxel.copy_from_slice(fill)),
-        // A chunk that was there before its file was replaced may have been put into the box.
-        None if array.store().disk().is_none() => voxels.fill(0),
-        None => return false,
-    }
-    true
+/// Whether absent chunks must be put into a box: `out` has zeros where the array stands for zeros by them, unless a chunk
+/// that was there before its file was replaced has been put there.
+fn shows_absence(array: &dyn MagArray) -> bool {
+    array.fill().is_some() || array.store().disk().is_none()
 }
 
 /// Decodes the chunks of a stick into it.
@@ -160,12 +155,11 @@ fn fill(array: &dyn MagArray, shards: &Shards<'_>, mut stick: Stick<'_>) -> Resu
             match read_chunk(array, shards, &chunk, scratch)? {
                 Chunk::Decoded => stick.take(array.grid(), &chunk, &scratch.voxels),
                 Chunk::Kept(voxels) => stick.take(array.grid(), &chunk, &voxels),
-                Chunk::Absent => {
-                    scratch.voxels.resize(array.grid().chunk_bytes(), 0);
-                    if fill_absent(array, &mut scratch.voxels) {
-                        stick.take(array.grid(), &chunk, &scratch.voxels);
-                    }
+                Chunk::Absent if shows_absence(array) => {
+                    fill_absent(array, &mut scratch.voxels);
+                    stick.take(array.grid(), &chunk, &scratch.voxels);
                 }
+                Chunk::Absent => {}
             }
         }
         Ok(())
@@ -243,18 +237,6 @@ fn read_open(
     decode(array, &*open.table.codec, &open.table.key, chunk, &scratch.encoded, &mut scratch.voxels)?;
     let kept = state.and_then(|state| shards.cache.chunks.keep(chunk, state, &mut scratch.voxels));
     Ok(kept.map_or(Chunk::Decoded, Chunk::Kept))
-}
-
-fn decode(
-    array: &dyn MagArray,
-    codec: &dyn ChunkCodec,
-    key: &str,
-    chunk: &ChunkIndex,
-    encoded: &[u8],
-    voxels: &mut [u8],
-) -> Result<()> {
-    let fault = |reason| VolumeError::corrupt(array.store().describe(key), reason).at_chunk(chunk);
-    codec.decode(encoded, voxels).map_err(fault)
 }
 
 impl Stick<'_> {

@@ -5,12 +5,11 @@ use std::cell::RefCell;
 use rayon::ThreadPool;
 use rayon::prelude::*;
 
-use super::decode;
 use super::rewrite::Rewrite;
 use super::voxels::{Shared, Voxels};
 use crate::error::{Result, VolumeError};
 use crate::format::draft::Draft;
-use crate::format::{MagArray, ShardIndexTable};
+use crate::format::{MagArray, ShardIndexTable, decode, fill_absent};
 use crate::geometry::{BoundingBox, ChunkIndex, ShardIndex};
 
 /// Chunks that each thread encodes before they are written: enough to keep threads busy, few enough to be small.
@@ -137,16 +136,19 @@ impl ShardJob<'_> {
         })
     }
 
-    fn read_old(&self, old: Option<&ShardIndexTable>, place: u32, chunk: &ChunkIndex, voxels: &mut [u8]) -> Result<()> {
+    fn read_old(
+        &self,
+        old: Option<&ShardIndexTable>,
+        place: u32,
+        chunk: &ChunkIndex,
+        voxels: &mut Vec<u8>,
+    ) -> Result<()> {
         let found = old.and_then(|table| Some((table, table.spans[place as usize].clone()?)));
         if let Some((table, span)) = found {
             let encoded = self.array.store().read_range(&table.key, span)?;
             return decode(self.array, &*table.codec, &table.key, chunk, &encoded, voxels);
         }
-        match self.array.fill() {
-            Some(fill) => voxels.chunks_exact_mut(fill.len()).for_each(|voxel| voxel.copy_from_slice(fill)),
-            None => voxels.fill(0),
-        }
+        fill_absent(self.array, voxels);
         Ok(())
     }
 

@@ -7,7 +7,7 @@ use proptest::prelude::*;
 use super::cut::sticks;
 use super::{IndexCache, read_large, read_region, read_region_with, region_bytes};
 use crate::error::VolumeError;
-use crate::format::chunks::{MAX_OPEN, MAX_OPEN_IN_ALL, Places};
+use crate::format::open_files::{MAX_OPEN, MAX_OPEN_IN_ALL, Places};
 use crate::format::testing::{memory, put_shard, shard_bytes, voxels};
 use crate::format::wkw::{BlockType, Header, WkwArray};
 use crate::format::zarr::ZarrArray;

@@ -20,7 +20,7 @@ pub use self::header::{BlockType, Header};
 use self::writer::WkwWriter;
 use super::{
     ChunkCodec, DataFormat, EncodedChunk, IndexFile, Listing, MagArray, Seen, ShardFile, ShardIndexTable, ShardWriter,
-    StoredArray, join_key, read_table, rewritten,
+    StoredArray, join_key, rewritten,
 };
 use crate::error::{Result, VolumeError};
 use crate::geometry::{ChunkGrid, ChunkIndex, ShardIndex};
@@ -203,10 +203,6 @@ impl MagArray for WkwArray {
             }
         }
         Ok(listing)
-    }
-
-    fn open_shard(&self, shard: &ShardIndex) -> Result<Option<ShardIndexTable>> {
-        read_table(self, shard)
     }
 
     fn read_encoded(&self, chunk: &ChunkIndex) -> Result<Option<EncodedChunk>> {

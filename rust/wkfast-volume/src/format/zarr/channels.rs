@@ -5,9 +5,7 @@
 
 use std::cell::RefCell;
 use std::collections::HashMap;
-use std::sync::{Arc, Mutex, PoisonError};
-
-use rayon::prelude::*;
+use std::sync::Arc;
 
 use super::axes::{Axes, Axis};
 use super::below;
@@ -16,7 +14,8 @@ use super::keys::KeyStyle;
 use crate::error::{Result, VolumeError};
 use crate::format::{ChunkCodec, join_key};
 use crate::store::{
-    Entry, Fetch, Found, ListStore, Origin, Part, ReadStore, SharedStore, Stamp, Take, list, read_near,
+    Entry, Fetch, Found, ListStore, Origin, Part, ReadStore, SharedStore, Stamp, Take, list, on_pool, read_all,
+    read_near,
 };
 
 /// How channels are spread over files.
@@ -86,16 +85,10 @@ impl ChannelStore {
         let fetch = |key, limit| Fetch { origin: Origin::Key(key), part: Part::Whole(limit) };
         let fetches: Vec<Fetch<'_>> =
             wholes.iter().flat_map(|(limit, parts)| parts.iter().map(|key| fetch(key, *limit))).collect();
-        let read: Vec<Mutex<Option<Vec<u8>>>> = fetches.iter().map(|_| Mutex::default()).collect();
-        self.inner.read_batch(&fetches, &|number, found| {
-            let bytes = found.map(|found| std::mem::take(found.bytes)).filter(|bytes| !bytes.is_empty());
-            *read[number].lock().unwrap_or_else(PoisonError::into_inner) = bytes;
-            Ok(())
-        })?;
         let read: Vec<_> =
-            read.into_iter().map(|part| part.into_inner().unwrap_or_else(PoisonError::into_inner)).collect();
-        read.par_chunks(self.cut.files()).enumerate().try_for_each(|(number, parts)| {
-            let mut bytes = join(parts);
+            read_all(&*self.inner, &fetches)?.into_iter().map(|part| part.filter(|bytes| !bytes.is_empty())).collect();
+        on_pool(wholes.len(), |number| {
+            let mut bytes = join(&read[number * self.cut.files()..][..self.cut.files()]);
             take(first + number, bytes.as_mut().map(|bytes| Found { bytes, stamp: None }))
         })
     }

@@ -32,7 +32,7 @@ use self::metadata::{Description, Fault};
 use self::shard::{ShardLayout, SingleChunkWriter, ZarrShardWriter};
 use super::{
     ChunkCodec, DataFormat, EncodedChunk, IndexFile, Listing, MagArray, Seen, ShardFile, ShardIndexTable, ShardWriter,
-    StoredArray, join_key, read_table, rewritten,
+    StoredArray, join_key, rewritten,
 };
 use crate::error::{Result, VolumeError};
 use crate::geometry::{ChunkGrid, ChunkIndex, ShardIndex};
@@ -214,10 +214,6 @@ impl MagArray for ZarrArray {
             }
         }
         Ok(listing)
-    }
-
-    fn open_shard(&self, shard: &ShardIndex) -> Result<Option<ShardIndexTable>> {
-        read_table(self, shard)
     }
 
     fn read_encoded(&self, chunk: &ChunkIndex) -> Result<Option<EncodedChunk>> {
