@@ -4,11 +4,16 @@ from __future__ import annotations
 
 import io
 import json
+import os
+import subprocess
+import sys
+import textwrap
 import zipfile
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+import pytest
 from examples.demo.generate import DemoInput, draw, generate, labels
 from examples.demo.plain_wkw import WkwHeader, file_of_blocks
 from numcodecs import Blosc
@@ -158,11 +163,50 @@ def tree_state(folder: Path) -> dict[str, bytes]:
     return {str(file.relative_to(folder)): file.read_bytes() for file in folder.rglob("*") if file.is_file()}
 
 
+# What scripts that measure themselves begin with. The peak is that of VmHWM, which an interpreter begins anew: what
+# getrusage gives begins with the peak of the process that it was forked from, here that of all tests before.
+_MEMORY = """
+import sys
+from pathlib import Path
+
+def memory(field):
+    lines = Path("/proc/self/status").read_text().splitlines()
+    return next(int(line.split()[1]) * 1024 for line in lines if line.startswith(field + ":"))
+
+def peak():
+    return memory("VmHWM")
+
+def begin():
+    before = memory("VmRSS")
+    Path("/proc/self/clear_refs").write_text("5")
+    return before
+
+"""
+_SECONDS = 900
+needs_peaks = pytest.mark.skipif(sys.platform != "linux", reason="peaks of memory are read from Linux's /proc")
+
+
+def measured(script: str, *arguments: object, **environment: str) -> list[int]:
+    """Run a script in an interpreter of its own, and return the integers that it prints.
+
+    It may call `peak()`, the most bytes it had, and `begin()`, which lets that count from there and returns the bytes
+    it has.
+    """
+    paths = os.pathsep.join(filter(None, sys.path))
+    command = [sys.executable, "-c", _MEMORY + textwrap.dedent(script), *map(str, arguments)]
+    variables = {**os.environ, "PYTHONPATH": paths, **environment}
+    done = subprocess.run(command, capture_output=True, text=True, check=False, env=variables, timeout=_SECONDS)
+    assert (done.returncode, done.stderr) == (0, ""), done.stderr[-3000:]
+    return [int(number) for number in done.stdout.split()]
+
+
 __all__ = [
     "DemoInput",
     "demo_input",
     "draw",
+    "measured",
     "minimal_nml",
+    "needs_peaks",
     "small_fallback",
     "tree_state",
     "volume_annotation",

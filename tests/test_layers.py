@@ -12,6 +12,7 @@ ALLOWED = {
     "errors": set(),
     "_lazy": {"errors"},
     "_warnings": set(),
+    "drafts": {"_core"},
     "geometry": {"_core", "_lazy", "errors"},
     # what trees, segments and boxes of an NML have in common
     "records": {"_lazy", "errors"},
@@ -20,7 +21,7 @@ ALLOWED = {
     "jobs": {"errors"},
     # made of plain facts: it knows nothing of what it shows
     "pictures": {"_lazy"},
-    "dataset": {"pictures", "_warnings", "_core", "_lazy", "errors", "geometry", "jobs", "progress"},
+    "dataset": {"pictures", "_warnings", "_core", "_lazy", "drafts", "errors", "geometry", "jobs", "progress"},
     # names of dataset and geometry, where scripts look for them
     "dataset_properties": {"dataset", "geometry"},
     "merge": {"pictures", "_warnings", "_core", "_lazy", "dataset", "errors", "geometry", "jobs", "progress"},
@@ -30,7 +31,7 @@ ALLOWED = {
     "skeleton": {"pictures", "_warnings", "_core", "_lazy", "errors", "geometry", "records"},
     "schema": {"_lazy", "errors", "skeleton"},
     "tables": {"_core", "_lazy", "errors", "skeleton"},
-    "convert": {"_core", "_lazy", "errors", "geometry", "skeleton", "tables"},
+    "convert": {"_lazy", "drafts", "errors", "geometry", "skeleton", "tables"},
     "annotation": {
         "pictures",
         "_lazy",
@@ -53,6 +54,7 @@ ALLOWED = {
         "client",
         "convert",
         "dataset",
+        "drafts",
         "errors",
         "merge",
         "progress",

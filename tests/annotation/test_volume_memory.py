@@ -1,34 +1,23 @@
 """Volume layers of many chunks are listed, exported and edited in memory that does not grow with them."""
 
-import os
-import subprocess
-import sys
 import zipfile
 
 import numpy as np
 import pytest
 from numcodecs import Blosc
-from tests.inputs import minimal_nml, zarr3_data_zip
+from tests.inputs import measured, minimal_nml, needs_peaks, zarr3_data_zip
 
-pytestmark = [
-    pytest.mark.slow,
-    pytest.mark.skipif(sys.platform != "linux", reason="peak memory is read from /proc"),
-]
+pytestmark = [pytest.mark.slow, needs_peaks]
 MANY = 100_000
 MB = 2**20
 
 START = """
-import sys, tempfile
+import tempfile
 from pathlib import Path
 import numpy as np
 import wkfast as wk
 
-def status(field):
-    lines = Path("/proc/self/status").read_text().splitlines()
-    return next(int(line.split()[1]) * 1024 for line in lines if line.startswith(field))
-
-before = status("VmRSS:")
-Path("/proc/self/clear_refs").write_text("5")
+before = begin()
 annotation = wk.Annotation.load(sys.argv[1])
 volume = annotation.get_volume_layer()
 """
@@ -47,7 +36,7 @@ with volume.edit(edit_mode=wk.VolumeLayerEditMode(sys.argv[2])) as layer:
 count = 1
 """
 END = """
-print(count, status("VmHWM:") - before)
+print(count, peak() - before)
 """
 
 
@@ -82,12 +71,7 @@ def _file(content):
 
 def run(job, *arguments):
     """Return what a job counted, and by how much memory grew at most."""
-    command = [sys.executable, "-c", START + job + END, *map(str, arguments)]
-    done = subprocess.run(
-        command, capture_output=True, text=True, check=False, env={**os.environ, "WKFAST_THREADS": "2"}
-    )
-    assert done.returncode == 0, done.stderr
-    return tuple(map(int, done.stdout.split()))
+    return measured(START + job + END, *arguments, WKFAST_THREADS="2")
 
 
 def test_listing_a_hundred_thousand_chunks_stays_below_the_bound(tmp_path):

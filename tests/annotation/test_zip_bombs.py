@@ -2,12 +2,10 @@
 
 import os
 import struct
-import subprocess
-import sys
 import zipfile
 
 import pytest
-from tests.inputs import minimal_nml
+from tests.inputs import measured, minimal_nml, needs_peaks
 
 import wkfast as wk
 
@@ -46,22 +44,15 @@ def test_a_data_zip_that_cannot_hold_what_it_declares_is_refused(tmp_path):
 
 
 LOAD = """
-import sys
-from pathlib import Path
 import wkfast as wk
 
-def status(field):
-    lines = Path("/proc/self/status").read_text().splitlines()
-    return next(int(line.split()[1]) * 1024 for line in lines if line.startswith(field))
-
-before = status("VmRSS:")
-Path("/proc/self/clear_refs").write_text("5")
+before = begin()
 wk.Annotation.load(sys.argv[1])
-print(status("VmHWM:") - before)
+print(peak() - before)
 """
 
 
-@pytest.mark.skipif(sys.platform != "linux", reason="peak memory is read from /proc")
+@needs_peaks
 def test_an_nml_that_inflates_a_thousandfold_is_read_in_bounded_memory(tmp_path):
     path = tmp_path / "a.zip"
     head, tail = minimal_nml("").rsplit("</things>", 1)
@@ -71,8 +62,8 @@ def test_an_nml_that_inflates_a_thousandfold_is_read_in_bounded_memory(tmp_path)
             member.write(b" " * MB)
         member.write(b"</things>" + tail.encode())
     assert path.stat().st_size < MB
-    done = subprocess.run([sys.executable, "-c", LOAD, str(path)], capture_output=True, text=True, check=True)
-    assert int(done.stdout) < 32 * MB
+    (grown,) = measured(LOAD, path)
+    assert grown < 32 * MB
 
 
 ELEMENTS = 500_000
@@ -89,7 +80,7 @@ LOAD_AND_SAVE = LOAD.replace(
 )
 
 
-@pytest.mark.skipif(sys.platform != "linux", reason="peak memory is read from /proc")
+@needs_peaks
 @pytest.mark.parametrize("kind", KINDS)
 def test_very_many_elements_take_a_small_factor_of_their_text(tmp_path, kind):
     start, element, end = KINDS[kind]
@@ -97,10 +88,9 @@ def test_very_many_elements_take_a_small_factor_of_their_text(tmp_path, kind):
     paths = tmp_path / "a.zip", tmp_path / "b.zip"
     with zipfile.ZipFile(paths[0], "w", zipfile.ZIP_DEFLATED) as archive:
         archive.writestr("a.nml", minimal_nml(start + elements + end))
-    command = [sys.executable, "-c", LOAD_AND_SAVE, *map(str, paths)]
-    done = subprocess.run(command, capture_output=True, text=True, check=True)
+    (grown,) = measured(LOAD_AND_SAVE, *paths)
     # Beside what is kept: where each stands, what was seen of ids, and the text under way.
-    assert int(done.stdout) < 12 * len(elements) + 32 * MB
+    assert grown < 12 * len(elements) + 32 * MB
     with zipfile.ZipFile(paths[1]) as archive:
         name = element.split()[0]
         assert archive.read("a.nml").decode().count(name + " ") == ELEMENTS

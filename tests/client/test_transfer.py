@@ -2,16 +2,13 @@
 
 import io
 import os
-import resource
-import subprocess
-import sys
-import textwrap
 import zipfile
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 from tests.client.conftest import TOKEN
 from tests.client.servers import Server, answering
+from tests.inputs import measured, needs_peaks
 
 from wkfast.client import errors
 
@@ -220,19 +217,16 @@ def _zip_parts(size: int):
 
 def _peak(server_url: str, work: str) -> int:
     script = f"""
-        import resource, sys
         from wkfast.client import Client, Context
         client = Client(Context({server_url!r}, timeout=300, api_version=12))
         {work}
-        print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss)
+        print(peak())
     """
-    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, sys.path))}
-    result = subprocess.run([sys.executable, "-W", "error", "-c", textwrap.dedent(script)],
-                            capture_output=True, text=True, timeout=300, env=environment, check=False)  # fmt: skip
-    assert result.stderr == ""
-    return int(result.stdout)
+    (peak,) = measured(script, PYTHONWARNINGS="error")
+    return peak
 
 
+@needs_peaks
 @pytest.mark.parametrize("mebibytes", [256, pytest.param(2048, marks=pytest.mark.slow)])
 def test_a_large_download_needs_no_more_memory_than_a_small_one(server, tmp_path, mebibytes):
     def serve(megabytes: int):
@@ -253,9 +247,10 @@ def test_a_large_download_needs_no_more_memory_than_a_small_one(server, tmp_path
     large = _peak(server.url, work)
     assert (tmp_path / "a.zip").stat().st_size == mebibytes * MIB
     (tmp_path / "a.zip").unlink()
-    assert large - small < 16 << 10, f"{small} and {large} KiB"
+    assert large - small < 16 * MIB, f"{small} and {large} bytes"
 
 
+@needs_peaks
 @pytest.mark.parametrize("mebibytes", [256, pytest.param(2048, marks=pytest.mark.slow)])
 def test_a_large_upload_needs_no_more_memory_than_a_small_one(server, tmp_path, mebibytes):
     server.on("POST", UPLOAD, answering(200, MADE))
@@ -265,8 +260,17 @@ def test_a_large_upload_needs_no_more_memory_than_a_small_one(server, tmp_path, 
             file.truncate(size * MIB)
         peaks.append(_peak(server.url, f"client.annotations.upload({str(tmp_path / 'a.zip')!r})"))
     assert server.requests[-1].body_size > mebibytes * MIB
-    assert peaks[1] - peaks[0] < 16 << 10, f"{peaks} KiB"
+    assert peaks[1] - peaks[0] < 16 * MIB, f"{peaks} bytes"
 
 
-def test_the_unit_of_peak_memory_is_what_the_tests_assume():
-    assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss > 1000
+@needs_peaks
+def test_peaks_of_memory_are_those_of_the_script_alone():
+    held = b"." * (256 * MIB)
+    small, grown = measured("""
+        print(peak())
+        before = begin()
+        len(b"." * 2**26)
+        print(peak() - before)
+    """)
+    assert small < len(held) / 4
+    assert abs(grown - 2**26) < MIB

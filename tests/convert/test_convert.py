@@ -225,6 +225,15 @@ def test_other_formats_are_written_too(folder, tmp_path, to):
     assert trees[2].nodes_table()["position"].tolist() == [[1, 0, 0]]
 
 
+def test_files_that_are_not_there_and_folders_without_any_are_told(tmp_path):
+    with pytest.raises(AnnotationFileNotFoundError, match=r"missing\.swc: there is no such file"):
+        read_swc(tmp_path / "missing.swc", voxel_size=VOXEL)
+    done = convert([tmp_path / "missing.swc", tmp_path / "missing.nml"], tmp_path / "out", "nml", voxel_size=VOXEL)
+    assert [type(error.error) for error in done.errors] == [AnnotationFileNotFoundError] * 2
+    with pytest.raises(AnnotationFileNotFoundError, match=r"no \.nml and no \.swc and no \.zip"):
+        convert(tmp_path, tmp_path / "out", "nml")
+
+
 def test_each_tree_gets_a_file_with_a_name_that_files_can_have(folder, tmp_path):
     done = convert(folder / "a.nml", tmp_path / "out", "swc", file_per_tree=True)
     assert [path.name for path in done.written] == ["a_1_a_name_.swc", "a_4_without_nodes.swc"]

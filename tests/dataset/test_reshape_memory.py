@@ -1,35 +1,22 @@
 """Mags are made out of mags in memory that does not grow with layer or shard."""
 
-import os
-import subprocess
-import sys
-
 import numpy as np
 import pytest
+from tests.inputs import measured, needs_peaks
 
 import wkfast as wk
 
-pytestmark = [
-    pytest.mark.slow,
-    pytest.mark.skipif(sys.platform != "linux", reason="peak memory is read from /proc"),
-]
+pytestmark = [pytest.mark.slow, needs_peaks]
 MB = 2**20
 
 JOB = """
-import sys
-from pathlib import Path
 import wkfast as wk
-
-def status(field):
-    lines = Path("/proc/self/status").read_text().splitlines()
-    return next(int(line.split()[1]) * 1024 for line in lines if line.startswith(field))
 
 layer = wk.Dataset.open(sys.argv[1]).get_layer("labels")
 layer.get_mag(1).read(size=(32, 32, 32))
-before = status("VmRSS:")
-Path("/proc/self/clear_refs").write_text("5")
+before = begin()
 exec(sys.argv[2])
-print(status("VmHWM:") - before)
+print(peak() - before)
 """
 WORKS = {
     "downsample": "layer.downsample()",
@@ -56,10 +43,7 @@ def test_peak_memory_is_bounded_and_flat(work, tmp_path):
     peaks = []
     for depth in (64, 320):
         path = dataset(tmp_path / str(depth), depth, compress=work != "compress")
-        command = [sys.executable, "-c", JOB, str(path), WORKS[work]]
-        environment = {**os.environ, "WKFAST_THREADS": "2"}
-        done = subprocess.run(command, env=environment, capture_output=True, text=True, check=True)
-        peaks.append(int(done.stdout))
+        peaks += measured(JOB, path, WORKS[work], WKFAST_THREADS="2")
     # 320 MB decoded: whoever held a layer or a shard would show.
     assert max(peaks) < 150 * MB, peaks
     assert peaks[1] - peaks[0] < 64 * MB, peaks

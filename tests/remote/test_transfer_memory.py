@@ -1,14 +1,11 @@
 """Downloads and uploads hold a few blocks, whatever the size of the annotation."""
 
 import os
-import subprocess
-import sys
-import textwrap
 import zipfile
 
 import pytest
 from tests.client.servers import Server
-from tests.inputs import minimal_nml
+from tests.inputs import measured, minimal_nml, needs_peaks
 
 MIB = 2**20
 LIMIT = 64 * MIB
@@ -17,27 +14,22 @@ ID = "570ba0092a7c0e980056fe9b"
 VOLUME = '<volume id="0" name="Volume" location="data_Volume.zip" format="zarr3" />'
 
 JOB = """
-    import sys
-    from pathlib import Path
+    import os
     import wkfast as wk
     from wkfast.client import Client
 
-    def status(field):
-        lines = Path("/proc/self/status").read_text().splitlines()
-        return next(int(line.split()[1]) * 1024 for line in lines if line.startswith(field))
-
     job, url, path = sys.argv[1:]
+    os.chdir(Path(path).parent)
     with wk.webknossos_context(url, "a-token-that-nobody-may-see"):
         Client().version
         annotation = wk.Annotation.load(path)
-        before = status("VmRSS:")
-        Path("/proc/self/clear_refs").write_text("5")
+        before = begin()
         if job == "download":
             annotation = wk.Annotation.download("570ba0092a7c0e980056fe9b")
             assert list(annotation.get_volume_layer_names()) == ["Volume"]
         else:
             annotation.upload()
-        print(status("VmHWM:") - before)
+        print(peak() - before)
 """
 
 
@@ -74,13 +66,11 @@ def serve(path, server):
 
 
 def growth(job, server, path, tmp_path):
-    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, sys.path)), "TMPDIR": str(tmp_path)}
-    command = [sys.executable, "-W", "error", "-c", textwrap.dedent(JOB), job, server.url, str(path)]
-    done = subprocess.run(command, capture_output=True, text=True, env=environment, check=False, cwd=tmp_path)
-    assert done.returncode == 0, done.stderr[-3000:]
-    return int(done.stdout)
+    (grown,) = measured(JOB, job, server.url, path, TMPDIR=str(tmp_path), PYTHONWARNINGS="error")
+    return grown
 
 
+@needs_peaks
 @pytest.mark.parametrize("size", [256 * MIB, pytest.param(2048 * MIB, marks=pytest.mark.slow)], ids=["256MB", "2GB"])
 def test_memory_stays_flat_for_an_annotation_of(tmp_path, server_of_blocks, size):
     path = tmp_path / "large.zip"

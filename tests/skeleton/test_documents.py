@@ -7,16 +7,14 @@ import os
 import pickle
 import re
 import stat
-import subprocess
-import sys
 import warnings
 import zipfile
-from pathlib import Path
 
 import lxml.etree
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from tests.inputs import measured, needs_peaks
 
 from wkfast import _core
 from wkfast.errors import (
@@ -360,13 +358,11 @@ def test_trees_come_one_by_one_from_files_and_zips(tmp_path):
 
 def _peak(code: str, *arguments: str) -> int:
     """Peak resident bytes of a fresh interpreter that ran the code."""
-    if not Path("/proc/self/status").exists():
-        pytest.skip("the peak of one process alone is known on Linux only")
-    code = f"import re, sys\n{code}\nprint(re.search(r'VmHWM:\\s+(\\d+)', open('/proc/self/status').read())[1])"
-    done = subprocess.run([sys.executable, "-c", code, *arguments], check=True, capture_output=True, text=True)
-    return int(done.stdout.split()[-1]) * 1024
+    (peak,) = measured(f"{code}\nprint(peak())", *arguments)
+    return peak
 
 
+@needs_peaks
 @pytest.mark.slow
 def test_memory_is_bounded_per_node_and_by_the_largest_tree_when_streaming(tmp_path):
     nodes, trees = 20_000, 30

@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import subprocess
-import sys
-
 import numpy as np
 import pytest
+from tests.inputs import measured, needs_peaks
 from tests.tables.nmls import big, nml, rich, write
 
 from wkfast.errors import AnnotationSuffixError, SkeletonError
@@ -106,20 +104,18 @@ def test_parquet_needs_its_suffix(tmp_path):
 
 
 PEAK = """
-import sys
 from wkfast.tables import skeletons_to_parquet
 skeletons_to_parquet(sys.argv[1], sys.argv[2])
-# not of getrusage, which begins with what the process was forked from
-print(next(line.split()[1] for line in open("/proc/self/status") if line.startswith("VmHWM:")))
+print(peak())
 """
 
 
 def peak_of_export(source, out):
-    result = subprocess.run([sys.executable, "-c", PEAK, source, out], capture_output=True, text=True, check=True)
-    return int(result.stdout) / 1024
+    (peak,) = measured(PEAK, source, out)
+    return peak / 2**20
 
 
-@pytest.mark.skipif(sys.platform != "linux", reason="peaks of memory are read as Linux gives them")
+@needs_peaks
 def test_memory_of_an_export_does_not_grow_with_the_files(tmp_path):
     """100 MB of text beside 6 MB: what grows is bounded by batches and by what Parquet keeps of row groups."""
     small, large = tmp_path / "small", tmp_path / "large"
@@ -134,7 +130,7 @@ def test_memory_of_an_export_does_not_grow_with_the_files(tmp_path):
 
 
 @pytest.mark.long
-@pytest.mark.skipif(sys.platform != "linux", reason="peaks of memory are read as Linux gives them")
+@needs_peaks
 @pytest.mark.parametrize("files", [1, 10_000])
 def test_ten_million_nodes_become_parquet_within_300_mb(tmp_path, files):
     folder = tmp_path / "in"

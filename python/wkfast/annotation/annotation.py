@@ -164,7 +164,9 @@ class Annotation:
         Parameters
         ----------
         annotation_path
-            Path of the file. Voxels are not read; they stay in the file until they are needed.
+            Path of the file. Voxels are not read; they stay in the file until they are needed. Of a ``.k.zip`` of
+            KNOSSOS all numbers are taken as written; :func:`wkfast.convert.read_knossos` makes them mag-1 voxels and
+            nm.
         strict
             Raise on everything that a server would reject on upload.
 

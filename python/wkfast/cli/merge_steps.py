@@ -28,12 +28,12 @@ from wkfast.errors import MergeError
 from wkfast.merge.options import MergeOptions
 
 if TYPE_CHECKING:
-    from wkfast.dataset import draft as drafts
+    from wkfast import drafts
     from wkfast.merge import arrays
     from wkfast.merge import job as jobs_of_merges
 else:
     arrays = lazy_import("wkfast.merge.arrays")
-    drafts = lazy_import("wkfast.dataset.draft")
+    drafts = lazy_import("wkfast.drafts")
     jobs_of_merges = lazy_import("wkfast.merge.job")
 
 PlanArgument = Annotated[Path, typer.Argument(help="The plan file.")]

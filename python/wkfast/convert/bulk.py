@@ -6,27 +6,27 @@ import itertools
 import re
 import warnings
 from dataclasses import dataclass
-from os import PathLike, fspath
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from wkfast.convert.knossos import read_knossos, write_knossos
 from wkfast.convert.swc import read_swc, write_swc
-from wkfast.errors import AnnotationFileNotFoundError, AnnotationSuffixError, SkeletonError, WkfastError
+from wkfast.errors import AnnotationSuffixError, SkeletonError, WkfastError
 from wkfast.geometry import LengthUnit
 from wkfast.skeleton.skeleton import load_document
 from wkfast.tables import FileError
 from wkfast.tables.sources import Source, Unusable, find
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Iterable
+    from os import PathLike
 
     from wkfast.geometry import Vec3FloatLike, VoxelSize
     from wkfast.skeleton import Skeleton, Tree
 
 FORMATS = ("nml", "swc", "k.zip")
 _KNOSSOS = ".k.zip"
-_READ = {".nml", ".zip", ".swc"}
+_SWC = ".swc"
 _UNSAFE = re.compile(r"[^\w.+-]+")
 _LONGEST_NAME = 100
 
@@ -98,43 +98,26 @@ def convert(
     targets = _Targets(Path(out_folder), to)
     write = _Writer(unit or LengthUnit.MICROMETER.value, node_type, file_per_tree=file_per_tree)
     errors: list[FileError] = []
-    for file in _files(paths):
-        for source in find([file]) if file.suffix != ".swc" else [file]:
-            try:
-                skeleton = _load(source, voxel_size, unit)
-                write(skeleton, _stem(source), targets)
-            except (WkfastError, OSError) as error:
-                errors.append(
-                    FileError(source.name if isinstance(source, Source | Unusable) else fspath(source), error)
-                )
+    for source in find(paths, also=frozenset({_SWC})):
+        try:
+            write(_load(source, voxel_size, unit), _stem(source), targets)
+        except (WkfastError, OSError) as error:
+            errors.append(FileError(source.name, error))
     return Converted(tuple(targets.written), tuple(errors))
 
 
-def _files(paths: str | PathLike[str] | Iterable[str | PathLike[str]]) -> Iterator[Path]:
-    for path in map(Path, [paths] if isinstance(paths, str | PathLike) else paths):
-        if not path.is_dir():
-            yield path
-            continue
-        found = sorted(file for file in path.rglob("*") if file.suffix in _READ and file.is_file())
-        if not found:
-            raise AnnotationFileNotFoundError(f"there is no {', '.join(sorted(_READ))} in the folder {path} or below")
-        yield from found
-
-
-def _stem(source: Source | Unusable | Path) -> str:
-    if isinstance(source, Path):
-        return source.stem
+def _stem(source: Source | Unusable) -> str:
     knossos = source.name.endswith(_KNOSSOS)
     return Path(source.name.removesuffix(_KNOSSOS)).name if knossos else source.annotation
 
 
-def _load(source: Source | Unusable | Path, voxel_size: VoxelSize | Vec3FloatLike | None, unit: str | None) -> Skeleton:
+def _load(source: Source | Unusable, voxel_size: VoxelSize | Vec3FloatLike | None, unit: str | None) -> Skeleton:
     if isinstance(source, Unusable):
         raise source.error
-    if isinstance(source, Path):
+    if source.path.endswith(_SWC):
         if voxel_size is None:
-            raise SkeletonError(f"{source}: SWC knows no voxels: say their size in nm (voxel_size=, --voxel-size)")
-        return read_swc(source, voxel_size=voxel_size, unit=unit)
+            raise SkeletonError(f"{source.path}: SWC knows no voxels: say their size in nm (voxel_size=, --voxel-size)")
+        return read_swc(source.path, voxel_size=voxel_size, unit=unit)
     if source.path.endswith(_KNOSSOS):
         return read_knossos(source.path)
     with warnings.catch_warnings():
@@ -182,7 +165,7 @@ class _Writer:
         path = targets.free(stem)
         if path.name.endswith(_KNOSSOS):
             write_knossos(skeleton, path)
-        elif path.suffix == ".swc":
+        elif path.suffix == _SWC:
             write_swc(trees, path, unit=self._unit, node_type=self._node_type)
         else:
             skeleton.save(path)

@@ -1,7 +1,9 @@
 """KNOSSOS's ``.k.zip``: NML of an older dialect in a member ``annotation.xml``.
 
-KNOSSOS counts voxels from 1 in its files, gives radii in voxels and calls a tree's name its comment. Loading a
-``.k.zip`` with :meth:`Annotation.load` takes what is written, as WEBKNOSSOS does; here it becomes what it means.
+KNOSSOS adds 1 to positions when it writes a file and takes 1 off when it reads one, gives radii in voxels along x and
+calls a tree's name its comment. Here that becomes what NML means. What reads NML (:meth:`Annotation.load`,
+:meth:`Skeleton.load`, :func:`read_skeletons`) takes the numbers of such a file as they stand: so does WEBKNOSSOS, and
+saving has to write them again.
 """
 
 from __future__ import annotations
@@ -14,7 +16,7 @@ from xml.sax.saxutils import quoteattr
 
 import numpy as np
 
-from wkfast.convert.files import put
+from wkfast.drafts import exclusive_draft
 from wkfast.errors import AnnotationSuffixError
 from wkfast.skeleton import Skeleton, load_document
 from wkfast.skeleton.annotation_file import AnnotationFile
@@ -95,7 +97,8 @@ def write_knossos(skeleton: Skeleton, path: str | PathLike[str]) -> None:
     packed = io.BytesIO()
     with zipfile.ZipFile(packed, "w", zipfile.ZIP_DEFLATED) as archive:
         archive.writestr(_MEMBER, "\n".join(_document(skeleton)) + "\n")
-    put(file, packed.getvalue())
+    with exclusive_draft(file) as draft:
+        draft.put(packed.getvalue())
 
 
 def _document(skeleton: Skeleton) -> Iterator[str]:

@@ -12,10 +12,11 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from wkfast.convert.files import put
+from wkfast.drafts import exclusive_draft
 from wkfast.errors import SwcError
 from wkfast.geometry import LengthUnit, Vec3Float, VoxelSize
 from wkfast.skeleton import Skeleton, Tree
+from wkfast.skeleton.annotation_file import require_file
 from wkfast.skeleton.rooted import rooted
 from wkfast.skeleton.tables import comments_table
 
@@ -84,7 +85,8 @@ def write_swc(
         lines.append(f"# tree {tree.id}: {name}")
         lines += _lines(tree, wanted, first, node_type)
         first += len(tree)
-    put(Path(path), ("\n".join(lines) + "\n").encode())
+    with exclusive_draft(Path(path)) as draft:
+        draft.put(("\n".join(lines) + "\n").encode())
 
 
 def _trees(trees: Skeleton | Tree | Iterable[Tree]) -> list[Tree]:
@@ -145,6 +147,8 @@ def read_swc(
 
     Raises
     ------
+    AnnotationFileNotFoundError
+        There is no such file.
     SwcError
         A line is none of SWC; the message names it.
     """
@@ -171,6 +175,7 @@ def _unit_in(lines: Sequence[str]) -> LengthUnit:
 
 
 def _text(file: Path) -> str:
+    require_file(file)
     try:
         return file.read_text(encoding="utf-8-sig")
     except UnicodeDecodeError as error:

@@ -6,8 +6,8 @@ import json
 from typing import TYPE_CHECKING, Any
 
 from wkfast.dataset.data_format import FACTS, DataFormat
-from wkfast.dataset.draft import exclusive_draft
 from wkfast.dataset.metadata_files import read_json
+from wkfast.drafts import exclusive_draft
 from wkfast.errors import DatasetError
 
 if TYPE_CHECKING:

@@ -16,11 +16,11 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from wkfast.dataset.data_format import FACTS, DataFormat
-from wkfast.dataset.draft import exclusive_draft
 from wkfast.dataset.layer_category import SEGMENTATION_CATEGORY
 from wkfast.dataset.metadata_files import read_json
 from wkfast.dataset.transformations import transformations_of
 from wkfast.dataset.view_configuration import DatasetViewConfiguration, LayerViewConfiguration, configuration_of
+from wkfast.drafts import exclusive_draft
 from wkfast.errors import DatasetError, DatasetNotFoundError, DatasetValueError, ExistsError, LayerNotFoundError
 from wkfast.geometry import BoundingBox, LengthUnit, Mag, NDBoundingBox, Vec3Int, VoxelSize
 from wkfast.geometry.constants import CXYZ_AXES

@@ -199,7 +199,8 @@ class Skeleton(Group):
         Parameters
         ----------
         file_path
-            The file.
+            The file. Of a ``.k.zip`` of KNOSSOS all numbers are taken as written, see
+            :func:`wkfast.convert.read_knossos`.
         strict
             Refuse what a server would refuse, instead of warning.
 

@@ -578,22 +578,10 @@ class Tree:
     def labels_at(self, layer: LabelledLayer, mag: Any = None) -> npt.NDArray[Any]:
         """Return the voxel of a layer under every node: one for each row of :meth:`nodes_table`.
 
-        A position with fractions lies in the voxel that it is cut down to. Where the layer has axes beyond x, y, z, the
-        places of nodes along them count.
-
         Parameters
         ----------
-        layer
-            A layer of any dataset, annotation or server; see :meth:`Layer.values_at`.
-        mag
-            Which mag to look in; default: the finest.
-
-        Raises
-        ------
-        SkeletonError
-            A node has no place along one of the layer's axes.
-        VolumeDataError
-            A chunk of the layer is damaged.
+        layer, mag
+            As for :meth:`Skeleton.labels_at`, which says what is raised, too.
         """
         return labels_of(self.nodes_table(), layer, mag)
 

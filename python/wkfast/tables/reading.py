@@ -102,7 +102,8 @@ def read_skeletons(paths: Paths, *, strict: bool = False) -> SkeletonTables:
     Parameters
     ----------
     paths
-        An ``.nml``, a ``.zip`` with one or several NMLs, a folder that is searched for both, or many of these.
+        An ``.nml``, a ``.zip`` with one or several NMLs, a folder that is searched for both, or many of these. Of a
+        ``.k.zip`` of KNOSSOS all numbers are taken as written, see :func:`wkfast.convert.read_knossos`.
     strict
         A file that a server would reject is an error.
 

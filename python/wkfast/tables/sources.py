@@ -14,12 +14,12 @@ from wkfast.skeleton.annotation_file import nml_members, require_file, require_s
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
-_SUFFIXES = {".nml", ".zip"}
+_SUFFIXES = frozenset({".nml", ".zip"})
 
 
 @dataclass(frozen=True)
 class Source:
-    """An NML, in a file of its own or in a zip file.
+    """A skeleton's text, in a file of its own or in a zip file.
 
     Attributes
     ----------
@@ -38,13 +38,13 @@ class Source:
 
     @property
     def annotation(self) -> str:
-        """Name of the annotation: stem of the NML."""
+        """Name of the annotation: stem of the file or of the member."""
         return PurePosixPath(self.member).stem if self.member is not None else Path(self.path).stem
 
 
 @dataclass(frozen=True)
 class Unusable:
-    """A file that was given and holds no NML, and why."""
+    """A file that was given and holds no skeleton, and why."""
 
     name: str
     error: Exception
@@ -55,28 +55,35 @@ class Unusable:
         return Path(self.name).stem
 
 
-def find(given: str | PathLike[str] | Iterable[str | PathLike[str]]) -> Iterator[Source | Unusable]:
-    """Yield what is to be read: of a file, of a folder and those in it by name, or of many of either."""
+def find(
+    given: str | PathLike[str] | Iterable[str | PathLike[str]], *, also: frozenset[str] = frozenset()
+) -> Iterator[Source | Unusable]:
+    """Yield what is to be read: of a file, of a folder and those in it by name, or of many of either.
+
+    Files are ``.nml`` and ``.zip``, and those of text with a suffix in `also`.
+    """
     paths = [given] if isinstance(given, str | PathLike) else given
     for path in map(Path, paths):
-        for file in _files_below(path) if path.is_dir() else [path]:
+        for file in _files_below(path, _SUFFIXES | also) if path.is_dir() else [path]:
             try:
-                yield from _sources_in(file)
+                yield from _sources_in(file, also)
             except (WkfastError, OSError) as error:
                 yield Unusable(fspath(file), error)
 
 
-def _files_below(folder: Path) -> list[Path]:
-    found = sorted(file for file in folder.rglob("*") if file.suffix in _SUFFIXES and file.is_file())
+def _files_below(folder: Path, suffixes: frozenset[str]) -> list[Path]:
+    found = sorted(file for file in folder.rglob("*") if file.suffix in suffixes and file.is_file())
     if not found:
-        raise AnnotationFileNotFoundError(f"there is no .nml and no .zip in the folder {folder} or below")
+        missing = " and ".join(f"no {suffix}" for suffix in sorted(suffixes))
+        raise AnnotationFileNotFoundError(f"there is {missing} in the folder {folder} or below")
     return found
 
 
-def _sources_in(file: Path) -> Iterator[Source]:
-    require_suffix(file)
+def _sources_in(file: Path, also: frozenset[str]) -> Iterator[Source]:
+    if file.suffix not in also:
+        require_suffix(file)
     require_file(file)
-    if file.suffix == ".nml":
+    if file.suffix != ".zip":
         yield Source(fspath(file), None, fspath(file), file.stat().st_size)
         return
     archive = _core.AnnotationZip(file)
