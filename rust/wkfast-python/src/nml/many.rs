@@ -20,7 +20,7 @@ use crate::patience::{Stop, patiently};
 use crate::volume::pool;
 
 /// An NML, or a zip file and the member of it that is one.
-type Source = (PathBuf, Option<String>);
+type FileOrMember = (PathBuf, Option<String>);
 
 /// Name, organization and id of a file's dataset.
 type DatasetNames = (Option<String>, Option<String>, Option<String>);
@@ -61,7 +61,7 @@ struct Part {
 }
 
 impl Part {
-    fn add(mut self, source: &Source, file: i32, options: ReadOptions<'_>) -> Self {
+    fn add(mut self, source: &FileOrMember, file: i32, options: ReadOptions<'_>) -> Self {
         let outcome = read_source(&source.0, source.1.as_deref(), options)
             .and_then(|loaded| put(&mut self.tables, file, loaded).map_err(|id| too_wide(source, id)));
         self.outcomes.push(outcome);
@@ -81,7 +81,7 @@ fn put(tables: &mut Tables, file: i32, loaded: LoadedForest) -> Result<FileFacts
     Ok(FileFacts { header, problems, problems_omitted })
 }
 
-fn too_wide((path, member): &Source, id: i128) -> CoreError {
+fn too_wide((path, member): &FileOrMember, id: i128) -> CoreError {
     let name = member.as_ref().map_or_else(|| path.display().to_string(), |name| format!("{}!{name}", path.display()));
     let reason =
         format!("{name}: the id {id} needs more than 64 bits, which tables do not have; load the file by itself");
@@ -94,7 +94,7 @@ fn too_wide((path, member): &Source, id: i128) -> CoreError {
 #[pyo3(signature = (sources, first=0, *, strict=false))]
 pub(crate) fn read_tables(
     py: Python<'_>,
-    sources: Vec<Source>,
+    sources: Vec<FileOrMember>,
     first: i32,
     strict: bool,
 ) -> Result<(Bound<'_, PyDict>, Bound<'_, PyList>), CoreError> {
@@ -110,10 +110,10 @@ pub(crate) fn read_tables(
     Ok((tables_record(py, part.tables)?, outcomes))
 }
 
-fn read_all(sources: &[Source], first: i32, strict: bool, stop: &Stop) -> Part {
+fn read_all(sources: &[FileOrMember], first: i32, strict: bool, stop: &Stop) -> Part {
     // Files that are fewer than threads are read on several each.
     let threads = if sources.len() < rayon::current_num_threads() { None } else { NonZeroUsize::new(1) };
-    let add = |part: Part, (number, source): (usize, &Source)| {
+    let add = |part: Part, (number, source): (usize, &FileOrMember)| {
         let mut progress = until(stop);
         let options = ReadOptions { strict, threads, progress: Some(&mut progress), ..ReadOptions::default() };
         if stop.is_asked() { part } else { part.add(source, first + number as i32, options) }
@@ -161,7 +161,7 @@ impl TableStream {
 }
 
 /// Sends all rows; what few nodes have stands behind the trees in a file and comes last.
-fn stream_file(source: &Source, file: i32, nodes: usize, outlet: &Outlet<Batch>) -> Result<FileFacts, CoreError> {
+fn stream_file(source: &FileOrMember, file: i32, nodes: usize, outlet: &Outlet<Batch>) -> Result<FileFacts, CoreError> {
     let (path, member) = (&source.0, source.1.as_deref());
     let mut facts = with_text(path, member, |text, name| {
         let mut trees = TreeStream::new(text, ReadOptions::default());
@@ -197,7 +197,7 @@ fn gone(name: &Path) -> CoreError {
 
 /// Comments and branchpoints with their trees, which the file is read for once more: ids of all nodes would not fit in memory.
 fn notes_of(
-    source: &Source,
+    source: &FileOrMember,
     file: i32,
     comments: &PackedList<StrayComment>,
     branchpoints: &PackedList<StrayBranchpoint>,

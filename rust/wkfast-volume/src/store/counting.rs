@@ -7,7 +7,7 @@ use crate::error::Result;
 
 /// What has been asked of a store so far.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Counts {
+pub struct Requests {
     /// Calls that listed keys.
     pub lists: u64,
     /// Pieces that were read, whether one by one or in batches.
@@ -38,8 +38,8 @@ impl CountingStore {
     }
 
     /// The counts so far.
-    pub fn counts(&self) -> Counts {
-        Counts {
+    pub fn counts(&self) -> Requests {
+        Requests {
             lists: self.lists.load(Ordering::Relaxed),
             reads: self.reads.load(Ordering::Relaxed),
             batches: self.batches.load(Ordering::Relaxed),

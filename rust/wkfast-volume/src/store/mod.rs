@@ -32,7 +32,7 @@ use wkfast_files::zip::check_name;
 pub use self::batch::{Fetch, Found, Origin, Part, Take};
 pub(crate) use self::batch::{Slots, on_pool, read_all, read_near};
 #[cfg(any(test, feature = "conformance"))]
-pub use self::counting::{CountingStore, Counts};
+pub use self::counting::{CountingStore, Requests};
 pub use self::directory::DirectoryStore;
 pub use self::memory::MemoryStore;
 #[cfg(any(test, feature = "conformance"))]
