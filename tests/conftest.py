@@ -1,9 +1,13 @@
 """What all tests share."""
 
 import os
+import warnings
 from pathlib import Path
+from typing import Any
 
 import pytest
+
+import wkfast
 
 pytest.register_assert_rewrite("tests.signatures")
 
@@ -16,3 +20,17 @@ def fixtures() -> Path:
     if not folder.is_dir():
         pytest.skip(f"no shared fixtures at {folder} (set WKFAST_FIXTURES to their folder)")
     return folder
+
+
+@pytest.fixture
+def theirs() -> Any:
+    """The reference package; the test is skipped where it is not installed."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        yield pytest.importorskip("webknossos")
+
+
+@pytest.fixture(params=["wkfast", "webknossos"])
+def wk(request: pytest.FixtureRequest) -> Any:
+    """Each of the two packages."""
+    return wkfast if request.param == "wkfast" else request.getfixturevalue("theirs")

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import importlib
 import json
-import warnings
 from pathlib import Path
 from typing import Any
 
@@ -20,17 +19,6 @@ pytestmark = pytest.mark.filterwarnings("ignore")
 AFFINE = {"type": "affine", "matrix": [[1.0, 0, 0, 10], [0, 1.0, 0, 20], [0, 0, 1.0, 30], [0, 0, 0, 1.0]]}
 POINTS = {"source": [[0.0, 0.0, 0.0], [1.0, 2.0, 3.0]], "target": [[1.0, 1.0, 1.0], [2.0, 3.0, 5.0]]}
 STEPS = [AFFINE, {"type": "thin_plate_spline", "correspondences": POINTS}]
-
-
-@pytest.fixture(params=["wkfast", "webknossos"])
-def wk(request: pytest.FixtureRequest) -> Any:
-    """Each of the two packages."""
-    if request.param == "webknossos":
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            yield pytest.importorskip("webknossos")
-            return
-    yield importlib.import_module("wkfast")
 
 
 def entry_of(folder: Path, name: str) -> dict[str, Any]:

@@ -5,7 +5,6 @@ Every test runs on both packages, so that it says what is so in both; on wkfast 
 
 from __future__ import annotations
 
-import importlib
 import json
 import warnings
 from typing import TYPE_CHECKING, Any
@@ -21,17 +20,6 @@ if TYPE_CHECKING:
     from types import ModuleType
 
 NM = (4, 4, 40)
-
-
-@pytest.fixture(params=["wkfast", "webknossos"])
-def wk(request: pytest.FixtureRequest) -> Any:
-    """Each of the two packages."""
-    if request.param == "webknossos":
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            yield pytest.importorskip("webknossos")
-            return
-    yield importlib.import_module("wkfast")
 
 
 pytestmark = pytest.mark.filterwarnings("ignore")

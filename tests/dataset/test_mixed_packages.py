@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import warnings
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -16,13 +15,6 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 BOX = ((0, 0, 0), (64, 64, 64))
-
-
-@pytest.fixture
-def theirs() -> Any:
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        yield pytest.importorskip("webknossos")
 
 
 def filled(package: Any, folder: Path, name: str = "x") -> Any:

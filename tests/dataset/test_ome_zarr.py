@@ -116,7 +116,7 @@ def test_a_dataset_of_an_image_has_its_labels_and_changes_neither(tmp_path: Path
     assert labels.is_foreign
     with pytest.raises(DatasetError):
         labels.write(np.zeros((8, 8, 8), "uint32"), absolute_offset=(0, 0, 0))
-    copy = dataset.copy_dataset(tmp_path / "copy", data_format="wkw")
+    copy = dataset.copy_dataset(tmp_path / "copy", data_format="wkw", shard_shape=64)
     np.testing.assert_array_equal(copy.get_layer("cells").get_mag(1).read()[0], levels[0].transpose(2, 1, 0))
     again.delete_layer("nuclei")
     again.get_layer("cells").name = "renamed"

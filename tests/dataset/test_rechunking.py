@@ -59,8 +59,10 @@ def test_rechunking_in_place_changes_no_voxel(tmp_path: Path, data_format: str, 
 def test_copies_in_every_format_hold_the_same(tmp_path: Path, source: str, target: str) -> None:
     voxels = noise((2, 70, 40, 50), "uint16")
     layer = painted(tmp_path / "d", voxels, (3, 4, 5), source)
-    layer.downsample(coarsest_mag=Mag(4))
-    copy = layer.dataset.copy_dataset(tmp_path / "copy", data_format=target).get_layer("l")
+    layer.downsample(coarsest_mag=Mag(4), shard_shape=None if source == "zarr" else 64)
+    # A compressed file of WKW has all its blocks: of the default shape, gigabytes of zeros.
+    shard = 64 if (source, target) == ("zarr", "wkw") else None
+    copy = layer.dataset.copy_dataset(tmp_path / "copy", data_format=target, shard_shape=shard).get_layer("l")
     assert copy.bounding_box == layer.bounding_box
     assert list(copy.mags) == [Mag(1), Mag(2), Mag(4)]
     for mag in layer.mags:
@@ -163,7 +165,7 @@ def test_a_mag_that_was_rewritten_meanwhile_is_not_written_in_its_old_form(data_
     dataset = Dataset(tmp_path / "d", voxel_size=(1, 1, 1))
     layer = dataset.add_layer("s", "segmentation", dtype="uint32", data_format=data_format, largest_segment_id=9)
     labels = np.random.default_rng(0).integers(0, 50, (64, 64, 64)).astype(np.uint32)
-    old = layer.add_mag(1, compress=False)
+    old = layer.add_mag(1, compress=False, shard_shape=None if data_format == "zarr" else 64)
     old.write(labels, absolute_offset=(0, 0, 0), allow_resize=True, allow_unaligned=True)
     opened = _core.Mag.open(locations_of(layer)[0])
     Dataset.open(tmp_path / "d").get_layer("s").get_mag(1).compress()

@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import importlib
 import json
 import os
 import shutil
-import warnings
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -23,17 +21,6 @@ if TYPE_CHECKING:
 pytestmark = pytest.mark.filterwarnings("ignore")
 NM = (4, 4, 40)
 VOXELS = np.arange(32 * 24 * 16, dtype=np.uint16).reshape(1, 32, 24, 16)
-
-
-@pytest.fixture(params=["wkfast", "webknossos"])
-def wk(request: pytest.FixtureRequest) -> Any:
-    """Each of the two packages."""
-    if request.param == "webknossos":
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            yield pytest.importorskip("webknossos")
-            return
-    yield importlib.import_module("wkfast")
 
 
 def source(wk: Any, folder: Path, data_format: str = "zarr3") -> Any:

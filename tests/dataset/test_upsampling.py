@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import importlib
-import warnings
 from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, Any
 
@@ -17,17 +16,6 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 pytestmark = pytest.mark.filterwarnings("ignore")
-
-
-@pytest.fixture(params=["wkfast", "webknossos"])
-def wk(request: pytest.FixtureRequest) -> Any:
-    """Each of the two packages."""
-    if request.param == "webknossos":
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            yield pytest.importorskip("webknossos")
-            return
-    yield importlib.import_module("wkfast")
 
 
 def more(wk: Any) -> dict[str, Any]:

@@ -70,9 +70,10 @@ except OSError as error:
 dataset = wk.Dataset(sys.argv[2], voxel_size=(4, 4, 40))
 data = np.arange(64**3, dtype="uint32").reshape(64, 64, 64)
 for data_format in ("wkw", "zarr", "zarr3"):
-    dataset.write_layer(data_format, "segmentation", data, data_format=data_format)
+    shard = None if data_format == "zarr" else 64
+    dataset.write_layer(data_format, "segmentation", data, data_format=data_format, shard_shape=shard)
 dataset.get_layer("wkw").get_mag(1).rechunk(chunk_shape=32, shard_shape=32)
-dataset.add_layer_as_copy(dataset.get_layer("zarr"), "copy", data_format="zarr3")
+dataset.add_layer_as_copy(dataset.get_layer("zarr"), "copy", data_format="zarr3", shard_shape=64)
 dataset.delete_layer("zarr")
 """
     _, told = finished(start(script, tmp_path / "d"))

@@ -74,8 +74,8 @@ DTYPES = ["uint8", "uint16", "uint32", "uint64", "int8", "int16", "int32", "int6
 LAYOUTS = [
     ("wkw", {"chunk_shape": 8, "shard_shape": 32}),
     ("wkw", {"chunk_shape": 16, "shard_shape": 16}),
-    ("zarr", {"chunk_shape": (8, 4, 2)}),
-    ("zarr3", {"chunk_shape": (8, 4, 2), "shard_shape": (16, 8, 32)}),
+    ("zarr", {"chunk_shape": (8, 16, 4)}),
+    ("zarr3", {"chunk_shape": (8, 16, 4), "shard_shape": (16, 32, 8)}),
     ("zarr3", {"chunk_shape": 16, "shard_shape": 16}),
 ]
 

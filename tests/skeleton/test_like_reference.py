@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import importlib
-import warnings
 import zipfile
 from typing import TYPE_CHECKING, Any
 
@@ -14,17 +13,6 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 pytestmark = pytest.mark.filterwarnings("ignore")
-
-
-@pytest.fixture(params=["wkfast", "webknossos"])
-def wk(request: pytest.FixtureRequest) -> Any:
-    """Each of the two packages."""
-    if request.param == "webknossos":
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            yield pytest.importorskip("webknossos")
-            return
-    yield importlib.import_module("wkfast")
 
 
 def empty(wk: Any, trees: int = 0) -> Any:
