@@ -5,6 +5,7 @@ They tell WEBKNOSSOS how to draw a layer. Voxels are read and written where they
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
@@ -25,7 +26,7 @@ KEY = "coordinateTransformations"
 _AXES = "xyz"
 
 
-class CoordinateTransformation:
+class CoordinateTransformation(ABC):
     """One step of placing a layer. Its arrays are read-only: to change a step, make another."""
 
     __slots__: tuple[str, ...] = ()
@@ -40,9 +41,9 @@ class CoordinateTransformation:
         stated = ", ".join(f"{name[1:]}={getattr(self, name).tolist()}" for name in self.__slots__)
         return f"{type(self).__name__}({stated})"
 
+    @abstractmethod
     def to_json(self) -> Json:
         """Return the entry to write."""
-        raise NotImplementedError
 
 
 class AffineCoordinateTransformation(CoordinateTransformation):

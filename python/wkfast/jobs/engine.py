@@ -239,7 +239,10 @@ def _settle(futures: Iterable[Any]) -> None:
 
 def _is_done(future: Any) -> bool:
     """Whether the result is there, or has to be waited for because the future does not tell."""
+    done = offered(future, "done")
+    if done is None:
+        return True
     try:
-        return bool(future.done())
-    except (NotImplementedError, AttributeError):
+        return bool(done())
+    except NotImplementedError:
         return True
