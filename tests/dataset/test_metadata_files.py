@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from wkfast import Dataset
-from wkfast.errors import DatasetError, DatasetNotFoundError, WkfastError
+from wkfast.errors import DatasetError, DatasetNotFoundError, LayerNotFoundError, WkfastError
 
 FILE = "datasource-properties.json"
 
@@ -69,3 +69,14 @@ def test_attributes_of_a_group_that_cannot_be_read_do_not_wait(dataset: Dataset)
     make_fifo(group)
     Dataset.open(dataset.path).get_layer("color").add_mag(2)
     assert json.loads(group.read_text())["node_type"] == "group"
+
+
+def test_a_dataset_that_is_the_current_folder_has_its_name(dataset: Dataset, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(dataset.path)
+    here = Dataset.open(".")
+    with pytest.raises(LayerNotFoundError, match=r"^\. has no layer 'x'"):
+        here.get_layer("x")
+    content = json.loads((dataset.path / FILE).read_text())
+    del content["id"]["name"]
+    (dataset.path / FILE).write_text(json.dumps(content))
+    assert Dataset.open(".").name == "dataset"

@@ -491,12 +491,8 @@ class Annotation:
 
         Parameters
         ----------
-        target
-            Folder to create.
-        dataset_directory
-            Folder that holds the annotation's dataset under its name.
-        volume_layer_name
-            Which volume layer, if there are several.
+        target, dataset_directory, volume_layer_name
+            As those of :meth:`merge_fallback_layer`.
         options
             As the arguments of :meth:`merge_fallback_layer`; default: those it has.
 

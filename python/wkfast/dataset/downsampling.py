@@ -10,7 +10,7 @@ from wkfast.dataset.foreign import own_mag
 from wkfast.dataset.mag_building import build_mag, check_same_voxels
 from wkfast.dataset.new_mag import Shapes, extent_in_mag, new_mag
 from wkfast.dataset.reshaping import Workers
-from wkfast.dataset.sampling import SamplingModes, default_coarsest_mag, mags_to_downsample
+from wkfast.dataset.sampling import SamplingModes, default_coarsest_mag, mags_to_downsample, voxels_per_voxel
 from wkfast.errors import DatasetError, DatasetValueError, ExistsError
 from wkfast.geometry import Mag, Vec3Int
 
@@ -112,22 +112,11 @@ def _start(layer: Layer, from_mag: Mag | None, from_mag_view: MagView | None) ->
     return max(layer.mags)
 
 
-def _sequence(
-    layer: Layer,
-    start: Mag,
-    coarsest: Mag | None,
-    mode: SamplingModes,
-    align: bool | Dataset,
-) -> list[Mag]:
+def _sequence(layer: Layer, start: Mag, coarsest: Mag | None, mode: SamplingModes, align: bool | Dataset) -> list[Mag]:
     """Return the mags to make after `start`."""
     end = coarsest if coarsest is not None else default_coarsest_mag(layer.bounding_box.size_xyz.to_tuple())
-    voxel_size: Sequence[float] | None = None
-    if mode is SamplingModes.ANISOTROPIC:
-        voxel_size = layer.dataset.voxel_size
-    elif mode is SamplingModes.CONSTANT_Z:
-        x, y, _ = end.to_tuple()
-        end = Mag([x, y, start.to_tuple()[2]])
-    return mags_to_downsample(start, Mag(end), voxel_size, aligned_mags(layer, align))
+    voxel_size = mode.aim(layer.dataset.voxel_size)
+    return mags_to_downsample(start, mode.end(start, Mag(end)), voxel_size, aligned_mags(layer, align))
 
 
 def aligned_mags(layer: Layer, align: bool | Dataset) -> list[Mag]:
@@ -154,11 +143,10 @@ def aligned_mags(layer: Layer, align: bool | Dataset) -> list[Mag]:
 
 
 def _factor(finer: Mag, coarser: Mag) -> tuple[int, int, int]:
-    pairs = list(zip(finer.to_tuple(), coarser.to_tuple(), strict=True))
-    if any(b % a for a, b in pairs) or finer == coarser:
+    factor = voxels_per_voxel(finer, coarser)
+    if factor is None:
         raise DatasetValueError(f"mag {coarser} cannot be made out of mag {finer}: it is no multiple of it")
-    x, y, z = (b // a for a, b in pairs)
-    return x, y, z
+    return factor
 
 
 def _interpolation(text: str, layer: Layer) -> str:

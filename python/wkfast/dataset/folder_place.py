@@ -123,10 +123,8 @@ class FolderPlace(WritablePlace):
     def add_layer(self, properties: DatasetProperties, entry: Json) -> None:
         """Make a layer's folder, where there may be files already, and list the layer."""
         name = entry["name"]
-        if any(layer.name == name for layer in properties.layers):
-            raise ExistsError(f"{self._root} has a layer {name!r} already")
-        folder = self.vacant(properties, name)
-        folder.mkdir(exist_ok=True)
+        properties.check_free(name)
+        self.vacant(properties, name).mkdir(exist_ok=True)
         self.update(properties, lambda fresh: fresh.add_layer(entry))
 
     def vacant(self, properties: DatasetProperties, name: str) -> Path:
@@ -241,14 +239,18 @@ class FolderPlace(WritablePlace):
 
     def settle(self, layer: LayerProperties, voxel_size: Sequence[float], unit: str) -> None:
         """Write the group metadata of a layer's folder, and forget that its mags were being made."""
-        for _, folder in self.mag_folders(layer):
-            if self.owns(folder):
-                unmark_left(folder)
+        self.unmark_mags(layer)
         folder = self.folder(layer)
         if self.owns(folder) and not folder.is_symlink():
             folders = [(mag, each) for mag, each in self.mag_folders(layer) if each.is_relative_to(folder)]
             mags = sorted((mag, each.relative_to(folder).as_posix()) for mag, each in folders)
             write_layer_group(folder, layer.data_format, mags, voxel_size, unit, axes=list(layer.new_axes()))
+
+    def unmark_mags(self, layer: LayerProperties) -> None:
+        """Forget that mags of a layer were being made."""
+        for _, folder in self.mag_folders(layer):
+            if self.owns(folder):
+                unmark_left(folder)
 
     def owns(self, folder: Path) -> bool:
         """Return whether a folder lies in the dataset and behind no link."""

@@ -346,28 +346,22 @@ class Layer:
 
         Parameters
         ----------
-        positions
-            Shape ``(n, 3)``: x, y, z in mag-1 voxels, in any order, as often as you like.
+        positions, additional_coordinates
+            As those of :meth:`MagView.values_at`: shape ``(n, 3)``, mag-1 voxels.
         mag
             Which mag to look them up in; default: the finest.
-        additional_coordinates
-            Where the positions are on the axes beyond x, y, z, e.g. ``{"t": 3}``: a number, or one for each position.
-            An axis with a single slice may be left out.
 
         Returns
         -------
         ndarray
-            Of the layer's dtype, shape ``(n,)``, or ``(n, channels)`` where there are several. What :meth:`read` finds
-            there: 0 where nothing was ever written, and outside of the layer.
+            Of the layer's dtype, shape ``(n,)``, or ``(n, channels)`` where there are several.
 
         Raises
         ------
-        DatasetValueError
-            A ``ValueError``: positions of another shape, or that are no whole numbers.
-        VolumeDataError
-            A chunk is damaged; the message names file and chunk.
         MagNotFoundError
             There is no such mag.
+        DatasetValueError, VolumeDataError
+            As of :meth:`MagView.values_at`.
 
         Examples
         --------

@@ -45,9 +45,7 @@ class DraftPlace(FolderPlace):
 
     def settle(self, layer: LayerProperties, voxel_size: Sequence[float], unit: str) -> None:  # noqa: ARG002 - later
         """Forget that mags were being made. Groups are written once the layer is in its place."""
-        for _, folder in self.mag_folders(layer):
-            if self.owns(folder):
-                unmark_left(folder)
+        self.unmark_mags(layer)
 
 
 @contextmanager
@@ -64,8 +62,7 @@ def layer_draft(
         There is something of its name.
     """
     name = entry["name"]
-    if any(layer.name == name for layer in properties.layers):
-        raise ExistsError(f"{place.root} has a layer {name!r} already")
+    properties.check_free(name)
     folder = place.vacant(properties, name)
     if folder.exists() and any(folder.iterdir()):
         raise ExistsError(f"{folder} is in the way, though no layer of the dataset; move it, or choose another name")

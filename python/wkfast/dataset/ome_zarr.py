@@ -12,7 +12,7 @@ from wkfast.dataset.layer_category import SEGMENTATION_CATEGORY
 from wkfast.dataset.layer_creation import check_kind, safe_layer_name
 from wkfast.dataset.multiscales import image_of, label_groups
 from wkfast.dataset.properties import LayerProperties
-from wkfast.errors import DatasetError, DatasetValueError, ExistsError
+from wkfast.errors import DatasetError, DatasetValueError
 from wkfast.geometry import Mag
 
 if TYPE_CHECKING:
@@ -101,8 +101,7 @@ def list_image(
     ExistsError
         There is a layer of that name.
     """
-    if layer_name in dataset.layers:
-        raise ExistsError(f"{dataset.path} has a layer {layer_name!r} already")
+    dataset._properties.check_free(layer_name)
     image, mags = found
     for mag, files in mags:
         place.own(files.path, f"mag {mag} of layer {layer_name!r}")

@@ -430,11 +430,11 @@ class DatasetProperties:
         """Name of the dataset, else its folder's."""
         identity = self.json.get("id")
         written = identity.get("name") if isinstance(identity, dict) else None
-        return str(written) if written else self._home.rpartition("/")[2]
+        return str(written) if written else Path(self._home).absolute().name
 
     @property
     def _home(self) -> str:
-        return str(self.file).rpartition("/")[0]
+        return str(self.file).rpartition("/")[0] or "."
 
     @property
     def voxel_size(self) -> tuple[float, float, float]:
@@ -466,9 +466,19 @@ class DatasetProperties:
         ExistsError
             There is one of its name.
         """
-        if any(layer.name == entry["name"] for layer in self.layers):
-            raise ExistsError(f"{self._home} has a layer {entry['name']!r} already")
+        self.check_free(entry["name"])
         self.json["dataLayers"].append(entry)
+
+    def check_free(self, name: str) -> None:
+        """Check that no layer is called `name`.
+
+        Raises
+        ------
+        ExistsError
+            One is.
+        """
+        if any(layer.name == name for layer in self.layers):
+            raise ExistsError(f"{self._home} has a layer {name!r} already")
 
     def remove_layer(self, name: str) -> None:
         """Remove the layer called `name`.

@@ -111,8 +111,7 @@ def _folder_of(dataset: Dataset) -> Path:
 def _free_name(dataset: Dataset, foreign: Layer, name: str | None) -> str:
     chosen = foreign.name if name is None else name
     check_layer_name(chosen)
-    if chosen in dataset.layers:
-        raise ExistsError(f"{dataset.path} has a layer {chosen!r} already")
+    dataset._properties.check_free(chosen)
     return chosen
 
 

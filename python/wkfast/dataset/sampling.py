@@ -43,6 +43,32 @@ class SamplingModes(Enum):
             names = ", ".join(repr(known.value) for known in cls)
             raise DatasetValueError(f"{mode!r} is no sampling mode: choose {names}") from None
 
+    def end(self, start: Mag, wanted: Mag) -> Mag:
+        """Return where a sequence ends that leads from `start` to the mag that is wanted: with this mode's z."""
+        if self is not SamplingModes.CONSTANT_Z:
+            return wanted
+        x, y, _ = wanted.to_tuple()
+        return Mag([x, y, start.to_tuple()[2]])
+
+    def aim(self, voxel_size: Sequence[float]) -> Sequence[float] | None:
+        """Return the voxel size that mags make cubes of, ``None`` where axes double whatever their voxels are."""
+        return voxel_size if self is SamplingModes.ANISOTROPIC else None
+
+
+def voxels_per_voxel(finer: Mag, coarser: Mag) -> tuple[int, int, int] | None:
+    """Return how many voxels of a mag lie along x, y, z in one of another; ``None`` where it is no coarser multiple.
+
+    Examples
+    --------
+    >>> voxels_per_voxel(Mag(2), Mag("8-8-2"))
+    (4, 4, 1)
+    """
+    pairs = list(zip(finer.to_tuple(), coarser.to_tuple(), strict=True))
+    if finer == coarser or any(b % a for a, b in pairs):
+        return None
+    x, y, z = (b // a for a, b in pairs)
+    return x, y, z
+
 
 def default_coarsest_mag(size: Sequence[int]) -> Mag:
     """Return the mag in which a layer of `size` mag-1 voxels is at most 100 voxels long, and 4 at least.

@@ -13,7 +13,7 @@ from wkfast.dataset.folders import remove_folder
 from wkfast.dataset.foreign import own_mag
 from wkfast.dataset.mag_building import check_same_voxels, files_of
 from wkfast.dataset.new_mag import Shapes, extent_in_mag, new_mag
-from wkfast.dataset.sampling import SamplingModes, mags_to_downsample
+from wkfast.dataset.sampling import SamplingModes, mags_to_downsample, voxels_per_voxel
 from wkfast.dataset.view import View
 from wkfast.errors import DatasetValueError, ExistsError
 from wkfast.geometry import Mag, Vec3Int
@@ -85,25 +85,19 @@ def repeated(voxels: NDArray[Any], axes: Sequence[str], factors: Sequence[int]) 
 
 def _sequence(layer: Layer, start: Mag, finest: Mag, mode: SamplingModes, align: bool | Dataset) -> list[Mag]:
     """Return the mags to make after `start`, finer and finer: those that downsampling would pass on its way back."""
-    voxel_size: Sequence[float] | None = None
-    if mode is SamplingModes.ANISOTROPIC:
-        voxel_size = layer.dataset.voxel_size
-    elif mode is SamplingModes.CONSTANT_Z:
-        x, y, _ = finest.to_tuple()
-        finest = Mag([x, y, start.to_tuple()[2]])
-    passed = mags_to_downsample(finest, start, voxel_size, aligned_mags(layer, align))
-    mags = [*reversed(passed[:-1]), finest]
+    end = mode.end(start, finest)
+    passed = mags_to_downsample(end, start, mode.aim(layer.dataset.voxel_size), aligned_mags(layer, align))
+    mags = [*reversed(passed[:-1]), end]
     for coarser, finer in pairwise([start, *mags]):
         _factors(coarser, finer)
     return mags
 
 
 def _factors(coarser: Mag, finer: Mag) -> tuple[int, int, int]:
-    pairs = list(zip(coarser.to_tuple(), finer.to_tuple(), strict=True))
-    if any(a % b for a, b in pairs) or coarser == finer:
+    factors = voxels_per_voxel(finer, coarser)
+    if factors is None:
         raise DatasetValueError(f"mag {finer} cannot be made out of mag {coarser}, which is no multiple of it")
-    x, y, z = (a // b for a, b in pairs)
-    return x, y, z
+    return factors
 
 
 def _upsample_mag(layer: Layer, how: Upsampling, source: MagView, mag: Mag) -> None:

@@ -436,10 +436,8 @@ class BoundingBox(NDBoundingBox):
 
         Parameters
         ----------
-        new_topleft_y
-            Where the box starts; default: as it does.
-        new_size_y
-            How far it reaches, in voxels; default: as it does.
+        new_topleft_y, new_size_y
+            As those of :meth:`with_bounds_x`.
         """
         return self.with_bounds("y", new_topleft_y, new_size_y)
 
@@ -448,10 +446,8 @@ class BoundingBox(NDBoundingBox):
 
         Parameters
         ----------
-        new_topleft_z
-            Where the box starts; default: as it does.
-        new_size_z
-            How far it reaches, in voxels; default: as it does.
+        new_topleft_z, new_size_z
+            As those of :meth:`with_bounds_x`.
         """
         return self.with_bounds("z", new_topleft_z, new_size_z)
 
