@@ -14,7 +14,10 @@ from wkfast.errors import ExistsError, WkfastError
 def source(tmp_path: Path) -> wk.Layer:
     dataset = wk.Dataset(tmp_path / "source", voxel_size=(4, 4, 40))
     data = np.random.default_rng(2).integers(0, 9, (100, 90, 80), "uint32")
-    layer = dataset.write_layer("labels", "segmentation", data, data_format="wkw", shard_shape=128)
+    # A compressed file of WKW has all its blocks: of the default shape, gigabytes of zeros.
+    shape = {"shard_shape": 128}
+    layer = dataset.write_layer("labels", "segmentation", data, data_format="wkw", downsample=False, **shape)
+    layer.downsample(**shape)
     assert len(layer.mags) > 1
     return layer
 
