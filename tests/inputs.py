@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import atexit
 import io
 import json
 import os
+import shutil
 import subprocess
 import sys
+import tempfile
 import textwrap
 import zipfile
 from functools import lru_cache
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -22,7 +26,6 @@ from wkfast.geometry import Mag
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
-    from pathlib import Path
 
     from numpy.typing import NDArray
 
@@ -33,9 +36,18 @@ def small_fallback():
     return labels((96, 96, 64), cells=12)
 
 
+@lru_cache(maxsize=1)
+def _generated() -> Path:
+    folder = Path(tempfile.mkdtemp(prefix="wkfast-demo-"))
+    atexit.register(shutil.rmtree, folder, ignore_errors=True)
+    generate(folder)
+    return folder
+
+
 def demo_input(folder: Path) -> DemoInput:
-    """The demo's own input, written below `folder`."""
-    return generate(folder)
+    """The demo's own input below `folder`: generated once in a process, and copied."""
+    shutil.copytree(_generated(), folder, dirs_exist_ok=True)
+    return DemoInput(folder / "annotation.zip", folder / "datasets")
 
 
 def without_coarse_mags(annotation: Path) -> Path:

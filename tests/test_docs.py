@@ -6,7 +6,8 @@ import sys
 from pathlib import Path
 
 import pytest
-from examples.demo.generate import generate
+
+from tests.inputs import demo_input
 
 DOCS = Path(__file__).resolve().parents[1] / "docs"
 # Made while the site is built.
@@ -23,7 +24,7 @@ def blocks(language):
 
 @pytest.fixture
 def workplace(tmp_path):
-    generate(tmp_path)
+    demo_input(tmp_path)
     return tmp_path
 
 

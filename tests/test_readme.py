@@ -7,7 +7,8 @@ import sys
 from pathlib import Path
 
 import pytest
-from examples.demo.generate import generate
+
+from tests.inputs import demo_input
 
 ROOT = Path(__file__).resolve().parents[1]
 README = (ROOT / "README.md").read_text(encoding="utf-8")
@@ -23,7 +24,7 @@ def commands(prefix: str) -> list[str]:
 
 @pytest.fixture
 def workplace(tmp_path, monkeypatch):
-    generate(tmp_path)
+    demo_input(tmp_path)
     monkeypatch.chdir(tmp_path)
     return tmp_path
 

@@ -20,9 +20,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from examples.demo.generate import generate
 from tests.boundary.mutations import mutated
-from tests.inputs import minimal_nml, volume_annotation, wkw_data_zip, write_zip, zarr3_data_zip
+from tests.inputs import demo_input, minimal_nml, volume_annotation, wkw_data_zip, write_zip, zarr3_data_zip
 
 import wkfast as wk
 from wkfast.errors import WkfastError
@@ -185,7 +184,7 @@ def use_dataset_in_full(folder: Path) -> None:
 
 
 def merges(folder: Path) -> None:
-    generate(folder)
+    demo_input(folder)
 
 
 def use_merge(folder: Path) -> None:
@@ -194,7 +193,7 @@ def use_merge(folder: Path) -> None:
 
 
 def unfinished_merges(folder: Path) -> None:
-    generate(folder)
+    demo_input(folder)
     annotation = wk.Annotation.load(folder / "annotation.zip")
     job = annotation.plan_merge(folder / "merged", folder / "datasets")
     (folder / "plan.json").write_text(job.to_json())

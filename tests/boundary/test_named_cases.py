@@ -8,8 +8,7 @@ import zipfile
 
 import numpy as np
 import pytest
-from examples.demo.generate import generate
-from tests.inputs import minimal_nml, volume_annotation, wkw_data_zip, write_zip, zarr3_data_zip, zipped
+from tests.inputs import demo_input, minimal_nml, volume_annotation, wkw_data_zip, write_zip, zarr3_data_zip, zipped
 
 import wkfast as wk
 from wkfast.errors import (
@@ -117,7 +116,7 @@ def test_what_no_nml_can_say_is_refused_and_nothing_is_written(change, tmp_path)
     [("layer", 5), ("layer", {}), ("layer", {"name": "../x"}), ("warnings", [5]), ("warnings", 0.5), ("groups", None)],
 )
 def test_a_plan_file_that_describes_no_dataset_is_refused(name, value, tmp_path):
-    generate(tmp_path)
+    demo_input(tmp_path)
     annotation = wk.Annotation.load(tmp_path / "annotation.zip")
     facts = json.loads(annotation.plan_merge(tmp_path / "merged", tmp_path / "datasets").to_json())
     facts["description"][name] = value

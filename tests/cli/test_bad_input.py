@@ -8,8 +8,7 @@ import sys
 import numpy as np
 import pytest
 from examples.demo import plain_wkw
-from examples.demo.generate import generate
-from tests.inputs import minimal_nml, tree_state, write_zip
+from tests.inputs import demo_input, minimal_nml, tree_state, write_zip
 
 
 def wkfast(*arguments, cwd):
@@ -21,7 +20,7 @@ def wkfast(*arguments, cwd):
 @pytest.fixture(scope="module")
 def prepared(tmp_path_factory):
     folder = tmp_path_factory.mktemp("prepared")
-    generate(folder)
+    demo_input(folder)
     return folder
 
 

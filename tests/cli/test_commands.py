@@ -6,8 +6,7 @@ import subprocess
 import sys
 
 import pytest
-from examples.demo.generate import generate
-from tests.inputs import minimal_nml, write_zip
+from tests.inputs import demo_input, minimal_nml, write_zip
 
 import wkfast as wk
 
@@ -23,7 +22,7 @@ def wkfast(*arguments, cwd=None):
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory):
     folder = tmp_path_factory.mktemp("commands")
-    generate(folder)
+    demo_input(folder)
     return folder
 
 

@@ -7,8 +7,7 @@ import sys
 import zipfile
 from pathlib import Path
 
-from examples.demo.generate import generate
-from tests.inputs import write_zip
+from tests.inputs import demo_input, write_zip
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -54,7 +53,7 @@ def test_the_demo_can_be_run_twice(tmp_path):
 def test_the_demo_passes_where_a_mag_is_recomputed(tmp_path):
     folder = tmp_path / "generated"
     folder.mkdir()
-    generate(folder)
+    demo_input(folder)
     with (
         zipfile.ZipFile(folder / "annotation.zip") as outer,
         zipfile.ZipFile(io.BytesIO(outer.read("data_Volume.zip"))) as inner,

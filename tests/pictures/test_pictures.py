@@ -6,7 +6,7 @@ from xml.etree import ElementTree as ET
 
 import numpy as np
 import pytest
-from examples.demo.generate import generate
+from tests.inputs import demo_input
 
 from wkfast import Annotation, Dataset, Skeleton
 from wkfast.pictures import html
@@ -49,7 +49,7 @@ def test_many_trees_are_counted_and_the_first_listed():
 
 
 def test_datasets_layers_and_reports_have_views(tmp_path):
-    made = generate(tmp_path)
+    made = demo_input(tmp_path)
     annotation = Annotation.load(made.annotation)
     report = annotation.merge_fallback_layer(tmp_path / "merged", made.dataset_directory)
     assert any(text.startswith("merged ") for text in shown(report))
