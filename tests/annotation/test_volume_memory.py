@@ -1,5 +1,6 @@
 """Volume layers of many chunks are listed, exported and edited in memory that does not grow with them."""
 
+import io
 import zipfile
 
 import numpy as np
@@ -10,6 +11,9 @@ from tests.inputs import measured, minimal_nml, needs_peaks, zarr3_data_zip
 pytestmark = [pytest.mark.slow, needs_peaks]
 MANY = 100_000
 MB = 2**20
+# The C library gives large pieces back when they are freed. By itself it keeps some of them, by the threads that had
+# them, and a peak was 55 to 67 MB for the same work.
+GIVES_BACK = {"MALLOC_MMAP_THRESHOLD_": "131072"}
 
 START = """
 import tempfile
@@ -47,7 +51,7 @@ def annotation_of(path, count, *, noise):
     generator = np.random.default_rng(1)
     edge = round(count ** (1 / 3)) + 1
     inner = path.with_suffix(".inner")
-    with zipfile.ZipFile(inner, "w", zipfile.ZIP_STORED) as archive, zipfile.ZipFile(_file(source)) as plain:
+    with zipfile.ZipFile(inner, "w", zipfile.ZIP_STORED) as archive, zipfile.ZipFile(io.BytesIO(source)) as plain:
         for name in ("datasource-properties.json", "volumeAnnotationData/1/zarr.json"):
             archive.writestr(name, plain.read(name))
         content = bytes(encoder.encode(np.full(32**3, 7, np.uint32)))
@@ -63,22 +67,16 @@ def annotation_of(path, count, *, noise):
     return path
 
 
-def _file(content):
-    import io
-
-    return io.BytesIO(content)
-
-
-def run(job, *arguments):
+def run(job, *arguments, **environment):
     """Return what a job counted, and by how much memory grew at most."""
-    return measured(START + job + END, *arguments, WKFAST_THREADS="2")
+    return measured(START + job + END, *arguments, WKFAST_THREADS="2", **environment)
 
 
 def test_listing_a_hundred_thousand_chunks_stays_below_the_bound(tmp_path):
     file = annotation_of(tmp_path / "a.zip", MANY, noise=False)
-    count, grown = run(LIST, file)
+    count, grown = run(LIST, file, **GIVES_BACK)
     assert count == MANY
-    assert grown < 64 * MB
+    assert grown < 52 * MB
 
 
 @pytest.mark.parametrize(
