@@ -10,7 +10,7 @@ from tests.inputs import demo_input
 
 from wkfast import Annotation, Dataset, Skeleton
 from wkfast.pictures import html
-from wkfast.pictures.skeletons import bar_length
+from wkfast.pictures.planes import bar_length
 from wkfast.skeleton.rooted import edge_rows
 
 HOSTILE = "<script>alert('x')</script> & \"q\" <b"
@@ -22,7 +22,7 @@ def shown(thing):
     root = ET.fromstring(f"<div>{view.replace('<details open', '<details')}</div>")
     assert root.find(".//script") is None
     assert {element.tag for element in root.iter()} <= {
-        "div", "details", "summary", "b", "table", "tr", "td", "th",
+        "div", "details", "summary", "b", "table", "tr", "td", "th", "img",
     }  # fmt: skip
     return [text for element in root.iter() for text in [element.text] if text]
 

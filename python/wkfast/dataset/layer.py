@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Literal, NamedTuple
 import numpy as np
 
 from wkfast._warnings import warn
-from wkfast.dataset import downsampling
+from wkfast.dataset import downsampling, shown
 from wkfast.dataset.additional_axes import along_axes, completed, is_flat
 from wkfast.dataset.attachments import Attachments
 from wkfast.dataset.downsampling import Downsampling
@@ -39,6 +39,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
     from os import PathLike
 
+    from matplotlib.figure import Figure
     from numpy.typing import ArrayLike, NDArray
 
     from wkfast.dataset.data_format import DataFormat
@@ -375,6 +376,119 @@ class Layer:
         """
         view = self.get_finest_mag() if mag is None else self.get_mag(mag)
         return view.values_at(positions, additional_coordinates=additional_coordinates)
+
+    def plot_slice(
+        self,
+        plane: str = "xy",
+        position: int | None = None,
+        *,
+        bounding_box: NDBoundingBox | None = None,
+        mag: Any = None,
+    ) -> Figure:
+        """Return a figure of a plane of voxels, with a scale bar in µm; every segment has a colour of its own.
+
+        Notebooks show the figure; ``figure.savefig("slice.png")`` writes it. Values are shown as the layer's
+        ``default_view_configuration`` says, else uint8 as it is and other types from least to largest; of additional
+        axes the first place is shown.
+
+        Parameters
+        ----------
+        plane
+            ``"xy"``, ``"zy"`` or ``"xz"``: the first axis lies to the right.
+        position
+            Along the third axis, in mag-1 voxels; default: the middle.
+        bounding_box
+            What is shown, in mag-1 voxels; default: the layer's box.
+        mag
+            Default: the finest in which the plane has at most 1024 pixels along an edge, else the coarsest.
+
+        Raises
+        ------
+        DatasetValueError
+            There is no such plane, or it has more than 8192 pixels along an edge.
+        MagNotFoundError
+            There is no such mag.
+        MissingExtraError
+            matplotlib is not installed.
+
+        Examples
+        --------
+        >>> import numpy as np
+        >>> from wkfast import Dataset
+        >>> dataset = Dataset(tmp_path / "new", voxel_size=(4, 4, 40))
+        >>> layer = dataset.write_layer("cells", "segmentation", np.arange(8, dtype=np.uint32).reshape(2, 2, 2))
+        >>> layer.plot_slice(position=1).get_suptitle()
+        'cells, mag 1, z = 1'
+        """
+        return shown.plot(shown.plane_of(self, shown.view_to_show(self, mag, bounding_box, plane), plane, position))
+
+    def plot_changes(
+        self,
+        before: Layer,
+        plane: str = "xy",
+        position: int | None = None,
+        *,
+        bounding_box: NDBoundingBox | None = None,
+        mag: Any = None,
+    ) -> Figure:
+        """Return a figure of a plane of another layer, of the same plane of this one, and of the voxels that differ.
+
+        With the fallback layer as `before`, this is what a merge changed, be it written or a ``merged_layer``. Voxels
+        that became zero are white among those that differ.
+
+        Parameters
+        ----------
+        before
+            The layer as it was; it needs the mag that is shown.
+        plane, bounding_box, mag
+            As of :meth:`plot_slice`.
+        position
+            In mag-1 voxels; default: where most voxels differ in the coarsest mag that both have.
+
+        Raises
+        ------
+        DatasetValueError, MagNotFoundError, MissingExtraError
+            As of :meth:`plot_slice`; also if the layers have other numbers of channels.
+
+        Examples
+        --------
+        >>> import numpy as np
+        >>> from wkfast import Dataset
+        >>> dataset, labels = Dataset(tmp_path / "new", voxel_size=(4, 4, 40)), np.ones((2, 2, 2), np.uint32)
+        >>> before = dataset.write_layer("before", "segmentation", labels)
+        >>> labels[0, 0, 1] = 7
+        >>> after = dataset.write_layer("after", "segmentation", labels)
+        >>> [axes.get_title() for axes in after.plot_changes(before).axes]
+        ['before', 'after', '1 changed']
+        """
+        if position is None:
+            position = shown.most_changed(before, self, plane, bounding_box)
+        view = shown.view_to_show(self, mag, bounding_box, plane)
+        return shown.plot_both(before, shown.plane_of(self, view, plane, position))
+
+    def thumbnail(self) -> bytes:
+        r"""Return a PNG file of the layer's middle xy plane, 192 pixels along its longer edge.
+
+        It is read from the finest mag that has no more pixels, or the middle of the coarsest. Notebooks show it with
+        the layer, unless a server streams it.
+
+        Raises
+        ------
+        MagNotFoundError
+            The layer has no mags.
+        VolumeDataError
+            A chunk is corrupt.
+
+        Examples
+        --------
+        >>> import numpy as np
+        >>> from wkfast import Dataset
+        >>> dataset = Dataset(tmp_path / "new", voxel_size=(4, 4, 40))
+        >>> layer = dataset.write_layer("image", "color", np.full((64, 32, 2), 100, np.uint8))
+        >>> layer.thumbnail()[:4]
+        b'\x89PNG'
+        """
+        return shown.thumbnail(self)
 
     def segment_statistics(
         self,
@@ -1084,7 +1198,8 @@ class Layer:
             "mags": ", ".join(mag.to_layer_name() for mag in self.mags),
             "bounding box": f"{tuple(box.topleft)} + {tuple(box.size)} mag-1 voxels",
         }
-        return html.card(f"{type(self).__name__} {self.name}", facts, is_open=is_open)
+        picture = [shown.thumbnail_as_html(self)] if is_open and self._place.is_near else []
+        return html.card(f"{type(self).__name__} {self.name}", facts, picture, is_open=is_open)
 
 
 class SegmentationLayer(Layer):

@@ -31,10 +31,13 @@ class Place(ABC):
         that may be changed.
     no_folder
         What layers and mags do instead of lying in a folder.
+    is_near
+        Whether voxels are read without a network, so that a notebook may show some that nobody asked for.
     """
 
     read_only_reason: str | None = "it is read where it lies"
     no_folder: str = "has no folder"
+    is_near: bool = True
 
     @property
     def identity(self) -> object:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from wkfast._warnings import warn
+from wkfast.dataset import shown
 from wkfast.dataset.additional_axes import (
     axes_of_array,
     completed,
@@ -33,6 +34,7 @@ from wkfast.geometry.constants import CXYZ_AXES
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
 
+    from matplotlib.figure import Figure
     from numpy.typing import NDArray
 
     from wkfast.dataset.layer import Layer
@@ -249,6 +251,25 @@ class View:
         """
         warn("read_xyz is deprecated, use read_cxyz", DeprecationWarning)
         return self.read_cxyz(relative_bounding_box=relative_bounding_box, absolute_bounding_box=absolute_bounding_box)
+
+    def plot_slice(self, plane: str = "xy", position: int | None = None) -> Figure:
+        """Return a figure of a plane of this box, with a scale bar in µm; see :meth:`Layer.plot_slice`.
+
+        Parameters
+        ----------
+        plane
+            ``"xy"``, ``"zy"`` or ``"xz"``: the first axis lies to the right.
+        position
+            Along the third axis, in mag-1 voxels; default: the middle.
+
+        Raises
+        ------
+        DatasetValueError
+            There is no such plane, or it has more than 8192 pixels along an edge.
+        MissingExtraError
+            matplotlib is not installed.
+        """
+        return shown.plot(shown.plane_of(self._layer, self, plane, position))
 
     def _read_along(self, box: NDBoundingBox, axes: Sequence[str]) -> NDArray[Any]:
         """Return a box with the axes of an array."""

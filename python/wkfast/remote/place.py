@@ -28,6 +28,8 @@ zarr_store: Any = lazy_import("wkfast.remote.zarr_store")
 class ServerPlace(Place):
     """A data store that streams the layers of a dataset, or of an annotation over one."""
 
+    is_near = False
+
     def __init__(self, location: RemoteLocation) -> None:
         self._location = location
         self._streamed = location.streamed
