@@ -132,16 +132,16 @@ def download_annotations(
     wanted = list(dict.fromkeys(name.strip() for it in annotations for name in _names(it)))
     target = Path(folder)
     target.mkdir(parents=True, exist_ok=True)
-    job = _Job(current_context(), target, skip_volume_data=skip_volume_data, retry_count=retry_count)
+    downloads = _Downloads(current_context(), target, skip_volume_data=skip_volume_data, retry_count=retry_count)
     done: dict[str, AnnotationDownload] = {}
     with observed(progress, "downloading", "annotations", last_line=True) as observer:
         try:
-            for name, download in fetch_all(job.download, wanted, concurrency=concurrency):
+            for name, download in fetch_all(downloads.download, wanted, concurrency=concurrency):
                 done[name] = download
                 if observer is not None:
                     observer(len(done), len(wanted))
         except BaseException:
-            job.stop()
+            downloads.stop()
             raise
     return DownloadReport(tuple(done[name] for name in wanted))
 
@@ -162,7 +162,7 @@ class _Stopped(Exception):  # noqa: N818 (nothing went wrong)
     """The whole was given up."""
 
 
-class _Job:
+class _Downloads:
     """Downloads into one folder, by several threads."""
 
     def __init__(self, context: Context, folder: Path, *, skip_volume_data: bool, retry_count: int) -> None:
