@@ -9,7 +9,7 @@ import struct
 import subprocess
 import sys
 import zipfile
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import numpy as np
@@ -20,6 +20,7 @@ import wkfast as wk
 from wkfast import _core
 from wkfast.errors import DatasetError, LayerNotFoundError, MagNotFoundError, VolumeDataError
 
+Refusal = Callable[[wk.MagView], str]
 CHUNKED = [("wkw", {"shard_shape": 32}), ("zarr", {}), ("zarr3", {"shard_shape": 32}), ("zarr3", {"shard_shape": 8})]
 SHARD_FILES = {"wkw": "z0/y0/x0.wkw", "zarr": "0/0/0/0", "zarr3": "c/0/0/0/0"}
 
@@ -167,7 +168,9 @@ def change_json(file: Path, **more: object) -> None:
     ],
     ids=lambda change: next(iter(change)),
 )
-def test_absurd_metadata_are_refused_before_memory_is_taken(tmp_path: Path, change: dict) -> None:
+def test_absurd_metadata_are_refused_before_memory_is_taken(
+    tmp_path: Path, refusal_within_2_gib: Refusal, change: dict
+) -> None:
     mag = filled(tmp_path, "zarr3", shard_shape=32)
     change_json(mag.path / "zarr.json", **change)
     without_axis_order(mag)
@@ -189,14 +192,18 @@ def test_absurd_metadata_are_refused_before_memory_is_taken(tmp_path: Path, chan
     ],
     ids=lambda change: next(iter(change)),
 )
-def test_absurd_metadata_of_zarr_v2_are_refused_before_memory_is_taken(tmp_path: Path, change: dict) -> None:
+def test_absurd_metadata_of_zarr_v2_are_refused_before_memory_is_taken(
+    tmp_path: Path, refusal_within_2_gib: Refusal, change: dict
+) -> None:
     mag = filled(tmp_path, "zarr")
     change_json(mag.path / ".zarray", **change)
     assert str(mag.path / ".zarray") in refusal_within_2_gib(mag)
 
 
 @pytest.mark.parametrize("header", [b"WKW\x01\xff\x02\x03\x04", b"WKW\x01\x0f\x01\x04\xf8", b"WKW\x02\x33\x02\x03\x04"])
-def test_absurd_headers_of_wkw_are_refused_before_memory_is_taken(tmp_path: Path, header: bytes) -> None:
+def test_absurd_headers_of_wkw_are_refused_before_memory_is_taken(
+    tmp_path: Path, refusal_within_2_gib: Refusal, header: bytes
+) -> None:
     mag = filled(tmp_path, "wkw", shard_shape=32)
     (mag.path / "header.wkw").write_bytes(header + bytes(8))
     assert str(mag.path / "header.wkw") in refusal_within_2_gib(mag)
@@ -209,17 +216,34 @@ def without_axis_order(mag: wk.MagView) -> None:
     properties.write_text(json.dumps(content))
 
 
-def refusal_within_2_gib(mag: wk.MagView) -> str:
-    """Return what a process says that may not have more memory and opens the mag."""
-    script = (
-        "import resource, sys; resource.setrlimit(resource.RLIMIT_AS, (1 << 31, 1 << 31)); import wkfast as wk\n"
-        "from wkfast.errors import VolumeDataError\n"
-        f"try: wk.Dataset.open({str(mag.layer.dataset.path)!r}).get_layer('layer').get_mag(1)\n"
-        "except VolumeDataError as error: sys.exit(str(error))"
-    )
-    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True)
-    assert done.returncode == 1, done.stderr
-    return done.stderr
+OPENING = """
+import json, resource, sys
+import wkfast as wk
+from wkfast.errors import VolumeDataError
+
+resource.setrlimit(resource.RLIMIT_AS, (1 << 31, 1 << 31))
+for line in sys.stdin:
+    refusal = "none"
+    try:
+        wk.Dataset.open(line.rstrip("\\n")).get_layer("layer").get_mag(1)
+    except VolumeDataError as error:
+        refusal = str(error)
+    print(json.dumps(refusal), flush=True)
+"""
+
+
+@pytest.fixture(scope="module")
+def refusal_within_2_gib() -> Iterator[Refusal]:
+    """What a process that may not have more memory says when it opens a mag; one for all mags."""
+    command = [sys.executable, "-c", OPENING]
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as process:
+
+        def refusal(mag: wk.MagView) -> str:
+            print(mag.layer.dataset.path, file=process.stdin, flush=True)
+            return str(json.loads(process.stdout.readline() or '"the process has died"'))
+
+        yield refusal
+        process.stdin.close()
 
 
 def test_an_array_without_the_axes_of_its_layer_is_refused(tmp_path: Path) -> None:

@@ -126,7 +126,7 @@ def rechunk(folder: Path) -> None:
 def downsample(folder: Path) -> None:
     layer = opened(folder).get_layer("one")
     if wk.Mag(2) not in layer.mags:
-        layer.downsample_mag(1, target_mag=2)
+        layer.downsample_mag(1, target_mag=2, shard_shape=32)
 
 
 def rename(folder: Path) -> None:
