@@ -2,6 +2,7 @@
 
 import json
 import os
+import pty
 import subprocess
 import sys
 
@@ -80,3 +81,26 @@ def test_a_log_that_knows_ascii_only_is_no_error(folder):
 
 def test_the_version_is_told():
     assert wkfast("--version").strip() == f"wkfast {wk.__version__}"
+
+
+def test_a_terminal_gets_bars_and_a_pipe_none(tmp_path):
+    annotation = wk.Annotation("bars", dataset_name="d", voxel_size=(1, 1, 1))
+    for count in (1, 40, 20, 10, 0, 5, 2):
+        annotation.skeleton.add_tree(f"tree of {count}").add_nodes([(n, 0, 0) for n in range(count)])
+    annotation.save(tmp_path / "a.zip")
+    piped = wkfast("info", tmp_path / "a.zip")
+    assert "█" not in piped
+    ours, theirs = pty.openpty()
+    environment = {**os.environ, "COLUMNS": "100", "TERM": "dumb", "PYTHONUTF8": "1"}
+    subprocess.run(
+        [sys.executable, "-m", "wkfast", "info", "a.zip"], cwd=tmp_path, env=environment, stdout=theirs, check=True
+    )
+    os.close(theirs)
+    shown = os.read(ours, 1 << 16).decode()
+    os.close(ours)
+    rows = {
+        int(line.split("tree of ")[1].split()[0]): line.count("█") for line in shown.splitlines() if "tree of" in line
+    }
+    assert rows == {40: 20, 20: 10, 10: 5, 5: 2, 2: 1}
+    assert "the 5 largest of 7 trees" in piped
+    assert json.loads(wkfast("info", tmp_path / "a.zip", "--json"))["largest_trees"][0]["nodes"] == 40

@@ -15,16 +15,21 @@ import typer
 from wkfast._lazy import lazy_import
 
 if TYPE_CHECKING:
-    from rich import console, filesize, text
+    from collections.abc import Sequence
+
+    from rich import bar, console, filesize, text
+    from rich.bar import Bar
     from rich.table import Table
     from rich.text import Text
 else:
+    bar = lazy_import("rich.bar")
     console = lazy_import("rich.console")
     filesize = lazy_import("rich.filesize")
     text = lazy_import("rich.text")
 
 # A log has no width of its own: tables there are as wide as their content needs, up to this.
 _LOG_WIDTH = 160
+_BAR_WIDTH = 20
 
 
 def tell(value: object) -> None:
@@ -40,6 +45,13 @@ def tell_json(facts: object) -> None:
 def show(table: Table) -> None:
     """Print a table: a result."""
     console.Console(width=None if sys.stdout.isatty() else _LOG_WIDTH).print(table)
+
+
+def bars(counts: Sequence[int]) -> list[list[Bar]]:
+    """Return the last cell of each row of a table: a bar as long as a count is large; nothing in a log or a pipe."""
+    if not sys.stdout.isatty() or not any(counts):
+        return [[] for _ in counts]
+    return [[bar.Bar(max(counts), 0, count, width=_BAR_WIDTH)] for count in counts]
 
 
 def complain(value: object, color: str | None = None) -> None:

@@ -1,5 +1,6 @@
 """``wkfast info``: what is inside an annotation file."""
 
+from heapq import nlargest
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -7,7 +8,7 @@ import typer
 
 import wkfast as wk
 from wkfast._lazy import lazy_import
-from wkfast.cli.console import bytes_text, plain, show, tell_json
+from wkfast.cli.console import bars, bytes_text, plain, show, tell_json
 from wkfast.errors import VolumeDataError
 
 if TYPE_CHECKING:
@@ -15,6 +16,8 @@ if TYPE_CHECKING:
     from rich.table import Table
 else:
     tables = lazy_import("rich.table")
+
+_TREES_SHOWN = 5
 
 
 def info(
@@ -27,6 +30,8 @@ def info(
         tell_json(facts)
         return
     show(_summary(facts))
+    if facts["trees"] > 1:
+        show(_trees(facts))
     for layer in facts["volume_layers"]:
         show(_layer(layer))
 
@@ -46,6 +51,10 @@ def describe(file: Path) -> dict[str, Any]:
         "groups": len(list(annotation.skeleton.flattened_groups())),
         "trees": len(trees),
         "nodes": sum(tree.number_of_nodes() for tree in trees),
+        "largest_trees": [
+            {"id": tree.id, "name": tree.name, "nodes": tree.number_of_nodes()}
+            for tree in nlargest(_TREES_SHOWN, trees, key=lambda tree: tree.number_of_nodes())
+        ],
         "edges": sum(tree.number_of_edges() for tree in trees),
         "problems": len(annotation.problems),
         "volume_layers": [_describe_layer(layer) for layer in annotation.volume_layers],
@@ -84,6 +93,17 @@ def _summary(facts: dict[str, Any]) -> "Table":
     return table
 
 
+def _trees(facts: dict[str, Any]) -> "Table":
+    largest = facts["largest_trees"]
+    shown = f"the {len(largest)} largest of {facts['trees']:,} trees" if facts["trees"] > len(largest) else "trees"
+    table = tables.Table(title=shown, title_justify="left")
+    for heading, justify in (("id", "right"), ("name", "left"), ("nodes", "right")):
+        table.add_column(heading, justify=justify)  # type: ignore[arg-type]
+    for tree, bar in zip(largest, bars([tree["nodes"] for tree in largest]), strict=True):
+        table.add_row(str(tree["id"]), plain(tree["name"]), f"{tree['nodes']:,}", *bar)
+    return table
+
+
 def _layer(layer: dict[str, Any]) -> "Table":
     fallback = f"over fallback layer {layer['fallback_layer']!r}" if layer["fallback_layer"] else "without fallback"
     title = f"volume layer {layer['id']}: {layer['name']!r} {fallback}, {layer['segments']:,} segments"
@@ -91,6 +111,6 @@ def _layer(layer: dict[str, Any]) -> "Table":
     table = tables.Table(title=plain(title), title_justify="left", caption=error, caption_style="red")
     for heading, justify in (("mag", "left"), ("type", "left"), ("chunks", "right"), ("stored", "right")):
         table.add_column(heading, justify=justify)  # type: ignore[arg-type]
-    for mag in layer["mags"]:
-        table.add_row(mag["mag"], mag["dtype"], f"{mag['chunks']:,}", bytes_text(mag["stored_bytes"]))
+    for mag, bar in zip(layer["mags"], bars([mag["stored_bytes"] for mag in layer["mags"]]), strict=True):
+        table.add_row(mag["mag"], mag["dtype"], f"{mag['chunks']:,}", bytes_text(mag["stored_bytes"]), *bar)
     return table
