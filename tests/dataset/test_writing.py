@@ -14,6 +14,7 @@ import zarr
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
+from tests.dataset.writers import add_layers, write_column
 from tests.inputs import tree_state
 
 import wkfast as wk
@@ -450,21 +451,6 @@ def test_units_other_than_nanometres(tmp_path: Path) -> None:
     assert wk.Dataset(dataset.path, voxel_size_with_unit=size, exist_ok=True).unit == "micrometer"
     with pytest.raises(DatasetError):
         wk.Dataset(dataset.path, voxel_size=(0.5, 0.5, 2), exist_ok=True)
-
-
-def add_layers(arguments: tuple[str, int]) -> None:
-    path, number = arguments
-    for n in range(5):
-        layer = wk.Dataset.open(path).add_layer(f"layer_{number}_{n}", "color")
-        layer.add_mag(1, shard_shape=64)
-
-
-def write_column(arguments: tuple[str, int]) -> None:
-    path, x = arguments
-    mag = wk.Dataset.open(path).get_layer("layer").get_mag(1)
-    for y in range(8):
-        data = np.full((1, 1, 9), 10 * x + y + 1, np.uint32)
-        mag.write(data, absolute_offset=(x, y, 0), allow_resize=True, allow_unaligned=True)
 
 
 def test_processes_that_change_one_dataset_lose_nothing(tmp_path: Path) -> None:
