@@ -8,12 +8,8 @@ from wkfast.dataset import (
     LayerViewConfiguration,
 )
 from wkfast.dataset.attachments import AttachmentDataFormat
-from wkfast.dataset.properties import (
-    DatasetProperties,
-    LayerProperties,
-    MagViewProperties,
-    SegmentationLayerProperties,
-)
+from wkfast.dataset.layer_properties import LayerProperties, MagViewProperties, SegmentationLayerProperties
+from wkfast.dataset.properties import DatasetProperties
 from wkfast.dataset.transformations import (
     AffineCoordinateTransformation,
     CoordinateTransformation,

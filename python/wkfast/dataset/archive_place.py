@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from wkfast.dataset.array_files import ArrayFiles
-    from wkfast.dataset.properties import Json, LayerProperties
+    from wkfast.dataset.layer_properties import Json, LayerProperties
     from wkfast.dataset.voxel_source import VoxelSource
     from wkfast.geometry import Mag
 

@@ -15,7 +15,7 @@ from wkfast.errors import DatasetError, DatasetNotFoundError
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from wkfast.dataset.properties import Json
+    from wkfast.dataset.layer_properties import Json
 
 _METADATA = ("zarr.json", ".zarray", ".zgroup", ".zattrs")
 

@@ -9,8 +9,8 @@ import numpy as np
 from wkfast import _core
 from wkfast.dataset.data_format import FACTS
 from wkfast.dataset.layer_category import COLOR_CATEGORY, SEGMENTATION_CATEGORY
+from wkfast.dataset.layer_properties import LayerProperties, element_class
 from wkfast.dataset.multiscales import groups_below, image_of
-from wkfast.dataset.properties import LayerProperties, element_class
 from wkfast.errors import DatasetError, DatasetNotFoundError
 from wkfast.geometry import BoundingBox, Vec3Int
 
@@ -18,8 +18,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     from wkfast.dataset.array_files import ArrayFiles
+    from wkfast.dataset.layer_properties import Json
     from wkfast.dataset.multiscales import Image
-    from wkfast.dataset.properties import Json
     from wkfast.geometry import Mag
 
 # As many axes can be told apart without names: c, x, y, z.

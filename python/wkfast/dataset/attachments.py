@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from wkfast.dataset.layer import Layer
-    from wkfast.dataset.properties import Json
+    from wkfast.dataset.layer_properties import Json
 
 KEY = "attachments"
 

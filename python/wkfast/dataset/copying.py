@@ -20,8 +20,8 @@ if TYPE_CHECKING:
 
     from wkfast.dataset.dataset import Dataset
     from wkfast.dataset.layer import Layer
+    from wkfast.dataset.layer_properties import Json
     from wkfast.dataset.new_mag import Shapes
-    from wkfast.dataset.properties import Json
     from wkfast.dataset.reshaping import Workers
 
 

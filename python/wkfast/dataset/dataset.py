@@ -37,8 +37,8 @@ if TYPE_CHECKING:
 
     from numpy.typing import DTypeLike, NDArray
 
+    from wkfast.dataset.layer_properties import Json, LayerProperties
     from wkfast.dataset.place import Place, WritablePlace
-    from wkfast.dataset.properties import Json, LayerProperties
     from wkfast.geometry import MagLike, Vec3Float, Vec3FloatLike, Vec3IntLike
     from wkfast.progress import Progress
     from wkfast.remote import RemoteDataset

@@ -18,8 +18,9 @@ from wkfast.errors import DatasetError, DatasetValueError, ExistsError
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
 
+    from wkfast.dataset.layer_properties import Json, LayerProperties
     from wkfast.dataset.new_chunks import NewChunksOfMags
-    from wkfast.dataset.properties import DatasetProperties, Json, LayerProperties
+    from wkfast.dataset.properties import DatasetProperties
     from wkfast.dataset.voxel_source import VoxelSource
     from wkfast.geometry import Mag
 

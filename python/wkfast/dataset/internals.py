@@ -9,8 +9,9 @@ from wkfast.dataset.place import writable
 
 if TYPE_CHECKING:
     from wkfast.dataset.layer import Layer
+    from wkfast.dataset.layer_properties import Json, LayerProperties
     from wkfast.dataset.place import Place, WritablePlace
-    from wkfast.dataset.properties import DatasetProperties, Json, LayerProperties
+    from wkfast.dataset.properties import DatasetProperties
     from wkfast.geometry import Mag
 
 

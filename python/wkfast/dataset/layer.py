@@ -44,8 +44,8 @@ if TYPE_CHECKING:
 
     from wkfast.dataset.data_format import DataFormat
     from wkfast.dataset.dataset import Dataset
+    from wkfast.dataset.layer_properties import Json, LayerProperties
     from wkfast.dataset.place import Place, WritablePlace
-    from wkfast.dataset.properties import Json, LayerProperties
     from wkfast.dataset.transformations import CoordinateTransformation
     from wkfast.dataset.voxel_source import VoxelSource
     from wkfast.geometry import NDBoundingBox, NormalizedBoundingBox, Vec3IntLike

@@ -12,7 +12,7 @@ from wkfast._warnings import warn
 from wkfast.dataset.additional_axes import extra_axes_of
 from wkfast.dataset.data_format import FACTS, DataFormat
 from wkfast.dataset.layer_category import COLOR_CATEGORY, SEGMENTATION_CATEGORY
-from wkfast.dataset.properties import KEEPS_ZEROS, LayerProperties, element_class, element_dtype
+from wkfast.dataset.layer_properties import KEEPS_ZEROS, LayerProperties, element_class, element_dtype
 from wkfast.errors import DatasetValueError
 from wkfast.geometry import BoundingBox, Vec3Int
 from wkfast.geometry.bounding_box import as_box
@@ -24,8 +24,8 @@ if TYPE_CHECKING:
 
     from wkfast.dataset.dataset import Dataset
     from wkfast.dataset.layer import Layer
+    from wkfast.dataset.layer_properties import Json
     from wkfast.dataset.new_mag import Shapes
-    from wkfast.dataset.properties import Json
     from wkfast.geometry import Mag, NDBoundingBox
 
 # What WEBKNOSSOS shows.

@@ -14,7 +14,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
     from pathlib import Path
 
-    from wkfast.dataset.properties import DatasetProperties, Json, LayerProperties
+    from wkfast.dataset.layer_properties import Json, LayerProperties
+    from wkfast.dataset.properties import DatasetProperties
 
 
 class DraftPlace(FolderPlace):

@@ -23,8 +23,8 @@ if TYPE_CHECKING:
 
     from wkfast.dataset.data_format import DataFormat
     from wkfast.dataset.layer import Layer
+    from wkfast.dataset.layer_properties import Json
     from wkfast.dataset.mag_view import MagView
-    from wkfast.dataset.properties import Json
     from wkfast.dataset.reshaping import Workers
 
 

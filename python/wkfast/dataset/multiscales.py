@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
     from wkfast.dataset.array_files import ArrayFiles
-    from wkfast.dataset.properties import Json
+    from wkfast.dataset.layer_properties import Json
 
 # Before version 0.3 of OME-Zarr groups did not name their axes: there were these.
 _EARLY = "tczyx"

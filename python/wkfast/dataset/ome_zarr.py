@@ -10,8 +10,8 @@ from wkfast.dataset.array_files import ArrayFiles
 from wkfast.dataset.array_layers import image_entry, require_image
 from wkfast.dataset.layer_category import SEGMENTATION_CATEGORY
 from wkfast.dataset.layer_creation import check_kind, safe_layer_name
+from wkfast.dataset.layer_properties import LayerProperties
 from wkfast.dataset.multiscales import image_of, label_groups
-from wkfast.dataset.properties import LayerProperties
 from wkfast.errors import DatasetError, DatasetValueError
 from wkfast.geometry import Mag
 
@@ -20,8 +20,8 @@ if TYPE_CHECKING:
 
     from wkfast.dataset.dataset import Dataset
     from wkfast.dataset.folder_place import FolderPlace
+    from wkfast.dataset.layer_properties import Json
     from wkfast.dataset.multiscales import Image
-    from wkfast.dataset.properties import Json
     from wkfast.geometry import NDBoundingBox, VoxelSize
 
 _SUFFIXES = (".zarr", ".ome")

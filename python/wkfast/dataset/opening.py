@@ -19,7 +19,7 @@ from wkfast.errors import DatasetError, DatasetNotFoundError
 from wkfast.geometry import Mag, VoxelSize
 
 if TYPE_CHECKING:
-    from wkfast.dataset.properties import Json
+    from wkfast.dataset.layer_properties import Json
 
 
 def open_layer(source: Any, *, mag: Any = 1, axes: str | None = None) -> Layer:

@@ -14,7 +14,8 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from wkfast import _core
-    from wkfast.dataset.properties import DatasetProperties, Json, LayerProperties
+    from wkfast.dataset.layer_properties import Json, LayerProperties
+    from wkfast.dataset.properties import DatasetProperties
     from wkfast.dataset.voxel_source import VoxelSource
     from wkfast.geometry import Mag
 

@@ -12,11 +12,11 @@ from wkfast.dataset.data_format import FACTS, DataFormat, format_of_folder
 from wkfast.dataset.folder_place import location_in
 from wkfast.dataset.folders import mark_left, place_folder, remove_folder
 from wkfast.dataset.layer_creation import check_layer_name
+from wkfast.dataset.layer_properties import LayerProperties
 from wkfast.dataset.mag_building import files_of
 from wkfast.dataset.metadata_files import read_json
 from wkfast.dataset.ome_zarr import image_in, list_image
 from wkfast.dataset.place import writable
-from wkfast.dataset.properties import LayerProperties
 from wkfast.errors import DatasetError, DatasetValueError, ExistsError, MagNotFoundError
 from wkfast.geometry import Mag
 from wkfast.geometry.constants import CXYZ_AXES
@@ -29,8 +29,8 @@ if TYPE_CHECKING:
     from wkfast.dataset.dataset import Dataset
     from wkfast.dataset.folder_place import FolderPlace
     from wkfast.dataset.layer import Layer
+    from wkfast.dataset.layer_properties import Json
     from wkfast.dataset.mag_view import MagView
-    from wkfast.dataset.properties import Json
     from wkfast.geometry import NDBoundingBox
 
 

@@ -27,8 +27,8 @@ if TYPE_CHECKING:
 
     from wkfast.dataset.dataset import Dataset
     from wkfast.dataset.layer import Layer
+    from wkfast.dataset.layer_properties import Json
     from wkfast.dataset.mag_view import MagView
-    from wkfast.dataset.properties import Json
 
 
 def add_layer_ref(dataset: Dataset, given: Any, name: str | None) -> Layer:

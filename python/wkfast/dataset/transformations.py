@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import ArrayLike, NDArray
 
-    from wkfast.dataset.properties import Json
+    from wkfast.dataset.layer_properties import Json
     from wkfast.geometry import Vec3FloatLike
 
 KEY = "coordinateTransformations"

@@ -12,7 +12,7 @@ from wkfast.errors import DatasetValueError
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from wkfast.dataset.properties import Json
+    from wkfast.dataset.layer_properties import Json
 
 KEY = "defaultViewConfiguration"
 

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from wkfast.dataset.layer import SegmentationLayer
-    from wkfast.dataset.properties import Json
+    from wkfast.dataset.layer_properties import Json
 
 _USUAL_AXES = {"c": 0, "x": 1, "y": 2, "z": 3}
 # Group metadata that makes the folders of a Zarr dataset readable as one hierarchy.

@@ -10,10 +10,11 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from wkfast.dataset.layer_creation import check_layer_name, leads_elsewhere
-from wkfast.dataset.properties import FILE_NAME, DatasetProperties, LayerProperties
+from wkfast.dataset.layer_properties import LayerProperties
+from wkfast.dataset.properties import FILE_NAME, DatasetProperties
 
 if TYPE_CHECKING:
-    from wkfast.dataset.properties import Json
+    from wkfast.dataset.layer_properties import Json
     from wkfast.geometry import Mag
     from wkfast.merge.base import MergeBase
     from wkfast.merge.report import MergeReport

@@ -26,7 +26,7 @@ from wkfast.progress import observed
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from wkfast.dataset.properties import Json
+    from wkfast.dataset.layer_properties import Json
     from wkfast.merge.options import MergeOptions
     from wkfast.merge.sides import Side
 

@@ -10,8 +10,8 @@ import numpy as np
 from wkfast import _core
 from wkfast.dataset.internals import locations_of, properties_of
 from wkfast.dataset.layer import SegmentationLayer
+from wkfast.dataset.layer_properties import LayerProperties
 from wkfast.dataset.place import Place
-from wkfast.dataset.properties import LayerProperties
 from wkfast.geometry import BoundingBox, Mag, Vec3Int
 from wkfast.merge.sides import check_alike, fallback_layer, largest_id
 
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
     from pathlib import Path
 
-    from wkfast.dataset.properties import Json
+    from wkfast.dataset.layer_properties import Json
     from wkfast.dataset.voxel_source import VoxelSource
     from wkfast.merge.options import MergeOptions
     from wkfast.merge.sides import Side

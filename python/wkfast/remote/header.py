@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from wkfast.dataset.properties import LayerProperties
+    from wkfast.dataset.layer_properties import LayerProperties
     from wkfast.geometry import Mag
 
 Int3 = tuple[int, int, int]

@@ -16,7 +16,7 @@ from wkfast.remote.source import RemoteSource
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from wkfast.dataset.properties import Json, LayerProperties
+    from wkfast.dataset.layer_properties import Json, LayerProperties
     from wkfast.dataset.voxel_source import VoxelSource
     from wkfast.geometry import Mag
     from wkfast.remote.location import RemoteLocation

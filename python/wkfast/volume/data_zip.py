@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING, Any
 from wkfast import _core
 from wkfast._lazy import lazy_import
 from wkfast.dataset.layer_category import SEGMENTATION_CATEGORY
-from wkfast.dataset.properties import FILE_NAME, KEEPS_ZEROS, LayerProperties, element_class
+from wkfast.dataset.layer_properties import KEEPS_ZEROS, LayerProperties, element_class
+from wkfast.dataset.properties import FILE_NAME
 from wkfast.errors import DatasetError, VolumeDataError
 from wkfast.geometry import BoundingBox, Mag, Vec3Int
 
@@ -21,7 +22,7 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
-    from wkfast.dataset.properties import Json
+    from wkfast.dataset.layer_properties import Json
 else:
     np = lazy_import("numpy")
 

@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from wkfast import _core
 from wkfast.dataset.internals import location_of, place_of, properties_of
-from wkfast.dataset.properties import FILE_NAME, KEEPS_ZEROS, DatasetProperties
+from wkfast.dataset.layer_properties import KEEPS_ZEROS
+from wkfast.dataset.properties import FILE_NAME, DatasetProperties
 from wkfast.geometry import Mag
 from wkfast.progress import observed
 from wkfast.volume.data_zip import DataZip, annotation_axes, extent_of
@@ -18,7 +19,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from wkfast.dataset.layer import SegmentationLayer
-    from wkfast.dataset.properties import Json
+    from wkfast.dataset.layer_properties import Json
     from wkfast.dataset.voxel_source import VoxelSource
     from wkfast.progress import Progress
 

@@ -7,9 +7,10 @@ from typing import TYPE_CHECKING
 
 from wkfast import _core
 from wkfast.dataset.internals import dataset_at
+from wkfast.dataset.layer_properties import KEEPS_ZEROS
 from wkfast.dataset.new_chunks import KeepsZeros
 from wkfast.dataset.place import Place, WritablePlace
-from wkfast.dataset.properties import KEEPS_ZEROS, DatasetProperties
+from wkfast.dataset.properties import DatasetProperties
 from wkfast.errors import DatasetValueError
 from wkfast.geometry import Mag
 from wkfast.volume.memory_mag import MemoryMag
@@ -19,8 +20,8 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from wkfast.dataset.layer import SegmentationLayer
+    from wkfast.dataset.layer_properties import Json, LayerProperties
     from wkfast.dataset.new_chunks import NewChunksOfMags
-    from wkfast.dataset.properties import Json, LayerProperties
     from wkfast.dataset.voxel_source import VoxelSource
     from wkfast.volume.data_zip import DataZip
 

@@ -9,7 +9,8 @@ from wkfast.dataset.folder_place import FolderPlace
 from wkfast.dataset.folders import mark_left, place_folder, remove_folder, unmark_left
 from wkfast.dataset.internals import dataset_properties, list_layer, writable_place
 from wkfast.dataset.layer_creation import copied_layer_name
-from wkfast.dataset.properties import FILE_NAME, KEEPS_ZEROS, LayerProperties
+from wkfast.dataset.layer_properties import KEEPS_ZEROS, LayerProperties
+from wkfast.dataset.properties import FILE_NAME
 from wkfast.errors import DatasetError, ExistsError
 from wkfast.geometry import Mag
 from wkfast.progress import observed
@@ -17,7 +18,7 @@ from wkfast.volume.data_zip import DataZip, annotation_axes, extent_of
 
 if TYPE_CHECKING:
     from wkfast.dataset import Dataset, SegmentationLayer
-    from wkfast.dataset.properties import Json
+    from wkfast.dataset.layer_properties import Json
     from wkfast.progress import Progress
 
 
