@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Literal, NamedTuple
 import numpy as np
 
 from wkfast._warnings import warn
-from wkfast.dataset import downsampling, shown
+from wkfast.dataset import downsampling, shown, viewers
 from wkfast.dataset.additional_axes import along_axes, completed, is_flat
 from wkfast.dataset.attachments import Attachments
 from wkfast.dataset.downsampling import Downsampling
@@ -489,6 +489,63 @@ class Layer:
         b'\x89PNG'
         """
         return shown.thumbnail(self)
+
+    def to_neuroglancer(self, url: str) -> dict[str, Any]:
+        """Return a state of neuroglancer that shows the layer from a web server.
+
+        The state is plain data: ``neuroglancer.Viewer().set_state(state)``, or behind ``#!`` of the URL of a viewer,
+        ``"https://neuroglancer-demo.appspot.com/#!" + urllib.parse.quote(json.dumps(state))``. All mags are shown,
+        found by the OME-Zarr metadata in the layer's folder.
+
+        Parameters
+        ----------
+        url
+            Where the folder of the dataset is served, with CORS allowed, as any static web server does it.
+
+        Raises
+        ------
+        DatasetError
+            The layer is stored as WKW, which neuroglancer does not read.
+
+        Examples
+        --------
+        >>> import numpy as np
+        >>> from wkfast import Dataset
+        >>> dataset = Dataset(tmp_path / "new", voxel_size=(4, 4, 40))
+        >>> layer = dataset.write_layer("cells", "segmentation", np.ones((8, 8, 2), np.uint32))
+        >>> state = layer.to_neuroglancer("https://data.example.org/new")
+        >>> state["layers"][0]["type"], state["layers"][0]["source"]
+        ('segmentation', 'zarr://https://data.example.org/new/cells')
+        """
+        return viewers.to_neuroglancer(self, url)
+
+    def to_napari(self) -> list[tuple[Any, dict[str, Any], str]]:
+        """Return the layer as napari takes it: tuples of data, keywords and ``"image"`` or ``"labels"``.
+
+        ``for each in layer.to_napari(): viewer.add_layer(napari.layers.Layer.create(*each))`` shows it. Data are arrays
+        of dask (z, y, x), one per mag; a chunk is read when it is looked at. Scale and place are in nm. Each channel is
+        an image, but three of uint8 are one in colour.
+
+        Raises
+        ------
+        MagNotFoundError
+            The layer has no mags.
+        DatasetError
+            It has axes beyond c, x, y, z.
+        MissingExtraError
+            dask is not installed.
+
+        Examples
+        --------
+        >>> import numpy as np
+        >>> from wkfast import Dataset
+        >>> dataset = Dataset(tmp_path / "new", voxel_size=(4, 4, 40))
+        >>> layer = dataset.write_layer("cells", "segmentation", np.ones((8, 6, 2), np.uint32), downsample=False)
+        >>> (data, keywords, kind), = layer.to_napari()
+        >>> kind, data.shape, keywords["scale"]
+        ('labels', (2, 6, 8), (40.0, 4.0, 4.0))
+        """
+        return viewers.to_napari(self)
 
     def segment_statistics(
         self,

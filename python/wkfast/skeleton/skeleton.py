@@ -22,6 +22,7 @@ from wkfast.skeleton.arrays import integers, shaped, split_by_tree
 from wkfast.skeleton.graph_views import NODE_FIELDS
 from wkfast.skeleton.group import Group
 from wkfast.skeleton.labels import labels_of
+from wkfast.skeleton.napari import to_napari
 from wkfast.skeleton.navis import add_navis
 from wkfast.skeleton.reading import LoadProblem, load_problems, warn_about
 from wkfast.skeleton.rooted import edge_rows
@@ -506,6 +507,22 @@ class Skeleton(Group):
             if tree.is_visible and len(tree)
         )
         return three_projections(parts, self.dataset_name)
+
+    def to_napari(self) -> list[tuple[Any, dict[str, Any], str]]:
+        """Return nodes and edges as napari takes them: tuples of data, keywords, and ``"points"`` or ``"vectors"``.
+
+        Positions are z, y, x in nm, as those of ``Layer.to_napari``; trees have their colours, gray without one, and
+        points their tree, node and radius as features. ``napari.layers.Layer.create(*each)`` makes a layer of each.
+
+        Examples
+        --------
+        >>> skeleton = Skeleton(voxel_size=(11, 11, 25), dataset_name="sample")
+        >>> ids = skeleton.add_tree("axon").add_nodes([[0, 0, 0], [10, 0, 1]], edges=[[0, 1]])
+        >>> (points, _, _), (vectors, _, _) = skeleton.to_napari()
+        >>> points.tolist(), vectors.tolist()
+        ([[0.0, 0.0, 0.0], [25.0, 0.0, 110.0]], [[[0.0, 0.0, 0.0], [25.0, 0.0, 110.0]]])
+        """
+        return to_napari(self)
 
     def add_navis(self, neuron: Any) -> Tree:
         """Add a ``navis.TreeNeuron`` as a tree: its units become voxels, radii nm.
