@@ -10,6 +10,8 @@ PACKAGE = Path(__file__).resolve().parents[1] / "python" / "wkfast"
 # Package -> what it may import at run time, beside itself.
 ALLOWED = {
     "errors": set(),
+    # a path of this machine, or an address
+    "addresses": {"errors"},
     "_lazy": {"errors"},
     "_warnings": set(),
     "drafts": {"_core"},
@@ -21,18 +23,30 @@ ALLOWED = {
     "jobs": {"errors"},
     # made of plain facts: it knows nothing of what it shows
     "pictures": {"_lazy"},
-    "dataset": {"pictures", "_warnings", "_core", "_lazy", "drafts", "errors", "geometry", "jobs", "progress"},
+    "dataset": {
+        "addresses",
+        "pictures",
+        "_warnings",
+        "_core",
+        "_lazy",
+        "drafts",
+        "errors",
+        "geometry",
+        "jobs",
+        "progress",
+    },
     # names of dataset and geometry, where scripts look for them
     "dataset_properties": {"dataset", "geometry"},
     "merge": {"pictures", "_warnings", "_core", "_lazy", "dataset", "errors", "geometry", "jobs", "progress"},
     "volume": {"_warnings", "_core", "_lazy", "dataset", "errors", "geometry", "progress", "records"},
     # a dataset whose voxels a server streams: below annotation, which hands them out, above the two it joins
-    "remote": {"_core", "_lazy", "client", "dataset", "errors", "geometry"},
-    "skeleton": {"pictures", "_warnings", "_core", "_lazy", "errors", "geometry", "records"},
+    "remote": {"addresses", "_core", "_lazy", "client", "dataset", "errors", "geometry"},
+    "skeleton": {"addresses", "pictures", "_warnings", "_core", "_lazy", "errors", "geometry", "records"},
     "schema": {"_lazy", "errors", "skeleton"},
-    "tables": {"_core", "_lazy", "errors", "skeleton"},
-    "convert": {"_lazy", "drafts", "errors", "geometry", "skeleton", "tables"},
+    "tables": {"addresses", "_core", "_lazy", "errors", "skeleton"},
+    "convert": {"addresses", "_lazy", "drafts", "errors", "geometry", "skeleton", "tables"},
     "annotation": {
+        "addresses",
         "pictures",
         "_lazy",
         "_warnings",

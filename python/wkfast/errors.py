@@ -73,6 +73,10 @@ class WkfastError(Exception):
     """Whatever wkfast itself raises."""
 
 
+class AddressError(WkfastError, ValueError, TypeError):
+    """Something lies in a bucket or on a server where only a path of this machine will do, or is no path at all."""
+
+
 class AnnotationFileNotFoundError(WkfastError, FileNotFoundError, AssertionError):
     """There is no file at the path of the annotation."""
 

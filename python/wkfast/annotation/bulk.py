@@ -7,9 +7,9 @@ import threading
 import time
 from contextlib import suppress
 from dataclasses import asdict, dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
+from wkfast.addresses import local_path
 from wkfast.annotation.annotation_info import AnnotationInfo, Project, Task
 from wkfast.client import Client, current_context, resolve_annotation
 from wkfast.client.errors import ClientError
@@ -22,6 +22,7 @@ from wkfast.progress import observed
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
     from os import PathLike
+    from pathlib import Path
 
     from wkfast.client import Context
     from wkfast.progress import Progress
@@ -130,7 +131,7 @@ def download_annotations(
     if concurrency < 1:
         raise AnnotationError(f"concurrency is a positive number, not {concurrency!r}")
     wanted = list(dict.fromkeys(name.strip() for it in annotations for name in _names(it)))
-    target = Path(folder)
+    target = local_path(folder, "what is downloaded")
     target.mkdir(parents=True, exist_ok=True)
     downloads = _Downloads(current_context(), target, skip_volume_data=skip_volume_data, retry_count=retry_count)
     done: dict[str, AnnotationDownload] = {}

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import TYPE_CHECKING
 
+from wkfast.addresses import local_path
 from wkfast.errors import VolumeDataError
 from wkfast.merge.job import MergeJob
 from wkfast.merge.sides import Side
@@ -18,6 +18,8 @@ if TYPE_CHECKING:
     from wkfast.dataset import SegmentationLayer
     from wkfast.merge.options import MergeOptions
 
+_DATASETS = "the folder of datasets"
+
 
 def plan(
     annotations: Sequence[Annotation],
@@ -27,8 +29,14 @@ def plan(
     options: MergeOptions,
 ) -> MergeJob:
     """Decide on a merge of annotations, lowest first, into their fallback layer; see ``Annotation.plan_merge``."""
+    folder, datasets = local_path(target, "the target of a merge"), local_path(dataset_directory, _DATASETS)
     sides = [_side_of(annotation, volume_layer_name) for annotation in annotations]
-    return MergeJob.prepare(sides, Path(target), Path(dataset_directory), options)
+    return MergeJob.prepare(
+        sides,
+        folder,
+        datasets,
+        options,
+    )
 
 
 def view(
@@ -38,7 +46,8 @@ def view(
     options: MergeOptions,
 ) -> SegmentationLayer:
     """Return the layer that is merged while it is read; see ``Annotation.merged_layer``."""
-    return merged_layer([_side_of(annotation, volume_layer_name)], Path(dataset_directory), options)
+    datasets = local_path(dataset_directory, _DATASETS)
+    return merged_layer([_side_of(annotation, volume_layer_name)], datasets, options)
 
 
 def _side_of(annotation: Annotation, volume_layer_name: str | None) -> Side:

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn
 
+from wkfast.addresses import local_path
 from wkfast.annotation.agglomerate_graph import AgglomerateGraphData
 from wkfast.annotation.annotation import Annotation
 from wkfast.client import Client, Secret
@@ -14,6 +14,7 @@ from wkfast.geometry import Mag, Vec3Int
 if TYPE_CHECKING:
     from collections.abc import Sequence
     from os import PathLike
+    from pathlib import Path
 
     from wkfast.annotation.transfer import DownloadedFile
     from wkfast.client.records import AnnotationRecord
@@ -125,7 +126,7 @@ class RemoteAnnotation(Annotation):
         if token is not None:
             context = client.context
             client = Client(type(context)(context.url, Secret(token), context.timeout, context.api_version))
-        folder = Path(output_dir)
+        folder = local_path(output_dir, "what is downloaded")
         folder.mkdir(parents=True, exist_ok=True)
         tracing_id = tracing_id or self._tracing_id()
         target = folder / f"{tracing_id.replace('/', '_')}_{segment_id}.stl"

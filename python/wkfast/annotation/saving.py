@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from numbers import Integral
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from wkfast.addresses import local_path
 from wkfast.annotation import meta
 from wkfast.annotation.boxes import box_records, task_box_record
 from wkfast.errors import AnnotationError
@@ -19,6 +19,7 @@ from wkfast.volume.volume_layer import as_member_name
 if TYPE_CHECKING:
     from collections.abc import Sequence
     from os import PathLike
+    from pathlib import Path
 
     from wkfast.annotation.annotation import Annotation
     from wkfast.progress import Observer, Progress
@@ -27,7 +28,7 @@ if TYPE_CHECKING:
 
 def save(annotation: Annotation, path: str | PathLike[str], progress: Progress = None) -> None:
     """Write an annotation to a file; see ``Annotation.save``."""
-    path = Path(path)
+    path = local_path(path, "a saved annotation")
     require_suffix(path)
     with observed(progress, "saving", "bytes") as observer:
         _write(annotation, path, observer)

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from wkfast.addresses import local_path
 from wkfast.convert.knossos import read_knossos, write_knossos
 from wkfast.convert.swc import read_swc, write_swc
 from wkfast.errors import AnnotationSuffixError, SkeletonError, WkfastError
@@ -95,7 +96,7 @@ def convert(
         raise AnnotationSuffixError(f"skeletons are written as {', '.join(FORMATS)}, not as {to!r}")
     if file_per_tree and to != "swc":
         raise AnnotationSuffixError(f"a file per tree is written as swc only, not as {to}")
-    targets = _Targets(Path(out_folder), to)
+    targets = _Targets(local_path(out_folder, "the folder of converted files"), to)
     write = _Writer(unit or LengthUnit.MICROMETER.value, node_type, file_per_tree=file_per_tree)
     errors: list[FileError] = []
     for source in find(paths, also=frozenset({_SWC})):

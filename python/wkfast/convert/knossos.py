@@ -10,12 +10,12 @@ from __future__ import annotations
 
 import io
 import zipfile
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from xml.sax.saxutils import quoteattr
 
 import numpy as np
 
+from wkfast.addresses import local_path
 from wkfast.drafts import exclusive_draft
 from wkfast.errors import AnnotationSuffixError
 from wkfast.skeleton import Skeleton, load_document
@@ -91,7 +91,7 @@ def write_knossos(skeleton: Skeleton, path: str | PathLike[str]) -> None:
     AnnotationSuffixError
         `path` does not end in ``.k.zip``.
     """
-    file = Path(path)
+    file = local_path(path, "a KNOSSOS file")
     if not file.name.endswith(_SUFFIX):
         raise AnnotationSuffixError(f"{file}: a file of KNOSSOS ends in {_SUFFIX}")
     packed = io.BytesIO()

@@ -7,11 +7,11 @@ with the nodes as comments, ``swc type 3``, on each node whose type is not its p
 from __future__ import annotations
 
 import re
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
 
+from wkfast.addresses import local_path
 from wkfast.drafts import exclusive_draft
 from wkfast.errors import SwcError
 from wkfast.geometry import LengthUnit, Vec3Float, VoxelSize
@@ -23,6 +23,7 @@ from wkfast.skeleton.tables import comments_table
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
     from os import PathLike
+    from pathlib import Path
 
     import numpy.typing as npt
 
@@ -85,7 +86,7 @@ def write_swc(
         lines.append(f"# tree {tree.id}: {name}")
         lines += _lines(tree, wanted, first, node_type)
         first += len(tree)
-    with exclusive_draft(Path(path)) as draft:
+    with exclusive_draft(local_path(path, "an SWC file")) as draft:
         draft.put(("\n".join(lines) + "\n").encode())
 
 
@@ -152,7 +153,7 @@ def read_swc(
     SwcError
         A line is none of SWC; the message names it.
     """
-    file = Path(path)
+    file = local_path(path, "an SWC file")
     lines = _text(file).splitlines()
     rows = _Rows.of(file, lines)
     scale = (_unit_in(lines) if unit is None else _as_unit(unit)).nanometers

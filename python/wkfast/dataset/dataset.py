@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from functools import reduce
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 
 from wkfast._lazy import lazy_import
 from wkfast._warnings import warn
+from wkfast.addresses import local_path
 from wkfast.dataset.copying import copy_layer, copy_layers
 from wkfast.dataset.data_format import DataFormat
 from wkfast.dataset.folder_place import FolderPlace
@@ -34,6 +34,7 @@ from wkfast.pictures import html
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping, Sequence
     from os import PathLike
+    from pathlib import Path
 
     from numpy.typing import DTypeLike, NDArray
 
@@ -96,7 +97,7 @@ class Dataset:
         voxel_size_with_unit: VoxelSize | None = None,
         read_only: bool = False,
     ) -> None:
-        folder = Path(dataset_path)
+        folder = local_path(dataset_path, "a dataset")
         size = _one_size(folder, voxel_size, voxel_size_with_unit)
         if exist_ok and (folder / FILE_NAME).exists():
             self._look_at(_existing(folder, name, size), _in_folder(folder, read_only=read_only))
@@ -149,7 +150,7 @@ class Dataset:
         DatasetError
             It cannot be read.
         """
-        folder = Path(dataset_path)
+        folder = local_path(dataset_path, "a dataset")
         return cls._of(DatasetProperties.read(folder), _in_folder(folder, read_only=read_only))
 
     @classmethod
@@ -276,7 +277,7 @@ class Dataset:
         >>> dataset.voxel_size, dataset.get_layer("cells").bounding_box.size
         (Vec3Float(500.0,500.0,2000.0), Vec3Int(30,20,10))
         """
-        size, entries = entries_of_image(Path(ome_zarr_path))
+        size, entries = entries_of_image(local_path(ome_zarr_path, "an OME-Zarr image"))
         dataset = cls(dataset_path, name=name, voxel_size_with_unit=size)
         dataset._change(lambda properties: properties.json["dataLayers"].extend(entries))
         return dataset

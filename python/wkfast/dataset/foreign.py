@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from os import PathLike, fspath
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from wkfast.addresses import is_path, local_path
 from wkfast.errors import DatasetValueError
 
 if TYPE_CHECKING:
@@ -35,8 +34,8 @@ def own_layer(given: Any, open_dataset: Callable[..., Dataset]) -> Layer:
     DatasetError
         There is no such dataset or layer.
     """
-    if isinstance(given, str | PathLike):
-        folder = Path(fspath(given))
+    if is_path(given):
+        folder = local_path(given, "a layer")
         return open_dataset(folder.parent, read_only=True).get_layer(folder.name)
     if not is_of_reference(given):
         return _checked(given, "get_finest_mag", "layer")  # type: ignore[no-any-return] # a layer, as it has that
@@ -45,8 +44,8 @@ def own_layer(given: Any, open_dataset: Callable[..., Dataset]) -> Layer:
 
 def own_mag(given: Any, open_dataset: Callable[..., Dataset]) -> MagView:
     """Return the mag that is meant; see :func:`own_layer`."""
-    if isinstance(given, str | PathLike):
-        folder = Path(fspath(given))
+    if is_path(given):
+        folder = local_path(given, "a layer")
         return open_dataset(folder.parent.parent, read_only=True).get_layer(folder.parent.name).get_mag(folder.name)
     if not is_of_reference(given):
         return _checked(given, "get_zarr_array", "mag")  # type: ignore[no-any-return] # a mag, as it has that

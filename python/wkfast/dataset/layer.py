@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import operator
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Literal, NamedTuple
 
 import numpy as np
 
 from wkfast._warnings import warn
+from wkfast.addresses import local_path
 from wkfast.dataset import downsampling, shown, viewers
 from wkfast.dataset.additional_axes import along_axes, completed, is_flat
 from wkfast.dataset.attachments import Attachments
@@ -38,6 +38,7 @@ from wkfast.pictures import html
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
     from os import PathLike
+    from pathlib import Path
 
     from matplotlib.figure import Figure
     from numpy.typing import ArrayLike, NDArray
@@ -933,7 +934,7 @@ class Layer:
             There is that mag already.
         """
         self._writable()
-        return take_array(self, Mag(mag), Path(path), move=move, extend=extend_layer_bounding_box)
+        return take_array(self, Mag(mag), local_path(path, "an array"), move=move, extend=extend_layer_bounding_box)
 
     def downsample(
         self,

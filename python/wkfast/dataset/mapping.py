@@ -6,17 +6,17 @@ import uuid
 from collections.abc import Callable, Iterable, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
-from os import PathLike
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from wkfast.addresses import is_path, local_path
 from wkfast.dataset import agglomerates
 from wkfast.errors import DatasetError, DatasetValueError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from pathlib import Path
 
     from numpy.typing import NDArray
 
@@ -121,8 +121,8 @@ def table_file(
     """
     path = folder / f".{uuid.uuid4().hex}.wkfast-mapping"
     try:
-        if isinstance(mapping, str | PathLike):
-            largest = _write_dense(path, Path(mapping), dtype)
+        if is_path(mapping):
+            largest = _write_dense(path, local_path(mapping, "an agglomerate file"), dtype)
         else:
             old, new = pairs_of(mapping, dtype, labels)
             largest = int(new.max(initial=0))

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from os import PathLike, fspath
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from wkfast.addresses import is_path, local_path
 from wkfast.dataset.archive_place import ArchivePlace
 from wkfast.dataset.array_files import ArrayFiles
 from wkfast.dataset.array_layers import image_entry, layer_entry, names_axes, require_image
@@ -61,8 +61,8 @@ def open_layer(source: Any, *, mag: Any = 1, axes: str | None = None) -> Layer:
     """
     if isinstance(source, Layer):
         return source
-    if isinstance(source, str | PathLike):
-        return _from_path(Path(fspath(source)), Mag(mag), axes)
+    if is_path(source):
+        return _from_path(local_path(source, "an array"), Mag(mag), axes)
     dataset, name = getattr(source, "dataset", None), getattr(source, "name", None)
     path = getattr(dataset, "path", None)
     if isinstance(name, str) and path is not None:

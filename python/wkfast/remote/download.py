@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import TYPE_CHECKING
 
+from wkfast.addresses import local_path
 from wkfast.dataset import DataFormat, Dataset
 from wkfast.dataset.layer_creation import safe_layer_name
 from wkfast.errors import DatasetValueError
@@ -38,7 +38,13 @@ def download(
     parts = {each: _part(source.get_layer(each), box) for each in names}
     wanted = None if mags is None else {Mag(mag) for mag in mags}
     size = source.voxel_size_with_unit
-    copy = Dataset(Path(name if path is None else path), name=name, voxel_size_with_unit=size, exist_ok=exist_ok)
+    folder = local_path(name if path is None else path, "what is downloaded")
+    copy = Dataset(
+        folder,
+        name=name,
+        voxel_size_with_unit=size,
+        exist_ok=exist_ok,
+    )
     for each, part in parts.items():
         _copy_layer(source.get_layer(each), copy, part, wanted, data_format or DataFormat.Zarr3)
     if source.default_view_configuration is not None:

@@ -7,6 +7,7 @@ from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING
 
 from wkfast import _core
+from wkfast.addresses import local_path
 from wkfast.errors import (
     AnnotationFileNotFoundError,
     AnnotationSuffixError,
@@ -55,7 +56,7 @@ class AnnotationFile:
         AnnotationZipError
             It is no zip, or does not hold exactly one NML.
         """
-        path = Path(annotation_path)
+        path = local_path(annotation_path, "an annotation")
         require_suffix(path)
         require_file(path)
         if path.suffix == ".nml":

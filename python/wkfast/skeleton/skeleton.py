@@ -6,12 +6,12 @@ import itertools
 from array import array
 from dataclasses import dataclass
 from os import fspath
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 from wkfast import _core
 from wkfast._lazy import lazy_import
 from wkfast._warnings import warn
+from wkfast.addresses import local_path
 from wkfast.errors import GeometryError, SkeletonError
 from wkfast.geometry import LengthUnit, Vec3Float, VoxelSize
 from wkfast.pictures import html
@@ -220,7 +220,7 @@ class Skeleton(Group):
 
         Other members of the zip it was loaded from, such as voxels, are not written, which a warning says.
         """
-        path = Path(out_path)
+        path = local_path(out_path, "a saved skeleton")
         require_suffix(path)
         if self._left_behind:
             names = ", ".join(self._left_behind)
@@ -639,7 +639,8 @@ def iterate_trees(path: str | PathLike[str]) -> Iterator[Tree]:
     >>> sum(len(tree) for tree in iterate_trees("large.nml"))  # doctest: +SKIP
     5000000
     """
-    stream = _core.TreeStream(fspath(path), AnnotationFile.open(path).nml_member)
+    file = AnnotationFile.open(path)
+    stream = _core.TreeStream(fspath(file.path), file.nml_member)
     skeleton = None
     for record, columns in stream:
         if skeleton is None:

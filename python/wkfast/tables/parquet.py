@@ -5,10 +5,10 @@ from __future__ import annotations
 import contextlib
 import os
 from dataclasses import fields
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 
 from wkfast._lazy import lazy_import
+from wkfast.addresses import local_path
 from wkfast.errors import AnnotationSuffixError
 from wkfast.tables.frames import flat, to_arrow
 from wkfast.tables.reading import SkeletonTables, iterate_skeletons
@@ -16,6 +16,7 @@ from wkfast.tables.reading import SkeletonTables, iterate_skeletons
 if TYPE_CHECKING:
     from collections.abc import Callable
     from os import PathLike
+    from pathlib import Path
     from types import TracebackType
 
     import pyarrow as pa
@@ -62,7 +63,7 @@ def skeletons_to_parquet(
     >>> skeletons_to_parquet("folder", "out.parquet")  # doctest: +SKIP
     ()
     """
-    out = Path(out_path)
+    out = local_path(out_path, "a folder of tables")
     if out.suffix != ".parquet":
         raise AnnotationSuffixError(f"{out}: a file of Parquet ends in .parquet")
     errors: list[FileError] = []

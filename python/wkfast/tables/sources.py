@@ -5,9 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 from os import PathLike, fspath
 from pathlib import Path, PurePosixPath
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from wkfast import _core
+from wkfast.addresses import is_path, local_path
 from wkfast.errors import AnnotationFileNotFoundError, AnnotationZipError, WkfastError
 from wkfast.skeleton.annotation_file import nml_members, require_file, require_suffix
 
@@ -62,8 +63,8 @@ def find(
 
     Files are ``.nml`` and ``.zip``, and those of text with a suffix in `also`.
     """
-    paths = [given] if isinstance(given, str | PathLike) else given
-    for path in map(Path, paths):
+    paths: Any = [given] if is_path(given) else given
+    for path in map(local_path, paths):
         for file in _files_below(path, _SUFFIXES | also) if path.is_dir() else [path]:
             try:
                 yield from _sources_in(file, also)

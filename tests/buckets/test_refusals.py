@@ -1,0 +1,128 @@
+"""An address never becomes a folder that is called like its scheme: who cannot use one says so, and makes nothing."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+import wkfast
+from wkfast import convert, tables
+from wkfast.annotation import merge_annotations
+from wkfast.dataset import open_layer
+from wkfast.errors import AddressError
+from wkfast.schema import schema_problems
+
+ADDRESSES = [
+    "s3://bucket/a.nml",
+    "gs://bucket/a.zip",
+    "az://container/a",
+    "abfs://container/a.k.zip",
+    "memory://a.swc",
+    "https://host/a.nml?token=hush",
+    "S3://bucket/a.zip",
+    Path("s3://bucket/a.zip"),
+    Path("https://host/a.nml"),
+]
+
+
+class Addressed:
+    """As ``UPath`` has it: a path object that is no path of this machine."""
+
+    def __init__(self, text):
+        self.storage_options = {"secret": "hush"}
+        self._text = text
+
+    def __str__(self):
+        return self._text
+
+
+ADDRESSES.append(Addressed("s3://bucket/folder/a.nml"))
+
+
+@pytest.fixture
+def folder(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+@pytest.fixture(scope="module")
+def made(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("made")
+    dataset = wkfast.Dataset(folder / "dataset", voxel_size=(1, 1, 1))
+    layer = dataset.add_layer("labels", "segmentation", dtype="uint8", largest_segment_id=1)
+    layer.add_mag(1).write(np.ones((32, 32, 32), np.uint8), allow_resize=True)
+    annotation = wkfast.Annotation("a", skeleton=wkfast.Skeleton(dataset_name="d", voxel_size=(1, 1, 1)))
+    return dataset, layer, annotation
+
+
+def calls(made, folder):
+    dataset, layer, annotation = made
+    return {
+        "Annotation.load": wkfast.Annotation.load,
+        "Annotation.save": annotation.save,
+        "plan_merge": lambda path: annotation.plan_merge(path, folder),
+        "merge_fallback_layer": lambda path: annotation.merge_fallback_layer(path, folder),
+        "its dataset": lambda path: annotation.merge_fallback_layer(folder / "t", path),
+        "merged_layer": annotation.merged_layer,
+        "merge_annotations": lambda path: merge_annotations([annotation], path, folder),
+        "Skeleton.load": wkfast.Skeleton.load,
+        "Skeleton.save": annotation.skeleton.save,
+        "iterate_trees": lambda path: list(wkfast.iterate_trees(path)),
+        "schema_problems": schema_problems,
+        "read_swc": lambda path: convert.read_swc(path, voxel_size=(1, 1, 1)),
+        "write_swc": lambda path: convert.write_swc(annotation.skeleton, path),
+        "read_knossos": convert.read_knossos,
+        "write_knossos": lambda path: convert.write_knossos(annotation.skeleton, path),
+        "convert": lambda path: convert.convert([folder], path, "swc"),
+        "read_skeletons": tables.read_skeletons,
+        "skeletons_to_parquet": lambda path: tables.skeletons_to_parquet([folder], path),
+        "Dataset": lambda path: wkfast.Dataset(path, voxel_size=(1, 1, 1)),
+        "Dataset.open": wkfast.Dataset.open,
+        "from_ome_zarr": lambda path: wkfast.Dataset.from_ome_zarr(path, folder / "t"),
+        "copy_dataset": dataset.copy_dataset,
+        "add_layer_as_copy": dataset.add_layer_as_copy,
+        "add_layer_as_ref": dataset.add_layer_as_ref,
+        "shallow_copy_dataset": dataset.shallow_copy_dataset,
+        "open_layer": open_layer,
+        "add_mag_as_copy": layer.add_mag_as_copy,
+        "add_mag_as_ref": layer.add_mag_as_ref,
+        "rechunk": lambda path: layer.get_mag(1).rechunk(target_path=path),
+    }
+
+
+def test_addresses_are_refused_where_only_a_folder_will_do(made, folder):
+    wrong = []
+    for name, call in calls(made, folder).items():
+        for address in ADDRESSES:
+            try:
+                call(address)
+            except AddressError as error:
+                if "hush" in str(error):
+                    wrong.append((name, address, "tells the secret"))
+            except Exception as error:  # noqa: BLE001 - whatever it is, it is told with the rest
+                wrong.append((name, str(address), repr(error)))
+            else:
+                wrong.append((name, str(address), "accepted"))
+    assert not wrong, "\n".join(map(str, wrong))
+    assert not list(folder.iterdir())
+
+
+@pytest.mark.parametrize("path", [3, None, b"bytes", ["list"]])
+def test_what_is_no_path_is_told(path):
+    with pytest.raises(AddressError, match="is no path"):
+        wkfast.Dataset.open(path)
+
+
+def test_an_address_of_a_file_is_its_path(made, folder):
+    dataset, _, annotation = made
+    assert wkfast.Dataset.open(f"file://{dataset.path}") == wkfast.Dataset.open(dataset.path)
+    annotation.save(f"file://{folder}/with%20blank.nml")
+    assert wkfast.Annotation.load(folder / "with blank.nml").name == "with blank"
+    with pytest.raises(AddressError, match="names the machine 'elsewhere'"):
+        wkfast.Dataset.open("file://elsewhere/data")
+
+
+def test_paths_that_look_a_little_like_addresses_are_paths(folder):
+    for name in ["s3", "s3x", "memory", "http-x"]:
+        wkfast.Dataset(folder / name, voxel_size=(1, 1, 1))
+        assert (folder / name / "datasource-properties.json").is_file()
