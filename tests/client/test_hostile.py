@@ -219,7 +219,7 @@ def test_encodings_within_encodings_are_refused_before_a_byte_is_unpacked(server
 
 def test_a_list_that_unpacks_without_end_is_stopped_at_the_limit(server, client, monkeypatch):
     monkeypatch.setattr("wkfast.client.session.JSON_LIMIT", 8 * MIB)
-    server.fallback = answering(200, gzip.compress(b"[" + b" " * (400 * MIB)), content_encoding="gzip")
+    server.fallback = answering(200, gzip.compress(b"[" + b" " * (400 * MIB), 1), content_encoding="gzip")
     call = client.call("GET", client.api_url("annotations"))
     packed = type(call)("GET", call.url, headers={"accept-encoding": "gzip"})
     tracemalloc.start()
