@@ -79,16 +79,22 @@ def test_listing_a_hundred_thousand_chunks_stays_below_the_bound(tmp_path):
     assert grown < 52 * MB
 
 
+@pytest.fixture(scope="module")
+def annotations(tmp_path_factory):
+    """Files of annotations by the number of their chunks, which no job changes: 65 MB and 520 MB."""
+    folder = tmp_path_factory.mktemp("noise")
+    files = {count: annotation_of(folder / f"{count}.zip", count, noise=True) for count in (500, 4000)}
+    yield files
+    for file in files.values():
+        file.unlink()
+
+
 @pytest.mark.parametrize(
     ("job", "arguments"),
     [(EXPORT, ()), (EDIT, ("temporary_directory",)), (EDIT, ("memory",))],
     ids=["export", "folder", "memory"],
 )
-def test_memory_does_not_grow_with_the_layer(tmp_path, job, arguments):
-    grown = {}
-    for count in (500, 4000):  # 65 MB and 520 MB of chunks
-        file = annotation_of(tmp_path / f"{count}.zip", count, noise=True)
-        grown[count] = run(job, file, *arguments)[1]
-        file.unlink()
+def test_memory_does_not_grow_with_the_layer(annotations, job, arguments):
+    grown = {count: run(job, file, *arguments)[1] for count, file in annotations.items()}
     assert grown[4000] < 200 * MB
     assert grown[4000] < grown[500] + 32 * MB
