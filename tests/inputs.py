@@ -7,11 +7,13 @@ import io
 import json
 import os
 import shutil
+import struct
 import subprocess
 import sys
 import tempfile
 import textwrap
 import zipfile
+import zlib
 from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -25,7 +27,7 @@ from numcodecs import Blosc
 from wkfast.geometry import Mag
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterable, Mapping
 
     from numpy.typing import NDArray
 
@@ -89,6 +91,23 @@ def volume_annotation(
     over = f'fallbackLayer="{fallback}" ' if fallback else ""
     volume = f'<volume id="0" name="V" location="d.zip" format="{data_format}" {over}/>'
     return write_zip(path, {"a.nml": minimal_nml(volume, dataset=dataset), "d.zip": data})
+
+
+def write_many_members(path: Path, members: Iterable[tuple[str, bytes]]) -> None:
+    """Write a zip file of members as they are. Python's zipfile takes ten times as long for a hundred thousand."""
+    directory, start = [], 0
+    with path.open("wb") as file:
+        for name, content in members:
+            raw, size = name.encode(), len(content)
+            # What a member's own header and its entry in the directory both say, from the version on: UTF-8, stored.
+            facts = struct.pack("<5H3L2H", 20, 0x800, 0, 0, 0x21, zlib.crc32(content), size, size, len(raw), 0)
+            directory.append(b"PK\1\2\x14\0" + facts + struct.pack("<3H2L", 0, 0, 0, 0, start) + raw)
+            start += file.write(b"PK\3\4" + facts + raw) + file.write(content)
+        size, count = file.write(b"".join(directory)), len(directory)
+        # Of more members than 65535 the number stands in an end of 64 bits.
+        file.write(b"PK\6\6" + struct.pack("<Q2H2L4Q", 44, 45, 45, 0, 0, count, count, size, start))
+        file.write(b"PK\6\7" + struct.pack("<LQL", 0, start + size, 1))
+        file.write(b"PK\5\6" + struct.pack("<4H2LH", 0, 0, 0xFFFF, 0xFFFF, 0xFFFFFFFF, 0xFFFFFFFF, 0))
 
 
 def zipped(members: Mapping[str, bytes | str], *, stored: bool = False) -> bytes:

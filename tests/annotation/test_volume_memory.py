@@ -6,7 +6,7 @@ import zipfile
 import numpy as np
 import pytest
 from numcodecs import Blosc
-from tests.inputs import measured, minimal_nml, needs_peaks, zarr3_data_zip
+from tests.inputs import measured, minimal_nml, needs_peaks, write_many_members, zarr3_data_zip
 
 pytestmark = [pytest.mark.slow, needs_peaks]
 MANY = 100_000
@@ -46,25 +46,29 @@ print(count, peak() - before)
 
 def annotation_of(path, count, *, noise):
     """An annotation whose layer has `count` chunks; of noise, so that they weigh, or of one label each."""
-    source = zarr3_data_zip({(0, 0, 0): np.zeros((32, 32, 32), np.uint32)})
-    encoder = Blosc("lz4", 1, Blosc.NOSHUFFLE)
-    generator = np.random.default_rng(1)
-    edge = round(count ** (1 / 3)) + 1
     inner = path.with_suffix(".inner")
-    with zipfile.ZipFile(inner, "w", zipfile.ZIP_STORED) as archive, zipfile.ZipFile(io.BytesIO(source)) as plain:
-        for name in ("datasource-properties.json", "volumeAnnotationData/1/zarr.json"):
-            archive.writestr(name, plain.read(name))
-        content = bytes(encoder.encode(np.full(32**3, 7, np.uint32)))
-        for number in range(count):
-            if noise:
-                content = bytes(encoder.encode(generator.integers(0, 2**32, 32**3, np.uint32)))
-            x, y, z = number % edge, number // edge % edge, number // edge**2
-            archive.writestr(f"volumeAnnotationData/1/c.0.{x}.{y}.{z}", content)
+    write_many_members(inner, members_of(count, noise=noise))
     with zipfile.ZipFile(path, "w", zipfile.ZIP_STORED) as archive:
         archive.writestr("a.nml", minimal_nml('<volume id="0" name="V" location="d.zip" format="zarr3" />'))
         archive.write(inner, "d.zip")
     inner.unlink()
     return path
+
+
+def members_of(count, *, noise):
+    """Yield names and contents of a data zip."""
+    with zipfile.ZipFile(io.BytesIO(zarr3_data_zip({(0, 0, 0): np.zeros((32, 32, 32), np.uint32)}))) as plain:
+        for name in ("datasource-properties.json", "volumeAnnotationData/1/zarr.json"):
+            yield name, plain.read(name)
+    encoder = Blosc("lz4", 1, Blosc.NOSHUFFLE)
+    generator = np.random.default_rng(1)
+    edge = round(count ** (1 / 3)) + 1
+    content = bytes(encoder.encode(np.full(32**3, 7, np.uint32)))
+    for number in range(count):
+        if noise:
+            content = bytes(encoder.encode(generator.integers(0, 2**32, 32**3, np.uint32)))
+        x, y, z = number % edge, number // edge % edge, number // edge**2
+        yield f"volumeAnnotationData/1/c.0.{x}.{y}.{z}", content
 
 
 def run(job, *arguments, **environment):

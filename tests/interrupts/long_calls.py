@@ -20,7 +20,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from tests.inputs import minimal_nml, wkw_data_zip
+from tests.inputs import minimal_nml, wkw_data_zip, write_many_members
 
 import wkfast as wk
 
@@ -160,10 +160,8 @@ def load_faults(folder: Path) -> Call:
 @long_call
 def load_zip_of_many_members(folder: Path) -> Call:
     path = folder / "members.zip"
-    with zipfile.ZipFile(path, "w") as archive:
-        archive.writestr("a.nml", minimal_nml())
-        for at in range(200_000):
-            archive.writestr(f"other/member number {at}", b"")
+    others = ((f"other/member number {at}", b"") for at in range(200_000))
+    write_many_members(path, [("a.nml", minimal_nml().encode()), *others])
     return lambda: wk.Annotation.load(path)
 
 
