@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -39,7 +40,7 @@ def row_tables(record: dict[str, dict[str, Any]], names: Sequence[str], annotati
 def files_table(files: Sequence[Source | Unusable], outcomes: Sequence[FileFacts | Exception]) -> Table:
     """Return one row per file: what it says of itself, or why it was not read."""
     facts = [None if isinstance(outcome, Exception) else outcome for outcome in outcomes]
-    sizes = [(np.nan,) * 3 if fact is None else _nanometers(fact) for fact in facts]
+    sizes = [(np.nan,) * 3 if fact is None else _nanometers(fact[1]) for fact in facts]
     return Table(
         {
             "file": _texts([file.name for file in files]),
@@ -53,8 +54,10 @@ def files_table(files: Sequence[Source | Unusable], outcomes: Sequence[FileFacts
     )
 
 
-def _nanometers(facts: FileFacts) -> tuple[float, ...]:
-    return tuple(voxel_size_of(dict(zip(("x", "y", "z", "unit"), facts[1], strict=True))).to_nanometer())
+# Files of one table mostly have one scale.
+@lru_cache(maxsize=64)
+def _nanometers(scale: tuple[Any, ...]) -> tuple[float, ...]:
+    return tuple(voxel_size_of(dict(zip(("x", "y", "z", "unit"), scale, strict=True))).to_nanometer())
 
 
 def _texts(values: Sequence[str | None]) -> npt.NDArray[Any]:

@@ -85,6 +85,7 @@ def parquet_files(out: Path) -> dict[str, Path]:
 
     Examples
     --------
+    >>> from pathlib import Path
     >>> parquet_files(Path("out.parquet"))["trees"].name
     'out.trees.parquet'
     """
