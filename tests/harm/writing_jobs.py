@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from examples.demo.generate import generate
+from examples.demo.generate import DATASET_NAME, labels, write_annotation, write_dataset
 from tests.inputs import minimal_nml, wkw_data_zip, write_zip
 
 import wkfast as wk
@@ -173,6 +173,16 @@ def export(folder: Path) -> None:
         wk.Annotation.load(folder / "a.zip").volume_layers[0].export_to_dataset(target, "exported")
 
 
+def fallback_and_annotation(folder: Path) -> None:
+    """Several files in mag 1, chunks that differ in all three mags."""
+    fallback = labels((256, 128, 128), cells=20)
+    painted = fallback.copy()
+    painted[20:150, 40:90, 40:90] = 900
+    painted[160:224, 64:128, 32:96] = 0
+    write_dataset(folder / "datasets" / DATASET_NAME, fallback)
+    write_annotation(folder / "annotation.zip", fallback, painted)
+
+
 def merge(folder: Path) -> None:
     loaded = wk.Annotation.load(folder / "annotation.zip")
     with suppress(TargetNotEmptyError):  # it is whole, whatever the call before said; its state is looked at
@@ -181,7 +191,7 @@ def merge(folder: Path) -> None:
 
 def merged_state(folder: Path) -> State:
     """Of the target nothing counts before its properties are there; the inputs are as they were."""
-    inputs = dataset_state(folder / "datasets", "demo_dataset")
+    inputs = dataset_state(folder / "datasets", DATASET_NAME)
     done = (folder / "merged/datasource-properties.json").exists()
     return inputs, dataset_state(folder, "merged") if done else None
 
@@ -190,7 +200,7 @@ JOBS: dict[str, Job] = {
     "save": Job(annotation, save_over, annotation_state),
     "edit": Job(annotation, edit, annotation_state),
     "export": Job(annotation_and_dataset, export, dataset_state),
-    "merge": Job(generate, merge, merged_state),
+    "merge": Job(fallback_and_annotation, merge, merged_state),
     "compress": Job(dataset, compress, dataset_state),
     "rechunk": Job(dataset, rechunk, dataset_state),
     "downsample": Job(dataset, downsample, dataset_state),
