@@ -568,7 +568,8 @@ class MergePlan:
         ``annotations``: for each annotation the locations of its mags, later ones over earlier ones; ``fallback``: the
         locations of its mags; ``fallback_bounding_box``: ``topleft`` and ``size`` in mag-1 voxels; ``target``: folder
         to create; ``target_mags``: ``mag`` and ``folder`` below the target for every mag of the fallback; ``options``:
-        `MergeChoices`.
+        `MergeChoices`; ``mapping``, if the fallback's labels become others: ``table``, a file of them, ``missing``, and
+        ``digest``, which tells tables apart.
     resume
         Accept a target in which this very merge has begun.
 

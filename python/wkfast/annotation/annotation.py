@@ -418,6 +418,8 @@ class Annotation:
         dry_run: bool = False,
         verify: bool = False,
         link: str = "copy",
+        mapping: Any = None,
+        missing: str = "keep",
     ) -> MergeReport | MergePreview:
         """Write the segmentation an annotator saw as a new dataset; return what was done.
 
@@ -458,6 +460,15 @@ class Annotation:
             Read the result back and compare it with what it was made of.
         link
             ``"hard"``: files that the annotation does not touch are shared with the fallback instead of copied.
+        mapping
+            What the fallback's labels become on the way: a dict, two arrays, a function of one label, the path of an
+            agglomerate file (HDF5 or Zarr), or an annotation, for what merger mode makes of the layer. Voxels of this
+            annotation that show what the fallback has there get the new labels, too; paint does not. Chunks whose
+            labels stay the same are copied as they are encoded. Default: the mapping that the volume layer names, if
+            its agglomerate file is an attachment of the fallback layer or lies in its folder ``agglomerates``;
+            ``{}``: none.
+        missing
+            Labels that the mapping does not name ``"keep"`` what they are, become ``"zero"``, or are an ``"error"``.
 
         Returns
         -------
@@ -476,7 +487,9 @@ class Annotation:
         VolumeDataError
             A chunk is corrupt, or the annotation lacks data that it names. Finished shards stay for the next call.
         """
-        options = MergeOptions(executor, policy, mags, threads, resume, progress, dry_run, verify, link)
+        options = MergeOptions(
+            executor, policy, mags, threads, resume, progress, dry_run, verify, link, mapping, missing
+        )
         return merging.plan([self], target, dataset_directory, volume_layer_name, options).merge(options)
 
     def plan_merge(
@@ -499,7 +512,7 @@ class Annotation:
         Raises
         ------
         MergeError, AnnotationError, DatasetError
-            As in :meth:`merge_fallback_layer`. Nothing is ever written.
+            As in :meth:`merge_fallback_layer`. Nothing is ever written but the table of a mapping, beside the target.
         """
         return merging.plan([self], target, dataset_directory, volume_layer_name, options or MergeOptions())
 
@@ -510,6 +523,8 @@ class Annotation:
         *,
         policy: str = "chunk",
         mags: str = "all",
+        mapping: Any = None,
+        missing: str = "keep",
     ) -> SegmentationLayer:
         """Return the segmentation an annotator saw as a layer that is merged while it is read; nothing is written.
 
@@ -518,7 +533,7 @@ class Annotation:
 
         Parameters
         ----------
-        dataset_directory, volume_layer_name, policy, mags
+        dataset_directory, volume_layer_name, policy, mags, mapping, missing
             As in :meth:`merge_fallback_layer`.
 
         Returns
@@ -531,7 +546,8 @@ class Annotation:
         MergeError, AnnotationError, DatasetError
             As in :meth:`merge_fallback_layer`; also if the annotation names no fallback layer.
         """
-        return merging.view(self, dataset_directory, volume_layer_name, MergeOptions(policy=policy, mags=mags))
+        options = MergeOptions(policy=policy, mags=mags, mapping=mapping, missing=missing)
+        return merging.view(self, dataset_directory, volume_layer_name, options)
 
     def merger_mode_mapping(self, layer: Layer, mag: Any = None) -> dict[int, int]:
         """Return what merger mode makes of a layer: the segments under the nodes of one tree become one.

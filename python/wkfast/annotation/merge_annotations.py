@@ -61,6 +61,8 @@ def merge_annotations(
     dry_run: bool = False,
     verify: bool = False,
     link: str = "copy",
+    mapping: Any = None,
+    missing: str = "keep",
 ) -> MergeReport | MergePreview:
     """Write one fallback layer with several annotations over it as a new dataset; return what was done.
 
@@ -74,7 +76,7 @@ def merge_annotations(
         size.
     target, dataset_directory, volume_layer_name
         As in ``Annotation.merge_fallback_layer``; a name of a volume layer holds for every annotation.
-    executor, policy, mags, threads, resume, progress, dry_run, verify, link
+    executor, policy, mags, threads, resume, progress, dry_run, verify, link, mapping, missing
         As in ``Annotation.merge_fallback_layer``.
 
     Returns
@@ -94,7 +96,7 @@ def merge_annotations(
     >>> report = merge_annotations(["anna.zip", "ben.zip"], "merged", "datasets")  # doctest: +SKIP
     >>> print(report)  # doctest: +SKIP
     """
-    options = MergeOptions(executor, policy, mags, threads, resume, progress, dry_run, verify, link)
+    options = MergeOptions(executor, policy, mags, threads, resume, progress, dry_run, verify, link, mapping, missing)
     return merging.plan(_loaded(annotations), target, dataset_directory, volume_layer_name, options).merge(options)
 
 

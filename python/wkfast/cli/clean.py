@@ -17,9 +17,9 @@ from wkfast.dataset.folders import OWNER
 from wkfast.errors import DatasetNotFoundError
 
 # Names that wkfast gives to what is under construction, or waits to be removed; downloads end in 12 random digits.
-_LEFT = re.compile(r"\.wkfast-(part|lock|gone|ticket)$|\.part-[0-9a-f]{12}$")
+_LEFT = re.compile(r"\.wkfast-(part|lock|gone|ticket|mapping)$|\.part-[0-9a-f]{12}$")
 _GONE = ".wkfast-gone"
-_TEMPORARY = re.compile(r"wkfast-(edit|copy|upload|download|annotation|volume)-")
+_TEMPORARY = re.compile(r"wkfast-(edit|copy|upload|download|annotation|volume|mapping)-")
 _HOUR = 3600
 
 
@@ -84,7 +84,7 @@ def _is_live(path: Path, seconds: float) -> bool:
     if path.name.endswith(_GONE):
         return False
     owner = path / OWNER if path.is_dir() else path
-    if owner.is_file() and not owner.is_symlink() and not path.name.endswith(".wkfast-lock"):
+    if owner.is_file() and not owner.is_symlink() and not path.name.endswith((".wkfast-lock", ".wkfast-mapping")):
         locked = _is_locked(owner)
         if locked is not None:
             return locked

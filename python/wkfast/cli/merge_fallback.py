@@ -12,6 +12,7 @@ from wkfast.cli.executors import Strategy
 from wkfast.cli.merge_options import (
     DEFAULT_LINK,
     DEFAULT_MAGS,
+    DEFAULT_MISSING,
     DEFAULT_POLICY,
     AnnotationArgument,
     DatasetsArgument,
@@ -21,6 +22,8 @@ from wkfast.cli.merge_options import (
     LayerOption,
     LinkOption,
     MagsOption,
+    MappingOption,
+    MissingOption,
     PolicyOption,
     ProgressOption,
     ResourcesOption,
@@ -29,6 +32,7 @@ from wkfast.cli.merge_options import (
     ThreadsOption,
     VerifyOption,
     carry_out,
+    mapping_of,
 )
 from wkfast.merge.options import MergeOptions
 
@@ -51,13 +55,15 @@ def merge_fallback(
     dry_run: DryRunOption = False,
     verify: VerifyOption = False,
     link: LinkOption = DEFAULT_LINK,
+    mapping: MappingOption = None,
+    missing: MissingOption = DEFAULT_MISSING,
     as_json: JsonOption = False,
     progress: ProgressOption = None,
 ) -> None:
     """Merge the volume layer of SOURCE_ANNOTATION with its fallback layer and write the result to TARGET."""
     options = MergeOptions(
         policy=policy, mags=mags, link=link, jobs=jobs, threads=threads, dry_run=dry_run, verify=verify,
-        progress=progress_wanted(progress),
+        progress=progress_wanted(progress), mapping=mapping_of(mapping), missing=missing,
     )  # fmt: skip
     annotation = wk.Annotation.load(source_annotation)
     job = annotation.plan_merge(target, dataset_directory, volume_layer_name, options=options)
@@ -81,13 +87,15 @@ def merge_annotations(
     dry_run: DryRunOption = False,
     verify: VerifyOption = False,
     link: LinkOption = DEFAULT_LINK,
+    mapping: MappingOption = None,
+    missing: MissingOption = DEFAULT_MISSING,
     as_json: JsonOption = False,
     progress: ProgressOption = None,
 ) -> None:
     """Merge several annotations, in this order, into the fallback layer that all name; count their conflicts."""
     options = MergeOptions(
         policy=policy, mags=mags, link=link, jobs=jobs, threads=threads, dry_run=dry_run, verify=verify,
-        progress=progress_wanted(progress),
+        progress=progress_wanted(progress), mapping=mapping_of(mapping), missing=missing,
     )  # fmt: skip
     job = merging.plan_annotations(source_annotations, target, dataset_directory, volume_layer_name, options=options)
     carry_out(job, options, distribution_strategy, job_resources, as_json=as_json)

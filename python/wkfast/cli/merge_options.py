@@ -4,14 +4,15 @@ from __future__ import annotations
 
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+import wkfast as wk
 from wkfast._lazy import lazy_import
 from wkfast.cli.console import show, tell_json
 from wkfast.cli.executors import Strategy, executor_for, parse_job_resources
-from wkfast.merge.options import Link, Mags, MergeOptions, Policy
+from wkfast.merge.options import Link, Mags, MergeOptions, Missing, Policy
 
 if TYPE_CHECKING:
     from wkfast.cli import report
@@ -22,10 +23,11 @@ else:
 
 
 # What a merge does if it is told nothing.
-DEFAULT_POLICY, DEFAULT_MAGS, DEFAULT_LINK = (
+DEFAULT_POLICY, DEFAULT_MAGS, DEFAULT_LINK, DEFAULT_MISSING = (
     Policy(MergeOptions.policy),
     Mags(MergeOptions.mags),
     Link(MergeOptions.link),
+    Missing(MergeOptions.missing),
 )
 
 TargetArgument = Annotated[Path, typer.Argument(help="Dataset to create.")]
@@ -37,6 +39,13 @@ PolicyOption = Annotated[
 ]
 MagsOption = Annotated[Mags, typer.Option(help="all mags that both have, or the finest alone.")]
 LinkOption = Annotated[Link, typer.Option(help="hard: files that no annotation touches are shared, not copied.")]
+MappingOption = Annotated[
+    Path | None,
+    typer.Option(
+        help="What the fallback's labels become: an agglomerate file, or an annotation (.nml, .zip) as in merger mode."
+    ),
+]
+MissingOption = Annotated[Missing, typer.Option(help="What labels become that the mapping does not name.")]
 JobsOption = Annotated[int | None, typer.Option(min=1, help="Threads, processes or jobs; default: one per core.")]
 ThreadsOption = Annotated[int | None, typer.Option(min=1, help="Threads of each process or job; default: one.")]
 StrategyOption = Annotated[Strategy, typer.Option(help="Who does the work.")]
@@ -50,6 +59,11 @@ ProgressOption = Annotated[
     bool | None,
     typer.Option(help="Default: a bar in a terminal, nothing in a log; if asked for there, a line a minute."),
 ]
+
+
+def mapping_of(file: Path | None) -> Any:
+    """Return what a merge takes as mapping: an annotation, or the path of what is taken for an agglomerate file."""
+    return wk.Annotation.load(file) if file is not None and file.suffix in {".nml", ".zip"} else file
 
 
 def carry_out(

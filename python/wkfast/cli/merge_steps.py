@@ -12,6 +12,7 @@ from wkfast.cli.console import progress_wanted, tell, tell_json
 from wkfast.cli.merge_options import (
     DEFAULT_LINK,
     DEFAULT_MAGS,
+    DEFAULT_MISSING,
     DEFAULT_POLICY,
     AnnotationArgument,
     DatasetsArgument,
@@ -19,9 +20,12 @@ from wkfast.cli.merge_options import (
     LayerOption,
     LinkOption,
     MagsOption,
+    MappingOption,
+    MissingOption,
     PolicyOption,
     ProgressOption,
     TargetArgument,
+    mapping_of,
     tell_done,
 )
 from wkfast.errors import MergeError
@@ -49,10 +53,12 @@ def plan(
     policy: PolicyOption = DEFAULT_POLICY,
     mags: MagsOption = DEFAULT_MAGS,
     link: LinkOption = DEFAULT_LINK,
+    mapping: MappingOption = None,
+    missing: MissingOption = DEFAULT_MISSING,
     as_json: JsonOption = False,
 ) -> None:
-    """Decide on a merge and write the decision to PLAN_FILE; nothing else is written."""
-    options = MergeOptions(policy=policy, mags=mags, link=link)
+    """Decide on a merge and write the decision to PLAN_FILE, and the table of a mapping beside TARGET."""
+    options = MergeOptions(policy=policy, mags=mags, link=link, mapping=mapping_of(mapping), missing=missing)
     annotation = wk.Annotation.load(source_annotation)
     job = annotation.plan_merge(target, dataset_directory, volume_layer_name, options=options)
     # in one step: tasks may read it at any time

@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+import hashlib
 import uuid
 from collections.abc import Callable, Iterable, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, BinaryIO
 
 import numpy as np
 
 from wkfast.addresses import is_path, local_path
 from wkfast.dataset import agglomerates
+from wkfast.dataset.statistics import segment_table
 from wkfast.errors import DatasetError, DatasetValueError
 
 if TYPE_CHECKING:
@@ -20,20 +23,26 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
+    from wkfast.dataset.layer import Layer
+    from wkfast.dataset.mag_view import MagView
+
     Pairs = tuple[NDArray[Any], NDArray[Any]]
 
 MISSING = ("keep", "zero", "error")
-# As the core reads it, see `reshape/mapping.rs`: mark, kind, entries, first label, then 64-bit numbers.
+# As the core reads it, see `mapping.rs`: mark, kind, entries, first label, then 64-bit numbers.
 _MARK, _PAIRS, _DENSE = int.from_bytes(b"wkflabel", "little"), 0, 1
 _PAIR = 2
+# What names of such files end in.
+TABLE_SUFFIX = ".wkfast-mapping"
 
 
 @dataclass(frozen=True)
 class TableFile:
-    """A mapping in a file, and the largest label that it makes."""
+    """A mapping in a file, the largest label that it makes, and what tells its content apart."""
 
     path: Path
     largest: int
+    digest: str
 
 
 def pairs_of(mapping: object, dtype: np.dtype[Any], labels: Callable[[], Iterable[int]]) -> Pairs:
@@ -119,32 +128,90 @@ def table_file(
     DatasetError
         An agglomerate file is damaged.
     """
-    path = folder / f".{uuid.uuid4().hex}.wkfast-mapping"
+    table = write_table(folder, mapping, dtype, labels)
     try:
-        if is_path(mapping):
-            largest = _write_dense(path, local_path(mapping, "an agglomerate file"), dtype)
-        else:
-            old, new = pairs_of(mapping, dtype, labels)
-            largest = int(new.max(initial=0))
-            _write_pairs(path, old, new)
-        yield TableFile(path, largest)
+        yield table
     finally:
+        table.path.unlink(missing_ok=True)
+
+
+def write_table(folder: Path, mapping: object, dtype: np.dtype[Any], labels: Callable[[], Iterable[int]]) -> TableFile:
+    """Write such a file, which is the caller's from then on; see :func:`table_file`."""
+    path = folder / f".{uuid.uuid4().hex}{TABLE_SUFFIX}"
+    try:
+        with path.open("wb") as file:
+            table = _Hashed(file)
+            if is_path(mapping):
+                largest = _write_dense(table, local_path(mapping, "an agglomerate file"), dtype)
+            else:
+                old, new = pairs_of(mapping, dtype, labels)
+                largest = int(new.max(initial=0))
+                _write_pairs(table, old, new)
+    except BaseException:
         path.unlink(missing_ok=True)
+        raise
+    return TableFile(path, largest, table.digest)
 
 
-def _write_pairs(path: Path, old: NDArray[Any], new: NDArray[Any]) -> None:
+def largest_after(table: TableFile, before: int | None, missing: str) -> int | None:
+    """Return an id that none of a layer's is larger than once its labels are others; ``None``: it is not known."""
+    if missing != "keep":
+        return max(0, table.largest)
+    return None if before is None else max(0, table.largest, before)
+
+
+def labels_in(mags: Iterable[MagView]) -> list[int]:
+    """Return every label that there is in any mag, for functions to be asked once about each."""
+    mags = list(mags)
+    found = [segment_table(mag, None).columns()[0] for mag in mags]
+    bits = np.unique(np.concatenate(found)) if found else np.empty(0, np.uint64)
+    signed = bool(mags) and mags[0].get_dtype().kind == "i"
+    labels: list[int] = (bits.view(np.int64) if signed else bits).tolist()
+    return labels
+
+
+def check_labels(layer: Layer, missing: object) -> None:
+    """Make sure that labels of a layer can become others.
+
+    Raises
+    ------
+    DatasetValueError
+        It holds none, or `missing` is no word for what happens to labels that a mapping lacks.
+    """
+    if missing not in MISSING:
+        raise DatasetValueError(f"missing is {missing!r}, expected one of {', '.join(map(repr, MISSING))}")
+    if layer.dtype.kind not in "iu" or layer.num_channels != 1:
+        raise DatasetValueError(f"{layer} holds no labels: expected one channel of whole numbers")
+
+
+class _Hashed:
+    """A file whose content is digested while it is written."""
+
+    def __init__(self, file: BinaryIO) -> None:
+        self._file = file
+        self._hash = hashlib.blake2b(digest_size=16)
+
+    def write(self, content: bytes) -> None:
+        self._hash.update(content)
+        self._file.write(content)
+
+    @property
+    def digest(self) -> str:
+        return self._hash.hexdigest()
+
+
+def _write_pairs(file: _Hashed, old: NDArray[Any], new: NDArray[Any]) -> None:
     bits = [_bits(old), _bits(new)]
     order = np.argsort(bits[0])
-    with path.open("wb") as file:
-        file.write(_header(_PAIRS, len(old), 0))
-        for column in bits:
-            file.write(column[order].tobytes())
+    file.write(_header(_PAIRS, len(old), 0))
+    for column in bits:
+        file.write(column[order].tobytes())
 
 
-def _write_dense(path: Path, agglomerate: Path, dtype: np.dtype[Any]) -> int:
+def _write_dense(file: _Hashed, agglomerate: Path, dtype: np.dtype[Any]) -> int:
     """Copy the table of an agglomerate file piece by piece: it may be larger than memory. Return its largest label."""
     limit, largest = np.iinfo(dtype).max, 0
-    with agglomerates.opened(agglomerate) as (entries, pieces), path.open("wb") as file:
+    with agglomerates.opened(agglomerate) as (entries, pieces):
         file.write(_header(_DENSE, entries, 0))
         start = 0
         for piece in pieces:

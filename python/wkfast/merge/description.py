@@ -11,6 +11,7 @@ import numpy as np
 
 from wkfast.dataset.layer_creation import check_layer_name, leads_elsewhere
 from wkfast.dataset.layer_properties import LayerProperties
+from wkfast.dataset.mapping import TABLE_SUFFIX
 from wkfast.dataset.properties import FILE_NAME, DatasetProperties
 
 if TYPE_CHECKING:
@@ -68,6 +69,11 @@ def check_description(description: Any) -> None:
     for name, kind in _SHAPE.items():
         if not isinstance(description.get(name), kind):
             raise TypeError(f"{name} of its description is {description.get(name)!r}, no {kind.__name__}")
+    mapping = description.get("mapping", {"table": "", "source": ""})
+    if not isinstance(mapping, dict) or not all(isinstance(mapping.get(name), str) for name in ("table", "source")):
+        raise TypeError("mapping of its description has no table and source")
+    if mapping["table"] and not mapping["table"].endswith(TABLE_SUFFIX):
+        raise TypeError(f"the table {mapping['table']!r} of its mapping is no file of wkfast")
     if not all(isinstance(warning, str) for warning in description["warnings"]):
         raise TypeError("the warnings of its description are no texts")
     name = LayerProperties(description["layer"], Path(FILE_NAME)).name

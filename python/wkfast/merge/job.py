@@ -19,6 +19,7 @@ from wkfast.dataset.plan_workers import run_on_workers, verify_on_workers
 from wkfast.dataset.properties import FILE_NAME as PROPERTIES_FILE
 from wkfast.errors import DatasetError, MergeError
 from wkfast.merge.description import check_description, describe, description_of
+from wkfast.merge.labels import labels_for
 from wkfast.merge.report import PROVENANCE_FILE, MergePreview, MergeReport
 from wkfast.merge.sides import base_of, largest_id, remarks
 from wkfast.progress import observed
@@ -27,6 +28,8 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from wkfast.dataset.layer_properties import Json
+    from wkfast.merge.base import MergeBase
+    from wkfast.merge.labels import NewLabels
     from wkfast.merge.options import MergeOptions
     from wkfast.merge.sides import Side
 
@@ -64,21 +67,14 @@ class MergeJob:
             The sides do not fit, the fallback is described badly, the target is taken. Nothing was written.
         """
         base, target = base_of(sides, dataset_directory), target.absolute()
-        # A layer of its own has nothing over it.
-        over = [] if sides[0].fallback_layer is None else [side for side in sides if side.mags]
-        plan = _core.MergePlan(
-            {
-                "annotations": [side.mags for side in over],
-                "fallback": base.locations,
-                "fallback_bounding_box": base.box,
-                "target": str(target),
-                "target_mags": [{"mag": mag, "folder": base.folder(mag)} for mag in base.mags],
-                "options": options.core,
-            },
-            resume=options.resume,
-        )
+        with labels_for(sides, dataset_directory, options, None if options.dry_run else target) as labels:
+            plan = _plan(sides, base, target, options, labels)
         description = description_of(base, target, largest_id(sides), plan.summary()["touched_extra"])
-        said = {"annotations": [side.annotation for side in sides if side.mags], "warnings": remarks(sides)}
+        if labels is not None:
+            description["layer"]["largestSegmentId"] = labels.largest
+            description["mapping"] = {"table": str(labels.table), "source": labels.source}
+        names = [side.annotation for side in sides if side.mags]
+        said = {"annotations": names, "warnings": remarks(sides, renamed=labels is not None)}
         for remark in said["warnings"]:
             warn(remark)
         return cls(plan, target, {**description, **said})
@@ -151,12 +147,15 @@ class MergeJob:
         """
         report = self._report(self.plan.commit())
         describe(self.description, report)
+        if "mapping" in self.description:
+            Path(self.description["mapping"]["table"]).unlink(missing_ok=True)
         return report
 
     def _report(self, facts: dict[str, Any]) -> MergeReport:
         facts = {**facts, "warnings": [*self.description["warnings"], *facts["warnings"]]}
         layer: str = self.description["layer"]["name"]
-        return MergeReport.from_core(self.target, layer, facts, self.description["annotations"])
+        report = MergeReport.from_core(self.target, layer, facts, self.description["annotations"])
+        return replace(report, mapping=self.description.get("mapping", {}).get("source"))
 
     def to_json(self) -> str:
         """Return the job as text."""
@@ -183,3 +182,22 @@ class MergeJob:
             if isinstance(error, MergeError):
                 raise
             raise MergeError(f"{name}: not a merge plan ({error})") from error
+
+
+def _plan(
+    sides: Sequence[Side], base: MergeBase, target: Path, options: MergeOptions, labels: NewLabels | None
+) -> _core.MergePlan:
+    # A layer of its own has nothing over it.
+    over = [] if sides[0].fallback_layer is None else [side for side in sides if side.mags]
+    return _core.MergePlan(
+        {
+            "annotations": [side.mags for side in over],
+            "fallback": base.locations,
+            "fallback_bounding_box": base.box,
+            "target": str(target),
+            "target_mags": [{"mag": mag, "folder": base.folder(mag)} for mag in base.mags],
+            "options": options.core,
+            **({} if labels is None else {"mapping": labels.core}),
+        },
+        resume=options.resume,
+    )

@@ -33,6 +33,14 @@ class Link(StrEnum):
     HARD = "hard"
 
 
+class Missing(StrEnum):
+    """What labels become that a mapping does not name."""
+
+    KEEP = "keep"
+    ZERO = "zero"
+    ERROR = "error"
+
+
 # What the options that are words may be.
 CHOICES: dict[str, type[StrEnum]] = {"policy": Policy, "mags": Mags, "link": Link}
 
@@ -62,6 +70,13 @@ class MergeOptions:
         Read the result back and compare it with what it was made of.
     link
         ``"copy"`` files that no annotation touches, or let both datasets share them: ``"hard"``.
+    mapping
+        What the fallback's labels become: a dict, two arrays, a function of one label, the path of an agglomerate file,
+        or an annotation, for what merger mode makes of the layer. Default: that which the volume layers name, if its
+        agglomerate file lies with the fallback layer; ``{}``: none.
+    missing
+        What labels become that the mapping does not name: they ``"keep"`` what they are, are ``"zero"``, or an
+        ``"error"``.
     jobs
         How many jobs the executor is asked to keep busy; default: its workers, if it tells.
 
@@ -87,6 +102,8 @@ class MergeOptions:
     dry_run: bool = False
     verify: bool = False
     link: str = "copy"
+    mapping: Any = None
+    missing: str = "keep"
     jobs: int | None = None
 
     def __post_init__(self) -> None:
@@ -94,7 +111,8 @@ class MergeOptions:
             raise MergeError(
                 "policy is a function: rules of your own are not supported yet, only 'chunk' and 'nonzero'"
             )
-        for name, choices in CHOICES.items():
+        words_of: dict[str, type[StrEnum]] = {**CHOICES, "missing": Missing}
+        for name, choices in words_of.items():
             words = [choice.value for choice in choices]
             if getattr(self, name) not in words:
                 raise MergeError(f"{name} is {getattr(self, name)!r}, expected {' or '.join(map(repr, words))}")
@@ -121,3 +139,5 @@ class MergeKeywords(TypedDict, total=False):
     progress: Progress
     verify: bool
     link: str
+    mapping: Any
+    missing: str

@@ -24,14 +24,16 @@ class MergeCounts:
     ----------
     shards_copied, shards_rewritten
         Files taken over as they are, and files in which the annotation changed something.
-    passed, transcoded
-        Chunks of the fallback: encoded bytes taken over, or encoded anew.
+    passed, transcoded, relabeled
+        Chunks of the fallback: encoded bytes taken over, encoded anew, or with other labels.
     from_annotation, from_annotation_passed
         Chunks that are wholly the annotation's, and those of them whose encoded bytes were taken over.
     mixed, recomputed, all_zero
         Chunks with voxels of both; computed from a finer mag; left without a voxel.
     voxels_changed, voxels_erased, voxels_painted
         Voxels that differ from the fallback's; those that are zero now; those that were zero.
+    voxels_relabeled
+        Voxels of the fallback to which a mapping gave another label; the counts above compare with what they became.
     segments_gained, segments_lost, segments_complete
         Segments with more or fewer voxels than before; whether every one was followed.
     largest_gains, largest_losses
@@ -44,6 +46,7 @@ class MergeCounts:
     shards_rewritten: int
     passed: int
     transcoded: int
+    relabeled: int
     from_annotation: int
     from_annotation_passed: int
     mixed: int
@@ -52,6 +55,7 @@ class MergeCounts:
     voxels_changed: int
     voxels_erased: int
     voxels_painted: int
+    voxels_relabeled: int
     segments_gained: int
     segments_lost: int
     segments_complete: bool
@@ -115,6 +119,8 @@ class MergeReport:
         process was at it, ``work`` is the same added up over workers.
     verified
         What was read back and compared, if that was wanted: ``shards``, ``chunks``, ``bytes_read``, ``seconds``.
+    mapping
+        Where the mapping of the fallback's labels is from, if there was one.
     """
 
     target: Path
@@ -129,6 +135,7 @@ class MergeReport:
     seconds: Mapping[str, float]
     _facts: Mapping[str, Any]
     verified: Mapping[str, Any] | None = None
+    mapping: str | None = None
 
     @classmethod
     def from_core(
@@ -175,6 +182,7 @@ class MergeReport:
             **plain,
             "conflicts": conflicts,
             "verified": self.verified,
+            **({} if self.mapping is None else {"mapping": self.mapping}),
         }
 
     def _repr_html_(self) -> str:
@@ -189,6 +197,12 @@ class MergeReport:
         heads = ("segment", "voxels")
         parts = [html.rows("Largest gains", heads, gains), html.rows("Largest losses", heads, losses)]
         return html.card("Merge", {"result": first, **counts}, parts)
+
+    def _renamed(self) -> list[str]:
+        if self.mapping is None:
+            return []
+        voxels, chunks = self.total.voxels_relabeled, self.total.relabeled
+        return [f"mapping: {self.mapping}; {voxels:,} voxels have another label, {chunks:,} chunks for no other reason"]
 
     def __str__(self) -> str:
         """Return a few lines for a log."""
@@ -205,6 +219,7 @@ class MergeReport:
                 f"voxels: {total.voxels_changed:,} changed, {total.voxels_painted:,} newly painted, "
                 f"{total.voxels_erased:,} erased"
             ),
+            *self._renamed(),
             *(
                 []
                 if self.verified is None

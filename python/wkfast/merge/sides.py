@@ -134,15 +134,22 @@ def largest_id(sides: Sequence[Side]) -> int:
     return max(side.largest_segment_id or 0 for side in sides)
 
 
-def remarks(sides: Sequence[Side]) -> list[str]:
-    """Return what the user should know of the annotations."""
+def remarks(sides: Sequence[Side], *, renamed: bool = False) -> list[str]:
+    """Return what the user should know of the annotations.
+
+    Parameters
+    ----------
+    renamed
+        Whether a mapping is applied, the annotations' or another.
+    """
     consequence = "it changes nothing" if any(side.mags for side in sides) else "the fallback is copied as it is"
     empty = [side for side in sides if not side.mags and side.fallback_layer is not None]
     return [
         *(f"{side} holds no voxels: {consequence}" for side in empty),
         *(
-            f"the mapping {side.mapping!r} was active on {side}: the merged layer holds the ids before it"
+            f"the mapping {side.mapping!r} was active on {side}: the merged layer holds the ids before it; "
+            "mapping= takes its agglomerate file"
             for side in sides
-            if side.mapping is not None
+            if side.mapping is not None and not renamed
         ),
     ]

@@ -13,6 +13,7 @@ from wkfast.dataset.layer import SegmentationLayer
 from wkfast.dataset.layer_properties import LayerProperties
 from wkfast.dataset.place import Place
 from wkfast.geometry import BoundingBox, Mag, Vec3Int
+from wkfast.merge.labels import labels_for
 from wkfast.merge.sides import check_alike, fallback_layer, largest_id
 
 if TYPE_CHECKING:
@@ -59,20 +60,23 @@ def merged_layer(sides: Sequence[Side], dataset_directory: Path, options: MergeO
     check_alike(sides)
     fallback = fallback_layer(sides[0], dataset_directory)
     box = properties_of(fallback).bounding_box
-    merged = _core.MergedLayer(
-        {
-            "annotations": [side.mags for side in sides if side.mags],
-            "fallback": locations_of(fallback),
-            "fallback_bounding_box": {"topleft": box.topleft.to_list(), "size": box.size.to_list()},
-            "options": options.core,
-        }
-    )
+    with labels_for(sides, dataset_directory, options) as labels:
+        merged = _core.MergedLayer(
+            {
+                "annotations": [side.mags for side in sides if side.mags],
+                "fallback": locations_of(fallback),
+                "fallback_bounding_box": {"topleft": box.topleft.to_list(), "size": box.size.to_list()},
+                "options": options.core,
+                **({} if labels is None else {"mapping": labels.core}),
+            }
+        )
     dataset = fallback.dataset
-    properties = _described(fallback, merged, largest_id(sides))
+    stated = fallback.largest_segment_id if labels is None else labels.largest
+    properties = _described(fallback, merged, None if stated is None else max(stated, largest_id(sides)))
     return SegmentationLayer(dataset, properties, MergedPlace(dataset.path, merged))
 
 
-def _described(fallback: SegmentationLayer, merged: _core.MergedLayer, largest_annotated_id: int) -> LayerProperties:
+def _described(fallback: SegmentationLayer, merged: _core.MergedLayer, largest: int | None) -> LayerProperties:
     """Return the entry that the merged layer would have."""
     facts, before = merged.summary(), properties_of(fallback)
     entry = copy.deepcopy(before.json)
@@ -80,8 +84,7 @@ def _described(fallback: SegmentationLayer, merged: _core.MergedLayer, largest_a
         entry.pop(gone, None)
     mags = [Mag(list(mag)) for mag in merged.mags]
     entry["mags"] = [mag for mag in before.mags if before.mag_of(mag) in mags]
-    if fallback.largest_segment_id is not None:
-        entry["largestSegmentId"] = max(fallback.largest_segment_id, largest_annotated_id)
+    entry["largestSegmentId"] = largest
     properties = LayerProperties(entry, before.file)
     if np.dtype(facts["dtype"]) != properties.dtype:
         entry["elementClass"] = facts["dtype"]

@@ -2,7 +2,7 @@
 //! ([`mod@format`]), how an annotation's chunks are laid over a segmentation ([`merge`]) and how mags get into data zips
 //! and out of them ([`mod@pack`]).
 //!
-//! Imports point one way: `merge`, `pack` and `reshape` use `format`, `format` uses `store` and `geometry`.
+//! Imports point one way: `merge`, `pack` and `reshape` use `format` and [`mapping`], `format` uses `store` and `geometry`.
 
 // First, for its macro.
 #[macro_use]
@@ -13,6 +13,7 @@ pub mod error;
 pub mod format;
 pub mod geometry;
 mod label;
+pub mod mapping;
 pub mod merge;
 pub mod pack;
 pub mod reshape;

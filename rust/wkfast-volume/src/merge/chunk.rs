@@ -3,6 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use super::tally::Tally;
+use crate::label::with_width;
 use crate::voxels::VoxelType;
 
 /// Which of the two voxels the output gets where the annotation has a chunk.
@@ -90,6 +91,36 @@ pub fn paste(voxel_bytes: usize, overlap: &Overlap, block: &[u8], chunk: &mut [u
     for (source, target, length) in overlap.rows(voxel_bytes) {
         chunk[target..target + length].copy_from_slice(&block[source..source + length]);
     }
+}
+
+/// Where `block` holds what the fallback's chunk held `before`, puts what it holds `after`. Returns whether any voxel of the
+/// block is another now.
+pub fn take_new_labels(
+    voxel_type: VoxelType,
+    overlap: &Overlap,
+    block: &mut [u8],
+    before: &[u8],
+    after: &[u8],
+) -> bool {
+    let mut changed = false;
+    for (source, target, length) in overlap.rows(voxel_type.size()) {
+        let row = &mut block[source..source + length];
+        let (before, after) = (&before[target..target + length], &after[target..target + length]);
+        changed |= with_width!(voxel_type, W => take_row::<W>(row, before, after));
+    }
+    changed
+}
+
+fn take_row<const W: usize>(row: &mut [u8], before: &[u8], after: &[u8]) -> bool {
+    let mut changed = false;
+    let sides = before.as_chunks::<W>().0.iter().zip(after.as_chunks::<W>().0);
+    for (value, (before, after)) in row.as_chunks_mut::<W>().0.iter_mut().zip(sides) {
+        if value == before && before != after {
+            *value = *after;
+            changed = true;
+        }
+    }
+    changed
 }
 
 /// Values that are labels on both sides, but not the same one.

@@ -11,6 +11,7 @@ use super::recompute;
 use super::report::{ChunkCounts, Conflict};
 use super::space::Space;
 use super::tally::Tally;
+use super::terms::{Renamed, Terms};
 use crate::error::{Result, VolumeError};
 use crate::format::{ChunkCodec, EncodedChunk, MagArray, decode};
 use crate::geometry::ChunkIndex;
@@ -46,7 +47,7 @@ impl Over {
 /// How the chunks of one mag come about.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Composer<'a> {
-    pub(super) policy: Policy,
+    pub(super) terms: &'a Terms,
     pub(super) mag: &'a MagPlan,
     pub(super) fallback: &'a dyn MagArray,
     /// By place in [`MagPlan::layers`].
@@ -90,6 +91,8 @@ struct Canvas<'c> {
     tally: &'c mut Tally,
     /// Zeros that take what the annotation has there, whatever the policy makes of it.
     paint: Option<&'c mut [u8]>,
+    /// The fallback's chunk, where its labels have become others.
+    renamed: Option<&'c Renamed>,
     /// Whether the fallback or a layer before has left anything.
     used: bool,
 }
@@ -112,15 +115,20 @@ impl Composer<'_> {
         beneath: Option<Beneath<'_>>,
         layers: &[Laid<'_>],
     ) -> Result<Composed> {
-        let mut composed = Composed { voxels: self.beneath(chunk, beneath)?, ..Composed::default() };
+        let (voxels, renamed) = self.beneath(chunk, beneath)?;
+        let mut composed = Composed { voxels, ..Composed::default() };
+        composed.tally.voxels_relabeled = renamed.as_ref().map_or(0, |renamed| renamed.voxels);
+        let renamed = renamed.as_ref();
         match layers {
+            [] if renamed.is_some() => composed.counts.relabeled = 1,
             [] => composed.counts.transcoded = 1,
             [one] => {
                 let Composed { voxels, tally, .. } = &mut composed;
-                let outcome = self.lay(chunk, one, Canvas { voxels, tally, paint: None, used: beneath.is_some() })?;
+                let canvas = Canvas { voxels, tally, paint: None, renamed, used: beneath.is_some() };
+                let outcome = self.lay(chunk, one, canvas)?;
                 composed.account(vec![outcome]);
             }
-            several => self.compose_several(chunk, beneath.is_some(), several, &mut composed)?,
+            several => self.compose_several(chunk, (beneath.is_some(), renamed), several, &mut composed)?,
         }
         Ok(composed)
     }
@@ -129,7 +137,7 @@ impl Composer<'_> {
     fn compose_several(
         &self,
         chunk: &ChunkIndex,
-        mut used: bool,
+        (mut used, renamed): (bool, Option<&Renamed>),
         layers: &[Laid<'_>],
         composed: &mut Composed,
     ) -> Result<()> {
@@ -137,7 +145,7 @@ impl Composer<'_> {
         let (mut outcomes, mut paints) = (Vec::new(), Vec::<(usize, Space)>::new());
         for laid in layers {
             let mut paint = Space::zeros(voxels.len());
-            let canvas = Canvas { voxels: &mut voxels, tally: &mut between, paint: Some(&mut paint), used };
+            let canvas = Canvas { voxels: &mut voxels, tally: &mut between, paint: Some(&mut paint), renamed, used };
             let outcome = self.lay(chunk, laid, canvas)?;
             if !outcome.recomputed {
                 let annotation = self.mag.layers[laid.layer].annotation;
@@ -156,13 +164,17 @@ impl Composer<'_> {
         Ok(())
     }
 
-    /// The fallback's chunk in the result's type, zeros where there is none.
-    fn beneath(&self, chunk: &ChunkIndex, beneath: Option<Beneath<'_>>) -> Result<Space> {
-        let Some(Beneath { codec, bytes }) = beneath else { return Ok(Space::zeros(self.mag.grid.chunk_bytes())) };
+    /// The fallback's chunk in the result's type and with its new labels, zeros where there is none.
+    fn beneath(&self, chunk: &ChunkIndex, beneath: Option<Beneath<'_>>) -> Result<(Space, Option<Renamed>)> {
+        let Some(Beneath { codec, bytes }) = beneath else {
+            return Ok((Space::zeros(self.mag.grid.chunk_bytes()), None));
+        };
         let mut voxels = Space::of(self.fallback.grid().chunk_bytes());
         codec.decode(bytes, &mut voxels).map_err(|reason| self.corrupt(chunk, reason))?;
         let (from, to) = (self.mag.fallback_type, self.mag.grid.voxel_type);
-        Ok(if from == to { voxels } else { widen(from, to, &voxels).into() })
+        let mut voxels = if from == to { voxels } else { widen(from, to, &voxels).into() };
+        let renamed = self.terms.rename(chunk, to, &mut voxels)?;
+        Ok((voxels, renamed))
     }
 
     /// Lays one layer over what is there.
@@ -191,20 +203,22 @@ impl Composer<'_> {
         let (from, to) = (annotation.array.grid().voxel_type, self.mag.grid.voxel_type);
         let channels = self.mag.grid.channels as usize;
         let mut outcome = Outcome::default();
-        let mut last = None;
+        let (mut last, mut as_stored) = (None, true);
         for (number, overlap) in &laid.covered.parts {
             let index = ChunkIndex { extra: chunk.extra.clone(), xyz: laid.blocks[*number] };
             let (encoded, block) = self.read_block(annotation, laid.layer, &index)?;
-            let block = if from == to { block } else { widen(from, to, &block).into() };
-            overlay(to, channels, self.policy, overlap, &block, canvas.voxels, canvas.tally);
+            let mut block: Space = if from == to { block } else { widen(from, to, &block).into() };
             if let Some(paint) = &mut canvas.paint {
                 paste(to.size() * channels, overlap, &block, paint);
             }
+            as_stored &= !canvas.renamed.is_some_and(|renamed| renamed.carry_over(to, overlap, &mut block));
+            overlay(to, channels, self.terms.policy, overlap, &block, canvas.voxels, canvas.tally);
             outcome.bytes_read += encoded.bytes.len() as u64;
             last = Some(encoded);
         }
-        outcome.replaced = laid.covered.is_full() && (self.policy == Policy::Chunk || !canvas.used);
-        outcome.same = last.filter(|_| outcome.replaced && laid.covered.same_block().is_some() && from == to);
+        outcome.replaced = laid.covered.is_full() && (self.terms.policy == Policy::Chunk || !canvas.used);
+        outcome.same =
+            last.filter(|_| outcome.replaced && laid.covered.same_block().is_some() && from == to && as_stored);
         Ok(outcome)
     }
 

@@ -8,6 +8,7 @@ use super::chunk::Policy;
 use crate::error::{Result, VolumeError};
 use crate::format::MagLocation;
 use crate::geometry::{BoundingBox, Mag};
+use crate::mapping::Relabeling;
 
 /// Both sides of a merge and where its result goes.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -27,6 +28,19 @@ pub struct MergeInput {
     /// Rules.
     #[serde(default)]
     pub options: MergeOptions,
+    /// What the fallback's labels become.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub mapping: Option<NewLabels>,
+}
+
+/// What the fallback's labels become. Voxels of an annotation that hold what the fallback has there are the fallback's.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct NewLabels {
+    /// The table.
+    #[serde(flatten)]
+    pub relabeling: Relabeling,
+    /// Tells tables apart, wherever they lie.
+    pub digest: String,
 }
 
 /// Where in the target a mag goes.

@@ -15,6 +15,7 @@ use std::sync::Mutex;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
+use super::input::MergeInput;
 use super::plan::MergePlan;
 use super::report::ShardRecord;
 use super::stamp::first_difference;
@@ -100,9 +101,24 @@ fn same_plan(plan: &MergePlan, stored: &Value) -> Result<(), String> {
         return Ok(());
     }
     let part = |value: &Value| json!({"version": value["version"], "input": value["input"], "stamps": value["stamps"]});
-    let now = json!({"version": stored["version"], "input": plan.input, "stamps": plan.stamps});
-    let difference = first_difference(&part(stored), &now).unwrap_or_else(|| "made by another build".to_owned());
+    let now = json!({"version": stored["version"], "input": identity(&plan.input), "stamps": plan.stamps});
+    let mut before = part(stored);
+    forget_places(&mut before["input"]);
+    let difference = first_difference(&before, &now).unwrap_or_else(|| "made by another build".to_owned());
     Err(format!("holds the unfinished result of a different merge ({difference}); remove it or choose another target"))
+}
+
+/// What makes two merges the same: of a table of labels its content, not where it lies.
+pub(super) fn identity(input: &MergeInput) -> Value {
+    let mut input = json!(input);
+    forget_places(&mut input);
+    input
+}
+
+fn forget_places(input: &mut Value) {
+    if let Some(mapping) = input.get_mut("mapping").and_then(Value::as_object_mut) {
+        mapping.remove("table");
+    }
 }
 
 fn read_json(path: &Path) -> Result<Option<Value>> {
@@ -233,7 +249,7 @@ impl Journal {
     pub fn close<R: Serialize>(self, plan: &MergePlan, report: &R) -> Result<()> {
         let provenance = Provenance {
             fingerprint: plan.fingerprint.clone(),
-            input: json!(plan.input),
+            input: identity(&plan.input),
             stamps: json!(plan.stamps),
             report,
         };

@@ -12,6 +12,7 @@ mod links;
 mod roles;
 mod sides;
 mod space;
+mod terms;
 
 pub mod chunk;
 pub mod dtype;
@@ -30,7 +31,7 @@ pub mod verify;
 pub mod view;
 
 pub use self::chunk::Policy;
-pub use self::input::{Link, MagChoice, MergeInput, MergeOptions, TargetMag};
+pub use self::input::{Link, MagChoice, MergeInput, MergeOptions, NewLabels, TargetMag};
 pub use self::journal::{Access, TargetState, check_target};
 pub use self::plan::MergePlan;
 pub use self::report::{Conflict, MergeReport, Seconds};

@@ -60,6 +60,9 @@ pub struct MagPlan {
     /// What lies over the fallback, bottom to top: a layer for every annotation that has chunks. Without any, the
     /// fallback is copied.
     pub layers: Vec<LayerPlan>,
+    /// Whether the fallback's labels become others.
+    #[serde(default)]
+    pub relabels: bool,
     /// Every shard of the result, sorted.
     pub shards: Vec<ShardPlan>,
 }
@@ -300,7 +303,7 @@ impl MergePlan {
 impl MagPlan {
     /// Whether `shard` is the fallback's file, byte for byte.
     pub fn is_copied(&self, shard: &ShardPlan) -> bool {
-        !shard.is_touched() && self.fallback_type == self.grid.voxel_type
+        !shard.is_touched() && self.fallback_type == self.grid.voxel_type && !self.relabels
     }
 
     /// Where touched shards begin and end along each additional axis, in voxels; nothing if there are none.

@@ -33,8 +33,20 @@ pub(crate) struct Counts {
     pub(crate) largest: u64,
 }
 
+/// A fallback as it is, and with its new labels.
+pub(crate) struct Sides {
+    pub(crate) before: Dense,
+    pub(crate) after: Dense,
+}
+
 /// `annotation` over `fallback`; `present` is 1 where the annotation has a chunk.
-pub(crate) fn merge(policy: Policy, annotation: &Dense, present: &Dense, fallback: &Dense) -> (Dense, Counts) {
+pub(crate) fn merge(
+    policy: Policy,
+    annotation: &Dense,
+    present: &Dense,
+    fallback: &Dense,
+    labels: &Sides,
+) -> (Dense, Counts) {
     let mut merged = fallback.clone();
     let mut counts = Counts::default();
     for at in fallback.voxels() {
@@ -42,7 +54,10 @@ pub(crate) fn merge(policy: Policy, annotation: &Dense, present: &Dense, fallbac
         if present.values[place] == 0 {
             continue;
         }
-        let (painted, old) = (annotation.values[place], fallback.values[place]);
+        let (mut painted, old) = (annotation.values[place], fallback.values[place]);
+        if painted == labels.before.values[place] {
+            painted = labels.after.values[place];
+        }
         let new = if policy == Policy::Nonzero && painted == 0 { old } else { painted };
         counts.changed += u64::from(new != old);
         counts.erased += u64::from(new == 0 && old != 0);

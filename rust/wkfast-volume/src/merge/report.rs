@@ -15,6 +15,9 @@ pub struct ChunkCounts {
     pub passed: u64,
     /// The fallback's, encoded anew because the result has a wider type or another encoding.
     pub transcoded: u64,
+    /// The fallback's with other labels.
+    #[serde(default)]
+    pub relabeled: u64,
     /// Wholly the annotation's; of these [`from_annotation_passed`](Self::from_annotation_passed) as encoded bytes.
     pub from_annotation: u64,
     /// See [`from_annotation`](Self::from_annotation).
@@ -32,6 +35,7 @@ impl ChunkCounts {
     pub fn add(&mut self, other: &Self) {
         self.passed += other.passed;
         self.transcoded += other.transcoded;
+        self.relabeled += other.relabeled;
         self.from_annotation += other.from_annotation;
         self.from_annotation_passed += other.from_annotation_passed;
         self.mixed += other.mixed;
@@ -151,6 +155,9 @@ pub struct Totals {
     pub voxels_erased: u64,
     /// Of these, values that were zero.
     pub voxels_painted: u64,
+    /// Values of the fallback whose labels became others; the counts above compare with what they became.
+    #[serde(default)]
+    pub voxels_relabeled: u64,
     /// Segments that have more voxels than before.
     pub segments_gained: u64,
     /// Segments that have fewer.
@@ -288,6 +295,7 @@ impl Sum {
             voxels_changed: self.tally.voxels_changed,
             voxels_erased: self.tally.voxels_erased,
             voxels_painted: self.tally.voxels_painted,
+            voxels_relabeled: self.tally.voxels_relabeled,
             segments_gained: gained.len() as u64,
             segments_lost: lost.len() as u64,
             segments_complete,

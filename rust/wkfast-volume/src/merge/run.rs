@@ -16,6 +16,7 @@ use super::report::{MergeReport, Seconds, ShardRecord, Span};
 use super::shard::{MagArrays, Room, ShardJob};
 use super::share::work_bytes;
 use super::sides::{OpenMag, Sources};
+use super::terms::Terms;
 use crate::error::{Result, VolumeError};
 use crate::format::{Container, MagArray, MagLocation, open_mag};
 use crate::geometry::Mag;
@@ -56,7 +57,7 @@ pub fn run(
         return Ok(summary);
     };
     let arrays = prepare(plan, sources, &journal)?;
-    let runner = Runner { plan, arrays: &arrays, journal: &journal };
+    let runner = Runner { plan, terms: Terms::of(plan, sources), arrays: &arrays, journal: &journal };
     let pool = pool_of(threads)?;
     let mut driver = Driver::new(&pool, observer);
     driver.expect(tasks.len(), tasks.clone().map(|task| runner.weight(task)).sum());
@@ -143,6 +144,7 @@ fn prepare(plan: &MergePlan, sources: &Sources, journal: &Journal) -> Result<Vec
 
 struct Runner<'a> {
     plan: &'a MergePlan,
+    terms: Terms,
     arrays: &'a [MagArrays],
     journal: &'a Journal,
 }
@@ -225,7 +227,7 @@ impl Runner<'_> {
     fn rewrite(&self, task: Task, room: Room) -> Result<ShardRecord> {
         let (mag, shard) = self.plan.task_parts(task);
         let mut draft = TargetFile::create(&self.journal.temporary(), shard.fallback_bytes.unwrap_or(0))?;
-        let job = ShardJob::open(self.plan.input.options.policy, mag, shard, &self.arrays[task.mag])?;
+        let job = ShardJob::open(&self.terms, mag, shard, &self.arrays[task.mag])?;
         let record = job.write(&mut draft, room)?;
         Ok(ShardRecord { file_bytes: draft.place(&self.path(task))?, ..record })
     }

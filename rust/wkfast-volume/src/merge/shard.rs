@@ -8,12 +8,12 @@ use std::sync::Arc;
 
 use rayon::prelude::*;
 
-use super::chunk::Policy;
 use super::compose::{Beneath, Composer, Laid, Over};
 use super::cover::{Covered, cover_layers};
 use super::plan::{LayerPlan, MagPlan, ShardPlan};
 use super::report::{ChunkCounts, Conflict, ShardRecord};
 use super::tally::Tally;
+use super::terms::Terms;
 use crate::error::Result;
 use crate::format::{EncodedChunk, MagArray, OpenShard, ShardFile, ShardWriter};
 use crate::geometry::ChunkIndex;
@@ -47,7 +47,7 @@ pub struct Room<'a> {
 /// One shard about to be written.
 #[derive(Debug)]
 pub(super) struct ShardJob<'a> {
-    policy: Policy,
+    terms: &'a Terms,
     mag: &'a MagPlan,
     shard: &'a ShardPlan,
     arrays: &'a MagArrays,
@@ -80,7 +80,12 @@ struct Merged {
 
 impl<'a> ShardJob<'a> {
     /// Reads the index of the fallback's shard.
-    pub(super) fn open(policy: Policy, mag: &'a MagPlan, shard: &'a ShardPlan, arrays: &'a MagArrays) -> Result<Self> {
+    pub(super) fn open(
+        terms: &'a Terms,
+        mag: &'a MagPlan,
+        shard: &'a ShardPlan,
+        arrays: &'a MagArrays,
+    ) -> Result<Self> {
         let fallback = ReadMag::new(arrays.fallback.clone());
         let open = fallback.indexes.open(arrays.fallback.as_ref(), &shard.at)?;
         let layers: Vec<&LayerPlan> = mag.layers.iter().collect();
@@ -89,7 +94,7 @@ impl<'a> ShardJob<'a> {
         Ok(Self {
             passes: same_type && open.as_ref().is_some_and(same_encoding),
             covered: cover_layers(&mag.grid, &shard.at, &layers, &shard.blocks),
-            policy,
+            terms,
             mag,
             shard,
             arrays,
@@ -148,7 +153,7 @@ impl<'a> ShardJob<'a> {
     }
 
     fn is_computed(&self, place: u32) -> bool {
-        self.covered.contains_key(&place) || (!self.passes && self.span(place).is_some())
+        self.covered.contains_key(&place) || ((!self.passes || self.mag.relabels) && self.span(place).is_some())
     }
 
     /// Where the fallback's chunk lies in its file.
@@ -263,7 +268,7 @@ impl<'a> ShardJob<'a> {
         let fallback = self.beneath(place, &chunk, &ahead.fallback)?;
         let beneath = fallback.as_ref().map(|found| Beneath { codec: found.codec.as_ref(), bytes: &found.bytes });
         let maker = Composer {
-            policy: self.policy,
+            terms: self.terms,
             mag: self.mag,
             fallback: self.arrays.fallback.as_ref(),
             over: &self.arrays.over,
@@ -280,7 +285,10 @@ impl<'a> ShardJob<'a> {
         let codec = self.arrays.output.codec();
         let same = composed.same.take().filter(|same| same.codec.encoding() == codec.encoding());
         composed.counts.from_annotation_passed = u64::from(same.is_some());
-        let unchanged = self.passes && composed.tally.voxels_changed == 0;
+        let unchanged = self.passes && composed.tally.voxels_changed == 0 && composed.tally.voxels_relabeled == 0;
+        if unchanged && layers.is_empty() {
+            composed.counts = ChunkCounts { passed: 1, ..ChunkCounts::default() };
+        }
         let encoded = match (same, fallback) {
             (Some(same), _) => same.bytes,
             (None, Some(bytes)) if unchanged => bytes,

@@ -7,6 +7,7 @@ use super::stamp::{MagStamp, describe};
 use crate::error::{Result, VolumeError};
 use crate::format::{Container, Listing, MagArray, MagLocation, each_index, open_mag_in};
 use crate::geometry::{ChunkGrid, ChunkIndex, Mag};
+use crate::mapping::Mapping;
 use crate::store::SharedStore;
 
 /// Both sides, opened.
@@ -16,6 +17,8 @@ pub struct Sources {
     pub annotations: Vec<Vec<OpenMag>>,
     /// The fallback's mags.
     pub fallback: Vec<OpenMag>,
+    /// What the fallback's labels become.
+    pub mapping: Option<Arc<Mapping>>,
 }
 
 /// One mag of one side.
@@ -28,7 +31,7 @@ pub struct OpenMag {
 }
 
 impl Sources {
-    /// Opens every mag, each container once.
+    /// Opens the table of labels and every mag, each container once.
     pub fn open(input: &MergeInput) -> Result<Self> {
         let mut containers: Vec<(Container, SharedStore)> = Vec::new();
         let mut open = |locations: &[MagLocation]| -> Result<Vec<OpenMag>> {
@@ -49,7 +52,8 @@ impl Sources {
             Ok(sources)
         };
         let annotations = input.annotations.iter().map(|mags| open(mags)).collect::<Result<_>>()?;
-        Ok(Self { annotations, fallback: open(&input.fallback)? })
+        let mapping = input.mapping.as_ref().map(|labels| Mapping::open(&labels.relabeling)).transpose()?;
+        Ok(Self { annotations, fallback: open(&input.fallback)?, mapping: mapping.map(Arc::new) })
     }
 }
 

@@ -8,7 +8,7 @@ use super::boxes::{bounding_box, extent, outside};
 use super::chunk::Policy;
 use super::cover::{Covered, cover_layers, shards_under};
 use super::input::{MergeInput, check_folder};
-use super::journal;
+use super::journal::{self, identity};
 use super::links::check_links;
 use super::plan::{LayerPlan, LayerSource, MagPlan, MergePlan, PLAN_VERSION, ShardPlan};
 use super::roles::{Kept, Role, Roles, check_types};
@@ -17,6 +17,7 @@ use super::stamp::{Digest, MagStamp};
 use crate::error::{Result, VolumeError};
 use crate::format::Listing;
 use crate::geometry::{ChunkGrid, ChunkIndex, Mag, ShardIndex};
+use crate::label::check;
 use crate::voxels::VoxelType;
 
 /// Decides what the merge of `sources` as `input` wants it does. Writes nothing.
@@ -35,6 +36,9 @@ pub(super) fn decide(input: MergeInput, sources: &Sources) -> Result<MergePlan> 
     let fallback = Side::fallback(&sources.fallback)?;
     let roles = Roles::assign(input.options.mags, &annotations, &fallback)?;
     let voxel_type = check_types(&roles, &fallback)?;
+    if input.mapping.is_some() {
+        fallback.mags.iter().try_for_each(|listed| check(listed.grid().voxel_type, listed.grid().channels))?;
+    }
     let mut warnings = warnings(&annotations, &fallback, &roles);
     let mut mags: Vec<MagPlan> = Vec::new();
     for kept in &roles.kept {
@@ -84,6 +88,7 @@ fn plan_mag(input: &MergeInput, kept: &Kept, voxel_type: VoxelType, finer: &[Mag
         fallback_type: under.grid().voxel_type,
         extent: [0; 3],
         layers: layers.into_iter().map(|layer| layer.plan).collect(),
+        relabels: input.mapping.is_some(),
         shards,
         grid,
     })
@@ -189,6 +194,6 @@ fn warnings(annotations: &[Side], fallback: &Side, roles: &Roles) -> Vec<String>
 
 fn fingerprint(input: &MergeInput, stamps: &[MagStamp]) -> String {
     let mut digest = Digest::default();
-    digest.add(json!({"version": PLAN_VERSION, "input": input, "stamps": stamps}).to_string().as_bytes());
+    digest.add(json!({"version": PLAN_VERSION, "input": identity(input), "stamps": stamps}).to_string().as_bytes());
     digest.finish()
 }

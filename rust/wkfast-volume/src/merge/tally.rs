@@ -18,9 +18,13 @@ type Balance = HashMap<u64, i64, Scramble>;
 pub struct Tally {
     /// Values that differ from the fallback's.
     pub voxels_changed: u64,
-    /// Of these, values that were a segment and are zero now.
+    /// Values of the fallback whose labels became others, in chunks that were looked at. The other counts compare with what
+    /// they became.
+    #[serde(default)]
+    pub voxels_relabeled: u64,
+    /// Of the changed ones, values that were a segment and are zero now.
     pub voxels_erased: u64,
-    /// Of these, values that were zero and are a segment now.
+    /// Of the changed ones, values that were zero and are a segment now.
     pub voxels_painted: u64,
     /// Largest value in the annotation's chunks, 0 if there is none.
     pub largest_segment_id: u64,
@@ -45,6 +49,7 @@ impl Tally {
     pub fn add(&mut self, other: &Self) {
         self.voxels_changed += other.voxels_changed;
         self.voxels_erased += other.voxels_erased;
+        self.voxels_relabeled += other.voxels_relabeled;
         self.voxels_painted += other.voxels_painted;
         self.largest_segment_id = self.largest_segment_id.max(other.largest_segment_id);
         self.uncounted += other.uncounted;

@@ -15,10 +15,13 @@ use super::watched::Watched;
 use super::world::{
     Case, World, cases, files, merge_all, open_result, result, result_files, silent, simple_case, spec,
 };
-use super::{Access, MergeInput, MergePlan, MergedView, Policy, Seconds, Sources, ViewInput, commit, run, verify};
+use super::{
+    Access, MergeInput, MergePlan, MergedView, NewLabels, Policy, Seconds, Sources, ViewInput, commit, run, verify,
+};
 use crate::error::VolumeError;
 use crate::format::{MagArray, Voxels, WriteOptions, list_chunks, open_mag, open_mag_in, read_region, write_region};
 use crate::geometry::{BoundingBox, Mag};
+use crate::mapping::Missing;
 use crate::store::SlowStore;
 use crate::voxels::VoxelType;
 use crate::work::Progress;
@@ -38,21 +41,27 @@ proptest! {
         for ((mag, layer), expected) in merged.iter().zip(&expected) {
             prop_assert!(layer == expected, "mag {} differs", mag);
         }
-        let voxels = || world.fallback[0].values.iter().zip(&expected[0].values);
+        let renamed = case.renamed_layer(&world.fallback[0]);
+        let voxels = || renamed.values.iter().zip(&expected[0].values);
         prop_assert_eq!(report.total.voxels_changed, voxels().filter(|(old, new)| old != new).count() as u64);
         prop_assert_eq!(report.total.voxels_erased, voxels().filter(|&(&old, &new)| old != 0 && new == 0).count() as u64);
         prop_assert_eq!(report.total.voxels_painted, voxels().filter(|&(&old, &new)| old == 0 && new != 0).count() as u64);
         prop_assert_eq!(&report.total.conflicts, &world.conflicts());
-        let largest = world.annotations.iter().flat_map(|of| of.iter().take(mags)).flat_map(|(layer, _)| &layer.values);
-        prop_assert_eq!(report.largest_segment_id, largest.max().map_or(0, |&value| u64::try_from(value).unwrap_or(0)));
+        let layers = world.annotations.iter().flat_map(|of| of.iter().take(mags).zip(&world.fallback));
+        let largest = layers.flat_map(|((layer, _), fallback)| layer.values.iter().zip(&fallback.values)).map(
+            |(&painted, &before)| if painted == before { case.renamed(painted) } else { painted },
+        );
+        prop_assert_eq!(report.largest_segment_id, largest.max().map_or(0, |value| u64::try_from(value).unwrap_or(0)));
+        let others = renamed.values.iter().zip(&world.fallback[0].values).filter(|(new, old)| new != old).count();
+        prop_assert_eq!(report.total.voxels_relabeled, others as u64);
         prop_assert_eq!(plan.clone(), MergePlan::from_json(&plan.to_json().unwrap()).unwrap());
     }
 
     #[test]
     fn a_merged_view_reads_what_the_merge_writes(case in cases()) {
         let world = World::build(&case);
-        let MergeInput { annotations, fallback, fallback_bounding_box, options, .. } = world.input.clone();
-        let view = MergedView::open(ViewInput { annotations, fallback, fallback_bounding_box, options }).unwrap();
+        let MergeInput { annotations, fallback, fallback_bounding_box, options, mapping, .. } = world.input.clone();
+        let view = MergedView::open(ViewInput { annotations, fallback, fallback_bounding_box, options, mapping }).unwrap();
         let before = files(world.folder.path());
         let (plan, _) = merge_all(&world.input).unwrap();
         prop_assert_eq!(view.plan().mags.len(), plan.mags.len());
@@ -262,6 +271,48 @@ fn the_target_of_another_merge_is_refused_with_the_difference() {
     assert_refused(&other, "input.options.policy");
     fs::write(world.target().join("datasource-properties.json"), "{}").unwrap();
     assert_refused(&world.input, "already holds a dataset");
+}
+
+#[test]
+fn another_mapping_is_another_merge_but_the_same_elsewhere_is_not() {
+    let world = World::build(&Case { missing: Some(Missing::Keep), ..simple_case() });
+    let plan = MergePlan::new(world.input.clone()).unwrap();
+    let sources = Sources::open(&world.input).unwrap();
+    run(&plan, &sources, 0..1, 1, Access::Exclusive, &mut silent).unwrap();
+    let changed = |change: fn(&mut NewLabels)| {
+        let mut other = world.input.clone();
+        change(other.mapping.as_mut().unwrap());
+        other
+    };
+    let other = changed(|mapping| mapping.digest = "other".to_owned());
+    assert_refused(&other, r#"input.mapping.digest was "of a test", is "other""#);
+    assert_refused(&changed(|mapping| mapping.relabeling.missing = Missing::Zero), "input.mapping.missing");
+    let moved = changed(|mapping| {
+        let table = mapping.relabeling.table.with_extension("moved");
+        fs::rename(std::mem::replace(&mut mapping.relabeling.table, table.clone()), table).unwrap();
+    });
+    assert_eq!(merge_all(&moved).unwrap().0.fingerprint, plan.fingerprint);
+}
+
+#[test]
+fn chunks_whose_labels_stay_the_same_keep_their_bytes() {
+    let case = Case { missing: Some(Missing::Keep), density: 8, annotation_mags: 0, ..simple_case() };
+    let world = World::build(&case);
+    let (_, report) = merge_all(&world.input).unwrap();
+    let chunks = report.total.chunks;
+    assert_eq!((chunks.transcoded, chunks.mixed), (0, 0));
+    assert!(chunks.relabeled > 0);
+    // A table that names none of the labels there are.
+    let table = &world.input.mapping.as_ref().unwrap().relabeling.table;
+    fs::write(table, [&b"wkflabel"[..], &[0; 24]].concat()).unwrap();
+    let input = MergeInput { target: world.folder.path().join("same"), ..world.input.clone() };
+    let (plan, report) = merge_all(&input).unwrap();
+    assert_eq!((report.total.chunks.relabeled, report.total.voxels_relabeled), (0, 0));
+    for mag in &plan.mags {
+        let [before, after] =
+            [world.folder.path().join(format!("fallback/{}", mag.mag)), input.target.join(&mag.folder)];
+        assert!(files(&before) == files(&after), "mag {}", mag.mag);
+    }
 }
 
 #[test]

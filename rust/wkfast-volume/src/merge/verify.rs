@@ -20,6 +20,7 @@ use super::plan::{MagPlan, MergePlan, ShardPlan};
 use super::run::{find, open_layer};
 use super::share::work_bytes;
 use super::sides::Sources;
+use super::terms::Terms;
 use crate::error::{Result, VolumeError};
 use crate::format::{Container, MagArray, MagLocation, ShardIndexTable, open_mag, read_region};
 use crate::geometry::{BoundingBox, ChunkIndex};
@@ -66,11 +67,12 @@ pub fn verify(
         mags.iter().try_for_each(check_files)?;
     }
     let compared = Compared::default();
+    let terms = Terms::of(plan, sources);
     let weight = |task: usize| work_bytes(plan, plan.tasks()[task]);
     let work = |task: usize, stop: &Stop| {
         let task = plan.tasks()[task];
         let shard = &plan.mags[task.mag].shards[task.shard];
-        let check = ShardCheck { mag: &mags[task.mag], policy: plan.input.options.policy, shard, stop };
+        let check = ShardCheck { mag: &mags[task.mag], terms: &terms, shard, stop };
         check.run(&compared)
     };
     let mut bytes_read = 0;
@@ -142,7 +144,7 @@ fn check_files(made: &Made) -> Result<()> {
 /// One file of the result.
 struct ShardCheck<'a> {
     mag: &'a Made<'a>,
-    policy: Policy,
+    terms: &'a Terms,
     shard: &'a ShardPlan,
     stop: &'a Stop,
 }
@@ -183,7 +185,11 @@ impl ShardCheck<'_> {
         match (&after, &before) {
             (None, None) if !touched => return Ok(()),
             (Some((table, bytes)), Some((other, expected)))
-                if !touched && same_type && table.codec.encoding() == other.codec.encoding() && bytes == expected =>
+                if !touched
+                    && same_type
+                    && self.terms.mapping.is_none()
+                    && table.codec.encoding() == other.codec.encoding()
+                    && bytes == expected =>
             {
                 return Ok(());
             }
@@ -242,18 +248,34 @@ impl ShardCheck<'_> {
             Some(voxels) => widen(from, to, &voxels),
             None => vec![0; plan.grid.chunk_bytes()],
         };
+        let fallback = voxels.clone();
+        if before.is_some() {
+            self.relabel(chunk, &mut voxels)?;
+        }
+        let labels = Labels { before: &fallback, after: &voxels.clone() };
         for (number, over) in self.mag.over.iter().enumerate() {
             let blocks = self.shard.blocks.get(number).map(Vec::as_slice).unwrap_or_default();
             let layer = Layer { blocks, shape: plan.layers[number].block_shape, chunk };
             match over {
-                Over::Annotation(mag) => self.lay(&mag.array, &layer, &mut voxels)?,
+                Over::Annotation(mag) => self.lay(&mag.array, &layer, &labels, &mut voxels)?,
                 Over::Finer { array, factor } => self.recompute(array, *factor, &layer, &mut voxels)?,
             }
         }
         Ok(voxels)
     }
 
-    fn lay(&self, annotation: &Arc<dyn MagArray>, layer: &Layer, voxels: &mut [u8]) -> Result<()> {
+    /// Gives the fallback's voxels their new labels, one by one.
+    fn relabel(&self, chunk: &ChunkIndex, voxels: &mut [u8]) -> Result<()> {
+        let Some(mapping) = &self.terms.mapping else { return Ok(()) };
+        let voxel_type = self.mag.plan.grid.voxel_type;
+        for voxel in voxels.chunks_mut(voxel_type.size()) {
+            let failed = |reason| VolumeError::Rule { chunk: chunk.clone(), reason };
+            mapping.apply(voxel_type, voxel).map_err(failed)?;
+        }
+        Ok(())
+    }
+
+    fn lay(&self, annotation: &Arc<dyn MagArray>, layer: &Layer, labels: &Labels<'_>, voxels: &mut [u8]) -> Result<()> {
         let grid = &self.mag.plan.grid;
         let width = grid.voxel_type.size();
         let voxel = width * grid.channels as usize;
@@ -269,8 +291,12 @@ impl ShardCheck<'_> {
                 }
             };
             let source = &values[layer.place_in_block(at) * voxel..][..voxel];
-            for (painted, out) in source.chunks(width).zip(voxels[place * voxel..][..voxel].chunks_mut(width)) {
-                if self.policy == Policy::Chunk || painted.iter().any(|&byte| byte != 0) {
+            let [before, after] =
+                [labels.before, labels.after].map(|side| side[place * voxel..][..voxel].chunks(width));
+            let out = voxels[place * voxel..][..voxel].chunks_mut(width);
+            for (((painted, before), after), out) in source.chunks(width).zip(before).zip(after).zip(out) {
+                let painted = if painted == before { after } else { painted };
+                if self.terms.policy == Policy::Chunk || painted.iter().any(|&byte| byte != 0) {
                     out.copy_from_slice(painted);
                 }
             }
@@ -331,6 +357,12 @@ fn read_block(annotation: &Arc<dyn MagArray>, index: &ChunkIndex) -> Result<Vec<
     let fault = |reason| VolumeError::corrupt(annotation.store().describe(&found.key), reason).at_chunk(index);
     found.codec.decode(&found.bytes, &mut values).map_err(fault)?;
     Ok(values)
+}
+
+/// The fallback's chunk as it was, and with its new labels.
+struct Labels<'a> {
+    before: &'a [u8],
+    after: &'a [u8],
 }
 
 /// Blocks of a layer as one chunk sees them.

@@ -5,15 +5,15 @@ use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
-use super::chunk::Policy;
 use super::compose::{Beneath, Composer, Laid, Over};
 use super::cover::{blocks_over, cover, cover_layers};
 use super::dtype::widen;
-use super::input::{MergeInput, MergeOptions, TargetMag};
+use super::input::{MergeInput, MergeOptions, NewLabels, TargetMag};
 use super::plan::{MagPlan, MergePlan, ShardPlan};
 use super::run::{find, open_layer};
 use super::sides::Sources;
 use super::survey::decide;
+use super::terms::Terms;
 use crate::error::{Result, VolumeError};
 use crate::format::{
     ChunkCodec, EncodedChunk, Listing, MagArray, MagLocation, ShardFile, ShardWriter, TakeChunk, decode, list_chunks,
@@ -40,6 +40,9 @@ pub struct ViewInput {
     /// See [`MergeInput::options`].
     #[serde(default)]
     pub options: MergeOptions,
+    /// See [`MergeInput::mapping`].
+    #[serde(default)]
+    pub mapping: Option<NewLabels>,
 }
 
 /// A merged layer that exists nowhere.
@@ -62,6 +65,7 @@ impl MergedView {
             fallback_bounding_box: input.fallback_bounding_box,
             target: PathBuf::new(),
             options: input.options,
+            mapping: input.mapping,
         };
         let sources = Sources::open(&input)?;
         Self::of(input, &sources)
@@ -78,7 +82,7 @@ impl MergedView {
                 grid: ChunkGrid { chunks_per_shard: [1; 3], ..mag.grid.clone() },
                 fallback: ReadMag::new(find(&sources.fallback, mag.mag)?),
                 over: mag.layers.iter().map(open).collect::<Result<_>>()?,
-                policy: plan.input.options.policy,
+                terms: Terms::of(&plan, sources),
                 codec: Arc::new(Plain),
                 mag: mag.clone(),
             }));
@@ -108,7 +112,7 @@ impl MergedView {
 struct MergedArray {
     mag: MagPlan,
     grid: ChunkGrid,
-    policy: Policy,
+    terms: Terms,
     fallback: ReadMag,
     over: Vec<Over>,
     codec: Arc<dyn ChunkCodec>,
@@ -136,23 +140,27 @@ impl MergedArray {
         layers.filter(|(_, blocks)| !blocks.is_empty()).collect()
     }
 
-    /// The fallback's chunk in the result's type.
+    /// The fallback's chunk in the result's type and with its new labels.
     fn untouched(&self, chunk: &ChunkIndex, fallback: EncodedChunk) -> Result<EncodedChunk> {
         let (from, to) = (self.mag.fallback_type, self.grid.voxel_type);
-        if from == to {
+        if from == to && self.terms.mapping.is_none() {
             return Ok(fallback);
         }
         let mut voxels = vec![0; self.fallback.array.grid().chunk_bytes()];
         let EncodedChunk { key, codec, bytes } = fallback;
         decode(&*self.fallback.array, &*codec, &key, chunk, &bytes, &mut voxels)?;
-        Ok(EncodedChunk { key, codec: self.codec.clone(), bytes: widen(from, to, &voxels) })
+        if from != to {
+            voxels = widen(from, to, &voxels);
+        }
+        self.terms.rename(chunk, to, &mut voxels)?;
+        Ok(EncodedChunk { key, codec: self.codec.clone(), bytes: voxels })
     }
 
     /// The layer, with its place, whose chunk hides all that lies beneath it.
     fn hiding(&self, chunk: &ChunkIndex, blocks: &Blocks) -> Option<(usize, &ReadMag)> {
         let (layer, blocks) = blocks.last()?;
         let same_grid = self.mag.layers[*layer].block_shape == self.grid.chunk_shape;
-        let hides = same_grid && self.policy == Policy::Chunk && blocks.contains(&chunk.xyz);
+        let hides = same_grid && self.terms.is_plain_chunk() && blocks.contains(&chunk.xyz);
         match &self.over[*layer] {
             Over::Annotation(mag) if hides && mag.array.grid().voxel_type == self.grid.voxel_type => {
                 Some((*layer, mag))
@@ -217,7 +225,7 @@ impl MergedArray {
         let layers: Vec<Laid> =
             parts.map(|((layer, blocks), covered)| Laid { layer: *layer, covered, blocks }).collect();
         let maker = Composer {
-            policy: self.policy,
+            terms: &self.terms,
             mag: &self.mag,
             fallback: self.fallback.array.as_ref(),
             over: &self.over,

@@ -10,12 +10,13 @@ use tempfile::TempDir;
 
 use super::input::{Link, MagChoice, MergeOptions, TargetMag};
 use super::journal::PROVENANCE;
-use super::reference::{self, Dense};
+use super::reference::{self, Dense, Sides};
 use super::testing::{MagSpec, Spelling, cut, read_dense};
-use super::{Access, Conflict, MergeInput, MergePlan, MergeReport, Policy, Seconds, Sources, commit, run};
+use super::{Access, Conflict, MergeInput, MergePlan, MergeReport, NewLabels, Policy, Seconds, Sources, commit, run};
 use crate::error::Result;
 use crate::format::{Container, MagArray, MagLocation, open_mag};
 use crate::geometry::{BoundingBox, Mag};
+use crate::mapping::{Missing, Relabeling};
 use crate::voxels::VoxelType;
 use crate::work::Progress;
 
@@ -45,6 +46,37 @@ pub(super) struct Case {
     /// Of 8 chunks or shards, how many are there.
     pub(super) density: u64,
     pub(super) seed: u64,
+    /// Whether some labels of the fallback become others, and what the rest becomes.
+    pub(super) missing: Option<Missing>,
+}
+
+impl Case {
+    /// What some labels become, ascending.
+    fn pairs(&self) -> Vec<(i64, i64)> {
+        vec![(2, 3), (3, 4), (4, 0), (highest(self.fallback.voxel_type), 2)]
+    }
+
+    fn new_labels(&self, folder: &Path, missing: Missing) -> NewLabels {
+        let (old, new): (Vec<i64>, Vec<i64>) = self.pairs().into_iter().unzip();
+        let head = [i64::from_le_bytes(*b"wkflabel"), 0, old.len() as i64, 0];
+        let table = folder.join("table");
+        let words = head.into_iter().chain(old).chain(new);
+        fs::write(&table, words.flat_map(i64::to_le_bytes).collect::<Vec<u8>>()).unwrap();
+        NewLabels { relabeling: Relabeling { table, missing }, digest: "of a test".to_owned() }
+    }
+
+    /// A mag of the fallback with its new labels.
+    pub(super) fn renamed_layer(&self, fallback: &Dense) -> Dense {
+        let values = fallback.values.iter().map(|&label| self.renamed(label)).collect();
+        Dense { values, ..*fallback }
+    }
+
+    /// What becomes of a label of the fallback.
+    pub(super) fn renamed(&self, label: i64) -> i64 {
+        let Some(missing) = self.missing else { return label };
+        let found = self.pairs().into_iter().find(|&(old, _)| old == label);
+        found.map_or(if missing == Missing::Keep { label } else { 0 }, |(_, new)| new)
+    }
 }
 
 /// A number that depends on the seed and what else is given.
@@ -120,6 +152,7 @@ impl World {
                 .collect(),
             fallback: under,
             options: MergeOptions { policy: case.policy, mags: case.mags, link: Link::Copy },
+            mapping: case.missing.map(|missing| case.new_labels(folder.path(), missing)),
         };
         Self { folder, input, fallback, annotations }
     }
@@ -136,13 +169,14 @@ impl World {
         // By annotation, where it has touched the mag before.
         let mut touched: Vec<Dense> = painted.iter().map(|_| Dense::zeros([WORLD; 3])).collect();
         for (number, fallback) in self.fallback.iter().enumerate() {
-            let mut merged = fallback.clone();
+            let mut merged = case.renamed_layer(fallback);
+            let labels = Sides { before: fallback.clone(), after: merged.clone() };
             for (mags, touched) in painted.iter().zip(&mut touched) {
                 let own = mags.get(number).filter(|(_, present)| {
                     number == 0 || present.values.contains(&1) || !mags[0].1.values.contains(&1)
                 });
                 if let Some((layer, present)) = own {
-                    merged = reference::merge(case.policy, layer, present, &merged).0;
+                    merged = reference::merge(case.policy, layer, present, &merged, &labels).0;
                     *touched = present.clone();
                 } else if let Some(finer) = expected.last() {
                     (merged, *touched) = reference::recompute(finer, touched, &merged);
@@ -210,6 +244,7 @@ pub(super) fn simple_case() -> Case {
         further: Vec::new(),
         density: 4,
         seed: 1,
+        missing: None,
     }
 }
 
@@ -233,9 +268,15 @@ pub(super) fn cases() -> impl Strategy<Value = Case> {
         (any::<bool>(), any::<bool>(), types, spellings.clone(), spellings),
         (2_u8..5, 0_u8..3, 2_u8..5, 0_usize..4, 0_u64..9, any::<u64>()),
         prop::collection::vec(1_usize..4, 0..3),
+        prop::sample::select(vec![None, Some(Missing::Keep), Some(Missing::Zero)]),
     )
         .prop_map(
-            |((chunk, all, types, under, over), (fallback_chunk, shard, chunk_edge, mags, density, seed), further)| {
+            |(
+                (chunk, all, types, under, over),
+                (fallback_chunk, shard, chunk_edge, mags, density, seed),
+                further,
+                missing,
+            )| {
                 Case {
                     policy: if chunk { Policy::Chunk } else { Policy::Nonzero },
                     mags: if all { MagChoice::All } else { MagChoice::Finest },
@@ -245,6 +286,7 @@ pub(super) fn cases() -> impl Strategy<Value = Case> {
                     further,
                     density,
                     seed,
+                    missing,
                 }
             },
         )

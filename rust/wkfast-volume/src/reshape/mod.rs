@@ -8,7 +8,6 @@
 mod axis;
 mod change;
 mod exchange;
-mod mapping;
 mod run;
 mod shard;
 mod tile;
@@ -22,12 +21,12 @@ use serde::{Deserialize, Serialize};
 
 use self::change::Change;
 pub use self::exchange::exchange_folders;
-pub use self::mapping::{Missing, Relabeling};
 pub use self::run::{Summary, run};
 use crate::downsample::Interpolation;
 use crate::error::{Result, VolumeError};
 use crate::format::{MagArray, MagLocation, open_mag};
 use crate::geometry::{BoundingBox, ChunkGrid, ChunkIndex, ShardIndex};
+use crate::mapping::Relabeling;
 use crate::work::ReadMag;
 
 /// What is to be done, as plain data that can be sent to another process. The target exists and is empty, or is to be

@@ -53,49 +53,50 @@ enum Entries {
 
 /// A table, open.
 #[derive(Debug)]
-pub(super) struct Mapping {
-    voxel_type: VoxelType,
+pub struct Mapping {
     missing: Missing,
     entries: Entries,
 }
 
 impl Mapping {
-    pub(super) fn open(relabeling: &Relabeling, voxel_type: VoxelType) -> Result<Self> {
+    /// Opens the table. What is read of it later is read from the file that it is now, whatever becomes of its name.
+    pub fn open(relabeling: &Relabeling) -> Result<Self> {
         let name = || relabeling.table.display().to_string();
         let entries =
             File::open(&relabeling.table).and_then(read_entries).map_err(|error| VolumeError::io(name(), error))?;
-        Ok(Self { voxel_type, missing: relabeling.missing, entries })
+        Ok(Self { missing: relabeling.missing, entries })
     }
 
-    /// Gives all voxels of a chunk their new labels and tells whether any is another than before.
-    pub(super) fn apply(&self, voxels: &mut [u8]) -> Result<bool, String> {
-        with_width!(self.voxel_type, W => self.relabel::<W>(voxels))
+    /// Gives voxels of a type their new labels and returns how many are others than before.
+    pub fn apply(&self, voxel_type: VoxelType, voxels: &mut [u8]) -> Result<u64, String> {
+        with_width!(voxel_type, W => self.relabel::<W>(voxel_type, voxels))
     }
 
-    fn relabel<const W: usize>(&self, voxels: &mut [u8]) -> Result<bool, String> {
+    fn relabel<const W: usize>(&self, voxel_type: VoxelType, voxels: &mut [u8]) -> Result<u64, String> {
+        let signed = voxel_type.kind() == Kind::Signed;
         let (values, _) = voxels.as_chunks_mut::<W>();
         let mut known: HashMap<u64, [u8; W], RandomState> = HashMap::default();
         let mut recent = Recent::new([0; W]);
-        let (mut start, mut changed) = (0, false);
+        let (mut start, mut changed) = (0, 0);
         // 0 is what most of a chunk may be, and is never kept among the labels met last.
-        let zero = self.new_label(0)?;
+        let zero = self.new_label(0, voxel_type)?;
         while start < values.len() {
             let end = start + run_length(&values[start..]);
-            let label = label(values[start], self.is_signed());
+            let label = label(values[start], signed);
             let new = match recent.find(label) {
                 _ if label == 0 => zero,
                 Some(new) => new,
                 None => {
                     let new = match known.get(&label) {
                         Some(&new) => new,
-                        None => *known.entry(label).or_insert(self.new_label(label)?),
+                        None => *known.entry(label).or_insert(self.new_label(label, voxel_type)?),
                     };
                     recent.keep(label, new);
                     new
                 }
             };
             if new != values[start] {
-                changed = true;
+                changed += (end - start) as u64;
                 values[start..end].fill(new);
             }
             start = end;
@@ -103,7 +104,9 @@ impl Mapping {
         Ok(changed)
     }
 
-    fn new_label<const W: usize>(&self, label: u64) -> Result<[u8; W], String> {
+    fn new_label<const W: usize>(&self, label: u64, voxel_type: VoxelType) -> Result<[u8; W], String> {
+        let signed = voxel_type.kind() == Kind::Signed;
+        let shown = || if signed { (label as i64).to_string() } else { label.to_string() };
         let found = self.entries.find(label).map_err(|error| format!("the mapping cannot be read: {error}"))?;
         let new = match (found, self.missing) {
             (Some(new), _) => new,
@@ -112,21 +115,11 @@ impl Mapping {
             (None, Missing::Error) if label == 0 => 0,
             (None, Missing::Error) => {
                 let hint = "pass missing=\"keep\" or \"zero\", or add it";
-                return Err(format!("label {} is not in the mapping; {hint}", self.shown(label)));
+                return Err(format!("label {} is not in the mapping; {hint}", shown()));
             }
         };
-        bytes(new, self.is_signed()).ok_or_else(|| {
-            format!("label {} becomes {new}, which {} cannot hold", self.shown(label), self.voxel_type.name())
-        })
-    }
-
-    /// A label as its type has it.
-    fn shown(&self, label: u64) -> String {
-        if self.is_signed() { (label as i64).to_string() } else { label.to_string() }
-    }
-
-    fn is_signed(&self) -> bool {
-        self.voxel_type.kind() == Kind::Signed
+        bytes(new, signed)
+            .ok_or_else(|| format!("label {} becomes {new}, which {} cannot hold", shown(), voxel_type.name()))
     }
 }
 

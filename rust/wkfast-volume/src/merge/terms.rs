@@ -1,0 +1,60 @@
+//! What decides which label a voxel gets: which side wins, and what the fallback's labels become before.
+
+use std::sync::Arc;
+
+use super::chunk::{Overlap, Policy, take_new_labels};
+use super::plan::MergePlan;
+use super::sides::Sources;
+use super::space::Space;
+use crate::error::{Result, VolumeError};
+use crate::geometry::ChunkIndex;
+use crate::mapping::Mapping;
+use crate::voxels::VoxelType;
+
+/// Held by every part of a merge that makes voxels.
+#[derive(Clone, Debug)]
+pub(super) struct Terms {
+    pub(super) policy: Policy,
+    pub(super) mapping: Option<Arc<Mapping>>,
+}
+
+/// A chunk of the fallback whose labels have become others.
+#[derive(Debug)]
+pub(super) struct Renamed {
+    before: Space,
+    after: Space,
+    /// How many voxels differ.
+    pub(super) voxels: u64,
+}
+
+impl Terms {
+    pub(super) fn of(plan: &MergePlan, sources: &Sources) -> Self {
+        Self { policy: plan.input.options.policy, mapping: sources.mapping.clone() }
+    }
+
+    /// Whether a chunk of an annotation that covers one of the result is what the result has there.
+    pub(super) fn is_plain_chunk(&self) -> bool {
+        self.policy == Policy::Chunk && self.mapping.is_none()
+    }
+
+    /// Gives the fallback's voxels their new labels; `None` where none is another.
+    pub(super) fn rename(
+        &self,
+        chunk: &ChunkIndex,
+        voxel_type: VoxelType,
+        voxels: &mut [u8],
+    ) -> Result<Option<Renamed>> {
+        let Some(mapping) = &self.mapping else { return Ok(None) };
+        let before = Space::copy_of(voxels);
+        let failed = |reason| VolumeError::Rule { chunk: chunk.clone(), reason };
+        let changed = mapping.apply(voxel_type, voxels).map_err(failed)?;
+        Ok((changed > 0).then(|| Renamed { before, after: Space::copy_of(voxels), voxels: changed }))
+    }
+}
+
+impl Renamed {
+    /// What an annotation shows of the fallback gets the new labels, too. Returns whether there is any such voxel.
+    pub(super) fn carry_over(&self, voxel_type: VoxelType, overlap: &Overlap, block: &mut [u8]) -> bool {
+        take_new_labels(voxel_type, overlap, block, &self.before, &self.after)
+    }
+}
