@@ -10,7 +10,7 @@ RUST_SOURCES := $(shell find rust -name '*.rs' -o -name Cargo.toml) Cargo.toml C
 PYTHON_DIRS := python tests benches examples packaging tools
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test test-rust test-python test-memory parquet boundary interrupts torture faults lint bench fuzz docs wheels try-wheel clean
+.PHONY: help setup demo test test-rust test-python test-memory parquet boundary interrupts torture faults lint bench fuzz docs wheels try-wheel sdist clean
 
 help: ## list the tasks
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -100,6 +100,9 @@ wheels: $(VENV)/.wheel-tools ## build wheels for Linux and the sdist into dist/;
 
 try-wheel: $(VENV)/.wheel-tools ## install WHEEL (default: this machine's of dist/) into fresh environments without Rust, and work with it
 	PATH="$(abspath $(BIN)):$$PATH" $(BIN)/python packaging/try_wheel.py $(or $(WHEEL),$(wildcard dist/wkfast-*manylinux*$(shell uname -m).whl))
+
+sdist: $(VENV)/.wheel-tools ## build the sdist, install it into a fresh environment with Rust, and work with it
+	$(BIN)/python packaging/try_sdist.py
 
 clean: ## remove everything that is built
 	rm -rf target build dist demo-output $(VENV) rust/wkfast-nml/fuzz/target
