@@ -20,7 +20,7 @@ ALLOWED = {
     "records": {"_lazy", "errors"},
     "client": {"_core", "_warnings", "errors", "_lazy", "progress"},
     "progress": {"_lazy"},
-    "jobs": {"errors"},
+    "jobs": {"_lazy", "errors"},
     # made of plain facts: it knows nothing of what it shows
     "pictures": {"_lazy"},
     "dataset": {
@@ -70,6 +70,7 @@ ALLOWED = {
         "dataset",
         "drafts",
         "errors",
+        "jobs",
         "merge",
         "progress",
         "schema",

@@ -1,5 +1,6 @@
 """The README's commands work as they stand."""
 
+import os
 import re
 import shutil
 import subprocess
@@ -8,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+import wkfast as wk
 from tests.inputs import demo_input
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -66,15 +68,33 @@ def test_python_code_of_the_readme_runs(workplace, capsys):
     assert corrected.read(absolute_offset=(64, 64, 32), size=(32, 32, 32)).min() == 77
 
 
-def test_the_batch_script_calls_a_command_that_exists_with_options_it_has(workplace):
+@pytest.mark.skipif(shutil.which("bash") is None, reason="bash is not installed")
+def test_the_batch_script_merges_and_goes_back_into_the_queue_where_that_helps(workplace):
     (script,) = blocks("sbatch")
-    call = next(line for line in script.splitlines() if line.startswith("srun wkfast "))
-    filled = call.removeprefix("srun wkfast ").replace('"$TARGET"', "batch").replace('"$ANNOTATION"', "annotation.zip")
-    filled = filled.replace('"$DATASETS"', "datasets").replace('"$SLURM_CPUS_PER_TASK"', "2")
-    done = subprocess.run(
-        [sys.executable, "-m", "wkfast", *filled.split()], cwd=workplace, capture_output=True, text=True
-    )
+    for name, line in {
+        "srun": 'exec "$@"',
+        "wkfast": f'exec "{sys.executable}" -m wkfast "$@"',
+        "scontrol": 'echo "$@" > told',
+    }.items():
+        command = workplace / "bin" / name
+        command.parent.mkdir(exist_ok=True)
+        command.write_text(f"#!/bin/sh\n{line}\n")
+        command.chmod(0o755)
+    variables = {"TARGET": "batch", "ANNOTATION": "annotation.zip", "DATASETS": "datasets", "SLURM_JOB_ID": "7"}
+    environment = {**os.environ, **variables, "PATH": f"{workplace / 'bin'}:{os.environ['PATH']}"}
+
+    def run(text):
+        return subprocess.run(["bash", "-c", text], cwd=workplace, env=environment, capture_output=True, text=True)
+
+    annotation = wk.Annotation.load(workplace / "annotation.zip")
+    with annotation.plan_merge(workplace / "batch", workplace / "datasets").plan.hold():
+        assert run(script.replace("--wait 600", "--wait 0")).returncode == 75
+    assert (workplace / "told").read_text() == "requeue 7\n"
+    (workplace / "told").unlink()
+    done = run(script)
     assert done.returncode == 0, done.stderr
+    assert run(script.replace("$DATASETS", "nowhere")).returncode == 2
+    assert not (workplace / "told").exists()
 
 
 def test_every_link_of_the_readme_leads_somewhere():

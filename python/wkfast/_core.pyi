@@ -684,6 +684,19 @@ class MergeHold:
     def __enter__(self) -> Self: ...
     def __exit__(self, *_exception: object) -> None: ...
 
+def merge_status(target: str | PathLike[str]) -> dict[str, Any] | None:
+    """Return how far the merge into `target` is and who is at it; ``None`` if there is none that is not committed.
+
+    ``tasks``, ``tasks_done``, ``bytes``, ``bytes_done``; ``busy`` and ``owner``; ``workers``, each with ``owner``,
+    ``tasks``, ``bytes``, ``span`` (seconds since 1970), ``gone``; ``failures``, each with ``task`` and ``failed``. An
+    owner has ``host``, ``process``, ``since`` (seconds since 1970). Nothing is written.
+
+    Raises
+    ------
+    VolumeDataError, MergeError
+        What lies in the target cannot be read.
+    """
+
 class MergedLayer:
     """A merge that is read instead of written: nothing is decoded before a box is asked for, and nothing is written.
 

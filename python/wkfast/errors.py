@@ -30,6 +30,9 @@
     ├── MissingExtraError              (ImportError)
     └── MergeError                     (ValueError, AssertionError)
         └── TargetNotEmptyError        (RuntimeError)
+            └── TargetBusyError
+
+    StopRequested                      (KeyboardInterrupt)
 
 The errors of REST calls stand in ``wkfast.client.errors``, below ``ClientError``, a ``RuntimeError``.
 
@@ -58,7 +61,9 @@ __all__ = [
     "NotSavedError",
     "ReadOnlyError",
     "SkeletonError",
+    "StopRequested",
     "SwcError",
+    "TargetBusyError",
     "TargetNotEmptyError",
     "VolumeDataError",
     "VolumeDataMissingError",
@@ -192,3 +197,14 @@ class MergeError(WkfastError, ValueError, AssertionError):
 
 class TargetNotEmptyError(MergeError, RuntimeError):
     """The target of a merge already holds something else."""
+
+
+class TargetBusyError(TargetNotEmptyError):
+    """Another process is at work in the target of a merge: waiting helps."""
+
+
+class StopRequested(KeyboardInterrupt):
+    """A signal asked long work to end: merges finish the files under way first.
+
+    See :func:`wkfast.jobs.stop_on_signals`. Like a ``KeyboardInterrupt``, it passes ``except Exception``.
+    """

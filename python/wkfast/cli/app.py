@@ -16,11 +16,14 @@ import typer.core
 from wkfast import __version__
 from wkfast._lazy import lazy_import
 from wkfast.cli.console import complain, tell
-from wkfast.errors import WkfastError
+from wkfast.errors import StopRequested, TargetBusyError, WkfastError
+from wkfast.jobs.signals import stop_on_signals
 
 merge_steps: Any = lazy_import("wkfast.cli.merge_steps")
 
 EXIT_ERROR = 2
+# EX_TEMPFAIL of sysexits.h: the same command may do what this one could not.
+EXIT_AGAIN = 75
 EXIT_INTERRUPTED = 130
 
 # In the order of --help: the name of each command, where its function lies, what that is called, and a line on it.
@@ -37,12 +40,12 @@ _COMMANDS = {
     "clean": ("wkfast.cli.clean", "clean", "Remove what killed jobs have left."),
 }
 _MERGE = "merge"
-_MERGE_STEPS = ("plan", "run", "commit")
+_MERGE_STEPS = ("plan", "run", "commit", "status")
 _DEBUG = "--debug"
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
-    """Run the command line and exit: 0 done, 2 a clear error, 130 interrupted."""
+    """Run the command line and exit: 0 done, 2 a clear error, 75 the same command again goes on, 130 interrupted."""
     given = list(sys.argv[1:] if arguments is None else arguments)
     debug = _DEBUG in given
     for stream in (sys.stdout, sys.stderr):
@@ -131,7 +134,11 @@ def _reported(command: Callable[..., None], *, debug: bool) -> Callable[..., Non
     @functools.wraps(command)
     def run(*args: Any, **kwargs: Any) -> None:
         try:
-            command(*args, **kwargs)
+            with stop_on_signals():
+                command(*args, **kwargs)
+        except StopRequested as request:
+            complain(f"{request}: what is done stays done, the same command goes on")
+            raise typer.Exit(EXIT_AGAIN) from None
         except KeyboardInterrupt:
             complain("interrupted")
             raise typer.Exit(EXIT_INTERRUPTED) from None
@@ -142,6 +149,6 @@ def _reported(command: Callable[..., None], *, debug: bool) -> Callable[..., Non
             if debug:
                 traceback.print_exc()
             complain(f"error: {error}", "red")
-            raise typer.Exit(EXIT_ERROR) from None
+            raise typer.Exit(EXIT_AGAIN if isinstance(error, TargetBusyError) else EXIT_ERROR) from None
 
     return run

@@ -72,7 +72,7 @@ def executor_for(strategy: Strategy, jobs: int | None, job_resources: dict[str, 
 @contextmanager
 def _processes(jobs: int | None) -> Iterator[cf.Executor]:
     spawn = multiprocessing.get_context("spawn")
-    executor = cf.ProcessPoolExecutor(jobs or os.cpu_count(), mp_context=spawn, initializer=leave_ctrl_c)
+    executor = cf.ProcessPoolExecutor(jobs or os.cpu_count(), mp_context=spawn, initializer=leave_signals)
     try:
         yield executor
     except BaseException:
@@ -81,9 +81,10 @@ def _processes(jobs: int | None) -> Iterator[cf.Executor]:
     executor.shutdown()
 
 
-def leave_ctrl_c() -> None:
-    """Let the parent decide what Ctrl-C means: it reaches every process of a terminal."""
+def leave_signals() -> None:
+    """Let the parent decide what Ctrl-C and a scheduler's announcement mean: they reach every process of a job."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
+    signal.signal(signal.SIGUSR1, signal.SIG_IGN)
 
 
 @contextmanager

@@ -31,6 +31,7 @@ from wkfast.cli.merge_options import (
     TargetArgument,
     ThreadsOption,
     VerifyOption,
+    WaitOption,
     carry_out,
     mapping_of,
 )
@@ -57,6 +58,7 @@ def merge_fallback(
     link: LinkOption = DEFAULT_LINK,
     mapping: MappingOption = None,
     missing: MissingOption = DEFAULT_MISSING,
+    wait: WaitOption = 0,
     as_json: JsonOption = False,
     progress: ProgressOption = None,
 ) -> None:
@@ -67,7 +69,7 @@ def merge_fallback(
     )  # fmt: skip
     annotation = wk.Annotation.load(source_annotation)
     job = annotation.plan_merge(target, dataset_directory, volume_layer_name, options=options)
-    carry_out(job, options, distribution_strategy, job_resources, as_json=as_json)
+    carry_out(job, options, distribution_strategy, job_resources, wait=wait, as_json=as_json)
 
 
 def merge_annotations(
@@ -89,6 +91,7 @@ def merge_annotations(
     link: LinkOption = DEFAULT_LINK,
     mapping: MappingOption = None,
     missing: MissingOption = DEFAULT_MISSING,
+    wait: WaitOption = 0,
     as_json: JsonOption = False,
     progress: ProgressOption = None,
 ) -> None:
@@ -98,4 +101,4 @@ def merge_annotations(
         progress=progress_wanted(progress), mapping=mapping_of(mapping), missing=missing,
     )  # fmt: skip
     job = merging.plan_annotations(source_annotations, target, dataset_directory, volume_layer_name, options=options)
-    carry_out(job, options, distribution_strategy, job_resources, as_json=as_json)
+    carry_out(job, options, distribution_strategy, job_resources, wait=wait, as_json=as_json)

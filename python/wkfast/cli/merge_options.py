@@ -2,25 +2,32 @@
 
 from __future__ import annotations
 
+import time
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, TypeVar
 
 import typer
 
 import wkfast as wk
 from wkfast._lazy import lazy_import
-from wkfast.cli.console import show, tell_json
+from wkfast.cli.console import complain, show, tell_json
 from wkfast.cli.executors import Strategy, executor_for, parse_job_resources
+from wkfast.errors import TargetBusyError
 from wkfast.merge.options import Link, Mags, MergeOptions, Missing, Policy
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from wkfast.cli import report
     from wkfast.merge import MergePreview, MergeReport
     from wkfast.merge.job import MergeJob
 else:
     report = lazy_import("wkfast.cli.report")
 
+
+SECONDS_BETWEEN_TRIES = 2.0
+T = TypeVar("T")
 
 # What a merge does if it is told nothing.
 DEFAULT_POLICY, DEFAULT_MAGS, DEFAULT_LINK, DEFAULT_MISSING = (
@@ -55,6 +62,9 @@ ResourcesOption = Annotated[
 DryRunOption = Annotated[bool, typer.Option("--dry-run", help="Say what would be done; write nothing.")]
 VerifyOption = Annotated[bool, typer.Option("--verify", help="Read the result back and compare it with its inputs.")]
 JsonOption = Annotated[bool, typer.Option("--json", help="Print the report as JSON.")]
+WaitOption = Annotated[
+    float, typer.Option(min=0, help="Seconds to wait for another process that is at work in the target.")
+]
 ProgressOption = Annotated[
     bool | None,
     typer.Option(help="Default: a bar in a terminal, nothing in a log; if asked for there, a line a minute."),
@@ -67,7 +77,13 @@ def mapping_of(file: Path | None) -> Any:
 
 
 def carry_out(
-    job: MergeJob, options: MergeOptions, strategy: Strategy, job_resources: str | None, *, as_json: bool
+    job: MergeJob,
+    options: MergeOptions,
+    strategy: Strategy,
+    job_resources: str | None,
+    *,
+    wait: float = 0,
+    as_json: bool,
 ) -> None:
     """Run a merge as the options say, commit it and print the report; or print what it would do."""
     resources = parse_job_resources(job_resources)
@@ -75,8 +91,31 @@ def carry_out(
     if options.dry_run:
         strategy = Strategy.THREADS
     with executor_for(strategy, options.jobs, resources) as executor:
-        done = job.merge(replace(options, executor=executor, threads=here.get(strategy, options.threads)))
+        placed = replace(options, executor=executor, threads=here.get(strategy, options.threads))
+        done = when_free(lambda: job.merge(placed), wait)
     tell_done(done, as_json=as_json)
+
+
+def when_free(act: Callable[[], T], seconds: float) -> T:
+    """Return what `act` does, once nobody else is at work in the target; tell whom it waits for.
+
+    Raises
+    ------
+    TargetBusyError
+        Somebody still is after so many seconds.
+    """
+    until, told = time.monotonic() + seconds, False
+    while True:
+        try:
+            return act()
+        except TargetBusyError as error:
+            left = until - time.monotonic()
+            if left <= 0:
+                raise
+            if not told:
+                complain(f"waiting up to {seconds:.0f} s: {error}", "yellow")
+                told = True
+            time.sleep(min(left, SECONDS_BETWEEN_TRIES))
 
 
 def tell_done(done: MergeReport | MergePreview, *, as_json: bool) -> None:

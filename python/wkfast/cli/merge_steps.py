@@ -1,5 +1,6 @@
-"""``wkfast merge plan``, ``run`` and ``commit``: a merge in steps on one plan file, for job arrays of any scheduler."""
+"""``wkfast merge plan``, ``run``, ``commit`` and ``status``: a merge in steps on a plan file, for job arrays."""
 
+import time
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -8,7 +9,7 @@ import typer
 
 import wkfast as wk
 from wkfast._lazy import lazy_import
-from wkfast.cli.console import progress_wanted, tell, tell_json
+from wkfast.cli.console import bytes_text, progress_wanted, tell, tell_json
 from wkfast.cli.merge_options import (
     DEFAULT_LINK,
     DEFAULT_MAGS,
@@ -25,20 +26,26 @@ from wkfast.cli.merge_options import (
     PolicyOption,
     ProgressOption,
     TargetArgument,
+    WaitOption,
     mapping_of,
     tell_done,
+    when_free,
 )
 from wkfast.errors import MergeError
 from wkfast.merge.options import MergeOptions
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from wkfast import drafts
     from wkfast.merge import arrays
     from wkfast.merge import job as jobs_of_merges
+    from wkfast.merge import status as statuses
 else:
     arrays = lazy_import("wkfast.merge.arrays")
     drafts = lazy_import("wkfast.drafts")
     jobs_of_merges = lazy_import("wkfast.merge.job")
+    statuses = lazy_import("wkfast.merge.status")
 
 PlanArgument = Annotated[Path, typer.Argument(help="The plan file.")]
 
@@ -74,6 +81,7 @@ def run(
     tasks: Annotated[int, typer.Option(min=1, help="How many shares there are.")] = 1,
     stage: Annotated[int | None, typer.Option(help="Only files of this stage; default: all that can be done.")] = None,
     jobs: Annotated[int | None, typer.Option(min=1, help="Threads; default: one per core.")] = None,
+    wait: WaitOption = 0,
     as_json: JsonOption = False,
     progress: ProgressOption = None,
 ) -> None:
@@ -81,8 +89,10 @@ def run(
     job = _read(plan_file)
     left = 0
     if job.finished() is None:
-        done = arrays.run_share(job, task, tasks, stage=stage, threads=jobs, progress=progress_wanted(progress))
-        left = done.left
+        shown = progress_wanted(progress)
+        left = when_free(
+            lambda: arrays.run_share(job, task, tasks, stage=stage, threads=jobs, progress=shown), wait
+        ).left
     facts = {"task": task, "tasks": tasks, "files_left": left, "files": job.plan.task_count}
     if as_json:
         tell_json(facts)
@@ -97,6 +107,7 @@ def commit(
     finish: Annotated[bool, typer.Option("--finish", help="First write what killed tasks have left.")] = False,
     jobs: Annotated[int | None, typer.Option(min=1, help="Threads of --finish; default: one per core.")] = None,
     verify: Annotated[bool, typer.Option("--verify", help="Compare the result with its inputs.")] = False,
+    wait: WaitOption = 0,
     as_json: JsonOption = False,
     progress: ProgressOption = None,
 ) -> None:
@@ -106,10 +117,41 @@ def commit(
     if report is None:
         options = MergeOptions(threads=jobs, progress=progress_wanted(progress))
         if finish:
-            job.run(options)
+            when_free(lambda: job.run(options), wait)
         verified = job.verify(options) if verify else None
-        report = replace(job.commit(), verified=verified)
+        report = replace(when_free(job.commit, wait), verified=verified)
     tell_done(report, as_json=as_json)
+
+
+def status(
+    target: Annotated[Path, typer.Argument(help="Target of the merge, or its plan file.")],
+    *,
+    as_json: JsonOption = False,
+) -> None:
+    """Tell how far a merge is, who is at it and what went wrong; nothing is written."""
+    folder = _read(target).target if target.is_file() else target
+    found = statuses.merge_status(folder)
+    if as_json:
+        tell_json(found.to_json())
+    else:
+        for line in _status_lines(found):
+            tell(line)
+
+
+def _status_lines(found: "statuses.MergeStatus") -> "Iterator[str]":
+    got_through = f"{bytes_text(found.bytes_done)} of {bytes_text(found.bytes)}"
+    rate, left = found.bytes_per_second, found.seconds_left
+    parts = [f"{found.files_done} of {found.files} files", got_through]
+    parts += [f"{bytes_text(int(rate))} a second"] if rate else []
+    parts += [f"about {left / 60:.0f} min left"] if left is not None else []
+    yield f"{found.state.value}: {', '.join(parts)}"
+    now = time.time()
+    for worker in found.workers:
+        who = f"process {worker.process} on {worker.host}" if worker.host else "a process"
+        when = "" if worker.last is None else f", the last one {max(0, now - worker.last):.0f} s ago"
+        yield f"  {who}: {worker.files} files{when}{', gone' if worker.gone else ''}"
+    for failure in found.failures:
+        yield f"  failed: {failure}"
 
 
 def _read(plan_file: Path) -> "jobs_of_merges.MergeJob":

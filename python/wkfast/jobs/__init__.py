@@ -5,7 +5,23 @@ the executor, and workers need to see the same files, nothing else. Merging, res
 this way.
 """
 
-from wkfast.jobs.batches import ranges, worker_count
-from wkfast.jobs.engine import Tally, Watch, Work, run_batch, run_jobs
+from typing import TYPE_CHECKING
 
-__all__ = ["Tally", "Watch", "Work", "ranges", "run_batch", "run_jobs", "worker_count"]
+from wkfast._lazy import lazy_names
+
+if TYPE_CHECKING:
+    from wkfast.jobs.batches import ranges, worker_count
+    from wkfast.jobs.engine import Tally, Watch, Work, run_batch, run_jobs
+    from wkfast.jobs.signals import stop_on_signals
+else:
+    # Who looks after signals alone needs no executors.
+    __getattr__, __dir__ = lazy_names(
+        __name__,
+        {
+            "wkfast.jobs.batches": ["ranges", "worker_count"],
+            "wkfast.jobs.engine": ["Tally", "Watch", "Work", "run_batch", "run_jobs"],
+            "wkfast.jobs.signals": ["stop_on_signals"],
+        },
+    )
+
+__all__ = ["Tally", "Watch", "Work", "ranges", "run_batch", "run_jobs", "stop_on_signals", "worker_count"]

@@ -10,7 +10,7 @@ use pyo3::{PyErr, PyTypeInfo, import_exception};
 use wkfast_nml::{EditError, NmlError, Position};
 use wkfast_volume::VolumeError;
 
-pub(crate) use classes::{AnnotationZipError, EnvironmentVariableError, SkeletonError, VolumeDataError};
+pub(crate) use classes::{AnnotationZipError, EnvironmentVariableError, SkeletonError, StopRequested, VolumeDataError};
 
 mod classes {
     use super::import_exception;
@@ -22,6 +22,8 @@ mod classes {
     import_exception!(wkfast.errors, MergeError);
     import_exception!(wkfast.errors, NmlError);
     import_exception!(wkfast.errors, SkeletonError);
+    import_exception!(wkfast.errors, StopRequested);
+    import_exception!(wkfast.errors, TargetBusyError);
     import_exception!(wkfast.errors, TargetNotEmptyError);
     import_exception!(wkfast.errors, VolumeDataError);
 }
@@ -131,6 +133,8 @@ fn volume_error(error: &VolumeError) -> PyErr {
         VolumeError::Missing { .. } => classes::MagNotFoundError::new_err(text),
         VolumeError::Mismatch(_) => classes::MergeError::new_err(text),
         VolumeError::TargetTaken { .. } => classes::TargetNotEmptyError::new_err(text),
+        VolumeError::TargetBusy { .. } => classes::TargetBusyError::new_err(text),
+        VolumeError::Enough => StopRequested::new_err(text),
         VolumeError::Interrupted => PyKeyboardInterrupt::new_err(text),
         // Io, Corrupt, Unsupported, and whatever the crate may add.
         _ => VolumeDataError::new_err(text),

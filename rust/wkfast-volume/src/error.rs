@@ -62,6 +62,14 @@ pub enum VolumeError {
         /// What it holds, and what to do.
         reason: String,
     },
+    /// Somebody else is at work in the target: waiting helps.
+    #[error("target {target} is being written by another process{owner}; wait for it or choose another target")]
+    TargetBusy {
+        /// Its path.
+        target: String,
+        /// Who that is, in brackets, as far as it is known.
+        owner: String,
+    },
     /// A file is not what it was when its index was read.
     #[error("{file}: was replaced while it was read; read it again")]
     Changed {
@@ -71,6 +79,9 @@ pub enum VolumeError {
     /// The caller asked to stop.
     #[error("interrupted")]
     Interrupted,
+    /// The caller asked for no more: tasks under way are finished, others are not begun.
+    #[error("stopped")]
+    Enough,
 }
 
 impl VolumeError {

@@ -230,6 +230,13 @@ impl PyMergeHold {
     }
 }
 
+/// How far the merge into `target` is and who is at it, `None` if there is none that is not committed.
+#[pyfunction]
+pub(crate) fn merge_status(py: Python<'_>, target: PathBuf) -> Result<Option<Bound<'_, PyAny>>, CoreError> {
+    let found = py.detach(|| merge::status(&target))?;
+    Ok(found.map(|status| pythonize(py, &status)).transpose().map_err(PyErr::from)?)
+}
+
 fn parse_access(access: Option<&str>) -> Result<Access, CoreError> {
     match access {
         None | Some("exclusive") => Ok(Access::Exclusive),

@@ -26,6 +26,7 @@ pub(crate) fn register(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add_class::<mag::PyMag>()?;
     module.add_class::<merge::PyMergePlan>()?;
     module.add_class::<merge::PyMergeHold>()?;
+    module.add_function(wrap_pyfunction!(merge::merge_status, module)?)?;
     module.add_class::<reshape::PyReshape>()?;
     module.add_class::<statistics::PyStatistics>()?;
     module.add_class::<statistics::PySegmentTable>()?;

@@ -11,11 +11,13 @@ use crate::errors::{CoreError, EnvironmentVariableError, VolumeDataError};
 const MOST_PER_CORE: usize = 16;
 
 const VARIABLE: &str = "WKFAST_THREADS";
+/// What Slurm gave a task; it confines processes to so many cores only where a cluster's plugin does.
+const SLURM: &str = "SLURM_CPUS_PER_TASK";
 
 /// A process's pool. A forked child has none of its parent's threads, so it must make its own.
 static POOL: Mutex<Option<(u32, Arc<ThreadPool>)>> = Mutex::new(None);
 
-/// The pool of this process: `WKFAST_THREADS` threads, else one per core.
+/// The pool of this process: `WKFAST_THREADS` threads, else one per core that it may use.
 pub(crate) fn pool() -> Result<Arc<ThreadPool>, CoreError> {
     let process = std::process::id();
     let mut kept = POOL.lock().unwrap_or_else(PoisonError::into_inner);
@@ -39,11 +41,17 @@ fn build(threads: usize) -> Result<Arc<ThreadPool>, CoreError> {
     builder.build().map(Arc::new).map_err(fault)
 }
 
-/// Threads to use: as asked for, else `WKFAST_THREADS`, else one per core.
+/// Threads to use: as asked for, else `WKFAST_THREADS`, else one per core that this process may use.
 pub(crate) fn thread_count(asked: Option<NonZeroUsize>) -> Result<usize, CoreError> {
     let cores = std::thread::available_parallelism().map_or(1, NonZeroUsize::get);
     let wanted = asked.map_or_else(from_environment, |threads| Ok(Some(threads)))?;
-    Ok(wanted.map_or(cores, |threads| threads.get().min(MOST_PER_CORE * cores)))
+    Ok(wanted.map_or_else(|| given_cores(cores), |threads| threads.get().min(MOST_PER_CORE * cores)))
+}
+
+/// Of `cores` (what affinity and the quota of the control group leave of the machine's), those that the scheduler gave.
+fn given_cores(cores: usize) -> usize {
+    let given = std::env::var(SLURM).ok().and_then(|text| text.trim().parse::<NonZeroUsize>().ok());
+    given.map_or(cores, |given| given.get().min(cores))
 }
 
 fn from_environment() -> Result<Option<NonZeroUsize>, CoreError> {

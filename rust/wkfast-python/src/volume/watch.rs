@@ -4,9 +4,10 @@ use pyo3::prelude::*;
 use wkfast_volume::work::Progress;
 use wkfast_volume::{Result, VolumeError};
 
-use crate::errors::CoreError;
+use crate::errors::{CoreError, StopRequested};
 
-/// Calls back on the calling thread. What Python raises ends the work and is kept.
+/// Calls back on the calling thread. What Python raises ends the work and is kept; a `StopRequested` lets tasks under way
+/// be finished, unless it comes again.
 pub(crate) struct Watch {
     progress: Option<Py<PyAny>>,
     told: Option<Progress>,
@@ -29,8 +30,9 @@ impl Watch {
             progress.map_or(Ok(()), |call| call.call1(py, counts).map(drop))
         });
         told.map_err(|error| {
+            let may_finish = Python::attach(|py| error.is_instance_of::<StopRequested>(py)) && self.raised.is_none();
             self.raised = Some(error);
-            VolumeError::Interrupted
+            if may_finish { VolumeError::Enough } else { VolumeError::Interrupted }
         })
     }
 

@@ -7,10 +7,12 @@
 
 use std::collections::HashMap;
 use std::fs::{self, File, OpenOptions, TryLockError};
-use std::io::{ErrorKind, Write};
+use std::io::{ErrorKind, Read, Seek, Write};
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 use std::sync::Mutex;
+use std::thread;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
@@ -26,6 +28,9 @@ pub(super) const FOLDER: &str = ".wkfast-merge";
 pub(super) const PLAN: &str = "plan.json";
 const LOCK: &str = "lock";
 const TEMPORARY: &str = "tmp";
+/// Whoever asks for the state of a merge has its lock for a moment, which must not stop anybody.
+const TRIES: u32 = 5;
+const BETWEEN_TRIES: Duration = Duration::from_millis(10);
 /// What a finished merge leaves in its target.
 pub const PROVENANCE: &str = "wkfast-merge.json";
 /// Written last, by whoever knows the layer's name; a target that has it is a dataset.
@@ -177,8 +182,11 @@ struct Lines {
 /// Tells the machine's current run from earlier ones: what an earlier one had not synced may be lost.
 fn boot() -> String {
     let id = fs::read_to_string("/proc/sys/kernel/random/boot_id").unwrap_or_default();
-    let host = fs::read_to_string("/proc/sys/kernel/hostname").unwrap_or_default();
-    format!("{} {}", host.trim(), id.trim())
+    format!("{} {}", host(), id.trim())
+}
+
+fn host() -> String {
+    fs::read_to_string("/proc/sys/kernel/hostname").unwrap_or_default().trim().to_owned()
 }
 
 impl Journal {
@@ -230,6 +238,15 @@ impl Journal {
 
     /// Notes that a shard is in place.
     pub fn append(&self, record: &ShardRecord) -> Result<()> {
+        self.append_line(record)
+    }
+
+    /// Notes why a shard is not.
+    pub fn append_failure(&self, failure: &Failure) -> Result<()> {
+        self.append_line(failure)
+    }
+
+    fn append_line(&self, line: &impl Serialize) -> Result<()> {
         let folder = self.target.join(FOLDER);
         let io = |error| VolumeError::io(folder.display().to_string(), error);
         let mut lines = self.lines.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
@@ -237,11 +254,12 @@ impl Journal {
             Some(file) => file,
             empty => {
                 let mut file = create_unique(&folder, "done", "jsonl").map_err(io)?.1;
-                file.write_all(format!("{}\n", json!({"boot": boot()})).as_bytes()).map_err(io)?;
+                let (boot, owner) = (boot(), Owner::this());
+                file.write_all(format!("{}\n", json!({"boot": boot, "owner": owner})).as_bytes()).map_err(io)?;
                 empty.insert(file)
             }
         };
-        let line = serde_json::to_string(record).map_err(|error| io(error.into()))? + "\n";
+        let line = serde_json::to_string(line).map_err(|error| io(error.into()))? + "\n";
         file.write_all(line.as_bytes()).map_err(io)
     }
 
@@ -283,19 +301,96 @@ fn lock(path: &Path, access: Access, target: &Path) -> Result<Option<Lock>> {
     if access == Access::Coordinated {
         return Ok(None);
     }
-    let name = path.display().to_string();
-    let flags = rustix::fs::OFlags::NOFOLLOW.bits().cast_signed();
-    let open = OpenOptions::new().read(true).write(true).create(true).truncate(false).custom_flags(flags).open(path);
-    let file = open.map_err(|error| VolumeError::io(&name, error))?;
-    let locked = if access == Access::Exclusive { file.try_lock() } else { file.try_lock_shared() };
-    match locked {
-        Ok(()) => Ok(Some(Lock { file, owner: std::process::id() })),
-        Err(TryLockError::WouldBlock) => Err(VolumeError::TargetTaken {
-            target: target.display().to_string(),
-            reason: "is being written by another process; wait for it or choose another target".to_owned(),
-        }),
-        Err(TryLockError::Error(error)) => Err(VolumeError::io(name, error)),
+    let io = |error| VolumeError::io(path.display().to_string(), error);
+    let mut file = open_lock(path).map_err(io)?;
+    for _ in 0..TRIES {
+        let locked = if access == Access::Exclusive { file.try_lock() } else { file.try_lock_shared() };
+        match locked {
+            Ok(()) => {
+                Owner::this().write_to(&mut file).map_err(io)?;
+                return Ok(Some(Lock { file, owner: std::process::id() }));
+            }
+            Err(TryLockError::WouldBlock) => thread::sleep(BETWEEN_TRIES),
+            Err(TryLockError::Error(error)) => return Err(io(error)),
+        }
     }
+    let owner = Owner::read_from(&mut file).map(|owner| format!(" ({owner})")).unwrap_or_default();
+    Err(VolumeError::TargetBusy { target: target.display().to_string(), owner })
+}
+
+fn open_lock(path: &Path) -> std::io::Result<File> {
+    let flags = rustix::fs::OFlags::NOFOLLOW.bits().cast_signed();
+    OpenOptions::new().read(true).write(true).create(true).truncate(false).custom_flags(flags).open(path)
+}
+
+/// Whether somebody is at work in a target, as far as the lock tells, and who was the last to begin.
+pub(super) fn at_work(folder: &Path) -> Result<(bool, Option<Owner>)> {
+    let path = folder.join(LOCK);
+    let io = |error| VolumeError::io(path.display().to_string(), error);
+    let mut file = match OpenOptions::new().read(true).open(&path) {
+        Ok(file) => file,
+        Err(error) if error.kind() == ErrorKind::NotFound => return Ok((false, None)),
+        Err(error) => return Err(io(error)),
+    };
+    let busy = match file.try_lock() {
+        Ok(()) => false,
+        Err(TryLockError::WouldBlock) => true,
+        Err(TryLockError::Error(error)) => return Err(io(error)),
+    };
+    let owner = Owner::read_from(&mut file);
+    Ok((busy, owner))
+}
+
+/// A process at work, for those who wait for it or wonder whether it still is.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Owner {
+    /// Name of its machine.
+    pub host: String,
+    /// Its number there.
+    pub process: u32,
+    /// When it began, in seconds since 1970 by the clock of its machine.
+    pub since: u64,
+}
+
+impl Owner {
+    fn this() -> Self {
+        let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_secs();
+        Self { host: host(), process: std::process::id(), since }
+    }
+
+    fn write_to(&self, file: &mut File) -> std::io::Result<()> {
+        file.set_len(0)?;
+        file.rewind()?;
+        file.write_all(&serde_json::to_vec(self)?)
+    }
+
+    fn read_from(file: &mut File) -> Option<Self> {
+        let mut text = String::new();
+        file.take(1 << 12).read_to_string(&mut text).ok()?;
+        serde_json::from_str(&text).ok()
+    }
+
+    /// Whether it is known to have gone: a process of this machine that there is none of any more.
+    pub fn is_gone(&self) -> bool {
+        self.host == host()
+            && !Path::new("/proc").join(self.process.to_string()).exists()
+            && Path::new("/proc/self").exists()
+    }
+}
+
+impl std::fmt::Display for Owner {
+    fn fmt(&self, out: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(out, "process {} on {}", self.process, self.host)
+    }
+}
+
+/// Why a task was not done.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Failure {
+    /// Number of the task.
+    pub task: usize,
+    /// What the error said.
+    pub failed: String,
 }
 
 /// Writes a file that is either there whole or not at all.
@@ -309,25 +404,51 @@ fn write_whole(path: &Path, temporary: &Path, bytes: &[u8]) -> Result<()> {
 /// Lines of every process. A line cut off by a kill is passed over, and so are the lines that this machine wrote
 /// before it went down: their shards may not have reached the disk.
 pub(super) fn read_lines(folder: &Path) -> Result<HashMap<usize, ShardRecord>> {
+    let records = notes(folder)?.into_iter().flat_map(|notes| notes.done);
+    Ok(records.map(|record| (record.task, record)).collect())
+}
+
+/// What one process has noted.
+#[derive(Debug)]
+pub(super) struct Notes {
+    /// Whose they are; unknown where its first line was cut off.
+    pub(super) owner: Option<Owner>,
+    pub(super) done: Vec<ShardRecord>,
+    pub(super) failures: Vec<Failure>,
+}
+
+/// The notes of every process that can be relied on; see [`read_lines`].
+pub(super) fn notes(folder: &Path) -> Result<Vec<Notes>> {
     let io = |path: &Path, error| VolumeError::io(path.display().to_string(), error);
-    let now = boot();
-    let host = now.split(' ').next().unwrap_or_default();
-    let mut done = HashMap::new();
+    let mut all = Vec::new();
     for entry in fs::read_dir(folder).map_err(|error| io(folder, error))? {
         let path = entry.map_err(|error| io(folder, error))?.path();
-        if path.extension().is_none_or(|suffix| suffix != "jsonl") {
-            continue;
-        }
-        let text = fs::read_to_string(&path).map_err(|error| io(&path, error))?;
-        let mut lines = text.lines();
-        let boot: Value = lines.next().and_then(|line| serde_json::from_str(line).ok()).unwrap_or_default();
-        let boot = boot["boot"].as_str().unwrap_or_default();
-        if boot != now && boot.split(' ').next() == Some(host) {
-            continue;
-        }
-        for record in lines.filter_map(|line| serde_json::from_str::<ShardRecord>(line).ok()) {
-            done.insert(record.task, record);
+        if path.extension().is_some_and(|suffix| suffix == "jsonl") {
+            let text = fs::read_to_string(&path).map_err(|error| io(&path, error))?;
+            all.extend(Notes::parse(&text));
         }
     }
-    Ok(done)
+    Ok(all)
+}
+
+impl Notes {
+    /// `None` if this machine wrote them before it went down.
+    fn parse(text: &str) -> Option<Self> {
+        let mut lines = text.lines();
+        let head: Value = lines.next().and_then(|line| serde_json::from_str(line).ok()).unwrap_or_default();
+        let (noted, now) = (head["boot"].as_str().unwrap_or_default(), boot());
+        if noted != now && noted.split(' ').next() == now.split(' ').next() {
+            return None;
+        }
+        let owner = serde_json::from_value(head["owner"].clone()).ok();
+        let mut notes = Self { owner, done: Vec::new(), failures: Vec::new() };
+        for line in lines {
+            if let Ok(record) = serde_json::from_str(line) {
+                notes.done.push(record);
+            } else {
+                notes.failures.extend(serde_json::from_str::<Failure>(line));
+            }
+        }
+        Some(notes)
+    }
 }

@@ -2,7 +2,8 @@
 //!
 //! [`mod@survey`] looks at both sides and decides; [`plan`] is what it decided, as plain data; [`shard`] writes one shard of
 //! the result, with [`chunk`] for the voxels and [`recompute`] for mags the annotation lacks; [`mod@run`] does so in
-//! parallel and [`journal`] remembers what is done; [`share`] is for processes that let others run tasks.
+//! parallel and [`journal`] remembers what is done; [`share`] is for processes that let others run tasks, [`mod@status`] for those
+//! who look on.
 
 mod boxes;
 mod compose;
@@ -25,6 +26,7 @@ pub mod run;
 pub mod shard;
 pub mod share;
 pub mod stamp;
+pub mod status;
 pub mod survey;
 pub mod tally;
 pub mod verify;
@@ -38,6 +40,7 @@ pub use self::report::{Conflict, MergeReport, Seconds};
 pub use self::run::{RunSummary, commit, run};
 pub use self::share::{Hold, open_tasks, work_bytes};
 pub use self::sides::{OpenMag, Sources};
+pub use self::status::{MergeStatus, status};
 pub use self::verify::{VerifySummary, verify};
 pub use self::view::{MergedView, ViewInput};
 

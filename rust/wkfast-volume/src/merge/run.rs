@@ -10,7 +10,7 @@ use serde::{Deserialize, Serialize};
 use super::compose::Over;
 use super::files::{TargetFile, link, sync_tree};
 use super::input::Link;
-use super::journal::{self, Access, Journal};
+use super::journal::{self, Access, Failure, Journal};
 use super::plan::{LayerPlan, LayerSource, MergePlan, Task};
 use super::report::{MergeReport, Seconds, ShardRecord, Span};
 use super::shard::{MagArrays, Room, ShardJob};
@@ -182,7 +182,9 @@ impl Runner<'_> {
         tasks.sort_by_key(|&task| std::cmp::Reverse(self.cost(self.plan.tasks()[task])));
         let threads = driver.threads();
         let window = (CHUNKS_PER_THREAD * threads).div_ceil(threads.min(tasks.len()));
-        let work = |task, stop: &Stop| self.run_task(task, Room { window, stop });
+        let work = |task, stop: &Stop| {
+            self.run_task(task, Room { window, stop }).inspect_err(|error| self.note_failure(task, error))
+        };
         let mut written = 0;
         driver.each(&tasks, |task| self.weight(task), work, |bytes: u64| written += bytes)?;
         Ok(written)
@@ -193,6 +195,13 @@ impl Runner<'_> {
         let (mag, shard) = self.plan.task_parts(task);
         let computed = u64::from(shard.chunks_replaced) + u64::from(shard.chunks_mixed);
         shard.fallback_bytes.unwrap_or(0) + computed * mag.grid.chunk_bytes() as u64 * 4
+    }
+
+    /// For whoever asks how the merge is doing. That it cannot be noted must not take the place of what went wrong.
+    fn note_failure(&self, task: usize, error: &VolumeError) {
+        if !matches!(error, VolumeError::Interrupted | VolumeError::Enough) {
+            let _ = self.journal.append_failure(&Failure { task, failed: error.to_string() });
+        }
     }
 
     /// Returns the bytes written.

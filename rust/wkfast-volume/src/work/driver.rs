@@ -1,6 +1,6 @@
 //! One way to do many tasks on many threads, with someone to tell how far they are and to stop it all.
 
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicU8, AtomicUsize, Ordering};
 use std::sync::mpsc::{self, Receiver, RecvTimeoutError};
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
@@ -31,25 +31,30 @@ pub struct Progress {
 }
 
 /// Called on the thread that started the work: after every task, and a few times a second in between. An error ends the
-/// work at once; what is done stays done.
+/// work at once, [`VolumeError::Enough`] when the tasks under way are done; what is done stays done.
 pub type Observer<'a> = dyn FnMut(Progress) -> Result<()> + 'a;
 
 /// Whether the work is to end.
 #[derive(Debug, Default)]
-pub struct Stop(AtomicBool);
+pub struct Stop(AtomicU8);
 
 impl Stop {
-    /// `Err` once the work is to end.
+    /// No task is begun any more.
+    const NO_MORE: u8 = 1;
+    /// Tasks under way end as well.
+    const AT_ONCE: u8 = 2;
+
+    /// `Err` once a task under way is to end.
     pub fn check(&self) -> Result<()> {
-        if self.is_set() { Err(VolumeError::Interrupted) } else { Ok(()) }
+        if self.is(Self::AT_ONCE) { Err(VolumeError::Interrupted) } else { Ok(()) }
     }
 
-    fn is_set(&self) -> bool {
-        self.0.load(Ordering::Relaxed)
+    fn is(&self, state: u8) -> bool {
+        self.0.load(Ordering::Relaxed) >= state
     }
 
-    fn set(&self) {
-        self.0.store(true, Ordering::Relaxed);
+    fn set(&self, state: u8) {
+        self.0.fetch_max(state, Ordering::Relaxed);
     }
 }
 
@@ -105,14 +110,14 @@ impl<'a, 'o> Driver<'a, 'o> {
         let senders = Mutex::new(vec![sender; pool.current_num_threads().min(tasks.len())]);
         let drive = || {
             let sender = senders.lock().unwrap_or_else(PoisonError::into_inner).pop();
-            while let Some(sender) = sender.as_ref().filter(|_| !stop.is_set()) {
+            while let Some(sender) = sender.as_ref().filter(|_| !stop.is(Stop::NO_MORE)) {
                 let Some(&task) = tasks.get(next.fetch_add(1, Ordering::Relaxed)) else { return };
                 let result = work(task, stop);
                 let failed = result.is_err();
                 let sent = sender.send(result.map(|result| (task, result)));
                 if failed {
                     // Only now: those who are interrupted by it must not be heard first.
-                    stop.set();
+                    stop.set(Stop::AT_ONCE);
                 }
                 if sent.is_err() {
                     return;
@@ -168,20 +173,23 @@ fn watch<R>(
     loop {
         match results.recv_timeout(TICK) {
             Ok(Ok(result)) => take(result, progress),
-            Ok(Err(error)) => {
-                failure.get_or_insert(error);
-            }
+            Ok(Err(error)) if failure.as_ref().is_none_or(is_enough) => failure = Some(error),
+            Ok(Err(_)) => {}
             Err(RecvTimeoutError::Timeout) => {}
             Err(RecvTimeoutError::Disconnected) => break,
         }
-        if failure.is_none()
+        if failure.as_ref().is_none_or(is_enough)
             && let Err(error) = observer(*progress)
         {
-            stop.set();
+            stop.set(if is_enough(&error) { Stop::NO_MORE } else { Stop::AT_ONCE });
             failure = Some(error);
         }
     }
     failure.map_or(Ok(()), Err)
+}
+
+fn is_enough(error: &VolumeError) -> bool {
+    matches!(error, VolumeError::Enough)
 }
 
 /// A pool of `threads` threads for one call.
@@ -232,7 +240,7 @@ mod tests {
             if task == 0 {
                 return Err(VolumeError::Mismatch("first".to_owned()));
             }
-            while !stop.is_set() {
+            while !stop.is(Stop::AT_ONCE) {
                 std::thread::yield_now();
             }
             stop.check()
@@ -240,6 +248,39 @@ mod tests {
         let error = driver.each(&tasks(), |_| 0, failing, |()| ()).unwrap_err();
         assert_eq!(error.to_string(), "first");
         assert!(begun.into_inner() <= 2, "one for each thread at most");
+    }
+
+    #[test]
+    fn who_has_enough_gets_what_is_under_way_and_no_more() {
+        let (pool, begun) = (pool_of(2).unwrap(), AtomicUsize::new(0));
+        let mut enough = |_| Err(VolumeError::Enough);
+        let mut driver = Driver::new(&pool, &mut enough);
+        let slow = |task, stop: &Stop| {
+            begun.fetch_add(1, Ordering::Relaxed);
+            std::thread::sleep(2 * TICK);
+            stop.check().map(|()| task)
+        };
+        let mut done = Vec::new();
+        assert!(matches!(driver.each(&tasks(), |_| 0, slow, |task| done.push(task)), Err(VolumeError::Enough)));
+        assert!(done.len() < MANY && !done.is_empty());
+        assert_eq!(done.len(), begun.load(Ordering::Relaxed));
+    }
+
+    #[test]
+    fn who_has_enough_can_still_stop_it_at_once() {
+        let (pool, mut calls) = (pool_of(2).unwrap(), 0);
+        let mut observer = |_| {
+            calls += 1;
+            Err(if calls == 1 { VolumeError::Enough } else { VolumeError::Interrupted })
+        };
+        let mut driver = Driver::new(&pool, &mut observer);
+        let endless = |_, stop: &Stop| -> Result<()> {
+            loop {
+                stop.check()?;
+                std::thread::yield_now();
+            }
+        };
+        assert!(matches!(driver.each(&tasks(), |_| 0, endless, |()| ()), Err(VolumeError::Interrupted)));
     }
 
     #[test]
