@@ -436,8 +436,8 @@ impl Notes {
     fn parse(text: &str) -> Option<Self> {
         let mut lines = text.lines();
         let head: Value = lines.next().and_then(|line| serde_json::from_str(line).ok()).unwrap_or_default();
-        let (noted, now) = (head["boot"].as_str().unwrap_or_default(), boot());
-        if noted != now && noted.split(' ').next() == now.split(' ').next() {
+        let (then, now) = (head["boot"].as_str().unwrap_or_default(), boot());
+        if then != now && then.split(' ').next() == now.split(' ').next() {
             return None;
         }
         let owner = serde_json::from_value(head["owner"].clone()).ok();

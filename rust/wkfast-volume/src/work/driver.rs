@@ -174,8 +174,7 @@ fn watch<R>(
         match results.recv_timeout(TICK) {
             Ok(Ok(result)) => take(result, progress),
             Ok(Err(error)) if failure.as_ref().is_none_or(is_enough) => failure = Some(error),
-            Ok(Err(_)) => {}
-            Err(RecvTimeoutError::Timeout) => {}
+            Ok(Err(_)) | Err(RecvTimeoutError::Timeout) => {}
             Err(RecvTimeoutError::Disconnected) => break,
         }
         if failure.as_ref().is_none_or(is_enough)
