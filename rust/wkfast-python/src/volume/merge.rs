@@ -233,7 +233,7 @@ impl PyMergeHold {
 /// How far the merge into `target` is and who is at it, `None` if there is none that is not committed.
 #[pyfunction]
 pub(crate) fn merge_status(py: Python<'_>, target: PathBuf) -> Result<Option<Bound<'_, PyAny>>, CoreError> {
-    let found = py.detach(|| merge::status(&target))?;
+    let found = py.detach(move || merge::status(&target))?;
     Ok(found.map(|status| pythonize(py, &status)).transpose().map_err(PyErr::from)?)
 }
 
