@@ -56,7 +56,7 @@ def forests(draw):
     places = draw(st.lists(st.tuples(*[st.integers(-(10**5), 10**5)] * 3), min_size=count, max_size=count, unique=True))
     parents = [draw(st.integers(-1, row - 1)) for row in range(count)]
     radii = draw(
-        st.lists(st.just(np.nan) | st.integers(1, 10**6).map(lambda n: n / 64), min_size=count, max_size=count)
+        st.lists(st.just(np.nan) | st.integers(1, 10**6).map(lambda n: n / 32), min_size=count, max_size=count)
     )
     order = draw(st.permutations(range(count)))
     edges = [(order.index(row), order.index(parent)) for row, parent in enumerate(parents) if parent >= 0]

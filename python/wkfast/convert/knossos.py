@@ -56,6 +56,7 @@ def read_knossos(path: str | PathLike[str]) -> Skeleton:
     Examples
     --------
     >>> import tempfile
+    >>> from pathlib import Path
     >>> skeleton = Skeleton(voxel_size=(10, 10, 30), dataset_name="sample")
     >>> node = skeleton.add_tree("axon").add_node((4, 5, 6), radius=20)
     >>> path = Path(tempfile.mkdtemp()) / "a.k.zip"

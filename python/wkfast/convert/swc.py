@@ -68,6 +68,7 @@ def write_swc(
     Examples
     --------
     >>> import tempfile
+    >>> from pathlib import Path
     >>> skeleton = Skeleton(voxel_size=(10, 10, 30), dataset_name="sample")
     >>> tree = skeleton.add_tree("axon")
     >>> tree.add_edge(tree.add_node((100, 0, 0), radius=250), tree.add_node((100, 0, 10)))
