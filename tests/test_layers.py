@@ -37,7 +37,18 @@ ALLOWED = {
     },
     # names of dataset and geometry, where scripts look for them
     "dataset_properties": {"dataset", "geometry"},
-    "merge": {"pictures", "_warnings", "_core", "_lazy", "dataset", "errors", "geometry", "jobs", "progress"},
+    "merge": {
+        "addresses",
+        "pictures",
+        "_warnings",
+        "_core",
+        "_lazy",
+        "dataset",
+        "errors",
+        "geometry",
+        "jobs",
+        "progress",
+    },
     "volume": {"_warnings", "_core", "_lazy", "dataset", "errors", "geometry", "progress", "records"},
     # a dataset whose voxels a server streams: below annotation, which hands them out, above the two it joins
     "remote": {"addresses", "_core", "_lazy", "client", "dataset", "errors", "geometry"},

@@ -45,8 +45,10 @@ def test_the_command_line_offers_the_same_words_and_defaults(command, option):
 @pytest.mark.parametrize("option", CHOICES)
 def test_the_stub_and_the_docs_of_the_core_name_the_same_words(option):
     stub = ast.parse(Path(wk.__file__).with_name("_core.pyi").read_text(encoding="utf-8"))
-    (record,) = [node for node in stub.body if isinstance(node, ast.ClassDef) and node.name == "MergeChoices"]
-    (field,) = [item for item in record.body if isinstance(item, ast.AnnAssign) and ast.unparse(item.target) == option]
+    records = [node for node in stub.body if isinstance(node, ast.ClassDef)]
+    told = [node for node in records if node.name in {"MergeChoices", "MergeMapping"}]
+    fields = [item for record in told for item in record.body if isinstance(item, ast.AnnAssign)]
+    (field,) = [field for field in fields if ast.unparse(field.target) == option]
     words = [node.value for node in ast.walk(field.annotation) if isinstance(node, ast.Constant)]
     assert words == [word.value for word in CHOICES[option]]
 

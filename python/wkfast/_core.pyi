@@ -557,6 +557,13 @@ class MergeChoices(TypedDict):
     # Hard links where a file stays as it is; refused across file systems, for archives and for uncompressed WKW.
     link: NotRequired[Literal["copy", "hard"]]
 
+class MergeMapping(TypedDict):
+    """What the fallback's labels become: ``table`` is a file of them, ``digest`` tells tables apart."""
+
+    table: str
+    digest: str
+    missing: Literal["keep", "zero", "error"]
+
 class MergePlan:
     """A merge decided to the last chunk. Making one validates everything, reads no voxels and writes nothing.
 
@@ -568,8 +575,7 @@ class MergePlan:
         ``annotations``: for each annotation the locations of its mags, later ones over earlier ones; ``fallback``: the
         locations of its mags; ``fallback_bounding_box``: ``topleft`` and ``size`` in mag-1 voxels; ``target``: folder
         to create; ``target_mags``: ``mag`` and ``folder`` below the target for every mag of the fallback; ``options``:
-        `MergeChoices`; ``mapping``, if the fallback's labels become others: ``table``, a file of them, ``missing``, and
-        ``digest``, which tells tables apart.
+        `MergeChoices`; ``mapping``, a `MergeMapping` or ``None``.
     resume
         Accept a target in which this very merge has begun.
 
@@ -687,9 +693,9 @@ class MergeHold:
 def merge_status(target: str | PathLike[str]) -> dict[str, Any] | None:
     """Return how far the merge into `target` is and who is at it; ``None`` if there is none that is not committed.
 
-    ``tasks``, ``tasks_done``, ``bytes``, ``bytes_done``; ``busy`` and ``owner``; ``workers``, each with ``owner``,
-    ``tasks``, ``bytes``, ``span`` (seconds since 1970), ``gone``; ``failures``, each with ``task`` and ``failed``. An
-    owner has ``host``, ``process``, ``since`` (seconds since 1970). Nothing is written.
+    ``tasks``, ``tasks_done``, ``bytes``, ``bytes_done``; ``busy``; ``workers``, each with ``host``, ``process``,
+    ``tasks``, ``bytes``, ``span`` (seconds since 1970), ``gone``; ``failures``, each with ``task`` and ``failed``.
+    Nothing is written.
 
     Raises
     ------

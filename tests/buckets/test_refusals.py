@@ -10,6 +10,7 @@ from wkfast import convert, tables
 from wkfast.annotation import merge_annotations
 from wkfast.dataset import open_layer
 from wkfast.errors import AddressError
+from wkfast.merge import merge_status
 from wkfast.schema import schema_problems
 
 ADDRESSES = [
@@ -64,6 +65,7 @@ def calls(made, folder):
         "merge_fallback_layer": lambda path: annotation.merge_fallback_layer(path, folder),
         "its dataset": lambda path: annotation.merge_fallback_layer(folder / "t", path),
         "merged_layer": annotation.merged_layer,
+        "merge_status": merge_status,
         "merge_annotations": lambda path: merge_annotations([annotation], path, folder),
         "Skeleton.load": wkfast.Skeleton.load,
         "Skeleton.save": annotation.skeleton.save,

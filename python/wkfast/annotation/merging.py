@@ -31,12 +31,7 @@ def plan(
     """Decide on a merge of annotations, lowest first, into their fallback layer; see ``Annotation.plan_merge``."""
     folder, datasets = local_path(target, "the target of a merge"), local_path(dataset_directory, _DATASETS)
     sides = [_side_of(annotation, volume_layer_name) for annotation in annotations]
-    return MergeJob.prepare(
-        sides,
-        folder,
-        datasets,
-        options,
-    )
+    return MergeJob.prepare(sides, folder, datasets, options)
 
 
 def view(

@@ -13,8 +13,9 @@ import wkfast as wk
 from wkfast._lazy import lazy_import
 from wkfast.cli.console import complain, show, tell_json
 from wkfast.cli.executors import Strategy, executor_for, parse_job_resources
+from wkfast.dataset.missing_labels import Missing
 from wkfast.errors import TargetBusyError
-from wkfast.merge.options import Link, Mags, MergeOptions, Missing, Policy
+from wkfast.merge.options import Link, Mags, MergeOptions, Policy
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -147,9 +147,9 @@ def _status_lines(found: "statuses.MergeStatus") -> "Iterator[str]":
     yield f"{found.state.value}: {', '.join(parts)}"
     now = time.time()
     for worker in found.workers:
-        who = f"process {worker.process} on {worker.host}" if worker.host else "a process"
         when = "" if worker.last is None else f", the last one {max(0, now - worker.last):.0f} s ago"
-        yield f"  {who}: {worker.files} files{when}{', gone' if worker.gone else ''}"
+        gone = ", gone" if worker.gone else ""
+        yield f"  process {worker.process} on {worker.host}: {worker.files} files{when}{gone}"
     for failure in found.failures:
         yield f"  failed: {failure}"
 

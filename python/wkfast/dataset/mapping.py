@@ -7,13 +7,13 @@ import uuid
 from collections.abc import Callable, Iterable, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO
 
 import numpy as np
 
 from wkfast.addresses import is_path, local_path
 from wkfast.dataset import agglomerates
+from wkfast.dataset.missing_labels import Missing
 from wkfast.dataset.statistics import segment_table
 from wkfast.errors import DatasetError, DatasetValueError
 
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 
     Pairs = tuple[NDArray[Any], NDArray[Any]]
 
-MISSING = ("keep", "zero", "error")
+MISSING = tuple(word.value for word in Missing)
 # As the core reads it, see `mapping.rs`: mark, kind, entries, first label, then 64-bit numbers.
 _MARK, _PAIRS, _DENSE = int.from_bytes(b"wkflabel", "little"), 0, 1
 _PAIR = 2

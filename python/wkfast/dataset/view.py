@@ -257,17 +257,8 @@ class View:
 
         Parameters
         ----------
-        plane
-            ``"xy"``, ``"zy"`` or ``"xz"``: the first axis lies to the right.
-        position
-            Along the third axis, in mag-1 voxels; default: the middle.
-
-        Raises
-        ------
-        DatasetValueError
-            There is no such plane, or it has more than 8192 pixels along an edge.
-        MissingExtraError
-            matplotlib is not installed.
+        plane, position
+            As those of :meth:`Layer.plot_slice`, which says what is raised, too.
         """
         return shown.plot(shown.plane_of(self._layer, self, plane, position))
 

@@ -14,13 +14,11 @@ from typing import TYPE_CHECKING, Any
 
 from wkfast import _core
 from wkfast._warnings import warn
-from wkfast.dataset.metadata_files import read_json
 from wkfast.dataset.plan_workers import run_on_workers, verify_on_workers
-from wkfast.dataset.properties import FILE_NAME as PROPERTIES_FILE
 from wkfast.errors import DatasetError, MergeError
 from wkfast.merge.description import check_description, describe, description_of
 from wkfast.merge.labels import labels_for
-from wkfast.merge.report import PROVENANCE_FILE, MergePreview, MergeReport
+from wkfast.merge.report import PROVENANCE_FILE, MergePreview, MergeReport, is_dataset, provenance_of
 from wkfast.merge.sides import base_of, largest_id, remarks
 from wkfast.progress import observed
 
@@ -128,14 +126,10 @@ class MergeJob:
 
     def finished(self) -> MergeReport | None:
         """Return the report of this very merge if the target already holds its result."""
-        try:
-            written = read_json(self.target / PROVENANCE_FILE)
-        except DatasetError:
+        written = provenance_of(self.target)
+        if written is None or written.get("fingerprint") != self.plan.fingerprint or not is_dataset(self.target):
             return None
-        if not isinstance(written, dict):
-            return None
-        whole = (self.target / PROPERTIES_FILE).is_file() and written.get("fingerprint") == self.plan.fingerprint
-        return self._report(written["report"]) if whole else None
+        return self._report(written["report"])
 
     def commit(self) -> MergeReport:
         """Make a dataset of the target and return the report.
@@ -197,7 +191,7 @@ def _plan(
             "target": str(target),
             "target_mags": [{"mag": mag, "folder": base.folder(mag)} for mag in base.mags],
             "options": options.core,
-            **({} if labels is None else {"mapping": labels.core}),
+            "mapping": None if labels is None else labels.core,
         },
         resume=options.resume,
     )

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import os
 import tempfile
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from wkfast.addresses import is_path
 from wkfast.dataset.mapping import TABLE_SUFFIX, check_labels, labels_in, largest_after, write_table
 from wkfast.errors import DatasetError, MergeError
 from wkfast.merge.sides import fallback_layer
@@ -33,6 +33,8 @@ class NewLabels:
         An id that none of the fallback's new ones is larger than, if one is known.
     source
         For reports: where the mapping is from.
+    is_new
+        Whether the table was not there before.
     """
 
     table: Path
@@ -40,6 +42,7 @@ class NewLabels:
     missing: str
     largest: int | None
     source: str
+    is_new: bool
 
     @property
     def core(self) -> dict[str, str]:
@@ -74,7 +77,7 @@ def new_labels(
     elif isinstance(mapping, dict) and not mapping and options.missing == "keep":
         return None
     check_labels(layer, options.missing)
-    if isinstance(mapping, str | os.PathLike):
+    if is_path(mapping):
         source = str(mapping)
     elif hasattr(mapping, "merger_mode_mapping"):
         source = f"merger mode of {mapping.name!r}"
@@ -86,9 +89,10 @@ def new_labels(
             raise DatasetError(f"{error} (the volume layer names it; mapping={{}} merges without)") from error
         raise
     path = folder / f".{prefix}.{table.digest}{TABLE_SUFFIX}"
+    is_new = not path.exists()
     table.path.replace(path)
     largest = largest_after(table, layer.largest_segment_id, options.missing)
-    return NewLabels(path, table.digest, str(options.missing), largest, source)
+    return NewLabels(path, table.digest, str(options.missing), largest, source, is_new)
 
 
 @contextmanager
@@ -122,12 +126,11 @@ def labels_for(
         else:
             folder = target.parent
             folder.mkdir(parents=True, exist_ok=True)
-        there = set(folder.glob(f".*{TABLE_SUFFIX}"))
         labels = new_labels(sides, layer, options, folder, "" if target is None else target.name)
         try:
             yield labels
         except BaseException:
-            if labels is not None and labels.table not in there:
+            if labels is not None and labels.is_new:
                 labels.table.unlink(missing_ok=True)
             raise
 

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import TYPE_CHECKING, Any, TypedDict
 
+from wkfast.dataset.missing_labels import Missing
 from wkfast.errors import MergeError
 
 if TYPE_CHECKING:
@@ -33,16 +34,8 @@ class Link(StrEnum):
     HARD = "hard"
 
 
-class Missing(StrEnum):
-    """What labels become that a mapping does not name."""
-
-    KEEP = "keep"
-    ZERO = "zero"
-    ERROR = "error"
-
-
 # What the options that are words may be.
-CHOICES: dict[str, type[StrEnum]] = {"policy": Policy, "mags": Mags, "link": Link}
+CHOICES: dict[str, type[StrEnum]] = {"policy": Policy, "mags": Mags, "link": Link, "missing": Missing}
 
 
 @dataclass(frozen=True)
@@ -111,8 +104,7 @@ class MergeOptions:
             raise MergeError(
                 "policy is a function: rules of your own are not supported yet, only 'chunk' and 'nonzero'"
             )
-        words_of: dict[str, type[StrEnum]] = {**CHOICES, "missing": Missing}
-        for name, choices in words_of.items():
+        for name, choices in CHOICES.items():
             words = [choice.value for choice in choices]
             if getattr(self, name) not in words:
                 raise MergeError(f"{name} is {getattr(self, name)!r}, expected {' or '.join(map(repr, words))}")

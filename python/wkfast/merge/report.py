@@ -6,6 +6,9 @@ import json
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
 
+from wkfast.dataset.metadata_files import read_json
+from wkfast.dataset.properties import FILE_NAME as PROPERTIES_FILE
+from wkfast.errors import DatasetError
 from wkfast.geometry import BoundingBox, Mag, Vec3Int
 from wkfast.pictures import html
 
@@ -14,6 +17,20 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 PROVENANCE_FILE = "wkfast-merge.json"
+
+
+def provenance_of(target: Path) -> dict[str, Any] | None:
+    """Return what a committed merge left in its target; ``None`` where there is nothing of the kind."""
+    try:
+        written = read_json(target / PROVENANCE_FILE)
+    except DatasetError:
+        return None
+    return written if isinstance(written, dict) else None
+
+
+def is_dataset(target: Path) -> bool:
+    """Return whether the file is there that is written last."""
+    return (target / PROPERTIES_FILE).is_file()
 
 
 @dataclass(frozen=True)

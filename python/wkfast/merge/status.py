@@ -5,17 +5,16 @@ from __future__ import annotations
 import time
 from dataclasses import asdict, dataclass
 from enum import StrEnum
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from wkfast import _core
-from wkfast.dataset.metadata_files import read_json
-from wkfast.dataset.properties import FILE_NAME as PROPERTIES_FILE
-from wkfast.errors import DatasetError, MergeError
-from wkfast.merge.report import PROVENANCE_FILE
+from wkfast.addresses import local_path
+from wkfast.errors import MergeError
+from wkfast.merge.report import PROVENANCE_FILE, is_dataset, provenance_of
 
 if TYPE_CHECKING:
     from os import PathLike
+    from pathlib import Path
 
 
 class MergeState(StrEnum):
@@ -33,7 +32,7 @@ class MergeWorker:
     Attributes
     ----------
     host, process
-        Who that is; ``None`` where its notes were cut off.
+        Who that is.
     files
         Files of the result that it wrote.
     bytes
@@ -44,8 +43,8 @@ class MergeWorker:
         Whether it is known to have ended: one of this machine that there is no more.
     """
 
-    host: str | None
-    process: int | None
+    host: str
+    process: int
     files: int
     bytes: int
     last: float | None
@@ -65,7 +64,7 @@ class MergeStatus:
     files, files_done
         Of the result.
     bytes, bytes_done
-        To get through: what is copied, and voxels that are computed.
+        To get through: what is copied, and voxels that are computed; of a committed merge what was read.
     seconds
         From the first file's begin to the last one's end, pauses included.
     workers
@@ -117,7 +116,7 @@ def merge_status(target: str | PathLike[str]) -> MergeStatus:
     >>> status.files_done, status.files  # doctest: +SKIP
     (37, 66)
     """
-    folder = Path(target)
+    folder = local_path(target, "the target of a merge")
     facts = _core.merge_status(folder)
     return _committed(folder) if facts is None else _under_way(folder, facts)
 
@@ -139,24 +138,19 @@ def _under_way(target: Path, facts: dict[str, Any]) -> MergeStatus:
 
 
 def _worker(facts: dict[str, Any]) -> MergeWorker:
-    owner = facts["owner"] or {"host": None, "process": None}
     last = facts["span"][1] if facts["span"] else None
-    return MergeWorker(owner["host"], owner["process"], facts["tasks"], facts["bytes"], last, facts["gone"])
+    return MergeWorker(facts["host"], facts["process"], facts["tasks"], facts["bytes"], last, facts["gone"])
 
 
 def _committed(target: Path) -> MergeStatus:
+    written = provenance_of(target)
+    if written is None:
+        raise MergeError(f"there is no merge into {target}, neither begun nor done")
     try:
-        written: Any = read_json(target / PROVENANCE_FILE)
-        if written is None:
-            raise MergeError(f"there is no merge into {target}, neither begun nor done")
-        report = written["report"]
-        total, seconds = report["total"], report["seconds"]
-        files = total["shards_copied"] + total["shards_rewritten"]
+        total, seconds = written["report"]["total"], written["report"]["seconds"]
+        files, done = total["shards_copied"] + total["shards_rewritten"], total["bytes_read"]
         # Between the two files the target is no dataset: the call that was killed there ends it.
-        state = MergeState.COMMITTED if (target / PROPERTIES_FILE).is_file() else MergeState.STOPPED
-        done = total["bytes_read"]
+        state = MergeState.COMMITTED if is_dataset(target) else MergeState.STOPPED
         return MergeStatus(target, state, files, files, done, done, seconds["run"], (), ())
-    except DatasetError as error:
-        raise MergeError(str(error)) from error
     except (KeyError, TypeError) as error:
-        raise MergeError(f"{target / PROVENANCE_FILE}: no report of a merge ({error!r} is missing)") from error
+        raise MergeError(f"{target / PROVENANCE_FILE}: no report of a merge ({error!r})") from error

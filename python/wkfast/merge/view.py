@@ -67,7 +67,7 @@ def merged_layer(sides: Sequence[Side], dataset_directory: Path, options: MergeO
                 "fallback": locations_of(fallback),
                 "fallback_bounding_box": {"topleft": box.topleft.to_list(), "size": box.size.to_list()},
                 "options": options.core,
-                **({} if labels is None else {"mapping": labels.core}),
+                "mapping": None if labels is None else labels.core,
             }
         )
     dataset = fallback.dataset

@@ -39,12 +39,7 @@ def download(
     wanted = None if mags is None else {Mag(mag) for mag in mags}
     size = source.voxel_size_with_unit
     folder = local_path(name if path is None else path, "what is downloaded")
-    copy = Dataset(
-        folder,
-        name=name,
-        voxel_size_with_unit=size,
-        exist_ok=exist_ok,
-    )
+    copy = Dataset(folder, name=name, voxel_size_with_unit=size, exist_ok=exist_ok)
     for each, part in parts.items():
         _copy_layer(source.get_layer(each), copy, part, wanted, data_format or DataFormat.Zarr3)
     if source.default_view_configuration is not None:

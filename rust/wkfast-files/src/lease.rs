@@ -8,10 +8,11 @@ use std::fs::{self, File, OpenOptions};
 use std::io::{self, ErrorKind, Write};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Mutex, OnceLock, PoisonError};
+use std::sync::{Mutex, PoisonError};
 use std::thread;
 use std::time::{Duration, Instant, SystemTime};
 
+use crate::process::Process;
 use crate::replace::short_hash;
 
 /// A lease that nobody renewed for so long is over.
@@ -146,42 +147,15 @@ fn take_away(path: &Path, owner: &str) -> io::Result<()> {
     fs::remove_file(&aside)
 }
 
-/// A text that no other lease has: the machine, the process, and a number.
+/// A text that no other lease has: the process, and a number.
 fn new_owner() -> String {
     static COUNT: AtomicU64 = AtomicU64::new(0);
-    let process = std::process::id();
-    let number = COUNT.fetch_add(1, Ordering::Relaxed);
-    format!("{} {process} {} {number}", machine(), started(process).unwrap_or_default())
-}
-
-/// What processes that can see each other have in common: host, its run, and the space of process numbers.
-fn machine() -> &'static str {
-    static MACHINE: OnceLock<String> = OnceLock::new();
-    MACHINE.get_or_init(|| {
-        let read = |file| fs::read_to_string(file).unwrap_or_default().trim().replace(' ', "_");
-        let space = fs::read_link("/proc/self/ns/pid").unwrap_or_default();
-        let (host, run) = (read("/proc/sys/kernel/hostname"), read("/proc/sys/kernel/random/boot_id"));
-        format!("{host} {run} {}", space.display())
-    })
-}
-
-/// When a process started, as the system counts; `None` where there is none, or the system does not tell.
-fn started(process: u32) -> Option<String> {
-    let text = fs::read_to_string(format!("/proc/{process}/stat")).ok()?;
-    // The name in parentheses may hold anything.
-    text.rsplit_once(')')?.1.split_whitespace().nth(19).map(str::to_owned)
+    format!("{} {}", Process::this(), COUNT.fetch_add(1, Ordering::Relaxed))
 }
 
 /// Whether the owner is a process of this machine that is no more.
 fn is_gone(owner: &str) -> bool {
-    let Some(rest) = owner.strip_prefix(machine()).filter(|_| Path::new("/proc/self/stat").exists()) else {
-        return false;
-    };
-    let mut parts = rest.split(' ').skip(1);
-    match (parts.next().and_then(|number| number.parse().ok()), parts.next()) {
-        (Some(process), Some(start)) => started(process).as_deref() != Some(start),
-        _ => false,
-    }
+    Process::parse(owner).is_some_and(|process| process.is_gone())
 }
 
 /// The leases that this process renews.
@@ -271,8 +245,7 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("lock");
         let mut child = std::process::Command::new("sleep").arg("60").spawn().unwrap();
-        let start = started(child.id()).unwrap();
-        fs::write(&path, format!("{} {} {start} 0", machine(), child.id())).unwrap();
+        fs::write(&path, format!("{} 0", Process::of(child.id()))).unwrap();
         let mut looks = 0;
         let mut interrupted = || {
             looks += 1;

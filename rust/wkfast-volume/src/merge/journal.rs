@@ -6,18 +6,17 @@
 //! simply written again.
 
 use std::collections::HashMap;
-use std::fs::{self, File, OpenOptions, TryLockError};
-use std::io::{ErrorKind, Read, Seek, Write};
-use std::os::unix::fs::OpenOptionsExt;
+use std::fs::{self, File};
+use std::io::{ErrorKind, Write};
 use std::path::{Path, PathBuf};
 use std::sync::Mutex;
-use std::thread;
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
+use wkfast_files::Process;
 
 use super::input::MergeInput;
+use super::lock::{self, Lock};
 use super::plan::MergePlan;
 use super::report::ShardRecord;
 use super::stamp::first_difference;
@@ -26,11 +25,7 @@ use crate::work::{create_unique, remove_or_leave};
 
 pub(super) const FOLDER: &str = ".wkfast-merge";
 pub(super) const PLAN: &str = "plan.json";
-const LOCK: &str = "lock";
 const TEMPORARY: &str = "tmp";
-/// Whoever asks for the state of a merge has its lock for a moment, which must not stop anybody.
-const TRIES: u32 = 5;
-const BETWEEN_TRIES: Duration = Duration::from_millis(10);
 /// What a finished merge leaves in its target.
 pub const PROVENANCE: &str = "wkfast-merge.json";
 /// Written last, by whoever knows the layer's name; a target that has it is a dataset.
@@ -93,7 +88,7 @@ pub fn check_target(plan: &MergePlan) -> Result<TargetState> {
 /// Refuses a target in which a link leads what is written there to somewhere else.
 fn refuse_links(target: &Path) -> Result<(), String> {
     let folder = target.join(FOLDER);
-    for path in [folder.join(TEMPORARY), folder.join(LOCK), folder] {
+    for path in [folder.join(TEMPORARY), folder.join(lock::NAME), folder] {
         if fs::symlink_metadata(&path).is_ok_and(|found| found.is_symlink()) {
             return Err(format!("holds the link {}; remove it or choose another target", path.display()));
         }
@@ -153,40 +148,14 @@ pub struct Journal {
     target: PathBuf,
     done: HashMap<usize, ShardRecord>,
     lines: Mutex<Lines>,
-    /// Held while the journal is; the operating system takes it from a dead owner.
+    /// Held while the journal is.
     lock: Option<Lock>,
-}
-
-/// A locked file. Processes forked meanwhile share the lock, so closing the file here would not end it.
-#[derive(Debug)]
-struct Lock {
-    file: File,
-    owner: u32,
-}
-
-impl Drop for Lock {
-    fn drop(&mut self) {
-        if std::process::id() == self.owner {
-            // Fails where the file system is gone, and the lock with it.
-            let _ = self.file.unlock();
-        }
-    }
 }
 
 /// The file of this process, created with the first line.
 #[derive(Debug, Default)]
 struct Lines {
     file: Option<File>,
-}
-
-/// Tells the machine's current run from earlier ones: what an earlier one had not synced may be lost.
-fn boot() -> String {
-    let id = fs::read_to_string("/proc/sys/kernel/random/boot_id").unwrap_or_default();
-    format!("{} {}", host(), id.trim())
-}
-
-fn host() -> String {
-    fs::read_to_string("/proc/sys/kernel/hostname").unwrap_or_default().trim().to_owned()
 }
 
 impl Journal {
@@ -199,7 +168,7 @@ impl Journal {
         let folder = target.join(FOLDER);
         let io = |path: &Path, error| VolumeError::io(path.display().to_string(), error);
         fs::create_dir_all(folder.join(TEMPORARY)).map_err(|error| io(&folder, error))?;
-        let lock = lock(&folder.join(LOCK), access, &target)?;
+        let lock = Lock::take(&folder, access, &target)?;
         let path = folder.join(PLAN);
         match check_target(plan)? {
             TargetState::Fresh => write_whole(&path, &folder.join(TEMPORARY), plan.to_json()?.as_bytes())?,
@@ -254,8 +223,8 @@ impl Journal {
             Some(file) => file,
             empty => {
                 let mut file = create_unique(&folder, "done", "jsonl").map_err(io)?.1;
-                let (boot, owner) = (boot(), Owner::this());
-                file.write_all(format!("{}\n", json!({"boot": boot, "owner": owner})).as_bytes()).map_err(io)?;
+                file.write_all(format!("{}\n", json!({"process": Process::this().to_string()})).as_bytes())
+                    .map_err(io)?;
                 empty.insert(file)
             }
         };
@@ -297,93 +266,6 @@ pub fn committed_report<R: serde::de::DeserializeOwned>(target: &Path) -> Result
     Ok(provenance.report)
 }
 
-fn lock(path: &Path, access: Access, target: &Path) -> Result<Option<Lock>> {
-    if access == Access::Coordinated {
-        return Ok(None);
-    }
-    let io = |error| VolumeError::io(path.display().to_string(), error);
-    let mut file = open_lock(path).map_err(io)?;
-    for _ in 0..TRIES {
-        let locked = if access == Access::Exclusive { file.try_lock() } else { file.try_lock_shared() };
-        match locked {
-            Ok(()) => {
-                Owner::this().write_to(&mut file).map_err(io)?;
-                return Ok(Some(Lock { file, owner: std::process::id() }));
-            }
-            Err(TryLockError::WouldBlock) => thread::sleep(BETWEEN_TRIES),
-            Err(TryLockError::Error(error)) => return Err(io(error)),
-        }
-    }
-    let owner = Owner::read_from(&mut file).map(|owner| format!(" ({owner})")).unwrap_or_default();
-    Err(VolumeError::TargetBusy { target: target.display().to_string(), owner })
-}
-
-fn open_lock(path: &Path) -> std::io::Result<File> {
-    let flags = rustix::fs::OFlags::NOFOLLOW.bits().cast_signed();
-    OpenOptions::new().read(true).write(true).create(true).truncate(false).custom_flags(flags).open(path)
-}
-
-/// Whether somebody is at work in a target, as far as the lock tells, and who was the last to begin.
-pub(super) fn at_work(folder: &Path) -> Result<(bool, Option<Owner>)> {
-    let path = folder.join(LOCK);
-    let io = |error| VolumeError::io(path.display().to_string(), error);
-    let mut file = match OpenOptions::new().read(true).open(&path) {
-        Ok(file) => file,
-        Err(error) if error.kind() == ErrorKind::NotFound => return Ok((false, None)),
-        Err(error) => return Err(io(error)),
-    };
-    let busy = match file.try_lock() {
-        Ok(()) => false,
-        Err(TryLockError::WouldBlock) => true,
-        Err(TryLockError::Error(error)) => return Err(io(error)),
-    };
-    let owner = Owner::read_from(&mut file);
-    Ok((busy, owner))
-}
-
-/// A process at work, for those who wait for it or wonder whether it still is.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Owner {
-    /// Name of its machine.
-    pub host: String,
-    /// Its number there.
-    pub process: u32,
-    /// When it began, in seconds since 1970 by the clock of its machine.
-    pub since: u64,
-}
-
-impl Owner {
-    fn this() -> Self {
-        let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_secs();
-        Self { host: host(), process: std::process::id(), since }
-    }
-
-    fn write_to(&self, file: &mut File) -> std::io::Result<()> {
-        file.set_len(0)?;
-        file.rewind()?;
-        file.write_all(&serde_json::to_vec(self)?)
-    }
-
-    fn read_from(file: &mut File) -> Option<Self> {
-        let mut text = String::new();
-        file.take(1 << 12).read_to_string(&mut text).ok()?;
-        serde_json::from_str(&text).ok()
-    }
-
-    /// Whether it is known to have gone: a process of this machine that there is none of any more.
-    pub fn is_gone(&self) -> bool {
-        self.host == host()
-            && !Path::new("/proc").join(self.process.to_string()).exists()
-            && Path::new("/proc/self").exists()
-    }
-}
-
-impl std::fmt::Display for Owner {
-    fn fmt(&self, out: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(out, "process {} on {}", self.process, self.host)
-    }
-}
-
 /// Why a task was not done.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Failure {
@@ -411,8 +293,8 @@ pub(super) fn read_lines(folder: &Path) -> Result<HashMap<usize, ShardRecord>> {
 /// What one process has noted.
 #[derive(Debug)]
 pub(super) struct Notes {
-    /// Whose they are; unknown where its first line was cut off.
-    pub(super) owner: Option<Owner>,
+    /// Whose they are.
+    pub(super) process: Process,
     pub(super) done: Vec<ShardRecord>,
     pub(super) failures: Vec<Failure>,
 }
@@ -432,16 +314,12 @@ pub(super) fn notes(folder: &Path) -> Result<Vec<Notes>> {
 }
 
 impl Notes {
-    /// `None` if this machine wrote them before it went down.
+    /// `None` if it is not known whose they are, or this machine wrote them before it went down.
     fn parse(text: &str) -> Option<Self> {
         let mut lines = text.lines();
-        let head: Value = lines.next().and_then(|line| serde_json::from_str(line).ok()).unwrap_or_default();
-        let (then, now) = (head["boot"].as_str().unwrap_or_default(), boot());
-        if then != now && then.split(' ').next() == now.split(' ').next() {
-            return None;
-        }
-        let owner = serde_json::from_value(head["owner"].clone()).ok();
-        let mut notes = Self { owner, done: Vec::new(), failures: Vec::new() };
+        let head: Value = serde_json::from_str(lines.next()?).ok()?;
+        let process = Process::parse(head["process"].as_str()?).filter(|process| !process.is_of_earlier_run())?;
+        let mut notes = Self { process, done: Vec::new(), failures: Vec::new() };
         for line in lines {
             if let Ok(record) = serde_json::from_str(line) {
                 notes.done.push(record);

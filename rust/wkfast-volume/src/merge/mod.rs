@@ -10,6 +10,7 @@ mod compose;
 mod cover;
 mod files;
 mod links;
+mod lock;
 mod roles;
 mod sides;
 mod space;

@@ -4,7 +4,8 @@ use std::path::Path;
 
 use serde::Serialize;
 
-use super::journal::{self, FOLDER, Failure, Notes, Owner, PROVENANCE};
+use super::journal::{self, FOLDER, Failure, Notes, PROVENANCE};
+use super::lock;
 use super::plan::MergePlan;
 use super::share::work_bytes;
 use crate::error::{Result, VolumeError};
@@ -22,8 +23,6 @@ pub struct MergeStatus {
     pub bytes_done: u64,
     /// Whether somebody holds the target.
     pub busy: bool,
-    /// Who was the last to take it.
-    pub owner: Option<Owner>,
     /// Every process that has done something, those that did most first.
     pub workers: Vec<Worker>,
     /// Tasks that failed and have not been done since.
@@ -33,8 +32,10 @@ pub struct MergeStatus {
 /// What one process has done.
 #[derive(Clone, Debug, Serialize)]
 pub struct Worker {
-    /// Who that is.
-    pub owner: Option<Owner>,
+    /// Name of its machine.
+    pub host: String,
+    /// Its number there.
+    pub process: u32,
     /// Tasks it has done.
     pub tasks: usize,
     /// Bytes it got through.
@@ -52,18 +53,14 @@ pub fn status(target: &Path) -> Result<Option<MergeStatus>> {
     if target.join(PROVENANCE).exists() {
         return Ok(None);
     }
-    let text = match std::fs::read_to_string(&path) {
-        Ok(text) => text,
-        Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(None),
-        Err(error) => return Err(VolumeError::io(path.display().to_string(), error)),
-    };
+    let read = wkfast_files::persistently(&path, |path| std::fs::read_to_string(path));
+    let Some(text) = read.map_err(|error| VolumeError::io(path.display().to_string(), error))? else { return Ok(None) };
     let plan = MergePlan::from_json(&text)?;
-    let (busy, owner) = journal::at_work(&folder)?;
-    Ok(Some(MergeStatus::of(&plan, &journal::notes(&folder)?, busy, owner)))
+    Ok(Some(MergeStatus::of(&plan, &journal::notes(&folder)?, lock::is_held(&folder)?)))
 }
 
 impl MergeStatus {
-    fn of(plan: &MergePlan, notes: &[Notes], busy: bool, owner: Option<Owner>) -> Self {
+    fn of(plan: &MergePlan, notes: &[Notes], busy: bool) -> Self {
         let weights: Vec<u64> = plan.tasks().iter().map(|&task| work_bytes(plan, task)).collect();
         let weight = |task: usize| weights.get(task).copied().unwrap_or_default();
         let mut done: Vec<usize> = notes.iter().flat_map(|notes| &notes.done).map(|record| record.task).collect();
@@ -79,7 +76,6 @@ impl MergeStatus {
             bytes: weights.iter().sum(),
             bytes_done: done.iter().map(|&task| weight(task)).sum(),
             busy,
-            owner,
             workers,
             failures,
         }
@@ -90,11 +86,12 @@ impl Worker {
     fn of(notes: &Notes, weight: impl Fn(usize) -> u64) -> Self {
         let spans = notes.done.iter().map(|record| (record.span.start, record.span.start + record.span.length));
         Self {
-            owner: notes.owner.clone(),
+            host: notes.process.host().to_owned(),
+            process: notes.process.number(),
             tasks: notes.done.len(),
             bytes: notes.done.iter().map(|record| weight(record.task)).sum(),
             span: spans.reduce(|one, other| (one.0.min(other.0), one.1.max(other.1))),
-            gone: notes.owner.as_ref().is_some_and(Owner::is_gone),
+            gone: notes.process.is_gone(),
         }
     }
 }
