@@ -75,6 +75,8 @@ def skeletons_to_parquet(
                 file.add(getattr(tables, name))
             if progress is not None:
                 progress(tables)
+            # Not kept while the next batch is read: two at once would double the peak.
+            del tables
         for file in files.values():
             file.place()
     return tuple(errors)

@@ -20,8 +20,8 @@ if TYPE_CHECKING:
 
     Paths = str | PathLike[str] | Iterable[str | PathLike[str]]
 
-# Text that is read as a batch. A row takes about the memory of its text.
-_BATCH_BYTES = 16 << 20
+# Text that is read as a batch. Reading takes about five times that, and an export half as much again.
+_BATCH_BYTES = 8 << 20
 # Nodes of a batch of a file that is larger than that.
 _BATCH_NODES = 1 << 16
 
