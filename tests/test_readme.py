@@ -81,6 +81,7 @@ def test_the_batch_script_merges_and_goes_back_into_the_queue_where_that_helps(w
         command.write_text(f"#!/bin/sh\n{line}\n")
         command.chmod(0o755)
     variables = {"TARGET": "batch", "ANNOTATION": "annotation.zip", "DATASETS": "datasets", "SLURM_JOB_ID": "7"}
+    variables |= {"SLURM_CPUS_PER_TASK": "1"}
     environment = {**os.environ, **variables, "PATH": f"{workplace / 'bin'}:{os.environ['PATH']}"}
 
     def run(text):

@@ -19,6 +19,7 @@ from wkfast.cli.console import complain, tell
 from wkfast.errors import StopRequested, TargetBusyError, WkfastError
 from wkfast.jobs.signals import stop_on_signals
 
+merge_script: Any = lazy_import("wkfast.cli.merge_script")
 merge_steps: Any = lazy_import("wkfast.cli.merge_steps")
 
 EXIT_ERROR = 2
@@ -40,7 +41,13 @@ _COMMANDS = {
     "clean": ("wkfast.cli.clean", "clean", "Remove what killed jobs have left."),
 }
 _MERGE = "merge"
-_MERGE_STEPS = ("plan", "run", "commit", "status")
+_MERGE_STEPS = {
+    "plan": merge_steps,
+    "run": merge_steps,
+    "commit": merge_steps,
+    "status": merge_steps,
+    "script": merge_script,
+}
 _DEBUG = "--debug"
 
 
@@ -123,8 +130,8 @@ def _merge_steps(*, debug: bool) -> typer.Typer:
         rich_markup_mode=None,
         help="A merge in steps on one plan file, for job arrays.",
     )
-    for name in _MERGE_STEPS:
-        steps.command(name)(_reported(getattr(merge_steps, name), debug=debug))
+    for name, module in _MERGE_STEPS.items():
+        steps.command(name)(_reported(getattr(module, name), debug=debug))
     return steps
 
 

@@ -37,6 +37,11 @@ def tell(value: object) -> None:
     typer.echo(printable(value))
 
 
+def tell_text(text: str) -> None:
+    """Print lines of our own, such as a script, as they are."""
+    typer.echo(text, nl=False)
+
+
 def tell_json(facts: object) -> None:
     """Print plain data for scripts."""
     typer.echo(json.dumps(facts, indent=2, ensure_ascii=False))

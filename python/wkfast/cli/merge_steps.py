@@ -40,11 +40,13 @@ if TYPE_CHECKING:
     from wkfast import drafts
     from wkfast.merge import arrays
     from wkfast.merge import job as jobs_of_merges
+    from wkfast.merge import slurm as slurm_jobs
     from wkfast.merge import status as statuses
 else:
     arrays = lazy_import("wkfast.merge.arrays")
     drafts = lazy_import("wkfast.drafts")
     jobs_of_merges = lazy_import("wkfast.merge.job")
+    slurm_jobs = lazy_import("wkfast.merge.slurm")
     statuses = lazy_import("wkfast.merge.status")
 
 PlanArgument = Annotated[Path, typer.Argument(help="The plan file.")]
@@ -71,7 +73,7 @@ def plan(
     # in one step: tasks may read it at any time
     with drafts.exclusive_draft(plan_file) as draft:
         draft.put(job.to_json().encode())
-    tell_done(job.preview(), as_json=as_json)
+    _tell_plan(job, as_json=as_json)
 
 
 def run(
@@ -86,7 +88,7 @@ def run(
     progress: ProgressOption = None,
 ) -> None:
     """Do one share of a merge. Shares run side by side, in any order, and again if they were killed."""
-    job = _read(plan_file)
+    job = read_plan(plan_file)
     left = 0
     if job.finished() is None:
         shown = progress_wanted(progress)
@@ -112,7 +114,7 @@ def commit(
     progress: ProgressOption = None,
 ) -> None:
     """Make a dataset of what the tasks have written, and print the report."""
-    job = _read(plan_file)
+    job = read_plan(plan_file)
     report = job.finished()
     if report is None:
         options = MergeOptions(threads=jobs, progress=progress_wanted(progress))
@@ -123,13 +125,24 @@ def commit(
     tell_done(report, as_json=as_json)
 
 
+def _tell_plan(job: "jobs_of_merges.MergeJob", *, as_json: bool) -> None:
+    jobs = slurm_jobs.SlurmJobs()
+    tasks = max(jobs.arrays(job), default=0)
+    if as_json:
+        tell_json({**job.preview().to_json(), "tasks_suggested": max(1, tasks)})
+        return
+    tell_done(job.preview(), as_json=False)
+    what = f"{tasks} tasks of about" if tasks else "one job of less than"
+    tell(f"suggested: {what} {jobs.minutes} minutes on {jobs.cpus} processors; `wkfast merge script` writes them")
+
+
 def status(
     target: Annotated[Path, typer.Argument(help="Target of the merge, or its plan file.")],
     *,
     as_json: JsonOption = False,
 ) -> None:
     """Tell how far a merge is, who is at it and what went wrong; nothing is written."""
-    folder = _read(target).target if target.is_file() else target
+    folder = read_plan(target).target if target.is_file() else target
     found = statuses.merge_status(folder)
     if as_json:
         tell_json(found.to_json())
@@ -154,7 +167,14 @@ def _status_lines(found: "statuses.MergeStatus") -> "Iterator[str]":
         yield f"  failed: {failure}"
 
 
-def _read(plan_file: Path) -> "jobs_of_merges.MergeJob":
+def read_plan(plan_file: Path) -> "jobs_of_merges.MergeJob":
+    """Return the merge that a plan file holds.
+
+    Raises
+    ------
+    MergeError
+        There is no such file, or it is something else.
+    """
     try:
         text = plan_file.read_text(encoding="utf-8")
     except FileNotFoundError:

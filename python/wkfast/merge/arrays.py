@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -11,6 +12,7 @@ from wkfast.progress import observed
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from wkfast._core import MergePlan
     from wkfast.merge.job import MergeJob
     from wkfast.progress import Progress
 
@@ -100,3 +102,21 @@ def share(work: Sequence[int], task: int, tasks: int) -> tuple[int, int]:
         stop += owner <= task
         before += cost + 1
     return start, stop
+
+
+def array_sizes(plan: MergePlan, bytes_per_task: float, most: int) -> list[int]:
+    """Return how many tasks an array for each stage of a plan has, so that each gets through so many bytes.
+
+    A stage that is less than that needs no array: 0. There are no more tasks than files, nor than `most`.
+    """
+    sizes = []
+    for work in stage_work(plan):
+        wanted = sum(work) / bytes_per_task
+        sizes.append(min(math.ceil(wanted), len(work), most) if wanted > 1 else 0)
+    return sizes
+
+
+def stage_work(plan: MergePlan) -> list[list[int]]:
+    """Return the bytes that each file of each stage takes to get through."""
+    work = plan.work_bytes()
+    return [work[first:end] for first, end in plan.stages]
