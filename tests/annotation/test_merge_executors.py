@@ -167,7 +167,7 @@ def test_a_worker_that_dies_leaves_a_merge_that_goes_on(
 ):
     target = tmp_path / "target"
     with cf.ProcessPoolExecutor(1, mp_context=get_context("spawn")) as executor:
-        monkeypatch.setattr(engine, "run_batch", die)
+        monkeypatch.setattr(engine, "try_batch", die)
         with pytest.raises(MergeError, match=r"a worker died .* goes on where this one ended"):
             annotation.merge_fallback_layer(target, source.dataset_directory, executor=executor)
     monkeypatch.undo()

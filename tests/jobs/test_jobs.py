@@ -117,20 +117,76 @@ def test_an_executor_that_can_do_little_does_not_hide_the_workers_error():
 
 
 class Farm:
-    """A scheduler that takes all jobs at once."""
+    """A scheduler that takes all jobs at once, by a method of either name."""
 
-    def __init__(self):
+    def __init__(self, method):
         self.arrays = []
+        setattr(self, method, self._take)
 
-    def map_to_futures(self, function, items):
+    def _take(self, function, items):
         self.arrays.append(len(items))
         return [Reluctant(lambda item=item: function(item)) for item in items]
 
 
-def test_a_scheduler_that_takes_all_jobs_at_once_gets_them_so():
-    farm = Farm()
+@pytest.mark.parametrize("method", ["map_to_futures", "map_array"])
+def test_a_scheduler_that_takes_all_jobs_at_once_gets_them_so(method):
+    farm = Farm(method)
     run_jobs(farm, Numbers(), Tally([MANY] * 20), workers=3)
     assert farm.arrays == [10]
+
+
+class Hiding:
+    """An executor that has its own error for whatever a job raises, as many have."""
+
+    def submit(self, function, *args):
+        def call():
+            try:
+                return function(*args)
+            except Exception:  # noqa: BLE001
+                raise OSError("job 3 failed, see its log") from None
+
+        return Reluctant(call)
+
+
+class Secret(Exception):  # noqa: N818
+    def __reduce__(self):
+        raise TypeError("cannot be pickled")
+
+
+@dataclass(frozen=True)
+class Secretly:
+    def run(self, *_tasks):
+        raise Secret("of two minds")
+
+
+def test_an_executor_that_hides_errors_does_not_hide_those_of_jobs():
+    with pytest.raises(ValueError, match="task 13 failed") as raised:
+        run_jobs(Hiding(), Numbers(13), Tally([MANY] * 20))
+    told = str(raised.value.__cause__)
+    assert "the cause" in told
+    assert "in run_batch" in told
+    with pytest.raises(ExecutorError, match="Secret: of two minds"):
+        run_jobs(Hiding(), Secretly(), Tally([MANY]))
+
+
+class Losing:
+    """An executor whose jobs are lost, with much to say of it."""
+
+    def submit(self, *_call):
+        def call():
+            raise OSError("node went down\n" + "its log\n" * 1000)
+
+        return Reluctant(call)
+
+
+def test_what_an_executor_has_to_say_of_a_lost_job_is_told_in_a_line():
+    with pytest.raises(ExecutorError) as raised:
+        run_jobs(Losing(), Numbers(), Tally([MANY]))
+    text = str(raised.value)
+    assert text.startswith("the executor lost a job (OSError: node went down its log ")
+    assert text.endswith(" …); the same call goes on where this one ended")
+    assert (len(text) < 500, "\n" in text) == (True, False)
+    assert isinstance(raised.value.__cause__, OSError)
 
 
 @dataclass(frozen=True)

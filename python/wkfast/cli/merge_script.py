@@ -28,9 +28,7 @@ def script(
     minutes: Annotated[float, typer.Option(help="How long a task of an array is meant to take.")] = 5,
     rate: Annotated[
         float | None,
-        typer.Option(
-            help="MB that a task gets through in a second, as `status` tells; default: 100 a processor."
-        ),
+        typer.Option(help="MB that a task gets through in a second, as `status` tells; default: 100 a processor."),
     ] = None,
     most_tasks: Annotated[int, typer.Option(min=1, help="Tasks of an array at most.")] = 1000,
     at_once: Annotated[int | None, typer.Option(min=1, help="Tasks of an array at once.")] = None,

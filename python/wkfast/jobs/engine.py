@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import concurrent.futures as cf
 import os
+import pickle
+import textwrap
 import time
+import traceback
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -22,6 +25,10 @@ if TYPE_CHECKING:
 SECONDS_BETWEEN_LOOKS = 0.2
 # How long jobs are waited for that have been told to stop.
 MOST_SECONDS_TO_SETTLE = 10.0
+# Executors quote whole logs.
+MOST_LETTERS_OF_AN_EXECUTOR = 400
+# Methods that take all jobs at once and make a job array of them: of cluster_tools, of submitit.
+FOR_ARRAYS = ("map_to_futures", "map_array")
 
 
 class Work(Protocol):
@@ -41,8 +48,24 @@ class Batch:
     threads: int | None
 
 
+@dataclass(frozen=True)
+class Failure:
+    """What a job raised, as a result: executors have ways of their own with errors, and lose what they are."""
+
+    error: Exception
+    traceback: str
+
+
+class WorkerTraceback(Exception):  # noqa: N818 - it is the text of one, to be shown as a cause
+    """Where an error came from on a worker."""
+
+    def __str__(self) -> str:
+        """Return the text as the worker had it."""
+        return "\n" + "".join(self.args)
+
+
 def run_batch(batch: Batch) -> Any:
-    """Do the tasks of one job; the function that workers call.
+    """Do the tasks of one job.
 
     A worker has one thread for it unless ``threads`` or ``WKFAST_THREADS`` says more: its neighbours on the machine are
     workers, too.
@@ -51,6 +74,23 @@ def run_batch(batch: Batch) -> Any:
     if threads is None and not os.environ.get("WKFAST_THREADS"):
         threads = 1
     return batch.work.run(batch.first, batch.end, threads)
+
+
+def try_batch(batch: Batch) -> Any:
+    """Do the tasks of one job, and return what was done or a ``Failure``; the function that workers call."""
+    try:
+        return run_batch(batch)
+    except Exception as error:  # noqa: BLE001 - whatever it is, it is raised where the job was wanted
+        return Failure(_portable(error), "".join(traceback.format_exception(error)))
+
+
+def _portable(error: Exception) -> Exception:
+    """Return an error that arrives in another process: itself, unless it cannot be pickled."""
+    try:
+        pickle.loads(pickle.dumps(error))  # noqa: S301 - what was pickled here
+    except Exception:  # noqa: BLE001 - classes of others fail as they like
+        return ExecutorError(f"{type(error).__name__}: {error}")
+    return error
 
 
 class Watch:
@@ -152,10 +192,10 @@ def run_jobs(
     Raises
     ------
     ExecutorError
-        A worker died, or the executor takes no work.
+        A worker died, the executor lost a job or takes no work.
     Exception
-        What a job raised, with the worker's own traceback as its cause. Jobs that wait are cancelled then, as they are
-        on Ctrl-C.
+        What a job raised, with the worker's own traceback as its cause, whatever the executor makes of errors. Jobs
+        that wait are cancelled then, as they are on Ctrl-C.
 
     Examples
     --------
@@ -192,13 +232,13 @@ def run_jobs(
 
 def _submitted(executor: Any, batches: Sequence[Batch]) -> Iterator[Any]:
     """Yield a future for each batch; schedulers that can take all at once, as a job array, get them so."""
-    submit_all: Callable[..., Iterable[Any]] | None = offered(executor, "map_to_futures")
-    if callable(submit_all):
-        yield from submit_all(run_batch, list(batches))
-        return
+    for submit_all in (offered(executor, name) for name in FOR_ARRAYS):
+        if callable(submit_all):
+            yield from submit_all(try_batch, list(batches))
+            return
     for batch in batches:
         try:
-            future = executor.submit(run_batch, batch)
+            future = executor.submit(try_batch, batch)
         except cf.BrokenExecutor as error:
             raise _death(error) from error
         except RuntimeError as error:
@@ -208,9 +248,16 @@ def _submitted(executor: Any, batches: Sequence[Batch]) -> Iterator[Any]:
 
 def _result(future: Any) -> Any:
     try:
-        return future.result()
+        result = future.result()
     except cf.BrokenExecutor as error:
         raise _death(error) from error
+    except Exception as error:
+        # Jobs return what they raise: this is of the executor's own.
+        told = textwrap.shorten(f"{type(error).__name__}: {error}", MOST_LETTERS_OF_AN_EXECUTOR, placeholder=" …")
+        raise ExecutorError(f"the executor lost a job ({told}); the same call goes on where this one ended") from error
+    if isinstance(result, Failure):
+        raise result.error from WorkerTraceback(result.traceback)
+    return result
 
 
 def _death(error: Exception) -> ExecutorError:
