@@ -10,7 +10,7 @@ RUST_SOURCES := $(shell find rust -name '*.rs' -o -name Cargo.toml) Cargo.toml C
 PYTHON_DIRS := python tests benches examples packaging tools
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test test-rust test-python test-memory parquet boundary interrupts torture faults lint bench fuzz docs wheels try-wheel sdist clean
+.PHONY: help setup demo test test-rust test-python test-memory test-cluster parquet boundary interrupts torture faults lint bench fuzz docs wheels try-wheel sdist clean
 
 help: ## list the tasks
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -54,6 +54,9 @@ test-python: setup ## tests of the Python package, doctests and the README's com
 
 test-memory: setup ## download and upload 2 GB annotations within 64 MiB
 	$(BIN)/python -m pytest --quiet tests/remote/test_transfer_memory.py tests/client/test_transfer.py -m slow
+
+test-cluster: setup ## disturb merges on the Slurm that SLURM_CONF names, in a folder that its nodes see: WKFAST_CLUSTER_FOLDER (default: build)
+	$(BIN)/python -m pytest --quiet tests/cluster -m long
 
 # The whole of what tests/tables show on less.
 parquet: setup ## write ten million nodes as Parquet within 300 MB

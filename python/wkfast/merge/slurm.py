@@ -24,6 +24,9 @@ LIMIT_OVER_ESTIMATE = 4
 # How long a job waits for another process that is at work in the target, such as the one it was requeued for.
 SECONDS_TO_WAIT = 600
 
+# What `scontrol requeue` is told: of the last task of an array, the number of its job is that of the whole array.
+_ARRAY_TASK = "${SLURM_ARRAY_JOB_ID}_$SLURM_ARRAY_TASK_ID"
+_JOB_ITSELF = "$SLURM_JOB_ID"
 # From 22.05 on, Slurm does not hand a job's processors on to its steps by itself.
 _JOB = """\
 {name}=$(sbatch --parsable {options} <<'JOB'
@@ -31,7 +34,7 @@ _JOB = """\
 export SRUN_CPUS_PER_TASK=$SLURM_CPUS_PER_TASK
 srun {command} || {{
     status=$?
-    [ "$status" -eq 75 ] && scontrol requeue "$SLURM_JOB_ID"
+    [ "$status" -eq 75 ] && scontrol requeue "{itself}"
     exit "$status"
 }}
 JOB
@@ -114,11 +117,12 @@ def slurm_script(job: MergeJob, plan_file: Path, jobs: SlurmJobs) -> str:
         share = f'--stage {stage} --task "$SLURM_ARRAY_TASK_ID" --tasks {size}'
         command = f"{jobs.command} merge run {plan} {share} --wait {SECONDS_TO_WAIT} --progress"
         told = f"stage {stage}: {size} tasks, job ${name}"
-        parts.append(_JOB.format(name=name, options=options, command=command, told=told))
+        parts.append(_JOB.format(name=name, options=options, command=command, itself=_ARRAY_TASK, told=told))
         before = f" --dependency=afterany:${name}"
     options = f"{common} --job-name=wkfast-commit --output=wkfast-commit-%j.log{before}"
     command = f"{jobs.command} merge commit {plan} --finish --wait {SECONDS_TO_WAIT} --progress"
-    parts.append(_JOB.format(name="commit", options=options, command=command, told="commit: job $commit"))
+    told = "commit: job $commit"
+    parts.append(_JOB.format(name="commit", options=options, command=command, itself=_JOB_ITSELF, told=told))
     return "\n".join(parts)
 
 
