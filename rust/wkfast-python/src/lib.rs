@@ -4,6 +4,7 @@ mod errors;
 mod files;
 mod geometry;
 mod nml;
+mod objects;
 mod patience;
 mod volume;
 
@@ -16,5 +17,6 @@ fn _core(module: &Bound<'_, PyModule>) -> PyResult<()> {
     geometry::register(module)?;
     files::register(module)?;
     nml::register(module)?;
+    objects::register(module)?;
     volume::register(module)
 }

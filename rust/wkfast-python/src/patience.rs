@@ -79,6 +79,36 @@ pub(crate) fn patiently_with_file<T: Send + 'static>(
     patiently_if(py, !is_small, work)
 }
 
+/// What `work` returns, which asks servers, or what a signal's handler raises meanwhile: then its requests are ended, and
+/// with them all others of this process.
+pub(crate) fn away<T: Send>(py: Python<'_>, work: impl FnOnce() -> T + Send) -> PyResult<T> {
+    std::thread::scope(|scope| {
+        let (sender, mut done) = sync_channel(1);
+        let worker = Builder::new().name("wkfast-away".to_owned()).spawn_scoped(scope, move || {
+            // Nobody takes it where a signal came first.
+            let _ = sender.send(work());
+        })?;
+        loop {
+            match receive(py, &mut done) {
+                Ok(result) => return Ok(result),
+                Err(RecvTimeoutError::Timeout) => py.check_signals().inspect_err(|_| {
+                    wkfast_objects::end_requests();
+                    py.detach(|| drop(done.recv()));
+                })?,
+                Err(RecvTimeoutError::Disconnected) => match py.detach(|| worker.join()) {
+                    Err(panic) => std::panic::resume_unwind(panic),
+                    Ok(()) => return Err(io::Error::other("a thread ended without a result").into()),
+                },
+            }
+        }
+    })
+}
+
+/// [`away`] where the work is `far`; near work needs no thread.
+pub(crate) fn away_if<T: Send>(py: Python<'_>, far: bool, work: impl FnOnce() -> T + Send) -> PyResult<T> {
+    if far { away(py, work) } else { Ok(py.detach(work)) }
+}
+
 fn receive<T: Send>(py: Python<'_>, done: &mut Receiver<T>) -> Result<T, RecvTimeoutError> {
     py.detach(move || done.recv_timeout(LOOK))
 }

@@ -10,14 +10,15 @@ use pyo3::prelude::*;
 use pyo3::types::{IntoPyDict, PyDict};
 use wkfast_volume::VolumeError;
 use wkfast_volume::format::{
-    CurrentMag, IndexCache, ListedChunk, MagArray, MagLocation, NewMag, OpenMag, Voxels, WriteOptions, create, grow,
-    is_small, list_chunks, open_mag, read_region_with, write_region,
+    Container, CurrentMag, IndexCache, ListedChunk, MagArray, MagLocation, NewMag, OpenMag, Voxels, WriteOptions,
+    create, grow, is_small, list_chunks, open_mag, read_region_with, write_region,
 };
 use wkfast_volume::geometry::{BoundingBox, ChunkGrid};
 use wkfast_volume::{sample, with_voxel_type};
 
 use super::threads::pool;
 use crate::errors::CoreError;
+use crate::patience::away_if;
 
 /// A mag of a layer, open for reading and, in a directory, for writing.
 #[pyclass(frozen, name = "Mag", module = "wkfast._core")]
@@ -30,14 +31,17 @@ impl PyMag {
     #[pyo3(signature = (location, *, follow=false))]
     fn open(py: Python<'_>, location: &Bound<'_, PyDict>, follow: bool) -> Result<Self, CoreError> {
         let location: MagLocation = pythonize::depythonize(location).map_err(PyErr::from)?;
-        let open = || {
+        let opened = location.clone();
+        let open = move || {
+            let location = opened;
             if follow {
                 return CurrentMag::open(location);
             }
             let array = open_mag(&location)?;
             Ok(CurrentMag::fixed(location, array))
         };
-        Ok(Self(py.detach(open)?))
+        let far = matches!(location.container, Container::Objects(_));
+        Ok(Self(away_if(py, far, open)??))
     }
 
     #[staticmethod]
@@ -97,19 +101,19 @@ impl PyMag {
     /// Chunks with data, a row each: additional axes, then x, y, z, in chunks.
     fn chunks<'py>(&self, py: Python<'py>) -> Result<Bound<'py, PyArray2<u32>>, CoreError> {
         let list = |mag: &OpenMag| Ok((list_chunks(&*mag.array)?, mag.array.grid().clone()));
-        let (chunks, grid) = py.detach(|| self.0.of_one_state::<_, VolumeError>(list))?;
+        let (chunks, grid) = away_if(py, self.0.is_far(), || self.0.of_one_state::<_, VolumeError>(list))??;
         chunk_rows(py, &grid, &chunks)
     }
 
     #[getter]
     fn chunk_count(&self, py: Python<'_>) -> Result<usize, CoreError> {
-        Ok(py.detach(|| self.0.of_one_state(|mag| list_chunks(&*mag.array)))?.len())
+        Ok(away_if(py, self.0.is_far(), || self.0.of_one_state(|mag| list_chunks(&*mag.array)))??.len())
     }
 
     /// Bytes of all files with chunks.
     #[getter]
     fn stored_bytes(&self, py: Python<'_>) -> Result<u64, CoreError> {
-        let listing = py.detach(|| self.0.of_one_state(|mag| mag.array.list_shards()))?;
+        let listing = away_if(py, self.0.is_far(), || self.0.of_one_state(|mag| mag.array.list_shards()))??;
         Ok(listing.shards.iter().map(|(_, size)| size).sum())
     }
 
@@ -124,7 +128,8 @@ impl PyMag {
     ) -> Result<Bound<'py, PyAny>, CoreError> {
         let region = BoundingBox { topleft, size };
         self.0.of_one_state(|mag| {
-            Request { array: &*mag.array, indexes: &mag.indexes, extra: &extra, region }.read_any(py)
+            let far = self.0.is_far();
+            Request { array: &*mag.array, indexes: &mag.indexes, extra: &extra, region, far }.read_any(py)
         })
     }
 
@@ -134,7 +139,7 @@ impl PyMag {
         py: Python<'py>,
         points: PyReadonlyArray2<'py, i64>,
     ) -> Result<Bound<'py, PyAny>, CoreError> {
-        self.0.of_one_state(|mag| values_at(py, &*mag.array, &mag.indexes, &points))
+        self.0.of_one_state(|mag| values_at(py, &*mag.array, &mag.indexes, &points, self.0.is_far()))
     }
 
     #[pyo3(signature = (topleft, array, *, extra=Vec::new(), keep_zeros=false))]
@@ -187,6 +192,7 @@ pub(super) fn values_at<'py>(
     array: &dyn MagArray,
     indexes: &IndexCache,
     points: &PyReadonlyArray2<'py, i64>,
+    far: bool,
 ) -> Result<Bound<'py, PyAny>, CoreError> {
     let rows = points.as_slice().map_err(PyErr::from)?;
     let shape = [points.shape()[0], array.grid().channels as usize];
@@ -195,9 +201,9 @@ pub(super) fn values_at<'py>(
         let mut guard = out.readwrite();
         let values: &mut [u8] = bytemuck::cast_slice_mut(guard.as_slice_mut().map_err(PyErr::from)?);
         let pool = pool()?;
-        let done = py.detach(|| pool.install(|| sample::values_at(indexes, array, rows, values)));
+        let done = away_if(py, far, || pool.install(|| sample::values_at(indexes, array, rows, values)));
         drop(guard);
-        done.map(|()| out.into_any()).map_err(value_error)
+        done?.map(|()| out.into_any()).map_err(value_error)
     })
 }
 
@@ -207,6 +213,8 @@ pub(super) struct Request<'a> {
     pub(super) indexes: &'a IndexCache,
     pub(super) extra: &'a [u32],
     pub(super) region: BoundingBox,
+    /// Whether it is read from a server.
+    pub(super) far: bool,
 }
 
 impl Request<'_> {
@@ -221,13 +229,13 @@ impl Request<'_> {
         let array = self.array;
         let fill = || read_region_with(self.indexes, array, self.extra, &self.region, voxels);
         let read = if is_small(array.grid(), &self.region) {
-            py.detach(fill)
+            away_if(py, self.far, fill)
         } else {
             let pool = pool()?;
-            py.detach(|| pool.install(fill))
+            away_if(py, self.far, || pool.install(fill))
         };
         drop(guard);
-        read.map(|()| out.into_any()).map_err(value_error)
+        read?.map(|()| out.into_any()).map_err(value_error)
     }
 
     /// An array (c, x, y, z) in Fortran order. numpy makes it, so that too large a box is a `MemoryError`.

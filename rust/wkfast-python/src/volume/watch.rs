@@ -24,7 +24,8 @@ impl Watch {
     pub(crate) fn tell(&mut self, now: Progress) -> Result<()> {
         let news = self.told.replace(now) != Some(now);
         let told = Python::attach(|py| {
-            py.check_signals()?;
+            // A server may take long to answer whom nobody waits for any more.
+            py.check_signals().inspect_err(|_| wkfast_objects::end_requests())?;
             let progress = self.progress.as_ref().filter(|_| news);
             let counts = (now.done, now.total, now.bytes_done, now.bytes_total);
             progress.map_or(Ok(()), |call| call.call1(py, counts).map(drop))

@@ -55,6 +55,11 @@ impl CurrentMag {
         Ok(Self { location, metadata: Some(metadata), opened: RwLock::new(Arc::new(opened)) })
     }
 
+    /// Whether it is read from a server.
+    pub fn is_far(&self) -> bool {
+        matches!(self.location.container, Container::Objects(_))
+    }
+
     /// Its format.
     pub fn format(&self) -> DataFormat {
         self.location.format

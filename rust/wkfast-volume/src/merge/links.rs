@@ -26,7 +26,7 @@ fn check_source(source: &OpenMag, device: u64, target: &Path) -> Result<()> {
         Err(VolumeError::Mismatch(format!("{name}: cannot be hard-linked: {reason}; copy it instead (link=\"copy\")")))
     };
     let Container::Directory { path } = &source.location.container else {
-        return refuse("it lies in an archive".to_owned());
+        return refuse("it lies in no folder of this machine".to_owned());
     };
     if source.location.format == DataFormat::Wkw && !source.array.codec().is_compressed() {
         return refuse("blocks of uncompressed WKW are written in place, which would change both layers".to_owned());

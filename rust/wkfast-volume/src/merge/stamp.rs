@@ -33,6 +33,7 @@ impl MagStamp {
                 digest.add_file(path);
                 None
             }
+            Container::Objects(_) => None,
         };
         let mut bytes = 0;
         let mut shards: Vec<_> = listing.shards.iter().collect();
@@ -56,6 +57,8 @@ pub fn describe(location: &MagLocation) -> String {
     let prefix = &location.prefix;
     match &location.container {
         Container::Directory { path } => path.join(prefix).display().to_string(),
+        Container::Objects(address) if prefix.is_empty() => address.shown(),
+        Container::Objects(address) => format!("{}/{prefix}", address.shown()),
         Container::Zip { path, member: None } => format!("{}!{prefix}", path.display()),
         Container::Zip { path, member: Some(member) } => format!("{}!{member}!{prefix}", path.display()),
     }

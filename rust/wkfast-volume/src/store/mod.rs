@@ -1,6 +1,7 @@
 //! Where bytes lie: directories, archives, memory. A store maps keys (`/`-separated relative paths) to bytes and
 //! knows nothing of voxels.
 
+mod address;
 mod batch;
 #[cfg(any(test, feature = "conformance"))]
 pub mod conformance;
@@ -29,6 +30,7 @@ use std::time::SystemTime;
 use serde::{Deserialize, Serialize};
 use wkfast_files::zip::check_name;
 
+pub use self::address::{Address, Opener, open_addresses_with};
 pub use self::batch::{Fetch, Found, Origin, Part, Take};
 pub(crate) use self::batch::{Slots, on_pool, read_all, read_near};
 #[cfg(any(test, feature = "conformance"))]
@@ -222,7 +224,7 @@ pub(crate) fn open_file(store: &dyn ReadStore, key: &str) -> Result<Option<File>
 /// A store that several threads share.
 pub type SharedStore = Arc<dyn ReadStore>;
 
-/// A directory, an archive, or an archive inside an archive.
+/// A directory, an archive, an archive inside an archive, or a folder of objects.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase", tag = "kind")]
 pub enum Container {
@@ -238,6 +240,8 @@ pub enum Container {
         /// The inner zip file to read from instead, as annotations have it.
         member: Option<String>,
     },
+    /// A folder of objects in a bucket or on a server of files.
+    Objects(Address),
 }
 
 impl Container {
@@ -246,12 +250,13 @@ impl Container {
         Ok(match self {
             Self::Directory { path } => Arc::new(DirectoryStore::open(path)?),
             Self::Zip { path, member } => Arc::new(ZipStore::open(path, member.as_deref())?),
+            Self::Objects(address) => address::open(address)?,
         })
     }
 }
 
 /// Accepts relative paths without tricks.
-fn check_key(key: &str) -> Result<()> {
+pub fn check_key(key: &str) -> Result<()> {
     check_name(key).map_err(|reason| VolumeError::corrupt(format!("{key:?}"), reason))
 }
 

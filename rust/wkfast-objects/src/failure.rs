@@ -1,0 +1,68 @@
+//! What a server's refusal means, in words.
+
+use std::error::Error as _;
+use std::io::{self, ErrorKind};
+
+use object_store::Error;
+use wkfast_volume::VolumeError;
+
+use crate::credentials::Settings;
+
+/// Longest part of a server's answer that is shown.
+const SHOWN: usize = 300;
+
+/// Whether the object, and not its bucket, is what is missing.
+pub(crate) fn is_absent(error: &Error) -> bool {
+    matches!(error, Error::NotFound { .. }) && !all_of(error).contains("NoSuchBucket")
+}
+
+/// Whether a condition of the request does not hold: somebody else has changed the object.
+pub(crate) fn is_refused_condition(error: &Error) -> bool {
+    matches!(error, Error::Precondition { .. } | Error::AlreadyExists { .. })
+}
+
+/// The error for a request about `file`: what the server said, and by what the request was signed.
+pub(crate) fn failed(file: String, error: &Error, settings: &Settings) -> VolumeError {
+    let (kind, what) = match error {
+        Error::NotFound { .. } if all_of(error).contains("NoSuchBucket") => {
+            (ErrorKind::Other, "there is no such bucket")
+        }
+        Error::NotFound { .. } => (ErrorKind::NotFound, "there is no such object"),
+        Error::PermissionDenied { .. } => (ErrorKind::PermissionDenied, "the server does not allow it"),
+        Error::Unauthenticated { .. } => (ErrorKind::PermissionDenied, "the server asks for credentials"),
+        Error::NotSupported { .. } | Error::NotImplemented { .. } => {
+            (ErrorKind::Unsupported, "the server cannot do it")
+        }
+        _ => (ErrorKind::Other, "the request failed"),
+    };
+    let said = settings.hide(&answer_of(error));
+    VolumeError::io(file, io::Error::new(kind, format!("{what}: {said} (requests are signed by {})", settings.source)))
+}
+
+/// What the server said, without the words of the layers above it.
+fn answer_of(error: &Error) -> String {
+    let mut deepest: &(dyn std::error::Error + 'static) = error;
+    while let Some(source) = deepest.source() {
+        deepest = source;
+    }
+    let text = deepest.to_string();
+    let code = between(&text, "<Code>", "</Code>").zip(between(&text, "<Message>", "</Message>"));
+    let text = code.map_or_else(|| text.clone(), |(code, message)| format!("{code}: {message}"));
+    let line = text.split_whitespace().collect::<Vec<_>>().join(" ");
+    line.chars().take(SHOWN).collect()
+}
+
+fn between<'a>(text: &'a str, start: &str, end: &str) -> Option<&'a str> {
+    text.split_once(start)?.1.split_once(end).map(|(inner, _)| inner)
+}
+
+/// All that is said on the way to the cause.
+fn all_of(error: &Error) -> String {
+    let mut text = error.to_string();
+    let mut source = error.source();
+    while let Some(cause) = source {
+        text += &cause.to_string();
+        source = cause.source();
+    }
+    text
+}

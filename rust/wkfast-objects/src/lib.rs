@@ -1,0 +1,25 @@
+//! Files in buckets (S3 and compatible, Google, Azure), on servers of files (HTTP), and in memory for tests, as a store of
+//! `wkfast-volume`. Nothing is started before the first request.
+
+mod address;
+mod credentials;
+mod failure;
+mod reading;
+mod runtime;
+mod store;
+#[cfg(test)]
+mod tests;
+mod writing;
+
+pub use runtime::end_requests;
+pub use store::ObjectFiles;
+
+use std::sync::Arc;
+
+use wkfast_volume::error::Result;
+use wkfast_volume::store::{Address, SharedStore};
+
+/// What opens addresses for `wkfast-volume`.
+pub fn open(address: &Address) -> Result<SharedStore> {
+    Ok(Arc::new(ObjectFiles::open(address.clone())?))
+}

@@ -1,0 +1,344 @@
+//! Requests that read: one, and many at once.
+
+use std::ops::Range;
+use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, TryRecvError, channel};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use futures_util::StreamExt;
+use object_store::path::Path;
+use object_store::{Error, GetOptions, GetRange, GetResult};
+use rayon::Yield;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio::task::JoinSet;
+use wkfast_volume::VolumeError;
+use wkfast_volume::error::Result;
+use wkfast_volume::store::{Fetch, Found, Origin, Part, Stamp, Take};
+
+use crate::failure::is_absent;
+use crate::runtime::{ends_so_far, runtime};
+use crate::store::{Connection, ObjectFiles, beyond, stamp_of};
+
+/// Requests of one batch on their way at once.
+const IN_FLIGHT: usize = 256;
+
+/// Bytes of one batch that are asked for and not yet handed over, in kB: a count that a semaphore can hold.
+const BUDGET_KB: u32 = 256 << 10;
+
+/// What is set aside for an object whose size is not known before it comes.
+const GUESS: u64 = 1 << 20;
+
+/// Bytes between two ranges of an object that are read and thrown away rather than cost a second request.
+const GAP: u64 = 64 << 10;
+
+/// Ranges that lie beside each other are one request up to so many bytes; larger ones come sooner in parts.
+const LONGEST: u64 = 8 << 20;
+
+/// How often a waiting caller looks whether its work is wanted.
+const LOOK: Duration = Duration::from_millis(20);
+
+/// Bytes of an object, and the state of the object.
+#[derive(Debug)]
+pub(crate) struct Piece {
+    pub(crate) bytes: Vec<u8>,
+    pub(crate) stamp: Stamp,
+}
+
+/// Reads a part of an object; `None` where there is no such object.
+pub(crate) async fn piece(connection: &Connection, key: &str, path: &Path, part: &Part) -> Result<Option<Piece>> {
+    let wanted = match part {
+        Part::Whole(_) => None,
+        Part::Range(range) if range.is_empty() => return no_bytes(connection, key, path, range.start).await,
+        Part::Range(range) => Some(GetRange::Bounded(range.clone())),
+        Part::Start(0) | Part::End(0) => return no_bytes(connection, key, path, 0).await,
+        Part::Start(length) => Some(GetRange::Bounded(0..*length)),
+        Part::End(_) if connection.lacks_suffixes => return by_size(connection, key, path, part).await,
+        Part::End(length) => Some(GetRange::Suffix(*length)),
+    };
+    let options = GetOptions { range: wanted, ..GetOptions::default() };
+    match connection.objects.get_opts(path, options).await {
+        Ok(answer) => body(connection, key, part, answer).await.map(Some),
+        Err(error) if is_absent(&error) => Ok(None),
+        Err(error) if matches!(part, Part::Whole(_)) => Err(connection.failed(key, &error)),
+        Err(error) => after_refusal(connection, key, path, part, error).await,
+    }
+}
+
+/// Nothing of an object that may be absent, or end before `offset`.
+async fn no_bytes(connection: &Connection, key: &str, path: &Path, offset: u64) -> Result<Option<Piece>> {
+    let Some(meta) = connection.head(key, path).await? else { return Ok(None) };
+    if offset > meta.size {
+        return Err(beyond(connection.name(key), offset, 0));
+    }
+    Ok(Some(Piece { bytes: Vec::new(), stamp: stamp_of(&meta) }))
+}
+
+/// Reads a part once the size is known.
+async fn by_size(connection: &Connection, key: &str, path: &Path, part: &Part) -> Result<Option<Piece>> {
+    let Some(meta) = connection.head(key, path).await? else { return Ok(None) };
+    let range = part.range(meta.size);
+    if range.is_empty() {
+        return Ok(Some(Piece { bytes: Vec::new(), stamp: stamp_of(&meta) }));
+    }
+    Box::pin(piece(connection, key, path, &Part::Range(range))).await
+}
+
+/// What a refused range means: that the object ends before it, or that the server knows no ranges.
+async fn after_refusal(
+    connection: &Connection,
+    key: &str,
+    path: &Path,
+    part: &Part,
+    error: Error,
+) -> Result<Option<Piece>> {
+    if matches!(error, Error::PermissionDenied { .. } | Error::Unauthenticated { .. }) {
+        return Err(connection.failed(key, &error));
+    }
+    let Ok(Some(meta)) = connection.head(key, path).await else { return Err(connection.failed(key, &error)) };
+    let range = part.range(meta.size);
+    if range.end > meta.size {
+        return Err(beyond(connection.name(key), range.start, range.end - range.start));
+    }
+    if range.is_empty() {
+        return Ok(Some(Piece { bytes: Vec::new(), stamp: stamp_of(&meta) }));
+    }
+    match error {
+        Error::Generic { .. } if error.to_string().contains("non-partial") => {
+            Err(VolumeError::Unsupported { file: connection.name(key), what: NO_RANGES.to_owned() })
+        }
+        Error::NotSupported { .. } if matches!(part, Part::End(_)) => {
+            Box::pin(piece(connection, key, path, &Part::Range(range))).await
+        }
+        error => Err(connection.failed(key, &error)),
+    }
+}
+
+const NO_RANGES: &str = "its server sends whole files only, and no ranges of bytes; copy it to a disk, or serve it by a \
+                         server that knows ranges";
+
+/// The bytes of an answer, which must be as many as were asked for.
+async fn body(connection: &Connection, key: &str, part: &Part, answer: GetResult) -> Result<Piece> {
+    let (size, stamp) = (answer.meta.size, stamp_of(&answer.meta));
+    let expected = part.range(size);
+    match part {
+        Part::Whole(limit) if size > *limit => {
+            let reason = format!("holds {size} bytes where at most {limit} are expected");
+            return Err(VolumeError::corrupt(connection.name(key), reason));
+        }
+        Part::Range(range) if range.end > size => {
+            return Err(beyond(connection.name(key), range.start, range.end - range.start));
+        }
+        _ => {}
+    }
+    let length = (expected.end - expected.start) as usize;
+    let mut bytes = Vec::new();
+    bytes.try_reserve_exact(length).map_err(|_| VolumeError::corrupt(connection.name(key), "is larger than memory"))?;
+    let mut stream = answer.into_stream();
+    while let Some(chunk) = stream.next().await {
+        bytes.extend_from_slice(&chunk.map_err(|error| connection.failed(key, &error))?);
+    }
+    if bytes.len() != length {
+        let reason = format!("sent {} bytes where {length} were asked for", bytes.len());
+        return Err(VolumeError::corrupt(connection.name(key), reason));
+    }
+    Ok(Piece { bytes, stamp })
+}
+
+/// One request of a batch, and whom it serves.
+#[derive(Debug)]
+struct Request {
+    key: String,
+    path: Path,
+    part: Part,
+    /// State that the object must have.
+    state: Option<Stamp>,
+    /// Number of each fetch and, where they share the request, its place in the answer.
+    serves: Vec<(usize, Option<Range<usize>>)>,
+}
+
+/// An answer, and the leave to hold so many bytes.
+type Answer = (Request, Option<Piece>, OwnedSemaphorePermit);
+
+/// Reads many parts: requests are on their way at once, and what is there is handed over while others come.
+pub(crate) fn batch(store: &ObjectFiles, fetches: &[Fetch<'_>], take: &Take<'_>) -> Result<()> {
+    let requests = plan(store, fetches)?;
+    if requests.is_empty() {
+        return Ok(());
+    }
+    let (sender, answers) = channel();
+    let driver = runtime()?.spawn(drive(store.connection()?, requests, sender));
+    let done = hand_over(&answers, take);
+    driver.abort();
+    done
+}
+
+/// The requests for `fetches`: ranges of one object that lie beside each other are one.
+fn plan(store: &ObjectFiles, fetches: &[Fetch<'_>]) -> Result<Vec<Request>> {
+    let mut requests: Vec<Request> = Vec::with_capacity(fetches.len());
+    let mut ranges = Vec::new();
+    for (number, fetch) in fetches.iter().enumerate() {
+        let (key, state) = match fetch.origin {
+            Origin::Key(key) => (key, None),
+            Origin::State(key, stamp) => (key, Some(stamp)),
+            Origin::Pinned(pinned) => {
+                return Err(VolumeError::corrupt(format!("{pinned:?}"), "is held open, and lies in no bucket"));
+            }
+        };
+        let path = store.path(key)?;
+        match &fetch.part {
+            Part::Range(range) if range.start < range.end => ranges.push((key, state, range.clone(), number, path)),
+            part => {
+                let serves = vec![(number, None)];
+                requests.push(Request { key: key.to_owned(), path, part: part.clone(), state, serves });
+            }
+        }
+    }
+    ranges.sort_by(|a, b| (a.0, a.2.start, a.3).cmp(&(b.0, b.2.start, b.3)));
+    for (key, state, range, number, path) in ranges {
+        if let Some(last) = requests.last_mut()
+            && last.key == key
+            && last.state == state
+            && let Part::Range(whole) = &mut last.part
+            && range.start >= whole.start
+            && range.start <= whole.end.saturating_add(GAP)
+            && whole.end.max(range.end) - whole.start <= LONGEST
+        {
+            whole.end = whole.end.max(range.end);
+            let start = (range.start - whole.start) as usize;
+            last.serves.push((number, Some(start..start + (range.end - range.start) as usize)));
+            continue;
+        }
+        let length = (range.end - range.start) as usize;
+        let part = Part::Range(range);
+        requests.push(Request { key: key.to_owned(), path, part, state, serves: vec![(number, Some(0..length))] });
+    }
+    Ok(requests)
+}
+
+/// Keeps requests on their way until all are answered, or one fails.
+async fn drive(connection: Arc<Connection>, requests: Vec<Request>, sender: Sender<Result<Answer>>) {
+    let budget = Arc::new(Semaphore::new(BUDGET_KB as usize));
+    let mut under_way = JoinSet::new();
+    for request in requests {
+        while under_way.len() >= IN_FLIGHT {
+            if !pass_on(under_way.join_next().await, &sender) {
+                return;
+            }
+        }
+        under_way.spawn(answer(Arc::clone(&connection), request, Arc::clone(&budget)));
+    }
+    while let Some(done) = under_way.join_next().await {
+        if !pass_on(Some(done), &sender) {
+            return;
+        }
+    }
+}
+
+/// Hands an answer to the caller; false where that was the last one.
+fn pass_on(
+    done: Option<std::result::Result<Result<Answer>, tokio::task::JoinError>>,
+    sender: &Sender<Result<Answer>>,
+) -> bool {
+    match done {
+        None => true,
+        Some(Ok(answer)) => {
+            let failed = answer.is_err();
+            sender.send(answer).is_ok() && !failed
+        }
+        Some(Err(error)) => {
+            let _ = sender.send(Err(VolumeError::corrupt("a request", error.to_string())));
+            false
+        }
+    }
+}
+
+async fn answer(connection: Arc<Connection>, request: Request, budget: Arc<Semaphore>) -> Result<Answer> {
+    let bytes = match &request.part {
+        Part::Range(range) => range.end.saturating_sub(range.start),
+        Part::Start(length) | Part::End(length) | Part::Whole(length) => (*length).min(GUESS),
+    };
+    let share = u32::try_from(bytes.div_ceil(1 << 10)).unwrap_or(BUDGET_KB).clamp(1, BUDGET_KB);
+    let closed = |_| VolumeError::Interrupted;
+    let leave = budget.acquire_many_owned(share).await.map_err(closed)?;
+    let found = piece(&connection, &request.key, &request.path, &request.part).await?;
+    let stamp = found.as_ref().map(|piece| piece.stamp);
+    if request.state.is_some() && request.state != stamp {
+        return Err(VolumeError::Changed { file: connection.name(&request.key) });
+    }
+    if found.is_none() && matches!(request.part, Part::Range(_)) {
+        let error = std::io::ErrorKind::NotFound.into();
+        return Err(VolumeError::io(connection.name(&request.key), error));
+    }
+    Ok((request, found, leave))
+}
+
+/// The first error, kept for who waits.
+#[derive(Default)]
+struct Failure(Mutex<Option<VolumeError>>);
+
+impl Failure {
+    fn keep(&self, done: Result<()>) {
+        if let Err(error) = done {
+            self.0.lock().unwrap_or_else(PoisonError::into_inner).get_or_insert(error);
+        }
+    }
+
+    fn is_kept(&self) -> bool {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).is_some()
+    }
+
+    fn into_result(self) -> Result<()> {
+        self.0.into_inner().unwrap_or_else(PoisonError::into_inner).map_or(Ok(()), Err)
+    }
+}
+
+/// Gives each answer to `take` as it comes, on the threads of the current pool where there is one.
+fn hand_over(answers: &Receiver<Result<Answer>>, take: &Take<'_>) -> Result<()> {
+    let (kept, began, on_pool) = (Failure::default(), ends_so_far(), rayon::current_thread_index().is_some());
+    let failure = &kept;
+    let next = || if failure.is_kept() { None } else { next_answer(answers, on_pool, began) };
+    if on_pool {
+        rayon::in_place_scope(|scope| {
+            while let Some(answer) = next() {
+                scope.spawn(move |_| failure.keep(answer.and_then(|answer| give(answer, take))));
+            }
+        });
+    } else {
+        while let Some(answer) = next() {
+            failure.keep(answer.and_then(|answer| give(answer, take)));
+        }
+    }
+    kept.into_result()
+}
+
+/// The next answer, `None` after the last. A thread of a pool does its pool's work while it waits.
+fn next_answer(answers: &Receiver<Result<Answer>>, on_pool: bool, began: u64) -> Option<Result<Answer>> {
+    loop {
+        match answers.try_recv() {
+            Ok(answer) => return Some(answer),
+            Err(TryRecvError::Disconnected) => return None,
+            Err(TryRecvError::Empty) if on_pool && rayon::yield_now() == Some(Yield::Executed) => continue,
+            Err(TryRecvError::Empty) => {}
+        }
+        match answers.recv_timeout(LOOK) {
+            Ok(answer) => return Some(answer),
+            Err(RecvTimeoutError::Disconnected) => return None,
+            Err(RecvTimeoutError::Timeout) if ends_so_far() != began => return Some(Err(VolumeError::Interrupted)),
+            Err(RecvTimeoutError::Timeout) => {}
+        }
+    }
+}
+
+/// Hands the bytes of an answer to whoever asked for them.
+fn give((request, piece, _leave): Answer, take: &Take<'_>) -> Result<()> {
+    let Some(Piece { mut bytes, stamp }) = piece else {
+        return request.serves.iter().try_for_each(|(number, _)| take(*number, None));
+    };
+    if let [(number, _)] = request.serves[..] {
+        return take(number, Some(Found { bytes: &mut bytes, stamp: Some(stamp) }));
+    }
+    request.serves.iter().try_for_each(|(number, place)| {
+        let mut part = place.clone().map_or_else(Vec::new, |place| bytes[place].to_vec());
+        take(*number, Some(Found { bytes: &mut part, stamp: Some(stamp) }))
+    })
+}

@@ -1,0 +1,112 @@
+//! The store held to what every store must do, and what is special about it.
+
+use std::collections::BTreeMap;
+use std::io::Write;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::{Duration, Instant};
+
+use wkfast_volume::VolumeError;
+use wkfast_volume::store::conformance::{Files, conforms, sample};
+use wkfast_volume::store::{Address, Fetch, Origin, Part, ReadStore, SharedStore};
+
+use super::address::Reached;
+use super::credentials::section;
+use super::{ObjectFiles, end_requests};
+
+fn at(url: impl Into<String>) -> Address {
+    Address { url: url.into(), options: BTreeMap::new() }
+}
+
+fn in_memory(name: &str, files: Files<'_>) -> SharedStore {
+    let address = at(format!("memory://{name}/some/folder"));
+    let store = ObjectFiles::open(address).unwrap();
+    for (key, bytes) in files {
+        let mut file = store.writer().unwrap().replace(key, 0).unwrap();
+        file.write_all(bytes).unwrap();
+        assert!(file.place().unwrap());
+    }
+    Arc::new(store)
+}
+
+#[test]
+fn objects_conform() {
+    let count = AtomicUsize::new(0);
+    conforms(|files| in_memory(&format!("conforms-{}", count.fetch_add(1, Ordering::Relaxed)), files));
+}
+
+#[test]
+fn ranges_that_lie_beside_each_other_are_told_apart_again() {
+    let store = in_memory("beside", &sample());
+    let (_, long) = &sample()[3];
+    let ranges = [10..20, 20..25, 500_000..500_100, 15..18, 100..90_000, 10..20, 1_599_990..1_600_000];
+    let fetch = |range: &std::ops::Range<u64>| Fetch {
+        origin: Origin::Key("layer/1/z0/y0/x0.wkw"),
+        part: Part::Range(range.clone()),
+    };
+    let fetches: Vec<_> = ranges.iter().map(fetch).collect();
+    let seen = AtomicUsize::new(0);
+    let take = |number: usize, found: Option<wkfast_volume::store::Found<'_>>| {
+        let range = &ranges[number];
+        assert_eq!(found.unwrap().bytes[..], long[range.start as usize..range.end as usize]);
+        seen.fetch_add(1, Ordering::Relaxed);
+        Ok(())
+    };
+    store.read_batch(&fetches, &take).unwrap();
+    let pool = rayon::ThreadPoolBuilder::new().num_threads(2).build().unwrap();
+    pool.install(|| store.read_batch(&fetches, &take)).unwrap();
+    assert_eq!(seen.into_inner(), 2 * ranges.len());
+}
+
+#[test]
+fn who_comes_between_is_not_overwritten() {
+    let store = in_memory("between", &[("a", b"one".to_vec())]);
+    let mut file = store.writer().unwrap().replace("a", 0).unwrap();
+    file.write_all(b"two").unwrap();
+    // Another process, which knows nothing of the first.
+    let address = at("memory://between/some/folder");
+    let (objects, _) = Reached(address).connect().unwrap();
+    let put = async {
+        object_store::ObjectStoreExt::put(&*objects, &"some/folder/a".into(), "three".into()).await.unwrap();
+        Ok(())
+    };
+    super::runtime::wait_for(put).unwrap();
+    assert!(file.place().unwrap_err().to_string().contains("was replaced"));
+    assert_eq!(store.read("a", 9).unwrap().unwrap(), b"three");
+}
+
+#[test]
+fn addresses_are_shown_without_secrets() {
+    let secret = BTreeMap::from([("aws_secret_access_key".to_owned(), "hush-hush".to_owned())]);
+    let address = Address { url: "https://me:hush@host.org/folder/?token=hush".to_owned(), options: secret };
+    assert_eq!(address.shown(), "https://host.org/folder");
+    assert!(!format!("{address:?}").contains("hush"));
+    assert_eq!(Reached(at("s3://bucket/a?b@c")).parts(), ("bucket", "a?b@c"));
+    assert!(matches!(ObjectFiles::open(at("ftp://a/b")), Err(VolumeError::Unsupported { .. })));
+}
+
+#[test]
+fn a_server_that_never_answers_is_left_when_requests_are_ended() {
+    let silent = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = at(format!("http://{}/files", silent.local_addr().unwrap()));
+    let store = ObjectFiles::open(address).unwrap();
+    let fetches = [Fetch { origin: Origin::Key("a"), part: Part::Range(0..4) }];
+    let begun = Instant::now();
+    std::thread::scope(|scope| {
+        let one = scope.spawn(|| store.read("a", 9));
+        let many = scope.spawn(|| store.read_batch(&fetches, &|_, _| Ok(())));
+        std::thread::sleep(Duration::from_millis(100));
+        end_requests();
+        assert!(matches!(one.join().unwrap(), Err(VolumeError::Interrupted)));
+        assert!(matches!(many.join().unwrap(), Err(VolumeError::Interrupted)));
+    });
+    assert!(begun.elapsed() < Duration::from_secs(10), "the server's silence was waited for");
+}
+
+#[test]
+fn profiles_are_read_as_the_tools_of_aws_write_them() {
+    let text = "# mine\n[default]\naws_access_key_id = a=b\n; no\n[profile other]\nregion=x\n";
+    assert_eq!(section(text, &["default"]), BTreeMap::from([("aws_access_key_id".to_owned(), "a=b".to_owned())]));
+    assert_eq!(section(text, &["other", "profile other"])["region"], "x");
+    assert!(section(text, &["absent"]).is_empty());
+}

@@ -1,0 +1,122 @@
+//! Objects that are written: gathered in memory, and put in one request that changes nothing if somebody else did.
+
+use std::collections::HashSet;
+use std::fs::File;
+use std::io::{self, Cursor, Read, Seek, SeekFrom, Write};
+use std::ops::Range;
+use std::sync::{Arc, Condvar, Mutex, PoisonError};
+
+use object_store::path::Path;
+use object_store::{ObjectStoreExt, PutMode, PutOptions, PutPayload, UpdateVersion};
+use wkfast_volume::VolumeError;
+use wkfast_volume::error::Result;
+use wkfast_volume::store::NewFile;
+
+use crate::failure::{is_absent, is_refused_condition};
+use crate::runtime::wait_for;
+use crate::store::Connection;
+
+/// Names of objects that threads of this process write to.
+static TAKEN: Mutex<Option<HashSet<String>>> = Mutex::new(None);
+static RELEASED: Condvar = Condvar::new();
+
+/// Waits until nobody else in this process writes to the object.
+fn take(name: &str) {
+    let taken = TAKEN.lock().unwrap_or_else(PoisonError::into_inner);
+    let is_taken = |taken: &mut Option<HashSet<String>>| taken.as_ref().is_some_and(|taken| taken.contains(name));
+    let mut free = RELEASED.wait_while(taken, is_taken).unwrap_or_else(PoisonError::into_inner);
+    free.get_or_insert_default().insert(name.to_owned());
+}
+
+fn release(name: &str) {
+    if let Some(taken) = &mut *TAKEN.lock().unwrap_or_else(PoisonError::into_inner) {
+        taken.remove(name);
+    }
+    RELEASED.notify_all();
+}
+
+/// An object that takes another one's place. What the object was when this began is what it must be still when this is
+/// put; who came between is told, and nothing of theirs is lost.
+pub(crate) struct NewObject {
+    connection: Arc<Connection>,
+    key: String,
+    path: Path,
+    name: String,
+    before: Option<UpdateVersion>,
+    content: Cursor<Vec<u8>>,
+}
+
+impl NewObject {
+    pub(crate) fn begin(connection: Arc<Connection>, key: &str, path: Path, name: String) -> Result<Self> {
+        take(&name);
+        let content = Cursor::default();
+        let mut new = Self { connection, key: key.to_owned(), path, name, before: None, content };
+        new.before = wait_for(new.connection.head(key, &new.path))?
+            .map(|meta| UpdateVersion { e_tag: meta.e_tag, version: meta.version });
+        Ok(new)
+    }
+
+    fn mode(&self) -> PutMode {
+        self.before.clone().map_or(PutMode::Create, PutMode::Update)
+    }
+
+    fn put(&mut self) -> Result<()> {
+        let payload = PutPayload::from(std::mem::take(self.content.get_mut()));
+        let options = PutOptions { mode: self.mode(), ..PutOptions::default() };
+        match wait_for(async { Ok(self.connection.objects.put_opts(&self.path, payload, options).await) })? {
+            Ok(_) => Ok(()),
+            Err(error) if is_refused_condition(&error) => Err(VolumeError::Changed { file: self.name.clone() }),
+            Err(error) => Err(self.connection.failed(&self.key, &error)),
+        }
+    }
+
+    fn delete(&self) -> Result<()> {
+        match wait_for(async { Ok(self.connection.objects.delete(&self.path).await) })? {
+            Err(error) if !is_absent(&error) => Err(self.connection.failed(&self.key, &error)),
+            _ => Ok(()),
+        }
+    }
+}
+
+impl Write for NewObject {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.content.write(bytes)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+impl Seek for NewObject {
+    fn seek(&mut self, to: SeekFrom) -> io::Result<u64> {
+        self.content.seek(to)
+    }
+}
+
+impl NewFile for NewObject {
+    fn append_from(&mut self, source: &mut File, range: Range<u64>) -> io::Result<()> {
+        source.seek(SeekFrom::Start(range.start))?;
+        let length = range.end - range.start;
+        let copied = io::copy(&mut source.take(length), &mut self.content)?;
+        if copied < length { Err(io::ErrorKind::UnexpectedEof.into()) } else { Ok(()) }
+    }
+
+    fn sync(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+
+    fn place(&mut self) -> io::Result<bool> {
+        self.put().map(|()| true).map_err(io::Error::other)
+    }
+
+    fn remove_target(&mut self) -> io::Result<bool> {
+        self.delete().map(|()| true).map_err(io::Error::other)
+    }
+}
+
+impl Drop for NewObject {
+    fn drop(&mut self) {
+        release(&self.name);
+    }
+}
