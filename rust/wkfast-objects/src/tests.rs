@@ -95,8 +95,11 @@ fn a_server_that_never_answers_is_left_when_requests_are_ended() {
     std::thread::scope(|scope| {
         let one = scope.spawn(|| store.read("a", 9));
         let many = scope.spawn(|| store.read_batch(&fetches, &|_, _| Ok(())));
-        std::thread::sleep(Duration::from_millis(100));
-        end_requests();
+        // They may begin late, and what has not begun is not ended.
+        while !(one.is_finished() && many.is_finished()) {
+            std::thread::sleep(Duration::from_millis(100));
+            end_requests();
+        }
         assert!(matches!(one.join().unwrap(), Err(VolumeError::Interrupted)));
         assert!(matches!(many.join().unwrap(), Err(VolumeError::Interrupted)));
     });
