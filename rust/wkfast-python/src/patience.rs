@@ -93,14 +93,12 @@ pub(crate) fn away<T: Send>(py: Python<'_>, work: impl FnOnce() -> T + Send) -> 
                 Ok(result) => return Ok(result),
                 Err(RecvTimeoutError::Timeout) => py.check_signals().inspect_err(|_| {
                     // What has not begun is not ended, so it is ended until all is over.
-                    py.detach(|| {
-                        loop {
-                            wkfast_objects::end_requests();
-                            if !matches!(done.recv_timeout(LOOK), Err(RecvTimeoutError::Timeout)) {
-                                break;
-                            }
+                    loop {
+                        wkfast_objects::end_requests();
+                        if !matches!(receive(py, &mut done), Err(RecvTimeoutError::Timeout)) {
+                            break;
                         }
-                    });
+                    }
                 })?,
                 Err(RecvTimeoutError::Disconnected) => match py.detach(|| worker.join()) {
                     Err(panic) => std::panic::resume_unwind(panic),

@@ -7,17 +7,21 @@ use pyo3::prelude::*;
 use pyo3::types::PyAny;
 use pythonize::{depythonize, pythonize};
 use wkfast_volume::VolumeError;
-use wkfast_volume::format::{DataFormat, IndexCache, MagArray, list_chunks};
+use wkfast_volume::format::{Container, DataFormat, IndexCache, MagArray, list_chunks};
 use wkfast_volume::geometry::{BoundingBox, ChunkGrid, Mag};
 use wkfast_volume::merge::{MergedView, ViewInput};
 
 use super::mag::{Request, chunk_rows, values_at};
 use crate::errors::CoreError;
+use crate::patience::away_if;
 
 /// A merged layer that exists nowhere.
 #[pyclass(name = "MergedLayer", module = "wkfast._core", frozen)]
 #[derive(Debug)]
-pub(crate) struct PyMergedLayer(MergedView);
+pub(crate) struct PyMergedLayer {
+    view: MergedView,
+    far: bool,
+}
 
 #[pymethods]
 impl PyMergedLayer {
@@ -25,27 +29,28 @@ impl PyMergedLayer {
     fn new(py: Python<'_>, input: &Bound<'_, PyAny>) -> Result<Self, CoreError> {
         let input: ViewInput =
             depythonize(input).map_err(|error| VolumeError::Mismatch(format!("what to merge: {error}")))?;
-        Ok(Self(py.detach(|| MergedView::open(input))?))
+        let far = input.fallback.iter().any(|location| matches!(location.container, Container::Objects(_)));
+        Ok(Self { view: away_if(py, far, || MergedView::open(input))??, far })
     }
 
     #[getter]
     fn mags(&self) -> Vec<(u32, u32, u32)> {
-        self.0.plan().mags.iter().map(|mag| mag.mag.0.into()).collect()
+        self.view.plan().mags.iter().map(|mag| mag.mag.0.into()).collect()
     }
 
     fn summary<'py>(&self, py: Python<'py>) -> Result<Bound<'py, PyAny>, CoreError> {
-        Ok(pythonize(py, &self.0.plan().facts()).map_err(PyErr::from)?)
+        Ok(pythonize(py, &self.view.plan().facts()).map_err(PyErr::from)?)
     }
 
     fn mag(&self, mag: [u32; 3]) -> Result<PyMergedMag, CoreError> {
         let mag = Mag(mag);
-        let (plan, array) = self.0.mag(mag).ok_or_else(|| VolumeError::Missing {
+        let (plan, array) = self.view.mag(mag).ok_or_else(|| VolumeError::Missing {
             what: format!("mag {mag} of the merged layer"),
             hint: "its property mags lists those it has".to_owned(),
         })?;
         let (format, grid) = (plan.fallback.format, plan.grid.clone());
-        let compressed = self.0.is_compressed(mag);
-        Ok(PyMergedMag { array, format, grid, compressed, indexes: IndexCache::default() })
+        let compressed = self.view.is_compressed(mag);
+        Ok(PyMergedMag { array, format, grid, compressed, indexes: IndexCache::default(), far: self.far })
     }
 }
 
@@ -59,6 +64,8 @@ pub(crate) struct PyMergedMag {
     grid: ChunkGrid,
     compressed: bool,
     indexes: IndexCache,
+    /// Whether the fallback is read from a server.
+    far: bool,
 }
 
 #[pymethods]
@@ -110,7 +117,7 @@ impl PyMergedMag {
         py: Python<'py>,
         points: PyReadonlyArray2<'py, i64>,
     ) -> Result<Bound<'py, PyAny>, CoreError> {
-        values_at(py, &*self.array, &self.indexes, &points)
+        values_at(py, &*self.array, &self.indexes, &points, self.far)
     }
 
     #[allow(clippy::needless_pass_by_value)] // as Python hands it over
@@ -123,6 +130,6 @@ impl PyMergedMag {
         extra: Vec<u32>,
     ) -> Result<Bound<'py, PyAny>, CoreError> {
         let region = BoundingBox { topleft, size };
-        Request { array: &*self.array, indexes: &self.indexes, extra: &extra, region }.read_any(py)
+        Request { array: &*self.array, indexes: &self.indexes, extra: &extra, region, far: self.far }.read_any(py)
     }
 }
