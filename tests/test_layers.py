@@ -15,6 +15,8 @@ ALLOWED = {
     "_lazy": {"errors"},
     "_warnings": set(),
     "drafts": {"_core"},
+    # what lies in buckets and on servers of files
+    "buckets": {"_core", "addresses", "errors"},
     "geometry": {"_core", "_lazy", "errors"},
     # what trees, segments and boxes of an NML have in common
     "records": {"_lazy", "errors"},
@@ -25,6 +27,7 @@ ALLOWED = {
     "pictures": {"_lazy"},
     "dataset": {
         "addresses",
+        "buckets",
         "pictures",
         "_warnings",
         "_core",
@@ -39,6 +42,7 @@ ALLOWED = {
     "dataset_properties": {"dataset", "geometry"},
     "merge": {
         "addresses",
+        "buckets",
         "pictures",
         "_warnings",
         "_core",
@@ -58,6 +62,7 @@ ALLOWED = {
     "convert": {"addresses", "_lazy", "drafts", "errors", "geometry", "skeleton", "tables"},
     "annotation": {
         "addresses",
+        "buckets",
         "pictures",
         "_lazy",
         "_warnings",

@@ -123,11 +123,34 @@ class Draft:
 # Volumes
 
 class Container(TypedDict):
-    """A folder, a zip file, or a zip file inside a zip file."""
+    """A folder, a zip file, a zip file inside a zip file, or a folder of objects."""
 
-    kind: Literal["directory", "zip"]
-    path: str
+    kind: Literal["directory", "zip", "objects"]
+    # Of a folder or zip file.
+    path: NotRequired[str]
     member: NotRequired[str | None]
+    # Of a folder of objects; options by their names in object_store.
+    url: NotRequired[str]
+    options: NotRequired[dict[str, str]]
+
+class Objects:
+    """A folder of objects in a bucket or on a server of files. The first request connects."""
+
+    def __new__(cls, url: str, options: dict[str, str] = ...) -> Self: ...
+    def read(self, key: str, limit: int) -> bytes | None:
+        """All of an object of at most `limit` bytes, ``None`` where there is none."""
+
+    def read_range(self, key: str, start: int, end: int) -> bytes:
+        """Bytes of an object, which must have so many."""
+
+    def size(self, key: str) -> int | None:
+        """Bytes of an object, ``None`` where there is none."""
+
+    def list(self, prefix: str) -> list[tuple[str, int]]:
+        """Objects whose names begin with `prefix`, and their bytes."""
+
+    def write(self, key: str, data: bytes) -> None:
+        """Put an object, which nobody else may change meanwhile."""
 
 class MagLocation(TypedDict):
     """Where a mag lies: plain data that can be sent to another process."""

@@ -175,6 +175,13 @@ class VolumeDataError(WkfastError, RuntimeError):
     """Voxel data cannot be read or written. The message names file, mag and chunk."""
 
 
+class ObjectStoreError(VolumeDataError, OSError):
+    """A server of objects or files refused, or did not answer.
+
+    The message names the object, what the server said, and where credentials were from.
+    """
+
+
 class VolumeDataMissingError(VolumeDataError, ValueError, AssertionError):
     """A volume layer's voxels are not in the annotation file."""
 

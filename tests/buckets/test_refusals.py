@@ -57,14 +57,13 @@ def made(tmp_path_factory):
 
 
 def calls(made, folder):
+    """What writes, or reads what wkfast reads of a folder alone."""
     dataset, layer, annotation = made
     return {
         "Annotation.load": wkfast.Annotation.load,
         "Annotation.save": annotation.save,
         "plan_merge": lambda path: annotation.plan_merge(path, folder),
         "merge_fallback_layer": lambda path: annotation.merge_fallback_layer(path, folder),
-        "its dataset": lambda path: annotation.merge_fallback_layer(folder / "t", path),
-        "merged_layer": annotation.merged_layer,
         "merge_status": merge_status,
         "merge_annotations": lambda path: merge_annotations([annotation], path, folder),
         "Skeleton.load": wkfast.Skeleton.load,
@@ -79,15 +78,8 @@ def calls(made, folder):
         "read_skeletons": tables.read_skeletons,
         "skeletons_to_parquet": lambda path: tables.skeletons_to_parquet([folder], path),
         "Dataset": lambda path: wkfast.Dataset(path, voxel_size=(1, 1, 1)),
-        "Dataset.open": wkfast.Dataset.open,
-        "from_ome_zarr": lambda path: wkfast.Dataset.from_ome_zarr(path, folder / "t"),
         "copy_dataset": dataset.copy_dataset,
-        "add_layer_as_copy": dataset.add_layer_as_copy,
-        "add_layer_as_ref": dataset.add_layer_as_ref,
         "shallow_copy_dataset": dataset.shallow_copy_dataset,
-        "open_layer": open_layer,
-        "add_mag_as_copy": layer.add_mag_as_copy,
-        "add_mag_as_ref": layer.add_mag_as_ref,
         "rechunk": lambda path: layer.get_mag(1).rechunk(target_path=path),
     }
 
@@ -106,6 +98,21 @@ def test_addresses_are_refused_where_only_a_folder_will_do(made, folder):
             else:
                 wrong.append((name, str(address), "accepted"))
     assert not wrong, "\n".join(map(str, wrong))
+    assert not list(folder.iterdir())
+
+
+READ = {
+    "Dataset.open": lambda path, _: wkfast.Dataset.open(path),
+    "open_layer": lambda path, _: open_layer(path),
+    "from_ome_zarr": lambda path, folder: wkfast.Dataset.from_ome_zarr(path, folder / "t"),
+}
+
+
+@pytest.mark.parametrize("call", READ)
+@pytest.mark.parametrize("address", ["ftp://host/a", "hdfs://host/a", Path("s3://bucket/a"), Path("https://host/a")])
+def test_addresses_of_other_schemes_are_refused_where_buckets_are_read(folder, call, address):
+    with pytest.raises(AddressError, match=r"wkfast knows s3://|before it became a pathlib.Path"):
+        READ[call](address, folder)
     assert not list(folder.iterdir())
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from wkfast.addresses import local_path
+from wkfast.buckets import any_path
 from wkfast.errors import VolumeDataError
 from wkfast.merge.job import MergeJob
 from wkfast.merge.sides import Side
@@ -29,7 +30,7 @@ def plan(
     options: MergeOptions,
 ) -> MergeJob:
     """Decide on a merge of annotations, lowest first, into their fallback layer; see ``Annotation.plan_merge``."""
-    folder, datasets = local_path(target, "the target of a merge"), local_path(dataset_directory, _DATASETS)
+    folder, datasets = local_path(target, "the target of a merge"), any_path(dataset_directory, _DATASETS)
     sides = [_side_of(annotation, volume_layer_name) for annotation in annotations]
     return MergeJob.prepare(sides, folder, datasets, options)
 
@@ -41,7 +42,7 @@ def view(
     options: MergeOptions,
 ) -> SegmentationLayer:
     """Return the layer that is merged while it is read; see ``Annotation.merged_layer``."""
-    datasets = local_path(dataset_directory, _DATASETS)
+    datasets = any_path(dataset_directory, _DATASETS)
     return merged_layer([_side_of(annotation, volume_layer_name)], datasets, options)
 
 

@@ -78,7 +78,7 @@ def merge_annotations(
         list[Path], typer.Argument(help="Annotation zips; later ones lie over earlier ones.")
     ],
     *,
-    dataset_directory: Annotated[Path, typer.Option(help="Folder that holds the annotations' dataset.")],
+    dataset_directory: Annotated[str, typer.Option(help="Folder that holds the annotations' dataset, or its address.")],
     volume_layer_name: LayerOption = None,
     policy: PolicyOption = DEFAULT_POLICY,
     mags: MagsOption = DEFAULT_MAGS,

@@ -40,7 +40,9 @@ DEFAULT_POLICY, DEFAULT_MAGS, DEFAULT_LINK, DEFAULT_MISSING = (
 
 TargetArgument = Annotated[Path, typer.Argument(help="Dataset to create.")]
 AnnotationArgument = Annotated[Path, typer.Argument(help="The annotation zip.")]
-DatasetsArgument = Annotated[Path, typer.Argument(help="Folder that holds the annotation's dataset.")]
+DatasetsArgument = Annotated[
+    str, typer.Argument(help="Folder that holds the annotation's dataset, or its address: s3://…, https://…")
+]
 LayerOption = Annotated[str | None, typer.Option(help="Which volume layer, if there are several.")]
 PolicyOption = Annotated[
     Policy, typer.Option(help="chunk: annotated chunks replace the fallback's, zeros included; nonzero: labels only.")

@@ -19,7 +19,7 @@ _XYZ = "xyz"
 
 
 def statistics(
-    dataset: Annotated[Path, typer.Argument(help="Folder of the dataset.")],
+    dataset: Annotated[str, typer.Argument(help="Folder of the dataset, or its address: s3://…, https://…")],
     layer: Annotated[str, typer.Argument(help="Its layer of labels.")],
     *,
     mag: Annotated[str | None, typer.Option(help="Which mag to count; default: the finest.")] = None,

@@ -28,7 +28,7 @@ class ArchivePlace(Place):
     no_folder = "lies in an archive and has no folder"
 
     def __init__(self, files: ArrayFiles) -> None:
-        self._path = files.path
+        self._path = files.here
         # Kept open: its directory is read once.
         self._archive = files.archive
         self.read_only_reason = f"it is read in place from {files.path}; unpack it, or copy the layer to a dataset"
@@ -43,7 +43,7 @@ class ArchivePlace(Place):
 
     def location(self, layer: LayerProperties, mag: Mag, entry: Json) -> Json:
         """Return where a mag lies, as plain data for the core."""
-        container = {"kind": "zip", "path": str(self._path.absolute()), "member": None}
+        container = {"kind": "zip", "path": str(self._path), "member": None}
         order = layer.stored_order(entry)
         place = {"container": container, "prefix": entry["path"], "axis_order": order}
         return {"mag": list(mag.to_tuple()), "format": layer.data_format.value, **place}

@@ -8,6 +8,8 @@ from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING, Any
 
 from wkfast import _core
+from wkfast.addresses import local_path
+from wkfast.buckets import ObjectPath, stated_address
 from wkfast.dataset.data_format import FACTS, DataFormat
 from wkfast.dataset.metadata_files import read_json
 from wkfast.errors import DatasetError, DatasetNotFoundError
@@ -27,14 +29,14 @@ class ArrayFiles:
     Attributes
     ----------
     path
-        The folder, or the zip file.
+        The folder, which may lie in a bucket, or the zip file.
     inside
         Where the folder is in the zip file; empty for its root.
     archive
         The zip file, open; ``None`` for a folder on disk.
     """
 
-    path: Path
+    path: Path | ObjectPath
     inside: str = ""
     archive: _core.Archive | None = field(default=None, compare=False, repr=False)
 
@@ -58,6 +60,22 @@ class ArrayFiles:
         return cls(path, "" if inside == "." else inside, archive)
 
     @property
+    def here(self) -> Path:
+        """The folder or zip file on this machine.
+
+        Raises
+        ------
+        AddressError
+            It lies in a bucket or on a server.
+        """
+        return local_path(self.path, "an array").absolute()
+
+    @property
+    def stated(self) -> str:
+        """What ``path`` of a mag is that lies elsewhere than in its dataset: an absolute path, or an address."""
+        return stated_address(self.path) if isinstance(self.path, ObjectPath) else str(self.here)
+
+    @property
     def name(self) -> str:
         """Name for a layer."""
         name = PurePosixPath(self.inside).name or self.path.name
@@ -71,8 +89,10 @@ class ArrayFiles:
 
     def around(self) -> Iterator[tuple[ArrayFiles, str]]:
         """Yield the folders around this one, from the inside, and where it is in them."""
-        if self.archive is None:
-            own = self.path.absolute()
+        if isinstance(self.path, ObjectPath):
+            yield from ((ArrayFiles(folder), below) for folder, below in self.path.around())
+        elif self.archive is None:
+            own = self.here
             yield from ((ArrayFiles(folder), own.relative_to(folder).as_posix()) for folder in own.parents)
         elif self.inside:
             within = PurePosixPath(self.inside)
@@ -117,9 +137,11 @@ class ArrayFiles:
     @property
     def place(self) -> Json:
         """Container and prefix, for the core: see ``_core.MagLocation``."""
+        if isinstance(self.path, ObjectPath):
+            return {"container": self.path.container, "prefix": ""}
         if self.archive is None:
-            return {"container": {"kind": "directory", "path": str(self.path.absolute())}, "prefix": ""}
-        container = {"kind": "zip", "path": str(self.path.absolute()), "member": None}
+            return {"container": {"kind": "directory", "path": str(self.here)}, "prefix": ""}
+        container = {"kind": "zip", "path": str(self.here), "member": None}
         return {"container": container, "prefix": self.inside}
 
     def _has(self, name: str) -> bool:

@@ -10,6 +10,7 @@ import numpy as np
 from wkfast._lazy import lazy_import
 from wkfast._warnings import warn
 from wkfast.addresses import local_path
+from wkfast.buckets import any_path, object_path
 from wkfast.dataset.copying import copy_layer, copy_layers
 from wkfast.dataset.data_format import DataFormat
 from wkfast.dataset.folder_place import FolderPlace
@@ -18,6 +19,7 @@ from wkfast.dataset.layer import Layer, SegmentationLayer
 from wkfast.dataset.layer_category import COLOR_CATEGORY, SEGMENTATION_CATEGORY
 from wkfast.dataset.layer_creation import add_layer, add_layer_like, voxel_kind, with_axes, write_layer
 from wkfast.dataset.new_mag import Shapes, joined
+from wkfast.dataset.object_place import ObjectPlace
 from wkfast.dataset.ome_zarr import entries_of_image
 from wkfast.dataset.place import writable
 from wkfast.dataset.present_files import add_layer_of_files
@@ -38,6 +40,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import DTypeLike, NDArray
 
+    from wkfast.buckets import ObjectPath
     from wkfast.dataset.layer_properties import Json, LayerProperties
     from wkfast.dataset.place import Place, WritablePlace
     from wkfast.geometry import MagLike, Vec3Float, Vec3FloatLike, Vec3IntLike
@@ -133,15 +136,24 @@ class Dataset:
         return self._place.identity, self._place.read_only_reason
 
     @classmethod
-    def open(cls, dataset_path: str | PathLike[str], read_only: bool = False) -> Dataset:
-        """Return the dataset in the folder `dataset_path`.
+    def open(
+        cls,
+        dataset_path: str | PathLike[str] | ObjectPath,
+        read_only: bool = False,
+        *,
+        storage_options: Mapping[str, Any] | None = None,
+    ) -> Dataset:
+        """Return the dataset in the folder `dataset_path`, which may lie in a bucket or on a server of files.
 
         Parameters
         ----------
         dataset_path
-            The folder.
+            The folder; or its address, ``s3://``, ``gs://``, ``az://`` or ``https://``, as text or as a ``UPath``. What
+            lies there is read-only.
         read_only
             Refuse everything that would change the dataset.
+        storage_options
+            How a bucket is reached; see :class:`ObjectPath`.
 
         Raises
         ------
@@ -149,7 +161,14 @@ class Dataset:
             There is no ``datasource-properties.json``.
         DatasetError
             It cannot be read.
+        AddressError
+            wkfast does not know the scheme of the address, or an option.
+        ObjectStoreError
+            An ``OSError``: a server refuses or does not answer.
         """
+        far = object_path(dataset_path, storage_options)
+        if far is not None:
+            return cls._of(DatasetProperties.read(far), ObjectPlace(far))
         folder = local_path(dataset_path, "a dataset")
         return cls._of(DatasetProperties.read(folder), _in_folder(folder, read_only=read_only))
 
@@ -277,7 +296,7 @@ class Dataset:
         >>> dataset.voxel_size, dataset.get_layer("cells").bounding_box.size
         (Vec3Float(500.0,500.0,2000.0), Vec3Int(30,20,10))
         """
-        size, entries = entries_of_image(local_path(ome_zarr_path, "an OME-Zarr image"))
+        size, entries = entries_of_image(any_path(ome_zarr_path, "an OME-Zarr image"))
         dataset = cls(dataset_path, name=name, voxel_size_with_unit=size)
         dataset._change(lambda properties: properties.json["dataLayers"].extend(entries))
         return dataset
@@ -290,20 +309,20 @@ class Dataset:
         return dataset
 
     @property
-    def path(self) -> Path:
-        """Folder of the dataset.
+    def path(self) -> Path | ObjectPath:
+        """Folder of the dataset; the address of one in a bucket.
 
         Raises
         ------
         DatasetError
-            It is streamed from a server.
+            It is streamed from a WEBKNOSSOS server.
         """
-        return self._place.root
+        return self._place.where
 
     @property
     def resolved_path(self) -> Path:
         """Folder of the dataset with all links followed."""
-        return self.path.resolve()
+        return self._place.root.resolve()
 
     @property
     def name(self) -> str:

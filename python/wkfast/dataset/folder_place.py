@@ -8,10 +8,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from wkfast import _core
+from wkfast.buckets import stated_path
 from wkfast.dataset.data_format import FACTS
 from wkfast.dataset.folders import is_left, mark_left, place_folder, remove_folder, unmark_left
 from wkfast.dataset.groups import write_layer_group
 from wkfast.dataset.new_chunks import KeepsZeros
+from wkfast.dataset.object_place import object_location
 from wkfast.dataset.place import WritablePlace
 from wkfast.errors import DatasetError, DatasetValueError, ExistsError
 
@@ -54,14 +56,23 @@ class FolderPlace(WritablePlace):
         """Return the folder of a layer."""
         return self._root / layer.name
 
-    def mag_folder(self, layer: LayerProperties, mag: Mag, entry: Json) -> Path:
-        """Return the folder of a mag: its ``path`` if it has one, else the short or the long name, as it exists.
+    def mag_folder(self, layer: LayerProperties, mag: Mag, entry: Json) -> Path | None:
+        """Return the folder of a mag, ``None`` for one in a bucket or on a server.
+
+        It is its ``path`` if it has one, else the short or the long name, as it exists.
 
         Raises
         ------
         DatasetError
-            It leads out of the dataset by ``..``, or lies on a server.
+            It leads out of the dataset by ``..``.
         """
+        return None if _is_far(entry) else self._mag_folder(layer, mag, entry)
+
+    def folder_for(self, layer: LayerProperties, mag: Mag) -> Path:
+        """Return the folder of a mag that is not listed: the short or the long name, as it exists."""
+        return self._mag_folder(layer, mag, {})
+
+    def _mag_folder(self, layer: LayerProperties, mag: Mag, entry: Json) -> Path:
         path = entry.get("path")
         if path is not None:
             return self._inside(layer, str(path))
@@ -70,9 +81,6 @@ class FolderPlace(WritablePlace):
         return long if long.is_dir() and not short.is_dir() else short
 
     def _inside(self, layer: LayerProperties, path: str) -> Path:
-        if "://" in path:
-            where = path.split("?", maxsplit=1)[0]  # what follows may hold a token
-            raise DatasetError(f"layer {layer.name!r} lies at {where}: wkfast opens local folders only")
         climbed = os.path.normpath(path)
         if climbed == ".." or climbed.startswith("../"):
             raise DatasetError(f"layer {layer.name!r}: the path {path!r} leads out of the dataset {self._root}")
@@ -88,12 +96,14 @@ class FolderPlace(WritablePlace):
 
     def location(self, layer: LayerProperties, mag: Mag, entry: Json) -> Json:
         """Return where a mag lies, as plain data for the core."""
-        return location_in(self.mag_folder(layer, mag, entry), layer, mag, layer.stored_order(entry))
+        if _is_far(entry):
+            return object_location(stated_path(str(entry["path"])), layer, mag, entry)
+        return location_in(self._mag_folder(layer, mag, entry), layer, mag, layer.stored_order(entry))
 
     def open(self, layer: LayerProperties, mag: Mag, entry: Json) -> VoxelSource:
         """Return what voxels of a mag are read from."""
         location = self.location(layer, mag, entry)
-        source: VoxelSource = _core.Mag.open(location, follow=True)
+        source: VoxelSource = _core.Mag.open(location, follow=not _is_far(entry))
         if not layer.keeps_zeros:
             return source
         known = self._new_chunks
@@ -305,7 +315,8 @@ class FolderPlace(WritablePlace):
         for entry in layer.mags:
             mag = layer.mag_of(entry)
             with suppress(DatasetError):
-                folders.append((mag, self.mag_folder(layer, mag, entry)))
+                folder = self.mag_folder(layer, mag, entry)
+                folders += [] if folder is None else [(mag, folder)]
         return folders
 
     def may_remove(self, properties: DatasetProperties, folder: Path, layer_name: str, mag: Mag | None = None) -> bool:
@@ -330,6 +341,11 @@ class FolderPlace(WritablePlace):
                 continue
             yield self.folder(layer)
             yield from (folder for other, folder in self.mag_folders(layer) if not mine or other != mag)
+
+
+def _is_far(entry: Json) -> bool:
+    """Return whether a mag lies in a bucket or on a server."""
+    return "://" in str(entry.get("path"))
 
 
 def location_in(folder: Path, layer: LayerProperties, mag: Mag, order: Json | None) -> Json:

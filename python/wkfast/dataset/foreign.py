@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from wkfast.addresses import is_path, local_path
+from wkfast.addresses import is_path
+from wkfast.buckets import any_path, object_path
 from wkfast.errors import DatasetValueError
 
 if TYPE_CHECKING:
@@ -35,7 +36,7 @@ def own_layer(given: Any, open_dataset: Callable[..., Dataset]) -> Layer:
         There is no such dataset or layer.
     """
     if is_path(given):
-        folder = local_path(given, "a layer")
+        folder = any_path(given, "a layer")
         return open_dataset(folder.parent, read_only=True).get_layer(folder.name)
     if not is_of_reference(given):
         return _checked(given, "get_finest_mag", "layer")  # type: ignore[no-any-return] # a layer, as it has that
@@ -45,7 +46,7 @@ def own_layer(given: Any, open_dataset: Callable[..., Dataset]) -> Layer:
 def own_mag(given: Any, open_dataset: Callable[..., Dataset]) -> MagView:
     """Return the mag that is meant; see :func:`own_layer`."""
     if is_path(given):
-        folder = local_path(given, "a layer")
+        folder = any_path(given, "a layer")
         return open_dataset(folder.parent.parent, read_only=True).get_layer(folder.parent.name).get_mag(folder.name)
     if not is_of_reference(given):
         return _checked(given, "get_zarr_array", "mag")  # type: ignore[no-any-return] # a mag, as it has that
@@ -57,11 +58,11 @@ def is_of_reference(value: object) -> bool:
     return type(value).__module__.partition(".")[0] == _REFERENCE
 
 
-def _folder_of(layer: Any) -> str:
+def _folder_of(layer: Any) -> Any:
     path = getattr(layer.dataset, "path", None)
-    if path is None or "://" in str(path):
+    if path is None:
         raise DatasetValueError(f"{layer!r} lies on a server: open its dataset with wkfast's RemoteDataset.open")
-    return str(path)
+    return path if object_path(path) else str(path)
 
 
 def _checked(given: Any, method: str, what: str) -> Any:

@@ -8,6 +8,8 @@ from wkfast.dataset.dataset import Dataset
 from wkfast.dataset.place import writable
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from wkfast.dataset.layer import Layer
     from wkfast.dataset.layer_properties import Json, LayerProperties
     from wkfast.dataset.place import Place, WritablePlace
@@ -18,6 +20,17 @@ if TYPE_CHECKING:
 def dataset_at(place: Place, properties: DatasetProperties) -> Dataset:
     """Return the dataset that lies in a place."""
     return Dataset._of(properties, place)
+
+
+def folder_of(dataset: Dataset) -> Path:
+    """Return the folder of a dataset.
+
+    Raises
+    ------
+    DatasetError
+        It has none on this machine.
+    """
+    return dataset._place.root
 
 
 def properties_of(layer: Layer) -> LayerProperties:

@@ -98,7 +98,7 @@ def write_layer(
 ) -> Layer:
     """Add a layer around an array (c, x, y, z); see :meth:`Dataset.write_layer`."""
     box = BoundingBox(topleft, Vec3Int(voxels.shape[1:]) * mag.to_vec3_int())
-    found = (dataset.path / name).exists()
+    found = (dataset._place.root / name).exists()
     kind = (voxels.dtype, voxels.shape[0])
     layer = add_layer(dataset, name, category, kind, data_format, box, largest_segment_id=None, mappings=None)
     try:

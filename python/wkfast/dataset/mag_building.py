@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-import shutil
+import json
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from wkfast import _core
+from wkfast.buckets import ObjectPath
 from wkfast.dataset.data_format import FACTS
 from wkfast.dataset.folder_place import FolderPlace, location_in
 from wkfast.dataset.folders import mark_left, replaced_folder
 from wkfast.dataset.foreign import own_mag
-from wkfast.dataset.metadata_files import read_json
+from wkfast.dataset.metadata_files import MOST_METADATA
 from wkfast.dataset.new_mag import Shapes, extent_in_mag, new_mag
 from wkfast.dataset.place import writable
 from wkfast.errors import DatasetError, DatasetValueError, ExistsError
@@ -185,20 +186,30 @@ def _keep_metadata(source: MagView, spec: _core.NewMag, folder: Path, axis_order
     wanted = (
         spec["format"], spec["voxel_type"], spec["chunk_shape"], spec["chunks_per_shard"], spec.get("compress", True)
     )  # fmt: skip
-    location = location_of(source)
-    file = Path(location["container"]["path"]) / location["prefix"] / FACTS[info.data_format].metadata
-    if location["container"]["kind"] != "directory" or not file.is_file() or found != wanted:
+    location, name = location_of(source), FACTS[info.data_format].metadata
+    metadata = _metadata(location, name) if found == wanted else None
+    if metadata is None:
         return False
-    if FACTS[info.data_format].is_array and _axis_order(location, file) != axis_order:
+    if FACTS[info.data_format].is_array and _axis_order(location, metadata) != axis_order:
         return False
     if _core.Mag.open(location).encoding.startswith("channels by"):  # cut into several chunks, which are read only
         return False
-    shutil.copyfile(file, folder / file.name)
+    (folder / name).write_bytes(metadata)
     return True
 
 
-def _axis_order(location: Json, file: Path) -> Json:
+def _metadata(location: dict[str, Any], name: str) -> bytes | None:
+    """Return the metadata of a mag in a folder or bucket as they are, ``None`` where there are none."""
+    container = location["container"]
+    if container["kind"] == "objects":
+        folder = ObjectPath(container["url"], container["options"])
+        return (folder / location["prefix"] / name).read(MOST_METADATA)
+    if container["kind"] != "directory":
+        return None
+    return _core.read_metadata(Path(container["path"]) / location["prefix"] / name)
+
+
+def _axis_order(location: Json, metadata: bytes) -> Json:
     """Return which axis of an array is which: as its layer says, else as its dimensions are called, else c, x, y, z."""
-    metadata: Any = read_json(file)
-    names = metadata.get("dimension_names") or list("cxyz")
+    names = json.loads(metadata).get("dimension_names") or list("cxyz")
     return location.get("axis_order") or {name: at for at, name in enumerate(names)}

@@ -6,13 +6,17 @@ import json
 from typing import TYPE_CHECKING, Any
 
 from wkfast import _core
+from wkfast.buckets import ObjectPath
 from wkfast.errors import DatasetError
 
 if TYPE_CHECKING:
     from pathlib import Path
 
+# As the core reads of a file on disk at most.
+MOST_METADATA = 64 << 20
 
-def read_json(file: Path) -> Any | None:
+
+def read_json(file: Path | ObjectPath) -> Any | None:
     """Return what `file` holds, ``None`` if there is no such file.
 
     Raises
@@ -20,7 +24,7 @@ def read_json(file: Path) -> Any | None:
     DatasetError
         It is no JSON, no regular file (a FIFO, a device, a folder), or larger than 64 MiB.
     """
-    text = _core.read_metadata(file)
+    text = file.read(MOST_METADATA) if isinstance(file, ObjectPath) else _core.read_metadata(file)
     if text is None:
         return None
     try:

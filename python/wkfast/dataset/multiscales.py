@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from wkfast._warnings import warn
@@ -180,8 +181,8 @@ def label_groups(group: ArrayFiles) -> list[ArrayFiles]:
 
 
 def groups_below(group: ArrayFiles) -> list[str]:
-    """Return where images and arrays lie below a group in a folder, for messages."""
-    if group.archive is not None:
+    """Return where images and arrays lie below a group in a folder of this machine, for messages."""
+    if group.archive is not None or not isinstance(group.path, Path):
         return []
     found = []
     for child in sorted(group.path.iterdir()):

@@ -18,6 +18,7 @@ from wkfast.geometry import Mag
 if TYPE_CHECKING:
     from pathlib import Path
 
+    from wkfast.buckets import ObjectPath
     from wkfast.dataset.dataset import Dataset
     from wkfast.dataset.folder_place import FolderPlace
     from wkfast.dataset.layer_properties import Json
@@ -27,25 +28,25 @@ if TYPE_CHECKING:
 _SUFFIXES = (".zarr", ".ome")
 
 
-def entries_of_image(folder: Path) -> tuple[VoxelSize, list[Json]]:
+def entries_of_image(folder: Path | ObjectPath) -> tuple[VoxelSize, list[Json]]:
     """Return the voxel size of the image in a folder, and the entries of layers for it and its labels."""
-    group = ArrayFiles(folder.absolute())
+    group = ArrayFiles(folder)
     image = require_image(group)
     name = group.name
     for suffix in _SUFFIXES:
         name = name.removesuffix(suffix)
-    entries = [image_entry(safe_layer_name(name), image, _absolute)]
+    entries = [image_entry(safe_layer_name(name), image, _stated)]
     for labels in label_groups(group):
         found = require_image(labels)
-        entry = image_entry(safe_layer_name(labels.name), found, _absolute, found.mags(image.voxel_size))
+        entry = image_entry(safe_layer_name(labels.name), found, _stated, found.mags(image.voxel_size))
         if any(entry["name"] == other["name"] for other in entries):
             entry["name"] = f"{entry['name']}_labels"
         entries.append({**entry, "category": SEGMENTATION_CATEGORY})
     return image.voxel_size, entries
 
 
-def _absolute(files: ArrayFiles) -> str:
-    return str(files.path.absolute())
+def _stated(files: ArrayFiles) -> str:
+    return files.stated
 
 
 def image_in(dataset: Dataset, layer_name: str) -> tuple[Image, list[tuple[Mag, ArrayFiles]]] | None:
@@ -59,7 +60,7 @@ def image_in(dataset: Dataset, layer_name: str) -> tuple[Image, list[tuple[Mag, 
     DatasetError
         Its voxels are of another size than those of the dataset.
     """
-    image = image_of(ArrayFiles(dataset.path / layer_name))
+    image = image_of(ArrayFiles(dataset._place.root / layer_name))
     if image is None:
         return None
     named = [_mag_or_none(level.path) for level in image.levels]
@@ -104,9 +105,9 @@ def list_image(
     dataset._properties.check_free(layer_name)
     image, mags = found
     for mag, files in mags:
-        place.own(files.path, f"mag {mag} of layer {layer_name!r}")
-    root = dataset.path
-    entry = image_entry(layer_name, image, lambda files: f"./{files.path.relative_to(root).as_posix()}", mags)
+        place.own(files.here, f"mag {mag} of layer {layer_name!r}")
+    root = place.root.absolute()
+    entry = image_entry(layer_name, image, lambda files: f"./{files.here.relative_to(root).as_posix()}", mags)
     properties = LayerProperties({**entry, "category": category}, str(root))
     for what, wanted, there in (
         ("dtype", np.dtype(asked["dtype"] or properties.dtype), properties.dtype),

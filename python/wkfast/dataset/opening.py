@@ -5,7 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from wkfast.addresses import is_path, local_path
+from wkfast.addresses import is_path
+from wkfast.buckets import any_path
 from wkfast.dataset.archive_place import ArchivePlace
 from wkfast.dataset.array_files import ArrayFiles
 from wkfast.dataset.array_layers import image_entry, layer_entry, names_axes, require_image
@@ -14,28 +15,37 @@ from wkfast.dataset.dataset import Dataset
 from wkfast.dataset.folder_place import FolderPlace
 from wkfast.dataset.layer import Layer
 from wkfast.dataset.multiscales import axes_in_group
+from wkfast.dataset.object_place import ObjectPlace
 from wkfast.dataset.properties import FILE_NAME, DatasetProperties
 from wkfast.errors import DatasetError, DatasetNotFoundError
 from wkfast.geometry import Mag, VoxelSize
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from wkfast.buckets import ObjectPath
     from wkfast.dataset.layer_properties import Json
+    from wkfast.dataset.place import Place
 
 
-def open_layer(source: Any, *, mag: Any = 1, axes: str | None = None) -> Layer:
+def open_layer(
+    source: Any, *, mag: Any = 1, axes: str | None = None, storage_options: Mapping[str, Any] | None = None
+) -> Layer:
     """Return a layer from a folder, a zip file, a ``zarr.Array`` on disk, or a layer of the ``webknossos`` package.
 
     Parameters
     ----------
     source
-        The folder of a layer in a dataset, of an OME-Zarr image, or of a single mag or array; a zip file with an image
-        or array; a ``zarr.Array`` in a local folder; an object with a ``name`` and a ``dataset`` that has a ``path``,
-        such as a layer of the reference package.
+        The folder of a layer in a dataset, of an OME-Zarr image, or of a single mag or array, or its address in a
+        bucket or on a server of files; a zip file with an image or array; a ``zarr.Array`` in a local folder; an object
+        with a ``name`` and a ``dataset`` that has a ``path``, such as a layer of the reference package.
     mag
         Of a single array. Those of an image follow from the scales in its group, the finest array has mag 1.
     axes
         What each axis of a single array is, e.g. ``"zyx"``; default: its dimension names, else those of the OME-Zarr
         group that lists it, else the last of c, x, y, z.
+    storage_options
+        How a bucket is reached; see :class:`ObjectPath`.
 
     Returns
     -------
@@ -62,7 +72,7 @@ def open_layer(source: Any, *, mag: Any = 1, axes: str | None = None) -> Layer:
     if isinstance(source, Layer):
         return source
     if is_path(source):
-        return _from_path(local_path(source, "an array"), Mag(mag), axes)
+        return _from_path(any_path(source, "an array", storage_options), Mag(mag), axes)
     dataset, name = getattr(source, "dataset", None), getattr(source, "name", None)
     path = getattr(dataset, "path", None)
     if isinstance(name, str) and path is not None:
@@ -70,8 +80,8 @@ def open_layer(source: Any, *, mag: Any = 1, axes: str | None = None) -> Layer:
     return _of_files(ArrayFiles(_folder_of_array(source)), Mag(mag), axes)
 
 
-def _from_path(path: Path, mag: Mag, axes: str | None) -> Layer:
-    if path.is_file():
+def _from_path(path: Path | ObjectPath, mag: Mag, axes: str | None) -> Layer:
+    if isinstance(path, Path) and path.is_file():
         if path.suffix != ".zip":
             raise DatasetNotFoundError(f"{path} is a file: expected a folder, or a zip file whose name ends in .zip")
         return _of_files(ArrayFiles.in_zip(path), mag, axes)
@@ -106,13 +116,21 @@ def _of_files(files: ArrayFiles, mag: Mag, axes: str | None) -> Layer:
 
 
 def _path_of(files: ArrayFiles) -> str:
-    return str(files.path.absolute()) if files.archive is None else files.inside
+    return files.stated if files.archive is None else files.inside
 
 
 def _described(files: ArrayFiles, entry: Json, size: VoxelSize, kind: str) -> Layer:
     """Return the layer of an entry that is written nowhere."""
     home = files.path.parent
+    place = _place_of(files, kind)
     properties = DatasetProperties.create(home, home.name, size.factor.to_tuple(), size.unit.value)
     properties.add_layer(entry)
-    place = FolderPlace(home, f"it is opened as {kind}") if files.archive is None else ArchivePlace(files)
     return Dataset._of(properties, place).get_layer(entry["name"])
+
+
+def _place_of(files: ArrayFiles, kind: str) -> Place:
+    if files.archive is not None:
+        return ArchivePlace(files)
+    if isinstance(files.path, Path):
+        return FolderPlace(files.path.parent, f"it is opened as {kind}")
+    return ObjectPlace(files.path.parent)

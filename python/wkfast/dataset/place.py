@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from wkfast import _core
+    from wkfast.buckets import ObjectPath
     from wkfast.dataset.layer_properties import Json, LayerProperties
     from wkfast.dataset.properties import DatasetProperties
     from wkfast.dataset.voxel_source import VoxelSource
@@ -58,6 +59,11 @@ class Place(ABC):
             There is none.
         """
         raise DatasetError(f"the dataset {self.no_folder}")
+
+    @property
+    def where(self) -> Path | ObjectPath:
+        """What opens the dataset again: its folder, or its address."""
+        return self.root
 
     def folder(self, layer: LayerProperties) -> Path:
         """Return the folder of a layer.

@@ -39,7 +39,7 @@ def list_files(layer: Layer, mag: Mag) -> MagView:
     place, properties = files_of(layer), layer._properties
     if mag in layer._listed_mags():
         raise ExistsError(f"layer {layer.name!r} has the mag {mag} already")
-    folder = place.mag_folder(properties, mag, {})
+    folder = place.folder_for(properties, mag)
     if place.is_foreign(folder):
         raise DatasetError(f"layer {layer.name!r}: {folder} leads out of the dataset {place.root}")
     place.own(folder, f"mag {mag} of layer {layer.name!r}")
@@ -53,7 +53,7 @@ def list_files(layer: Layer, mag: Mag) -> MagView:
 
 def take_array(layer: Layer, mag: Mag, path: Path, *, move: bool, extend: bool) -> MagView:
     """Take the files of an array as a mag; see :meth:`Layer.add_mag_from_zarrarray`."""
-    source = layer.dataset.path / path
+    source = files_of(layer).root / path
     data_format = format_of_folder(source)
     if data_format is not layer.data_format or not FACTS[data_format].is_array:
         raise DatasetValueError(
@@ -136,7 +136,7 @@ def add_layer_of_files(
         place = cast("FolderPlace", writable(dataset._place, dataset))
         list_image(dataset, place, layer_name, category, image, asked, bounding_box)
         return dataset.get_layer(layer_name)
-    found = _mags_below(dataset.path / layer_name)
+    found = _mags_below(place.root / layer_name)
     declared = None if data_format is None else DataFormat.parse(str(data_format), layer=layer_name)
     formats = {each for _, each in found if declared in {None, each}}
     if len(formats) != 1:

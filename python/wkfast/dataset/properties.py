@@ -22,7 +22,10 @@ from wkfast.geometry import LengthUnit, VoxelSize
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
+    from wkfast.buckets import ObjectPath
+
 FILE_NAME = "datasource-properties.json"
+_ZARR = ("zarr.json", ".zarray", ".zgroup", ".zattrs")
 SUPPORTED_VERSION = 1
 
 
@@ -40,8 +43,8 @@ class DatasetProperties:
     file: Path | str
 
     @classmethod
-    def read(cls, folder: Path) -> DatasetProperties:
-        """Read the properties of the dataset in `folder`.
+    def read(cls, folder: Path | ObjectPath) -> DatasetProperties:
+        """Read the properties of the dataset in `folder`, which may lie in a bucket.
 
         Raises
         ------
@@ -53,9 +56,7 @@ class DatasetProperties:
         file = folder / FILE_NAME
         parsed = read_json(file)
         if parsed is None:
-            names = ("zarr.json", ".zarray", ".zgroup", ".zattrs")
-            is_zarr = any(os.path.lexists(folder / name) for name in names)
-            hint = "; open_layer opens arrays and OME-Zarr images" if is_zarr else ""
+            hint = "; open_layer opens arrays and OME-Zarr images" if _holds_zarr(folder) else ""
             raise DatasetNotFoundError(f"no dataset at {folder}: there is no {FILE_NAME}{hint}")
         layers = parsed.get("dataLayers") if isinstance(parsed, dict) else None
         if not isinstance(layers, list) or not all(isinstance(layer, dict) for layer in layers):
@@ -63,14 +64,16 @@ class DatasetProperties:
         version = parsed.get("version", SUPPORTED_VERSION)
         if version != SUPPORTED_VERSION:
             raise DatasetValueError(f"{file}: dataset version {version!r}; wkfast reads version {SUPPORTED_VERSION}")
-        return cls(parsed, file)
+        return cls(parsed, file if isinstance(file, Path) else str(file))
 
     @classmethod
-    def create(cls, folder: Path, name: str, voxel_size: Sequence[float], unit: str = "nanometer") -> DatasetProperties:
+    def create(
+        cls, folder: Path | ObjectPath, name: str, voxel_size: Sequence[float], unit: str = "nanometer"
+    ) -> DatasetProperties:
         """Return the properties of a new dataset without layers; nothing is written."""
         scale = {"factor": [float(value) for value in voxel_size], "unit": unit}
         json_ = {"id": {"name": name, "team": ""}, "scale": scale, "dataLayers": [], "version": SUPPORTED_VERSION}
-        return cls(json_, folder / FILE_NAME)
+        return cls(json_, folder / FILE_NAME if isinstance(folder, Path) else f"{folder}/{FILE_NAME}")
 
     @property
     def layers(self) -> list[LayerProperties]:
@@ -216,3 +219,9 @@ class DatasetProperties:
             layers.append(held)
         self.json.clear()
         self.json.update({**fresh.json, "dataLayers": layers})
+
+
+def _holds_zarr(folder: Path | ObjectPath) -> bool:
+    return any(
+        os.path.lexists(folder / name) if isinstance(folder, Path) else (folder / name).is_file() for name in _ZARR
+    )

@@ -24,7 +24,7 @@ def relabel(layer: Layer, mapping: Any, target: str, dataset: Dataset | None, mi
     if target in where.layers:
         raise ExistsError(f"there is a layer {target!r} already in {where}; give another name")
     mags = list(layer.mags.values())
-    with table_file(where.path, mapping, layer.dtype, lambda: labels_in(mags)) as table:
+    with table_file(where._place.root, mapping, layer.dtype, lambda: labels_in(mags)) as table:
         new = where.add_layer_like(layer, target)
         try:
             for mag in mags:

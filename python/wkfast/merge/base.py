@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
     from pathlib import Path
 
+    from wkfast.buckets import ObjectPath
     from wkfast.dataset.layer import SegmentationLayer
     from wkfast.dataset.layer_properties import Json
 
@@ -87,7 +88,7 @@ class MergeBase:
             voxel_size=layer.dataset.voxel_size_with_unit.factor.to_tuple(),
             unit=layer.dataset.unit,
             groups=_group_metadata(layer.dataset.path),
-            layer_groups=_group_metadata(layer.path),
+            layer_groups=_group_metadata(layer.dataset.path / layer.name),
         )
 
     @classmethod
@@ -202,7 +203,7 @@ def _new_mag_entry(array: _core.Mag, location: _core.MagLocation) -> Json:
     return entry
 
 
-def _group_metadata(folder: Path) -> dict[str, Any]:
+def _group_metadata(folder: Path | ObjectPath) -> dict[str, Any]:
     """Return the contents of a Zarr group's own files, by name."""
     found = {name: read_json(folder / name) for name in _GROUP_FILES}
     return {name: content for name, content in found.items() if content is not None}

@@ -25,6 +25,7 @@ from wkfast.progress import observed
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from wkfast.buckets import ObjectPath
     from wkfast.dataset.layer_properties import Json
     from wkfast.merge.base import MergeBase
     from wkfast.merge.labels import NewLabels
@@ -52,7 +53,9 @@ class MergeJob:
     description: Json
 
     @classmethod
-    def prepare(cls, sides: Sequence[Side], target: Path, dataset_directory: Path, options: MergeOptions) -> MergeJob:
+    def prepare(
+        cls, sides: Sequence[Side], target: Path, dataset_directory: Path | ObjectPath, options: MergeOptions
+    ) -> MergeJob:
         """Decide how `sides`, later ones over earlier ones, are merged into the fallback layer that all of them name.
 
         A fallback alone is copied; a volume layer alone becomes a layer of its own.

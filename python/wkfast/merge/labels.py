@@ -16,6 +16,7 @@ from wkfast.merge.sides import fallback_layer
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
+    from wkfast.buckets import ObjectPath
     from wkfast.dataset import SegmentationLayer
     from wkfast.merge.options import MergeOptions
     from wkfast.merge.sides import Side
@@ -97,7 +98,7 @@ def new_labels(
 
 @contextmanager
 def labels_for(
-    sides: Sequence[Side], dataset_directory: Path, options: MergeOptions, target: Path | None = None
+    sides: Sequence[Side], dataset_directory: Path | ObjectPath, options: MergeOptions, target: Path | None = None
 ) -> Iterator[NewLabels | None]:
     """Yield the labels that a merge is to give its fallback; see :func:`new_labels`.
 
@@ -139,7 +140,7 @@ def named_mapping(sides: Sequence[Side], layer: SegmentationLayer) -> Path | Non
     """Return the agglomerate file that all volume layers name, if it lies with the fallback layer."""
     names = {side.mapping for side in sides}
     name = names.pop() if len(names) == 1 else None
-    if name is None:
+    if name is None or not isinstance(layer.dataset.path, Path):
         return None
     listed = [Path(each.path) for each in layer.attachments.agglomerates if each.name == name]
     # where they lay before attachments were listed

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from wkfast.dataset import Dataset
@@ -11,9 +12,9 @@ from wkfast.merge.base import MergeBase
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
-    from pathlib import Path
 
     from wkfast import _core
+    from wkfast.buckets import ObjectPath
     from wkfast.dataset import SegmentationLayer
     from wkfast.geometry import VoxelSize
 
@@ -48,7 +49,7 @@ class Side:
         return f"volume layer {self.layer!r} of annotation {self.annotation!r}"
 
 
-def base_of(sides: Sequence[Side], dataset_directory: Path) -> MergeBase:
+def base_of(sides: Sequence[Side], dataset_directory: Path | ObjectPath) -> MergeBase:
     """Return what `sides` are laid over: the fallback layer that all of them name, or what becomes of one without any.
 
     Raises
@@ -91,7 +92,7 @@ def check_alike(sides: Sequence[Side]) -> None:
                 raise AnnotationError(f"{first} and {other} differ in their {what}: {ours!r} and {theirs!r}")
 
 
-def fallback_layer(side: Side, dataset_directory: Path) -> SegmentationLayer:
+def fallback_layer(side: Side, dataset_directory: Path | ObjectPath) -> SegmentationLayer:
     """Return the layer that `side` lies over.
 
     Raises
@@ -104,11 +105,17 @@ def fallback_layer(side: Side, dataset_directory: Path) -> SegmentationLayer:
     if side.fallback_layer is None:
         raise AnnotationError(f"{side} names no fallback layer")
     try:
-        dataset = Dataset.open(dataset_directory.absolute() / as_folder_name(side.dataset))
+        dataset = Dataset.open(_absolute(dataset_directory) / as_folder_name(side.dataset))
     except DatasetNotFoundError as error:
+        if not isinstance(dataset_directory, Path):
+            raise
         there = sorted(p.parent.name for p in dataset_directory.glob("*/datasource-properties.json"))
         raise DatasetNotFoundError(f"{error}; datasets in {dataset_directory}: {', '.join(there) or 'none'}") from None
     return dataset.get_segmentation_layer(side.fallback_layer)
+
+
+def _absolute(folder: Path | ObjectPath) -> Path | ObjectPath:
+    return folder.absolute() if isinstance(folder, Path) else folder
 
 
 def as_folder_name(dataset_name: str) -> str:

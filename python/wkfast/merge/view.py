@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from wkfast import _core
-from wkfast.dataset.internals import locations_of, properties_of
+from wkfast.dataset.internals import locations_of, place_of, properties_of
 from wkfast.dataset.layer import SegmentationLayer
 from wkfast.dataset.layer_properties import LayerProperties
 from wkfast.dataset.place import Place
@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
     from pathlib import Path
 
+    from wkfast.buckets import ObjectPath
     from wkfast.dataset.layer_properties import Json
     from wkfast.dataset.voxel_source import VoxelSource
     from wkfast.merge.options import MergeOptions
@@ -32,14 +33,19 @@ class MergedPlace(Place):
     read_only_reason = "it is merged while it is read and cannot be written; merge_fallback_layer writes a dataset"
     no_folder = "is merged while it is read and has no folder"
 
-    def __init__(self, root: Path, merged: _core.MergedLayer) -> None:
-        self._root = root
+    def __init__(self, fallback: Place, merged: _core.MergedLayer) -> None:
+        self._fallback = fallback
         self._merged = merged
 
     @property
     def root(self) -> Path:
         """Folder of the fallback layer's dataset."""
-        return self._root
+        return self._fallback.root
+
+    @property
+    def where(self) -> Path | ObjectPath:
+        """Folder or address of the fallback layer's dataset."""
+        return self._fallback.where
 
     def open(self, layer: LayerProperties, mag: Mag, entry: Json) -> VoxelSource:  # noqa: ARG002 - there is one layer
         """Return what voxels of a mag are read from."""
@@ -47,7 +53,9 @@ class MergedPlace(Place):
         return self._merged.mag((x, y, z))
 
 
-def merged_layer(sides: Sequence[Side], dataset_directory: Path, options: MergeOptions) -> SegmentationLayer:
+def merged_layer(
+    sides: Sequence[Side], dataset_directory: Path | ObjectPath, options: MergeOptions
+) -> SegmentationLayer:
     """Return the fallback layer of `sides` as ``merge_fallback_layer`` would write it; none of it can be changed.
 
     Its dataset is the fallback's, which does not list it.
@@ -73,7 +81,7 @@ def merged_layer(sides: Sequence[Side], dataset_directory: Path, options: MergeO
     dataset = fallback.dataset
     stated = fallback.largest_segment_id if labels is None else labels.largest
     properties = _described(fallback, merged, None if stated is None else max(stated, largest_id(sides)))
-    return SegmentationLayer(dataset, properties, MergedPlace(dataset.path, merged))
+    return SegmentationLayer(dataset, properties, MergedPlace(place_of(fallback), merged))
 
 
 def _described(fallback: SegmentationLayer, merged: _core.MergedLayer, largest: int | None) -> LayerProperties:

@@ -11,7 +11,7 @@ from wkfast._warnings import warn
 from wkfast.dataset import DataFormat, Dataset
 from wkfast.dataset.folder_place import FolderPlace
 from wkfast.dataset.folders import owned_temporary_folder
-from wkfast.dataset.internals import dataset_at, dataset_properties, properties_of
+from wkfast.dataset.internals import dataset_at, dataset_properties, folder_of, properties_of
 from wkfast.dataset.new_chunks import NewChunksOfMags
 from wkfast.errors import AnnotationError
 from wkfast.volume.edit_mode import VolumeLayerEditMode
@@ -93,7 +93,7 @@ def _edited(
         dataset = Dataset(folder / "dataset", voxel_size=volume.voxel_size or (1, 1, 1))
         known = volume.largest_segment_id
         unpacked = unpack_layer(source, dataset, volume.layer_name, largest_segment_id=known, form="annotation")
-        place = FolderPlace(dataset.path, new_chunks=new_chunks)
+        place = FolderPlace(folder_of(dataset), new_chunks=new_chunks)
         layer = dataset_at(place, dataset_properties(dataset)).get_segmentation_layer(unpacked.name)
         yield layer
         if redownsample:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import json
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from wkfast import _core
@@ -16,8 +17,6 @@ from wkfast.volume.data_zip import DataZip, annotation_axes, extent_of
 from wkfast.volume.places import MemoryPlace
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
     from wkfast.dataset.layer import SegmentationLayer
     from wkfast.dataset.layer_properties import Json
     from wkfast.dataset.voxel_source import VoxelSource
@@ -101,7 +100,7 @@ def _of(mag: VoxelSource, source: Json | None, overlay: Any) -> _core.PackInput:
 def _description(layer: SegmentationLayer, inputs: list[_core.PackInput], mags: list[Mag]) -> Json:
     """Return ``datasource-properties.json`` as WEBKNOSSOS writes it into data zips: nobody's dataset of one layer."""
     dataset = layer.dataset
-    properties = DatasetProperties.create(dataset.path, "", dataset.voxel_size_with_unit.factor, dataset.unit)
+    properties = DatasetProperties.create(Path(), "", dataset.voxel_size_with_unit.factor, dataset.unit)
     entry = copy.deepcopy(properties_of(layer).json)
     for key in ("attachments", KEEPS_ZEROS):
         entry.pop(key, None)

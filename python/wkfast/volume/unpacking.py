@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Literal
 from wkfast import _core
 from wkfast.dataset.folder_place import FolderPlace
 from wkfast.dataset.folders import mark_left, place_folder, remove_folder, unmark_left
-from wkfast.dataset.internals import dataset_properties, list_layer, writable_place
+from wkfast.dataset.internals import dataset_properties, folder_of, list_layer, writable_place
 from wkfast.dataset.layer_creation import copied_layer_name
 from wkfast.dataset.layer_properties import KEEPS_ZEROS, LayerProperties
 from wkfast.dataset.properties import FILE_NAME
@@ -56,7 +56,7 @@ def unpack_layer(
     layer_name = copied_layer_name(layer_name)
     place = _vacant_place(dataset, layer_name)
     entry = source.layer_json(layer_name, largest_segment_id)
-    box = LayerProperties(entry, dataset.path / FILE_NAME).bounding_box
+    box = LayerProperties(entry, folder_of(dataset) / FILE_NAME).bounding_box
     with place_folder(place.folder(LayerProperties(entry, ""))) as made:
         mags = [
             (found["location"], made / mag.to_layer_name(), extent_of(box, mag))
@@ -73,7 +73,7 @@ def unpack_layer(
     try:
         list_layer(dataset, entry)
     except BaseException:
-        remove_folder(dataset.path / layer_name)
+        remove_folder(folder_of(dataset) / layer_name)
         raise
     layer = dataset.get_segmentation_layer(layer_name)
     unmark_left(layer.path)

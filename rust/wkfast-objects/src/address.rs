@@ -1,6 +1,6 @@
 //! Which bucket or server is meant, and how it is reached.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::str::FromStr;
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::time::Duration;
@@ -10,6 +10,7 @@ use object_store::azure::MicrosoftAzureBuilder;
 use object_store::gcp::GoogleCloudStorageBuilder;
 use object_store::http::HttpBuilder;
 use object_store::memory::InMemory;
+use object_store::path::Path;
 use object_store::{BackoffConfig, ClientConfigKey, ClientOptions, ObjectStore, RetryConfig};
 use wkfast_volume::VolumeError;
 use wkfast_volume::error::Result;
@@ -46,30 +47,55 @@ impl Reached {
         }
     }
 
-    /// The bucket, and the prefix of its keys, without `/` at its ends. On a server of files the address itself is what
-    /// names are put after.
-    pub(crate) fn parts(&self) -> (&str, &str) {
-        let rest = self.0.url.split_once("://").map_or("", |(_, rest)| rest);
-        let (bucket, prefix) = rest.split_once('/').unwrap_or((rest, ""));
-        (bucket, prefix.trim_matches('/'))
+    /// The bucket, or the server of files with its scheme.
+    pub(crate) fn bucket(&self) -> &str {
+        let url = self.0.url.as_str();
+        let Some((scheme, rest)) = url.split_once("://") else { return "" };
+        let host = rest.split('/').next().unwrap_or_default();
+        if scheme.starts_with("http") { &url[..scheme.len() + 3 + host.len()] } else { host }
     }
 
-    /// What reaches it, and what its requests prove themselves by.
-    pub(crate) fn connect(&self) -> Result<(Arc<dyn ObjectStore>, Settings)> {
-        let (bucket, _) = self.parts();
-        let kind = self.kind()?;
-        if bucket.is_empty() && kind != Kind::Memory {
-            return Err(self.refused("names no bucket"));
+    /// The bucket, for messages.
+    pub(crate) fn shown_bucket(&self) -> String {
+        let bucket = self.bucket();
+        let scheme = self.0.url.split("://").next().unwrap_or_default();
+        let url = if bucket.contains("://") { bucket.to_owned() } else { format!("{scheme}://{bucket}") };
+        Address { url, options: BTreeMap::new() }.shown()
+    }
+
+    /// The prefix of its keys, without `/` at its ends. Addresses on servers of files are percent-encoded, keys are not.
+    pub(crate) fn prefix(&self) -> Result<String> {
+        let whole = self.0.url.get(self.0.url.find("://").map_or(0, |at| at + 3)..).unwrap_or_default();
+        let prefix = whole.split_once('/').map_or("", |(_, prefix)| prefix).trim_matches('/');
+        if self.kind()? != Kind::Http {
+            return Ok(prefix.to_owned());
         }
-        let settings = credentials::settings(kind, &self.0.options);
-        let store = match kind {
-            Kind::S3 => self.s3(bucket, &settings),
-            Kind::Google => self.google(bucket, &settings),
-            Kind::Azure => self.azure(bucket, &settings),
-            Kind::Http => self.http(&settings),
+        if prefix.contains(['?', '#']) {
+            return Err(self.refused("has a query or fragment, which the address of a folder has not"));
+        }
+        let path = Path::from_url_path(prefix).map_err(|error| self.refused(&error.to_string()))?;
+        Ok(path.to_string())
+    }
+
+    /// What its requests prove themselves by.
+    pub(crate) fn settings(&self) -> Result<Settings> {
+        let kind = self.kind()?;
+        if matches!(self.bucket(), "" | "http://" | "https://") && kind != Kind::Memory {
+            return Err(self.refused("names no bucket or server"));
+        }
+        Ok(credentials::settings(kind, &self.0.options))
+    }
+
+    /// What reaches the bucket.
+    pub(crate) fn connect(&self, settings: &Settings) -> Result<Arc<dyn ObjectStore>> {
+        let bucket = self.bucket();
+        match self.kind()? {
+            Kind::S3 => self.s3(bucket, settings),
+            Kind::Google => self.google(bucket, settings),
+            Kind::Azure => self.azure(bucket, settings),
+            Kind::Http => self.http(bucket, settings),
             Kind::Memory => Ok(in_memory(bucket)),
-        };
-        Ok((store?, settings))
+        }
     }
 
     fn s3(&self, bucket: &str, settings: &Settings) -> Result<Arc<dyn ObjectStore>> {
@@ -93,13 +119,13 @@ impl Reached {
         self.built(builder.with_container_name(bucket).build())
     }
 
-    fn http(&self, settings: &Settings) -> Result<Arc<dyn ObjectStore>> {
+    fn http(&self, server: &str, settings: &Settings) -> Result<Arc<dyn ObjectStore>> {
         let mut options = client(settings).with_allow_http(true);
         for (name, value) in &settings.values {
             let key = ClientConfigKey::from_str(name).map_err(|_| self.unknown(name))?;
             options = options.with_config(key, value);
         }
-        self.built(HttpBuilder::new().with_url(&self.0.url).with_client_options(options).with_retry(retries()).build())
+        self.built(HttpBuilder::new().with_url(server).with_client_options(options).with_retry(retries()).build())
     }
 
     /// Hands every setting to a builder.

@@ -4,6 +4,8 @@ use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::{env, fs};
 
+use wkfast_volume::store::{WITHHELD, is_secret};
+
 use crate::address::Kind;
 
 /// The options of a server, and where its credentials are from.
@@ -14,15 +16,10 @@ pub(crate) struct Settings {
     pub(crate) source: String,
 }
 
-/// Names of options whose values nobody is told.
-const SECRETS: [&str; 8] =
-    ["secret", "token", "password", "access_key", "account_key", "sas", "service_account_key", "customer_key"];
-
 impl Settings {
     /// `text` without anything secret.
     pub(crate) fn hide(&self, text: &str) -> String {
-        let secret = |name: &str| SECRETS.iter().any(|part| name.contains(part));
-        let secrets = self.values.iter().filter(|(name, value)| secret(name) && value.len() > 3);
+        let secrets = self.values.iter().filter(|(name, value)| is_secret(name) && value.len() > 3);
         secrets.fold(without_queries(text), |text, (_, value)| text.replace(value.as_str(), "***"))
     }
 }
@@ -38,13 +35,19 @@ fn without_queries(text: &str) -> String {
 }
 
 /// The settings of a server of this kind.
-pub(crate) fn settings(kind: Kind, given: &BTreeMap<String, String>) -> Settings {
-    match kind {
-        Kind::S3 => s3(given),
-        Kind::Google => of_environment("GOOGLE_", "google_skip_signature", given),
-        Kind::Azure => of_environment("AZURE_", "azure_skip_signature", given),
+pub(crate) fn settings(kind: Kind, options: &BTreeMap<String, String>) -> Settings {
+    let mut given = options.clone();
+    given.retain(|_, value| value != WITHHELD);
+    let mut settings = match kind {
+        Kind::S3 => s3(&given),
+        Kind::Google => of_environment("GOOGLE_", "google_skip_signature", &given),
+        Kind::Azure => of_environment("AZURE_", "azure_skip_signature", &given),
         Kind::Http | Kind::Memory => Settings { values: given.clone(), source: "no credentials".to_owned() },
+    };
+    if given.len() < options.len() && settings.source.starts_with("nothing") {
+        settings.source += "; those that were storage options are written into no plan: put them in the environment";
     }
+    settings
 }
 
 fn variables(prefix: &str) -> BTreeMap<String, String> {
@@ -60,7 +63,7 @@ fn variables(prefix: &str) -> BTreeMap<String, String> {
 fn of_environment(prefix: &str, unsigned: &str, given: &BTreeMap<String, String>) -> Settings {
     let mut values = variables(prefix);
     values.retain(|name, _| is_known(prefix, name));
-    let source = match (is_secret(given), is_secret(&values)) {
+    let source = match (has_credentials(given), has_credentials(&values)) {
         (true, _) => "the storage options".to_owned(),
         (false, true) => format!("the {prefix}* variables of the environment"),
         (false, false) => "nothing: no credentials were found".to_owned(),
@@ -79,7 +82,7 @@ fn is_known(prefix: &str, name: &str) -> bool {
     }
 }
 
-fn is_secret(values: &BTreeMap<String, String>) -> bool {
+fn has_credentials(values: &BTreeMap<String, String>) -> bool {
     let parts = ["key", "token", "secret", "sas", "service_account", "application_credentials", "client_id"];
     values.keys().any(|name| parts.iter().any(|part| name.contains(part)))
 }
@@ -88,6 +91,8 @@ const KEY: &str = "aws_access_key_id";
 const SECRET: &str = "aws_secret_access_key";
 const TOKEN: &str = "aws_session_token";
 const UNSIGNED: &str = "aws_skip_signature";
+/// An option of ours: which profile of AWS's files counts.
+const PROFILE: &str = "aws_profile";
 
 /// Variables of the environment that let the store itself fetch credentials.
 const FETCHED: [&str; 3] =
@@ -96,7 +101,8 @@ const FETCHED: [&str; 3] =
 fn s3(given: &BTreeMap<String, String>) -> Settings {
     let mut found = variables("AWS_");
     found.retain(|name, _| name.parse::<object_store::aws::AmazonS3ConfigKey>().is_ok());
-    let name = env::var("AWS_PROFILE").unwrap_or_else(|_| "default".to_owned());
+    let chosen = given.get(PROFILE).cloned().or_else(|| env::var("AWS_PROFILE").ok());
+    let name = chosen.unwrap_or_else(|| "default".to_owned());
     let profile = profile(&name);
     let from_profile = |found: &mut BTreeMap<String, String>, names: &[&str]| {
         for name in names {
@@ -127,6 +133,7 @@ fn s3(given: &BTreeMap<String, String>) -> Settings {
         "nothing: no credentials were found".to_owned()
     };
     found.extend(given.clone());
+    found.remove(PROFILE);
     Settings { values: found, source }
 }
 

@@ -1,7 +1,6 @@
 //! What a server's refusal means, in words.
 
 use std::error::Error as _;
-use std::io::{self, ErrorKind};
 
 use object_store::Error;
 use wkfast_volume::VolumeError;
@@ -23,20 +22,17 @@ pub(crate) fn is_refused_condition(error: &Error) -> bool {
 
 /// The error for a request about `file`: what the server said, and by what the request was signed.
 pub(crate) fn failed(file: String, error: &Error, settings: &Settings) -> VolumeError {
-    let (kind, what) = match error {
-        Error::NotFound { .. } if all_of(error).contains("NoSuchBucket") => {
-            (ErrorKind::Other, "there is no such bucket")
-        }
-        Error::NotFound { .. } => (ErrorKind::NotFound, "there is no such object"),
-        Error::PermissionDenied { .. } => (ErrorKind::PermissionDenied, "the server does not allow it"),
-        Error::Unauthenticated { .. } => (ErrorKind::PermissionDenied, "the server asks for credentials"),
-        Error::NotSupported { .. } | Error::NotImplemented { .. } => {
-            (ErrorKind::Unsupported, "the server cannot do it")
-        }
-        _ => (ErrorKind::Other, "the request failed"),
+    let what = match error {
+        Error::NotFound { .. } if all_of(error).contains("NoSuchBucket") => "there is no such bucket",
+        Error::NotFound { .. } => "there is no such object",
+        Error::PermissionDenied { .. } => "the server does not allow it",
+        Error::Unauthenticated { .. } => "the server asks for credentials",
+        Error::NotSupported { .. } | Error::NotImplemented { .. } => "the server cannot do it",
+        _ => "the request failed",
     };
     let said = settings.hide(&answer_of(error));
-    VolumeError::io(file, io::Error::new(kind, format!("{what}: {said} (requests are signed by {})", settings.source)))
+    let said = said.trim_end_matches([':', ' ']);
+    VolumeError::Server { file, reason: format!("{what}: {said} (requests are signed by {})", settings.source) }
 }
 
 /// What the server said, without the words of the layers above it.

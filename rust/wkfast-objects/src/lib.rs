@@ -2,6 +2,7 @@
 //! `wkfast-volume`. Nothing is started before the first request.
 
 mod address;
+mod connection;
 mod credentials;
 mod failure;
 mod reading;

@@ -17,7 +17,8 @@ use wkfast_volume::store::{Fetch, Found, Origin, Part, Stamp, Take};
 
 use crate::failure::is_absent;
 use crate::runtime::{ends_so_far, runtime};
-use crate::store::{Connection, ObjectFiles, beyond, stamp_of};
+use crate::connection::Connection;
+use crate::store::{ObjectFiles, beyond, stamp_of};
 
 /// Requests of one batch on their way at once.
 const IN_FLIGHT: usize = 256;
@@ -45,101 +46,99 @@ pub(crate) struct Piece {
 }
 
 /// Reads a part of an object; `None` where there is no such object.
-pub(crate) async fn piece(connection: &Connection, key: &str, path: &Path, part: &Part) -> Result<Option<Piece>> {
+pub(crate) async fn piece(connection: &Connection, path: &Path, part: &Part) -> Result<Option<Piece>> {
     let wanted = match part {
         Part::Whole(_) => None,
-        Part::Range(range) if range.is_empty() => return no_bytes(connection, key, path, range.start).await,
+        Part::Range(range) if range.is_empty() => return no_bytes(connection, path, range.start).await,
         Part::Range(range) => Some(GetRange::Bounded(range.clone())),
-        Part::Start(0) | Part::End(0) => return no_bytes(connection, key, path, 0).await,
+        Part::Start(0) | Part::End(0) => return no_bytes(connection, path, 0).await,
         Part::Start(length) => Some(GetRange::Bounded(0..*length)),
-        Part::End(_) if connection.lacks_suffixes => return by_size(connection, key, path, part).await,
+        Part::End(_) if connection.lacks_suffixes => return by_size(connection, path, part).await,
         Part::End(length) => Some(GetRange::Suffix(*length)),
     };
     let options = GetOptions { range: wanted, ..GetOptions::default() };
     match connection.objects.get_opts(path, options).await {
-        Ok(answer) => body(connection, key, part, answer).await.map(Some),
+        Ok(answer) => body(connection, path, part, answer).await.map(Some),
         Err(error) if is_absent(&error) => Ok(None),
-        Err(error) if matches!(part, Part::Whole(_)) => Err(connection.failed(key, &error)),
-        Err(error) => after_refusal(connection, key, path, part, error).await,
+        Err(error) if matches!(part, Part::Whole(_)) => Err(connection.failed(path, &error)),
+        Err(error) => after_refusal(connection, path, part, error).await,
     }
 }
 
 /// Nothing of an object that may be absent, or end before `offset`.
-async fn no_bytes(connection: &Connection, key: &str, path: &Path, offset: u64) -> Result<Option<Piece>> {
-    let Some(meta) = connection.head(key, path).await? else { return Ok(None) };
+async fn no_bytes(connection: &Connection, path: &Path, offset: u64) -> Result<Option<Piece>> {
+    let Some(meta) = connection.head(path).await? else { return Ok(None) };
     if offset > meta.size {
-        return Err(beyond(connection.name(key), offset, 0));
+        return Err(beyond(connection.name(path), offset, 0));
     }
     Ok(Some(Piece { bytes: Vec::new(), stamp: stamp_of(&meta) }))
 }
 
 /// Reads a part once the size is known.
-async fn by_size(connection: &Connection, key: &str, path: &Path, part: &Part) -> Result<Option<Piece>> {
-    let Some(meta) = connection.head(key, path).await? else { return Ok(None) };
+async fn by_size(connection: &Connection, path: &Path, part: &Part) -> Result<Option<Piece>> {
+    let Some(meta) = connection.head(path).await? else { return Ok(None) };
     let range = part.range(meta.size);
     if range.is_empty() {
         return Ok(Some(Piece { bytes: Vec::new(), stamp: stamp_of(&meta) }));
     }
-    Box::pin(piece(connection, key, path, &Part::Range(range))).await
+    Box::pin(piece(connection, path, &Part::Range(range))).await
 }
 
 /// What a refused range means: that the object ends before it, or that the server knows no ranges.
 async fn after_refusal(
     connection: &Connection,
-    key: &str,
     path: &Path,
     part: &Part,
     error: Error,
 ) -> Result<Option<Piece>> {
     if matches!(error, Error::PermissionDenied { .. } | Error::Unauthenticated { .. }) {
-        return Err(connection.failed(key, &error));
+        return Err(connection.failed(path, &error));
     }
-    let Ok(Some(meta)) = connection.head(key, path).await else { return Err(connection.failed(key, &error)) };
+    let Ok(Some(meta)) = connection.head(path).await else { return Err(connection.failed(path, &error)) };
     let range = part.range(meta.size);
     if range.end > meta.size {
-        return Err(beyond(connection.name(key), range.start, range.end - range.start));
+        return Err(beyond(connection.name(path), range.start, range.end - range.start));
     }
     if range.is_empty() {
         return Ok(Some(Piece { bytes: Vec::new(), stamp: stamp_of(&meta) }));
     }
-    match error {
-        Error::Generic { .. } if error.to_string().contains("non-partial") => {
-            Err(VolumeError::Unsupported { file: connection.name(key), what: NO_RANGES.to_owned() })
-        }
-        Error::NotSupported { .. } if matches!(part, Part::End(_)) => {
-            Box::pin(piece(connection, key, path, &Part::Range(range))).await
-        }
-        error => Err(connection.failed(key, &error)),
+    if matches!(error, Error::NotSupported { .. }) && matches!(part, Part::End(_)) {
+        return Box::pin(piece(connection, path, &Part::Range(range))).await;
     }
+    let said = error.to_string();
+    if said.contains("non-partial") || said.contains("Range request not supported") {
+        return Err(VolumeError::Unsupported { file: connection.name(path), what: NO_RANGES.to_owned() });
+    }
+    Err(connection.failed(path, &error))
 }
 
 const NO_RANGES: &str = "its server sends whole files only, and no ranges of bytes; copy it to a disk, or serve it by a \
                          server that knows ranges";
 
 /// The bytes of an answer, which must be as many as were asked for.
-async fn body(connection: &Connection, key: &str, part: &Part, answer: GetResult) -> Result<Piece> {
+async fn body(connection: &Connection, path: &Path, part: &Part, answer: GetResult) -> Result<Piece> {
     let (size, stamp) = (answer.meta.size, stamp_of(&answer.meta));
     let expected = part.range(size);
     match part {
         Part::Whole(limit) if size > *limit => {
             let reason = format!("holds {size} bytes where at most {limit} are expected");
-            return Err(VolumeError::corrupt(connection.name(key), reason));
+            return Err(VolumeError::corrupt(connection.name(path), reason));
         }
         Part::Range(range) if range.end > size => {
-            return Err(beyond(connection.name(key), range.start, range.end - range.start));
+            return Err(beyond(connection.name(path), range.start, range.end - range.start));
         }
         _ => {}
     }
     let length = (expected.end - expected.start) as usize;
     let mut bytes = Vec::new();
-    bytes.try_reserve_exact(length).map_err(|_| VolumeError::corrupt(connection.name(key), "is larger than memory"))?;
+    bytes.try_reserve_exact(length).map_err(|_| VolumeError::corrupt(connection.name(path), "is larger than memory"))?;
     let mut stream = answer.into_stream();
     while let Some(chunk) = stream.next().await {
-        bytes.extend_from_slice(&chunk.map_err(|error| connection.failed(key, &error))?);
+        bytes.extend_from_slice(&chunk.map_err(|error| connection.failed(path, &error))?);
     }
     if bytes.len() != length {
         let reason = format!("sent {} bytes where {length} were asked for", bytes.len());
-        return Err(VolumeError::corrupt(connection.name(key), reason));
+        return Err(VolumeError::corrupt(connection.name(path), reason));
     }
     Ok(Piece { bytes, stamp })
 }
@@ -147,7 +146,6 @@ async fn body(connection: &Connection, key: &str, part: &Part, answer: GetResult
 /// One request of a batch, and whom it serves.
 #[derive(Debug)]
 struct Request {
-    key: String,
     path: Path,
     part: Part,
     /// State that the object must have.
@@ -189,14 +187,14 @@ fn plan(store: &ObjectFiles, fetches: &[Fetch<'_>]) -> Result<Vec<Request>> {
             Part::Range(range) if range.start < range.end => ranges.push((key, state, range.clone(), number, path)),
             part => {
                 let serves = vec![(number, None)];
-                requests.push(Request { key: key.to_owned(), path, part: part.clone(), state, serves });
+                requests.push(Request { path, part: part.clone(), state, serves });
             }
         }
     }
     ranges.sort_by(|a, b| (a.0, a.2.start, a.3).cmp(&(b.0, b.2.start, b.3)));
-    for (key, state, range, number, path) in ranges {
+    for (_, state, range, number, path) in ranges {
         if let Some(last) = requests.last_mut()
-            && last.key == key
+            && last.path == path
             && last.state == state
             && let Part::Range(whole) = &mut last.part
             && range.start >= whole.start
@@ -210,7 +208,7 @@ fn plan(store: &ObjectFiles, fetches: &[Fetch<'_>]) -> Result<Vec<Request>> {
         }
         let length = (range.end - range.start) as usize;
         let part = Part::Range(range);
-        requests.push(Request { key: key.to_owned(), path, part, state, serves: vec![(number, Some(0..length))] });
+        requests.push(Request { path, part, state, serves: vec![(number, Some(0..length))] });
     }
     Ok(requests)
 }
@@ -260,14 +258,14 @@ async fn answer(connection: Arc<Connection>, request: Request, budget: Arc<Semap
     let share = u32::try_from(bytes.div_ceil(1 << 10)).unwrap_or(BUDGET_KB).clamp(1, BUDGET_KB);
     let closed = |_| VolumeError::Interrupted;
     let leave = budget.acquire_many_owned(share).await.map_err(closed)?;
-    let found = piece(&connection, &request.key, &request.path, &request.part).await?;
+    let found = piece(&connection, &request.path, &request.part).await?;
     let stamp = found.as_ref().map(|piece| piece.stamp);
     if request.state.is_some() && request.state != stamp {
-        return Err(VolumeError::Changed { file: connection.name(&request.key) });
+        return Err(VolumeError::Changed { file: connection.name(&request.path) });
     }
     if found.is_none() && matches!(request.part, Part::Range(_)) {
         let error = std::io::ErrorKind::NotFound.into();
-        return Err(VolumeError::io(connection.name(&request.key), error));
+        return Err(VolumeError::io(connection.name(&request.path), error));
     }
     Ok((request, found, leave))
 }

@@ -8,7 +8,7 @@ use std::time::SystemTime;
 
 use futures_util::TryStreamExt;
 use object_store::path::Path;
-use object_store::{ObjectMeta, ObjectStore, ObjectStoreExt};
+use object_store::{ObjectMeta, ObjectStore};
 use wkfast_volume::VolumeError;
 use wkfast_volume::error::Result;
 use wkfast_volume::store::{
@@ -16,8 +16,8 @@ use wkfast_volume::store::{
 };
 
 use crate::address::{Kind, Reached};
-use crate::credentials::Settings;
-use crate::failure::{failed, is_absent};
+use crate::connection::{self, Connection};
+
 use crate::reading::{self, Piece};
 use crate::runtime::{OfProcess, wait_for};
 use crate::writing;
@@ -27,17 +27,7 @@ pub struct ObjectFiles {
     address: Reached,
     kind: Kind,
     prefix: String,
-    connection: OfProcess<Connection>,
-}
-
-/// What reaches the objects.
-pub(crate) struct Connection {
-    pub(crate) objects: Arc<dyn ObjectStore>,
-    pub(crate) settings: Settings,
-    /// For messages.
-    pub(crate) shown: String,
-    /// Whether the last bytes of an object cannot be asked for without knowing how many it has.
-    pub(crate) lacks_suffixes: bool,
+    connection: OfProcess<Arc<Connection>>,
 }
 
 impl fmt::Debug for ObjectFiles {
@@ -46,42 +36,16 @@ impl fmt::Debug for ObjectFiles {
     }
 }
 
-impl Connection {
-    pub(crate) fn name(&self, key: &str) -> String {
-        format!("{}/{key}", self.shown)
-    }
-
-    pub(crate) fn failed(&self, key: &str, error: &object_store::Error) -> VolumeError {
-        failed(self.name(key), error, &self.settings)
-    }
-
-    /// `None` for an object that is not there.
-    pub(crate) async fn head(&self, key: &str, path: &Path) -> Result<Option<ObjectMeta>> {
-        match self.objects.head(path).await {
-            Ok(meta) => Ok(Some(meta)),
-            Err(error) if is_absent(&error) => Ok(None),
-            Err(error) => Err(self.failed(key, &error)),
-        }
-    }
-}
-
 impl ObjectFiles {
     /// The objects below `address`. Nothing is asked for yet.
     pub fn open(address: Address) -> Result<Self> {
         let address = Reached(address);
-        let kind = address.kind()?;
-        let prefix = if kind == Kind::Http { String::new() } else { address.parts().1.to_owned() };
+        let (kind, prefix) = (address.kind()?, address.prefix()?);
         Ok(Self { address, kind, prefix, connection: OfProcess::new() })
     }
 
     pub(crate) fn connection(&self) -> Result<Arc<Connection>> {
-        self.connection.get(|| {
-            // Clients look for the runtime that they are made in.
-            let _entered = crate::runtime::runtime()?;
-            let (objects, settings) = self.address.connect()?;
-            let lacks_suffixes = self.kind == Kind::Azure;
-            Ok(Connection { objects, settings, shown: self.address.0.shown(), lacks_suffixes })
-        })
+        Ok(Arc::clone(&*self.connection.get(|| connection::shared(&self.address))?))
     }
 
     /// The whole name of an object.
@@ -93,7 +57,7 @@ impl ObjectFiles {
 
     fn piece(&self, key: &str, part: &Part) -> Result<Option<Piece>> {
         let (connection, path) = (self.connection()?, self.path(key)?);
-        wait_for(reading::piece(&connection, key, &path, part))
+        wait_for(reading::piece(&connection, &path, part))
     }
 }
 
@@ -108,7 +72,7 @@ impl ReadStore for ObjectFiles {
 
     fn stamp(&self, key: &str) -> Result<Option<Stamp>> {
         let (connection, path) = (self.connection()?, self.path(key)?);
-        Ok(wait_for(connection.head(key, &path))?.as_ref().map(stamp_of))
+        Ok(wait_for(connection.head(&path))?.as_ref().map(stamp_of))
     }
 
     fn read(&self, key: &str, limit: u64) -> Result<Option<Vec<u8>>> {
@@ -151,7 +115,7 @@ impl ListStore for ObjectFiles {
             .map_err(|error| VolumeError::corrupt(self.describe(prefix), error.to_string()))?;
         let listed = wait_for(async {
             let found = connection.objects.list(Some(&root)).try_collect::<Vec<_>>().await;
-            found.map_err(|error| connection.failed(prefix, &error))
+            found.map_err(|error| connection.failed(&root, &error))
         })?;
         let own = if self.prefix.is_empty() { String::new() } else { format!("{}/", self.prefix) };
         let entry = |meta: ObjectMeta| {
@@ -164,7 +128,7 @@ impl ListStore for ObjectFiles {
 
 impl WriteStore for ObjectFiles {
     fn replace(&self, key: &str, _buffer: usize) -> Result<Box<dyn NewFile>> {
-        Ok(Box::new(writing::NewObject::begin(self.connection()?, key, self.path(key)?, self.describe(key))?))
+        Ok(Box::new(writing::NewObject::begin(self.connection()?, self.path(key)?)?))
     }
 }
 

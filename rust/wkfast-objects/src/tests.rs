@@ -65,7 +65,8 @@ fn who_comes_between_is_not_overwritten() {
     file.write_all(b"two").unwrap();
     // Another process, which knows nothing of the first.
     let address = at("memory://between/some/folder");
-    let (objects, _) = Reached(address).connect().unwrap();
+    let other = Reached(address);
+    let objects = other.connect(&other.settings().unwrap()).unwrap();
     let put = async {
         object_store::ObjectStoreExt::put(&*objects, &"some/folder/a".into(), "three".into()).await.unwrap();
         Ok(())
@@ -81,7 +82,10 @@ fn addresses_are_shown_without_secrets() {
     let address = Address { url: "https://me:hush@host.org/folder/?token=hush".to_owned(), options: secret };
     assert_eq!(address.shown(), "https://host.org/folder");
     assert!(!format!("{address:?}").contains("hush"));
-    assert_eq!(Reached(at("s3://bucket/a?b@c")).parts(), ("bucket", "a?b@c"));
+    let parts = |url| (Reached(at(url)).bucket().to_owned(), Reached(at(url)).prefix().unwrap());
+    assert_eq!(parts("s3://bucket/a?b@c/"), ("bucket".to_owned(), "a?b@c".to_owned()));
+    assert_eq!(parts("http://host:1/a%20b/c"), ("http://host:1".to_owned(), "a b/c".to_owned()));
+    assert!(Reached(at("http://host/a?token=hush")).prefix().unwrap_err().to_string().contains("query"));
     assert!(matches!(ObjectFiles::open(at("ftp://a/b")), Err(VolumeError::Unsupported { .. })));
 }
 

@@ -14,7 +14,7 @@ use wkfast_volume::store::NewFile;
 
 use crate::failure::{is_absent, is_refused_condition};
 use crate::runtime::wait_for;
-use crate::store::Connection;
+use crate::connection::Connection;
 
 /// Names of objects that threads of this process write to.
 static TAKEN: Mutex<Option<HashSet<String>>> = Mutex::new(None);
@@ -39,7 +39,6 @@ fn release(name: &str) {
 /// put; who came between is told, and nothing of theirs is lost.
 pub(crate) struct NewObject {
     connection: Arc<Connection>,
-    key: String,
     path: Path,
     name: String,
     before: Option<UpdateVersion>,
@@ -47,11 +46,12 @@ pub(crate) struct NewObject {
 }
 
 impl NewObject {
-    pub(crate) fn begin(connection: Arc<Connection>, key: &str, path: Path, name: String) -> Result<Self> {
+    pub(crate) fn begin(connection: Arc<Connection>, path: Path) -> Result<Self> {
+        let name = connection.name(&path);
         take(&name);
         let content = Cursor::default();
-        let mut new = Self { connection, key: key.to_owned(), path, name, before: None, content };
-        new.before = wait_for(new.connection.head(key, &new.path))?
+        let mut new = Self { connection, path, name, before: None, content };
+        new.before = wait_for(new.connection.head(&new.path))?
             .map(|meta| UpdateVersion { e_tag: meta.e_tag, version: meta.version });
         Ok(new)
     }
@@ -66,13 +66,13 @@ impl NewObject {
         match wait_for(async { Ok(self.connection.objects.put_opts(&self.path, payload, options).await) })? {
             Ok(_) => Ok(()),
             Err(error) if is_refused_condition(&error) => Err(VolumeError::Changed { file: self.name.clone() }),
-            Err(error) => Err(self.connection.failed(&self.key, &error)),
+            Err(error) => Err(self.connection.failed(&self.path, &error)),
         }
     }
 
     fn delete(&self) -> Result<()> {
         match wait_for(async { Ok(self.connection.objects.delete(&self.path).await) })? {
-            Err(error) if !is_absent(&error) => Err(self.connection.failed(&self.key, &error)),
+            Err(error) if !is_absent(&error) => Err(self.connection.failed(&self.path, &error)),
             _ => Ok(()),
         }
     }

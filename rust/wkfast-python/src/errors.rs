@@ -21,6 +21,7 @@ mod classes {
     import_exception!(wkfast.errors, MagNotFoundError);
     import_exception!(wkfast.errors, MergeError);
     import_exception!(wkfast.errors, NmlError);
+    import_exception!(wkfast.errors, ObjectStoreError);
     import_exception!(wkfast.errors, SkeletonError);
     import_exception!(wkfast.errors, StopRequested);
     import_exception!(wkfast.errors, TargetBusyError);
@@ -134,6 +135,7 @@ fn volume_error(error: &VolumeError) -> PyErr {
         VolumeError::Mismatch(_) => classes::MergeError::new_err(text),
         VolumeError::TargetTaken { .. } => classes::TargetNotEmptyError::new_err(text),
         VolumeError::TargetBusy { .. } => classes::TargetBusyError::new_err(text),
+        VolumeError::Server { .. } => classes::ObjectStoreError::new_err(text),
         VolumeError::Enough => StopRequested::new_err(text),
         VolumeError::Interrupted => PyKeyboardInterrupt::new_err(text),
         // Io, Corrupt, Unsupported, and whatever the crate may add.

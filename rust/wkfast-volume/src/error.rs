@@ -17,6 +17,14 @@ pub enum VolumeError {
         /// The refusal.
         source: std::io::Error,
     },
+    /// A server refused, or did not answer.
+    #[error("{file}: {reason}")]
+    Server {
+        /// Address of the object.
+        file: String,
+        /// What it said, and by what the request was signed.
+        reason: String,
+    },
     /// Bytes that do not follow their format.
     #[error("{file}{}: {reason}", in_chunk(.chunk.as_ref()))]
     Corrupt {

@@ -4,22 +4,39 @@ use std::collections::BTreeMap;
 use std::fmt;
 use std::sync::OnceLock;
 
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Serialize, Serializer};
 
 use super::SharedStore;
-use crate::error::{Result, VolumeError};
+use crate::error::{self, VolumeError};
 
 /// A folder of objects: `s3://bucket/folder`, `gs://…`, `az://container/folder`, `https://host/folder`,
 /// `memory://name/folder`; and the options that were given for it.
 ///
-/// Options may hold secrets, which are shown nowhere.
+/// Options may hold secrets, which are shown nowhere and written nowhere: plans and journals hold [`WITHHELD`] instead.
 #[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Address {
     /// The folder.
     pub url: String,
     /// Options by their names in `object_store`.
-    #[serde(default)]
+    #[serde(default, serialize_with = "without_secrets")]
     pub options: BTreeMap<String, String>,
+}
+
+/// What is written for the value of a secret option. Who reads it back has to find credentials elsewhere.
+pub const WITHHELD: &str = "***";
+
+/// Parts of names of options whose values nobody is told.
+const SECRETS: [&str; 8] =
+    ["secret", "token", "password", "access_key", "account_key", "sas", "service_account_key", "customer_key"];
+
+/// Whether an option of this name is a secret.
+pub fn is_secret(name: &str) -> bool {
+    SECRETS.iter().any(|part| name.contains(part))
+}
+
+fn without_secrets<S: Serializer>(options: &BTreeMap<String, String>, serializer: S) -> Result<S::Ok, S::Error> {
+    let shown = |(name, value)| (name, if is_secret(name) { WITHHELD } else { value });
+    serializer.collect_map(options.iter().map(|(name, value)| shown((name.as_str(), value.as_str()))))
 }
 
 impl Address {
@@ -44,7 +61,7 @@ impl fmt::Debug for Address {
 }
 
 /// What opens addresses.
-pub type Opener = fn(&Address) -> Result<SharedStore>;
+pub type Opener = fn(&Address) -> error::Result<SharedStore>;
 
 static OPENER: OnceLock<Opener> = OnceLock::new();
 
@@ -53,8 +70,23 @@ pub fn open_addresses_with(opener: Opener) {
     OPENER.get_or_init(|| opener);
 }
 
-pub(super) fn open(address: &Address) -> Result<SharedStore> {
+pub(super) fn open(address: &Address) -> error::Result<SharedStore> {
     let absent =
         || VolumeError::Unsupported { file: address.shown(), what: "nothing here speaks to servers".to_owned() };
     OPENER.get().ok_or_else(absent)?(address)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn secrets_are_not_written() {
+        let options = [("aws_secret_access_key", "hush"), ("aws_region", "eu")].map(|(name, value)| (name.to_owned(), value.to_owned()));
+        let address = Address { url: "s3://bucket/a".to_owned(), options: options.into() };
+        let text = serde_json::to_string(&address).unwrap();
+        assert!(!text.contains("hush") && text.contains("eu"), "{text}");
+        let back: Address = serde_json::from_str(&text).unwrap();
+        assert_eq!(back.options["aws_secret_access_key"], WITHHELD);
+    }
 }

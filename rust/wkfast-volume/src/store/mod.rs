@@ -30,7 +30,7 @@ use std::time::SystemTime;
 use serde::{Deserialize, Serialize};
 use wkfast_files::zip::check_name;
 
-pub use self::address::{Address, Opener, open_addresses_with};
+pub use self::address::{Address, Opener, WITHHELD, is_secret, open_addresses_with};
 pub use self::batch::{Fetch, Found, Origin, Part, Take};
 pub(crate) use self::batch::{Slots, on_pool, read_all, read_near};
 #[cfg(any(test, feature = "conformance"))]

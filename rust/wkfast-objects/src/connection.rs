@@ -1,0 +1,78 @@
+//! What reaches a bucket: one for all folders in it that are opened with the same settings.
+
+use std::collections::{BTreeMap, HashMap};
+use std::sync::{Arc, Mutex, PoisonError};
+
+use object_store::path::Path;
+use object_store::{ObjectMeta, ObjectStore, ObjectStoreExt};
+use wkfast_volume::VolumeError;
+use wkfast_volume::error::Result;
+
+use crate::address::{Kind, Reached};
+use crate::credentials::Settings;
+use crate::failure::{failed, is_absent};
+use crate::runtime::{OfProcess, runtime};
+
+/// What reaches the objects of a bucket, or the files of a server.
+pub(crate) struct Connection {
+    pub(crate) objects: Arc<dyn ObjectStore>,
+    pub(crate) settings: Settings,
+    /// The bucket, for messages.
+    shown: String,
+    /// Whether the last bytes of an object cannot be asked for without knowing how many it has.
+    pub(crate) lacks_suffixes: bool,
+}
+
+/// A bucket and the settings it is reached with.
+type Key = (String, BTreeMap<String, String>);
+type Known = Mutex<HashMap<Key, Arc<Connection>>>;
+
+/// Connections that nobody uses are kept for who comes next, unless there are so many.
+const KEPT: usize = 16;
+
+static KNOWN: OfProcess<Known> = OfProcess::new();
+
+/// The connection of this process to the bucket of `address`.
+pub(crate) fn shared(address: &Reached) -> Result<Arc<Connection>> {
+    let settings = address.settings()?;
+    let known = KNOWN.get(|| Ok(Known::default()))?;
+    let mut known = known.lock().unwrap_or_else(PoisonError::into_inner);
+    let bucket = format!("{:?} {}", address.kind()?, address.bucket());
+    let key = (bucket, settings.values.clone());
+    if let Some(connection) = known.get(&key) {
+        return Ok(Arc::clone(connection));
+    }
+    if known.len() >= KEPT {
+        known.retain(|_, connection| Arc::strong_count(connection) > 1);
+    }
+    let connection = Arc::new(Connection::open(address, settings)?);
+    known.insert(key, Arc::clone(&connection));
+    Ok(connection)
+}
+
+impl Connection {
+    fn open(address: &Reached, settings: Settings) -> Result<Self> {
+        // The one provider of TLS is chosen with it.
+        runtime()?;
+        let objects = address.connect(&settings)?;
+        Ok(Self { objects, settings, shown: address.shown_bucket(), lacks_suffixes: address.kind()? == Kind::Azure })
+    }
+
+    /// What to call an object in messages.
+    pub(crate) fn name(&self, path: &Path) -> String {
+        format!("{}/{path}", self.shown)
+    }
+
+    pub(crate) fn failed(&self, path: &Path, error: &object_store::Error) -> VolumeError {
+        failed(self.name(path), error, &self.settings)
+    }
+
+    /// `None` for an object that is not there.
+    pub(crate) async fn head(&self, path: &Path) -> Result<Option<ObjectMeta>> {
+        match self.objects.head(path).await {
+            Ok(meta) => Ok(Some(meta)),
+            Err(error) if is_absent(&error) => Ok(None),
+            Err(error) => Err(self.failed(path, &error)),
+        }
+    }
+}

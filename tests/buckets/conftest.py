@@ -1,0 +1,126 @@
+"""Servers that tests start on this machine: one that speaks S3, one of files with ranges of bytes, one without."""
+
+from __future__ import annotations
+
+import http.server
+import logging
+import os
+import re
+import threading
+import uuid
+from functools import partial
+from pathlib import Path
+
+import pytest
+
+SECRET = "hush-hush-hush"
+
+
+class Bucket:
+    """A bucket of a server, and what reaches it."""
+
+    def __init__(self, client, endpoint, name):
+        self.client, self.endpoint, self.name = client, endpoint, name
+        self.options = {"key": "tester", "secret": SECRET, "endpoint_url": endpoint, "region_name": "us-east-1"}
+
+    def put(self, folder, prefix):
+        """Put all files of a folder below a prefix, and return the address of that."""
+        for file in sorted(path for path in Path(folder).rglob("*") if path.is_file()):
+            key = f"{prefix}/{file.relative_to(folder).as_posix()}"
+            self.client.put_object(Bucket=self.name, Key=key, Body=file.read_bytes())
+        return f"s3://{self.name}/{prefix}"
+
+    def listed(self, prefix=""):
+        found = self.client.list_objects_v2(Bucket=self.name, Prefix=prefix).get("Contents", [])
+        return sorted(each["Key"] for each in found)
+
+
+@pytest.fixture(scope="session")
+def s3_server():
+    moto = pytest.importorskip("moto.server", reason="moto serves S3 to these tests")
+    boto3 = pytest.importorskip("boto3")
+    server = moto.ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
+    logging.getLogger("werkzeug").setLevel(logging.ERROR)  # it tells of every request
+    server.start()
+    host, port = server.get_host_and_port()
+    endpoint = f"http://{host}:{port}"
+    given = {"aws_access_key_id": "tester", "aws_secret_access_key": SECRET, "region_name": "us-east-1"}
+    yield boto3.client("s3", endpoint_url=endpoint, **given), endpoint
+    server.stop()
+
+
+@pytest.fixture
+def without_credentials(monkeypatch, tmp_path):
+    """No credentials but those of the test."""
+    for name in [name for name in os.environ if name.startswith("AWS_")]:
+        monkeypatch.delenv(name)
+    monkeypatch.setenv("AWS_CONFIG_FILE", str(tmp_path / "none"))
+    monkeypatch.setenv("AWS_SHARED_CREDENTIALS_FILE", str(tmp_path / "none"))
+
+
+@pytest.fixture
+def bucket(s3_server, without_credentials):
+    client, endpoint = s3_server
+    name = f"bucket-{uuid.uuid4().hex[:12]}"
+    client.create_bucket(Bucket=name)
+    return Bucket(client, endpoint, name)
+
+
+class _Files(http.server.SimpleHTTPRequestHandler):
+    """Files of a folder; with ranges of bytes, if `ranges`. What was asked for is noted."""
+
+    ranges = True
+    protocol_version = "HTTP/1.1"
+
+    def do_GET(self):
+        asked = re.fullmatch(r"bytes=(\d*)-(\d*)", self.headers.get("Range", "")) if self.ranges else None
+        path = Path(self.translate_path(self.path))
+        self.server.asked.append((self.path, self.headers.get("Range")))
+        if not path.is_file():
+            self.send_error(404)
+            return
+        content = path.read_bytes()
+        first, last = self._bounds(asked, len(content)) if asked else (0, len(content))
+        if first >= len(content) and asked:
+            self.send_error(416)
+            return
+        self.send_response(206 if asked else 200)
+        if asked:
+            self.send_header("Content-Range", f"bytes {first}-{last - 1}/{len(content)}")
+        self.send_header("Content-Length", str(last - first))
+        self.send_header("Last-Modified", self.date_time_string(path.stat().st_mtime))
+        self.end_headers()
+        self.wfile.write(content[first:last])
+
+    @staticmethod
+    def _bounds(asked, size):
+        if not asked[1]:
+            return max(0, size - int(asked[2])), size
+        return int(asked[1]), min(size, int(asked[2]) + 1) if asked[2] else size
+
+    def log_message(self, *_):
+        pass
+
+
+class _WholeFiles(_Files):
+    ranges = False
+
+
+@pytest.fixture
+def serve():
+    """Returns a function that serves a folder, and the server's address and what it was asked for."""
+    servers = []
+
+    def start(folder, *, ranges=True):
+        handler = partial(_Files if ranges else _WholeFiles, directory=str(folder))
+        server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler)
+        server.asked = []
+        server.daemon_threads = True
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        servers.append(server)
+        return f"http://127.0.0.1:{server.server_port}", server.asked
+
+    yield start
+    for server in servers:
+        server.shutdown()
+        server.server_close()

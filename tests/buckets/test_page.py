@@ -1,0 +1,45 @@
+"""The page on buckets: its program and its commands run as they stand, on a server that speaks S3."""
+
+import re
+import shlex
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from tests.buckets.conftest import SECRET, Bucket
+from tests.buckets.test_merging import painted
+
+PAGE = (Path(__file__).resolve().parents[2] / "docs" / "buckets.md").read_text(encoding="utf-8")
+
+
+@pytest.fixture
+def workplace(s3_server, without_credentials, tmp_path, monkeypatch):
+    client, endpoint = s3_server
+    client.create_bucket(Bucket="bucket")  # moto takes a second time in us-east-1, as AWS does
+    annotation = painted(tmp_path / "near", dataset_name="l4_sample", labels="segmentation")
+    Bucket(client, endpoint, "bucket").put(tmp_path / "near", "datasets")
+    folder = tmp_path / "work"
+    folder.mkdir()
+    annotation.save(folder / "annotation.zip")
+    monkeypatch.chdir(folder)
+    monkeypatch.setenv("AWS_ENDPOINT_URL", endpoint)
+    monkeypatch.setenv("AWS_ACCESS_KEY_ID", "tester")
+    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", SECRET)
+    return folder
+
+
+def test_the_program_runs(workplace):
+    program = re.search(r"^```py\n(.*?)^```", PAGE, re.DOTALL | re.MULTILINE)[1]
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    assert (workplace / "merged" / "datasource-properties.json").is_file()
+
+
+def test_the_commands_run(workplace):
+    block = re.search(r"^```console\n(.*?)^```", PAGE, re.DOTALL | re.MULTILINE)[1]
+    for command in re.findall(r"^\$ wkfast (.*)$", block, re.MULTILINE):
+        words = [sys.executable, "-m", "wkfast", *shlex.split(command)]
+        done = subprocess.run(words, capture_output=True, text=True, check=False)
+        assert done.returncode == 0, (command, done.stderr)
+    assert (workplace / "segments.npz").is_file()
