@@ -203,7 +203,7 @@ def _metadata(location: dict[str, Any], name: str) -> bytes | None:
     container = location["container"]
     if container["kind"] == "objects":
         folder = ObjectPath(container["url"], container["options"])
-        return (folder / location["prefix"] / name).read(MOST_METADATA)
+        return (folder / str(location["prefix"]) / name).read(MOST_METADATA)
     if container["kind"] != "directory":
         return None
     return _core.read_metadata(Path(container["path"]) / location["prefix"] / name)
