@@ -136,7 +136,7 @@ def add_layer_of_files(
         place = cast("FolderPlace", writable(dataset._place, dataset))
         list_image(dataset, place, layer_name, category, image, asked, bounding_box)
         return dataset.get_layer(layer_name)
-    found = _mags_below(place.root / layer_name)
+    found = _mags_below(dataset._place.root / layer_name)
     declared = None if data_format is None else DataFormat.parse(str(data_format), layer=layer_name)
     formats = {each for _, each in found if declared in {None, each}}
     if len(formats) != 1:
