@@ -153,7 +153,8 @@ impl Reached {
 }
 
 fn client(settings: &Settings) -> ClientOptions {
-    let plain = settings.values.iter().any(|(name, value)| name.contains("endpoint") && value.starts_with("http://"));
+    let is_endpoint = |name: &str| name.contains("endpoint") || name.contains("base_url");
+    let plain = settings.values.iter().any(|(name, value)| is_endpoint(name) && value.starts_with("http://"));
     // A large object may take minutes; one of which nothing comes does not.
     ClientOptions::new().with_allow_http(plain).with_timeout_disabled().with_read_timeout(SILENCE)
 }

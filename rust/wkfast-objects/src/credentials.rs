@@ -12,7 +12,7 @@ use crate::address::Kind;
 #[derive(Clone, Default)]
 pub(crate) struct Settings {
     pub(crate) values: BTreeMap<String, String>,
-    /// As a message ends: "requests are signed by …".
+    /// As a message ends: "requests are signed by …"; empty where none ever is.
     pub(crate) source: String,
 }
 
@@ -42,7 +42,7 @@ pub(crate) fn settings(kind: Kind, options: &BTreeMap<String, String>) -> Settin
         Kind::S3 => s3(&given),
         Kind::Google => of_environment("GOOGLE_", "google_skip_signature", &given),
         Kind::Azure => of_environment("AZURE_", "azure_skip_signature", &given),
-        Kind::Http | Kind::Memory => Settings { values: given.clone(), source: "no credentials".to_owned() },
+        Kind::Http | Kind::Memory => Settings { values: given.clone(), source: String::new() },
     };
     if given.len() < options.len() && settings.source.starts_with("nothing") {
         settings.source += "; those that were storage options are written into no plan: put them in the environment";

@@ -32,7 +32,11 @@ pub(crate) fn failed(file: String, error: &Error, settings: &Settings) -> Volume
     };
     let said = settings.hide(&answer_of(error));
     let said = said.trim_end_matches([':', ' ']);
-    VolumeError::Server { file, reason: format!("{what}: {said} (requests are signed by {})", settings.source) }
+    let signed = match settings.source.as_str() {
+        "" => String::new(),
+        source => format!(" (requests are signed by {source})"),
+    };
+    VolumeError::Server { file, reason: format!("{what}: {said}{signed}") }
 }
 
 /// What the server said, without the words of the layers above it.
