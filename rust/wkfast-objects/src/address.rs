@@ -164,7 +164,7 @@ fn retries() -> RetryConfig {
     RetryConfig {
         backoff: BackoffConfig { init_backoff: Duration::from_millis(100), max_backoff: SILENCE / 6, base: 2.0 },
         max_retries: 6,
-        retry_timeout: Duration::from_mins(1),
+        retry_timeout: Duration::from_secs(60),
     }
 }
 

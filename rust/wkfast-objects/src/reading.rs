@@ -15,9 +15,9 @@ use wkfast_volume::VolumeError;
 use wkfast_volume::error::Result;
 use wkfast_volume::store::{Fetch, Found, Origin, Part, Stamp, Take};
 
+use crate::connection::Connection;
 use crate::failure::is_absent;
 use crate::runtime::{ends_so_far, runtime};
-use crate::connection::Connection;
 use crate::store::{ObjectFiles, beyond, stamp_of};
 
 /// Requests of one batch on their way at once.
@@ -85,12 +85,7 @@ async fn by_size(connection: &Connection, path: &Path, part: &Part) -> Result<Op
 }
 
 /// What a refused range means: that the object ends before it, or that the server knows no ranges.
-async fn after_refusal(
-    connection: &Connection,
-    path: &Path,
-    part: &Part,
-    error: Error,
-) -> Result<Option<Piece>> {
+async fn after_refusal(connection: &Connection, path: &Path, part: &Part, error: Error) -> Result<Option<Piece>> {
     if matches!(error, Error::PermissionDenied { .. } | Error::Unauthenticated { .. }) {
         return Err(connection.failed(path, &error));
     }
@@ -131,7 +126,9 @@ async fn body(connection: &Connection, path: &Path, part: &Part, answer: GetResu
     }
     let length = (expected.end - expected.start) as usize;
     let mut bytes = Vec::new();
-    bytes.try_reserve_exact(length).map_err(|_| VolumeError::corrupt(connection.name(path), "is larger than memory"))?;
+    bytes
+        .try_reserve_exact(length)
+        .map_err(|_| VolumeError::corrupt(connection.name(path), "is larger than memory"))?;
     let mut stream = answer.into_stream();
     while let Some(chunk) = stream.next().await {
         bytes.extend_from_slice(&chunk.map_err(|error| connection.failed(path, &error))?);

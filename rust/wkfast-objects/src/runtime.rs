@@ -23,13 +23,13 @@ impl<T> OfProcess<T> {
     }
 
     /// What this process has, made where it has none.
-    pub(crate) fn get(&self, make: impl FnOnce() -> Result<T>) -> Result<Arc<T>> {
+    pub(crate) fn get(&self, create: impl FnOnce() -> Result<T>) -> Result<Arc<T>> {
         let process = std::process::id();
         let mut kept = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some((_, made)) = kept.as_ref().filter(|(owner, _)| *owner == process) {
             return Ok(Arc::clone(made));
         }
-        let made = Arc::new(make()?);
+        let made = Arc::new(create()?);
         mem::forget(kept.replace((process, Arc::clone(&made))));
         Ok(made)
     }

@@ -12,9 +12,9 @@ use wkfast_volume::VolumeError;
 use wkfast_volume::error::Result;
 use wkfast_volume::store::NewFile;
 
+use crate::connection::Connection;
 use crate::failure::{is_absent, is_refused_condition};
 use crate::runtime::wait_for;
-use crate::connection::Connection;
 
 /// Names of objects that threads of this process write to.
 static TAKEN: Mutex<Option<HashSet<String>>> = Mutex::new(None);

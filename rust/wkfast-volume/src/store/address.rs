@@ -82,7 +82,8 @@ mod tests {
 
     #[test]
     fn secrets_are_not_written() {
-        let options = [("aws_secret_access_key", "hush"), ("aws_region", "eu")].map(|(name, value)| (name.to_owned(), value.to_owned()));
+        let options = [("aws_secret_access_key", "hush"), ("aws_region", "eu")]
+            .map(|(name, value)| (name.to_owned(), value.to_owned()));
         let address = Address { url: "s3://bucket/a".to_owned(), options: options.into() };
         let text = serde_json::to_string(&address).unwrap();
         assert!(!text.contains("hush") && text.contains("eu"), "{text}");
