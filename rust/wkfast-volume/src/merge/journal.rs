@@ -69,11 +69,11 @@ pub fn check_target(plan: &MergePlan) -> Result<TargetState> {
     if target.join(PROPERTIES).exists() {
         return Err(taken("already holds a dataset; choose a new directory or remove it first".to_owned()));
     }
-    if let Some(provenance) = read_json(&target.join(PROVENANCE))? {
-        return same_plan(plan, &provenance).map(|()| TargetState::Committed).map_err(taken);
+    if let Some(committed) = Written::read(&target.join(PROVENANCE))? {
+        return committed.check(plan).map(|()| TargetState::Committed).map_err(taken);
     }
-    if let Some(begun) = read_json(&target.join(FOLDER).join(PLAN))? {
-        return same_plan(plan, &begun).map(|()| TargetState::Begun).map_err(taken);
+    if let Some(begun) = Written::read(&target.join(FOLDER).join(PLAN))? {
+        return begun.check(plan).map(|()| TargetState::Begun).map_err(taken);
     }
     // A merge killed before its plan was in place leaves its folder and nothing else.
     for entry in entries {
@@ -96,16 +96,43 @@ fn refuse_links(target: &Path) -> Result<(), String> {
     Ok(())
 }
 
-fn same_plan(plan: &MergePlan, stored: &Value) -> Result<(), String> {
-    if stored.get("fingerprint").and_then(Value::as_str) == Some(&plan.fingerprint) {
-        return Ok(());
+/// Which merge a file in a target is of: a plan or a provenance. Shards and reports, nearly all of it, are passed over:
+/// every task of an array looks at this.
+#[derive(Debug, Deserialize)]
+struct Written {
+    fingerprint: Option<Value>,
+    #[serde(default)]
+    version: Value,
+    #[serde(default)]
+    input: Value,
+    #[serde(default)]
+    stamps: Value,
+}
+
+impl Written {
+    fn read(path: &Path) -> Result<Option<Self>> {
+        let text = match fs::read(path) {
+            Ok(text) => text,
+            Err(error) if error.kind() == ErrorKind::NotFound => return Ok(None),
+            Err(error) => return Err(VolumeError::io(path.display().to_string(), error)),
+        };
+        let unreadable = |error| VolumeError::corrupt(path.display().to_string(), format!("is not readable: {error}"));
+        serde_json::from_slice(&text).map(Some).map_err(unreadable)
     }
-    let part = |value: &Value| json!({"version": value["version"], "input": value["input"], "stamps": value["stamps"]});
-    let now = json!({"version": stored["version"], "input": identity(&plan.input), "stamps": plan.stamps});
-    let mut before = part(stored);
-    forget_places(&mut before["input"]);
-    let difference = first_difference(&before, &now).unwrap_or_else(|| "made by another build".to_owned());
-    Err(format!("holds the unfinished result of a different merge ({difference}); remove it or choose another target"))
+
+    /// Refuses any other merge than that of `plan`.
+    fn check(mut self, plan: &MergePlan) -> Result<(), String> {
+        if self.fingerprint.as_ref().and_then(Value::as_str) == Some(&plan.fingerprint) {
+            return Ok(());
+        }
+        forget_places(&mut self.input);
+        let now = json!({"version": self.version, "input": identity(&plan.input), "stamps": plan.stamps});
+        let before = json!({"version": self.version, "input": self.input, "stamps": self.stamps});
+        let difference = first_difference(&before, &now).unwrap_or_else(|| "made by another build".to_owned());
+        Err(format!(
+            "holds the unfinished result of a different merge ({difference}); remove it or choose another target"
+        ))
+    }
 }
 
 /// What makes two merges the same: of a table of labels its content, not where it lies.
@@ -119,16 +146,6 @@ fn forget_places(input: &mut Value) {
     if let Some(mapping) = input.get_mut("mapping").and_then(Value::as_object_mut) {
         mapping.remove("table");
     }
-}
-
-fn read_json(path: &Path) -> Result<Option<Value>> {
-    let text = match fs::read(path) {
-        Ok(text) => text,
-        Err(error) if error.kind() == ErrorKind::NotFound => return Ok(None),
-        Err(error) => return Err(VolumeError::io(path.display().to_string(), error)),
-    };
-    let unreadable = |error| VolumeError::corrupt(path.display().to_string(), format!("is not readable: {error}"));
-    serde_json::from_slice(&text).map(Some).map_err(unreadable)
 }
 
 /// Whom else a process working on a target tolerates.
