@@ -1,5 +1,6 @@
 """A merge in steps on one plan file: tasks run side by side, are killed, run again; the script of the docs works."""
 
+import gzip
 import json
 import os
 import re
@@ -114,6 +115,20 @@ def test_stages_can_be_arrays_of_their_own(workplace, expected):
             wkfast("merge", "run", "plan.json", *options, cwd=workplace)
     wkfast("merge", "commit", "plan.json", cwd=workplace)
     assert content(workplace / "merged") == expected
+
+
+def test_plans_are_compressed_where_their_name_says_so(workplace, expected):
+    inputs = ("merged", "annotation.zip", "datasets")
+    wkfast("merge", "plan", "plan.json.gz", *inputs, cwd=workplace)
+    plain = gzip.decompress((workplace / "plan.json.gz").read_bytes())
+    assert json.loads(plain)["target"] == str(workplace / "merged")
+    wkfast("merge", "commit", "plan.json.gz", "--finish", cwd=workplace)
+    assert content(workplace / "merged") == expected
+    whole = (workplace / "plan.json.gz").read_bytes()
+    for damaged in (whole[:100], whole[:40] + bytes(40) + whole[80:], whole[:2]):
+        (workplace / "plan.json.gz").write_bytes(damaged)
+        done = wkfast("merge", "run", "plan.json.gz", cwd=workplace, check=False)
+        assert (done.returncode, "not a merge plan" in done.stderr) == (2, True), done.stderr
 
 
 @pytest.mark.parametrize(

@@ -1,6 +1,8 @@
 """``wkfast merge plan``, ``run``, ``commit`` and ``status``: a merge in steps on a plan file, for job arrays."""
 
+import gzip
 import time
+import zlib
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -49,7 +51,9 @@ else:
     slurm_jobs = lazy_import("wkfast.merge.slurm")
     statuses = lazy_import("wkfast.merge.status")
 
-PlanArgument = Annotated[Path, typer.Argument(help="The plan file.")]
+PlanArgument = Annotated[Path, typer.Argument(help="The plan file; compressed if its name ends with .gz.")]
+# What a compressed file begins with.
+_GZIP = b"\x1f\x8b"
 
 
 def plan(
@@ -72,7 +76,8 @@ def plan(
     job = annotation.plan_merge(target, dataset_directory, volume_layer_name, options=options)
     # in one step: tasks may read it at any time
     with drafts.exclusive_draft(plan_file) as draft:
-        draft.put(job.to_json().encode())
+        text = job.to_json().encode()
+        draft.put(gzip.compress(text, compresslevel=1) if plan_file.suffix == ".gz" else text)
     _tell_plan(job, as_json=as_json)
 
 
@@ -176,9 +181,10 @@ def read_plan(plan_file: Path) -> "jobs_of_merges.MergeJob":
         There is no such file, or it is something else.
     """
     try:
-        text = plan_file.read_text(encoding="utf-8")
+        data = plan_file.read_bytes()
+        text = (gzip.decompress(data) if data.startswith(_GZIP) else data).decode()
     except FileNotFoundError:
         raise MergeError(f"there is no plan file {plan_file}: write it with `wkfast merge plan`") from None
-    except UnicodeDecodeError as error:
+    except (UnicodeDecodeError, EOFError, gzip.BadGzipFile, zlib.error) as error:
         raise MergeError(f"{plan_file}: not a merge plan ({error})") from error
     return jobs_of_merges.MergeJob.from_json(text, name=str(plan_file))

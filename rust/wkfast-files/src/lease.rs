@@ -16,7 +16,7 @@ use crate::process::Process;
 use crate::replace::short_hash;
 
 /// A lease that nobody renewed for so long is over.
-const LEASE: Duration = Duration::from_secs(60);
+pub const LEASE: Duration = Duration::from_secs(60);
 /// Between two renewals.
 const RENEWAL: Duration = Duration::from_secs(10);
 /// Between two looks of those who wait.
@@ -55,12 +55,36 @@ fn notice(path: &Path) {
     }
 }
 
+/// Renews a file as long as it is there: who sees it knows that its owner lives.
+#[derive(Debug)]
+pub struct Heartbeat {
+    path: PathBuf,
+    process: u32,
+}
+
+impl Heartbeat {
+    /// Begins.
+    pub fn of(path: &Path) -> Self {
+        renew_from_now_on(path);
+        Self { path: path.to_owned(), process: std::process::id() }
+    }
+}
+
+impl Drop for Heartbeat {
+    fn drop(&mut self) {
+        // What a forked process dropped would still be its parent's.
+        if self.process == std::process::id() {
+            forget(&self.path);
+        }
+    }
+}
+
 /// The right to write, held until it is dropped.
 #[derive(Debug)]
 pub(crate) struct Lease {
     path: PathBuf,
     owner: String,
-    process: u32,
+    heartbeat: Heartbeat,
 }
 
 impl Lease {
@@ -75,8 +99,7 @@ impl Lease {
         let mut seen: Option<(Look, Instant)> = None;
         loop {
             if create(path, &owner)? {
-                renew_from_now_on(path);
-                return Ok(Self { path: path.to_owned(), owner, process: std::process::id() });
+                return Ok(Self { path: path.to_owned(), owner, heartbeat: Heartbeat::of(path) });
             }
             let look = Look::at(path)?;
             let since = seen.take().filter(|(before, _)| *before == look).map_or_else(Instant::now, |(_, since)| since);
@@ -98,12 +121,8 @@ impl Lease {
 
 impl Drop for Lease {
     fn drop(&mut self) {
-        // What a forked process dropped would still be its parent's.
-        if self.process == std::process::id() {
-            forget(&self.path);
-            if self.is_held().unwrap_or(false) {
-                let _ = fs::remove_file(&self.path);
-            }
+        if self.heartbeat.process == std::process::id() && self.is_held().unwrap_or(false) {
+            let _ = fs::remove_file(&self.path);
         }
     }
 }
@@ -199,11 +218,18 @@ fn renew() {
             return;
         }
         for path in paths {
-            let touched = File::options().write(true).open(path).and_then(|file| file.set_modified(SystemTime::now()));
             // One that is gone has been given up, or taken; its owner finds out.
-            let _ = touched;
+            let _ = File::options().write(true).open(path).and_then(|file| touch(&file));
         }
     }
+}
+
+/// Gives a file the time of now by the clock of the file system, which all machines see alike.
+fn touch(file: &File) -> io::Result<()> {
+    use rustix::fs::{Timespec, Timestamps, UTIME_NOW, UTIME_OMIT, futimens};
+    let last_access = Timespec { tv_sec: 0, tv_nsec: UTIME_OMIT };
+    let last_modification = Timespec { tv_sec: 0, tv_nsec: UTIME_NOW };
+    Ok(futimens(file, &Timestamps { last_access, last_modification })?)
 }
 
 #[cfg(test)]
@@ -294,6 +320,19 @@ mod tests {
         // Whoever wanted to take away the lost one only now puts this one back.
         take_away(&path, "the lost one").unwrap();
         assert!(lease.is_held().unwrap());
+    }
+
+    #[test]
+    fn a_file_is_renewed_by_the_clock_of_its_file_system() {
+        let folder = tempfile::tempdir().unwrap();
+        let (path, beside) = (folder.path().join("lock"), folder.path().join("beside"));
+        fs::write(&path, "owner").unwrap();
+        let file = File::options().write(true).open(&path).unwrap();
+        file.set_modified(SystemTime::UNIX_EPOCH).unwrap();
+        touch(&file).unwrap();
+        fs::write(&beside, "").unwrap();
+        let time = |path| fs::metadata(path).unwrap().modified().unwrap();
+        assert!(time(&beside).duration_since(time(&path)).unwrap() < Duration::from_secs(5));
     }
 
     #[test]

@@ -44,9 +44,14 @@ impl Process {
         self.number
     }
 
+    /// Whether it is of another machine, or of another space of process numbers: nothing can be known of it.
+    pub fn is_elsewhere(&self) -> bool {
+        self.machine != machine()
+    }
+
     /// Whether it is a process of this machine that is no more.
     pub fn is_gone(&self) -> bool {
-        self.machine == machine()
+        !self.is_elsewhere()
             && Path::new("/proc/self/stat").exists()
             && started(self.number).as_deref() != Some(&*self.start)
     }
@@ -91,6 +96,7 @@ mod tests {
         assert_eq!(Process::parse(&format!("{this} 7")), Some(this.clone()));
         assert_eq!(Process::parse(&format!("{this}\n")), Some(this.clone()));
         assert_eq!((this.number(), this.is_gone(), this.is_of_earlier_run()), (std::process::id(), false, false));
+        assert!(!this.is_elsewhere());
         assert_eq!(Process::parse("host run"), None);
         assert_eq!(Process::parse("host run space many start"), None);
     }

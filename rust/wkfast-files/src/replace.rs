@@ -231,7 +231,7 @@ fn open_or_make(path: &Path, make_folder: bool) -> io::Result<File> {
 }
 
 /// Whether `path` still names `file`: its last holder may have renamed or removed it while we waited.
-fn is_still(file: &File, path: &Path) -> io::Result<bool> {
+pub fn is_still(file: &File, path: &Path) -> io::Result<bool> {
     let ours = file.metadata()?;
     let found = crate::stat(path)?;
     Ok(found.is_some_and(|found| (found.dev(), found.ino()) == (ours.dev(), ours.ino())))

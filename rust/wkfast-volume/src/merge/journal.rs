@@ -259,6 +259,9 @@ impl Journal {
         };
         let unwritable = |error: serde_json::Error| VolumeError::io(PROVENANCE, error.into());
         let text = serde_json::to_vec_pretty(&provenance).map_err(unwritable)?;
+        if let Some(lock) = &self.lock {
+            lock.check(&self.target.join(FOLDER), &self.target)?;
+        }
         write_whole(&self.target.join(PROVENANCE), &self.temporary(), &text)?;
         // Network file systems keep a file that is open, and its folder with it.
         let Self { target, lines, lock, .. } = self;

@@ -1,16 +1,20 @@
 //! The lock of an unfinished target: who may work in it, and who does.
+//!
+//! The operating system takes a lock from a dead owner, unless that was on another machine: servers of NFS keep it for
+//! minutes, or for ever. So owners renew the file, and one that is not renewed any more makes way for a new one.
 
-use std::fs::{File, OpenOptions, TryLockError};
+use std::fs::{self, File, OpenOptions, TryLockError};
 use std::io::{self, ErrorKind, Seek, Write};
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
 use std::thread;
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
-use wkfast_files::Process;
+use wkfast_files::{Heartbeat, Process, is_still};
 
 use super::journal::Access;
 use crate::error::{Result, VolumeError};
+use crate::work::{create_unique, unique_name};
 
 pub(super) const NAME: &str = "lock";
 /// Whoever asks for the state of a merge has its lock for a moment, which must not stop anybody.
@@ -18,6 +22,8 @@ const TRIES: u32 = 5;
 const BETWEEN_TRIES: Duration = Duration::from_millis(10);
 /// Bytes of what an owner says of itself, at most.
 const MOST_OF_OWNER: u64 = 1 << 12;
+/// What an owner adds who renews the file; those of earlier versions do not.
+const RENEWED: &str = " renewed";
 
 /// A locked file. Processes forked meanwhile share the lock, so closing the file here would not end it; the operating
 /// system takes it from a dead owner.
@@ -25,6 +31,7 @@ const MOST_OF_OWNER: u64 = 1 << 12;
 pub(super) struct Lock {
     file: File,
     owner: u32,
+    _heartbeat: Heartbeat,
 }
 
 impl Drop for Lock {
@@ -36,6 +43,18 @@ impl Drop for Lock {
     }
 }
 
+/// When the lock of a machine that cannot be asked is over.
+#[derive(Clone, Copy, Debug)]
+struct Patience {
+    /// It has not been renewed for so long, by the clock of the file system,
+    silence: Duration,
+    /// nor while somebody watched: a server that was away may be back before its clients are.
+    watch: Duration,
+}
+
+/// To watch takes longer than from one renewal to the next.
+const PATIENCE: Patience = Patience { silence: wkfast_files::LEASE, watch: Duration::from_secs(15) };
+
 impl Lock {
     /// Takes the lock in `folder`, the notes of `target`; `None` where somebody else holds it for this process.
     pub(super) fn take(folder: &Path, access: Access, target: &Path) -> Result<Option<Self>> {
@@ -43,22 +62,87 @@ impl Lock {
             return Ok(None);
         }
         let path = folder.join(NAME);
-        let io = |error| VolumeError::io(path.display().to_string(), error);
-        let mut file = create(&path).map_err(io)?;
+        let taken = Self::take_patiently(&path, access, PATIENCE);
+        if let Some(lock) = taken.map_err(|error| VolumeError::io(path.display().to_string(), error))? {
+            return Ok(Some(lock));
+        }
+        Err(busy(&path, target))
+    }
+
+    /// `None` where somebody has it who is not known to have gone.
+    fn take_patiently(path: &Path, access: Access, patience: Patience) -> io::Result<Option<Self>> {
         for _ in 0..TRIES {
+            let mut file = create(path)?;
             let locked = if access == Access::Exclusive { file.try_lock() } else { file.try_lock_shared() };
             match locked {
+                // Somebody may have made way for another one meanwhile.
+                Ok(()) if !is_still(&file, path)? => {}
                 Ok(()) => {
-                    sign(&mut file).map_err(io)?;
-                    return Ok(Some(Self { file, owner: std::process::id() }));
+                    sign(&mut file)?;
+                    return Ok(Some(Self { file, owner: std::process::id(), _heartbeat: Heartbeat::of(path) }));
                 }
+                Err(TryLockError::WouldBlock) if is_abandoned(path, patience)? => put_aside(path, &file)?,
                 Err(TryLockError::WouldBlock) => thread::sleep(BETWEEN_TRIES),
-                Err(TryLockError::Error(error)) => return Err(io(error)),
+                Err(TryLockError::Error(error)) => return Err(error),
             }
         }
-        let owner = owner_in(&path).map(|owner| format!(" (process {} on {})", owner.number(), owner.host()));
-        Err(VolumeError::TargetBusy { target: target.display().to_string(), owner: owner.unwrap_or_default() })
+        Ok(None)
     }
+
+    /// Refuses to go on where another one was taken because this one had not been renewed.
+    pub(super) fn check(&self, folder: &Path, target: &Path) -> Result<()> {
+        let path = folder.join(NAME);
+        match is_still(&self.file, &path) {
+            Ok(true) => Ok(()),
+            Ok(false) => Err(busy(&path, target)),
+            Err(error) => Err(VolumeError::io(path.display().to_string(), error)),
+        }
+    }
+}
+
+fn busy(path: &Path, target: &Path) -> VolumeError {
+    let owner = owner_in(path).map(|(owner, _)| format!(" (process {} on {})", owner.number(), owner.host()));
+    VolumeError::TargetBusy { target: target.display().to_string(), owner: owner.unwrap_or_default() }
+}
+
+/// Whether a lock that is held is held for nobody: its owner, on another machine, renewed it and does no more.
+fn is_abandoned(path: &Path, patience: Patience) -> io::Result<bool> {
+    let Some((_, true)) = owner_in(path).filter(|(owner, _)| owner.is_elsewhere()) else { return Ok(false) };
+    let renewed = renewal(path)?;
+    let silent = now_at(path)?.duration_since(renewed).unwrap_or_default();
+    if silent < patience.silence {
+        return Ok(false);
+    }
+    thread::sleep(patience.watch);
+    Ok(renewal(path)? == renewed)
+}
+
+/// Mounts show what they knew of a file until it is opened.
+fn renewal(path: &Path) -> io::Result<SystemTime> {
+    File::open(path)?.metadata()?.modified()
+}
+
+/// What the file system takes for now.
+fn now_at(path: &Path) -> io::Result<SystemTime> {
+    let (clock, file) = create_unique(path.parent().unwrap_or(path), "clock", "tmp")?;
+    let now = file.metadata()?.modified();
+    drop(file);
+    fs::remove_file(clock)?;
+    now
+}
+
+/// Makes way for a new file. What has become another's meanwhile goes back.
+fn put_aside(path: &Path, abandoned: &File) -> io::Result<()> {
+    let aside = path.with_file_name(unique_name(NAME, "tmp"));
+    match fs::rename(path, &aside) {
+        Err(error) if error.kind() == ErrorKind::NotFound => return Ok(()),
+        renamed => renamed?,
+    }
+    if !is_still(abandoned, &aside)? {
+        // Where there is a newer one, this one has lost: its owner looks before it commits.
+        let _ = fs::hard_link(&aside, path);
+    }
+    fs::remove_file(&aside)
 }
 
 /// Whether somebody is at work in a target, as far as the lock in its notes tells.
@@ -86,11 +170,89 @@ fn create(path: &Path) -> io::Result<File> {
 fn sign(file: &mut File) -> io::Result<()> {
     file.set_len(0)?;
     file.rewind()?;
-    file.write_all(Process::this().to_string().as_bytes())
+    file.write_all(format!("{}{RENEWED}", Process::this()).as_bytes())
 }
 
-/// Whoever wrote itself down; nobody where that cannot be read: then others are told less.
-fn owner_in(path: &Path) -> Option<Process> {
+/// Whoever wrote itself down, and whether it renews the file; nobody where that cannot be read: then others are told less.
+fn owner_in(path: &Path) -> Option<(Process, bool)> {
     let text = wkfast_files::read_small(path, MOST_OF_OWNER).ok()??;
-    Process::parse(&String::from_utf8(text).ok()?)
+    let text = String::from_utf8(text).ok()?;
+    Some((Process::parse(&text)?, text.ends_with(RENEWED)))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const HASTE: Patience = Patience { silence: Duration::from_secs(60), watch: Duration::from_millis(50) };
+
+    /// A lock that is held by this very process, whatever its file says, and was renewed so many seconds ago.
+    fn held(folder: &Path, owner: &str, seconds: u64) -> File {
+        let path = folder.join(NAME);
+        let mut file = create(&path).unwrap();
+        file.try_lock().unwrap();
+        file.write_all(owner.as_bytes()).unwrap();
+        file.set_modified(SystemTime::now() - Duration::from_secs(seconds)).unwrap();
+        file
+    }
+
+    fn take(folder: &Path, access: Access) -> Option<Lock> {
+        Lock::take_patiently(&folder.join(NAME), access, HASTE).unwrap()
+    }
+
+    #[test]
+    fn that_of_a_machine_that_renews_it_no_more_is_taken_over_and_its_owner_finds_out() {
+        for access in [Access::Exclusive, Access::Shared] {
+            let folder = tempfile::tempdir().unwrap();
+            let dead = held(folder.path(), "elsewhere run pid:[1] 77 5 renewed", 100);
+            let lock = take(folder.path(), access).unwrap();
+            assert!(lock.check(folder.path(), folder.path()).is_ok());
+            assert!(take(folder.path(), Access::Exclusive).is_none());
+            let lost = Lock { file: dead, owner: 0, _heartbeat: Heartbeat::of(Path::new("/dev/null/lost")) };
+            let told = lost.check(folder.path(), folder.path()).unwrap_err().to_string();
+            assert!(told.contains(&format!("process {}", std::process::id())), "{told}");
+            assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 1);
+        }
+    }
+
+    #[test]
+    fn those_of_others_stay_theirs() {
+        let here = format!("{}{RENEWED}", Process::this());
+        for (owner, seconds) in [
+            ("elsewhere run pid:[1] 77 5 renewed", 10),
+            // of an earlier version, which renews nothing
+            ("elsewhere run pid:[1] 77 5", 100_000),
+            (&here, 100_000),
+            ("", 100_000),
+        ] {
+            let folder = tempfile::tempdir().unwrap();
+            let _file = held(folder.path(), owner, seconds);
+            assert!(take(folder.path(), Access::Exclusive).is_none(), "{owner} {seconds}");
+        }
+    }
+
+    #[test]
+    fn one_that_is_renewed_while_it_is_watched_is_its_owners() {
+        let folder = tempfile::tempdir().unwrap();
+        let file = held(folder.path(), "elsewhere run pid:[1] 77 5 renewed", 100);
+        let slow = Patience { watch: Duration::from_millis(300), ..HASTE };
+        thread::scope(|scope| {
+            scope.spawn(|| {
+                thread::sleep(Duration::from_millis(100));
+                file.set_modified(SystemTime::now()).unwrap();
+            });
+            assert!(!is_abandoned(&folder.path().join(NAME), slow).unwrap());
+        });
+    }
+
+    #[test]
+    fn what_has_become_anothers_goes_back() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join(NAME);
+        let abandoned = held(folder.path(), "elsewhere run pid:[1] 77 5 renewed", 100);
+        let lock = take(folder.path(), Access::Exclusive).unwrap();
+        put_aside(&path, &abandoned).unwrap();
+        assert!(lock.check(folder.path(), folder.path()).is_ok());
+        assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 1);
+    }
 }
