@@ -40,6 +40,8 @@ ALLOWED = {
     },
     # names of dataset and geometry, where scripts look for them
     "dataset_properties": {"dataset", "geometry"},
+    # functions of labels, to use and to copy
+    "rules": {"errors"},
     "merge": {
         "addresses",
         "buckets",
@@ -52,6 +54,7 @@ ALLOWED = {
         "geometry",
         "jobs",
         "progress",
+        "rules",
     },
     "volume": {"_warnings", "_core", "_lazy", "dataset", "errors", "geometry", "progress", "records"},
     # a dataset whose voxels a server streams: below annotation, which hands them out, above the two it joins
@@ -74,6 +77,7 @@ ALLOWED = {
         "progress",
         "records",
         "remote",
+        "rules",
         "skeleton",
         "volume",
     },
@@ -89,6 +93,7 @@ ALLOWED = {
         "jobs",
         "merge",
         "progress",
+        "rules",
         "schema",
         "tables",
     },

@@ -1,6 +1,6 @@
 """Compare whole jobs with the reference package and with physical limits, and print the ratios.
 
-Usage: ``python -m benches.python [nml] [merge] [volumes] [reshape] [remote] [loops] [--nodes N ...] [--runs R] ...``.
+Usage: ``python -m benches.python [nml] [merge] [volumes] [reshape] [compute] [remote] [loops] [--runs R] ...``.
 Inputs are generated once below the folder. Every job runs in a process of its own; results are checked to be equal.
 """
 
@@ -11,23 +11,27 @@ import os
 import platform
 import sys
 import tempfile
+from dataclasses import replace
+from importlib.util import find_spec
 from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from benches.python import inputs, loops, remote_jobs, volume_jobs, volumes
+from benches.python.compute_jobs import ONE_BY_ONE
 from benches.python.measure import Measurement, best_of, in_turn
-from benches.python.remote_server import VOLUME
+from benches.python.remote_server import EDGE, VOLUME
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
 NML = "benches.python.nml_jobs"
 MERGE = "benches.python.merge_jobs"
-GROUPS = ("nml", "merge", "volumes", "reshape", "remote", "loops")
+GROUPS = ("nml", "merge", "volumes", "reshape", "compute", "remote", "loops")
 VOLUMES = "benches.python.volume_jobs"
 RESHAPE = "benches.python.reshape_jobs"
 REMOTE = "benches.python.remote_jobs"
+COMPUTE = "benches.python.compute_jobs"
 # Who else reads and writes a format. The wkw library takes whole files only, so it is not asked to write.
 RIVALS = {
     "wkw": (["wkw", "reference"], ["reference"]),
@@ -58,10 +62,7 @@ def main() -> None:
 def _rows(options: argparse.Namespace) -> Iterator[list[str]]:
     folder = Path(options.folder)
     if "nml" in options.what:
-        for nodes in options.nodes:
-            yield from nml_rows(folder, nodes, options.runs)
-            if nodes <= _FEW_NODES:
-                yield from small_tree_rows(folder, nodes, options.runs)
+        yield from all_nml_rows(folder, options.nodes, options.runs)
     if "merge" in options.what:
         for data_format in ("wkw", "zarr3"):
             yield from merge_rows(folder, data_format, options.edge, options.touched, options.runs)
@@ -69,6 +70,8 @@ def _rows(options: argparse.Namespace) -> Iterator[list[str]]:
         yield from volume_rows(folder, options)
     if "reshape" in options.what:
         yield from reshape_rows(folder, options.reshape_edge, options.formats, options.works, options.runs)
+    if "compute" in options.what:
+        yield from compute_rows(folder, options.edge, options.touched, options.runs)
     if "remote" in options.what:
         yield from remote_rows(folder, options.runs)
     if "loops" in options.what:
@@ -98,6 +101,14 @@ def _options() -> argparse.Namespace:
     parser.add_argument("--folder", default=str(Path(tempfile.gettempdir()) / "wkfast-bench"))
     parser.add_argument("--markdown", help="also write the table to this file")
     return parser.parse_args()
+
+
+def all_nml_rows(folder: Path, sizes: list[int], runs: int) -> Iterator[list[str]]:
+    """Files of several sizes; of the smaller ones also as many small trees."""
+    for nodes in sizes:
+        yield from nml_rows(folder, nodes, runs)
+        if nodes <= _FEW_NODES:
+            yield from small_tree_rows(folder, nodes, runs)
 
 
 def nml_rows(folder: Path, nodes: int, runs: int) -> list[list[str]]:
@@ -200,6 +211,60 @@ def reshape_rows(folder: Path, edge: int, formats: list[str], works: list[str], 
             theirs = best_of(1, RESHAPE, f"reference_{work}", path)
             _require_equal(ours, theirs)
             yield _row(f"{work} {edge}³ uint32 {data_format}", ours, theirs, "")
+
+
+def compute_rows(folder: Path, edge: int, touched: int, runs: int) -> Iterator[list[str]]:
+    """What is computed on `edge`³ voxels, and a merge of `touched` chunks by a rule."""
+    source = volumes.volume(folder, "zarr3", edge, touched)
+    datasets, voxels = str(source.datasets), f"{edge}³ uint32"
+    for kind, count in (("random", 1_000_000), ("paths", 10_000)):
+        yield from point_rows(datasets, edge, kind, count, runs)
+    yield from streamed_rows(folder, runs)
+    ours, limit = in_turn(runs, (COMPUTE, "wkfast_statistics", datasets), (COMPUTE, "decoded", datasets))
+    yield _row(f"statistics of {voxels}, against decoding alone", ours, limit, "")
+    if find_spec("fastremap") is not None:
+        theirs = best_of(1, COMPUTE, "fastremap_statistics", datasets)
+        _require_equal(ours, theirs)
+        yield _row("the same, against fastremap.unique over read()", ours, theirs, "")
+        ours, theirs = in_turn(1, (COMPUTE, "wkfast_relabel", datasets), (COMPUTE, "fastremap_relabel", datasets))
+        _require_equal(ours, theirs)
+        yield _row(f"relabel {voxels} by 1,000,000 entries, against fastremap and tensorstore", ours, theirs, "")
+    if find_spec("numba") is not None:
+        by_rule = [(COMPUTE, f"merge_by_{how}", datasets, str(source.annotation)) for how in ("rule", "nonzero")]
+        ours, core = in_turn(runs, *by_rule)
+        _require_equal(ours, core)
+        first = best_of(1, COMPUTE, "compiled_alone", datasets)
+        note = f"compiled before, in {first.seconds:.1f} s"
+        yield _row(f"merge {touched} chunks by a rule, against policy='nonzero'", ours, core, note)
+        ours, limit = in_turn(1, (COMPUTE, "wkfast_map_chunks", datasets), (COMPUTE, "transcoded", datasets))
+        yield _row(f"map_chunks over {voxels}, against numcodecs' zstd alone", ours, limit, ours.result)
+
+
+def point_rows(datasets: str, edge: int, kind: str, count: int, runs: int) -> Iterator[list[str]]:
+    """Labels at points, beside a loop over the first thousand and beside decoding their chunks."""
+    arguments = (datasets, str(edge), str(count), kind)
+    ours, limit = in_turn(runs, (COMPUTE, "wkfast_points", *arguments), (COMPUTE, "decoded_points", *arguments))
+    theirs = best_of(1, COMPUTE, "reference_points", *arguments)
+    _require_equal(ours, theirs)
+    where = "anywhere" if kind == "random" else "along paths"
+    scaled = replace(theirs, seconds=theirs.seconds * count / ONE_BY_ONE)
+    yield _row(f"labels at {count:,} points {where}", ours, scaled, f"{ONE_BY_ONE} reads took {theirs.seconds:.2f} s")
+    yield _row("the same, against decoding their chunks alone", ours, limit, "")
+
+
+def streamed_rows(folder: Path, runs: int) -> Iterator[list[str]]:
+    """Labels at points of a layer on a server that takes its time."""
+    with remote_jobs.serving(remote_jobs.annotation(folder, _TRANSFER), _LATENCY) as url:
+        for count in (10_000, 1_000_000):
+            arguments = (url, str(EDGE), str(count))
+            ours = best_of(runs, COMPUTE, "wkfast_streamed", *arguments)
+            theirs = best_of(1, COMPUTE, "reference_streamed", *arguments)
+            _require_equal(ours, theirs)
+            scaled = replace(theirs, seconds=theirs.seconds * count / 100)
+            what = (
+                f"labels at {count:,} points along paths in {EDGE}³ uint32, streamed, {_LATENCY * 1e3:.0f} ms latency"
+            )
+            yield _row(what, ours, scaled, f"100 reads took {theirs.seconds:.2f} s")
 
 
 def remote_rows(folder: Path, runs: int) -> list[list[str]]:

@@ -180,13 +180,18 @@ def reference_stream(url: str, layer: str) -> Callable[[], Any]:
     return _stream(wk, url, layer)
 
 
-def _stream(wk: Any, url: str, layer: str) -> Callable[[], Any]:
+def remote_layer(wk: Any, url: str, layer: str) -> Any:
+    """Return a layer that the server streams, opened by either package."""
     with wk.webknossos_context(url, "t"):
         if layer == VOLUME:
             dataset = wk.Annotation.open_as_remote_dataset(f"{url}/annotations/{ID}")
         else:
             dataset = wk.RemoteDataset.open(f"{url}/datasets/{ID}")
-    mag = dataset.get_layer(layer).get_mag(1)
+    return dataset.get_layer(layer)
+
+
+def _stream(wk: Any, url: str, layer: str) -> Callable[[], Any]:
+    mag = remote_layer(wk, url, layer).get_mag(1)
     # connections, caches and memory are those of a process that reads on: it is the rate that is compared
     for _ in range(_WARM_UPS):
         mag.read(absolute_offset=(0, 0, 0), size=(EDGE, EDGE, EDGE))

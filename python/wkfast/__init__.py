@@ -247,6 +247,7 @@ _ROOMS = (
     "merge",
     "progress",
     "remote",
+    "rules",
     "schema",
     "skeleton",
     "tables",

@@ -579,6 +579,8 @@ class MergeChoices(TypedDict):
     mags: Literal["all", "finest"]
     # Hard links where a file stays as it is; refused across file systems, for archives and for uncompressed WKW.
     link: NotRequired[Literal["copy", "hard"]]
+    # ``name``, ``digest`` and ``for_all`` of a rule, which goes with the policy "nonzero".
+    rule: NotRequired[dict[str, Any]]
 
 class MergeMapping(TypedDict):
     """What the fallback's labels become: ``table`` is a file of them, ``digest`` tells tables apart."""
@@ -616,6 +618,8 @@ class MergePlan:
     @staticmethod
     def from_json(text: str) -> MergePlan: ...
     def to_json(self) -> str: ...
+    def use_rule(self, rule: Callable[[Any, Any, Any], NDArray[Any]], *, address: int | None = None) -> None:
+        """Give the rule that the options name, and where its machine code lies; see ``wkfast.merge.label_rule``."""
     @property
     def fingerprint(self) -> str:
         """Equal for plans that do the same to the same files."""
@@ -746,6 +750,8 @@ class MergedLayer:
         """Mags that a merge would have, finest first."""
     def summary(self) -> dict[str, Any]:
         """Return the numbers of the merge that would be written, as `MergePlan.summary` does."""
+    def use_rule(self, rule: Callable[[Any, Any, Any], NDArray[Any]], *, address: int | None = None) -> None:
+        """Give the rule that the options name, and where its machine code lies; see ``wkfast.merge.label_rule``."""
     def mag(self, mag: tuple[int, int, int]) -> MergedMag:
         """Return one of `mags`.
 

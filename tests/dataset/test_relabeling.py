@@ -138,6 +138,14 @@ def test_agglomerate_files_are_mappings(tmp_path, written: Callable[[Path, NDArr
     assert list(small.dataset.layers) == ["labels"]
 
 
+def test_a_mapping_is_applied_once_so_that_labels_may_change_places(tmp_path):
+    layer = some_layer(tmp_path / "d")
+    before = layer.get_mag(1).read()
+    swapped = layer.relabel({1: 2, 2: 1}, "swapped").get_mag(1).read()
+    assert np.array_equal(swapped, np.where(before == 1, 2, np.where(before == 2, 1, before)))
+    assert {1, 2} <= set(before.ravel().tolist())
+
+
 def test_what_is_no_agglomerate_file_is_an_error(tmp_path):
     layer = some_layer(tmp_path / "d")
     group = zarr.open_group(tmp_path / "none", mode="w")
@@ -150,6 +158,11 @@ def test_what_is_no_agglomerate_file_is_an_error(tmp_path):
     ):
         with pytest.raises(DatasetError, match=message):
             layer.relabel(tmp_path / path, "other")
+    cut = zarr_agglomerate(tmp_path / "cut", np.arange(1, 9, dtype=np.uint64))
+    for file in (cut / "segment_to_agglomerate" / "c").iterdir():
+        file.write_bytes(file.read_bytes()[:5])
+    with pytest.raises(DatasetError, match="no complete agglomerate file: segments 0 to 7 cannot be read"):
+        layer.relabel(cut, "other")
     pytest.importorskip("h5py", reason="agglomerates in HDF5 need h5py")
     whole = hdf5_agglomerate(tmp_path / "whole.hdf5", np.arange(10, dtype=np.uint64)).read_bytes()
     (tmp_path / "cut.hdf5").write_bytes(whole[: len(whole) // 2])

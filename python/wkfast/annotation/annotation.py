@@ -17,7 +17,7 @@ from wkfast.skeleton.unknown import unknown_elements
 from wkfast.volume.volume_layers import VolumeLayers
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Callable, Iterable
     from contextlib import AbstractContextManager
     from os import PathLike
 
@@ -37,6 +37,7 @@ if TYPE_CHECKING:
     from wkfast.progress import Progress
     from wkfast.records import Record
     from wkfast.remote import RemoteDataset
+    from wkfast.rules import ForAll
     from wkfast.volume import SegmentInformation, VolumeLayer, export
     from wkfast.volume.volume_data import VolumeData
 else:
@@ -410,7 +411,7 @@ class Annotation:
         volume_layer_name: str | None = None,
         executor: Any = None,
         *,
-        policy: str = "chunk",
+        policy: str | Callable[..., Any] | ForAll = "chunk",
         mags: str = "all",
         threads: int | None = None,
         resume: bool = True,
@@ -444,6 +445,8 @@ class Annotation:
         policy
             ``"chunk"``: a chunk that the annotation has replaces the fallback's whole, zeros included, so what was
             erased stays erased. ``"nonzero"``: only labels replace, for files of old servers that dropped zero chunks.
+            Or a rule: a function of the annotation's and the fallback's label that returns one, compiled by numba where
+            it is installed; ``wkfast.rules`` has some to use and to copy.
         mags
             ``"all"``: mags that both have are merged, coarser ones of the fallback recomputed where touched.
             ``"finest"``: the annotation's finest mag alone, as the reference package does.
@@ -521,7 +524,7 @@ class Annotation:
         dataset_directory: str | PathLike[str],
         volume_layer_name: str | None = None,
         *,
-        policy: str = "chunk",
+        policy: str | Callable[..., Any] | ForAll = "chunk",
         mags: str = "all",
         mapping: Any = None,
         missing: str = "keep",

@@ -10,7 +10,7 @@ from wkfast.errors import AnnotationError
 from wkfast.merge.options import MergeOptions
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
     from os import PathLike
 
     from wkfast.annotation import merging
@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from wkfast.merge.job import MergeJob
     from wkfast.merge.options import MergeKeywords
     from wkfast.progress import Progress
+    from wkfast.rules import ForAll
 
     AnnotationLike = Annotation | str | PathLike[str]
 else:
@@ -53,7 +54,7 @@ def merge_annotations(
     volume_layer_name: str | None = None,
     executor: Any = None,
     *,
-    policy: str = "chunk",
+    policy: str | Callable[..., Any] | ForAll = "chunk",
     mags: str = "all",
     threads: int | None = None,
     resume: bool = True,

@@ -27,6 +27,7 @@ from wkfast.cli.merge_options import (
     PolicyOption,
     ProgressOption,
     ResourcesOption,
+    RuleOption,
     StrategyOption,
     TargetArgument,
     ThreadsOption,
@@ -34,6 +35,7 @@ from wkfast.cli.merge_options import (
     WaitOption,
     carry_out,
     mapping_of,
+    policy_of,
 )
 from wkfast.merge.options import MergeOptions
 
@@ -48,6 +50,7 @@ def merge_fallback(
     *,
     volume_layer_name: LayerOption = None,
     policy: PolicyOption = DEFAULT_POLICY,
+    rule: RuleOption = None,
     mags: MagsOption = DEFAULT_MAGS,
     jobs: JobsOption = None,
     distribution_strategy: StrategyOption = Strategy.THREADS,
@@ -64,8 +67,8 @@ def merge_fallback(
 ) -> None:
     """Merge the volume layer of SOURCE_ANNOTATION with its fallback layer and write the result to TARGET."""
     options = MergeOptions(
-        policy=policy, mags=mags, link=link, jobs=jobs, threads=threads, dry_run=dry_run, verify=verify,
-        progress=progress_wanted(progress), mapping=mapping_of(mapping), missing=missing,
+        policy=policy_of(policy, rule), mags=mags, link=link, mapping=mapping_of(mapping), missing=missing, jobs=jobs,
+        threads=threads, dry_run=dry_run, verify=verify, progress=progress_wanted(progress),
     )  # fmt: skip
     annotation = wk.Annotation.load(source_annotation)
     job = annotation.plan_merge(target, dataset_directory, volume_layer_name, options=options)
@@ -81,6 +84,7 @@ def merge_annotations(
     dataset_directory: Annotated[str, typer.Option(help="Folder that holds the annotations' dataset, or its address.")],
     volume_layer_name: LayerOption = None,
     policy: PolicyOption = DEFAULT_POLICY,
+    rule: RuleOption = None,
     mags: MagsOption = DEFAULT_MAGS,
     jobs: JobsOption = None,
     distribution_strategy: StrategyOption = Strategy.THREADS,
@@ -97,8 +101,8 @@ def merge_annotations(
 ) -> None:
     """Merge several annotations, in this order, into the fallback layer that all name; count their conflicts."""
     options = MergeOptions(
-        policy=policy, mags=mags, link=link, jobs=jobs, threads=threads, dry_run=dry_run, verify=verify,
-        progress=progress_wanted(progress), mapping=mapping_of(mapping), missing=missing,
+        policy=policy_of(policy, rule), mags=mags, link=link, mapping=mapping_of(mapping), missing=missing, jobs=jobs,
+        threads=threads, dry_run=dry_run, verify=verify, progress=progress_wanted(progress),
     )  # fmt: skip
     job = merging.plan_annotations(source_annotations, target, dataset_directory, volume_layer_name, options=options)
     carry_out(job, options, distribution_strategy, job_resources, wait=wait, as_json=as_json)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import runpy
 import time
 from dataclasses import replace
 from pathlib import Path
@@ -14,7 +15,7 @@ from wkfast._lazy import lazy_import
 from wkfast.cli.console import complain, show, tell_json
 from wkfast.cli.executors import Strategy, executor_for, parse_job_resources
 from wkfast.dataset.missing_labels import Missing
-from wkfast.errors import TargetBusyError
+from wkfast.errors import MergeError, TargetBusyError
 from wkfast.merge.options import Link, Mags, MergeOptions, Policy
 
 if TYPE_CHECKING:
@@ -23,16 +24,19 @@ if TYPE_CHECKING:
     from wkfast.cli import report
     from wkfast.merge import MergePreview, MergeReport
     from wkfast.merge.job import MergeJob
+    from wkfast.merge.label_rule import RuleSource
 else:
     report = lazy_import("wkfast.cli.report")
 
 
+# Rules of `wkfast.rules` that need no ids.
+READY_RULES = ("newer", "only_background", "max_votes")
 SECONDS_BETWEEN_TRIES = 2.0
 T = TypeVar("T")
 
 # What a merge does if it is told nothing.
 DEFAULT_POLICY, DEFAULT_MAGS, DEFAULT_LINK, DEFAULT_MISSING = (
-    Policy(MergeOptions.policy),
+    Policy(str(MergeOptions.policy)),
     Mags(MergeOptions.mags),
     Link(MergeOptions.link),
     Missing(MergeOptions.missing),
@@ -55,6 +59,12 @@ MappingOption = Annotated[
         help="What the fallback's labels become: an agglomerate file, or an annotation (.nml, .zip) as in merger mode."
     ),
 ]
+RuleOption = Annotated[
+    str | None,
+    typer.Option(
+        help="Instead of a policy, FILE.py:NAME of a function of two labels; or newer, only_background, max_votes."
+    ),
+]
 MissingOption = Annotated[Missing, typer.Option(help="What labels become that the mapping does not name.")]
 JobsOption = Annotated[int | None, typer.Option(min=1, help="Threads, processes or jobs; default: one per core.")]
 ThreadsOption = Annotated[int | None, typer.Option(min=1, help="Threads of each process or job; default: one.")]
@@ -72,6 +82,43 @@ ProgressOption = Annotated[
     bool | None,
     typer.Option(help="Default: a bar in a terminal, nothing in a log; if asked for there, a line a minute."),
 ]
+
+
+def policy_of(policy: Policy, rule: str | None) -> Any:
+    """Return what a merge takes as policy: a word, a ready rule, or the function that FILE.py:NAME says.
+
+    Raises
+    ------
+    MergeError
+        There is no such file or function.
+    """
+    if rule is None:
+        return policy
+    if rule in READY_RULES:
+        return getattr(wk.rules, rule)
+    file, colon, name = rule.rpartition(":")
+    if not colon or not Path(file).is_file():
+        raise MergeError(f"{rule} is no rule: expected FILE.py:NAME, or one of {', '.join(READY_RULES)}")
+    try:
+        names = runpy.run_path(file, run_name="wkfast_rules")
+    except Exception as error:
+        raise MergeError(f"{file} cannot be run: {type(error).__name__}: {error}") from error
+    if name not in names:
+        raise MergeError(f"{file} has no function {name}")
+    return names[name]
+
+
+def rule_of(rule: str | None) -> RuleSource | None:
+    """Return the rule of a plan file."""
+    return MergeOptions(policy=policy_of(DEFAULT_POLICY, rule)).rule
+
+
+def rule_from_anywhere(rule: str | None) -> str | None:
+    """Return what `--rule` says as it is understood in any folder."""
+    if rule is None or rule in READY_RULES:
+        return rule
+    file, _, name = rule.rpartition(":")
+    return f"{Path(file).absolute()}:{name}"
 
 
 def mapping_of(file: Path | None) -> Any:

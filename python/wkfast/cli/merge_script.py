@@ -9,6 +9,7 @@ import typer
 
 from wkfast._lazy import lazy_import
 from wkfast.cli.console import tell_text
+from wkfast.cli.merge_options import RuleOption, rule_from_anywhere
 from wkfast.cli.merge_steps import PlanArgument, read_plan
 
 if TYPE_CHECKING:
@@ -35,6 +36,7 @@ def script(
     option: Annotated[
         list[str] | None, typer.Option(help="An option of sbatch for every job, such as --option=--partition=long.")
     ] = None,
+    rule: RuleOption = None,
     command: Annotated[str | None, typer.Option(help="How wkfast is called on a node; default: as it is here.")] = None,
 ) -> None:
     """Print a script that hands the merge of PLAN_FILE to a scheduler: arrays of tasks, and the commit behind them."""
@@ -44,5 +46,6 @@ def script(
         command=command or f"{shlex.quote(sys.executable)} -m wkfast",
         cpus=cpus, memory=mem, minutes=minutes, bytes_per_second=None if rate is None else rate * MEGABYTE,
         most_tasks=most_tasks, at_once=at_once, options=tuple(option or ()),
+        rule=rule_from_anywhere(rule),
     )  # fmt: skip
-    tell_text(slurm_jobs.slurm_script(read_plan(plan_file), Path(plan_file), jobs))
+    tell_text(slurm_jobs.slurm_script(read_plan(plan_file, rule), Path(plan_file), jobs))

@@ -27,9 +27,12 @@ from wkfast.cli.merge_options import (
     MissingOption,
     PolicyOption,
     ProgressOption,
+    RuleOption,
     TargetArgument,
     WaitOption,
     mapping_of,
+    policy_of,
+    rule_of,
     tell_done,
     when_free,
 )
@@ -64,6 +67,7 @@ def plan(
     *,
     volume_layer_name: LayerOption = None,
     policy: PolicyOption = DEFAULT_POLICY,
+    rule: RuleOption = None,
     mags: MagsOption = DEFAULT_MAGS,
     link: LinkOption = DEFAULT_LINK,
     mapping: MappingOption = None,
@@ -71,7 +75,9 @@ def plan(
     as_json: JsonOption = False,
 ) -> None:
     """Decide on a merge and write the decision to PLAN_FILE, and the table of a mapping beside TARGET."""
-    options = MergeOptions(policy=policy, mags=mags, link=link, mapping=mapping_of(mapping), missing=missing)
+    options = MergeOptions(
+        policy=policy_of(policy, rule), mags=mags, link=link, mapping=mapping_of(mapping), missing=missing
+    )
     annotation = wk.Annotation.load(source_annotation)
     job = annotation.plan_merge(target, dataset_directory, volume_layer_name, options=options)
     # in one step: tasks may read it at any time
@@ -86,6 +92,7 @@ def run(
     *,
     task: Annotated[int, typer.Option(help="Which share to do, from 0 on.")] = 0,
     tasks: Annotated[int, typer.Option(min=1, help="How many shares there are.")] = 1,
+    rule: RuleOption = None,
     stage: Annotated[int | None, typer.Option(help="Only files of this stage; default: all that can be done.")] = None,
     jobs: Annotated[int | None, typer.Option(min=1, help="Threads; default: one per core.")] = None,
     wait: WaitOption = 0,
@@ -93,7 +100,7 @@ def run(
     progress: ProgressOption = None,
 ) -> None:
     """Do one share of a merge. Shares run side by side, in any order, and again if they were killed."""
-    job = read_plan(plan_file)
+    job = read_plan(plan_file, rule)
     left = 0
     if job.finished() is None:
         shown = progress_wanted(progress)
@@ -111,6 +118,7 @@ def run(
 def commit(
     plan_file: PlanArgument,
     *,
+    rule: RuleOption = None,
     finish: Annotated[bool, typer.Option("--finish", help="First write what killed tasks have left.")] = False,
     jobs: Annotated[int | None, typer.Option(min=1, help="Threads of --finish; default: one per core.")] = None,
     verify: Annotated[bool, typer.Option("--verify", help="Compare the result with its inputs.")] = False,
@@ -119,7 +127,7 @@ def commit(
     progress: ProgressOption = None,
 ) -> None:
     """Make a dataset of what the tasks have written, and print the report."""
-    job = read_plan(plan_file)
+    job = read_plan(plan_file, rule)
     report = job.finished()
     if report is None:
         options = MergeOptions(threads=jobs, progress=progress_wanted(progress))
@@ -172,13 +180,13 @@ def _status_lines(found: "statuses.MergeStatus") -> "Iterator[str]":
         yield f"  failed: {failure}"
 
 
-def read_plan(plan_file: Path) -> "jobs_of_merges.MergeJob":
+def read_plan(plan_file: Path, rule: str | None = None) -> "jobs_of_merges.MergeJob":
     """Return the merge that a plan file holds.
 
     Raises
     ------
     MergeError
-        There is no such file, or it is something else.
+        There is no such file, it is something else, or its rule is another.
     """
     try:
         data = plan_file.read_bytes()
@@ -187,4 +195,4 @@ def read_plan(plan_file: Path) -> "jobs_of_merges.MergeJob":
         raise MergeError(f"there is no plan file {plan_file}: write it with `wkfast merge plan`") from None
     except (UnicodeDecodeError, EOFError, gzip.BadGzipFile, zlib.error) as error:
         raise MergeError(f"{plan_file}: not a merge plan ({error})") from error
-    return jobs_of_merges.MergeJob.from_json(text, name=str(plan_file))
+    return jobs_of_merges.MergeJob.from_json(text, name=str(plan_file), rule=rule_of(rule))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -36,25 +36,29 @@ def opened(path: Path) -> Iterator[tuple[int, Iterator[NDArray[Any]]]]:
     """
     if not path.exists():
         raise DatasetError(f"{path} is not there: expected an agglomerate file (.hdf5) or folder (Zarr)")
-    try:
-        if path.is_dir():
-            table = zarr.open_group(path, mode="r")[TABLE]
-            yield _table(table, path)
-        else:
-            with h5py.File(path, "r") as file:
-                yield _table(file[TABLE], path)
-    except ModuleNotFoundError as error:
-        raise DatasetError(f"{path} needs {error.name}: pip install {error.name}") from error
-    except KeyError:
-        raise DatasetError(f"{path} has no {TABLE!r}: it is no agglomerate file") from None
-    except (OSError, ValueError) as error:
-        if isinstance(error, DatasetError):
-            raise
-        raise DatasetError(f"{path} is no complete agglomerate file: {error}") from error
+    with ExitStack() as held:
+        try:
+            found = zarr.open_group(path, mode="r") if path.is_dir() else held.enter_context(h5py.File(path, "r"))
+            table = found[TABLE]
+        except ModuleNotFoundError as error:
+            raise DatasetError(f"{path} needs {error.name}: pip install {error.name}") from error
+        except KeyError:
+            raise DatasetError(f"{path} has no {TABLE!r}: it is no agglomerate file") from None
+        except (OSError, ValueError) as error:
+            raise DatasetError(f"{path} is no complete agglomerate file: {error}") from error
+        yield _table(table, path)
 
 
 def _table(table: Any, path: Path) -> tuple[int, Iterator[NDArray[Any]]]:
     if len(table.shape) != 1 or np.dtype(table.dtype).kind not in "iu":
         raise DatasetError(f"{path}: {TABLE!r} is {table.dtype} of the shape {table.shape}, expected one axis of ids")
     entries = int(table.shape[0])
-    return entries, (np.asarray(table[start : start + _PIECE]) for start in range(0, entries, _PIECE))
+    return entries, (_piece(table, start, path) for start in range(0, entries, _PIECE))
+
+
+def _piece(table: Any, start: int, path: Path) -> NDArray[Any]:
+    try:
+        return np.asarray(table[start : start + _PIECE])
+    except Exception as error:  # codecs raise what they like
+        place = f"segments {start} to {min(start + _PIECE, int(table.shape[0])) - 1}"
+        raise DatasetError(f"{path} is no complete agglomerate file: {place} cannot be read: {error}") from error

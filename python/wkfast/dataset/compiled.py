@@ -9,6 +9,7 @@ from __future__ import annotations
 import pickle
 import traceback
 from dataclasses import dataclass, field
+from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -140,8 +141,12 @@ def _compiled(function: Any, source: np.dtype[Any], target: np.dtype[Any]) -> tu
     return _call_of(inner, source, target), ""
 
 
+@lru_cache(maxsize=32)
 def _call_of(inner: Any, source: np.dtype[Any], target: np.dtype[Any]) -> Any:
-    """Return a C function that calls a compiled one on chunks; it returns 1 if all went well."""
+    """Return a C function that calls a compiled one on chunks; it returns 1 if all went well.
+
+    Of a function that numba has compiled before, it is the same again.
+    """
     farray, int64 = numba.farray, numba.types.int64
     pointers = [numba.types.CPointer(numba.from_dtype(dtype)) for dtype in (source, target)]
 
@@ -152,7 +157,7 @@ def _call_of(inner: Any, source: np.dtype[Any], target: np.dtype[Any]) -> Any:
             made = inner(farray(given, (c, x, y, z)))
             if made.shape != out.shape:
                 return 0
-            out[:] = made
+            out.T[:] = made.T  # in the order of memory
         except Exception:  # noqa: BLE001 - Python is asked again, and says which
             return 0
         return 1

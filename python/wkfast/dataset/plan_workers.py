@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import pickle
 import time
 from dataclasses import dataclass
 from functools import lru_cache
@@ -23,6 +24,7 @@ class MergeWork:
     plan_file: str
     ticket: str
     verify: bool = False
+    rule: bytes | None = None
 
     def run(self, first: int, end: int, threads: int | None) -> dict[str, Any]:
         """Do tasks, or compare what they wrote with what it was made of, and return what was done.
@@ -34,7 +36,7 @@ class MergeWork:
         MergeError
             The merge was given up while this job ran.
         """
-        plan = _plan(self.plan_file, self.ticket)
+        plan = _plan(self.plan_file, self.ticket, self.rule)
         watch = Watch(self.ticket, "the merge", MergeError)
         if self.verify:
             return plan.verify((first, end), threads=threads, progress=watch)
@@ -42,8 +44,15 @@ class MergeWork:
 
 
 @lru_cache(maxsize=2)
-def _plan(plan_file: str, ticket: str) -> _core.MergePlan:  # noqa: ARG001 - a new ticket may mean a new plan in the file
-    return _core.MergePlan.from_json(Path(plan_file).read_text(encoding="utf-8"))
+def _plan(
+    plan_file: str,
+    ticket: str,  # noqa: ARG001 - a new ticket may mean a new plan in the file
+    rule: bytes | None,
+) -> _core.MergePlan:
+    plan = _core.MergePlan.from_json(Path(plan_file).read_text(encoding="utf-8"))
+    if rule is not None:
+        pickle.loads(rule).give(plan, quiet=True)  # noqa: S301 - from the call that hands out the jobs
+    return plan
 
 
 def run_on_workers(
@@ -53,6 +62,7 @@ def run_on_workers(
     threads: int | None = None,
     workers: int | None = None,
     observer: Observer | None = None,
+    rule: bytes | None = None,
 ) -> None:
     """Run every task of `plan` that is open as jobs of `executor`, stage after stage; see `wkfast.jobs.run_jobs`.
 
@@ -68,7 +78,7 @@ def run_on_workers(
     left = plan.open_tasks()
     tally = Tally(plan.work_bytes(), observer, left)
     if left:
-        _run(plan, executor, tally, plan.stages, threads, workers, verify=False)
+        _run(plan, executor, tally, plan.stages, threads, workers, verify=False, rule=rule)
 
 
 def verify_on_workers(
@@ -78,6 +88,7 @@ def verify_on_workers(
     threads: int | None = None,
     workers: int | None = None,
     observer: Observer | None = None,
+    rule: bytes | None = None,
 ) -> dict[str, Any]:
     """Compare the result of `plan`, which is not committed yet, as jobs of `executor`; return what was compared.
 
@@ -90,7 +101,7 @@ def verify_on_workers(
     """
     started = time.perf_counter()
     tally = Tally(plan.work_bytes(), observer)
-    compared = _run(plan, executor, tally, [(0, plan.task_count)], threads, workers, verify=True)
+    compared = _run(plan, executor, tally, [(0, plan.task_count)], threads, workers, verify=True, rule=rule)
     sums = {name: sum(part[name] for part in compared) for name in ("shards", "shards_equal", "chunks", "bytes_read")}
     return {**sums, "seconds": time.perf_counter() - started}
 
@@ -104,11 +115,12 @@ def _run(
     workers: int | None,
     *,
     verify: bool,
+    rule: bytes | None,
 ) -> list[dict[str, Any]]:
     done: list[dict[str, Any]] = []
     try:
         with plan.hold() as hold:
-            work = MergeWork(str(hold.plan_file), str(hold.ticket), verify)
+            work = MergeWork(str(hold.plan_file), str(hold.ticket), verify, rule)
             for tasks in stages:
                 done += run_jobs(executor, work, tally, tasks=tasks, threads=threads, workers=workers)
     except ExecutorError as error:

@@ -57,12 +57,14 @@ def run_share(
     Raises
     ------
     MergeError
-        There is no such share or stage; or the stage needs files of an earlier one that are not written yet.
+        There is no such share or stage; the stage needs files of an earlier one that are not written yet; or the plan
+        has a rule that was not given.
     VolumeDataError
         A chunk is damaged; the message names file and chunk.
     """
     if not 0 <= task < tasks:
         raise MergeError(f"there is no task {task} of {tasks}: tasks count from 0 to {tasks - 1}")
+    job.check_rule()
     plan, work = job.plan, job.plan.work_bytes()
     stages = list(enumerate(plan.stages))
     if stage is not None:

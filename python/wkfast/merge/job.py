@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from wkfast.buckets import ObjectPath
     from wkfast.dataset.layer_properties import Json
     from wkfast.merge.base import MergeBase
+    from wkfast.merge.label_rule import RuleSource
     from wkfast.merge.labels import NewLabels
     from wkfast.merge.options import MergeOptions
     from wkfast.merge.sides import Side
@@ -51,6 +52,9 @@ class MergeJob:
     plan: _core.MergePlan
     target: Path
     description: Json
+    rule: RuleSource | None = None
+    # What tells the plan's rule from others, also where the rule itself was not given.
+    rule_facts: Json | None = None
 
     @classmethod
     def prepare(
@@ -69,7 +73,9 @@ class MergeJob:
         """
         base, target = base_of(sides, dataset_directory), target.absolute()
         with labels_for(sides, dataset_directory, options, None if options.dry_run else target) as labels:
-            plan = _plan(sides, base, target, options, labels)
+            plan, rule = _plan(sides, base, target, options, labels), options.rule
+            if rule is not None:
+                rule.give(plan)
         description = description_of(base, target, largest_id(sides), plan.summary()["touched_extra"])
         if labels is not None:
             description["layer"]["largestSegmentId"] = labels.largest
@@ -78,7 +84,7 @@ class MergeJob:
         said = {"annotations": names, "warnings": remarks(sides, renamed=labels is not None)}
         for remark in said["warnings"]:
             warn(remark)
-        return cls(plan, target, {**description, **said})
+        return cls(plan, target, {**description, **said}, rule, None if rule is None else rule.core)
 
     def preview(self) -> MergePreview:
         """Return what the merge will do; nothing is written."""
@@ -102,14 +108,18 @@ class MergeJob:
             A chunk is damaged; the message names file and chunk. Finished shards are used by the next call.
         TargetNotEmptyError
             Another process is at work in the target.
+        MergeError
+            The plan has a rule that was not given.
         """
+        self.check_rule()
         with observed(options.progress, "merging") as observer:
             if options.executor is None:
                 self.plan.run(threads=options.threads, progress=observer)
             else:
                 run_on_workers(
-                    self.plan, options.executor, threads=options.threads, workers=options.jobs, observer=observer
-                )
+                    self.plan, options.executor, threads=options.threads, workers=options.jobs, observer=observer,
+                    rule=self._packed_rule(),
+                )  # fmt: skip
 
     def verify(self, options: MergeOptions) -> dict[str, Any]:
         """Read what was written back, compare it with what it was made of, and return what was compared.
@@ -118,14 +128,32 @@ class MergeJob:
         ------
         VolumeDataError
             There is a difference; the message names file, chunk and voxel.
+        MergeError
+            The plan has a rule that was not given.
         """
+        self.check_rule()
         with observed(options.progress, "verifying") as observer:
             # Workers are told by the target that somebody waits for them, which a committed one cannot.
             if options.executor is None or (self.target / PROVENANCE_FILE).exists():
                 return self.plan.verify(threads=options.threads, progress=observer)
             return verify_on_workers(
-                self.plan, options.executor, threads=options.threads, workers=options.jobs, observer=observer
-            )
+                self.plan, options.executor, threads=options.threads, workers=options.jobs, observer=observer,
+                rule=self._packed_rule(),
+            )  # fmt: skip
+
+    def check_rule(self) -> None:
+        """Make sure that the rule is at hand if the plan has one.
+
+        Raises
+        ------
+        MergeError
+            It was not given when the plan file was read.
+        """
+        if self.rule is None and self.rule_facts is not None:
+            raise MergeError(f"the plan has the rule {self.rule_facts['name']}; give it again: --rule FILE.py:NAME")
+
+    def _packed_rule(self) -> bytes | None:
+        return None if self.rule is None else self.rule.packed()
 
     def finished(self) -> MergeReport | None:
         """Return the report of this very merge if the target already holds its result."""
@@ -157,11 +185,18 @@ class MergeJob:
     def to_json(self) -> str:
         """Return the job as text."""
         facts = {"wkfast_merge": PLAN_FILE_VERSION, "target": str(self.target), "description": self.description}
+        if self.rule_facts is not None:
+            facts["rule"] = self.rule_facts
         return json.dumps({**facts, "plan": self.plan.to_json()})
 
     @classmethod
-    def from_json(cls, text: str, *, name: str = "plan file") -> MergeJob:
+    def from_json(cls, text: str, *, name: str = "plan file", rule: RuleSource | None = None) -> MergeJob:
         """Return the job that :meth:`to_json` wrote.
+
+        Parameters
+        ----------
+        rule
+            That of the plan, if it has one and tasks are to be run: a plan file says which it is, but holds no code.
 
         Raises
         ------
@@ -174,11 +209,24 @@ class MergeJob:
             if version != PLAN_FILE_VERSION:
                 raise MergeError(f"{name}: made by another version of wkfast; plan anew")
             check_description(facts["description"])
-            return cls(_core.MergePlan.from_json(facts["plan"]), Path(facts["target"]), facts["description"])
+            plan, planned = _core.MergePlan.from_json(facts["plan"]), facts.get("rule")
+            _check_same(rule, planned, name)
+            if rule is not None:
+                rule.give(plan)
+            return cls(plan, Path(facts["target"]), facts["description"], rule, planned)
         except (ValueError, KeyError, TypeError, RecursionError, DatasetError) as error:
             if isinstance(error, MergeError):
                 raise
             raise MergeError(f"{name}: not a merge plan ({error})") from error
+
+
+def _check_same(given: RuleSource | None, planned: Json | None, name: str) -> None:
+    """Make sure that a rule, if one is given, is that of a plan."""
+    if given is None or given.core == planned:
+        return
+    if planned is None:
+        raise MergeError(f"{name}: the plan has no rule")
+    raise MergeError(f"{name}: the plan was made with the rule {planned['name']}, this is another or was changed since")
 
 
 def _plan(

@@ -6,11 +6,18 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import TYPE_CHECKING, Any, TypedDict
 
+from wkfast._lazy import lazy_import
 from wkfast.dataset.missing_labels import Missing
 from wkfast.errors import MergeError
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from wkfast.merge import label_rule
     from wkfast.progress import Progress
+    from wkfast.rules import ForAll
+else:
+    label_rule = lazy_import("wkfast.merge.label_rule")
 
 
 class Policy(StrEnum):
@@ -48,7 +55,8 @@ class MergeOptions:
         Anything with the ``submit`` of ``concurrent.futures``; ``None`` for the core's own threads.
     policy
         ``"chunk"``: a chunk of the annotation replaces the fallback's whole, zeros included. ``"nonzero"``: only labels
-        replace.
+        replace. Or a rule: a function of the annotation's and the fallback's label that returns one, see
+        ``wkfast.rules``.
     mags
         ``"all"`` mags of the fallback from the annotation's finest on, or that ``"finest"`` one alone.
     threads
@@ -87,7 +95,7 @@ class MergeOptions:
     """
 
     executor: Any = None
-    policy: str = "chunk"
+    policy: str | Callable[..., Any] | ForAll = "chunk"
     mags: str = "all"
     threads: int | None = None
     resume: bool = True
@@ -100,11 +108,10 @@ class MergeOptions:
     jobs: int | None = None
 
     def __post_init__(self) -> None:
-        if callable(self.policy):
-            raise MergeError(
-                "policy is a function: rules of your own are not supported yet, only 'chunk' and 'nonzero'"
-            )
+        self.rule  # noqa: B018 - refuses what is none
         for name, choices in CHOICES.items():
+            if name == "policy" and self.rule is not None:
+                continue
             words = [choice.value for choice in choices]
             if getattr(self, name) not in words:
                 raise MergeError(f"{name} is {getattr(self, name)!r}, expected {' or '.join(map(repr, words))}")
@@ -115,16 +122,23 @@ class MergeOptions:
             raise MergeError(f"executor is a {kind}, expected something like concurrent.futures.ProcessPoolExecutor()")
 
     @property
-    def core(self) -> dict[str, str]:
+    def rule(self) -> label_rule.RuleSource | None:
+        """The rule that `policy` is, if it is one."""
+        return label_rule.RuleSource.of(self.policy) if callable(self.policy) else None
+
+    @property
+    def core(self) -> dict[str, Any]:
         """What the core is told: all that the result depends on."""
         link = {} if self.link == Link.COPY else {"link": str(self.link)}
-        return {"policy": str(self.policy), "mags": str(self.mags), **link}
+        # with a rule, no chunk replaces another whole
+        policy = {"policy": str(self.policy)} if self.rule is None else {"policy": "nonzero", "rule": self.rule.core}
+        return {**policy, "mags": str(self.mags), **link}
 
 
 class MergeKeywords(TypedDict, total=False):
     """The keyword arguments of a merge beside ``executor`` and ``dry_run``, for type checkers."""
 
-    policy: str
+    policy: str | Callable[..., Any] | ForAll
     mags: str
     threads: int | None
     resume: bool

@@ -63,6 +63,8 @@ class SlurmJobs:
         Tasks of an array that run side by side; default: as many as there is room for.
     options
         More options of ``sbatch``.
+    rule
+        What ``--rule`` of every job says, if the merge has a rule; with an absolute path.
 
     Raises
     ------
@@ -78,6 +80,7 @@ class SlurmJobs:
     most_tasks: int = 1000
     at_once: int | None = None
     options: tuple[str, ...] = ()
+    rule: str | None = None
 
     def __post_init__(self) -> None:
         for name in ("cpus", "minutes", "bytes_per_second", "most_tasks", "at_once"):
@@ -102,25 +105,32 @@ def slurm_script(job: MergeJob, plan_file: Path, jobs: SlurmJobs) -> str:
     writes what killed tasks have left and what was not worth an array. A job that is stopped by a signal, or finds
     another process at work, goes back into the queue. Handed in again, the script does what is left.
 
+    Raises
+    ------
+    MergeError
+        The plan has a rule that was not given.
+
     Examples
     --------
     >>> print(slurm_script(job, Path("plan.json"), SlurmJobs(cpus=4)))  # doctest: +SKIP
     """
+    job.check_rule()
     sizes, plan = jobs.arrays(job), shlex.quote(str(plan_file.absolute()))
     common = " ".join(_common(jobs, _hours(job, jobs, sizes)))
     parts, before = ["\n".join(_head(job, sizes)) + "\n"], ""
+    always = f"--wait {SECONDS_TO_WAIT} --progress" + (f" --rule {shlex.quote(jobs.rule)}" if jobs.rule else "")
     for stage, size in enumerate(sizes):
         if size == 0:
             continue
         name = f"stage{stage}"
         options = f"{common} {_array_options(stage, size, jobs)}{before}"
         share = f'--stage {stage} --task "$SLURM_ARRAY_TASK_ID" --tasks {size}'
-        command = f"{jobs.command} merge run {plan} {share} --wait {SECONDS_TO_WAIT} --progress"
+        command = f"{jobs.command} merge run {plan} {share} {always}"
         told = f"stage {stage}: {size} tasks, job ${name}"
         parts.append(_JOB.format(name=name, options=options, command=command, itself=_ARRAY_TASK, told=told))
         before = f" --dependency=afterany:${name}"
     options = f"{common} --job-name=wkfast-commit --output=wkfast-commit-%j.log{before}"
-    command = f"{jobs.command} merge commit {plan} --finish --wait {SECONDS_TO_WAIT} --progress"
+    command = f"{jobs.command} merge commit {plan} --finish {always}"
     told = "commit: job $commit"
     parts.append(_JOB.format(name="commit", options=options, command=command, itself=_JOB_ITSELF, told=told))
     return "\n".join(parts)

@@ -78,6 +78,8 @@ def merged_layer(
                 "mapping": None if labels is None else labels.core,
             }
         )
+    if options.rule is not None:
+        options.rule.give(merged)
     dataset = fallback.dataset
     stated = fallback.largest_segment_id if labels is None else labels.largest
     properties = _described(fallback, merged, None if stated is None else max(stated, largest_id(sides)))

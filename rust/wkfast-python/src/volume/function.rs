@@ -7,6 +7,7 @@ use numpy::{Element, PyArray1, PyArrayMethods};
 use pyo3::prelude::*;
 use pyo3::types::IntoPyDict;
 use wkfast_volume::geometry::{ChunkGrid, ChunkIndex};
+use wkfast_volume::merge::{LabelRule, Runs};
 use wkfast_volume::reshape::ChunkFunction;
 use wkfast_volume::voxels::VoxelType;
 use wkfast_volume::with_voxel_type;
@@ -58,6 +59,53 @@ impl UserFunction {
         };
         Python::attach(|py| call(py).map_err(|error| error.value(py).to_string()))
     }
+}
+
+/// Labels by run and annotation, whether they are there, the fallback's, where the new ones go; runs, annotations. Returns
+/// the run that failed, or -1.
+type NativeRule = extern "C" fn(*const u8, *const u8, *const u8, *mut u8, i64, i64) -> i64;
+
+/// The rule of a merge that a function of Python's is; its machine code is called where there is an address.
+pub(super) fn label_rule(python: Py<PyAny>, address: Option<usize>) -> LabelRule {
+    LabelRule::new(move |_, voxel_type, runs, out| {
+        let Some(native) = address.map(native_rule) else { return in_python(&python, voxel_type, runs, out) };
+        let (count, layers) = (runs.count() as i64, runs.layers as i64);
+        let [painted, present, fallback] = [&runs.painted, &runs.present, &runs.fallback].map(Vec::as_ptr);
+        let failed = native(painted, present, fallback, out.as_mut_ptr(), count, layers);
+        if failed < 0 {
+            return Ok(());
+        }
+        // Python says what is wrong with it.
+        let (run, width) = (failed as usize, voxel_type.size());
+        let one = runs.only(run, width);
+        in_python(&python, voxel_type, &one, &mut out[run * width..][..width])?;
+        Err("the compiled rule failed where the same in Python does not".to_owned())
+    })
+}
+
+fn in_python(python: &Py<PyAny>, voxel_type: VoxelType, runs: &Runs, out: &mut [u8]) -> Result<(), String> {
+    let table = [runs.count(), runs.layers];
+    let mut call = |py: Python<'_>| -> PyResult<()> {
+        let painted = with_voxel_type!(voxel_type, T => rows::<T>(py, &runs.painted, &table)?);
+        let present = rows::<u8>(py, &runs.present, &table)?;
+        let fallback = with_voxel_type!(voxel_type, T => rows::<T>(py, &runs.fallback, &table[..1])?);
+        let made = python.call1(py, (painted, present, fallback))?.into_bound(py);
+        with_voxel_type!(voxel_type, T => copy_out::<T>(&made, out))
+    };
+    Python::attach(|py| call(py).map_err(|error| error.value(py).to_string()))
+}
+
+/// An array in C order.
+fn rows<'py, T: Element + Pod>(py: Python<'py>, bytes: &[u8], shape: &[usize]) -> PyResult<Bound<'py, PyAny>> {
+    let flat = PyArray1::<T>::zeros(py, bytes.len() / size_of::<T>(), false);
+    bytemuck::cast_slice_mut(flat.readwrite().as_slice_mut()?).copy_from_slice(bytes);
+    flat.call_method1("reshape", (shape.to_vec(),))
+}
+
+#[allow(unsafe_code)]
+fn native_rule(address: usize) -> NativeRule {
+    // SAFETY: as of `native_chunk`; the signature is that in `wkfast.merge.label_rule`.
+    unsafe { std::mem::transmute::<usize, NativeRule>(address) }
 }
 
 /// An array (c, x, y, z) in Fortran order.

@@ -9,10 +9,13 @@ use std::time::Instant;
 use pyo3::prelude::*;
 use pyo3::types::{PyAny, PyString, PyTuple};
 use pythonize::{depythonize, pythonize};
-use wkfast_volume::merge::{self, Access, MergeInput, MergePlan, Seconds, Sources, TargetState, check_target};
+use wkfast_volume::merge::{
+    self, Access, LabelRule, MergeInput, MergePlan, Seconds, Sources, TargetState, check_target,
+};
 use wkfast_volume::work::Observer;
 use wkfast_volume::{Result, VolumeError};
 
+use super::function::label_rule;
 use super::threads::thread_count;
 use super::watch::Watch;
 use crate::errors::CoreError;
@@ -30,6 +33,7 @@ struct State {
     /// Both sides, while they are open from planning.
     sources: Option<Sources>,
     seconds: Seconds,
+    rule: Option<LabelRule>,
 }
 
 impl PyMergePlan {
@@ -56,6 +60,9 @@ impl PyMergePlan {
                 Some(sources) => sources,
                 None => Sources::open(&self.plan.input)?,
             };
+            if let Some(rule) = &self.state().rule {
+                sources.rule.get_or_init(|| rule.clone());
+            }
             let done = work(&sources, &mut |now| watch.tell(now));
             self.state().sources = Some(sources);
             done
@@ -86,7 +93,7 @@ impl PyMergePlan {
                 });
             }
             let seconds = Seconds { plan: started.elapsed().as_secs_f64(), ..Seconds::default() };
-            Ok((plan, State { sources: Some(sources), seconds }))
+            Ok((plan, State { sources: Some(sources), seconds, rule: None }))
         })?;
         Ok(Self::with(plan, state))
     }
@@ -105,6 +112,11 @@ impl PyMergePlan {
         let py = slf.py();
         let text = PyString::new(py, &slf.get().to_json(py)?);
         Ok((slf.get_type().getattr("from_json")?, PyTuple::new(py, [text])?))
+    }
+
+    #[pyo3(signature = (rule, *, address=None))]
+    fn use_rule(&self, rule: Py<PyAny>, address: Option<usize>) {
+        self.state().rule = Some(label_rule(rule, address));
     }
 
     #[getter]

@@ -11,6 +11,7 @@ use wkfast_volume::format::{Container, DataFormat, IndexCache, MagArray, list_ch
 use wkfast_volume::geometry::{BoundingBox, ChunkGrid, Mag};
 use wkfast_volume::merge::{MergedView, ViewInput};
 
+use super::function::label_rule;
 use super::mag::{Request, chunk_rows, values_at};
 use crate::errors::CoreError;
 use crate::patience::away_if;
@@ -40,6 +41,11 @@ impl PyMergedLayer {
 
     fn summary<'py>(&self, py: Python<'py>) -> Result<Bound<'py, PyAny>, CoreError> {
         Ok(pythonize(py, &self.view.plan().facts()).map_err(PyErr::from)?)
+    }
+
+    #[pyo3(signature = (rule, *, address=None))]
+    fn use_rule(&self, rule: Py<PyAny>, address: Option<usize>) {
+        self.view.use_rule(label_rule(rule, address));
     }
 
     fn mag(&self, mag: [u32; 3]) -> Result<PyMergedMag, CoreError> {

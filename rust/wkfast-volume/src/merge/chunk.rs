@@ -44,7 +44,7 @@ impl Overlap {
 
     /// Byte ranges (start in the block, start in the chunk, length) of the rows along x, joined where both sides are
     /// contiguous.
-    fn rows(&self, voxel_bytes: usize) -> impl Iterator<Item = (usize, usize, usize)> {
+    pub(super) fn rows(&self, voxel_bytes: usize) -> impl Iterator<Item = (usize, usize, usize)> {
         let Self { source_shape, source_at, target_shape, target_at, size } = *self;
         let whole = |axis: usize| size[axis] == source_shape[axis] && size[axis] == target_shape[axis];
         let [mut length, mut rows, mut planes] = size;
@@ -77,7 +77,7 @@ pub fn overlay(
     chunk: &mut [u8],
     tally: &mut Tally,
 ) {
-    let mut moves = Moves { tally, waiting: [NOTHING; WAITING], next: 0 };
+    let mut moves = Moves::new(tally);
     for (source, target, length) in overlap.rows(voxel_type.size() * channels) {
         let painted = &block[source..source + length];
         let out = &mut chunk[target..target + length];
@@ -140,7 +140,7 @@ fn conflicts<const W: usize>(one: &[u8], other: &[u8]) -> u64 {
 }
 
 /// A voxel value as the kernels see it.
-trait Voxel<const W: usize>: Copy + PartialEq + Default {
+pub(super) trait Voxel<const W: usize>: Copy + PartialEq + Default {
     /// From its little-endian bytes.
     fn read(bytes: [u8; W]) -> Self;
     /// The number a segment of this value is known by: 0 for what can be no segment.
@@ -217,7 +217,7 @@ fn equal_length<const W: usize>(one: &[[u8; W]], other: &[[u8; W]]) -> usize {
 
 /// How many values from the first on are the first's, in both slices, which are equally long and not empty.
 #[inline]
-fn run_length<const W: usize>(one: &[[u8; W]], other: &[[u8; W]]) -> usize {
+pub(super) fn run_length<const W: usize>(one: &[[u8; W]], other: &[[u8; W]]) -> usize {
     let first = (one[0], other[0]);
     let (one_steps, one_rest) = one.as_chunks::<STEP>();
     let (other_steps, other_rest) = other.as_chunks::<STEP>();
@@ -241,16 +241,20 @@ type Move = (u64, u64, i64);
 const NOTHING: Move = (0, 0, 0);
 
 /// Changes on their way to the tally.
-struct Moves<'t> {
+pub(super) struct Moves<'t> {
     tally: &'t mut Tally,
     waiting: [Move; WAITING],
     /// Whose place the next kind of change takes.
     next: usize,
 }
 
-impl Moves<'_> {
+impl<'t> Moves<'t> {
+    pub(super) fn new(tally: &'t mut Tally) -> Self {
+        Self { tally, waiting: [NOTHING; WAITING], next: 0 }
+    }
+
     #[inline]
-    fn count<T: Voxel<W>, const W: usize>(&mut self, old: T, new: T, voxels: u64) {
+    pub(super) fn count<T: Voxel<W>, const W: usize>(&mut self, old: T, new: T, voxels: u64) {
         let zero = T::default();
         self.tally.voxels_changed += voxels;
         self.tally.voxels_erased += if old != zero && new == zero { voxels } else { 0 };
@@ -265,7 +269,7 @@ impl Moves<'_> {
         }
     }
 
-    fn flush(&mut self) {
+    pub(super) fn flush(&mut self) {
         for change in std::mem::replace(&mut self.waiting, [NOTHING; WAITING]) {
             self.tell(change);
         }

@@ -9,6 +9,7 @@ use super::dtype::widen;
 use super::plan::MagPlan;
 use super::recompute;
 use super::report::{ChunkCounts, Conflict};
+use super::rule::{Runs, Shown};
 use super::space::Space;
 use super::tally::Tally;
 use super::terms::{Renamed, Terms};
@@ -143,16 +144,22 @@ impl Composer<'_> {
     ) -> Result<()> {
         let (mut voxels, mut between) = (Space::copy_of(&composed.voxels), Tally::default());
         let (mut outcomes, mut paints) = (Vec::new(), Vec::<(usize, Space)>::new());
+        let (together, layers): (Vec<&Laid>, Vec<&Laid>) = layers.iter().partition(|laid| self.is_asked_about(laid));
+        if !together.is_empty() {
+            let mut canvas = Canvas { voxels: &mut voxels, tally: &mut between, paint: None, renamed, used };
+            outcomes.push(self.ask_about_all(chunk, &together, &mut canvas, &mut paints)?);
+            for (place, (second, paint)) in paints.iter().enumerate() {
+                composed.conflicts.extend(self.conflicts(&paints[..place], *second, paint));
+            }
+            used = true;
+        }
         for laid in layers {
             let mut paint = Space::zeros(voxels.len());
             let canvas = Canvas { voxels: &mut voxels, tally: &mut between, paint: Some(&mut paint), renamed, used };
             let outcome = self.lay(chunk, laid, canvas)?;
             if !outcome.recomputed {
                 let annotation = self.mag.layers[laid.layer].annotation;
-                composed.conflicts.extend(paints.iter().filter_map(|(first, other)| {
-                    let count = count_conflicts(self.mag.grid.voxel_type, other, &paint);
-                    (count > 0).then_some(Conflict { first: *first, second: annotation, voxels: count })
-                }));
+                composed.conflicts.extend(self.conflicts(&paints, annotation, &paint));
                 paints.push((annotation, paint));
             }
             outcomes.push(outcome);
@@ -162,6 +169,54 @@ impl Composer<'_> {
         composed.tally.largest_segment_id = between.largest_segment_id;
         composed.account(outcomes);
         Ok(())
+    }
+
+    /// What the annotation `second` painted otherwise than those in `paints`.
+    fn conflicts(&self, paints: &[(usize, Space)], second: usize, paint: &Space) -> Vec<Conflict> {
+        let counts = paints.iter().map(|(first, other)| {
+            let voxels = count_conflicts(self.mag.grid.voxel_type, other, paint);
+            Conflict { first: *first, second, voxels }
+        });
+        counts.filter(|conflict| conflict.voxels > 0).collect()
+    }
+
+    /// Whether a layer is one of those that the rule is asked about together. Others are recomputed, of what came of that.
+    fn is_asked_about(&self, laid: &Laid<'_>) -> bool {
+        self.terms.asks_about_all() && matches!(self.over[laid.layer], Over::Annotation(_))
+    }
+
+    /// Asks the rule about all annotations at once, and gathers what each painted.
+    fn ask_about_all(
+        &self,
+        chunk: &ChunkIndex,
+        layers: &[&Laid<'_>],
+        canvas: &mut Canvas<'_>,
+        paints: &mut Vec<(usize, Space)>,
+    ) -> Result<Outcome> {
+        let voxel_type = self.mag.grid.voxel_type;
+        let (width, mut outcome, mut all) = (voxel_type.size(), Outcome::default(), Vec::new());
+        for laid in layers {
+            let Over::Annotation(annotation) = &self.over[laid.layer] else { continue };
+            let (mut paint, mut shown) =
+                (Space::zeros(canvas.voxels.len()), Shown::nothing(canvas.voxels.len(), width));
+            for (number, overlap) in &laid.covered.parts {
+                let index = ChunkIndex { extra: chunk.extra.clone(), xyz: laid.blocks[*number] };
+                let (encoded, mut block) = self.read_block(annotation, laid.layer, &index)?;
+                outcome.bytes_read += encoded.bytes.len() as u64;
+                paste(width, overlap, &block, &mut paint);
+                if let Some(renamed) = canvas.renamed {
+                    renamed.carry_over(voxel_type, overlap, &mut block);
+                }
+                shown.add(width, overlap, &block);
+            }
+            paints.push((self.mag.layers[laid.layer].annotation, paint));
+            all.push(shown);
+        }
+        if let Some(rule) = self.terms.rule()? {
+            let runs = Runs::of_chunk(voxel_type, &all, canvas.voxels);
+            runs.put(voxel_type, &rule.ask(chunk, voxel_type, &runs)?, canvas.voxels, canvas.tally);
+        }
+        Ok(outcome)
     }
 
     /// The fallback's chunk in the result's type and with its new labels, zeros where there is none.
@@ -204,24 +259,31 @@ impl Composer<'_> {
         let channels = self.mag.grid.channels as usize;
         let mut outcome = Outcome::default();
         let (mut last, mut as_stored) = (None, true);
+        let rule = self.terms.rule()?;
         for (number, overlap) in &laid.covered.parts {
             let index = ChunkIndex { extra: chunk.extra.clone(), xyz: laid.blocks[*number] };
-            let (encoded, block) = self.read_block(annotation, laid.layer, &index)?;
-            let mut block: Space = if from == to { block } else { widen(from, to, &block).into() };
+            let (encoded, mut block) = self.read_block(annotation, laid.layer, &index)?;
             if let Some(paint) = &mut canvas.paint {
                 paste(to.size() * channels, overlap, &block, paint);
             }
             as_stored &= !canvas.renamed.is_some_and(|renamed| renamed.carry_over(to, overlap, &mut block));
-            overlay(to, channels, self.terms.policy, overlap, &block, canvas.voxels, canvas.tally);
+            if let Some(rule) = rule {
+                let runs = Runs::of_block(to, overlap, &block, canvas.voxels);
+                runs.put(to, &rule.ask(chunk, to, &runs)?, canvas.voxels, canvas.tally);
+            } else {
+                overlay(to, channels, self.terms.policy, overlap, &block, canvas.voxels, canvas.tally);
+            }
             outcome.bytes_read += encoded.bytes.len() as u64;
             last = Some(encoded);
         }
-        outcome.replaced = laid.covered.is_full() && (self.terms.policy == Policy::Chunk || !canvas.used);
+        let stands_alone = self.terms.policy == Policy::Chunk || !canvas.used;
+        outcome.replaced = laid.covered.is_full() && stands_alone && rule.is_none();
         outcome.same =
             last.filter(|_| outcome.replaced && laid.covered.same_block().is_some() && from == to && as_stored);
         Ok(outcome)
     }
 
+    /// A block of an annotation: as it is stored, and in the result's type.
     fn read_block(&self, mag: &ReadMag, layer: usize, index: &ChunkIndex) -> Result<(EncodedChunk, Space)> {
         let annotation = mag.array.as_ref();
         let encoded = mag.encoded(index, &self.ahead[layer])?.ok_or_else(|| VolumeError::Missing {
@@ -230,7 +292,8 @@ impl Composer<'_> {
         })?;
         let mut block = Space::of(annotation.grid().chunk_bytes());
         decode(annotation, &*encoded.codec, &encoded.key, index, &encoded.bytes, &mut block)?;
-        Ok((encoded, block))
+        let (from, to) = (annotation.grid().voxel_type, self.mag.grid.voxel_type);
+        Ok((encoded, if from == to { block } else { widen(from, to, &block).into() }))
     }
 
     /// Puts `new` in place of `voxels` and counts what changes.

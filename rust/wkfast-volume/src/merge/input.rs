@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use serde::{Deserialize, Serialize};
 
 use super::chunk::Policy;
+use super::rule::RuleId;
 use crate::error::{Result, VolumeError};
 use crate::format::MagLocation;
 use crate::geometry::{BoundingBox, Mag};
@@ -53,8 +54,8 @@ pub struct TargetMag {
     pub folder: String,
 }
 
-/// Rules of a merge. They change the result, so they are part of its plan.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+/// Choices of a merge. They change the result, so they are part of its plan.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct MergeOptions {
     /// Which voxel wins.
@@ -63,11 +64,15 @@ pub struct MergeOptions {
     pub mags: MagChoice,
     /// How files that nothing lies over come into the target.
     pub link: Link,
+    /// A function of the caller's that is asked which label a voxel gets. The policy is [`Policy::Nonzero`] then: no chunk
+    /// stands for another whole.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub rule: Option<RuleId>,
 }
 
 impl Default for MergeOptions {
     fn default() -> Self {
-        Self { policy: Policy::Chunk, mags: MagChoice::All, link: Link::Copy }
+        Self { policy: Policy::Chunk, mags: MagChoice::All, link: Link::Copy, rule: None }
     }
 }
 

@@ -12,6 +12,7 @@ mod files;
 mod links;
 mod lock;
 mod roles;
+mod rule;
 mod sides;
 mod space;
 mod terms;
@@ -38,6 +39,7 @@ pub use self::input::{Link, MagChoice, MergeInput, MergeOptions, NewLabels, Targ
 pub use self::journal::{Access, TargetState, check_target};
 pub use self::plan::MergePlan;
 pub use self::report::{Conflict, MergeReport, Seconds};
+pub use self::rule::{LabelRule, RuleId, Runs};
 pub use self::run::{RunSummary, commit, run};
 pub use self::share::{Hold, open_tasks, work_bytes};
 pub use self::sides::{OpenMag, Sources};
@@ -47,6 +49,8 @@ pub use self::view::{MergedView, ViewInput};
 
 #[cfg(test)]
 pub(crate) mod reference;
+#[cfg(test)]
+mod rule_tests;
 #[cfg(test)]
 mod testing;
 #[cfg(test)]

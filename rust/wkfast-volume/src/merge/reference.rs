@@ -24,48 +24,34 @@ impl Dense {
     }
 }
 
-/// What a merge of one mag must give, and what it must count.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub(crate) struct Counts {
-    pub(crate) changed: u64,
-    pub(crate) erased: u64,
-    pub(crate) painted: u64,
-    pub(crate) largest: u64,
-}
-
 /// A fallback as it is, and with its new labels.
 pub(crate) struct Sides {
     pub(crate) before: Dense,
     pub(crate) after: Dense,
 }
 
-/// `annotation` over `fallback`; `present` is 1 where the annotation has a chunk.
-pub(crate) fn merge(
-    policy: Policy,
-    annotation: &Dense,
-    present: &Dense,
-    fallback: &Dense,
-    labels: &Sides,
-) -> (Dense, Counts) {
+/// The label of a voxel that both sides have.
+pub(crate) fn winner(policy: Policy, painted: i64, old: i64) -> i64 {
+    if policy == Policy::Nonzero && painted == 0 { old } else { painted }
+}
+
+/// Which label a voxel gets, by what annotations show of it and what lies below.
+pub(crate) type Rule<'r> = dyn Fn(&[i64], i64) -> i64 + 'r;
+
+/// `fallback` with every voxel that an annotation has decided by a rule; `over` has annotations and where they have chunks.
+pub(crate) fn ask(rule: &Rule, over: &[(Dense, Dense)], fallback: &Dense, labels: &Sides) -> Dense {
     let mut merged = fallback.clone();
-    let mut counts = Counts::default();
-    for at in fallback.voxels() {
-        let place = fallback.place(at);
-        if present.values[place] == 0 {
-            continue;
+    for (place, below) in merged.values.iter_mut().enumerate() {
+        let there = over.iter().filter(|(_, present)| present.values[place] == 1);
+        let shown: Vec<i64> = there
+            .map(|(annotation, _)| annotation.values[place])
+            .map(|painted| if painted == labels.before.values[place] { labels.after.values[place] } else { painted })
+            .collect();
+        if !shown.is_empty() {
+            *below = rule(&shown, *below);
         }
-        let (mut painted, old) = (annotation.values[place], fallback.values[place]);
-        if painted == labels.before.values[place] {
-            painted = labels.after.values[place];
-        }
-        let new = if policy == Policy::Nonzero && painted == 0 { old } else { painted };
-        counts.changed += u64::from(new != old);
-        counts.erased += u64::from(new == 0 && old != 0);
-        counts.painted += u64::from(new != 0 && old == 0);
-        counts.largest = counts.largest.max(u64::try_from(painted).unwrap_or(0));
-        merged.values[place] = new;
     }
-    (merged, counts)
+    merged
 }
 
 /// `coarse` with every voxel computed anew that has a touched voxel in `finer`; also which ones those are.

@@ -1,8 +1,9 @@
 //! Both sides of a merge, opened and listed.
 
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use super::input::{MergeInput, fineness};
+use super::rule::LabelRule;
 use super::stamp::{MagStamp, describe};
 use crate::error::{Result, VolumeError};
 use crate::format::{Container, Listing, MagArray, MagLocation, each_index, open_mag_in};
@@ -19,6 +20,8 @@ pub struct Sources {
     pub fallback: Vec<OpenMag>,
     /// What the fallback's labels become.
     pub mapping: Option<Arc<Mapping>>,
+    /// What is asked which label a voxel gets, once it is known.
+    pub rule: Arc<OnceLock<LabelRule>>,
 }
 
 /// One mag of one side.
@@ -53,7 +56,7 @@ impl Sources {
         };
         let annotations = input.annotations.iter().map(|mags| open(mags)).collect::<Result<_>>()?;
         let mapping = input.mapping.as_ref().map(|labels| Mapping::open(&labels.relabeling)).transpose()?;
-        Ok(Self { annotations, fallback: open(&input.fallback)?, mapping: mapping.map(Arc::new) })
+        Ok(Self { annotations, fallback: open(&input.fallback)?, mapping: mapping.map(Arc::new), rule: Arc::default() })
     }
 }
 

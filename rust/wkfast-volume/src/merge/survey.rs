@@ -36,7 +36,10 @@ pub(super) fn decide(input: MergeInput, sources: &Sources) -> Result<MergePlan> 
     let fallback = Side::fallback(&sources.fallback)?;
     let roles = Roles::assign(input.options.mags, &annotations, &fallback)?;
     let voxel_type = check_types(&roles, &fallback)?;
-    if input.mapping.is_some() {
+    if input.options.rule.is_some() && input.options.policy != Policy::Nonzero {
+        return Err(VolumeError::Mismatch("a rule goes with the policy nonzero".to_owned()));
+    }
+    if input.mapping.is_some() || input.options.rule.is_some() {
         fallback.mags.iter().try_for_each(|listed| check(listed.grid().voxel_type, listed.grid().channels))?;
     }
     let mut warnings = warnings(&annotations, &fallback, &roles);

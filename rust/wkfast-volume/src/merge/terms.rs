@@ -1,9 +1,10 @@
 //! What decides which label a voxel gets: which side wins, and what the fallback's labels become before.
 
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use super::chunk::{Overlap, Policy, take_new_labels};
 use super::plan::MergePlan;
+use super::rule::{LabelRule, RuleId};
 use super::sides::Sources;
 use super::space::Space;
 use crate::error::{Result, VolumeError};
@@ -16,6 +17,7 @@ use crate::voxels::VoxelType;
 pub(super) struct Terms {
     pub(super) policy: Policy,
     pub(super) mapping: Option<Arc<Mapping>>,
+    rule: Option<(RuleId, Arc<OnceLock<LabelRule>>)>,
 }
 
 /// A chunk of the fallback whose labels have become others.
@@ -29,7 +31,21 @@ pub(super) struct Renamed {
 
 impl Terms {
     pub(super) fn of(plan: &MergePlan, sources: &Sources) -> Self {
-        Self { policy: plan.input.options.policy, mapping: sources.mapping.clone() }
+        let options = &plan.input.options;
+        let rule = options.rule.clone().map(|id| (id, sources.rule.clone()));
+        Self { policy: options.policy, mapping: sources.mapping.clone(), rule }
+    }
+
+    /// The rule, if there is one.
+    pub(super) fn rule(&self) -> Result<Option<&LabelRule>> {
+        let Some((id, rule)) = &self.rule else { return Ok(None) };
+        let missing = || VolumeError::Mismatch(format!("the merge has the rule {}, which is not at hand", id.name));
+        rule.get().map(Some).ok_or_else(missing)
+    }
+
+    /// Whether the rule is asked about all annotations at once.
+    pub(super) fn asks_about_all(&self) -> bool {
+        self.rule.as_ref().is_some_and(|(id, _)| id.for_all)
     }
 
     /// Whether a chunk of an annotation that covers one of the result is what the result has there.

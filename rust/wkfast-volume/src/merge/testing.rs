@@ -177,11 +177,11 @@ pub(crate) fn read_dense(array: &dyn MagArray, size: [usize; 3]) -> Dense {
     dense
 }
 
-fn encode(voxel_type: VoxelType, values: &[i64]) -> Vec<u8> {
+pub(crate) fn encode(voxel_type: VoxelType, values: &[i64]) -> Vec<u8> {
     values.iter().flat_map(|value| value.to_le_bytes()[..voxel_type.size()].to_vec()).collect()
 }
 
-fn decode(voxel_type: VoxelType, bytes: &[u8]) -> Vec<i64> {
+pub(crate) fn decode(voxel_type: VoxelType, bytes: &[u8]) -> Vec<i64> {
     let signed = voxel_type.name().starts_with('i');
     let one = |bytes: &[u8]| {
         let negative = signed && bytes.last().is_some_and(|byte| byte & 128 != 0);

@@ -17,6 +17,7 @@ use super::compose::Over;
 use super::dtype::widen;
 use super::journal::{TargetState, check_target};
 use super::plan::{MagPlan, MergePlan, ShardPlan};
+use super::rule::Runs;
 use super::run::{find, open_layer};
 use super::share::work_bytes;
 use super::sides::Sources;
@@ -253,10 +254,26 @@ impl ShardCheck<'_> {
             self.relabel(chunk, &mut voxels)?;
         }
         let labels = Labels { before: &fallback, after: &voxels.clone() };
+        let together = self.terms.asks_about_all();
+        let mut shown = Vec::new();
+        for (number, over) in self.mag.over.iter().enumerate() {
+            let Over::Annotation(mag) = over else { continue };
+            let blocks = self.shard.blocks.get(number).map(Vec::as_slice).unwrap_or_default();
+            let layer = Layer { blocks, shape: plan.layers[number].block_shape, chunk };
+            if together {
+                shown.push(self.shown(&mag.array, &layer, &labels)?);
+            }
+        }
+        self.ask(chunk, &shown, &mut voxels)?;
         for (number, over) in self.mag.over.iter().enumerate() {
             let blocks = self.shard.blocks.get(number).map(Vec::as_slice).unwrap_or_default();
             let layer = Layer { blocks, shape: plan.layers[number].block_shape, chunk };
             match over {
+                Over::Annotation(_) if together => {}
+                Over::Annotation(mag) if self.terms.rule()?.is_some() => {
+                    let shown = self.shown(&mag.array, &layer, &labels)?;
+                    self.ask(chunk, &[shown], &mut voxels)?;
+                }
                 Over::Annotation(mag) => self.lay(&mag.array, &layer, &labels, &mut voxels)?,
                 Over::Finer { array, factor } => self.recompute(array, *factor, &layer, &mut voxels)?,
             }
@@ -299,6 +316,65 @@ impl ShardCheck<'_> {
                 if self.terms.policy == Policy::Chunk || painted.iter().any(|&byte| byte != 0) {
                     out.copy_from_slice(painted);
                 }
+            }
+        }
+        Ok(())
+    }
+
+    /// What an annotation shows of a chunk, voxel by voxel.
+    fn shown(
+        &self,
+        annotation: &Arc<dyn MagArray>,
+        layer: &Layer,
+        labels: &Labels<'_>,
+    ) -> Result<Vec<Option<Vec<u8>>>> {
+        let grid = &self.mag.plan.grid;
+        let width = grid.voxel_type.size();
+        let mut known = HashMap::<[u32; 3], Vec<u8>>::new();
+        let mut shown = vec![None; grid.chunk_bytes() / width];
+        for (place, at) in places(grid.chunk_shape, &layer.chunk.xyz) {
+            let Some(block) = layer.block_at(at) else { continue };
+            let index = ChunkIndex { extra: layer.chunk.extra.clone(), xyz: block };
+            let values = match known.entry(block) {
+                Entry::Occupied(known) => known.into_mut(),
+                Entry::Vacant(empty) => {
+                    let values = read_block(annotation, &index)?;
+                    empty.insert(widen(annotation.grid().voxel_type, grid.voxel_type, &values))
+                }
+            };
+            let painted = &values[layer.place_in_block(at) * width..][..width];
+            let [before, after] = [labels.before, labels.after].map(|side| &side[place * width..][..width]);
+            shown[place] = Some(if painted == before { after } else { painted }.to_vec());
+        }
+        Ok(shown)
+    }
+
+    /// Asks the rule about every voxel by itself, of which `shown` has what some annotations show.
+    fn ask(&self, chunk: &ChunkIndex, shown: &[Vec<Option<Vec<u8>>>], voxels: &mut [u8]) -> Result<()> {
+        let voxel_type = self.mag.plan.grid.voxel_type;
+        let Some(rule) = self.terms.rule()?.filter(|_| !shown.is_empty()) else { return Ok(()) };
+        let mut known = HashMap::<Question<'_>, Vec<u8>>::new();
+        let mut last: Option<(Question<'_>, Vec<u8>)> = None;
+        let beneath = voxels.to_vec();
+        let widths = beneath.chunks(voxel_type.size()).zip(voxels.chunks_mut(voxel_type.size()));
+        for (place, (below, out)) in widths.enumerate() {
+            let labels = || shown.iter().map(|one| one[place].as_deref());
+            if labels().all(|label| label.is_none()) {
+                continue;
+            }
+            let question = || labels().chain([Some(below)]);
+            if last.as_ref().is_none_or(|(before, _)| !question().eq(before.iter().copied())) {
+                let asked: Question<'_> = question().collect();
+                let label = match known.entry(asked.clone()) {
+                    Entry::Occupied(known) => known.into_mut(),
+                    Entry::Vacant(empty) => {
+                        empty.insert(rule.ask(chunk, voxel_type, &Runs::of_voxel(&asked[..shown.len()], below))?)
+                    }
+                };
+                last = Some((asked, label.clone()));
+            }
+            if let Some((_, label)) = &last {
+                out.copy_from_slice(label);
             }
         }
         Ok(())
@@ -358,6 +434,9 @@ fn read_block(annotation: &Arc<dyn MagArray>, index: &ChunkIndex) -> Result<Vec<
     found.codec.decode(&found.bytes, &mut values).map_err(fault)?;
     Ok(values)
 }
+
+/// What a rule is asked about a voxel: what each annotation shows there, and the label below.
+type Question<'a> = Vec<Option<&'a [u8]>>;
 
 /// The fallback's chunk as it was, and with its new labels.
 struct Labels<'a> {

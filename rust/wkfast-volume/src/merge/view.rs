@@ -1,7 +1,7 @@
 //! A merge that is read instead of written: every mag of the result as an array whose chunks are made when asked for.
 
 use std::path::PathBuf;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use serde::{Deserialize, Serialize};
 
@@ -10,6 +10,7 @@ use super::cover::{blocks_over, cover, cover_layers};
 use super::dtype::widen;
 use super::input::{MergeInput, MergeOptions, NewLabels, TargetMag};
 use super::plan::{MagPlan, MergePlan, ShardPlan};
+use super::rule::LabelRule;
 use super::run::{find, open_layer};
 use super::sides::Sources;
 use super::survey::decide;
@@ -51,6 +52,7 @@ pub struct MergedView {
     plan: MergePlan,
     /// By place in [`MergePlan::mags`].
     mags: Vec<Arc<MergedArray>>,
+    rule: Arc<OnceLock<LabelRule>>,
 }
 
 impl MergedView {
@@ -87,7 +89,12 @@ impl MergedView {
                 mag: mag.clone(),
             }));
         }
-        Ok(Self { plan, mags })
+        Ok(Self { plan, mags, rule: sources.rule.clone() })
+    }
+
+    /// Gives the view the rule that its options name, before anything is read.
+    pub fn use_rule(&self, rule: LabelRule) {
+        self.rule.get_or_init(|| rule);
     }
 
     /// What a merge would do: its boxes, types and warnings hold for the view.

@@ -151,7 +151,7 @@ impl World {
                 .map(|location| TargetMag { mag: location.mag, folder: format!("segmentation/{}", location.mag) })
                 .collect(),
             fallback: under,
-            options: MergeOptions { policy: case.policy, mags: case.mags, link: Link::Copy },
+            options: MergeOptions { policy: case.policy, mags: case.mags, link: Link::Copy, rule: None },
             mapping: case.missing.map(|missing| case.new_labels(folder.path(), missing)),
         };
         Self { folder, input, fallback, annotations }
@@ -163,6 +163,11 @@ impl World {
 
     /// What every mag of the result must hold.
     pub(super) fn expected(&self, case: &Case) -> Vec<Dense> {
+        self.expected_of(case, &|shown, below| reference::winner(case.policy, shown[0], below), false)
+    }
+
+    /// The same where a rule decides, asked about each annotation or about all that have the mag `together`.
+    pub(super) fn expected_of(&self, case: &Case, rule: &reference::Rule, together: bool) -> Vec<Dense> {
         let has_chunks = |mags: &&Vec<(Dense, Dense)>| mags.iter().any(|(_, present)| present.values.contains(&1));
         let painted: Vec<_> = self.annotations.iter().filter(has_chunks).collect();
         let mut expected: Vec<Dense> = Vec::new();
@@ -171,13 +176,22 @@ impl World {
         for (number, fallback) in self.fallback.iter().enumerate() {
             let mut merged = case.renamed_layer(fallback);
             let labels = Sides { before: fallback.clone(), after: merged.clone() };
-            for (mags, touched) in painted.iter().zip(&mut touched) {
-                let own = mags.get(number).filter(|(_, present)| {
-                    number == 0 || present.values.contains(&1) || !mags[0].1.values.contains(&1)
-                });
-                if let Some((layer, present)) = own {
-                    merged = reference::merge(case.policy, layer, present, &merged, &labels).0;
-                    *touched = present.clone();
+            let own = |mags: &&Vec<(Dense, Dense)>| {
+                let has_it =
+                    |present: &Dense| number == 0 || present.values.contains(&1) || !mags[0].1.values.contains(&1);
+                mags.get(number).filter(|(_, present)| has_it(present)).cloned()
+            };
+            let owned: Vec<Option<(Dense, Dense)>> = painted.iter().map(own).collect();
+            if together {
+                let all: Vec<(Dense, Dense)> = owned.iter().flatten().cloned().collect();
+                merged = reference::ask(rule, &all, &merged, &labels);
+            }
+            for (own, touched) in owned.into_iter().zip(&mut touched) {
+                if let Some(own) = own {
+                    touched.clone_from(&own.1);
+                    if !together {
+                        merged = reference::ask(rule, &[own], &merged, &labels);
+                    }
                 } else if let Some(finer) = expected.last() {
                     (merged, *touched) = reference::recompute(finer, touched, &merged);
                 }
