@@ -14,6 +14,9 @@ from pathlib import Path
 import pytest
 from tests.inputs import demo_input, tree_state, without_coarse_mags
 
+from wkfast.cli import merge_steps
+from wkfast.errors import MergeError
+
 ROOT = Path(__file__).resolve().parents[2]
 SCRIPT = ROOT / "docs" / "merge-array.sbatch"
 
@@ -196,3 +199,12 @@ def test_the_array_script_of_the_docs_merges_though_a_task_is_killed(workplace, 
     assert start(1).wait() == 0
     wkfast("merge", "commit", "plan.json", cwd=workplace)
     assert content(workplace / "merged") == expected
+
+
+@pytest.mark.parametrize("name", ["plan.json", "plan.json.gz"])
+def test_what_is_larger_than_any_plan_is_not_read_to_its_end(tmp_path, monkeypatch, name):
+    monkeypatch.setattr(merge_steps, "MOST_OF_PLAN", 1000)
+    text = b" " * 100_000
+    (tmp_path / name).write_bytes(gzip.compress(text) if name.endswith(".gz") else text)
+    with pytest.raises(MergeError, match="more than 1,000 bytes"):
+        merge_steps.read_plan(tmp_path / name)

@@ -55,6 +55,8 @@ else:
     statuses = lazy_import("wkfast.merge.status")
 
 PlanArgument = Annotated[Path, typer.Argument(help="The plan file; compressed if its name ends with .gz.")]
+# A plan of ten million files takes 1.4 GB.
+MOST_OF_PLAN = 4 << 30
 # What a compressed file begins with.
 _GZIP = b"\x1f\x8b"
 
@@ -189,10 +191,20 @@ def read_plan(plan_file: Path, rule: str | None = None) -> "jobs_of_merges.Merge
         There is no such file, it is something else, or its rule is another.
     """
     try:
-        data = plan_file.read_bytes()
-        text = (gzip.decompress(data) if data.startswith(_GZIP) else data).decode()
+        text = _text_of(plan_file)
     except FileNotFoundError:
         raise MergeError(f"there is no plan file {plan_file}: write it with `wkfast merge plan`") from None
     except (UnicodeDecodeError, EOFError, gzip.BadGzipFile, zlib.error) as error:
         raise MergeError(f"{plan_file}: not a merge plan ({error})") from error
     return jobs_of_merges.MergeJob.from_json(text, name=str(plan_file), rule=rule_of(rule))
+
+
+def _text_of(plan_file: Path) -> str:
+    """Return what a plan file holds, inflated if it is compressed, whatever its name says."""
+    with plan_file.open("rb") as file:
+        is_compressed = file.read(len(_GZIP)) == _GZIP
+    with gzip.open(plan_file) if is_compressed else plan_file.open("rb") as file:
+        data = file.read(MOST_OF_PLAN + 1)
+    if len(data) > MOST_OF_PLAN:
+        raise MergeError(f"{plan_file}: more than {MOST_OF_PLAN:,} bytes are no plan of a merge")
+    return data.decode()
