@@ -119,11 +119,9 @@ def transcoded(datasets: str) -> Callable[[], Any]:
 
 def wkfast_relabel(datasets: str) -> Callable[[], Any]:
     """``Layer.relabel`` by two arrays of a million entries."""
-    import wkfast as wk
-
     layer = _copied(datasets, "wkfast").get_layer(LAYER)
     old, new = _new_labels()
-    return lambda: Path(layer.relabel((old, new), "relabeled").path) / "1" if wk else None
+    return lambda: Path(layer.relabel((old, new), "relabeled").path) / "1"
 
 
 def fastremap_relabel(datasets: str) -> Callable[[], Any]:

@@ -140,17 +140,8 @@ class Objects:
     def read(self, key: str, limit: int) -> bytes | None:
         """All of an object of at most `limit` bytes, ``None`` where there is none."""
 
-    def read_range(self, key: str, start: int, end: int) -> bytes:
-        """Bytes of an object, which must have so many."""
-
     def size(self, key: str) -> int | None:
         """Bytes of an object, ``None`` where there is none."""
-
-    def list(self, prefix: str) -> list[tuple[str, int]]:
-        """Objects whose names begin with `prefix`, and their bytes."""
-
-    def write(self, key: str, data: bytes) -> None:
-        """Put an object, which nobody else may change meanwhile."""
 
 class MagLocation(TypedDict):
     """Where a mag lies: plain data that can be sent to another process."""

@@ -237,8 +237,21 @@ def test_any_callable_is_a_rule_and_told_from_others():
         expected = [plain(int(a), int(b)) for a, b in zip(painted[:, 0], fallback, strict=True)]
         assert asked.address is None
         assert asked(painted, present, fallback).tolist() == expected
+    assert RuleSource.of(Unhashable()).compiled(np.dtype("uint16"))(painted, present, fallback).tolist() == [9] * len(
+        fallback
+    )
     digests = [RuleSource.of(functools.partial(pow_below, power)).core["digest"] for power in (3, 3, 4)]
     assert digests[0] == digests[1] != digests[2]
+
+
+class Unhashable:
+    __hash__ = None
+
+    def __eq__(self, other: object) -> bool:
+        return True
+
+    def __call__(self, _annotation: Any, _fallback: Any) -> int:
+        return 9
 
 
 def pow_below(power: int, annotation: Any, fallback: Any) -> int:

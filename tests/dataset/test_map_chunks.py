@@ -11,6 +11,7 @@ import pytest
 from tests.inputs import tree_state
 
 import wkfast as wk
+from wkfast.dataset.compiled import ChunkFunction
 from wkfast.errors import DatasetValueError, ReadOnlyError, VolumeDataError
 
 if TYPE_CHECKING:
@@ -67,6 +68,22 @@ def test_every_chunk_becomes_what_the_function_makes_of_it(tmp_path, source, tar
     again = wk.Dataset.open(tmp_path / "d").get_layer("there").get_mag(1)
     assert np.array_equal(again.read(), plain(view.read()))
     assert str(again.info.data_format) == target
+
+
+def test_a_function_is_compiled_once_until_what_it_refers_to_changes():
+    kinds = np.dtype("uint16"), np.dtype("uint32")
+    factor = np.uint32(3)
+
+    def scaled(voxels):
+        return (voxels * factor).astype(np.uint32)
+
+    first = ChunkFunction.of(scaled, *kinds)
+    assert ChunkFunction.of(scaled, *kinds).address == first.address
+    factor = np.uint32(5)
+    other = ChunkFunction.of(scaled, *kinds)
+    assert other.address != first.address
+    made = [ChunkFunction.of(function, *kinds).address for function in (doubled, numba.njit(doubled))]
+    assert None not in made
 
 
 def test_several_channels_come_together(tmp_path):

@@ -20,6 +20,8 @@ _SCHEMES = {
     "s3": "s3", "s3a": "s3", "gs": "gs", "gcs": "gs", "az": "az", "abfs": "az", "abfss": "az", "adl": "az",
     "http": "http", "https": "https", "memory": "memory",
 }  # fmt: skip
+# container@account.dfs.core.windows.net
+_AZURE = re.compile(r"([^@/]+)@([^./]+)\.[^/]+")
 
 
 def object_path(path: object, storage_options: Mapping[str, Any] | None = None) -> ObjectPath | None:
@@ -31,12 +33,7 @@ def object_path(path: object, storage_options: Mapping[str, Any] | None = None) 
         Text such as ``s3://bucket/folder``, a ``UPath``, whose own options count where none are given, or an
         :class:`ObjectPath`.
     storage_options
-        See :class:`ObjectPath`.
-
-    Raises
-    ------
-    AddressError
-        Its scheme is none that wkfast knows, or an option is unknown.
+        See :class:`ObjectPath`, also for what is raised.
 
     Examples
     --------
@@ -100,25 +97,37 @@ class ObjectPath:
     ('s3://bucket/folder/data.nml', 'data.nml', 'folder', '.nml')
     """
 
-    __slots__ = ("__dict__", "storage_options", "url")
+    __slots__ = ("__dict__", "_options", "storage_options", "url")
 
     def __init__(self, url: str, storage_options: Mapping[str, Any] | None = None) -> None:
         scheme, _, rest = url.partition("://")
         known = _SCHEMES.get(scheme.lower())
         if known is None:
             raise AddressError(f"{shown(url)}: wkfast knows s3://, gs://, az:// and https://, not {scheme}://")
-        self.storage_options = dict(storage_options or {})
-        account = re.match(r"([^@/]+)@([^./]+)\.[^/]+", rest) if known == "az" else None
+        given = dict(storage_options or {})
+        account = _AZURE.match(rest) if known == "az" else None
         if account:
             rest = account[1] + rest[account.end() :]
-            self.storage_options.setdefault("account_name", account[2])
-        self.url = f"{known}://{rest.rstrip('/')}"
-        core_options(self._kind, self.storage_options)
+            given.setdefault("account_name", account[2])
+        url = f"{known}://{rest.rstrip('/')}"
+        self._set(url, given, core_options(_kind_of(url), given))
 
-    @property
-    def _kind(self) -> str:
-        scheme = self.url.partition("://")[0]
-        return "http" if scheme == "https" else scheme
+    def _set(self, url: str, storage_options: dict[str, Any], options: dict[str, str]) -> None:
+        self.url = url
+        self.storage_options = storage_options
+        # As the core takes them.
+        self._options = options
+
+    @classmethod
+    def of_container(cls, container: Mapping[str, Any]) -> ObjectPath:
+        """Return the folder that plain data for the core mean: see :attr:`container`."""
+        return cls(container["url"], container["options"])
+
+    def _at(self, url: str) -> ObjectPath:
+        """Return another file or folder that is reached in the same way."""
+        other = ObjectPath.__new__(ObjectPath)
+        other._set(url, self.storage_options, self._options)
+        return other
 
     @property
     def name(self) -> str:
@@ -140,42 +149,46 @@ class ObjectPath:
         """The folder that it lies in; of a bucket, itself."""
         scheme, _, rest = self.url.partition("://")
         above = rest.rpartition("/")[0]
-        return ObjectPath(f"{scheme}://{above or rest}", self.storage_options)
+        return self._at(f"{scheme}://{above or rest}")
 
-    def around(self) -> Iterator[tuple[ObjectPath, str]]:
-        """Yield the folders around this one, from the inside, and where it is in them.
+    @property
+    def parents(self) -> Iterator[ObjectPath]:
+        """The folders around it, from the inside, up to the bucket.
 
         Examples
         --------
-        >>> [(str(folder), below) for folder, below in ObjectPath("s3://bucket/a/b").around()]
-        [('s3://bucket/a', 'b'), ('s3://bucket', 'a/b')]
+        >>> [str(folder) for folder in ObjectPath("s3://bucket/a/b").parents]
+        ['s3://bucket/a', 's3://bucket']
         """
-        folder, below = self, ""
-        while folder.parent != folder:
-            below = f"{folder.name}/{below}" if below else folder.name
-            folder = folder.parent
-            yield folder, below
+        folder = self
+        while (above := folder.parent).url != folder.url:
+            folder = above
+            yield folder
+
+    def absolute(self) -> ObjectPath:
+        """Return itself: an address does not depend on where one is."""
+        return self
 
     @property
     def _parts(self) -> PurePosixPath:
         rest = self.url.partition("://")[2]
-        return PurePosixPath(unquote(rest) if self._kind == "http" else rest)
+        return PurePosixPath(unquote(rest) if _kind_of(self.url) == "http" else rest)
 
     def __truediv__(self, below: str) -> ObjectPath:
         parts = [part for part in below.split("/") if part not in {"", "."}]
         if ".." in parts:
             raise AddressError(f"{self}: {below!r} leads out of it")
-        joined = "/".join(quote(part) if self._kind == "http" else part for part in parts)
-        return ObjectPath(f"{self.url}/{joined}", self.storage_options) if joined else self
+        joined = "/".join(quote(part) if _kind_of(self.url) == "http" else part for part in parts)
+        return self._at(f"{self.url}/{joined}") if joined else self
 
     @property
     def container(self) -> _core.Container:
         """The folder, for the core: see ``_core.MagLocation``."""
-        return {"kind": "objects", "url": self.url, "options": core_options(self._kind, self.storage_options)}
+        return {"kind": "objects", "url": self.url, "options": self._options}
 
     @cached_property
     def _objects(self) -> _core.Objects:
-        return _core.Objects(self.url, core_options(self._kind, self.storage_options))
+        return _core.Objects(self.url, self._options)
 
     def read(self, limit: int) -> bytes | None:
         """Return what the file holds, ``None`` where there is none.
@@ -197,15 +210,8 @@ class ObjectPath:
         """Return whether there is an object of this name."""
         return self.size() is not None
 
-    def list(self, prefix: str = "") -> list[tuple[str, int]]:
-        """Return the names below this folder that begin with `prefix`, and their bytes."""
-        return self._objects.list(prefix)
-
-    def __getstate__(self) -> tuple[str, dict[str, Any]]:
-        return self.url, self.storage_options
-
-    def __setstate__(self, state: tuple[str, dict[str, Any]]) -> None:
-        self.url, self.storage_options = state
+    def __reduce__(self) -> tuple[type[ObjectPath], tuple[str, dict[str, Any]]]:
+        return ObjectPath, (self.url, self.storage_options)
 
     def __eq__(self, other: object) -> bool:
         if not isinstance(other, ObjectPath):
@@ -220,3 +226,9 @@ class ObjectPath:
 
     def __repr__(self) -> str:
         return f"ObjectPath({str(self)!r})"
+
+
+def _kind_of(url: str) -> str:
+    """Return what options of an address are called after."""
+    scheme = url.partition("://")[0]
+    return "http" if scheme == "https" else scheme

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from dataclasses import dataclass, field
+from itertools import pairwise
 from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING, Any
 
@@ -11,15 +12,13 @@ from wkfast import _core
 from wkfast.addresses import local_path
 from wkfast.buckets import ObjectPath, stated_address
 from wkfast.dataset.data_format import FACTS, DataFormat
-from wkfast.dataset.metadata_files import read_json
+from wkfast.dataset.metadata_files import ZARR_FILES, read_json
 from wkfast.errors import DatasetError, DatasetNotFoundError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from wkfast.dataset.layer_properties import Json
-
-_METADATA = ("zarr.json", ".zarray", ".zgroup", ".zattrs")
 
 
 @dataclass(frozen=True)
@@ -53,9 +52,9 @@ class ArrayFiles:
         """
         archive = _core.Archive(path)
         names = [PurePosixPath(name) for name in _core.AnnotationZip(path).names()]
-        roots = sorted((name.parent for name in names if name.name in _METADATA), key=lambda parent: len(parent.parts))
+        roots = sorted((name.parent for name in names if name.name in ZARR_FILES), key=lambda parent: len(parent.parts))
         if not roots:
-            raise DatasetNotFoundError(f"{path} holds no array in Zarr: none of {', '.join(_METADATA)} is in it")
+            raise DatasetNotFoundError(f"{path} holds no array in Zarr: none of {', '.join(ZARR_FILES)} is in it")
         inside = roots[0].as_posix()
         return cls(path, "" if inside == "." else inside, archive)
 
@@ -89,11 +88,11 @@ class ArrayFiles:
 
     def around(self) -> Iterator[tuple[ArrayFiles, str]]:
         """Yield the folders around this one, from the inside, and where it is in them."""
-        if isinstance(self.path, ObjectPath):
-            yield from ((ArrayFiles(folder), below) for folder, below in self.path.around())
-        elif self.archive is None:
-            own = self.here
-            yield from ((ArrayFiles(folder), own.relative_to(folder).as_posix()) for folder in own.parents)
+        if self.archive is None:
+            own, below = self.path.absolute(), ""
+            for inner, folder in pairwise([own, *own.parents]):
+                below = f"{inner.name}/{below}".rstrip("/")
+                yield ArrayFiles(folder), below
         elif self.inside:
             within = PurePosixPath(self.inside)
             for parent in within.parents:

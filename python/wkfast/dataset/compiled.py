@@ -7,7 +7,6 @@ by calling the same function in Python once more, so that errors name the line.
 from __future__ import annotations
 
 import pickle
-import traceback
 from dataclasses import dataclass, field
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any
@@ -16,6 +15,7 @@ import numpy as np
 
 from wkfast._lazy import lazy_import
 from wkfast._warnings import warn
+from wkfast.dataset.user_functions import Handed, compiled, failed, name_of, packed
 from wkfast.errors import DatasetError, DatasetValueError
 
 if TYPE_CHECKING:
@@ -24,7 +24,6 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 numba: Any = lazy_import("numba")
-cloudpickle: Any = lazy_import("cloudpickle")
 
 
 @dataclass
@@ -53,11 +52,10 @@ class ChunkFunction:
         """
         if not callable(function):
             raise DatasetValueError(f"{type(function).__name__} is no function of the voxels of a chunk")
-        code, reason = _compiled(function, source, target)
+        code, reason = _compiled(Handed(function), source, target)
         if code is None:
-            warn(
-                f"{_name(function)} is called as it is, chunk by chunk with one thread at a time: {reason}", UserWarning
-            )
+            slow = "is called as it is, chunk by chunk with one thread at a time"
+            warn(f"{name_of(function)} {slow}: {reason}", UserWarning)
         return cls(getattr(function, "py_func", function), source, target, code)
 
     @property
@@ -76,14 +74,12 @@ class ChunkFunction:
         try:
             made = self.function(voxels)
         except Exception as error:
-            line = traceback.extract_tb(error.__traceback__)[-1]
-            where = f"line {line.lineno} of {line.filename}"
-            raise DatasetError(f"{_name(self.function)} failed in {where}: {type(error).__name__}: {error}") from error
+            raise DatasetError(failed(self.function, error)) from error
         found = np.asarray(made)
         if found.shape != out.shape or found.dtype != self.target:
             raise DatasetError(
-                f"{_name(self.function)} returned {found.dtype} of the shape {found.shape}, expected {self.target} of "
-                f"{out.shape}"
+                f"{name_of(self.function)} returned {found.dtype} of the shape {found.shape}, expected {self.target} "
+                f"of {out.shape}"
             )
         out[...] = found
 
@@ -96,16 +92,7 @@ class ChunkFunction:
             It does not travel.
         """
         facts = (self.function, self.source.name, self.target.name, self.code is not None)
-        try:
-            return pickle.dumps(facts)
-        except (pickle.PicklingError, AttributeError, TypeError) as error:
-            try:
-                return bytes(cloudpickle.dumps(facts))
-            except ModuleNotFoundError:
-                raise DatasetValueError(
-                    f"{_name(self.function)} cannot be sent to other processes: {error}; define it in a module, or "
-                    "install cloudpickle"
-                ) from error
+        return packed(facts, self.function, DatasetValueError)
 
     @classmethod
     def unpacked(cls, content: bytes) -> ChunkFunction:
@@ -115,38 +102,23 @@ class ChunkFunction:
         return cls.of(function, *kinds) if compiled else cls(function, *kinds)
 
 
-def _name(function: Any) -> str:
-    return f"{getattr(function, '__name__', type(function).__name__)}()"
-
-
-def _compiled(function: Any, source: np.dtype[Any], target: np.dtype[Any]) -> tuple[Any, str]:
+@lru_cache(maxsize=32)
+def _compiled(handed: Handed, source: np.dtype[Any], target: np.dtype[Any]) -> tuple[Any, str]:
     """Return machine code for a function, or why there is none."""
-    try:
-        numba_types = numba.types
-    except ModuleNotFoundError:
-        return None, "numba is not installed (pip install 'wkfast[rules]')"
-    inner = function if hasattr(function, "py_func") else numba.njit(function)
-    given = numba_types.Array(numba.from_dtype(source), 4, "F")
-    try:
-        inner.compile((given,))
-        made = inner.overloads[(given,)].signature.return_type
-    except numba.core.errors.NumbaError as error:
-        return None, f"numba cannot compile it ({str(error).splitlines()[0]})"
-    wanted = numba.from_dtype(target)
-    if getattr(made, "ndim", None) != given.ndim or made.dtype != wanted:
+    function, axes = handed.function, 4
+    inner, made, reason = compiled(function, lambda: (numba.types.Array(numba.from_dtype(source), axes, "F"),))
+    if inner is None:
+        return None, reason
+    if getattr(made, "ndim", None) != axes or made.dtype != numba.from_dtype(target):
         raise DatasetValueError(
-            f"{_name(function)} returns {made} for an array (c, x, y, z) of {source}, expected an array of {target} "
+            f"{name_of(function)} returns {made} for an array (c, x, y, z) of {source}, expected an array of {target} "
             f"with four axes: e.g. return voxels.astype(np.{target})"
         )
     return _call_of(inner, source, target), ""
 
 
-@lru_cache(maxsize=32)
 def _call_of(inner: Any, source: np.dtype[Any], target: np.dtype[Any]) -> Any:
-    """Return a C function that calls a compiled one on chunks; it returns 1 if all went well.
-
-    Of a function that numba has compiled before, it is the same again.
-    """
+    """Return a C function that calls a compiled one on chunks; it returns 1 if all went well."""
     farray, int64 = numba.farray, numba.types.int64
     pointers = [numba.types.CPointer(numba.from_dtype(dtype)) for dtype in (source, target)]
 

@@ -13,7 +13,7 @@ from wkfast.dataset.data_format import FACTS
 from wkfast.dataset.folders import is_left, mark_left, place_folder, remove_folder, unmark_left
 from wkfast.dataset.groups import write_layer_group
 from wkfast.dataset.new_chunks import KeepsZeros
-from wkfast.dataset.object_place import object_location
+from wkfast.dataset.object_place import is_far, object_location
 from wkfast.dataset.place import WritablePlace
 from wkfast.errors import DatasetError, DatasetValueError, ExistsError
 
@@ -66,7 +66,7 @@ class FolderPlace(WritablePlace):
         DatasetError
             It leads out of the dataset by ``..``.
         """
-        return None if _is_far(entry) else self._mag_folder(layer, mag, entry)
+        return None if is_far(entry) else self._mag_folder(layer, mag, entry)
 
     def folder_for(self, layer: LayerProperties, mag: Mag) -> Path:
         """Return the folder of a mag that is not listed: the short or the long name, as it exists."""
@@ -96,14 +96,14 @@ class FolderPlace(WritablePlace):
 
     def location(self, layer: LayerProperties, mag: Mag, entry: Json) -> Json:
         """Return where a mag lies, as plain data for the core."""
-        if _is_far(entry):
+        if is_far(entry):
             return object_location(stated_path(str(entry["path"])), layer, mag, entry)
         return location_in(self._mag_folder(layer, mag, entry), layer, mag, layer.stored_order(entry))
 
     def open(self, layer: LayerProperties, mag: Mag, entry: Json) -> VoxelSource:
         """Return what voxels of a mag are read from."""
         location = self.location(layer, mag, entry)
-        source: VoxelSource = _core.Mag.open(location, follow=not _is_far(entry))
+        source: VoxelSource = _core.Mag.open(location, follow=not is_far(entry))
         if not layer.keeps_zeros:
             return source
         known = self._new_chunks
@@ -341,11 +341,6 @@ class FolderPlace(WritablePlace):
                 continue
             yield self.folder(layer)
             yield from (folder for other, folder in self.mag_folders(layer) if not mine or other != mag)
-
-
-def _is_far(entry: Json) -> bool:
-    """Return whether a mag lies in a bucket or on a server."""
-    return "://" in str(entry.get("path"))
 
 
 def location_in(folder: Path, layer: LayerProperties, mag: Mag, order: Json | None) -> Json:

@@ -12,7 +12,7 @@ from wkfast.dataset.data_format import FACTS
 from wkfast.dataset.folder_place import FolderPlace, location_in
 from wkfast.dataset.folders import mark_left, replaced_folder
 from wkfast.dataset.foreign import own_mag
-from wkfast.dataset.metadata_files import MOST_METADATA
+from wkfast.dataset.metadata_files import read_metadata
 from wkfast.dataset.new_mag import Shapes, extent_in_mag, new_mag
 from wkfast.dataset.place import writable
 from wkfast.errors import DatasetError, DatasetValueError, ExistsError
@@ -201,12 +201,10 @@ def _keep_metadata(source: MagView, spec: _core.NewMag, folder: Path, axis_order
 def _metadata(location: dict[str, Any], name: str) -> bytes | None:
     """Return the metadata of a mag in a folder or bucket as they are, ``None`` where there are none."""
     container = location["container"]
-    if container["kind"] == "objects":
-        folder = ObjectPath(container["url"], container["options"])
-        return (folder / str(location["prefix"]) / name).read(MOST_METADATA)
-    if container["kind"] != "directory":
+    if container["kind"] == "zip":
         return None
-    return _core.read_metadata(Path(container["path"]) / location["prefix"] / name)
+    folder = Path(container["path"]) if container["kind"] == "directory" else ObjectPath.of_container(container)
+    return read_metadata(folder / str(location["prefix"]) / name)
 
 
 def _axis_order(location: Json, metadata: bytes) -> Json:

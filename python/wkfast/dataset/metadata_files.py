@@ -12,8 +12,21 @@ from wkfast.errors import DatasetError
 if TYPE_CHECKING:
     from pathlib import Path
 
+# Files that say that a folder is an array or a group of Zarr.
+ZARR_FILES = ("zarr.json", ".zarray", ".zgroup", ".zattrs")
 # As the core reads of a file on disk at most.
-MOST_METADATA = 64 << 20
+_MOST = 64 << 20
+
+
+def read_metadata(file: Path | ObjectPath) -> bytes | None:
+    """Return what a file of metadata holds, on this machine or elsewhere; ``None`` if there is no such file.
+
+    Raises
+    ------
+    DatasetError
+        It is no regular file (a FIFO, a device, a folder), or larger than 64 MiB.
+    """
+    return file.read(_MOST) if isinstance(file, ObjectPath) else _core.read_metadata(file)
 
 
 def read_json(file: Path | ObjectPath) -> Any | None:
@@ -22,9 +35,9 @@ def read_json(file: Path | ObjectPath) -> Any | None:
     Raises
     ------
     DatasetError
-        It is no JSON, no regular file (a FIFO, a device, a folder), or larger than 64 MiB.
+        It is no JSON, or no file that :func:`read_metadata` reads.
     """
-    text = file.read(MOST_METADATA) if isinstance(file, ObjectPath) else _core.read_metadata(file)
+    text = read_metadata(file)
     if text is None:
         return None
     try:

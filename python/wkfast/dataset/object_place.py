@@ -61,11 +61,16 @@ class ObjectPlace(Place):
             long = folder / mag.to_long_layer_name()
             metadata = FACTS[layer.data_format].metadata
             return long if (long / metadata).is_file() else folder / mag.to_layer_name()
-        if "://" in str(path):
+        if is_far(entry):
             return stated_path(str(path), self._root)
         if str(path).startswith("/"):
             raise DatasetError(f"layer {layer.name!r} of {self._root}: {path} is a folder of whoever wrote it")
         return self._root / str(path)
+
+
+def is_far(entry: Json) -> bool:
+    """Return whether a mag lies at an address of its own, in a bucket or on a server."""
+    return "://" in str(entry.get("path"))
 
 
 def object_location(path: ObjectPath, layer: LayerProperties, mag: Mag, entry: Json) -> Json:

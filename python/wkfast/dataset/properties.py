@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from wkfast.dataset.layer_properties import Json, LayerProperties, layer_properties
-from wkfast.dataset.metadata_files import read_json
+from wkfast.dataset.metadata_files import ZARR_FILES, read_json
 from wkfast.dataset.view_configuration import DatasetViewConfiguration, configuration_of
 from wkfast.drafts import exclusive_draft
 from wkfast.errors import DatasetError, DatasetNotFoundError, DatasetValueError, ExistsError, LayerNotFoundError
@@ -25,7 +25,6 @@ if TYPE_CHECKING:
     from wkfast.buckets import ObjectPath
 
 FILE_NAME = "datasource-properties.json"
-_ZARR = ("zarr.json", ".zarray", ".zgroup", ".zattrs")
 SUPPORTED_VERSION = 1
 
 
@@ -223,5 +222,5 @@ class DatasetProperties:
 
 def _holds_zarr(folder: Path | ObjectPath) -> bool:
     return any(
-        os.path.lexists(folder / name) if isinstance(folder, Path) else (folder / name).is_file() for name in _ZARR
+        os.path.lexists(folder / name) if isinstance(folder, Path) else (folder / name).is_file() for name in ZARR_FILES
     )

@@ -7,21 +7,17 @@ errors name the line.
 
 from __future__ import annotations
 
-import hashlib
 import inspect
-import pickle
-import sys
-import traceback
 import warnings
 from dataclasses import dataclass, field
 from functools import lru_cache
-from types import CodeType, FunctionType, ModuleType
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from wkfast._lazy import lazy_import
 from wkfast._warnings import warn
+from wkfast.dataset.user_functions import Handed, compiled, digest_of, failed, name_of, packed, plain
 from wkfast.errors import MergeError
 from wkfast.rules import ForAll
 
@@ -33,7 +29,6 @@ if TYPE_CHECKING:
     from wkfast import _core
 
 numba: Any = lazy_import("numba")
-cloudpickle: Any = lazy_import("cloudpickle")
 
 _ARGUMENTS = 2
 
@@ -64,19 +59,20 @@ class RuleSource:
         """
         for_all = isinstance(policy, ForAll)
         given = policy.function if isinstance(policy, ForAll) else policy
-        # numba.vectorize keeps the function in its dispatcher
-        plain = getattr(getattr(given, "_dispatcher", given), "py_func", given)
+        function = plain(given)
         expected = "(labels, fallback)" if for_all else "(annotation, fallback)"
+        # inspect compares what it is asked about by hashes
+        called = function.__call__ if type(function).__hash__ is None else function
         try:
-            inspect.signature(plain).bind(*range(_ARGUMENTS))
+            inspect.signature(called).bind(*range(_ARGUMENTS))
         except (TypeError, ValueError) as error:
-            raise MergeError(f"{name_of(plain)} is no rule: it has to take {expected} and return a label") from error
-        return cls(plain, for_all)
+            raise MergeError(f"{name_of(function)} is no rule: it has to take {expected} and return a label") from error
+        return cls(function, for_all)
 
     @property
     def core(self) -> dict[str, Any]:
         """What the core is told: all that tells rules apart."""
-        return {"name": name_of(self.function), "digest": _digest(self.function), "for_all": self.for_all}
+        return {"name": name_of(self.function), "digest": digest_of(self.function), "for_all": self.for_all}
 
     def compiled(self, dtype: np.dtype[Any]) -> LabelRule:
         """Return the rule for labels of a dtype; where it stays Python's, a warning says so.
@@ -86,7 +82,7 @@ class RuleSource:
         MergeError
             It returns no label.
         """
-        code, reason = _compiled(self, _digest(self.function), dtype)
+        code, reason = _compiled(Handed(self.function), self.for_all, dtype)
         if code is None:
             warn(
                 f"{name_of(self.function)} is asked as it is, with one thread at a time: {reason}",
@@ -116,16 +112,7 @@ class RuleSource:
         MergeError
             It does not travel.
         """
-        try:
-            return pickle.dumps(self)
-        except (pickle.PicklingError, AttributeError, TypeError) as error:
-            try:
-                return bytes(cloudpickle.dumps(self))
-            except ModuleNotFoundError:
-                raise MergeError(
-                    f"{name_of(self.function)} cannot be sent to other processes: {error}; define it in a module, or "
-                    "install cloudpickle"
-                ) from error
+        return packed(self, self.function, MergeError)
 
 
 @dataclass
@@ -173,10 +160,7 @@ class LabelRule:
         try:
             made = function(first, below)
         except Exception as error:
-            line = traceback.extract_tb(error.__traceback__)[-1]
-            where = f"line {line.lineno} of {line.filename}"
-            text = f"{type(error).__name__}: {error}"
-            raise MergeError(f"{name_of(function)} failed for {asked} in {where}: {text}") from error
+            raise MergeError(failed(function, error, f" for {asked}")) from error
         limits = np.iinfo(self.dtype)
         if not isinstance(made, int | np.integer) or isinstance(made, bool):
             raise MergeError(f"{name_of(function)} returned {made!r} for {asked}, expected a whole number")
@@ -185,101 +169,24 @@ class LabelRule:
         return int(made)
 
 
-def name_of(function: Any) -> str:
-    """Return what messages call a function."""
-    return f"{getattr(function, '__name__', type(function).__name__)}()"
-
-
-def _digest(function: Any) -> str:
-    """Return what tells functions apart that decide differently: code, and the values that it refers to."""
-    digest = hashlib.blake2b(digest_size=16)
-    _add(digest, function, set())
-    return digest.hexdigest()
-
-
-def _add(digest: Any, value: Any, seen: set[int]) -> None:
-    value = getattr(value, "py_func", value)
-    if isinstance(value, FunctionType):
-        if id(value) in seen:
-            return
-        seen.add(id(value))
-        _add(digest, value.__code__, seen)
-        named = [value.__globals__[name] for name in value.__code__.co_names if name in value.__globals__]
-        cells = [cell.cell_contents for cell in value.__closure__ or ()]
-        for each in (*named, *cells, *(value.__defaults__ or ())):
-            _add(digest, each, seen)
-    elif isinstance(value, CodeType):
-        digest.update(value.co_code + repr((value.co_names, value.co_varnames)).encode())
-        for each in value.co_consts:
-            _add(digest, each, seen)
-    elif isinstance(value, np.ndarray):
-        digest.update(repr((value.dtype.str, value.shape)).encode() + value.tobytes())
-    elif isinstance(
-        value, dict | list | tuple | set | frozenset | int | float | str | bytes | bool | np.generic | None
-    ):
-        digest.update(repr(sorted(value) if isinstance(value, set | frozenset) else value).encode())
-    elif isinstance(value, ModuleType | type):
-        digest.update(value.__name__.encode())
-    else:
-        digest.update(_told(value))
-
-
-def _told(value: Any) -> bytes:
-    """Return what tells objects apart that are no functions, such as those of functools.partial."""
-    try:
-        return pickle.dumps(value)
-    except (pickle.PicklingError, AttributeError, TypeError):
-        return repr(getattr(value, "__name__", type(value).__name__)).encode()
-
-
 @lru_cache(maxsize=32)
-def _compiled(
-    rule: RuleSource,
-    digest: str,  # noqa: ARG001 - a function may refer to other values than before
-    dtype: np.dtype[Any],
-) -> tuple[Any, str]:
+def _compiled(handed: Handed, for_all: bool, dtype: np.dtype[Any]) -> tuple[Any, str]:
     """Return machine code for a rule, or why there is none."""
-    if not isinstance(rule.function, FunctionType):
-        return None, "numba compiles functions written in Python alone"
-    try:
-        types = numba.types
-    except ModuleNotFoundError:
-        return None, "numba is not installed (pip install 'wkfast[rules]')"
-    label = numba.from_dtype(dtype)
-    given = (types.Array(label, 1, "C") if rule.for_all else label, label)
-    inner = _cached(rule.function)
-    try:
-        inner.compile(given)
-    except numba.core.errors.NumbaError as error:
-        return None, f"numba cannot compile it ({str(error).splitlines()[0]})"
-    made = inner.overloads[given].signature.return_type
-    if not isinstance(made, types.Integer):
+    function = handed.function
+
+    def given() -> tuple[Any, ...]:
+        label = numba.from_dtype(dtype)
+        return (numba.types.Array(label, 1, "C") if for_all else label, label)
+
+    inner, made, reason = compiled(function, given)
+    if inner is None:
+        return None, reason
+    if not isinstance(made, numba.types.Integer):
         raise MergeError(
-            f"{name_of(rule.function)} returns {made} for labels of {dtype}, expected a whole number: "
+            f"{name_of(function)} returns {made} for labels of {dtype}, expected a whole number: "
             f"e.g. return np.{dtype}(...)"
         )
-    return (_call_for_all if rule.for_all else _call)(inner, label), ""
-
-
-def _cached(function: Any) -> Any:
-    """Return a function as numba's, its machine code kept on disk if that stands for this very function."""
-    try:
-        return numba.njit(function, cache=_is_told_by_its_code(function))
-    except RuntimeError:  # it lies in no file
-        return numba.njit(function)
-
-
-def _is_told_by_its_code(function: Any) -> bool:
-    """Whether nothing but its code decides what a function does: numba's files know nothing of values elsewhere.
-
-    Functions of files that are no modules could not be read back.
-    """
-    if function.__defaults__ or function.__module__ not in sys.modules:
-        return False
-    named = [function.__globals__[name] for name in function.__code__.co_names if name in function.__globals__]
-    cells = [cell.cell_contents for cell in function.__closure__ or ()]
-    kinds = [(value, ModuleType) for value in named] + [(value, np.ndarray) for value in cells]
-    return all(isinstance(value, kind) for value, kind in kinds)
+    return (_call_for_all if for_all else _call)(inner, numba.from_dtype(dtype)), ""
 
 
 def _call(inner: Any, label: Any) -> Any:

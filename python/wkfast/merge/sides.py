@@ -105,17 +105,13 @@ def fallback_layer(side: Side, dataset_directory: Path | ObjectPath) -> Segmenta
     if side.fallback_layer is None:
         raise AnnotationError(f"{side} names no fallback layer")
     try:
-        dataset = Dataset.open(_absolute(dataset_directory) / as_folder_name(side.dataset))
+        dataset = Dataset.open(dataset_directory.absolute() / as_folder_name(side.dataset))
     except DatasetNotFoundError as error:
         if not isinstance(dataset_directory, Path):
             raise
         there = sorted(p.parent.name for p in dataset_directory.glob("*/datasource-properties.json"))
         raise DatasetNotFoundError(f"{error}; datasets in {dataset_directory}: {', '.join(there) or 'none'}") from None
     return dataset.get_segmentation_layer(side.fallback_layer)
-
-
-def _absolute(folder: Path | ObjectPath) -> Path | ObjectPath:
-    return folder.absolute() if isinstance(folder, Path) else folder
 
 
 def as_folder_name(dataset_name: str) -> str:

@@ -139,7 +139,8 @@ def slurm_script(job: MergeJob, plan_file: Path, jobs: SlurmJobs) -> str:
 def _head(job: MergeJob, sizes: list[int]) -> Iterator[str]:
     yield "#!/bin/bash"
     shared = f"{sum(sizes)} tasks of arrays, and the commit" if any(sizes) else "one job"
-    yield f"# A merge into {shlex.quote(str(job.target))}: {job.plan.task_count} files by {shared}."
+    # as text of Python: a name with a line break in it would end the comment
+    yield f"# A merge into {str(job.target)!r}: {job.plan.task_count} files by {shared}."
     yield "# Run it by bash; again, it does what is left."
     yield "set -euo pipefail"
 

@@ -24,19 +24,20 @@ pub fn open(path: &Path) -> io::Result<Option<File>> {
 /// something; `None` where stat finds nothing either. After a few times that is an error, which is never
 /// [`NotFound`](ErrorKind::NotFound).
 pub fn persistently<T>(path: &Path, attempt: impl FnMut(&Path) -> io::Result<T>) -> io::Result<Option<T>> {
-    attempt_often(path, false, attempt)
+    attempt_often(path, false, attempt, |path| fs::metadata(path).map(drop))
 }
 
 /// [`persistently`] for a file that stat has just seen: while it is replaced, stat may miss it for a moment as well, so it
 /// is only absent if it stays so.
 pub fn persistently_seen<T>(path: &Path, attempt: impl FnMut(&Path) -> io::Result<T>) -> io::Result<Option<T>> {
-    attempt_often(path, true, attempt)
+    attempt_often(path, true, attempt, |path| fs::metadata(path).map(drop))
 }
 
 fn attempt_often<T>(
     path: &Path,
     mut seen: bool,
     mut attempt: impl FnMut(&Path) -> io::Result<T>,
+    mut look: impl FnMut(&Path) -> io::Result<()>,
 ) -> io::Result<Option<T>> {
     let mut pause = Duration::from_millis(1);
     let mut tried = 1;
@@ -46,7 +47,7 @@ fn attempt_often<T>(
             Err(error) if cannot_be_there(&error) => return Ok(None),
             done => return done.map(Some),
         };
-        let there = is_there(path)?;
+        let there = is_there(path, &mut look)?;
         seen |= there;
         if !seen || (tried == TRIES && !there) {
             return Ok(None);
@@ -65,10 +66,18 @@ fn attempt_often<T>(
 /// What a name stands for, a link for itself; `None` where there is nothing.
 pub fn stat(path: &Path) -> io::Result<Option<Metadata>> {
     let mut pause = Duration::from_millis(1);
+    let mut is_missed = false;
     for _ in 1..TRIES {
         match fs::symlink_metadata(path) {
             Err(error) if error.kind() == ErrorKind::StaleNetworkFileHandle => std::thread::sleep(pause),
-            Err(error) if error.kind() == ErrorKind::NotFound || cannot_be_there(&error) => return Ok(None),
+            Err(error) if error.kind() == ErrorKind::NotFound || cannot_be_there(&error) => {
+                if is_missed {
+                    return Ok(None);
+                }
+                // See `is_there`.
+                is_missed = true;
+                continue;
+            }
             found => return found.map(Some),
         }
         pause *= 2;
@@ -85,14 +94,16 @@ fn cannot_be_there(error: &io::Error) -> bool {
     matches!(error.kind(), ErrorKind::NotADirectory | ErrorKind::InvalidFilename)
 }
 
-/// What stat says; a link is there if what it leads to is.
-fn is_there(path: &Path) -> io::Result<bool> {
-    match fs::metadata(path) {
-        Ok(_) => Ok(true),
+/// What stat says, asked by `look`; a link is there if what it leads to is. Mounts may answer the first time by what they
+/// remember of the name, which was another file's (2 of 25,000 times after `open` had found nothing), and forget it then.
+fn is_there(path: &Path, look: &mut impl FnMut(&Path) -> io::Result<()>) -> io::Result<bool> {
+    let mut is_seen = || match look(path) {
+        Ok(()) => Ok(true),
         Err(error) if error.kind() == ErrorKind::StaleNetworkFileHandle => Ok(true),
         Err(error) if error.kind() == ErrorKind::NotFound || cannot_be_there(&error) => Ok(false),
         Err(error) => Err(error),
-    }
+    };
+    Ok(is_seen()? || is_seen()?)
 }
 
 /// Reads a small file as a whole, e.g. metadata; `None` where there is none.
@@ -184,6 +195,21 @@ mod tests {
         let error = persistently(&path, open).unwrap_err();
         assert!(error.kind() != ErrorKind::NotFound && error.to_string().contains("is there"), "{error}");
         assert_eq!(tries.get(), TRIES);
+    }
+
+    #[test]
+    fn a_file_that_stat_misses_once_is_there() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("shard");
+        fs::write(&path, b"voxels").unwrap();
+        let (open, tries) = at_try(2, rustix::io::Errno::NOENT);
+        let mut looks = 0;
+        let look = |path: &Path| {
+            looks += 1;
+            if looks == 1 { Err(rustix::io::Errno::NOENT.into()) } else { fs::metadata(path).map(drop) }
+        };
+        assert!(attempt_often(&path, false, open, look).unwrap().is_some());
+        assert_eq!((tries.get(), looks), (2, 2));
     }
 
     #[test]

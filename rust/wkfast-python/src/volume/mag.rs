@@ -10,8 +10,8 @@ use pyo3::prelude::*;
 use pyo3::types::{IntoPyDict, PyDict};
 use wkfast_volume::VolumeError;
 use wkfast_volume::format::{
-    Container, CurrentMag, IndexCache, ListedChunk, MagArray, MagLocation, NewMag, OpenMag, Voxels, WriteOptions,
-    create, grow, is_small, list_chunks, open_mag, read_region_with, write_region,
+    CurrentMag, IndexCache, ListedChunk, MagArray, MagLocation, NewMag, OpenMag, Voxels, WriteOptions, create, grow,
+    is_small, list_chunks, open_mag, read_region_with, write_region,
 };
 use wkfast_volume::geometry::{BoundingBox, ChunkGrid};
 use wkfast_volume::{sample, with_voxel_type};
@@ -31,16 +31,14 @@ impl PyMag {
     #[pyo3(signature = (location, *, follow=false))]
     fn open(py: Python<'_>, location: &Bound<'_, PyDict>, follow: bool) -> Result<Self, CoreError> {
         let location: MagLocation = pythonize::depythonize(location).map_err(PyErr::from)?;
-        let opened = location.clone();
-        let open = move || {
-            let location = opened;
+        let far = location.container.is_far();
+        let open = || {
             if follow {
                 return CurrentMag::open(location);
             }
             let array = open_mag(&location)?;
             Ok(CurrentMag::fixed(location, array))
         };
-        let far = matches!(location.container, Container::Objects(_));
         Ok(Self(away_if(py, far, open)??))
     }
 
@@ -128,8 +126,7 @@ impl PyMag {
     ) -> Result<Bound<'py, PyAny>, CoreError> {
         let region = BoundingBox { topleft, size };
         self.0.of_one_state(|mag| {
-            let far = self.0.is_far();
-            Request { array: &*mag.array, indexes: &mag.indexes, extra: &extra, region, far }.read_any(py)
+            Request { array: &*mag.array, indexes: &mag.indexes, extra: &extra, region }.read_any(py)
         })
     }
 
@@ -139,7 +136,7 @@ impl PyMag {
         py: Python<'py>,
         points: PyReadonlyArray2<'py, i64>,
     ) -> Result<Bound<'py, PyAny>, CoreError> {
-        self.0.of_one_state(|mag| values_at(py, &*mag.array, &mag.indexes, &points, self.0.is_far()))
+        self.0.of_one_state(|mag| values_at(py, &*mag.array, &mag.indexes, &points))
     }
 
     #[pyo3(signature = (topleft, array, *, extra=Vec::new(), keep_zeros=false))]
@@ -192,7 +189,6 @@ pub(super) fn values_at<'py>(
     array: &dyn MagArray,
     indexes: &IndexCache,
     points: &PyReadonlyArray2<'py, i64>,
-    far: bool,
 ) -> Result<Bound<'py, PyAny>, CoreError> {
     let rows = points.as_slice().map_err(PyErr::from)?;
     let shape = [points.shape()[0], array.grid().channels as usize];
@@ -201,7 +197,7 @@ pub(super) fn values_at<'py>(
         let mut guard = out.readwrite();
         let values: &mut [u8] = bytemuck::cast_slice_mut(guard.as_slice_mut().map_err(PyErr::from)?);
         let pool = pool()?;
-        let done = away_if(py, far, || pool.install(|| sample::values_at(indexes, array, rows, values)));
+        let done = away_if(py, array.store().is_far(), || pool.install(|| sample::values_at(indexes, array, rows, values)));
         drop(guard);
         done?.map(|()| out.into_any()).map_err(value_error)
     })
@@ -213,8 +209,6 @@ pub(super) struct Request<'a> {
     pub(super) indexes: &'a IndexCache,
     pub(super) extra: &'a [u32],
     pub(super) region: BoundingBox,
-    /// Whether it is read from a server.
-    pub(super) far: bool,
 }
 
 impl Request<'_> {
@@ -226,13 +220,13 @@ impl Request<'_> {
         let out = self.zeros::<T>(py)?;
         let mut guard = out.readwrite();
         let voxels: &mut [u8] = bytemuck::cast_slice_mut(guard.as_slice_mut().map_err(PyErr::from)?);
-        let array = self.array;
+        let (array, far) = (self.array, self.array.store().is_far());
         let fill = || read_region_with(self.indexes, array, self.extra, &self.region, voxels);
         let read = if is_small(array.grid(), &self.region) {
-            away_if(py, self.far, fill)
+            away_if(py, far, fill)
         } else {
             let pool = pool()?;
-            away_if(py, self.far, || pool.install(fill))
+            away_if(py, far, || pool.install(fill))
         };
         drop(guard);
         read?.map(|()| out.into_any()).map_err(value_error)

@@ -147,7 +147,9 @@ impl PyMergePlan {
     }
 
     fn hold(&self, py: Python<'_>) -> Result<PyMergeHold, CoreError> {
-        let hold = py.detach(|| merge::Hold::take(&self.plan))?;
+        let mut watch = Watch::new(None);
+        let hold = py.detach(|| merge::Hold::take(&self.plan, &mut |now| watch.tell(now)));
+        let hold = watch.outcome(hold)?;
         Ok(PyMergeHold { hold: Mutex::new(Some(hold)) })
     }
 
@@ -190,7 +192,9 @@ impl PyMergePlan {
     #[pyo3(signature = (*, sync=false))]
     fn commit<'py>(&self, py: Python<'py>, sync: bool) -> Result<Bound<'py, PyAny>, CoreError> {
         let seconds = self.state().seconds;
-        let report = py.detach(|| merge::commit(&self.plan, seconds, sync))?;
+        let mut watch = Watch::new(None);
+        let report = py.detach(|| merge::commit(&self.plan, seconds, sync, &mut |now| watch.tell(now)));
+        let report = watch.outcome(report)?;
         Ok(pythonize(py, &report).map_err(PyErr::from)?)
     }
 

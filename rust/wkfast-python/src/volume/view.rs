@@ -7,7 +7,7 @@ use pyo3::prelude::*;
 use pyo3::types::PyAny;
 use pythonize::{depythonize, pythonize};
 use wkfast_volume::VolumeError;
-use wkfast_volume::format::{Container, DataFormat, IndexCache, MagArray, list_chunks};
+use wkfast_volume::format::{DataFormat, IndexCache, MagArray, list_chunks};
 use wkfast_volume::geometry::{BoundingBox, ChunkGrid, Mag};
 use wkfast_volume::merge::{MergedView, ViewInput};
 
@@ -19,10 +19,7 @@ use crate::patience::away_if;
 /// A merged layer that exists nowhere.
 #[pyclass(name = "MergedLayer", module = "wkfast._core", frozen)]
 #[derive(Debug)]
-pub(crate) struct PyMergedLayer {
-    view: MergedView,
-    far: bool,
-}
+pub(crate) struct PyMergedLayer(MergedView);
 
 #[pymethods]
 impl PyMergedLayer {
@@ -30,33 +27,33 @@ impl PyMergedLayer {
     fn new(py: Python<'_>, input: &Bound<'_, PyAny>) -> Result<Self, CoreError> {
         let input: ViewInput =
             depythonize(input).map_err(|error| VolumeError::Mismatch(format!("what to merge: {error}")))?;
-        let far = input.fallback.iter().any(|location| matches!(location.container, Container::Objects(_)));
-        Ok(Self { view: away_if(py, far, || MergedView::open(input))??, far })
+        let far = input.fallback.iter().any(|location| location.container.is_far());
+        Ok(Self(away_if(py, far, || MergedView::open(input))??))
     }
 
     #[getter]
     fn mags(&self) -> Vec<(u32, u32, u32)> {
-        self.view.plan().mags.iter().map(|mag| mag.mag.0.into()).collect()
+        self.0.plan().mags.iter().map(|mag| mag.mag.0.into()).collect()
     }
 
     fn summary<'py>(&self, py: Python<'py>) -> Result<Bound<'py, PyAny>, CoreError> {
-        Ok(pythonize(py, &self.view.plan().facts()).map_err(PyErr::from)?)
+        Ok(pythonize(py, &self.0.plan().facts()).map_err(PyErr::from)?)
     }
 
     #[pyo3(signature = (rule, *, address=None))]
     fn use_rule(&self, rule: Py<PyAny>, address: Option<usize>) {
-        self.view.use_rule(label_rule(rule, address));
+        self.0.use_rule(label_rule(rule, address));
     }
 
     fn mag(&self, mag: [u32; 3]) -> Result<PyMergedMag, CoreError> {
         let mag = Mag(mag);
-        let (plan, array) = self.view.mag(mag).ok_or_else(|| VolumeError::Missing {
+        let (plan, array) = self.0.mag(mag).ok_or_else(|| VolumeError::Missing {
             what: format!("mag {mag} of the merged layer"),
             hint: "its property mags lists those it has".to_owned(),
         })?;
         let (format, grid) = (plan.fallback.format, plan.grid.clone());
-        let compressed = self.view.is_compressed(mag);
-        Ok(PyMergedMag { array, format, grid, compressed, indexes: IndexCache::default(), far: self.far })
+        let compressed = self.0.is_compressed(mag);
+        Ok(PyMergedMag { array, format, grid, compressed, indexes: IndexCache::default() })
     }
 }
 
@@ -70,8 +67,6 @@ pub(crate) struct PyMergedMag {
     grid: ChunkGrid,
     compressed: bool,
     indexes: IndexCache,
-    /// Whether the fallback is read from a server.
-    far: bool,
 }
 
 #[pymethods]
@@ -123,7 +118,7 @@ impl PyMergedMag {
         py: Python<'py>,
         points: PyReadonlyArray2<'py, i64>,
     ) -> Result<Bound<'py, PyAny>, CoreError> {
-        values_at(py, &*self.array, &self.indexes, &points, self.far)
+        values_at(py, &*self.array, &self.indexes, &points)
     }
 
     #[allow(clippy::needless_pass_by_value)] // as Python hands it over
@@ -136,6 +131,6 @@ impl PyMergedMag {
         extra: Vec<u32>,
     ) -> Result<Bound<'py, PyAny>, CoreError> {
         let region = BoundingBox { topleft, size };
-        Request { array: &*self.array, indexes: &self.indexes, extra: &extra, region, far: self.far }.read_any(py)
+        Request { array: &*self.array, indexes: &self.indexes, extra: &extra, region }.read_any(py)
     }
 }

@@ -57,7 +57,7 @@ impl CurrentMag {
 
     /// Whether it is read from a server.
     pub fn is_far(&self) -> bool {
-        matches!(self.location.container, Container::Objects(_))
+        self.location.container.is_far()
     }
 
     /// Its format.

@@ -21,7 +21,7 @@ use super::plan::MergePlan;
 use super::report::ShardRecord;
 use super::stamp::first_difference;
 use crate::error::{Result, VolumeError};
-use crate::work::{create_unique, remove_or_leave};
+use crate::work::{Observer, create_unique, remove_or_leave};
 
 pub(super) const FOLDER: &str = ".wkfast-merge";
 pub(super) const PLAN: &str = "plan.json";
@@ -176,8 +176,9 @@ struct Lines {
 }
 
 impl Journal {
-    /// Opens the target for `plan`, creating it if it is fresh; `None` if the plan is committed there already.
-    pub fn open(plan: &MergePlan, access: Access) -> Result<Option<Self>> {
+    /// Opens the target for `plan`, creating it if it is fresh; `None` if the plan is committed there already. `observer`
+    /// is called where the lock of another machine has to be watched.
+    pub fn open(plan: &MergePlan, access: Access, observer: &mut Observer) -> Result<Option<Self>> {
         let target = plan.input.target.clone();
         if check_target(plan)? == TargetState::Committed {
             return Ok(None);
@@ -185,7 +186,7 @@ impl Journal {
         let folder = target.join(FOLDER);
         let io = |path: &Path, error| VolumeError::io(path.display().to_string(), error);
         fs::create_dir_all(folder.join(TEMPORARY)).map_err(|error| io(&folder, error))?;
-        let lock = Lock::take(&folder, access, &target)?;
+        let lock = Lock::take(&folder, access, &target, observer)?;
         let path = folder.join(PLAN);
         match check_target(plan)? {
             TargetState::Fresh => write_whole(&path, &folder.join(TEMPORARY), plan.to_json()?.as_bytes())?,

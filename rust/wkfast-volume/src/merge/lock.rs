@@ -8,18 +8,20 @@ use std::io::{self, ErrorKind, Seek, Write};
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
 use std::thread;
-use std::time::{Duration, SystemTime};
+use std::time::{Duration, Instant, SystemTime};
 
 use wkfast_files::{Heartbeat, Process, is_still};
 
 use super::journal::Access;
 use crate::error::{Result, VolumeError};
-use crate::work::{create_unique, unique_name};
+use crate::work::{Observer, Progress, create_unique, unique_name};
 
 pub(super) const NAME: &str = "lock";
 /// Whoever asks for the state of a merge has its lock for a moment, which must not stop anybody.
 const TRIES: u32 = 5;
 const BETWEEN_TRIES: Duration = Duration::from_millis(10);
+/// While a lock is watched, whoever waits is asked so often whether that is still wanted.
+const BETWEEN_LOOKS: Duration = Duration::from_millis(100);
 /// Bytes of what an owner says of itself, at most.
 const MOST_OF_OWNER: u64 = 1 << 12;
 /// What an owner adds who renews the file; those of earlier versions do not.
@@ -56,34 +58,42 @@ struct Patience {
 const PATIENCE: Patience = Patience { silence: wkfast_files::LEASE, watch: Duration::from_secs(15) };
 
 impl Lock {
-    /// Takes the lock in `folder`, the notes of `target`; `None` where somebody else holds it for this process.
-    pub(super) fn take(folder: &Path, access: Access, target: &Path) -> Result<Option<Self>> {
+    /// Takes the lock in `folder`, the notes of `target`; `None` where somebody else holds it for this process. While that
+    /// of another machine is watched, `observer` is called.
+    pub(super) fn take(folder: &Path, access: Access, target: &Path, observer: &mut Observer) -> Result<Option<Self>> {
         if access == Access::Coordinated {
             return Ok(None);
         }
         let path = folder.join(NAME);
-        let taken = Self::take_patiently(&path, access, PATIENCE);
-        if let Some(lock) = taken.map_err(|error| VolumeError::io(path.display().to_string(), error))? {
-            return Ok(Some(lock));
+        match Self::take_patiently(&path, access, PATIENCE, observer)? {
+            Some(lock) => Ok(Some(lock)),
+            None => Err(busy(&path, target)),
         }
-        Err(busy(&path, target))
     }
 
     /// `None` where somebody has it who is not known to have gone.
-    fn take_patiently(path: &Path, access: Access, patience: Patience) -> io::Result<Option<Self>> {
+    fn take_patiently(
+        path: &Path,
+        access: Access,
+        patience: Patience,
+        observer: &mut Observer,
+    ) -> Result<Option<Self>> {
+        let fault = |error| VolumeError::io(path.display().to_string(), error);
         for _ in 0..TRIES {
-            let mut file = create(path)?;
+            let mut file = create(path).map_err(fault)?;
             let locked = if access == Access::Exclusive { file.try_lock() } else { file.try_lock_shared() };
             match locked {
                 // Somebody may have made way for another one meanwhile.
-                Ok(()) if !is_still(&file, path)? => {}
+                Ok(()) if !is_still(&file, path).map_err(fault)? => {}
                 Ok(()) => {
-                    sign(&mut file)?;
+                    sign(&mut file).map_err(fault)?;
                     return Ok(Some(Self { file, owner: std::process::id(), _heartbeat: Heartbeat::of(path) }));
                 }
-                Err(TryLockError::WouldBlock) if is_abandoned(path, patience)? => put_aside(path, &file)?,
+                Err(TryLockError::WouldBlock) if is_abandoned(path, patience, observer)? => {
+                    put_aside(path, &file).map_err(fault)?;
+                }
                 Err(TryLockError::WouldBlock) => thread::sleep(BETWEEN_TRIES),
-                Err(TryLockError::Error(error)) => return Err(error),
+                Err(TryLockError::Error(error)) => return Err(fault(error)),
             }
         }
         Ok(None)
@@ -106,15 +116,20 @@ fn busy(path: &Path, target: &Path) -> VolumeError {
 }
 
 /// Whether a lock that is held is held for nobody: its owner, on another machine, renewed it and does no more.
-fn is_abandoned(path: &Path, patience: Patience) -> io::Result<bool> {
+fn is_abandoned(path: &Path, patience: Patience, observer: &mut Observer) -> Result<bool> {
+    let fault = |error| VolumeError::io(path.display().to_string(), error);
     let Some((_, true)) = owner_in(path).filter(|(owner, _)| owner.is_elsewhere()) else { return Ok(false) };
-    let renewed = renewal(path)?;
-    let silent = now_at(path)?.duration_since(renewed).unwrap_or_default();
+    let renewed = renewal(path).map_err(fault)?;
+    let silent = now_at(path).map_err(fault)?.duration_since(renewed).unwrap_or_default();
     if silent < patience.silence {
         return Ok(false);
     }
-    thread::sleep(patience.watch);
-    Ok(renewal(path)? == renewed)
+    let begun = Instant::now();
+    while begun.elapsed() < patience.watch {
+        observer(Progress::default())?;
+        thread::sleep(BETWEEN_LOOKS.min(patience.watch));
+    }
+    Ok(renewal(path).map_err(fault)? == renewed)
 }
 
 /// Mounts show what they knew of a file until it is opened.
@@ -197,7 +212,7 @@ mod tests {
     }
 
     fn take(folder: &Path, access: Access) -> Option<Lock> {
-        Lock::take_patiently(&folder.join(NAME), access, HASTE).unwrap()
+        Lock::take_patiently(&folder.join(NAME), access, HASTE, &mut |_| Ok(())).unwrap()
     }
 
     #[test]
@@ -241,8 +256,23 @@ mod tests {
                 thread::sleep(Duration::from_millis(100));
                 file.set_modified(SystemTime::now()).unwrap();
             });
-            assert!(!is_abandoned(&folder.path().join(NAME), slow).unwrap());
+            assert!(!is_abandoned(&folder.path().join(NAME), slow, &mut |_| Ok(())).unwrap());
         });
+    }
+
+    #[test]
+    fn who_watches_one_is_asked_whether_to_go_on() {
+        let folder = tempfile::tempdir().unwrap();
+        let _file = held(folder.path(), "elsewhere run pid:[1] 77 5 renewed", 100);
+        let slow = Patience { watch: Duration::from_secs(60), ..HASTE };
+        let mut looks = 0;
+        let mut observer = |_| {
+            looks += 1;
+            if looks < 3 { Ok(()) } else { Err(VolumeError::Interrupted) }
+        };
+        let taken = Lock::take_patiently(&folder.path().join(NAME), Access::Exclusive, slow, &mut observer);
+        assert!(matches!(taken, Err(VolumeError::Interrupted)));
+        assert_eq!(looks, 3);
     }
 
     #[test]

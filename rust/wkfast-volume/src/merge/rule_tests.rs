@@ -50,7 +50,7 @@ fn merge_by(input: &MergeInput, rule: LabelRule) -> Result<(MergePlan, MergeRepo
     let sources = sources_with(input, rule);
     run(&plan, &sources, 0..plan.tasks().len(), 2, Access::Exclusive, &mut silent)?;
     verify(&plan, &sources, 0..plan.tasks().len(), 2, &mut silent)?;
-    let report = commit(&plan, Seconds::default(), false)?;
+    let report = commit(&plan, Seconds::default(), false, &mut |_| Ok(()))?;
     Ok((plan, report))
 }
 

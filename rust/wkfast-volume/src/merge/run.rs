@@ -52,7 +52,7 @@ pub fn run(
     let started = Instant::now();
     let mut summary = RunSummary { tasks: tasks.len(), ..RunSummary::default() };
     plan.check_range(&tasks)?;
-    let Some(journal) = Journal::open(plan, access)? else {
+    let Some(journal) = Journal::open(plan, access, observer)? else {
         summary.resumed = tasks.len();
         return Ok(summary);
     };
@@ -80,10 +80,10 @@ pub fn run(
 
 /// Ends a merge whose tasks are all done: leaves the report in the target and removes the journal. With `sync` it first
 /// waits until the result is on disk, so that it also survives the loss of power. Called again, it returns the same
-/// report.
-pub fn commit(plan: &MergePlan, mut seconds: Seconds, sync: bool) -> Result<MergeReport> {
+/// report. `observer` is called as of [`Journal::open`].
+pub fn commit(plan: &MergePlan, mut seconds: Seconds, sync: bool, observer: &mut Observer) -> Result<MergeReport> {
     let started = Instant::now();
-    let Some(journal) = Journal::open(plan, Access::Exclusive)? else {
+    let Some(journal) = Journal::open(plan, Access::Exclusive, observer)? else {
         journal::clear_committed(&plan.input.target)?;
         return journal::committed_report(&plan.input.target);
     };

@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use super::journal::{self, Access, FOLDER, Journal, PLAN, TargetState};
 use super::plan::{MergePlan, Task};
 use crate::error::{Result, VolumeError};
-use crate::work::create_unique;
+use crate::work::{Observer, create_unique};
 
 /// A target that this process has to itself while its workers, which lock nothing, run tasks with
 /// [`Access::Coordinated`].
@@ -25,8 +25,8 @@ pub struct Hold {
 
 impl Hold {
     /// Takes the target of `plan`, creating it if it is fresh. There is nothing to hold in one that is committed.
-    pub fn take(plan: &MergePlan) -> Result<Self> {
-        let journal = Journal::open(plan, Access::Exclusive)?.ok_or_else(|| VolumeError::TargetTaken {
+    pub fn take(plan: &MergePlan, observer: &mut Observer) -> Result<Self> {
+        let journal = Journal::open(plan, Access::Exclusive, observer)?.ok_or_else(|| VolumeError::TargetTaken {
             target: plan.input.target.display().to_string(),
             reason: "was finished by another process meanwhile; the same call returns its report".to_owned(),
         })?;

@@ -92,7 +92,7 @@ proptest! {
         let plan = MergePlan::new(world.input.clone()).unwrap();
         let sources = far(&world.input);
         run(&plan, &sources, 0..plan.tasks().len(), 2, Access::Exclusive, &mut silent).unwrap();
-        let report = commit(&plan, Seconds::default(), false).unwrap();
+        let report = commit(&plan, Seconds::default(), false, &mut |_| Ok(())).unwrap();
         prop_assert_eq!(result_files(world.target()), result_files(&near.target));
         prop_assert_eq!(report.total, expected.total);
         let view = MergedView::of(world.input.clone(), &sources).unwrap();
@@ -332,7 +332,7 @@ fn a_changed_input_makes_another_plan() {
 fn two_processes_on_one_target_exclude_each_other_unless_they_share() {
     let world = World::build(&simple_case());
     let plan = MergePlan::new(world.input.clone()).unwrap();
-    let open = |access| super::journal::Journal::open(&plan, access).map(Option::unwrap);
+    let open = |access| super::journal::Journal::open(&plan, access, &mut |_| Ok(())).map(Option::unwrap);
     let first = open(Access::Exclusive).unwrap();
     assert!(open(Access::Exclusive).unwrap_err().to_string().contains("another process"));
     assert!(open(Access::Shared).is_err());
@@ -352,14 +352,14 @@ fn nothing_of_the_merge_itself_is_open_when_its_notes_are_removed() {
     let sources = Sources::open(&plan.input).unwrap();
     run(&plan, &sources, 0..plan.tasks().len(), 2, Access::Exclusive, &mut silent).unwrap();
     let notes = world.target().join(".wkfast-merge").canonicalize().unwrap();
-    let report = commit(&plan, Seconds::default(), false).unwrap();
+    let report = commit(&plan, Seconds::default(), false, &mut |_| Ok(())).unwrap();
     let open = || fs::read_dir("/proc/self/fd").unwrap().filter_map(|entry| fs::read_link(entry.unwrap().path()).ok());
     assert_eq!(open().find(|path| path.starts_with(&notes)), None);
     assert!(!notes.exists());
     // What others held then, as network mounts keep it, goes with the next call.
     fs::create_dir_all(notes.join("tmp")).unwrap();
     fs::write(notes.join(".nfs000000000000002a"), "").unwrap();
-    assert_eq!(commit(&plan, Seconds::default(), false).unwrap(), report);
+    assert_eq!(commit(&plan, Seconds::default(), false, &mut |_| Ok(())).unwrap(), report);
     assert!(!notes.exists());
 }
 
@@ -370,8 +370,8 @@ fn a_merge_that_another_process_committed_meanwhile_has_nothing_left_to_do() {
     let sources = Sources::open(&plan.input).unwrap();
     let summary = run(&plan, &sources, 0..plan.tasks().len(), 2, Access::Exclusive, &mut silent).unwrap();
     assert_eq!((summary.resumed, summary.bytes_written), (plan.tasks().len(), 0));
-    assert!(super::Hold::take(&plan).unwrap_err().to_string().contains("finished by another process"));
-    assert_eq!(commit(&plan, Seconds::default(), false).unwrap(), report);
+    assert!(super::Hold::take(&plan, &mut |_| Ok(())).unwrap_err().to_string().contains("finished by another process"));
+    assert_eq!(commit(&plan, Seconds::default(), false, &mut |_| Ok(())).unwrap(), report);
     assert!(!world.target().join(".wkfast-merge").exists());
 }
 
@@ -389,7 +389,7 @@ fn nothing_is_written_to_where_a_link_in_the_target_leads() {
         let refused = run(&plan, &sources, 0..plan.tasks().len(), 2, Access::Exclusive, &mut silent).unwrap_err();
         assert!(refused.to_string().contains("holds the link"), "{refused}");
         assert!(MergePlan::new(world.input.clone()).and_then(|plan| super::check_target(&plan)).is_err());
-        assert!(super::Hold::take(&plan).is_err());
+        assert!(super::Hold::take(&plan, &mut |_| Ok(())).is_err());
         fs::remove_file(&link).unwrap();
     }
     assert_eq!(fs::read_dir(&victim).unwrap().count(), 0);
@@ -415,10 +415,16 @@ fn tasks_in_pieces_by_several_processes_give_the_same_result() {
         }
         let plan = MergePlan::from_json(&text).unwrap();
         if number + 1 < stages.len() {
-            assert!(commit(&plan, Seconds::default(), false).unwrap_err().to_string().contains("tasks are not done"));
+            assert!(
+                commit(&plan, Seconds::default(), false, &mut |_| Ok(()))
+                    .unwrap_err()
+                    .to_string()
+                    .contains("tasks are not done")
+            );
         }
     }
-    let seconds = commit(&MergePlan::from_json(&text).unwrap(), Seconds::default(), false).unwrap().seconds;
+    let seconds =
+        commit(&MergePlan::from_json(&text).unwrap(), Seconds::default(), false, &mut |_| Ok(())).unwrap().seconds;
     assert!(seconds.run > 0.0 && seconds.work > seconds.run - 1e-3, "they worked, one at least at a time: {seconds:?}");
     assert_eq!(result_files(world.target()), result_files(&whole.target));
 }
@@ -451,7 +457,7 @@ fn a_chunk_only_the_fallback_has_is_never_decoded() {
         let finest = sources.fallback.iter_mut().find(|source| source.location.mag == Mag([1; 3])).unwrap();
         finest.array = Arc::new(Watched { inner: finest.array.clone(), decoded: decoded.clone() });
         run(&plan, &sources, 0..plan.tasks().len(), 2, Access::Exclusive, &mut silent).unwrap();
-        let report = commit(&plan, Seconds::default(), false).unwrap();
+        let report = commit(&plan, Seconds::default(), false, &mut |_| Ok(())).unwrap();
         assert_eq!(decoded.load(Ordering::Relaxed), 5);
         assert_eq!((report.total.chunks.from_annotation, report.total.shards_rewritten), (5, 2));
         assert!(report.total.chunks.passed > 100);
@@ -466,7 +472,7 @@ fn a_synced_commit_gives_the_same_files() {
     let plan = MergePlan::new(synced).unwrap();
     let sources = Sources::open(&plan.input).unwrap();
     run(&plan, &sources, 0..plan.tasks().len(), 2, Access::Exclusive, &mut silent).unwrap();
-    commit(&plan, Seconds::default(), true).unwrap();
+    commit(&plan, Seconds::default(), true, &mut |_| Ok(())).unwrap();
     merge_all(&world.input).unwrap();
     assert_eq!(result_files(world.target()), result_files(&plan.input.target));
 }

@@ -245,6 +245,11 @@ pub enum Container {
 }
 
 impl Container {
+    /// Whether it is opened and read by requests to a server.
+    pub fn is_far(&self) -> bool {
+        matches!(self, Self::Objects(_))
+    }
+
     /// Opens it for reading. An archive that somebody has open already is shared.
     pub fn open(&self) -> Result<SharedStore> {
         Ok(match self {
