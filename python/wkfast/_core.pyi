@@ -134,7 +134,10 @@ class Container(TypedDict):
     options: NotRequired[dict[str, str]]
 
 class Objects:
-    """A folder of objects in a bucket or on a server of files. The first request connects."""
+    """A folder of objects in a bucket or on a server of files. The first request connects.
+
+    Versions are tag and number of an object, as far as the server has them.
+    """
 
     def __new__(cls, url: str, options: dict[str, str] = ...) -> Self: ...
     def read(self, key: str, limit: int) -> bytes | None:
@@ -142,6 +145,26 @@ class Objects:
 
     def size(self, key: str) -> int | None:
         """Bytes of an object, ``None`` where there is none."""
+
+    def read_version(self, key: str, limit: int) -> tuple[bytes, tuple[str | None, str | None]] | None:
+        """All of an object, and what tells it from the one that takes its place."""
+
+    def put(self, key: str, content: bytes) -> None:
+        """Make `content` the object, whatever was there."""
+
+    def put_if(
+        self, key: str, content: bytes, version: tuple[str | None, str | None] | None = None
+    ) -> tuple[str | None, str | None] | None:
+        """Make `content` the object if it is still of a version, or if there is none; ``None`` if somebody was first."""
+
+    def remove(self, keys: list[str]) -> None:
+        """Remove objects; those that are not there are passed over."""
+
+    def list(self, prefix: str) -> list[tuple[str, int]]:
+        """Keys that begin so, with the bytes of each."""
+
+    def copy_from(self, source: Objects, key: str, size: int, to: str) -> bool:
+        """Let the server copy an object; ``False``, and nothing is done, where it cannot."""
 
 class MagLocation(TypedDict):
     """Where a mag lies: plain data that can be sent to another process."""

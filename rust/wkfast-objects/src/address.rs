@@ -10,6 +10,7 @@ use object_store::azure::MicrosoftAzureBuilder;
 use object_store::gcp::GoogleCloudStorageBuilder;
 use object_store::http::HttpBuilder;
 use object_store::memory::InMemory;
+use object_store::multipart::MultipartStore;
 use object_store::path::Path;
 use object_store::{BackoffConfig, ClientConfigKey, ClientOptions, ObjectStore, RetryConfig};
 use wkfast_volume::VolumeError;
@@ -29,6 +30,19 @@ pub(crate) enum Kind {
     Azure,
     Http,
     Memory,
+}
+
+/// What reaches a bucket.
+pub(crate) struct Reach {
+    pub(crate) objects: Arc<dyn ObjectStore>,
+    /// The same, where objects can be sent in parts.
+    pub(crate) parts: Option<Arc<dyn MultipartStore>>,
+}
+
+impl Reach {
+    fn of<S: ObjectStore + MultipartStore>(store: Arc<S>) -> Self {
+        Self { objects: Arc::clone(&store) as _, parts: Some(store) }
+    }
 }
 
 /// An address, and how it is reached.
@@ -87,45 +101,46 @@ impl Reached {
     }
 
     /// What reaches the bucket.
-    pub(crate) fn connect(&self, settings: &Settings) -> Result<Arc<dyn ObjectStore>> {
+    pub(crate) fn connect(&self, settings: &Settings) -> Result<Reach> {
         let bucket = self.bucket();
         match self.kind()? {
             Kind::S3 => self.s3(bucket, settings),
             Kind::Google => self.google(bucket, settings),
             Kind::Azure => self.azure(bucket, settings),
             Kind::Http => self.http(bucket, settings),
-            Kind::Memory => Ok(in_memory(bucket)),
+            Kind::Memory => Ok(Reach::of(in_memory(bucket))),
         }
     }
 
-    fn s3(&self, bucket: &str, settings: &Settings) -> Result<Arc<dyn ObjectStore>> {
+    fn s3(&self, bucket: &str, settings: &Settings) -> Result<Reach> {
         let builder = AmazonS3Builder::new().with_client_options(client(settings)).with_retry(retries());
         let set = AmazonS3Builder::with_config;
         let builder = self.configured(builder, settings, set)?;
-        self.built(builder.with_bucket_name(bucket).build())
+        self.built(builder.with_bucket_name(bucket).build()).map(Reach::of)
     }
 
-    fn google(&self, bucket: &str, settings: &Settings) -> Result<Arc<dyn ObjectStore>> {
+    fn google(&self, bucket: &str, settings: &Settings) -> Result<Reach> {
         let builder = GoogleCloudStorageBuilder::new().with_client_options(client(settings)).with_retry(retries());
         let set = GoogleCloudStorageBuilder::with_config;
         let builder = self.configured(builder, settings, set)?;
-        self.built(builder.with_bucket_name(bucket).build())
+        self.built(builder.with_bucket_name(bucket).build()).map(Reach::of)
     }
 
-    fn azure(&self, bucket: &str, settings: &Settings) -> Result<Arc<dyn ObjectStore>> {
+    fn azure(&self, bucket: &str, settings: &Settings) -> Result<Reach> {
         let builder = MicrosoftAzureBuilder::new().with_client_options(client(settings)).with_retry(retries());
         let set = MicrosoftAzureBuilder::with_config;
         let builder = self.configured(builder, settings, set)?;
-        self.built(builder.with_container_name(bucket).build())
+        self.built(builder.with_container_name(bucket).build()).map(Reach::of)
     }
 
-    fn http(&self, server: &str, settings: &Settings) -> Result<Arc<dyn ObjectStore>> {
+    fn http(&self, server: &str, settings: &Settings) -> Result<Reach> {
         let mut options = client(settings).with_allow_http(true);
         for (name, value) in &settings.values {
             let key = ClientConfigKey::from_str(name).map_err(|_| self.unknown(name))?;
             options = options.with_config(key, value);
         }
-        self.built(HttpBuilder::new().with_url(server).with_client_options(options).with_retry(retries()).build())
+        let store = HttpBuilder::new().with_url(server).with_client_options(options).with_retry(retries()).build();
+        Ok(Reach { objects: self.built(store)?, parts: None })
     }
 
     /// Hands every setting to a builder.
@@ -136,11 +151,8 @@ impl Reached {
         })
     }
 
-    fn built<S: ObjectStore>(&self, built: object_store::Result<S>) -> Result<Arc<dyn ObjectStore>> {
-        match built {
-            Ok(store) => Ok(Arc::new(store)),
-            Err(error) => Err(self.refused(&format!("cannot be reached: {error}"))),
-        }
+    fn built<S>(&self, built: object_store::Result<S>) -> Result<Arc<S>> {
+        built.map(Arc::new).map_err(|error| self.refused(&format!("cannot be reached: {error}")))
     }
 
     fn unknown(&self, name: &str) -> VolumeError {
@@ -169,8 +181,8 @@ fn retries() -> RetryConfig {
 }
 
 /// The buckets in memory, which live as long as the process.
-fn in_memory(name: &str) -> Arc<dyn ObjectStore> {
+fn in_memory(name: &str) -> Arc<InMemory> {
     static BUCKETS: OnceLock<Mutex<HashMap<String, Arc<InMemory>>>> = OnceLock::new();
     let mut buckets = BUCKETS.get_or_init(Mutex::default).lock().unwrap_or_else(PoisonError::into_inner);
-    Arc::clone(buckets.entry(name.to_owned()).or_default()) as _
+    Arc::clone(buckets.entry(name.to_owned()).or_default())
 }

@@ -3,12 +3,13 @@
 use std::collections::{BTreeMap, HashMap};
 use std::sync::{Arc, Mutex, PoisonError};
 
+use object_store::multipart::MultipartStore;
 use object_store::path::Path;
 use object_store::{ObjectMeta, ObjectStore, ObjectStoreExt};
 use wkfast_volume::VolumeError;
 use wkfast_volume::error::Result;
 
-use crate::address::{Kind, Reached};
+use crate::address::{Kind, Reach, Reached};
 use crate::credentials::Settings;
 use crate::failure::{failed, is_absent};
 use crate::runtime::{OfProcess, runtime};
@@ -16,6 +17,8 @@ use crate::runtime::{OfProcess, runtime};
 /// What reaches the objects of a bucket, or the files of a server.
 pub(crate) struct Connection {
     pub(crate) objects: Arc<dyn ObjectStore>,
+    /// The same, for objects that are sent in parts; servers of files have none.
+    pub(crate) parts: Option<Arc<dyn MultipartStore>>,
     pub(crate) settings: Settings,
     /// The bucket, for messages.
     shown: String,
@@ -54,8 +57,14 @@ impl Connection {
     fn open(address: &Reached, settings: Settings) -> Result<Self> {
         // The one provider of TLS is chosen with it.
         runtime()?;
-        let objects = address.connect(&settings)?;
-        Ok(Self { objects, settings, shown: address.shown_bucket(), lacks_suffixes: address.kind()? == Kind::Azure })
+        let Reach { objects, parts } = address.connect(&settings)?;
+        Ok(Self {
+            objects,
+            parts,
+            settings,
+            shown: address.shown_bucket(),
+            lacks_suffixes: address.kind()? == Kind::Azure,
+        })
     }
 
     /// What to call an object in messages.

@@ -4,7 +4,9 @@
 mod address;
 mod connection;
 mod credentials;
+mod deciding;
 mod failure;
+mod parts;
 mod reading;
 mod runtime;
 mod store;

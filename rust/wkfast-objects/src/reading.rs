@@ -140,6 +140,11 @@ async fn body(connection: &Connection, path: &Path, part: &Part, answer: GetResu
     Ok(Piece { bytes, stamp })
 }
 
+/// The whole object of an answer, if it has at most `limit` bytes.
+pub(crate) async fn content(connection: &Connection, path: &Path, limit: u64, answer: GetResult) -> Result<Vec<u8>> {
+    body(connection, path, &Part::Whole(limit), answer).await.map(|piece| piece.bytes)
+}
+
 /// One request of a batch, and whom it serves.
 #[derive(Debug)]
 struct Request {

@@ -12,7 +12,7 @@ use object_store::{ObjectMeta, ObjectStore};
 use wkfast_volume::VolumeError;
 use wkfast_volume::error::Result;
 use wkfast_volume::store::{
-    Address, Entry, Fetch, ListStore, NewFile, Part, ReadStore, Stamp, Take, WriteStore, check_key,
+    Address, BucketStore, Entry, Fetch, ListStore, NewFile, Part, ReadStore, Stamp, Take, WriteStore, check_key,
 };
 
 use crate::address::{Kind, Reached};
@@ -102,6 +102,14 @@ impl ReadStore for ObjectFiles {
 
     fn writer(&self) -> Option<&dyn WriteStore> {
         (self.kind != Kind::Http).then_some(self)
+    }
+
+    fn bucket(&self) -> Option<&dyn BucketStore> {
+        (self.kind != Kind::Http).then_some(self)
+    }
+
+    fn address(&self) -> Option<&Address> {
+        Some(&self.address.0)
     }
 }
 

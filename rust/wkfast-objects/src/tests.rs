@@ -66,7 +66,7 @@ fn who_comes_between_is_not_overwritten() {
     // Another process, which knows nothing of the first.
     let address = at("memory://between/some/folder");
     let other = Reached(address);
-    let objects = other.connect(&other.settings().unwrap()).unwrap();
+    let objects = other.connect(&other.settings().unwrap()).unwrap().objects;
     let put = async {
         object_store::ObjectStoreExt::put(&*objects, &"some/folder/a".into(), "three".into()).await.unwrap();
         Ok(())

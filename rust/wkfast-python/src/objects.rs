@@ -1,11 +1,13 @@
 //! Objects in buckets and on servers of files for Python.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use pyo3::prelude::*;
 use pyo3::types::PyBytes;
 use wkfast_objects::ObjectFiles;
-use wkfast_volume::store::{self, Address, ReadStore};
+use wkfast_volume::store::{self, Address, BucketStore, SharedStore, Version};
+use wkfast_volume::{Result as Done, VolumeError};
 
 use crate::errors::CoreError;
 use crate::patience::away;
@@ -18,14 +20,30 @@ pub(crate) fn register(module: &Bound<'_, PyModule>) -> PyResult<()> {
 /// A folder of objects. The first request connects.
 #[pyclass(frozen, name = "Objects", module = "wkfast._core")]
 #[derive(Debug)]
-pub(crate) struct PyObjects(ObjectFiles);
+pub(crate) struct PyObjects(SharedStore);
+
+/// Tag and number of a [`Version`].
+type PyVersion = (Option<String>, Option<String>);
+
+fn to_python(version: Version) -> PyVersion {
+    (version.tag, version.number)
+}
+
+impl PyObjects {
+    fn bucket(&self, key: &str) -> Done<&dyn BucketStore> {
+        self.0.bucket().ok_or_else(|| VolumeError::Unsupported {
+            file: self.0.describe(key),
+            what: "nothing can be written there: it is no bucket, but a server of files".to_owned(),
+        })
+    }
+}
 
 #[pymethods]
 impl PyObjects {
     #[new]
     #[pyo3(signature = (url, options=BTreeMap::new()))]
     fn new(url: String, options: BTreeMap<String, String>) -> Result<Self, CoreError> {
-        Ok(Self(ObjectFiles::open(Address { url, options })?))
+        Ok(Self(Arc::new(ObjectFiles::open(Address { url, options })?)))
     }
 
     fn read<'py>(&self, py: Python<'py>, key: &str, limit: u64) -> Result<Option<Bound<'py, PyBytes>>, CoreError> {
@@ -35,5 +53,45 @@ impl PyObjects {
 
     fn size(&self, py: Python<'_>, key: &str) -> Result<Option<u64>, CoreError> {
         Ok(away(py, || self.0.size(key))??)
+    }
+
+    #[expect(clippy::type_complexity, reason = "plain data for Python")]
+    fn read_version<'py>(
+        &self,
+        py: Python<'py>,
+        key: &str,
+        limit: u64,
+    ) -> Result<Option<(Bound<'py, PyBytes>, PyVersion)>, CoreError> {
+        let read = away(py, || self.bucket(key)?.read_version(key, limit))??;
+        Ok(read.map(|(bytes, version)| (PyBytes::new(py, &bytes), to_python(version))))
+    }
+
+    fn put(&self, py: Python<'_>, key: &str, content: Vec<u8>) -> Result<(), CoreError> {
+        Ok(away(py, || self.bucket(key)?.put(key, content))??)
+    }
+
+    #[pyo3(signature = (key, content, version=None))]
+    fn put_if(
+        &self,
+        py: Python<'_>,
+        key: &str,
+        content: Vec<u8>,
+        version: Option<PyVersion>,
+    ) -> Result<Option<PyVersion>, CoreError> {
+        let expected = version.map(|(tag, number)| Version { tag, number });
+        Ok(away(py, || self.bucket(key)?.put_if(key, content, expected.as_ref()))??.map(to_python))
+    }
+
+    fn remove(&self, py: Python<'_>, keys: Vec<String>) -> Result<(), CoreError> {
+        Ok(away(py, || self.bucket("")?.remove(&keys))??)
+    }
+
+    fn list(&self, py: Python<'_>, prefix: &str) -> Result<Vec<(String, u64)>, CoreError> {
+        let listed = away(py, || store::list(&*self.0, prefix))??;
+        Ok(listed.into_iter().map(|entry| (entry.key, entry.size)).collect())
+    }
+
+    fn copy_from(&self, py: Python<'_>, source: &Self, key: &str, size: u64, to: &str) -> Result<bool, CoreError> {
+        Ok(away(py, || self.bucket(to)?.copy_from(&*source.0, key, size, to))??)
     }
 }

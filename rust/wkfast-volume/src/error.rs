@@ -93,9 +93,12 @@ pub enum VolumeError {
 }
 
 impl VolumeError {
-    /// An I/O error at `file`.
+    /// An I/O error at `file`; what passed through a writer as such comes out again.
     pub fn io(file: impl Into<String>, source: std::io::Error) -> Self {
-        Self::Io { file: file.into(), source }
+        match source.downcast::<Self>() {
+            Ok(error) => error,
+            Err(source) => Self::Io { file: file.into(), source },
+        }
     }
 
     /// Malformed bytes in `file`.

@@ -183,20 +183,20 @@ impl NewMag {
     }
 }
 
-/// Creates a mag in a directory, made if need be, and opens it. A mag that is there already is not touched.
+/// Creates a mag in a directory, made if need be, or in a bucket, and opens it. A mag that is there already is not touched.
 pub fn create(location: &MagLocation, new: &NewMag) -> Result<Arc<dyn MagArray>> {
-    let Container::Directory { path } = &location.container else {
-        return Err(VolumeError::Unsupported {
-            file: format!("{:?}", location.container),
-            what: "a mag is created in a directory, not in an archive".to_owned(),
-        });
-    };
     let (name, content) =
         new.metadata().map_err(|reason| VolumeError::Mismatch(format!("mag {}: {reason}", location.mag)))?;
-    let folder = path.join(&location.prefix);
-    check_vacant(&folder)?;
-    fs::create_dir_all(&folder).map_err(|error| VolumeError::io(folder.display().to_string(), error))?;
-    put_file(&folder.join(name), &content)?;
+    match &location.container {
+        Container::Directory { path } => create_in_folder(&path.join(&location.prefix), name, &content)?,
+        Container::Objects(_) => create_in_bucket(location, name, content)?,
+        Container::Zip { .. } => {
+            return Err(VolumeError::Unsupported {
+                file: format!("{:?}", location.container),
+                what: "a mag is created in a directory, not in an archive".to_owned(),
+            });
+        }
+    }
     let mut location = MagLocation { format: new.format, ..location.clone() };
     if location.axis_order.is_none() {
         location.axis_order =
@@ -205,18 +205,35 @@ pub fn create(location: &MagLocation, new: &NewMag) -> Result<Arc<dyn MagArray>>
     open_mag(&location)
 }
 
-/// Refuses a folder in which there is a mag.
-fn check_vacant(folder: &Path) -> Result<()> {
+fn create_in_folder(folder: &Path, name: &str, content: &[u8]) -> Result<()> {
     for name in DataFormat::ALL.map(DataFormat::metadata_name) {
-        let file = folder.join(join_key("", name));
-        if file.exists() {
-            return Err(VolumeError::TargetTaken {
-                target: folder.display().to_string(),
-                reason: format!("already holds a mag ({name}); open it, or remove it first"),
-            });
+        if folder.join(name).exists() {
+            return Err(taken(folder.display().to_string(), name));
         }
     }
-    Ok(())
+    fs::create_dir_all(folder).map_err(|error| VolumeError::io(folder.display().to_string(), error))?;
+    put_file(&folder.join(name), content)
+}
+
+fn create_in_bucket(location: &MagLocation, name: &str, content: Vec<u8>) -> Result<()> {
+    let store = location.container.open()?;
+    let folder = || store.describe(&location.prefix);
+    let Some(bucket) = store.bucket() else {
+        let what = "nothing can be written there; create the mag in a bucket or a folder".to_owned();
+        return Err(VolumeError::Unsupported { file: folder(), what });
+    };
+    for name in DataFormat::ALL.map(DataFormat::metadata_name) {
+        if store.size(&join_key(&location.prefix, name))?.is_some() {
+            return Err(taken(folder(), name));
+        }
+    }
+    let put = bucket.put_if(&join_key(&location.prefix, name), content, None)?;
+    put.map(drop).ok_or_else(|| taken(folder(), name))
+}
+
+fn taken(target: String, name: &str) -> VolumeError {
+    let reason = format!("already holds a mag ({name}); open it, or remove it first");
+    VolumeError::TargetTaken { target, reason }
 }
 
 #[cfg(test)]

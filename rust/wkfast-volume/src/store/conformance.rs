@@ -1,9 +1,10 @@
 //! What every store must do, as one function that each is run through: those of this crate, and those of others.
 
 use std::collections::BTreeMap;
+use std::io::{Seek, SeekFrom, Write};
 use std::sync::Mutex;
 
-use super::{Fetch, Found, ListStore, Origin, Part, ReadStore, SharedStore, WriteStore, list};
+use super::{BucketStore, Fetch, Found, ListStore, Origin, Part, ReadStore, SharedStore, WriteStore, list};
 use crate::error::{Result, VolumeError};
 
 /// Keys and contents.
@@ -56,6 +57,10 @@ pub fn conforms(make: impl Fn(Files<'_>) -> SharedStore) {
         replaces_files_whole_or_not_at_all(&*store, writer);
         tells_a_replaced_file_from_the_one_before(&*store, writer);
         lets_one_write_at_a_time(&*store, writer);
+    }
+    if let Some(bucket) = store.bucket() {
+        tells_who_came_first(&*store, bucket);
+        takes_objects_in_parts(&*store, bucket);
     }
 }
 
@@ -239,4 +244,50 @@ fn lets_one_write_at_a_time(store: &dyn ReadStore, writer: &dyn WriteStore) {
     });
     assert_eq!(store.read("counted", 99).unwrap().unwrap(), [b'x'; WRITERS]);
     writer.replace("counted", 0).unwrap().remove_target().unwrap();
+}
+
+fn tells_who_came_first(store: &dyn ReadStore, bucket: &dyn BucketStore) {
+    let key = "new/decided";
+    let put = |content: &[u8], expected| bucket.put_if(key, content.to_vec(), expected).unwrap();
+    let first = put(b"one", None).unwrap();
+    assert_eq!(put(b"two", None), None);
+    let (content, read) = bucket.read_version(key, 3).unwrap().unwrap();
+    assert_eq!((&content[..], &read), (&b"one"[..], &first));
+    assert!(bucket.read_version(key, 2).is_err());
+    let second = put(b"two", Some(&first)).unwrap();
+    assert_eq!(put(b"three", Some(&first)), None);
+    assert_eq!(store.read(key, 9).unwrap().unwrap(), b"two");
+    bucket.put(key, b"four".to_vec()).unwrap();
+    assert_eq!(put(b"five", Some(&second)), None);
+    bucket.remove(&[key.to_owned(), "new/absent".to_owned()]).unwrap();
+    assert_eq!(put(b"six", Some(&second)), None);
+    assert!(bucket.read_version(key, 9).unwrap().is_none());
+}
+
+/// The first bytes are rewritten when the last ones have been sent, as tables of shards are.
+fn takes_objects_in_parts(store: &dyn ReadStore, bucket: &dyn BucketStore) {
+    let key = "new/parts";
+    for length in [0, 5, 9 << 20, 17 << 20] {
+        let mut expected: Vec<u8> = (0..length).map(|number| (number / 3) as u8).collect();
+        let mut upload = bucket.upload(key).unwrap();
+        for piece in expected.chunks(700_001) {
+            upload.write_all(piece).unwrap();
+        }
+        assert_eq!(upload.stream_position().unwrap(), length as u64);
+        if length > 5 {
+            upload.seek(SeekFrom::Start(3)).unwrap();
+            upload.write_all(b"early").unwrap();
+            expected[3..8].copy_from_slice(b"early");
+            assert_eq!(upload.seek(SeekFrom::End(0)).unwrap(), length as u64);
+            upload.write_all(b"late").unwrap();
+            expected.extend(b"late");
+        }
+        assert_eq!(upload.finish().unwrap(), expected.len() as u64);
+        assert!(store.read(key, 64 << 20).unwrap().unwrap() == expected, "{length}");
+        let mut given_up = bucket.upload(key).unwrap();
+        given_up.write_all(&expected).unwrap();
+        drop(given_up);
+        assert_eq!(store.size(key).unwrap(), Some(expected.len() as u64));
+    }
+    bucket.remove(&[key.to_owned()]).unwrap();
 }

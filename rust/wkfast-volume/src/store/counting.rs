@@ -2,7 +2,7 @@
 
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use super::{Entry, Fetch, ListStore, ReadStore, SharedStore, Stamp, Take, WriteStore};
+use super::{Address, BucketStore, Entry, Fetch, ListStore, ReadStore, SharedStore, Stamp, Take, WriteStore};
 use crate::error::Result;
 
 /// What has been asked of a store so far.
@@ -98,6 +98,14 @@ impl ReadStore for CountingStore {
 
     fn writer(&self) -> Option<&dyn WriteStore> {
         self.inner.writer()
+    }
+
+    fn bucket(&self) -> Option<&dyn BucketStore> {
+        self.inner.bucket()
+    }
+
+    fn address(&self) -> Option<&Address> {
+        self.inner.address()
     }
 }
 

@@ -7,7 +7,10 @@ use std::ops::Range;
 use std::sync::{Arc, Condvar, Mutex, PoisonError, RwLock};
 
 use super::draft_file::whole;
-use super::{Entry, ListStore, NewFile, ReadStore, Stamp, WriteStore, beyond_end, check_key, too_large, within};
+use super::{
+    BucketStore, Entry, ListStore, NewFile, ReadStore, Stamp, Upload, Version, WriteStore, beyond_end, check_key,
+    too_large, within,
+};
 use crate::error::{Result, VolumeError};
 
 /// Keys and bytes in memory.
@@ -37,10 +40,19 @@ struct Content {
 
 impl Files {
     fn put(&self, key: &str, bytes: Arc<[u8]>) {
+        self.put_if(key, bytes, |_| true);
+    }
+
+    /// Puts `bytes` where what is there now suits, and tells the number they get.
+    fn put_if(&self, key: &str, bytes: Arc<[u8]>, suits: impl FnOnce(Option<&Content>) -> bool) -> Option<u64> {
         let mut contents = self.contents.write().unwrap_or_else(PoisonError::into_inner);
+        if !suits(contents.files.get(key)) {
+            return None;
+        }
         contents.last += 1;
         let number = contents.last;
         contents.files.insert(key.to_owned(), Content { bytes, number });
+        Some(number)
     }
 
     fn remove(&self, key: &str) -> bool {
@@ -119,6 +131,10 @@ impl ReadStore for MemoryStore {
     fn writer(&self) -> Option<&dyn WriteStore> {
         Some(self)
     }
+
+    fn bucket(&self) -> Option<&dyn BucketStore> {
+        Some(self)
+    }
 }
 
 impl ListStore for MemoryStore {
@@ -135,6 +151,79 @@ impl WriteStore for MemoryStore {
         check_key(key)?;
         self.0.take(key);
         Ok(Box::new(MemoryFile { files: Arc::clone(&self.0), key: key.to_owned(), content: Cursor::default() }))
+    }
+}
+
+impl BucketStore for MemoryStore {
+    fn read_version(&self, key: &str, limit: u64) -> Result<Option<(Vec<u8>, Version)>> {
+        match self.get(key)? {
+            Some(content) if content.bytes.len() as u64 > limit => {
+                Err(too_large(self.describe(key), content.bytes.len() as u64, limit))
+            }
+            found => Ok(found.map(|content| (content.bytes.to_vec(), version(content.number)))),
+        }
+    }
+
+    fn put(&self, key: &str, content: Vec<u8>) -> Result<()> {
+        self.insert(key, content)
+    }
+
+    fn put_if(&self, key: &str, content: Vec<u8>, expected: Option<&Version>) -> Result<Option<Version>> {
+        check_key(key)?;
+        let suits = |found: Option<&Content>| found.map(|found| version(found.number)).as_ref() == expected;
+        Ok(self.0.put_if(key, content.into(), suits).map(version))
+    }
+
+    fn remove(&self, keys: &[String]) -> Result<()> {
+        for key in keys {
+            self.0.remove(key);
+        }
+        Ok(())
+    }
+
+    fn upload(&self, key: &str) -> Result<Box<dyn Upload>> {
+        check_key(key)?;
+        Ok(Box::new(MemoryUpload { files: Arc::clone(&self.0), key: key.to_owned(), content: Cursor::default() }))
+    }
+
+    fn copy_from(&self, _: &dyn ReadStore, _: &str, _: u64, _: &str) -> Result<bool> {
+        Ok(false)
+    }
+}
+
+fn version(number: u64) -> Version {
+    Version { tag: None, number: Some(number.to_string()) }
+}
+
+/// A file that takes its place with the last of it.
+struct MemoryUpload {
+    files: Arc<Files>,
+    key: String,
+    content: Cursor<Vec<u8>>,
+}
+
+impl Write for MemoryUpload {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.content.write(bytes)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+impl Seek for MemoryUpload {
+    fn seek(&mut self, to: SeekFrom) -> io::Result<u64> {
+        self.content.seek(to)
+    }
+}
+
+impl Upload for MemoryUpload {
+    fn finish(&mut self) -> io::Result<u64> {
+        let bytes: Arc<[u8]> = std::mem::take(self.content.get_mut()).into();
+        let size = bytes.len() as u64;
+        self.files.put(&self.key, bytes);
+        Ok(size)
     }
 }
 

@@ -3,6 +3,7 @@
 
 mod address;
 mod batch;
+mod bucket;
 #[cfg(any(test, feature = "conformance"))]
 pub mod conformance;
 #[cfg(any(test, feature = "conformance"))]
@@ -33,6 +34,7 @@ use wkfast_files::zip::check_name;
 pub use self::address::{Address, Opener, WITHHELD, is_secret, open_addresses_with};
 pub use self::batch::{Fetch, Found, Origin, Part, Take};
 pub(crate) use self::batch::{Slots, on_pool, read_all, read_near};
+pub use self::bucket::{BucketStore, Upload, Version};
 #[cfg(any(test, feature = "conformance"))]
 pub use self::counting::{CountingStore, Requests};
 pub use self::directory::DirectoryStore;
@@ -105,7 +107,7 @@ impl Pinned {
 }
 
 /// Read access by key, from many threads at once. What only some stores can is a trait of its own, and asked for:
-/// [`lister`](Self::lister), [`disk`](Self::disk), [`writer`](Self::writer).
+/// [`lister`](Self::lister), [`disk`](Self::disk), [`writer`](Self::writer), [`bucket`](Self::bucket).
 ///
 /// Keys are checked by every method: a key with an empty, `.` or `..` part is an error, never a path.
 pub trait ReadStore: Send + Sync + std::fmt::Debug {
@@ -159,6 +161,16 @@ pub trait ReadStore: Send + Sync + std::fmt::Debug {
 
     /// The store as one that can be written to.
     fn writer(&self) -> Option<&dyn WriteStore> {
+        None
+    }
+
+    /// The store as one whose server decides who came first.
+    fn bucket(&self) -> Option<&dyn BucketStore> {
+        None
+    }
+
+    /// What its server calls it, where it has one.
+    fn address(&self) -> Option<&Address> {
         None
     }
 }

@@ -4,7 +4,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
-use super::{Entry, Fetch, ListStore, ReadStore, SharedStore, Stamp, Take, WriteStore, batch};
+use super::{Address, BucketStore, Entry, Fetch, ListStore, ReadStore, SharedStore, Stamp, Take, WriteStore, batch};
 use crate::error::Result;
 
 /// Another store behind a wait. Every request takes `latency` longer; a batch has up to `in_flight` of them on their way
@@ -84,6 +84,14 @@ impl ReadStore for SlowStore {
 
     fn writer(&self) -> Option<&dyn WriteStore> {
         self.inner.writer()
+    }
+
+    fn bucket(&self) -> Option<&dyn BucketStore> {
+        self.inner.bucket()
+    }
+
+    fn address(&self) -> Option<&Address> {
+        self.inner.address()
     }
 }
 

@@ -1,0 +1,125 @@
+//! What only servers of buckets can: decide who came first, take objects in parts, copy by themselves.
+
+use std::sync::Arc;
+
+use futures_util::{StreamExt, stream};
+use object_store::path::Path;
+use object_store::{Error, GetOptions, ObjectStoreExt, PutMode, PutOptions, PutPayload, UpdateVersion};
+use wkfast_volume::error::Result;
+use wkfast_volume::store::{BucketStore, ReadStore, Upload, Version};
+
+use crate::address::Reached;
+use crate::connection::{self, Connection};
+use crate::failure::{is_absent, is_refused_condition};
+use crate::parts::PartUpload;
+use crate::reading::content;
+use crate::runtime::wait_for;
+use crate::store::ObjectFiles;
+
+/// S3 copies no larger objects in one request.
+const LARGEST_COPY: u64 = 5 << 30;
+
+impl BucketStore for ObjectFiles {
+    fn read_version(&self, key: &str, limit: u64) -> Result<Option<(Vec<u8>, Version)>> {
+        let (connection, path) = (self.connection()?, self.path(key)?);
+        wait_for(read_version(&connection, &path, limit))
+    }
+
+    fn put(&self, key: &str, content: Vec<u8>) -> Result<()> {
+        let (connection, path) = (self.connection()?, self.path(key)?);
+        wait_for(async {
+            let put = connection.objects.put(&path, content.into()).await;
+            put.map(drop).map_err(|error| connection.failed(&path, &error))
+        })
+    }
+
+    fn put_if(&self, key: &str, content: Vec<u8>, expected: Option<&Version>) -> Result<Option<Version>> {
+        let (connection, path) = (self.connection()?, self.path(key)?);
+        wait_for(put_if(&connection, &path, content.into(), expected))
+    }
+
+    fn remove(&self, keys: &[String]) -> Result<()> {
+        let connection = self.connection()?;
+        let paths = keys.iter().map(|key| self.path(key)).collect::<Result<Vec<_>>>()?;
+        let Some(first) = paths.first().cloned() else { return Ok(()) };
+        wait_for(async {
+            let mut removed = connection.objects.delete_stream(stream::iter(paths).map(Ok).boxed());
+            while let Some(done) = removed.next().await {
+                match done {
+                    Err(error) if !is_absent(&error) => return Err(connection.failed(&first, &error)),
+                    _ => {}
+                }
+            }
+            Ok(())
+        })
+    }
+
+    fn upload(&self, key: &str) -> Result<Box<dyn Upload>> {
+        Ok(Box::new(PartUpload::begin(self.connection()?, self.path(key)?)))
+    }
+
+    fn copy_from(&self, source: &dyn ReadStore, from: &str, size: u64, to: &str) -> Result<bool> {
+        let Some(address) = source.address().filter(|_| size <= LARGEST_COPY) else { return Ok(false) };
+        let (there, here) = (ObjectFiles::open(address.clone())?, self.connection()?);
+        // The requests of one connection are for one bucket.
+        if !Arc::ptr_eq(&connection::shared(&Reached(address.clone()))?, &here) {
+            return Ok(false);
+        }
+        let (from, to) = (there.path(from)?, self.path(to)?);
+        wait_for(async {
+            match here.objects.copy(&from, &to).await {
+                Ok(()) => Ok(true),
+                Err(Error::NotSupported { .. } | Error::NotImplemented { .. }) => Ok(false),
+                Err(error) => Err(here.failed(&from, &error)),
+            }
+        })
+    }
+}
+
+async fn read_version(connection: &Connection, path: &Path, limit: u64) -> Result<Option<(Vec<u8>, Version)>> {
+    let answer = match connection.objects.get_opts(path, GetOptions::default()).await {
+        Ok(answer) => answer,
+        Err(error) if is_absent(&error) => return Ok(None),
+        Err(error) => return Err(connection.failed(path, &error)),
+    };
+    let version = Version { tag: answer.meta.e_tag.clone(), number: answer.meta.version.clone() };
+    Ok(Some((content(connection, path, limit, answer).await?, version)))
+}
+
+async fn put_if(
+    connection: &Connection,
+    path: &Path,
+    content: PutPayload,
+    expected: Option<&Version>,
+) -> Result<Option<Version>> {
+    let update = |version: &Version| UpdateVersion { e_tag: version.tag.clone(), version: version.number.clone() };
+    let mode = expected.map_or(PutMode::Create, |version| PutMode::Update(update(version)));
+    let options = PutOptions { mode, ..PutOptions::default() };
+    match connection.objects.put_opts(path, content.clone(), options).await {
+        Ok(put) => Ok(Some(Version { tag: put.e_tag, number: put.version })),
+        Err(error) if is_refused_condition(&error) => Ok(None),
+        // The version is of an object that has gone.
+        Err(error) if expected.is_some() && is_absent(&error) => Ok(None),
+        Err(Error::NotSupported { .. } | Error::NotImplemented { .. }) => {
+            put_after_a_look(connection, path, content, expected).await
+        }
+        Err(error) => Err(connection.failed(path, &error)),
+    }
+}
+
+/// For servers without conditions.
+async fn put_after_a_look(
+    connection: &Connection,
+    path: &Path,
+    content: PutPayload,
+    expected: Option<&Version>,
+) -> Result<Option<Version>> {
+    let found = connection.head(path).await?.map(|meta| Version { tag: meta.e_tag, number: meta.version });
+    if found.as_ref() != expected {
+        return Ok(None);
+    }
+    match connection.objects.put(path, content).await {
+        Ok(put) => Ok(Some(Version { tag: put.e_tag, number: put.version })),
+        Err(error) => Err(connection.failed(path, &error)),
+    }
+}
