@@ -2,7 +2,6 @@
 
 use std::num::NonZeroUsize;
 use std::ops::Range;
-use std::path::PathBuf;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Instant;
 
@@ -10,7 +9,7 @@ use pyo3::prelude::*;
 use pyo3::types::{PyAny, PyString, PyTuple};
 use pythonize::{depythonize, pythonize};
 use wkfast_volume::merge::{
-    self, Access, LabelRule, MergeInput, MergePlan, Seconds, Sources, TargetState, check_target,
+    self, Access, LabelRule, MergeInput, MergePlan, MergeTarget, Seconds, Sources, TargetState, check_target,
 };
 use wkfast_volume::work::Observer;
 use wkfast_volume::{Result, VolumeError};
@@ -19,6 +18,7 @@ use super::function::label_rule;
 use super::threads::thread_count;
 use super::watch::Watch;
 use crate::errors::CoreError;
+use crate::patience::{away, away_if};
 
 /// A merge, decided to the last chunk; nothing has been written yet.
 #[pyclass(name = "MergePlan", module = "wkfast._core", frozen)]
@@ -82,19 +82,19 @@ impl PyMergePlan {
     fn new(py: Python<'_>, input: &Bound<'_, PyAny>, resume: bool) -> Result<Self, CoreError> {
         let input: MergeInput =
             depythonize(input).map_err(|error| VolumeError::Mismatch(format!("what to merge: {error}")))?;
-        let (plan, state) = py.detach(|| -> Result<_> {
+        let (plan, state) = away_if(py, input.is_far(), || -> Result<_> {
             let started = Instant::now();
             let sources = Sources::open(&input)?;
             let plan = MergePlan::of(input, &sources)?;
             if !resume && check_target(&plan)? != TargetState::Fresh {
                 return Err(VolumeError::TargetTaken {
-                    target: plan.input.target.display().to_string(),
+                    target: plan.input.target.to_string(),
                     reason: "holds an unfinished merge; pass resume=True to complete it, or remove it".to_owned(),
                 });
             }
             let seconds = Seconds { plan: started.elapsed().as_secs_f64(), ..Seconds::default() };
             Ok((plan, State { sources: Some(sources), seconds, rule: None }))
-        })?;
+        })??;
         Ok(Self::with(plan, state))
     }
 
@@ -143,12 +143,12 @@ impl PyMergePlan {
     }
 
     fn open_tasks(&self, py: Python<'_>) -> Result<Vec<usize>, CoreError> {
-        Ok(py.detach(|| merge::open_tasks(&self.plan))?)
+        Ok(away_if(py, self.plan.input.is_far(), || merge::open_tasks(&self.plan))??)
     }
 
     fn hold(&self, py: Python<'_>) -> Result<PyMergeHold, CoreError> {
         let mut watch = Watch::new(None);
-        let hold = py.detach(|| merge::Hold::take(&self.plan, &mut |now| watch.tell(now)));
+        let hold = away_if(py, self.plan.input.is_far(), || merge::Hold::take(&self.plan, &mut |now| watch.tell(now)))?;
         let hold = watch.outcome(hold)?;
         Ok(PyMergeHold { hold: Mutex::new(Some(hold)) })
     }
@@ -193,14 +193,15 @@ impl PyMergePlan {
     fn commit<'py>(&self, py: Python<'py>, sync: bool) -> Result<Bound<'py, PyAny>, CoreError> {
         let seconds = self.state().seconds;
         let mut watch = Watch::new(None);
-        let report = py.detach(|| merge::commit(&self.plan, seconds, sync, &mut |now| watch.tell(now)));
+        let commit = || merge::commit(&self.plan, seconds, sync, &mut |now| watch.tell(now));
+        let report = away_if(py, self.plan.input.is_far(), commit)?;
         let report = watch.outcome(report)?;
         Ok(pythonize(py, &report).map_err(PyErr::from)?)
     }
 
     fn __repr__(&self) -> String {
         let mags: Vec<String> = self.plan.mags.iter().map(|mag| mag.mag.to_string()).collect();
-        let (tasks, target) = (self.plan.tasks().len(), self.plan.input.target.display());
+        let (tasks, target) = (self.plan.tasks().len(), &self.plan.input.target);
         format!("MergePlan(mags {}, {tasks} tasks, target {target})", mags.join(", "))
     }
 }
@@ -223,13 +224,13 @@ impl PyMergeHold {
 #[pymethods]
 impl PyMergeHold {
     #[getter]
-    fn ticket(&self) -> Result<PathBuf, CoreError> {
+    fn ticket(&self) -> Result<String, CoreError> {
         self.with(|hold| hold.ticket().to_owned())
     }
 
     #[getter]
-    fn plan_file(&self) -> Result<PathBuf, CoreError> {
-        self.with(|hold| hold.plan_file().to_owned())
+    fn plan_file(&self) -> Result<String, CoreError> {
+        self.with(merge::Hold::plan_file)
     }
 
     fn release(&self) {
@@ -248,8 +249,13 @@ impl PyMergeHold {
 
 /// How far the merge into `target` is and who is at it, `None` if there is none that is not committed.
 #[pyfunction]
-pub(crate) fn merge_status(py: Python<'_>, target: PathBuf) -> Result<Option<Bound<'_, PyAny>>, CoreError> {
-    let found = py.detach(move || merge::status(&target))?;
+pub(crate) fn merge_status<'py>(
+    py: Python<'py>,
+    target: &Bound<'py, PyAny>,
+) -> Result<Option<Bound<'py, PyAny>>, CoreError> {
+    let target: MergeTarget =
+        depythonize(target).map_err(|error| VolumeError::Mismatch(format!("the target: {error}")))?;
+    let found = away(py, || merge::status(&target))??;
     Ok(found.map(|status| pythonize(py, &status)).transpose().map_err(PyErr::from)?)
 }
 

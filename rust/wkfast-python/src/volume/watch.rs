@@ -24,8 +24,7 @@ impl Watch {
     pub(crate) fn tell(&mut self, now: Progress) -> Result<()> {
         let news = self.told.replace(now) != Some(now);
         let told = Python::attach(|py| {
-            // A server may take long to answer whom nobody waits for any more.
-            py.check_signals().inspect_err(|_| wkfast_objects::end_requests())?;
+            py.check_signals()?;
             let progress = self.progress.as_ref().filter(|_| news);
             let counts = (now.done, now.total, now.bytes_done, now.bytes_total);
             progress.map_or(Ok(()), |call| call.call1(py, counts).map(drop))
@@ -33,7 +32,12 @@ impl Watch {
         told.map_err(|error| {
             let may_finish = Python::attach(|py| error.is_instance_of::<StopRequested>(py)) && self.raised.is_none();
             self.raised = Some(error);
-            if may_finish { VolumeError::Enough } else { VolumeError::Interrupted }
+            if may_finish {
+                return VolumeError::Enough;
+            }
+            // A server may take long to answer whom nobody waits for any more.
+            wkfast_objects::end_requests();
+            VolumeError::Interrupted
         })
     }
 

@@ -1,11 +1,10 @@
 //! What is to be merged and how, as plain data that Python builds and any process can read.
 
-use std::path::PathBuf;
-
 use serde::{Deserialize, Serialize};
 
 use super::chunk::Policy;
 use super::rule::RuleId;
+use super::target::MergeTarget;
 use crate::error::{Result, VolumeError};
 use crate::format::MagLocation;
 use crate::geometry::{BoundingBox, Mag};
@@ -22,8 +21,8 @@ pub struct MergeInput {
     pub fallback: Vec<MagLocation>,
     /// Extent of the fallback layer. Unit: mag-1 voxels.
     pub fallback_bounding_box: BoundingBox,
-    /// Directory that takes the result: a dataset to be. Absent, empty, or left behind by this very merge.
-    pub target: PathBuf,
+    /// What takes the result: a dataset to be. Absent, empty, or left behind by this very merge.
+    pub target: MergeTarget,
     /// A folder of the target for every mag of the fallback.
     pub target_mags: Vec<TargetMag>,
     /// Rules.
@@ -32,6 +31,14 @@ pub struct MergeInput {
     /// What the fallback's labels become.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub mapping: Option<NewLabels>,
+}
+
+impl MergeInput {
+    /// Whether servers are asked for any of it.
+    pub fn is_far(&self) -> bool {
+        let mut sides = self.annotations.iter().flatten().chain(&self.fallback);
+        self.target.container().is_far() || sides.any(|mag| mag.container.is_far())
+    }
 }
 
 /// What the fallback's labels become. Voxels of an annotation that hold what the fallback has there are the fallback's.

@@ -6,26 +6,22 @@
 //! simply written again.
 
 use std::collections::HashMap;
-use std::fs::{self, File};
-use std::io::{ErrorKind, Write};
-use std::path::{Path, PathBuf};
-use std::sync::Mutex;
+use std::io::ErrorKind;
+use std::sync::{Arc, Mutex, PoisonError};
 
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 use wkfast_files::Process;
 
 use super::input::MergeInput;
-use super::lock::{self, Lock};
 use super::plan::MergePlan;
 use super::report::ShardRecord;
 use super::stamp::first_difference;
+use super::target::{Access, Held, MergeTarget, NOTES, Notebook, Target};
 use crate::error::{Result, VolumeError};
-use crate::work::{Observer, create_unique, remove_or_leave};
+use crate::work::Observer;
 
-pub(super) const FOLDER: &str = ".wkfast-merge";
-pub(super) const PLAN: &str = "plan.json";
-const TEMPORARY: &str = "tmp";
+const PLAN: &str = "plan.json";
 /// What a finished merge leaves in its target.
 pub const PROVENANCE: &str = "wkfast-merge.json";
 /// Written last, by whoever knows the layer's name; a target that has it is a dataset.
@@ -57,43 +53,33 @@ pub enum TargetState {
 
 /// Refuses a target that holds anything but the unfinished result of this very plan.
 pub fn check_target(plan: &MergePlan) -> Result<TargetState> {
-    let target = &plan.input.target;
-    let taken = |reason: String| VolumeError::TargetTaken { target: target.display().to_string(), reason };
-    refuse_links(target).map_err(taken)?;
-    let entries = match fs::read_dir(target) {
-        Ok(entries) => entries,
-        Err(error) if error.kind() == ErrorKind::NotFound => return Ok(TargetState::Fresh),
-        Err(error) if error.kind() == ErrorKind::NotADirectory => return Err(taken("is not a directory".to_owned())),
-        Err(error) => return Err(VolumeError::io(target.display().to_string(), error)),
-    };
-    if target.join(PROPERTIES).exists() {
+    state_of(&*plan.input.target.open()?, plan)
+}
+
+fn state_of(target: &dyn Target, plan: &MergePlan) -> Result<TargetState> {
+    let taken = |reason: String| VolumeError::TargetTaken { target: plan.input.target.to_string(), reason };
+    if !target.check()? {
+        return Ok(TargetState::Fresh);
+    }
+    if target.has(PROPERTIES)? {
         return Err(taken("already holds a dataset; choose a new directory or remove it first".to_owned()));
     }
-    if let Some(committed) = Written::read(&target.join(PROVENANCE))? {
+    if let Some(committed) = Written::read(target, PROVENANCE)? {
         return committed.check(plan).map(|()| TargetState::Committed).map_err(taken);
     }
-    if let Some(begun) = Written::read(&target.join(FOLDER).join(PLAN))? {
+    if let Some(begun) = Written::read(target, &plan_key())? {
         return begun.check(plan).map(|()| TargetState::Begun).map_err(taken);
     }
     // A merge killed before its plan was in place leaves its folder and nothing else.
-    for entry in entries {
-        let name = entry.map_err(|error| VolumeError::io(target.display().to_string(), error))?.file_name();
-        if name != FOLDER {
-            return Err(taken(format!("is not empty, it holds {}; choose a new directory", name.display())));
-        }
+    match target.anything_else()? {
+        Some(name) => Err(taken(format!("is not empty, it holds {name}; choose a new directory"))),
+        None => Ok(TargetState::Fresh),
     }
-    Ok(TargetState::Fresh)
 }
 
-/// Refuses a target in which a link leads what is written there to somewhere else.
-fn refuse_links(target: &Path) -> Result<(), String> {
-    let folder = target.join(FOLDER);
-    for path in [folder.join(TEMPORARY), folder.join(lock::NAME), folder] {
-        if fs::symlink_metadata(&path).is_ok_and(|found| found.is_symlink()) {
-            return Err(format!("holds the link {}; remove it or choose another target", path.display()));
-        }
-    }
-    Ok(())
+/// Where the plan of an unfinished merge lies in its target.
+pub(super) fn plan_key() -> String {
+    format!("{NOTES}/{PLAN}")
 }
 
 /// Which merge a file in a target is of: a plan or a provenance. Shards and reports, nearly all of it, are passed over:
@@ -110,13 +96,9 @@ struct Written {
 }
 
 impl Written {
-    fn read(path: &Path) -> Result<Option<Self>> {
-        let text = match fs::read(path) {
-            Ok(text) => text,
-            Err(error) if error.kind() == ErrorKind::NotFound => return Ok(None),
-            Err(error) => return Err(VolumeError::io(path.display().to_string(), error)),
-        };
-        let unreadable = |error| VolumeError::corrupt(path.display().to_string(), format!("is not readable: {error}"));
+    fn read(target: &dyn Target, key: &str) -> Result<Option<Self>> {
+        let Some(text) = target.read(key)? else { return Ok(None) };
+        let unreadable = |error| VolumeError::corrupt(target.name(key), format!("is not readable: {error}"));
         serde_json::from_slice(&text).map(Some).map_err(unreadable)
     }
 
@@ -146,81 +128,57 @@ fn forget_places(input: &mut Value) {
     if let Some(mapping) = input.get_mut("mapping").and_then(Value::as_object_mut) {
         mapping.remove("table");
     }
-}
-
-/// Whom else a process working on a target tolerates.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Access {
-    /// Nobody: the process runs the whole merge.
-    Exclusive,
-    /// Others that share: tasks of one job array.
-    Shared,
-    /// Whoever it is: a worker whose coordinator holds the lock.
-    Coordinated,
+    // How a bucket is reached is the caller's business.
+    if let Some(target) = input.get_mut("target").and_then(Value::as_object_mut) {
+        target.remove("options");
+    }
 }
 
 /// An unfinished target, opened for work.
 #[derive(Debug)]
 pub struct Journal {
-    target: PathBuf,
+    target: Arc<dyn Target>,
     done: HashMap<usize, ShardRecord>,
-    lines: Mutex<Lines>,
+    /// Those of this process, begun with the first line.
+    lines: Mutex<Option<Box<dyn Notebook>>>,
     /// Held while the journal is.
-    lock: Option<Lock>,
-}
-
-/// The file of this process, created with the first line.
-#[derive(Debug, Default)]
-struct Lines {
-    file: Option<File>,
+    lock: Option<Box<dyn Held>>,
 }
 
 impl Journal {
     /// Opens the target for `plan`, creating it if it is fresh; `None` if the plan is committed there already. `observer`
     /// is called where the lock of another machine has to be watched.
     pub fn open(plan: &MergePlan, access: Access, observer: &mut Observer) -> Result<Option<Self>> {
-        let target = plan.input.target.clone();
-        if check_target(plan)? == TargetState::Committed {
+        let target = plan.input.target.open()?;
+        if state_of(&*target, plan)? == TargetState::Committed {
             return Ok(None);
         }
-        let folder = target.join(FOLDER);
-        let io = |path: &Path, error| VolumeError::io(path.display().to_string(), error);
-        fs::create_dir_all(folder.join(TEMPORARY)).map_err(|error| io(&folder, error))?;
-        let lock = Lock::take(&folder, access, &target, observer)?;
-        let path = folder.join(PLAN);
-        match check_target(plan)? {
-            TargetState::Fresh => write_whole(&path, &folder.join(TEMPORARY), plan.to_json()?.as_bytes())?,
+        target.begin()?;
+        let lock = target.lock(access, observer)?;
+        match state_of(&*target, plan)? {
+            TargetState::Fresh => target.put(&plan_key(), plan.to_json()?.as_bytes())?,
             TargetState::Begun => {}
             // By somebody else, between the two looks.
             TargetState::Committed => return Ok(None),
         }
-        let done = read_lines(&folder)?;
+        let done = read_lines(&*target)?;
         Ok(Some(Self { target, done, lines: Mutex::default(), lock }))
     }
 
+    /// Where the result goes.
+    pub(super) fn target(&self) -> &dyn Target {
+        &*self.target
+    }
+
     /// What is known of a task that was done before, if its file is still what it was.
-    pub fn record(&self, task: usize, file: &Path) -> Option<&ShardRecord> {
-        let record = self.done.get(&task)?;
-        let size = fs::metadata(file).ok()?.len();
-        (size == record.file_bytes).then_some(record)
+    pub fn record(&self, task: usize, key: &str) -> Result<Option<&ShardRecord>> {
+        let Some(record) = self.done.get(&task) else { return Ok(None) };
+        Ok((self.target.size(key)? == Some(record.file_bytes)).then_some(record))
     }
 
     /// Every record, of this and of other processes.
     pub fn records(&self) -> &HashMap<usize, ShardRecord> {
         &self.done
-    }
-
-    /// Where files under construction go: the target's own file system.
-    pub fn temporary(&self) -> PathBuf {
-        self.target.join(FOLDER).join(TEMPORARY)
-    }
-
-    /// Writes a small file of the result that is there whole or not at all.
-    pub fn write_whole(&self, path: &Path, content: &[u8]) -> Result<()> {
-        if let Some(folder) = path.parent() {
-            fs::create_dir_all(folder).map_err(|error| VolumeError::io(folder.display().to_string(), error))?;
-        }
-        write_whole(path, &self.temporary(), content)
     }
 
     /// Notes that a shard is in place.
@@ -234,20 +192,19 @@ impl Journal {
     }
 
     fn append_line(&self, line: &impl Serialize) -> Result<()> {
-        let folder = self.target.join(FOLDER);
-        let io = |error| VolumeError::io(folder.display().to_string(), error);
-        let mut lines = self.lines.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
-        let file = match &mut lines.file {
-            Some(file) => file,
-            empty => {
-                let mut file = create_unique(&folder, "done", "jsonl").map_err(io)?.1;
-                file.write_all(format!("{}\n", json!({"process": Process::this().to_string()})).as_bytes())
-                    .map_err(io)?;
-                empty.insert(file)
-            }
+        let line = serde_json::to_string(line).map_err(|error| VolumeError::io(NOTES, error.into()))?;
+        let mut lines = self.lines.lock().unwrap_or_else(PoisonError::into_inner);
+        let notebook = match &mut *lines {
+            Some(notebook) => notebook,
+            none => none.insert(self.target.note(&json!({"process": Process::this().to_string()}).to_string())?),
         };
-        let line = serde_json::to_string(line).map_err(|error| io(error.into()))? + "\n";
-        file.write_all(line.as_bytes()).map_err(io)
+        notebook.append(&line)
+    }
+
+    /// Lets other processes see all that was noted.
+    pub fn flush(&self) -> Result<()> {
+        let mut lines = self.lines.lock().unwrap_or_else(PoisonError::into_inner);
+        lines.as_mut().map_or(Ok(()), |lines| lines.flush())
     }
 
     /// Turns the target from unfinished to committed.
@@ -261,27 +218,27 @@ impl Journal {
         let unwritable = |error: serde_json::Error| VolumeError::io(PROVENANCE, error.into());
         let text = serde_json::to_vec_pretty(&provenance).map_err(unwritable)?;
         if let Some(lock) = &self.lock {
-            lock.check(&self.target.join(FOLDER), &self.target)?;
+            lock.check()?;
         }
-        write_whole(&self.target.join(PROVENANCE), &self.temporary(), &text)?;
+        self.target.put(PROVENANCE, &text)?;
         // Network file systems keep a file that is open, and its folder with it.
         let Self { target, lines, lock, .. } = self;
         drop((lines, lock));
-        clear_committed(&target)
+        target.clear()
     }
 }
 
 /// Removes the notes of a committed merge. What other processes still have open may stay: the target is whole without
 /// them, and the next call removes them.
-pub(super) fn clear_committed(target: &Path) -> Result<()> {
-    remove_or_leave(&target.join(FOLDER)).map(drop)
+pub(super) fn clear_committed(target: &MergeTarget) -> Result<()> {
+    target.open()?.clear()
 }
 
 /// The report of a target that [`Journal::close`] has been through.
-pub fn committed_report<R: serde::de::DeserializeOwned>(target: &Path) -> Result<R> {
-    let path = target.join(PROVENANCE);
-    let name = path.display().to_string();
-    let text = fs::read(&path).map_err(|error| VolumeError::io(&name, error))?;
+pub fn committed_report<R: serde::de::DeserializeOwned>(target: &MergeTarget) -> Result<R> {
+    let target = target.open()?;
+    let name = target.name(PROVENANCE);
+    let text = target.read(PROVENANCE)?.ok_or_else(|| VolumeError::io(&name, ErrorKind::NotFound.into()))?;
     let provenance: Provenance<R> = serde_json::from_slice(&text)
         .map_err(|error| VolumeError::corrupt(name, format!("is not readable: {error}")))?;
     Ok(provenance.report)
@@ -296,18 +253,10 @@ pub struct Failure {
     pub failed: String,
 }
 
-/// Writes a file that is either there whole or not at all.
-fn write_whole(path: &Path, temporary: &Path, bytes: &[u8]) -> Result<()> {
-    let io = |error| VolumeError::io(path.display().to_string(), error);
-    let (draft, mut file) = create_unique(temporary, "whole", "tmp").map_err(io)?;
-    file.write_all(bytes).map_err(io)?;
-    fs::rename(draft, path).map_err(io)
-}
-
 /// Lines of every process. A line cut off by a kill is passed over, and so are the lines that this machine wrote
 /// before it went down: their shards may not have reached the disk.
-pub(super) fn read_lines(folder: &Path) -> Result<HashMap<usize, ShardRecord>> {
-    let records = notes(folder)?.into_iter().flat_map(|notes| notes.done);
+pub(super) fn read_lines(target: &dyn Target) -> Result<HashMap<usize, ShardRecord>> {
+    let records = notes(target)?.into_iter().flat_map(|notes| notes.done);
     Ok(records.map(|record| (record.task, record)).collect())
 }
 
@@ -321,17 +270,8 @@ pub(super) struct Notes {
 }
 
 /// The notes of every process that can be relied on; see [`read_lines`].
-pub(super) fn notes(folder: &Path) -> Result<Vec<Notes>> {
-    let io = |path: &Path, error| VolumeError::io(path.display().to_string(), error);
-    let mut all = Vec::new();
-    for entry in fs::read_dir(folder).map_err(|error| io(folder, error))? {
-        let path = entry.map_err(|error| io(folder, error))?.path();
-        if path.extension().is_some_and(|suffix| suffix == "jsonl") {
-            let text = fs::read_to_string(&path).map_err(|error| io(&path, error))?;
-            all.extend(Notes::parse(&text));
-        }
-    }
-    Ok(all)
+pub(super) fn notes(target: &dyn Target) -> Result<Vec<Notes>> {
+    Ok(target.notes()?.iter().filter_map(|text| Notes::parse(text)).collect())
 }
 
 impl Notes {

@@ -16,8 +16,12 @@ pub(super) fn check_links(input: &MergeInput, sources: &Sources) -> Result<()> {
     if input.options.link == Link::Copy {
         return Ok(());
     }
-    let device = device_of(&input.target)?;
-    sources.fallback.iter().try_for_each(|source| check_source(source, device, &input.target))
+    let Some(target) = input.target.directory() else {
+        let reason = format!("{}: a bucket has no hard links; copy the files instead (link=\"copy\")", input.target);
+        return Err(VolumeError::Mismatch(reason));
+    };
+    let device = device_of(target)?;
+    sources.fallback.iter().try_for_each(|source| check_source(source, device, target))
 }
 
 fn check_source(source: &OpenMag, device: u64, target: &Path) -> Result<()> {

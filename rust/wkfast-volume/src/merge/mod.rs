@@ -2,19 +2,18 @@
 //!
 //! [`mod@survey`] looks at both sides and decides; [`plan`] is what it decided, as plain data; [`shard`] writes one shard of
 //! the result, with [`chunk`] for the voxels and [`recompute`] for mags the annotation lacks; [`mod@run`] does so in
-//! parallel and [`journal`] remembers what is done; [`share`] is for processes that let others run tasks, [`mod@status`] for those
+//! parallel and [`journal`] remembers what is done, both in a [`mod@target`]; [`share`] is for processes that let others run tasks, [`mod@status`] for those
 //! who look on.
 
 mod boxes;
 mod compose;
 mod cover;
-mod files;
 mod links;
-mod lock;
 mod roles;
 mod rule;
 mod sides;
 mod space;
+mod target;
 mod terms;
 
 pub mod chunk;
@@ -36,7 +35,7 @@ pub mod view;
 
 pub use self::chunk::Policy;
 pub use self::input::{Link, MagChoice, MergeInput, MergeOptions, NewLabels, TargetMag};
-pub use self::journal::{Access, TargetState, check_target};
+pub use self::journal::{TargetState, check_target};
 pub use self::plan::MergePlan;
 pub use self::report::{Conflict, MergeReport, Seconds};
 pub use self::rule::{LabelRule, RuleId, Runs};
@@ -44,6 +43,7 @@ pub use self::run::{RunSummary, commit, run};
 pub use self::share::{Hold, open_tasks, work_bytes};
 pub use self::sides::{OpenMag, Sources};
 pub use self::status::{MergeStatus, status};
+pub use self::target::{Access, MergeTarget};
 pub use self::verify::{VerifySummary, verify};
 pub use self::view::{MergedView, ViewInput};
 

@@ -108,6 +108,6 @@ fn a_merge_without_its_rule_is_refused_and_another_rule_is_another_merge() {
     assert!(open_result(&plan, plan.mags[0].mag).grid().chunk_bytes() > 0);
     let mut chunks = input;
     chunks.options.policy = Policy::Chunk;
-    chunks.target = world.folder.path().join("other");
+    chunks.target = super::MergeTarget::Directory(world.folder.path().join("other"));
     assert!(MergePlan::new(chunks).unwrap_err().to_string().contains("a rule goes with the policy nonzero"));
 }

@@ -1,24 +1,23 @@
 //! Running a plan: shards in parallel, each put in place when it is whole, and the commit.
 
 use std::ops::Range;
-use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::{Instant, SystemTime};
 
 use serde::{Deserialize, Serialize};
 
 use super::compose::Over;
-use super::files::{TargetFile, link, sync_tree};
 use super::input::Link;
-use super::journal::{self, Access, Failure, Journal};
+use super::journal::{self, Failure, Journal};
 use super::plan::{LayerPlan, LayerSource, MergePlan, Task};
 use super::report::{MergeReport, Seconds, ShardRecord, Span};
 use super::shard::{MagArrays, Room, ShardJob};
 use super::share::work_bytes;
 use super::sides::{OpenMag, Sources};
+use super::target::{Access, Copied};
 use super::terms::Terms;
 use crate::error::{Result, VolumeError};
-use crate::format::{Container, MagArray, MagLocation, open_mag};
+use crate::format::{MagArray, MagLocation, open_mag};
 use crate::geometry::Mag;
 use crate::work::{Driver, Observer, ReadMag, Stop, pool_of};
 
@@ -67,7 +66,7 @@ pub fn run(
             continue;
         }
         runner.check_earlier_stages(stage.start, &tasks)?;
-        let (done, waiting): (Vec<usize>, Vec<usize>) = wanted.partition(|&task| runner.is_done(task));
+        let (done, waiting) = runner.divide(wanted)?;
         summary.resumed += done.len();
         for &task in &done {
             driver.pass(runner.weight(task));
@@ -93,7 +92,7 @@ pub fn commit(plan: &MergePlan, mut seconds: Seconds, sync: bool, observer: &mut
         return Err(VolumeError::Mismatch(format!("{open} of {all} tasks are not done: run them, then commit")));
     }
     if sync {
-        sync_tree(&plan.input.target)?;
+        journal.target().sync()?;
     }
     seconds.commit = started.elapsed().as_secs_f64();
     let report = MergeReport::of(plan, journal.records().values(), seconds);
@@ -123,21 +122,20 @@ pub(super) fn open_layer(layer: &LayerPlan, mag: Mag, sources: &Sources, finer: 
 
 /// Writes the metadata of every mag and opens the arrays.
 fn prepare(plan: &MergePlan, sources: &Sources, journal: &Journal) -> Result<Vec<MagArrays>> {
-    let target = &plan.input.target;
     let mut arrays: Vec<MagArrays> = Vec::new();
     for mag in &plan.mags {
         let fallback = find(&sources.fallback, mag.mag)?;
         let extra: Vec<u64> = mag.touched_extra().map(|(_, end)| end).collect();
         for (name, content) in fallback.metadata_like(mag.grid.voxel_type, mag.extent, &extra)? {
-            journal.write_whole(&target.join(&mag.folder).join(name), &content)?;
+            journal.target().put(&format!("{}/{name}", mag.folder), &content)?;
         }
-        let container = Container::Directory { path: target.clone() };
+        let container = plan.input.target.container();
         let location = MagLocation { container, prefix: mag.folder.clone(), ..mag.fallback.clone() };
         let output = open_mag(&location)?;
         let finer: Vec<_> = arrays.iter().map(|arrays| arrays.output.clone()).collect();
         let open = |layer| open_layer(layer, mag.mag, sources, &finer);
         let over = mag.layers.iter().map(open).collect::<Result<_>>()?;
-        arrays.push(MagArrays { fallback, over, output, root: target.clone() });
+        arrays.push(MagArrays { fallback, over, output });
     }
     Ok(arrays)
 }
@@ -150,25 +148,37 @@ struct Runner<'a> {
 }
 
 impl Runner<'_> {
-    fn path(&self, task: Task) -> PathBuf {
-        let arrays = &self.arrays[task.mag];
-        arrays.root.join(arrays.output.shard_key(&self.plan.task_parts(task).1.at))
+    /// The file of a task in the target.
+    fn key(&self, task: Task) -> String {
+        self.arrays[task.mag].output.shard_key(&self.plan.task_parts(task).1.at)
     }
 
     fn weight(&self, task: usize) -> u64 {
         work_bytes(self.plan, self.plan.tasks()[task])
     }
 
-    fn is_done(&self, task: usize) -> bool {
-        self.journal.record(task, &self.path(self.plan.tasks()[task])).is_some()
+    fn is_done(&self, task: usize) -> Result<bool> {
+        Ok(self.journal.record(task, &self.key(self.plan.tasks()[task]))?.is_some())
+    }
+
+    /// Tasks that are done, and those that are not.
+    fn divide(&self, tasks: Range<usize>) -> Result<(Vec<usize>, Vec<usize>)> {
+        let (mut done, mut waiting) = (Vec::new(), Vec::new());
+        for task in tasks {
+            if self.is_done(task)? { done.push(task) } else { waiting.push(task) }
+        }
+        Ok((done, waiting))
     }
 
     fn check_earlier_stages(&self, stage_start: usize, running: &Range<usize>) -> Result<()> {
-        let open = (0..stage_start).find(|&task| !running.contains(&task) && !self.is_done(task));
-        open.map_or(Ok(()), |task| {
-            let stages = self.plan.stages();
-            Err(VolumeError::Mismatch(format!("task {task} must be done first: run the stages {stages:?} in order")))
-        })
+        for task in (0..stage_start).filter(|task| !running.contains(task)) {
+            if !self.is_done(task)? {
+                let stages = self.plan.stages();
+                let what = format!("task {task} must be done first: run the stages {stages:?} in order");
+                return Err(VolumeError::Mismatch(what));
+            }
+        }
+        Ok(())
     }
 
     /// Runs tasks that do not depend on each other, large ones first. Returns the bytes written.
@@ -186,7 +196,10 @@ impl Runner<'_> {
             self.run_task(task, Room { window, stop }).inspect_err(|error| self.note_failure(task, error))
         };
         let mut written = 0;
-        driver.each(&tasks, |task| self.weight(task), work, |bytes: u64| written += bytes)?;
+        let done = driver.each(&tasks, |task| self.weight(task), work, |bytes: u64| written += bytes);
+        // What was done before something went wrong is done.
+        let noted = self.journal.flush();
+        done.and(noted)?;
         Ok(written)
     }
 
@@ -218,26 +231,21 @@ impl Runner<'_> {
 
     fn copy(&self, task: Task) -> Result<ShardRecord> {
         let (_, shard) = self.plan.task_parts(task);
-        let fallback = &self.arrays[task.mag].fallback;
-        let (key, size) = (fallback.shard_key(&shard.at), shard.fallback_bytes.unwrap_or(0));
-        let temporary = self.journal.temporary();
-        if self.plan.input.options.link == Link::Hard
-            && let Some(disk) = fallback.store().disk()
-            && link(&disk.place(&key)?, &temporary, &self.path(task))?
-        {
+        let store = self.arrays[task.mag].fallback.store();
+        let (from, to) = (self.arrays[task.mag].fallback.shard_key(&shard.at), self.key(task));
+        let (target, size) = (self.journal.target(), shard.fallback_bytes.unwrap_or(0));
+        if self.plan.input.options.link == Link::Hard && target.link(store, &from, &to)? {
             return Ok(ShardRecord { copied: true, linked: true, file_bytes: size, ..ShardRecord::default() });
         }
-        let mut draft = TargetFile::create(&temporary, 0)?;
-        draft.copy(fallback.store(), &key, size)?;
-        let file_bytes = draft.place(&self.path(task))?;
-        Ok(ShardRecord { copied: true, bytes_read: size, file_bytes, ..ShardRecord::default() })
+        let Copied { read, size } = target.copy(store, &from, size, &to)?;
+        Ok(ShardRecord { copied: true, bytes_read: read, file_bytes: size, ..ShardRecord::default() })
     }
 
     fn rewrite(&self, task: Task, room: Room) -> Result<ShardRecord> {
         let (mag, shard) = self.plan.task_parts(task);
-        let mut draft = TargetFile::create(&self.journal.temporary(), shard.fallback_bytes.unwrap_or(0))?;
+        let mut draft = self.journal.target().shard(&self.key(task), shard.fallback_bytes.unwrap_or(0))?;
         let job = ShardJob::open(&self.terms, mag, shard, &self.arrays[task.mag])?;
-        let record = job.write(&mut draft, room)?;
-        Ok(ShardRecord { file_bytes: draft.place(&self.path(task))?, ..record })
+        let record = job.write(&mut *draft, room)?;
+        Ok(ShardRecord { file_bytes: draft.place()?, ..record })
     }
 }

@@ -3,7 +3,6 @@
 use std::collections::BTreeMap;
 use std::fs::File;
 use std::ops::Range;
-use std::path::PathBuf;
 use std::sync::Arc;
 
 use rayon::prelude::*;
@@ -31,8 +30,6 @@ pub(super) struct MagArrays {
     pub over: Vec<Over>,
     /// The result.
     pub output: Arc<dyn MagArray>,
-    /// Directory that the result's keys are relative to.
-    pub root: PathBuf,
 }
 
 /// How a shard shares the machine. Its chunks are computed by the pool whose thread writes it.

@@ -1,13 +1,11 @@
 //! What a process needs that lets others run the tasks: the target held for them, how much each task weighs, and what
 //! is left to do.
 
-use std::fs;
-use std::path::{Path, PathBuf};
-
-use super::journal::{self, Access, FOLDER, Journal, PLAN, TargetState};
+use super::journal::{self, Journal, TargetState};
 use super::plan::{MergePlan, Task};
+use super::target::{Access, NOTES};
 use crate::error::{Result, VolumeError};
-use crate::work::{Observer, create_unique};
+use crate::work::{Observer, unique_name};
 
 /// A target that this process has to itself while its workers, which lock nothing, run tasks with
 /// [`Access::Coordinated`].
@@ -16,9 +14,8 @@ use crate::work::{Observer, create_unique};
 /// signal reaches them, so they look for it now and then and stop when it is gone.
 #[derive(Debug)]
 pub struct Hold {
-    _journal: Journal,
-    ticket: PathBuf,
-    plan_file: PathBuf,
+    journal: Journal,
+    ticket: String,
     /// A forked child has a copy that is not its own.
     owner: u32,
 }
@@ -27,24 +24,22 @@ impl Hold {
     /// Takes the target of `plan`, creating it if it is fresh. There is nothing to hold in one that is committed.
     pub fn take(plan: &MergePlan, observer: &mut Observer) -> Result<Self> {
         let journal = Journal::open(plan, Access::Exclusive, observer)?.ok_or_else(|| VolumeError::TargetTaken {
-            target: plan.input.target.display().to_string(),
+            target: plan.input.target.to_string(),
             reason: "was finished by another process meanwhile; the same call returns its report".to_owned(),
         })?;
-        let folder = plan.input.target.join(FOLDER);
-        let ticket = create_unique(&folder, "held", "ticket")
-            .map_err(|error| VolumeError::io(folder.display().to_string(), error))?
-            .0;
-        Ok(Self { _journal: journal, ticket, plan_file: folder.join(PLAN), owner: std::process::id() })
+        let ticket = format!("{NOTES}/{}", unique_name("held", "ticket"));
+        journal.target().put(&ticket, b"")?;
+        Ok(Self { journal, ticket, owner: std::process::id() })
     }
 
-    /// See [`Hold`].
-    pub fn ticket(&self) -> &Path {
+    /// See [`Hold`]: its place in the target.
+    pub fn ticket(&self) -> &str {
         &self.ticket
     }
 
-    /// The plan in the target, for workers to read.
-    pub fn plan_file(&self) -> &Path {
-        &self.plan_file
+    /// The plan, for workers to read: its place in the target.
+    pub fn plan_file(&self) -> String {
+        journal::plan_key()
     }
 }
 
@@ -52,7 +47,7 @@ impl Drop for Hold {
     fn drop(&mut self) {
         if std::process::id() == self.owner {
             // Whoever removed the target has removed the ticket as well.
-            let _ = fs::remove_file(&self.ticket);
+            let _ = self.journal.target().remove(&self.ticket);
         }
     }
 }
@@ -71,7 +66,7 @@ pub fn open_tasks(plan: &MergePlan) -> Result<Vec<usize>> {
         TargetState::Fresh => Ok(all.collect()),
         TargetState::Committed => Ok(Vec::new()),
         TargetState::Begun => {
-            let done = journal::read_lines(&plan.input.target.join(FOLDER))?;
+            let done = journal::read_lines(&*plan.input.target.open()?)?;
             Ok(all.filter(|task| !done.contains_key(task)).collect())
         }
     }

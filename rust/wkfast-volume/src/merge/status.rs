@@ -1,13 +1,11 @@
 //! How far a merge is and who is at it, told by what lies in its target. Nothing is written.
 
-use std::path::Path;
-
 use serde::Serialize;
 
-use super::journal::{self, FOLDER, Failure, Notes, PROVENANCE};
-use super::lock;
+use super::journal::{self, Failure, Notes, PROVENANCE};
 use super::plan::MergePlan;
 use super::share::work_bytes;
+use super::target::MergeTarget;
 use crate::error::{Result, VolumeError};
 
 /// A merge at one moment.
@@ -47,16 +45,16 @@ pub struct Worker {
 }
 
 /// The status of the merge into `target` that is not committed yet; `None` if there is none, or it is committed.
-pub fn status(target: &Path) -> Result<Option<MergeStatus>> {
-    let folder = target.join(FOLDER);
-    let path = folder.join(journal::PLAN);
-    if target.join(PROVENANCE).exists() {
+pub fn status(target: &MergeTarget) -> Result<Option<MergeStatus>> {
+    let target = target.open()?;
+    if target.has(PROVENANCE)? {
         return Ok(None);
     }
-    let read = wkfast_files::persistently(&path, |path| std::fs::read_to_string(path));
-    let Some(text) = read.map_err(|error| VolumeError::io(path.display().to_string(), error))? else { return Ok(None) };
+    let key = journal::plan_key();
+    let Some(text) = target.read(&key)? else { return Ok(None) };
+    let text = String::from_utf8(text).map_err(|_| VolumeError::corrupt(target.name(&key), "is no text"))?;
     let plan = MergePlan::from_json(&text)?;
-    Ok(Some(MergeStatus::of(&plan, &journal::notes(&folder)?, lock::is_held(&folder)?)))
+    Ok(Some(MergeStatus::of(&plan, &journal::notes(&*target)?, target.is_held()?)))
 }
 
 impl MergeStatus {

@@ -16,7 +16,8 @@ use super::world::{
     Case, World, cases, files, merge_all, open_result, result, result_files, silent, simple_case, spec,
 };
 use super::{
-    Access, MergeInput, MergePlan, MergedView, NewLabels, Policy, Seconds, Sources, ViewInput, commit, run, verify,
+    Access, MergeInput, MergePlan, MergeTarget, MergedView, NewLabels, Policy, Seconds, Sources, ViewInput, commit,
+    run, verify,
 };
 use crate::error::VolumeError;
 use crate::format::{MagArray, Voxels, WriteOptions, list_chunks, open_mag, open_mag_in, read_region, write_region};
@@ -87,13 +88,13 @@ proptest! {
     fn where_the_sides_lie_makes_no_difference(case in cases()) {
         let world = World::build(&case);
         let mut near = world.input.clone();
-        near.target = world.folder.path().join("near");
+        near.target = MergeTarget::Directory(world.folder.path().join("near"));
         let (_, expected) = merge_all(&near).unwrap();
         let plan = MergePlan::new(world.input.clone()).unwrap();
         let sources = far(&world.input);
         run(&plan, &sources, 0..plan.tasks().len(), 2, Access::Exclusive, &mut silent).unwrap();
         let report = commit(&plan, Seconds::default(), false, &mut |_| Ok(())).unwrap();
-        prop_assert_eq!(result_files(world.target()), result_files(&near.target));
+        prop_assert_eq!(result_files(world.target()), result_files(near.target.directory().unwrap()));
         prop_assert_eq!(report.total, expected.total);
         let view = MergedView::of(world.input.clone(), &sources).unwrap();
         for (mag, merged) in result(&plan) {
@@ -121,7 +122,7 @@ proptest! {
     fn a_merge_stopped_anywhere_and_repeated_equals_an_undisturbed_one(case in cases(), stops in 1_usize..5) {
         let world = World::build(&case);
         let mut calm = world.input.clone();
-        calm.target = world.folder.path().join("calm");
+        calm.target = MergeTarget::Directory(world.folder.path().join("calm"));
         let (_, expected) = merge_all(&calm).unwrap();
         for stop in 0..stops {
             let plan = MergePlan::new(world.input.clone()).unwrap();
@@ -135,7 +136,7 @@ proptest! {
             prop_assert!(matches!(result, Ok(_) | Err(VolumeError::Interrupted)));
         }
         let (_, report) = merge_all(&world.input).unwrap();
-        prop_assert_eq!(result_files(world.target()), result_files(&calm.target));
+        prop_assert_eq!(result_files(world.target()), result_files(calm.target.directory().unwrap()));
         prop_assert_eq!(report.total, expected.total);
         prop_assert_eq!(report.mags, expected.mags);
     }
@@ -208,10 +209,10 @@ fn far(input: &MergeInput) -> Sources {
 
 /// Nothing may be created by what fails.
 fn assert_refused(input: &MergeInput, expected: &str) {
-    let existed = input.target.exists();
+    let existed = input.target.directory().unwrap().exists();
     let error = MergePlan::new(input.clone()).unwrap_err().to_string();
     assert!(error.contains(expected), "{error}");
-    assert_eq!(input.target.exists(), existed);
+    assert_eq!(input.target.directory().unwrap().exists(), existed);
 }
 
 #[test]
@@ -251,7 +252,7 @@ fn a_target_that_holds_anything_else_is_refused_and_left_alone() {
     fs::write(world.target().join("notes.txt"), "mine").unwrap();
     assert_refused(&world.input, "is not empty, it holds notes.txt");
     assert_eq!(files(world.target()).len(), 1);
-    let file = MergeInput { target: world.target().join("notes.txt"), ..world.input.clone() };
+    let file = MergeInput { target: MergeTarget::Directory(world.target().join("notes.txt")), ..world.input.clone() };
     assert_refused(&file, "is not a directory");
 }
 
@@ -305,12 +306,14 @@ fn chunks_whose_labels_stay_the_same_keep_their_bytes() {
     // A table that names none of the labels there are.
     let table = &world.input.mapping.as_ref().unwrap().relabeling.table;
     fs::write(table, [&b"wkflabel"[..], &[0; 24]].concat()).unwrap();
-    let input = MergeInput { target: world.folder.path().join("same"), ..world.input.clone() };
+    let input = MergeInput { target: MergeTarget::Directory(world.folder.path().join("same")), ..world.input.clone() };
     let (plan, report) = merge_all(&input).unwrap();
     assert_eq!((report.total.chunks.relabeled, report.total.voxels_relabeled), (0, 0));
     for mag in &plan.mags {
-        let [before, after] =
-            [world.folder.path().join(format!("fallback/{}", mag.mag)), input.target.join(&mag.folder)];
+        let [before, after] = [
+            world.folder.path().join(format!("fallback/{}", mag.mag)),
+            input.target.directory().unwrap().join(&mag.folder),
+        ];
         assert!(files(&before) == files(&after), "mag {}", mag.mag);
     }
 }
@@ -401,7 +404,7 @@ fn tasks_in_pieces_by_several_processes_give_the_same_result() {
     let case = Case { seed: 3, ..simple_case() };
     let world = World::build(&case);
     let mut whole = world.input.clone();
-    whole.target = world.folder.path().join("whole");
+    whole.target = MergeTarget::Directory(world.folder.path().join("whole"));
     merge_all(&whole).unwrap();
     let text = MergePlan::new(world.input.clone()).unwrap().to_json().unwrap();
     let stages = MergePlan::from_json(&text).unwrap().stages();
@@ -426,7 +429,7 @@ fn tasks_in_pieces_by_several_processes_give_the_same_result() {
     let seconds =
         commit(&MergePlan::from_json(&text).unwrap(), Seconds::default(), false, &mut |_| Ok(())).unwrap().seconds;
     assert!(seconds.run > 0.0 && seconds.work > seconds.run - 1e-3, "they worked, one at least at a time: {seconds:?}");
-    assert_eq!(result_files(world.target()), result_files(&whole.target));
+    assert_eq!(result_files(world.target()), result_files(whole.target.directory().unwrap()));
 }
 
 #[test]
@@ -468,13 +471,13 @@ fn a_chunk_only_the_fallback_has_is_never_decoded() {
 fn a_synced_commit_gives_the_same_files() {
     let world = World::build(&simple_case());
     let mut synced = world.input.clone();
-    synced.target = world.folder.path().join("synced");
+    synced.target = MergeTarget::Directory(world.folder.path().join("synced"));
     let plan = MergePlan::new(synced).unwrap();
     let sources = Sources::open(&plan.input).unwrap();
     run(&plan, &sources, 0..plan.tasks().len(), 2, Access::Exclusive, &mut silent).unwrap();
     commit(&plan, Seconds::default(), true, &mut |_| Ok(())).unwrap();
     merge_all(&world.input).unwrap();
-    assert_eq!(result_files(world.target()), result_files(&plan.input.target));
+    assert_eq!(result_files(world.target()), result_files(plan.input.target.directory().unwrap()));
 }
 
 #[test]

@@ -23,7 +23,7 @@ use super::share::work_bytes;
 use super::sides::Sources;
 use super::terms::Terms;
 use crate::error::{Result, VolumeError};
-use crate::format::{Container, MagArray, MagLocation, ShardIndexTable, open_mag, read_region};
+use crate::format::{MagArray, MagLocation, ShardIndexTable, open_mag, read_region};
 use crate::geometry::{BoundingBox, ChunkIndex};
 use crate::store::SharedStore;
 use crate::work::{Driver, Observer, Stop, pool_of};
@@ -59,7 +59,7 @@ pub fn verify(
 ) -> Result<VerifySummary> {
     let started = Instant::now();
     if check_target(plan)? == TargetState::Fresh {
-        let target = plan.input.target.display();
+        let target = &plan.input.target;
         return Err(VolumeError::Mismatch(format!("{target} holds no result to verify: run the merge first")));
     }
     plan.check_range(&tasks)?;
@@ -108,7 +108,7 @@ struct Made<'a> {
 fn open<'a>(plan: &'a MergePlan, sources: &Sources) -> Result<Vec<Made<'a>>> {
     let mut made: Vec<Made> = Vec::new();
     for mag in &plan.mags {
-        let container = Container::Directory { path: plan.input.target.clone() };
+        let container = plan.input.target.container();
         let location = MagLocation { container, prefix: mag.folder.clone(), ..mag.fallback.clone() };
         let finer: Vec<_> = made.iter().map(|made| made.result.clone()).collect();
         let layers = mag.layers.iter().map(|layer| open_layer(layer, mag.mag, sources, &finer));

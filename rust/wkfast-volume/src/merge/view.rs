@@ -14,6 +14,7 @@ use super::rule::LabelRule;
 use super::run::{find, open_layer};
 use super::sides::Sources;
 use super::survey::decide;
+use super::target::MergeTarget;
 use super::terms::Terms;
 use crate::error::{Result, VolumeError};
 use crate::format::{
@@ -65,7 +66,7 @@ impl MergedView {
             annotations: input.annotations,
             fallback: input.fallback,
             fallback_bounding_box: input.fallback_bounding_box,
-            target: PathBuf::new(),
+            target: MergeTarget::Directory(PathBuf::new()),
             options: input.options,
             mapping: input.mapping,
         };

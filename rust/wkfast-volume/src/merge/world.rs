@@ -12,9 +12,11 @@ use super::input::{Link, MagChoice, MergeOptions, TargetMag};
 use super::journal::PROVENANCE;
 use super::reference::{self, Dense, Sides};
 use super::testing::{MagSpec, Spelling, cut, read_dense};
-use super::{Access, Conflict, MergeInput, MergePlan, MergeReport, NewLabels, Policy, Seconds, Sources, commit, run};
+use super::{
+    Access, Conflict, MergeInput, MergePlan, MergeReport, MergeTarget, NewLabels, Policy, Seconds, Sources, commit, run,
+};
 use crate::error::Result;
-use crate::format::{Container, MagArray, MagLocation, open_mag};
+use crate::format::{MagArray, MagLocation, open_mag};
 use crate::geometry::{BoundingBox, Mag};
 use crate::mapping::{Missing, Relabeling};
 use crate::voxels::VoxelType;
@@ -145,7 +147,7 @@ impl World {
         let input = MergeInput {
             annotations: over,
             fallback_bounding_box: BoundingBox { topleft: [3, 2, 1], size: [5, 6, 7] },
-            target: folder.path().join("target"),
+            target: MergeTarget::Directory(folder.path().join("target")),
             target_mags: under
                 .iter()
                 .map(|location| TargetMag { mag: location.mag, folder: format!("segmentation/{}", location.mag) })
@@ -158,7 +160,7 @@ impl World {
     }
 
     pub(super) fn target(&self) -> &Path {
-        &self.input.target
+        self.input.target.directory().expect("worlds are merged into folders")
     }
 
     /// What every mag of the result must hold.
@@ -331,7 +333,7 @@ pub(super) fn result(plan: &MergePlan) -> Vec<(Mag, Dense)> {
 /// A mag of the result, by way of a new location.
 pub(super) fn open_result(plan: &MergePlan, mag: Mag) -> Arc<dyn MagArray> {
     let mag = plan.mags.iter().find(|plan| plan.mag == mag).unwrap();
-    let container = Container::Directory { path: plan.input.target.clone() };
+    let container = plan.input.target.container();
     open_mag(&MagLocation { container, prefix: mag.folder.clone(), ..mag.fallback.clone() }).unwrap()
 }
 

@@ -12,7 +12,7 @@ use std::time::{Duration, Instant, SystemTime};
 
 use wkfast_files::{Heartbeat, Process, is_still};
 
-use super::journal::Access;
+use super::Access;
 use crate::error::{Result, VolumeError};
 use crate::work::{Observer, Progress, create_unique, unique_name};
 

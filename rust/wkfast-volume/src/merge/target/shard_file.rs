@@ -1,4 +1,4 @@
-//! Files of the target: built under another name, renamed when whole.
+//! Files of a folder: built under another name, renamed when whole.
 
 use std::fs::{self, File};
 use std::io::{self, Seek, SeekFrom, Write};
@@ -6,9 +6,8 @@ use std::ops::Range;
 use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 
-use rayon::prelude::*;
-
-use super::space::Space;
+use super::super::space::Space;
+use super::NewShard;
 use crate::error::{Result, VolumeError};
 use crate::format::ShardFile;
 use crate::store::{Fetch, Origin, Part, SharedStore, open_file, read_all};
@@ -25,7 +24,9 @@ const LONG_RUN: u64 = 16 << 20;
 
 /// A file under construction. Dropped before it is put in place, it is removed.
 #[derive(Debug)]
-pub(super) struct TargetFile {
+pub(super) struct FolderShard {
+    /// Its place.
+    target: PathBuf,
     path: PathBuf,
     file: File,
     /// What is to be written next, and how much of it is there.
@@ -36,14 +37,14 @@ pub(super) struct TargetFile {
     placed: bool,
 }
 
-impl TargetFile {
-    /// Starts a file of about `size` bytes in `folder`, which lies on the file system of its later place.
-    pub(super) fn create(folder: &Path, size: u64) -> Result<Self> {
+impl FolderShard {
+    /// Starts a file of about `size` bytes in `folder`, which lies on the file system of its place, `target`.
+    pub(super) fn create(folder: &Path, target: PathBuf, size: u64) -> Result<Self> {
         let created = create_unique(folder, "shard", "tmp");
         let (path, file) = created.map_err(|error| VolumeError::io(folder.display().to_string(), error))?;
         // Half of it may be there after a failure, too, and is given back like the rest.
         reserve(&file, size);
-        Ok(Self { path, file, buffer: Space::of(PIECE), filled: 0, reserved: size, placed: false })
+        Ok(Self { target, path, file, buffer: Space::of(PIECE), filled: 0, reserved: size, placed: false })
     }
 
     /// Writes what is in the buffer.
@@ -59,23 +60,6 @@ impl TargetFile {
         if self.filled == self.buffer.len() { self.empty() } else { Ok(()) }
     }
 
-    /// Gives the file its name and returns its size.
-    pub(super) fn place(mut self, path: &Path) -> Result<u64> {
-        let fault = |error| VolumeError::io(path.display().to_string(), error);
-        self.empty().map_err(fault)?;
-        let size = self.file.metadata().map_err(fault)?.len();
-        if size < self.reserved {
-            // Gives back what was asked for in vain.
-            self.file.set_len(size).map_err(fault)?;
-        }
-        if let Some(folder) = path.parent() {
-            fs::create_dir_all(folder).map_err(fault)?;
-        }
-        fs::rename(&self.path, path).map_err(fault)?;
-        self.placed = true;
-        Ok(size)
-    }
-
     /// Fills the file with a whole file of a store: shared extents where the file system has them, else a copy by the
     /// kernel, else by way of memory in pieces.
     pub(super) fn copy(&mut self, store: &SharedStore, key: &str, size: u64) -> Result<()> {
@@ -88,21 +72,27 @@ impl TargetFile {
             }
             return Ok(());
         }
-        // All pieces are of one file, whatever takes its name meanwhile.
-        let state = store.stamp(key)?.ok_or_else(|| fault(io::ErrorKind::NotFound.into()))?;
-        let range = |start| Part::Range(start..size.min(start + FETCHED));
-        let piece = |start| Fetch { origin: Origin::State(key, state), part: range(start) };
-        let pieces: Vec<_> = (0..size).step_by(FETCHED as usize).map(piece).collect();
-        for pieces in pieces.chunks(PIECES_AT_ONCE) {
-            for piece in read_all(&**store, pieces)?.into_iter().flatten() {
-                self.write_all(&piece).map_err(fault)?;
-            }
-        }
-        Ok(())
+        fetch(store, key, size, self)
     }
 }
 
-impl Drop for TargetFile {
+/// Writes a whole file of a store that is on no disk, in pieces.
+pub(super) fn fetch(store: &SharedStore, key: &str, size: u64, out: &mut dyn ShardFile) -> Result<()> {
+    // All pieces are of one file, whatever takes its name meanwhile.
+    let absent = || VolumeError::io(store.describe(key), io::ErrorKind::NotFound.into());
+    let state = store.stamp(key)?.ok_or_else(absent)?;
+    let range = |start| Part::Range(start..size.min(start + FETCHED));
+    let piece = |start| Fetch { origin: Origin::State(key, state), part: range(start) };
+    let pieces: Vec<_> = (0..size).step_by(FETCHED as usize).map(piece).collect();
+    for pieces in pieces.chunks(PIECES_AT_ONCE) {
+        for piece in read_all(&**store, pieces)?.into_iter().flatten() {
+            out.write_all(&piece).map_err(|error| VolumeError::io(out.name(), error))?;
+        }
+    }
+    Ok(())
+}
+
+impl Drop for FolderShard {
     fn drop(&mut self) {
         if !self.placed {
             // The folder of drafts is removed at commit, so a failure here leaves nothing for good.
@@ -111,7 +101,7 @@ impl Drop for TargetFile {
     }
 }
 
-impl Write for TargetFile {
+impl Write for FolderShard {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
         // Whole pieces whatever comes, so that writes begin where pages do.
         let mut rest = bytes;
@@ -130,14 +120,33 @@ impl Write for TargetFile {
     }
 }
 
-impl Seek for TargetFile {
+impl Seek for FolderShard {
     fn seek(&mut self, to: SeekFrom) -> io::Result<u64> {
         self.empty()?;
         self.file.seek(to)
     }
 }
 
-impl ShardFile for TargetFile {
+impl NewShard for FolderShard {
+    fn place(mut self: Box<Self>) -> Result<u64> {
+        let target = self.target.clone();
+        let fault = |error| VolumeError::io(target.display().to_string(), error);
+        self.empty().map_err(fault)?;
+        let size = self.file.metadata().map_err(fault)?.len();
+        if size < self.reserved {
+            // Gives back what was asked for in vain.
+            self.file.set_len(size).map_err(fault)?;
+        }
+        if let Some(folder) = target.parent() {
+            fs::create_dir_all(folder).map_err(fault)?;
+        }
+        fs::rename(&self.path, &target).map_err(fault)?;
+        self.placed = true;
+        Ok(size)
+    }
+}
+
+impl ShardFile for FolderShard {
     fn name(&self) -> String {
         self.path.display().to_string()
     }
@@ -203,25 +212,4 @@ fn reflink(source: &File, target: &File) -> bool {
 #[cfg(not(target_os = "linux"))]
 fn reflink(_source: &File, _target: &File) -> bool {
     false
-}
-
-/// Waits until every file below `folder` is on disk, several at once. One call for the whole file system would be
-/// shorter, but it would wait for everybody else's files as well.
-pub(super) fn sync_tree(folder: &Path) -> Result<()> {
-    let mut files = Vec::new();
-    let mut folders = vec![folder.to_owned()];
-    while let Some(next) = folders.pop() {
-        let fault = |error| VolumeError::io(next.display().to_string(), error);
-        for entry in fs::read_dir(&next).map_err(fault)? {
-            let entry = entry.map_err(fault)?;
-            let list = if entry.file_type().map_err(fault)?.is_dir() { &mut folders } else { &mut files };
-            list.push(entry.path());
-        }
-        // The folder itself: it holds the names.
-        files.push(next);
-    }
-    files.par_iter().try_for_each(|path| {
-        let synced = File::open(path).and_then(|file| file.sync_all());
-        synced.map_err(|error| VolumeError::io(path.display().to_string(), error))
-    })
 }

@@ -1,0 +1,239 @@
+//! A folder of objects as a target: every object is there whole or not at all, and the server decides who came first.
+
+use std::collections::HashMap;
+use std::fs::File;
+use std::io::{self, Read, Seek, SeekFrom, Write};
+use std::ops::Range;
+use std::sync::OnceLock;
+use std::time::{Duration, Instant};
+
+use super::bucket_lock::BucketLock;
+use super::shard_file::fetch;
+use super::{Access, Copied, Held, NOTES, NewShard, Notebook, Target};
+use crate::error::{Result, VolumeError};
+use crate::format::{Container, ShardFile};
+use crate::store::{Address, BucketStore, Entry, ReadStore, SharedStore, Upload, list};
+use crate::work::{Observer, unique_name};
+
+/// Bytes of a plan or report, at most; a plan of a million files has a quarter of it.
+const MOST_OF_A_NOTE: u64 = 4 << 30;
+/// Lines wait so long for others before they are sent.
+const BETWEEN_SENDINGS: Duration = Duration::from_secs(1);
+/// Bytes of lines that are sent again with those that come later.
+const LINES_IN_AN_OBJECT: usize = 256 << 10;
+
+/// See the module.
+#[derive(Debug)]
+pub(super) struct BucketTarget {
+    store: SharedStore,
+    /// Objects that were there when somebody first asked for the size of one.
+    sizes: OnceLock<HashMap<String, u64>>,
+}
+
+impl BucketTarget {
+    pub(super) fn open(address: &Address) -> Result<Self> {
+        let target = Self { store: Container::Objects(address.clone()).open()?, sizes: OnceLock::new() };
+        target.bucket()?;
+        Ok(target)
+    }
+
+    fn bucket(&self) -> Result<&dyn BucketStore> {
+        bucket_of(&*self.store)
+    }
+
+    fn list(&self, prefix: &str) -> Result<Vec<Entry>> {
+        list(&*self.store, prefix)
+    }
+
+    fn notes_of(&self, suffix: &str) -> Result<Vec<String>> {
+        let notes = self.list(&format!("{NOTES}/"))?.into_iter().map(|entry| entry.key);
+        Ok(notes.filter(|key| key.ends_with(suffix)).collect())
+    }
+}
+
+/// What only a bucket can.
+pub(super) fn bucket_of(store: &dyn ReadStore) -> Result<&dyn BucketStore> {
+    store.bucket().ok_or_else(|| VolumeError::Unsupported {
+        file: store.describe(""),
+        what: "nothing can be written there; choose a bucket or a folder as the target".to_owned(),
+    })
+}
+
+impl Target for BucketTarget {
+    fn name(&self, key: &str) -> String {
+        self.store.describe(key)
+    }
+
+    /// Folders of a bucket need not be made, so what is asked for is its rights.
+    fn check(&self) -> Result<bool> {
+        Ok(true)
+    }
+
+    fn anything_else(&self) -> Result<Option<String>> {
+        let notes = format!("{NOTES}/");
+        Ok(self.list("")?.into_iter().map(|entry| entry.key).find(|key| !key.starts_with(&notes)))
+    }
+
+    fn has(&self, key: &str) -> Result<bool> {
+        Ok(self.store.size(key)?.is_some())
+    }
+
+    fn read(&self, key: &str) -> Result<Option<Vec<u8>>> {
+        self.store.read(key, MOST_OF_A_NOTE)
+    }
+
+    fn put(&self, key: &str, content: &[u8]) -> Result<()> {
+        let mut upload = self.bucket()?.upload(key)?;
+        let sent = upload.write_all(content).and_then(|()| upload.finish());
+        sent.map(drop).map_err(|error| VolumeError::io(self.name(key), error))
+    }
+
+    fn remove(&self, key: &str) -> Result<()> {
+        self.bucket()?.remove(&[key.to_owned()])
+    }
+
+    fn begin(&self) -> Result<()> {
+        Ok(())
+    }
+
+    fn lock(&self, access: Access, observer: &mut Observer) -> Result<Option<Box<dyn Held>>> {
+        if access == Access::Coordinated {
+            return Ok(None);
+        }
+        Ok(Some(Box::new(BucketLock::take(&self.store, access, observer)?)))
+    }
+
+    fn is_held(&self) -> Result<bool> {
+        BucketLock::is_held(&self.store)
+    }
+
+    fn notes(&self) -> Result<Vec<String>> {
+        let mut all = Vec::new();
+        for key in self.notes_of(".jsonl")? {
+            // One that has gone meanwhile was the notes of a merge that is committed now.
+            if let Some(text) = self.read(&key)? {
+                all.push(String::from_utf8(text).map_err(|_| VolumeError::corrupt(self.name(&key), "is no text"))?);
+            }
+        }
+        Ok(all)
+    }
+
+    fn note(&self, head: &str) -> Result<Box<dyn Notebook>> {
+        self.bucket()?;
+        Ok(Box::new(Lines { store: self.store.clone(), head: format!("{head}\n"), open: None, sent: Instant::now() }))
+    }
+
+    fn clear(&self) -> Result<()> {
+        let notes: Vec<String> = self.list(&format!("{NOTES}/"))?.into_iter().map(|entry| entry.key).collect();
+        self.bucket()?.remove(&notes)
+    }
+
+    fn shard(&self, key: &str, _size: u64) -> Result<Box<dyn NewShard>> {
+        Ok(Box::new(BucketShard { upload: self.bucket()?.upload(key)?, name: self.name(key) }))
+    }
+
+    fn copy(&self, source: &SharedStore, from: &str, size: u64, key: &str) -> Result<Copied> {
+        if self.bucket()?.copy_from(&**source, from, size, key)? {
+            return Ok(Copied { read: 0, size });
+        }
+        let mut shard = Box::new(BucketShard { upload: self.bucket()?.upload(key)?, name: self.name(key) });
+        fetch(source, from, size, &mut *shard)?;
+        Ok(Copied { read: size, size: shard.place()? })
+    }
+
+    fn link(&self, _: &SharedStore, _: &str, _: &str) -> Result<bool> {
+        Ok(false)
+    }
+
+    /// By one listing: a question for each of a million objects would take hours.
+    fn size(&self, key: &str) -> Result<Option<u64>> {
+        if self.sizes.get().is_none() {
+            let listed = self.list("")?.into_iter().map(|entry| (entry.key, entry.size)).collect();
+            self.sizes.get_or_init(|| listed);
+        }
+        Ok(self.sizes.get().and_then(|sizes| sizes.get(key)).copied())
+    }
+
+    /// A server that says that an object is there keeps it.
+    fn sync(&self) -> Result<()> {
+        Ok(())
+    }
+}
+
+/// Lines in objects that grow until they are too long to be sent again.
+#[derive(Debug)]
+struct Lines {
+    store: SharedStore,
+    head: String,
+    /// Key of the object that later lines belong to, and what it holds.
+    open: Option<(String, String)>,
+    /// When lines were last sent.
+    sent: Instant,
+}
+
+impl Lines {
+    fn send(&mut self) -> Result<()> {
+        let Some((key, text)) = &self.open else { return Ok(()) };
+        bucket_of(&*self.store)?.put(key, text.clone().into_bytes())?;
+        self.sent = Instant::now();
+        if text.len() >= LINES_IN_AN_OBJECT {
+            self.open = None;
+        }
+        Ok(())
+    }
+}
+
+impl Notebook for Lines {
+    fn append(&mut self, line: &str) -> Result<()> {
+        let begun = || (format!("{NOTES}/{}", unique_name("done", "jsonl")), self.head.clone());
+        let (_, text) = self.open.get_or_insert_with(begun);
+        *text += line;
+        *text += "\n";
+        if text.len() >= LINES_IN_AN_OBJECT || self.sent.elapsed() >= BETWEEN_SENDINGS { self.send() } else { Ok(()) }
+    }
+
+    fn flush(&mut self) -> Result<()> {
+        self.send()
+    }
+}
+
+/// An object under construction.
+struct BucketShard {
+    upload: Box<dyn Upload>,
+    name: String,
+}
+
+impl Write for BucketShard {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.upload.write(bytes)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        self.upload.flush()
+    }
+}
+
+impl Seek for BucketShard {
+    fn seek(&mut self, to: SeekFrom) -> io::Result<u64> {
+        self.upload.seek(to)
+    }
+}
+
+impl ShardFile for BucketShard {
+    fn name(&self) -> String {
+        self.name.clone()
+    }
+
+    fn append_from(&mut self, source: &mut File, range: Range<u64>) -> io::Result<()> {
+        source.seek(SeekFrom::Start(range.start))?;
+        let length = range.end - range.start;
+        let copied = io::copy(&mut source.take(length), &mut self.upload)?;
+        if copied < length { Err(io::ErrorKind::UnexpectedEof.into()) } else { Ok(()) }
+    }
+}
+
+impl NewShard for BucketShard {
+    fn place(mut self: Box<Self>) -> Result<u64> {
+        self.upload.finish().map_err(|error| VolumeError::io(self.name.clone(), error))
+    }
+}

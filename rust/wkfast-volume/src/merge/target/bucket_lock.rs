@@ -1,0 +1,238 @@
+//! The lock of a target in a bucket: an object that its owner renews, as nobody else can tell whether that one lives.
+//!
+//! There is one for who wants the target alone, and one for each of those who share it. Whoever comes puts its own first
+//! and looks for the others' then, so of two who come at once at least one sees the other.
+
+use std::sync::{Arc, Condvar, Mutex, PoisonError};
+use std::thread::{self, JoinHandle};
+use std::time::{Duration, Instant};
+
+use wkfast_files::{LEASE, Process};
+
+use super::bucket::bucket_of;
+use super::{Access, Held, NOTES};
+use crate::error::{Result, VolumeError};
+use crate::store::{SharedStore, Version, list};
+use crate::work::{Observer, Progress, unique_name};
+
+/// Between two renewals.
+const RENEWAL: Duration = Duration::from_secs(10);
+/// While a lock is watched, whoever waits is asked so often whether that is still wanted.
+const BETWEEN_QUESTIONS: Duration = Duration::from_millis(100);
+/// And the lock is looked at so often.
+const BETWEEN_LOOKS: Duration = Duration::from_secs(2);
+/// How often others may come first before that counts as somebody at work.
+const TRIES: u32 = 5;
+/// Bytes of what an owner says of itself, at most.
+const MOST_OF_OWNER: u64 = 1 << 12;
+
+fn exclusive() -> String {
+    format!("{NOTES}/lock")
+}
+
+/// What keys of shared locks begin with.
+fn shared() -> String {
+    format!("{NOTES}/shared-")
+}
+
+/// See the module.
+#[derive(Debug)]
+pub(super) struct BucketLock {
+    renewed: Arc<Renewed>,
+    renewing: Option<JoinHandle<()>>,
+    /// A forked child has a copy that is not its own, and no thread.
+    process: u32,
+}
+
+/// What the owner and the thread that renews know.
+#[derive(Debug)]
+struct Renewed {
+    store: SharedStore,
+    key: String,
+    state: Mutex<State>,
+    changed: Condvar,
+}
+
+#[derive(Debug)]
+struct State {
+    /// The lock as it was last put; `None` once it is another one's.
+    version: Option<Version>,
+    /// Renewals so far: each is another object.
+    count: u64,
+    ended: bool,
+}
+
+impl BucketLock {
+    /// Takes the lock.
+    pub(super) fn take(store: &SharedStore, access: Access, observer: &mut Observer) -> Result<Self> {
+        Self::take_after(store, access, LEASE, observer)
+    }
+
+    /// As [`take`](Self::take), where a lock is over that nobody renews for so long.
+    pub(super) fn take_after(
+        store: &SharedStore,
+        access: Access,
+        silence: Duration,
+        observer: &mut Observer,
+    ) -> Result<Self> {
+        let own = if access == Access::Exclusive { exclusive() } else { shared() + &unique_name("by", "lock") };
+        let lock = Self::claim(store, own, silence, observer)?;
+        let others = if access == Access::Exclusive {
+            list(&**store, &shared())?.into_iter().map(|entry| entry.key).collect()
+        } else {
+            vec![exclusive()]
+        };
+        for other in others {
+            if let Some((text, version)) = bucket_of(&**store)?.read_version(&other, MOST_OF_OWNER)? {
+                if !is_over(store, &other, &text, &version, silence, observer)? {
+                    return Err(busy(store, &text));
+                }
+                bucket_of(&**store)?.remove(&[other])?;
+            }
+        }
+        Ok(lock)
+    }
+
+    /// Puts a lock, in the place of one that is over or of none.
+    fn claim(store: &SharedStore, key: String, silence: Duration, observer: &mut Observer) -> Result<Self> {
+        let bucket = bucket_of(&**store)?;
+        let mut last = Vec::new();
+        for _ in 0..TRIES {
+            let found = bucket.read_version(&key, MOST_OF_OWNER)?;
+            let before = match found {
+                Some((text, version)) if is_over(store, &key, &text, &version, silence, observer)? => Some(version),
+                Some((text, _)) => return Err(busy(store, &text)),
+                None => None,
+            };
+            let content = content_of(0);
+            if let Some(version) = bucket.put_if(&key, content.clone(), before.as_ref())? {
+                // A server that does not know conditions took both of two who came at once.
+                match bucket.read_version(&key, MOST_OF_OWNER)? {
+                    Some((text, _)) if text == content => return Ok(Self::renewing(store, key, version)),
+                    Some((text, _)) => last = text,
+                    None => {}
+                }
+            }
+        }
+        Err(busy(store, &last))
+    }
+
+    fn renewing(store: &SharedStore, key: String, version: Version) -> Self {
+        let state = Mutex::new(State { version: Some(version), count: 0, ended: false });
+        let renewed = Arc::new(Renewed { store: store.clone(), key, state, changed: Condvar::new() });
+        let for_thread = Arc::clone(&renewed);
+        let renewing =
+            thread::Builder::new().name("wkfast-lock".to_owned()).spawn(move || for_thread.renew_until_ended());
+        Self { renewed, renewing: renewing.ok(), process: std::process::id() }
+    }
+
+    /// Whether somebody holds the target who is not known to have gone.
+    pub(super) fn is_held(store: &SharedStore) -> Result<bool> {
+        let locks = [exclusive()].into_iter().chain(list(&**store, &shared())?.into_iter().map(|entry| entry.key));
+        for key in locks {
+            if let Some((text, _)) = bucket_of(&**store)?.read_version(&key, MOST_OF_OWNER)?
+                && !owner_in(&text).is_some_and(|owner| owner.is_gone())
+            {
+                return Ok(true);
+            }
+        }
+        Ok(false)
+    }
+}
+
+impl Renewed {
+    fn renew_until_ended(&self) {
+        let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
+        loop {
+            let waited = self.changed.wait_timeout_while(state, RENEWAL, |state| !state.ended);
+            state = waited.unwrap_or_else(PoisonError::into_inner).0;
+            let Some(version) = state.version.clone().filter(|_| !state.ended) else { return };
+            // A server that does not answer is asked again: what counts is whether the lock is still this one.
+            if let Ok(renewed) = self.put(state.count + 1, &version) {
+                state.version = renewed;
+                state.count += 1;
+            }
+        }
+    }
+
+    fn put(&self, count: u64, version: &Version) -> Result<Option<Version>> {
+        bucket_of(&*self.store)?.put_if(&self.key, content_of(count), Some(version))
+    }
+}
+
+impl Held for BucketLock {
+    fn check(&self) -> Result<()> {
+        let state = self.renewed.state.lock().unwrap_or_else(PoisonError::into_inner);
+        let store = &self.renewed.store;
+        let found = bucket_of(&**store)?.read_version(&self.renewed.key, MOST_OF_OWNER)?;
+        match (found, &state.version) {
+            (Some((_, found)), Some(own)) if found == *own => Ok(()),
+            (found, _) => Err(busy(store, &found.map(|(text, _)| text).unwrap_or_default())),
+        }
+    }
+}
+
+impl Drop for BucketLock {
+    fn drop(&mut self) {
+        if std::process::id() != self.process {
+            return;
+        }
+        // Seen before the last renewal, so that nothing is put once the lock has been removed.
+        let held = self.check().is_ok();
+        self.renewed.state.lock().unwrap_or_else(PoisonError::into_inner).ended = true;
+        self.renewed.changed.notify_all();
+        if let Some(renewing) = self.renewing.take() {
+            let _ = renewing.join();
+        }
+        if held && let Ok(bucket) = bucket_of(&*self.renewed.store) {
+            // One that stays is over as soon as its owner is known to have gone.
+            let _ = bucket.remove(std::slice::from_ref(&self.renewed.key));
+        }
+    }
+}
+
+/// Whether a lock is held for nobody: its owner is a process of this machine that has gone, or does not renew it.
+fn is_over(
+    store: &SharedStore,
+    key: &str,
+    text: &[u8],
+    version: &Version,
+    silence: Duration,
+    observer: &mut Observer,
+) -> Result<bool> {
+    if let Some(owner) = owner_in(text) {
+        if !owner.is_elsewhere() || owner.is_of_earlier_run() {
+            return Ok(owner.is_gone() || owner.is_of_earlier_run());
+        }
+    }
+    let begun = Instant::now();
+    let mut looked = begun;
+    while begun.elapsed() < silence {
+        observer(Progress::default())?;
+        thread::sleep(BETWEEN_QUESTIONS.min(silence));
+        if looked.elapsed() >= BETWEEN_LOOKS.min(silence / 4) {
+            looked = Instant::now();
+            match bucket_of(&**store)?.read_version(key, MOST_OF_OWNER)? {
+                Some((_, now)) if now == *version => {}
+                now => return Ok(now.is_none()),
+            }
+        }
+    }
+    Ok(true)
+}
+
+fn content_of(count: u64) -> Vec<u8> {
+    format!("{} renewed {count} {}", Process::this(), unique_name("as", "lock")).into_bytes()
+}
+
+fn owner_in(text: &[u8]) -> Option<Process> {
+    Process::parse(std::str::from_utf8(text).ok()?)
+}
+
+fn busy(store: &SharedStore, text: &[u8]) -> VolumeError {
+    let owner = owner_in(text).map(|owner| format!(" (process {} on {})", owner.number(), owner.host()));
+    VolumeError::TargetBusy {
+        target: store.describe("").trim_end_matches('/').to_owned(),
+        owner: owner.unwrap_or_default(),
+    }
+}
