@@ -155,7 +155,7 @@ class Objects:
     def put_if(
         self, key: str, content: bytes, version: tuple[str | None, str | None] | None = None
     ) -> tuple[str | None, str | None] | None:
-        """Make `content` the object if it is still of a version, or if there is none; ``None``: somebody was first."""
+        """Make `content` the object if it is of a version, or if there is none; ``None`` if somebody came first."""
 
     def remove(self, keys: list[str]) -> None:
         """Remove objects; those that are not there are passed over."""

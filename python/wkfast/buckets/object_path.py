@@ -14,12 +14,14 @@ from wkfast.buckets.storage_options import core_options
 from wkfast.errors import AddressError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Iterator, Mapping, Sequence
 
 _SCHEMES = {
     "s3": "s3", "s3a": "s3", "gs": "gs", "gcs": "gs", "az": "az", "abfs": "az", "abfss": "az", "adl": "az",
     "http": "http", "https": "https", "memory": "memory",
 }  # fmt: skip
+Version = tuple[str | None, str | None]
+"""Tag and number of an object, as far as its server has them."""
 # container@account.dfs.core.windows.net
 _AZURE = re.compile(r"([^@/]+)@([^./]+)\.[^/]+")
 
@@ -169,6 +171,34 @@ class ObjectPath:
         """Return itself: an address does not depend on where one is."""
         return self
 
+    def resolve(self) -> ObjectPath:
+        """Return itself: there are no links in a bucket."""
+        return self
+
+    def is_relative_to(self, other: object) -> bool:
+        """Return whether it lies in a folder, or is that folder, and both are reached in the same way.
+
+        Examples
+        --------
+        >>> ObjectPath("s3://bucket/a/b").is_relative_to(ObjectPath("s3://bucket/a"))
+        True
+        """
+        if not isinstance(other, ObjectPath) or other.storage_options != self.storage_options:
+            return False
+        return f"{self.url}/".startswith(f"{other.url}/")
+
+    def relative_to(self, other: ObjectPath) -> PurePosixPath:
+        """Return where it lies in a folder, see :meth:`is_relative_to`.
+
+        Raises
+        ------
+        AddressError
+            It does not lie there.
+        """
+        if not self.is_relative_to(other):
+            raise AddressError(f"{self} does not lie in {other}")
+        return PurePosixPath(self.url.removeprefix(other.url).lstrip("/"))
+
     @property
     def _parts(self) -> PurePosixPath:
         rest = self.url.partition("://")[2]
@@ -209,6 +239,100 @@ class ObjectPath:
     def is_file(self) -> bool:
         """Return whether there is an object of this name."""
         return self.size() is not None
+
+    def exists(self) -> bool:
+        """Return the same: folders are in the names of objects alone."""
+        return self.is_file()
+
+    @property
+    def takes_changes(self) -> bool:
+        """Whether it lies in a bucket, where objects are put, and not on a server of files."""
+        return _kind_of(self.url) != "http"
+
+    def read_version(self, limit: int) -> tuple[bytes, Version] | None:
+        """Return what the file holds and what tells it from the one that takes its place, ``None`` where there is none.
+
+        Raises
+        ------
+        VolumeDataError, ObjectStoreError
+            As of :meth:`read`.
+        """
+        return self.parent._objects.read_version(self.name, limit)
+
+    def write(self, content: bytes) -> None:
+        """Make `content` what the file holds, whatever it held.
+
+        Raises
+        ------
+        ObjectStoreError
+            The server refuses, as one of files does, or does not answer.
+
+        Examples
+        --------
+        >>> path = ObjectPath("memory://bucket/folder/a.txt")
+        >>> path.write(b"text")
+        >>> path.read(100), path.parent.files()
+        (b'text', [('a.txt', 4)])
+        """
+        self.parent._objects.put(self.name, content)
+
+    def write_if(self, content: bytes, version: Version | None = None) -> Version | None:
+        """Make `content` what the file holds if it is still of a version, or if there is still none.
+
+        Returns
+        -------
+        tuple or None
+            The new version; ``None``, and nothing is done, where somebody else came first.
+
+        Examples
+        --------
+        >>> path = ObjectPath("memory://bucket/folder/b.txt")
+        >>> version = path.write_if(b"first")
+        >>> path.write_if(b"second") is None, path.write_if(b"second", version) is None
+        (True, False)
+        """
+        return self.parent._objects.put_if(self.name, content, version)
+
+    def remove(self) -> None:
+        """Remove the file; nothing happens where there is none."""
+        self.parent.remove_files([self.name])
+
+    def remove_files(self, names: Sequence[str]) -> None:
+        """Remove files of the folder, hundreds with each request; those that are not there are passed over."""
+        self._objects.remove(list(names))
+
+    def files(self) -> list[tuple[str, int]]:
+        """Return all files in the folder and those below: where each lies in it, and its bytes.
+
+        Raises
+        ------
+        ObjectStoreError
+            There is no such bucket, the server does not allow it, or is one of files, which cannot be listed.
+        """
+        return self._objects.list("")
+
+    def remove_folder(self, last: str = "") -> None:
+        """Remove all files in the folder and those below.
+
+        Parameters
+        ----------
+        last
+            A file that goes when all others are gone, so that it tells of what a killed call has left.
+        """
+        names = [name for name, _ in self.files()]
+        self.remove_files([name for name in names if name != last])
+        if last in names:
+            self.remove_files([last])
+
+    def copied_from(self, source: ObjectPath, size: int) -> bool:
+        """Let the server make the file a copy of another one of `size` bytes; no byte comes here.
+
+        Returns
+        -------
+        bool
+            Whether it did; it does within a bucket.
+        """
+        return self.parent._objects.copy_from(source.parent._objects, source.name, size, self.name)
 
     def __reduce__(self) -> tuple[type[ObjectPath], tuple[str, dict[str, Any]]]:
         return ObjectPath, (self.url, self.storage_options)

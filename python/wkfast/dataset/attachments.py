@@ -5,14 +5,16 @@ from __future__ import annotations
 import shutil
 from dataclasses import dataclass, replace
 from enum import Enum
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from wkfast.buckets import ObjectPath, copy_files, stated_path
 from wkfast.dataset.folders import place_folder
+from wkfast.dataset.stated import stated_in
 from wkfast.errors import DatasetError, DatasetValueError, ExistsError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from pathlib import Path
 
     from wkfast.dataset.layer import Layer
     from wkfast.dataset.layer_properties import Json
@@ -60,13 +62,14 @@ class Attachment:
     Attributes
     ----------
     path
-        Where it lies; the text of a URL if it is one, or what a server says.
+        Where it lies: a folder or file of this machine or of the bucket that the dataset lies in; the text of a URL if
+        it is one, or what a server says.
     container_name
         ``meshes``, ``agglomerates``, ``segment_index``, ``segment_statistics``, ``cumsum`` or ``connectomes``.
     """
 
     name: str
-    path: Path | str
+    path: Path | ObjectPath | str
     data_format: AttachmentDataFormat
     container_name: str
 
@@ -76,7 +79,7 @@ class Attachment:
         return _KIND_OF[self.container_name].type_name
 
     @classmethod
-    def _of(cls, entry: Any, container: str, root: Path | None, file: object) -> Attachment:
+    def _of(cls, entry: Any, container: str, root: Path | ObjectPath | None, file: object) -> Attachment:
         try:
             name, path, stored = str(entry["name"]), str(entry["path"]), AttachmentDataFormat(entry["dataFormat"])
         except (KeyError, TypeError, ValueError) as error:
@@ -179,9 +182,10 @@ class Attachments:
             It does not lie on this machine, or is not there.
         """
         self._layer._writable()
-        source = attachment.path
-        if isinstance(source, str) or not source.exists():
-            raise DatasetError(f"attachment {attachment.name!r}: there is nothing at {source} to copy")
+        stated = attachment.path
+        source = stated_path(stated) if isinstance(stated, str) and "://" in stated else stated
+        if isinstance(source, str) or not _files_at(source):
+            raise DatasetError(f"attachment {attachment.name!r}: there is nothing at {stated} to copy")
         self._check_free(attachment)
         target = self._layer.path / _KIND_OF[attachment.container_name].key / _file_name(attachment)
         _copy(source, target)
@@ -202,9 +206,9 @@ class Attachments:
     def _one(self, container: str) -> Attachment | None:
         return next(iter(self._several(container)), None)
 
-    def _root(self) -> Path | None:
+    def _root(self) -> Path | ObjectPath | None:
         try:
-            return self._layer._place.root.absolute()
+            return self._layer._place.where.absolute()
         except DatasetError:
             return None
 
@@ -220,10 +224,7 @@ class Attachments:
         self._layer._writable()
         self._check_free(attachment)
         kind, root, path = _KIND_OF[attachment.container_name], self._root(), attachment.path
-        if isinstance(path, Path) and root is not None and path.is_relative_to(root):
-            shown = f"./{path.relative_to(root).as_posix()}"
-        else:
-            shown = str(path)
+        shown = str(path) if isinstance(path, str) or root is None else stated_in(path, root)
         entry = {"name": attachment.name, "path": shown, "dataFormat": attachment.data_format.value}
 
         def add(properties: Any) -> None:
@@ -240,14 +241,38 @@ def _file_name(attachment: Attachment) -> str:
     return attachment.name if attachment.name.endswith(suffix) else attachment.name + suffix
 
 
-def _copy(source: Path, target: Path) -> None:
+def _files_at(path: Path | ObjectPath) -> list[tuple[str, int]]:
+    """Return the files at a path, and the bytes of each: one without a name if it is a file itself."""
+    if isinstance(path, ObjectPath):
+        size = path.size()
+        return path.files() if size is None else [("", size)]
+    if path.is_file():
+        return [("", path.stat().st_size)]
+    return [(each.relative_to(path).as_posix(), each.stat().st_size) for each in path.rglob("*") if each.is_file()]
+
+
+def _copy(source: Path | ObjectPath, target: Path | ObjectPath) -> None:
     """Copy a file or folder to where nothing is, complete or not at all."""
+    if isinstance(target, ObjectPath):
+        if _files_at(target):
+            raise ExistsError(f"there is something at {target} already")
+        copy_files(source, target, _files_at(source))
+        return
     if target.exists() or target.is_symlink():
         raise ExistsError(f"there is something at {target} already")
     target.parent.mkdir(parents=True, exist_ok=True)
     with place_folder(target) as draft:
-        if source.is_dir():
+        if isinstance(source, ObjectPath):
+            _fetch(source, draft)
+        elif source.is_dir():
             shutil.copytree(source, draft, dirs_exist_ok=True)
         else:
             draft.rmdir()
             shutil.copyfile(source, draft)
+
+
+def _fetch(source: ObjectPath, draft: Path) -> None:
+    files = _files_at(source)
+    if files == [("", source.size())]:
+        draft.rmdir()
+    copy_files(source, draft, files)

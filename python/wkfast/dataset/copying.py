@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from wkfast.dataset.data_format import DataFormat
-from wkfast.dataset.folder_place import FolderPlace
+from wkfast.dataset.files_place import FilesPlace
 from wkfast.dataset.foreign import own_layer
 from wkfast.dataset.layer import SegmentationLayer
 from wkfast.dataset.layer_creation import copied_layer_name, entry_like
@@ -43,7 +43,7 @@ def copy_layer(
         raise ExistsError(f"{dataset.path} has a layer {name!r} already; pass exists_ok=True to complete it")
     wanted = foreign.data_format if data_format is None else DataFormat.parse(str(data_format), layer=name)
     place = writable(dataset._place, dataset)
-    if name not in dataset.layers and isinstance(place, FolderPlace):
+    if name not in dataset.layers and isinstance(place, FilesPlace):
         layer = _copied_whole(
             dataset, place, foreign, {**entry_like(foreign, name), "dataFormat": wanted.value}, shapes, workers
         )
@@ -58,7 +58,7 @@ def copy_layer(
 
 
 def _copied_whole(
-    dataset: Dataset, place: FolderPlace, foreign: Layer, entry: Json, shapes: Shapes, workers: Workers
+    dataset: Dataset, place: FilesPlace, foreign: Layer, entry: Json, shapes: Shapes, workers: Workers
 ) -> Layer:
     """Copy all mags of a layer, and list the new one when they are there."""
     with layer_draft(place, dataset._properties, entry) as (draft, described):

@@ -11,6 +11,8 @@ from wkfast.errors import DatasetError
 if TYPE_CHECKING:
     from pathlib import Path
 
+    from wkfast.buckets import ObjectPath
+
 
 class DataFormat(Enum):
     """Name of a format, as ``datasource-properties.json`` spells it; so does its ``str``."""
@@ -78,6 +80,6 @@ FACTS = {
 }
 
 
-def format_of_folder(folder: Path) -> DataFormat | None:
+def format_of_folder(folder: Path | ObjectPath) -> DataFormat | None:
     """Return the format of the mag that lies in a folder, by its metadata; ``None`` if there is none."""
     return next((each for each, facts in FACTS.items() if (folder / facts.metadata).is_file()), None)

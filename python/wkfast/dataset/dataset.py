@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from functools import reduce
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 
 from wkfast._lazy import lazy_import
 from wkfast._warnings import warn
-from wkfast.addresses import local_path
-from wkfast.buckets import any_path, object_path
+from wkfast.buckets import ObjectPath, any_path
 from wkfast.dataset.copying import copy_layer, copy_layers
 from wkfast.dataset.data_format import DataFormat
 from wkfast.dataset.folder_place import FolderPlace
@@ -28,6 +28,7 @@ from wkfast.dataset.references import add_layer_link, add_layer_ref
 from wkfast.dataset.reshaping import Workers
 from wkfast.dataset.sampling import SamplingModes
 from wkfast.dataset.slots import state_without
+from wkfast.dataset.stated import check_reachable
 from wkfast.dataset.view_configuration import DatasetViewConfiguration, configuration_of, set_configuration
 from wkfast.errors import DatasetError, DatasetValueError, LayerNotFoundError
 from wkfast.geometry import BoundingBox, LengthUnit, Mag, NDBoundingBox, Vec3Int, VoxelSize
@@ -36,11 +37,10 @@ from wkfast.pictures import html
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping, Sequence
     from os import PathLike
-    from pathlib import Path
 
     from numpy.typing import DTypeLike, NDArray
 
-    from wkfast.buckets import ObjectPath
+    from wkfast.dataset.files_place import FilesPlace
     from wkfast.dataset.layer_properties import Json, LayerProperties
     from wkfast.dataset.place import Place, WritablePlace
     from wkfast.geometry import MagLike, Vec3Float, Vec3FloatLike, Vec3IntLike
@@ -58,7 +58,8 @@ class Dataset:
     Parameters
     ----------
     dataset_path
-        Folder to create; it may exist if it is empty.
+        Folder to create; it may exist if it is empty. Its address (``s3://``, ``gs://``, ``az://``), as text or as a
+        ``UPath``, if it is to lie in a bucket, which there has to be.
     voxel_size
         Size of a mag-1 voxel in nm, x, y, z.
     name
@@ -69,11 +70,15 @@ class Dataset:
         Instead of `voxel_size`, in another unit.
     read_only
         Refuse all changes; for datasets that exist.
+    storage_options
+        How a bucket is reached; see :class:`ObjectPath`.
 
     Raises
     ------
     DatasetError
         The folder holds something, or is not writable.
+    ObjectStoreError
+        An ``OSError``: there is no such bucket, the server does not allow it or does not answer.
     DatasetValueError
         A ``ValueError``: no voxel size is given, or two are.
 
@@ -92,26 +97,28 @@ class Dataset:
 
     def __init__(
         self,
-        dataset_path: str | PathLike[str],
+        dataset_path: str | PathLike[str] | ObjectPath,
         voxel_size: Vec3FloatLike | None = None,
         name: str | None = None,
         exist_ok: bool = False,
         *,
         voxel_size_with_unit: VoxelSize | None = None,
         read_only: bool = False,
+        storage_options: Mapping[str, Any] | None = None,
     ) -> None:
-        folder = local_path(dataset_path, "a dataset")
+        folder = any_path(dataset_path, "a dataset", storage_options)
+        place = _place_at(folder, read_only=read_only)
         size = _one_size(folder, voxel_size, voxel_size_with_unit)
         if exist_ok and (folder / FILE_NAME).exists():
-            self._look_at(_existing(folder, name, size), _in_folder(folder, read_only=read_only))
+            self._look_at(_existing(folder, name, size), place)
             return
-        if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
+        if isinstance(folder, Path) and folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
             raise DatasetError(f"cannot create a dataset at {folder}: there is something already")
         if size is None:
             raise DatasetValueError(f"cannot create a dataset at {folder} without a voxel size; Dataset.open opens one")
         if read_only:
             raise DatasetError(f"cannot create a dataset at {folder} that is read-only")
-        self._look_at(_created(folder, name or folder.absolute().name, size), _in_folder(folder, read_only=False))
+        self._look_at(_created(folder, name or folder.absolute().name, size), place)
 
     def _look_at(self, properties: DatasetProperties, place: Place) -> None:
         self._properties = properties
@@ -148,8 +155,8 @@ class Dataset:
         Parameters
         ----------
         dataset_path
-            The folder; or its address, ``s3://``, ``gs://``, ``az://`` or ``https://``, as text or as a ``UPath``. What
-            lies there is read-only.
+            The folder; or its address, ``s3://``, ``gs://``, ``az://`` or ``https://``, as text or as a ``UPath``.
+            What a server of files has is read-only.
         read_only
             Refuse everything that would change the dataset.
         storage_options
@@ -166,11 +173,8 @@ class Dataset:
         ObjectStoreError
             An ``OSError``: a server refuses or does not answer.
         """
-        far = object_path(dataset_path, storage_options)
-        if far is not None:
-            return cls._of(DatasetProperties.read(far), ObjectPlace(far))
-        folder = local_path(dataset_path, "a dataset")
-        return cls._of(DatasetProperties.read(folder), _in_folder(folder, read_only=read_only))
+        folder = any_path(dataset_path, "a dataset", storage_options)
+        return cls._of(DatasetProperties.read(folder), _place_at(folder, read_only=read_only))
 
     @classmethod
     def open_remote(
@@ -296,7 +300,9 @@ class Dataset:
         >>> dataset.voxel_size, dataset.get_layer("cells").bounding_box.size
         (Vec3Float(500.0,500.0,2000.0), Vec3Int(30,20,10))
         """
-        size, entries = entries_of_image(any_path(ome_zarr_path, "an OME-Zarr image"))
+        image = any_path(ome_zarr_path, "an OME-Zarr image")
+        size, entries = entries_of_image(image)
+        check_reachable(image, any_path(dataset_path, "a dataset"))
         dataset = cls(dataset_path, name=name, voxel_size_with_unit=size)
         dataset._change(lambda properties: properties.json["dataLayers"].extend(entries))
         return dataset
@@ -320,9 +326,9 @@ class Dataset:
         return self._place.where
 
     @property
-    def resolved_path(self) -> Path:
-        """Folder of the dataset with all links followed."""
-        return self._place.root.resolve()
+    def resolved_path(self) -> Path | ObjectPath:
+        """Folder of the dataset with all links followed; the address of one in a bucket."""
+        return self._place.where.resolve()
 
     @property
     def name(self) -> str:
@@ -719,7 +725,7 @@ class Dataset:
 
     def copy_dataset(
         self,
-        new_dataset_path: str | PathLike[str],
+        new_dataset_path: str | PathLike[str] | ObjectPath,
         *,
         voxel_size: Vec3FloatLike | None = None,
         chunk_shape: Vec3IntLike | int | None = None,
@@ -738,7 +744,7 @@ class Dataset:
         Parameters
         ----------
         new_dataset_path
-            Folder to create.
+            Folder to create, which may lie in a bucket.
         voxel_size, voxel_size_with_unit
             Of the copy, in nm or with a unit; default: as it is.
         data_format, chunk_shape, shard_shape, chunks_per_shard, compress
@@ -846,7 +852,7 @@ class Dataset:
 
     def shallow_copy_dataset(
         self,
-        new_dataset_path: str | PathLike[str],
+        new_dataset_path: str | PathLike[str] | ObjectPath,
         *,
         name: str | None = None,
         layers_to_ignore: Iterable[str] | None = None,
@@ -920,18 +926,21 @@ class Dataset:
         )
 
 
-def _in_folder(folder: Path, *, read_only: bool) -> FolderPlace:
-    return FolderPlace(folder, "the dataset is opened with read_only=True" if read_only else None)
+def _place_at(folder: Path | ObjectPath, *, read_only: bool) -> FilesPlace:
+    reason = "the dataset is opened with read_only=True" if read_only else None
+    return FolderPlace(folder, reason) if isinstance(folder, Path) else ObjectPlace(folder, reason)
 
 
-def _one_size(folder: Path, voxel_size: Vec3FloatLike | None, with_unit: VoxelSize | None) -> VoxelSize | None:
+def _one_size(
+    folder: Path | ObjectPath, voxel_size: Vec3FloatLike | None, with_unit: VoxelSize | None
+) -> VoxelSize | None:
     if voxel_size is not None and with_unit is not None:
         raise DatasetValueError(f"{folder}: give voxel_size or voxel_size_with_unit, not both")
     given = with_unit if voxel_size is None else voxel_size
     return None if given is None else VoxelSize.from_any(given)
 
 
-def _existing(folder: Path, name: str | None, size: VoxelSize | None) -> DatasetProperties:
+def _existing(folder: Path | ObjectPath, name: str | None, size: VoxelSize | None) -> DatasetProperties:
     properties = DatasetProperties.read(folder)
     if name not in {None, properties.name}:
         raise DatasetError(f"{folder} is a dataset called {properties.name!r}, not {name!r}")
@@ -941,10 +950,13 @@ def _existing(folder: Path, name: str | None, size: VoxelSize | None) -> Dataset
     return properties
 
 
-def _created(folder: Path, name: str, size: VoxelSize) -> DatasetProperties:
+def _created(folder: Path | ObjectPath, name: str, size: VoxelSize) -> DatasetProperties:
+    properties = DatasetProperties.create(folder, name, size.factor.to_tuple(), size.unit.value)
+    if isinstance(folder, ObjectPath):
+        ObjectPlace(folder).create(properties)
+        return properties
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        properties = DatasetProperties.create(folder, name, size.factor.to_tuple(), size.unit.value)
         properties.write()
     except OSError as error:
         raise DatasetError(f"cannot create a dataset at {folder}: {error}") from error

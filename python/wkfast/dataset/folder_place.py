@@ -9,17 +9,17 @@ from typing import TYPE_CHECKING
 
 from wkfast import _core
 from wkfast.buckets import stated_path
-from wkfast.dataset.data_format import FACTS
-from wkfast.dataset.folders import is_left, mark_left, place_folder, remove_folder, unmark_left
+from wkfast.dataset.files_place import FilesPlace, Site
+from wkfast.dataset.folders import is_left, mark_left, place_folder, remove_folder, replaced_folder, unmark_left
 from wkfast.dataset.groups import write_layer_group
+from wkfast.dataset.mag_locations import is_far, location_in
 from wkfast.dataset.new_chunks import KeepsZeros
-from wkfast.dataset.object_place import is_far, object_location
-from wkfast.dataset.place import WritablePlace
 from wkfast.errors import DatasetError, DatasetValueError, ExistsError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
 
+    from wkfast.buckets import ObjectPath
     from wkfast.dataset.layer_properties import Json, LayerProperties
     from wkfast.dataset.new_chunks import NewChunksOfMags
     from wkfast.dataset.properties import DatasetProperties
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from wkfast.geometry import Mag
 
 
-class FolderPlace(WritablePlace):
+class FolderPlace(FilesPlace):
     """A folder on this machine. What is made, changed or removed lies in it, whatever its files or links say.
 
     Parameters
@@ -86,18 +86,18 @@ class FolderPlace(WritablePlace):
             raise DatasetError(f"layer {layer.name!r}: the path {path!r} leads out of the dataset {self._root}")
         return self._root / path
 
-    def is_foreign(self, folder: Path | None) -> bool:
+    def is_foreign(self, folder: Path | ObjectPath | None) -> bool:
         """Return whether a folder lies in another dataset, with all links followed."""
         return folder is None or not folder.resolve().is_relative_to(self._root.resolve())
 
-    def refers(self, layer: LayerProperties, folder: Path | None) -> bool:
+    def refers(self, layer: LayerProperties, folder: Path | ObjectPath | None) -> bool:
         """Return whether the folder of a mag is not in its layer's own, with all links followed."""
         return self.is_foreign(folder) or not folder.resolve().is_relative_to(self.folder(layer).resolve())  # type: ignore[union-attr] # no folder is foreign
 
     def location(self, layer: LayerProperties, mag: Mag, entry: Json) -> Json:
         """Return where a mag lies, as plain data for the core."""
         if is_far(entry):
-            return object_location(stated_path(str(entry["path"])), layer, mag, entry)
+            return location_in(stated_path(str(entry["path"])), layer, mag, layer.stored_order(entry))
         return location_in(self._mag_folder(layer, mag, entry), layer, mag, layer.stored_order(entry))
 
     def open(self, layer: LayerProperties, mag: Mag, entry: Json) -> VoxelSource:
@@ -180,7 +180,7 @@ class FolderPlace(WritablePlace):
         held, written = properties.layer(old).json, False
 
         def rename(fresh: DatasetProperties) -> None:
-            _rename(fresh, old, new)
+            fresh.rename_layer(old, new)
             held["name"] = new  # so that it is known as the same entry
 
         try:
@@ -193,7 +193,7 @@ class FolderPlace(WritablePlace):
                 raise
             held["name"] = old
             if written:
-                self.update(properties, lambda fresh: _rename(fresh, new, old))
+                self.update(properties, lambda fresh: fresh.rename_layer(new, old))
             if target.is_symlink():
                 target.unlink()
             raise
@@ -240,13 +240,22 @@ class FolderPlace(WritablePlace):
         self._finish_renamings(properties)
         return self.own(self.folder(layer) / mag.to_layer_name(), f"mag {mag} of layer {layer.name!r}")
 
-    def entry(self, layer: LayerProperties, mag: Mag, folder: Path, edge: int) -> Json:
-        """Return the entry of a mag whose files have `edge` voxels along x."""
-        further = layer.additional_axes
-        axes = {axis: index for index, axis in enumerate(layer.new_axes()) if axis not in further}
-        path = f"./{folder.relative_to(self._root).as_posix()}"
-        more = {"cubeLength": edge} if FACTS[layer.data_format].states_edge else {}
-        return {"mag": list(mag.to_tuple()), "path": path, **more, "axisOrder": axes}
+    @contextmanager
+    def building(self, properties: DatasetProperties, layer: LayerProperties, mag: Mag) -> Iterator[Site]:
+        """Yield a folder beside the one that it becomes when it is placed, and which goes away with the block."""
+        folder = next((folder for each, folder in self.mag_folders(layer) if each == mag), None)
+        where = self.new_folder(properties, layer, mag) if folder is None else folder
+        with replaced_folder(where) as (draft, place):
+
+            def finish() -> None:
+                mark_left(draft)
+                place()
+
+            yield Site(draft, where, finish, _nothing)
+
+    def holds(self, layer_name: str) -> bool:
+        """Return whether there is something in the folder of a layer, be it listed or not."""
+        return (self._root / layer_name).exists()
 
     def settle(self, layer: LayerProperties, voxel_size: Sequence[float], unit: str) -> None:
         """Write the group metadata of a layer's folder, and forget that its mags were being made."""
@@ -309,56 +318,26 @@ class FolderPlace(WritablePlace):
             remove_folder(self.own(each, f"layer {layer_name!r}"))
         return bool(left)
 
-    def mag_folders(self, layer: LayerProperties) -> list[tuple[Mag, Path]]:
-        """Return each mag with its folder, without those that lie out of the dataset by ``..`` or on a server."""
-        folders = []
-        for entry in layer.mags:
-            mag = layer.mag_of(entry)
-            with suppress(DatasetError):
-                folder = self.mag_folder(layer, mag, entry)
-                folders += [] if folder is None else [(mag, folder)]
-        return folders
-
-    def may_remove(self, properties: DatasetProperties, folder: Path, layer_name: str, mag: Mag | None = None) -> bool:
+    def may_remove(
+        self, properties: DatasetProperties, folder: Path | ObjectPath, layer_name: str, mag: Mag | None = None
+    ) -> bool:
         """Return whether `folder` may go with a layer, or with one mag of it.
 
         It must lie below the dataset's folder and behind no link, and hold nothing that is listed besides. Entries of a
         ``datasource-properties.json`` may name any folder, and several may share one. A link may go itself.
         """
-        if not self.owns(folder):
+        if not isinstance(folder, Path) or not self.owns(folder):
             return False
         if folder.is_symlink():
             return True
         place = folder.resolve()
-        kept = [self._root, *self._listed_folders(properties, layer_name, mag)]
+        kept = [self._root, *self.listed_folders(properties, layer_name, mag)]
         return not any(other.resolve().is_relative_to(place) for other in kept)
-
-    def _listed_folders(self, properties: DatasetProperties, layer_name: str, mag: Mag | None) -> Iterator[Path]:
-        """Yield the folders of all layers and mags but the one layer, or but its one mag."""
-        for layer in properties.layers:
-            mine = layer.name == layer_name
-            if mine and mag is None:
-                continue
-            yield self.folder(layer)
-            yield from (folder for other, folder in self.mag_folders(layer) if not mine or other != mag)
-
-
-def location_in(folder: Path, layer: LayerProperties, mag: Mag, order: Json | None) -> Json:
-    """Return where a mag of `layer` in `folder` lies, as plain data for the core: see ``_core.MagLocation``."""
-    return {
-        "mag": list(mag.to_tuple()),
-        "format": layer.data_format.value,
-        "container": {"kind": "directory", "path": str(folder)},
-        "prefix": "",
-        "axis_order": order,
-    }
 
 
 def _is_there(path: Path) -> bool:
     return path.exists() or path.is_symlink()
 
 
-def _rename(properties: DatasetProperties, old: str, new: str) -> None:
-    for layer in properties.layers:
-        layer.move_mags(old, new)
-    properties.layer(old).json["name"] = new
+def _nothing() -> None:
+    pass

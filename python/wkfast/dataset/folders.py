@@ -13,7 +13,7 @@ from wkfast import _core
 from wkfast.errors import VolumeDataError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
 # In a folder that is not listed, this file says that a call was killed between making and listing it, or between
 # taking it off the list and removing it: nobody misses what is in there.
@@ -92,14 +92,14 @@ def place_folder(folder: Path) -> Iterator[Path]:
 
 
 @contextmanager
-def replaced_folder(folder: Path) -> Iterator[Path]:
-    """Yield a folder beside `folder` that takes its place when the block ends well, and goes away when it does not.
+def replaced_folder(folder: Path) -> Iterator[tuple[Path, Callable[[], None]]]:
+    """Yield a folder beside `folder`, and what puts it in its place.
 
-    Whoever looks at `folder` finds what was there, or all of the new: they change places in one step.
+    Whoever looks at `folder` finds what was there, or all of the new: they change places in one step. What lies beside
+    it at the end of the block goes away.
     """
     with _draft(folder) as draft:
-        yield draft
-        _core.exchange_folders(str(draft), str(folder))
+        yield draft, lambda: _core.exchange_folders(str(draft), str(folder))
 
 
 @contextmanager

@@ -3,37 +3,37 @@
 from __future__ import annotations
 
 import json
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from wkfast.dataset.data_format import FACTS, DataFormat
-from wkfast.dataset.metadata_files import read_json
-from wkfast.drafts import exclusive_draft
+from wkfast.dataset.metadata_files import put_metadata, read_json
 from wkfast.errors import DatasetError
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
-    from pathlib import Path
 
+    from wkfast.buckets import ObjectPath
     from wkfast.geometry import Mag
 
 _GROUP_V2 = {"zarr_format": 2}
 _GROUP_V3 = {"zarr_format": 3, "node_type": "group"}
 
 
-def _write_groups(dataset: Path, layer: Path, data_format: DataFormat) -> None:
+def _write_groups(folders: Sequence[Path | ObjectPath], data_format: DataFormat) -> None:
     """Make groups of the folders of a dataset and of a new layer in it, as the version of the layer's arrays has them.
 
     A dataset with layers of both versions is a group in both: readers that look for one version see its layers, and
     zarr-python, which takes the newer of two, sees those of v3 unless it is asked for ``zarr_format=2``.
     """
     metadata, group = (".zgroup", _GROUP_V2) if data_format is DataFormat.Zarr else ("zarr.json", _GROUP_V3)
-    for folder in (dataset, layer):
+    for folder in folders:
         if not (folder / metadata).exists():
             _put(folder / metadata, group)
 
 
 def write_layer_group(
-    folder: Path,
+    folder: Path | ObjectPath,
     data_format: DataFormat,
     mags: Sequence[tuple[Mag, str]],
     voxel_size: Sequence[float],
@@ -48,10 +48,13 @@ def write_layer_group(
     mags
         Each with its path in the folder, finest first.
     """
-    if not FACTS[data_format].is_array or not folder.is_dir() or _is_array(folder):
+    is_absent = isinstance(folder, Path) and not folder.is_dir()
+    if not FACTS[data_format].is_array or is_absent or _is_array(folder):
         return
     is_new = not any((folder / name).exists() for name in (".zattrs", "zarr.json"))
-    _write_groups(folder.parent, folder, data_format)
+    # Of Zarr v3 what follows writes the layer's group itself.
+    folders = [folder.parent] if data_format is DataFormat.Zarr3 and (mags or not is_new) else [folder.parent, folder]
+    _write_groups(folders, data_format)
     if is_new and not mags:
         return
     multiscales = {"axes": _axes(unit, axes), "datasets": [_scale(mag, path, voxel_size, axes) for mag, path in mags]}
@@ -65,7 +68,7 @@ def write_layer_group(
     _put(folder / "zarr.json", {**_GROUP_V3, "attributes": attributes})
 
 
-def _is_array(folder: Path) -> bool:
+def _is_array(folder: Path | ObjectPath) -> bool:
     return (folder / ".zarray").exists() or _attributes(folder / "zarr.json").get("node_type") == "array"
 
 
@@ -84,7 +87,7 @@ def _scale(mag: Mag, path: str, voxel_size: Sequence[float], axes: Sequence[str]
     }
 
 
-def _attributes(file: Path) -> dict[str, Any]:
+def _attributes(file: Path | ObjectPath) -> dict[str, Any]:
     """Return what a metadata file holds; nothing, if it is no such file: it is derived and will be written anew."""
     try:
         content = read_json(file)
@@ -93,6 +96,5 @@ def _attributes(file: Path) -> dict[str, Any]:
     return content if isinstance(content, dict) else {}
 
 
-def _put(file: Path, content: dict[str, Any]) -> None:
-    with exclusive_draft(file) as draft:
-        draft.put(json.dumps(content, indent=4).encode())
+def _put(file: Path | ObjectPath, content: dict[str, Any]) -> None:
+    put_metadata(file, json.dumps(content, indent=4).encode())

@@ -43,6 +43,7 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
     from numpy.typing import ArrayLike, NDArray
 
+    from wkfast.buckets import ObjectPath
     from wkfast.dataset.data_format import DataFormat
     from wkfast.dataset.dataset import Dataset
     from wkfast.dataset.layer_properties import Json, LayerProperties
@@ -120,18 +121,18 @@ class Layer:
             self._dataset._forget_views()
 
     @property
-    def path(self) -> Path:
-        """Folder of the layer.
+    def path(self) -> Path | ObjectPath:
+        """Folder of the layer; its address, if that is in a bucket.
 
         Raises
         ------
         DatasetError
-            It lies in an archive, in memory or on a server.
+            It lies in an archive, in memory or on a WEBKNOSSOS server.
         """
         return self._place.folder(self._properties)
 
     @property
-    def resolved_path(self) -> Path:
+    def resolved_path(self) -> Path | ObjectPath:
         """Folder of the layer with all links followed."""
         return self.path.resolve()
 
@@ -1233,9 +1234,16 @@ class Layer:
         place.update(self._dataset._properties, lambda fresh: change(fresh.layer(name)))
         self._dataset._forget_views()
 
-    def _list_mag(self, added: Json) -> None:
+    def _list_mag(self, added: Json, check: Callable[[], object] | None = None) -> None:
+        """List a mag, unless `check` finds that it must not be."""
         mag = self._properties.mag_of(added)
-        self._change(lambda entry: entry.set_mags([*(e for e in entry.mags if entry.mag_of(e) != mag), added]))
+
+        def change(entry: LayerProperties) -> None:
+            if check is not None:
+                check()
+            entry.set_mags([*(each for each in entry.mags if entry.mag_of(each) != mag), added])
+
+        self._change(change)
         self._settle()
 
     def _settle(self) -> None:

@@ -11,6 +11,7 @@ import numpy as np
 from wkfast._warnings import warn
 from wkfast.dataset.additional_axes import extra_axes_of
 from wkfast.dataset.data_format import FACTS, DataFormat
+from wkfast.dataset.files_place import FilesPlace
 from wkfast.dataset.layer_category import COLOR_CATEGORY, SEGMENTATION_CATEGORY
 from wkfast.dataset.layer_properties import KEEPS_ZEROS, LayerProperties, element_class, element_dtype
 from wkfast.errors import DatasetValueError
@@ -98,7 +99,8 @@ def write_layer(
 ) -> Layer:
     """Add a layer around an array (c, x, y, z); see :meth:`Dataset.write_layer`."""
     box = BoundingBox(topleft, Vec3Int(voxels.shape[1:]) * mag.to_vec3_int())
-    found = (dataset._place.root / name).exists()
+    place = dataset._writable()
+    found = isinstance(place, FilesPlace) and place.holds(name)
     kind = (voxels.dtype, voxels.shape[0])
     layer = add_layer(dataset, name, category, kind, data_format, box, largest_segment_id=None, mappings=None)
     try:

@@ -8,12 +8,14 @@ from typing import TYPE_CHECKING
 
 from wkfast.dataset.folder_place import FolderPlace
 from wkfast.dataset.folders import mark_left, place_folder, remove_folder, unmark_left
+from wkfast.dataset.object_place import ObjectDraft, ObjectPlace
 from wkfast.errors import ExistsError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
     from pathlib import Path
 
+    from wkfast.dataset.files_place import FilesPlace
     from wkfast.dataset.layer_properties import Json, LayerProperties
     from wkfast.dataset.properties import DatasetProperties
 
@@ -51,8 +53,8 @@ class DraftPlace(FolderPlace):
 
 @contextmanager
 def layer_draft(
-    place: FolderPlace, properties: DatasetProperties, entry: Json
-) -> Iterator[tuple[DraftPlace, DatasetProperties]]:
+    place: FilesPlace, properties: DatasetProperties, entry: Json
+) -> Iterator[tuple[FilesPlace, DatasetProperties]]:
     """Yield place and properties of a dataset with a new layer, which gets its place and is listed at the end.
 
     A killed call leaves what the next call of the kind takes away.
@@ -62,15 +64,23 @@ def layer_draft(
     ExistsError
         There is something of its name.
     """
-    name = entry["name"]
-    properties.check_free(name)
+    properties.check_free(entry["name"])
+    described = type(properties)(copy.deepcopy(properties.json), properties.file)
+    described.add_layer(entry)
+    draft = _in_bucket if isinstance(place, ObjectPlace) else _in_folder
+    with draft(place, properties, described, entry["name"]) as drafted:  # type: ignore[arg-type] # each its own
+        yield drafted, described
+
+
+@contextmanager
+def _in_folder(
+    place: FolderPlace, properties: DatasetProperties, described: DatasetProperties, name: str
+) -> Iterator[FilesPlace]:
     folder = place.vacant(properties, name)
     if folder.exists() and any(folder.iterdir()):
         raise ExistsError(f"{folder} is in the way, though no layer of the dataset; move it, or choose another name")
-    described = type(properties)(copy.deepcopy(properties.json), properties.file)
-    described.add_layer(entry)
     with place_folder(folder) as made:
-        yield DraftPlace(place.root, name, made), described
+        yield DraftPlace(place.root, name, made)
         mark_left(made)
     layer = described.layer(name)
     layer.move_mags(made.name, name)
@@ -80,3 +90,22 @@ def layer_draft(
         remove_folder(folder)
         raise
     unmark_left(folder)
+
+
+@contextmanager
+def _in_bucket(
+    place: ObjectPlace, properties: DatasetProperties, described: DatasetProperties, name: str
+) -> Iterator[FilesPlace]:
+    claim = place.claim(name)
+
+    def add(fresh: DatasetProperties) -> None:
+        claim.check()
+        fresh.add_layer(described.layer(name).json)
+
+    try:
+        yield ObjectDraft(place.where)
+        place.update(properties, add)
+    except BaseException:
+        place.give_up(claim)
+        raise
+    claim.finish()

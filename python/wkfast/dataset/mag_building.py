@@ -3,20 +3,25 @@
 from __future__ import annotations
 
 import json
+import os
+import re
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from wkfast import _core
-from wkfast.buckets import ObjectPath
+from wkfast.buckets import ObjectPath, copy_files
 from wkfast.dataset.data_format import FACTS
-from wkfast.dataset.folder_place import FolderPlace, location_in
-from wkfast.dataset.folders import mark_left, replaced_folder
+from wkfast.dataset.files_place import FilesPlace
+from wkfast.dataset.folder_place import FolderPlace
 from wkfast.dataset.foreign import own_mag
-from wkfast.dataset.metadata_files import read_metadata
+from wkfast.dataset.mag_locations import location_in
+from wkfast.dataset.metadata_files import put_metadata, read_metadata
 from wkfast.dataset.new_mag import Shapes, extent_in_mag, new_mag
 from wkfast.dataset.place import writable
 from wkfast.errors import DatasetError, DatasetValueError, ExistsError
 from wkfast.geometry import Mag
+from wkfast.geometry.constants import CXYZ_AXES
+from wkfast.progress import observed
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -50,30 +55,43 @@ def build_mag(
     VolumeDataError
         A chunk is damaged, or the file system refuses. Nothing has changed.
     """
-    place = files_of(layer)
-    listed = mag in layer._listed_mags()
-    folder = layer.get_mag(mag).path if listed else place.new_folder(layer.dataset._properties, layer._properties, mag)
-    if listed and place.is_foreign(folder):
-        raise DatasetError(f"mag {mag} lies at {folder}, outside of {layer.dataset}: wkfast does not change it")
-    check_alone(layer, mag, folder)
-    with replaced_folder(folder) as draft:
+    place, properties = files_of(layer), layer.dataset._properties
+    check_replaceable(layer, mag)
+    with place.building(properties, layer._properties, mag) as site:
         order = {axis: index for index, axis in enumerate(layer._properties.new_axes())}
-        target = location_in(draft, layer._properties, mag, order)
-        try:
-            if source is None or not _keep_metadata(source, spec, draft, order):
-                _core.Mag.create(target, spec)
-        except ValueError as error:
-            raise DatasetValueError(f"cannot make mag {mag} at {folder}: {error}") from None
+        target = location_in(site.folder, layer._properties, mag, order)
+        alike = source is not None and _keep_metadata(source, spec, site.folder, order)
+        if not alike:
+            create_mag(target, spec, site.where)
         if source is not None:
             plan = {"source": location_of(source), "target": target, "step": step}
-            workers.reshape(plan, f"{layer.name}/{mag.to_layer_name()}")
-        mark_left(draft)
-    layer._list_mag(place.entry(layer._properties, mag, folder, spec["chunk_shape"][0] * spec["chunks_per_shard"][0]))
+            name = f"{layer.name}/{mag.to_layer_name()}"
+            if alike and step == "copy" and isinstance(site.folder, ObjectPath):
+                copy_objects(source, site.folder, workers, name)
+            else:
+                workers.reshape(plan, name)
+        site.place()
+        edge = spec["chunk_shape"][0] * spec["chunks_per_shard"][0]
+        layer._list_mag(place.entry(layer._properties, mag, site.where, edge), site.check)
     return layer.get_mag(mag)
 
 
-def files_of(layer: Layer) -> FolderPlace:
-    """Return the folder in which a layer's mags are made.
+def create_mag(location: Json, spec: _core.NewMag, where: object) -> None:
+    """Create an empty mag, which messages call by where it lies in the end.
+
+    Raises
+    ------
+    DatasetValueError
+        The format does not have such a mag.
+    """
+    try:
+        _core.Mag.create(location, spec)
+    except ValueError as error:
+        raise DatasetValueError(f"cannot make a mag at {where}: {error}") from None
+
+
+def files_of(layer: Layer) -> FilesPlace:
+    """Return the folder, here or in a bucket, in which a layer's mags are made.
 
     Raises
     ------
@@ -83,12 +101,44 @@ def files_of(layer: Layer) -> FolderPlace:
         It lies in memory.
     """
     place = writable(layer._place, layer)
-    if not isinstance(place, FolderPlace):
+    if not isinstance(place, FilesPlace):
         raise DatasetError(f"{layer} {place.no_folder}: mags are not made out of others there")
     return place
 
 
-def check_alone(layer: Layer, mag: Mag, folder: Path) -> None:
+def folder_of(layer: Layer, what: str) -> FolderPlace:
+    """Return the folder of this machine in which a layer's mags are made.
+
+    Raises
+    ------
+    ReadOnlyError
+        It cannot be changed.
+    DatasetError
+        It lies in memory or in a bucket; the message says that `what` needs a folder.
+    """
+    place = files_of(layer)
+    if not isinstance(place, FolderPlace):
+        raise DatasetError(f"{layer} {place.no_folder}, which {what} needs; copy the layer to a dataset in one")
+    return place
+
+
+def check_replaceable(layer: Layer, mag: Mag) -> None:
+    """Refuse to put another mag in the place of one that is not the layer's own.
+
+    Raises
+    ------
+    DatasetError
+        It lies elsewhere, or other mags lie in its folder.
+    """
+    if mag not in layer._listed_mags():
+        return
+    folder = layer.get_mag(mag).path
+    if layer._place.is_foreign(folder):
+        raise DatasetError(f"mag {mag} lies at {folder}, outside of {layer.dataset}: wkfast does not change it")
+    check_alone(layer, mag, folder)
+
+
+def check_alone(layer: Layer, mag: Mag, folder: Path | ObjectPath) -> None:
     """Refuse to put another folder in the place of one that is not a mag's alone.
 
     Raises
@@ -176,7 +226,7 @@ def location_of(view: MagView) -> Json:
     return layer._place.location(layer._properties, view.mag, layer._entry_of(view.mag))
 
 
-def _keep_metadata(source: MagView, spec: _core.NewMag, folder: Path, axis_order: Json) -> bool:
+def _keep_metadata(source: MagView, spec: _core.NewMag, folder: Path | ObjectPath, axis_order: Json) -> bool:
     """Describe a mag by the very metadata of the other where both are stored alike, so that its chunks can pass."""
     info = source.info
     found = (
@@ -194,17 +244,52 @@ def _keep_metadata(source: MagView, spec: _core.NewMag, folder: Path, axis_order
         return False
     if _core.Mag.open(location).encoding.startswith("channels by"):  # cut into several chunks, which are read only
         return False
-    (folder / name).write_bytes(metadata)
+    put_metadata(folder / name, metadata)
     return True
 
 
 def _metadata(location: dict[str, Any], name: str) -> bytes | None:
     """Return the metadata of a mag in a folder or bucket as they are, ``None`` where there are none."""
-    container = location["container"]
+    folder = _folder_at(location)
+    return None if folder is None else read_metadata(folder / name)
+
+
+def _folder_at(location: Json) -> Path | ObjectPath | None:
+    """Return the folder of a mag's files, ``None`` where they lie in an archive."""
+    container, prefix = location["container"], str(location["prefix"])
     if container["kind"] == "zip":
         return None
-    folder = Path(container["path"]) if container["kind"] == "directory" else ObjectPath.of_container(container)
-    return read_metadata(folder / str(location["prefix"]) / name)
+    return (
+        Path(container["path"]) if container["kind"] == "directory" else ObjectPath.of_container(container)
+    ) / prefix
+
+
+def copy_objects(source: MagView, target: ObjectPath, workers: Workers, name: str) -> None:
+    """Copy the files of a mag into a bucket as they are, many at once; its metadata are there.
+
+    The server copies what lies in the same bucket. An executor would only wait for servers as well: it is not asked.
+    """
+    folder = _folder_at(location_of(source))
+    if folder is None:
+        raise DatasetError(f"{source} lies in an archive: unpack it first")
+    files = [file for file in _files_in(folder) if _is_chunk(file[0], source)]
+    with observed(workers.progress, f"{workers.what} {name}") as observer:
+        copy_files(folder, target, files, observer)
+
+
+def _files_in(folder: Path | ObjectPath) -> list[tuple[str, int]]:
+    if isinstance(folder, ObjectPath):
+        return folder.files()
+    walked = (Path(parent) / name for parent, _, names in os.walk(folder) for name in names)
+    return [(file.relative_to(folder).as_posix(), file.stat().st_size) for file in walked if file.is_file()]
+
+
+def _is_chunk(name: str, view: MagView) -> bool:
+    """Return whether a file in the folder of a mag holds chunks of it: other mags may lie in there."""
+    axes = len(view._source.extra_axes) + len(CXYZ_AXES) if FACTS[view.info.data_format].is_array else len("xyz")
+    parts = [part for part in re.split(r"[/.]", name) if part not in {"c", "wkw"}]
+    without_channel = axes - 1 if view.num_channels == 1 else axes
+    return without_channel <= len(parts) <= axes and all(re.fullmatch(r"[xyz]?\d+", part) for part in parts)
 
 
 def _axis_order(location: Json, metadata: bytes) -> Json:

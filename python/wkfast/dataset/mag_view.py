@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -22,10 +23,10 @@ from wkfast.geometry import BoundingBox, NDBoundingBox
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
     from os import PathLike
-    from pathlib import Path
 
     from numpy.typing import ArrayLike, NDArray
 
+    from wkfast.buckets import ObjectPath
     from wkfast.dataset.layer import Layer
     from wkfast.dataset.place import WritablePlace
     from wkfast.geometry import Mag, Vec3IntLike
@@ -43,7 +44,7 @@ class MagView(View):
 
     def __init__(self, layer: Layer, mag: Mag) -> None:
         super().__init__(layer, mag)
-        self._found: Path | None = None
+        self._found: Path | ObjectPath | None = None
 
     @property
     def layer(self) -> Layer:
@@ -56,13 +57,13 @@ class MagView(View):
         return self._mag.to_layer_name()
 
     @property
-    def path(self) -> Path:
-        """Folder of the mag.
+    def path(self) -> Path | ObjectPath:
+        """Folder of the mag; its address, if that is in a bucket.
 
         Raises
         ------
         DatasetError
-            The mag lies in an archive, in memory or on a server.
+            The mag lies in an archive, in memory or on a WEBKNOSSOS server.
         """
         folder = self._folder
         if folder is None:
@@ -75,7 +76,7 @@ class MagView(View):
         return f"mag {self.name} of layer {self._layer.name!r}"
 
     @property
-    def _folder(self) -> Path | None:
+    def _folder(self) -> Path | ObjectPath | None:
         if self._found is None:
             layer = self._layer
             self._found = layer._place.mag_folder(layer._properties, self._mag, layer._entry_of(self._mag))
@@ -439,12 +440,12 @@ class MagView(View):
         DatasetError
             The layer is WKW, which is no Zarr.
         """
-        if self._folder is None:
+        if not isinstance(self._folder, Path):
             extent = self.bounding_box.in_mag(self._mag).bottomright.to_tuple()
             return self._layer._place.array(self._source, extent, self._title)
         if not FACTS[self.info.data_format].is_array:
             raise DatasetError(f"layer {self._layer.name!r} is stored as WKW and has no Zarr array; use read()")
-        return zarr.open_array(self.path, mode="r" if self.read_only else "r+")
+        return zarr.open_array(self._folder, mode="r" if self.read_only else "r+")
 
     def __repr__(self) -> str:
         return f"{type(self).__name__}(name={self.name!r}, bounding_box={self.bounding_box})"

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from wkfast import _core
 from wkfast.buckets import ObjectPath
+from wkfast.drafts import exclusive_draft
 from wkfast.errors import DatasetError
 
 if TYPE_CHECKING:
@@ -38,9 +39,27 @@ def read_json(file: Path | ObjectPath) -> Any | None:
         It is no JSON, or no file that :func:`read_metadata` reads.
     """
     text = read_metadata(file)
-    if text is None:
-        return None
+    return None if text is None else parsed_json(text, file)
+
+
+def parsed_json(text: bytes, file: object) -> Any:
+    """Return what a text of `file` says.
+
+    Raises
+    ------
+    DatasetError
+        It is no JSON.
+    """
     try:
         return json.loads(text)
     except (ValueError, RecursionError) as error:
         raise DatasetError(f"{file}: not valid JSON: {error}") from error
+
+
+def put_metadata(file: Path | ObjectPath, content: bytes) -> None:
+    """Write a file of metadata as a whole, on this machine or in a bucket."""
+    if isinstance(file, ObjectPath):
+        file.write(content)
+        return
+    with exclusive_draft(file) as draft:
+        draft.put(content)

@@ -1,38 +1,97 @@
-"""A dataset in a bucket or on a server of files: where its layers and mags lie in it."""
+"""A dataset in a bucket or on a server of files: where its layers and mags lie in it, and how they are made there.
+
+Nothing is renamed in a bucket, and nobody holds a lock. What is made lies in its place from the start and is listed
+when it is complete, by a put that fails if somebody else has changed the list meanwhile. What is put in the place of
+something that is listed gets a folder of another name.
+"""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+import random
+import time
+import uuid
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
 
 from wkfast import _core
-from wkfast.buckets import stated_path
+from wkfast.buckets import ObjectPath, copy_files, stated_path
 from wkfast.dataset.data_format import FACTS
+from wkfast.dataset.files_place import FilesPlace, Site
+from wkfast.dataset.folders import LEFT
+from wkfast.dataset.groups import write_layer_group
+from wkfast.dataset.mag_locations import is_far, location_in
 from wkfast.dataset.new_chunks import KeepsZeros
-from wkfast.dataset.place import Place
-from wkfast.errors import DatasetError
+from wkfast.dataset.properties import FILE_NAME, MOST_BYTES, DatasetProperties
+from wkfast.errors import (
+    DatasetError,
+    DatasetNotFoundError,
+    DatasetValueError,
+    ExistsError,
+    MagNotFoundError,
+    ReadOnlyError,
+    WkfastError,
+)
 
 if TYPE_CHECKING:
-    from wkfast.buckets import ObjectPath
+    from collections.abc import Callable, Iterator, Sequence
+    from pathlib import Path
+
     from wkfast.dataset.layer_properties import Json, LayerProperties
     from wkfast.dataset.voxel_source import VoxelSource
     from wkfast.geometry import Mag
 
+# Why nothing is changed where a server has files and no bucket.
+SERVER_OF_FILES = "it lies on a server of files, which can only be read; copy it to a folder or a bucket to change it"
+# How often a list is changed anew because somebody else has changed it meanwhile, and how long that waits at most.
+_TRIES = 100
+_SECONDS = 0.5
+# More than any mark that wkfast makes.
+_MARK_BYTES = 1 << 10
 
-class ObjectPlace(Place):
+
+@dataclass(frozen=True)
+class _Claim:
+    """A folder that this call has to itself as long as its mark lies in it."""
+
+    folder: ObjectPath
+    mark: bytes
+
+    def check(self) -> None:
+        """Refuse to list what another call has taken for left.
+
+        Raises
+        ------
+        DatasetError
+            Another call has taken the folder over.
+        """
+        if (self.folder / LEFT).read(_MARK_BYTES) != self.mark:
+            raise DatasetError(
+                f"{self.folder}: another call makes the same and has taken it over; look what is there now"
+            )
+
+    def finish(self) -> None:
+        """Take the mark away: what lies there is listed."""
+        (self.folder / LEFT).remove()
+
+
+class ObjectPlace(FilesPlace):
     """A folder of objects. Voxels are read from there, chunk by chunk as they are asked for.
 
     Parameters
     ----------
     root
         The dataset's folder.
+    read_only_reason
+        Why nothing is changed, if so.
     """
 
     no_folder = "lies in a bucket or on a server, and in no folder of this machine"
     is_near = False
 
-    def __init__(self, root: ObjectPath) -> None:
+    def __init__(self, root: ObjectPath, read_only_reason: str | None = None) -> None:
         self._root = root
-        self.read_only_reason = f"it is read where it lies, at {root}; copy it to a folder to change it"
+        self.read_only_reason = read_only_reason if root.takes_changes else SERVER_OF_FILES
 
     @property
     def identity(self) -> object:
@@ -44,20 +103,15 @@ class ObjectPlace(Place):
         """The dataset's folder."""
         return self._root
 
-    def location(self, layer: LayerProperties, mag: Mag, entry: Json) -> Json:
-        """Return where a mag lies, as plain data for the core."""
-        return object_location(self._mag_path(layer, mag, entry), layer, mag, entry)
+    def folder(self, layer: LayerProperties) -> ObjectPath:
+        """Return the folder of a layer."""
+        return self._root / layer.name
 
-    def open(self, layer: LayerProperties, mag: Mag, entry: Json) -> VoxelSource:
-        """Return what voxels of a mag are read from."""
-        source: VoxelSource = _core.Mag.open(self.location(layer, mag, entry))
-        return KeepsZeros(source, None) if layer.keeps_zeros else source
-
-    def _mag_path(self, layer: LayerProperties, mag: Mag, entry: Json) -> ObjectPath:
+    def mag_folder(self, layer: LayerProperties, mag: Mag, entry: Json) -> ObjectPath:
         """Return the folder of a mag: its ``path`` if it has one, else the short or the long name, as it exists."""
         path = entry.get("path")
         if path is None:
-            folder = self._root / layer.name
+            folder = self.folder(layer)
             long = folder / mag.to_long_layer_name()
             metadata = FACTS[layer.data_format].metadata
             return long if (long / metadata).is_file() else folder / mag.to_layer_name()
@@ -67,18 +121,296 @@ class ObjectPlace(Place):
             raise DatasetError(f"layer {layer.name!r} of {self._root}: {path} is a folder of whoever wrote it")
         return self._root / str(path)
 
+    def is_foreign(self, folder: Path | ObjectPath | None) -> bool:
+        """Return whether voxels in the folder of a mag belong to another dataset."""
+        return not (isinstance(folder, ObjectPath) and folder.is_relative_to(self._root))
 
-def is_far(entry: Json) -> bool:
-    """Return whether a mag lies at an address of its own, in a bucket or on a server."""
-    return "://" in str(entry.get("path"))
+    def refers(self, layer: LayerProperties, folder: Path | ObjectPath | None) -> bool:
+        """Return whether the folder of a mag is not in its layer's own, so that nothing is written through it."""
+        return not (isinstance(folder, ObjectPath) and folder.is_relative_to(self.folder(layer)))
+
+    def location(self, layer: LayerProperties, mag: Mag, entry: Json) -> Json:
+        """Return where a mag lies, as plain data for the core."""
+        return location_in(self.mag_folder(layer, mag, entry), layer, mag, layer.stored_order(entry))
+
+    def open(self, layer: LayerProperties, mag: Mag, entry: Json) -> VoxelSource:
+        """Return what voxels of a mag are read from."""
+        source: VoxelSource
+        if self.read_only_reason is None:
+            source = _FollowedMag(self, layer, mag, entry)  # type: ignore[assignment] # has what the mag has
+        else:
+            source = _core.Mag.open(self.location(layer, mag, entry))
+        return KeepsZeros(source, None) if layer.keeps_zeros else source
+
+    # -- changes --------------------------------------------------------------------------------------------------
+
+    def create(self, properties: DatasetProperties) -> None:
+        """Write the properties of a new dataset, if there is nothing yet.
+
+        Raises
+        ------
+        DatasetError
+            There is something already. A ``ReadOnlyError``: it is a server of files.
+        ObjectStoreError
+            There is no such bucket, or the server does not allow it.
+        """
+        if not self._root.takes_changes:
+            raise ReadOnlyError(f"cannot create a dataset at {self._root}: {SERVER_OF_FILES}")
+        if self._root.files() or (self._root / FILE_NAME).write_if(properties.text()) is None:
+            raise DatasetError(f"cannot create a dataset at {self._root}: there is something already")
+
+    def update(self, properties: DatasetProperties, change: Callable[[DatasetProperties], None]) -> None:
+        """Apply `change` to ``datasource-properties.json`` as it is now, and take over what others wrote.
+
+        It is applied again to what others have written meanwhile, so that none undoes what another did.
+        """
+        file, put = self._root / FILE_NAME, None
+        for attempt in range(1, _TRIES):
+            found = file.read_version(MOST_BYTES)
+            if found is None:
+                raise DatasetNotFoundError(f"no dataset at {self._root} any more: there is no {FILE_NAME}")
+            text, version = found
+            if text == put:  # the answer to the last put was lost on its way
+                break
+            fresh = DatasetProperties.parse(text, self._root)
+            change(fresh)
+            put = fresh.text()
+            if file.write_if(put, version) is not None:
+                break
+            time.sleep(random.uniform(0, min(_SECONDS, attempt / 50)))  # noqa: S311 - so that not all come again at once
+        else:
+            raise DatasetError(f"{file}: others change it all the time; try again when they have finished")
+        properties.adopt(fresh)
+
+    def add_layer(self, properties: DatasetProperties, entry: Json) -> None:
+        """List a layer. There may be files in its folder already."""
+        name = entry["name"]
+        properties.check_free(name)
+        self.finish_removal(name, None)
+        self.update(properties, lambda fresh: fresh.add_layer(entry))
+
+    def rename_layer(self, properties: DatasetProperties, old: str, new: str) -> None:
+        """Give a layer and its folder another name. Mags of other layers in that folder are found there again.
+
+        The server copies every object, the layer is listed with its new name, and what had the old one is removed.
+
+        Raises
+        ------
+        DatasetValueError
+            There is something of that name. Nothing was changed.
+        """
+        try:
+            properties.check_free(new)
+            claim = self.claim(new)
+        except ExistsError:
+            raise DatasetValueError(f"cannot rename layer {old!r}: there is {new!r} already in {self._root}") from None
+        source, held = self._root / old, properties.layer(old).json
+
+        def rename(fresh: DatasetProperties) -> None:
+            claim.check()
+            fresh.rename_layer(old, new)
+            held["name"] = new  # so that it is known as the same entry
+
+        try:
+            copy_files(source, claim.folder, [file for file in source.files() if file[0].rpartition("/")[2] != LEFT])
+            self.update(properties, rename)
+        except BaseException:
+            held["name"] = old
+            self.give_up(claim)
+            raise
+        claim.finish()
+        if self.may_remove(properties, source, new):
+            source.remove_folder()
+
+    def add_mag(self, properties: DatasetProperties, layer: LayerProperties, mag: Mag, spec: _core.NewMag) -> Json:
+        """Make an empty mag in its layer's folder and return its entry, which has still to be listed."""
+        claim = self.claim(*self._free(properties, layer, mag))
+        order = {axis: index for index, axis in enumerate(layer.new_axes())}
+        try:
+            _core.Mag.create(location_in(claim.folder, layer, mag, order), spec)
+        except ValueError as error:
+            self.give_up(claim)
+            raise DatasetValueError(f"cannot add mag {mag} to layer {layer.name!r}: {error}") from None
+        return self.entry(layer, mag, claim.folder, spec["chunk_shape"][0] * spec["chunks_per_shard"][0])
+
+    @contextmanager
+    def building(self, properties: DatasetProperties, layer: LayerProperties, mag: Mag) -> Iterator[Site]:
+        """Yield where a mag is made. What it replaces is removed once it is listed."""
+        replaced = [folder for each, folder in self._own_folders(layer) if each == mag]
+        claim = self.claim(*self._free(properties, layer, mag))
+        try:
+            yield Site(claim.folder, claim.folder, _nothing, claim.check)
+        except BaseException:
+            self.give_up(claim)
+            raise
+        for folder in replaced:
+            if self.may_remove(properties, folder, layer.name, mag) and not claim.folder.is_relative_to(folder):
+                folder.remove_folder()
+
+    @contextmanager
+    def removal(self, properties: DatasetProperties, layer: LayerProperties, mag: Mag | None) -> Iterator[None]:
+        """Remove the objects of a mag or layer if the block ends well.
+
+        Their folders are marked before the block takes them off the list: what a killed call leaves is taken away by
+        the next that needs the place. Objects of other datasets stay, and folders in which other mags lie.
+        """
+        if mag is None:
+            folders = [self.folder(layer)]
+        else:
+            folders = [folder for each, folder in self._own_folders(layer) if each == mag]
+        removed = [folder for folder in folders if self.may_remove(properties, folder, layer.name, mag)]
+        for folder in removed:
+            (folder / LEFT).write(b"")
+        try:
+            yield
+        except BaseException:
+            for folder in removed:
+                (folder / LEFT).remove()
+            raise
+        for folder in removed:
+            folder.remove_folder(LEFT)
+
+    def finish_removal(self, layer_name: str, mag: Mag | None) -> bool:
+        """Take away the objects of a layer or mag that is not listed, if a removal left them; tell whether it did."""
+        if "/" in layer_name or layer_name in {"", ".", ".."}:
+            return False  # it is the name of no folder here
+        folder = self._root / layer_name
+        left = [each for each in ([folder] if mag is None else self._named(folder, mag)) if (each / LEFT).is_file()]
+        left = [each for each in left if not self._is_listed(each)]
+        for each in left:
+            each.remove_folder(LEFT)
+        return bool(left)
+
+    def settle(self, layer: LayerProperties, voxel_size: Sequence[float], unit: str) -> None:
+        """Write the group metadata of a layer's folder, and forget that its mags were being made."""
+        self.unmark(layer)
+        folder = self.folder(layer)
+        inside = [(mag, each) for mag, each in self.mag_folders(layer) if each.is_relative_to(folder)]
+        mags = sorted((mag, each.relative_to(folder).as_posix()) for mag, each in inside)
+        write_layer_group(folder, layer.data_format, mags, voxel_size, unit, axes=list(layer.new_axes()))
+
+    def unmark(self, layer: LayerProperties) -> None:
+        """Forget that mags of a layer were being made."""
+        folders = [folder for _, folder in self._own_folders(layer) if folder.is_relative_to(self._root)]
+        self._root.remove_files([f"{folder.relative_to(self._root)}/{LEFT}" for folder in folders])
+
+    def may_remove(
+        self, properties: DatasetProperties, folder: Path | ObjectPath, layer_name: str, mag: Mag | None = None
+    ) -> bool:
+        """Return whether a folder may go with a layer, or with one mag of it.
+
+        It must lie in the dataset's folder, and hold nothing that is listed besides.
+        """
+        if self.is_foreign(folder) or folder == self._root:
+            return False
+        kept = self.listed_folders(properties, layer_name, mag)
+        return not any(other.is_relative_to(folder) for other in kept)
+
+    def holds(self, layer_name: str) -> bool:
+        """Return whether there is something in the folder of a layer, be it listed or not."""
+        return bool((self._root / layer_name).files())
+
+    def claim(self, *names: str) -> _Claim:
+        """Take a folder in which something will be made, and take away what a killed call has left there.
+
+        Raises
+        ------
+        ExistsError
+            There is something that no call has left.
+        """
+        folder = self._root / "/".join(names)
+        claim, file = _Claim(folder, uuid.uuid4().hex.encode()), folder / LEFT
+        is_left = file.write_if(claim.mark) is None
+        if is_left and self._is_listed(folder):
+            raise ExistsError(f"{folder}: another call has made it meanwhile; open the dataset anew to see it")
+        if is_left:
+            file.write(claim.mark)  # whoever is still at work there is told so by its own mark
+        there = [name for name, _ in folder.files() if name != LEFT]
+        if there and not is_left:
+            file.remove()
+            raise ExistsError(f"{folder} is in the way, with {there[0]}, though it is not listed; remove it first")
+        folder.remove_files(there)
+        return claim
+
+    def give_up(self, claim: _Claim) -> None:
+        """Remove what was made, unless it is listed, whatever was answered."""
+        with suppress(WkfastError):
+            if not self._is_listed(claim.folder):
+                claim.check()
+                claim.folder.remove_folder(LEFT)
+
+    def _is_listed(self, folder: ObjectPath) -> bool:
+        """Return whether a folder is that of a layer or mag, as the dataset is now."""
+        properties = DatasetProperties.read(self._root)
+        return folder in self.listed_folders(properties, "", None)
+
+    def _own_folders(self, layer: LayerProperties) -> list[tuple[Mag, ObjectPath]]:
+        """Return each mag that lies in the dataset by its entry, with its folder."""
+        own = [entry for entry in layer.mags if not is_far(entry)]
+        with suppress(DatasetError):
+            return [(layer.mag_of(entry), self.mag_folder(layer, layer.mag_of(entry), entry)) for entry in own]
+        return []
+
+    def _free(self, properties: DatasetProperties, layer: LayerProperties, mag: Mag) -> tuple[str, str]:
+        """Return the names of the folder for a mag: of its own name, unless something is listed there."""
+        listed = set(self.listed_folders(properties, "", None))
+        names = (name for number in range(1, _TRIES) for name in [_numbered(mag.to_layer_name(), number)])
+        return layer.name, next(name for name in names if self.folder(layer) / name not in listed)
+
+    @staticmethod
+    def _named(folder: ObjectPath, mag: Mag) -> list[ObjectPath]:
+        names = [mag.to_layer_name(), mag.to_long_layer_name(), _numbered(mag.to_layer_name(), 2)]
+        return [folder / name for name in dict.fromkeys(names)]
 
 
-def object_location(path: ObjectPath, layer: LayerProperties, mag: Mag, entry: Json) -> Json:
-    """Return where a mag of `layer` at `path` lies, as plain data for the core: see ``_core.MagLocation``."""
-    return {
-        "mag": list(mag.to_tuple()),
-        "format": layer.data_format.value,
-        "container": path.container,
-        "prefix": "",
-        "axis_order": layer.stored_order(entry),
-    }
+class _FollowedMag:
+    """A mag of a list that may change: where that says that it lies elsewhere now, it is opened there.
+
+    What was removed in a bucket cannot be told from what was never written, so nobody must go on reading there.
+    """
+
+    def __init__(self, place: ObjectPlace, layer: LayerProperties, mag: Mag, entry: Json) -> None:
+        self._place = place
+        self._layer = layer
+        self._of = mag
+        self._listed = layer.json.get("mags")
+        self._location = place.location(layer, mag, entry)
+        self._opened = _core.Mag.open(self._location)  # type: ignore[arg-type] # plain data of that kind
+
+    def _now(self) -> _core.Mag:
+        listed = self._layer.json.get("mags")
+        if listed is not self._listed:
+            entry = next((each for each in self._layer.mags if self._layer.mag_of(each) == self._of), None)
+            if entry is None:
+                raise MagNotFoundError(f"layer {self._layer.name!r} has no mag {self._of} any more")
+            location = self._place.location(self._layer, self._of, entry)
+            if location != self._location:
+                self._location, self._opened = location, _core.Mag.open(location)  # type: ignore[arg-type] # see above
+            self._listed = listed
+        return self._opened
+
+    def __getattr__(self, name: str) -> Any:
+        if name.startswith("_"):
+            raise AttributeError(name)
+        return getattr(self._now(), name)
+
+
+class ObjectDraft(ObjectPlace):
+    """A dataset's folder for one layer that is not listed yet; nobody else hears of what is changed."""
+
+    def update(self, properties: DatasetProperties, change: Callable[[DatasetProperties], None]) -> None:
+        """Apply `change`, which is written down nowhere."""
+        change(properties)
+
+    def settle(self, layer: LayerProperties, voxel_size: Sequence[float], unit: str) -> None:  # noqa: ARG002 - later
+        """Forget that mags were being made. Groups are written once the layer is listed."""
+        self.unmark(layer)
+
+
+def _numbered(name: str, number: int) -> str:
+    """Return the name of a folder for what takes a mag's place: one that is the name of no mag."""
+    return name if number == 1 else f"{name}.v{number}"
+
+
+def _nothing() -> None:
+    pass

@@ -8,6 +8,7 @@ import numpy as np
 
 from wkfast.dataset.array_files import ArrayFiles
 from wkfast.dataset.array_layers import image_entry, require_image
+from wkfast.dataset.folder_place import FolderPlace
 from wkfast.dataset.layer_category import SEGMENTATION_CATEGORY
 from wkfast.dataset.layer_creation import check_kind, safe_layer_name
 from wkfast.dataset.layer_properties import LayerProperties
@@ -20,7 +21,7 @@ if TYPE_CHECKING:
 
     from wkfast.buckets import ObjectPath
     from wkfast.dataset.dataset import Dataset
-    from wkfast.dataset.folder_place import FolderPlace
+    from wkfast.dataset.files_place import FilesPlace
     from wkfast.dataset.layer_properties import Json
     from wkfast.dataset.multiscales import Image
     from wkfast.geometry import NDBoundingBox, VoxelSize
@@ -60,7 +61,7 @@ def image_in(dataset: Dataset, layer_name: str) -> tuple[Image, list[tuple[Mag, 
     DatasetError
         Its voxels are of another size than those of the dataset.
     """
-    image = image_of(ArrayFiles(dataset._place.root / layer_name))
+    image = image_of(ArrayFiles(dataset._place.where / layer_name))
     if image is None:
         return None
     named = [_mag_or_none(level.path) for level in image.levels]
@@ -86,7 +87,7 @@ def _mag_or_none(name: str) -> Mag | None:
 
 def list_image(
     dataset: Dataset,
-    place: FolderPlace,
+    place: FilesPlace,
     layer_name: str,
     category: str,
     found: tuple[Image, list[tuple[Mag, ArrayFiles]]],
@@ -105,9 +106,14 @@ def list_image(
     dataset._properties.check_free(layer_name)
     image, mags = found
     for mag, files in mags:
-        place.own(files.here, f"mag {mag} of layer {layer_name!r}")
-    root = place.root.absolute()
-    entry = image_entry(layer_name, image, lambda files: f"./{files.here.relative_to(root).as_posix()}", mags)
+        if isinstance(place, FolderPlace):
+            place.own(files.here, f"mag {mag} of layer {layer_name!r}")
+    root = place.where.absolute()
+
+    def stated(files: ArrayFiles) -> str:
+        return f"./{files.path.absolute().relative_to(root).as_posix()}"  # type: ignore[arg-type] # both here or both far
+
+    entry = image_entry(layer_name, image, stated, mags)
     properties = LayerProperties({**entry, "category": category}, str(root))
     for what, wanted, there in (
         ("dtype", np.dtype(asked["dtype"] or properties.dtype), properties.dtype),

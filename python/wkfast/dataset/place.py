@@ -65,7 +65,7 @@ class Place(ABC):
         """What opens the dataset again: its folder, or its address."""
         return self.root
 
-    def folder(self, layer: LayerProperties) -> Path:
+    def folder(self, layer: LayerProperties) -> Path | ObjectPath:
         """Return the folder of a layer.
 
         Raises
@@ -75,15 +75,15 @@ class Place(ABC):
         """
         raise DatasetError(f"layer {layer.name!r} {self.no_folder}")
 
-    def mag_folder(self, layer: LayerProperties, mag: Mag, entry: Json) -> Path | None:  # noqa: ARG002 - see FolderPlace
+    def mag_folder(self, layer: LayerProperties, mag: Mag, entry: Json) -> Path | ObjectPath | None:  # noqa: ARG002 - see FolderPlace
         """Return the folder of a mag, ``None`` where it has none."""
         return None
 
-    def is_foreign(self, folder: Path | None) -> bool:  # noqa: ARG002 - see FolderPlace
+    def is_foreign(self, folder: Path | ObjectPath | None) -> bool:  # noqa: ARG002 - see FolderPlace
         """Return whether voxels in the folder of a mag belong to another dataset."""
         return False
 
-    def refers(self, layer: LayerProperties, folder: Path | None) -> bool:  # noqa: ARG002 - see FolderPlace
+    def refers(self, layer: LayerProperties, folder: Path | ObjectPath | None) -> bool:  # noqa: ARG002 - see FolderPlace
         """Return whether the folder of a mag is not in its layer's own, so that nothing is written through it."""
         return self.is_foreign(folder)
 

@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 import shutil
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
 
 from wkfast import _core
 from wkfast.dataset.data_format import FACTS, DataFormat, format_of_folder
-from wkfast.dataset.folder_place import location_in
+from wkfast.dataset.folder_place import FolderPlace
 from wkfast.dataset.folders import mark_left, place_folder, remove_folder
 from wkfast.dataset.layer_creation import check_layer_name
 from wkfast.dataset.layer_properties import LayerProperties
-from wkfast.dataset.mag_building import files_of
+from wkfast.dataset.mag_building import files_of, folder_of
+from wkfast.dataset.mag_locations import location_in
 from wkfast.dataset.metadata_files import read_json
 from wkfast.dataset.ome_zarr import image_in, list_image
 from wkfast.dataset.place import writable
@@ -22,16 +24,18 @@ from wkfast.geometry import Mag
 from wkfast.geometry.constants import CXYZ_AXES
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
     from numpy.typing import DTypeLike
 
+    from wkfast.buckets import ObjectPath
     from wkfast.dataset.dataset import Dataset
-    from wkfast.dataset.folder_place import FolderPlace
+    from wkfast.dataset.files_place import FilesPlace
     from wkfast.dataset.layer import Layer
     from wkfast.dataset.layer_properties import Json
     from wkfast.dataset.mag_view import MagView
     from wkfast.geometry import NDBoundingBox
+
+# Parts of the name of a mag's metadata, seen from its layer's folder.
+_DEPTH = 2
 
 
 def list_files(layer: Layer, mag: Mag) -> MagView:
@@ -39,11 +43,12 @@ def list_files(layer: Layer, mag: Mag) -> MagView:
     place, properties = files_of(layer), layer._properties
     if mag in layer._listed_mags():
         raise ExistsError(f"layer {layer.name!r} has the mag {mag} already")
-    folder = place.folder_for(properties, mag)
-    if place.is_foreign(folder):
-        raise DatasetError(f"layer {layer.name!r}: {folder} leads out of the dataset {place.root}")
-    place.own(folder, f"mag {mag} of layer {layer.name!r}")
-    if not folder.is_dir():
+    folder = place.mag_folder(properties, mag, {})
+    if folder is None or place.is_foreign(folder):
+        raise DatasetError(f"layer {layer.name!r}: {folder} leads out of the dataset {place.where}")
+    if isinstance(place, FolderPlace) and isinstance(folder, Path):
+        place.own(folder, f"mag {mag} of layer {layer.name!r}")
+    if not (folder.is_dir() if isinstance(folder, Path) else (folder / FACTS[layer.data_format].metadata).is_file()):
         raise MagNotFoundError(f"layer {layer.name!r} has no folder {folder}")
     found = _checked(layer, mag, folder)
     entry = place.entry(properties, mag, folder, found.chunk_shape[0] * found.chunks_per_shard[0])
@@ -53,14 +58,15 @@ def list_files(layer: Layer, mag: Mag) -> MagView:
 
 def take_array(layer: Layer, mag: Mag, path: Path, *, move: bool, extend: bool) -> MagView:
     """Take the files of an array as a mag; see :meth:`Layer.add_mag_from_zarrarray`."""
-    source = files_of(layer).root / path
+    place = folder_of(layer, "add_mag_from_zarrarray")
+    source = place.root / path
     data_format = format_of_folder(source)
     if data_format is not layer.data_format or not FACTS[data_format].is_array:
         raise DatasetValueError(
             f"{source} holds {data_format or 'no array'}, layer {layer.name!r} is stored as {layer.data_format}"
         )
     _checked(layer, mag, source)
-    folder = files_of(layer).new_folder(layer.dataset._properties, layer._properties, mag)
+    folder = place.new_folder(layer.dataset._properties, layer._properties, mag)
     if mag in layer._listed_mags() or folder.is_symlink() or folder.exists():
         raise ExistsError(f"layer {layer.name!r} has the mag {mag} already, or something at {folder}")
     with place_folder(folder) as draft:
@@ -78,7 +84,7 @@ def take_array(layer: Layer, mag: Mag, path: Path, *, move: bool, extend: bool) 
     return layer.get_mag(view.mag)
 
 
-def _checked(layer: Layer, mag: Mag, folder: Path) -> _core.Mag:
+def _checked(layer: Layer, mag: Mag, folder: Path | ObjectPath) -> _core.Mag:
     """Open the mag in a folder; it must hold what the layer does."""
     location = location_in(folder, layer._properties, mag, _axis_order(layer, folder).get("axisOrder"))
     found = _core.Mag.open(location)
@@ -90,7 +96,7 @@ def _checked(layer: Layer, mag: Mag, folder: Path) -> _core.Mag:
     return found
 
 
-def _axis_order(layer: Layer, folder: Path) -> Json:
+def _axis_order(layer: Layer, folder: Path | ObjectPath) -> Json:
     """Return which axis of an array is which, as its entry says it: as it names them, else as the layer has them."""
     if not FACTS[layer.data_format].is_array:
         return {}
@@ -98,7 +104,7 @@ def _axis_order(layer: Layer, folder: Path) -> Json:
     return {"axisOrder": {name: place for place, name in enumerate(names) if name in CXYZ_AXES}}
 
 
-def _metadata(layer: Layer, folder: Path) -> Json:
+def _metadata(layer: Layer, folder: Path | ObjectPath) -> Json:
     found = read_json(folder / FACTS[layer.data_format].metadata)
     return found if isinstance(found, dict) and isinstance(found.get("shape"), list) else {"shape": []}
 
@@ -110,7 +116,7 @@ def _axes(layer: Layer, metadata: Json) -> list[str]:
     return usual if len(usual) == count else list(CXYZ_AXES)[-count:]
 
 
-def lengths_of_array(layer: Layer, folder: Path) -> dict[str, int]:
+def lengths_of_array(layer: Layer, folder: Path | ObjectPath) -> dict[str, int]:
     """Return name and length of each axis of the array in a folder, in its voxels; WKW has no length."""
     if not FACTS[layer.data_format].is_array:
         return {"c": layer.num_channels, "x": 0, "y": 0, "z": 0}
@@ -133,10 +139,10 @@ def add_layer_of_files(
     image = image_in(dataset, layer_name)
     if image is not None:
         asked = {**more, "dtype": dtype, "num_channels": num_channels, "data_format": data_format}
-        place = cast("FolderPlace", writable(dataset._place, dataset))
+        place = cast("FilesPlace", writable(dataset._place, dataset))
         list_image(dataset, place, layer_name, category, image, asked, bounding_box)
         return dataset.get_layer(layer_name)
-    found = _mags_below(dataset._place.root / layer_name)
+    found = _mags_below(dataset._place.where / layer_name)
     declared = None if data_format is None else DataFormat.parse(str(data_format), layer=layer_name)
     formats = {each for _, each in found if declared in {None, each}}
     if len(formats) != 1:
@@ -159,10 +165,19 @@ def add_layer_of_files(
     return layer
 
 
-def _mags_below(folder: Path) -> list[tuple[Mag, DataFormat]]:
+def _folders_below(folder: Path | ObjectPath) -> list[Path | ObjectPath]:
+    """Return what lies in a folder and may be the folder of a mag."""
+    if isinstance(folder, Path):
+        return list(folder.iterdir()) if folder.is_dir() else []
+    metadata = {facts.metadata for facts in FACTS.values()}
+    parts = (name.split("/") for name, _ in folder.files())
+    return [folder / part[0] for part in parts if len(part) == _DEPTH and part[1] in metadata]
+
+
+def _mags_below(folder: Path | ObjectPath) -> list[tuple[Mag, DataFormat]]:
     """Return mags whose folders lie in `folder`, finest first, with the format of their metadata."""
     found = []
-    for child in folder.iterdir() if folder.is_dir() else ():
+    for child in _folders_below(folder):
         data_format = format_of_folder(child)
         try:
             found += [(Mag(child.name), data_format)] if data_format is not None else []

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from wkfast.dataset.layer_properties import Json, LayerProperties, layer_properties
-from wkfast.dataset.metadata_files import ZARR_FILES, read_json
+from wkfast.dataset.metadata_files import ZARR_FILES, parsed_json, read_metadata
 from wkfast.dataset.view_configuration import DatasetViewConfiguration, configuration_of
 from wkfast.drafts import exclusive_draft
 from wkfast.errors import DatasetError, DatasetNotFoundError, DatasetValueError, ExistsError, LayerNotFoundError
@@ -26,6 +26,8 @@ if TYPE_CHECKING:
 
 FILE_NAME = "datasource-properties.json"
 SUPPORTED_VERSION = 1
+# More than a dataset of ten thousand layers needs.
+MOST_BYTES = 64 << 20
 
 
 @dataclass(frozen=True)
@@ -52,11 +54,23 @@ class DatasetProperties:
         DatasetError
             It is no JSON, no dataset, or of a version wkfast does not know.
         """
-        file = folder / FILE_NAME
-        parsed = read_json(file)
-        if parsed is None:
+        text = read_metadata(folder / FILE_NAME)
+        if text is None:
             hint = "; open_layer opens arrays and OME-Zarr images" if _holds_zarr(folder) else ""
             raise DatasetNotFoundError(f"no dataset at {folder}: there is no {FILE_NAME}{hint}")
+        return cls.parse(text, folder)
+
+    @classmethod
+    def parse(cls, text: bytes, folder: Path | ObjectPath) -> DatasetProperties:
+        """Return what the file of the dataset in `folder` says.
+
+        Raises
+        ------
+        DatasetError
+            As of :meth:`read`.
+        """
+        file = folder / FILE_NAME
+        parsed = parsed_json(text, file)
         layers = parsed.get("dataLayers") if isinstance(parsed, dict) else None
         if not isinstance(layers, list) or not all(isinstance(layer, dict) for layer in layers):
             raise DatasetError(f"{file}: expected a JSON object with a list of 'dataLayers', which are objects")
@@ -185,10 +199,16 @@ class DatasetProperties:
         entry = self.layer(name).json
         self.json["dataLayers"] = [layer for layer in self.json["dataLayers"] if layer is not entry]
 
+    def rename_layer(self, old: str, new: str) -> None:
+        """Give a layer another name; paths of mags that lie in its folder follow, whoever lists them."""
+        for layer in self.layers:
+            layer.move_mags(old, new)
+        self.layer(old).json["name"] = new
+
     def write(self) -> None:
         """Replace the file as a whole: a reader sees the old one or the new one, never a part."""
         with exclusive_draft(Path(self.file)) as draft:
-            draft.put(self._text())
+            draft.put(self.text())
 
     def update(self, change: Callable[[DatasetProperties], None]) -> None:
         """Apply `change` to what the file says now, and take over what others have written meanwhile.
@@ -200,13 +220,14 @@ class DatasetProperties:
         with exclusive_draft(file) as draft:
             fresh = DatasetProperties.read(file.parent)
             change(fresh)
-            draft.put(fresh._text())
-        self._adopt(fresh)
+            draft.put(fresh.text())
+        self.adopt(fresh)
 
-    def _text(self) -> bytes:
+    def text(self) -> bytes:
+        """Return what the file is to hold."""
         return json.dumps(self.json, indent=4).encode()
 
-    def _adopt(self, fresh: DatasetProperties) -> None:
+    def adopt(self, fresh: DatasetProperties) -> None:
         """Take over all of `fresh`; entries of layers stay the objects that layers hold."""
         known = {str(layer.get("name")): layer for layer in self.json["dataLayers"]}
         layers = []

@@ -6,10 +6,11 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from wkfast import _core
+from wkfast.addresses import local_path
 from wkfast.dataset.compiled import ChunkFunction
 from wkfast.dataset.data_format import FACTS
 from wkfast.dataset.folders import temporary_folder
-from wkfast.dataset.mag_building import build_mag, check_alone, copy_mag, location_of, spec_like
+from wkfast.dataset.mag_building import build_mag, check_alone, copy_mag, folder_of, location_of, spec_like
 from wkfast.dataset.new_mag import Shapes, extent_in_mag, new_mag
 from wkfast.dataset.plan_workers import run_on_workers
 from wkfast.errors import DatasetValueError
@@ -58,6 +59,7 @@ def map_chunks(view: MagView, function: Any, target: MagView, workers: Workers) 
 def merge_with_view(view: MagView, other: MagView, executor: Any) -> None:
     """Lay the chunks of another mag over this one; see :meth:`MagView.merge_with_view`."""
     layer = view.layer
+    folder_of(layer, "merge_with_view")
     mine, theirs = view.info, other.info
     if view.mag != other.mag or mine.voxel_type != theirs.voxel_type or mine.num_channels != theirs.num_channels:
         raise DatasetValueError(f"{other} cannot be laid over {view}: mag, dtype or channels differ")
@@ -65,7 +67,7 @@ def merge_with_view(view: MagView, other: MagView, executor: Any) -> None:
         raise DatasetValueError(f"{other} has {theirs.chunks_per_shard} chunks in a file; rechunk it to one")
     check_alone(layer, view.mag, view.path)
     box, location = layer._properties.bounding_box, location_of(view)
-    with temporary_folder(view.path.parent, ".merge.") as folder:
+    with temporary_folder(local_path(view.path).parent, ".merge.") as folder:
         plan = _core.MergePlan(
             {
                 "annotations": [[location_of(other)]],

@@ -9,21 +9,26 @@ from __future__ import annotations
 import copy
 import os
 from contextlib import contextmanager
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from wkfast.addresses import local_path
+from wkfast.buckets import ObjectPath, stated_path
 from wkfast.dataset.attachments import KEY as ATTACHMENTS
+from wkfast.dataset.files_place import FilesPlace
 from wkfast.dataset.folder_place import FolderPlace
 from wkfast.dataset.foreign import own_layer, own_mag
 from wkfast.dataset.layer_creation import check_layer_name
-from wkfast.dataset.mag_building import check_same_voxels, files_of
+from wkfast.dataset.mag_building import check_same_voxels, folder_of
+from wkfast.dataset.mag_locations import is_far
 from wkfast.dataset.place import writable
 from wkfast.dataset.properties import FILE_NAME
+from wkfast.dataset.stated import stated_in
 from wkfast.errors import DatasetError, DatasetValueError, ExistsError
 from wkfast.geometry import Mag
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
-    from pathlib import Path
 
     from wkfast.dataset.dataset import Dataset
     from wkfast.dataset.layer import Layer
@@ -61,7 +66,7 @@ def add_layer_link(dataset: Dataset, given: Any, name: str | None, *, relative: 
     foreign = own_layer(given, type(dataset).open)
     name = _free_name(dataset, foreign, name)
     link = _folder_of(dataset) / name
-    target = foreign.path
+    target = _here(foreign.path)
     entry: Json = {**copy.deepcopy(foreign._properties.json), "name": name}
     entry.pop("wkwResolutions", None)
     entry["mags"] = [_linked_entry(view, target, name, dataset) for view in foreign.mags.values()]
@@ -76,10 +81,10 @@ def add_layer_link(dataset: Dataset, given: Any, name: str | None, *, relative: 
 def add_mag_link(layer: Layer, given: Any, *, relative: bool, extend: bool) -> MagView:
     """List a mag whose folder is a link to another's; see :meth:`Layer.add_symlink_mag`."""
     source, target = _fitting(layer, given, None)
-    link = files_of(layer).new_folder(layer.dataset._properties, layer._properties, target)
+    link = folder_of(layer, "a link").new_folder(layer.dataset._properties, layer._properties, target)
     entry = _entry(source, target, layer.dataset)
     entry["path"] = f"./{layer.name}/{link.name}"
-    with _link(link, source.path, relative=relative):
+    with _link(link, _here(source.path), relative=relative):
         layer._list_mag(entry)
     if extend:
         _extend(layer, source, target)
@@ -88,12 +93,12 @@ def add_mag_link(layer: Layer, given: Any, *, relative: bool, extend: bool) -> M
 
 def referenced_mag(view: MagView) -> MagView:
     """Return a mag as the dataset has it in which its files lie; see :meth:`MagView.referenced_mag`."""
-    folder = view.path.resolve()
+    folder = _lies_at(view).resolve()
     home = next((parent for parent in folder.parents if (parent / FILE_NAME).is_file()), None)
     dataset = None if home is None else type(view.layer.dataset).open(home)
     for layer in () if dataset is None else dataset.layers.values():
         for found in layer.mags.values():
-            if found.path.resolve() == folder and not found._refers:
+            if not found._refers and found.path.resolve() == folder:
                 return found
     raise DatasetError(f"{view._title}: no dataset lists the files at {folder} as its own")
 
@@ -101,11 +106,30 @@ def referenced_mag(view: MagView) -> MagView:
 # -- what these share ---------------------------------------------------------------------------------------------
 
 
-def _folder_of(dataset: Dataset) -> Path:
+def _lies_at(view: MagView) -> Path | ObjectPath:
+    """Return where the files of a mag lie, also if its dataset says that they lie at an address."""
+    entry = view.layer._entry_of(view.mag)
+    if is_far(entry) and isinstance(view.layer._place, FolderPlace):
+        return stated_path(str(entry["path"]))
+    return view.path
+
+
+def _here(path: Path | ObjectPath) -> Path:
+    return local_path(path, "what a link leads to")
+
+
+def _home_of(dataset: Dataset) -> Path | ObjectPath:
     place = writable(dataset._place, dataset)
-    if not isinstance(place, FolderPlace):
-        raise DatasetError(f"{dataset} {place.no_folder}: references are made in folders")
-    return place.root
+    if not isinstance(place, FilesPlace):
+        raise DatasetError(f"{dataset} {place.no_folder}: references are made in folders and buckets")
+    return place.where
+
+
+def _folder_of(dataset: Dataset) -> Path:
+    home = _home_of(dataset)
+    if not isinstance(home, Path):
+        raise DatasetError(f"{dataset} lies in a bucket, where there are no links; use add_layer_as_ref")
+    return home
 
 
 def _free_name(dataset: Dataset, foreign: Layer, name: str | None) -> str:
@@ -133,10 +157,7 @@ def _fitting(layer: Layer, given: Any, mag: Any) -> tuple[MagView, Mag]:
 def _entry(source: MagView, mag: Mag, dataset: Dataset) -> Json:
     """Return the entry of a mag that refers to another's files."""
     stated = source.layer._entry_of(source.mag)
-    folder = source.path.resolve()
-    root = _folder_of(dataset).resolve()
-    inside = folder.is_relative_to(root)
-    path = f"./{folder.relative_to(root).as_posix()}" if inside else folder.as_posix()
+    path = stated_in(_lies_at(source).resolve(), _home_of(dataset).resolve())
     kept = {key: stated[key] for key in ("cubeLength", "axisOrder") if stated.get(key) is not None}
     return {"mag": list(mag.to_tuple()), "path": path, **kept}
 
@@ -144,8 +165,8 @@ def _entry(source: MagView, mag: Mag, dataset: Dataset) -> Json:
 def _linked_entry(view: MagView, target: Path, name: str, dataset: Dataset) -> Json:
     """Return the entry of a mag in a folder that is linked: through the link, if it lies in it."""
     entry = _entry(view, view.mag, dataset)
-    folder = view.path.resolve()
-    if folder.is_relative_to(target.resolve()):
+    folder = _lies_at(view).resolve()
+    if isinstance(folder, Path) and folder.is_relative_to(target.resolve()):
         entry["path"] = f"./{name}/{folder.relative_to(target.resolve()).as_posix()}"
     return entry
 

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from wkfast import _core
+from wkfast.buckets import ObjectPath
 from wkfast.dataset.compiled import ChunkFunction
 from wkfast.jobs import Tally, Watch, run_jobs
 from wkfast.progress import observed
@@ -64,19 +65,38 @@ def run_reshape(
     if executor is None:
         _reshape(spec, function).run(progress=observer)
         return
-    target = spec["target"]
     call = uuid.uuid4().hex
-    # In the new mag's folder, which may not be there any more when a job looks, or be that of another call.
-    ticket = Path(target["container"]["path"]) / target["prefix"] / f".{call}.wkfast-ticket"
-    ticket.touch()
-    work = ReshapeWork(json.dumps(spec), call, str(ticket), None if function is None else function.packed())
+    ticket = _ticket(spec["target"], call)
+    work = ReshapeWork(json.dumps(spec), call, ticket, None if function is None else function.packed())
     try:
         job = work.opened()
         tally = Tally([job.shard_bytes] * job.shard_count, observer)
-        run_jobs(executor, work, tally, give_up=lambda: ticket.unlink(missing_ok=True))
+        run_jobs(executor, work, tally, give_up=lambda: _withdraw(ticket))
     finally:
-        ticket.unlink(missing_ok=True)
+        _withdraw(ticket)
         _opened.cache_clear()
+
+
+def _ticket(target: Json, call: str) -> Path | ObjectPath:
+    """Make a file that says that the work is wanted, and return it.
+
+    It lies in the new mag's folder, which may not be there any more when a job looks, or be that of another call.
+    """
+    container, name = target["container"], f"{target['prefix']}/.{call}.wkfast-ticket".lstrip("/")
+    if container["kind"] == "objects":
+        far = ObjectPath.of_container(container) / name
+        far.write(b"")
+        return far
+    near = Path(container["path"]) / name
+    near.touch()
+    return near
+
+
+def _withdraw(ticket: Path | ObjectPath) -> None:
+    if isinstance(ticket, ObjectPath):
+        ticket.remove()
+    else:
+        ticket.unlink(missing_ok=True)
 
 
 @dataclass(frozen=True)
@@ -85,7 +105,7 @@ class ReshapeWork:
 
     spec: str
     call: str
-    ticket: str
+    ticket: Path | ObjectPath
     function: bytes | None = None
 
     def run(self, first: int, end: int, threads: int | None) -> Json:

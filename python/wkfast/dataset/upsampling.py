@@ -8,10 +8,9 @@ from typing import TYPE_CHECKING, Any
 
 from wkfast import _core
 from wkfast.dataset.downsampling import aligned_mags
-from wkfast.dataset.folder_place import location_in
-from wkfast.dataset.folders import remove_folder
 from wkfast.dataset.foreign import own_mag
-from wkfast.dataset.mag_building import check_same_voxels, files_of
+from wkfast.dataset.mag_building import check_same_voxels, create_mag, files_of
+from wkfast.dataset.mag_locations import location_in
 from wkfast.dataset.new_mag import Shapes, extent_in_mag, new_mag
 from wkfast.dataset.sampling import SamplingModes, mags_to_downsample, voxels_per_voxel
 from wkfast.dataset.view import View
@@ -106,16 +105,14 @@ def _upsample_mag(layer: Layer, how: Upsampling, source: MagView, mag: Mag) -> N
     axes = layer._properties.new_axes()
     extent = extent_in_mag(layer.bounding_box, mag)
     spec = new_mag(layer.data_format, layer.dtype, layer.num_channels, how.shapes, extent=extent, axes=axes)
-    folder = place.new_folder(layer.dataset._properties, layer._properties, mag)
-    entry = place.add_mag(layer.dataset._properties, layer._properties, mag, spec)
-    try:
+    with place.building(layer.dataset._properties, layer._properties, mag) as site:
         order = {axis: index for index, axis in enumerate(axes)}
-        location = location_in(folder, layer._properties, mag, order)
+        location = location_in(site.folder, layer._properties, mag, order)
+        create_mag(location, spec, site.where)
         _run(_Pieces(source, layer, mag, location, _boxes(layer, how, source, mag, spec)), how.workers)
-    except BaseException:
-        remove_folder(folder)
-        raise
-    layer._list_mag(entry)
+        site.place()
+        edge = spec["chunk_shape"][0] * spec["chunks_per_shard"][0]
+        layer._list_mag(place.entry(layer._properties, mag, site.where, edge), site.check)
 
 
 def _boxes(layer: Layer, how: Upsampling, source: MagView, mag: Mag, spec: _core.NewMag) -> tuple[NDBoundingBox, ...]:

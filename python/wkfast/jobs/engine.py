@@ -93,15 +93,22 @@ def _portable(error: Exception) -> Exception:
     return error
 
 
+class Ticket(Protocol):
+    """What a worker looks for."""
+
+    def exists(self) -> bool:
+        """Return whether it is there."""
+
+
 class Watch:
     """Ends a worker's run, as the core's observer, when the process that wanted it has given it up.
 
     Workers may be on other machines, where no signal reaches them, so they look for a ticket: a file or folder that is
-    there as long as the work is wanted.
+    there as long as the work is wanted; in a bucket, an object.
     """
 
-    def __init__(self, ticket: str, what: str, error: type[Exception] = ExecutorError) -> None:
-        self._ticket = Path(ticket)
+    def __init__(self, ticket: str | Ticket, what: str, error: type[Exception] = ExecutorError) -> None:
+        self._ticket = Path(ticket) if isinstance(ticket, str) else ticket
         self._what = what
         self._error = error
         self._looked = time.monotonic()

@@ -142,9 +142,11 @@ def named_mapping(sides: Sequence[Side], layer: SegmentationLayer) -> Path | Non
     name = names.pop() if len(names) == 1 else None
     if name is None or not isinstance(layer.dataset.path, Path):
         return None
-    listed = [Path(each.path) for each in layer.attachments.agglomerates if each.name == name]
+    listed = [Path(str(each.path)) for each in layer.attachments.agglomerates if each.name == name]
     # where they lay before attachments were listed
     usual = (
-        [] if Path(name).name != name else [layer.path / "agglomerates" / ending for ending in (f"{name}.hdf5", name)]
+        []
+        if Path(name).name != name
+        else [layer.dataset.path / layer.name / "agglomerates" / ending for ending in (f"{name}.hdf5", name)]
     )
     return next((path for path in [*listed, *usual] if path.exists()), None)

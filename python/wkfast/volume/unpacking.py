@@ -76,7 +76,7 @@ def unpack_layer(
         remove_folder(folder_of(dataset) / layer_name)
         raise
     layer = dataset.get_segmentation_layer(layer_name)
-    unmark_left(layer.path)
+    unmark_left(folder_of(dataset) / layer_name)
     return layer
 
 

@@ -8,19 +8,26 @@ use crate::error::{Result, VolumeError};
 
 /// Metadata are small; this is far more than a page of attributes needs.
 const MAX_METADATA: u64 = 16 << 20;
+/// How often the shape is written again because somebody else changed it meanwhile.
+const TRIES: u32 = 100;
 
 /// Makes the array's stated shape hold `extra` (a coordinate along each additional axis) and all voxels before `extent`.
 /// Nothing but the shape changes in its file, and nothing at all if it holds them already.
 pub fn grow(array: &dyn MagArray, extra: &[u32], extent: [u64; 3]) -> Result<()> {
     let Some(name) = array.shape_file() else { return Ok(()) };
     let key = join_key(array.prefix(), name);
-    if grown(array, &key, extra, extent)?.is_none() {
-        return Ok(());
-    }
-    // Another process may grow it as well, so what counts is what stands there once the file is ours.
-    let mut draft = Draft::lock(array, &key)?;
-    if let Some(metadata) = grown(array, &key, extra, extent)? {
-        draft.put(format!("{metadata:#}").as_bytes())?;
+    for tries in 1.. {
+        if grown(array, &key, extra, extent)?.is_none() {
+            break;
+        }
+        // Another process may grow it as well, so what counts is what stands there once the file is ours.
+        let mut draft = Draft::lock(array, &key)?;
+        let Some(metadata) = grown(array, &key, extra, extent)? else { break };
+        match draft.put(format!("{metadata:#}").as_bytes()) {
+            // In a bucket nothing is anybody's: who comes second looks again.
+            Err(VolumeError::Changed { .. }) if tries < TRIES => {}
+            done => return done,
+        }
     }
     Ok(())
 }

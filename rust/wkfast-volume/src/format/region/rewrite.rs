@@ -7,6 +7,9 @@ use crate::error::{Result, VolumeError};
 use crate::format::{MagArray, ShardFile, ShardIndexTable, ShardWriter};
 use crate::store;
 
+/// Bytes of old chunks that are read at once where there is no file to copy from, unless a single one has more.
+const FETCHED: u64 = 16 << 20;
+
 /// A shard while it is written, front to back.
 pub(super) struct Rewrite<'a> {
     array: &'a dyn MagArray,
@@ -81,8 +84,17 @@ impl<'a> Rewrite<'a> {
             self.written += run.len();
             return Ok(());
         }
-        let encoded = self.array.store().read_range(&old.key, first.clone())?;
-        self.append(Some(&encoded))
+        self.fetch(&old.key, &run)
+    }
+
+    /// Reads old chunks that lie back to back at once, as many as fit, and writes them: each request takes its time.
+    fn fetch(&mut self, key: &str, run: &[Range<u64>]) -> Result<()> {
+        let start = run[0].start;
+        let fitting = run.iter().take_while(|span| span.end - start <= FETCHED).count().max(1);
+        let run = &run[..fitting];
+        let bytes = self.array.store().read_range(key, start..run[fitting - 1].end)?;
+        run.iter()
+            .try_for_each(|span| self.append(Some(&bytes[(span.start - start) as usize..(span.end - start) as usize])))
     }
 
     /// Spans of old chunks from the next place on, back to back; none where that is absent.

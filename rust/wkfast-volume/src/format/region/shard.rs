@@ -16,6 +16,11 @@ use crate::geometry::{BoundingBox, ChunkIndex, ShardIndex};
 const CHUNKS_AHEAD: usize = 4;
 /// Bytes of decoded chunks that are encoded before they are written, at most, unless a single one has more.
 const BYTES_AHEAD: usize = 64 << 20;
+/// How often a shard is written again because somebody else put another in its place meanwhile. One of those who try wins
+/// every time, so all of them get through.
+const TRIES: u32 = 100;
+/// How often what looks damaged is looked at again, where its index and its chunks may be of two states.
+const LOOKS: u32 = 3;
 
 /// A shard and what goes into it.
 pub(super) struct ShardJob<'a> {
@@ -36,6 +41,28 @@ thread_local! {
 impl ShardJob<'_> {
     /// Writes the shard on this thread.
     pub(super) fn write(&self) -> Result<()> {
+        self.again(|| self.write_once())
+    }
+
+    /// Writes the shard on this thread, which must not be one of the pool's, while the pool encodes.
+    pub(super) fn write_with(&self, pool: &ThreadPool) -> Result<()> {
+        self.again(|| self.write_once_with(pool))
+    }
+
+    /// Writes until nobody came between: writers of a folder wait for each other, those of a bucket are told afterwards.
+    fn again(&self, write: impl Fn() -> Result<()>) -> Result<()> {
+        let is_far = self.array.store().is_far();
+        for tries in 1.. {
+            match write() {
+                Err(VolumeError::Changed { .. }) if tries < TRIES => {}
+                Err(VolumeError::Corrupt { .. }) if is_far && tries < LOOKS => {}
+                done => return done,
+            }
+        }
+        Ok(())
+    }
+
+    fn write_once(&self) -> Result<()> {
         if self.array.grid().chunks_in_shard() == 1 {
             return self.write_chunk();
         }
@@ -44,8 +71,7 @@ impl ShardJob<'_> {
         })
     }
 
-    /// Writes the shard on this thread, which must not be one of the pool's, while the pool encodes.
-    pub(super) fn write_with(&self, pool: &ThreadPool) -> Result<()> {
+    fn write_once_with(&self, pool: &ThreadPool) -> Result<()> {
         let most = (BYTES_AHEAD / self.array.grid().chunk_bytes().max(1)).max(1);
         let batch = (pool.current_num_threads() * CHUNKS_AHEAD).min(most);
         self.rewrite(|old, places, rewrite| {
