@@ -3,7 +3,6 @@
 from array import array
 from collections.abc import Callable, Iterable, Iterator, KeysView, Sequence
 from os import PathLike
-from pathlib import Path
 from typing import Any, Literal, NotRequired, Self, SupportsIndex, TypedDict, overload
 
 import numpy as np
@@ -613,8 +612,8 @@ class MergePlan:
     input
         ``annotations``: for each annotation the locations of its mags, later ones over earlier ones; ``fallback``: the
         locations of its mags; ``fallback_bounding_box``: ``topleft`` and ``size`` in mag-1 voxels; ``target``: folder
-        to create; ``target_mags``: ``mag`` and ``folder`` below the target for every mag of the fallback; ``options``:
-        `MergeChoices`; ``mapping``, a `MergeMapping` or ``None``.
+        to create, or ``url`` and ``options`` of one in a bucket; ``target_mags``: ``mag`` and ``folder`` below the
+        target for every mag of the fallback; ``options``: `MergeChoices`; ``mapping``, a `MergeMapping` or ``None``.
     resume
         Accept a target in which this very merge has begun.
 
@@ -637,6 +636,9 @@ class MergePlan:
     @property
     def fingerprint(self) -> str:
         """Equal for plans that do the same to the same files."""
+    @property
+    def target(self) -> str | dict[str, Any]:
+        """As it was given; secrets of a bucket are hidden."""
     @property
     def task_count(self) -> int:
         """Number of tasks; a task is a file of the result."""
@@ -722,16 +724,16 @@ class MergeHold:
     """A target held for workers in other processes, until :meth:`release`, the end of a ``with`` or of the process."""
 
     @property
-    def ticket(self) -> Path:
-        """A file that is there as long as the target is held: workers stop when it is gone."""
+    def ticket(self) -> str:
+        """A file that is there as long as the target is held: workers stop when it is gone. Its place in the target."""
     @property
-    def plan_file(self) -> Path:
-        """The plan, for workers to read."""
+    def plan_file(self) -> str:
+        """The plan, for workers to read: its place in the target."""
     def release(self) -> None: ...
     def __enter__(self) -> Self: ...
     def __exit__(self, *_exception: object) -> None: ...
 
-def merge_status(target: str | PathLike[str]) -> dict[str, Any] | None:
+def merge_status(target: str | dict[str, Any]) -> dict[str, Any] | None:
     """Return how far the merge into `target` is and who is at it; ``None`` if there is none that is not committed.
 
     ``tasks``, ``tasks_done``, ``bytes``, ``bytes_done``; ``busy``; ``workers``, each with ``host``, ``process``,

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from wkfast.addresses import local_path
 from wkfast.buckets import any_path
 from wkfast.errors import VolumeDataError
 from wkfast.merge.job import MergeJob
@@ -30,7 +29,7 @@ def plan(
     options: MergeOptions,
 ) -> MergeJob:
     """Decide on a merge of annotations, lowest first, into their fallback layer; see ``Annotation.plan_merge``."""
-    folder, datasets = local_path(target, "the target of a merge"), any_path(dataset_directory, _DATASETS)
+    folder, datasets = any_path(target, "the target of a merge"), any_path(dataset_directory, _DATASETS)
     sides = [_side_of(annotation, volume_layer_name) for annotation in annotations]
     return MergeJob.prepare(sides, folder, datasets, options)
 

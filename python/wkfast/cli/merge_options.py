@@ -42,7 +42,7 @@ DEFAULT_POLICY, DEFAULT_MAGS, DEFAULT_LINK, DEFAULT_MISSING = (
     Missing(MergeOptions.missing),
 )
 
-TargetArgument = Annotated[Path, typer.Argument(help="Dataset to create.")]
+TargetArgument = Annotated[str, typer.Argument(help="Dataset to create: a folder, or an address such as s3://…")]
 AnnotationArgument = Annotated[Path, typer.Argument(help="The annotation zip.")]
 DatasetsArgument = Annotated[
     str, typer.Argument(help="Folder that holds the annotation's dataset, or its address: s3://…, https://…")

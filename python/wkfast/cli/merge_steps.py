@@ -152,13 +152,12 @@ def _tell_plan(job: "jobs_of_merges.MergeJob", *, as_json: bool) -> None:
 
 
 def status(
-    target: Annotated[Path, typer.Argument(help="Target of the merge, or its plan file.")],
+    target: Annotated[str, typer.Argument(help="Target of the merge, or its plan file.")],
     *,
     as_json: JsonOption = False,
 ) -> None:
     """Tell how far a merge is, who is at it and what went wrong; nothing is written."""
-    folder = read_plan(target).target if target.is_file() else target
-    found = statuses.merge_status(folder)
+    found = statuses.merge_status(read_plan(Path(target)).target if Path(target).is_file() else target)
     if as_json:
         tell_json(found.to_json())
     else:

@@ -14,15 +14,19 @@ from wkfast.errors import ExecutorError, MergeError
 from wkfast.jobs import Tally, Watch, run_jobs
 
 if TYPE_CHECKING:
+    from wkfast.buckets import ObjectPath
     from wkfast.progress import Observer
+
+# A plan of ten million files takes 1.4 GB.
+_MOST_OF_PLAN = 4 << 30
 
 
 @dataclass(frozen=True)
 class MergeWork:
     """Tasks of a plan, as jobs get them: the plan lies in the target, the ticket there says that they are wanted."""
 
-    plan_file: str
-    ticket: str
+    plan_file: Path | ObjectPath
+    ticket: Path | ObjectPath
     verify: bool = False
     rule: bytes | None = None
 
@@ -45,11 +49,14 @@ class MergeWork:
 
 @lru_cache(maxsize=2)
 def _plan(
-    plan_file: str,
-    ticket: str,  # noqa: ARG001 - a new ticket may mean a new plan in the file
+    plan_file: Path | ObjectPath,
+    ticket: Path | ObjectPath,  # noqa: ARG001 - a new ticket may mean a new plan in the file
     rule: bytes | None,
 ) -> _core.MergePlan:
-    plan = _core.MergePlan.from_json(Path(plan_file).read_text(encoding="utf-8"))
+    text = plan_file.read_bytes() if isinstance(plan_file, Path) else plan_file.read(_MOST_OF_PLAN)
+    if text is None:
+        raise MergeError(f"there is no plan at {plan_file} any more: the merge was given up, or is done")
+    plan = _core.MergePlan.from_json(text.decode())
     if rule is not None:
         pickle.loads(rule).give(plan, quiet=True)  # noqa: S301 - from the call that hands out the jobs
     return plan
@@ -57,6 +64,7 @@ def _plan(
 
 def run_on_workers(
     plan: _core.MergePlan,
+    target: Path | ObjectPath,
     executor: Any,
     *,
     threads: int | None = None,
@@ -78,11 +86,12 @@ def run_on_workers(
     left = plan.open_tasks()
     tally = Tally(plan.work_bytes(), observer, left)
     if left:
-        _run(plan, executor, tally, plan.stages, threads, workers, verify=False, rule=rule)
+        _run(plan, target, executor, tally, plan.stages, threads, workers, verify=False, rule=rule)
 
 
 def verify_on_workers(
     plan: _core.MergePlan,
+    target: Path | ObjectPath,
     executor: Any,
     *,
     threads: int | None = None,
@@ -101,13 +110,14 @@ def verify_on_workers(
     """
     started = time.perf_counter()
     tally = Tally(plan.work_bytes(), observer)
-    compared = _run(plan, executor, tally, [(0, plan.task_count)], threads, workers, verify=True, rule=rule)
+    compared = _run(plan, target, executor, tally, [(0, plan.task_count)], threads, workers, verify=True, rule=rule)
     sums = {name: sum(part[name] for part in compared) for name in ("shards", "shards_equal", "chunks", "bytes_read")}
     return {**sums, "seconds": time.perf_counter() - started}
 
 
 def _run(
     plan: _core.MergePlan,
+    target: Path | ObjectPath,
     executor: Any,
     tally: Tally,
     stages: list[tuple[int, int]],
@@ -120,7 +130,7 @@ def _run(
     done: list[dict[str, Any]] = []
     try:
         with plan.hold() as hold:
-            work = MergeWork(str(hold.plan_file), str(hold.ticket), verify, rule)
+            work = MergeWork(target / hold.plan_file, target / hold.ticket, verify, rule)
             for tasks in stages:
                 done += run_jobs(executor, work, tally, tasks=tasks, threads=threads, workers=workers)
     except ExecutorError as error:

@@ -13,15 +13,17 @@ from wkfast.dataset.layer_creation import check_layer_name, leads_elsewhere
 from wkfast.dataset.layer_properties import LayerProperties
 from wkfast.dataset.mapping import TABLE_SUFFIX
 from wkfast.dataset.properties import FILE_NAME, DatasetProperties
+from wkfast.merge.targets import put
 
 if TYPE_CHECKING:
+    from wkfast.buckets import ObjectPath
     from wkfast.dataset.layer_properties import Json
     from wkfast.geometry import Mag
     from wkfast.merge.base import MergeBase
     from wkfast.merge.report import MergeReport
 
 
-def description_of(base: MergeBase, target: Path, largest_id: int, touched_extra: Json) -> Json:
+def description_of(base: MergeBase, target: Path | ObjectPath, largest_id: int, touched_extra: Json) -> Json:
     """Return everything that will be written about the result, as plain data.
 
     Parameters
@@ -34,7 +36,7 @@ def description_of(base: MergeBase, target: Path, largest_id: int, touched_extra
     dataset = DatasetProperties.create(target, target.name, base.voxel_size, base.unit)
     layer = copy.deepcopy(base.entry)
     if layer.get("additionalAxes"):
-        LayerProperties(layer, target / FILE_NAME).widen_additional_axes(touched_extra)
+        LayerProperties(layer, dataset.file).widen_additional_axes(touched_extra)
     return {
         "dataset": dataset.json,
         "layer": layer,
@@ -83,7 +85,8 @@ def check_description(description: Any) -> None:
 
 def describe(description: Json, report: MergeReport) -> None:
     """Write the files that make a dataset of the target, the one that counts last."""
-    properties = DatasetProperties(copy.deepcopy(description["dataset"]), report.target / FILE_NAME)
+    file = report.target / FILE_NAME
+    properties = DatasetProperties(copy.deepcopy(description["dataset"]), str(file))
     layer = copy.deepcopy(description["layer"])
     layer["mags"] = [_mag_entry(mag, layer["name"], description["mags"]) for mag in report.mags]
     layer["largestSegmentId"] = _largest_of_both(description, report)
@@ -97,7 +100,10 @@ def describe(description: Json, report: MergeReport) -> None:
         _keep_mags(content, kept)
     _write_group_metadata(description["groups"], report.target)
     _write_group_metadata(description["layer_groups"], report.target / report.layer_name)
-    properties.write()
+    if isinstance(file, Path):
+        properties.write()
+    else:
+        put(file, properties.text())
 
 
 def _mag_entry(mag: Mag, layer: str, entries: Json) -> Json:
@@ -114,9 +120,9 @@ def _largest_of_both(description: Json, report: MergeReport) -> int | None:
     return max(largest, report.largest_segment_id, painted)
 
 
-def _write_group_metadata(files: dict[str, Any], folder: Path) -> None:
+def _write_group_metadata(files: dict[str, Any], folder: Path | ObjectPath) -> None:
     for name, content in files.items():
-        (folder / name).write_text(json.dumps(content, indent=4), encoding="utf-8")
+        put(folder / name, json.dumps(content, indent=4).encode())
 
 
 def _keep_mags(content: Any, kept: set[str]) -> None:

@@ -20,6 +20,7 @@ from wkfast.merge.description import check_description, describe, description_of
 from wkfast.merge.labels import labels_for
 from wkfast.merge.report import PROVENANCE_FILE, MergePreview, MergeReport, is_dataset, provenance_of
 from wkfast.merge.sides import base_of, largest_id, remarks
+from wkfast.merge.targets import of_core, to_core
 from wkfast.progress import observed
 
 if TYPE_CHECKING:
@@ -50,7 +51,7 @@ class MergeJob:
     """
 
     plan: _core.MergePlan
-    target: Path
+    target: Path | ObjectPath
     description: Json
     rule: RuleSource | None = None
     # What tells the plan's rule from others, also where the rule itself was not given.
@@ -58,7 +59,11 @@ class MergeJob:
 
     @classmethod
     def prepare(
-        cls, sides: Sequence[Side], target: Path, dataset_directory: Path | ObjectPath, options: MergeOptions
+        cls,
+        sides: Sequence[Side],
+        target: Path | ObjectPath,
+        dataset_directory: Path | ObjectPath,
+        options: MergeOptions,
     ) -> MergeJob:
         """Decide how `sides`, later ones over earlier ones, are merged into the fallback layer that all of them name.
 
@@ -117,8 +122,8 @@ class MergeJob:
                 self.plan.run(threads=options.threads, progress=observer)
             else:
                 run_on_workers(
-                    self.plan, options.executor, threads=options.threads, workers=options.jobs, observer=observer,
-                    rule=self._packed_rule(),
+                    self.plan, self.target, options.executor, threads=options.threads, workers=options.jobs,
+                    observer=observer, rule=self._packed_rule(),
                 )  # fmt: skip
 
     def verify(self, options: MergeOptions) -> dict[str, Any]:
@@ -134,11 +139,11 @@ class MergeJob:
         self.check_rule()
         with observed(options.progress, "verifying") as observer:
             # Workers are told by the target that somebody waits for them, which a committed one cannot.
-            if options.executor is None or (self.target / PROVENANCE_FILE).exists():
+            if options.executor is None or (self.target / PROVENANCE_FILE).is_file():
                 return self.plan.verify(threads=options.threads, progress=observer)
             return verify_on_workers(
-                self.plan, options.executor, threads=options.threads, workers=options.jobs, observer=observer,
-                rule=self._packed_rule(),
+                self.plan, self.target, options.executor, threads=options.threads, workers=options.jobs,
+                observer=observer, rule=self._packed_rule(),
             )  # fmt: skip
 
     def check_rule(self) -> None:
@@ -213,7 +218,7 @@ class MergeJob:
             _check_same(rule, planned, name)
             if rule is not None:
                 rule.give(plan)
-            return cls(plan, Path(facts["target"]), facts["description"], rule, planned)
+            return cls(plan, of_core(plan.target), facts["description"], rule, planned)
         except (ValueError, KeyError, TypeError, RecursionError, DatasetError) as error:
             if isinstance(error, MergeError):
                 raise
@@ -230,7 +235,11 @@ def _check_same(given: RuleSource | None, planned: Json | None, name: str) -> No
 
 
 def _plan(
-    sides: Sequence[Side], base: MergeBase, target: Path, options: MergeOptions, labels: NewLabels | None
+    sides: Sequence[Side],
+    base: MergeBase,
+    target: Path | ObjectPath,
+    options: MergeOptions,
+    labels: NewLabels | None,
 ) -> _core.MergePlan:
     # A layer of its own has nothing over it.
     over = [] if sides[0].fallback_layer is None else [side for side in sides if side.mags]
@@ -239,7 +248,7 @@ def _plan(
             "annotations": [side.mags for side in over],
             "fallback": base.locations,
             "fallback_bounding_box": base.box,
-            "target": str(target),
+            "target": to_core(target),
             "target_mags": [{"mag": mag, "folder": base.folder(mag)} for mag in base.mags],
             "options": options.core,
             "mapping": None if labels is None else labels.core,

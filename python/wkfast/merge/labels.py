@@ -98,14 +98,18 @@ def new_labels(
 
 @contextmanager
 def labels_for(
-    sides: Sequence[Side], dataset_directory: Path | ObjectPath, options: MergeOptions, target: Path | None = None
+    sides: Sequence[Side],
+    dataset_directory: Path | ObjectPath,
+    options: MergeOptions,
+    target: Path | ObjectPath | None = None,
 ) -> Iterator[NewLabels | None]:
     """Yield the labels that a merge is to give its fallback; see :func:`new_labels`.
 
     Parameters
     ----------
     target
-        What the table is put beside, to stay if all goes well. Default: it is there for a moment only.
+        What the table is put beside, to stay if all goes well; that of one in a bucket among this machine's temporary
+        files. Default: it is there for a moment only.
 
     Raises
     ------
@@ -125,7 +129,7 @@ def labels_for(
         if target is None:
             folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="wkfast-mapping-")))
         else:
-            folder = target.parent
+            folder = target.parent if isinstance(target, Path) else Path(tempfile.gettempdir())
             folder.mkdir(parents=True, exist_ok=True)
         labels = new_labels(sides, layer, options, folder, "" if target is None else target.name)
         try:

@@ -16,10 +16,12 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
     from pathlib import Path
 
+    from wkfast.buckets import ObjectPath
+
 PROVENANCE_FILE = "wkfast-merge.json"
 
 
-def provenance_of(target: Path) -> dict[str, Any] | None:
+def provenance_of(target: Path | ObjectPath) -> dict[str, Any] | None:
     """Return what a committed merge left in its target; ``None`` where there is nothing of the kind."""
     try:
         written = read_json(target / PROVENANCE_FILE)
@@ -28,7 +30,7 @@ def provenance_of(target: Path) -> dict[str, Any] | None:
     return written if isinstance(written, dict) else None
 
 
-def is_dataset(target: Path) -> bool:
+def is_dataset(target: Path | ObjectPath) -> bool:
     """Return whether the file is there that is written last."""
     return (target / PROPERTIES_FILE).is_file()
 
@@ -140,7 +142,7 @@ class MergeReport:
         Where the mapping of the fallback's labels is from, if there was one.
     """
 
-    target: Path
+    target: Path | ObjectPath
     layer_name: str
     total: MergeCounts
     mags: Mapping[Mag, MergeCounts]
@@ -156,7 +158,7 @@ class MergeReport:
 
     @classmethod
     def from_core(
-        cls, target: Path, layer_name: str, facts: Mapping[str, Any], annotations: Sequence[str] = ()
+        cls, target: Path | ObjectPath, layer_name: str, facts: Mapping[str, Any], annotations: Sequence[str] = ()
     ) -> MergeReport:
         """Return the report that the core's facts make.
 
@@ -303,7 +305,7 @@ class MergePreview:
         What the user should know.
     """
 
-    target: Path
+    target: Path | ObjectPath
     layer_name: str
     mags: Mapping[Mag, MagPreview]
     bounding_box: BoundingBox
@@ -314,7 +316,7 @@ class MergePreview:
 
     @classmethod
     def from_core(
-        cls, target: Path, layer_name: str, facts: Mapping[str, Any], warnings: Sequence[str] = ()
+        cls, target: Path | ObjectPath, layer_name: str, facts: Mapping[str, Any], warnings: Sequence[str] = ()
     ) -> MergePreview:
         """Return the preview that the core's summary of a plan makes.
 

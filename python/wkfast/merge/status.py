@@ -8,13 +8,16 @@ from enum import StrEnum
 from typing import TYPE_CHECKING, Any
 
 from wkfast import _core
-from wkfast.addresses import local_path
+from wkfast.buckets import any_path
 from wkfast.errors import MergeError
 from wkfast.merge.report import PROVENANCE_FILE, is_dataset, provenance_of
+from wkfast.merge.targets import to_core
 
 if TYPE_CHECKING:
     from os import PathLike
     from pathlib import Path
+
+    from wkfast.buckets import ObjectPath
 
 
 class MergeState(StrEnum):
@@ -73,7 +76,7 @@ class MergeStatus:
         Why files could not be written, those that others wrote since left out.
     """
 
-    target: Path
+    target: Path | ObjectPath
     state: MergeState
     files: int
     files_done: int
@@ -100,7 +103,7 @@ class MergeStatus:
         return {**asdict(self), "target": str(self.target), "state": self.state.value, **rates}
 
 
-def merge_status(target: str | PathLike[str]) -> MergeStatus:
+def merge_status(target: str | PathLike[str] | ObjectPath) -> MergeStatus:
     """Return how far the merge into `target` is, who is at it, and what went wrong; nothing is written.
 
     Raises
@@ -116,12 +119,12 @@ def merge_status(target: str | PathLike[str]) -> MergeStatus:
     >>> status.files_done, status.files  # doctest: +SKIP
     (37, 66)
     """
-    folder = local_path(target, "the target of a merge")
-    facts = _core.merge_status(folder)
+    folder = any_path(target, "the target of a merge")
+    facts = _core.merge_status(to_core(folder))
     return _committed(folder) if facts is None else _under_way(folder, facts)
 
 
-def _under_way(target: Path, facts: dict[str, Any]) -> MergeStatus:
+def _under_way(target: Path | ObjectPath, facts: dict[str, Any]) -> MergeStatus:
     spans = [worker["span"] for worker in facts["workers"] if worker["span"]]
     end = time.time() if facts["busy"] else max((span[1] for span in spans), default=0.0)
     return MergeStatus(
@@ -142,7 +145,7 @@ def _worker(facts: dict[str, Any]) -> MergeWorker:
     return MergeWorker(facts["host"], facts["process"], facts["tasks"], facts["bytes"], last, facts["gone"])
 
 
-def _committed(target: Path) -> MergeStatus:
+def _committed(target: Path | ObjectPath) -> MergeStatus:
     written = provenance_of(target)
     if written is None:
         raise MergeError(f"there is no merge into {target}, neither begun nor done")

@@ -125,6 +125,11 @@ impl PyMergePlan {
     }
 
     #[getter]
+    fn target<'py>(&self, py: Python<'py>) -> Result<Bound<'py, PyAny>, CoreError> {
+        Ok(pythonize(py, &self.plan.input.target).map_err(PyErr::from)?)
+    }
+
+    #[getter]
     fn task_count(&self) -> usize {
         self.plan.tasks().len()
     }

@@ -1,0 +1,44 @@
+"""Where the result of a merge goes: a folder, or a folder of objects in a bucket."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from wkfast.buckets import ObjectPath
+
+if TYPE_CHECKING:
+    from wkfast.dataset.layer_properties import Json
+
+
+def to_core(target: Path | ObjectPath) -> str | Json:
+    """Return a target as plain data for the core.
+
+    Examples
+    --------
+    >>> to_core(Path("merged")), to_core(ObjectPath("s3://bucket/merged"))
+    ('merged', {'url': 's3://bucket/merged', 'options': {}})
+    """
+    if isinstance(target, Path):
+        return str(target)
+    container = target.container
+    return {"url": container["url"], "options": container["options"]}
+
+
+def of_core(target: str | Json) -> Path | ObjectPath:
+    """Return the target that plain data of the core mean.
+
+    Examples
+    --------
+    >>> of_core({"url": "s3://bucket/merged", "options": {}})
+    ObjectPath('s3://bucket/merged')
+    """
+    return Path(target) if isinstance(target, str) else ObjectPath.of_container(target)
+
+
+def put(file: Path | ObjectPath, content: bytes) -> None:
+    """Write a file of a target."""
+    if isinstance(file, Path):
+        file.write_bytes(content)
+    else:
+        file.write(content)
