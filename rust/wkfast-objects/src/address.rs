@@ -12,6 +12,7 @@ use object_store::http::HttpBuilder;
 use object_store::memory::InMemory;
 use object_store::multipart::MultipartStore;
 use object_store::path::Path;
+use object_store::signer::Signer;
 use object_store::{BackoffConfig, ClientConfigKey, ClientOptions, ObjectStore, RetryConfig};
 use wkfast_volume::VolumeError;
 use wkfast_volume::error::Result;
@@ -37,11 +38,13 @@ pub(crate) struct Reach {
     pub(crate) objects: Arc<dyn ObjectStore>,
     /// The same, where objects can be sent in parts.
     pub(crate) parts: Option<Arc<dyn MultipartStore>>,
+    /// What signs requests that others make, for S3.
+    pub(crate) signer: Option<Arc<dyn Signer>>,
 }
 
 impl Reach {
     fn of<S: ObjectStore + MultipartStore>(store: Arc<S>) -> Self {
-        Self { objects: Arc::clone(&store) as _, parts: Some(store) }
+        Self { objects: Arc::clone(&store) as _, parts: Some(store), signer: None }
     }
 }
 
@@ -116,7 +119,8 @@ impl Reached {
         let builder = AmazonS3Builder::new().with_client_options(client(settings)).with_retry(retries());
         let set = AmazonS3Builder::with_config;
         let builder = self.configured(builder, settings, set)?;
-        self.built(builder.with_bucket_name(bucket).build()).map(Reach::of)
+        let store = self.built(builder.with_bucket_name(bucket).build())?;
+        Ok(Reach { signer: Some(Arc::clone(&store) as _), ..Reach::of(store) })
     }
 
     fn google(&self, bucket: &str, settings: &Settings) -> Result<Reach> {
@@ -140,7 +144,7 @@ impl Reached {
             options = options.with_config(key, value);
         }
         let store = HttpBuilder::new().with_url(server).with_client_options(options).with_retry(retries()).build();
-        Ok(Reach { objects: self.built(store)?, parts: None })
+        Ok(Reach { objects: self.built(store)?, parts: None, signer: None })
     }
 
     /// Hands every setting to a builder.

@@ -1,10 +1,11 @@
 //! What reaches a bucket: one for all folders in it that are opened with the same settings.
 
 use std::collections::{BTreeMap, HashMap};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
 use object_store::multipart::MultipartStore;
 use object_store::path::Path;
+use object_store::signer::Signer;
 use object_store::{ObjectMeta, ObjectStore, ObjectStoreExt};
 use wkfast_volume::VolumeError;
 use wkfast_volume::error::Result;
@@ -19,7 +20,13 @@ pub(crate) struct Connection {
     pub(crate) objects: Arc<dyn ObjectStore>,
     /// The same, for objects that are sent in parts; servers of files have none.
     pub(crate) parts: Option<Arc<dyn MultipartStore>>,
+    /// What signs requests that it does not make itself, where S3 takes them.
+    pub(crate) signer: Option<Arc<dyn Signer>>,
+    /// What sends those.
+    pub(crate) client: OnceLock<Option<reqwest::Client>>,
     pub(crate) settings: Settings,
+    /// Its name.
+    pub(crate) bucket: String,
     /// The bucket, for messages.
     shown: String,
     /// Whether the last bytes of an object cannot be asked for without knowing how many it has.
@@ -57,11 +64,14 @@ impl Connection {
     fn open(address: &Reached, settings: Settings) -> Result<Self> {
         // The one provider of TLS is chosen with it.
         runtime()?;
-        let Reach { objects, parts } = address.connect(&settings)?;
+        let Reach { objects, parts, signer } = address.connect(&settings)?;
         Ok(Self {
             objects,
             parts,
+            signer,
+            client: OnceLock::new(),
             settings,
+            bucket: address.bucket().to_owned(),
             shown: address.shown_bucket(),
             lacks_suffixes: address.kind()? == Kind::Azure,
         })

@@ -8,6 +8,7 @@ use object_store::{Error, GetOptions, ObjectStoreExt, PutMode, PutOptions, PutPa
 use wkfast_volume::error::Result;
 use wkfast_volume::store::{BucketStore, ReadStore, Upload, Version};
 
+use crate::across;
 use crate::address::Reached;
 use crate::connection::{self, Connection};
 use crate::failure::{is_absent, is_refused_condition};
@@ -61,12 +62,13 @@ impl BucketStore for ObjectFiles {
     fn copy_from(&self, source: &dyn ReadStore, from: &str, size: u64, to: &str) -> Result<bool> {
         let Some(address) = source.address().filter(|_| size <= LARGEST_COPY) else { return Ok(false) };
         let (there, here) = (ObjectFiles::open(address.clone())?, self.connection()?);
-        // The requests of one connection are for one bucket.
-        if !Arc::ptr_eq(&connection::shared(&Reached(address.clone()))?, &here) {
-            return Ok(false);
-        }
         let (from, to) = (there.path(from)?, self.path(to)?);
+        let source = connection::shared(&Reached(address.clone()))?;
         wait_for(async {
+            // The requests of one connection are for one bucket.
+            if !Arc::ptr_eq(&source, &here) {
+                return Ok(across::copy(&here, &source, &from, &to).await);
+            }
             match here.objects.copy(&from, &to).await {
                 Ok(()) => Ok(true),
                 Err(Error::NotSupported { .. } | Error::NotImplemented { .. }) => Ok(false),

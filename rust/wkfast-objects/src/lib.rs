@@ -1,6 +1,7 @@
 //! Files in buckets (S3 and compatible, Google, Azure), on servers of files (HTTP), and in memory for tests, as a store of
 //! `wkfast-volume`. Nothing is started before the first request.
 
+mod across;
 mod address;
 mod connection;
 mod credentials;

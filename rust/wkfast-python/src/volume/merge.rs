@@ -238,8 +238,10 @@ impl PyMergeHold {
         self.with(merge::Hold::plan_file)
     }
 
-    fn release(&self) {
-        drop(self.hold.lock().unwrap_or_else(PoisonError::into_inner).take());
+    /// Waits for a server where the target is in a bucket.
+    fn release(&self, py: Python<'_>) {
+        let hold = self.hold.lock().unwrap_or_else(PoisonError::into_inner).take();
+        py.detach(|| drop(hold));
     }
 
     fn __enter__(slf: Bound<'_, Self>) -> Bound<'_, Self> {
@@ -247,8 +249,14 @@ impl PyMergeHold {
     }
 
     #[pyo3(signature = (*_exception))]
-    fn __exit__(&self, _exception: &Bound<'_, PyTuple>) {
-        self.release();
+    fn __exit__(&self, _exception: &Bound<'_, PyTuple>, py: Python<'_>) {
+        self.release(py);
+    }
+}
+
+impl Drop for PyMergeHold {
+    fn drop(&mut self) {
+        Python::attach(|py| self.release(py));
     }
 }
 

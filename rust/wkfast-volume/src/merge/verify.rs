@@ -23,8 +23,10 @@ use super::share::work_bytes;
 use super::sides::Sources;
 use super::terms::Terms;
 use crate::error::{Result, VolumeError};
-use crate::format::{MagArray, MagLocation, ShardIndexTable, open_mag, read_region};
-use crate::geometry::{BoundingBox, ChunkIndex};
+use crate::format::{
+    EncodedChunk, IndexCache, MagArray, MagLocation, ShardIndexTable, fetch_chunks, open_mag, read_region,
+};
+use crate::geometry::{BoundingBox, ChunkIndex, ShardIndex};
 use crate::store::SharedStore;
 use crate::work::{Driver, Observer, Stop, pool_of};
 
@@ -32,6 +34,8 @@ use crate::work::{Driver, Observer, Stop, pool_of};
 const MAX_SOURCE: usize = 8 << 20;
 /// Bytes of two files compared at once.
 const PIECE: u64 = 1 << 20;
+/// Chunks that are read at once where each costs a request.
+const AHEAD: usize = 256;
 
 /// What was compared. There was no difference.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
@@ -163,42 +167,41 @@ impl ShardCheck<'_> {
                 return Ok(size);
             }
         }
-        let (after, before) = (result.open_shard(&self.shard.at)?, fallback.open_shard(&self.shard.at)?);
-        for place in 0..self.mag.plan.grid.chunks_in_shard() {
-            self.stop.check()?;
-            self.check_chunk(place, after.as_ref(), before.as_ref())?;
-            compared.chunks.fetch_add(1, Ordering::Relaxed);
+        let grid = &self.mag.plan.grid;
+        let (mut after, mut before) = (Shard::open(result, &self.shard.at)?, Shard::open(fallback, &self.shard.at)?);
+        for first in (0..grid.chunks_in_shard()).step_by(AHEAD) {
+            let places = first..grid.chunks_in_shard().min(first + AHEAD);
+            let chunks: Vec<_> = places.clone().map(|place| grid.chunk_at(&self.shard.at, place)).collect();
+            after.read_ahead(first, &chunks)?;
+            before.read_ahead(first, &chunks)?;
+            for (place, chunk) in places.zip(&chunks) {
+                self.stop.check()?;
+                self.check_chunk(chunk, after.encoded(place)?, before.encoded(place)?)?;
+                compared.chunks.fetch_add(1, Ordering::Relaxed);
+            }
         }
         Ok(size)
     }
 
-    fn check_chunk(
-        &self,
-        place: usize,
-        after: Option<&ShardIndexTable>,
-        before: Option<&ShardIndexTable>,
-    ) -> Result<()> {
-        let chunk = self.mag.plan.grid.chunk_at(&self.shard.at, place);
-        let after = encoded(&self.mag.result, after, place)?;
-        let before = encoded(&self.mag.fallback, before, place)?;
-        let touched = self.touched(&chunk);
+    fn check_chunk(&self, chunk: &ChunkIndex, after: Option<EncodedChunk>, before: Option<EncodedChunk>) -> Result<()> {
+        let touched = self.touched(chunk);
         let same_type = self.mag.plan.fallback_type == self.mag.plan.grid.voxel_type;
         match (&after, &before) {
             (None, None) if !touched => return Ok(()),
-            (Some((table, bytes)), Some((other, expected)))
+            (Some(found), Some(expected))
                 if !touched
                     && same_type
                     && self.terms.mapping.is_none()
-                    && table.codec.encoding() == other.codec.encoding()
-                    && bytes == expected =>
+                    && found.codec.encoding() == expected.codec.encoding()
+                    && found.bytes == expected.bytes =>
             {
                 return Ok(());
             }
             _ => {}
         }
-        let found = decoded(&self.mag.result, after.as_ref(), &chunk)?;
-        let expected = self.expected(before.as_ref(), &chunk)?;
-        self.compare(&chunk, after.is_some(), found, &expected)
+        let found = decoded(&self.mag.result, after.as_ref(), chunk)?;
+        let expected = self.expected(before.as_ref(), chunk)?;
+        self.compare(chunk, after.is_some(), found, &expected)
     }
 
     fn compare(&self, chunk: &ChunkIndex, present: bool, found: Option<Vec<u8>>, expected: &[u8]) -> Result<()> {
@@ -242,7 +245,7 @@ impl ShardCheck<'_> {
     }
 
     /// What the chunk must hold, voxel by voxel.
-    fn expected(&self, before: Option<&(&ShardIndexTable, Vec<u8>)>, chunk: &ChunkIndex) -> Result<Vec<u8>> {
+    fn expected(&self, before: Option<&EncodedChunk>, chunk: &ChunkIndex) -> Result<Vec<u8>> {
         let plan = self.mag.plan;
         let (from, to) = (plan.fallback_type, plan.grid.voxel_type);
         let mut voxels = match decoded(&self.mag.fallback, before, chunk)? {
@@ -485,25 +488,46 @@ fn number(bytes: &[u8]) -> u64 {
     bytes.iter().rev().fold(0, |number, &byte| number << 8 | u64::from(byte))
 }
 
-fn encoded<'t>(
-    array: &Arc<dyn MagArray>,
-    table: Option<&'t ShardIndexTable>,
-    place: usize,
-) -> Result<Option<(&'t ShardIndexTable, Vec<u8>)>> {
-    let Some(table) = table else { return Ok(None) };
-    let Some(span) = table.spans[place].clone() else { return Ok(None) };
-    Ok(Some((table, array.store().read_range(&table.key, span)?)))
+/// A shard whose chunks are read one by one, or many ahead where each costs a request.
+struct Shard<'a> {
+    array: &'a dyn MagArray,
+    indexes: IndexCache,
+    table: Option<ShardIndexTable>,
+    /// Chunks that were read ahead, from the first one on.
+    ahead: (usize, Vec<Option<EncodedChunk>>),
 }
 
-fn decoded(
-    array: &Arc<dyn MagArray>,
-    encoded: Option<&(&ShardIndexTable, Vec<u8>)>,
-    chunk: &ChunkIndex,
-) -> Result<Option<Vec<u8>>> {
-    let Some((table, bytes)) = encoded else { return Ok(None) };
+impl<'a> Shard<'a> {
+    fn open(array: &'a Arc<dyn MagArray>, at: &ShardIndex) -> Result<Self> {
+        let array = array.as_ref();
+        // Of a far one the index comes with the first chunks.
+        let table = if array.store().is_far() { None } else { array.open_shard(at)? };
+        Ok(Self { array, indexes: IndexCache::default(), table, ahead: (0, Vec::new()) })
+    }
+
+    fn read_ahead(&mut self, first: usize, chunks: &[ChunkIndex]) -> Result<()> {
+        if self.array.store().is_far() {
+            self.ahead = (first, fetch_chunks(self.array, &self.indexes, chunks)?);
+        }
+        Ok(())
+    }
+
+    fn encoded(&mut self, place: usize) -> Result<Option<EncodedChunk>> {
+        if let Some(found) = place.checked_sub(self.ahead.0).and_then(|number| self.ahead.1.get_mut(number)) {
+            return Ok(found.take());
+        }
+        let Some(table) = &self.table else { return Ok(None) };
+        let Some(span) = table.spans[place].clone() else { return Ok(None) };
+        let bytes = self.array.store().read_range(&table.key, span)?;
+        Ok(Some(EncodedChunk { key: table.key.clone(), codec: table.codec.clone(), bytes }))
+    }
+}
+
+fn decoded(array: &Arc<dyn MagArray>, encoded: Option<&EncodedChunk>, chunk: &ChunkIndex) -> Result<Option<Vec<u8>>> {
+    let Some(found) = encoded else { return Ok(None) };
     let mut voxels = vec![0; array.grid().chunk_bytes()];
-    let fault = |reason| VolumeError::corrupt(array.store().describe(&table.key), reason).at_chunk(chunk);
-    table.codec.decode(bytes, &mut voxels).map_err(fault)?;
+    let fault = |reason| VolumeError::corrupt(array.store().describe(&found.key), reason).at_chunk(chunk);
+    found.codec.decode(&found.bytes, &mut voxels).map_err(fault)?;
     Ok(Some(voxels))
 }
 

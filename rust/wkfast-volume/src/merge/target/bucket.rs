@@ -120,7 +120,7 @@ impl Target for BucketTarget {
 
     fn note(&self, head: &str) -> Result<Box<dyn Notebook>> {
         self.bucket()?;
-        Ok(Box::new(Lines { store: self.store.clone(), head: format!("{head}\n"), open: None, sent: Instant::now() }))
+        Ok(Box::new(Lines { store: self.store.clone(), head: format!("{head}\n"), open: None, sent: None }))
     }
 
     fn clear(&self) -> Result<()> {
@@ -167,15 +167,15 @@ struct Lines {
     head: String,
     /// Key of the object that later lines belong to, and what it holds.
     open: Option<(String, String)>,
-    /// When lines were last sent.
-    sent: Instant,
+    /// When lines were last sent; the first one is at once.
+    sent: Option<Instant>,
 }
 
 impl Lines {
     fn send(&mut self) -> Result<()> {
         let Some((key, text)) = &self.open else { return Ok(()) };
         bucket_of(&*self.store)?.put(key, text.clone().into_bytes())?;
-        self.sent = Instant::now();
+        self.sent = Some(Instant::now());
         if text.len() >= LINES_IN_AN_OBJECT {
             self.open = None;
         }
@@ -189,7 +189,8 @@ impl Notebook for Lines {
         let (_, text) = self.open.get_or_insert_with(begun);
         *text += line;
         *text += "\n";
-        if text.len() >= LINES_IN_AN_OBJECT || self.sent.elapsed() >= BETWEEN_SENDINGS { self.send() } else { Ok(()) }
+        let is_time = self.sent.is_none_or(|sent| sent.elapsed() >= BETWEEN_SENDINGS);
+        if is_time || text.len() >= LINES_IN_AN_OBJECT { self.send() } else { Ok(()) }
     }
 
     fn flush(&mut self) -> Result<()> {
