@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import http.client
 import http.server
 import logging
 import os
@@ -10,6 +11,7 @@ import threading
 import uuid
 from functools import partial
 from pathlib import Path
+from urllib.parse import urlsplit
 
 import pytest
 
@@ -124,3 +126,57 @@ def serve():
     for server in servers:
         server.shutdown()
         server.server_close()
+
+
+class _Between(http.server.BaseHTTPRequestHandler):
+    """Hands requests on to a server of S3, notes them, and refuses those that `refuses` names."""
+
+    protocol_version = "HTTP/1.1"
+
+    def handle_any(self):
+        body = self.rfile.read(int(self.headers.get("Content-Length") or 0))
+        status = self.server.refuses(self.command, self.path)
+        copied = "x-amz-copy-source" in self.headers
+        self.server.asked.append(("COPY" if copied else self.command, urlsplit(self.path).path, len(body)))
+        if status is not None:
+            text = b"<Error><Code>AccessDenied</Code><Message>Access Denied</Message></Error>"
+            self._answer(status, {"Content-Type": "application/xml"}, text)
+            return
+        server = http.client.HTTPConnection(self.server.behind)
+        server.request(self.command, self.path, body, dict(self.headers))
+        answer = server.getresponse()
+        self._answer(answer.status, dict(answer.getheaders()), answer.read())
+        server.close()
+
+    def _answer(self, status, headers, content):
+        self.send_response_only(status)
+        for name, value in headers.items():
+            if name.lower() not in {"content-length", "transfer-encoding", "connection"}:
+                self.send_header(name, value)
+        length = headers.get("Content-Length", "0") if self.command == "HEAD" else str(len(content))
+        self.send_header("Content-Length", length)
+        self.end_headers()
+        if self.command != "HEAD":
+            self.wfile.write(content)
+
+    def __getattr__(self, name):
+        if name.startswith("do_"):
+            return self.handle_any
+        raise AttributeError(name)
+
+    def log_message(self, *_):
+        pass
+
+
+@pytest.fixture
+def between(bucket):
+    """A bucket that is reached through a server which tells what it was asked (`asked`) and refuses (`refuses`)."""
+    server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), _Between)
+    server.behind = bucket.endpoint.removeprefix("http://")
+    server.asked, server.refuses, server.daemon_threads = [], lambda _method, _path: None, True
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    reached = Bucket(bucket.client, f"http://127.0.0.1:{server.server_port}", bucket.name)
+    reached.server = server
+    yield reached
+    server.shutdown()
+    server.server_close()

@@ -10,6 +10,8 @@ import pytest
 from tests.buckets.conftest import SECRET, Bucket
 from tests.buckets.test_merging import painted
 
+import wkfast
+
 PAGE = (Path(__file__).resolve().parents[2] / "docs" / "buckets.md").read_text(encoding="utf-8")
 
 
@@ -34,6 +36,8 @@ def test_the_program_runs(workplace):
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
     assert (workplace / "merged" / "datasource-properties.json").is_file()
+    made = wkfast.Dataset.open("s3://bucket/new")
+    assert [len(layer.mags) for layer in made.layers.values()] == [2, 3]
 
 
 def test_the_commands_run(workplace):

@@ -13,7 +13,6 @@ from wkfast.buckets import ObjectPath
 from wkfast.dataset import open_layer
 from wkfast.errors import (
     AddressError,
-    DatasetError,
     DatasetNotFoundError,
     ObjectStoreError,
     ReadOnlyError,
@@ -122,22 +121,26 @@ def test_layers_travel_to_other_processes(bucket, tmp_path, monkeypatch, start):
     assert SECRET.encode() not in pickle.dumps(of_environment)
 
 
-def test_what_lies_in_a_bucket_is_not_changed(bucket, tmp_path):
+def test_what_is_opened_read_only_or_on_a_server_of_files_is_not_changed(bucket, serve, tmp_path):
     near = made(tmp_path / "near", "zarr3")
-    far = wkfast.Dataset.open(bucket.put(near.path, "data"), storage_options=bucket.options)
+    address = bucket.put(near.path, "data")
+    far = wkfast.Dataset.open(address, read_only=True, storage_options=bucket.options)
+    served = wkfast.Dataset.open(f"{serve(tmp_path)[0]}/near")
     before = bucket.listed()
-    for change in (
-        lambda: far.add_layer("new", "color"),
-        lambda: far.delete_layer("color"),
-        lambda: far.get_layer("labels").get_mag(1).write(np.ones((4, 4, 4), np.uint32)),
-        lambda: setattr(far, "name", "other"),
-    ):
-        with pytest.raises(ReadOnlyError, match="it is read where it lies, at s3://"):
-            change()
+    for dataset, reason in ((far, "opened with read_only=True"), (served, "a server of files")):
+        for change in (
+            lambda: dataset.add_layer("new", "color"),  # noqa: B023 - called at once
+            lambda: dataset.delete_layer("color"),  # noqa: B023
+            lambda: dataset.get_layer("labels").get_mag(1).write(np.ones((4, 4, 4), np.uint32)),  # noqa: B023
+            lambda: dataset.get_layer("labels").downsample(),  # noqa: B023
+            lambda: setattr(dataset, "name", "other"),  # noqa: B023
+        ):
+            with pytest.raises(ReadOnlyError, match=reason):
+                change()
     assert bucket.listed() == before
-    with pytest.raises(DatasetError, match="no folder of this machine"):
-        _ = far.get_layer("labels").path
-    assert far.path == ObjectPath(f"s3://{bucket.name}/data", bucket.options)
+    assert far.get_layer("labels").path == ObjectPath(f"{address}/labels", bucket.options)
+    assert far.get_layer("labels").get_mag(1).path == ObjectPath(f"{address}/labels/1", bucket.options)
+    assert far.path == ObjectPath(address, bucket.options)
 
 
 def test_arrays_and_images_are_opened_where_they_lie(bucket, tmp_path):

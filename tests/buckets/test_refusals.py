@@ -58,7 +58,7 @@ def made(tmp_path_factory):
 
 def calls(made, folder):
     """What writes, or reads what wkfast reads of a folder alone."""
-    dataset, layer, annotation = made
+    _, layer, annotation = made
     return {
         "Annotation.load": wkfast.Annotation.load,
         "Annotation.save": annotation.save,
@@ -77,10 +77,7 @@ def calls(made, folder):
         "convert": lambda path: convert.convert([folder], path, "swc"),
         "read_skeletons": tables.read_skeletons,
         "skeletons_to_parquet": lambda path: tables.skeletons_to_parquet([folder], path),
-        "Dataset": lambda path: wkfast.Dataset(path, voxel_size=(1, 1, 1)),
-        "copy_dataset": dataset.copy_dataset,
-        "shallow_copy_dataset": dataset.shallow_copy_dataset,
-        "rechunk": lambda path: layer.get_mag(1).rechunk(target_path=path),
+        "add_mag_from_zarrarray": lambda path: layer.add_mag_from_zarrarray(2, path),
     }
 
 
@@ -102,6 +99,7 @@ def test_addresses_are_refused_where_only_a_folder_will_do(made, folder):
 
 
 READ = {
+    "Dataset": lambda path, _: wkfast.Dataset(path, voxel_size=(1, 1, 1)),
     "Dataset.open": lambda path, _: wkfast.Dataset.open(path),
     "open_layer": lambda path, _: open_layer(path),
     "from_ome_zarr": lambda path, folder: wkfast.Dataset.from_ome_zarr(path, folder / "t"),

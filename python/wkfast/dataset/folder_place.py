@@ -56,8 +56,8 @@ class FolderPlace(FilesPlace):
         """Return the folder of a layer."""
         return self._root / layer.name
 
-    def mag_folder(self, layer: LayerProperties, mag: Mag, entry: Json) -> Path | None:
-        """Return the folder of a mag, ``None`` for one in a bucket or on a server.
+    def mag_folder(self, layer: LayerProperties, mag: Mag, entry: Json) -> Path | ObjectPath:
+        """Return the folder of a mag, the address of one in a bucket or on a server.
 
         It is its ``path`` if it has one, else the short or the long name, as it exists.
 
@@ -66,7 +66,7 @@ class FolderPlace(FilesPlace):
         DatasetError
             It leads out of the dataset by ``..``.
         """
-        return None if is_far(entry) else self._mag_folder(layer, mag, entry)
+        return stated_path(str(entry["path"])) if is_far(entry) else self._mag_folder(layer, mag, entry)
 
     def folder_for(self, layer: LayerProperties, mag: Mag) -> Path:
         """Return the folder of a mag that is not listed: the short or the long name, as it exists."""
@@ -269,7 +269,7 @@ class FolderPlace(FilesPlace):
     def unmark_mags(self, layer: LayerProperties) -> None:
         """Forget that mags of a layer were being made."""
         for _, folder in self.mag_folders(layer):
-            if self.owns(folder):
+            if isinstance(folder, Path) and self.owns(folder):
                 unmark_left(folder)
 
     def owns(self, folder: Path) -> bool:

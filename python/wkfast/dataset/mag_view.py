@@ -44,7 +44,8 @@ class MagView(View):
 
     def __init__(self, layer: Layer, mag: Mag) -> None:
         super().__init__(layer, mag)
-        self._found: Path | ObjectPath | None = None
+        # The list of mags that it was found by, and the folder.
+        self._found: tuple[Any, Path | ObjectPath | None] | None = None
 
     @property
     def layer(self) -> Layer:
@@ -77,10 +78,12 @@ class MagView(View):
 
     @property
     def _folder(self) -> Path | ObjectPath | None:
-        if self._found is None:
-            layer = self._layer
-            self._found = layer._place.mag_folder(layer._properties, self._mag, layer._entry_of(self._mag))
-        return self._found
+        layer = self._layer
+        listed = layer._properties.json.get("mags")
+        if self._found is None or self._found[0] is not listed:
+            entry = layer._entry_of(self._mag)
+            self._found = listed, layer._place.mag_folder(layer._properties, self._mag, entry)
+        return self._found[1]
 
     @property
     def read_only(self) -> bool:

@@ -137,7 +137,7 @@ class ObjectPlace(FilesPlace):
         """Return what voxels of a mag are read from."""
         source: VoxelSource
         if self.read_only_reason is None:
-            source = _FollowedMag(self, layer, mag, entry)  # type: ignore[assignment] # has what the mag has
+            source = _FollowedMag(self, layer, mag, entry)
         else:
             source = _core.Mag.open(self.location(layer, mag, entry))
         return KeepsZeros(source, None) if layer.keeps_zeros else source
@@ -301,10 +301,11 @@ class ObjectPlace(FilesPlace):
 
         It must lie in the dataset's folder, and hold nothing that is listed besides.
         """
-        if self.is_foreign(folder) or folder == self._root:
+        if not isinstance(folder, ObjectPath) or self.is_foreign(folder) or folder == self._root:
             return False
-        kept = self.listed_folders(properties, layer_name, mag)
-        return not any(other.is_relative_to(folder) for other in kept)
+        # By name alone: what is stated as an address may be reached in another way and be there all the same.
+        kept = (f"{other.url}/" for other in self.listed_folders(properties, layer_name, mag))
+        return not any(other.startswith(f"{folder.url}/") for other in kept)
 
     def holds(self, layer_name: str) -> bool:
         """Return whether there is something in the folder of a layer, be it listed or not."""
@@ -375,7 +376,7 @@ class _FollowedMag:
         self._of = mag
         self._listed = layer.json.get("mags")
         self._location = place.location(layer, mag, entry)
-        self._opened = _core.Mag.open(self._location)  # type: ignore[arg-type] # plain data of that kind
+        self._opened = _core.Mag.open(self._location)
 
     def _now(self) -> _core.Mag:
         listed = self._layer.json.get("mags")
@@ -385,7 +386,7 @@ class _FollowedMag:
                 raise MagNotFoundError(f"layer {self._layer.name!r} has no mag {self._of} any more")
             location = self._place.location(self._layer, self._of, entry)
             if location != self._location:
-                self._location, self._opened = location, _core.Mag.open(location)  # type: ignore[arg-type] # see above
+                self._location, self._opened = location, _core.Mag.open(location)
             self._listed = listed
         return self._opened
 

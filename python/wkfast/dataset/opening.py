@@ -133,4 +133,4 @@ def _place_of(files: ArrayFiles, kind: str) -> Place:
         return ArchivePlace(files)
     if isinstance(files.path, Path):
         return FolderPlace(files.path.parent, f"it is opened as {kind}")
-    return ObjectPlace(files.path.parent)
+    return ObjectPlace(files.path.parent, f"it is opened as {kind}")

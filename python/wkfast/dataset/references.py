@@ -13,14 +13,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from wkfast.addresses import local_path
-from wkfast.buckets import ObjectPath, stated_path
 from wkfast.dataset.attachments import KEY as ATTACHMENTS
 from wkfast.dataset.files_place import FilesPlace
-from wkfast.dataset.folder_place import FolderPlace
 from wkfast.dataset.foreign import own_layer, own_mag
 from wkfast.dataset.layer_creation import check_layer_name
 from wkfast.dataset.mag_building import check_same_voxels, folder_of
-from wkfast.dataset.mag_locations import is_far
 from wkfast.dataset.place import writable
 from wkfast.dataset.properties import FILE_NAME
 from wkfast.dataset.stated import stated_in
@@ -30,6 +27,7 @@ from wkfast.geometry import Mag
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from wkfast.buckets import ObjectPath
     from wkfast.dataset.dataset import Dataset
     from wkfast.dataset.layer import Layer
     from wkfast.dataset.layer_properties import Json
@@ -93,7 +91,7 @@ def add_mag_link(layer: Layer, given: Any, *, relative: bool, extend: bool) -> M
 
 def referenced_mag(view: MagView) -> MagView:
     """Return a mag as the dataset has it in which its files lie; see :meth:`MagView.referenced_mag`."""
-    folder = _lies_at(view).resolve()
+    folder = view.path.resolve()
     home = next((parent for parent in folder.parents if (parent / FILE_NAME).is_file()), None)
     dataset = None if home is None else type(view.layer.dataset).open(home)
     for layer in () if dataset is None else dataset.layers.values():
@@ -104,14 +102,6 @@ def referenced_mag(view: MagView) -> MagView:
 
 
 # -- what these share ---------------------------------------------------------------------------------------------
-
-
-def _lies_at(view: MagView) -> Path | ObjectPath:
-    """Return where the files of a mag lie, also if its dataset says that they lie at an address."""
-    entry = view.layer._entry_of(view.mag)
-    if is_far(entry) and isinstance(view.layer._place, FolderPlace):
-        return stated_path(str(entry["path"]))
-    return view.path
 
 
 def _here(path: Path | ObjectPath) -> Path:
@@ -157,7 +147,7 @@ def _fitting(layer: Layer, given: Any, mag: Any) -> tuple[MagView, Mag]:
 def _entry(source: MagView, mag: Mag, dataset: Dataset) -> Json:
     """Return the entry of a mag that refers to another's files."""
     stated = source.layer._entry_of(source.mag)
-    path = stated_in(_lies_at(source).resolve(), _home_of(dataset).resolve())
+    path = stated_in(source.path.resolve(), _home_of(dataset).resolve())
     kept = {key: stated[key] for key in ("cubeLength", "axisOrder") if stated.get(key) is not None}
     return {"mag": list(mag.to_tuple()), "path": path, **kept}
 
@@ -165,7 +155,7 @@ def _entry(source: MagView, mag: Mag, dataset: Dataset) -> Json:
 def _linked_entry(view: MagView, target: Path, name: str, dataset: Dataset) -> Json:
     """Return the entry of a mag in a folder that is linked: through the link, if it lies in it."""
     entry = _entry(view, view.mag, dataset)
-    folder = _lies_at(view).resolve()
+    folder = view.path.resolve()
     if isinstance(folder, Path) and folder.is_relative_to(target.resolve()):
         entry["path"] = f"./{name}/{folder.relative_to(target.resolve()).as_posix()}"
     return entry

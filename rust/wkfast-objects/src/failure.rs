@@ -23,7 +23,7 @@ pub(crate) fn is_refused_condition(error: &Error) -> bool {
 /// The error for a request about `file`: what the server said, and by what the request was signed.
 pub(crate) fn failed(file: String, error: &Error, settings: &Settings) -> VolumeError {
     let what = match error {
-        Error::NotFound { .. } if all_of(error).contains("NoSuchBucket") => "there is no such bucket",
+        _ if all_of(error).contains("NoSuchBucket") => "there is no such bucket",
         Error::NotFound { .. } => "there is no such object",
         Error::PermissionDenied { .. } => "the server does not allow it",
         Error::Unauthenticated { .. } => "the server asks for credentials",

@@ -71,6 +71,9 @@ impl NewObject {
     }
 
     fn delete(&self) -> Result<()> {
+        if self.before.is_none() {
+            return Ok(());
+        }
         match wait_for(async { Ok(self.connection.objects.delete(&self.path).await) })? {
             Err(error) if !is_absent(&error) => Err(self.connection.failed(&self.path, &error)),
             _ => Ok(()),

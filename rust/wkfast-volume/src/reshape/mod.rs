@@ -15,6 +15,7 @@ mod tile;
 #[cfg(test)]
 mod tests;
 
+use std::collections::HashSet;
 use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
@@ -82,6 +83,8 @@ pub struct Job {
     target: Arc<dyn MagArray>,
     shards: Vec<ShardIndex>,
     change: Option<Change>,
+    /// The target's shards that were there when it was opened, if it is far.
+    there: Option<HashSet<ShardIndex>>,
 }
 
 impl Job {
@@ -127,8 +130,9 @@ impl Job {
             let (from, to) = (from.chunk_shape, to.chunk_shape);
             return Err(VolumeError::Mismatch(format!("chunks of {from:?} cannot become chunks of {to:?} meanwhile")));
         }
+        let there = if target.store().is_far() { Some(shards_of(&*target)?) } else { None };
         let source = ReadMag::new(source);
-        let mut job = Self { step, source, target, shards: Vec::new(), change };
+        let mut job = Self { step, source, target, shards: Vec::new(), change, there };
         job.shards = job.list()?;
         Ok(job)
     }
@@ -182,4 +186,9 @@ impl Job {
         }
         Ok(shards.into_iter().collect())
     }
+}
+
+/// The shards that there are of a mag.
+fn shards_of(array: &dyn MagArray) -> Result<HashSet<ShardIndex>> {
+    Ok(array.list_shards()?.shards.into_iter().map(|(shard, _)| shard).collect())
 }

@@ -58,6 +58,9 @@ impl<'a> ShardJob<'a> {
     /// Writes the shard, or removes it where nothing is in it.
     pub(super) fn write(&self, room: Room) -> Result<Written> {
         room.stop.check()?;
+        if self.is_done()? {
+            return Ok(Written::default());
+        }
         let target = &self.job.target;
         let mut draft = Draft::lock_buffered(&**target, &target.shard_key(self.shard))?;
         let counts = if target.grid().chunks_in_shard() == 1 {
@@ -71,6 +74,23 @@ impl<'a> ShardJob<'a> {
             draft.place()?;
         }
         Ok(counts)
+    }
+
+    /// Whether nothing is to be written into the shard and none is there, as far as that can be told without a request.
+    fn is_done(&self) -> Result<bool> {
+        let source = &self.job.source;
+        let is_absent = self.job.there.as_ref().is_some_and(|there| !there.contains(self.shard));
+        // What lies across the border of a box is made coarser of voxels that may lie under another shard.
+        if !is_absent || !source.is_indexed() || matches!(self.job.step, Step::Downsample(_)) {
+            return Ok(false);
+        }
+        let places: Vec<u32> = (0..self.job.target.grid().chunks_in_shard() as u32).collect();
+        for chunk in self.job.chunks_under(&self.shard.extra, &self.around(&places)) {
+            if source.has(&chunk, &Ahead::default())? {
+                return Ok(false);
+            }
+        }
+        Ok(true)
     }
 
     fn write_single(&self, draft: &mut Draft, room: Room) -> Result<Written> {

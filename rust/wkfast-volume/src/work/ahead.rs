@@ -28,6 +28,12 @@ impl Ahead {
         Ok(Self(chunks.into_iter().zip(found).collect()))
     }
 
+    /// The same, with chunks that are known to be absent.
+    pub(super) fn without(mut self, absent: Vec<ChunkIndex>) -> Self {
+        self.0.extend(absent.into_iter().map(|chunk| (chunk, None)));
+        self
+    }
+
     /// What was read of a chunk; `None` if nobody tried.
     pub(crate) fn find(&self, chunk: &ChunkIndex) -> Option<&Option<EncodedChunk>> {
         self.0.get(chunk)

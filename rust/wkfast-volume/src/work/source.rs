@@ -42,7 +42,8 @@ impl ReadMag {
         !self.is_indexed() || self.array.shape_file().is_some()
     }
 
-    fn is_indexed(&self) -> bool {
+    /// Whether indexes tell which chunks there are.
+    pub(crate) fn is_indexed(&self) -> bool {
         self.array.grid().chunks_in_shard() > 1
     }
 
@@ -68,9 +69,18 @@ impl ReadMag {
         self.array.store().is_far()
     }
 
-    /// Reads chunks ahead, if they are far.
+    /// Reads chunks ahead, if they are far. Those that an index once said are absent are taken to be so from then on:
+    /// of a large shard with few chunks it would be read again for each part.
     pub(crate) fn ahead(&self, chunks: impl Iterator<Item = ChunkIndex>) -> Result<Ahead> {
-        Ahead::of(&*self.array, &self.indexes, chunks)
+        if !self.is_far() || !self.is_indexed() {
+            return Ahead::of(&*self.array, &self.indexes, chunks);
+        }
+        let (mut present, mut absent) = (Vec::new(), Vec::new());
+        for chunk in chunks {
+            let is_there = self.open(&chunk)?.is_some_and(|(open, place)| open.table.spans[place].is_some());
+            if is_there { present.push(chunk) } else { absent.push(chunk) }
+        }
+        Ok(Ahead::of(&*self.array, &self.indexes, present.into_iter())?.without(absent))
     }
 
     /// The bytes of a chunk as they lie in its file.
