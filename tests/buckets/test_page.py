@@ -36,6 +36,7 @@ def test_the_program_runs(workplace):
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
     assert (workplace / "merged" / "datasource-properties.json").is_file()
+    assert wkfast.Dataset.open("s3://bucket/merged").get_layer("segmentation").mags
     made = wkfast.Dataset.open("s3://bucket/new")
     assert [len(layer.mags) for layer in made.layers.values()] == [2, 3]
 
