@@ -93,7 +93,8 @@ impl BucketLock {
         Ok(lock)
     }
 
-    /// Puts a lock, in the place of one that is over or of none.
+    /// Puts a lock, in the place of one that is over or of none. What is there then says whose it is: the answer may have been
+    /// lost, and a server that does not know conditions took both of two who came at once.
     fn claim(store: &SharedStore, key: String, silence: Duration, observer: &mut Observer) -> Result<Self> {
         let bucket = bucket_of(&**store)?;
         let mut last = Vec::new();
@@ -105,13 +106,11 @@ impl BucketLock {
                 None => None,
             };
             let content = content_of(0);
-            if let Some(version) = bucket.put_if(&key, content.clone(), before.as_ref())? {
-                // A server that does not know conditions took both of two who came at once.
-                match bucket.read_version(&key, MOST_OF_OWNER)? {
-                    Some((text, _)) if text == content => return Ok(Self::renewing(store, key, version)),
-                    Some((text, _)) => last = text,
-                    None => {}
-                }
+            bucket.put_if(&key, content.clone(), before.as_ref())?;
+            match bucket.read_version(&key, MOST_OF_OWNER)? {
+                Some((text, version)) if text == content => return Ok(Self::renewing(store, key, version)),
+                Some((text, _)) => last = text,
+                None => {}
             }
         }
         Err(busy(store, &last))
@@ -124,6 +123,11 @@ impl BucketLock {
         let renewing =
             thread::Builder::new().name("wkfast-lock".to_owned()).spawn(move || for_thread.renew_until_ended());
         Self { renewed, renewing: renewing.ok(), process: std::process::id() }
+    }
+
+    #[cfg(test)]
+    pub(super) fn renew_now(&self) {
+        self.renewed.renew(&mut self.renewed.state.lock().unwrap());
     }
 
     /// Whether somebody holds the target who is not known to have gone.
@@ -146,17 +150,30 @@ impl Renewed {
         loop {
             let waited = self.changed.wait_timeout_while(state, RENEWAL, |state| !state.ended);
             state = waited.unwrap_or_else(PoisonError::into_inner).0;
-            let Some(version) = state.version.clone().filter(|_| !state.ended) else { return };
-            // A server that does not answer is asked again: what counts is whether the lock is still this one.
-            if let Ok(renewed) = self.put(state.count + 1, &version) {
-                state.version = renewed;
-                state.count += 1;
+            if state.ended || state.version.is_none() {
+                return;
             }
+            self.renew(&mut state);
+        }
+    }
+
+    fn renew(&self, state: &mut State) {
+        let Some(version) = &state.version else { return };
+        // A server that does not answer is asked again: what counts is whether the lock is still this one.
+        if let Ok(renewed) = self.put(state.count + 1, version) {
+            state.version = renewed;
+            state.count += 1;
         }
     }
 
     fn put(&self, count: u64, version: &Version) -> Result<Option<Version>> {
-        bucket_of(&*self.store)?.put_if(&self.key, content_of(count), Some(version))
+        let (bucket, content) = (bucket_of(&*self.store)?, content_of(count));
+        if let Some(renewed) = bucket.put_if(&self.key, content.clone(), Some(version))? {
+            return Ok(Some(renewed));
+        }
+        // An answer may have been lost, and the request sent once more.
+        let found = bucket.read_version(&self.key, MOST_OF_OWNER)?;
+        Ok(found.filter(|(text, _)| *text == content).map(|(_, version)| version))
     }
 }
 

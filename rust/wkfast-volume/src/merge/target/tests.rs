@@ -14,7 +14,9 @@ use super::super::{Hold, Link, MergeInput, MergePlan, Seconds, Sources, commit, 
 use super::bucket_lock::BucketLock;
 use super::{Access, Held, MergeTarget, NOTES};
 use crate::error::{Result, VolumeError};
-use crate::store::{Address, MemoryStore, SharedStore, list, open_addresses_with};
+use crate::store::{
+    Address, BucketStore, ListStore, MemoryStore, ReadStore, SharedStore, Upload, Version, list, open_addresses_with,
+};
 use crate::work::Progress;
 
 static BUCKETS: Mutex<Option<HashMap<String, Arc<MemoryStore>>>> = Mutex::new(None);
@@ -244,5 +246,72 @@ fn of_many_who_come_at_once_one_gets_the_bucket() {
         }
     });
     assert!(begun.into_inner() > 0);
+    assert!(objects(&store).is_empty());
+}
+
+/// A bucket whose answers to puts are lost: they are done, and reported as somebody else's.
+#[derive(Debug)]
+struct Forgetful(SharedStore);
+
+impl ReadStore for Forgetful {
+    fn describe(&self, key: &str) -> String {
+        self.0.describe(key)
+    }
+
+    fn size(&self, key: &str) -> Result<Option<u64>> {
+        self.0.size(key)
+    }
+
+    fn read(&self, key: &str, limit: u64) -> Result<Option<Vec<u8>>> {
+        self.0.read(key, limit)
+    }
+
+    fn read_into(&self, key: &str, offset: u64, buffer: &mut [u8]) -> Result<()> {
+        self.0.read_into(key, offset, buffer)
+    }
+
+    fn lister(&self) -> Option<&dyn ListStore> {
+        self.0.lister()
+    }
+
+    fn bucket(&self) -> Option<&dyn BucketStore> {
+        Some(self)
+    }
+}
+
+impl BucketStore for Forgetful {
+    fn read_version(&self, key: &str, limit: u64) -> Result<Option<(Vec<u8>, Version)>> {
+        self.0.bucket().unwrap().read_version(key, limit)
+    }
+
+    fn put(&self, key: &str, content: Vec<u8>) -> Result<()> {
+        self.0.bucket().unwrap().put(key, content)
+    }
+
+    fn put_if(&self, key: &str, content: Vec<u8>, expected: Option<&Version>) -> Result<Option<Version>> {
+        self.0.bucket().unwrap().put_if(key, content, expected).map(|_| None)
+    }
+
+    fn remove(&self, keys: &[String]) -> Result<()> {
+        self.0.bucket().unwrap().remove(keys)
+    }
+
+    fn upload(&self, key: &str) -> Result<Box<dyn Upload>> {
+        self.0.bucket().unwrap().upload(key)
+    }
+
+    fn copy_from(&self, _: &dyn ReadStore, _: &str, _: u64, _: &str) -> Result<bool> {
+        Ok(false)
+    }
+}
+
+#[test]
+fn a_lock_whose_answer_was_lost_is_known_by_what_it_says() {
+    let (_, store) = bucket();
+    let forgetful: SharedStore = Arc::new(Forgetful(store.clone()));
+    let lock = take(&forgetful, Access::Exclusive).unwrap();
+    lock.renew_now();
+    assert!(lock.check().is_ok());
+    drop(lock);
     assert!(objects(&store).is_empty());
 }
