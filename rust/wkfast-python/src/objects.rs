@@ -55,7 +55,6 @@ impl PyObjects {
         Ok(away(py, || self.0.size(key))??)
     }
 
-    #[expect(clippy::type_complexity, reason = "plain data for Python")]
     fn read_version<'py>(
         &self,
         py: Python<'py>,
@@ -83,7 +82,7 @@ impl PyObjects {
     }
 
     fn remove(&self, py: Python<'_>, keys: Vec<String>) -> Result<(), CoreError> {
-        Ok(away(py, || self.bucket("")?.remove(&keys))??)
+        Ok(away(py, move || self.bucket("")?.remove(&keys))??)
     }
 
     fn list(&self, py: Python<'_>, prefix: &str) -> Result<Vec<(String, u64)>, CoreError> {

@@ -176,17 +176,22 @@ impl ShardCheck<'_> {
             before.read_ahead(first, &chunks)?;
             for (place, chunk) in places.zip(&chunks) {
                 self.stop.check()?;
-                self.check_chunk(chunk, after.encoded(place)?, before.encoded(place)?)?;
+                self.check_chunk(chunk, after.encoded(place)?.as_ref(), before.encoded(place)?.as_ref())?;
                 compared.chunks.fetch_add(1, Ordering::Relaxed);
             }
         }
         Ok(size)
     }
 
-    fn check_chunk(&self, chunk: &ChunkIndex, after: Option<EncodedChunk>, before: Option<EncodedChunk>) -> Result<()> {
+    fn check_chunk(
+        &self,
+        chunk: &ChunkIndex,
+        after: Option<&EncodedChunk>,
+        before: Option<&EncodedChunk>,
+    ) -> Result<()> {
         let touched = self.touched(chunk);
         let same_type = self.mag.plan.fallback_type == self.mag.plan.grid.voxel_type;
-        match (&after, &before) {
+        match (after, before) {
             (None, None) if !touched => return Ok(()),
             (Some(found), Some(expected))
                 if !touched
@@ -199,8 +204,8 @@ impl ShardCheck<'_> {
             }
             _ => {}
         }
-        let found = decoded(&self.mag.result, after.as_ref(), chunk)?;
-        let expected = self.expected(before.as_ref(), chunk)?;
+        let found = decoded(&self.mag.result, after, chunk)?;
+        let expected = self.expected(before, chunk)?;
         self.compare(chunk, after.is_some(), found, &expected)
     }
 

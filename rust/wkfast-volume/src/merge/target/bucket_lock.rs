@@ -217,10 +217,10 @@ fn is_over(
     silence: Duration,
     observer: &mut Observer,
 ) -> Result<bool> {
-    if let Some(owner) = owner_in(text) {
-        if !owner.is_elsewhere() || owner.is_of_earlier_run() {
-            return Ok(owner.is_gone() || owner.is_of_earlier_run());
-        }
+    if let Some(owner) = owner_in(text)
+        && (!owner.is_elsewhere() || owner.is_of_earlier_run())
+    {
+        return Ok(owner.is_gone() || owner.is_of_earlier_run());
     }
     let begun = Instant::now();
     let mut looked = begun;
