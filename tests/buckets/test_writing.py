@@ -5,6 +5,7 @@ import subprocess
 import sys
 import textwrap
 from concurrent.futures import ProcessPoolExecutor
+from contextlib import suppress
 from multiprocessing import get_context
 
 import numpy as np
@@ -189,7 +190,8 @@ def test_mags_that_are_stored_anew_are_read_where_they_are_now(bucket):
 
 
 def doubled(voxels):
-    return voxels * np.uint32(2)
+    with suppress(ValueError):  # which numba does not compile: that would take most of the test
+        return voxels * np.uint32(2)
 
 
 def test_what_makes_layers_out_of_others_makes_them_in_a_bucket(bucket):
@@ -201,7 +203,8 @@ def test_what_makes_layers_out_of_others_makes_them_in_a_bucket(bucket):
     expected[voxels == 5], expected[voxels == 7] = 6, 0
     np.testing.assert_array_equal(relabelled.get_mag(1).read(), expected)
     target = dataset.add_layer_like(layer, "doubled").add_mag(1)
-    layer.get_mag(1).map_chunks(doubled, target)
+    with pytest.warns(UserWarning, match="doubled"):
+        layer.get_mag(1).map_chunks(doubled, target)
     np.testing.assert_array_equal(target.read(), voxels * 2)
     coarse = dataset.add_layer_like(layer, "coarse")
     coarse.add_mag_as_copy(layer.get_mag(1), mag=2, extend_layer_bounding_box=False)

@@ -229,7 +229,8 @@ class MagView(View):
         """Cut the mag into other chunks or files, in place or into another dataset.
 
         New files are written beside the old ones and change places with them in one step: until then, and if anything
-        fails, the mag is what it was. Chunks that look the same are copied as they are; erased chunks stay erased.
+        fails, the mag is what it was. Chunks that look the same are copied as they are; erased chunks stay erased. In a
+        bucket the mag gets a folder of another name; processes that have it open read zeros there from then on.
 
         Parameters
         ----------

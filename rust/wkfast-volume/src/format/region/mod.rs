@@ -3,6 +3,7 @@
 mod cache;
 mod cut;
 mod kept;
+mod old;
 mod rewrite;
 mod shard;
 mod voxels;

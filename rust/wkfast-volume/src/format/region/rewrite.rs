@@ -3,8 +3,9 @@
 use std::fs::File;
 use std::ops::Range;
 
+use super::old::OldShard;
 use crate::error::{Result, VolumeError};
-use crate::format::{MagArray, ShardFile, ShardIndexTable, ShardWriter};
+use crate::format::{MagArray, ShardFile, ShardWriter};
 use crate::store;
 
 /// Bytes of old chunks that are read at once where there is no file to copy from, unless a single one has more.
@@ -13,7 +14,7 @@ const FETCHED: u64 = 16 << 20;
 /// A shard while it is written, front to back.
 pub(super) struct Rewrite<'a> {
     array: &'a dyn MagArray,
-    old: Option<&'a ShardIndexTable>,
+    old: Option<&'a OldShard>,
     /// The old file, to copy from.
     source: Option<File>,
     writer: Box<dyn ShardWriter + 'a>,
@@ -30,7 +31,7 @@ pub(super) struct Rewrite<'a> {
 impl<'a> Rewrite<'a> {
     pub(super) fn start(
         array: &'a dyn MagArray,
-        old: Option<&'a ShardIndexTable>,
+        old: Option<&'a OldShard>,
         file: &'a mut dyn ShardFile,
         is_touched: impl Fn(u32) -> bool,
     ) -> Result<Self> {
@@ -38,10 +39,11 @@ impl<'a> Rewrite<'a> {
         let mut source = None;
         if let Some(old) = old {
             // The order of the old file, so that what is kept is copied in long runs.
-            let mut places: Vec<u32> = (0..old.spans.len() as u32).collect();
-            places.sort_by_key(|&place| old.spans[place as usize].as_ref().map_or(u64::MAX, |span| span.start));
+            let table = &old.table;
+            let mut places: Vec<u32> = (0..table.spans.len() as u32).collect();
+            places.sort_by_key(|&place| table.spans[place as usize].as_ref().map_or(u64::MAX, |span| span.start));
             writer.prefer_order(places)?;
-            source = store::open_file(&**array.store(), &old.key)?;
+            source = store::open_file(&**array.store(), &table.key)?;
         }
         let order = writer.order().to_vec();
         let touched = (0..order.len() as u32).map(is_touched).collect();
@@ -74,7 +76,7 @@ impl<'a> Rewrite<'a> {
     fn keep(&mut self) -> Result<()> {
         let run = self.run();
         let (Some(old), Some(first)) = (self.old, run.first()) else { return self.append(None) };
-        if old.codec.encoding() != self.array.codec().encoding() {
+        if old.table.codec.encoding() != self.array.codec().encoding() {
             let encoded = self.recode(old, self.order[self.written], first.clone())?;
             return self.append(Some(&encoded));
         }
@@ -84,15 +86,15 @@ impl<'a> Rewrite<'a> {
             self.written += run.len();
             return Ok(());
         }
-        self.fetch(&old.key, &run)
+        self.fetch(old, &run)
     }
 
     /// Reads old chunks that lie back to back at once, as many as fit, and writes them: each request takes its time.
-    fn fetch(&mut self, key: &str, run: &[Range<u64>]) -> Result<()> {
+    fn fetch(&mut self, old: &OldShard, run: &[Range<u64>]) -> Result<()> {
         let start = run[0].start;
         let fitting = run.iter().take_while(|span| span.end - start <= FETCHED).count().max(1);
         let run = &run[..fitting];
-        let bytes = self.array.store().read_range(key, start..run[fitting - 1].end)?;
+        let bytes = old.read(self.array, start..run[fitting - 1].end)?;
         run.iter()
             .try_for_each(|span| self.append(Some(&bytes[(span.start - start) as usize..(span.end - start) as usize])))
     }
@@ -101,7 +103,7 @@ impl<'a> Rewrite<'a> {
     fn run(&self) -> Vec<Range<u64>> {
         let mut run: Vec<Range<u64>> = Vec::new();
         for &place in &self.order[self.written..] {
-            let span = self.old.and_then(|old| old.spans[place as usize].clone());
+            let span = self.old.and_then(|old| old.table.spans[place as usize].clone());
             match span {
                 Some(span) if !self.touched[place as usize] && run.last().is_none_or(|last| last.end == span.start) => {
                     run.push(span);
@@ -113,12 +115,12 @@ impl<'a> Rewrite<'a> {
     }
 
     /// A chunk of a file whose codec differs from its mag's, as WKW files may.
-    fn recode(&self, old: &ShardIndexTable, place: u32, span: Range<u64>) -> Result<Vec<u8>> {
-        let encoded = self.array.store().read_range(&old.key, span)?;
+    fn recode(&self, old: &OldShard, place: u32, span: Range<u64>) -> Result<Vec<u8>> {
+        let encoded = old.read(self.array, span)?;
         let mut voxels = vec![0; self.array.grid().chunk_bytes()];
-        let codec = &*old.codec;
+        let codec = &*old.table.codec;
         codec.decode(&encoded, &mut voxels).and_then(|()| self.array.codec().encode(&voxels)).map_err(|reason| {
-            let file = self.array.store().describe(&old.key);
+            let file = self.array.store().describe(&old.table.key);
             VolumeError::corrupt(file, format!("chunk at place {place}: {reason}"))
         })
     }

@@ -5,11 +5,12 @@ use std::cell::RefCell;
 use rayon::ThreadPool;
 use rayon::prelude::*;
 
+use super::old::OldShard;
 use super::rewrite::Rewrite;
 use super::voxels::{Shared, Voxels};
 use crate::error::{Result, VolumeError};
 use crate::format::draft::Draft;
-use crate::format::{MagArray, ShardIndexTable, decode, fill_absent};
+use crate::format::{MagArray, decode, fill_absent};
 use crate::geometry::{BoundingBox, ChunkIndex, ShardIndex};
 
 /// Chunks that each thread encodes before they are written: enough to keep threads busy, few enough to be small.
@@ -96,14 +97,11 @@ impl ShardJob<'_> {
     }
 
     /// Writes a file of several chunks: `encode` hands over those that the box touches, in the order given.
-    fn rewrite(
-        &self,
-        encode: impl FnOnce(Option<&ShardIndexTable>, &[u32], &mut Rewrite<'_>) -> Result<()>,
-    ) -> Result<()> {
+    fn rewrite(&self, encode: impl FnOnce(Option<&OldShard>, &[u32], &mut Rewrite<'_>) -> Result<()>) -> Result<()> {
         let mut draft = Draft::lock_buffered(self.array, &self.array.shard_key(&self.shard))?;
         // Whoever rewrites the mag does so by another folder in its place: the draft lies in the one that counts now.
         self.array.check_current()?;
-        let old = self.array.open_shard(&self.shard)?;
+        let old = OldShard::open(self.array, &self.shard)?;
         let mut rewrite = Rewrite::start(self.array, old.as_ref(), &mut draft, |place| self.shared(place).is_some())?;
         let places = rewrite.touched();
         encode(old.as_ref(), &places, &mut rewrite)?;
@@ -129,7 +127,7 @@ impl ShardJob<'_> {
         self.array.check_current()?;
         let encoded = match ready {
             Some(encoded) => encoded,
-            None => self.encode(self.array.open_shard(&self.shard)?.as_ref(), 0)?,
+            None => self.encode(OldShard::open(self.array, &self.shard)?.as_ref(), 0)?,
         };
         let Some(encoded) = encoded else { return draft.remove_target() };
         let mut writer = self.array.shard_writer(&mut draft)?;
@@ -144,7 +142,7 @@ impl ShardJob<'_> {
     }
 
     /// The chunk at `place` as it is to be from now on.
-    fn encode(&self, old: Option<&ShardIndexTable>, place: u32) -> Result<Encoded> {
+    fn encode(&self, old: Option<&OldShard>, place: u32) -> Result<Encoded> {
         let grid = self.array.grid();
         let chunk = grid.chunk_at(&self.shard, place as usize);
         let Some(shared) = Shared::of(grid, chunk.xyz, self.region) else { return Ok(None) };
@@ -162,17 +160,11 @@ impl ShardJob<'_> {
         })
     }
 
-    fn read_old(
-        &self,
-        old: Option<&ShardIndexTable>,
-        place: u32,
-        chunk: &ChunkIndex,
-        voxels: &mut Vec<u8>,
-    ) -> Result<()> {
-        let found = old.and_then(|table| Some((table, table.spans[place as usize].clone()?)));
-        if let Some((table, span)) = found {
-            let encoded = self.array.store().read_range(&table.key, span)?;
-            return decode(self.array, &*table.codec, &table.key, chunk, &encoded, voxels);
+    fn read_old(&self, old: Option<&OldShard>, place: u32, chunk: &ChunkIndex, voxels: &mut Vec<u8>) -> Result<()> {
+        let found = old.and_then(|old| Some((old, old.table.spans[place as usize].clone()?)));
+        if let Some((old, span)) = found {
+            let encoded = old.read(self.array, span)?;
+            return decode(self.array, &*old.table.codec, &old.table.key, chunk, &encoded, voxels);
         }
         fill_absent(self.array, voxels);
         Ok(())
