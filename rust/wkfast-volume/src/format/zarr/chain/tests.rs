@@ -39,7 +39,7 @@ fn every_codec_gives_back_what_it_took() {
 
 #[test]
 fn frames_that_wait_to_be_written_hold_no_room_beyond_their_length() {
-    let encoded = Step::Zstd { level: 3, checksum: true }.encode(&[7; 131_072]).unwrap();
+    let encoded = Step::Zstd { level: 3, checksum: true }.encode(&vec![7; 131_072]).unwrap();
     assert!(encoded.capacity() < 1024, "{}", encoded.capacity());
 }
 
