@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from benches.python import inputs, loops, remote_jobs, volume_jobs, volumes
-from benches.python.compute_jobs import ONE_BY_ONE
+from benches.python.compute_jobs import FAR_ONE_BY_ONE, ONE_BY_ONE
 from benches.python.measure import Measurement, best_of, in_turn
 from benches.python.remote_server import EDGE, VOLUME
 
@@ -219,7 +219,10 @@ def compute_rows(folder: Path, edge: int, touched: int, runs: int) -> Iterator[l
     datasets, voxels = str(source.datasets), f"{edge}³ uint32"
     for kind, count in (("random", 1_000_000), ("paths", 10_000)):
         yield from point_rows(datasets, edge, kind, count, runs)
+        if find_spec("cloudvolume") is not None:
+            yield from scattered_rows(folder, datasets, edge, kind, count, runs)
     yield from streamed_rows(folder, runs)
+    yield from served_rows(source.datasets, edge, runs)
     ours, limit = in_turn(runs, (COMPUTE, "wkfast_statistics", datasets), (COMPUTE, "decoded", datasets))
     yield _row(f"statistics of {voxels}, against decoding alone", ours, limit, "")
     if find_spec("fastremap") is not None:
@@ -233,11 +236,16 @@ def compute_rows(folder: Path, edge: int, touched: int, runs: int) -> Iterator[l
         by_rule = [(COMPUTE, f"merge_by_{how}", datasets, str(source.annotation)) for how in ("rule", "nonzero")]
         ours, core = in_turn(runs, *by_rule)
         _require_equal(ours, core)
-        first = best_of(1, COMPUTE, "compiled_alone", datasets)
+        first, other = (best_of(1, COMPUTE, f"{what}_compiled", datasets) for what in ("rule", "function"))
         note = f"compiled before, in {first.seconds:.1f} s"
         yield _row(f"merge {touched} chunks by a rule, against policy='nonzero'", ours, core, note)
         ours, limit = in_turn(1, (COMPUTE, "wkfast_map_chunks", datasets), (COMPUTE, "transcoded", datasets))
-        yield _row(f"map_chunks over {voxels}, against numcodecs' zstd alone", ours, limit, ours.result)
+        yield _row(
+            f"map_chunks over {voxels}, against numcodecs' zstd alone",
+            ours,
+            limit,
+            f"{ours.result}; compiled before, in {other.seconds:.1f} s",
+        )
 
 
 def point_rows(datasets: str, edge: int, kind: str, count: int, runs: int) -> Iterator[list[str]]:
@@ -252,19 +260,40 @@ def point_rows(datasets: str, edge: int, kind: str, count: int, runs: int) -> It
     yield _row("the same, against decoding their chunks alone", ours, limit, "")
 
 
+def scattered_rows(folder: Path, datasets: str, edge: int, kind: str, count: int, runs: int) -> Iterator[list[str]]:
+    """Labels at points, beside those of the first thousand by cloud-volume."""
+    layer, where = str(volumes.precomputed(folder, edge)), (str(edge), str(count), kind)
+    ours = best_of(runs, COMPUTE, "wkfast_points", datasets, *where)
+    theirs = best_of(1, COMPUTE, "cloudvolume_points", layer, *where)
+    _require_equal(ours, theirs)
+    scaled = replace(theirs, seconds=theirs.seconds * count / ONE_BY_ONE)
+    yield _row(
+        "the same, against cloud-volume's scattered_points", ours, scaled, f"{ONE_BY_ONE} took {theirs.seconds:.2f} s"
+    )
+
+
 def streamed_rows(folder: Path, runs: int) -> Iterator[list[str]]:
-    """Labels at points of a layer on a server that takes its time."""
+    """Labels at points of a layer on a server of WEBKNOSSOS that takes its time."""
     with remote_jobs.serving(remote_jobs.annotation(folder, _TRANSFER), _LATENCY) as url:
-        for count in (10_000, 1_000_000):
-            arguments = (url, str(EDGE), str(count))
-            ours = best_of(runs, COMPUTE, "wkfast_streamed", *arguments)
-            theirs = best_of(1, COMPUTE, "reference_streamed", *arguments)
-            _require_equal(ours, theirs)
-            scaled = replace(theirs, seconds=theirs.seconds * count / 100)
-            what = (
-                f"labels at {count:,} points along paths in {EDGE}³ uint32, streamed, {_LATENCY * 1e3:.0f} ms latency"
-            )
-            yield _row(what, ours, scaled, f"100 reads took {theirs.seconds:.2f} s")
+        yield from far_point_rows("streamed", url, EDGE, runs)
+
+
+def served_rows(datasets: Path, edge: int, runs: int) -> Iterator[list[str]]:
+    """Labels at points of a sharded layer on a server of files that takes its time."""
+    with remote_jobs.serving(datasets, _LATENCY, "file_server") as url:
+        yield from far_point_rows("served", url, edge, runs)
+
+
+def far_point_rows(how: str, url: str, edge: int, runs: int) -> Iterator[list[str]]:
+    """Labels at points along paths, beside a loop over the first hundred."""
+    for count in (10_000, 1_000_000):
+        arguments = (url, str(edge), str(count))
+        ours = best_of(runs, COMPUTE, f"wkfast_{how}", *arguments)
+        theirs = best_of(1, COMPUTE, f"reference_{how}", *arguments)
+        _require_equal(ours, theirs)
+        scaled = replace(theirs, seconds=theirs.seconds * count / FAR_ONE_BY_ONE)
+        what = f"labels at {count:,} points along paths in {edge}³ uint32, {how}, {_LATENCY * 1e3:.0f} ms latency"
+        yield _row(what, ours, scaled, f"{FAR_ONE_BY_ONE} reads took {theirs.seconds:.2f} s")
 
 
 def remote_rows(folder: Path, runs: int) -> list[list[str]]:

@@ -9,6 +9,7 @@ import hashlib
 import itertools
 import os
 import shutil
+import tempfile
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -26,6 +27,7 @@ if TYPE_CHECKING:
 CHUNK, SHARD, LEVEL = 32, 512, 5
 # How many points are looked up one by one, and compared.
 ONE_BY_ONE = 1000
+FAR_ONE_BY_ONE = 100
 ENTRIES = 1_000_000
 # Larger labels than this are kept by the function of chunks.
 _LIMIT = 500_000
@@ -58,12 +60,26 @@ def reference_points(datasets: str, edge: str, count: str, kind: str) -> Callabl
     return lambda: [mag.read(absolute_offset=place, size=(1, 1, 1)).item() for place in places]
 
 
+def cloudvolume_points(layer: str, edge: str, count: str, kind: str) -> Callable[[], Any]:
+    """cloud-volume's ``scattered_points`` at the first of the same points, in its own format, chunks kept."""
+    from cloudvolume import CloudVolume
+
+    volume = CloudVolume(f"file://{layer}", progress=False, lru_bytes=1 << 30)
+    places = [tuple(place) for place in points(int(edge), int(count), kind)[:ONE_BY_ONE].tolist()]
+
+    def work() -> list[int]:
+        found = volume.scattered_points(places)
+        return [found[place].item() for place in places]
+
+    return work
+
+
 def check_wkfast_points(values: Any) -> str:
     """Digest of the first values."""
     return hashlib.sha256(np.asarray(values[:ONE_BY_ONE], "<u4").tobytes()).hexdigest()[:16]
 
 
-check_reference_points = check_wkfast_points
+check_reference_points = check_cloudvolume_points = check_wkfast_points
 
 
 def decoded_points(datasets: str, edge: str, count: str, kind: str) -> Callable[[], Any]:
@@ -183,12 +199,24 @@ def check_wkfast_map_chunks(mags: tuple[Path, Path]) -> str:
     return "equal" if equal else "DIFFERENT"
 
 
-def compiled_alone(_datasets: str) -> Callable[[], Any]:
+def rule_compiled(_datasets: str) -> Callable[[], Any]:
     """A rule compiled the first time, numba's import included."""
     from wkfast import rules
     from wkfast.merge.label_rule import RuleSource
 
+    _forget_compiled()
     return lambda: RuleSource.of(rules.only_background).compiled(np.dtype("uint32")).address is not None
+
+
+def function_compiled(_datasets: str) -> Callable[[], Any]:
+    """A function of chunks compiled the first time, numba's import included."""
+    _forget_compiled()
+    return lambda: _only_large(np.dtype("uint32")) is not None
+
+
+def _forget_compiled() -> None:
+    """Make numba look for machine code where there is none."""
+    os.environ["NUMBA_CACHE_DIR"] = tempfile.mkdtemp()
 
 
 def merge_by_nonzero(datasets: str, annotation: str) -> Callable[[], Any]:
@@ -213,6 +241,23 @@ def check_merge_by_nonzero(mag: Path) -> str:
 check_merge_by_rule = check_merge_by_nonzero
 
 
+def wkfast_served(url: str, edge: str, count: str) -> Callable[[], Any]:
+    """``Layer.values_at`` of a layer whose files lie on a server."""
+    import wkfast as wk
+
+    layer, places = wk.Dataset.open(f"{url}/{DATASET}").get_layer(LAYER), points(int(edge), int(count), "paths")
+    return lambda: layer.values_at(places)
+
+
+def reference_served(url: str, edge: str, count: str) -> Callable[[], Any]:
+    """``read(size=(1, 1, 1))`` at the first of the same points."""
+    import webknossos as wk
+
+    mag = wk.Dataset.open(f"{url}/{DATASET}").get_layer(LAYER).get_mag(1)
+    places = points(int(edge), int(count), "paths")[:FAR_ONE_BY_ONE].tolist()
+    return lambda: [mag.read(absolute_offset=place, size=(1, 1, 1)).item() for place in places]
+
+
 def wkfast_streamed(url: str, edge: str, count: str) -> Callable[[], Any]:
     """``Layer.values_at`` of a layer that a server streams."""
     import wkfast as wk
@@ -226,16 +271,16 @@ def reference_streamed(url: str, edge: str, count: str) -> Callable[[], Any]:
     import webknossos as wk
 
     mag = remote_layer(wk, url, LAYER).get_mag(1)
-    places = points(int(edge), int(count), "paths")[:100].tolist()
+    places = points(int(edge), int(count), "paths")[:FAR_ONE_BY_ONE].tolist()
     return lambda: [mag.read(absolute_offset=place, size=(1, 1, 1)).item() for place in places]
 
 
 def check_wkfast_streamed(values: Any) -> str:
     """Digest of the first values."""
-    return check_wkfast_points(values[:100])
+    return check_wkfast_points(values[:FAR_ONE_BY_ONE])
 
 
-check_reference_streamed = check_wkfast_streamed
+check_reference_streamed = check_wkfast_served = check_reference_served = check_wkfast_streamed
 
 
 def _merge(datasets: str, annotation: str, policy: Any) -> Callable[[], Any]:

@@ -50,15 +50,15 @@ def annotation(folder: Path, size: int) -> Path:
 
 
 @contextmanager
-def serving(path: Path, delay: float) -> Iterator[str]:
-    """Run the server in a process of its own; yield its URL."""
-    command = [sys.executable, "-m", "benches.python.remote_server", str(path), str(delay)]
+def serving(path: Path, delay: float, server: str = "remote_server") -> Iterator[str]:
+    """Run a server of these benches in a process of its own; yield its URL."""
+    command = [sys.executable, "-m", f"benches.python.{server}", str(path), str(delay)]
     root = Path(__file__).resolve().parents[2]
-    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True, cwd=root) as server:
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True, cwd=root) as process:
         try:
-            yield server.stdout.readline().strip() if server.stdout else ""
+            yield process.stdout.readline().strip() if process.stdout else ""
         finally:
-            server.terminate()
+            process.terminate()
 
 
 def wkfast_receive(url: str) -> Callable[[], Path]:

@@ -55,6 +55,22 @@ def volume(folder: Path, data_format: str, edge: int, touched: int, *, repeated:
     return VolumeInput(annotation, datasets)
 
 
+def precomputed(folder: Path, edge: int) -> Path:
+    """Return the same labels as a layer of neuroglancer's, in chunks of 64³, not compressed: those are read soonest."""
+    from cloudvolume import CloudVolume
+
+    path = folder / f"precomputed-{edge}"
+    if not (path / "written").exists():
+        shutil.rmtree(path, ignore_errors=True)
+        info = CloudVolume.create_new_info(1, "segmentation", "uint32", "raw", (11, 11, 28), (0, 0, 0), (edge,) * 3)
+        layer = CloudVolume(f"file://{path}", info=info, compress=False, progress=False)
+        layer.commit_info()
+        for x, y, z in _shards(edge):
+            layer[x : x + _SLAB, y : y + _SLAB, z : z + _SLAB] = labels((x, y, z), (_SLAB,) * 3)[..., np.newaxis]
+        (path / "written").touch()
+    return path
+
+
 def labels(topleft: tuple[int, int, int], size: tuple[int, int, int]) -> NDArray[np.uint32]:
     """Return cells of about 40 voxels with skewed walls, uint32 (x, y, z): as compressible as a segmentation."""
     x, y, z = (np.arange(start, start + n, dtype=np.int64) for start, n in zip(topleft, size, strict=True))

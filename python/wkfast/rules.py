@@ -118,6 +118,9 @@ def _most_frequent(labels: Any, fallback: Any) -> Any:
     return best
 
 
+# What messages call it; its qualified name stays, by which it travels.
+_most_frequent.__name__ = "max_votes"
+
 # The label that most annotations show; of as many, the uppermost's. What an annotation did not paint in a chunk that it
 # has is a vote for what it shows there.
 max_votes = ForAll(_most_frequent)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import concurrent.futures as cf
 import functools
 import json
+import pickle
 import warnings
 from typing import TYPE_CHECKING, Any
 
@@ -195,6 +196,12 @@ def test_all_annotations_may_be_asked_about_at_once(tmp_path):
     world.merge("one", rules.max_votes, verify=True)
     alone = wk.Dataset.open(tmp_path / "one").get_layer(NAME).get_mag(1).read()
     assert np.array_equal(alone[0, :32, :32, :32], world.painted[0][0])
+
+
+def test_messages_call_rules_by_the_names_that_callers_know():
+    names = [RuleSource.of(rule).core["name"] for rule in (rules.max_votes, rules.newer, rules.only_inside([3]))]
+    assert names == ["max_votes()", "newer()", "only_inside_these()"]
+    assert RuleSource.of(pickle.loads(pickle.dumps(rules.max_votes))).function is rules.max_votes.function
 
 
 def test_what_numba_cannot_compile_is_asked_as_it_is_and_says_so(tmp_path):

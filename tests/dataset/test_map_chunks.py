@@ -35,6 +35,10 @@ def above(voxels):
     return out
 
 
+def flipped_twice(voxels):
+    return voxels[:, ::-1].astype(np.uint32)[:, ::-1]
+
+
 def failing(voxels):
     if voxels.max() > 7:
         raise ValueError("too bright")
@@ -59,7 +63,7 @@ def pair(folder: Path, source: str, target: str, channels: int = 1) -> tuple[wk.
     return view, there.add_mag(1)
 
 
-@pytest.mark.parametrize("function", [doubled, numba.njit(doubled), above])
+@pytest.mark.parametrize("function", [doubled, numba.njit(doubled), above, flipped_twice])
 @pytest.mark.parametrize(("source", "target"), [("wkw", "zarr3"), ("zarr3", "zarr"), ("zarr3", "wkw")])
 def test_every_chunk_becomes_what_the_function_makes_of_it(tmp_path, source, target, function):
     view, there = pair(tmp_path / "d", source, target)

@@ -16,6 +16,18 @@ pub(super) enum Change {
     Apply(Arc<ChunkFunction>),
 }
 
+/// Room for the voxels of a chunk and for what is made of them, for one chunk after the other: what is as large as this is given back
+/// to the system when it is freed, and getting it again takes longer than decoding into it.
+#[derive(Default)]
+pub(super) struct Space {
+    pub(super) voxels: Vec<u8>,
+    made: Vec<u8>,
+}
+
+impl Space {
+    pub(super) const NONE: Self = Self { voxels: Vec::new(), made: Vec::new() };
+}
+
 impl fmt::Debug for Change {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
@@ -33,19 +45,19 @@ impl Change {
         Ok(Some(Self::Relabel(Mapping::open(relabeling)?, grid.voxel_type)))
     }
 
-    /// Makes `voxels` what a chunk of `target` is to hold, and tells whether they are others than before.
-    pub(super) fn make(&self, chunk: &ChunkIndex, voxels: &mut Vec<u8>, target: &ChunkGrid) -> Result<bool> {
+    /// Makes the voxels in `space` what a chunk of `target` is to hold, and tells whether they are others than before.
+    pub(super) fn make(&self, chunk: &ChunkIndex, space: &mut Space, target: &ChunkGrid) -> Result<bool> {
         let failed = |reason| VolumeError::Rule { chunk: chunk.clone(), reason };
         match self {
             Self::Relabel(mapping, voxel_type) => {
-                mapping.apply(*voxel_type, voxels).map(|changed| changed > 0).map_err(failed)
+                mapping.apply(*voxel_type, &mut space.voxels).map(|changed| changed > 0).map_err(failed)
             }
             Self::Apply(function) => {
-                let mut out = vec![0; target.chunk_bytes()];
-                function(chunk, voxels, &mut out).map_err(failed)?;
-                let is_changed = *voxels != out;
-                *voxels = out;
-                Ok(is_changed)
+                space.made.clear();
+                space.made.resize(target.chunk_bytes(), 0);
+                function(chunk, &space.voxels, &mut space.made).map_err(failed)?;
+                std::mem::swap(&mut space.voxels, &mut space.made);
+                Ok(space.voxels != space.made)
             }
         }
     }

@@ -1,10 +1,12 @@
 //! One shard of the target: its chunks computed ahead by all threads, written in order by one.
 
+use std::cell::Cell;
 use std::collections::BTreeMap;
 use std::ops::Range;
 
 use rayon::prelude::*;
 
+use super::change::Space;
 use super::tile::{Span3, Tile, tile_shape};
 use super::{Job, Step};
 use crate::error::{Result, VolumeError};
@@ -12,6 +14,10 @@ use crate::format::draft::Draft;
 use crate::format::{ShardFile, ShardWriter, decode};
 use crate::geometry::{ChunkIndex, ShardIndex};
 use crate::work::{Ahead, Stop};
+
+thread_local! {
+    static SPACE: Cell<Space> = const { Cell::new(Space::NONE) };
+}
 
 /// How a shard shares the machine.
 #[derive(Clone, Copy, Debug)]
@@ -256,20 +262,23 @@ impl<'a> ShardJob<'a> {
         if passes && !absent_is_zero && self.job.change.is_none() {
             return Ok((Some(found.bytes), Fate::Passed));
         }
-        let mut voxels = vec![0; source.array.grid().chunk_bytes()];
-        decode(&*source.array, &*found.codec, &found.key, chunk, &found.bytes, &mut voxels)?;
+        // Taken, not borrowed: a function of the caller's may wait, and this thread be given another chunk meanwhile.
+        let mut space = SPACE.take();
+        space.voxels.resize(source.array.grid().chunk_bytes(), 0);
+        decode(&*source.array, &*found.codec, &found.key, chunk, &found.bytes, &mut space.voxels)?;
         let is_changed = match &self.job.change {
-            Some(change) => change.make(chunk, &mut voxels, target.grid())?,
+            Some(change) => change.make(chunk, &mut space, target.grid())?,
             None => false,
         };
-        if absent_is_zero && is_zero(&voxels) {
-            return Ok((None, Fate::Absent));
-        }
-        Ok(if passes && !is_changed {
+        let made = if absent_is_zero && is_zero(&space.voxels) {
+            (None, Fate::Absent)
+        } else if passes && !is_changed {
             (Some(found.bytes), Fate::Passed)
         } else {
-            (Some(self.encoded(chunk, &voxels)?), Fate::Computed)
-        })
+            (Some(self.encoded(chunk, &space.voxels)?), Fate::Computed)
+        };
+        SPACE.set(space);
+        Ok(made)
     }
 
     fn encoded(&self, chunk: &ChunkIndex, voxels: &[u8]) -> Result<Vec<u8>> {

@@ -3,13 +3,14 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
+use super::change::Change;
 use super::{Job, Step, run};
 use crate::error::VolumeError;
 use crate::format::{
     Container, DataFormat, MagArray, MagLocation, NewMag, Voxels, WriteOptions, create, list_chunks, open_mag_in,
     read_region, write_region,
 };
-use crate::geometry::{BoundingBox, Mag};
+use crate::geometry::{BoundingBox, ChunkIndex, Mag};
 use crate::store::{SlowStore, list};
 use crate::voxels::VoxelType;
 
@@ -109,4 +110,30 @@ fn an_observer_ends_a_run_and_no_file_is_left_half_written() {
     for entry in list(&**target.store(), "").unwrap() {
         assert!(!entry.key.ends_with("part"), "{} was left", entry.key);
     }
+}
+
+#[test]
+fn a_function_that_waits_for_others_gets_and_gives_the_voxels_of_its_own_chunk() {
+    let folder = tempfile::tempdir().unwrap();
+    let (source, before) = painted(&folder.path().join("source"), DataFormat::Zarr3);
+    let target = mag(&folder.path().join("target"), DataFormat::Zarr3, 16, 4);
+    let mut job = Job::of(Step::Apply, source, target.clone()).unwrap();
+    let inverted = |_: &ChunkIndex, voxels: &[u8], made: &mut [u8]| {
+        // The thread may be given another chunk while it waits for the other half.
+        let (given, made) = (voxels.split_at(voxels.len() / 2), made.split_at_mut(voxels.len() / 2));
+        rayon::join(|| invert(given.0, made.0), || invert(given.1, made.1));
+        Ok(())
+    };
+    job.change = Some(Change::Apply(Arc::new(inverted)));
+    let summary = run(&job, 0..job.shards().len(), 3, &mut |_| Ok(())).unwrap();
+    assert_eq!(summary.chunks_passed, 0);
+    let mut found = vec![0; before.len()];
+    read_region(&*target, &[], &REGION, &mut found).unwrap();
+    let mut expected = vec![0; before.len()];
+    invert(&before, &mut expected);
+    assert!(found == expected);
+}
+
+fn invert(voxels: &[u8], made: &mut [u8]) {
+    made.iter_mut().zip(voxels).for_each(|(made, &voxel)| *made = !voxel);
 }

@@ -115,9 +115,17 @@ impl Table {
         let mut counter = Counter { found: Vec::new(), places: HashMap::default(), last: Recent::new(0), signed };
         let [xs, ys, zs] = &block.part;
         for z in zs.clone() {
-            for y in ys.clone() {
+            let row = |y: usize| {
                 let start = block.shape[0] * (y + block.shape[1] * z);
-                counter.add_row(&values[start + xs.start..start + xs.end], [xs.start, y, z]);
+                &values[start + xs.start..start + xs.end]
+            };
+            let mut y = ys.start;
+            while y < ys.end {
+                // Most rows are like the one before: comparing bytes is quicker than finding the same runs again.
+                let first = row(y);
+                let rows = 1 + (y + 1..ys.end).take_while(|&y| row(y).as_flattened() == first.as_flattened()).count();
+                counter.add_rows(first, [xs.start, y, z], rows);
+                y += rows;
             }
         }
         for local in counter.found {
@@ -149,28 +157,30 @@ struct Counter {
 }
 
 impl Counter {
-    fn add_row<const W: usize>(&mut self, row: &[[u8; W]], [x, y, z]: [usize; 3]) {
+    /// Adds as many rows as `rows`, one beside the other along y and all alike.
+    fn add_rows<const W: usize>(&mut self, row: &[[u8; W]], [x, y, z]: [usize; 3], rows: usize) {
         let mut start = 0;
         while start < row.len() {
             let length = run_length(&row[start..]);
             let label = label(row[start], self.signed);
             if label != 0 {
-                self.add_run(label, [x + start, y, z], length);
+                self.add_runs(label, [x + start, y, z], length, rows);
             }
             start += length;
         }
     }
 
-    fn add_run(&mut self, label: u64, [x, y, z]: [usize; 3], length: usize) {
+    fn add_runs(&mut self, label: u64, [x, y, z]: [usize; 3], length: usize, rows: usize) {
         let place = self.place(label);
         let local = &mut self.found[place];
-        let (first, last) = (x, x + length - 1);
-        local.voxels += length as u64;
-        local.low = [local.low[0].min(first), local.low[1].min(y), local.low[2].min(z)];
-        local.high = [local.high[0].max(last), local.high[1].max(y), local.high[2].max(z)];
-        local.sum[0] += (length * (first + last) / 2) as u64;
-        local.sum[1] += (length * y) as u64;
-        local.sum[2] += (length * z) as u64;
+        let (first, last) = ([x, y, z], [x + length - 1, y + rows - 1, z]);
+        local.voxels += (length * rows) as u64;
+        for axis in 0..3 {
+            local.low[axis] = local.low[axis].min(first[axis]);
+            local.high[axis] = local.high[axis].max(last[axis]);
+            // The mean lies in the middle; voxels times twice the mean is even.
+            local.sum[axis] += (length * rows * (first[axis] + last[axis]) / 2) as u64;
+        }
     }
 
     fn place(&mut self, label: u64) -> usize {

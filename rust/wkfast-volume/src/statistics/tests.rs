@@ -36,6 +36,7 @@ proptest! {
         part_start in prop::array::uniform3(-5_i64..30),
         part_size in prop::array::uniform3(0_i64..40),
         seed: u64,
+        period in prop::sample::select(vec![1_u64, 3, 20, 100, 2000]),
         threads in 1_usize..3,
     ) {
         let folder = tempfile::tempdir().unwrap();
@@ -50,7 +51,7 @@ proptest! {
         let array = create(&source, &new).unwrap();
         let count = size.iter().product::<i64>() as u64;
         let bytes: Vec<u8> = (0..count)
-            .flat_map(|at| (((seed ^ (at / 3)).wrapping_mul(0x9e37_79b9_7f4a_7c15) >> 60) as i16 - 5).to_le_bytes())
+            .flat_map(|at| (((seed ^ (at / period)).wrapping_mul(0x9e37_79b9_7f4a_7c15) >> 60) as i16 - 5).to_le_bytes())
             .collect();
         let whole = BoundingBox { topleft: start, size };
         let written = Voxels { bytes: &bytes, z_fastest: false };

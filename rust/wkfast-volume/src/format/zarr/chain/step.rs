@@ -6,7 +6,7 @@ use std::io::Read;
 use flate2::Compression;
 use flate2::bufread::{MultiGzDecoder, ZlibDecoder};
 use zstd::bulk::{Compressor, Decompressor};
-use zstd::zstd_safe::CParameter;
+use zstd::zstd_safe::{CParameter, compress_bound};
 
 use super::blosc::{self, Blosc, blosc_size};
 
@@ -22,6 +22,8 @@ pub(in crate::format::zarr) enum Step {
 
 thread_local! {
     static DECOMPRESSOR: RefCell<Option<Decompressor<'static>>> = const { RefCell::new(None) };
+    /// Room for the longest frame that may come out: frames that wait to be written have no more than their length.
+    static ENCODED: RefCell<Vec<u8>> = const { RefCell::new(Vec::new()) };
     static COMPRESSOR: RefCell<Option<Compressor<'static>>> = const { RefCell::new(None) };
 }
 
@@ -105,7 +107,12 @@ fn encode_zstd(bytes: &[u8], level: i32, checksum: bool) -> Result<Vec<u8>, Stri
         };
         compressor.set_compression_level(level).map_err(text)?;
         compressor.set_parameter(CParameter::ChecksumFlag(checksum)).map_err(text)?;
-        compressor.compress(bytes).map_err(text)
+        ENCODED.with_borrow_mut(|encoded| {
+            encoded.clear();
+            encoded.reserve(compress_bound(bytes.len()));
+            compressor.compress_to_buffer(bytes, encoded).map_err(text)?;
+            Ok(encoded.clone())
+        })
     })
 }
 

@@ -38,6 +38,12 @@ fn every_codec_gives_back_what_it_took() {
 }
 
 #[test]
+fn frames_that_wait_to_be_written_hold_no_room_beyond_their_length() {
+    let encoded = Step::Zstd { level: 3, checksum: true }.encode(&vec![7; 131_072]).unwrap();
+    assert!(encoded.capacity() < 1024, "{}", encoded.capacity());
+}
+
+#[test]
 fn a_chunk_of_another_size_is_refused() {
     for step in steps() {
         let encoded = step.encode(&voxels(5, 4096)).unwrap();
