@@ -807,7 +807,7 @@ class Layer:
     ) -> MagView:
         """Copy a mag of another layer, also from another dataset or format, and return the copy.
 
-        Chunks that look the same in both are copied as they are; memory does not depend on the mag's size. Into a bucket,
+        Chunks that look the same in both are copied as they are; memory does not depend on the size. Into a bucket,
         files of a mag that stays as it is are copied whole and many at once, within a bucket by its server.
 
         Parameters

@@ -55,7 +55,6 @@ impl PyObjects {
         Ok(away(py, || self.0.size(key))??)
     }
 
-    #[expect(clippy::type_complexity, reason = "plain data for Python")]
     fn read_version<'py>(
         &self,
         py: Python<'py>,
@@ -82,6 +81,7 @@ impl PyObjects {
         Ok(away(py, || self.bucket(key)?.put_if(key, content, expected.as_ref()))??.map(to_python))
     }
 
+    #[allow(clippy::needless_pass_by_value)] // as Python hands it over
     fn remove(&self, py: Python<'_>, keys: Vec<String>) -> Result<(), CoreError> {
         Ok(away(py, || self.bucket("")?.remove(&keys))??)
     }
