@@ -7,10 +7,8 @@ import pytest
 
 import wkfast
 from wkfast import convert, tables
-from wkfast.annotation import merge_annotations
 from wkfast.dataset import open_layer
 from wkfast.errors import AddressError
-from wkfast.merge import merge_status
 from wkfast.schema import schema_problems
 
 ADDRESSES = [
@@ -62,10 +60,6 @@ def calls(made, folder):
     return {
         "Annotation.load": wkfast.Annotation.load,
         "Annotation.save": annotation.save,
-        "plan_merge": lambda path: annotation.plan_merge(path, folder),
-        "merge_fallback_layer": lambda path: annotation.merge_fallback_layer(path, folder),
-        "merge_status": merge_status,
-        "merge_annotations": lambda path: merge_annotations([annotation], path, folder),
         "Skeleton.load": wkfast.Skeleton.load,
         "Skeleton.save": annotation.skeleton.save,
         "iterate_trees": lambda path: list(wkfast.iterate_trees(path)),
