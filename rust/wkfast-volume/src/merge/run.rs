@@ -4,6 +4,7 @@ use std::ops::Range;
 use std::sync::Arc;
 use std::time::{Instant, SystemTime};
 
+use rayon::ThreadPool;
 use serde::{Deserialize, Serialize};
 
 use super::compose::Over;
@@ -23,6 +24,8 @@ use crate::work::{Driver, Observer, ReadMag, Stop, pool_of};
 
 /// Chunks in memory per thread.
 const CHUNKS_PER_THREAD: usize = 4;
+/// Whole files that servers copy at once.
+const COPIES_AT_ONCE: usize = 64;
 
 /// What a call of [`run`] did.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
@@ -56,7 +59,8 @@ pub fn run(
         return Ok(summary);
     };
     let arrays = prepare(plan, sources, &journal)?;
-    let runner = Runner { plan, terms: Terms::of(plan, sources), arrays: &arrays, journal: &journal };
+    let copying = if journal.target().waits_for_copies() { Some(pool_of(COPIES_AT_ONCE)?) } else { None };
+    let runner = Runner { plan, terms: Terms::of(plan, sources), arrays: &arrays, journal: &journal, copying };
     let pool = pool_of(threads)?;
     let mut driver = Driver::new(&pool, observer);
     driver.expect(tasks.len(), tasks.clone().map(|task| runner.weight(task)).sum());
@@ -145,6 +149,8 @@ struct Runner<'a> {
     terms: Terms,
     arrays: &'a [MagArrays],
     journal: &'a Journal,
+    /// Threads that do no more than wait until files are copied, where that is so.
+    copying: Option<ThreadPool>,
 }
 
 impl Runner<'_> {
@@ -186,21 +192,30 @@ impl Runner<'_> {
     /// A thread has one shard at a time: it computes its chunks and copies what lies between them. Threads that have run
     /// out of shards help with the chunks of the others'.
     fn run_stage(&self, mut tasks: Vec<usize>, driver: &mut Driver) -> Result<u64> {
-        if tasks.is_empty() {
-            return Ok(0);
-        }
         tasks.sort_by_key(|&task| std::cmp::Reverse(self.cost(self.plan.tasks()[task])));
         let threads = driver.threads();
-        let window = (CHUNKS_PER_THREAD * threads).div_ceil(threads.min(tasks.len()));
+        let window = (CHUNKS_PER_THREAD * threads).div_ceil(threads.min(tasks.len()).max(1));
         let work = |task, stop: &Stop| {
             self.run_task(task, Room { window, stop }).inspect_err(|error| self.note_failure(task, error))
         };
+        let weight = |task| self.weight(task);
         let mut written = 0;
-        let done = driver.each(&tasks, |task| self.weight(task), work, |bytes: u64| written += bytes);
+        let mut done = Ok(());
+        if let Some(pool) = &self.copying {
+            let copied: Vec<usize> = tasks.extract_if(.., |task| self.is_copied(*task)).collect();
+            done = driver.each_on(pool, &copied, weight, work, |bytes: u64| written += bytes);
+        }
+        if done.is_ok() {
+            done = driver.each(&tasks, weight, work, |bytes: u64| written += bytes);
+        }
         // What was done before something went wrong is done.
-        let noted = self.journal.flush();
-        done.and(noted)?;
+        done.and(self.journal.flush())?;
         Ok(written)
+    }
+
+    fn is_copied(&self, task: usize) -> bool {
+        let (mag, shard) = self.plan.task_parts(self.plan.tasks()[task]);
+        mag.is_copied(shard)
     }
 
     /// A guess that only has to tell large from small: computed chunks weigh more than copied bytes.

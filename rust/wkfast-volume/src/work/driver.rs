@@ -100,9 +100,22 @@ impl<'a, 'o> Driver<'a, 'o> {
         tasks: &[usize],
         bytes: impl Fn(usize) -> u64,
         work: impl Fn(usize, &Stop) -> Result<R> + Sync,
+        take: impl FnMut(R),
+    ) -> Result<()> {
+        self.each_on(self.pool, tasks, bytes, work, take)
+    }
+
+    /// [`each`](Self::each) on the threads of another pool: work that waits for others takes more of them than there are
+    /// processors.
+    pub fn each_on<R: Send>(
+        &mut self,
+        pool: &ThreadPool,
+        tasks: &[usize],
+        bytes: impl Fn(usize) -> u64,
+        work: impl Fn(usize, &Stop) -> Result<R> + Sync,
         mut take: impl FnMut(R),
     ) -> Result<()> {
-        let Self { pool, observer, progress, stop } = self;
+        let Self { observer, progress, stop, .. } = self;
         let stop = &*stop;
         let next = AtomicUsize::new(0);
         let (sender, results) = mpsc::channel();

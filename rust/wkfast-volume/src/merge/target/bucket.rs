@@ -4,7 +4,7 @@ use std::collections::HashMap;
 use std::fs::File;
 use std::io::{self, Read, Seek, SeekFrom, Write};
 use std::ops::Range;
-use std::sync::OnceLock;
+use std::sync::{Condvar, Mutex, OnceLock, PoisonError};
 use std::time::{Duration, Instant};
 
 use super::bucket_lock::BucketLock;
@@ -22,19 +22,25 @@ const BETWEEN_SENDINGS: Duration = Duration::from_secs(1);
 /// Bytes of lines that are sent again with those that come later.
 const LINES_IN_AN_OBJECT: usize = 256 << 10;
 
+/// Files at once that pass through this process because the server does not copy them: each takes up to 48 MiB.
+const PASSING_AT_ONCE: usize = 4;
+
 /// See the module.
 #[derive(Debug)]
 pub(super) struct BucketTarget {
     store: SharedStore,
+    /// How many files pass through this process right now.
+    passing: Mutex<usize>,
+    passed: Condvar,
     /// Objects that were there when somebody first asked for the size of one.
     sizes: OnceLock<HashMap<String, u64>>,
 }
 
 impl BucketTarget {
     pub(super) fn open(address: &Address) -> Result<Self> {
-        let target = Self { store: Container::Objects(address.clone()).open()?, sizes: OnceLock::new() };
-        target.bucket()?;
-        Ok(target)
+        let store = Container::Objects(address.clone()).open()?;
+        bucket_of(&*store)?;
+        Ok(Self { store, passing: Mutex::new(0), passed: Condvar::new(), sizes: OnceLock::new() })
     }
 
     fn bucket(&self) -> Result<&dyn BucketStore> {
@@ -43,6 +49,13 @@ impl BucketTarget {
 
     fn list(&self, prefix: &str) -> Result<Vec<Entry>> {
         list(&*self.store, prefix)
+    }
+
+    /// Copies a file by way of memory.
+    fn pass(&self, source: &SharedStore, from: &str, size: u64, key: &str) -> Result<Copied> {
+        let mut shard = Box::new(BucketShard { upload: self.bucket()?.upload(key)?, name: self.name(key) });
+        fetch(source, from, size, &mut *shard)?;
+        Ok(Copied { read: size, size: shard.place()? })
     }
 
     fn notes_of(&self, suffix: &str) -> Result<Vec<String>> {
@@ -136,9 +149,21 @@ impl Target for BucketTarget {
         if self.bucket()?.copy_from(&**source, from, size, key)? {
             return Ok(Copied { read: 0, size });
         }
-        let mut shard = Box::new(BucketShard { upload: self.bucket()?.upload(key)?, name: self.name(key) });
-        fetch(source, from, size, &mut *shard)?;
-        Ok(Copied { read: size, size: shard.place()? })
+        let passing = self.passing.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut passing = self
+            .passed
+            .wait_while(passing, |passing| *passing >= PASSING_AT_ONCE)
+            .unwrap_or_else(PoisonError::into_inner);
+        *passing += 1;
+        drop(passing);
+        let copied = self.pass(source, from, size, key);
+        *self.passing.lock().unwrap_or_else(PoisonError::into_inner) -= 1;
+        self.passed.notify_one();
+        copied
+    }
+
+    fn waits_for_copies(&self) -> bool {
+        true
     }
 
     fn link(&self, _: &SharedStore, _: &str, _: &str) -> Result<bool> {

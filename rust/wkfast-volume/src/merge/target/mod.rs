@@ -129,6 +129,11 @@ pub(super) trait Target: fmt::Debug + Send + Sync {
     /// Makes the file `key` a copy of `from`, which has `size` bytes.
     fn copy(&self, source: &SharedStore, from: &str, size: u64, key: &str) -> Result<Copied>;
 
+    /// Whether whoever asks for copies only waits for them, and may ask for many at once.
+    fn waits_for_copies(&self) -> bool {
+        false
+    }
+
     /// Makes the file `key` a second name of the file `from`. False where that cannot be.
     fn link(&self, source: &SharedStore, from: &str, key: &str) -> Result<bool>;
 
