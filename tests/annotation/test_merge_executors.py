@@ -230,7 +230,9 @@ def test_a_worker_stops_when_the_merge_was_given_up(annotation, source, tmp_path
     monkeypatch.setattr(engine, "SECONDS_BETWEEN_LOOKS", 0)
     plan = annotation.plan_merge(tmp_path / "target", source.dataset_directory).plan
     with plan.hold() as hold:
-        batch = Batch(MergeWork(str(hold.plan_file), str(hold.ticket)), 0, plan.task_count, 1)
+        batch = Batch(
+            MergeWork(tmp_path / "target" / hold.plan_file, tmp_path / "target" / hold.ticket), 0, plan.task_count, 1
+        )
     with pytest.raises(MergeError, match="given up while this job ran"):
         run_batch(batch)
 
@@ -243,7 +245,7 @@ def test_ctrl_c_cancels_what_waits(annotation, source, tmp_path, small_jobs):
         interrupt = threading.Timer(0.3, os.kill, (os.getpid(), signal.SIGINT))
         interrupt.start()
         with pytest.raises(KeyboardInterrupt):
-            run_on_workers(plan, executor)
+            run_on_workers(plan, tmp_path / "target", executor)
         assert not blocked.done()
         release.set()
     assert plan.open_tasks() == list(range(plan.task_count))

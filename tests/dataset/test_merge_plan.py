@@ -146,14 +146,14 @@ def test_the_work_of_a_task_is_what_it_copies_and_computes(plan_input):
 
 
 def test_a_held_target_is_its_holders_and_their_workers(plan_input):
-    plan = _core.MergePlan(plan_input)
+    plan, target = _core.MergePlan(plan_input), Path(plan_input["target"])
     with plan.hold() as hold:
-        assert hold.ticket.is_file()
+        assert (target / hold.ticket).is_file()
         with pytest.raises(TargetNotEmptyError, match="another process"):
             _core.MergePlan(plan_input).run(access="shared")
-        worker = _core.MergePlan.from_json(hold.plan_file.read_text())
+        worker = _core.MergePlan.from_json((target / hold.plan_file).read_text())
         assert worker.run(access="coordinated")["tasks"] == plan.task_count
-        ticket = hold.ticket
+        ticket = target / hold.ticket
     assert not ticket.exists()
     with pytest.raises(ValueError, match="not held any more"):
         hold.ticket  # noqa: B018
