@@ -53,7 +53,7 @@ test-python: setup ## tests of the Python package, doctests and the README's com
 	$(BIN)/python -m pytest --quiet -n $(TESTS_AT_ONCE) --dist loadfile $(PYTEST_ARGS)
 
 test-memory: setup ## download and upload 2 GB annotations within 64 MiB
-	$(BIN)/python -m pytest --quiet tests/remote/test_transfer_memory.py tests/client/test_transfer.py -m slow
+	$(BIN)/python -m pytest --quiet tests/remote/test_transfer_memory.py tests/client/test_transfer.py -m long
 
 test-cluster: setup ## disturb merges on the Slurm that SLURM_CONF names, in a folder that its nodes see: WKFAST_CLUSTER_FOLDER (default: build)
 	$(BIN)/python -m pytest --quiet tests/cluster -m long
@@ -70,6 +70,7 @@ interrupts: setup ## interrupt every call that takes long, at any moment
 	WKFAST_LONGEST_WAIT=0.2 $(BIN)/python -m pytest --quiet tests/interrupts -m "long or not long"
 
 torture: setup ## kill every writing job for SECONDS (default 300) each
+	WKFAST_KILLS=$(or $(KILLS),100) $(BIN)/python -m pytest --quiet tests/dataset/test_merge_kills.py
 	WKFAST_TORTURE_SECONDS=$(or $(SECONDS),300) WKFAST_HARM_SEED=$(or $(SEED),1) $(BIN)/python -m pytest --quiet tests/harm -m long
 
 faults: setup ## make CALLS (default 300) calls of the system fail in every writing job

@@ -5,7 +5,10 @@ from __future__ import annotations
 import concurrent.futures as cf
 import functools
 import json
+import os
 import pickle
+import subprocess
+import sys
 import warnings
 from typing import TYPE_CHECKING, Any
 
@@ -16,6 +19,7 @@ from tests.inputs import demo_input, tree_state, volume_annotation, without_coar
 import wkfast as wk
 from wkfast import rules
 from wkfast.cli import main
+from wkfast.dataset.user_functions import compiled, digest_of
 from wkfast.errors import MergeError, VolumeDataError
 from wkfast.merge import label_rule
 from wkfast.merge.label_rule import LabelRule, RuleSource
@@ -249,6 +253,42 @@ def test_any_callable_is_a_rule_and_told_from_others():
     )
     digests = [RuleSource.of(functools.partial(pow_below, power)).core["digest"] for power in (3, 3, 4)]
     assert digests[0] == digests[1] != digests[2]
+
+
+SAME_LINE = [lambda a, b: min(a, b), lambda a, b: max(a, b), lambda a, b: 5, lambda a, b: 6]  # fmt: skip # noqa: ARG005, PLW0108
+
+
+def test_rules_that_share_a_line_are_told_apart_in_machine_code_and_on_disk():
+    painted, present = np.array([[3], [9]], "uint32"), np.ones((2, 1), bool)
+    fallback = np.array([7, 2], "uint32")
+    for rule, expected in zip(SAME_LINE, ([3, 2], [7, 9], [5, 5], [6, 6]), strict=True):
+        asked = RuleSource.of(rule).compiled(np.dtype("uint32"))
+        assert asked.address is not None
+        inner, _, _ = compiled(rule, lambda: (numba.uint32, numba.uint32))
+        assert [int(inner(a, b)) for a, b in zip(painted[:, 0], fallback, strict=True)] == expected
+        assert asked(painted, present, fallback).tolist() == expected
+
+
+def test_digests_tell_what_functions_do_and_are_the_same_everywhere():
+    long = [np.arange(5000), np.arange(5000)]
+    long[1][2500] = 0
+    tables = [(table,) for table in long]
+    functions = [
+        *(lambda a, b, table=table: table[0][a] + b for table in tables),
+        *(lambda a, b, *, by=by: a + b * by for by in (2, 3)),
+        lambda a, b: a in {None, 1} or b,
+    ]
+    digests = [digest_of(function) for function in functions]
+    assert len(set(digests)) == len(digests)
+    script = (
+        "import wkfast.dataset.user_functions as u; f = lambda a, b: a in {'x', 'y', 'z'} or b; print(u.digest_of(f))"
+    )
+    found = {
+        subprocess.run([sys.executable, "-c", script], env={**os.environ, "PYTHONHASHSEED": seed}, capture_output=True,
+                       text=True, check=True).stdout
+        for seed in ("1", "2", "3")
+    }  # fmt: skip
+    assert len(found) == 1
 
 
 class Unhashable:

@@ -411,3 +411,23 @@ def test_an_array_that_is_opened_alone_is_read_only(bucket, tmp_path):
     layer = open_layer(address, storage_options=bucket.options)
     with pytest.raises(ReadOnlyError, match="it is opened as a single mag"):
         layer.get_mag(1).write(np.ones((4, 4, 4), np.uint32))
+
+
+@pytest.mark.parametrize("data_format", ["wkw", "zarr3"])
+def test_a_shard_that_became_smaller_is_read_by_who_knew_the_larger_one(bucket, data_format):
+    dataset = wkfast.Dataset(f"s3://{bucket.name}/shrinking", voxel_size=(1, 1, 1), storage_options=bucket.options)
+    layer = dataset.add_layer(
+        "labels", "segmentation", dtype="uint32", data_format=data_format,
+        bounding_box=wkfast.BoundingBox((0, 0, 0), (64, 64, 64)),
+    )  # fmt: skip
+    mag = layer.add_mag(1, shard_shape=64)
+    voxels = np.random.default_rng(1).integers(0, 1 << 30, (64, 64, 64)).astype(np.uint32)
+    mag.write(voxels)
+    np.testing.assert_array_equal(mag.read()[0], voxels)
+    other = wkfast.Dataset.open(dataset.path).get_layer("labels").get_mag(1)
+    np.testing.assert_array_equal(other.read()[0], voxels)
+    voxels[:32, :32, :32] = 1
+    mag.write(voxels[:32, :32, :32], absolute_offset=(0, 0, 0), allow_unaligned=True)
+    np.testing.assert_array_equal(mag.read()[0], voxels)
+    np.testing.assert_array_equal(other.read()[0], voxels)
+    assert other.values_at(np.argwhere(np.ones((64, 64, 2), bool))).tolist() == voxels[:, :, :2].reshape(-1).tolist()

@@ -227,7 +227,7 @@ def _peak(server_url: str, work: str) -> int:
 
 
 @needs_peaks
-@pytest.mark.parametrize("mebibytes", [256, pytest.param(2048, marks=pytest.mark.slow)])
+@pytest.mark.parametrize("mebibytes", [256, pytest.param(2048, marks=pytest.mark.long)])
 def test_a_large_download_needs_no_more_memory_than_a_small_one(server, tmp_path, mebibytes):
     def serve(megabytes: int):
         head, filler, tail = _zip_parts(megabytes * MIB)
@@ -251,7 +251,7 @@ def test_a_large_download_needs_no_more_memory_than_a_small_one(server, tmp_path
 
 
 @needs_peaks
-@pytest.mark.parametrize("mebibytes", [256, pytest.param(2048, marks=pytest.mark.slow)])
+@pytest.mark.parametrize("mebibytes", [256, pytest.param(2048, marks=pytest.mark.long)])
 def test_a_large_upload_needs_no_more_memory_than_a_small_one(server, tmp_path, mebibytes):
     server.on("POST", UPLOAD, answering(200, MADE))
     peaks = []

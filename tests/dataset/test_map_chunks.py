@@ -86,8 +86,23 @@ def test_a_function_is_compiled_once_until_what_it_refers_to_changes():
     factor = np.uint32(5)
     other = ChunkFunction.of(scaled, *kinds)
     assert other.address != first.address
-    made = [ChunkFunction.of(function, *kinds).address for function in (doubled, numba.njit(doubled))]
-    assert None not in made
+
+
+def test_what_numba_fails_at_in_any_way_is_called_as_it_is(tmp_path):
+    view, target = pair(tmp_path / "d", "zarr3", "zarr3")
+
+    def without_bright(voxels):
+        kept = voxels.astype(np.uint32)
+        kept[kept > 40] = 0
+        return kept
+
+    with pytest.warns(UserWarning, match="is called as it is"):
+        view.map_chunks(without_bright, target)
+    expected = view.read().astype(np.uint32)
+    expected[expected > 40] = 0
+    np.testing.assert_array_equal(target.read(absolute_bounding_box=view.bounding_box), expected)
+    with pytest.raises(DatasetValueError, match="is no function of the voxels"):
+        view.map_chunks(lambda voxels, more: voxels + more, target)
 
 
 def test_several_channels_come_together(tmp_path):
@@ -141,7 +156,7 @@ def test_what_does_not_fit_is_refused_before_anything_is_written(tmp_path):
         (lambda voxels: voxels * 1.5, "expected an array of uint32"),
         (lambda voxels: voxels.max(), "expected an array of uint32"),
         (lambda voxels: voxels[0].astype(np.uint32), "with four axes"),
-        (7, "int is no function"),
+        (7, "is no function"),
     ):
         with pytest.raises(DatasetValueError, match=message):
             view.map_chunks(function, there)

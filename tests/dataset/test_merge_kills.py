@@ -19,7 +19,8 @@ from tests.inputs import tree_state
 from wkfast import _core
 from wkfast.errors import TargetNotEmptyError
 
-KILLS = 100
+# `make torture` kills more often.
+KILLS = int(os.environ.get("WKFAST_KILLS", "30"))
 SHAPE = (128, 128, 64)
 MAGS = (1, 2, 4)
 
@@ -97,7 +98,7 @@ def finished(target: Path) -> tuple[dict[str, bytes], dict]:
     return files, {name: fact for name, fact in report.items() if name != "seconds"}
 
 
-def test_a_hundred_kills_leave_no_difference(plan_input, tmp_path):
+def test_kills_at_any_moment_leave_no_difference(plan_input, tmp_path):
     target, chance, kills, ends = tmp_path / "target", random.Random(11), 0, 0
     points = [0, 1, 7, 20, "before commit"]
     with nursery() as process:

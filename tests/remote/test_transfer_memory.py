@@ -71,7 +71,7 @@ def growth(job, server, path, tmp_path):
 
 
 @needs_peaks
-@pytest.mark.parametrize("size", [256 * MIB, pytest.param(2048 * MIB, marks=pytest.mark.slow)], ids=["256MB", "2GB"])
+@pytest.mark.parametrize("size", [256 * MIB, pytest.param(2048 * MIB, marks=pytest.mark.long)], ids=["256MB", "2GB"])
 def test_memory_stays_flat_for_an_annotation_of(tmp_path, server_of_blocks, size):
     path = tmp_path / "large.zip"
     large_annotation(path, size)

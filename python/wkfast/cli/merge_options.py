@@ -97,8 +97,10 @@ def policy_of(policy: Policy, rule: str | None) -> Any:
     if rule in READY_RULES:
         return getattr(wk.rules, rule)
     file, colon, name = rule.rpartition(":")
-    if not colon or not Path(file).is_file():
+    if not colon:
         raise MergeError(f"{rule} is no rule: expected FILE.py:NAME, or one of {', '.join(READY_RULES)}")
+    if not Path(file).is_file():
+        raise MergeError(f"{rule}: there is no file {file}")
     try:
         names = runpy.run_path(file, run_name="wkfast_rules")
     except Exception as error:

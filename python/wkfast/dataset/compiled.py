@@ -15,7 +15,7 @@ import numpy as np
 
 from wkfast._lazy import lazy_import
 from wkfast._warnings import warn
-from wkfast.dataset.user_functions import Handed, compiled, failed, name_of, packed
+from wkfast.dataset.user_functions import Handed, compiled, failed, name_of, packed, plain, takes
 from wkfast.errors import DatasetError, DatasetValueError
 
 if TYPE_CHECKING:
@@ -50,13 +50,13 @@ class ChunkFunction:
         DatasetValueError
             It is no function, or what it returns is no array of the target's dtype.
         """
-        if not callable(function):
-            raise DatasetValueError(f"{type(function).__name__} is no function of the voxels of a chunk")
+        if not takes(function, 1):
+            raise DatasetValueError(f"{name_of(function)} is no function of the voxels of a chunk, one array")
         code, reason = _compiled(Handed(function), source, target)
         if code is None:
             slow = "is called as it is, chunk by chunk with one thread at a time"
             warn(f"{name_of(function)} {slow}: {reason}", UserWarning)
-        return cls(getattr(function, "py_func", function), source, target, code)
+        return cls(plain(function), source, target, code)
 
     @property
     def address(self) -> int | None:

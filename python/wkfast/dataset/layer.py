@@ -629,8 +629,7 @@ class Layer:
         dataset
             Where it goes; default: this layer's dataset.
         missing
-            What becomes of ids that the mapping does not name: they stay, become 0, or are an error. 0 stays 0 unless
-            the mapping names it.
+            What becomes of ids that the mapping does not name: they stay, become 0, or are an error. 0 stays 0.
         executor
             Of ``concurrent.futures``, or one like it; default: the core's threads.
         progress

@@ -15,6 +15,7 @@ from wkfast.addresses import is_path, local_path
 from wkfast.dataset import agglomerates
 from wkfast.dataset.missing_labels import Missing
 from wkfast.dataset.statistics import segment_table
+from wkfast.dataset.user_functions import failed
 from wkfast.errors import DatasetError, DatasetValueError
 
 if TYPE_CHECKING:
@@ -67,8 +68,8 @@ def pairs_of(mapping: object, dtype: np.dtype[Any], labels: Callable[[], Iterabl
     ([2, 7], [9, 1])
     """
     if callable(mapping):
-        given = list(labels())
-        old, new = given, [mapping(label) for label in given]
+        old = list(labels())
+        new = [_ask(mapping, label) for label in old]
     elif isinstance(mapping, Mapping):
         old, new = list(mapping.keys()), list(mapping.values())
     elif isinstance(mapping, tuple) and len(mapping) == _PAIR:
@@ -81,12 +82,30 @@ def pairs_of(mapping: object, dtype: np.dtype[Any], labels: Callable[[], Iterabl
     before, after = _labels(old, dtype, "the mapping names"), _labels(new, dtype, "the mapping makes labels")
     if before.shape != after.shape:
         raise DatasetValueError(f"the mapping has {len(before)} labels, but {len(after)} for them to become")
+    if len(made := after[(before == 0) & (after != 0)]):
+        raise DatasetValueError(
+            f"the mapping makes 0 {made[0]}: 0 is what no voxel was given, also where there is no chunk, and stays 0"
+        )
     order = np.argsort(before, kind="stable")
     before, after = before[order], after[order]
     twice = np.flatnonzero(before[1:] == before[:-1])
     if len(twice):
         raise DatasetValueError(f"the mapping names label {before[twice[0]]} twice")
     return before, after
+
+
+def _ask(mapping: Callable[[int], Any], label: int) -> Any:
+    """Return what a function makes of a label.
+
+    Raises
+    ------
+    DatasetError
+        It failed; the message names label and line.
+    """
+    try:
+        return mapping(label)
+    except Exception as error:
+        raise DatasetError(failed(mapping, error, f" for {label}")) from error
 
 
 def _labels(given: Any, dtype: np.dtype[Any], what: str) -> NDArray[Any]:

@@ -212,15 +212,19 @@ class ObjectPlace(FilesPlace):
             held["name"] = new  # so that it is known as the same entry
 
         try:
-            copy_files(source, claim.folder, [file for file in source.files() if file[0].rpartition("/")[2] != LEFT])
+            _copy_whole(source, claim.folder)
+            (source / LEFT).write(b"")
             self.update(properties, rename)
         except BaseException:
             held["name"] = old
+            self._unmark_listed([source])
             self.give_up(claim)
             raise
         claim.finish()
         if self.may_remove(properties, source, new):
-            source.remove_folder()
+            source.remove_folder(LEFT)
+        else:
+            (source / LEFT).remove()
 
     def add_mag(self, properties: DatasetProperties, layer: LayerProperties, mag: Mag, spec: _core.NewMag) -> Json:
         """Make an empty mag in its layer's folder and return its entry, which has still to be listed."""
@@ -238,14 +242,21 @@ class ObjectPlace(FilesPlace):
         """Yield where a mag is made. What it replaces is removed once it is listed."""
         replaced = [folder for each, folder in self._own_folders(layer) if each == mag]
         claim = self.claim(*self._free(properties, layer, mag))
+        replaced = [
+            folder
+            for folder in replaced
+            if self.may_remove(properties, folder, layer.name, mag) and not claim.folder.is_relative_to(folder)
+        ]
         try:
+            for folder in replaced:
+                (folder / LEFT).write(b"")
             yield Site(claim.folder, claim.folder, _nothing, claim.check)
         except BaseException:
+            self._unmark_listed(replaced)
             self.give_up(claim)
             raise
         for folder in replaced:
-            if self.may_remove(properties, folder, layer.name, mag) and not claim.folder.is_relative_to(folder):
-                folder.remove_folder()
+            folder.remove_folder(LEFT)
 
     @contextmanager
     def removal(self, properties: DatasetProperties, layer: LayerProperties, mag: Mag | None) -> Iterator[None]:
@@ -264,8 +275,7 @@ class ObjectPlace(FilesPlace):
         try:
             yield
         except BaseException:
-            for folder in removed:
-                (folder / LEFT).remove()
+            self._unmark_listed(removed)
             raise
         for folder in removed:
             folder.remove_folder(LEFT)
@@ -326,6 +336,8 @@ class ObjectPlace(FilesPlace):
             raise ExistsError(f"{folder}: another call has made it meanwhile; open the dataset anew to see it")
         if is_left:
             file.write(claim.mark)  # whoever is still at work there is told so by its own mark
+            if self._is_listed(folder):
+                raise ExistsError(f"{folder}: another call has made it meanwhile; open the dataset anew to see it")
         there = [name for name, _ in folder.files() if name != LEFT]
         if there and not is_left:
             file.remove()
@@ -343,7 +355,14 @@ class ObjectPlace(FilesPlace):
     def _is_listed(self, folder: ObjectPath) -> bool:
         """Return whether a folder is that of a layer or mag, as the dataset is now."""
         properties = DatasetProperties.read(self._root)
-        return folder in self.listed_folders(properties, "", None)
+        return folder.url in {each.url for each in self.listed_folders(properties, "", None)}
+
+    def _unmark_listed(self, folders: list[ObjectPath]) -> None:
+        """Forget that folders were to be removed, unless the list has lost them already, whatever was answered."""
+        with suppress(WkfastError):
+            for folder in folders:
+                if self._is_listed(folder):
+                    (folder / LEFT).remove()
 
     def _own_folders(self, layer: LayerProperties) -> list[tuple[Mag, ObjectPath]]:
         """Return each mag that lies in the dataset by its entry, with its folder."""
@@ -354,14 +373,32 @@ class ObjectPlace(FilesPlace):
 
     def _free(self, properties: DatasetProperties, layer: LayerProperties, mag: Mag) -> tuple[str, str]:
         """Return the names of the folder for a mag: of its own name, unless something is listed there."""
-        listed = set(self.listed_folders(properties, "", None))
+        listed = {each.url for each in self.listed_folders(properties, "", None)}
         names = (name for number in range(1, _TRIES) for name in [_numbered(mag.to_layer_name(), number)])
-        return layer.name, next(name for name in names if self.folder(layer) / name not in listed)
+        return layer.name, next(name for name in names if (self.folder(layer) / name).url not in listed)
 
     @staticmethod
     def _named(folder: ObjectPath, mag: Mag) -> list[ObjectPath]:
         names = [mag.to_layer_name(), mag.to_long_layer_name(), _numbered(mag.to_layer_name(), 2)]
         return [folder / name for name in dict.fromkeys(names)]
+
+
+def _copy_whole(source: ObjectPath, target: ObjectPath) -> None:
+    """Copy a folder that nobody writes meanwhile.
+
+    Raises
+    ------
+    DatasetError
+        Somebody does.
+    """
+    files = _files_of(source)
+    copy_files(source, target, files)
+    if _files_of(source) != files:
+        raise DatasetError(f"{source}: is written while it is copied; try again afterwards")
+
+
+def _files_of(folder: ObjectPath) -> list[tuple[str, int]]:
+    return sorted(file for file in folder.files() if file[0].rpartition("/")[2] != LEFT)
 
 
 class _FollowedMag:

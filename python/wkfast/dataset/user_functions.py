@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import hashlib
+import inspect
 import pickle
 import sys
 import traceback
-from types import CodeType, FunctionType, ModuleType
+from types import CellType, CodeType, FunctionType, ModuleType
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -14,7 +15,7 @@ import numpy as np
 from wkfast._lazy import lazy_import
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterable
 
     from wkfast.errors import WkfastError
 
@@ -42,6 +43,24 @@ def plain(function: Any) -> Any:
     """Return a function as it is without numba."""
     # numba.vectorize keeps it in its dispatcher
     return getattr(getattr(function, "_dispatcher", function), "py_func", function)
+
+
+def takes(function: Any, count: int) -> bool:
+    """Return whether something is called with so many arguments; of functions in C, that is not known: ``False``.
+
+    Examples
+    --------
+    >>> takes(lambda label: label, 1), takes(lambda label: label, 2), takes(7, 1)
+    (True, False, False)
+    """
+    function = plain(function)
+    # inspect compares what it is asked about by hashes
+    called = function.__call__ if callable(function) and type(function).__hash__ is None else function
+    try:
+        inspect.signature(called).bind(*range(count))
+    except (TypeError, ValueError):
+        return False
+    return True
 
 
 def name_of(function: Any) -> str:
@@ -101,18 +120,28 @@ def compiled(function: Any, argument_types: Callable[[], tuple[Any, ...]]) -> tu
         given = argument_types()
     except ModuleNotFoundError:
         return None, None, "numba is not installed (pip install 'wkfast[rules]')"
-    inner = function if hasattr(function, "py_func") else _cached(function)
     try:
+        inner = function if hasattr(function, "py_func") else _cached(function)
         inner.compile(given)
         return inner, inner.overloads[given].signature.return_type, ""
-    except numba.core.errors.NumbaError as error:
-        return None, None, f"numba cannot compile it ({str(error).splitlines()[0]})"
+    except Exception as error:  # noqa: BLE001 - its errors have many classes; who asks is asked without it then
+        said = str(error).strip().splitlines() or [type(error).__name__]
+        return None, None, f"numba cannot compile it ({said[0]})"
 
 
 def _cached(function: Any) -> Any:
-    """Return a function as numba's, its machine code kept on disk if that stands for this very function."""
+    """Return a function as numba's, its machine code kept on disk if that stands for this very function.
+
+    numba finds what it kept by name, line and instructions, which two lambdas of one line may share whatever their
+    constants are. So the name says all that tells functions apart.
+    """
+    if not _is_told_by_its_code(function):
+        return numba.njit(function)
+    named = FunctionType(function.__code__, function.__globals__, function.__name__, None, function.__closure__)
+    named.__qualname__ = f"{function.__qualname__}.{digest_of(function)}"
+    named.__module__ = function.__module__
     try:
-        return numba.njit(function, cache=_is_told_by_its_code(function))
+        return numba.njit(named, cache=True)
     except RuntimeError:  # it lies in no file
         return numba.njit(function)
 
@@ -122,7 +151,7 @@ def _is_told_by_its_code(function: Any) -> bool:
 
     Functions of files that are no modules could not be read back.
     """
-    if function.__defaults__ or function.__module__ not in sys.modules:
+    if function.__defaults__ or function.__kwdefaults__ or function.__module__ not in sys.modules:
         return False
     named, cells = _referred(function)
     kinds = [(value, ModuleType) for value in named] + [(value, np.ndarray) for value in cells]
@@ -132,7 +161,14 @@ def _is_told_by_its_code(function: Any) -> bool:
 def _referred(function: Any) -> tuple[list[Any], list[Any]]:
     """Return the values that a function refers to: of its module, and around it."""
     named = [function.__globals__[name] for name in function.__code__.co_names if name in function.__globals__]
-    return named, [cell.cell_contents for cell in function.__closure__ or ()]
+    return named, [_content(cell) for cell in function.__closure__ or ()]
+
+
+def _content(cell: CellType) -> Any:
+    try:
+        return cell.cell_contents
+    except ValueError:  # nothing has been put into it yet
+        return None
 
 
 def digest_of(function: Any) -> str:
@@ -144,35 +180,55 @@ def digest_of(function: Any) -> str:
     >>> digest_of(double) == digest_of(triple), digest_of(double) == digest_of(double)
     (False, True)
     """
-    digest = hashlib.blake2b(digest_size=16)
-    _add(digest, function, set())
-    return digest.hexdigest()
+    return _digest_alone(function)
 
 
 def _add(digest: Any, value: Any, seen: set[int]) -> None:
     value = getattr(value, "py_func", value)
+    digest.update(type(value).__name__.encode())
     if isinstance(value, FunctionType):
-        if id(value) in seen:
-            return
-        seen.add(id(value))
-        _add(digest, value.__code__, seen)
-        named, cells = _referred(value)
-        for each in (*named, *cells, *(value.__defaults__ or ())):
-            _add(digest, each, seen)
+        if id(value) not in seen:
+            seen.add(id(value))
+            _add_function(digest, value, seen)
     elif isinstance(value, CodeType):
         digest.update(value.co_code + repr((value.co_names, value.co_varnames)).encode())
-        for each in value.co_consts:
-            _add(digest, each, seen)
-    elif isinstance(value, np.ndarray):
+        _add_all(digest, value.co_consts, seen)
+    elif isinstance(value, np.ndarray) and value.dtype.kind != "O":
         digest.update(repr((value.dtype.str, value.shape)).encode() + value.tobytes())
-    elif isinstance(
-        value, dict | list | tuple | set | frozenset | int | float | str | bytes | bool | np.generic | None
-    ):
-        digest.update(repr(sorted(value) if isinstance(value, set | frozenset) else value).encode())
+    elif isinstance(value, list | tuple | np.ndarray):
+        _add_all(digest, value, seen)
+    elif isinstance(value, set | frozenset | dict):
+        items = value.items() if isinstance(value, dict) else value
+        digest.update("".join(sorted(_digest_alone(item) for item in items)).encode())
+    elif isinstance(value, int | float | complex | str | bytes | np.generic | None):
+        digest.update(repr(value).encode())
     elif isinstance(value, ModuleType | type):
         digest.update(value.__name__.encode())
     else:
         digest.update(_told(value))
+
+
+def _add_function(digest: Any, function: FunctionType, seen: set[int]) -> None:
+    _add(digest, function.__code__, seen)
+    named, cells = _referred(function)
+    defaults = [*(function.__defaults__ or ()), *sorted((function.__kwdefaults__ or {}).items())]
+    _add_all(digest, [*named, *cells, *defaults], seen)
+    for module in (value for value in named if isinstance(value, ModuleType)):
+        # Numbers that it takes out of modules are constants of the machine code.
+        found = [vars(module).get(name) for name in function.__code__.co_names]
+        _add_all(digest, [value for value in found if isinstance(value, int | float | str | np.generic)], seen)
+
+
+def _add_all(digest: Any, values: Iterable[Any], seen: set[int]) -> None:
+    for number, value in enumerate(values):
+        digest.update(b"%d:" % number)
+        _add(digest, value, seen)
+
+
+def _digest_alone(value: Any) -> str:
+    digest = hashlib.blake2b(digest_size=16)
+    _add(digest, value, set())
+    return digest.hexdigest()
 
 
 def _told(value: Any) -> bytes:

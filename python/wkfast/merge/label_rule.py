@@ -7,7 +7,6 @@ errors name the line.
 
 from __future__ import annotations
 
-import inspect
 import warnings
 from dataclasses import dataclass, field
 from functools import lru_cache
@@ -17,7 +16,7 @@ import numpy as np
 
 from wkfast._lazy import lazy_import
 from wkfast._warnings import warn
-from wkfast.dataset.user_functions import Handed, compiled, digest_of, failed, name_of, packed, plain
+from wkfast.dataset.user_functions import Handed, compiled, digest_of, failed, name_of, packed, plain, takes
 from wkfast.errors import MergeError
 from wkfast.rules import ForAll
 
@@ -61,12 +60,8 @@ class RuleSource:
         given = policy.function if isinstance(policy, ForAll) else policy
         function = plain(given)
         expected = "(labels, fallback)" if for_all else "(annotation, fallback)"
-        # inspect compares what it is asked about by hashes
-        called = function.__call__ if type(function).__hash__ is None else function
-        try:
-            inspect.signature(called).bind(*range(_ARGUMENTS))
-        except (TypeError, ValueError) as error:
-            raise MergeError(f"{name_of(function)} is no rule: it has to take {expected} and return a label") from error
+        if not takes(function, _ARGUMENTS):
+            raise MergeError(f"{name_of(function)} is no rule: it has to take {expected} and return a label")
         return cls(function, for_all)
 
     @property

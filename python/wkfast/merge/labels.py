@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import tempfile
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
@@ -131,13 +132,20 @@ def labels_for(
         else:
             folder = target.parent if isinstance(target, Path) else Path(tempfile.gettempdir())
             folder.mkdir(parents=True, exist_ok=True)
-        labels = new_labels(sides, layer, options, folder, "" if target is None else target.name)
+        labels = new_labels(sides, layer, options, folder, _prefix(target))
         try:
             yield labels
         except BaseException:
             if labels is not None and labels.is_new:
                 labels.table.unlink(missing_ok=True)
             raise
+
+
+def _prefix(target: Path | ObjectPath | None) -> str:
+    """Return what tells the tables of one target from those of others in the same folder."""
+    if target is None or isinstance(target, Path):
+        return "" if target is None else target.name
+    return f"{target.name}.{hashlib.blake2b(target.url.encode(), digest_size=8).hexdigest()}"
 
 
 def named_mapping(sides: Sequence[Side], layer: SegmentationLayer) -> Path | None:

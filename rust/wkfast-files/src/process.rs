@@ -52,7 +52,8 @@ impl Process {
     /// Whether it is a process of this machine that is no more.
     pub fn is_gone(&self) -> bool {
         !self.is_elsewhere()
-            && Path::new("/proc/self/stat").exists()
+            // Where others' processes are hidden, nothing can be known of them.
+            && Path::new("/proc/1/stat").exists()
             && started(self.number).as_deref() != Some(&*self.start)
     }
 

@@ -21,7 +21,7 @@ use wkfast_volume::store::Address;
 use crate::credentials::{self, Settings};
 
 /// A server that sends nothing for so long is taken for dead, and asked again.
-const SILENCE: Duration = Duration::from_secs(30);
+pub(crate) const SILENCE: Duration = Duration::from_secs(30);
 
 /// The kinds of servers.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -8,6 +8,9 @@ use wkfast_volume::store::{WITHHELD, is_secret};
 
 use crate::address::Kind;
 
+const NONE: &str = "nothing: no credentials were found in the environment or a profile, and none were given, as \
+                    storage_options= or with the address: ObjectPath(address, storage_options)";
+
 /// The options of a server, and where its credentials are from.
 #[derive(Clone, Default)]
 pub(crate) struct Settings {
@@ -66,7 +69,7 @@ fn of_environment(prefix: &str, unsigned: &str, given: &BTreeMap<String, String>
     let source = match (has_credentials(given), has_credentials(&values)) {
         (true, _) => "the storage options".to_owned(),
         (false, true) => format!("the {prefix}* variables of the environment"),
-        (false, false) => "nothing: no credentials were found".to_owned(),
+        (false, false) => NONE.to_owned(),
     };
     if source.starts_with("nothing") && !given.contains_key(unsigned) {
         values.insert(unsigned.to_owned(), "true".to_owned());
@@ -130,7 +133,7 @@ fn s3(given: &BTreeMap<String, String>) -> Settings {
     } else {
         // Asking for the role of a machine that has none would take a minute.
         found.insert(UNSIGNED.to_owned(), "true".to_owned());
-        "nothing: no credentials were found".to_owned()
+        NONE.to_owned()
     };
     found.extend(given.clone());
     found.remove(PROFILE);

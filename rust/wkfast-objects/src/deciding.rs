@@ -5,6 +5,7 @@ use std::sync::Arc;
 use futures_util::{StreamExt, stream};
 use object_store::path::Path;
 use object_store::{Error, GetOptions, ObjectStoreExt, PutMode, PutOptions, PutPayload, UpdateVersion};
+use wkfast_volume::VolumeError;
 use wkfast_volume::error::Result;
 use wkfast_volume::store::{BucketStore, ReadStore, Upload, Version};
 
@@ -12,10 +13,13 @@ use crate::across;
 use crate::address::Reached;
 use crate::connection::{self, Connection};
 use crate::failure::{is_absent, is_refused_condition};
-use crate::parts::PartUpload;
+use crate::parts::{PARTING, PartUpload};
 use crate::reading::content;
-use crate::runtime::wait_for;
+use crate::runtime::{runtime, wait_for};
 use crate::store::ObjectFiles;
+
+/// What is released says of itself no more than this.
+const LARGEST_LOCK: u64 = 1 << 16;
 
 /// S3 copies no larger objects in one request.
 const LARGEST_COPY: u64 = 5 << 30;
@@ -55,6 +59,22 @@ impl BucketStore for ObjectFiles {
         })
     }
 
+    fn release(&self, key: &str, own: &dyn Fn(&[u8]) -> bool) -> Result<()> {
+        let (connection, path) = (self.connection()?, self.path(key)?);
+        let released = async {
+            match read_version(&connection, &path, LARGEST_LOCK).await? {
+                Some((content, _)) if own(&content) => {}
+                _ => return Ok(()),
+            }
+            match connection.objects.delete(&path).await {
+                Err(error) if !is_absent(&error) => Err(connection.failed(&path, &error)),
+                _ => Ok(()),
+            }
+        };
+        let ended = runtime()?.block_on(async { tokio::time::timeout(PARTING, released).await });
+        ended.unwrap_or(Err(VolumeError::Interrupted))
+    }
+
     fn upload(&self, key: &str) -> Result<Box<dyn Upload>> {
         Ok(Box::new(PartUpload::begin(self.connection()?, self.path(key)?)))
     }
@@ -88,7 +108,7 @@ async fn read_version(connection: &Connection, path: &Path, limit: u64) -> Resul
     Ok(Some((content(connection, path, limit, answer).await?, version)))
 }
 
-async fn put_if(
+pub(crate) async fn put_if(
     connection: &Connection,
     path: &Path,
     content: PutPayload,

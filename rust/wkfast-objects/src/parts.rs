@@ -21,7 +21,7 @@ pub(crate) const PART: usize = 8 << 20;
 /// Parts of one object that are on their way at once.
 const ON_THEIR_WAY: usize = 2;
 /// How long whoever gives up waits for the server to throw away what it has got.
-const PARTING: Duration = Duration::from_secs(5);
+pub(crate) const PARTING: Duration = Duration::from_secs(5);
 
 /// An object in parts: the first one stays in memory until the end, so that it can be rewritten.
 pub(crate) struct PartUpload {

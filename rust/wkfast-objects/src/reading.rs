@@ -260,7 +260,12 @@ async fn answer(connection: Arc<Connection>, request: Request, budget: Arc<Semap
     let share = u32::try_from(bytes.div_ceil(1 << 10)).unwrap_or(BUDGET_KB).clamp(1, BUDGET_KB);
     let closed = |_| VolumeError::Interrupted;
     let leave = budget.acquire_many_owned(share).await.map_err(closed)?;
-    let found = piece(&connection, &request.path, &request.part).await?;
+    let found = match piece(&connection, &request.path, &request.part).await {
+        Err(_) if is_replaced(&connection, &request).await => {
+            return Err(VolumeError::Changed { file: connection.name(&request.path) });
+        }
+        found => found?,
+    };
     let stamp = found.as_ref().map(|piece| piece.stamp);
     if request.state.is_some() && request.state != stamp {
         return Err(VolumeError::Changed { file: connection.name(&request.path) });
@@ -270,6 +275,12 @@ async fn answer(connection: Arc<Connection>, request: Request, budget: Arc<Semap
         return Err(VolumeError::io(connection.name(&request.path), error));
     }
     Ok((request, found, leave))
+}
+
+/// Whether an object is not in the state that a request is for: then a range that it does not have says nothing of it.
+async fn is_replaced(connection: &Connection, request: &Request) -> bool {
+    let Some(state) = request.state else { return false };
+    matches!(connection.head(&request.path).await, Ok(now) if now.as_ref().map(stamp_of) != Some(state))
 }
 
 /// The first error, kept for who waits.

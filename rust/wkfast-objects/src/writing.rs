@@ -7,13 +7,14 @@ use std::ops::Range;
 use std::sync::{Arc, Condvar, Mutex, PoisonError};
 
 use object_store::path::Path;
-use object_store::{ObjectStoreExt, PutMode, PutOptions, PutPayload, UpdateVersion};
+use object_store::{ObjectStoreExt, PutPayload};
 use wkfast_volume::VolumeError;
 use wkfast_volume::error::Result;
-use wkfast_volume::store::NewFile;
+use wkfast_volume::store::{NewFile, Version};
 
 use crate::connection::Connection;
-use crate::failure::{is_absent, is_refused_condition};
+use crate::deciding::put_if;
+use crate::failure::is_absent;
 use crate::runtime::wait_for;
 
 /// Names of objects that threads of this process write to.
@@ -36,12 +37,12 @@ fn release(name: &str) {
 }
 
 /// An object that takes another one's place. What the object was when this began is what it must be still when this is
-/// put; who came between is told, and nothing of theirs is lost.
+/// put: who comes second is told, and what came between is not lost.
 pub(crate) struct NewObject {
     connection: Arc<Connection>,
     path: Path,
     name: String,
-    before: Option<UpdateVersion>,
+    before: Option<Version>,
     content: Cursor<Vec<u8>>,
 }
 
@@ -51,33 +52,34 @@ impl NewObject {
         take(&name);
         let content = Cursor::default();
         let mut new = Self { connection, path, name, before: None, content };
-        new.before = wait_for(new.connection.head(&new.path))?
-            .map(|meta| UpdateVersion { e_tag: meta.e_tag, version: meta.version });
+        new.before =
+            wait_for(new.connection.head(&new.path))?.map(|meta| Version { tag: meta.e_tag, number: meta.version });
         Ok(new)
-    }
-
-    fn mode(&self) -> PutMode {
-        self.before.clone().map_or(PutMode::Create, PutMode::Update)
     }
 
     fn put(&mut self) -> Result<()> {
         let payload = PutPayload::from(std::mem::take(self.content.get_mut()));
-        let options = PutOptions { mode: self.mode(), ..PutOptions::default() };
-        match wait_for(async { Ok(self.connection.objects.put_opts(&self.path, payload, options).await) })? {
-            Ok(_) => Ok(()),
-            Err(error) if is_refused_condition(&error) => Err(VolumeError::Changed { file: self.name.clone() }),
-            Err(error) => Err(self.connection.failed(&self.path, &error)),
-        }
+        let put = wait_for(put_if(&self.connection, &self.path, payload, self.before.as_ref()))?;
+        put.map(drop).ok_or_else(|| VolumeError::Changed { file: self.name.clone() })
     }
 
+    /// Servers delete without conditions, so whether somebody came between is seen a moment before.
     fn delete(&self) -> Result<()> {
         if self.before.is_none() {
             return Ok(());
         }
-        match wait_for(async { Ok(self.connection.objects.delete(&self.path).await) })? {
-            Err(error) if !is_absent(&error) => Err(self.connection.failed(&self.path, &error)),
-            _ => Ok(()),
-        }
+        wait_for(async {
+            let now = self.connection.head(&self.path).await?;
+            match now.map(|meta| Version { tag: meta.e_tag, number: meta.version }) {
+                None => return Ok(()),
+                found if found != self.before => return Err(VolumeError::Changed { file: self.name.clone() }),
+                _ => {}
+            }
+            match self.connection.objects.delete(&self.path).await {
+                Err(error) if !is_absent(&error) => Err(self.connection.failed(&self.path, &error)),
+                _ => Ok(()),
+            }
+        })
     }
 }
 

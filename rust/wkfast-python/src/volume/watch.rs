@@ -23,8 +23,9 @@ impl Watch {
     /// in all.
     pub(crate) fn tell(&mut self, now: Progress) -> Result<()> {
         let news = self.told.replace(now) != Some(now);
+        let mut signalled = false;
         let told = Python::attach(|py| {
-            py.check_signals()?;
+            py.check_signals().inspect_err(|_| signalled = true)?;
             let progress = self.progress.as_ref().filter(|_| news);
             let counts = (now.done, now.total, now.bytes_done, now.bytes_total);
             progress.map_or(Ok(()), |call| call.call1(py, counts).map(drop))
@@ -35,8 +36,10 @@ impl Watch {
             if may_finish {
                 return VolumeError::Enough;
             }
-            // A server may take long to answer whom nobody waits for any more.
-            wkfast_objects::end_requests();
+            if signalled {
+                // A server may take long to answer whom nobody waits for any more.
+                wkfast_objects::end_requests();
+            }
             VolumeError::Interrupted
         })
     }

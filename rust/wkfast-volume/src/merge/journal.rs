@@ -128,9 +128,20 @@ fn forget_places(input: &mut Value) {
     if let Some(mapping) = input.get_mut("mapping").and_then(Value::as_object_mut) {
         mapping.remove("table");
     }
-    // How a bucket is reached is the caller's business.
-    if let Some(target) = input.get_mut("target").and_then(Value::as_object_mut) {
-        target.remove("options");
+    forget_options(input);
+}
+
+/// How a bucket is reached is the caller's business.
+fn forget_options(value: &mut Value) {
+    match value {
+        Value::Object(fields) => {
+            if fields.contains_key("url") {
+                fields.remove("options");
+            }
+            fields.values_mut().for_each(forget_options);
+        }
+        Value::Array(items) => items.iter_mut().for_each(forget_options),
+        _ => {}
     }
 }
 
@@ -163,6 +174,11 @@ impl Journal {
         }
         let done = read_lines(&*target)?;
         Ok(Some(Self { target, done, lines: Mutex::default(), lock }))
+    }
+
+    /// Refuses to go on where the lock is another one's by now.
+    pub(super) fn check_held(&self) -> Result<()> {
+        self.lock.as_ref().filter(|lock| lock.is_lost()).map_or(Ok(()), |lock| lock.check())
     }
 
     /// Where the result goes.
@@ -271,15 +287,18 @@ pub(super) struct Notes {
 
 /// The notes of every process that can be relied on; see [`read_lines`].
 pub(super) fn notes(target: &dyn Target) -> Result<Vec<Notes>> {
-    Ok(target.notes()?.iter().filter_map(|text| Notes::parse(text)).collect())
+    let may_forget = target.may_forget();
+    let all = target.notes()?;
+    let parsed = all.iter().filter_map(|text| Notes::parse(text));
+    Ok(parsed.filter(|notes| !(may_forget && notes.process.is_of_earlier_run())).collect())
 }
 
 impl Notes {
-    /// `None` if it is not known whose they are, or this machine wrote them before it went down.
+    /// `None` if it is not known whose they are.
     fn parse(text: &str) -> Option<Self> {
         let mut lines = text.lines();
         let head: Value = serde_json::from_str(lines.next()?).ok()?;
-        let process = Process::parse(head["process"].as_str()?).filter(|process| !process.is_of_earlier_run())?;
+        let process = Process::parse(head["process"].as_str()?)?;
         let mut notes = Self { process, done: Vec::new(), failures: Vec::new() };
         for line in lines {
             if let Ok(record) = serde_json::from_str(line) {

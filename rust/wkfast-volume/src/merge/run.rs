@@ -234,12 +234,14 @@ impl Runner<'_> {
 
     /// Returns the bytes written.
     fn run_task(&self, number: usize, room: Room) -> Result<u64> {
+        self.journal.check_held()?;
         let (start, began) = (SystemTime::now(), Instant::now());
         let task = self.plan.tasks()[number];
         let (mag, shard) = self.plan.task_parts(task);
         let mut record = if mag.is_copied(shard) { self.copy(task)? } else { self.rewrite(task, room)? };
         record.task = number;
         record.span = Span::since(start, began);
+        self.journal.check_held()?;
         self.journal.append(&record)?;
         Ok(if record.linked { 0 } else { record.file_bytes })
     }

@@ -34,8 +34,9 @@ use crate::work::{Driver, Observer, Stop, pool_of};
 const MAX_SOURCE: usize = 8 << 20;
 /// Bytes of two files compared at once.
 const PIECE: u64 = 1 << 20;
-/// Chunks that are read at once where each costs a request.
-const AHEAD: usize = 256;
+/// Bytes of voxels, and chunks, that are read at once where each chunk costs a request.
+const AHEAD: usize = 32 << 20;
+const MOST_AHEAD: usize = 1024;
 
 /// What was compared. There was no difference.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
@@ -169,8 +170,9 @@ impl ShardCheck<'_> {
         }
         let grid = &self.mag.plan.grid;
         let (mut after, mut before) = (Shard::open(result, &self.shard.at)?, Shard::open(fallback, &self.shard.at)?);
-        for first in (0..grid.chunks_in_shard()).step_by(AHEAD) {
-            let places = first..grid.chunks_in_shard().min(first + AHEAD);
+        let window = (AHEAD / grid.chunk_bytes()).clamp(1, MOST_AHEAD);
+        for first in (0..grid.chunks_in_shard()).step_by(window) {
+            let places = first..grid.chunks_in_shard().min(first + window);
             let chunks: Vec<_> = places.clone().map(|place| grid.chunk_at(&self.shard.at, place)).collect();
             after.read_ahead(first, &chunks)?;
             before.read_ahead(first, &chunks)?;

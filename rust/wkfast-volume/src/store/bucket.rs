@@ -31,6 +31,10 @@ pub trait BucketStore: Send + Sync {
     /// Removes objects. Those that are not there are passed over.
     fn remove(&self, keys: &[String]) -> Result<()>;
 
+    /// Removes the object if what it holds is `own`. For those who leave: signals do not end it, and it gives up after some
+    /// seconds.
+    fn release(&self, key: &str, own: &dyn Fn(&[u8]) -> bool) -> Result<()>;
+
     /// Starts an object that is sent while it is made, and takes its place with the last of it.
     fn upload(&self, key: &str) -> Result<Box<dyn Upload>>;
 
@@ -40,7 +44,8 @@ pub trait BucketStore: Send + Sync {
 }
 
 /// An object under construction, of which all but the first mebibytes have left memory already: who goes back can rewrite
-/// those. Dropped before it is finished, it leaves nothing.
+/// those. Dropped before it is finished, it leaves nothing; a killed process leaves parts that no reader sees, until the
+/// bucket's rules remove them.
 pub trait Upload: Write + Seek + Send {
     /// Puts the object in its place and returns its size.
     fn finish(&mut self) -> io::Result<u64>;

@@ -224,6 +224,8 @@ fn tells_a_replaced_file_from_the_one_before(store: &dyn ReadStore, writer: &dyn
     put(writer, "changing", b"other");
     let fetches = [Fetch { origin: Origin::State("changing", stamp), part: Part::Range(0..5) }];
     assert!(matches!(fetch(store, &fetches), Err(VolumeError::Changed { .. })));
+    put(writer, "changing", b"cut");
+    assert!(matches!(fetch(store, &fetches), Err(VolumeError::Changed { .. })));
     writer.replace("changing", 0).unwrap().remove_target().unwrap();
     assert!(matches!(fetch(store, &fetches), Err(VolumeError::Changed { .. })));
 }
@@ -259,6 +261,12 @@ fn tells_who_came_first(store: &dyn ReadStore, bucket: &dyn BucketStore) {
     assert_eq!(store.read(key, 9).unwrap().unwrap(), b"two");
     bucket.put(key, b"four".to_vec()).unwrap();
     assert_eq!(put(b"five", Some(&second)), None);
+    bucket.release(key, &|content| content == b"one").unwrap();
+    assert!(store.size(key).unwrap().is_some());
+    bucket.release(key, &|content| content == b"four").unwrap();
+    assert!(store.size(key).unwrap().is_none());
+    bucket.release(key, &|_| true).unwrap();
+    bucket.put(key, b"four".to_vec()).unwrap();
     bucket.remove(&[key.to_owned(), "new/absent".to_owned()]).unwrap();
     assert_eq!(put(b"six", Some(&second)), None);
     assert!(bucket.read_version(key, 9).unwrap().is_none());

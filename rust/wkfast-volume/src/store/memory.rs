@@ -181,6 +181,14 @@ impl BucketStore for MemoryStore {
         Ok(())
     }
 
+    fn release(&self, key: &str, own: &dyn Fn(&[u8]) -> bool) -> Result<()> {
+        let mut contents = self.0.contents.write().unwrap_or_else(PoisonError::into_inner);
+        if contents.files.get(key).is_some_and(|content| own(&content.bytes)) {
+            contents.files.remove(key);
+        }
+        Ok(())
+    }
+
     fn upload(&self, key: &str) -> Result<Box<dyn Upload>> {
         check_key(key)?;
         Ok(Box::new(MemoryUpload { files: Arc::clone(&self.0), key: key.to_owned(), content: Cursor::default() }))

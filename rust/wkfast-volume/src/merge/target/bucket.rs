@@ -17,7 +17,7 @@ use crate::work::{Observer, unique_name};
 
 /// Bytes of a plan or report, at most; a plan of a million files has a quarter of it.
 const MOST_OF_A_NOTE: u64 = 4 << 30;
-/// Lines wait so long for others before they are sent.
+/// A line that comes later than this after the last sending is sent with all before it.
 const BETWEEN_SENDINGS: Duration = Duration::from_secs(1);
 /// Bytes of lines that are sent again with those that come later.
 const LINES_IN_AN_OBJECT: usize = 256 << 10;
@@ -53,7 +53,7 @@ impl BucketTarget {
 
     /// Copies a file by way of memory.
     fn pass(&self, source: &SharedStore, from: &str, size: u64, key: &str) -> Result<Copied> {
-        let mut shard = Box::new(BucketShard { upload: self.bucket()?.upload(key)?, name: self.name(key) });
+        let mut shard = self.shard(key, size)?;
         fetch(source, from, size, &mut *shard)?;
         Ok(Copied { read: size, size: shard.place()? })
     }
@@ -77,7 +77,7 @@ impl Target for BucketTarget {
         self.store.describe(key)
     }
 
-    /// Folders of a bucket need not be made, so what is asked for is its rights.
+    /// Folders of a bucket need not be made.
     fn check(&self) -> Result<bool> {
         Ok(true)
     }
@@ -118,6 +118,10 @@ impl Target for BucketTarget {
 
     fn is_held(&self) -> Result<bool> {
         BucketLock::is_held(&self.store)
+    }
+
+    fn may_forget(&self) -> bool {
+        false
     }
 
     fn notes(&self) -> Result<Vec<String>> {

@@ -5,7 +5,7 @@
 
 use std::sync::{Arc, Condvar, Mutex, PoisonError};
 use std::thread::{self, JoinHandle};
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime};
 
 use wkfast_files::{LEASE, Process};
 
@@ -82,15 +82,27 @@ impl BucketLock {
         } else {
             vec![exclusive()]
         };
-        for other in others {
-            if let Some((text, version)) = bucket_of(&**store)?.read_version(&other, MOST_OF_OWNER)? {
-                if !is_over(store, &other, &text, &version, silence, observer)? {
-                    return Err(busy(store, &text));
-                }
-                bucket_of(&**store)?.remove(&[other])?;
+        lock.outlast(others, silence, observer)?;
+        Ok(lock)
+    }
+
+    /// Refuses to go on beside locks that are not over, and removes those that are. All of them are watched at once.
+    fn outlast(&self, others: Vec<String>, silence: Duration, observer: &mut Observer) -> Result<()> {
+        let store = &self.renewed.store;
+        let bucket = bucket_of(&**store)?;
+        let begun = Instant::now();
+        let mut seen = Vec::new();
+        for key in others {
+            if let Some((text, version)) = bucket.read_version(&key, MOST_OF_OWNER)? {
+                seen.push(Seen { key, text, version, begun });
             }
         }
-        Ok(lock)
+        for seen in &seen {
+            if !seen.is_over(store, silence, observer)? {
+                return Err(busy(store, &seen.text));
+            }
+        }
+        bucket.remove(&seen.into_iter().map(|seen| seen.key).collect::<Vec<_>>())
     }
 
     /// Puts a lock, in the place of one that is over or of none. What is there then says whose it is: the answer may have been
@@ -99,18 +111,25 @@ impl BucketLock {
         let bucket = bucket_of(&**store)?;
         let mut last = Vec::new();
         for _ in 0..TRIES {
-            let found = bucket.read_version(&key, MOST_OF_OWNER)?;
-            let before = match found {
-                Some((text, version)) if is_over(store, &key, &text, &version, silence, observer)? => Some(version),
-                Some((text, _)) => return Err(busy(store, &text)),
-                None => None,
-            };
+            let mut before = None;
+            if let Some((text, version)) = bucket.read_version(&key, MOST_OF_OWNER)? {
+                let seen = Seen { key: key.clone(), text, version, begun: Instant::now() };
+                if !seen.is_over(store, silence, observer)? {
+                    return Err(busy(store, &seen.text));
+                }
+                before = Some(seen.version);
+            }
             let content = content_of(0);
-            bucket.put_if(&key, content.clone(), before.as_ref())?;
-            match bucket.read_version(&key, MOST_OF_OWNER)? {
-                Some((text, version)) if text == content => return Ok(Self::renewing(store, key, version)),
-                Some((text, _)) => last = text,
-                None => {}
+            let put = bucket.put_if(&key, content.clone(), before.as_ref());
+            match put.and_then(|_| bucket.read_version(&key, MOST_OF_OWNER)) {
+                Ok(Some((text, version))) if text == content => return Ok(Self::renewing(store, key, version)),
+                Ok(Some((text, _))) => last = text,
+                Ok(None) => {}
+                Err(error) => {
+                    // It may be there all the same.
+                    let _ = bucket.release(&key, &|text| text == content);
+                    return Err(error);
+                }
             }
         }
         Err(busy(store, &last))
@@ -178,6 +197,10 @@ impl Renewed {
 }
 
 impl Held for BucketLock {
+    fn is_lost(&self) -> bool {
+        self.renewed.state.lock().unwrap_or_else(PoisonError::into_inner).version.is_none()
+    }
+
     fn check(&self) -> Result<()> {
         let state = self.renewed.state.lock().unwrap_or_else(PoisonError::into_inner);
         let store = &self.renewed.store;
@@ -194,52 +217,75 @@ impl Drop for BucketLock {
         if std::process::id() != self.process {
             return;
         }
-        // Seen before the last renewal, so that nothing is put once the lock has been removed.
-        let held = self.check().is_ok();
         self.renewed.state.lock().unwrap_or_else(PoisonError::into_inner).ended = true;
         self.renewed.changed.notify_all();
         if let Some(renewing) = self.renewing.take() {
             let _ = renewing.join();
         }
-        if held && let Ok(bucket) = bucket_of(&*self.renewed.store) {
-            // One that stays is over as soon as its owner is known to have gone.
-            let _ = bucket.remove(std::slice::from_ref(&self.renewed.key));
+        if let Ok(bucket) = bucket_of(&*self.renewed.store) {
+            // One that stays is over when nobody has renewed it for a while.
+            let is_own = |text: &[u8]| owner_in(text).is_some_and(|owner| owner == Process::this());
+            let _ = bucket.release(&self.renewed.key, &is_own);
         }
     }
 }
 
-/// Whether a lock is held for nobody: its owner is a process of this machine that has gone, or does not renew it.
-fn is_over(
-    store: &SharedStore,
-    key: &str,
-    text: &[u8],
-    version: &Version,
-    silence: Duration,
-    observer: &mut Observer,
-) -> Result<bool> {
-    if let Some(owner) = owner_in(text)
-        && (!owner.is_elsewhere() || owner.is_of_earlier_run())
-    {
-        return Ok(owner.is_gone() || owner.is_of_earlier_run());
-    }
-    let begun = Instant::now();
-    let mut looked = begun;
-    while begun.elapsed() < silence {
-        observer(Progress::default())?;
-        thread::sleep(BETWEEN_QUESTIONS.min(silence));
-        if looked.elapsed() >= BETWEEN_LOOKS.min(silence / 4) {
-            looked = Instant::now();
-            match bucket_of(&**store)?.read_version(key, MOST_OF_OWNER)? {
-                Some((_, now)) if now == *version => {}
-                now => return Ok(now.is_none()),
+/// A lock as it was when somebody began to watch it.
+struct Seen {
+    key: String,
+    text: Vec<u8>,
+    version: Version,
+    begun: Instant,
+}
+
+impl Seen {
+    /// Whether it is held for nobody: its owner is a process of this machine that has gone, or does not renew it.
+    ///
+    /// Names of machines, and what they say of their last start, tell no more than that an owner is not here: two that
+    /// live may have the same.
+    fn is_over(&self, store: &SharedStore, silence: Duration, observer: &mut Observer) -> Result<bool> {
+        if let Some(owner) = owner_in(&self.text).filter(|owner| !owner.is_elsewhere()) {
+            if owner.is_gone() {
+                return Ok(true);
+            }
+            if age_of(&self.text).is_some_and(|age| age < silence) {
+                return Ok(false);
             }
         }
+        let mut looked = self.begun;
+        while self.begun.elapsed() < silence {
+            observer(Progress::default())?;
+            thread::sleep(BETWEEN_QUESTIONS.min(silence / 4));
+            if looked.elapsed() >= BETWEEN_LOOKS.min(silence / 4) {
+                looked = Instant::now();
+                if let Some(answer) = self.look(store)? {
+                    return Ok(answer);
+                }
+            }
+        }
+        Ok(self.look(store)?.unwrap_or(true))
     }
-    Ok(true)
+
+    /// Whether it is over, as soon as that is known.
+    fn look(&self, store: &SharedStore) -> Result<Option<bool>> {
+        Ok(match bucket_of(&**store)?.read_version(&self.key, MOST_OF_OWNER)? {
+            None => Some(true),
+            Some((_, now)) if now == self.version => None,
+            Some(_) => Some(false),
+        })
+    }
 }
 
 fn content_of(count: u64) -> Vec<u8> {
-    format!("{} renewed {count} {}", Process::this(), unique_name("as", "lock")).into_bytes()
+    let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default().as_secs();
+    format!("{} renewed {count} at {now} {}", Process::this(), unique_name("as", "lock")).into_bytes()
+}
+
+/// How long ago a process of this machine, by the same clock, says it renewed its lock.
+fn age_of(text: &[u8]) -> Option<Duration> {
+    let (_, after) = std::str::from_utf8(text).ok()?.split_once(" at ")?;
+    let renewed = Duration::from_secs(after.split(' ').next()?.parse().ok()?);
+    SystemTime::now().duration_since(SystemTime::UNIX_EPOCH.checked_add(renewed)?).ok()
 }
 
 fn owner_in(text: &[u8]) -> Option<Process> {

@@ -118,6 +118,11 @@ impl Target for FolderTarget {
         lock::is_held(&self.notes_folder())
     }
 
+    /// Files that were not on disk yet.
+    fn may_forget(&self) -> bool {
+        true
+    }
+
     fn notes(&self) -> Result<Vec<String>> {
         let folder = self.notes_folder();
         let mut all = Vec::new();

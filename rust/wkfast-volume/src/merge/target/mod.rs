@@ -114,6 +114,9 @@ pub(super) trait Target: fmt::Debug + Send + Sync {
     /// Whether somebody is at work, as far as the lock tells.
     fn is_held(&self) -> Result<bool>;
 
+    /// Whether what was noted may be gone when a machine went down.
+    fn may_forget(&self) -> bool;
+
     /// What all processes noted, each text one process's lines.
     fn notes(&self) -> Result<Vec<String>>;
 
@@ -146,6 +149,11 @@ pub(super) trait Target: fmt::Debug + Send + Sync {
 
 /// A lock that is held until it is dropped.
 pub(super) trait Held: fmt::Debug + Send + Sync {
+    /// Whether it is known already that another one has been taken for one that is over.
+    fn is_lost(&self) -> bool {
+        false
+    }
+
     /// Refuses to go on where another one has been taken for one that is over.
     fn check(&self) -> Result<()>;
 }

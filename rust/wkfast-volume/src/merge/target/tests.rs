@@ -229,6 +229,43 @@ fn the_lock_of_a_process_of_this_machine_is_over_when_that_has_gone() {
 }
 
 #[test]
+fn the_lock_of_a_process_of_this_machine_that_lives_is_over_when_it_is_not_renewed() {
+    let this = wkfast_files::Process::this().to_string();
+    let (_, store) = bucket();
+    let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap().as_secs();
+    locked(&store, "lock", &format!("{this} renewed 7 at {} as", now - 1000));
+    assert!(take(&store, Access::Exclusive).is_ok());
+    locked(&store, "lock", &format!("{this} renewed 7 at {} as", now + 1000));
+    assert!(matches!(take(&store, Access::Exclusive), Ok(_)), "a clock that was set back is no renewal");
+    // Another machine of the same name, as containers have it.
+    let words: Vec<&str> = this.split(' ').collect();
+    locked(&store, "lock", &format!("{} other-boot {} {} {} renewed 7", words[0], words[2], words[3], words[4]));
+    let begun = Instant::now();
+    assert!(take(&store, Access::Exclusive).is_ok());
+    assert!(begun.elapsed() >= HASTE);
+}
+
+#[test]
+fn whoever_lost_its_lock_writes_no_more() {
+    let mut world = World::build(&simple_case());
+    let (target, store) = bucket();
+    world.input.target = target;
+    let plan = MergePlan::new(world.input.clone()).unwrap();
+    let journal = Journal::open(&plan, Access::Exclusive, &mut silent).unwrap().unwrap();
+    assert!(journal.check_held().is_ok());
+    let lock = take(&store, Access::Shared);
+    assert!(matches!(lock, Err(VolumeError::TargetBusy { .. })));
+    drop(journal);
+    let lock = take(&store, Access::Exclusive).unwrap();
+    locked(&store, "lock", ELSEWHERE);
+    assert!(!lock.is_lost());
+    lock.renew_now();
+    assert!(lock.is_lost());
+    drop(lock);
+    assert_eq!(store.read(".wkfast-merge/lock", 99).unwrap().unwrap(), ELSEWHERE.as_bytes());
+}
+
+#[test]
 fn of_many_who_come_at_once_one_gets_the_bucket() {
     let (_, store) = bucket();
     let (begun, held) = (AtomicUsize::new(0), AtomicUsize::new(0));
@@ -294,6 +331,10 @@ impl BucketStore for Forgetful {
 
     fn remove(&self, keys: &[String]) -> Result<()> {
         self.0.bucket().unwrap().remove(keys)
+    }
+
+    fn release(&self, key: &str, own: &dyn Fn(&[u8]) -> bool) -> Result<()> {
+        self.0.bucket().unwrap().release(key, own)
     }
 
     fn upload(&self, key: &str) -> Result<Box<dyn Upload>> {
