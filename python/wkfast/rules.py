@@ -91,7 +91,10 @@ def only_inside(ids: Iterable[int]) -> Callable[[Any, Any], Any]:
     >>> rule(7, 3), rule(7, 4)
     (7, 4)
     """
-    inside = np.unique(np.array(list(ids)))
+    try:
+        inside = np.unique(np.array(list(ids)))
+    except TypeError as error:
+        raise MergeError(f"only_inside() takes a list of ids, not {ids!r}") from error
     if inside.size and inside.dtype.kind not in "iu":
         raise MergeError(f"only_inside() takes the ids of segments, not {inside.dtype}")
     if not inside.size:

@@ -419,4 +419,6 @@ def test_what_is_no_rule_is_refused_before_anything_is_written(tmp_path):
             world.merge("t", rule, mapping={3: 1})
     with pytest.raises(MergeError, match="takes the ids of segments, not float64"):
         rules.only_inside([1.5])
+    with pytest.raises(MergeError, match="takes a list of ids"):
+        rules.only_inside(3)
     assert tree_state(tmp_path) == before

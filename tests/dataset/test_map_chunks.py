@@ -162,6 +162,8 @@ def test_what_does_not_fit_is_refused_before_anything_is_written(tmp_path):
             view.map_chunks(function, there)
     with pytest.raises(VolumeDataError, match=r"returned uint32 of the shape \(1, 15, 16, 16\)"):
         view.map_chunks(lambda voxels: voxels[:, 1:].astype(np.uint32), there)
+    with pytest.raises(DatasetValueError, match="is no mag"):
+        view.map_chunks(doubled, there.layer)
     with pytest.raises(DatasetValueError, match="cannot be mapped onto itself"):
         view.map_chunks(doubled, view)
     only_read = wk.Dataset.open(tmp_path / "d", read_only=True).get_layer("there").get_mag(1)

@@ -187,6 +187,7 @@ def test_what_is_no_agglomerate_file_is_an_error(tmp_path):
         (7, "int is no mapping"),
         (lambda _: 2**64, "makes labels 18446744073709551616"),
         (lambda _: None, "makes labels None"),
+        ({0: 9}, "makes 0 9: 0 is what no voxel was given"),
     ],
 )
 def test_what_is_no_mapping_is_refused_before_anything_is_written(tmp_path, mapping, message):
@@ -209,6 +210,14 @@ def test_a_label_that_is_missing_leaves_no_layer_behind(tmp_path):
     assert tree_state(tmp_path) == before
 
 
+def test_an_error_of_a_function_names_label_and_line(tmp_path):
+    layer = some_layer(tmp_path / "d", "uint8")
+    before = tree_state(tmp_path)
+    with pytest.raises(DatasetError, match=r"failed for \d+ in line \d+ of .*test_relabeling.py: ZeroDivisionError"):
+        layer.relabel(lambda label: label // 0, "other")
+    assert tree_state(tmp_path) == before
+
+
 def test_labels_beyond_what_floats_tell_apart_stay_apart():
     old, new = pairs_of({2**63 + 1: 2**64 - 1, 5: 2**53 + 1}, np.dtype("uint64"), list)
     assert (old.tolist(), new.tolist()) == ([5, 2**63 + 1], [2**53 + 1, 2**64 - 1])
@@ -226,3 +235,5 @@ def test_merger_mode_makes_the_segments_of_a_tree_one(tmp_path):
     assert layer.relabel(mapping, "merged").get_mag(1).read().ravel().tolist() == [0, 1, 2, 3, 4, 3, 6, 3, 8, 3, 10, 11]
     with pytest.raises(DatasetValueError, match="holds no labels"):
         annotation.merger_mode_mapping(dataset.add_layer("c", "color", dtype="float32"))
+    with pytest.raises(DatasetValueError, match="is no layer"):
+        annotation.merger_mode_mapping("labels")

@@ -140,6 +140,8 @@ def test_what_holds_no_labels_is_refused(tmp_path):
         layer.add_mag(1)
         with pytest.raises(DatasetValueError, match="which are no labels"):
             layer.segment_statistics()
+    with pytest.raises(DatasetValueError, match="expected a BoundingBox"):
+        some_layer(tmp_path / "g", "uint8").segment_statistics(bounding_box=((0, 0, 0), (10, 10, 10)))
     coarse = some_layer(tmp_path / "e", "uint8", mag=2)
     with pytest.raises(DatasetValueError, match="does not lie on voxels"):
         coarse.segment_statistics(bounding_box=wk.BoundingBox((11, 40, 70), (3, 4, 5)))

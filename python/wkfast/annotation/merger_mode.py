@@ -13,6 +13,8 @@ if TYPE_CHECKING:
 
 def merger_mode_mapping(skeleton: Skeleton, layer: Layer, mag: Any) -> dict[int, int]:
     """Return which segment each under a node becomes; see ``Annotation.merger_mode_mapping``."""
+    if not hasattr(layer, "num_channels"):
+        raise DatasetValueError(f"{layer!r} is no layer: expected one of a dataset, such as dataset.get_layer(...)")
     if layer.dtype.kind not in "iu" or layer.num_channels != 1:
         raise DatasetValueError(f"{layer} holds no labels: expected one channel of whole numbers")
     labels = skeleton.labels_at(layer, mag)

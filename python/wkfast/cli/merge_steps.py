@@ -103,6 +103,7 @@ def run(
 ) -> None:
     """Do one share of a merge. Shares run side by side, in any order, and again if they were killed."""
     job = read_plan(plan_file, rule)
+    arrays.check_share(task, tasks)
     left = 0
     if job.finished() is None:
         shown = progress_wanted(progress)
@@ -171,7 +172,8 @@ def _status_lines(found: "statuses.MergeStatus") -> "Iterator[str]":
     parts = [f"{found.files_done} of {found.files} files", got_through]
     parts += [f"{bytes_text(int(rate))} a second"] if rate else []
     parts += [f"about {left / 60:.0f} min left"] if left is not None else []
-    yield f"{found.state.value}: {', '.join(parts)}"
+    to_commit = found.files_done == found.files and found.state is statuses.MergeState.STOPPED
+    yield f"{found.state.value}: {', '.join(parts)}{'; commit it: wkfast merge commit' if to_commit else ''}"
     now = time.time()
     for worker in found.workers:
         when = "" if worker.last is None else f", the last one {max(0, now - worker.last):.0f} s ago"

@@ -38,6 +38,10 @@ def rechunk(view: MagView, shapes: Shapes, target_path: str | PathLike[str] | No
 
 def map_chunks(view: MagView, function: Any, target: MagView, workers: Workers) -> None:
     """Fill a mag with what a function makes of another; see :meth:`MagView.map_chunks`."""
+    if not hasattr(target, "info"):
+        raise DatasetValueError(
+            f"{target!r} is no mag: expected one to write to, such as layer.get_mag({str(view.mag)!r})"
+        )
     target._writable()
     source, there, layer = view.info, target.info, target.layer
     if view.mag != target.mag or source.num_channels != there.num_channels:

@@ -140,6 +140,8 @@ def _part(view: MagView, bounding_box: NDBoundingBox | None) -> Part:
         box = view.bounding_box
     else:
         given = bounding_box
+        if not hasattr(given, "axes"):
+            raise DatasetValueError(f"bounding_box is {given!r}, expected a BoundingBox in voxels of mag 1")
         plain = given.axes == ("x", "y", "z") and not view._source.extra_axes
         box = given if plain else completed(given, view._frame_of_arrays)
         view._check_on_voxels(box)

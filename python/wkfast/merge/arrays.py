@@ -62,8 +62,7 @@ def run_share(
     VolumeDataError
         A chunk is damaged; the message names file and chunk.
     """
-    if not 0 <= task < tasks:
-        raise MergeError(f"there is no task {task} of {tasks}: tasks count from 0 to {tasks - 1}")
+    check_share(task, tasks)
     job.check_rule()
     plan, work = job.plan, job.plan.work_bytes()
     stages = list(enumerate(plan.stages))
@@ -82,6 +81,18 @@ def run_share(
             plan.run((first + start, first + stop), threads=threads, progress=observer, access="shared")
             files += stop - start
     return ShareDone(files, len(plan.open_tasks()))
+
+
+def check_share(task: int, tasks: int) -> None:
+    """Make sure that there is such a share.
+
+    Raises
+    ------
+    MergeError
+        There is none.
+    """
+    if not 0 <= task < tasks:
+        raise MergeError(f"there is no task {task} of {tasks}: tasks count from 0 to {tasks - 1}")
 
 
 def share(work: Sequence[int], task: int, tasks: int) -> tuple[int, int]:
