@@ -277,14 +277,14 @@ impl Seen {
 }
 
 fn content_of(count: u64) -> Vec<u8> {
-    let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default().as_secs();
+    let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default().as_millis();
     format!("{} renewed {count} at {now} {}", Process::this(), unique_name("as", "lock")).into_bytes()
 }
 
 /// How long ago a process of this machine, by the same clock, says it renewed its lock.
 fn age_of(text: &[u8]) -> Option<Duration> {
     let (_, after) = std::str::from_utf8(text).ok()?.split_once(" at ")?;
-    let renewed = Duration::from_secs(after.split(' ').next()?.parse().ok()?);
+    let renewed = Duration::from_millis(after.split(' ').next()?.parse().ok()?);
     SystemTime::now().duration_since(SystemTime::UNIX_EPOCH.checked_add(renewed)?).ok()
 }
 

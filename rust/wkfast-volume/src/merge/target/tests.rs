@@ -232,10 +232,10 @@ fn the_lock_of_a_process_of_this_machine_is_over_when_that_has_gone() {
 fn the_lock_of_a_process_of_this_machine_that_lives_is_over_when_it_is_not_renewed() {
     let this = wkfast_files::Process::this().to_string();
     let (_, store) = bucket();
-    let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap().as_secs();
-    locked(&store, "lock", &format!("{this} renewed 7 at {} as", now - 1000));
+    let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap().as_millis();
+    locked(&store, "lock", &format!("{this} renewed 7 at {} as", now - 1_000_000));
     assert!(take(&store, Access::Exclusive).is_ok());
-    locked(&store, "lock", &format!("{this} renewed 7 at {} as", now + 1000));
+    locked(&store, "lock", &format!("{this} renewed 7 at {} as", now + 1_000_000));
     assert!(take(&store, Access::Exclusive).is_ok(), "a clock that was set back is no renewal");
     // Another machine of the same name, as containers have it.
     let words: Vec<&str> = this.split(' ').collect();
@@ -253,7 +253,7 @@ fn whoever_lost_its_lock_writes_no_more() {
     let plan = MergePlan::new(world.input.clone()).unwrap();
     let journal = Journal::open(&plan, Access::Exclusive, &mut silent).unwrap().unwrap();
     assert!(journal.check_held().is_ok());
-    let lock = take(&store, Access::Shared);
+    let lock = BucketLock::take(&store, Access::Shared, &mut silent);
     assert!(matches!(lock, Err(VolumeError::TargetBusy { .. })));
     drop(journal);
     let lock = take(&store, Access::Exclusive).unwrap();
@@ -273,7 +273,7 @@ fn of_many_who_come_at_once_one_gets_the_bucket() {
         for _ in 0..6 {
             scope.spawn(|| {
                 for _ in 0..20 {
-                    let Ok(lock) = take(&store, Access::Exclusive) else { continue };
+                    let Ok(lock) = BucketLock::take(&store, Access::Exclusive, &mut silent) else { continue };
                     assert_eq!(held.fetch_add(1, Ordering::SeqCst), 0, "two at once");
                     begun.fetch_add(1, Ordering::SeqCst);
                     held.fetch_sub(1, Ordering::SeqCst);
