@@ -2,7 +2,7 @@
 //!
 //! [`mod@survey`] looks at both sides and decides; [`plan`] is what it decided, as plain data; [`shard`] writes one shard of
 //! the result, with [`chunk`] for the voxels and [`recompute`] for mags the annotation lacks; [`mod@run`] does so in
-//! parallel and [`journal`] remembers what is done, both in a [`mod@target`]; [`share`] is for processes that let others run tasks, [`mod@status`] for those
+//! parallel and [`journal`] remembers what is done, both in a target; [`share`] is for processes that let others run tasks, [`mod@status`] for those
 //! who look on.
 
 mod boxes;
