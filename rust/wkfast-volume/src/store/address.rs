@@ -15,7 +15,8 @@ use crate::error::{self, VolumeError};
 /// Options may hold secrets, which are shown nowhere and written nowhere: plans and journals hold [`WITHHELD`] instead.
 #[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Address {
-    /// The folder.
+    /// The folder. What proves who asks is not written with it.
+    #[serde(serialize_with = "without_user")]
     pub url: String,
     /// Options by their names in `object_store`.
     #[serde(default, serialize_with = "without_secrets")]
@@ -32,6 +33,11 @@ const SECRETS: [&str; 8] =
 /// Whether an option of this name is a secret.
 pub fn is_secret(name: &str) -> bool {
     SECRETS.iter().any(|part| name.contains(part))
+}
+
+fn without_user<S: Serializer>(url: &str, serializer: S) -> Result<S::Ok, S::Error> {
+    let address = Address { url: url.to_owned(), options: BTreeMap::new() };
+    serializer.serialize_str(&address.shown())
 }
 
 fn without_secrets<S: Serializer>(options: &BTreeMap<String, String>, serializer: S) -> Result<S::Ok, S::Error> {
@@ -89,5 +95,7 @@ mod tests {
         assert!(!text.contains("hush") && text.contains("eu"), "{text}");
         let back: Address = serde_json::from_str(&text).unwrap();
         assert_eq!(back.options["aws_secret_access_key"], WITHHELD);
+        let address = Address { url: "https://me:hush@host/a?token=hush".to_owned(), options: BTreeMap::new() };
+        assert_eq!(serde_json::to_value(&address).unwrap()["url"], "https://host/a");
     }
 }
