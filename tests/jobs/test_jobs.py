@@ -277,7 +277,7 @@ def test_a_watch_ends_a_job_whose_ticket_is_gone(tmp_path, monkeypatch):
     monkeypatch.setattr(engine, "SECONDS_BETWEEN_LOOKS", 0)
     ticket = tmp_path / "ticket"
     ticket.touch()
-    watch = Watch(str(ticket), "the work")
+    watch = Watch(ticket, "the work")
     watch(1, 2)
     ticket.unlink()
     with pytest.raises(ExecutorError, match="the work was given up"):

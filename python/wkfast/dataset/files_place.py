@@ -3,22 +3,25 @@
 from __future__ import annotations
 
 from abc import abstractmethod
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from wkfast import _core
 from wkfast.dataset.data_format import FACTS
+from wkfast.dataset.groups import write_layer_group
+from wkfast.dataset.mag_locations import location_in
 from wkfast.dataset.place import WritablePlace
-from wkfast.errors import DatasetError
+from wkfast.dataset.properties import DatasetProperties
+from wkfast.errors import DatasetError, DatasetValueError, WkfastError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Iterator, Sequence
     from contextlib import AbstractContextManager
     from pathlib import Path
 
     from wkfast.buckets import ObjectPath
     from wkfast.dataset.layer_properties import Json, LayerProperties
-    from wkfast.dataset.properties import DatasetProperties
     from wkfast.geometry import Mag
 
 
@@ -42,6 +45,10 @@ class Site:
     where: Path | ObjectPath
     place: Callable[[], object]
     check: Callable[[], object]
+
+
+def nothing() -> None:
+    """Do nothing."""
 
 
 class FilesPlace(WritablePlace):
@@ -74,6 +81,100 @@ class FilesPlace(WritablePlace):
         path = f"./{folder.relative_to(self.where).as_posix()}"  # type: ignore[arg-type] # both here or both in a bucket
         more = {"cubeLength": edge} if FACTS[layer.data_format].states_edge else {}
         return {"mag": list(mag.to_tuple()), "path": path, **more, "axisOrder": axes}
+
+    # -- what goes ------------------------------------------------------------------------------------------------
+
+    @abstractmethod
+    def mark(self, folder: Any) -> None:
+        """Say of a folder that it is nobody's unless it is listed."""
+
+    @abstractmethod
+    def unmark(self, folder: Any) -> None:
+        """Take that back."""
+
+    @abstractmethod
+    def remove(self, folder: Any) -> None:
+        """Remove a folder that is marked."""
+
+    @contextmanager
+    def removal(self, properties: DatasetProperties, layer: LayerProperties, mag: Mag | None) -> Iterator[None]:
+        """Remove the files of a mag or layer if the block ends well.
+
+        Their folders are marked before the block takes them off the list: what a killed call leaves is taken away by
+        the next that needs the place. Files of other datasets stay, and folders in which other mags lie.
+        """
+        if mag is None:
+            folders = [self.folder(layer)]
+        else:
+            folders = [folder for each, folder in self.own_folders(layer) if each == mag]
+        with self.leaving([each for each in folders if self.may_remove(properties, each, layer.name, mag)]):
+            yield
+
+    @contextmanager
+    def leaving(self, folders: list[Any]) -> Iterator[None]:
+        """Remove folders that the block takes off the list, if it ends well."""
+        for folder in folders:
+            self.mark(folder)
+        try:
+            yield
+        except BaseException:
+            for folder in folders:
+                if not self._is_unlisted(folder):
+                    self.unmark(folder)
+            raise
+        for folder in folders:
+            self.remove(folder)
+
+    def is_listed(self, folder: Any) -> bool:
+        """Return whether a folder is that of a layer or mag, as the dataset is now."""
+        # By name alone: what is stated as an address may be reached in another way and be there all the same.
+        listed = self.listed_folders(DatasetProperties.read(self.where), "", None)
+        return str(folder) in {str(each) for each in listed}
+
+    def _is_unlisted(self, folder: Any) -> bool:
+        """Return whether it is known that a folder is not listed any more, whatever was answered to that."""
+        try:
+            return not self.is_listed(folder)
+        except WkfastError:
+            return False
+
+    # -- what is there --------------------------------------------------------------------------------------------
+
+    def made(self, folder: Path | ObjectPath, layer: LayerProperties, mag: Mag, spec: _core.NewMag) -> None:
+        """Make an empty mag in a folder.
+
+        Raises
+        ------
+        DatasetValueError
+            The format does not have such a mag.
+        """
+        order = {axis: index for index, axis in enumerate(layer.new_axes())}
+        try:
+            _core.Mag.create(location_in(folder, layer, mag, order), spec)
+        except ValueError as error:
+            raise DatasetValueError(f"cannot add mag {mag} to layer {layer.name!r}: {error}") from None
+
+    def settle(self, layer: LayerProperties, voxel_size: Sequence[float], unit: str) -> None:
+        """Write the group metadata of a layer's folder, and forget that its mags were being made."""
+        self.unmark_mags(layer)
+        folder = self.folder(layer)
+        if self.takes_groups(folder):
+            inside = [(mag, each) for mag, each in self.mag_folders(layer) if each.is_relative_to(folder)]
+            mags = sorted((mag, each.relative_to(folder).as_posix()) for mag, each in inside)
+            write_layer_group(folder, layer.data_format, mags, voxel_size, unit, axes=list(layer.new_axes()))
+
+    def takes_groups(self, _folder: Any) -> bool:
+        """Return whether group metadata are written into the folder of a layer."""
+        return True
+
+    def unmark_mags(self, layer: LayerProperties) -> None:
+        """Forget that mags of a layer were being made."""
+        for _, folder in self.own_folders(layer):
+            self.unmark(folder)
+
+    def own_folders(self, layer: LayerProperties) -> list[tuple[Mag, Any]]:
+        """Return each mag that lies in the dataset, with its folder."""
+        return self.mag_folders(layer)
 
     def mag_folders(self, layer: LayerProperties) -> list[tuple[Mag, Any]]:
         """Return each mag with its folder, without those that lie out of the dataset by ``..`` or on a server."""

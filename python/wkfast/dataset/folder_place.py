@@ -9,15 +9,14 @@ from typing import TYPE_CHECKING
 
 from wkfast import _core
 from wkfast.buckets import stated_path
-from wkfast.dataset.files_place import FilesPlace, Site
+from wkfast.dataset.files_place import FilesPlace, Site, nothing
 from wkfast.dataset.folders import is_left, mark_left, place_folder, remove_folder, replaced_folder, unmark_left
-from wkfast.dataset.groups import write_layer_group
 from wkfast.dataset.mag_locations import is_far, location_in
 from wkfast.dataset.new_chunks import KeepsZeros
 from wkfast.errors import DatasetError, DatasetValueError, ExistsError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Sequence
+    from collections.abc import Callable, Iterator
 
     from wkfast.buckets import ObjectPath
     from wkfast.dataset.layer_properties import Json, LayerProperties
@@ -227,11 +226,7 @@ class FolderPlace(FilesPlace):
         if folder.is_symlink() or (folder.exists() and any(folder.iterdir())):
             raise ExistsError(f"cannot add mag {mag} to layer {layer.name!r}: there is one already at {folder}")
         with place_folder(folder) as draft:
-            order = {axis: index for index, axis in enumerate(layer.new_axes())}
-            try:
-                _core.Mag.create(location_in(draft, layer, mag, order), spec)
-            except ValueError as error:
-                raise DatasetValueError(f"cannot add mag {mag} to layer {layer.name!r}: {error}") from None
+            self.made(draft, layer, mag, spec)
             mark_left(draft)
         return self.entry(layer, mag, folder, spec["chunk_shape"][0] * spec["chunks_per_shard"][0])
 
@@ -251,26 +246,15 @@ class FolderPlace(FilesPlace):
                 mark_left(draft)
                 place()
 
-            yield Site(draft, where, finish, _nothing)
+            yield Site(draft, where, finish, nothing)
 
     def holds(self, layer_name: str) -> bool:
         """Return whether there is something in the folder of a layer, be it listed or not."""
         return (self._root / layer_name).exists()
 
-    def settle(self, layer: LayerProperties, voxel_size: Sequence[float], unit: str) -> None:
-        """Write the group metadata of a layer's folder, and forget that its mags were being made."""
-        self.unmark_mags(layer)
-        folder = self.folder(layer)
-        if self.owns(folder) and not folder.is_symlink():
-            folders = [(mag, each) for mag, each in self.mag_folders(layer) if each.is_relative_to(folder)]
-            mags = sorted((mag, each.relative_to(folder).as_posix()) for mag, each in folders)
-            write_layer_group(folder, layer.data_format, mags, voxel_size, unit, axes=list(layer.new_axes()))
-
-    def unmark_mags(self, layer: LayerProperties) -> None:
-        """Forget that mags of a layer were being made."""
-        for _, folder in self.mag_folders(layer):
-            if isinstance(folder, Path) and self.owns(folder):
-                unmark_left(folder)
+    def takes_groups(self, folder: Path) -> bool:
+        """Return whether the folder of a layer lies in the dataset and is no link."""
+        return self.owns(folder) and not folder.is_symlink()
 
     def owns(self, folder: Path) -> bool:
         """Return whether a folder lies in the dataset and behind no link."""
@@ -280,29 +264,25 @@ class FolderPlace(FilesPlace):
             return False
         return True
 
+    def mark(self, folder: Path) -> None:
+        """Say of a folder that it is nobody's unless it is listed."""
+        mark_left(folder)
+
+    def unmark(self, folder: Path | ObjectPath) -> None:
+        """Take that back."""
+        if isinstance(folder, Path) and self.owns(folder):
+            unmark_left(folder)
+
+    def remove(self, folder: Path) -> None:
+        """Remove a folder; of a link, the link alone."""
+        remove_folder(folder)
+
     @contextmanager
     def removal(self, properties: DatasetProperties, layer: LayerProperties, mag: Mag | None) -> Iterator[None]:
-        """Remove the folders of a mag or layer if the block ends well.
-
-        They are marked before the block takes them off the list: what a killed call leaves is taken away by the next
-        that needs the place. Folders of other datasets stay, and those in which other mags lie.
-        """
+        """Remove the folders of a mag or layer if the block ends well; see :meth:`FilesPlace.removal`."""
         self._finish_renamings(properties)
-        if mag is None:
-            folders = [self.folder(layer)]
-        else:
-            folders = [folder for each, folder in self.mag_folders(layer) if each == mag]
-        removed = [folder for folder in folders if self.may_remove(properties, folder, layer.name, mag)]
-        for folder in removed:
-            mark_left(folder)
-        try:
+        with super().removal(properties, layer, mag):
             yield
-        except BaseException:
-            for folder in removed:
-                unmark_left(folder)
-            raise
-        for folder in removed:
-            remove_folder(folder)
         if self._new_chunks is not None and mag is not None:
             self._new_chunks.forget(mag)
 
@@ -337,7 +317,3 @@ class FolderPlace(FilesPlace):
 
 def _is_there(path: Path) -> bool:
     return path.exists() or path.is_symlink()
-
-
-def _nothing() -> None:
-    pass

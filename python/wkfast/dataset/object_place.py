@@ -17,9 +17,8 @@ from typing import TYPE_CHECKING, Any
 from wkfast import _core
 from wkfast.buckets import ObjectPath, copy_files, stated_path
 from wkfast.dataset.data_format import FACTS
-from wkfast.dataset.files_place import FilesPlace, Site
+from wkfast.dataset.files_place import FilesPlace, Site, nothing
 from wkfast.dataset.folders import LEFT
-from wkfast.dataset.groups import write_layer_group
 from wkfast.dataset.mag_locations import is_far, location_in
 from wkfast.dataset.new_chunks import KeepsZeros
 from wkfast.dataset.properties import FILE_NAME, MOST_BYTES, DatasetProperties
@@ -211,36 +210,33 @@ class ObjectPlace(FilesPlace):
             fresh.rename_layer(old, new)
             held["name"] = new  # so that it is known as the same entry
 
+        # It holds mags of this layer alone, or stays.
+        left = [source] if self.may_remove(properties, source, old) else []
         try:
             _copy_whole(source, claim.folder)
-            (source / LEFT).write(b"")
-            self.update(properties, rename)
+            with self.leaving(left):
+                self.update(properties, rename)
         except BaseException:
-            held["name"] = old
-            self._unmark_listed([source])
+            if held["name"] == new and not self._is_unlisted(source):
+                held["name"] = old
             self.give_up(claim)
             raise
         claim.finish()
-        if self.may_remove(properties, source, new):
-            source.remove_folder(LEFT)
-        else:
-            (source / LEFT).remove()
 
     def add_mag(self, properties: DatasetProperties, layer: LayerProperties, mag: Mag, spec: _core.NewMag) -> Json:
         """Make an empty mag in its layer's folder and return its entry, which has still to be listed."""
         claim = self.claim(*self._free(properties, layer, mag))
-        order = {axis: index for index, axis in enumerate(layer.new_axes())}
         try:
-            _core.Mag.create(location_in(claim.folder, layer, mag, order), spec)
-        except ValueError as error:
+            self.made(claim.folder, layer, mag, spec)
+        except DatasetValueError:
             self.give_up(claim)
-            raise DatasetValueError(f"cannot add mag {mag} to layer {layer.name!r}: {error}") from None
+            raise
         return self.entry(layer, mag, claim.folder, spec["chunk_shape"][0] * spec["chunks_per_shard"][0])
 
     @contextmanager
     def building(self, properties: DatasetProperties, layer: LayerProperties, mag: Mag) -> Iterator[Site]:
         """Yield where a mag is made. What it replaces is removed once it is listed."""
-        replaced = [folder for each, folder in self._own_folders(layer) if each == mag]
+        replaced = [folder for each, folder in self.own_folders(layer) if each == mag]
         claim = self.claim(*self._free(properties, layer, mag))
         replaced = [
             folder
@@ -248,37 +244,23 @@ class ObjectPlace(FilesPlace):
             if self.may_remove(properties, folder, layer.name, mag) and not claim.folder.is_relative_to(folder)
         ]
         try:
-            for folder in replaced:
-                (folder / LEFT).write(b"")
-            yield Site(claim.folder, claim.folder, _nothing, claim.check)
+            with self.leaving(replaced):
+                yield Site(claim.folder, claim.folder, nothing, claim.check)
         except BaseException:
-            self._unmark_listed(replaced)
             self.give_up(claim)
             raise
-        for folder in replaced:
-            folder.remove_folder(LEFT)
 
-    @contextmanager
-    def removal(self, properties: DatasetProperties, layer: LayerProperties, mag: Mag | None) -> Iterator[None]:
-        """Remove the objects of a mag or layer if the block ends well.
+    def mark(self, folder: ObjectPath) -> None:
+        """Say of a folder that it is nobody's unless it is listed."""
+        (folder / LEFT).write(b"")
 
-        Their folders are marked before the block takes them off the list: what a killed call leaves is taken away by
-        the next that needs the place. Objects of other datasets stay, and folders in which other mags lie.
-        """
-        if mag is None:
-            folders = [self.folder(layer)]
-        else:
-            folders = [folder for each, folder in self._own_folders(layer) if each == mag]
-        removed = [folder for folder in folders if self.may_remove(properties, folder, layer.name, mag)]
-        for folder in removed:
-            (folder / LEFT).write(b"")
-        try:
-            yield
-        except BaseException:
-            self._unmark_listed(removed)
-            raise
-        for folder in removed:
-            folder.remove_folder(LEFT)
+    def unmark(self, folder: ObjectPath) -> None:
+        """Take that back."""
+        (folder / LEFT).remove()
+
+    def remove(self, folder: ObjectPath) -> None:
+        """Remove all objects of a folder, its mark last."""
+        folder.remove_folder(LEFT)
 
     def finish_removal(self, layer_name: str, mag: Mag | None) -> bool:
         """Take away the objects of a layer or mag that is not listed, if a removal left them; tell whether it did."""
@@ -286,22 +268,14 @@ class ObjectPlace(FilesPlace):
             return False  # it is the name of no folder here
         folder = self._root / layer_name
         left = [each for each in ([folder] if mag is None else self._named(folder, mag)) if (each / LEFT).is_file()]
-        left = [each for each in left if not self._is_listed(each)]
+        left = [each for each in left if not self.is_listed(each)]
         for each in left:
             each.remove_folder(LEFT)
         return bool(left)
 
-    def settle(self, layer: LayerProperties, voxel_size: Sequence[float], unit: str) -> None:
-        """Write the group metadata of a layer's folder, and forget that its mags were being made."""
-        self.unmark(layer)
-        folder = self.folder(layer)
-        inside = [(mag, each) for mag, each in self.mag_folders(layer) if each.is_relative_to(folder)]
-        mags = sorted((mag, each.relative_to(folder).as_posix()) for mag, each in inside)
-        write_layer_group(folder, layer.data_format, mags, voxel_size, unit, axes=list(layer.new_axes()))
-
-    def unmark(self, layer: LayerProperties) -> None:
-        """Forget that mags of a layer were being made."""
-        folders = [folder for _, folder in self._own_folders(layer) if folder.is_relative_to(self._root)]
+    def unmark_mags(self, layer: LayerProperties) -> None:
+        """Forget that mags of a layer were being made, with one request."""
+        folders = [folder for _, folder in self.own_folders(layer) if folder.is_relative_to(self._root)]
         self._root.remove_files([f"{folder.relative_to(self._root)}/{LEFT}" for folder in folders])
 
     def may_remove(
@@ -332,11 +306,11 @@ class ObjectPlace(FilesPlace):
         folder = self._root / "/".join(names)
         claim, file = _Claim(folder, uuid.uuid4().hex.encode()), folder / LEFT
         is_left = file.write_if(claim.mark) is None
-        if is_left and self._is_listed(folder):
+        if is_left and self.is_listed(folder):
             raise ExistsError(f"{folder}: another call has made it meanwhile; open the dataset anew to see it")
         if is_left:
             file.write(claim.mark)  # whoever is still at work there is told so by its own mark
-            if self._is_listed(folder):
+            if self.is_listed(folder):
                 raise ExistsError(f"{folder}: another call has made it meanwhile; open the dataset anew to see it")
         there = [name for name, _ in folder.files() if name != LEFT]
         if there and not is_left:
@@ -348,23 +322,11 @@ class ObjectPlace(FilesPlace):
     def give_up(self, claim: _Claim) -> None:
         """Remove what was made, unless it is listed, whatever was answered."""
         with suppress(WkfastError):
-            if not self._is_listed(claim.folder):
+            if not self.is_listed(claim.folder):
                 claim.check()
                 claim.folder.remove_folder(LEFT)
 
-    def _is_listed(self, folder: ObjectPath) -> bool:
-        """Return whether a folder is that of a layer or mag, as the dataset is now."""
-        properties = DatasetProperties.read(self._root)
-        return folder.url in {each.url for each in self.listed_folders(properties, "", None)}
-
-    def _unmark_listed(self, folders: list[ObjectPath]) -> None:
-        """Forget that folders were to be removed, unless the list has lost them already, whatever was answered."""
-        with suppress(WkfastError):
-            for folder in folders:
-                if self._is_listed(folder):
-                    (folder / LEFT).remove()
-
-    def _own_folders(self, layer: LayerProperties) -> list[tuple[Mag, ObjectPath]]:
+    def own_folders(self, layer: LayerProperties) -> list[tuple[Mag, ObjectPath]]:
         """Return each mag that lies in the dataset by its entry, with its folder."""
         own = [entry for entry in layer.mags if not is_far(entry)]
         with suppress(DatasetError):
@@ -442,13 +404,9 @@ class ObjectDraft(ObjectPlace):
 
     def settle(self, layer: LayerProperties, voxel_size: Sequence[float], unit: str) -> None:  # noqa: ARG002 - later
         """Forget that mags were being made. Groups are written once the layer is listed."""
-        self.unmark(layer)
+        self.unmark_mags(layer)
 
 
 def _numbered(name: str, number: int) -> str:
     """Return the name of a folder for what takes a mag's place: one that is the name of no mag."""
     return name if number == 1 else f"{name}.v{number}"
-
-
-def _nothing() -> None:
-    pass

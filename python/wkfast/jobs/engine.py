@@ -10,7 +10,6 @@ import time
 import traceback
 from contextlib import suppress
 from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
 from wkfast.errors import ExecutorError
@@ -107,8 +106,8 @@ class Watch:
     there as long as the work is wanted; in a bucket, an object.
     """
 
-    def __init__(self, ticket: str | Ticket, what: str, error: type[Exception] = ExecutorError) -> None:
-        self._ticket = Path(ticket) if isinstance(ticket, str) else ticket
+    def __init__(self, ticket: Ticket, what: str, error: type[Exception] = ExecutorError) -> None:
+        self._ticket = ticket
         self._what = what
         self._error = error
         self._looked = time.monotonic()

@@ -12,8 +12,8 @@ import numpy as np
 from wkfast.dataset.layer_creation import check_layer_name, leads_elsewhere
 from wkfast.dataset.layer_properties import LayerProperties
 from wkfast.dataset.mapping import TABLE_SUFFIX
+from wkfast.dataset.metadata_files import put_metadata
 from wkfast.dataset.properties import FILE_NAME, DatasetProperties
-from wkfast.merge.targets import put
 
 if TYPE_CHECKING:
     from wkfast.buckets import ObjectPath
@@ -100,10 +100,7 @@ def describe(description: Json, report: MergeReport) -> None:
         _keep_mags(content, kept)
     _write_group_metadata(description["groups"], report.target)
     _write_group_metadata(description["layer_groups"], report.target / report.layer_name)
-    if isinstance(file, Path):
-        properties.write()
-    else:
-        put(file, properties.text())
+    put_metadata(file, properties.text())
 
 
 def _mag_entry(mag: Mag, layer: str, entries: Json) -> Json:
@@ -122,7 +119,7 @@ def _largest_of_both(description: Json, report: MergeReport) -> int | None:
 
 def _write_group_metadata(files: dict[str, Any], folder: Path | ObjectPath) -> None:
     for name, content in files.items():
-        put(folder / name, json.dumps(content, indent=4).encode())
+        put_metadata(folder / name, json.dumps(content, indent=4).encode())
 
 
 def _keep_mags(content: Any, kept: set[str]) -> None:

@@ -34,11 +34,3 @@ def of_core(target: str | Json) -> Path | ObjectPath:
     ObjectPath('s3://bucket/merged')
     """
     return Path(target) if isinstance(target, str) else ObjectPath.of_container(target)
-
-
-def put(file: Path | ObjectPath, content: bytes) -> None:
-    """Write a file of a target."""
-    if isinstance(file, Path):
-        file.write_bytes(content)
-    else:
-        file.write(content)

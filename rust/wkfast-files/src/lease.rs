@@ -18,7 +18,7 @@ use crate::replace::short_hash;
 /// A lease that nobody renewed for so long is over.
 pub const LEASE: Duration = Duration::from_secs(60);
 /// Between two renewals.
-const RENEWAL: Duration = Duration::from_secs(10);
+pub const RENEWAL: Duration = Duration::from_secs(10);
 /// Between two looks of those who wait.
 const LOOK: Duration = Duration::from_millis(20);
 

@@ -9,7 +9,7 @@ pub mod process;
 pub mod replace;
 pub mod zip;
 
-pub use lease::{Heartbeat, LEASE, locks_missing_at};
+pub use lease::{Heartbeat, LEASE, RENEWAL, locks_missing_at};
 pub use open::{is_link, open, open_itself, persistently, persistently_seen, read_small, stat};
 pub use process::Process;
 pub use replace::{Draft, DraftOptions, is_still};

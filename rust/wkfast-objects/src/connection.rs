@@ -6,9 +6,10 @@ use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use object_store::multipart::MultipartStore;
 use object_store::path::Path;
 use object_store::signer::Signer;
-use object_store::{ObjectMeta, ObjectStore, ObjectStoreExt};
+use object_store::{ObjectMeta, ObjectStore, ObjectStoreExt, PutPayload};
 use wkfast_volume::VolumeError;
 use wkfast_volume::error::Result;
+use wkfast_volume::store::Version;
 
 use crate::address::{Kind, Reach, Reached};
 use crate::credentials::Settings;
@@ -84,6 +85,25 @@ impl Connection {
 
     pub(crate) fn failed(&self, path: &Path, error: &object_store::Error) -> VolumeError {
         failed(self.name(path), error, &self.settings)
+    }
+
+    /// Makes `content` the object, whatever was there.
+    pub(crate) async fn put(&self, path: &Path, content: PutPayload) -> Result<Version> {
+        let put = self.objects.put(path, content).await.map_err(|error| self.failed(path, &error))?;
+        Ok(Version { tag: put.e_tag, number: put.version })
+    }
+
+    /// Removes an object. One that is not there is passed over.
+    pub(crate) async fn delete(&self, path: &Path) -> Result<()> {
+        match self.objects.delete(path).await {
+            Err(error) if !is_absent(&error) => Err(self.failed(path, &error)),
+            _ => Ok(()),
+        }
+    }
+
+    /// What tells the object that is there from others, `None` if there is none.
+    pub(crate) async fn version(&self, path: &Path) -> Result<Option<Version>> {
+        Ok(self.head(path).await?.map(|meta| Version { tag: meta.e_tag, number: meta.version }))
     }
 
     /// `None` for an object that is not there.

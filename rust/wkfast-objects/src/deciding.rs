@@ -12,7 +12,7 @@ use wkfast_volume::store::{BucketStore, ReadStore, Upload, Version};
 use crate::across;
 use crate::address::Reached;
 use crate::connection::{self, Connection};
-use crate::failure::{is_absent, is_refused_condition};
+use crate::failure::{failed, is_absent, is_refused_condition};
 use crate::parts::{PARTING, PartUpload};
 use crate::reading::content;
 use crate::runtime::{runtime, wait_for};
@@ -32,10 +32,7 @@ impl BucketStore for ObjectFiles {
 
     fn put(&self, key: &str, content: Vec<u8>) -> Result<()> {
         let (connection, path) = (self.connection()?, self.path(key)?);
-        wait_for(async {
-            let put = connection.objects.put(&path, content.into()).await;
-            put.map(drop).map_err(|error| connection.failed(&path, &error))
-        })
+        wait_for(connection.put(&path, content.into())).map(drop)
     }
 
     fn put_if(&self, key: &str, content: Vec<u8>, expected: Option<&Version>) -> Result<Option<Version>> {
@@ -46,12 +43,15 @@ impl BucketStore for ObjectFiles {
     fn remove(&self, keys: &[String]) -> Result<()> {
         let connection = self.connection()?;
         let paths = keys.iter().map(|key| self.path(key)).collect::<Result<Vec<_>>>()?;
-        let Some(first) = paths.first().cloned() else { return Ok(()) };
         wait_for(async {
             let mut removed = connection.objects.delete_stream(stream::iter(paths).map(Ok).boxed());
             while let Some(done) = removed.next().await {
                 match done {
-                    Err(error) if !is_absent(&error) => return Err(connection.failed(&first, &error)),
+                    Err(error) if !is_absent(&error) => {
+                        // Of many that are removed with one request, which it was is not told.
+                        let name = if let [key] = keys { self.describe(key) } else { self.describe("") };
+                        return Err(failed(name, &error, &connection.settings));
+                    }
                     _ => {}
                 }
             }
@@ -66,10 +66,7 @@ impl BucketStore for ObjectFiles {
                 Some((content, _)) if own(&content) => {}
                 _ => return Ok(()),
             }
-            match connection.objects.delete(&path).await {
-                Err(error) if !is_absent(&error) => Err(connection.failed(&path, &error)),
-                _ => Ok(()),
-            }
+            connection.delete(&path).await
         };
         let ended = runtime()?.block_on(async { tokio::time::timeout(PARTING, released).await });
         ended.unwrap_or(Err(VolumeError::Interrupted))
@@ -136,12 +133,8 @@ async fn put_after_a_look(
     content: PutPayload,
     expected: Option<&Version>,
 ) -> Result<Option<Version>> {
-    let found = connection.head(path).await?.map(|meta| Version { tag: meta.e_tag, number: meta.version });
-    if found.as_ref() != expected {
+    if connection.version(path).await?.as_ref() != expected {
         return Ok(None);
     }
-    match connection.objects.put(path, content).await {
-        Ok(put) => Ok(Some(Version { tag: put.e_tag, number: put.version })),
-        Err(error) => Err(connection.failed(path, &error)),
-    }
+    connection.put(path, content).await.map(Some)
 }

@@ -5,9 +5,9 @@ use std::io::{self, ErrorKind, Seek, SeekFrom, Write};
 use std::sync::Arc;
 use std::time::Duration;
 
+use object_store::MultipartId;
 use object_store::multipart::{MultipartStore, PartId};
 use object_store::path::Path;
-use object_store::{MultipartId, ObjectStoreExt};
 use tokio::task::JoinSet;
 use wkfast_volume::VolumeError;
 use wkfast_volume::error::Result;
@@ -110,10 +110,7 @@ impl PartUpload {
         let (connection, path) = (Arc::clone(&self.connection), self.path.clone());
         if self.sending.is_none() && size <= PART as u64 {
             let content = std::mem::take(&mut self.first);
-            wait_for(async {
-                let put = connection.objects.put(&path, content.into()).await;
-                put.map_err(|error| connection.failed(&path, &error))
-            })?;
+            wait_for(connection.put(&path, content.into()))?;
             return Ok(size);
         }
         if !self.last.is_empty() {
@@ -186,6 +183,10 @@ impl Seek for PartUpload {
 }
 
 impl Upload for PartUpload {
+    fn name(&self) -> String {
+        self.name.clone()
+    }
+
     fn finish(&mut self) -> io::Result<u64> {
         self.end().map_err(io::Error::other)
     }

@@ -1,20 +1,17 @@
 //! Objects that are written: gathered in memory, and put in one request that changes nothing if somebody else did.
 
 use std::collections::HashSet;
-use std::fs::File;
-use std::io::{self, Cursor, Read, Seek, SeekFrom, Write};
-use std::ops::Range;
+use std::io::{self, Cursor, Seek, SeekFrom, Write};
 use std::sync::{Arc, Condvar, Mutex, PoisonError};
 
+use object_store::PutPayload;
 use object_store::path::Path;
-use object_store::{ObjectStoreExt, PutPayload};
 use wkfast_volume::VolumeError;
 use wkfast_volume::error::Result;
 use wkfast_volume::store::{NewFile, Version};
 
 use crate::connection::Connection;
 use crate::deciding::put_if;
-use crate::failure::is_absent;
 use crate::runtime::wait_for;
 
 /// Names of objects that threads of this process write to.
@@ -52,8 +49,7 @@ impl NewObject {
         take(&name);
         let content = Cursor::default();
         let mut new = Self { connection, path, name, before: None, content };
-        new.before =
-            wait_for(new.connection.head(&new.path))?.map(|meta| Version { tag: meta.e_tag, number: meta.version });
+        new.before = wait_for(new.connection.version(&new.path))?;
         Ok(new)
     }
 
@@ -69,15 +65,10 @@ impl NewObject {
             return Ok(());
         }
         wait_for(async {
-            let now = self.connection.head(&self.path).await?;
-            match now.map(|meta| Version { tag: meta.e_tag, number: meta.version }) {
-                None => return Ok(()),
-                found if found != self.before => return Err(VolumeError::Changed { file: self.name.clone() }),
-                _ => {}
-            }
-            match self.connection.objects.delete(&self.path).await {
-                Err(error) if !is_absent(&error) => Err(self.connection.failed(&self.path, &error)),
-                _ => Ok(()),
+            match self.connection.version(&self.path).await? {
+                None => Ok(()),
+                found if found == self.before => self.connection.delete(&self.path).await,
+                _ => Err(VolumeError::Changed { file: self.name.clone() }),
             }
         })
     }
@@ -100,13 +91,6 @@ impl Seek for NewObject {
 }
 
 impl NewFile for NewObject {
-    fn append_from(&mut self, source: &mut File, range: Range<u64>) -> io::Result<()> {
-        source.seek(SeekFrom::Start(range.start))?;
-        let length = range.end - range.start;
-        let copied = io::copy(&mut source.take(length), &mut self.content)?;
-        if copied < length { Err(io::ErrorKind::UnexpectedEof.into()) } else { Ok(()) }
-    }
-
     fn sync(&mut self) -> io::Result<()> {
         Ok(())
     }

@@ -6,8 +6,8 @@ use std::sync::Arc;
 use pyo3::prelude::*;
 use pyo3::types::PyBytes;
 use wkfast_objects::ObjectFiles;
+use wkfast_volume::Result as Done;
 use wkfast_volume::store::{self, Address, BucketStore, SharedStore, Version};
-use wkfast_volume::{Result as Done, VolumeError};
 
 use crate::errors::CoreError;
 use crate::patience::away;
@@ -31,10 +31,7 @@ fn to_python(version: Version) -> PyVersion {
 
 impl PyObjects {
     fn bucket(&self, key: &str) -> Done<&dyn BucketStore> {
-        self.0.bucket().ok_or_else(|| VolumeError::Unsupported {
-            file: self.0.describe(key),
-            what: "nothing can be written there: it is no bucket, but a server of files".to_owned(),
-        })
+        store::bucket_of(&*self.0, key)
     }
 }
 

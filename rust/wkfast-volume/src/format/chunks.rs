@@ -3,13 +3,13 @@
 use std::sync::Arc;
 
 use super::open_files::{MAX_OPEN, OPEN, Places};
-use super::{ChunkCodec, EncodedChunk, IndexCache, MagArray, OpenShard, StoredArray};
+use super::{ChunkCodec, EncodedChunk, IndexCache, MagArray, OpenShard, StoredArray, again};
 use crate::error::{Result, VolumeError};
 use crate::geometry::{ChunkIndex, ShardIndex};
 use crate::store::{Fetch, Origin, Part, Slots, on_pool};
 
 /// How often reading is tried anew where files are replaced meanwhile.
-const TRIES: usize = 4;
+const TRIES: u32 = 4;
 
 /// A chunk as it was read.
 #[derive(Debug)]
@@ -105,18 +105,13 @@ fn read_shards_again(
     shards: &[&[(ShardIndex, usize, usize)]],
     take: &TakeChunk<'_>,
 ) -> Result<()> {
-    let mut tries = 0;
-    loop {
-        match read_shards(array, indexes, shards, take) {
-            Err(VolumeError::Changed { .. }) if tries < TRIES => {
-                tries += 1;
-                for places in shards {
-                    indexes.forget(&places[0].0);
-                }
+    again(1 + TRIES, || {
+        read_shards(array, indexes, shards, take).inspect_err(|error| {
+            if matches!(error, VolumeError::Changed { .. }) {
+                shards.iter().for_each(|places| indexes.forget(&places[0].0));
             }
-            done => return done,
-        }
-    }
+        })
+    })
 }
 
 fn read_shards(

@@ -11,6 +11,7 @@ use super::draft::put_file;
 use super::wkw::{BlockType, Header};
 use super::{Container, DataFormat, MagArray, MagLocation, join_key, open_mag, zarr};
 use crate::error::{Result, VolumeError};
+use crate::store::bucket_of;
 use crate::voxels::VoxelType;
 
 /// What a new mag is to be.
@@ -218,10 +219,7 @@ fn create_in_folder(folder: &Path, name: &str, content: &[u8]) -> Result<()> {
 fn create_in_bucket(location: &MagLocation, name: &str, content: Vec<u8>) -> Result<()> {
     let store = location.container.open()?;
     let folder = || store.describe(&location.prefix);
-    let Some(bucket) = store.bucket() else {
-        let what = "nothing can be written there; create the mag in a bucket or a folder".to_owned();
-        return Err(VolumeError::Unsupported { file: folder(), what });
-    };
+    let bucket = bucket_of(&*store, &location.prefix)?;
     for name in DataFormat::ALL.map(DataFormat::metadata_name) {
         if store.size(&join_key(&location.prefix, name))?.is_some() {
             return Err(taken(folder(), name));

@@ -3,7 +3,7 @@
 use serde_json::Value;
 
 use super::draft::Draft;
-use super::{MagArray, join_key};
+use super::{MagArray, again, join_key};
 use crate::error::{Result, VolumeError};
 
 /// Metadata are small; this is far more than a page of attributes needs.
@@ -16,20 +16,15 @@ const TRIES: u32 = 100;
 pub fn grow(array: &dyn MagArray, extra: &[u32], extent: [u64; 3]) -> Result<()> {
     let Some(name) = array.shape_file() else { return Ok(()) };
     let key = join_key(array.prefix(), name);
-    for tries in 1.. {
+    again(TRIES, || {
         if grown(array, &key, extra, extent)?.is_none() {
-            break;
+            return Ok(());
         }
         // Another process may grow it as well, so what counts is what stands there once the file is ours.
         let mut draft = Draft::lock(array, &key)?;
-        let Some(metadata) = grown(array, &key, extra, extent)? else { break };
-        match draft.put(format!("{metadata:#}").as_bytes()) {
-            // In a bucket nothing is anybody's: who comes second looks again.
-            Err(VolumeError::Changed { .. }) if tries < TRIES => {}
-            done => return done,
-        }
-    }
-    Ok(())
+        let Some(metadata) = grown(array, &key, extra, extent)? else { return Ok(()) };
+        draft.put(format!("{metadata:#}").as_bytes())
+    })
 }
 
 /// The metadata with a larger shape, `None` if the present one is large enough.

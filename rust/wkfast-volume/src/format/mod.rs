@@ -43,7 +43,7 @@ pub(crate) use self::zarr::webknossos_blosc;
 use crate::error::{Result, VolumeError};
 use crate::geometry::{ChunkGrid, ChunkIndex, Mag, ShardIndex};
 pub use crate::store::Container;
-use crate::store::{SharedStore, Stamp};
+use crate::store::{SharedStore, Stamp, copy_range};
 use crate::voxels::VoxelType;
 
 /// Name of a format as `datasource-properties.json` spells it.
@@ -199,6 +199,18 @@ pub struct Listing {
     pub empty_files: Vec<String>,
 }
 
+/// Does `work` again, at most `tries` times in all, as long as it finds that somebody else has changed a file meanwhile: writers of
+/// a folder wait for each other, those of a bucket are told afterwards.
+pub(crate) fn again<T>(tries: u32, mut work: impl FnMut() -> Result<T>) -> Result<T> {
+    let mut tried = 1;
+    loop {
+        match work() {
+            Err(VolumeError::Changed { .. }) if tried < tries => tried += 1,
+            done => return done,
+        }
+    }
+}
+
 /// A file under construction.
 pub trait ShardFile: Write + Seek {
     /// What to call it in messages.
@@ -207,7 +219,9 @@ pub trait ShardFile: Write + Seek {
     }
 
     /// Appends `range` of `source`, by the kernel where the file system can, and returns when it is there.
-    fn append_from(&mut self, source: &mut File, range: Range<u64>) -> io::Result<()>;
+    fn append_from(&mut self, source: &mut File, range: Range<u64>) -> io::Result<()> {
+        copy_range(source, range, self)
+    }
 }
 
 /// Below so many bytes a copy by the kernel costs more in calls than it saves.

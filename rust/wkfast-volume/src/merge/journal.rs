@@ -64,11 +64,11 @@ fn state_of(target: &dyn Target, plan: &MergePlan) -> Result<TargetState> {
     if target.has(PROPERTIES)? {
         return Err(taken("already holds a dataset; choose a new directory or remove it first".to_owned()));
     }
-    if let Some(committed) = Written::read(target, PROVENANCE)? {
-        return committed.check(plan).map(|()| TargetState::Committed).map_err(taken);
-    }
-    if let Some(begun) = Written::read(target, &plan_key())? {
-        return begun.check(plan).map(|()| TargetState::Begun).map_err(taken);
+    for (key, state) in [(PROVENANCE, TargetState::Committed), (&plan_key(), TargetState::Begun)] {
+        match Written::of(target, key, plan)? {
+            Some(written) => return written.map(|()| state).map_err(taken),
+            None => {}
+        }
     }
     // A merge killed before its plan was in place leaves its folder and nothing else.
     match target.anything_else()? {
@@ -82,8 +82,10 @@ pub(super) fn plan_key() -> String {
     format!("{NOTES}/{PLAN}")
 }
 
-/// Which merge a file in a target is of: a plan or a provenance. Shards and reports, nearly all of it, are passed over:
-/// every task of an array looks at this.
+/// The fingerprint is among so many bytes of a plan or a provenance, in front of all that is long.
+const HEAD: u64 = 256;
+
+/// Which merge a file in a target is of: a plan or a provenance. Shards and reports, nearly all of it, are passed over.
 #[derive(Debug, Deserialize)]
 struct Written {
     fingerprint: Option<Value>,
@@ -96,6 +98,17 @@ struct Written {
 }
 
 impl Written {
+    /// Whether a file is of the merge of `plan`, or how it differs; `None` if there is none. Every task of an array asks this
+    /// of a file that may be large, so what it begins with is looked at first.
+    fn of(target: &dyn Target, key: &str, plan: &MergePlan) -> Result<Option<Result<(), String>>> {
+        let Some(head) = target.read_start(key, HEAD)? else { return Ok(None) };
+        let is_this = head.windows(plan.fingerprint.len()).any(|bytes| bytes == plan.fingerprint.as_bytes());
+        if is_this && head.starts_with(b"{") {
+            return Ok(Some(Ok(())));
+        }
+        Ok(Self::read(target, key)?.map(|written| written.check(plan)))
+    }
+
     fn read(target: &dyn Target, key: &str) -> Result<Option<Self>> {
         let Some(text) = target.read(key)? else { return Ok(None) };
         let unreadable = |error| VolumeError::corrupt(target.name(key), format!("is not readable: {error}"));

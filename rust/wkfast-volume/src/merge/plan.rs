@@ -183,6 +183,12 @@ impl MergePlan {
         &self.tasks
     }
 
+    /// Where a mag of the result lies.
+    pub(super) fn result_location(&self, mag: &MagPlan) -> MagLocation {
+        let container = self.input.target.container();
+        MagLocation { container, prefix: mag.folder.clone(), ..mag.fallback.clone() }
+    }
+
     /// Refuses numbers of tasks that the plan does not have.
     pub fn check_range(&self, tasks: &Range<usize>) -> Result<()> {
         let last = self.tasks().len();

@@ -4,7 +4,6 @@ use std::ops::Range;
 use std::sync::Arc;
 use std::time::{Instant, SystemTime};
 
-use rayon::ThreadPool;
 use serde::{Deserialize, Serialize};
 
 use super::compose::Over;
@@ -18,7 +17,7 @@ use super::sides::{OpenMag, Sources};
 use super::target::{Access, Copied};
 use super::terms::Terms;
 use crate::error::{Result, VolumeError};
-use crate::format::{MagArray, MagLocation, open_mag};
+use crate::format::{MagArray, open_mag};
 use crate::geometry::Mag;
 use crate::work::{Driver, Observer, ReadMag, Stop, pool_of};
 
@@ -59,8 +58,7 @@ pub fn run(
         return Ok(summary);
     };
     let arrays = prepare(plan, sources, &journal)?;
-    let copying = if journal.target().waits_for_copies() { Some(pool_of(COPIES_AT_ONCE)?) } else { None };
-    let runner = Runner { plan, terms: Terms::of(plan, sources), arrays: &arrays, journal: &journal, copying };
+    let runner = Runner { plan, terms: Terms::of(plan, sources), arrays: &arrays, journal: &journal };
     let pool = pool_of(threads)?;
     let mut driver = Driver::new(&pool, observer);
     driver.expect(tasks.len(), tasks.clone().map(|task| runner.weight(task)).sum());
@@ -133,9 +131,7 @@ fn prepare(plan: &MergePlan, sources: &Sources, journal: &Journal) -> Result<Vec
         for (name, content) in fallback.metadata_like(mag.grid.voxel_type, mag.extent, &extra)? {
             journal.target().put(&format!("{}/{name}", mag.folder), &content)?;
         }
-        let container = plan.input.target.container();
-        let location = MagLocation { container, prefix: mag.folder.clone(), ..mag.fallback.clone() };
-        let output = open_mag(&location)?;
+        let output = open_mag(&plan.result_location(mag))?;
         let finer: Vec<_> = arrays.iter().map(|arrays| arrays.output.clone()).collect();
         let open = |layer| open_layer(layer, mag.mag, sources, &finer);
         let over = mag.layers.iter().map(open).collect::<Result<_>>()?;
@@ -149,8 +145,6 @@ struct Runner<'a> {
     terms: Terms,
     arrays: &'a [MagArrays],
     journal: &'a Journal,
-    /// Threads that do no more than wait until files are copied, where that is so.
-    copying: Option<ThreadPool>,
 }
 
 impl Runner<'_> {
@@ -201,9 +195,11 @@ impl Runner<'_> {
         let weight = |task| self.weight(task);
         let mut written = 0;
         let mut done = Ok(());
-        if let Some(pool) = &self.copying {
+        if self.journal.target().waits_for_copies() {
             let copied: Vec<usize> = tasks.extract_if(.., |task| self.is_copied(*task)).collect();
-            done = driver.each_on(pool, &copied, weight, work, |bytes: u64| written += bytes);
+            // These threads do no more than wait.
+            let pool = pool_of(copied.len().clamp(1, COPIES_AT_ONCE))?;
+            done = driver.each_on(&pool, &copied, weight, work, |bytes: u64| written += bytes);
         }
         if done.is_ok() {
             done = driver.each(&tasks, weight, work, |bytes: u64| written += bytes);

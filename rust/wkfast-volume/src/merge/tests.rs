@@ -1,6 +1,5 @@
 //! The merge as a whole, on real files.
 
-use std::cell::Cell;
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::sync::Arc;
@@ -13,7 +12,7 @@ use super::input::{Link, MagChoice};
 use super::testing::{MagSpec, Spelling, read_dense};
 use super::watched::Watched;
 use super::world::{
-    Case, World, cases, files, merge_all, open_result, result, result_files, silent, simple_case, spec,
+    Case, World, cases, files, merge_all, open_result, result, result_files, silent, simple_case, spec, stopping,
 };
 use super::{
     Access, MergeInput, MergePlan, MergeTarget, MergedView, NewLabels, Policy, Seconds, Sources, ViewInput, commit,
@@ -25,7 +24,6 @@ use crate::geometry::{BoundingBox, Mag};
 use crate::mapping::Missing;
 use crate::store::SlowStore;
 use crate::voxels::VoxelType;
-use crate::work::Progress;
 
 proptest! {
     #![proptest_config(ProptestConfig { cases: 48, ..ProptestConfig::default() })]
@@ -127,12 +125,7 @@ proptest! {
         for stop in 0..stops {
             let plan = MergePlan::new(world.input.clone()).unwrap();
             let sources = Sources::open(&plan.input).unwrap();
-            let calls = Cell::new(0);
-            let mut observer = |_: Progress| {
-                calls.set(calls.get() + 1);
-                if calls.get() > stop { Err(VolumeError::Interrupted) } else { Ok(()) }
-            };
-            let result = run(&plan, &sources, 0..plan.tasks().len(), 2, Access::Exclusive, &mut observer);
+            let result = run(&plan, &sources, 0..plan.tasks().len(), 2, Access::Exclusive, &mut stopping(stop));
             prop_assert!(matches!(result, Ok(_) | Err(VolumeError::Interrupted)));
         }
         let (_, report) = merge_all(&world.input).unwrap();

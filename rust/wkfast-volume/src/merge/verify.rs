@@ -23,12 +23,10 @@ use super::share::work_bytes;
 use super::sides::Sources;
 use super::terms::Terms;
 use crate::error::{Result, VolumeError};
-use crate::format::{
-    EncodedChunk, IndexCache, MagArray, MagLocation, ShardIndexTable, fetch_chunks, open_mag, read_region,
-};
-use crate::geometry::{BoundingBox, ChunkIndex, ShardIndex};
+use crate::format::{EncodedChunk, MagArray, open_mag, read_region};
+use crate::geometry::{BoundingBox, ChunkIndex};
 use crate::store::SharedStore;
-use crate::work::{Driver, Observer, Stop, pool_of};
+use crate::work::{Driver, Observer, ReadMag, Stop, pool_of};
 
 /// Bytes of finer voxels read at once.
 const MAX_SOURCE: usize = 8 << 20;
@@ -113,13 +111,11 @@ struct Made<'a> {
 fn open<'a>(plan: &'a MergePlan, sources: &Sources) -> Result<Vec<Made<'a>>> {
     let mut made: Vec<Made> = Vec::new();
     for mag in &plan.mags {
-        let container = plan.input.target.container();
-        let location = MagLocation { container, prefix: mag.folder.clone(), ..mag.fallback.clone() };
         let finer: Vec<_> = made.iter().map(|made| made.result.clone()).collect();
         let layers = mag.layers.iter().map(|layer| open_layer(layer, mag.mag, sources, &finer));
         made.push(Made {
             plan: mag,
-            result: open_mag(&location)?,
+            result: open_mag(&plan.result_location(mag))?,
             fallback: find(&sources.fallback, mag.mag)?,
             over: layers.collect::<Result<_>>()?,
         });
@@ -169,16 +165,16 @@ impl ShardCheck<'_> {
             }
         }
         let grid = &self.mag.plan.grid;
-        let (mut after, mut before) = (Shard::open(result, &self.shard.at)?, Shard::open(fallback, &self.shard.at)?);
+        let [after, before] = [result, fallback].map(|array| ReadMag::new(array.clone()));
         let window = (AHEAD / grid.chunk_bytes()).clamp(1, MOST_AHEAD);
         for first in (0..grid.chunks_in_shard()).step_by(window) {
-            let places = first..grid.chunks_in_shard().min(first + window);
-            let chunks: Vec<_> = places.clone().map(|place| grid.chunk_at(&self.shard.at, place)).collect();
-            after.read_ahead(first, &chunks)?;
-            before.read_ahead(first, &chunks)?;
-            for (place, chunk) in places.zip(&chunks) {
+            let chunks =
+                || (first..grid.chunks_in_shard().min(first + window)).map(|at| grid.chunk_at(&self.shard.at, at));
+            let ahead = [after.ahead(chunks())?, before.ahead(chunks())?];
+            for chunk in chunks() {
                 self.stop.check()?;
-                self.check_chunk(chunk, after.encoded(place)?.as_ref(), before.encoded(place)?.as_ref())?;
+                let (found, expected) = (after.encoded(&chunk, &ahead[0])?, before.encoded(&chunk, &ahead[1])?);
+                self.check_chunk(&chunk, found.as_ref(), expected.as_ref())?;
                 compared.chunks.fetch_add(1, Ordering::Relaxed);
             }
         }
@@ -493,41 +489,6 @@ fn first_most_frequent<'v>(values: &[&'v [u8]]) -> &'v [u8] {
 /// A value for a message: as an unsigned number, which segments are.
 fn number(bytes: &[u8]) -> u64 {
     bytes.iter().rev().fold(0, |number, &byte| number << 8 | u64::from(byte))
-}
-
-/// A shard whose chunks are read one by one, or many ahead where each costs a request.
-struct Shard<'a> {
-    array: &'a dyn MagArray,
-    indexes: IndexCache,
-    table: Option<ShardIndexTable>,
-    /// Chunks that were read ahead, from the first one on.
-    ahead: (usize, Vec<Option<EncodedChunk>>),
-}
-
-impl<'a> Shard<'a> {
-    fn open(array: &'a Arc<dyn MagArray>, at: &ShardIndex) -> Result<Self> {
-        let array = array.as_ref();
-        // Of a far one the index comes with the first chunks.
-        let table = if array.store().is_far() { None } else { array.open_shard(at)? };
-        Ok(Self { array, indexes: IndexCache::default(), table, ahead: (0, Vec::new()) })
-    }
-
-    fn read_ahead(&mut self, first: usize, chunks: &[ChunkIndex]) -> Result<()> {
-        if self.array.store().is_far() {
-            self.ahead = (first, fetch_chunks(self.array, &self.indexes, chunks)?);
-        }
-        Ok(())
-    }
-
-    fn encoded(&mut self, place: usize) -> Result<Option<EncodedChunk>> {
-        if let Some(found) = place.checked_sub(self.ahead.0).and_then(|number| self.ahead.1.get_mut(number)) {
-            return Ok(found.take());
-        }
-        let Some(table) = &self.table else { return Ok(None) };
-        let Some(span) = table.spans[place].clone() else { return Ok(None) };
-        let bytes = self.array.store().read_range(&table.key, span)?;
-        Ok(Some(EncodedChunk { key: table.key.clone(), codec: table.codec.clone(), bytes }))
-    }
 }
 
 fn decoded(array: &Arc<dyn MagArray>, encoded: Option<&EncodedChunk>, chunk: &ChunkIndex) -> Result<Option<Vec<u8>>> {

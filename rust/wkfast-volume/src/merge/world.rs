@@ -15,8 +15,8 @@ use super::testing::{MagSpec, Spelling, cut, read_dense};
 use super::{
     Access, Conflict, MergeInput, MergePlan, MergeReport, MergeTarget, NewLabels, Policy, Seconds, Sources, commit, run,
 };
-use crate::error::Result;
-use crate::format::{MagArray, MagLocation, open_mag};
+use crate::error::{Result, VolumeError};
+use crate::format::{MagArray, open_mag};
 use crate::geometry::{BoundingBox, Mag};
 use crate::mapping::{Missing, Relabeling};
 use crate::voxels::VoxelType;
@@ -313,6 +313,15 @@ pub(super) fn silent(_: Progress) -> Result<()> {
     Ok(())
 }
 
+/// An observer that ends the work when it is called more often than `calls` times.
+pub(super) fn stopping(calls: usize) -> impl FnMut(Progress) -> Result<()> {
+    let mut left = calls;
+    move |_| {
+        left = left.checked_sub(1).ok_or(VolumeError::Interrupted)?;
+        Ok(())
+    }
+}
+
 pub(super) fn merge_all(input: &MergeInput) -> Result<(MergePlan, MergeReport)> {
     let plan = MergePlan::new(input.clone())?;
     let sources = Sources::open(input)?;
@@ -333,8 +342,7 @@ pub(super) fn result(plan: &MergePlan) -> Vec<(Mag, Dense)> {
 /// A mag of the result, by way of a new location.
 pub(super) fn open_result(plan: &MergePlan, mag: Mag) -> Arc<dyn MagArray> {
     let mag = plan.mags.iter().find(|plan| plan.mag == mag).unwrap();
-    let container = plan.input.target.container();
-    open_mag(&MagLocation { container, prefix: mag.folder.clone(), ..mag.fallback.clone() }).unwrap()
+    open_mag(&plan.result_location(mag)).unwrap()
 }
 
 /// Every file below a folder with its bytes.

@@ -36,8 +36,7 @@ pub fn is_secret(name: &str) -> bool {
 }
 
 fn without_user<S: Serializer>(url: &str, serializer: S) -> Result<S::Ok, S::Error> {
-    let address = Address { url: url.to_owned(), options: BTreeMap::new() };
-    serializer.serialize_str(&address.shown())
+    serializer.serialize_str(&shown(url))
 }
 
 fn without_secrets<S: Serializer>(options: &BTreeMap<String, String>, serializer: S) -> Result<S::Ok, S::Error> {
@@ -49,15 +48,19 @@ impl Address {
     /// The address for messages: without what follows `?` on a server of files, which may be a token, and without name
     /// and password.
     pub fn shown(&self) -> String {
-        let Some((scheme, rest)) = self.url.trim_end_matches('/').split_once("://") else { return self.url.clone() };
-        if !matches!(scheme, "http" | "https") {
-            return format!("{scheme}://{rest}");
-        }
-        let plain = rest.split(['?', '#']).next().unwrap_or_default().trim_end_matches('/');
-        let (host, path) = plain.split_at(plain.find('/').unwrap_or(plain.len()));
-        let host = host.rsplit_once('@').map_or(host, |(_, host)| host);
-        format!("{scheme}://{host}{path}")
+        shown(&self.url)
     }
+}
+
+fn shown(url: &str) -> String {
+    let Some((scheme, rest)) = url.trim_end_matches('/').split_once("://") else { return url.to_owned() };
+    if !matches!(scheme, "http" | "https") {
+        return format!("{scheme}://{rest}");
+    }
+    let plain = rest.split(['?', '#']).next().unwrap_or_default().trim_end_matches('/');
+    let (host, path) = plain.split_at(plain.find('/').unwrap_or(plain.len()));
+    let host = host.rsplit_once('@').map_or(host, |(_, host)| host);
+    format!("{scheme}://{host}{path}")
 }
 
 impl fmt::Debug for Address {

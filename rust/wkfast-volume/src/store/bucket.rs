@@ -47,6 +47,9 @@ pub trait BucketStore: Send + Sync {
 /// those. Dropped before it is finished, it leaves nothing; a killed process leaves parts that no reader sees, until the
 /// bucket's rules remove them.
 pub trait Upload: Write + Seek + Send {
+    /// What to call it in messages.
+    fn name(&self) -> String;
+
     /// Puts the object in its place and returns its size.
     fn finish(&mut self) -> io::Result<u64>;
 }

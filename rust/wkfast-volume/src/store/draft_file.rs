@@ -1,12 +1,12 @@
 //! A new file on a disk: a draft beside the one that it replaces.
 
 use std::fs::File;
-use std::io::{self, Read, Seek, SeekFrom, Write};
+use std::io::{self, Seek, SeekFrom, Write};
 use std::ops::Range;
 
 use wkfast_files::Draft;
 
-use super::NewFile;
+use super::{NewFile, copy_range};
 
 /// Below so many bytes a copy by the kernel costs more in calls than it saves.
 const SHORT_RUN: u64 = 1 << 16;
@@ -33,15 +33,13 @@ impl Seek for DraftFile {
 
 impl NewFile for DraftFile {
     fn append_from(&mut self, source: &mut File, range: Range<u64>) -> io::Result<()> {
-        let length = range.end - range.start;
-        source.seek(SeekFrom::Start(range.start))?;
         let writer = self.0.writer();
         // Long runs are the kernel's; short ones share the buffer with their neighbours.
-        if length >= SHORT_RUN {
-            writer.flush()?;
-            return whole(io::copy(&mut source.take(length), writer.get_mut())?, length);
+        if range.end - range.start < SHORT_RUN {
+            return copy_range(source, range, writer);
         }
-        whole(io::copy(&mut source.take(length), writer)?, length)
+        writer.flush()?;
+        copy_range(source, range, writer.get_mut())
     }
 
     fn sync(&mut self) -> io::Result<()> {
@@ -55,9 +53,4 @@ impl NewFile for DraftFile {
     fn remove_target(&mut self) -> io::Result<bool> {
         self.0.remove_target()
     }
-}
-
-/// A source that ended early is an error.
-pub(super) fn whole(copied: u64, length: u64) -> io::Result<()> {
-    if copied < length { Err(io::ErrorKind::UnexpectedEof.into()) } else { Ok(()) }
 }

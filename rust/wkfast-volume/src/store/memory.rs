@@ -1,12 +1,9 @@
 //! Files in memory: for tests, and for whoever has the bytes already.
 
 use std::collections::{BTreeMap, HashSet};
-use std::fs::File;
-use std::io::{self, Cursor, ErrorKind, Read, Seek, SeekFrom, Write};
-use std::ops::Range;
+use std::io::{self, Cursor, ErrorKind, Seek, SeekFrom, Write};
 use std::sync::{Arc, Condvar, Mutex, PoisonError, RwLock};
 
-use super::draft_file::whole;
 use super::{
     BucketStore, Entry, ListStore, NewFile, ReadStore, Stamp, Upload, Version, WriteStore, beyond_end, check_key,
     too_large, within,
@@ -85,6 +82,10 @@ impl MemoryStore {
         self.0.remove(key)
     }
 
+    fn file(&self, key: &str, is_taken: bool) -> MemoryFile {
+        MemoryFile { files: Arc::clone(&self.0), key: key.to_owned(), content: Cursor::default(), is_taken }
+    }
+
     fn get(&self, key: &str) -> Result<Option<Content>> {
         check_key(key)?;
         Ok(self.0.contents.read().unwrap_or_else(PoisonError::into_inner).files.get(key).cloned())
@@ -93,7 +94,7 @@ impl MemoryStore {
 
 impl ReadStore for MemoryStore {
     fn describe(&self, key: &str) -> String {
-        format!("memory:{key}")
+        name_of(key)
     }
 
     fn size(&self, key: &str) -> Result<Option<u64>> {
@@ -150,7 +151,7 @@ impl WriteStore for MemoryStore {
     fn replace(&self, key: &str, _buffer: usize) -> Result<Box<dyn NewFile>> {
         check_key(key)?;
         self.0.take(key);
-        Ok(Box::new(MemoryFile { files: Arc::clone(&self.0), key: key.to_owned(), content: Cursor::default() }))
+        Ok(Box::new(self.file(key, true)))
     }
 }
 
@@ -191,7 +192,7 @@ impl BucketStore for MemoryStore {
 
     fn upload(&self, key: &str) -> Result<Box<dyn Upload>> {
         check_key(key)?;
-        Ok(Box::new(MemoryUpload { files: Arc::clone(&self.0), key: key.to_owned(), content: Cursor::default() }))
+        Ok(Box::new(self.file(key, false)))
     }
 
     fn copy_from(&self, _: &dyn ReadStore, _: &str, _: u64, _: &str) -> Result<bool> {
@@ -199,40 +200,12 @@ impl BucketStore for MemoryStore {
     }
 }
 
+fn name_of(key: &str) -> String {
+    format!("memory:{key}")
+}
+
 fn version(number: u64) -> Version {
     Version { tag: None, number: Some(number.to_string()) }
-}
-
-/// A file that takes its place with the last of it.
-struct MemoryUpload {
-    files: Arc<Files>,
-    key: String,
-    content: Cursor<Vec<u8>>,
-}
-
-impl Write for MemoryUpload {
-    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        self.content.write(bytes)
-    }
-
-    fn flush(&mut self) -> io::Result<()> {
-        Ok(())
-    }
-}
-
-impl Seek for MemoryUpload {
-    fn seek(&mut self, to: SeekFrom) -> io::Result<u64> {
-        self.content.seek(to)
-    }
-}
-
-impl Upload for MemoryUpload {
-    fn finish(&mut self) -> io::Result<u64> {
-        let bytes: Arc<[u8]> = std::mem::take(self.content.get_mut()).into();
-        let size = bytes.len() as u64;
-        self.files.put(&self.key, bytes);
-        Ok(size)
-    }
 }
 
 /// A file that becomes another one's successor.
@@ -240,6 +213,18 @@ struct MemoryFile {
     files: Arc<Files>,
     key: String,
     content: Cursor<Vec<u8>>,
+    /// Whether others wait for the key meanwhile.
+    is_taken: bool,
+}
+
+impl MemoryFile {
+    /// Puts it in its place and returns its size.
+    fn put(&mut self) -> u64 {
+        let bytes = std::mem::take(self.content.get_mut());
+        let size = bytes.len() as u64;
+        self.files.put(&self.key, bytes.into());
+        size
+    }
 }
 
 impl Write for MemoryFile {
@@ -258,19 +243,23 @@ impl Seek for MemoryFile {
     }
 }
 
-impl NewFile for MemoryFile {
-    fn append_from(&mut self, source: &mut File, range: Range<u64>) -> io::Result<()> {
-        let length = range.end - range.start;
-        source.seek(SeekFrom::Start(range.start))?;
-        whole(io::copy(&mut source.take(length), &mut self.content)?, length)
+impl Upload for MemoryFile {
+    fn name(&self) -> String {
+        name_of(&self.key)
     }
 
+    fn finish(&mut self) -> io::Result<u64> {
+        Ok(self.put())
+    }
+}
+
+impl NewFile for MemoryFile {
     fn sync(&mut self) -> io::Result<()> {
         Ok(())
     }
 
     fn place(&mut self) -> io::Result<bool> {
-        self.files.put(&self.key, std::mem::take(self.content.get_mut()).into());
+        self.put();
         Ok(true)
     }
 
@@ -282,6 +271,8 @@ impl NewFile for MemoryFile {
 
 impl Drop for MemoryFile {
     fn drop(&mut self) {
-        self.files.release(&self.key);
+        if self.is_taken {
+            self.files.release(&self.key);
+        }
     }
 }

@@ -21,7 +21,7 @@ mod zip;
 pub(crate) use self::tests::zipped as zip_bytes;
 
 use std::fs::{File, Metadata};
-use std::io::{self, Seek, Write};
+use std::io::{self, Read, Seek, SeekFrom, Write};
 use std::ops::Range;
 use std::os::unix::fs::{FileExt, MetadataExt};
 use std::path::PathBuf;
@@ -204,7 +204,9 @@ pub trait WriteStore: Send + Sync {
 /// nothing.
 pub trait NewFile: Write + Seek + Send {
     /// Appends `range` of `source`, by the kernel where it can.
-    fn append_from(&mut self, source: &mut File, range: Range<u64>) -> io::Result<()>;
+    fn append_from(&mut self, source: &mut File, range: Range<u64>) -> io::Result<()> {
+        copy_range(source, range, self)
+    }
 
     /// Waits until what was written would outlive a loss of power.
     fn sync(&mut self) -> io::Result<()>;
@@ -226,6 +228,22 @@ pub fn list(store: &dyn ReadStore, prefix: &str) -> Result<Vec<Entry>> {
             what: "cannot be listed: the server does not tell which files it has".to_owned(),
         }),
     }
+}
+
+/// `store` as a bucket; an error where it is none: what lies there is only read.
+pub fn bucket_of<'a>(store: &'a dyn ReadStore, key: &str) -> Result<&'a dyn BucketStore> {
+    store.bucket().ok_or_else(|| VolumeError::Unsupported {
+        file: store.describe(key),
+        what: "nothing can be written there, to a server of files; choose a bucket or a folder".to_owned(),
+    })
+}
+
+/// Appends `range` of `source` to `out` by way of memory; a source that ends before is an error.
+pub(crate) fn copy_range(source: &mut File, range: Range<u64>, out: &mut (impl Write + ?Sized)) -> io::Result<()> {
+    let length = range.end - range.start;
+    source.seek(SeekFrom::Start(range.start))?;
+    let copied = io::copy(&mut source.take(length), out)?;
+    if copied < length { Err(io::ErrorKind::UnexpectedEof.into()) } else { Ok(()) }
 }
 
 /// The file itself where it is one on disk.

@@ -1,6 +1,7 @@
 //! Chunks of a mag that is read: which there are, and their voxels.
 
 use std::cell::RefCell;
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use super::ahead::Ahead;
@@ -75,10 +76,19 @@ impl ReadMag {
         if !self.is_far() || !self.is_indexed() {
             return Ahead::of(&*self.array, &self.indexes, chunks);
         }
-        let (mut present, mut absent) = (Vec::new(), Vec::new());
+        let Some(stored) = self.array.stored() else { return Ahead::of(&*self.array, &self.indexes, chunks) };
+        let mut by_shard: BTreeMap<ShardIndex, Vec<(usize, ChunkIndex)>> = BTreeMap::new();
         for chunk in chunks {
-            let is_there = self.open(&chunk)?.is_some_and(|(open, place)| open.table.spans[place].is_some());
-            if is_there { present.push(chunk) } else { absent.push(chunk) }
+            let (shard, place) = self.array.grid().locate(&chunk);
+            by_shard.entry(shard).or_default().push((place, chunk));
+        }
+        let shards: Vec<ShardIndex> = by_shard.keys().cloned().collect();
+        let (mut present, mut absent) = (Vec::new(), Vec::new());
+        for (open, chunks) in self.indexes.open_many(stored, &shards)?.iter().zip(by_shard.into_values()) {
+            for (place, chunk) in chunks {
+                let is_there = open.as_ref().is_some_and(|open| open.table.spans[place].is_some());
+                if is_there { present.push(chunk) } else { absent.push(chunk) }
+            }
         }
         Ok(Ahead::of(&*self.array, &self.indexes, present.into_iter())?.without(absent))
     }

@@ -94,9 +94,10 @@ impl<'a> Rewrite<'a> {
         let start = run[0].start;
         let fitting = run.iter().take_while(|span| span.end - start <= FETCHED).count().max(1);
         let run = &run[..fitting];
-        let bytes = old.read(self.array, start..run[fitting - 1].end)?;
-        run.iter()
-            .try_for_each(|span| self.append(Some(&bytes[(span.start - start) as usize..(span.end - start) as usize])))
+        old.read(self.array, start..run[fitting - 1].end, |bytes| {
+            let part = |span: &Range<u64>| &bytes[(span.start - start) as usize..(span.end - start) as usize];
+            run.iter().try_for_each(|span| self.append(Some(part(span))))
+        })
     }
 
     /// Spans of old chunks from the next place on, back to back; none where that is absent.
@@ -116,12 +117,13 @@ impl<'a> Rewrite<'a> {
 
     /// A chunk of a file whose codec differs from its mag's, as WKW files may.
     fn recode(&self, old: &OldShard, place: u32, span: Range<u64>) -> Result<Vec<u8>> {
-        let encoded = old.read(self.array, span)?;
         let mut voxels = vec![0; self.array.grid().chunk_bytes()];
         let codec = &*old.table.codec;
-        codec.decode(&encoded, &mut voxels).and_then(|()| self.array.codec().encode(&voxels)).map_err(|reason| {
-            let file = self.array.store().describe(&old.table.key);
-            VolumeError::corrupt(file, format!("chunk at place {place}: {reason}"))
+        old.read(self.array, span, |encoded| {
+            codec.decode(encoded, &mut voxels).and_then(|()| self.array.codec().encode(&voxels)).map_err(|reason| {
+                let file = self.array.store().describe(&old.table.key);
+                VolumeError::corrupt(file, format!("chunk at place {place}: {reason}"))
+            })
         })
     }
 

@@ -10,7 +10,7 @@ use super::rewrite::Rewrite;
 use super::voxels::{Shared, Voxels};
 use crate::error::{Result, VolumeError};
 use crate::format::draft::Draft;
-use crate::format::{MagArray, decode, fill_absent};
+use crate::format::{MagArray, again, decode, fill_absent};
 use crate::geometry::{BoundingBox, ChunkIndex, ShardIndex};
 
 /// Chunks that each thread encodes before they are written: enough to keep threads busy, few enough to be small.
@@ -18,7 +18,7 @@ const CHUNKS_AHEAD: usize = 4;
 /// Bytes of decoded chunks that are encoded before they are written, at most, unless a single one has more.
 const BYTES_AHEAD: usize = 64 << 20;
 /// How often a shard is written again because somebody else put another in its place meanwhile. One of those who try wins
-/// every time, so all of them get through.
+/// every time, so that many get through.
 const TRIES: u32 = 100;
 /// How often what looks damaged is looked at again, where its index and its chunks may be of two states.
 const LOOKS: u32 = 3;
@@ -50,17 +50,18 @@ impl ShardJob<'_> {
         self.again(|| self.write_once_with(pool))
     }
 
-    /// Writes until nobody came between: writers of a folder wait for each other, those of a bucket are told afterwards.
+    /// Writes until nobody came between.
     fn again(&self, write: impl Fn() -> Result<()>) -> Result<()> {
-        let is_far = self.array.store().is_far();
-        for tries in 1.. {
-            match write() {
-                Err(VolumeError::Changed { .. }) if tries < TRIES => {}
-                Err(VolumeError::Corrupt { .. }) if is_far && tries < LOOKS => {}
-                done => return done,
-            }
-        }
-        Ok(())
+        let (is_far, mut looks) = (self.array.store().is_far(), 1);
+        again(TRIES, || {
+            write().map_err(|error| match error {
+                VolumeError::Corrupt { file, .. } if is_far && looks < LOOKS => {
+                    looks += 1;
+                    VolumeError::Changed { file }
+                }
+                error => error,
+            })
+        })
     }
 
     fn write_once(&self) -> Result<()> {
@@ -163,8 +164,10 @@ impl ShardJob<'_> {
     fn read_old(&self, old: Option<&OldShard>, place: u32, chunk: &ChunkIndex, voxels: &mut Vec<u8>) -> Result<()> {
         let found = old.and_then(|old| Some((old, old.table.spans[place as usize].clone()?)));
         if let Some((old, span)) = found {
-            let encoded = old.read(self.array, span)?;
-            return decode(self.array, &*old.table.codec, &old.table.key, chunk, &encoded, voxels);
+            let table = &old.table;
+            return old.read(self.array, span, |encoded| {
+                decode(self.array, &*table.codec, &table.key, chunk, encoded, voxels)
+            });
         }
         fill_absent(self.array, voxels);
         Ok(())

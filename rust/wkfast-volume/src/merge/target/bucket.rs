@@ -1,9 +1,7 @@
 //! A folder of objects as a target: every object is there whole or not at all, and the server decides who came first.
 
 use std::collections::HashMap;
-use std::fs::File;
-use std::io::{self, Read, Seek, SeekFrom, Write};
-use std::ops::Range;
+use std::io::Write;
 use std::sync::{Condvar, Mutex, OnceLock, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -12,7 +10,7 @@ use super::shard_file::fetch;
 use super::{Access, Copied, Held, NOTES, NewShard, Notebook, Target};
 use crate::error::{Result, VolumeError};
 use crate::format::{Container, ShardFile};
-use crate::store::{Address, BucketStore, Entry, ReadStore, SharedStore, Upload, list};
+use crate::store::{Address, BucketStore, Entry, Fetch, Origin, Part, SharedStore, Upload, bucket_of, list, read_all};
 use crate::work::{Observer, unique_name};
 
 /// Bytes of a plan or report, at most; a plan of a million files has a quarter of it.
@@ -39,12 +37,12 @@ pub(super) struct BucketTarget {
 impl BucketTarget {
     pub(super) fn open(address: &Address) -> Result<Self> {
         let store = Container::Objects(address.clone()).open()?;
-        bucket_of(&*store)?;
+        bucket_of(&*store, "")?;
         Ok(Self { store, passing: Mutex::new(0), passed: Condvar::new(), sizes: OnceLock::new() })
     }
 
-    fn bucket(&self) -> Result<&dyn BucketStore> {
-        bucket_of(&*self.store)
+    fn bucket(&self, key: &str) -> Result<&dyn BucketStore> {
+        bucket_of(&*self.store, key)
     }
 
     fn list(&self, prefix: &str) -> Result<Vec<Entry>> {
@@ -58,18 +56,10 @@ impl BucketTarget {
         Ok(Copied { read: size, size: shard.place()? })
     }
 
-    fn notes_of(&self, suffix: &str) -> Result<Vec<String>> {
-        let notes = self.list(&format!("{NOTES}/"))?.into_iter().map(|entry| entry.key);
-        Ok(notes.filter(|key| key.ends_with(suffix)).collect())
+    /// Keys of all that belongs to the notes.
+    fn in_notes(&self) -> Result<Vec<String>> {
+        Ok(self.list(&format!("{NOTES}/"))?.into_iter().map(|entry| entry.key).collect())
     }
-}
-
-/// What only a bucket can.
-pub(super) fn bucket_of(store: &dyn ReadStore) -> Result<&dyn BucketStore> {
-    store.bucket().ok_or_else(|| VolumeError::Unsupported {
-        file: store.describe(""),
-        what: "nothing can be written there; choose a bucket or a folder as the target".to_owned(),
-    })
 }
 
 impl Target for BucketTarget {
@@ -95,14 +85,19 @@ impl Target for BucketTarget {
         self.store.read(key, MOST_OF_A_NOTE)
     }
 
+    fn read_start(&self, key: &str, length: u64) -> Result<Option<Vec<u8>>> {
+        let start = Fetch { origin: Origin::Key(key), part: Part::Start(length) };
+        Ok(read_all(&*self.store, &[start])?.pop().flatten())
+    }
+
     fn put(&self, key: &str, content: &[u8]) -> Result<()> {
-        let mut upload = self.bucket()?.upload(key)?;
+        let mut upload = self.bucket(key)?.upload(key)?;
         let sent = upload.write_all(content).and_then(|()| upload.finish());
         sent.map(drop).map_err(|error| VolumeError::io(self.name(key), error))
     }
 
     fn remove(&self, key: &str) -> Result<()> {
-        self.bucket()?.remove(&[key.to_owned()])
+        self.bucket(key)?.remove(&[key.to_owned()])
     }
 
     fn begin(&self) -> Result<()> {
@@ -125,32 +120,29 @@ impl Target for BucketTarget {
     }
 
     fn notes(&self) -> Result<Vec<String>> {
-        let mut all = Vec::new();
-        for key in self.notes_of(".jsonl")? {
-            // One that has gone meanwhile was the notes of a merge that is committed now.
-            if let Some(text) = self.read(&key)? {
-                all.push(String::from_utf8(text).map_err(|_| VolumeError::corrupt(self.name(&key), "is no text"))?);
-            }
-        }
-        Ok(all)
+        let keys: Vec<String> = self.in_notes()?.into_iter().filter(|key| key.ends_with(".jsonl")).collect();
+        let fetch = |key| Fetch { origin: Origin::Key(key), part: Part::Whole(MOST_OF_A_NOTE) };
+        let read = read_all(&*self.store, &keys.iter().map(|key| fetch(key)).collect::<Vec<_>>())?;
+        // One that has gone meanwhile was the notes of a merge that is committed now.
+        let texts = keys.iter().zip(read).filter_map(|(key, text)| Some((key, text?)));
+        let no_text = |key: &str| VolumeError::corrupt(self.name(key), "is no text");
+        texts.map(|(key, text)| String::from_utf8(text).map_err(|_| no_text(key))).collect()
     }
 
     fn note(&self, head: &str) -> Result<Box<dyn Notebook>> {
-        self.bucket()?;
         Ok(Box::new(Lines { store: self.store.clone(), head: format!("{head}\n"), open: None, sent: None }))
     }
 
     fn clear(&self) -> Result<()> {
-        let notes: Vec<String> = self.list(&format!("{NOTES}/"))?.into_iter().map(|entry| entry.key).collect();
-        self.bucket()?.remove(&notes)
+        bucket_of(&*self.store, NOTES)?.remove(&self.in_notes()?)
     }
 
     fn shard(&self, key: &str, _size: u64) -> Result<Box<dyn NewShard>> {
-        Ok(Box::new(BucketShard { upload: self.bucket()?.upload(key)?, name: self.name(key) }))
+        Ok(Box::new(self.bucket(key)?.upload(key)?))
     }
 
     fn copy(&self, source: &SharedStore, from: &str, size: u64, key: &str) -> Result<Copied> {
-        if self.bucket()?.copy_from(&**source, from, size, key)? {
+        if self.bucket(key)?.copy_from(&**source, from, size, key)? {
             return Ok(Copied { read: 0, size });
         }
         let passing = self.passing.lock().unwrap_or_else(PoisonError::into_inner);
@@ -203,7 +195,7 @@ struct Lines {
 impl Lines {
     fn send(&mut self) -> Result<()> {
         let Some((key, text)) = &self.open else { return Ok(()) };
-        bucket_of(&*self.store)?.put(key, text.clone().into_bytes())?;
+        bucket_of(&*self.store, key)?.put(key, text.clone().into_bytes())?;
         self.sent = Some(Instant::now());
         if text.len() >= LINES_IN_AN_OBJECT {
             self.open = None;
@@ -227,43 +219,14 @@ impl Notebook for Lines {
     }
 }
 
-/// An object under construction.
-struct BucketShard {
-    upload: Box<dyn Upload>,
-    name: String,
-}
-
-impl Write for BucketShard {
-    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        self.upload.write(bytes)
-    }
-
-    fn flush(&mut self) -> io::Result<()> {
-        self.upload.flush()
-    }
-}
-
-impl Seek for BucketShard {
-    fn seek(&mut self, to: SeekFrom) -> io::Result<u64> {
-        self.upload.seek(to)
-    }
-}
-
-impl ShardFile for BucketShard {
+impl ShardFile for Box<dyn Upload> {
     fn name(&self) -> String {
-        self.name.clone()
-    }
-
-    fn append_from(&mut self, source: &mut File, range: Range<u64>) -> io::Result<()> {
-        source.seek(SeekFrom::Start(range.start))?;
-        let length = range.end - range.start;
-        let copied = io::copy(&mut source.take(length), &mut self.upload)?;
-        if copied < length { Err(io::ErrorKind::UnexpectedEof.into()) } else { Ok(()) }
+        (**self).name()
     }
 }
 
-impl NewShard for BucketShard {
+impl NewShard for Box<dyn Upload> {
     fn place(mut self: Box<Self>) -> Result<u64> {
-        self.upload.finish().map_err(|error| VolumeError::io(self.name.clone(), error))
+        self.finish().map_err(|error| VolumeError::io((**self).name(), error))
     }
 }

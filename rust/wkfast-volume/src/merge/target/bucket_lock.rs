@@ -7,24 +7,19 @@ use std::sync::{Arc, Condvar, Mutex, PoisonError};
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant, SystemTime};
 
-use wkfast_files::{LEASE, Process};
+use wkfast_files::{LEASE, Process, RENEWAL};
 
-use super::bucket::bucket_of;
-use super::{Access, Held, NOTES};
+use super::{Access, Held, MOST_OF_OWNER, NOTES};
 use crate::error::{Result, VolumeError};
-use crate::store::{SharedStore, Version, list};
+use crate::store::{SharedStore, Version, bucket_of, list};
 use crate::work::{Observer, Progress, unique_name};
 
-/// Between two renewals.
-const RENEWAL: Duration = Duration::from_secs(10);
 /// While a lock is watched, whoever waits is asked so often whether that is still wanted.
 const BETWEEN_QUESTIONS: Duration = Duration::from_millis(100);
 /// And the lock is looked at so often.
 const BETWEEN_LOOKS: Duration = Duration::from_secs(2);
 /// How often others may come first before that counts as somebody at work.
 const TRIES: u32 = 5;
-/// Bytes of what an owner says of itself, at most.
-const MOST_OF_OWNER: u64 = 1 << 12;
 
 fn exclusive() -> String {
     format!("{NOTES}/lock")
@@ -89,7 +84,7 @@ impl BucketLock {
     /// Refuses to go on beside locks that are not over, and removes those that are. All of them are watched at once.
     fn outlast(&self, others: Vec<String>, silence: Duration, observer: &mut Observer) -> Result<()> {
         let store = &self.renewed.store;
-        let bucket = bucket_of(&**store)?;
+        let bucket = bucket_of(&**store, NOTES)?;
         let begun = Instant::now();
         let mut seen = Vec::new();
         for key in others {
@@ -108,7 +103,7 @@ impl BucketLock {
     /// Puts a lock, in the place of one that is over or of none. What is there then says whose it is: the answer may have been
     /// lost, and a server that does not know conditions took both of two who came at once.
     fn claim(store: &SharedStore, key: String, silence: Duration, observer: &mut Observer) -> Result<Self> {
-        let bucket = bucket_of(&**store)?;
+        let bucket = bucket_of(&**store, NOTES)?;
         let mut last = Vec::new();
         for _ in 0..TRIES {
             let mut before = None;
@@ -153,7 +148,7 @@ impl BucketLock {
     pub(super) fn is_held(store: &SharedStore) -> Result<bool> {
         let locks = [exclusive()].into_iter().chain(list(&**store, &shared())?.into_iter().map(|entry| entry.key));
         for key in locks {
-            if let Some((text, _)) = bucket_of(&**store)?.read_version(&key, MOST_OF_OWNER)?
+            if let Some((text, _)) = bucket_of(&**store, NOTES)?.read_version(&key, MOST_OF_OWNER)?
                 && !owner_in(&text).is_some_and(|owner| owner.is_gone())
             {
                 return Ok(true);
@@ -186,7 +181,7 @@ impl Renewed {
     }
 
     fn put(&self, count: u64, version: &Version) -> Result<Option<Version>> {
-        let (bucket, content) = (bucket_of(&*self.store)?, content_of(count));
+        let (bucket, content) = (bucket_of(&*self.store, NOTES)?, content_of(count));
         if let Some(renewed) = bucket.put_if(&self.key, content.clone(), Some(version))? {
             return Ok(Some(renewed));
         }
@@ -204,7 +199,7 @@ impl Held for BucketLock {
     fn check(&self) -> Result<()> {
         let state = self.renewed.state.lock().unwrap_or_else(PoisonError::into_inner);
         let store = &self.renewed.store;
-        let found = bucket_of(&**store)?.read_version(&self.renewed.key, MOST_OF_OWNER)?;
+        let found = bucket_of(&**store, NOTES)?.read_version(&self.renewed.key, MOST_OF_OWNER)?;
         match (found, &state.version) {
             (Some((_, found)), Some(own)) if found == *own => Ok(()),
             (found, _) => Err(busy(store, &found.map(|(text, _)| text).unwrap_or_default())),
@@ -222,7 +217,7 @@ impl Drop for BucketLock {
         if let Some(renewing) = self.renewing.take() {
             let _ = renewing.join();
         }
-        if let Ok(bucket) = bucket_of(&*self.renewed.store) {
+        if let Ok(bucket) = bucket_of(&*self.renewed.store, NOTES) {
             // One that stays is over when nobody has renewed it for a while.
             let is_own = |text: &[u8]| owner_in(text).is_some_and(|owner| owner == Process::this());
             let _ = bucket.release(&self.renewed.key, &is_own);
@@ -268,7 +263,7 @@ impl Seen {
 
     /// Whether it is over, as soon as that is known.
     fn look(&self, store: &SharedStore) -> Result<Option<bool>> {
-        Ok(match bucket_of(&**store)?.read_version(&self.key, MOST_OF_OWNER)? {
+        Ok(match bucket_of(&**store, NOTES)?.read_version(&self.key, MOST_OF_OWNER)? {
             None => Some(true),
             Some((_, now)) if now == self.version => None,
             Some(_) => Some(false),

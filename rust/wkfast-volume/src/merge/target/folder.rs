@@ -1,7 +1,7 @@
 //! A folder as a target: files are built under another name and renamed when they are whole.
 
 use std::fs::{self, File};
-use std::io::{ErrorKind, Write};
+use std::io::{ErrorKind, Read, Write};
 use std::path::{Path, PathBuf};
 
 use rayon::prelude::*;
@@ -85,6 +85,15 @@ impl Target for FolderTarget {
     fn read(&self, key: &str) -> Result<Option<Vec<u8>>> {
         let path = self.root.join(key);
         wkfast_files::persistently(&path, |path| fs::read(path)).map_err(|error| fault(&path, error))
+    }
+
+    fn read_start(&self, key: &str, length: u64) -> Result<Option<Vec<u8>>> {
+        let path = self.root.join(key);
+        let start = |path: &Path| {
+            let mut bytes = Vec::new();
+            File::open(path)?.take(length).read_to_end(&mut bytes).map(|_| bytes)
+        };
+        wkfast_files::persistently(&path, start).map_err(|error| fault(&path, error))
     }
 
     fn put(&self, key: &str, content: &[u8]) -> Result<()> {

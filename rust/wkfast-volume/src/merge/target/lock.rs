@@ -12,7 +12,7 @@ use std::time::{Duration, Instant, SystemTime};
 
 use wkfast_files::{Heartbeat, Process, is_still};
 
-use super::Access;
+use super::{Access, MOST_OF_OWNER};
 use crate::error::{Result, VolumeError};
 use crate::work::{Observer, Progress, create_unique, unique_name};
 
@@ -22,8 +22,6 @@ const TRIES: u32 = 5;
 const BETWEEN_TRIES: Duration = Duration::from_millis(10);
 /// While a lock is watched, whoever waits is asked so often whether that is still wanted.
 const BETWEEN_LOOKS: Duration = Duration::from_millis(100);
-/// Bytes of what an owner says of itself, at most.
-const MOST_OF_OWNER: u64 = 1 << 12;
 /// What an owner adds who renews the file; those of earlier versions do not.
 const RENEWED: &str = " renewed";
 

@@ -24,6 +24,8 @@ use crate::work::Observer;
 
 /// Folder of the notes.
 pub(super) const NOTES: &str = ".wkfast-merge";
+/// Bytes of what the owner of a lock says of itself, at most.
+const MOST_OF_OWNER: u64 = 1 << 12;
 
 /// Where the result of a merge goes.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -97,6 +99,9 @@ pub(super) trait Target: fmt::Debug + Send + Sync {
 
     /// A small file, `None` if there is none.
     fn read(&self, key: &str) -> Result<Option<Vec<u8>>>;
+
+    /// The first bytes of a file, `None` if there is none.
+    fn read_start(&self, key: &str, length: u64) -> Result<Option<Vec<u8>>>;
 
     /// Makes a small file, which is there whole or not at all.
     fn put(&self, key: &str, content: &[u8]) -> Result<()>;

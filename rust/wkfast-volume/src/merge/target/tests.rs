@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 use proptest::prelude::*;
 
 use super::super::journal::{Journal, PROVENANCE, TargetState, check_target};
-use super::super::world::{World, cases, merge_all, result_files, silent, simple_case};
+use super::super::world::{World, cases, merge_all, result_files, silent, simple_case, stopping};
 use super::super::{Hold, Link, MergeInput, MergePlan, Seconds, Sources, commit, open_tasks, run, status, verify};
 use super::bucket_lock::BucketLock;
 use super::{Access, Held, MergeTarget, NOTES};
@@ -63,12 +63,7 @@ proptest! {
         for stop in 0..stops {
             let plan = MergePlan::new(input.clone()).unwrap();
             let sources = Sources::open(&plan.input).unwrap();
-            let calls = Cell::new(0);
-            let mut observer = |_: Progress| {
-                calls.set(calls.get() + 1);
-                if calls.get() > stop { Err(VolumeError::Interrupted) } else { Ok(()) }
-            };
-            let done = run(&plan, &sources, 0..plan.tasks().len(), 2, Access::Exclusive, &mut observer);
+            let done = run(&plan, &sources, 0..plan.tasks().len(), 2, Access::Exclusive, &mut stopping(stop));
             prop_assert!(matches!(done, Ok(_) | Err(VolumeError::Interrupted)));
         }
         let (plan, report) = merge_all(&input).unwrap();
