@@ -108,7 +108,9 @@ fn read_shards_again(
     again(1 + TRIES, || {
         read_shards(array, indexes, shards, take).inspect_err(|error| {
             if matches!(error, VolumeError::Changed { .. }) {
-                shards.iter().for_each(|places| indexes.forget(&places[0].0));
+                for places in shards {
+                    indexes.forget(&places[0].0);
+                }
             }
         })
     })

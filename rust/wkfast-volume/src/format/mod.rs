@@ -199,13 +199,13 @@ pub struct Listing {
     pub empty_files: Vec<String>,
 }
 
-/// Does `work` again, at most `tries` times in all, as long as it finds that somebody else has changed a file meanwhile: writers of
+/// Does `work` again, at most `most` times in all, as long as it finds that somebody else has changed a file meanwhile: writers of
 /// a folder wait for each other, those of a bucket are told afterwards.
-pub(crate) fn again<T>(tries: u32, mut work: impl FnMut() -> Result<T>) -> Result<T> {
-    let mut tried = 1;
+pub(crate) fn again<T>(most: u32, mut work: impl FnMut() -> Result<T>) -> Result<T> {
+    let mut count = 1;
     loop {
         match work() {
-            Err(VolumeError::Changed { .. }) if tried < tries => tried += 1,
+            Err(VolumeError::Changed { .. }) if count < most => count += 1,
             done => return done,
         }
     }

@@ -65,9 +65,8 @@ fn state_of(target: &dyn Target, plan: &MergePlan) -> Result<TargetState> {
         return Err(taken("already holds a dataset; choose a new directory or remove it first".to_owned()));
     }
     for (key, state) in [(PROVENANCE, TargetState::Committed), (&plan_key(), TargetState::Begun)] {
-        match Written::of(target, key, plan)? {
-            Some(written) => return written.map(|()| state).map_err(taken),
-            None => {}
+        if let Some(written) = Written::of(target, key, plan)? {
+            return written.map(|()| state).map_err(taken);
         }
     }
     // A merge killed before its plan was in place leaves its folder and nothing else.

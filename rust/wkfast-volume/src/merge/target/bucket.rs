@@ -120,7 +120,8 @@ impl Target for BucketTarget {
     }
 
     fn notes(&self) -> Result<Vec<String>> {
-        let keys: Vec<String> = self.in_notes()?.into_iter().filter(|key| key.ends_with(".jsonl")).collect();
+        let is_lines = |key: &String| key.strip_prefix(NOTES).is_some_and(|name| name.starts_with("/done-"));
+        let keys: Vec<String> = self.in_notes()?.into_iter().filter(is_lines).collect();
         let fetch = |key| Fetch { origin: Origin::Key(key), part: Part::Whole(MOST_OF_A_NOTE) };
         let read = read_all(&*self.store, &keys.iter().map(|key| fetch(key)).collect::<Vec<_>>())?;
         // One that has gone meanwhile was the notes of a merge that is committed now.

@@ -351,3 +351,22 @@ fn a_lock_whose_answer_was_lost_is_known_by_what_it_says() {
     drop(lock);
     assert!(objects(&store).is_empty());
 }
+
+#[test]
+fn which_merge_a_file_is_of_is_among_its_first_bytes() {
+    let mut world = World::build(&simple_case());
+    let (target, store) = bucket();
+    world.input.target = target;
+    let (plan, _) = merge_all(&world.input).unwrap();
+    let provenance = store.read(PROVENANCE, 1 << 30).unwrap().unwrap();
+    for text in [plan.to_json().unwrap().into_bytes(), provenance] {
+        assert!(String::from_utf8_lossy(&text[..256]).contains(&plan.fingerprint));
+    }
+    let opened = store.bucket().unwrap();
+    // What follows is not looked at where the first bytes are those of the same merge.
+    let cut = format!("{{\"version\":1,\"fingerprint\":\"{}\",", plan.fingerprint);
+    opened.put(PROVENANCE, cut.into_bytes()).unwrap();
+    assert_eq!(check_target(&plan).unwrap(), TargetState::Committed);
+    opened.put(PROVENANCE, b"{\"fingerprint\":\"another\"}".to_vec()).unwrap();
+    assert!(check_target(&plan).unwrap_err().to_string().contains("different merge"));
+}
