@@ -121,16 +121,32 @@ class Draft:
 
 # Volumes
 
-class Container(TypedDict):
-    """A folder, a zip file, a zip file inside a zip file, or a folder of objects."""
+class ObjectFolder(TypedDict):
+    """A folder of objects."""
 
-    kind: Literal["directory", "zip", "objects"]
+    url: str
+    # By their names in object_store.
+    options: dict[str, str]
+
+class ObjectFile(ObjectFolder):
+    """An object, and the folder that it lies in."""
+
+    name: str
+
+class Container(TypedDict):
+    """A folder, a zip file, a zip file inside a zip file, a folder of objects, or an object that is a zip file."""
+
+    kind: Literal["directory", "zip", "objects", "objectzip"]
     # Of a folder or zip file.
     path: NotRequired[str]
+    # Of a zip file, also of one that is an object.
     member: NotRequired[str | None]
-    # Of a folder of objects; options by their names in object_store.
+    # Of a folder of objects.
     url: NotRequired[str]
     options: NotRequired[dict[str, str]]
+    # Of an object that is a zip file.
+    folder: NotRequired[ObjectFolder]
+    name: NotRequired[str]
 
 class Objects:
     """A folder of objects in a bucket or on a server of files. The first request connects.
@@ -144,6 +160,9 @@ class Objects:
 
     def size(self, key: str) -> int | None:
         """Bytes of an object, ``None`` where there is none."""
+
+    def state(self, key: str) -> str | None:
+        """What tells an object from others of its key, ``None`` where there is none."""
 
     def read_version(self, key: str, limit: int) -> tuple[bytes, tuple[str | None, str | None]] | None:
         """All of an object, and what tells it from the one that takes its place."""
@@ -354,7 +373,10 @@ class Mag:
         """Make an array that states its shape hold all voxels before `extent`. It never shrinks."""
 
 def discover_mags(
-    path: str | PathLike[str], member: str | None = None, *, declared: Literal["wkw", "zarr", "zarr3"] | None = None
+    path: str | PathLike[str] | ObjectFile,
+    member: str | None = None,
+    *,
+    declared: Literal["wkw", "zarr", "zarr3"] | None = None,
 ) -> list[DiscoveredMag]:
     """Return the mags in a zip file, or in the zip file that is its `member`, finest first.
 
@@ -376,11 +398,11 @@ class Archive:
         The file is no zip file, or damaged.
     """
 
-    def __new__(cls, path: str | PathLike[str], member: str | None = None) -> Self: ...
+    def __new__(cls, path: str | PathLike[str] | ObjectFile, member: str | None = None) -> Self: ...
     def read(self, name: str) -> bytes | None:
         """Return the content of a small file in it, ``None`` if there is none."""
 
-def probe_members(path: str | PathLike[str], members: list[str]) -> list[str | None]:
+def probe_members(path: str | PathLike[str] | ObjectFile, members: list[str]) -> list[str | None]:
     """Return, for members of a zip file, why they are no zip files themselves; ``None`` for those that seem to be.
 
     What is deflated is not inflated for it, so damage further in shows when the member is opened.
@@ -937,10 +959,13 @@ class AnnotationZip:
         It is no zip file, or damaged.
     """
 
-    def __new__(cls, path: str | PathLike[str]) -> Self: ...
+    def __new__(cls, path: str | PathLike[str] | ObjectFile) -> Self: ...
     def size(self, member: str) -> int | None: ...
     def names(self) -> list[str]:
         """Return the names of all members, in the order in which they lie in the file."""
+
+    def read(self, member: str) -> bytes:
+        """Return all that a member holds."""
 
 class TreeRecord:
     @staticmethod
@@ -992,7 +1017,7 @@ class LoadedTrees:
     def max_id(self) -> int | None: ...
 
 class TreeStream:
-    def __new__(cls, path: str, member: str | None = None) -> Self: ...
+    def __new__(cls, path: str | ObjectFile, member: str | None = None) -> Self: ...
     def __iter__(self) -> TreeStream: ...
     def __next__(self) -> tuple[TreeRecord, TreeColumns]: ...
     @property
@@ -1001,28 +1026,28 @@ class TreeStream:
 class TableStream:
     """A large file as tables of about `nodes` nodes each; the last ones come with the file's facts."""
 
-    def __new__(cls, path: str, member: str | None, file: int, nodes: int) -> Self: ...
+    def __new__(cls, path: str | ObjectFile, member: str | None, file: int, nodes: int) -> Self: ...
     def __iter__(self) -> TableStream: ...
     def __next__(self) -> tuple[dict[str, dict[str, Any]], tuple[Any, ...] | None]: ...
 
 def read_tables(
-    sources: list[tuple[str, str | None]], first: int = 0, *, strict: bool = False
+    sources: Sequence[tuple[str | ObjectFile, str | None]], first: int = 0, *, strict: bool = False
 ) -> tuple[dict[str, dict[str, Any]], list[tuple[Any, ...] | Exception]]: ...
-def read_nml(path: str, member: str | None = None, strict: bool = False) -> NmlDocument: ...
+def read_nml(path: str | ObjectFile, member: str | None = None, strict: bool = False) -> NmlDocument: ...
 def read_nml_bytes(data: bytes, name: str = "<bytes>", strict: bool = False) -> NmlDocument: ...
 def empty_header() -> dict[str, Any]: ...
 def write_nml(
-    path: str,
+    path: str | ObjectFile,
     header: dict[str, Any],
     trees: list[tuple[TreeRecord | dict[str, Any], TreeColumns] | tuple[LoadedTrees, array[int]]],
     observer: Callable[[int, None], object] | None = None,
 ) -> None: ...
 def write_annotation_zip(
-    path: str,
+    path: str | ObjectFile,
     nml_name: str,
     header: dict[str, Any],
     trees: list[tuple[TreeRecord | dict[str, Any], TreeColumns] | tuple[LoadedTrees, array[int]]],
-    members: list[tuple[str, bytes | tuple[str, str | None]]],
+    members: list[tuple[str, bytes | tuple[str | ObjectFile, str | None]]],
     observer: Callable[[int, None], object] | None = None,
 ) -> None: ...
 

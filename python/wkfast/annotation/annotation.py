@@ -17,7 +17,7 @@ from wkfast.skeleton.unknown import unknown_elements
 from wkfast.volume.volume_layers import VolumeLayers
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
+    from collections.abc import Callable, Iterable, Mapping
     from contextlib import AbstractContextManager
     from os import PathLike
 
@@ -157,7 +157,13 @@ class Annotation:
     # -- loading and saving ---------------------------------------------------------------------------------------
 
     @classmethod
-    def load(cls, annotation_path: str | PathLike[str], *, strict: bool = False) -> Annotation:
+    def load(
+        cls,
+        annotation_path: str | PathLike[str],
+        *,
+        strict: bool = False,
+        storage_options: Mapping[str, Any] | None = None,
+    ) -> Annotation:
         """Return the annotation in an ``.nml`` or ``.zip`` file.
 
         Faults that a reader can live with are listed in :attr:`problems` and warned about once.
@@ -165,11 +171,14 @@ class Annotation:
         Parameters
         ----------
         annotation_path
-            Path of the file. Voxels are not read; they stay in the file until they are needed. Of a ``.k.zip`` of
-            KNOSSOS all numbers are taken as written; :func:`wkfast.convert.read_knossos` makes them mag-1 voxels and
-            nm.
+            Path of the file, or its address in a bucket or on a server of files that sends ranges of bytes, where only
+            what is needed is fetched. Voxels are not read; they stay in the file until they are needed. Of a
+            ``.k.zip`` of KNOSSOS all numbers are taken as written; :func:`wkfast.convert.read_knossos` makes them mag-1
+            voxels and nm.
         strict
             Raise on everything that a server would reject on upload.
+        storage_options
+            How an address is reached: see :class:`wkfast.buckets.ObjectPath`.
 
         Raises
         ------
@@ -189,9 +198,15 @@ class Annotation:
         ...
         wkfast.errors.AnnotationFileNotFoundError: cannot load the annotation missing.nml: there is no such file
         """
-        return loading.load(cls, annotation_path, strict=strict)
+        return loading.load(cls, annotation_path, strict=strict, storage_options=storage_options)
 
-    def save(self, path: str | PathLike[str], *, progress: Progress = None) -> None:
+    def save(
+        self,
+        path: str | PathLike[str],
+        *,
+        progress: Progress = None,
+        storage_options: Mapping[str, Any] | None = None,
+    ) -> None:
         """Write the annotation to an ``.nml`` or ``.zip`` file, as a whole or not at all.
 
         Voxels are copied as the bytes they are stored in. Saving over the file an annotation was loaded from is fine.
@@ -199,9 +214,11 @@ class Annotation:
         Parameters
         ----------
         path
-            The file to write. What is there stays until the new file is complete.
+            The file to write, or its address in a bucket. What is there stays until the new file is complete.
         progress
             ``True`` for a bar, a function of the bytes written and ``None``, or a ``wkfast.progress.ProgressState``.
+        storage_options
+            How an address is reached: see :class:`wkfast.buckets.ObjectPath`.
 
         Raises
         ------
@@ -210,7 +227,7 @@ class Annotation:
         AnnotationError
             Volume layers do not fit into an ``.nml``.
         """
-        saving.save(self, path, progress)
+        saving.save(self, path, progress, storage_options)
 
     # -- volume layers ------------------------------------------------------------------------------------------------
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from wkfast._warnings import warn
 from wkfast.annotation import meta
@@ -14,15 +14,22 @@ from wkfast.volume.volume_data import VolumeData, broken_members
 from wkfast.volume.volume_layer import VolumeLayer
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
     from os import PathLike
 
     from wkfast.annotation.annotation import Annotation
     from wkfast.records import Record
 
 
-def load(make: type[Annotation], path: str | PathLike[str], *, strict: bool) -> Annotation:
+def load(
+    make: type[Annotation],
+    path: str | PathLike[str],
+    *,
+    strict: bool,
+    storage_options: Mapping[str, Any] | None = None,
+) -> Annotation:
     """Return the annotation in a file; see ``Annotation.load``."""
-    file = AnnotationFile.open(path)
+    file = AnnotationFile.open(path, storage_options)
     document = load_document(file.path, member=file.nml_member, strict=strict)
     annotation = _from_header(make, file.annotation_name, document.header, document.skeleton)
     annotation.problems = document.problems
@@ -54,7 +61,7 @@ def _from_header(make: type[Annotation], name: str, header: Record, skeleton: Sk
 
 def _attach_members(annotation: Annotation, file: AnnotationFile) -> None:
     """Make volume layers of the header's records and keep the zip's other members for saving."""
-    members = {name: VolumeData.at(file.path, name) for name in file.other_members}
+    members = VolumeData.all_at(file.path, file.other_members)
     for record in annotation._header["volumes"]:
         layer = VolumeLayer.from_record(record, members.pop(record["location"] or "", None), annotation.voxel_size)
         if layer.data is None:

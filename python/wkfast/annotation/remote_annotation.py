@@ -12,7 +12,7 @@ from wkfast.errors import AnnotationError, NotSavedError
 from wkfast.geometry import Mag, Vec3Int
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
     from os import PathLike
     from pathlib import Path
 
@@ -62,12 +62,18 @@ class RemoteAnnotation(Annotation):
     def description(self, description: str | None) -> None:
         self._client.annotations.edit(self._id, description=description or "")
 
-    def save(self, path: str | PathLike[str], *, progress: Progress = None) -> NoReturn:  # noqa: ARG002
+    def save(
+        self,
+        path: str | PathLike[str],
+        *,
+        progress: Progress = None,  # noqa: ARG002
+        storage_options: Mapping[str, Any] | None = None,  # noqa: ARG002
+    ) -> NoReturn:
         """Refuse: this is a handle, not the annotation's data.
 
         Parameters
         ----------
-        path, progress
+        path, progress, storage_options
             As those of ``Annotation.save``.
 
         Raises

@@ -5,9 +5,9 @@ from __future__ import annotations
 from numbers import Integral
 from typing import TYPE_CHECKING, Any
 
-from wkfast.addresses import local_path
 from wkfast.annotation import meta
 from wkfast.annotation.boxes import box_records, task_box_record
+from wkfast.buckets import any_path, core_file
 from wkfast.errors import AnnotationError
 from wkfast.geometry import Vec3Float
 from wkfast.progress import observed
@@ -17,24 +17,31 @@ from wkfast.volume.volume_data import VolumeData
 from wkfast.volume.volume_layer import as_member_name
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
     from os import PathLike
     from pathlib import Path
 
     from wkfast.annotation.annotation import Annotation
+    from wkfast.buckets import ObjectPath
     from wkfast.progress import Observer, Progress
     from wkfast.records import Record
+    from wkfast.skeleton.reading import MemberSource
 
 
-def save(annotation: Annotation, path: str | PathLike[str], progress: Progress = None) -> None:
+def save(
+    annotation: Annotation,
+    path: str | PathLike[str],
+    progress: Progress = None,
+    storage_options: Mapping[str, Any] | None = None,
+) -> None:
     """Write an annotation to a file; see ``Annotation.save``."""
-    path = local_path(path, "a saved annotation")
-    require_suffix(path)
+    file = any_path(path, "a saved annotation", storage_options)
+    require_suffix(file)
     with observed(progress, "saving", "bytes") as observer:
-        _write(annotation, path, observer)
+        _write(annotation, file, observer)
 
 
-def _write(annotation: Annotation, path: Path, observer: Observer | None) -> None:
+def _write(annotation: Annotation, path: Path | ObjectPath, observer: Observer | None) -> None:
     if path.suffix == ".zip":
         _follow(annotation, path, write_zip(annotation, path, observer))
         return
@@ -44,14 +51,14 @@ def _write(annotation: Annotation, path: Path, observer: Observer | None) -> Non
     save_document(path, _header(annotation), annotation.skeleton, observer=observer)
 
 
-def write_zip(annotation: Annotation, path: Path, observer: Observer | None = None) -> dict[str, VolumeData]:
+def write_zip(
+    annotation: Annotation, path: Path | ObjectPath, observer: Observer | None = None
+) -> dict[str, VolumeData]:
     """Write the zip and return what it holds beside the NML."""
     members = _members(annotation)
     for data in members.values():
         data.check_unchanged()
-    sources: dict[str, bytes | tuple[str, str | None]] = {
-        name: (str(data.path), data.member) for name, data in members.items()
-    }
+    sources: dict[str, MemberSource] = {name: (core_file(data.path), data.member) for name, data in members.items()}
     nml_name = f"{as_member_name(annotation.name)}.nml"
     save_document(path, _header(annotation), annotation.skeleton, nml_name=nml_name, members=sources, observer=observer)
     return members
@@ -68,14 +75,15 @@ def _members(annotation: Annotation) -> dict[str, VolumeData]:
     return members
 
 
-def _follow(annotation: Annotation, path: Path, members: dict[str, VolumeData]) -> None:
+def _follow(annotation: Annotation, path: Path | ObjectPath, members: dict[str, VolumeData]) -> None:
     """After saving over the file that voxels were read from, read them from the new one."""
-    replaced = {name for name, data in members.items() if data.path.resolve() == path.resolve()}
+    same = [name for name, data in members.items() if data.path.resolve() == path.resolve()]
+    replaced = VolumeData.all_at(path, same)
     for layer in annotation.volume_layers:
         if layer.data is not None and layer.member_name in replaced:
-            layer.data = VolumeData.at(path, layer.member_name)
-    for name in replaced & annotation._other_members.keys():
-        annotation._other_members[name] = VolumeData.at(path, name)
+            layer.data = replaced[layer.member_name]
+    for name in replaced.keys() & annotation._other_members.keys():
+        annotation._other_members[name] = replaced[name]
 
 
 def _header(annotation: Annotation) -> Record:

@@ -216,6 +216,11 @@ class ObjectPath:
         """The folder, for the core: see ``_core.MagLocation``."""
         return {"kind": "objects", "url": self.url, "options": self._options}
 
+    @property
+    def object_file(self) -> _core.ObjectFile:
+        """The file, for the core."""
+        return {"url": self.parent.url, "options": self._options, "name": self.name}
+
     @cached_property
     def _objects(self) -> _core.Objects:
         return _core.Objects(self.url, self._options)
@@ -243,6 +248,19 @@ class ObjectPath:
     def exists(self) -> bool:
         """Return the same: folders are in the names of objects alone."""
         return self.is_file()
+
+    def state(self) -> str:
+        """Return what tells the file from another one of its name.
+
+        Raises
+        ------
+        FileNotFoundError
+            There is none.
+        """
+        state = self.parent._objects.state(self.name)
+        if state is None:
+            raise FileNotFoundError(f"{self} is not there")
+        return state
 
     @property
     def takes_changes(self) -> bool:
@@ -350,6 +368,18 @@ class ObjectPath:
 
     def __repr__(self) -> str:
         return f"ObjectPath({str(self)!r})"
+
+
+def core_file(path: Path | ObjectPath) -> str | _core.ObjectFile:
+    """Return a file as the core takes it.
+
+    Examples
+    --------
+    >>> from pathlib import Path
+    >>> core_file(Path("a.nml")), core_file(ObjectPath("memory://bucket/a.nml"))["name"]
+    ('a.nml', 'a.nml')
+    """
+    return path.object_file if isinstance(path, ObjectPath) else str(path)
 
 
 def _kind_of(url: str) -> str:

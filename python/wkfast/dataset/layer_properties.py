@@ -70,7 +70,8 @@ class LayerProperties:
     """One entry of ``dataLayers``: the JSON object, and what it says by name."""
 
     json: Json
-    file: Path | str
+    # What to call the file that it stands in.
+    file: object
 
     @property
     def name(self) -> str:

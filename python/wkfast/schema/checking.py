@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import functools
 import re
-import zipfile
 from collections import Counter
 from dataclasses import dataclass
 from pathlib import Path
@@ -92,19 +91,12 @@ def schema_problems(path: str | PathLike[str]) -> list[SchemaProblem]:
     >>> print(schema_problems(file)[0])
     line 1, column 9: <thing>: attribute 'id': 'one' is not a valid value of the atomic type 'id32'.
     """
-    text = _text(AnnotationFile.open(path))
+    text = AnnotationFile.open(path).text()
     schema = _schema(with_ids=text.count(b"<node ") <= _MOST_NODES)
     schema.validate(_parsed(text, path))
     found = list(schema.error_log)
     places = _places(text, {_place(error) for error in found})
     return sorted((_problem(error, places) for error in found), key=lambda each: (each.line, each.column))
-
-
-def _text(file: AnnotationFile) -> bytes:
-    if file.nml_member is None:
-        return file.path.read_bytes()
-    with zipfile.ZipFile(file.path) as archive:
-        return archive.read(file.nml_member)
 
 
 def _parsed(text: bytes, path: str | PathLike[str]) -> etree._ElementTree:

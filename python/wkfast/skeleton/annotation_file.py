@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from wkfast import _core
-from wkfast.addresses import local_path
+from wkfast.buckets import ObjectPath, any_path, core_file
 from wkfast.errors import (
     AnnotationFileNotFoundError,
     AnnotationSuffixError,
@@ -15,12 +15,14 @@ from wkfast.errors import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
     from os import PathLike
 
 
 # KNOSSOS packs its NML into a .k.zip under this name.
 _KNOSSOS = "annotation.xml"
+# Of an object; it is read to memory.
+_MOST_TEXT = 1 << 36
 
 
 @dataclass(frozen=True)
@@ -37,14 +39,16 @@ class AnnotationFile:
         The zip's other files.
     """
 
-    path: Path
+    path: Path | ObjectPath
     nml_member: str | None
     other_members: tuple[str, ...]
     # Keeps the zip open while it is loaded: its directory is read once.
     _zip: _core.AnnotationZip | None = field(default=None, repr=False, compare=False)
 
     @classmethod
-    def open(cls, annotation_path: str | PathLike[str]) -> AnnotationFile:
+    def open(
+        cls, annotation_path: str | PathLike[str] | ObjectPath, storage_options: Mapping[str, Any] | None = None
+    ) -> AnnotationFile:
         """Look at the file without reading it.
 
         Raises
@@ -56,12 +60,12 @@ class AnnotationFile:
         AnnotationZipError
             It is no zip, or does not hold exactly one NML.
         """
-        path = local_path(annotation_path, "an annotation")
+        path = any_path(annotation_path, "an annotation", storage_options)
         require_suffix(path)
         require_file(path)
         if path.suffix == ".nml":
             return cls(path, None, ())
-        archive = _core.AnnotationZip(path)
+        archive = _core.AnnotationZip(core_file(path))
         names = archive.names()
         nmls = nml_members(names)
         if len(nmls) != 1:
@@ -69,13 +73,19 @@ class AnnotationFile:
             raise AnnotationZipError(f"{path} must hold exactly one .nml, found {len(nmls)}: {found}")
         return cls(path, nmls[0], tuple(name for name in names if name != nmls[0]), archive)
 
+    def text(self) -> bytes:
+        """Return the whole text of the NML."""
+        if self._zip is not None and self.nml_member is not None:
+            return self._zip.read(self.nml_member)
+        return self.path.read(_MOST_TEXT) or b"" if isinstance(self.path, ObjectPath) else self.path.read_bytes()
+
     @property
     def annotation_name(self) -> str:
         """Name of the annotation: stem of the NML."""
         return PurePosixPath(self.nml_member).stem if self.nml_member is not None else self.path.stem
 
 
-def require_file(path: Path) -> None:
+def require_file(path: Path | ObjectPath) -> None:
     """Make sure that there is a file at `path`.
 
     Raises
@@ -88,7 +98,9 @@ def require_file(path: Path) -> None:
         raise AnnotationFileNotFoundError(f"cannot load the annotation {path}: {reason}")
 
 
-def _why_no_file(path: Path) -> str | None:
+def _why_no_file(path: Path | ObjectPath) -> str | None:
+    if isinstance(path, ObjectPath):
+        return None if path.is_file() else "there is no such object"
     try:
         if path.is_file():
             return None
@@ -97,7 +109,7 @@ def _why_no_file(path: Path) -> str | None:
         return error.strerror
 
 
-def require_suffix(path: Path) -> None:
+def require_suffix(path: Path | ObjectPath) -> None:
     """Make sure that `path` ends in ``.nml`` or ``.zip``.
 
     Raises

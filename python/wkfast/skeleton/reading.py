@@ -8,12 +8,10 @@ from typing import TYPE_CHECKING, TypeAlias
 from wkfast._warnings import warn
 
 if TYPE_CHECKING:
-    from os import PathLike
-
     from wkfast import _core
 
 # Where the content of a zip member comes from: bytes, or a path and perhaps a member of the zip file there.
-MemberSource: TypeAlias = "bytes | tuple[str, str | None]"
+MemberSource: TypeAlias = "bytes | tuple[str | _core.ObjectFile, str | None]"
 
 
 @dataclass(frozen=True)
@@ -50,7 +48,7 @@ def load_problems(loaded: _core.NmlDocument) -> tuple[LoadProblem, ...]:
     return tuple(LoadProblem(*problem) for problem in loaded.problems)
 
 
-def warn_about(problems: tuple[LoadProblem, ...], omitted: int, path: str | PathLike[str]) -> None:
+def warn_about(problems: tuple[LoadProblem, ...], omitted: int, path: object) -> None:
     """Warn once about all problems of a file."""
     if problems:
         count = len(problems) + omitted

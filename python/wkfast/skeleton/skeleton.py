@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 from wkfast import _core
 from wkfast._lazy import lazy_import
 from wkfast._warnings import warn
-from wkfast.addresses import local_path
+from wkfast.buckets import ObjectPath, any_path, core_file
 from wkfast.errors import GeometryError, SkeletonError
 from wkfast.geometry import LengthUnit, Vec3Float, VoxelSize
 from wkfast.pictures import html
@@ -31,6 +31,7 @@ from wkfast.skeleton.tree import Tree
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
     from os import PathLike
+    from pathlib import Path
 
     import networkx as nx
     import numpy as np
@@ -194,33 +195,48 @@ class Skeleton(Group):
     # -- files ----------------------------------------------------------------------------------------------------
 
     @classmethod
-    def load(cls, file_path: str | PathLike[str], *, strict: bool = False) -> Skeleton:
+    def load(
+        cls,
+        file_path: str | PathLike[str],
+        *,
+        strict: bool = False,
+        storage_options: Mapping[str, Any] | None = None,
+    ) -> Skeleton:
         """Return the skeleton in an ``.nml`` file, or in the NML of an annotation ``.zip``.
 
         Parameters
         ----------
         file_path
-            The file. Of a ``.k.zip`` of KNOSSOS all numbers are taken as written, see
+            The file, or its address. Of a ``.k.zip`` of KNOSSOS all numbers are taken as written, see
             :func:`wkfast.convert.read_knossos`.
         strict
             Refuse what a server would refuse, instead of warning.
+        storage_options
+            How an address is reached: see :class:`wkfast.buckets.ObjectPath`.
 
         Raises
         ------
         NmlError
             A ``RuntimeError``: no NML, or with ``strict`` one that a server would reject. Line and column are named.
         """
-        file = AnnotationFile.open(file_path)
-        skeleton = load_document(file_path, file.nml_member, strict=strict).skeleton
+        file = AnnotationFile.open(file_path, storage_options)
+        skeleton = load_document(file.path, file.nml_member, strict=strict).skeleton
         skeleton._left_behind = file.other_members
         return skeleton
 
-    def save(self, out_path: str | PathLike[str]) -> None:
+    def save(self, out_path: str | PathLike[str], *, storage_options: Mapping[str, Any] | None = None) -> None:
         """Write the skeleton to an ``.nml`` or ``.zip`` file, as a whole or not at all.
 
         Other members of the zip it was loaded from, such as voxels, are not written, which a warning says.
+
+        Parameters
+        ----------
+        out_path
+            The file, or its address in a bucket.
+        storage_options
+            How that is reached: see :class:`wkfast.buckets.ObjectPath`.
         """
-        path = local_path(out_path, "a saved skeleton")
+        path = any_path(out_path, "a saved skeleton", storage_options)
         require_suffix(path)
         if self._left_behind:
             names = ", ".join(self._left_behind)
@@ -569,7 +585,9 @@ class Document:
     problems: tuple[LoadProblem, ...]
 
 
-def load_document(path: str | PathLike[str], member: str | None = None, *, strict: bool = False) -> Document:
+def load_document(
+    path: str | PathLike[str] | ObjectPath, member: str | None = None, *, strict: bool = False
+) -> Document:
     """Return an NML file, or one that is a member of a zip file. Problems are warned about once.
 
     Raises
@@ -577,7 +595,7 @@ def load_document(path: str | PathLike[str], member: str | None = None, *, stric
     NmlError
         A ``RuntimeError``: malformed XML or NML, or with ``strict`` whatever a server would reject.
     """
-    loaded = _core.read_nml(fspath(path), member, strict)
+    loaded = _core.read_nml(path.object_file if isinstance(path, ObjectPath) else fspath(path), member, strict)
     problems = load_problems(loaded)
     warn_about(problems, loaded.problems_omitted, path)
     skeleton = Skeleton._from_records(loaded.header, loaded.trees)
@@ -585,7 +603,7 @@ def load_document(path: str | PathLike[str], member: str | None = None, *, stric
 
 
 def save_document(
-    path: str | PathLike[str],
+    path: Path | ObjectPath,
     header: Record,
     skeleton: Skeleton,
     *,
@@ -613,9 +631,9 @@ def save_document(
     records = skeleton._to_header(header), skeleton._to_tree_records()
     try:
         if nml_name is None:
-            _core.write_nml(fspath(path), *records, observer)
+            _core.write_nml(core_file(path), *records, observer)
         else:
-            _core.write_annotation_zip(fspath(path), nml_name, *records, list((members or {}).items()), observer)
+            _core.write_annotation_zip(core_file(path), nml_name, *records, list((members or {}).items()), observer)
     except (UnicodeEncodeError, OverflowError, TypeError) as error:
         # A name with half a character, a time beyond 64 bits, a number where a text is expected.
         raise SkeletonError(
@@ -640,7 +658,7 @@ def iterate_trees(path: str | PathLike[str]) -> Iterator[Tree]:
     5000000
     """
     file = AnnotationFile.open(path)
-    stream = _core.TreeStream(fspath(file.path), file.nml_member)
+    stream = _core.TreeStream(core_file(file.path), file.nml_member)
     skeleton = None
     for record, columns in stream:
         if skeleton is None:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from wkfast import _core
 from wkfast._lazy import lazy_import
+from wkfast.buckets import core_file
 from wkfast.dataset.layer_category import SEGMENTATION_CATEGORY
 from wkfast.dataset.layer_properties import KEEPS_ZEROS, LayerProperties, element_class
 from wkfast.dataset.properties import FILE_NAME
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
+    from wkfast.buckets import ObjectPath
     from wkfast.dataset.layer_properties import Json
 else:
     np = lazy_import("numpy")
@@ -42,7 +44,7 @@ class DataZip:
         What was found, finest first.
     """
 
-    path: Path
+    path: Path | ObjectPath
     member: str | None
     mags: tuple[_core.DiscoveredMag, ...]
     # Keeps the zip open: opening one inside a deflated member means to inflate it.
@@ -50,7 +52,7 @@ class DataZip:
     _dtype: str | None = None
 
     @classmethod
-    def open(cls, path: Path, member: str | None = None, declared: str | None = None) -> DataZip:
+    def open(cls, path: Path | ObjectPath, member: str | None = None, declared: str | None = None) -> DataZip:
         """Look at the data zip that is `member` of the zip at `path`, or at the one at `path` itself.
 
         Parameters
@@ -63,9 +65,10 @@ class DataZip:
         VolumeDataError
             It is no zip file, or damaged.
         """
-        archive = _core.Archive(path, member)
+        file = core_file(path)
+        archive = _core.Archive(file, member)
         known = declared if declared in {"wkw", "zarr", "zarr3"} else None
-        return cls(path, member, tuple(_core.discover_mags(path, member, declared=known)), archive)  # type: ignore[arg-type]
+        return cls(path, member, tuple(_core.discover_mags(file, member, declared=known)), archive)  # type: ignore[arg-type]
 
     @classmethod
     def empty(cls, path: Path, dtype: np.dtype[Any]) -> DataZip:
@@ -171,7 +174,7 @@ def _mag_entry(found: _core.DiscoveredMag, folder: str) -> Json:
     return entry
 
 
-def _stated_box(described: Json, file: Path) -> BoundingBox:
+def _stated_box(described: Json, file: object) -> BoundingBox:
     try:
         return LayerProperties(described, file).bounding_box
     except DatasetError:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from contextlib import contextmanager
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from wkfast import _core
@@ -11,14 +12,14 @@ from wkfast.dataset.layer_properties import KEEPS_ZEROS
 from wkfast.dataset.new_chunks import KeepsZeros
 from wkfast.dataset.place import Place, WritablePlace
 from wkfast.dataset.properties import DatasetProperties
-from wkfast.errors import DatasetValueError
+from wkfast.errors import DatasetError, DatasetValueError
 from wkfast.geometry import Mag
 from wkfast.volume.memory_mag import MemoryMag
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
-    from pathlib import Path
 
+    from wkfast.buckets import ObjectPath
     from wkfast.dataset.layer import SegmentationLayer
     from wkfast.dataset.layer_properties import Json, LayerProperties
     from wkfast.dataset.new_chunks import NewChunksOfMags
@@ -33,11 +34,17 @@ class ZipPlace(Place):
 
     def __init__(self, source: DataZip) -> None:
         self._zip = source
+        self.is_near = isinstance(source.path, Path)
         self.read_only_reason = f"it is read in place from {source.path}; VolumeLayer.edit changes it"
 
     @property
     def root(self) -> Path:
         """The zip file."""
+        return _on_disk(self._zip)
+
+    @property
+    def where(self) -> Path | ObjectPath:
+        """The same, or its address."""
         return self._zip.path
 
     def location(self, layer: LayerProperties, mag: Mag, entry: Json) -> Json:  # noqa: ARG002 - where it lies is known
@@ -63,6 +70,11 @@ class MemoryPlace(WritablePlace):
     @property
     def root(self) -> Path:
         """The zip file."""
+        return _on_disk(self._zip).absolute()
+
+    @property
+    def where(self) -> Path | ObjectPath:
+        """The same, or its address."""
         return self._zip.path.absolute()
 
     @property
@@ -114,6 +126,12 @@ class MemoryPlace(WritablePlace):
     def _over(self, location: Json) -> MemoryMag:
         base = _core.Mag.open(location)
         return MemoryMag(base, base.dtype, base.extra_axes)
+
+
+def _on_disk(source: DataZip) -> Path:
+    if isinstance(source.path, Path):
+        return source.path
+    raise DatasetError(f"{source.path} is no file of this machine")
 
 
 def layer_in_zip(

@@ -11,10 +11,13 @@ from typing import TYPE_CHECKING, TypedDict
 
 from wkfast import _core
 from wkfast._lazy import lazy_import
+from wkfast.buckets import ObjectPath, core_file
 from wkfast.errors import VolumeDataError
 from wkfast.geometry import Mag
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
     from wkfast.dataset import DataFormat
     from wkfast.volume import data_zip
     from wkfast.volume.data_zip import DataZip
@@ -48,28 +51,32 @@ class VolumeData:
     ----------
     path, member
         The annotation's zip and the data zip in it, or the data zip itself and ``None``.
-    size, modified_ns
-        Of the file at the path.
+    state
+        What tells the file at the path from another one.
     """
 
-    path: Path
+    path: Path | ObjectPath
     member: str | None
-    size: int
-    modified_ns: int
+    state: object
     # Removes a temporary file when the last reference goes.
     _keeper: TemporaryFile | None = field(default=None, repr=False, compare=False)
 
     @classmethod
-    def at(cls, path: Path, member: str | None) -> VolumeData:
+    def at(cls, path: Path | ObjectPath, member: str | None) -> VolumeData:
         """Return a reference to `member` of the zip at `path` as it is now."""
-        status = path.stat()
-        return cls(path, member, status.st_size, status.st_mtime_ns)
+        return cls(path, member, _state_of(path))
+
+    @classmethod
+    def all_at(cls, path: Path | ObjectPath, members: Iterable[str]) -> dict[str, VolumeData]:
+        """Return references to `members` of the zip at `path` as it is now, by their names."""
+        names = list(members)
+        state = _state_of(path) if names else None
+        return {name: cls(path, name, state) for name in names}
 
     @classmethod
     def temporary(cls, file: TemporaryFile) -> VolumeData:
         """Return a reference to a data zip that lives as long as the reference."""
-        status = file.path.stat()
-        return cls(file.path, None, status.st_size, status.st_mtime_ns, file)
+        return cls(file.path, None, _state_of(file.path), file)
 
     @property
     def name(self) -> str:
@@ -85,12 +92,12 @@ class VolumeData:
             It is gone or another.
         """
         try:
-            status = self.path.stat()
+            state = _state_of(self.path)
         except FileNotFoundError:
             raise VolumeDataError(
                 f"{self.path} is gone: the voxels of {self.member or 'a volume layer'!r} are read from it when needed"
             ) from None
-        if (status.st_size, status.st_mtime_ns) != (self.size, self.modified_ns):
+        if state != self.state:
             raise VolumeDataError(f"{self.path} has changed since it was loaded; load the annotation again")
 
     def mags(self, declared: DataFormat | None = None) -> list[_core.DiscoveredMag]:
@@ -132,11 +139,20 @@ class VolumeData:
         ]
 
 
-def broken_members(path: Path, members: list[str]) -> list[str]:
+def _state_of(path: Path | ObjectPath) -> object:
+    if isinstance(path, ObjectPath):
+        return path.state()
+    status = path.stat()
+    return status.st_size, status.st_mtime_ns
+
+
+def broken_members(path: Path | ObjectPath, members: list[str]) -> list[str]:
     """Return what is wrong with those members of the zip at `path` that are no zip files themselves."""
-    return [problem for problem in _core.probe_members(path, members) if problem is not None]
+    return [problem for problem in _core.probe_members(core_file(path), members) if problem is not None]
 
 
 def _absolute(location: _core.MagLocation) -> _core.MagLocation:
     container = location["container"]
+    if "path" not in container:
+        return location
     return {**location, "container": {**container, "path": str(Path(container["path"]).absolute())}}

@@ -11,6 +11,7 @@ mod parts;
 mod reading;
 mod runtime;
 mod store;
+mod streaming;
 #[cfg(test)]
 mod tests;
 mod writing;

@@ -147,13 +147,13 @@ pub(crate) async fn content(connection: &Connection, path: &Path, limit: u64, an
 
 /// One request of a batch, and whom it serves.
 #[derive(Debug)]
-struct Request {
-    path: Path,
-    part: Part,
+pub(crate) struct Request {
+    pub(crate) path: Path,
+    pub(crate) part: Part,
     /// State that the object must have.
-    state: Option<Stamp>,
+    pub(crate) state: Option<Stamp>,
     /// Number of each fetch and, where they share the request, its place in the answer.
-    serves: Vec<(usize, Option<Range<usize>>)>,
+    pub(crate) serves: Vec<(usize, Option<Range<usize>>)>,
 }
 
 /// An answer, and the leave to hold so many bytes.
@@ -260,8 +260,14 @@ async fn answer(connection: Arc<Connection>, request: Request, budget: Arc<Semap
     let share = u32::try_from(bytes.div_ceil(1 << 10)).unwrap_or(BUDGET_KB).clamp(1, BUDGET_KB);
     let closed = |_| VolumeError::Interrupted;
     let leave = budget.acquire_many_owned(share).await.map_err(closed)?;
-    let found = match piece(&connection, &request.path, &request.part).await {
-        Err(_) if is_replaced(&connection, &request).await => {
+    let found = found(&connection, &request).await?;
+    Ok((request, found, leave))
+}
+
+/// The answer to a request; `None` where there is no such object.
+pub(crate) async fn found(connection: &Connection, request: &Request) -> Result<Option<Piece>> {
+    let found = match piece(connection, &request.path, &request.part).await {
+        Err(_) if is_replaced(connection, request).await => {
             return Err(VolumeError::Changed { file: connection.name(&request.path) });
         }
         found => found?,
@@ -274,7 +280,7 @@ async fn answer(connection: Arc<Connection>, request: Request, budget: Arc<Semap
         let error = std::io::ErrorKind::NotFound.into();
         return Err(VolumeError::io(connection.name(&request.path), error));
     }
-    Ok((request, found, leave))
+    Ok(found)
 }
 
 /// Whether an object is not in the state that a request is for: then a range that it does not have says nothing of it.

@@ -2,7 +2,8 @@
 
 use std::fmt;
 use std::hash::{DefaultHasher, Hash, Hasher};
-use std::io::ErrorKind;
+use std::io::{ErrorKind, Read};
+use std::ops::Range;
 use std::sync::Arc;
 use std::time::SystemTime;
 
@@ -20,7 +21,7 @@ use crate::connection::{self, Connection};
 
 use crate::reading::{self, Piece};
 use crate::runtime::{OfProcess, wait_for};
-use crate::writing;
+use crate::{streaming, writing};
 
 /// Objects below an address. A process connects with its first request.
 pub struct ObjectFiles {
@@ -90,6 +91,10 @@ impl ReadStore for ObjectFiles {
 
     fn read_batch(&self, fetches: &[Fetch<'_>], take: &Take<'_>) -> Result<()> {
         reading::batch(self, fetches, take)
+    }
+
+    fn stream(&self, key: &str, range: Range<u64>, stamp: Stamp) -> Result<Box<dyn Read + Send + '_>> {
+        Ok(Box::new(streaming::stream_of(self, key, range, stamp)?))
     }
 
     fn is_far(&self) -> bool {

@@ -114,18 +114,24 @@ impl From<CoreError> for PyErr {
     }
 }
 
-/// What a signal's handler raised in the middle of reading or writing a file, which ended that.
+/// What ended the reading or writing of a file from without: a signal's handler raised it, or a server said it.
 fn raised(error: CoreError) -> Result<PyErr, CoreError> {
     match error {
         CoreError::Nml(path, NmlError::Io(error)) => {
-            error.downcast::<PyErr>().map_err(|error| CoreError::Nml(path, NmlError::Io(error)))
+            within(error).map_err(|error| CoreError::Nml(path, NmlError::Io(error)))
         }
-        CoreError::Io(path, error) => error.downcast::<PyErr>().map_err(|error| CoreError::Io(path, error)),
-        CoreError::Zip(path, name, error) => {
-            error.downcast::<PyErr>().map_err(|error| CoreError::Zip(path, name, error))
-        }
+        CoreError::Io(path, error) => within(error).map_err(|error| CoreError::Io(path, error)),
+        CoreError::Zip(path, name, error) => within(error).map_err(|error| CoreError::Zip(path, name, error)),
         other => Err(other),
     }
+}
+
+fn within(error: io::Error) -> Result<PyErr, io::Error> {
+    let error = match error.downcast::<PyErr>() {
+        Ok(raised) => return Ok(raised),
+        Err(error) => error,
+    };
+    error.downcast::<VolumeError>().map(|error| volume_error(&error))
 }
 
 fn volume_error(error: &VolumeError) -> PyErr {

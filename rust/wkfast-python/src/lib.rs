@@ -1,6 +1,7 @@
 //! `wkfast._core`: extract, detach from the interpreter, call the pure crates, wrap.
 
 mod errors;
+mod file_at;
 mod files;
 mod geometry;
 mod nml;

@@ -52,6 +52,10 @@ impl PyObjects {
         Ok(away(py, || self.0.size(key))??)
     }
 
+    fn state(&self, py: Python<'_>, key: &str) -> Result<Option<String>, CoreError> {
+        Ok(away(py, || self.0.stamp(key))??.map(|stamp| format!("{stamp:?}")))
+    }
+
     fn read_version<'py>(
         &self,
         py: Python<'py>,

@@ -1,7 +1,6 @@
 //! Long work that Ctrl-C can leave, whatever it is busy with.
 
 use std::io;
-use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, sync_channel};
@@ -67,16 +66,6 @@ pub(crate) fn patiently_if<T: Send + 'static>(
     work: impl FnOnce(&Stop) -> T + Send + 'static,
 ) -> PyResult<T> {
     if large { patiently(py, work) } else { Ok(py.detach(|| work(&Stop::default()))) }
-}
-
-/// [`patiently`] where the file that is worked on is large, or cannot be asked.
-pub(crate) fn patiently_with_file<T: Send + 'static>(
-    py: Python<'_>,
-    path: &Path,
-    work: impl FnOnce(&Stop) -> T + Send + 'static,
-) -> PyResult<T> {
-    let is_small = std::fs::metadata(path).is_ok_and(|found| found.is_file() && found.len() <= SOON_READ as u64);
-    patiently_if(py, !is_small, work)
 }
 
 /// What `work` returns, which asks servers, or what a signal's handler raises meanwhile: then its requests are ended, and

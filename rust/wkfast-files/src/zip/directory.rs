@@ -3,11 +3,13 @@
 //! Only this directory is believed. Local headers lack sizes in what WEBKNOSSOS writes (general purpose bit 3).
 //! Source of the layout: PKWARE's APPNOTE.TXT 6.3.10, sections 4.3.12 to 4.3.16 and 4.5.3.
 
-use super::source::Source;
 use std::borrow::Cow;
+use std::io;
 
 use super::check_name;
+use super::member::invalid;
 use super::names::Names;
+use super::source::Source;
 
 pub(super) const END: u32 = 0x0605_4b50;
 pub(super) const END_64_LOCATOR: u32 = 0x0706_4b50;
@@ -41,15 +43,20 @@ pub(super) struct Members {
 
 impl Members {
     /// Reads the directory at the end of `source`.
-    pub(super) fn read(source: &Source) -> Result<Self, String> {
+    pub(super) fn read(source: &Source) -> io::Result<Self> {
         let end = End::find(source)?;
         if end.size > MAX_DIRECTORY || end.start.checked_add(end.size).is_none_or(|stop| stop > source.len()) {
-            return Err(format!("its directory of {} bytes at {} is out of bounds", end.size, end.start));
+            let reason = format!("its directory of {} bytes at {} is out of bounds", end.size, end.start);
+            return Err(invalid(reason));
         }
         let mut space = Vec::new();
-        let bytes = source.fetch(end.start, end.size as usize, &mut space).map_err(|error| error.to_string())?;
+        let bytes = source.fetch(end.start, end.size as usize, &mut space)?;
+        Self::listed(bytes, &end).map_err(invalid)
+    }
+
+    fn listed(bytes: &[u8], end: &End) -> Result<Self, String> {
         let mut listed = Listed::default();
-        let count = listed.parse(bytes, &end)?;
+        let count = listed.parse(bytes, end)?;
         if count != end.count && !(end.count <= 0xffff && count & 0xffff == end.count) {
             return Err(format!("its directory has {count} members, its end record says {}", end.count));
         }
@@ -199,13 +206,13 @@ struct End {
 }
 
 impl End {
-    fn find(source: &Source) -> Result<Self, String> {
+    fn find(source: &Source) -> io::Result<Self> {
         let tail_length = source.len().min(END_LENGTH as u64 + 0xffff);
         let tail_start = source.len() - tail_length;
         let mut space = Vec::new();
-        let tail = source.fetch(tail_start, tail_length as usize, &mut space).map_err(|error| error.to_string())?;
+        let tail = source.fetch(tail_start, tail_length as usize, &mut space)?;
         let at = (0..(tail.len() + 1).saturating_sub(END_LENGTH)).rev().find(|&at| is_end(&tail[at..]));
-        let at = at.ok_or("is no zip file, or cut off: it has no end record")?;
+        let at = at.ok_or_else(|| invalid("is no zip file, or cut off: it has no end record"))?;
         let record = Fields(&tail[at..]);
         let (count, size, offset) = (record.u16(10).into(), record.u32(12).into(), u64::from(record.u32(16)));
         let saturated = count == 0xffff || size == 0xffff_ffff || offset == 0xffff_ffff;
@@ -214,24 +221,25 @@ impl End {
             // Python writes the 64-bit record from 2 GiB on, where the 32-bit one could still say everything. Then it
             // lies between the directory and the end record, which must not be taken for an archive with a preamble.
             match Self::wide(source, locator.u64(8)) {
-                Err(fault) if saturated => return Err(fault),
-                Err(_) => {} // a comment that looks like a locator
+                // a comment that looks like a locator
+                Err(fault) if !saturated && fault.kind() == io::ErrorKind::InvalidData => {}
                 wide => return wide,
             }
         }
-        let start = (tail_start + at as u64).checked_sub(size).ok_or("its directory is larger than the file")?;
-        let base = start.checked_sub(offset).ok_or("its directory is said to start behind its end")?;
+        let start = (tail_start + at as u64).checked_sub(size);
+        let start = start.ok_or_else(|| invalid("its directory is larger than the file"))?;
+        let base = start.checked_sub(offset).ok_or_else(|| invalid("its directory is said to start behind its end"))?;
         Ok(Self { count, size, start, base })
     }
 
-    fn wide(source: &Source, offset: u64) -> Result<Self, String> {
+    fn wide(source: &Source, offset: u64) -> io::Result<Self> {
         let mut space = Vec::new();
         if offset > source.len() {
-            return Err("its 64-bit end record lies behind its end".to_owned());
+            return Err(invalid("its 64-bit end record lies behind its end"));
         }
-        let record = Fields(source.fetch(offset, 56, &mut space).map_err(|error| error.to_string())?);
+        let record = Fields(source.fetch(offset, 56, &mut space)?);
         if record.0.len() < 56 || record.u32(0) != END_64 {
-            return Err("its 64-bit end record is damaged".to_owned());
+            return Err(invalid("its 64-bit end record is damaged"));
         }
         Ok(Self { count: record.u64(32), size: record.u64(40), start: record.u64(48), base: 0 })
     }

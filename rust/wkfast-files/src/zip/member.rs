@@ -5,11 +5,10 @@ use std::io::{self, Read};
 
 use flate2::{Crc, Decompress, FlushDecompress, Status};
 
+use super::compressed::{Compressed, cut_off};
 use super::directory::Member;
 use super::source::Source;
 
-pub(super) const LOCAL: [u8; 4] = *b"PK\x03\x04";
-const LOCAL_LENGTH: usize = 30;
 pub(super) const STORED: u16 = 0;
 pub(super) const DEFLATED: u16 = 8;
 /// Compressed bytes fetched at once: all of a 32³ chunk in most cases.
@@ -29,10 +28,8 @@ thread_local! {
 
 /// Reads one member.
 pub struct MemberReader<'a> {
-    source: &'a Source,
     member: Member,
-    /// Where in `source` the next compressed bytes lie, and how many are left.
-    next: (u64, u64),
+    compressed: Compressed<'a>,
     scratch: Option<Scratch>,
     /// The part of the scratch input that is not used up.
     pending: std::ops::Range<usize>,
@@ -52,16 +49,8 @@ impl<'a> MemberReader<'a> {
         let mut scratch =
             SCRATCH.take().unwrap_or_else(|| Scratch { inflate: Decompress::new(false), input: Vec::new() });
         scratch.inflate.reset(false);
-        let start = data_start(source, &member, &mut scratch.input)?;
-        let reader = Self {
-            source,
-            member,
-            next: (start, member.compressed),
-            scratch: Some(scratch),
-            pending: 0..0,
-            produced: 0,
-            crc: Crc::new(),
-        };
+        let compressed = Compressed::open(source, &member, &mut scratch.input)?;
+        let reader = Self { member, compressed, scratch: Some(scratch), pending: 0..0, produced: 0, crc: Crc::new() };
         Ok(reader)
     }
 
@@ -72,20 +61,11 @@ impl<'a> MemberReader<'a> {
     }
 
     fn refill(&mut self) -> io::Result<()> {
-        if !self.pending.is_empty() || self.next.1 == 0 {
+        if !self.pending.is_empty() || self.compressed.left() == 0 {
             return Ok(());
         }
         let Some(scratch) = &mut self.scratch else { return Ok(()) };
-        let wanted = self.next.1.min(PIECE as u64) as usize;
-        if let Source::Memory(bytes) = self.source {
-            let start = self.next.0 as usize;
-            scratch.input.clear();
-            scratch.input.extend_from_slice(bytes.get(start..start + wanted).ok_or_else(cut_off)?);
-        } else if self.source.fetch(self.next.0, wanted, &mut scratch.input)?.len() < wanted {
-            return Err(cut_off());
-        }
-        self.pending = 0..wanted;
-        self.next = (self.next.0 + wanted as u64, self.next.1 - wanted as u64);
+        self.pending = 0..self.compressed.fill(PIECE, &mut scratch.input)?;
         Ok(())
     }
 
@@ -111,7 +91,7 @@ impl<'a> MemberReader<'a> {
             if count > 0 || status == Status::StreamEnd {
                 return Ok(count);
             }
-            if taken == 0 && self.pending.is_empty() && self.next.1 == 0 {
+            if taken == 0 && self.pending.is_empty() && self.compressed.left() == 0 {
                 return Err(cut_off());
             }
         }
@@ -155,16 +135,6 @@ impl Drop for MemberReader<'_> {
     }
 }
 
-/// Where the data of `member` begin: behind its local header, whose length only it knows.
-pub(super) fn data_start(source: &Source, member: &Member, space: &mut Vec<u8>) -> io::Result<u64> {
-    let header = source.fetch(member.offset, LOCAL_LENGTH, space)?;
-    if header.len() < LOCAL_LENGTH || header[..4] != LOCAL {
-        return Err(invalid("its local header is not where the directory says"));
-    }
-    let length = |at: usize| u64::from(u16::from_le_bytes([header[at], header[at + 1]]));
-    Ok(member.offset + LOCAL_LENGTH as u64 + length(26) + length(28))
-}
-
 /// Refuses what cannot be read, before anything is allocated for it.
 fn check_member(member: &Member) -> io::Result<()> {
     if member.flags & 1 != 0 {
@@ -190,10 +160,6 @@ pub(super) fn is_stored(member: &Member) -> bool {
     member.method == STORED && member.flags & 1 == 0
 }
 
-fn invalid(reason: impl Into<Box<dyn std::error::Error + Send + Sync>>) -> io::Error {
+pub(super) fn invalid(reason: impl Into<Box<dyn std::error::Error + Send + Sync>>) -> io::Error {
     io::Error::new(io::ErrorKind::InvalidData, reason)
-}
-
-fn cut_off() -> io::Error {
-    invalid("its compressed data end too early")
 }

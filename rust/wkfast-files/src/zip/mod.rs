@@ -1,5 +1,6 @@
 //! Zip archives: members read in place, also of a zip file inside a zip file, as annotations have it; and written.
 
+mod compressed;
 mod directory;
 mod member;
 mod names;
@@ -12,19 +13,27 @@ mod tests;
 
 use std::io::{self, ErrorKind, Read, Seek, Write};
 use std::path::Path;
+use std::sync::Arc;
 
+use self::compressed::{LOCAL, around, data_start};
 use self::directory::{END, Member, Members};
 pub use self::member::MemberReader;
-use self::member::{LOCAL, data_start, is_stored};
-pub use self::opened::open_shared;
+use self::member::is_stored;
+pub use self::opened::{open_shared, open_shared_far};
 use self::source::Source;
-pub use self::writer::{Packed, ZipWriter};
+pub use self::source::{FarFile, TakeRange};
+pub use self::writer::{Packed, Sums, ZipWriter};
 
 /// An inner archive up to this size is inflated to memory, a larger one to an unlinked temporary file.
 const NESTED_IN_MEMORY: u64 = 16 << 20;
 /// Data of a volume hardly shrink twice: an inner archive that does by more is refused from this size on.
 const NESTED_SUSPICIOUS: u64 = 1 << 30;
 const NESTED_MAX_RATIO: u64 = 100;
+/// Members of a far archive with more bytes come as a stream.
+const LONG: u64 = 16 << 20;
+
+/// Gets a reader of a member, or why there is none, by the member's number.
+pub type TakeMember<'a> = dyn Fn(usize, io::Result<MemberReader<'_>>) -> io::Result<()> + Sync + 'a;
 
 /// An archive, open for reading. What is wrong with its bytes is an error of the kind `InvalidData`, what is legal and
 /// not handled one of the kind `Unsupported`; all others are the system's. None of them names the file:
@@ -43,6 +52,12 @@ impl Archive {
         Self::over(path.display().to_string(), Source::whole(file)?)
     }
 
+    /// Opens a zip file on a server by its central directory.
+    pub fn open_far(file: Arc<dyn FarFile>) -> io::Result<Self> {
+        let (name, size) = (file.name(), file.size());
+        Self::over(name, Source::far(file, 0, size)?)
+    }
+
     /// Opens the zip file that is `member` of this one. A stored member is read in place; a deflated one is inflated once,
     /// to memory or to a temporary file that has no name.
     pub fn nested(&self, member: &str) -> io::Result<Self> {
@@ -53,7 +68,7 @@ impl Archive {
     /// that is deflated is not inflated for it, so damage further in shows when it is opened.
     pub fn probe_nested(&self, member: &str) -> io::Result<()> {
         let found = self.find(member)?;
-        if is_stored(&found) {
+        if is_stored(&found) && !self.is_far() {
             return self.nested(member).map(drop);
         }
         let mut start = [0; 4];
@@ -68,7 +83,7 @@ impl Archive {
     }
 
     fn over(name: String, source: Source) -> io::Result<Self> {
-        let members = Members::read(&source).map_err(|reason| io::Error::new(ErrorKind::InvalidData, reason))?;
+        let members = Members::read(&source)?;
         Ok(Self { name, source, members })
     }
 
@@ -129,6 +144,37 @@ impl Archive {
     /// A member's bytes as a stream, checked at its end.
     pub fn reader(&self, member: &str) -> io::Result<MemberReader<'_>> {
         MemberReader::open(&self.source, self.find(member)?)
+    }
+
+    /// Hands a reader of each of `members` to `take`. Those of a far archive are asked for at once, and handed over in any
+    /// order and from several threads.
+    pub fn read_many(&self, members: &[&str], take: &TakeMember<'_>) -> io::Result<()> {
+        let found = members.iter().map(|name| self.find(name)).collect::<io::Result<Vec<_>>>()?;
+        let one = |number: usize| take(number, MemberReader::open(&self.source, found[number]));
+        let Source::Far { file, start, length, .. } = &self.source else {
+            return (0..members.len()).try_for_each(one);
+        };
+        let (long, short): (Vec<_>, Vec<_>) = (0..members.len()).partition(|&number| found[number].compressed > LONG);
+        let place = |&number: &usize| {
+            let range = around(&found[number], *length);
+            start + range.start..start + range.end
+        };
+        let ranges: Vec<_> = short.iter().map(place).collect();
+        file.read_ranges(&ranges, &|at, bytes| {
+            let (number, piece) = (short[at], Source::Memory(std::mem::take(bytes)));
+            let member = Member { offset: 0, ..found[number] };
+            match data_start(&piece, &member, &mut Vec::new()) {
+                // Its local header is longer than was foreseen.
+                Ok(start) if start + member.compressed > piece.len() => one(number),
+                _ => take(number, MemberReader::open(&piece, member)),
+            }
+        })?;
+        long.into_iter().try_for_each(one)
+    }
+
+    /// Whether each read is a request to a server, so that many are better asked for [at once](Self::read_many).
+    pub fn is_far(&self) -> bool {
+        matches!(self.source, Source::Far { .. })
     }
 
     /// Memory that the directory takes.

@@ -1,7 +1,10 @@
-use std::io::{Cursor, Read, Write};
+use std::io::{self, Cursor, Read, Write};
+use std::ops::Range;
 use std::path::PathBuf;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 
-use super::Archive;
+use super::{Archive, FarFile, TakeRange, ZipWriter};
 
 pub(super) fn zipped(files: &[(&str, Vec<u8>)], deflated: bool) -> Vec<u8> {
     let method = if deflated { zip::CompressionMethod::Deflated } else { zip::CompressionMethod::Stored };
@@ -90,4 +93,126 @@ fn an_inner_archive_larger_than_memory_allows_is_read_through_a_file() {
     reader.read_to_end(&mut end).unwrap();
     assert_eq!(end, noise[19_999_000..]);
     assert_eq!(archive.describe("noise"), format!("{}!data.zip!noise", file.path.display()));
+}
+
+/// A file somewhere far away, and the requests for it.
+#[derive(Debug)]
+struct Far {
+    bytes: Vec<u8>,
+    requests: AtomicU64,
+}
+
+impl Far {
+    fn ask(&self, range: Range<u64>) -> io::Result<&[u8]> {
+        self.requests.fetch_add(1, Ordering::Relaxed);
+        self.bytes.get(range.start as usize..range.end as usize).ok_or_else(|| io::ErrorKind::UnexpectedEof.into())
+    }
+}
+
+impl FarFile for Far {
+    fn name(&self) -> String {
+        "far.zip".to_owned()
+    }
+
+    fn state(&self) -> String {
+        String::new()
+    }
+
+    fn size(&self) -> u64 {
+        self.bytes.len() as u64
+    }
+
+    fn read_into(&self, offset: u64, buffer: &mut [u8]) -> io::Result<()> {
+        buffer.copy_from_slice(self.ask(offset..offset + buffer.len() as u64)?);
+        Ok(())
+    }
+
+    fn stream(&self, range: Range<u64>) -> io::Result<Box<dyn Read + Send + '_>> {
+        Ok(Box::new(self.ask(range)?))
+    }
+
+    fn read_ranges(&self, ranges: &[Range<u64>], take: &TakeRange<'_>) -> io::Result<()> {
+        ranges.iter().enumerate().try_for_each(|(number, range)| take(number, &mut self.ask(range.clone())?.to_vec()))
+    }
+}
+
+fn far(bytes: Vec<u8>) -> (Arc<Far>, Archive) {
+    let file = Arc::new(Far { bytes, requests: AtomicU64::new(0) });
+    (Arc::clone(&file), Archive::open_far(file).unwrap())
+}
+
+fn content(archive: &Archive, name: &str) -> Vec<u8> {
+    let mut bytes = Vec::new();
+    archive.reader(name).unwrap().read_to_end(&mut bytes).unwrap();
+    bytes
+}
+
+/// Noise, so that archives are longer than the end that is read of them first.
+fn noise(seed: u32, length: u32) -> Vec<u8> {
+    (0..length).flat_map(|n| (n ^ seed).wrapping_mul(2_654_435_761).rotate_left(7).to_le_bytes()).collect()
+}
+
+#[test]
+fn an_archive_far_away_holds_what_it_holds_on_a_disk() {
+    for deflated in [false, true] {
+        let files: Vec<_> = [("a", 90_000), ("b", 3), ("c", 0), ("d", 200_000)]
+            .map(|(name, length)| (name, noise(length, length)))
+            .into();
+        let inner = zipped(&files, deflated);
+        let (file, archive) = far(zipped(&[("text", noise(1, 70_000)), ("data.zip", inner)], false));
+        let nested = archive.nested("data.zip").unwrap();
+        let before = file.requests.load(Ordering::Relaxed);
+        assert!(before <= 3, "the end of both, and where the inner one begins: {before}");
+        for (name, bytes) in &files {
+            assert_eq!(content(&nested, name), *bytes, "{name}");
+        }
+        assert_eq!(file.requests.load(Ordering::Relaxed) - before, 4);
+        let names: Vec<_> = files.iter().map(|(name, _)| *name).collect();
+        let many = nested.read_many(&names, &|number, reader| {
+            let mut bytes = Vec::new();
+            reader?.read_to_end(&mut bytes)?;
+            assert_eq!(bytes, files[number].1);
+            Ok(())
+        });
+        many.unwrap();
+        assert_eq!(content(&archive, "text"), noise(1, 70_000));
+        let mut copy = ZipWriter::new(Vec::new());
+        copy.copy(&nested, "d", "copied").unwrap();
+        let copy = on_disk(&copy.finish().unwrap());
+        assert_eq!(content(&Archive::open(&copy.path).unwrap(), "copied"), files[3].1);
+    }
+}
+
+#[test]
+fn a_local_header_longer_than_foreseen_is_read_in_a_second_request() {
+    let bytes = noise(5, 50_000);
+    let extra = vec![7; 4000];
+    let mut options = zip::write::FullFileOptions::default().compression_method(zip::CompressionMethod::Stored);
+    options.add_extra_data(0x7777, extra.into_boxed_slice(), false).unwrap();
+    let mut writer = zip::ZipWriter::new(Cursor::new(Vec::new()));
+    writer.start_file("a", options).unwrap();
+    writer.write_all(&bytes).unwrap();
+    let (_, archive) = far(writer.finish().unwrap().into_inner());
+    assert_eq!(content(&archive, "a"), bytes);
+    let taken = AtomicU64::new(0);
+    let many = archive.read_many(&["a"], &|_, reader| {
+        let mut read = Vec::new();
+        taken.fetch_add(reader?.read_to_end(&mut read)? as u64, Ordering::Relaxed);
+        assert_eq!(read, bytes);
+        Ok(())
+    });
+    many.unwrap();
+    assert_eq!(taken.into_inner(), bytes.len() as u64);
+}
+
+#[test]
+fn damage_far_away_is_told_of() {
+    let mut bytes = zipped(&[("a", noise(1, 50_000)), ("b", noise(2, 50_000))], false);
+    bytes[1000] ^= 1;
+    bytes[200_100] ^= 1;
+    let (_, archive) = far(bytes);
+    for name in ["a", "b"] {
+        let error = archive.reader(name).and_then(|mut reader| io::copy(&mut reader, &mut io::sink()));
+        assert!(matches!(error.unwrap_err().kind(), io::ErrorKind::InvalidData), "{name}");
+    }
 }

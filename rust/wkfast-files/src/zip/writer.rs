@@ -3,14 +3,15 @@
 //!
 //! Source of the layout: PKWARE's APPNOTE.TXT 6.3.10, sections 4.3.6 to 4.3.16 and 4.5.3.
 
-use std::io::{self, Seek, SeekFrom, Write};
+use std::io::{self, Read, Seek, SeekFrom, Write};
 
 use flate2::write::DeflateEncoder;
 use flate2::{Compress, Compression, Crc, FlushCompress, Status};
 
 use super::Archive;
+use super::compressed::{Compressed, LOCAL};
 use super::directory::{END, END_64, END_64_LOCATOR, MEMBER};
-use super::member::{DEFLATED, LOCAL, STORED, data_start};
+use super::member::{DEFLATED, STORED};
 
 const NARROW: u64 = u32::MAX as u64;
 /// Names are UTF-8.
@@ -24,7 +25,7 @@ const MODE: u32 = 0o100_644 << 16;
 /// What is compressed already shrinks little more by trying harder.
 const LEVEL: u32 = 1;
 /// Bytes copied at once.
-const PIECE: u64 = 1 << 20;
+const PIECE: usize = 1 << 20;
 
 /// A member's bytes as they will lie in the file.
 #[derive(Clone, Debug)]
@@ -59,6 +60,22 @@ fn deflate(content: &[u8]) -> io::Result<Option<Vec<u8>>> {
     let mut deflate = Compress::new(Compression::new(LEVEL), false);
     let status = deflate.compress_vec(content, &mut bytes, FlushCompress::Finish).map_err(io::Error::other)?;
     Ok((status == Status::StreamEnd && bytes.len() < content.len()).then_some(bytes))
+}
+
+/// Length and checksum of what is to be a member.
+#[derive(Clone, Copy, Debug)]
+pub struct Sums {
+    size: u64,
+    crc: u32,
+}
+
+impl Sums {
+    /// Those of all that `bytes` has.
+    pub fn of(bytes: &mut (impl Read + ?Sized)) -> io::Result<Self> {
+        let mut summed = Summed::new(io::sink());
+        io::copy(bytes, &mut summed)?;
+        Ok(Self { size: summed.count, crc: summed.crc.sum() })
+    }
 }
 
 /// What headers say of a member.
@@ -103,15 +120,28 @@ impl<W: Write> ZipWriter<W> {
         let header = local(name, &facts, facts.is_wide())?;
         self.out.write_all(&header)?;
         let mut space = Vec::new();
-        let mut from = data_start(&archive.source, &found, &mut space)?;
-        let end = from + found.compressed;
-        while from < end {
-            let piece = archive.source.fetch(from, (end - from).min(PIECE) as usize, &mut space)?;
-            if piece.is_empty() {
-                return Err(io::Error::new(io::ErrorKind::InvalidData, "its compressed data end too early"));
-            }
-            self.out.write_all(piece)?;
-            from += piece.len() as u64;
+        let mut data = Compressed::open(&archive.source, &found, &mut space)?;
+        while data.left() > 0 {
+            let length = data.fill(PIECE, &mut space)?;
+            self.out.write_all(&space[..length])?;
+        }
+        self.list(name, &facts, header.len());
+        Ok(())
+    }
+
+    /// Appends all that `bytes` has as it is.
+    ///
+    /// # Errors
+    /// It is not what `sums` are of.
+    pub fn store(&mut self, name: &str, sums: &Sums, bytes: &mut (impl Read + ?Sized)) -> io::Result<()> {
+        let Sums { size, crc } = *sums;
+        let facts = Facts { method: STORED, crc, compressed: size, size };
+        let header = local(name, &facts, facts.is_wide())?;
+        self.out.write_all(&header)?;
+        let mut out = Summed::new(&mut self.out);
+        io::copy(bytes, &mut out)?;
+        if (out.count, out.crc.sum()) != (size, crc) {
+            return Err(io::Error::other(format!("{name} changed while it was copied")));
         }
         self.list(name, &facts, header.len());
         Ok(())

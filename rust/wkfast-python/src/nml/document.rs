@@ -1,13 +1,14 @@
 //! NML files and the records they cross to Python as.
 
 use std::borrow::Cow;
-use std::path::{Path, PathBuf};
+use std::io::{self, Read};
+use std::path::Path;
 use std::sync::Arc;
 
 use pyo3::buffer::PyBuffer;
 use pyo3::prelude::*;
-use pyo3::types::{PyAny, PyList};
-use wkfast_files::zip::{Archive, open_shared};
+use pyo3::types::{PyAny, PyBytes, PyList};
+use wkfast_files::zip::Archive;
 use wkfast_nml::columns::TreeColumns as Columns;
 use wkfast_nml::model::{Header, Tree, TreeHeader};
 use wkfast_nml::{
@@ -19,7 +20,8 @@ use super::header::{header_of, header_record};
 use super::loaded::{LoadedTrees, Unmade};
 use super::record::{AnyRecord, TreeRecord};
 use crate::errors::CoreError;
-use crate::patience::{SOON_READ, Stop, patiently_if, patiently_with_file, pythonize};
+use crate::file_at::FileAt;
+use crate::patience::{SOON_READ, Stop, away_if, patiently_if, pythonize};
 
 /// Trees on their way out of Python.
 #[derive(FromPyObject)]
@@ -64,12 +66,12 @@ pub(crate) fn until(stop: &Stop) -> impl FnMut(u64) -> Result<(), Box<dyn std::e
 #[pyo3(signature = (path, member=None, strict=false))]
 pub(crate) fn read_nml(
     py: Python<'_>,
-    path: PathBuf,
+    path: FileAt,
     member: Option<String>,
     strict: bool,
 ) -> Result<NmlDocument, CoreError> {
     let file = path.clone();
-    let loaded = patiently_with_file(py, &file, move |stop| {
+    let loaded = file.patiently(py, move |stop| {
         let mut progress = until(stop);
         let options = ReadOptions { strict, progress: Some(&mut progress), ..ReadOptions::default() };
         read_source(&path, member.as_deref(), options)
@@ -84,14 +86,25 @@ pub(crate) struct AnnotationZip(Arc<Archive>);
 #[pymethods]
 impl AnnotationZip {
     #[new]
-    fn new(py: Python<'_>, path: PathBuf) -> Result<Self, CoreError> {
+    fn new(py: Python<'_>, path: FileAt) -> Result<Self, CoreError> {
         let file = path.clone();
-        Ok(Self(patiently_with_file(py, &file, move |_| open_zip(&path))??))
+        Ok(Self(file.patiently(py, move |_| path.open_zip())??))
     }
 
     /// Bytes of a member when read.
     fn size(&self, member: &str) -> Option<u64> {
         self.0.size(member)
+    }
+
+    /// All that a member holds.
+    fn read<'py>(&self, py: Python<'py>, member: &str) -> Result<Bound<'py, PyBytes>, CoreError> {
+        let name = self.0.describe(member);
+        let content = away_if(py, self.0.is_far(), || -> io::Result<Vec<u8>> {
+            let mut bytes = Vec::new();
+            self.0.reader(member)?.read_to_end(&mut bytes)?;
+            Ok(bytes)
+        })?;
+        Ok(PyBytes::new(py, &content.map_err(CoreError::zip(Path::new(&name), &name))?))
     }
 
     /// Names of all members, in the order in which they lie in the file.
@@ -102,26 +115,14 @@ impl AnnotationZip {
 
 /// An NML file, or one that is a member of a zip file.
 pub(crate) fn read_source(
-    path: &Path,
+    file: &FileAt,
     member: Option<&str>,
     options: ReadOptions<'_>,
 ) -> Result<LoadedForest, CoreError> {
-    match member {
-        None => wkfast_nml::read_forest_file(path, options).map_err(CoreError::nml(path)),
-        Some(member) => read_member(path, member, options),
+    if let (FileAt::Near(path), None) = (file, member) {
+        return wkfast_nml::read_forest_file(path, options).map_err(CoreError::nml(path));
     }
-}
-
-fn read_member(path: &Path, member: &str, options: ReadOptions<'_>) -> Result<LoadedForest, CoreError> {
-    let archive = open_zip(path)?;
-    let name = archive.describe(member);
-    let text = archive.reader(member).map_err(CoreError::zip(path, &name))?;
-    wkfast_nml::read_forest_threaded(text, options).map_err(CoreError::nml(Path::new(&name)))
-}
-
-/// The zip file at `path`, opened now or by whoever holds it.
-pub(crate) fn open_zip(path: &Path) -> Result<Arc<Archive>, CoreError> {
-    open_shared(path, None).map_err(CoreError::zip(path, path.display().to_string()))
+    file.with_bytes(member, |text, name| wkfast_nml::read_forest_threaded(text, options).map_err(CoreError::nml(name)))
 }
 
 /// The NML in a bytes object; `name` stands for the file in messages.

@@ -1,26 +1,28 @@
-//! Writing files that are there as a whole or not at all: a bare NML, an annotation zip.
+//! Writing files and objects that are there as a whole or not at all: a bare NML, an annotation zip.
 
 use std::fs::{self, File};
 use std::io::{self, BufWriter, Seek, SeekFrom, Write};
 #[cfg(target_os = "linux")]
 use std::os::fd::AsRawFd;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use pyo3::prelude::*;
 use pyo3::pybacked::PyBackedBytes;
 use pyo3::types::PyList;
-use wkfast_files::zip::ZipWriter;
+use wkfast_files::zip::{Packed, Sums, ZipWriter};
 
-use super::document::{Detached, Outgoing, check_signals, open_zip};
+use super::document::{Detached, Outgoing, check_signals};
 use crate::errors::CoreError;
+use crate::file_at::{FileAt, ObjectAt, Out};
 use crate::files::lock;
+use crate::patience::away;
 
 /// Where the content of a zip member comes from.
 #[derive(FromPyObject)]
 pub(crate) enum Source {
     Bytes(PyBackedBytes),
     /// A file, or a member of a zip file.
-    File(PathBuf, Option<String>),
+    File(FileAt, Option<String>),
 }
 
 /// Write an NML file. What was at the path stays until the new file is complete. `observer` is told of the bytes that were
@@ -29,19 +31,17 @@ pub(crate) enum Source {
 #[pyo3(signature = (path, header, trees, observer=None))]
 pub(crate) fn write_nml<'py>(
     py: Python<'py>,
-    path: PathBuf,
+    path: FileAt,
     header: &Bound<'py, PyAny>,
     trees: &Bound<'py, PyList>,
     observer: Option<Py<PyAny>>,
 ) -> Result<(), CoreError> {
     let document = Outgoing::take(header, trees)?;
-    let detached = document.detached();
-    py.detach(|| {
-        replace(&path, observer, |file| {
-            let mut out = BufWriter::with_capacity(1 << 16, file);
-            detached.write(&mut out).map_err(CoreError::nml(&path))?;
-            out.flush().map_err(CoreError::io(&path))
-        })
+    let (detached, shown) = (document.detached(), path.shown());
+    replace(py, &path, observer, |file| {
+        let mut out = BufWriter::with_capacity(1 << 16, file);
+        detached.write(&mut out).map_err(CoreError::nml(&shown))?;
+        out.flush().map_err(CoreError::io(&shown))
     })
 }
 
@@ -50,7 +50,7 @@ pub(crate) fn write_nml<'py>(
 #[pyo3(signature = (path, nml_name, header, trees, members, observer=None))]
 pub(crate) fn write_annotation_zip<'py>(
     py: Python<'py>,
-    path: PathBuf,
+    path: FileAt,
     nml_name: &str,
     header: &Bound<'py, PyAny>,
     trees: &Bound<'py, PyList>,
@@ -58,18 +58,19 @@ pub(crate) fn write_annotation_zip<'py>(
     observer: Option<Py<PyAny>>,
 ) -> Result<(), CoreError> {
     let document = Outgoing::take(header, trees)?;
-    let detached = document.detached();
-    py.detach(|| replace(&path, observer, |file| fill_zip(file, &path, nml_name, &detached, &members)))
+    let (detached, shown) = (document.detached(), path.shown());
+    replace(py, &path, observer, |file| fill_zip(file, &shown, nml_name, &detached, &members))
 }
 
 fn fill_zip(
-    file: &mut WriteBehind<'_>,
+    file: &mut dyn Out,
     path: &Path,
     nml_name: &str,
     document: &Detached<'_>,
     members: &[(String, Source)],
 ) -> Result<(), CoreError> {
     let mut archive = ZipWriter::new(BufWriter::with_capacity(1 << 20, file));
+    // The one member whose header is gone back to: it is the first, which an object in parts keeps for that.
     let text = archive.stream(nml_name, true, document.size_hint(), |out| document.write(out));
     text.map_err(CoreError::io(path))?.map_err(CoreError::nml(path))?;
     for (name, source) in members {
@@ -79,53 +80,75 @@ fn fill_zip(
     archive.finish().map(drop).map_err(CoreError::io(path))
 }
 
-fn add_member<W: Write + Seek>(
-    archive: &mut ZipWriter<W>,
-    path: &Path,
-    name: &str,
-    source: &Source,
-) -> Result<(), CoreError> {
+fn add_member<W: Write>(archive: &mut ZipWriter<W>, path: &Path, name: &str, source: &Source) -> Result<(), CoreError> {
     match source {
         Source::Bytes(data) => {
-            let written = archive.stream(name, true, data.len() as u64, |out| out.write_all(data));
-            written.and_then(|filled| filled).map_err(CoreError::io(path))
+            let packed = Packed::new(data).map_err(CoreError::io(path))?;
+            archive.add(name, &packed).map_err(CoreError::io(path))
         }
+        // What is put in as a file is an archive itself: left as it is, it can be read in place.
         Source::File(from, None) => {
-            let opened = wkfast_files::open(from).and_then(|file| file.ok_or_else(|| io::ErrorKind::NotFound.into()));
-            let mut file = opened.map_err(CoreError::io(from))?;
-            let size = file.metadata().map_err(CoreError::io(from))?.len();
-            // What is put in as a file is an archive itself: left as it is, it can be read in place.
-            let written = archive.stream(name, false, size, |out| io::copy(&mut file, out).map(drop));
-            written.map_err(CoreError::io(path))?.map_err(CoreError::io(from))
+            let sums = from.with_bytes(None, |bytes, from| Sums::of(bytes).map_err(CoreError::io(from)))?;
+            from.with_bytes(None, |bytes, _| archive.store(name, &sums, bytes).map_err(CoreError::io(path)))
         }
         Source::File(from, Some(member)) => {
             // Whoever loaded the annotation has it open, so that it is not opened again for every member.
-            let source = open_zip(from)?;
+            let source = from.open_zip()?;
             archive.copy(&source, member, name).map_err(CoreError::zip(path, source.describe(member)))
         }
     }
 }
 
-/// Writes a file beside its final name, syncs it, and moves it there. Messages name the file that was asked for.
+/// Makes a file anew, as a whole or not at all. Messages name the file that was asked for.
 fn replace(
+    py: Python<'_>,
+    file: &FileAt,
+    observer: Option<Py<PyAny>>,
+    write: impl FnOnce(&mut dyn Out) -> Result<(), CoreError> + Send,
+) -> Result<(), CoreError> {
+    match file {
+        FileAt::Near(path) => py.detach(|| replace_file(path, observer, write)),
+        FileAt::Far(object) => away(py, || replace_object(object, &file.shown(), observer, write))?,
+    }
+}
+
+/// Writes a file beside its final name, syncs it, and moves it there.
+fn replace_file(
     path: &Path,
     observer: Option<Py<PyAny>>,
-    write: impl FnOnce(&mut WriteBehind<'_>) -> Result<(), CoreError>,
+    write: impl FnOnce(&mut dyn Out) -> Result<(), CoreError>,
 ) -> Result<(), CoreError> {
     // A link stays a link; what it points to is replaced.
     let target = if path.is_symlink() { fs::canonicalize(path).map_err(CoreError::io(path))? } else { path.to_owned() };
     let mut draft = lock(&target, path)?;
-    let mut file = WriteBehind::new(draft.file(), observer);
-    write(&mut file)?;
-    file.tell().map_err(CoreError::io(path))?;
+    let file = draft.file();
+    let mut out = WriteBehind::new(file, Some(file), observer);
+    write(&mut out)?;
+    out.tell().map_err(CoreError::io(path))?;
     let placed = draft.place_durably().map_err(CoreError::io(path))?;
     if placed { Ok(()) } else { Err(CoreError::Io(path.to_owned(), io::ErrorKind::NotFound.into())) }
 }
 
+/// Sends an object in parts; it is there with the last of them.
+fn replace_object(
+    object: &ObjectAt,
+    shown: &Path,
+    observer: Option<Py<PyAny>>,
+    write: impl FnOnce(&mut dyn Out) -> Result<(), CoreError>,
+) -> Result<(), CoreError> {
+    let mut upload = object.upload()?;
+    let mut out = WriteBehind::new(&mut *upload, None, observer);
+    write(&mut out)?;
+    out.tell().map_err(CoreError::io(shown))?;
+    upload.finish().map(drop).map_err(CoreError::io(shown))
+}
+
 /// A file being written whose text goes to the disk while more is made, so that little is left for syncing to wait for.
 /// Ctrl-C ends it.
-struct WriteBehind<'f> {
-    file: &'f File,
+struct WriteBehind<'f, W> {
+    out: W,
+    /// Where that is a file on a disk.
+    file: Option<&'f File>,
     /// Bytes written, and those of them that are on their way to the disk.
     written: u64,
     sent: u64,
@@ -136,13 +159,15 @@ struct WriteBehind<'f> {
 /// Bytes sent to the disk at once.
 const SENT_AT_ONCE: u64 = 4 << 20;
 
-impl<'f> WriteBehind<'f> {
-    fn new(file: &'f File, observer: Option<Py<PyAny>>) -> Self {
-        Self { file, written: 0, sent: 0, observer }
+impl<'f, W> WriteBehind<'f, W> {
+    fn new(out: W, file: Option<&'f File>, observer: Option<Py<PyAny>>) -> Self {
+        Self { out, file, written: 0, sent: 0, observer }
     }
 
     fn send(&mut self) -> io::Result<()> {
-        start_writing_back(self.file, self.sent, self.written - self.sent);
+        if let Some(file) = self.file {
+            start_writing_back(file, self.sent, self.written - self.sent);
+        }
         self.sent = self.written;
         check_signals(0).map_err(io::Error::other)?;
         self.tell()
@@ -156,9 +181,9 @@ impl<'f> WriteBehind<'f> {
     }
 }
 
-impl Write for WriteBehind<'_> {
+impl<W: Write> Write for WriteBehind<'_, W> {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        let count = self.file.write(bytes)?;
+        let count = self.out.write(bytes)?;
         self.written += count as u64;
         if self.written >= self.sent + SENT_AT_ONCE {
             self.send()?;
@@ -172,9 +197,9 @@ impl Write for WriteBehind<'_> {
 }
 
 /// Zip writers go back to fill in sizes; what they change is sent by the final sync.
-impl Seek for WriteBehind<'_> {
+impl<W: Seek> Seek for WriteBehind<'_, W> {
     fn seek(&mut self, to: SeekFrom) -> io::Result<u64> {
-        self.written = self.file.seek(to)?;
+        self.written = self.out.seek(to)?;
         self.sent = self.sent.max(self.written);
         Ok(self.written)
     }

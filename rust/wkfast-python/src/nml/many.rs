@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 use std::num::NonZeroUsize;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use numpy::{IntoPyArray, PyArray1, PyArrayMethods};
 use pyo3::prelude::*;
@@ -14,13 +14,14 @@ use wkfast_nml::tables::{Notes, Owners, Tables, TreeRows};
 use wkfast_nml::{AnyColumnMut, LoadedForest, NODE_COLUMNS, NmlError, PackedList, Problem, ReadOptions, TreeStream};
 
 use super::document::{ProblemItem, problem_item, read_source, until};
-use super::stream::{Feed, Outlet, with_text};
+use super::stream::{Feed, Outlet};
 use crate::errors::{CoreError, SkeletonError};
+use crate::file_at::FileAt;
 use crate::patience::{Stop, patiently};
 use crate::volume::pool;
 
 /// An NML, or a zip file and the member of it that is one.
-type FileOrMember = (PathBuf, Option<String>);
+type FileOrMember = (FileAt, Option<String>);
 
 /// Name, organization and id of a file's dataset.
 type DatasetNames = (Option<String>, Option<String>, Option<String>);
@@ -82,6 +83,7 @@ fn put(tables: &mut Tables, file: i32, loaded: LoadedForest) -> Result<FileFacts
 }
 
 fn too_wide((path, member): &FileOrMember, id: i128) -> CoreError {
+    let path = path.shown();
     let name = member.as_ref().map_or_else(|| path.display().to_string(), |name| format!("{}!{name}", path.display()));
     let reason =
         format!("{name}: the id {id} needs more than 64 bits, which tables do not have; load the file by itself");
@@ -137,7 +139,7 @@ enum Batch {
 impl TableStream {
     #[new]
     #[pyo3(signature = (path, member, file, nodes))]
-    fn new(path: PathBuf, member: Option<String>, file: i32, nodes: usize) -> Self {
+    fn new(path: FileAt, member: Option<String>, file: i32, nodes: usize) -> Self {
         Self(Feed::new(move |outlet| {
             let source = (path, member);
             let last = stream_file(&source, file, nodes, outlet);
@@ -162,8 +164,7 @@ impl TableStream {
 
 /// Sends all rows; what few nodes have stands behind the trees in a file and comes last.
 fn stream_file(source: &FileOrMember, file: i32, nodes: usize, outlet: &Outlet<Batch>) -> Result<FileFacts, CoreError> {
-    let (path, member) = (&source.0, source.1.as_deref());
-    let mut facts = with_text(path, member, |text, name| {
+    let mut facts = source.0.with_bytes(source.1.as_deref(), |text, name| {
         let mut trees = TreeStream::new(text, ReadOptions::default());
         let mut tables = Tables::default();
         let mut known = 0;
@@ -204,7 +205,7 @@ fn notes_of(
 ) -> Result<Tables, CoreError> {
     let nodes = comments.iter().map(|note| note.node_id).chain(branchpoints.iter().map(|note| note.node_id));
     let mut owners: HashMap<i128, Option<i64>> = nodes.map(|node| (node, None)).collect();
-    with_text(&source.0, source.1.as_deref(), |text, name| {
+    source.0.with_bytes(source.1.as_deref(), |text, name| {
         for tree in TreeStream::new(text, ReadOptions::default()) {
             let tree = tree.map_err(CoreError::nml(name))?;
             for id in tree.columns.ids.iter() {

@@ -1,8 +1,7 @@
 //! The trees of a file one by one.
 
-use std::fs::File;
 use std::io::Read;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::Mutex;
 use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, sync_channel};
 use std::time::Duration;
@@ -11,9 +10,10 @@ use pyo3::prelude::*;
 use wkfast_nml::model::{Header, Tree};
 use wkfast_nml::{ReadOptions, TreeStream as Trees};
 
-use super::document::{NewTreeItem, open_zip, to_item};
+use super::document::{NewTreeItem, to_item};
 use super::header::header_record;
 use crate::errors::CoreError;
+use crate::file_at::FileAt;
 
 /// What a thread of its own makes, one ahead of whoever takes it.
 pub(super) struct Feed<T>(Mutex<Receiver<T>>);
@@ -66,9 +66,9 @@ pub(crate) struct TreeStream {
 impl TreeStream {
     #[new]
     #[pyo3(signature = (path, member=None))]
-    fn new(path: PathBuf, member: Option<String>) -> Self {
+    fn new(path: FileAt, member: Option<String>) -> Self {
         let messages = Feed::new(move |outlet| {
-            let sent = with_text(&path, member.as_deref(), |text, name| send_trees(text, name, outlet));
+            let sent = path.with_bytes(member.as_deref(), |text, name| send_trees(text, name, outlet));
             if let Err(error) = sent {
                 outlet.send(Message::Failed(error));
             }
@@ -106,21 +106,6 @@ impl TreeStream {
 
 fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(std::sync::PoisonError::into_inner)
-}
-
-/// What `work` makes of the text of an NML file, or of one that is a member of a zip file, and of what to call it.
-pub(super) fn with_text<T>(
-    path: &Path,
-    member: Option<&str>,
-    work: impl FnOnce(&mut dyn Read, &Path) -> Result<T, CoreError>,
-) -> Result<T, CoreError> {
-    let Some(member) = member else {
-        return work(&mut File::open(path).map_err(CoreError::io(path))?, path);
-    };
-    let archive = open_zip(path)?;
-    let name = archive.describe(member);
-    let mut text = archive.reader(member).map_err(CoreError::zip(path, &name))?;
-    work(&mut text, Path::new(&name))
 }
 
 fn send_trees(input: &mut dyn Read, path: &Path, outlet: &Outlet<Message>) -> Result<(), CoreError> {

@@ -11,16 +11,15 @@ mod view;
 mod watch;
 
 use std::ffi::CString;
-use std::path::PathBuf;
 
 use pyo3::exceptions::PyUserWarning;
 use pyo3::prelude::*;
-use wkfast_volume::format::{Container, DataFormat, discover};
+use wkfast_volume::format::{DataFormat, discover};
 
 pub(crate) use threads::pool;
 
 use crate::errors::CoreError;
-use crate::patience::patiently_with_file;
+use crate::file_at::FileAt;
 
 pub(crate) fn register(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add_class::<mag::PyMag>()?;
@@ -47,13 +46,13 @@ pub(crate) fn register(module: &Bound<'_, PyModule>) -> PyResult<()> {
 #[pyo3(signature = (path, member=None, *, declared=None))]
 fn discover_mags<'py>(
     py: Python<'py>,
-    path: PathBuf,
+    path: FileAt,
     member: Option<String>,
     declared: Option<&Bound<'py, PyAny>>,
 ) -> Result<Bound<'py, PyAny>, CoreError> {
     let declared: Option<DataFormat> = declared.map(pythonize::depythonize).transpose().map_err(PyErr::from)?;
     let file = path.clone();
-    let found = patiently_with_file(py, &file, move |_| discover(&Container::Zip { path, member }, declared))??;
+    let found = file.patiently(py, move |_| discover(&path.container(member), declared))??;
     for warning in &found.warnings {
         let text = CString::new(warning.replace('\0', "")).unwrap_or_default();
         PyErr::warn(py, &py.get_type::<PyUserWarning>(), &text, 2)?;

@@ -14,14 +14,15 @@ use rayon::ThreadPool;
 use wkfast_volume::format::{MagArray, MagLocation, open_mag};
 use wkfast_volume::geometry::{ChunkGrid, ChunkIndex};
 use wkfast_volume::pack::{Form, Overlay, PackMag, Packed, Unpacked, largest_label, pack, unpack};
-use wkfast_volume::store::{Container, SharedStore, ZipStore};
+use wkfast_volume::store::SharedStore;
 use wkfast_volume::work::Driver;
 use wkfast_volume::{Result, VolumeError};
 
 use super::threads::{pool, pool_of};
 use super::watch::Watch;
 use crate::errors::CoreError;
-use crate::patience::patiently_with_file;
+use crate::file_at::FileAt;
+use crate::patience::away_if;
 
 /// Metadata are small; this is far more than they need.
 const MAX_SMALL: u64 = 16 << 20;
@@ -34,14 +35,14 @@ pub(crate) struct PyArchive(SharedStore);
 impl PyArchive {
     #[new]
     #[pyo3(signature = (path, member=None))]
-    fn new(py: Python<'_>, path: PathBuf, member: Option<String>) -> Result<Self, CoreError> {
+    fn new(py: Python<'_>, path: FileAt, member: Option<String>) -> Result<Self, CoreError> {
         let file = path.clone();
-        Ok(Self(patiently_with_file(py, &file, move |_| Container::Zip { path, member }.open())??))
+        Ok(Self(file.patiently(py, move |_| path.container(member).open())??))
     }
 
     /// A small file in the archive, `None` if there is none.
     fn read<'py>(&self, py: Python<'py>, name: &str) -> Result<Option<Bound<'py, PyBytes>>, CoreError> {
-        let content = py.detach(|| self.0.read(name, MAX_SMALL))?;
+        let content = away_if(py, self.0.is_far(), || self.0.read(name, MAX_SMALL))??;
         Ok(content.map(|bytes| PyBytes::new(py, &bytes)))
     }
 }
@@ -50,12 +51,12 @@ impl PyArchive {
 #[pyfunction]
 pub(crate) fn probe_members(
     py: Python<'_>,
-    path: PathBuf,
+    path: FileAt,
     members: Vec<String>,
 ) -> Result<Vec<Option<String>>, CoreError> {
     let file = path.clone();
-    Ok(patiently_with_file(py, &file, move |_| -> Result<_> {
-        let store = ZipStore::open(&path, None)?;
+    Ok(file.patiently(py, move |_| -> Result<_> {
+        let store = path.zip_store()?;
         Ok(members.iter().map(|member| store.probe_nested(member).err().map(|error| error.to_string())).collect())
     })??)
 }

@@ -191,7 +191,7 @@ pub fn create(location: &MagLocation, new: &NewMag) -> Result<Arc<dyn MagArray>>
     match &location.container {
         Container::Directory { path } => create_in_folder(&path.join(&location.prefix), name, &content)?,
         Container::Objects(_) => create_in_bucket(location, name, content)?,
-        Container::Zip { .. } => {
+        Container::Zip { .. } | Container::ObjectZip { .. } => {
             return Err(VolumeError::Unsupported {
                 file: format!("{:?}", location.container),
                 what: "a mag is created in a directory, not in an archive".to_owned(),

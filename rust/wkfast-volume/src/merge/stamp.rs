@@ -33,7 +33,10 @@ impl MagStamp {
                 digest.add_file(path);
                 None
             }
-            Container::Objects(_) => None,
+            Container::Objects(_) | Container::ObjectZip { .. } => {
+                digest.add(array.store().archive_state().unwrap_or_default().as_bytes());
+                None
+            }
         };
         let mut bytes = 0;
         let mut shards: Vec<_> = listing.shards.iter().collect();
@@ -59,6 +62,10 @@ pub fn describe(location: &MagLocation) -> String {
         Container::Directory { path } => path.join(prefix).display().to_string(),
         Container::Objects(address) if prefix.is_empty() => address.shown(),
         Container::Objects(address) => format!("{}/{prefix}", address.shown()),
+        Container::ObjectZip { folder, name, member: None } => format!("{}/{name}!{prefix}", folder.shown()),
+        Container::ObjectZip { folder, name, member: Some(member) } => {
+            format!("{}/{name}!{member}!{prefix}", folder.shown())
+        }
         Container::Zip { path, member: None } => format!("{}!{prefix}", path.display()),
         Container::Zip { path, member: Some(member) } => format!("{}!{member}!{prefix}", path.display()),
     }

@@ -1,7 +1,7 @@
 //! What every store must do, as one function that each is run through: those of this crate, and those of others.
 
 use std::collections::BTreeMap;
-use std::io::{Seek, SeekFrom, Write};
+use std::io::{Read, Seek, SeekFrom, Write};
 use std::sync::Mutex;
 
 use super::{BucketStore, Fetch, Found, ListStore, Origin, Part, ReadStore, SharedStore, WriteStore, list};
@@ -72,6 +72,10 @@ fn reads_what_was_put_in(store: &SharedStore, files: Files<'_>) {
                     assert_eq!(store.read(key, u64::MAX).unwrap().as_ref(), Some(bytes), "{key}");
                     let (start, end) = (bytes.len() / 3, bytes.len() - bytes.len() / 5);
                     assert_eq!(store.read_range(key, start as u64..end as u64).unwrap(), bytes[start..end], "{key}");
+                    let (range, stamp) = (start as u64..end as u64, store.stamp(key).unwrap().unwrap());
+                    let mut streamed = Vec::new();
+                    store.stream(key, range, stamp).unwrap().read_to_end(&mut streamed).unwrap();
+                    assert_eq!(streamed, bytes[start..end], "{key}");
                     assert_eq!(store.size(key).unwrap(), Some(bytes.len() as u64));
                     assert_eq!(store.stamp(key).unwrap().unwrap().size, bytes.len() as u64);
                 }

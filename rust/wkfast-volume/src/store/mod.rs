@@ -10,6 +10,7 @@ pub mod conformance;
 mod counting;
 mod directory;
 mod draft_file;
+mod far_file;
 mod memory;
 #[cfg(any(test, feature = "conformance"))]
 mod slow;
@@ -38,12 +39,14 @@ pub use self::bucket::{BucketStore, Upload, Version};
 #[cfg(any(test, feature = "conformance"))]
 pub use self::counting::{CountingStore, Requests};
 pub use self::directory::DirectoryStore;
+use self::far_file::Pieces;
+pub use self::far_file::far_file;
 pub use self::memory::MemoryStore;
 #[cfg(any(test, feature = "conformance"))]
 pub use self::slow::SlowStore;
 pub use self::zip::ZipStore;
 use crate::error::{Result, VolumeError};
-pub use wkfast_files::zip::{Packed, ZipWriter};
+pub use wkfast_files::zip::{FarFile, Packed, ZipWriter};
 
 /// A file in a store.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -143,6 +146,13 @@ pub trait ReadStore: Send + Sync + std::fmt::Debug {
         read_near(self, fetches, take)
     }
 
+    /// The bytes of `range` of the file one after the other, as long as the file is in the state `stamp`.
+    ///
+    /// Unless a store knows better, a piece is read when it is wanted.
+    fn stream(&self, key: &str, range: Range<u64>, stamp: Stamp) -> Result<Box<dyn Read + Send + '_>> {
+        Ok(Box::new(Pieces::new(self, key, range, stamp)))
+    }
+
     /// Whether each request costs so long a wait that what is known of a file is used until reading shows that the file
     /// has changed.
     fn is_far(&self) -> bool {
@@ -166,6 +176,11 @@ pub trait ReadStore: Send + Sync + std::fmt::Debug {
 
     /// The store as one whose server decides who came first.
     fn bucket(&self) -> Option<&dyn BucketStore> {
+        None
+    }
+
+    /// What changes when the one file does that all its keys are in: an archive on a server.
+    fn archive_state(&self) -> Option<String> {
         None
     }
 
@@ -272,12 +287,21 @@ pub enum Container {
     },
     /// A folder of objects in a bucket or on a server of files.
     Objects(Address),
+    /// A zip file there, read in place.
+    ObjectZip {
+        /// The folder that it lies in.
+        folder: Address,
+        /// Its name there.
+        name: String,
+        /// The inner zip file to read from instead.
+        member: Option<String>,
+    },
 }
 
 impl Container {
     /// Whether it is opened and read by requests to a server.
     pub fn is_far(&self) -> bool {
-        matches!(self, Self::Objects(_))
+        matches!(self, Self::Objects(_) | Self::ObjectZip { .. })
     }
 
     /// Opens it for reading. An archive that somebody has open already is shared.
@@ -286,6 +310,9 @@ impl Container {
             Self::Directory { path } => Arc::new(DirectoryStore::open(path)?),
             Self::Zip { path, member } => Arc::new(ZipStore::open(path, member.as_deref())?),
             Self::Objects(address) => address::open(address)?,
+            Self::ObjectZip { folder, name, member } => {
+                Arc::new(ZipStore::open_far(far_file(folder, name)?, member.as_deref())?)
+            }
         })
     }
 }

@@ -4,7 +4,11 @@ use std::io::Write;
 use std::sync::{Arc, Barrier};
 use std::time::Duration;
 
+use crate::error::VolumeError;
+
+use super::batch::read_all;
 use super::conformance::{Files, conforms, keys, sample};
+use super::far_file::file_of;
 use super::{
     Container, CountingStore, DirectoryStore, DiskStore, Fetch, MemoryStore, Origin, Part, ReadStore, SharedStore,
     SlowStore, ZipStore, list,
@@ -98,6 +102,56 @@ fn zip_stores_conform_stored_and_deflated_alone_and_nested() {
             });
         }
     }
+}
+
+/// A store over the zip file `bytes` somewhere far away, and what counts the reads of it.
+fn far_zip(bytes: Vec<u8>, member: Option<&str>) -> (Arc<CountingStore>, ZipStore) {
+    let counting = Arc::new(CountingStore::new(in_memory(&[("a.zip", bytes)])));
+    let store = ZipStore::open_far(file_of(counting.clone(), "a.zip").unwrap(), member).unwrap();
+    (counting, store)
+}
+
+#[test]
+fn zip_stores_over_objects_conform_stored_and_deflated_alone_and_nested() {
+    let methods = [zip::CompressionMethod::Stored, zip::CompressionMethod::Deflated];
+    for inner in methods {
+        conforms(|files| Arc::new(far_zip(zipped(files, inner), None).1));
+        for outer in methods {
+            conforms(|files| {
+                let members = [("a.nml", b"<things/>".to_vec()), ("data.zip", zipped(files, inner))];
+                Arc::new(far_zip(zipped(&members, outer), Some("data.zip")).1)
+            });
+        }
+    }
+}
+
+#[test]
+fn members_of_an_archive_far_away_are_asked_for_together() {
+    let noise: Vec<u8> = (0..250_000_u32).flat_map(|n| n.wrapping_mul(2_654_435_761).to_le_bytes()).collect();
+    let names: Vec<String> = (0..20).map(|n| format!("z{n}")).collect();
+    let files: Vec<_> = names.iter().map(|name| (name.as_str(), noise.clone())).collect();
+    let (counting, store) = far_zip(zipped(&files, zip::CompressionMethod::Stored), None);
+    let before = counting.counts();
+    assert_eq!((before.reads, before.batches), (1, 1), "the end of a small directory is all of it");
+    let fetches: Vec<_> =
+        names[5..8].iter().map(|name| Fetch { origin: Origin::Key(name), part: Part::Whole(u64::MAX) }).collect();
+    let read = read_all(&store, &fetches).unwrap();
+    assert!(read.into_iter().all(|bytes| bytes.unwrap() == noise));
+    let after = counting.counts();
+    assert_eq!((after.reads - before.reads, after.batches - before.batches), (3, 1));
+    assert!(after.bytes - before.bytes < 3 * (noise.len() as u64 + 400));
+}
+
+#[test]
+fn an_archive_far_away_that_changes_is_not_read_on() {
+    let memory = Arc::new(MemoryStore::default());
+    memory.insert("a.zip", zipped(&sample(), zip::CompressionMethod::Deflated)).unwrap();
+    let store = ZipStore::open_far(file_of(memory.clone(), "a.zip").unwrap(), None).unwrap();
+    memory.insert("a.zip", b"something else".to_vec()).unwrap();
+    let error = store.read("layer/1/header.wkw", 100).unwrap_err();
+    assert!(matches!(error, VolumeError::Changed { .. }), "{error}");
+    let fetch = Fetch { origin: Origin::Key("layer/1/header.wkw"), part: Part::Whole(100) };
+    assert!(matches!(read_all(&store, &[fetch]).unwrap_err(), VolumeError::Changed { .. }));
 }
 
 #[test]
