@@ -56,10 +56,10 @@ ALLOWED = {
         "progress",
         "rules",
     },
-    "volume": {"_warnings", "_core", "_lazy", "dataset", "errors", "geometry", "progress", "records"},
+    "volume": {"buckets", "_warnings", "_core", "_lazy", "dataset", "errors", "geometry", "progress", "records"},
     # a dataset whose voxels a server streams: below annotation, which hands them out, above the two it joins
     "remote": {"addresses", "_core", "_lazy", "client", "dataset", "errors", "geometry"},
-    "skeleton": {"addresses", "pictures", "_warnings", "_core", "_lazy", "errors", "geometry", "records"},
+    "skeleton": {"buckets", "pictures", "_warnings", "_core", "_lazy", "errors", "geometry", "records"},
     "schema": {"_lazy", "errors", "skeleton"},
     "tables": {"addresses", "_core", "_lazy", "errors", "skeleton"},
     "convert": {"addresses", "_lazy", "drafts", "errors", "geometry", "skeleton", "tables"},
@@ -84,7 +84,9 @@ ALLOWED = {
     "cli": {
         "",
         "_lazy",
+        "addresses",
         "annotation",
+        "buckets",
         "client",
         "convert",
         "dataset",

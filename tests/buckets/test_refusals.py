@@ -58,15 +58,8 @@ def calls(made, folder):
     """What writes, or reads what wkfast reads of a folder alone."""
     _, layer, annotation = made
     return {
-        "Annotation.load": wkfast.Annotation.load,
-        "Annotation.save": annotation.save,
-        "Skeleton.load": wkfast.Skeleton.load,
-        "Skeleton.save": annotation.skeleton.save,
-        "iterate_trees": lambda path: list(wkfast.iterate_trees(path)),
-        "schema_problems": schema_problems,
         "read_swc": lambda path: convert.read_swc(path, voxel_size=(1, 1, 1)),
         "write_swc": lambda path: convert.write_swc(annotation.skeleton, path),
-        "read_knossos": convert.read_knossos,
         "write_knossos": lambda path: convert.write_knossos(annotation.skeleton, path),
         "convert": lambda path: convert.convert([folder], path, "swc"),
         "read_skeletons": tables.read_skeletons,
@@ -93,6 +86,13 @@ def test_addresses_are_refused_where_only_a_folder_will_do(made, folder):
 
 
 READ = {
+    "Annotation.load": lambda path, _: wkfast.Annotation.load(path),
+    "Annotation.save": lambda path, _: wkfast.Annotation("a", skeleton=wkfast.Skeleton((1, 1, 1), "d")).save(path),
+    "Skeleton.load": lambda path, _: wkfast.Skeleton.load(path),
+    "Skeleton.save": lambda path, _: wkfast.Skeleton((1, 1, 1), "d").save(path),
+    "iterate_trees": lambda path, _: list(wkfast.iterate_trees(path)),
+    "schema_problems": lambda path, _: schema_problems(path),
+    "read_knossos": lambda path, _: convert.read_knossos(path),
     "Dataset": lambda path, _: wkfast.Dataset(path, voxel_size=(1, 1, 1)),
     "Dataset.open": lambda path, _: wkfast.Dataset.open(path),
     "open_layer": lambda path, _: open_layer(path),
@@ -105,6 +105,15 @@ READ = {
 def test_addresses_of_other_schemes_are_refused_where_buckets_are_read(folder, call, address):
     with pytest.raises(AddressError, match=r"wkfast knows s3://|before it became a pathlib.Path"):
         READ[call](address, folder)
+    assert not list(folder.iterdir())
+
+
+@pytest.mark.parametrize("call", READ)
+@pytest.mark.parametrize("end", ["?token=hush", "#hush"])
+def test_addresses_with_more_than_a_path_are_refused_and_not_told(folder, call, end):
+    with pytest.raises(AddressError, match="query or fragment") as caught:
+        READ[call](f"https://host/a.nml{end}", folder)
+    assert "hush" not in str(caught.value)
     assert not list(folder.iterdir())
 
 

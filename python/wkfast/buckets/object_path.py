@@ -107,6 +107,8 @@ class ObjectPath:
         if known is None:
             raise AddressError(f"{shown(url)}: wkfast knows s3://, gs://, az:// and https://, not {scheme}://")
         given = dict(storage_options or {})
+        if _kind_of(f"{known}://") == "http" and ("?" in rest or "#" in rest):
+            raise AddressError(f"{shown(url)}: comes with a query or fragment, which wkfast does not send")
         account = _AZURE.match(rest) if known == "az" else None
         if account:
             rest = account[1] + rest[account.end() :]
@@ -215,6 +217,11 @@ class ObjectPath:
     def container(self) -> _core.Container:
         """The folder, for the core: see ``_core.MagLocation``."""
         return {"kind": "objects", "url": self.url, "options": self._options}
+
+    def zip_container(self, member: str | None = None) -> _core.Container:
+        """Return the zip file that it is, or its `member`, for the core."""
+        folder: _core.ObjectFolder = {"url": self.parent.url, "options": self._options}
+        return {"kind": "objectzip", "folder": folder, "name": self.name, "member": member}
 
     @property
     def object_file(self) -> _core.ObjectFile:

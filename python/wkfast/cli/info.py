@@ -8,10 +8,13 @@ import typer
 
 import wkfast as wk
 from wkfast._lazy import lazy_import
+from wkfast.buckets import any_path
 from wkfast.cli.console import bars, bytes_text, plain, show, tell_json
 from wkfast.errors import VolumeDataError
 
 if TYPE_CHECKING:
+    from os import PathLike
+
     from rich import table as tables
     from rich.table import Table
 else:
@@ -21,7 +24,7 @@ _TREES_SHOWN = 5
 
 
 def info(
-    file: Annotated[Path, typer.Argument(help="An annotation: .nml or .zip.")],
+    file: Annotated[str, typer.Argument(help="An annotation: .nml or .zip; or its address.")],
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON for scripts.")] = False,
 ) -> None:
     """Show what is inside FILE: dataset, voxel size, trees, nodes, volume layers, chunks per mag, sizes."""
@@ -36,13 +39,13 @@ def info(
         show(_layer(layer))
 
 
-def describe(file: Path) -> dict[str, Any]:
+def describe(file: "str | PathLike[str]") -> dict[str, Any]:
     """Return what is inside an annotation file as plain data, sizes in bytes."""
     annotation = wk.Annotation.load(file)
     trees = list(annotation.skeleton.flattened_trees())
     return {
         "file": str(file),
-        "bytes": file.stat().st_size,
+        "bytes": _size(file),
         "name": annotation.name,
         "dataset": annotation.dataset_name,
         "organization": annotation.organization_id,
@@ -59,6 +62,11 @@ def describe(file: Path) -> dict[str, Any]:
         "problems": len(annotation.problems),
         "volume_layers": [_describe_layer(layer) for layer in annotation.volume_layers],
     }
+
+
+def _size(file: "str | PathLike[str]") -> int:
+    path = any_path(file, "an annotation")
+    return path.stat().st_size if isinstance(path, Path) else path.size() or 0
 
 
 def _describe_layer(layer: "wk.VolumeLayer") -> dict[str, Any]:

@@ -1,6 +1,5 @@
 """``wkfast merge-fallback`` and ``merge-annotations``: annotations over their fallback layer, as a new dataset."""
 
-from pathlib import Path
 from typing import Annotated, Any
 
 import typer
@@ -78,7 +77,7 @@ def merge_fallback(
 def merge_annotations(
     target: TargetArgument,
     source_annotations: Annotated[
-        list[Path], typer.Argument(help="Annotation zips; later ones lie over earlier ones.")
+        list[str], typer.Argument(help="Annotation zips or their addresses; later ones lie over earlier ones.")
     ],
     *,
     dataset_directory: Annotated[str, typer.Option(help="Folder that holds the annotations' dataset, or its address.")],

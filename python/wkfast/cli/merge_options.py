@@ -43,7 +43,7 @@ DEFAULT_POLICY, DEFAULT_MAGS, DEFAULT_LINK, DEFAULT_MISSING = (
 )
 
 TargetArgument = Annotated[str, typer.Argument(help="Dataset to create: a folder, or an address such as s3://…")]
-AnnotationArgument = Annotated[Path, typer.Argument(help="The annotation zip.")]
+AnnotationArgument = Annotated[str, typer.Argument(help="The annotation zip, or its address.")]
 DatasetsArgument = Annotated[
     str, typer.Argument(help="Folder that holds the annotation's dataset, or its address: s3://…, https://…")
 ]

@@ -2,12 +2,12 @@
 
 import shlex
 import sys
-from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from wkfast._lazy import lazy_import
+from wkfast.buckets import any_path
 from wkfast.cli.console import tell_text
 from wkfast.cli.merge_options import RuleOption, rule_from_anywhere
 from wkfast.cli.merge_steps import PlanArgument, read_plan
@@ -48,4 +48,4 @@ def script(
         most_tasks=most_tasks, at_once=at_once, options=tuple(option or ()),
         rule=rule_from_anywhere(rule),
     )  # fmt: skip
-    tell_text(slurm_jobs.slurm_script(read_plan(plan_file, rule), Path(plan_file), jobs))
+    tell_text(slurm_jobs.slurm_script(read_plan(plan_file, rule), any_path(plan_file, "a plan"), jobs))

@@ -1,16 +1,19 @@
 """``wkfast merge plan``, ``run``, ``commit`` and ``status``: a merge in steps on a plan file, for job arrays."""
 
 import gzip
+import io
 import time
 import zlib
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, BinaryIO
 
 import typer
 
 import wkfast as wk
 from wkfast._lazy import lazy_import
+from wkfast.addresses import address_of
+from wkfast.buckets import ObjectPath, any_path
 from wkfast.cli.console import bytes_text, progress_wanted, tell, tell_json
 from wkfast.cli.merge_options import (
     DEFAULT_LINK,
@@ -54,7 +57,9 @@ else:
     slurm_jobs = lazy_import("wkfast.merge.slurm")
     statuses = lazy_import("wkfast.merge.status")
 
-PlanArgument = Annotated[Path, typer.Argument(help="The plan file; compressed if its name ends with .gz.")]
+PlanArgument = Annotated[
+    str, typer.Argument(help="The plan file, or its address; compressed if its name ends with .gz.")
+]
 # A plan of ten million files takes 1.4 GB.
 MOST_OF_PLAN = 4 << 30
 # What a compressed file begins with.
@@ -83,9 +88,10 @@ def plan(
     annotation = wk.Annotation.load(source_annotation)
     job = annotation.plan_merge(target, dataset_directory, volume_layer_name, options=options)
     # in one step: tasks may read it at any time
-    with drafts.exclusive_draft(plan_file) as draft:
-        text = job.to_json().encode()
-        draft.put(gzip.compress(text, compresslevel=1) if plan_file.suffix == ".gz" else text)
+    text = job.to_json().encode()
+    _write_plan(
+        any_path(plan_file, "a plan"), gzip.compress(text, compresslevel=1) if plan_file.endswith(".gz") else text
+    )
     _tell_plan(job, as_json=as_json)
 
 
@@ -158,7 +164,8 @@ def status(
     as_json: JsonOption = False,
 ) -> None:
     """Tell how far a merge is, who is at it and what went wrong; nothing is written."""
-    found = statuses.merge_status(read_plan(Path(target)).target if Path(target).is_file() else target)
+    is_plan = Path(target).is_file() if address_of(target) is None else target.endswith((".json", ".gz"))
+    found = statuses.merge_status(read_plan(target).target if is_plan else target)
     if as_json:
         tell_json(found.to_json())
     else:
@@ -183,7 +190,15 @@ def _status_lines(found: "statuses.MergeStatus") -> "Iterator[str]":
         yield f"  failed: {failure}"
 
 
-def read_plan(plan_file: Path, rule: str | None = None) -> "jobs_of_merges.MergeJob":
+def _write_plan(plan_file: "Path | ObjectPath", content: bytes) -> None:
+    if isinstance(plan_file, ObjectPath):
+        plan_file.write(content)
+        return
+    with drafts.exclusive_draft(plan_file) as draft:
+        draft.put(content)
+
+
+def read_plan(plan_file: str, rule: str | None = None) -> "jobs_of_merges.MergeJob":
     """Return the merge that a plan file holds.
 
     Raises
@@ -192,7 +207,7 @@ def read_plan(plan_file: Path, rule: str | None = None) -> "jobs_of_merges.Merge
         There is no such file, it is something else, or its rule is another.
     """
     try:
-        text = _text_of(plan_file)
+        text = _text_of(any_path(plan_file, "a plan"))
     except FileNotFoundError:
         raise MergeError(f"there is no plan file {plan_file}: write it with `wkfast merge plan`") from None
     except (UnicodeDecodeError, EOFError, gzip.BadGzipFile, zlib.error) as error:
@@ -200,12 +215,22 @@ def read_plan(plan_file: Path, rule: str | None = None) -> "jobs_of_merges.Merge
     return jobs_of_merges.MergeJob.from_json(text, name=str(plan_file), rule=rule_of(rule))
 
 
-def _text_of(plan_file: Path) -> str:
+def _text_of(plan_file: "Path | ObjectPath") -> str:
     """Return what a plan file holds, inflated if it is compressed, whatever its name says."""
-    with plan_file.open("rb") as file:
-        is_compressed = file.read(len(_GZIP)) == _GZIP
-    with gzip.open(plan_file) if is_compressed else plan_file.open("rb") as file:
-        data = file.read(MOST_OF_PLAN + 1)
+    with _opened(plan_file) as stored:
+        is_compressed = stored.read(len(_GZIP)) == _GZIP
+        stored.seek(0)
+        with gzip.open(stored) if is_compressed else stored as file:
+            data = file.read(MOST_OF_PLAN + 1)
     if len(data) > MOST_OF_PLAN:
         raise MergeError(f"{plan_file}: more than {MOST_OF_PLAN:,} bytes are no plan of a merge")
     return data.decode()
+
+
+def _opened(plan_file: "Path | ObjectPath") -> BinaryIO:
+    if not isinstance(plan_file, ObjectPath):
+        return plan_file.open("rb")
+    content = plan_file.read(MOST_OF_PLAN)
+    if content is None:
+        raise FileNotFoundError(plan_file)
+    return io.BytesIO(content)

@@ -1,7 +1,6 @@
 """``wkfast validate``: what is wrong with an annotation file, before a server says so."""
 
 import warnings
-from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -12,6 +11,8 @@ from wkfast.cli.console import plain, show, tell, tell_json
 from wkfast.errors import NmlError, WkfastError
 
 if TYPE_CHECKING:
+    from os import PathLike
+
     from rich import table as tables
 
     from wkfast.schema import checking
@@ -23,7 +24,7 @@ EXIT_PROBLEMS = 1
 
 
 def validate(
-    file: Annotated[Path, typer.Argument(help="An annotation: .nml or .zip.")],
+    file: Annotated[str, typer.Argument(help="An annotation: .nml or .zip; or its address.")],
     *,
     chunks: Annotated[bool, typer.Option(help="Decode every chunk of the volume layers as well.")] = False,
     schema: Annotated[bool, typer.Option(help="Check the NML against nml.xsd, too. Needs lxml.")] = False,
@@ -45,7 +46,7 @@ def validate(
         raise typer.Exit(EXIT_PROBLEMS)
 
 
-def problems_of(file: Path, *, chunks: bool) -> list[dict[str, Any]]:
+def problems_of(file: "str | PathLike[str]", *, chunks: bool) -> list[dict[str, Any]]:
     """Return what is wrong with an annotation file, in the order of the file: as plain data."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # what they say is listed
@@ -72,7 +73,7 @@ def problems_of(file: Path, *, chunks: bool) -> list[dict[str, Any]]:
     return found
 
 
-def _problems_of_schema(file: Path) -> list[dict[str, Any]]:
+def _problems_of_schema(file: "str | PathLike[str]") -> list[dict[str, Any]]:
     try:
         found = checking.schema_problems(file)
     except NmlError as error:
@@ -100,7 +101,7 @@ def _problem(
     return {"line": line, "column": column, "rejected": rejected, "message": message}
 
 
-def _show(file: Path, found: list[dict[str, Any]]) -> None:
+def _show(file: "str | PathLike[str]", found: list[dict[str, Any]]) -> None:
     if not found:
         tell(f"{file} is valid")
         return

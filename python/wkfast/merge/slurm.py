@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
+    from wkfast.buckets import ObjectPath
     from wkfast.merge.job import MergeJob
 
 # What a thread gets through on a file system that it shares with others. Local disks give several times as much: tasks
@@ -98,7 +99,7 @@ class SlurmJobs:
         return array_sizes(job.plan, self.rate * self.minutes * 60, self.most_tasks)
 
 
-def slurm_script(job: MergeJob, plan_file: Path, jobs: SlurmJobs) -> str:
+def slurm_script(job: MergeJob, plan_file: Path | ObjectPath, jobs: SlurmJobs) -> str:
     """Return a script for bash that hands a planned merge to ``sbatch`` and prints the numbers of its jobs.
 
     Each stage that is worth it is an array behind that of the stage before. The commit comes behind all of them: it

@@ -195,36 +195,29 @@ class Skeleton(Group):
     # -- files ----------------------------------------------------------------------------------------------------
 
     @classmethod
-    def load(
-        cls,
-        file_path: str | PathLike[str],
-        *,
-        strict: bool = False,
-        storage_options: Mapping[str, Any] | None = None,
-    ) -> Skeleton:
+    def load(cls, file_path: str | PathLike[str], *, strict: bool = False) -> Skeleton:
         """Return the skeleton in an ``.nml`` file, or in the NML of an annotation ``.zip``.
 
         Parameters
         ----------
         file_path
-            The file, or its address. Of a ``.k.zip`` of KNOSSOS all numbers are taken as written, see
+            The file, or its address: what reaches it comes with a ``UPath`` or a :class:`wkfast.buckets.ObjectPath`, or
+            from the environment. Of a ``.k.zip`` of KNOSSOS all numbers are taken as written, see
             :func:`wkfast.convert.read_knossos`.
         strict
             Refuse what a server would refuse, instead of warning.
-        storage_options
-            How an address is reached: see :class:`wkfast.buckets.ObjectPath`.
 
         Raises
         ------
         NmlError
             A ``RuntimeError``: no NML, or with ``strict`` one that a server would reject. Line and column are named.
         """
-        file = AnnotationFile.open(file_path, storage_options)
+        file = AnnotationFile.open(file_path)
         skeleton = load_document(file.path, file.nml_member, strict=strict).skeleton
         skeleton._left_behind = file.other_members
         return skeleton
 
-    def save(self, out_path: str | PathLike[str], *, storage_options: Mapping[str, Any] | None = None) -> None:
+    def save(self, out_path: str | PathLike[str]) -> None:
         """Write the skeleton to an ``.nml`` or ``.zip`` file, as a whole or not at all.
 
         Other members of the zip it was loaded from, such as voxels, are not written, which a warning says.
@@ -233,10 +226,8 @@ class Skeleton(Group):
         ----------
         out_path
             The file, or its address in a bucket.
-        storage_options
-            How that is reached: see :class:`wkfast.buckets.ObjectPath`.
         """
-        path = any_path(out_path, "a saved skeleton", storage_options)
+        path = any_path(out_path, "a saved skeleton")
         require_suffix(path)
         if self._left_behind:
             names = ", ".join(self._left_behind)

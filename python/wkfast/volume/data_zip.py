@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from wkfast import _core
 from wkfast._lazy import lazy_import
-from wkfast.buckets import core_file
+from wkfast.buckets import ObjectPath, core_file
 from wkfast.dataset.layer_category import SEGMENTATION_CATEGORY
 from wkfast.dataset.layer_properties import KEEPS_ZEROS, LayerProperties, element_class
 from wkfast.dataset.properties import FILE_NAME
@@ -23,7 +23,6 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
-    from wkfast.buckets import ObjectPath
     from wkfast.dataset.layer_properties import Json
 else:
     np = lazy_import("numpy")
@@ -51,6 +50,9 @@ class DataZip:
     _archive: _core.Archive | None
     _dtype: str | None = None
 
+    def __getstate__(self) -> dict[str, object]:
+        return {**self.__dict__, "_archive": None}
+
     @classmethod
     def open(cls, path: Path | ObjectPath, member: str | None = None, declared: str | None = None) -> DataZip:
         """Look at the data zip that is `member` of the zip at `path`, or at the one at `path` itself.
@@ -68,7 +70,10 @@ class DataZip:
         file = core_file(path)
         archive = _core.Archive(file, member)
         known = declared if declared in {"wkw", "zarr", "zarr3"} else None
-        return cls(path, member, tuple(_core.discover_mags(file, member, declared=known)), archive)  # type: ignore[arg-type]
+        found = _core.discover_mags(file, member, declared=known)  # type: ignore[arg-type]
+        if isinstance(path, ObjectPath):
+            found = [_reached(each, path, member) for each in found]
+        return cls(path, member, tuple(found), archive)
 
     @classmethod
     def empty(cls, path: Path, dtype: np.dtype[Any]) -> DataZip:
@@ -172,6 +177,12 @@ def _mag_entry(found: _core.DiscoveredMag, folder: str) -> Json:
     if order:
         entry["axisOrder"] = order
     return entry
+
+
+def _reached(found: _core.DiscoveredMag, path: ObjectPath, member: str | None) -> _core.DiscoveredMag:
+    """Return a mag with what reaches it: the core shows no secret in what it has found."""
+    location: _core.MagLocation = {**found["location"], "container": path.zip_container(member)}
+    return {**found, "location": location}
 
 
 def _stated_box(described: Json, file: object) -> BoundingBox:

@@ -5,15 +5,18 @@ use std::ops::Range;
 use std::sync::Arc;
 
 use futures_util::{StreamExt, stream};
+use object_store::ObjectStoreExt;
+use object_store::path::Path;
 use tokio::sync::mpsc::{Receiver, Sender, channel};
 use tokio::task::JoinHandle;
+use wkfast_volume::VolumeError;
 use wkfast_volume::error::Result;
 use wkfast_volume::store::{Part, Stamp};
 
 use crate::connection::Connection;
 use crate::reading::{Request, found};
 use crate::runtime::{runtime, wait_for};
-use crate::store::ObjectFiles;
+use crate::store::{ObjectFiles, stamp_of};
 
 /// Bytes of one request.
 const PIECE: u64 = 4 << 20;
@@ -25,6 +28,8 @@ pub(crate) struct ObjectStream {
     piece: Cursor<Vec<u8>>,
     coming: Receiver<Result<Vec<u8>>>,
     driver: JoinHandle<()>,
+    /// The object and its state, as long as nothing of it has come, if all of it is wanted.
+    whole: Option<(Arc<Connection>, Path, Stamp)>,
 }
 
 /// The bytes of `range`, as long as the object is in the state `stamp`.
@@ -35,9 +40,10 @@ pub(crate) fn stream_of(store: &ObjectFiles, key: &str, range: Range<u64>, stamp
     let request =
         |part| Request { path: path.clone(), part: Part::Range(part), state: Some(stamp), serves: Vec::new() };
     let requests: Vec<_> = starts.zip(ends).map(|(start, end)| request(start..end)).collect();
+    let whole = (range == (0..stamp.size)).then(|| (Arc::clone(&connection), path.clone(), stamp));
     let (sender, coming) = channel(1);
     let driver = runtime()?.spawn(drive(connection, requests, sender));
-    Ok(ObjectStream { piece: Cursor::default(), coming, driver })
+    Ok(ObjectStream { piece: Cursor::default(), coming, driver, whole })
 }
 
 async fn drive(connection: Arc<Connection>, requests: Vec<Request>, sender: Sender<Result<Vec<u8>>>) {
@@ -57,11 +63,62 @@ async fn drive(connection: Arc<Connection>, requests: Vec<Request>, sender: Send
     }
 }
 
+/// Sends the object as it comes with one answer, for servers that know no ranges.
+async fn drive_whole(connection: Arc<Connection>, path: Path, stamp: Stamp, sender: Sender<Result<Vec<u8>>>) {
+    if let Err(error) = send_whole(&connection, &path, stamp, &sender).await {
+        let _ = sender.send(Err(error)).await;
+    }
+}
+
+async fn send_whole(
+    connection: &Connection,
+    path: &Path,
+    stamp: Stamp,
+    sender: &Sender<Result<Vec<u8>>>,
+) -> Result<()> {
+    let answer = connection.objects.get(path).await.map_err(|error| connection.failed(path, &error))?;
+    if stamp_of(&answer.meta) != stamp {
+        return Err(VolumeError::Changed { file: connection.name(path) });
+    }
+    let (mut left, mut body) = (stamp.size, answer.into_stream());
+    while let Some(bytes) = body.next().await {
+        let bytes = bytes.map_err(|error| connection.failed(path, &error))?;
+        left = left.checked_sub(bytes.len() as u64).ok_or_else(|| uneven(connection, path, stamp))?;
+        if sender.send(Ok(bytes.into())).await.is_err() {
+            return Ok(());
+        }
+    }
+    if left > 0 { Err(uneven(connection, path, stamp)) } else { Ok(()) }
+}
+
+fn uneven(connection: &Connection, path: &Path, stamp: Stamp) -> VolumeError {
+    VolumeError::corrupt(connection.name(path), format!("sent other than the {} bytes that it has", stamp.size))
+}
+
+impl ObjectStream {
+    fn next(&mut self) -> Result<Vec<u8>> {
+        let whole = self.whole.take();
+        match (self.receive(), whole) {
+            (Err(VolumeError::Unsupported { .. }), Some((connection, path, stamp))) => {
+                let (sender, coming) = channel(1);
+                self.coming = coming;
+                self.driver = runtime()?.spawn(drive_whole(connection, path, stamp, sender));
+                self.receive()
+            }
+            (next, _) => next,
+        }
+    }
+
+    /// What comes next; nothing at the end.
+    fn receive(&mut self) -> Result<Vec<u8>> {
+        wait_for(async { self.coming.recv().await.transpose() }).map(Option::unwrap_or_default)
+    }
+}
+
 impl Read for ObjectStream {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
         if self.piece.position() == self.piece.get_ref().len() as u64 {
-            let next = wait_for(async { self.coming.recv().await.transpose() }).map_err(io::Error::other)?;
-            self.piece = Cursor::new(next.unwrap_or_default());
+            self.piece = Cursor::new(self.next().map_err(io::Error::other)?);
         }
         self.piece.read(buffer)
     }

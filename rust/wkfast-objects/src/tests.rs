@@ -1,7 +1,7 @@
 //! The store held to what every store must do, and what is special about it.
 
 use std::collections::BTreeMap;
-use std::io::Write;
+use std::io::{Read, Write};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
@@ -56,6 +56,25 @@ fn ranges_that_lie_beside_each_other_are_told_apart_again() {
     let pool = rayon::ThreadPoolBuilder::new().num_threads(2).build().unwrap();
     pool.install(|| store.read_batch(&fetches, &take)).unwrap();
     assert_eq!(seen.into_inner(), 2 * ranges.len());
+}
+
+#[test]
+fn a_stream_is_of_one_state_of_an_object_and_may_be_left() {
+    let long: Vec<u8> = (0..5_000_000_u32).flat_map(|n| (n / 3).to_le_bytes()).collect();
+    let store = in_memory("stream", &[("a", long.clone()), ("empty", Vec::new())]);
+    let stamp = store.stamp("a").unwrap().unwrap();
+    for range in [0..20_000_000, 0..0, 5..6, 4_194_303..4_194_305, 1_000_000..19_999_999] {
+        let mut read = Vec::new();
+        store.stream("a", range.clone(), stamp).unwrap().read_to_end(&mut read).unwrap();
+        assert!(read == long[range.start as usize..range.end as usize], "{range:?}");
+    }
+    let mut left = store.stream("a", 0..20_000_000, stamp).unwrap();
+    left.read_exact(&mut [0; 100]).unwrap();
+    drop(left);
+    store.bucket().unwrap().put("a", vec![1; 20_000_000]).unwrap();
+    let error = store.stream("a", 0..20_000_000, stamp).unwrap().read_to_end(&mut Vec::new()).unwrap_err();
+    let error = error.downcast::<VolumeError>().unwrap();
+    assert!(matches!(error, VolumeError::Changed { .. }), "{error}");
 }
 
 #[test]

@@ -32,6 +32,9 @@ const NESTED_MAX_RATIO: u64 = 100;
 /// Members of a far archive with more bytes come as a stream.
 const LONG: u64 = 16 << 20;
 
+/// Bytes of a member that tell whether it is an archive itself.
+const PROBED: u64 = 1 << 12;
+
 /// Gets a reader of a member, or why there is none, by the member's number.
 pub type TakeMember<'a> = dyn Fn(usize, io::Result<MemberReader<'_>>) -> io::Result<()> + Sync + 'a;
 
@@ -71,8 +74,10 @@ impl Archive {
         if is_stored(&found) && !self.is_far() {
             return self.nested(member).map(drop);
         }
+        // What is asked for is no more than what it begins with.
+        let (size, compressed) = (found.size.min(PROBED), found.compressed.min(PROBED));
         let mut start = [0; 4];
-        match MemberReader::open(&self.source, found)?.read_exact(&mut start) {
+        match MemberReader::open(&self.source, Member { size, compressed, ..found })?.read_exact(&mut start) {
             Ok(()) if start == LOCAL || start == END.to_le_bytes() => Ok(()),
             Ok(()) => Err(io::Error::new(ErrorKind::InvalidData, "is no zip file")),
             Err(error) if error.kind() == ErrorKind::UnexpectedEof => {
