@@ -132,6 +132,8 @@ class ObjectFile(ObjectFolder):
     """An object, and the folder that it lies in."""
 
     name: str
+    # The state that it is in, where that is known: if it is in another, reading it fails.
+    state: str | None
 
 class Container(TypedDict):
     """A folder, a zip file, a zip file inside a zip file, a folder of objects, or an object that is a zip file."""
@@ -147,6 +149,7 @@ class Container(TypedDict):
     # Of an object that is a zip file.
     folder: NotRequired[ObjectFolder]
     name: NotRequired[str]
+    state: NotRequired[str | None]
 
 class Objects:
     """A folder of objects in a bucket or on a server of files. The first request connects.
@@ -399,6 +402,9 @@ class Archive:
     """
 
     def __new__(cls, path: str | PathLike[str] | ObjectFile, member: str | None = None) -> Self: ...
+    def state(self) -> str | None:
+        """Return what tells the state of a file on a server from others."""
+
     def read(self, name: str) -> bytes | None:
         """Return the content of a small file in it, ``None`` if there is none."""
 
@@ -960,6 +966,9 @@ class AnnotationZip:
     """
 
     def __new__(cls, path: str | PathLike[str] | ObjectFile) -> Self: ...
+    def state(self) -> str | None:
+        """Return what tells the state of a file on a server from others."""
+
     def size(self, member: str) -> int | None: ...
     def names(self) -> list[str]:
         """Return the names of all members, in the order in which they lie in the file."""

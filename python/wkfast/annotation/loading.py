@@ -30,7 +30,7 @@ def load(
 ) -> Annotation:
     """Return the annotation in a file; see ``Annotation.load``."""
     file = AnnotationFile.open(path, storage_options)
-    document = load_document(file.path, member=file.nml_member, strict=strict)
+    document = load_document(file.path, member=file.nml_member, strict=strict, source=file.source)
     annotation = _from_header(make, file.annotation_name, document.header, document.skeleton)
     annotation.problems = document.problems
     _attach_members(annotation, file)
@@ -61,7 +61,7 @@ def _from_header(make: type[Annotation], name: str, header: Record, skeleton: Sk
 
 def _attach_members(annotation: Annotation, file: AnnotationFile) -> None:
     """Make volume layers of the header's records and keep the zip's other members for saving."""
-    members = VolumeData.all_at(file.path, file.other_members)
+    members = VolumeData.all_at(file.path, file.other_members, file.state)
     for record in annotation._header["volumes"]:
         layer = VolumeLayer.from_record(record, members.pop(record["location"] or "", None), annotation.voxel_size)
         if layer.data is None:
@@ -81,7 +81,7 @@ def _warn_of_broken_data(annotation: Annotation, file: AnnotationFile) -> None:
     """Name the layers whose voxels cannot be read. The rest is of use, and they are saved as they are."""
     data = [layer.data for layer in annotation.volume_layers if layer.data is not None]
     if data:
-        for problem in broken_members(file.path, [str(each.member) for each in data]):
+        for problem in broken_members(file.source, [str(each.member) for each in data]):
             warn(f"the voxels of a volume layer cannot be read: {problem}")
 
 

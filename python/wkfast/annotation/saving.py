@@ -58,7 +58,9 @@ def write_zip(
     members = _members(annotation)
     for data in members.values():
         data.check_unchanged()
-    sources: dict[str, MemberSource] = {name: (core_file(data.path), data.member) for name, data in members.items()}
+    sources: dict[str, MemberSource] = {
+        name: (core_file(data.path, data.state), data.member) for name, data in members.items()
+    }
     nml_name = f"{as_member_name(annotation.name)}.nml"
     save_document(path, _header(annotation), annotation.skeleton, nml_name=nml_name, members=sources, observer=observer)
     return members

@@ -218,15 +218,14 @@ class ObjectPath:
         """The folder, for the core: see ``_core.MagLocation``."""
         return {"kind": "objects", "url": self.url, "options": self._options}
 
-    def zip_container(self, member: str | None = None) -> _core.Container:
-        """Return the zip file that it is, or its `member`, for the core."""
+    def zip_container(self, member: str | None = None, state: str | None = None) -> _core.Container:
+        """Return the zip file that it is, or its `member`, for the core; see :meth:`object_file`."""
         folder: _core.ObjectFolder = {"url": self.parent.url, "options": self._options}
-        return {"kind": "objectzip", "folder": folder, "name": self.name, "member": member}
+        return {"kind": "objectzip", "folder": folder, "name": self.name, "member": member, "state": state}
 
-    @property
-    def object_file(self) -> _core.ObjectFile:
-        """The file, for the core."""
-        return {"url": self.parent.url, "options": self._options, "name": self.name}
+    def object_file(self, state: str | None = None) -> _core.ObjectFile:
+        """Return the file for the core, which reads it in the state that is known, if one is, and in no other."""
+        return {"url": self.parent.url, "options": self._options, "name": self.name, "state": state}
 
     @cached_property
     def _objects(self) -> _core.Objects:
@@ -377,8 +376,8 @@ class ObjectPath:
         return f"ObjectPath({str(self)!r})"
 
 
-def core_file(path: Path | ObjectPath) -> str | _core.ObjectFile:
-    """Return a file as the core takes it.
+def core_file(path: Path | ObjectPath, state: object = None) -> str | _core.ObjectFile:
+    """Return a file as the core takes it; of one in a bucket the state that it has to be in, if that is known.
 
     Examples
     --------
@@ -386,7 +385,9 @@ def core_file(path: Path | ObjectPath) -> str | _core.ObjectFile:
     >>> core_file(Path("a.nml")), core_file(ObjectPath("memory://bucket/a.nml"))["name"]
     ('a.nml', 'a.nml')
     """
-    return path.object_file if isinstance(path, ObjectPath) else str(path)
+    if isinstance(path, ObjectPath):
+        return path.object_file(state if isinstance(state, str) else None)
+    return str(path)
 
 
 def _kind_of(url: str) -> str:

@@ -66,7 +66,7 @@ def read_knossos(path: str | PathLike[str]) -> Skeleton:
     ((4, 5, 6), 20.0)
     """
     file = AnnotationFile.open(path)
-    skeleton = load_document(file.path, file.nml_member).skeleton
+    skeleton = load_document(file.path, file.nml_member, source=file.source).skeleton
     voxel = skeleton.voxel_size.x
     for tree in skeleton.flattened_trees():
         table = tree.nodes_table()

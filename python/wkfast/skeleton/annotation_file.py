@@ -12,6 +12,7 @@ from wkfast.errors import (
     AnnotationFileNotFoundError,
     AnnotationSuffixError,
     AnnotationZipError,
+    VolumeDataError,
 )
 
 if TYPE_CHECKING:
@@ -62,16 +63,27 @@ class AnnotationFile:
         """
         path = any_path(annotation_path, "an annotation", storage_options)
         require_suffix(path)
-        require_file(path)
+        if isinstance(path, Path) or path.suffix == ".nml":
+            require_file(path)
         if path.suffix == ".nml":
             return cls(path, None, ())
-        archive = _core.AnnotationZip(core_file(path))
+        archive = _opened(path)
         names = archive.names()
         nmls = nml_members(names)
         if len(nmls) != 1:
             found = ", ".join(sorted(nmls)) or "none"
             raise AnnotationZipError(f"{path} must hold exactly one .nml, found {len(nmls)}: {found}")
         return cls(path, nmls[0], tuple(name for name in names if name != nmls[0]), archive)
+
+    @property
+    def state(self) -> str | None:
+        """What tells the zip from others of its name, if it lies in a bucket or on a server of files."""
+        return None if self._zip is None else self._zip.state()
+
+    @property
+    def source(self) -> str | _core.ObjectFile:
+        """The file for the core: the one that was looked at."""
+        return core_file(self.path, self.state)
 
     def text(self) -> bytes:
         """Return the whole text of the NML."""
@@ -83,6 +95,15 @@ class AnnotationFile:
     def annotation_name(self) -> str:
         """Name of the annotation: stem of the NML."""
         return PurePosixPath(self.nml_member).stem if self.nml_member is not None else self.path.stem
+
+
+def _opened(path: Path | ObjectPath) -> _core.AnnotationZip:
+    try:
+        return _core.AnnotationZip(core_file(path))
+    except VolumeDataError:
+        # That there is none is told by the first request for it.
+        require_file(path)
+        raise
 
 
 def require_file(path: Path | ObjectPath) -> None:

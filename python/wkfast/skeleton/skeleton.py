@@ -5,7 +5,6 @@ from __future__ import annotations
 import itertools
 from array import array
 from dataclasses import dataclass
-from os import fspath
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 from wkfast import _core
@@ -213,7 +212,7 @@ class Skeleton(Group):
             A ``RuntimeError``: no NML, or with ``strict`` one that a server would reject. Line and column are named.
         """
         file = AnnotationFile.open(file_path)
-        skeleton = load_document(file.path, file.nml_member, strict=strict).skeleton
+        skeleton = load_document(file.path, file.nml_member, strict=strict, source=file.source).skeleton
         skeleton._left_behind = file.other_members
         return skeleton
 
@@ -577,16 +576,29 @@ class Document:
 
 
 def load_document(
-    path: str | PathLike[str] | ObjectPath, member: str | None = None, *, strict: bool = False
+    path: str | PathLike[str] | ObjectPath,
+    member: str | None = None,
+    *,
+    strict: bool = False,
+    source: str | _core.ObjectFile | None = None,
 ) -> Document:
     """Return an NML file, or one that is a member of a zip file. Problems are warned about once.
+
+    Parameters
+    ----------
+    path, member
+        The file, and the member of it that is the NML.
+    strict
+        Refuse what a server would refuse.
+    source
+        The file as the core takes it, where that is more than its path.
 
     Raises
     ------
     NmlError
         A ``RuntimeError``: malformed XML or NML, or with ``strict`` whatever a server would reject.
     """
-    loaded = _core.read_nml(path.object_file if isinstance(path, ObjectPath) else fspath(path), member, strict)
+    loaded = _core.read_nml(source or str(path), member, strict)
     problems = load_problems(loaded)
     warn_about(problems, loaded.problems_omitted, path)
     skeleton = Skeleton._from_records(loaded.header, loaded.trees)
@@ -649,7 +661,7 @@ def iterate_trees(path: str | PathLike[str]) -> Iterator[Tree]:
     5000000
     """
     file = AnnotationFile.open(path)
-    stream = _core.TreeStream(core_file(file.path), file.nml_member)
+    stream = _core.TreeStream(file.source, file.nml_member)
     skeleton = None
     for record, columns in stream:
         if skeleton is None:

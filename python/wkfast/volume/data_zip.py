@@ -54,25 +54,29 @@ class DataZip:
         return {**self.__dict__, "_archive": None}
 
     @classmethod
-    def open(cls, path: Path | ObjectPath, member: str | None = None, declared: str | None = None) -> DataZip:
+    def open(
+        cls, path: Path | ObjectPath, member: str | None = None, declared: str | None = None, *, state: object = None
+    ) -> DataZip:
         """Look at the data zip that is `member` of the zip at `path`, or at the one at `path` itself.
 
         Parameters
         ----------
         declared
             The format that an NML names; a warning says where the data are of another.
+        state
+            What tells the zip from others of its name, if it lies in a bucket: no other is read.
 
         Raises
         ------
         VolumeDataError
             It is no zip file, or damaged.
         """
-        file = core_file(path)
+        file = core_file(path, state)
         archive = _core.Archive(file, member)
         known = declared if declared in {"wkw", "zarr", "zarr3"} else None
         found = _core.discover_mags(file, member, declared=known)  # type: ignore[arg-type]
         if isinstance(path, ObjectPath):
-            found = [_reached(each, path, member) for each in found]
+            found = [_reached(each, path.zip_container(member, archive.state())) for each in found]
         return cls(path, member, tuple(found), archive)
 
     @classmethod
@@ -179,9 +183,9 @@ def _mag_entry(found: _core.DiscoveredMag, folder: str) -> Json:
     return entry
 
 
-def _reached(found: _core.DiscoveredMag, path: ObjectPath, member: str | None) -> _core.DiscoveredMag:
+def _reached(found: _core.DiscoveredMag, container: _core.Container) -> _core.DiscoveredMag:
     """Return a mag with what reaches it: the core shows no secret in what it has found."""
-    location: _core.MagLocation = {**found["location"], "container": path.zip_container(member)}
+    location: _core.MagLocation = {**found["location"], "container": container}
     return {**found, "location": location}
 
 

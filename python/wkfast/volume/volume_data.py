@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, TypedDict
 
 from wkfast import _core
 from wkfast._lazy import lazy_import
-from wkfast.buckets import ObjectPath, core_file
+from wkfast.buckets import ObjectPath
 from wkfast.errors import VolumeDataError
 from wkfast.geometry import Mag
 
@@ -67,10 +67,11 @@ class VolumeData:
         return cls(path, member, _state_of(path))
 
     @classmethod
-    def all_at(cls, path: Path | ObjectPath, members: Iterable[str]) -> dict[str, VolumeData]:
-        """Return references to `members` of the zip at `path` as it is now, by their names."""
+    def all_at(cls, path: Path | ObjectPath, members: Iterable[str], state: object = None) -> dict[str, VolumeData]:
+        """Return references to `members` of the zip at `path`, in a state or as it is now, by their names."""
         names = list(members)
-        state = _state_of(path) if names else None
+        if names and state is None:
+            state = _state_of(path)
         return {name: cls(path, name, state) for name in names}
 
     @classmethod
@@ -91,6 +92,8 @@ class VolumeData:
         VolumeDataError
             It is gone or another.
         """
+        if isinstance(self.path, ObjectPath):
+            return  # each request for a part of it says which state is meant
         try:
             state = _state_of(self.path)
         except FileNotFoundError:
@@ -124,7 +127,9 @@ class VolumeData:
             The file is gone, another, no zip, or damaged.
         """
         self.check_unchanged()
-        return data_zip.DataZip.open(self.path, self.member, None if declared is None else declared.value)
+        return data_zip.DataZip.open(
+            self.path, self.member, None if declared is None else declared.value, state=self.state
+        )
 
     def summaries(self) -> list[MagSummary]:
         """Return what can be said of each mag without reading a chunk."""
@@ -146,9 +151,9 @@ def _state_of(path: Path | ObjectPath) -> object:
     return status.st_size, status.st_mtime_ns
 
 
-def broken_members(path: Path | ObjectPath, members: list[str]) -> list[str]:
-    """Return what is wrong with those members of the zip at `path` that are no zip files themselves."""
-    return [problem for problem in _core.probe_members(core_file(path), members) if problem is not None]
+def broken_members(file: str | _core.ObjectFile, members: list[str]) -> list[str]:
+    """Return what is wrong with those members of a zip that are no zip files themselves."""
+    return [problem for problem in _core.probe_members(file, members) if problem is not None]
 
 
 def _absolute(location: _core.MagLocation) -> _core.MagLocation:

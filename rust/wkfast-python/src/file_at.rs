@@ -30,6 +30,9 @@ pub(crate) struct ObjectAt {
     options: BTreeMap<String, String>,
     #[pyo3(item)]
     name: String,
+    /// The state that it is in, where that is known.
+    #[pyo3(item)]
+    state: Option<String>,
 }
 
 /// What can be written to and gone back in.
@@ -44,6 +47,10 @@ impl ObjectAt {
 
     fn file(&self) -> wkfast_volume::Result<Arc<dyn FarFile>> {
         store::far_file(&self.folder(), &self.name)
+    }
+
+    fn zip(&self) -> wkfast_volume::Result<Arc<dyn FarFile>> {
+        store::far_zip(&self.folder(), &self.name, self.state.as_deref())
     }
 
     /// Starts the object anew; what is there stays until the new one is complete.
@@ -66,7 +73,10 @@ impl FileAt {
     pub(crate) fn container(self, member: Option<String>) -> Container {
         match self {
             Self::Near(path) => Container::Zip { path, member },
-            Self::Far(object) => Container::ObjectZip { folder: object.folder(), name: object.name, member },
+            Self::Far(object) => {
+                let folder = object.folder();
+                Container::ObjectZip { folder, name: object.name, member, state: object.state }
+            }
         }
     }
 
@@ -74,7 +84,7 @@ impl FileAt {
     pub(crate) fn zip_store(&self) -> wkfast_volume::Result<ZipStore> {
         match self {
             Self::Near(path) => ZipStore::open(path, None),
-            Self::Far(object) => ZipStore::open_far(object.file()?, None),
+            Self::Far(object) => ZipStore::open_far(object.zip()?, None),
         }
     }
 
@@ -82,7 +92,7 @@ impl FileAt {
     pub(crate) fn open_zip(&self) -> Result<Arc<Archive>, CoreError> {
         let opened = match self {
             Self::Near(path) => open_shared(path, None),
-            Self::Far(object) => open_shared_far(object.file()?, None),
+            Self::Far(object) => open_shared_far(object.zip()?, None),
         };
         opened.map_err(CoreError::zip(&self.shown(), self.shown().display().to_string()))
     }

@@ -53,7 +53,7 @@ impl PyObjects {
     }
 
     fn state(&self, py: Python<'_>, key: &str) -> Result<Option<String>, CoreError> {
-        Ok(away(py, || self.0.stamp(key))??.map(|stamp| format!("{stamp:?}")))
+        Ok(away(py, || self.0.stamp(key))??.map(|stamp| stamp.to_string()))
     }
 
     fn read_version<'py>(

@@ -21,7 +21,7 @@ pub use self::member::MemberReader;
 use self::member::is_stored;
 pub use self::opened::{open_shared, open_shared_far};
 use self::source::Source;
-pub use self::source::{FarFile, TakeRange};
+pub use self::source::{FarFile, TAIL, TakeRange};
 pub use self::writer::{Packed, Sums, ZipWriter};
 
 /// An inner archive up to this size is inflated to memory, a larger one to an unlinked temporary file.
@@ -175,6 +175,14 @@ impl Archive {
             }
         })?;
         long.into_iter().try_for_each(one)
+    }
+
+    /// What tells the state of the file that a [far](Self::is_far) archive lies in from others.
+    pub fn far_state(&self) -> Option<String> {
+        match &self.source {
+            Source::Far { file, .. } => Some(file.state()),
+            _ => None,
+        }
     }
 
     /// Whether each read is a request to a server, so that many are better asked for [at once](Self::read_many).

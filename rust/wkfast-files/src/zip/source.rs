@@ -32,7 +32,7 @@ pub trait FarFile: fmt::Debug + Send + Sync {
 }
 
 /// The end of a far archive, which is read at once: that of a small one holds its directory as well.
-const TAIL: u64 = 128 << 10;
+pub const TAIL: u64 = 128 << 10;
 /// More than this is asked for in parts.
 const ONE_REQUEST: usize = 4 << 20;
 

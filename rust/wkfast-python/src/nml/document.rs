@@ -91,6 +91,11 @@ impl AnnotationZip {
         Ok(Self(file.patiently(py, move |_| path.open_zip())??))
     }
 
+    /// What tells the state of a zip file on a server from others.
+    fn state(&self) -> Option<String> {
+        self.0.far_state()
+    }
+
     /// Bytes of a member when read.
     fn size(&self, member: &str) -> Option<u64> {
         self.0.size(member)

@@ -40,6 +40,11 @@ impl PyArchive {
         Ok(Self(file.patiently(py, move |_| path.container(member).open())??))
     }
 
+    /// What tells the state of a zip file on a server from others.
+    fn state(&self) -> Option<String> {
+        self.0.archive_state()
+    }
+
     /// A small file in the archive, `None` if there is none.
     fn read<'py>(&self, py: Python<'py>, name: &str) -> Result<Option<Bound<'py, PyBytes>>, CoreError> {
         let content = away_if(py, self.0.is_far(), || self.0.read(name, MAX_SMALL))??;

@@ -62,8 +62,8 @@ pub fn describe(location: &MagLocation) -> String {
         Container::Directory { path } => path.join(prefix).display().to_string(),
         Container::Objects(address) if prefix.is_empty() => address.shown(),
         Container::Objects(address) => format!("{}/{prefix}", address.shown()),
-        Container::ObjectZip { folder, name, member: None } => format!("{}/{name}!{prefix}", folder.shown()),
-        Container::ObjectZip { folder, name, member: Some(member) } => {
+        Container::ObjectZip { folder, name, member: None, .. } => format!("{}/{name}!{prefix}", folder.shown()),
+        Container::ObjectZip { folder, name, member: Some(member), .. } => {
             format!("{}/{name}!{member}!{prefix}", folder.shown())
         }
         Container::Zip { path, member: None } => format!("{}!{prefix}", path.display()),

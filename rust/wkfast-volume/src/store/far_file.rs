@@ -2,9 +2,9 @@
 
 use std::io::{self, ErrorKind, Read};
 use std::ops::Range;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 
-use wkfast_files::zip::{FarFile, TakeRange};
+use wkfast_files::zip::{FarFile, TAIL, TakeRange};
 
 use super::batch::read_all;
 use super::{Address, Fetch, Origin, Part, ReadStore, SharedStore, Stamp, address};
@@ -16,6 +16,8 @@ struct ObjectFile {
     store: SharedStore,
     key: String,
     stamp: Stamp,
+    /// The last bytes, where they came with the state; whoever asks for them first gets them.
+    tail: Mutex<Vec<u8>>,
 }
 
 /// The object `name` of the folder at `address`, as it is now. If it changes, reading it fails.
@@ -23,13 +25,35 @@ struct ObjectFile {
 /// # Errors
 /// There is none, or the server does not tell.
 pub fn far_file(address: &Address, name: &str) -> Result<Arc<dyn FarFile>> {
-    file_of(address::open(address)?, name)
+    let store = address::open(address)?;
+    let stamp = store.stamp(name)?.ok_or_else(|| absent(&store, name))?;
+    Ok(Arc::new(ObjectFile { store, key: name.to_owned(), stamp, tail: Mutex::default() }))
+}
+
+/// The same of an archive. Where its `state` is known nothing is asked for, else its end comes with the state.
+pub fn far_zip(address: &Address, name: &str, state: Option<&str>) -> Result<Arc<dyn FarFile>> {
+    zip_in(address::open(address)?, name, state.map(str::parse).transpose()?)
 }
 
 /// The same, of a store.
-pub(super) fn file_of(store: SharedStore, name: &str) -> Result<Arc<dyn FarFile>> {
-    let stamp = store.stamp(name)?.ok_or_else(|| VolumeError::io(store.describe(name), ErrorKind::NotFound.into()))?;
-    Ok(Arc::new(ObjectFile { store, key: name.to_owned(), stamp }))
+pub(super) fn zip_in(store: SharedStore, name: &str, state: Option<Stamp>) -> Result<Arc<dyn FarFile>> {
+    let key = name.to_owned();
+    if let Some(stamp) = state {
+        return Ok(Arc::new(ObjectFile { store, key, stamp, tail: Mutex::default() }));
+    }
+    let end = Mutex::new(None);
+    store.read_batch(&[Fetch { origin: Origin::Key(name), part: Part::End(TAIL) }], &|_, found| {
+        let found = found.map(|found| (std::mem::take(found.bytes), found.stamp));
+        *end.lock().unwrap_or_else(PoisonError::into_inner) = found;
+        Ok(())
+    })?;
+    let (tail, stamp) = end.into_inner().unwrap_or_else(PoisonError::into_inner).ok_or_else(|| absent(&store, name))?;
+    let stamp = stamp.ok_or_else(|| VolumeError::corrupt(store.describe(name), "came without its size"))?;
+    Ok(Arc::new(ObjectFile { store, key, stamp, tail: Mutex::new(tail) }))
+}
+
+fn absent(store: &SharedStore, name: &str) -> VolumeError {
+    VolumeError::io(store.describe(name), ErrorKind::NotFound.into())
 }
 
 impl ObjectFile {
@@ -44,7 +68,7 @@ impl FarFile for ObjectFile {
     }
 
     fn state(&self) -> String {
-        format!("{:?}", self.stamp)
+        self.stamp.to_string()
     }
 
     fn size(&self) -> u64 {
@@ -52,6 +76,13 @@ impl FarFile for ObjectFile {
     }
 
     fn read_into(&self, offset: u64, buffer: &mut [u8]) -> io::Result<()> {
+        if offset + buffer.len() as u64 == self.stamp.size {
+            let tail = std::mem::take(&mut *self.tail.lock().unwrap_or_else(PoisonError::into_inner));
+            if tail.len() == buffer.len() {
+                buffer.copy_from_slice(&tail);
+                return Ok(());
+            }
+        }
         let read = read_all(&*self.store, &[self.fetch(offset..offset + buffer.len() as u64)]);
         let bytes = read.map_err(io::Error::other)?.pop().flatten().unwrap_or_default();
         if bytes.len() != buffer.len() {

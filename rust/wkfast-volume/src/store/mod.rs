@@ -21,13 +21,15 @@ mod zip;
 #[cfg(test)]
 pub(crate) use self::tests::zipped as zip_bytes;
 
+use std::fmt;
 use std::fs::{File, Metadata};
 use std::io::{self, Read, Seek, SeekFrom, Write};
 use std::ops::Range;
 use std::os::unix::fs::{FileExt, MetadataExt};
 use std::path::PathBuf;
+use std::str::FromStr;
 use std::sync::Arc;
-use std::time::SystemTime;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use serde::{Deserialize, Serialize};
 use wkfast_files::zip::check_name;
@@ -40,7 +42,7 @@ pub use self::bucket::{BucketStore, Upload, Version};
 pub use self::counting::{CountingStore, Requests};
 pub use self::directory::DirectoryStore;
 use self::far_file::Pieces;
-pub use self::far_file::far_file;
+pub use self::far_file::{far_file, far_zip};
 pub use self::memory::MemoryStore;
 #[cfg(any(test, feature = "conformance"))]
 pub use self::slow::SlowStore;
@@ -73,6 +75,33 @@ impl Stamp {
     /// The state that the system tells of.
     pub fn of(metadata: &Metadata) -> Self {
         Self { size: metadata.len(), modified: metadata.modified().ok(), inode: Some(metadata.ino()) }
+    }
+}
+
+/// As one text: size, nanoseconds since 1970, number; `-` for what is not known.
+impl fmt::Display for Stamp {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let since = |time: SystemTime| time.duration_since(UNIX_EPOCH).ok().map(|since| since.as_nanos());
+        let or_dash = |known: Option<String>| known.unwrap_or_else(|| "-".to_owned());
+        let modified = or_dash(self.modified.and_then(since).map(|nanos| nanos.to_string()));
+        let inode = or_dash(self.inode.map(|inode| format!("{inode:x}")));
+        write!(formatter, "{} {modified} {inode}", self.size)
+    }
+}
+
+impl FromStr for Stamp {
+    type Err = VolumeError;
+
+    fn from_str(text: &str) -> Result<Self> {
+        let wrong = || VolumeError::corrupt(format!("{text:?}"), "is no state of a file");
+        let [size, modified, inode] = text.split(' ').collect::<Vec<_>>()[..] else { return Err(wrong()) };
+        let known = |part: &str| (part != "-").then(|| part.to_owned());
+        let time = |nanos: u64| UNIX_EPOCH + Duration::from_nanos(nanos);
+        Ok(Self {
+            size: size.parse().map_err(|_| wrong())?,
+            modified: known(modified).map(|part| part.parse().map(time)).transpose().map_err(|_| wrong())?,
+            inode: known(inode).map(|part| u64::from_str_radix(&part, 16)).transpose().map_err(|_| wrong())?,
+        })
     }
 }
 
@@ -295,6 +324,9 @@ pub enum Container {
         name: String,
         /// The inner zip file to read from instead.
         member: Option<String>,
+        /// The [state](Stamp) that it is in, where that is known: if it is in another, reading fails.
+        #[serde(default)]
+        state: Option<String>,
     },
 }
 
@@ -310,8 +342,8 @@ impl Container {
             Self::Directory { path } => Arc::new(DirectoryStore::open(path)?),
             Self::Zip { path, member } => Arc::new(ZipStore::open(path, member.as_deref())?),
             Self::Objects(address) => address::open(address)?,
-            Self::ObjectZip { folder, name, member } => {
-                Arc::new(ZipStore::open_far(far_file(folder, name)?, member.as_deref())?)
+            Self::ObjectZip { folder, name, member, state } => {
+                Arc::new(ZipStore::open_far(far_zip(folder, name, state.as_deref())?, member.as_deref())?)
             }
         })
     }

@@ -2,16 +2,16 @@
 
 use std::io::Write;
 use std::sync::{Arc, Barrier};
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use crate::error::VolumeError;
 
 use super::batch::read_all;
 use super::conformance::{Files, conforms, keys, sample};
-use super::far_file::file_of;
+use super::far_file::zip_in;
 use super::{
     Container, CountingStore, DirectoryStore, DiskStore, Fetch, MemoryStore, Origin, Part, ReadStore, SharedStore,
-    SlowStore, ZipStore, list,
+    SlowStore, Stamp, ZipStore, list,
 };
 
 fn in_memory(files: Files<'_>) -> SharedStore {
@@ -107,7 +107,7 @@ fn zip_stores_conform_stored_and_deflated_alone_and_nested() {
 /// A store over the zip file `bytes` somewhere far away, and what counts the reads of it.
 fn far_zip(bytes: Vec<u8>, member: Option<&str>) -> (Arc<CountingStore>, ZipStore) {
     let counting = Arc::new(CountingStore::new(in_memory(&[("a.zip", bytes)])));
-    let store = ZipStore::open_far(file_of(counting.clone(), "a.zip").unwrap(), member).unwrap();
+    let store = ZipStore::open_far(zip_in(counting.clone(), "a.zip", None).unwrap(), member).unwrap();
     (counting, store)
 }
 
@@ -143,10 +143,33 @@ fn members_of_an_archive_far_away_are_asked_for_together() {
 }
 
 #[test]
+fn a_state_is_the_same_as_text() {
+    let known = Stamp { size: 7, modified: Some(SystemTime::now()), inode: Some(u64::MAX) };
+    for stamp in [known, Stamp { modified: None, ..known }, Stamp { inode: None, ..known }] {
+        assert_eq!(stamp.to_string().parse::<Stamp>().unwrap(), stamp);
+    }
+    for wrong in ["", "7", "7 - - -", "a - -", "7 x -", "7 - g"] {
+        assert!(wrong.parse::<Stamp>().is_err(), "{wrong}");
+    }
+}
+
+#[test]
+fn an_archive_whose_state_is_known_is_asked_for_nothing_more() {
+    let memory = in_memory(&[("a.zip", zipped(&sample(), zip::CompressionMethod::Stored))]);
+    let state = memory.stamp("a.zip").unwrap();
+    let counting = Arc::new(CountingStore::new(memory));
+    let file = zip_in(counting.clone(), "a.zip", state).unwrap();
+    assert_eq!(counting.counts(), crate::store::Requests::default());
+    let store = ZipStore::open_far(file, None).unwrap();
+    assert_eq!(store.read("a.txt", 9).unwrap().unwrap(), b"alpha");
+    assert_eq!(store.archive_state(), state.map(|state| state.to_string()));
+}
+
+#[test]
 fn an_archive_far_away_that_changes_is_not_read_on() {
     let memory = Arc::new(MemoryStore::default());
     memory.insert("a.zip", zipped(&sample(), zip::CompressionMethod::Deflated)).unwrap();
-    let store = ZipStore::open_far(file_of(memory.clone(), "a.zip").unwrap(), None).unwrap();
+    let store = ZipStore::open_far(zip_in(memory.clone(), "a.zip", None).unwrap(), None).unwrap();
     memory.insert("a.zip", b"something else".to_vec()).unwrap();
     let error = store.read("layer/1/header.wkw", 100).unwrap_err();
     assert!(matches!(error, VolumeError::Changed { .. }), "{error}");

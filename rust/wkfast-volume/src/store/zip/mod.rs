@@ -27,23 +27,23 @@ impl ZipStore {
     /// Opens a zip file, or the zip file that is its `member`. One that somebody reads from already is shared.
     pub fn open(path: &Path, member: Option<&str>) -> Result<Self> {
         let opened = open_shared(path, member);
-        Self::opened(&path.display(), member, None, opened)
+        Self::opened(&path.display(), member, opened)
     }
 
     /// As [`open`](Self::open), on a server.
     pub fn open_far(file: Arc<dyn FarFile>, member: Option<&str>) -> Result<Self> {
-        let (name, state) = (file.name(), file.state());
-        Self::opened(&name, member, Some(state), open_shared_far(file, member))
+        let name = file.name();
+        Self::opened(&name, member, open_shared_far(file, member))
     }
 
-    fn opened(
-        name: &dyn std::fmt::Display,
-        member: Option<&str>,
-        state: Option<String>,
-        opened: io::Result<Arc<Archive>>,
-    ) -> Result<Self> {
-        let kept = opened.map(|archive| Self { archive, state });
-        kept.map_err(|error| match member {
+    /// One that is open already.
+    pub fn over(archive: Arc<Archive>) -> Self {
+        let state = archive.far_state();
+        Self { archive, state }
+    }
+
+    fn opened(name: &dyn std::fmt::Display, member: Option<&str>, opened: io::Result<Arc<Archive>>) -> Result<Self> {
+        opened.map(Self::over).map_err(|error| match member {
             Some(member) if error.raw_os_error().is_none() && error.kind() == io::ErrorKind::NotFound => {
                 absent(name, member)
             }
