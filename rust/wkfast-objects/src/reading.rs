@@ -9,6 +9,7 @@ use futures_util::StreamExt;
 use object_store::path::Path;
 use object_store::{Error, GetOptions, GetRange, GetResult};
 use rayon::Yield;
+use rayon::iter::{IntoParallelRefIterator, ParallelIterator};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::task::JoinSet;
 use wkfast_volume::VolumeError;
@@ -354,8 +355,13 @@ fn give((request, piece, _leave): Answer, take: &Take<'_>) -> Result<()> {
     if let [(number, _)] = request.serves[..] {
         return take(number, Some(Found { bytes: &mut bytes, stamp: Some(stamp) }));
     }
-    request.serves.iter().try_for_each(|(number, place)| {
+    // Of small chunks thousands come with one answer.
+    let hand = |(number, place): &(usize, Option<Range<usize>>)| {
         let mut part = place.clone().map_or_else(Vec::new, |place| bytes[place].to_vec());
         take(*number, Some(Found { bytes: &mut part, stamp: Some(stamp) }))
-    })
+    };
+    match rayon::current_thread_index() {
+        Some(_) => request.serves.par_iter().try_for_each(hand),
+        None => request.serves.iter().try_for_each(hand),
+    }
 }
