@@ -151,6 +151,9 @@ class Container(TypedDict):
     name: NotRequired[str]
     state: NotRequired[str | None]
 
+def end_requests() -> None:
+    """End all requests to buckets and servers of files that are under way in this process."""
+
 class Objects:
     """A folder of objects in a bucket or on a server of files. The first request connects.
 

@@ -2,11 +2,8 @@
 
 import json
 import pickle
-import signal
 import subprocess
 import sys
-import textwrap
-import time
 import zipfile
 from concurrent.futures import ProcessPoolExecutor
 from multiprocessing import get_context
@@ -288,38 +285,6 @@ def test_a_progress_function_that_raises_ends_it(bucket, tmp_path):
     with pytest.raises(RuntimeError, match="enough"):
         wkfast.Annotation.load(tmp_path / "a.zip").save(at(bucket, "a.zip"), progress=enough)
     assert bucket.listed() == []
-
-
-@pytest.mark.parametrize("call", ["load", "save"])
-def test_ctrl_c_leaves_a_silent_server(bucket, between, tmp_path, call):
-    noisy_zip(tmp_path / "a.zip", tmp_path)
-    put(bucket, tmp_path / "a.zip", "a.zip")
-    begun = []
-
-    def silent(method, _):
-        begun.append(method)
-        if method in {"GET", "PUT"}:
-            time.sleep(60)
-
-    between.server.refuses = silent
-    work = "load(far)" if call == "load" else f"load({str(tmp_path / 'a.zip')!r}).save(far)"
-    script = f"""
-    import wkfast
-    from wkfast.buckets import ObjectPath
-    far = ObjectPath("s3://{between.name}/a.zip", {between.options!r})
-    print("go", flush=True)
-    wkfast.Annotation.{work}
-    """
-    child = subprocess.Popen(
-        [sys.executable, "-c", textwrap.dedent(script)], stdout=subprocess.PIPE, stderr=subprocess.PIPE
-    )
-    assert child.stdout.readline() == b"go\n"
-    waited = time.monotonic() + 30
-    while not {"GET", "PUT"}.intersection(begun) and time.monotonic() < waited:
-        time.sleep(0.05)
-    child.send_signal(signal.SIGINT)
-    _, said = child.communicate(timeout=20)
-    assert b"KeyboardInterrupt" in said
 
 
 def test_the_command_line_takes_addresses_of_annotations(bucket, annotation, tmp_path, monkeypatch):

@@ -136,3 +136,15 @@ def test_paths_that_look_a_little_like_addresses_are_paths(folder):
     for name in ["s3", "s3x", "memory", "http-x"]:
         wkfast.Dataset(folder / name, voxel_size=(1, 1, 1))
         assert (folder / name / "datasource-properties.json").is_file()
+
+
+def test_a_password_is_written_into_no_reference(serve, folder, made):
+    dataset, *_ = made
+    address, _ = serve(dataset.path.parent)
+    far = wkfast.Dataset.open(f"{address.replace('//', '//me:hush@')}/dataset")
+    assert far.get_layer("labels").get_mag(1).read().sum() == 32**3
+    target = wkfast.Dataset(folder / "target", voxel_size=(1, 1, 1))
+    with pytest.raises(AddressError, match="name and password") as caught:
+        target.add_layer_as_ref(far.get_layer("labels"))
+    assert "hush" not in str(caught.value)
+    assert not any("hush" in file.read_text() for file in folder.rglob("*.json"))

@@ -2,6 +2,15 @@
 
 from wkfast.buckets.copying import copy_files
 from wkfast.buckets.object_path import ObjectPath, any_path, core_file, object_path
-from wkfast.buckets.stated import stated_address, stated_path
+from wkfast.buckets.stated import stated_address, stated_path, written_address
 
-__all__ = ["ObjectPath", "any_path", "copy_files", "core_file", "object_path", "stated_address", "stated_path"]
+__all__ = [
+    "ObjectPath",
+    "any_path",
+    "copy_files",
+    "core_file",
+    "object_path",
+    "stated_address",
+    "stated_path",
+    "written_address",
+]

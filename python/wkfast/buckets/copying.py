@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import threading
-from concurrent.futures import ThreadPoolExecutor, as_completed
+from concurrent.futures import Future, ThreadPoolExecutor, as_completed, wait
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
+from wkfast import _core
 from wkfast.buckets.object_path import ObjectPath
 from wkfast.errors import ObjectStoreError
 
@@ -18,6 +19,8 @@ if TYPE_CHECKING:
 _AT_ONCE = 32
 # Bytes of files in memory at once, unless a single one has more.
 _MOST_BYTES = 256 << 20
+# Seconds between looks for what has not ended yet.
+_LOOK = 0.02
 
 
 def copy_files(
@@ -55,15 +58,26 @@ def copy_files(
     room = _Room(_MOST_BYTES)
     done, done_bytes, all_bytes = 0, 0, sum(size for _, size in files)
     pool = ThreadPoolExecutor(_AT_ONCE)
+    waiting: dict[Future[None], int] = {}
     try:
-        waiting = {pool.submit(_copy, source, target, name, size, room): size for name, size in files}
+        waiting |= {pool.submit(_copy, source, target, name, size, room): size for name, size in files}
         for copied in as_completed(waiting):
             copied.result()
             done, done_bytes = done + 1, done_bytes + waiting[copied]
             if told is not None:
                 told(done, len(files), done_bytes, all_bytes)
+    except KeyboardInterrupt:
+        _leave(pool, list(waiting))
+        raise
     finally:
         pool.shutdown(wait=True, cancel_futures=True)
+
+
+def _leave(pool: ThreadPoolExecutor, begun: Sequence[Future[None]]) -> None:
+    """Let no request go on that is under way: threads see no signals."""
+    pool.shutdown(wait=False, cancel_futures=True)
+    while wait(begun, timeout=_LOOK).not_done:
+        _core.end_requests()
 
 
 class _Room:

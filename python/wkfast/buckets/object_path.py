@@ -108,7 +108,7 @@ class ObjectPath:
             raise AddressError(f"{shown(url)}: wkfast knows s3://, gs://, az:// and https://, not {scheme}://")
         given = dict(storage_options or {})
         if _kind_of(f"{known}://") == "http" and ("?" in rest or "#" in rest):
-            raise AddressError(f"{shown(url)}: comes with a query or fragment, which wkfast does not send")
+            raise AddressError(f"{shown(url)}: has a query or fragment, which wkfast does not send")
         account = _AZURE.match(rest) if known == "az" else None
         if account:
             rest = account[1] + rest[account.end() :]

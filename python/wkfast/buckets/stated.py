@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from wkfast.buckets.object_path import ObjectPath
 from wkfast.buckets.storage_options import core_options
+from wkfast.errors import AddressError
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -61,6 +62,26 @@ def stated_address(path: ObjectPath) -> str:
     if not path.url.startswith("s3://"):
         return path.url
     return f"s3://{_host_of(path)}/{path.url.removeprefix('s3://')}"
+
+
+def written_address(path: ObjectPath) -> str:
+    """Return what :func:`stated_address` does, to be written into a file.
+
+    Raises
+    ------
+    AddressError
+        It would tell a password.
+
+    Examples
+    --------
+    >>> written_address(ObjectPath("https://me:hush@host/1"))
+    Traceback (most recent call last):
+    ...
+    wkfast.errors.AddressError: https://host/1: its name and password would be written down; refer to it without them
+    """
+    if "@" in path.url.split("/")[2]:
+        raise AddressError(f"{path}: its name and password would be written down; refer to it without them")
+    return stated_address(path)
 
 
 def _host_of(path: ObjectPath) -> str:

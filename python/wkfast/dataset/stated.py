@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from wkfast.buckets import ObjectPath, stated_address
+from wkfast.buckets import ObjectPath, written_address
 from wkfast.errors import DatasetError
 
 if TYPE_CHECKING:
@@ -37,5 +37,5 @@ def stated_in(folder: Path | ObjectPath, home: Path | ObjectPath) -> str:
     check_reachable(folder, home)
     if isinstance(folder, ObjectPath):
         inside = isinstance(home, ObjectPath) and folder.is_relative_to(home)
-        return f"./{folder.relative_to(home)}" if inside else stated_address(folder)  # type: ignore[arg-type] # inside
+        return f"./{folder.relative_to(home)}" if inside else written_address(folder)  # type: ignore[arg-type] # inside
     return f"./{folder.relative_to(home).as_posix()}" if folder.is_relative_to(home) else folder.as_posix()  # type: ignore[arg-type] # both here

@@ -14,7 +14,14 @@ use crate::patience::away;
 
 pub(crate) fn register(module: &Bound<'_, PyModule>) -> PyResult<()> {
     store::open_addresses_with(wkfast_objects::open);
-    module.add_class::<PyObjects>()
+    module.add_class::<PyObjects>()?;
+    module.add_function(wrap_pyfunction!(end_requests, module)?)
+}
+
+/// End all requests of this process that are under way.
+#[pyfunction]
+fn end_requests() {
+    wkfast_objects::end_requests();
 }
 
 /// A folder of objects. The first request connects.

@@ -71,6 +71,15 @@ pub(crate) fn patiently_if<T: Send + 'static>(
 /// What `work` returns, which asks servers, or what a signal's handler raises meanwhile: then its requests are ended, and
 /// with them all others of this process.
 pub(crate) fn away<T: Send>(py: Python<'_>, work: impl FnOnce() -> T + Send) -> PyResult<T> {
+    away_unless(py, Err, work)
+}
+
+/// [`away`], where `heed` decides what becomes of what a signal's handler raises: what it returns as well, or nothing yet.
+pub(crate) fn away_unless<T: Send>(
+    py: Python<'_>,
+    mut heed: impl FnMut(PyErr) -> PyResult<()>,
+    work: impl FnOnce() -> T + Send,
+) -> PyResult<T> {
     std::thread::scope(|scope| {
         let (sender, mut done) = sync_channel(1);
         let worker = Builder::new().name("wkfast-away".to_owned()).spawn_scoped(scope, move || {
@@ -80,7 +89,7 @@ pub(crate) fn away<T: Send>(py: Python<'_>, work: impl FnOnce() -> T + Send) -> 
         loop {
             match receive(py, &mut done) {
                 Ok(result) => return Ok(result),
-                Err(RecvTimeoutError::Timeout) => py.check_signals().inspect_err(|_| {
+                Err(RecvTimeoutError::Timeout) => py.check_signals().or_else(&mut heed).inspect_err(|_| {
                     // What has not begun is not ended, so it is ended until all is over.
                     loop {
                         wkfast_objects::end_requests();

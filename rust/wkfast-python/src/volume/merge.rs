@@ -52,22 +52,37 @@ impl PyMergePlan {
         progress: Option<Bound<'_, PyAny>>,
         work: impl FnOnce(&Sources, &mut Observer) -> Result<T> + Send,
     ) -> Result<T, CoreError> {
-        let mut watch = Watch::new(progress);
-        let done = py.detach(|| {
-            // Apart from the `match`, so that the state is not locked while files are opened.
-            let open = self.state().sources.take();
-            let sources = match open {
-                Some(sources) => sources,
-                None => Sources::open(&self.plan.input)?,
-            };
-            if let Some(rule) = &self.state().rule {
-                sources.rule.get_or_init(|| rule.clone());
-            }
-            let done = work(&sources, &mut |now| watch.tell(now));
-            self.state().sources = Some(sources);
-            done
-        });
+        self.told(py, Watch::new(progress), |tell| self.with_sources(|sources| work(sources, tell)))
+    }
+
+    /// Does `work`, which tells `watch` how far it is.
+    fn told<T: Send>(
+        &self,
+        py: Python<'_>,
+        mut watch: Watch,
+        work: impl FnOnce(&mut Observer) -> Result<T> + Send,
+    ) -> Result<T, CoreError> {
+        if self.plan.input.is_far() {
+            return watch.away(py, |tell| work(tell));
+        }
+        let done = py.detach(|| work(&mut |now| watch.tell(now)));
         watch.outcome(done)
+    }
+
+    /// Does `work` on both sides, which stay open.
+    fn with_sources<T>(&self, work: impl FnOnce(&Sources) -> Result<T>) -> Result<T> {
+        // Apart from the `match`, so that the state is not locked while files are opened.
+        let open = self.state().sources.take();
+        let sources = match open {
+            Some(sources) => sources,
+            None => Sources::open(&self.plan.input)?,
+        };
+        if let Some(rule) = &self.state().rule {
+            sources.rule.get_or_init(|| rule.clone());
+        }
+        let done = work(&sources);
+        self.state().sources = Some(sources);
+        done
     }
 
     fn range(&self, tasks: Option<(usize, usize)>) -> Range<usize> {
@@ -152,9 +167,7 @@ impl PyMergePlan {
     }
 
     fn hold(&self, py: Python<'_>) -> Result<PyMergeHold, CoreError> {
-        let mut watch = Watch::new(None);
-        let hold = away_if(py, self.plan.input.is_far(), || merge::Hold::take(&self.plan, &mut |now| watch.tell(now)))?;
-        let hold = watch.outcome(hold)?;
+        let hold = self.told(py, Watch::new(None), |tell| merge::Hold::take(&self.plan, tell))?;
         Ok(PyMergeHold { hold: Mutex::new(Some(hold)) })
     }
 
@@ -197,10 +210,7 @@ impl PyMergePlan {
     #[pyo3(signature = (*, sync=false))]
     fn commit<'py>(&self, py: Python<'py>, sync: bool) -> Result<Bound<'py, PyAny>, CoreError> {
         let seconds = self.state().seconds;
-        let mut watch = Watch::new(None);
-        let commit = || merge::commit(&self.plan, seconds, sync, &mut |now| watch.tell(now));
-        let report = away_if(py, self.plan.input.is_far(), commit)?;
-        let report = watch.outcome(report)?;
+        let report = self.told(py, Watch::new(None), |tell| merge::commit(&self.plan, seconds, sync, tell))?;
         Ok(pythonize(py, &report).map_err(PyErr::from)?)
     }
 

@@ -1,10 +1,18 @@
 //! Python's view of long work: its progress callback, and Ctrl-C.
 
+use std::sync::{Mutex, PoisonError};
+
 use pyo3::prelude::*;
 use wkfast_volume::work::Progress;
 use wkfast_volume::{Result, VolumeError};
 
 use crate::errors::{CoreError, StopRequested};
+use crate::patience::away_unless;
+
+/// Whether what was raised lets tasks under way be finished.
+fn is_stop(raised: &PyErr) -> bool {
+    Python::attach(|py| raised.is_instance_of::<StopRequested>(py))
+}
 
 /// Calls back on the calling thread. What Python raises ends the work and is kept; a `StopRequested` lets tasks under way
 /// be finished, unless it comes again.
@@ -31,17 +39,46 @@ impl Watch {
             progress.map_or(Ok(()), |call| call.call1(py, counts).map(drop))
         });
         told.map_err(|error| {
-            let may_finish = Python::attach(|py| error.is_instance_of::<StopRequested>(py)) && self.raised.is_none();
-            self.raised = Some(error);
-            if may_finish {
-                return VolumeError::Enough;
-            }
-            if signalled {
+            let stopped = self.stop(error);
+            if signalled && matches!(stopped, VolumeError::Interrupted) {
                 // A server may take long to answer whom nobody waits for any more.
                 wkfast_objects::end_requests();
             }
-            VolumeError::Interrupted
+            stopped
         })
+    }
+
+    /// Keeps what was raised, and tells how the work ends for it.
+    fn stop(&mut self, raised: PyErr) -> VolumeError {
+        let may_finish = self.raised.is_none() && is_stop(&raised);
+        self.raised = Some(raised);
+        if may_finish { VolumeError::Enough } else { VolumeError::Interrupted }
+    }
+
+    /// What `work` returns, which calls its argument now and then. It runs where signals are not seen, so they are looked
+    /// for here: work that waits for a server is left at once, unless it is only asked to begin nothing more.
+    pub(crate) fn away<T: Send>(
+        mut self,
+        py: Python<'_>,
+        work: impl FnOnce(&mut (dyn FnMut(Progress) -> Result<()> + Send)) -> Result<T> + Send,
+    ) -> Result<T, CoreError> {
+        let enough = Mutex::new(None);
+        let kept = || enough.lock().unwrap_or_else(PoisonError::into_inner);
+        let heed = |raised: PyErr| {
+            let mut kept = kept();
+            if kept.is_some() || !is_stop(&raised) {
+                return Err(raised);
+            }
+            *kept = Some(raised);
+            Ok(())
+        };
+        let done = away_unless(py, heed, || {
+            work(&mut |now| match kept().as_ref().map(|raised| Python::attach(|py| raised.clone_ref(py))) {
+                Some(raised) if self.raised.is_none() => Err(self.stop(raised)),
+                _ => self.tell(now),
+            })
+        })?;
+        self.outcome(done)
     }
 
     /// The outcome of the work, or what Python raised during it.
