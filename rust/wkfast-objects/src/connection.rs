@@ -12,6 +12,7 @@ use wkfast_volume::error::Result;
 use wkfast_volume::store::Version;
 
 use crate::address::{Kind, Reach, Reached};
+use crate::conditions::Conditions;
 use crate::credentials::Settings;
 use crate::failure::{failed, is_absent};
 use crate::runtime::{OfProcess, runtime};
@@ -30,6 +31,8 @@ pub(crate) struct Connection {
     pub(crate) bucket: String,
     /// The bucket, for messages.
     shown: String,
+    /// Whether its server decides which of two puts came first.
+    pub(crate) conditions: Conditions,
     /// Whether the last bytes of an object cannot be asked for without knowing how many it has.
     pub(crate) lacks_suffixes: bool,
 }
@@ -71,9 +74,10 @@ impl Connection {
             parts,
             signer,
             client: OnceLock::new(),
-            settings,
             bucket: address.bucket().to_owned(),
             shown: address.shown_bucket(),
+            conditions: Conditions::of(address.kind()?, &settings),
+            settings,
             lacks_suffixes: address.kind()? == Kind::Azure,
         })
     }

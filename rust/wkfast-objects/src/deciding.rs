@@ -3,18 +3,20 @@
 use std::sync::Arc;
 
 use futures_util::{StreamExt, stream};
+use object_store::Error;
+use object_store::ObjectStoreExt;
 use object_store::path::Path;
-use object_store::{Error, GetOptions, ObjectStoreExt, PutMode, PutOptions, PutPayload, UpdateVersion};
 use wkfast_volume::VolumeError;
 use wkfast_volume::error::Result;
 use wkfast_volume::store::{BucketStore, ReadStore, Upload, Version};
 
 use crate::across;
 use crate::address::Reached;
+use crate::conditions::put_if;
 use crate::connection::{self, Connection};
-use crate::failure::{failed, is_absent, is_refused_condition};
+use crate::failure::{failed, is_absent};
 use crate::parts::{PARTING, PartUpload};
-use crate::reading::content;
+use crate::reading::whole;
 use crate::runtime::{runtime, wait_for};
 use crate::store::ObjectFiles;
 
@@ -95,46 +97,11 @@ impl BucketStore for ObjectFiles {
     }
 }
 
-async fn read_version(connection: &Connection, path: &Path, limit: u64) -> Result<Option<(Vec<u8>, Version)>> {
-    let answer = match connection.objects.get_opts(path, GetOptions::default()).await {
-        Ok(answer) => answer,
-        Err(error) if is_absent(&error) => return Ok(None),
-        Err(error) => return Err(connection.failed(path, &error)),
-    };
-    let version = Version { tag: answer.meta.e_tag.clone(), number: answer.meta.version.clone() };
-    Ok(Some((content(connection, path, limit, answer).await?, version)))
-}
-
-pub(crate) async fn put_if(
+pub(crate) async fn read_version(
     connection: &Connection,
     path: &Path,
-    content: PutPayload,
-    expected: Option<&Version>,
-) -> Result<Option<Version>> {
-    let update = |version: &Version| UpdateVersion { e_tag: version.tag.clone(), version: version.number.clone() };
-    let mode = expected.map_or(PutMode::Create, |version| PutMode::Update(update(version)));
-    let options = PutOptions { mode, ..PutOptions::default() };
-    match connection.objects.put_opts(path, content.clone(), options).await {
-        Ok(put) => Ok(Some(Version { tag: put.e_tag, number: put.version })),
-        Err(error) if is_refused_condition(&error) => Ok(None),
-        // The version is of an object that has gone.
-        Err(error) if expected.is_some() && is_absent(&error) => Ok(None),
-        Err(Error::NotSupported { .. } | Error::NotImplemented { .. }) => {
-            put_after_a_look(connection, path, content, expected).await
-        }
-        Err(error) => Err(connection.failed(path, &error)),
-    }
-}
-
-/// For servers without conditions.
-async fn put_after_a_look(
-    connection: &Connection,
-    path: &Path,
-    content: PutPayload,
-    expected: Option<&Version>,
-) -> Result<Option<Version>> {
-    if connection.version(path).await?.as_ref() != expected {
-        return Ok(None);
-    }
-    connection.put(path, content).await.map(Some)
+    limit: u64,
+) -> Result<Option<(Vec<u8>, Version)>> {
+    let found = whole(connection, path, limit).await?;
+    Ok(found.map(|(bytes, meta)| (bytes, Version { tag: meta.e_tag, number: meta.version })))
 }

@@ -3,10 +3,12 @@
 
 mod across;
 mod address;
+mod conditions;
 mod connection;
 mod credentials;
 mod deciding;
 mod failure;
+mod fate;
 mod parts;
 mod reading;
 mod runtime;
