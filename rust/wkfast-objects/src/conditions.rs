@@ -9,6 +9,7 @@ use wkfast_volume::error::Result;
 use wkfast_volume::store::Version;
 
 use crate::address::Kind;
+use crate::again::is_broken;
 use crate::connection::Connection;
 use crate::credentials::Settings;
 use crate::deciding::read_version;
@@ -114,7 +115,7 @@ async fn try_put(
         Err(error) if is_refused_condition(&error) => Tried::Refused,
         // The version is of an object that has gone.
         Err(error) if expected.is_some() && is_absent(&error) => Tried::Refused,
-        Err(error) if fate.is_broken() => Tried::Again(error),
+        Err(error) if is_broken(&error) => Tried::Again(error),
         Err(error) => Tried::Failed(error),
     }
 }

@@ -12,6 +12,7 @@ use wkfast_volume::store::{BucketStore, ReadStore, Upload, Version};
 
 use crate::across;
 use crate::address::Reached;
+use crate::again::asked;
 use crate::conditions::put_if;
 use crate::connection::{self, Connection};
 use crate::failure::{failed, is_absent};
@@ -45,20 +46,10 @@ impl BucketStore for ObjectFiles {
     fn remove(&self, keys: &[String]) -> Result<()> {
         let connection = self.connection()?;
         let paths = keys.iter().map(|key| self.path(key)).collect::<Result<Vec<_>>>()?;
-        wait_for(async {
-            let mut removed = connection.objects.delete_stream(stream::iter(paths).map(Ok).boxed());
-            while let Some(done) = removed.next().await {
-                match done {
-                    Err(error) if !is_absent(&error) => {
-                        // Of many that are removed with one request, which it was is not told.
-                        let name = if let [key] = keys { self.describe(key) } else { self.describe("") };
-                        return Err(failed(name, &error, &connection.settings));
-                    }
-                    _ => {}
-                }
-            }
-            Ok(())
-        })
+        // Of many that are removed with one request, which it was is not told.
+        let name = if let [key] = keys { self.describe(key) } else { self.describe("") };
+        let removed = async { asked(|| remove_all(&connection, &paths)).await };
+        wait_for(async { removed.await.map_err(|error| failed(name, &error, &connection.settings)) })
     }
 
     fn release(&self, key: &str, own: &dyn Fn(&[u8]) -> bool) -> Result<()> {
@@ -88,13 +79,25 @@ impl BucketStore for ObjectFiles {
             if !Arc::ptr_eq(&source, &here) {
                 return Ok(across::copy(&here, &source, &from, &to).await);
             }
-            match here.objects.copy(&from, &to).await {
+            match asked(|| here.objects.copy(&from, &to)).await {
                 Ok(()) => Ok(true),
                 Err(Error::NotSupported { .. } | Error::NotImplemented { .. }) => Ok(false),
                 Err(error) => Err(here.failed(&from, &error)),
             }
         })
     }
+}
+
+/// Removes objects; those that are not there are passed over.
+async fn remove_all(connection: &Connection, paths: &[Path]) -> object_store::Result<()> {
+    let mut removed = connection.objects.delete_stream(stream::iter(paths.to_vec()).map(Ok).boxed());
+    while let Some(done) = removed.next().await {
+        match done {
+            Err(error) if !is_absent(&error) => return Err(error),
+            _ => {}
+        }
+    }
+    Ok(())
 }
 
 pub(crate) async fn read_version(

@@ -18,8 +18,6 @@ pub(crate) struct Fate(Arc<Tries>);
 struct Tries {
     /// A try may have been done by the server all the same: its answer was lost, or tells of a fault of the server's.
     doubtful: AtomicBool,
-    /// The last one was not answered.
-    broken: AtomicBool,
     /// The server does not know what was asked for.
     unknown: AtomicBool,
 }
@@ -29,16 +27,11 @@ impl Fate {
         self.0.doubtful.load(Ordering::Relaxed)
     }
 
-    pub(crate) fn is_broken(&self) -> bool {
-        self.0.broken.load(Ordering::Relaxed)
-    }
-
     pub(crate) fn is_unknown(&self) -> bool {
         self.0.unknown.load(Ordering::Relaxed)
     }
 
     fn note(&self, answer: &mut Result<HttpResponse, HttpError>) {
-        self.0.broken.store(answer.is_err(), Ordering::Relaxed);
         match answer {
             Ok(answer) if answer.status() == StatusCode::NOT_IMPLEMENTED => {
                 self.0.unknown.store(true, Ordering::Relaxed);

@@ -3,6 +3,7 @@
 
 mod across;
 mod address;
+mod again;
 mod conditions;
 mod connection;
 mod credentials;

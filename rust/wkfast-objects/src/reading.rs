@@ -3,7 +3,7 @@
 use std::ops::Range;
 use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, TryRecvError, channel};
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use futures_util::StreamExt;
 use object_store::path::Path;
@@ -15,6 +15,7 @@ use wkfast_volume::VolumeError;
 use wkfast_volume::error::Result;
 use wkfast_volume::store::{Fetch, Found, Origin, Part, Stamp, Take};
 
+use crate::again::{Tries, is_broken};
 use crate::connection::Connection;
 use crate::failure::is_absent;
 use crate::runtime::{ends_so_far, runtime};
@@ -34,11 +35,6 @@ const GAP: u64 = 64 << 10;
 
 /// Ranges that lie beside each other are one request up to so many bytes; larger ones come sooner in parts.
 const LONGEST: u64 = 8 << 20;
-
-/// How often an answer that breaks off is asked for again, and for how long.
-const TRIES: u32 = 6;
-const PATIENCE: Duration = Duration::from_secs(10);
-const FIRST_WAIT: Duration = Duration::from_millis(100);
 
 /// How often a waiting caller looks whether its work is wanted.
 const LOOK: Duration = Duration::from_millis(20);
@@ -62,27 +58,17 @@ impl From<VolumeError> for Missed {
     }
 }
 
-/// Tries of a read whose answers break off. The store goes on where an answer broke off if it knows that the object is still
-/// the same; where it does not, all of it is asked for again, which is of one state whatever was there before.
-struct Tries {
-    begun: Instant,
-    count: u32,
-}
-
-impl Tries {
-    fn begin() -> Self {
-        Self { begun: Instant::now(), count: 0 }
+impl Missed {
+    fn of(connection: &Connection, path: &Path, error: &Error) -> Self {
+        let failed = connection.failed(path, error);
+        if is_broken(error) { Self::Broken(failed) } else { Self::Failed(failed) }
     }
 
-    /// Waits before the next one; the error where enough were made.
-    async fn again(&mut self, missed: Missed) -> Result<()> {
-        match missed {
-            Missed::Broken(_) if self.count < TRIES && self.begun.elapsed() < PATIENCE => {
-                tokio::time::sleep(FIRST_WAIT * (1 << self.count)).await;
-                self.count += 1;
-                Ok(())
-            }
-            Missed::Broken(error) | Missed::Failed(error) => Err(error),
+    /// Waits before the next try; the error where there is none.
+    async fn again(self, tries: &mut Tries) -> Result<()> {
+        match self {
+            Self::Broken(error) => tries.again().await.then_some(()).ok_or(error),
+            Self::Failed(error) => Err(error),
         }
     }
 }
@@ -93,7 +79,7 @@ pub(crate) async fn piece(connection: &Connection, path: &Path, part: &Part) -> 
     loop {
         match piece_of_answer(connection, path, part).await {
             Ok(piece) => return Ok(piece),
-            Err(missed) => tries.again(missed).await?,
+            Err(missed) => missed.again(&mut tries).await?,
         }
     }
 }
@@ -116,7 +102,7 @@ async fn piece_of_answer(
     match connection.objects.get_opts(path, options).await {
         Ok(answer) => Ok(Some(body(connection, path, part, answer).await?)),
         Err(error) if is_absent(&error) => Ok(None),
-        Err(error) if matches!(part, Part::Whole(_)) => Err(connection.failed(path, &error).into()),
+        Err(error) if matches!(part, Part::Whole(_)) || is_broken(&error) => Err(Missed::of(connection, path, &error)),
         Err(error) => Ok(after_refusal(connection, path, part, error).await?),
     }
 }
@@ -125,16 +111,26 @@ async fn piece_of_answer(
 pub(crate) async fn whole(connection: &Connection, path: &Path, limit: u64) -> Result<Option<(Vec<u8>, ObjectMeta)>> {
     let mut tries = Tries::begin();
     loop {
-        let answer = match connection.objects.get_opts(path, GetOptions::default()).await {
-            Ok(answer) => answer,
-            Err(error) if is_absent(&error) => return Ok(None),
-            Err(error) => return Err(connection.failed(path, &error)),
-        };
-        let meta = answer.meta.clone();
-        match body(connection, path, &Part::Whole(limit), answer).await {
-            Ok(piece) => return Ok(Some((piece.bytes, meta))),
-            Err(missed) => tries.again(missed).await?,
+        match whole_of_answer(connection, path, limit).await {
+            Ok(found) => return Ok(found),
+            Err(missed) => missed.again(&mut tries).await?,
         }
+    }
+}
+
+async fn whole_of_answer(
+    connection: &Connection,
+    path: &Path,
+    limit: u64,
+) -> std::result::Result<Option<(Vec<u8>, ObjectMeta)>, Missed> {
+    match connection.objects.get_opts(path, GetOptions::default()).await {
+        Ok(answer) => {
+            let meta = answer.meta.clone();
+            let piece = body(connection, path, &Part::Whole(limit), answer).await?;
+            Ok(Some((piece.bytes, meta)))
+        }
+        Err(error) if is_absent(&error) => Ok(None),
+        Err(error) => Err(Missed::of(connection, path, &error)),
     }
 }
 
