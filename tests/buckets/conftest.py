@@ -15,10 +15,10 @@ from urllib.parse import urlsplit
 import pytest
 from tests.buckets.s3_servers import SECRET, serving
 
-__all__ = ["SECRET", "Bucket"]
+__all__ = ["ALL_SERVERS", "SECRET", "Bucket"]
 
 # Which servers of S3 a test runs on: moto's; with `make test-servers` all that it can run on.
-_ALL_SERVERS = "WKFAST_ALL_SERVERS"
+ALL_SERVERS = "WKFAST_ALL_SERVERS"
 
 
 class Bucket:
@@ -47,7 +47,7 @@ def pytest_generate_tests(metafunc):
     if "s3_server" not in metafunc.fixturenames:
         return
     named = [kind for mark in metafunc.definition.iter_markers("servers") for kind in mark.args]
-    kinds = ["moto", *named] if named or not os.environ.get(_ALL_SERVERS) else ["moto", "s3s"]
+    kinds = ["moto", *named] if named or not os.environ.get(ALL_SERVERS) else ["moto", "s3s"]
     metafunc.parametrize("s3_server", kinds, indirect=True, scope="session")
 
 
