@@ -6,11 +6,12 @@ VENV ?= .venv
 BIN := $(VENV)/bin
 # Two jobs and a release build give the fastest road from clone to answer; PROFILE=quick rebuilds in seconds while working on Rust.
 PROFILE ?= release
+SERVERS := tools/servers/target/release/s3
 RUST_SOURCES := $(shell find rust -name '*.rs' -o -name Cargo.toml) Cargo.toml Cargo.lock
 PYTHON_DIRS := python tests benches examples packaging tools
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test test-rust test-python test-memory test-cluster parquet boundary interrupts torture faults lint bench fuzz docs wheels try-wheel sdist clean
+.PHONY: help setup demo test test-rust test-python test-memory test-cluster test-servers parquet boundary interrupts torture faults lint bench fuzz docs wheels try-wheel sdist clean
 
 help: ## list the tasks
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -49,8 +50,17 @@ test: test-rust test-python ## pass all tests
 test-rust: ## tests of the Rust crates alone
 	cargo test --workspace --exclude wkfast-benches --quiet
 
-test-python: setup ## tests of the Python package, doctests and the README's commands
+# Not part of the extension: a minute or two of compiling, for what bucket tests and benches talk to.
+$(SERVERS): $(wildcard tools/servers/src/*.rs) tools/servers/Cargo.toml tools/servers/Cargo.lock
+	@echo "compiling the servers of tests and benches"
+	cd tools/servers && cargo build --release --locked --quiet
+	@touch $@
+
+test-python: setup $(SERVERS) ## tests of the Python package, doctests and the README's commands
 	$(BIN)/python -m pytest --quiet -n $(TESTS_AT_ONCE) --dist loadfile $(PYTEST_ARGS)
+
+test-servers: setup $(SERVERS) ## every test of buckets on every server of S3 that is there, and with more faults
+	WKFAST_ALL_SERVERS=1 $(BIN)/python -m pytest --quiet tests/buckets $(PYTEST_ARGS)
 
 test-memory: setup ## download and upload 2 GB annotations within 64 MiB
 	$(BIN)/python -m pytest --quiet tests/remote/test_transfer_memory.py tests/client/test_transfer.py -m long
@@ -85,7 +95,7 @@ lint: setup ## rustfmt, clippy, ruff, mypy, schemas of workflows; warnings are e
 	$(BIN)/check-jsonschema --quiet --builtin-schema vendor.github-workflows .github/workflows/*.yml
 	$(BIN)/check-jsonschema --quiet --builtin-schema vendor.citation-file-format CITATION.cff
 
-bench: setup ## measure against the reference package and physical limits
+bench: setup $(SERVERS) ## measure against the reference package and physical limits
 	$(BIN)/python -m pip install --quiet --group bench
 	cargo bench --workspace
 	$(BIN)/python -m benches.python
@@ -109,5 +119,5 @@ sdist: $(VENV)/.wheel-tools ## build the sdist, install it into a fresh environm
 	$(BIN)/python packaging/try_sdist.py
 
 clean: ## remove everything that is built
-	rm -rf target build dist demo-output $(VENV) rust/wkfast-nml/fuzz/target
+	rm -rf target tools/servers/target build dist demo-output $(VENV) rust/wkfast-nml/fuzz/target
 	find python -name '*.so' -delete -o -name __pycache__ -type d -prune -exec rm -rf {} +

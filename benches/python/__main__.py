@@ -1,6 +1,6 @@
 """Compare whole jobs with the reference package and with physical limits, and print the ratios.
 
-Usage: ``python -m benches.python [nml] [merge] [volumes] [reshape] [compute] [remote] [loops] [--runs R] ...``.
+Usage: ``python -m benches.python [nml] [merge] [volumes] [reshape] [compute] [remote] [buckets] [loops] [--runs R] ...``.
 Inputs are generated once below the folder. Every job runs in a process of its own; results are checked to be equal.
 """
 
@@ -17,7 +17,7 @@ from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from benches.python import inputs, loops, remote_jobs, volume_jobs, volumes
+from benches.python import buckets, inputs, loops, remote_jobs, volume_jobs, volumes
 from benches.python.compute_jobs import FAR_ONE_BY_ONE, ONE_BY_ONE
 from benches.python.measure import Measurement, best_of, in_turn
 from benches.python.remote_server import EDGE, VOLUME
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
 NML = "benches.python.nml_jobs"
 MERGE = "benches.python.merge_jobs"
-GROUPS = ("nml", "merge", "volumes", "reshape", "compute", "remote", "loops")
+GROUPS = ("nml", "merge", "volumes", "reshape", "compute", "remote", "buckets", "loops")
 VOLUMES = "benches.python.volume_jobs"
 RESHAPE = "benches.python.reshape_jobs"
 REMOTE = "benches.python.remote_jobs"
@@ -74,6 +74,9 @@ def _rows(options: argparse.Namespace) -> Iterator[list[str]]:
         yield from compute_rows(folder, options.edge, options.touched, options.runs)
     if "remote" in options.what:
         yield from remote_rows(folder, options.runs)
+    if "buckets" in options.what:
+        works = options.bucket_works
+        yield from buckets.rows(folder, options.volume_edge, options.touched, options.runs, works, _row)
     if "loops" in options.what:
         yield from loops.rows(folder, options.runs, options.loops)
 
@@ -92,6 +95,8 @@ def _options() -> argparse.Namespace:
     )
     works = WORKS["zarr3"]
     parser.add_argument("--works", nargs="+", default=[*works], choices=works, help="how mags are made into others")
+    known = buckets.WORKS
+    parser.add_argument("--bucket-works", nargs="+", default=[*known], choices=known, help="what is done in buckets")
     parser.add_argument("--reshape-edge", type=int, default=512, help="voxels along each axis made into other mags")
     parser.add_argument("--touched", type=int, default=300, help="chunks of the annotation")
     parser.add_argument(

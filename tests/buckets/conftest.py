@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import http.client
 import http.server
-import logging
 import os
 import re
 import threading
@@ -14,8 +13,12 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 import pytest
+from tests.buckets.s3_servers import SECRET, serving
 
-SECRET = "hush-hush-hush"
+__all__ = ["ALL_SERVERS", "SECRET", "Bucket"]
+
+# Which servers of S3 a test runs on: moto's; with `make test-servers` all that it can run on.
+ALL_SERVERS = "WKFAST_ALL_SERVERS"
 
 
 class Bucket:
@@ -33,22 +36,25 @@ class Bucket:
         return f"s3://{self.name}/{prefix}"
 
     def listed(self, prefix=""):
-        found = self.client.list_objects_v2(Bucket=self.name, Prefix=prefix).get("Contents", [])
-        return sorted(each["Key"] for each in found)
+        # Without this boto asks for encoded keys, which not every server sends.
+        asked = {"Bucket": self.name, "Prefix": prefix, "EncodingType": "none"}
+        pages = self.client.get_paginator("list_objects_v2").paginate(**asked)
+        return sorted(each["Key"] for page in pages for each in page.get("Contents", []))
+
+
+def pytest_generate_tests(metafunc):
+    """Run a test on moto's server; on others where it names them, `@pytest.mark.servers(…)`, or all are wanted."""
+    if "s3_server" not in metafunc.fixturenames:
+        return
+    named = [kind for mark in metafunc.definition.iter_markers("servers") for kind in mark.args]
+    kinds = ["moto", *named] if named or not os.environ.get(ALL_SERVERS) else ["moto", "s3s"]
+    metafunc.parametrize("s3_server", kinds, indirect=True, scope="session")
 
 
 @pytest.fixture(scope="session")
-def s3_server():
-    moto = pytest.importorskip("moto.server", reason="moto serves S3 to these tests")
-    boto3 = pytest.importorskip("boto3")
-    server = moto.ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
-    logging.getLogger("werkzeug").setLevel(logging.ERROR)  # it tells of every request
-    server.start()
-    host, port = server.get_host_and_port()
-    endpoint = f"http://{host}:{port}"
-    given = {"aws_access_key_id": "tester", "aws_secret_access_key": SECRET, "region_name": "us-east-1"}
-    yield boto3.client("s3", endpoint_url=endpoint, **given), endpoint
-    server.stop()
+def s3_server(request):
+    with serving(request.param) as server:
+        yield server
 
 
 @pytest.fixture
@@ -62,10 +68,9 @@ def without_credentials(monkeypatch, tmp_path):
 
 @pytest.fixture
 def bucket(s3_server, without_credentials):
-    client, endpoint = s3_server
     name = f"bucket-{uuid.uuid4().hex[:12]}"
-    client.create_bucket(Bucket=name)
-    return Bucket(client, endpoint, name)
+    s3_server.client.create_bucket(Bucket=name)
+    return Bucket(s3_server.client, s3_server.endpoint, name)
 
 
 class _Files(http.server.SimpleHTTPRequestHandler):

@@ -47,6 +47,7 @@ def asked_for(server, method, part):
     return [path for asked, path, _ in server.asked if asked == method and part in path]
 
 
+@pytest.mark.servers("s3s")
 @pytest.mark.parametrize("data_format", FORMATS)
 def test_copies_from_folder_to_bucket_to_bucket_to_folder_are_the_same_files(bucket, tmp_path, data_format):
     near = small(tmp_path / "near", data_format)
@@ -76,8 +77,7 @@ def test_the_server_copies_within_a_bucket_and_no_voxel_comes_here(between):
 
 
 def test_layers_are_copied_from_one_bucket_to_another(bucket, s3_server, tmp_path):
-    client, _ = s3_server
-    client.create_bucket(Bucket=f"{bucket.name}-other")
+    s3_server.client.create_bucket(Bucket=f"{bucket.name}-other")
     far = small(tmp_path / "near", "zarr3").copy_dataset(at(bucket, "data"))
     copy = wkfast.Dataset(f"s3://{bucket.name}-other/data", voxel_size=(11, 11, 25), storage_options=bucket.options)
     copy.add_layer_as_copy(far.get_layer("labels"))

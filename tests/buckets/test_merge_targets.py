@@ -1,7 +1,6 @@
 """Merges into buckets write what they write into folders, from anywhere, and survive being killed."""
 
 import json
-import logging
 import os
 import signal
 import subprocess
@@ -46,25 +45,6 @@ def credentials(bucket, monkeypatch):
     monkeypatch.setenv("AWS_REGION", "us-east-1")
 
 
-@pytest.fixture
-def requests():
-    """What the server was asked for: method and path."""
-    seen = []
-
-    class Keep(logging.Handler):
-        def emit(self, record):
-            line = record.getMessage()
-            seen.append(tuple(line.split('"')[1].split(" ")[:2]) if '"' in line else ("", line))
-
-    log, handler = logging.getLogger("werkzeug"), Keep()
-    before = log.level
-    log.addHandler(handler)
-    log.setLevel(logging.INFO)
-    yield seen
-    log.setLevel(before)
-    log.removeHandler(handler)
-
-
 @pytest.mark.parametrize("data_format", ["wkw", "zarr", "zarr3"])
 @pytest.mark.parametrize("fallback", ["folder", "bucket"])
 def test_a_bucket_gets_the_files_of_a_folder(bucket, tmp_path, data_format, fallback):
@@ -90,18 +70,20 @@ def test_a_bucket_gets_the_files_of_a_folder(bucket, tmp_path, data_format, fall
     assert SECRET.encode() not in everything
 
 
+@pytest.mark.servers("s3s")
 @pytest.mark.parametrize("same_bucket", [True, False])
-def test_untouched_files_are_copied_by_the_server(bucket, tmp_path, requests, same_bucket):
+def test_untouched_files_are_copied_by_the_server(bucket, s3_server, tmp_path, same_bucket):
     annotation = painted(tmp_path / "near", "zarr3")
     datasets = ObjectPath(bucket.put(tmp_path / "near", "data sets ü"), bucket.options)
     target = at(bucket, "out")
     if not same_bucket:
         bucket.client.create_bucket(Bucket=f"other-{bucket.name}")
         target = ObjectPath(f"s3://other-{bucket.name}/out", bucket.options)
-    del requests[:]
+    before = len(s3_server.asked())
     report = annotation.merge_fallback_layer(target, datasets)
+    requests = s3_server.asked()[before:]
     assert report.total.shards_copied > 0
-    read = {path for method, path in requests if method == "GET" and "/c/" in path}
+    read = {path for method, path in requests if method == "GET" and "/c/" in path and "/data%20sets" in path}
     written = [path for method, path in requests if method == "PUT" and "/c/" in path]
     assert len(written) == report.total.shards_copied + report.total.shards_rewritten
     assert len(read) <= report.total.shards_rewritten, "a file that was copied passed through here"
@@ -132,6 +114,7 @@ def test_the_same_merge_is_finished_and_another_one_refused(bucket, tmp_path):
         annotation.merge_fallback_layer(target, tmp_path / "near")
 
 
+@pytest.mark.servers("s3s")
 def test_a_killed_merge_goes_on_where_it_was(bucket, credentials, tmp_path):
     annotation = painted(tmp_path / "near")
     annotation.save(tmp_path / "a.zip")
@@ -159,6 +142,7 @@ def test_a_killed_merge_goes_on_where_it_was(bucket, credentials, tmp_path):
     assert objects(bucket, "out") == files(tmp_path / "expected")
 
 
+@pytest.mark.servers("s3s")
 def test_processes_of_an_executor_write_into_a_bucket(bucket, credentials, tmp_path):
     annotation = painted(tmp_path / "near")
     datasets = bucket.put(tmp_path / "near", "datasets")
@@ -192,6 +176,7 @@ def test_job_arrays_write_into_a_bucket(bucket, credentials, tmp_path):
     assert json.loads(wkfast_says("merge", "status", plan, "--json"))["state"] == "committed"
 
 
+@pytest.mark.servers("s3s")
 def test_two_at_one_target_exclude_each_other(bucket, tmp_path):
     annotation = painted(tmp_path / "near")
     plan = annotation.plan_merge(at(bucket, "out"), tmp_path / "near").plan

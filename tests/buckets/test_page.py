@@ -4,6 +4,7 @@ import re
 import shlex
 import subprocess
 import sys
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -17,8 +18,9 @@ PAGE = (Path(__file__).resolve().parents[2] / "docs" / "buckets.md").read_text(e
 
 @pytest.fixture
 def workplace(s3_server, without_credentials, tmp_path, monkeypatch):
-    client, endpoint = s3_server
-    client.create_bucket(Bucket="bucket")  # moto takes a second time in us-east-1, as AWS does
+    client, endpoint = s3_server.client, s3_server.endpoint
+    with suppress(client.exceptions.BucketAlreadyExists):  # the other test has made it
+        client.create_bucket(Bucket="bucket")
     annotation = painted(tmp_path / "near", dataset_name="l4_sample", labels="segmentation")
     Bucket(client, endpoint, "bucket").put(tmp_path / "near", "datasets")
     folder = tmp_path / "work"

@@ -49,6 +49,7 @@ def same(far, near):
     )
 
 
+@pytest.mark.servers("s3s")
 @pytest.mark.parametrize("data_format", FORMATS)
 def test_a_dataset_in_a_bucket_reads_as_in_its_folder(bucket, tmp_path, data_format):
     near = made(tmp_path / "near", data_format)

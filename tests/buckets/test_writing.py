@@ -70,6 +70,7 @@ def written(dataset, data_format, shapes):
     return layer
 
 
+@pytest.mark.servers("s3s")
 @pytest.mark.parametrize("kind", KINDS)
 def test_a_layer_in_a_bucket_is_byte_for_byte_that_in_a_folder(bucket, tmp_path, kind):
     far, near = new(bucket), wkfast.Dataset(tmp_path / "data", voxel_size=(11, 11, 25))
@@ -123,6 +124,7 @@ def at_once(function, *cases):
             done.result()
 
 
+@pytest.mark.servers("s3s")
 def test_processes_that_add_layers_at_once_undo_nothing_of_each_other(bucket):
     dataset = new(bucket)
     at_once(add_layers, (str(dataset.path), bucket.options, 0), (str(dataset.path), bucket.options, 4))
@@ -132,6 +134,7 @@ def test_processes_that_add_layers_at_once_undo_nothing_of_each_other(bucket):
     assert not [key for key in bucket.listed("data") if key.endswith(LEFT)]
 
 
+@pytest.mark.servers("s3s")
 @pytest.mark.parametrize("kind", ["wkw", "zarr3"])
 def test_processes_that_share_a_shard_lose_nothing(bucket, kind):
     dataset = new(bucket)
@@ -146,6 +149,7 @@ def test_processes_that_share_a_shard_lose_nothing(bucket, kind):
     np.testing.assert_array_equal(found, np.broadcast_to(expected, (64, 64, 64)))
 
 
+@pytest.mark.servers("s3s")
 def test_layers_and_mags_are_changed_renamed_and_deleted(bucket):
     dataset = new(bucket)
     layer = written(dataset, *KINDS["zarr3"])
@@ -169,6 +173,7 @@ def test_layers_and_mags_are_changed_renamed_and_deleted(bucket):
     )
 
 
+@pytest.mark.servers("s3s")
 def test_mags_that_are_stored_anew_are_read_where_they_are_now(bucket):
     dataset = new(bucket)
     layer = written(dataset, "zarr3", {"chunk_shape": 32, "shard_shape": 64, "compress": False})

@@ -19,6 +19,7 @@ use wkfast_volume::error::Result;
 use wkfast_volume::store::Address;
 
 use crate::credentials::{self, Settings};
+use crate::fate::Noting;
 
 /// A server that sends nothing for so long is taken for dead, and asked again.
 pub(crate) const SILENCE: Duration = Duration::from_secs(30);
@@ -117,6 +118,7 @@ impl Reached {
 
     fn s3(&self, bucket: &str, settings: &Settings) -> Result<Reach> {
         let builder = AmazonS3Builder::new().with_client_options(client(settings)).with_retry(retries());
+        let builder = builder.with_http_connector(Noting);
         let set = AmazonS3Builder::with_config;
         let builder = self.configured(builder, settings, set)?;
         let store = self.built(builder.with_bucket_name(bucket).build())?;
@@ -125,6 +127,7 @@ impl Reached {
 
     fn google(&self, bucket: &str, settings: &Settings) -> Result<Reach> {
         let builder = GoogleCloudStorageBuilder::new().with_client_options(client(settings)).with_retry(retries());
+        let builder = builder.with_http_connector(Noting);
         let set = GoogleCloudStorageBuilder::with_config;
         let builder = self.configured(builder, settings, set)?;
         self.built(builder.with_bucket_name(bucket).build()).map(Reach::of)
@@ -132,6 +135,7 @@ impl Reached {
 
     fn azure(&self, bucket: &str, settings: &Settings) -> Result<Reach> {
         let builder = MicrosoftAzureBuilder::new().with_client_options(client(settings)).with_retry(retries());
+        let builder = builder.with_http_connector(Noting);
         let set = MicrosoftAzureBuilder::with_config;
         let builder = self.configured(builder, settings, set)?;
         self.built(builder.with_container_name(bucket).build()).map(Reach::of)

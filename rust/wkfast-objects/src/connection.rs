@@ -12,6 +12,8 @@ use wkfast_volume::error::Result;
 use wkfast_volume::store::Version;
 
 use crate::address::{Kind, Reach, Reached};
+use crate::again::asked;
+use crate::conditions::Conditions;
 use crate::credentials::Settings;
 use crate::failure::{failed, is_absent};
 use crate::runtime::{OfProcess, runtime};
@@ -30,6 +32,8 @@ pub(crate) struct Connection {
     pub(crate) bucket: String,
     /// The bucket, for messages.
     shown: String,
+    /// Whether its server decides which of two puts came first.
+    pub(crate) conditions: Conditions,
     /// Whether the last bytes of an object cannot be asked for without knowing how many it has.
     pub(crate) lacks_suffixes: bool,
 }
@@ -71,9 +75,10 @@ impl Connection {
             parts,
             signer,
             client: OnceLock::new(),
-            settings,
             bucket: address.bucket().to_owned(),
             shown: address.shown_bucket(),
+            conditions: Conditions::of(address.kind()?, &settings),
+            settings,
             lacks_suffixes: address.kind()? == Kind::Azure,
         })
     }
@@ -89,13 +94,14 @@ impl Connection {
 
     /// Makes `content` the object, whatever was there.
     pub(crate) async fn put(&self, path: &Path, content: PutPayload) -> Result<Version> {
-        let put = self.objects.put(path, content).await.map_err(|error| self.failed(path, &error))?;
+        let put = asked(|| self.objects.put(path, content.clone())).await;
+        let put = put.map_err(|error| self.failed(path, &error))?;
         Ok(Version { tag: put.e_tag, number: put.version })
     }
 
     /// Removes an object. One that is not there is passed over.
     pub(crate) async fn delete(&self, path: &Path) -> Result<()> {
-        match self.objects.delete(path).await {
+        match asked(|| self.objects.delete(path)).await {
             Err(error) if !is_absent(&error) => Err(self.failed(path, &error)),
             _ => Ok(()),
         }
@@ -108,7 +114,7 @@ impl Connection {
 
     /// `None` for an object that is not there.
     pub(crate) async fn head(&self, path: &Path) -> Result<Option<ObjectMeta>> {
-        match self.objects.head(path).await {
+        match asked(|| self.objects.head(path)).await {
             Ok(meta) => Ok(Some(meta)),
             Err(error) if is_absent(&error) => Ok(None),
             Err(error) => Err(self.failed(path, &error)),

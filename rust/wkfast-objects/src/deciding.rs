@@ -3,18 +3,21 @@
 use std::sync::Arc;
 
 use futures_util::{StreamExt, stream};
+use object_store::Error;
+use object_store::ObjectStoreExt;
 use object_store::path::Path;
-use object_store::{Error, GetOptions, ObjectStoreExt, PutMode, PutOptions, PutPayload, UpdateVersion};
 use wkfast_volume::VolumeError;
 use wkfast_volume::error::Result;
 use wkfast_volume::store::{BucketStore, ReadStore, Upload, Version};
 
 use crate::across;
 use crate::address::Reached;
+use crate::again::asked;
+use crate::conditions::put_if;
 use crate::connection::{self, Connection};
-use crate::failure::{failed, is_absent, is_refused_condition};
+use crate::failure::{failed, is_absent};
 use crate::parts::{PARTING, PartUpload};
-use crate::reading::content;
+use crate::reading::whole;
 use crate::runtime::{runtime, wait_for};
 use crate::store::ObjectFiles;
 
@@ -43,20 +46,10 @@ impl BucketStore for ObjectFiles {
     fn remove(&self, keys: &[String]) -> Result<()> {
         let connection = self.connection()?;
         let paths = keys.iter().map(|key| self.path(key)).collect::<Result<Vec<_>>>()?;
-        wait_for(async {
-            let mut removed = connection.objects.delete_stream(stream::iter(paths).map(Ok).boxed());
-            while let Some(done) = removed.next().await {
-                match done {
-                    Err(error) if !is_absent(&error) => {
-                        // Of many that are removed with one request, which it was is not told.
-                        let name = if let [key] = keys { self.describe(key) } else { self.describe("") };
-                        return Err(failed(name, &error, &connection.settings));
-                    }
-                    _ => {}
-                }
-            }
-            Ok(())
-        })
+        // Of many that are removed with one request, which it was is not told.
+        let name = if let [key] = keys { self.describe(key) } else { self.describe("") };
+        let removed = async { asked(|| remove_all(&connection, &paths)).await };
+        wait_for(async { removed.await.map_err(|error| failed(name, &error, &connection.settings)) })
     }
 
     fn release(&self, key: &str, own: &dyn Fn(&[u8]) -> bool) -> Result<()> {
@@ -86,7 +79,7 @@ impl BucketStore for ObjectFiles {
             if !Arc::ptr_eq(&source, &here) {
                 return Ok(across::copy(&here, &source, &from, &to).await);
             }
-            match here.objects.copy(&from, &to).await {
+            match asked(|| here.objects.copy(&from, &to)).await {
                 Ok(()) => Ok(true),
                 Err(Error::NotSupported { .. } | Error::NotImplemented { .. }) => Ok(false),
                 Err(error) => Err(here.failed(&from, &error)),
@@ -95,46 +88,23 @@ impl BucketStore for ObjectFiles {
     }
 }
 
-async fn read_version(connection: &Connection, path: &Path, limit: u64) -> Result<Option<(Vec<u8>, Version)>> {
-    let answer = match connection.objects.get_opts(path, GetOptions::default()).await {
-        Ok(answer) => answer,
-        Err(error) if is_absent(&error) => return Ok(None),
-        Err(error) => return Err(connection.failed(path, &error)),
-    };
-    let version = Version { tag: answer.meta.e_tag.clone(), number: answer.meta.version.clone() };
-    Ok(Some((content(connection, path, limit, answer).await?, version)))
-}
-
-pub(crate) async fn put_if(
-    connection: &Connection,
-    path: &Path,
-    content: PutPayload,
-    expected: Option<&Version>,
-) -> Result<Option<Version>> {
-    let update = |version: &Version| UpdateVersion { e_tag: version.tag.clone(), version: version.number.clone() };
-    let mode = expected.map_or(PutMode::Create, |version| PutMode::Update(update(version)));
-    let options = PutOptions { mode, ..PutOptions::default() };
-    match connection.objects.put_opts(path, content.clone(), options).await {
-        Ok(put) => Ok(Some(Version { tag: put.e_tag, number: put.version })),
-        Err(error) if is_refused_condition(&error) => Ok(None),
-        // The version is of an object that has gone.
-        Err(error) if expected.is_some() && is_absent(&error) => Ok(None),
-        Err(Error::NotSupported { .. } | Error::NotImplemented { .. }) => {
-            put_after_a_look(connection, path, content, expected).await
+/// Removes objects; those that are not there are passed over.
+async fn remove_all(connection: &Connection, paths: &[Path]) -> object_store::Result<()> {
+    let mut removed = connection.objects.delete_stream(stream::iter(paths.to_vec()).map(Ok).boxed());
+    while let Some(done) = removed.next().await {
+        match done {
+            Err(error) if !is_absent(&error) => return Err(error),
+            _ => {}
         }
-        Err(error) => Err(connection.failed(path, &error)),
     }
+    Ok(())
 }
 
-/// For servers without conditions.
-async fn put_after_a_look(
+pub(crate) async fn read_version(
     connection: &Connection,
     path: &Path,
-    content: PutPayload,
-    expected: Option<&Version>,
-) -> Result<Option<Version>> {
-    if connection.version(path).await?.as_ref() != expected {
-        return Ok(None);
-    }
-    connection.put(path, content).await.map(Some)
+    limit: u64,
+) -> Result<Option<(Vec<u8>, Version)>> {
+    let found = whole(connection, path, limit).await?;
+    Ok(found.map(|(bytes, meta)| (bytes, Version { tag: meta.e_tag, number: meta.version })))
 }

@@ -7,6 +7,9 @@ use wkfast_volume::VolumeError;
 
 use crate::credentials::Settings;
 
+const EXPIRED: &str = "the credentials have expired; get new ones, and call again";
+const SKEWED: &str = "the clock of this machine is not that of the server; set it right, and call again";
+
 /// Longest part of a server's answer that is shown.
 const SHOWN: usize = 300;
 
@@ -20,10 +23,22 @@ pub(crate) fn is_refused_condition(error: &Error) -> bool {
     matches!(error, Error::Precondition { .. } | Error::AlreadyExists { .. })
 }
 
+/// Whether the server was busy with another change of the object: nothing was done, and it is to be asked again.
+pub(crate) fn is_conflict(error: &Error) -> bool {
+    said_of(error, &["ConditionalRequestConflict", "OperationAborted"])
+}
+
+fn said_of(error: &Error, codes: &[&str]) -> bool {
+    let said = all_of(error);
+    codes.iter().any(|code| said.contains(code))
+}
+
 /// The error for a request about `file`: what the server said, and by what the request was signed.
 pub(crate) fn failed(file: String, error: &Error, settings: &Settings) -> VolumeError {
     let what = match error {
         _ if all_of(error).contains("NoSuchBucket") => "there is no such bucket",
+        _ if said_of(error, &["ExpiredToken", "TokenRefreshRequired"]) => EXPIRED,
+        _ if said_of(error, &["RequestTimeTooSkewed", "RequestExpired"]) => SKEWED,
         Error::NotFound { .. } => "there is no such object",
         Error::PermissionDenied { .. } => "the server does not allow it",
         Error::Unauthenticated { .. } => "the server asks for credentials",

@@ -3,10 +3,13 @@
 
 mod across;
 mod address;
+mod again;
+mod conditions;
 mod connection;
 mod credentials;
 mod deciding;
 mod failure;
+mod fate;
 mod parts;
 mod reading;
 mod runtime;

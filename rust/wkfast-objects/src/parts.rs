@@ -5,14 +5,15 @@ use std::io::{self, ErrorKind, Seek, SeekFrom, Write};
 use std::sync::Arc;
 use std::time::Duration;
 
-use object_store::MultipartId;
 use object_store::multipart::{MultipartStore, PartId};
 use object_store::path::Path;
+use object_store::{MultipartId, ObjectMeta, PutPayload};
 use tokio::task::JoinSet;
 use wkfast_volume::VolumeError;
 use wkfast_volume::error::Result;
 use wkfast_volume::store::Upload;
 
+use crate::again::asked;
 use crate::connection::Connection;
 use crate::runtime::{runtime, wait_for};
 
@@ -96,7 +97,7 @@ impl PartUpload {
                 what: "its server takes no objects in parts".to_owned(),
             })?;
             let id = wait_for(async {
-                let begun = parts.create_multipart(path).await;
+                let begun = asked(|| parts.create_multipart(path)).await;
                 begun.map_err(|error| connection.failed(path, &error))
             })?;
             let (on_their_way, done) = (JoinSet::new(), BTreeMap::new());
@@ -120,11 +121,8 @@ impl PartUpload {
         let sending = self.sending()?;
         sending.send(&path, 0, first)?;
         sending.wait(&connection, &path, 0)?;
-        let parts = std::mem::take(&mut sending.done).into_values().collect();
-        wait_for(async {
-            let whole = sending.parts.complete_multipart(&path, &sending.id, parts).await;
-            whole.map_err(|error| connection.failed(&path, &error))
-        })?;
+        let parts: Vec<_> = std::mem::take(&mut sending.done).into_values().collect();
+        wait_for(sending.complete(&connection, &path, parts, size))?;
         self.sending = None;
         Ok(size)
     }
@@ -134,7 +132,8 @@ impl Sending {
     fn send(&mut self, path: &Path, number: usize, content: Vec<u8>) -> Result<()> {
         let (parts, id, path) = (Arc::clone(&self.parts), self.id.clone(), path.clone());
         let send = async move {
-            let part = parts.put_part(&path, &id, number, content.into()).await?;
+            let content = PutPayload::from(content);
+            let part = asked(|| parts.put_part(&path, &id, number, content.clone())).await?;
             Ok((number, part))
         };
         self.on_their_way.spawn_on(send, runtime()?.handle());
@@ -153,6 +152,27 @@ impl Sending {
         }
         Ok(())
     }
+}
+
+impl Sending {
+    /// Makes the parts the object.
+    async fn complete(&self, connection: &Connection, path: &Path, parts: Vec<PartId>, size: u64) -> Result<()> {
+        let count = parts.len();
+        let whole = asked(|| self.parts.complete_multipart(path, &self.id, parts.clone())).await;
+        let Err(error) = whole else { return Ok(()) };
+        // A server that did it and could not say so knows nothing of the parts the second time.
+        let is_whole =
+            |meta: &ObjectMeta| meta.size == size && meta.e_tag.as_ref().is_some_and(|tag| is_of_parts(tag, count));
+        match connection.head(path).await {
+            Ok(Some(meta)) if is_whole(&meta) => Ok(()),
+            _ => Err(connection.failed(path, &error)),
+        }
+    }
+}
+
+/// Whether a tag is that of an object in so many parts.
+fn is_of_parts(tag: &str, count: usize) -> bool {
+    tag.trim_matches('"').rsplit_once('-').is_some_and(|(_, parts)| parts.parse() == Ok(count))
 }
 
 impl Write for PartUpload {

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use futures_util::StreamExt;
 use object_store::path::Path;
-use object_store::{Error, GetOptions, GetRange, GetResult};
+use object_store::{Error, GetOptions, GetRange, GetResult, ObjectMeta};
 use rayon::Yield;
 use rayon::iter::{IntoParallelRefIterator, ParallelIterator};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
@@ -16,6 +16,7 @@ use wkfast_volume::VolumeError;
 use wkfast_volume::error::Result;
 use wkfast_volume::store::{Fetch, Found, Origin, Part, Stamp, Take};
 
+use crate::again::{Tries, is_broken};
 use crate::connection::Connection;
 use crate::failure::is_absent;
 use crate::runtime::{ends_so_far, runtime};
@@ -46,23 +47,91 @@ pub(crate) struct Piece {
     pub(crate) stamp: Stamp,
 }
 
+/// Why there are no bytes: the answer broke off, which another one may not, or what says more.
+enum Missed {
+    Broken(VolumeError),
+    Failed(VolumeError),
+}
+
+impl From<VolumeError> for Missed {
+    fn from(error: VolumeError) -> Self {
+        Self::Failed(error)
+    }
+}
+
+impl Missed {
+    fn of(connection: &Connection, path: &Path, error: &Error) -> Self {
+        let failed = connection.failed(path, error);
+        if is_broken(error) { Self::Broken(failed) } else { Self::Failed(failed) }
+    }
+
+    /// Waits before the next try; the error where there is none.
+    async fn again(self, tries: &mut Tries) -> Result<()> {
+        match self {
+            Self::Broken(error) => tries.again().await.then_some(()).ok_or(error),
+            Self::Failed(error) => Err(error),
+        }
+    }
+}
+
 /// Reads a part of an object; `None` where there is no such object.
 pub(crate) async fn piece(connection: &Connection, path: &Path, part: &Part) -> Result<Option<Piece>> {
+    let mut tries = Tries::begin();
+    loop {
+        match piece_of_answer(connection, path, part).await {
+            Ok(piece) => return Ok(piece),
+            Err(missed) => missed.again(&mut tries).await?,
+        }
+    }
+}
+
+async fn piece_of_answer(
+    connection: &Connection,
+    path: &Path,
+    part: &Part,
+) -> std::result::Result<Option<Piece>, Missed> {
     let wanted = match part {
         Part::Whole(_) => None,
-        Part::Range(range) if range.is_empty() => return no_bytes(connection, path, range.start).await,
+        Part::Range(range) if range.is_empty() => return Ok(no_bytes(connection, path, range.start).await?),
         Part::Range(range) => Some(GetRange::Bounded(range.clone())),
-        Part::Start(0) | Part::End(0) => return no_bytes(connection, path, 0).await,
+        Part::Start(0) | Part::End(0) => return Ok(no_bytes(connection, path, 0).await?),
         Part::Start(length) => Some(GetRange::Bounded(0..*length)),
-        Part::End(_) if connection.lacks_suffixes => return by_size(connection, path, part).await,
+        Part::End(_) if connection.lacks_suffixes => return Ok(by_size(connection, path, part).await?),
         Part::End(length) => Some(GetRange::Suffix(*length)),
     };
     let options = GetOptions { range: wanted, ..GetOptions::default() };
     match connection.objects.get_opts(path, options).await {
-        Ok(answer) => body(connection, path, part, answer).await.map(Some),
+        Ok(answer) => Ok(Some(body(connection, path, part, answer).await?)),
         Err(error) if is_absent(&error) => Ok(None),
-        Err(error) if matches!(part, Part::Whole(_)) => Err(connection.failed(path, &error)),
-        Err(error) => after_refusal(connection, path, part, error).await,
+        Err(error) if matches!(part, Part::Whole(_)) || is_broken(&error) => Err(Missed::of(connection, path, &error)),
+        Err(error) => Ok(after_refusal(connection, path, part, error).await?),
+    }
+}
+
+/// All of an object of at most `limit` bytes, and what the server says of it.
+pub(crate) async fn whole(connection: &Connection, path: &Path, limit: u64) -> Result<Option<(Vec<u8>, ObjectMeta)>> {
+    let mut tries = Tries::begin();
+    loop {
+        match whole_of_answer(connection, path, limit).await {
+            Ok(found) => return Ok(found),
+            Err(missed) => missed.again(&mut tries).await?,
+        }
+    }
+}
+
+async fn whole_of_answer(
+    connection: &Connection,
+    path: &Path,
+    limit: u64,
+) -> std::result::Result<Option<(Vec<u8>, ObjectMeta)>, Missed> {
+    match connection.objects.get_opts(path, GetOptions::default()).await {
+        Ok(answer) => {
+            let meta = answer.meta.clone();
+            let piece = body(connection, path, &Part::Whole(limit), answer).await?;
+            Ok(Some((piece.bytes, meta)))
+        }
+        Err(error) if is_absent(&error) => Ok(None),
+        Err(error) => Err(Missed::of(connection, path, &error)),
     }
 }
 
@@ -112,16 +181,21 @@ const NO_RANGES: &str = "its server sends whole files only, and no ranges of byt
                          server that knows ranges";
 
 /// The bytes of an answer, which must be as many as were asked for.
-async fn body(connection: &Connection, path: &Path, part: &Part, answer: GetResult) -> Result<Piece> {
+async fn body(
+    connection: &Connection,
+    path: &Path,
+    part: &Part,
+    answer: GetResult,
+) -> std::result::Result<Piece, Missed> {
     let (size, stamp) = (answer.meta.size, stamp_of(&answer.meta));
     let expected = part.range(size);
     match part {
         Part::Whole(limit) if size > *limit => {
             let reason = format!("holds {size} bytes where at most {limit} are expected");
-            return Err(VolumeError::corrupt(connection.name(path), reason));
+            return Err(VolumeError::corrupt(connection.name(path), reason).into());
         }
         Part::Range(range) if range.end > size => {
-            return Err(beyond(connection.name(path), range.start, range.end - range.start));
+            return Err(beyond(connection.name(path), range.start, range.end - range.start).into());
         }
         _ => {}
     }
@@ -132,18 +206,13 @@ async fn body(connection: &Connection, path: &Path, part: &Part, answer: GetResu
         .map_err(|_| VolumeError::corrupt(connection.name(path), "is larger than memory"))?;
     let mut stream = answer.into_stream();
     while let Some(chunk) = stream.next().await {
-        bytes.extend_from_slice(&chunk.map_err(|error| connection.failed(path, &error))?);
+        bytes.extend_from_slice(&chunk.map_err(|error| Missed::Broken(connection.failed(path, &error)))?);
     }
     if bytes.len() != length {
-        let reason = format!("sent {} bytes where {length} were asked for", bytes.len());
-        return Err(VolumeError::corrupt(connection.name(path), reason));
+        let reason = format!("{} bytes came where {length} were asked for", bytes.len());
+        return Err(Missed::Broken(VolumeError::corrupt(connection.name(path), reason)));
     }
     Ok(Piece { bytes, stamp })
-}
-
-/// The whole object of an answer, if it has at most `limit` bytes.
-pub(crate) async fn content(connection: &Connection, path: &Path, limit: u64, answer: GetResult) -> Result<Vec<u8>> {
-    body(connection, path, &Part::Whole(limit), answer).await.map(|piece| piece.bytes)
 }
 
 /// One request of a batch, and whom it serves.

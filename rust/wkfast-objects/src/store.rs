@@ -17,6 +17,7 @@ use wkfast_volume::store::{
 };
 
 use crate::address::{Kind, Reached};
+use crate::again::asked;
 use crate::connection::{self, Connection};
 
 use crate::reading::{self, Piece};
@@ -127,7 +128,7 @@ impl ListStore for ObjectFiles {
         let root = Path::parse(whole.join("/"))
             .map_err(|error| VolumeError::corrupt(self.describe(prefix), error.to_string()))?;
         let listed = wait_for(async {
-            let found = connection.objects.list(Some(&root)).try_collect::<Vec<_>>().await;
+            let found = asked(|| connection.objects.list(Some(&root)).try_collect::<Vec<_>>()).await;
             found.map_err(|error| connection.failed(&root, &error))
         })?;
         let own = if self.prefix.is_empty() { String::new() } else { format!("{}/", self.prefix) };

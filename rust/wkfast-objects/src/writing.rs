@@ -10,8 +10,8 @@ use wkfast_volume::VolumeError;
 use wkfast_volume::error::Result;
 use wkfast_volume::store::{NewFile, Version};
 
+use crate::conditions::put_if;
 use crate::connection::Connection;
-use crate::deciding::put_if;
 use crate::runtime::wait_for;
 
 /// Names of objects that threads of this process write to.

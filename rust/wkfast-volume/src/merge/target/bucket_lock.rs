@@ -3,7 +3,8 @@
 //! There is one for who wants the target alone, and one for each of those who share it. Whoever comes puts its own first
 //! and looks for the others' then, so of two who come at once at least one sees the other.
 
-use std::sync::{Arc, Condvar, Mutex, PoisonError};
+use std::collections::BTreeMap;
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant, SystemTime};
 
@@ -30,10 +31,44 @@ fn shared() -> String {
     format!("{NOTES}/shared-")
 }
 
+/// Locks that threads of this process have, or are about to take, and how many each. What is left of others is nobody's: whoever
+/// had it could not remove it, as the server did not answer or did not allow it any more.
+static LIVING: Mutex<BTreeMap<String, usize>> = Mutex::new(BTreeMap::new());
+
+#[derive(Debug)]
+struct Living(String);
+
+impl Living {
+    fn begin(lock: String) -> Self {
+        *Self::all().entry(lock.clone()).or_default() += 1;
+        Self(lock)
+    }
+
+    fn all() -> MutexGuard<'static, BTreeMap<String, usize>> {
+        LIVING.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn count(lock: &str) -> usize {
+        Self::all().get(lock).copied().unwrap_or(0)
+    }
+}
+
+impl Drop for Living {
+    fn drop(&mut self) {
+        let mut all = Self::all();
+        if let Some(count) = all.get_mut(&self.0) {
+            *count -= 1;
+        }
+        all.retain(|_, count| *count > 0);
+    }
+}
+
 /// See the module.
 #[derive(Debug)]
 pub(super) struct BucketLock {
     renewed: Arc<Renewed>,
+    /// Goes last: while the lock is removed it is this process's.
+    _living: Living,
     renewing: Option<JoinHandle<()>>,
     /// A forked child has a copy that is not its own, and no thread.
     process: u32,
@@ -89,7 +124,8 @@ impl BucketLock {
         let mut seen = Vec::new();
         for key in others {
             if let Some((text, version)) = bucket.read_version(&key, MOST_OF_OWNER)? {
-                seen.push(Seen { key, text, version, begun });
+                let own = 0;
+                seen.push(Seen { key, text, version, begun, own });
             }
         }
         for seen in &seen {
@@ -104,11 +140,12 @@ impl BucketLock {
     /// lost, and a server that does not know conditions took both of two who came at once.
     fn claim(store: &SharedStore, key: String, silence: Duration, observer: &mut Observer) -> Result<Self> {
         let bucket = bucket_of(&**store, NOTES)?;
+        let living = Living::begin(store.describe(&key));
         let mut last = Vec::new();
         for _ in 0..TRIES {
             let mut before = None;
             if let Some((text, version)) = bucket.read_version(&key, MOST_OF_OWNER)? {
-                let seen = Seen { key: key.clone(), text, version, begun: Instant::now() };
+                let seen = Seen { key: key.clone(), text, version, begun: Instant::now(), own: 1 };
                 if !seen.is_over(store, silence, observer)? {
                     return Err(busy(store, &seen.text));
                 }
@@ -117,7 +154,7 @@ impl BucketLock {
             let content = content_of(0);
             let put = bucket.put_if(&key, content.clone(), before.as_ref());
             match put.and_then(|_| bucket.read_version(&key, MOST_OF_OWNER)) {
-                Ok(Some((text, version))) if text == content => return Ok(Self::renewing(store, key, version)),
+                Ok(Some((text, version))) if text == content => return Ok(Self::renewing(store, key, version, living)),
                 Ok(Some((text, _))) => last = text,
                 Ok(None) => {}
                 Err(error) => {
@@ -130,13 +167,13 @@ impl BucketLock {
         Err(busy(store, &last))
     }
 
-    fn renewing(store: &SharedStore, key: String, version: Version) -> Self {
+    fn renewing(store: &SharedStore, key: String, version: Version, living: Living) -> Self {
         let state = Mutex::new(State { version: Some(version), count: 0, ended: false });
         let renewed = Arc::new(Renewed { store: store.clone(), key, state, changed: Condvar::new() });
         let for_thread = Arc::clone(&renewed);
         let renewing =
             thread::Builder::new().name("wkfast-lock".to_owned()).spawn(move || for_thread.renew_until_ended());
-        Self { renewed, renewing: renewing.ok(), process: std::process::id() }
+        Self { renewed, _living: living, renewing: renewing.ok(), process: std::process::id() }
     }
 
     #[cfg(test)]
@@ -231,6 +268,8 @@ struct Seen {
     text: Vec<u8>,
     version: Version,
     begun: Instant,
+    /// How many of those in this process who live for it are whoever watches.
+    own: usize,
 }
 
 impl Seen {
@@ -240,7 +279,8 @@ impl Seen {
     /// live may have the same.
     fn is_over(&self, store: &SharedStore, silence: Duration, observer: &mut Observer) -> Result<bool> {
         if let Some(owner) = owner_in(&self.text).filter(|owner| !owner.is_elsewhere()) {
-            if owner.is_gone() {
+            let is_left = owner == Process::this() && Living::count(&store.describe(&self.key)) == self.own;
+            if owner.is_gone() || is_left {
                 return Ok(true);
             }
             if age_of(&self.text).is_some_and(|age| age < silence) {

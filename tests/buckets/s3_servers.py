@@ -1,0 +1,90 @@
+"""Servers that speak S3, started on this machine: moto's, and one by the Rust crate ``s3s-fs`` (`make test-servers`)."""
+
+from __future__ import annotations
+
+import logging
+import re
+import subprocess
+import tempfile
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+
+SECRET = "hush-hush-hush"
+COMPILED = Path(__file__).resolve().parents[2] / "tools" / "servers" / "target" / "release" / "s3"
+
+# What is asked of the compiled server beyond its files.
+KINDS = {"s3s": [], "s3s-ignores": ["--conditions=ignored"], "s3s-refuses": ["--conditions=refused"]}
+
+
+# Werkzeug shows answers other than 200 in colours.
+_COLOURS = re.compile(r"\x1b\[[0-9;]*m")
+
+
+class Server:
+    """A server, what talks to it, and what it was asked for: method, path and bytes that came with it."""
+
+    def __init__(self, kind, endpoint, log):
+        boto3 = pytest.importorskip("boto3")
+        given = {"aws_access_key_id": "tester", "aws_secret_access_key": SECRET, "region_name": "us-east-1"}
+        self.kind, self.endpoint, self._log = kind, endpoint, log
+        self.client = boto3.client("s3", endpoint_url=endpoint, **given)
+
+    @property
+    def knows_conditions(self):
+        """Whether it decides which of two puts came first."""
+        return self.kind in {"moto", "s3s"}
+
+    def asked(self):
+        return self._log()
+
+
+class _Requests(logging.Handler):
+    """Keeps what werkzeug tells of requests."""
+
+    def __init__(self):
+        super().__init__()
+        self.seen = []
+
+    def emit(self, record):
+        line = record.getMessage()
+        if '"' in line:
+            method, path, *_ = _COLOURS.sub("", line).split('"')[1].split(" ")
+            self.seen.append((method, path))
+
+
+@contextmanager
+def moto():
+    server_of = pytest.importorskip("moto.server", reason="moto serves S3 to these tests")
+    server = server_of.ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
+    log, requests = logging.getLogger("werkzeug"), _Requests()
+    log.setLevel(logging.INFO)
+    log.addHandler(requests)
+    log.propagate = False
+    server.start()
+    host, port = server.get_host_and_port()
+    yield Server("moto", f"http://{host}:{port}", lambda: list(requests.seen))
+    server.stop()
+
+
+@contextmanager
+def compiled(kind):
+    if not COMPILED.is_file():
+        pytest.skip("the compiled server of S3 is not there: run `make test-servers`, which builds it")
+    with tempfile.TemporaryDirectory() as folder:
+        log = Path(folder) / "log"
+        (Path(folder) / "objects").mkdir()
+        command = [str(COMPILED), str(Path(folder) / "objects"), "tester", SECRET, str(log), *KINDS[kind]]
+        with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as process:
+            yield Server(kind, process.stdout.readline().strip(), lambda: _asked(log))
+            process.stdin.close()  # which ends it
+
+
+def _asked(log):
+    lines = (line.split(" ") for line in log.read_text().splitlines())
+    return [("PUT" if method == "COPY" else method, path) for method, path, _ in lines]
+
+
+def serving(kind):
+    return moto() if kind == "moto" else compiled(kind)
