@@ -21,11 +21,14 @@ def workplace(s3_server, without_credentials, tmp_path, monkeypatch):
     client, endpoint = s3_server.client, s3_server.endpoint
     with suppress(client.exceptions.BucketAlreadyExists):  # the other test has made it
         client.create_bucket(Bucket="bucket")
+    (tmp_path / "annotations").mkdir()
     annotation = painted(tmp_path / "near", dataset_name="l4_sample", labels="segmentation")
     Bucket(client, endpoint, "bucket").put(tmp_path / "near", "datasets")
     folder = tmp_path / "work"
     folder.mkdir()
+    annotation.save(tmp_path / "annotations" / "annotation.zip")
     annotation.save(folder / "annotation.zip")
+    Bucket(client, endpoint, "bucket").put(tmp_path / "annotations", "annotations")
     monkeypatch.chdir(folder)
     monkeypatch.setenv("AWS_ENDPOINT_URL", endpoint)
     monkeypatch.setenv("AWS_ACCESS_KEY_ID", "tester")
