@@ -52,7 +52,7 @@ PASSING = {
 
 def is_voxels(asked):
     """Whether voxels are read."""
-    return asked.method == "GET" and not asked.path.endswith((".json", ".zarray", ".wkw")) or "/x0.wkw" in asked.path
+    return (asked.method == "GET" and not asked.path.endswith((".json", ".zarray", ".wkw"))) or "/x0.wkw" in asked.path
 
 
 @pytest.fixture
@@ -73,7 +73,12 @@ def opened(reached, name):
 
 @pytest.mark.parametrize(
     ("data_format", "fault"),
-    [(kind, fault) for kind in ("wkw", "zarr", "zarr3") for fault in PASSING if ALL or kind == "zarr3" or fault == "cut"],
+    [
+        (kind, fault)
+        for kind in ("wkw", "zarr", "zarr3")
+        for fault in PASSING
+        if ALL or kind == "zarr3" or fault == "cut"
+    ],
 )
 def test_reads_overcome_what_passes(bucket, stored, data_format, fault):
     near = stored(data_format).get_layer("labels")

@@ -37,6 +37,8 @@ _NAMES: dict[str, dict[str, str]] = {
     "memory": {},
 }
 _PREFIXES = {"s3": "aws_", "gs": "google_", "az": "azure_"}
+# Of all servers: whether what a folder holds is listed.
+_LIST = "wkfast_list"
 # What says something of a library, and nothing of a bucket.
 _IGNORED = frozenset({"asynchronous", "skip_instance_cache", "use_listings_cache", "default_block_size", "project"})
 
@@ -50,7 +52,8 @@ def core_options(scheme: str, given: Mapping[str, Any]) -> dict[str, str]:
         Of the address: ``s3``, ``gs``, ``az``, ``http`` (``https`` too) or ``memory``.
     given
         As fsspec and ``UPath`` spell them (``key``, ``secret``, ``endpoint_url``, ``anon``, ``client_kwargs``, …), or
-        as ``object_store`` does (``aws_region``, …).
+        as ``object_store`` does (``aws_region``, …). Of all servers ``list``: with ``False`` nothing is listed, and all
+        that the shape of a Zarr array has room for is taken for there until it is read.
 
     Raises
     ------
@@ -65,6 +68,9 @@ def core_options(scheme: str, given: Mapping[str, Any]) -> dict[str, str]:
     names = _NAMES[scheme]
     options: dict[str, str] = {}
     for name, value in _flat(given):
+        if name in {"list", _LIST}:
+            options[_LIST] = _text(name, value)
+            continue
         if name in _IGNORED or value is None or (name == "anon" and value is False):
             continue
         known = names.get(name, name if name.startswith(_PREFIXES.get(scheme, "\0")) else None)

@@ -38,9 +38,12 @@ fn without_queries(text: &str) -> String {
 }
 
 /// The settings of a server of this kind.
+/// The option whether what a folder holds is listed.
+pub(crate) const LIST: &str = "wkfast_list";
+
 pub(crate) fn settings(kind: Kind, options: &BTreeMap<String, String>) -> Settings {
     let mut given = options.clone();
-    given.retain(|_, value| value != WITHHELD);
+    given.retain(|name, value| value != WITHHELD && name != LIST);
     let mut settings = match kind {
         Kind::S3 => s3(&given),
         Kind::Google => of_environment("GOOGLE_", "google_skip_signature", &given),

@@ -33,6 +33,8 @@ fn said_of(error: &Error, codes: &[&str]) -> bool {
     codes.iter().any(|code| said.contains(code))
 }
 
+const FORBIDDEN: &str = "the server does not allow it";
+
 /// The error for a request about `file`: what the server said, and by what the request was signed.
 pub(crate) fn failed(file: String, error: &Error, settings: &Settings) -> VolumeError {
     let what = match error {
@@ -40,7 +42,8 @@ pub(crate) fn failed(file: String, error: &Error, settings: &Settings) -> Volume
         _ if said_of(error, &["ExpiredToken", "TokenRefreshRequired"]) => EXPIRED,
         _ if said_of(error, &["RequestTimeTooSkewed", "RequestExpired"]) => SKEWED,
         Error::NotFound { .. } => "there is no such object",
-        Error::PermissionDenied { .. } => "the server does not allow it",
+        Error::PermissionDenied { .. } => FORBIDDEN,
+        _ if said_of(error, &["AccessDenied"]) => FORBIDDEN,
         Error::Unauthenticated { .. } => "the server asks for credentials",
         Error::NotSupported { .. } | Error::NotImplemented { .. } => "the server cannot do it",
         _ => "the request failed",

@@ -19,6 +19,7 @@ use wkfast_volume::store::{
 use crate::address::{Kind, Reached};
 use crate::again::asked;
 use crate::connection::{self, Connection};
+use crate::credentials::LIST;
 
 use crate::reading::{self, Piece};
 use crate::runtime::{OfProcess, wait_for};
@@ -102,8 +103,12 @@ impl ReadStore for ObjectFiles {
         true
     }
 
+    fn trusts_shapes(&self) -> bool {
+        self.address.0.options.get(LIST).is_some_and(|list| list == "false")
+    }
+
     fn lister(&self) -> Option<&dyn ListStore> {
-        (self.kind != Kind::Http).then_some(self)
+        (self.kind != Kind::Http && !self.trusts_shapes()).then_some(self)
     }
 
     fn writer(&self) -> Option<&dyn WriteStore> {

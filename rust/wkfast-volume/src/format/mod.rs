@@ -190,10 +190,13 @@ pub struct EncodedChunk {
     pub bytes: Vec<u8>,
 }
 
+/// Of a shard that the shape of its array has room for, where nobody lists which shards there are.
+pub const UNKNOWN_SIZE: u64 = 0;
+
 /// What [`MagArray::list_shards`] found.
 #[derive(Clone, Debug, Default)]
 pub struct Listing {
-    /// Shard and size of its file in bytes.
+    /// Shard and size of its file in bytes; [`UNKNOWN_SIZE`] for one of which not even that is known that it is there.
     pub shards: Vec<(ShardIndex, u64)>,
     /// Keys of files without a byte: absent, with a warning to the user.
     pub empty_files: Vec<String>,

@@ -19,6 +19,7 @@ use super::report::ShardRecord;
 use super::stamp::first_difference;
 use super::target::{Access, Held, MergeTarget, NOTES, Notebook, Target};
 use crate::error::{Result, VolumeError};
+use crate::format::UNKNOWN_SIZE;
 use crate::work::Observer;
 
 const PLAN: &str = "plan.json";
@@ -201,7 +202,8 @@ impl Journal {
     /// What is known of a task that was done before, if its file is still what it was.
     pub fn record(&self, task: usize, key: &str) -> Result<Option<&ShardRecord>> {
         let Some(record) = self.done.get(&task) else { return Ok(None) };
-        Ok((self.target.size(key)? == Some(record.file_bytes)).then_some(record))
+        // There may be none: nobody had listed what the fallback has.
+        Ok((self.target.size(key)?.unwrap_or(UNKNOWN_SIZE) == record.file_bytes).then_some(record))
     }
 
     /// Every record, of this and of other processes.

@@ -17,7 +17,7 @@ use super::sides::{OpenMag, Sources};
 use super::target::{Access, Copied};
 use super::terms::Terms;
 use crate::error::{Result, VolumeError};
-use crate::format::{MagArray, open_mag};
+use crate::format::{MagArray, UNKNOWN_SIZE, open_mag};
 use crate::geometry::Mag;
 use crate::work::{Driver, Observer, ReadMag, Stop, pool_of};
 
@@ -246,7 +246,14 @@ impl Runner<'_> {
         let (_, shard) = self.plan.task_parts(task);
         let store = self.arrays[task.mag].fallback.store();
         let (from, to) = (self.arrays[task.mag].fallback.shard_key(&shard.at), self.key(task));
-        let (target, size) = (self.journal.target(), shard.fallback_bytes.unwrap_or(0));
+        let target = self.journal.target();
+        let size = match shard.fallback_bytes.unwrap_or(UNKNOWN_SIZE) {
+            UNKNOWN_SIZE => store.size(&from)?.unwrap_or(UNKNOWN_SIZE),
+            known => known,
+        };
+        if size == UNKNOWN_SIZE {
+            return Ok(ShardRecord { copied: true, ..ShardRecord::default() });
+        }
         if self.plan.input.options.link == Link::Hard && target.link(store, &from, &to)? {
             return Ok(ShardRecord { copied: true, linked: true, file_bytes: size, ..ShardRecord::default() });
         }

@@ -23,7 +23,7 @@ use super::share::work_bytes;
 use super::sides::Sources;
 use super::terms::Terms;
 use crate::error::{Result, VolumeError};
-use crate::format::{EncodedChunk, MagArray, open_mag, read_region};
+use crate::format::{EncodedChunk, MagArray, UNKNOWN_SIZE, open_mag, read_region};
 use crate::geometry::{BoundingBox, ChunkIndex};
 use crate::store::SharedStore;
 use crate::work::{Driver, Observer, ReadMag, Stop, pool_of};
@@ -131,16 +131,23 @@ fn check_files(made: &Made) -> Result<()> {
     }
     let mut found: Vec<_> = made.result.list_shards()?.shards.into_iter().map(|(shard, _)| shard).collect();
     found.sort_unstable();
-    let planned = made.plan.shards.iter().map(|shard| &shard.at);
     if let Some(extra) = found.iter().find(|found| made.plan.shards.binary_search_by(|s| s.at.cmp(found)).is_err()) {
         return fault(format!("has a file {} that the merge did not write", made.result.shard_key(extra)));
     }
-    for shard in planned {
-        if found.binary_search(shard).is_err() {
-            return fault(format!("lacks the file {}", made.result.shard_key(shard)));
+    for shard in &made.plan.shards {
+        if found.binary_search(&shard.at).is_err() && !made.was_never_there(shard)? {
+            return fault(format!("lacks the file {}", made.result.shard_key(&shard.at)));
         }
     }
     Ok(())
+}
+
+impl Made<'_> {
+    /// Whether a shard was planned to be copied because its array has room for it, and the fallback has none.
+    fn was_never_there(&self, shard: &ShardPlan) -> Result<bool> {
+        let is_unknown = self.plan.is_copied(shard) && shard.fallback_bytes == Some(UNKNOWN_SIZE);
+        Ok(is_unknown && self.fallback.store().size(&self.fallback.shard_key(&shard.at))?.is_none())
+    }
 }
 
 /// One file of the result.

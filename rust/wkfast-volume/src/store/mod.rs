@@ -188,6 +188,11 @@ pub trait ReadStore: Send + Sync + std::fmt::Debug {
         false
     }
 
+    /// Whether all that the shape of an array has room for is to be taken for there, until it is read: nobody lists what is.
+    fn trusts_shapes(&self) -> bool {
+        false
+    }
+
     /// The store as one whose keys can be listed.
     fn lister(&self) -> Option<&dyn ListStore> {
         None
@@ -263,14 +268,14 @@ pub trait NewFile: Write + Seek + Send {
     fn remove_target(&mut self) -> io::Result<bool>;
 }
 
+const CANNOT_BE_LISTED: &str = "cannot be listed: the server does not tell which files it has, or nobody may ask; of Zarr arrays, \
+                                the storage option list=False takes all that their shape has room for";
+
 /// The files of `store` whose key starts with `prefix`; an error where the store cannot tell.
 pub fn list(store: &dyn ReadStore, prefix: &str) -> Result<Vec<Entry>> {
     match store.lister() {
         Some(lister) => lister.list(prefix),
-        None => Err(VolumeError::Unsupported {
-            file: store.describe(prefix),
-            what: "cannot be listed: the server does not tell which files it has".to_owned(),
-        }),
+        None => Err(VolumeError::Unsupported { file: store.describe(prefix), what: CANNOT_BE_LISTED.to_owned() }),
     }
 }
 

@@ -147,6 +147,10 @@ impl ReadStore for ChannelStore {
         self.inner.is_far()
     }
 
+    fn trusts_shapes(&self) -> bool {
+        self.inner.trusts_shapes()
+    }
+
     fn lister(&self) -> Option<&dyn ListStore> {
         self.inner.lister().map(|_| self as _)
     }

@@ -32,7 +32,7 @@ use self::metadata::{Description, Fault};
 use self::shard::{ShardLayout, SingleChunkWriter, ZarrShardWriter};
 use super::{
     ChunkCodec, DataFormat, EncodedChunk, IndexFile, Listing, MagArray, Seen, ShardFile, ShardIndexTable, ShardWriter,
-    StoredArray, join_key, rewritten,
+    StoredArray, UNKNOWN_SIZE, join_key, rewritten,
 };
 use crate::error::{Result, VolumeError};
 use crate::geometry::{ChunkGrid, ChunkIndex, ShardIndex};
@@ -56,6 +56,9 @@ pub struct ZarrArray {
     codec: Arc<dyn ChunkCodec>,
     seen: Seen,
 }
+
+/// More shards than these are not thought up.
+const MOST_OF_SHAPE: u64 = 10_000_000;
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Version {
@@ -124,6 +127,28 @@ impl ZarrArray {
     fn parse_key(&self, key: &str) -> Option<ShardIndex> {
         let indices = self.description.keys.parse(below(key, &self.prefix)?)?;
         self.description.axes.shard_at(&indices)
+    }
+
+    /// All shards that the shape has room for, of which nobody knows whether they are there.
+    fn shards_of_shape(&self) -> Result<Listing> {
+        let counts = shards_along(&self.metadata, &self.description.axes).unwrap_or_default();
+        let all = counts.iter().try_fold(1_u64, |all, &count| all.checked_mul(count.into()));
+        if all.is_none_or(|all| all > MOST_OF_SHAPE) {
+            let what = format!("its shape has room for more than {MOST_OF_SHAPE} files, so they have to be listed");
+            return Err(VolumeError::Unsupported { file: self.store.describe(&self.prefix), what });
+        }
+        let mut listing = Listing::default();
+        for number in 0..all.unwrap_or(0) {
+            let mut rest = number;
+            let mut indices: Vec<u32> = Vec::with_capacity(counts.len());
+            for &count in counts.iter().rev() {
+                indices.push((rest % u64::from(count)) as u32);
+                rest /= u64::from(count);
+            }
+            indices.reverse();
+            listing.shards.extend(self.description.axes.shard_at(&indices).map(|shard| (shard, UNKNOWN_SIZE)));
+        }
+        Ok(listing)
     }
 
     fn corrupt(&self, key: &str, reason: impl Into<String>) -> VolumeError {
@@ -205,6 +230,9 @@ impl MagArray for ZarrArray {
     }
 
     fn list_shards(&self) -> Result<Listing> {
+        if self.store.trusts_shapes() {
+            return self.shards_of_shape();
+        }
         let mut listing = Listing::default();
         for Entry { key, size } in list(&*self.store, &join_key(&self.prefix, ""))? {
             match self.parse_key(&key) {
@@ -301,6 +329,19 @@ fn adapt_to_files(store: &SharedStore, prefix: &str, description: &mut Descripti
 }
 
 /// Arrays modelled on one whose channels are cut have them all in each chunk.
+/// How many files an array has room for along each axis; `None` where its metadata do not say.
+fn shards_along(metadata: &Value, axes: &Axes) -> Option<Vec<u32>> {
+    let lengths = metadata.get("chunks").or_else(|| metadata.pointer("/chunk_grid/configuration/chunk_shape"))?;
+    let along = |place: usize| {
+        if axes.axis(place) == Axis::Channel {
+            return Some(1);
+        }
+        let (whole, part) = (metadata["shape"].get(place)?.as_u64()?, lengths.get(place)?.as_u64()?);
+        u32::try_from(whole.div_ceil(part.max(1))).ok()
+    };
+    (0..axes.len()).map(along).collect()
+}
+
 fn join_channels(metadata: &mut Value, axes: &Axes, channels: u32) {
     let place = (0..axes.len()).find(|&place| axes.axis(place) == Axis::Channel);
     let lengths = match metadata.get("chunks") {
