@@ -9,7 +9,6 @@ use futures_util::StreamExt;
 use object_store::path::Path;
 use object_store::{Error, GetOptions, GetRange, GetResult, ObjectMeta};
 use rayon::Yield;
-use rayon::iter::{IntoParallelRefIterator, ParallelIterator};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::task::JoinSet;
 use wkfast_volume::VolumeError;
@@ -36,6 +35,9 @@ const GAP: u64 = 64 << 10;
 
 /// Ranges that lie beside each other are one request up to so many bytes; larger ones come sooner in parts.
 const LONGEST: u64 = 8 << 20;
+
+/// Fetches that were one request and are handed over by one thread: chunks that take a few milliseconds.
+const SHARE: usize = 32;
 
 /// How often a waiting caller looks whether its work is wanted.
 const LOOK: Duration = Duration::from_millis(20);
@@ -387,12 +389,17 @@ fn hand_over(answers: &Receiver<Result<Answer>>, take: &Take<'_>) -> Result<()> 
     if on_pool {
         rayon::in_place_scope(|scope| {
             while let Some(answer) = next() {
-                scope.spawn(move |_| failure.keep(answer.and_then(|answer| give(answer, take))));
+                match answer {
+                    Err(error) => failure.keep(Err(error)),
+                    Ok(answer) => share_out(answer, |share| {
+                        scope.spawn(move |_| failure.keep(share.give(take)));
+                    }),
+                }
             }
         });
     } else {
         while let Some(answer) = next() {
-            failure.keep(answer.and_then(|answer| give(answer, take)));
+            failure.keep(answer.and_then(|answer| Share::all(answer).give(take)));
         }
     }
     kept.into_result()
@@ -416,21 +423,49 @@ fn next_answer(answers: &Receiver<Result<Answer>>, on_pool: bool, began: u64) ->
     }
 }
 
-/// Hands the bytes of an answer to whoever asked for them.
-fn give((request, piece, _leave): Answer, take: &Take<'_>) -> Result<()> {
-    let Some(Piece { mut bytes, stamp }) = piece else {
-        return request.serves.iter().try_for_each(|(number, _)| take(*number, None));
-    };
-    if let [(number, _)] = request.serves[..] {
-        return take(number, Some(Found { bytes: &mut bytes, stamp: Some(stamp) }));
+/// Some of those whom an answer serves.
+struct Share {
+    answer: Arc<Answer>,
+    serves: Range<usize>,
+}
+
+/// Cuts an answer into shares for the threads of a pool: what was asked for with one request is decoded by all of them.
+fn share_out(answer: Answer, mut begin: impl FnMut(Share)) {
+    let all = Share::all(answer);
+    if all.serves.len() <= SHARE {
+        begin(all);
+        return;
     }
-    // Of small chunks thousands come with one answer.
-    let hand = |(number, place): &(usize, Option<Range<usize>>)| {
-        let mut part = place.clone().map_or_else(Vec::new, |place| bytes[place].to_vec());
-        take(*number, Some(Found { bytes: &mut part, stamp: Some(stamp) }))
-    };
-    match rayon::current_thread_index() {
-        Some(_) => request.serves.par_iter().try_for_each(hand),
-        None => request.serves.iter().try_for_each(hand),
+    let (count, answer) = (all.serves.len(), all.answer);
+    for start in (0..count).step_by(SHARE) {
+        begin(Share { answer: Arc::clone(&answer), serves: start..count.min(start + SHARE) });
+    }
+}
+
+impl Share {
+    fn all(answer: Answer) -> Self {
+        let serves = 0..answer.0.serves.len();
+        Self { answer: Arc::new(answer), serves }
+    }
+
+    /// Hands bytes to whoever asked for them.
+    fn give(self, take: &Take<'_>) -> Result<()> {
+        let (request, piece, _leave) = &*self.answer;
+        let serves = &request.serves[self.serves.clone()];
+        let Some(piece) = piece else {
+            return serves.iter().try_for_each(|(number, _)| take(*number, None));
+        };
+        let stamp = Some(piece.stamp);
+        if let [(number, _)] = request.serves[..] {
+            let mut bytes = match Arc::try_unwrap(self.answer) {
+                Ok((_, piece, _leave)) => piece.map_or_else(Vec::new, |piece| piece.bytes),
+                Err(shared) => shared.1.as_ref().map_or_else(Vec::new, |piece| piece.bytes.clone()),
+            };
+            return take(number, Some(Found { bytes: &mut bytes, stamp }));
+        }
+        serves.iter().try_for_each(|(number, place)| {
+            let mut part = place.clone().map_or_else(Vec::new, |place| piece.bytes[place].to_vec());
+            take(*number, Some(Found { bytes: &mut part, stamp }))
+        })
     }
 }

@@ -4,6 +4,7 @@ use std::ops::Range;
 use std::sync::Arc;
 use std::time::{Instant, SystemTime};
 
+use rayon::ThreadPool;
 use serde::{Deserialize, Serialize};
 
 use super::compose::Over;
@@ -25,6 +26,13 @@ use crate::work::{Driver, Observer, ReadMag, Stop, pool_of};
 const CHUNKS_PER_THREAD: usize = 4;
 /// Whole files that servers copy at once.
 const COPIES_AT_ONCE: usize = 64;
+
+/// Shards of far stores that are written at once, for each thread that was asked for: most of the time they wait.
+const FAR_PER_THREAD: usize = 16;
+/// Bytes that they may take together.
+const FAR_BYTES: u64 = 160 << 20;
+/// What a file takes at most: two windows of the fallback, parts of the result that are made and sent.
+const FAR_FILE: u64 = 40 << 20;
 
 /// What a call of [`run`] did.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
@@ -187,7 +195,8 @@ impl Runner<'_> {
     /// out of shards help with the chunks of the others'.
     fn run_stage(&self, mut tasks: Vec<usize>, driver: &mut Driver) -> Result<u64> {
         tasks.sort_by_key(|&task| std::cmp::Reverse(self.cost(self.plan.tasks()[task])));
-        let threads = driver.threads();
+        let own = self.far_pool(&tasks, driver.threads())?;
+        let threads = own.as_ref().map_or(driver.threads(), ThreadPool::current_num_threads);
         let window = (CHUNKS_PER_THREAD * threads).div_ceil(threads.min(tasks.len()).max(1));
         let work = |task, stop: &Stop| {
             self.run_task(task, Room { window, stop }).inspect_err(|error| self.note_failure(task, error))
@@ -202,11 +211,28 @@ impl Runner<'_> {
             done = driver.each_on(&pool, &copied, weight, work, |bytes: u64| written += bytes);
         }
         if done.is_ok() {
-            done = driver.each(&tasks, weight, work, |bytes: u64| written += bytes);
+            done = match &own {
+                Some(pool) => driver.each_on(pool, &tasks, weight, work, |bytes: u64| written += bytes),
+                None => driver.each(&tasks, weight, work, |bytes: u64| written += bytes),
+            };
         }
         // What was done before something went wrong is done.
         done.and(self.journal.flush())?;
         Ok(written)
+    }
+
+    /// Threads for tasks that wait for servers more than they compute; their memory is what bounds them.
+    fn far_pool(&self, tasks: &[usize], threads: usize) -> Result<Option<ThreadPool>> {
+        let is_far = |arrays: &MagArrays| arrays.fallback.store().is_far();
+        if !self.journal.target().waits_for_copies() && !self.arrays.iter().any(is_far) {
+            return Ok(None);
+        }
+        let rewritten = tasks.iter().filter(|&&task| !self.is_copied(task));
+        let bytes = |&task: &usize| self.plan.task_parts(self.plan.tasks()[task]).1.fallback_bytes.unwrap_or(0);
+        let largest = rewritten.map(bytes).max().unwrap_or(0);
+        let each = (4 * largest).clamp(1 << 20, FAR_FILE);
+        let at_once = (FAR_BYTES / each) as usize;
+        pool_of(at_once.min(FAR_PER_THREAD * threads).max(threads)).map(Some)
     }
 
     fn is_copied(&self, task: usize) -> bool {

@@ -21,6 +21,11 @@ use crate::work::{Ahead, ReadMag, Stop};
 /// Bytes of chunks that are copied before anyone asks again whether to stop.
 const LONGEST_RUN: u64 = 32 << 20;
 
+/// Encoded bytes of a far fallback that are read together, and bytes of the voxels that are computed of them: so many that few
+/// requests are waited for one after the other.
+const FAR_BYTES: u64 = 8 << 20;
+const FAR_VOXELS: usize = 32 << 20;
+
 /// The arrays that one mag of the result is made from and of.
 #[derive(Clone, Debug)]
 pub(super) struct MagArrays {
@@ -57,9 +62,17 @@ pub(super) struct ShardJob<'a> {
     covered: BTreeMap<u32, Vec<(usize, Covered)>>,
 }
 
+/// A window whose chunks are computed.
+#[derive(Debug, Default)]
+struct Ready {
+    merged: Vec<Merged>,
+    ahead: AllAhead,
+}
+
 /// What was read ahead for the chunks of a window.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 struct AllAhead {
+    /// Those that are computed; of a far fallback all.
     fallback: Ahead,
     /// By layer.
     over: Vec<Ahead>,
@@ -115,11 +128,11 @@ impl<'a> ShardJob<'a> {
         let windows = self.windows(&order, room.window);
         let mut ready = match windows.first() {
             Some(first) => self.compute_all(first, room)?,
-            None => Vec::new(),
+            None => Ready::default(),
         };
         for (number, places) in windows.iter().enumerate() {
             room.stop.check()?;
-            let (now, mut next) = (std::mem::take(&mut ready), Ok(Vec::new()));
+            let (now, mut next) = (std::mem::take(&mut ready), Ok(Ready::default()));
             let written = rayon::in_place_scope(|scope| {
                 if let Some(places) = windows.get(number + 1) {
                     scope.spawn(|_| next = self.compute_all(places, room));
@@ -133,17 +146,26 @@ impl<'a> ShardJob<'a> {
         Ok(record)
     }
 
-    /// Cuts the write order so that each part has at most `window` chunks to compute.
+    fn is_far(&self) -> bool {
+        self.arrays.fallback.store().is_far()
+    }
+
+    /// Cuts the write order so that each part has at most `window` chunks to compute. Of a far fallback there may be more, and
+    /// not too many bytes.
     fn windows<'o>(&self, order: &'o [u32], window: usize) -> Vec<&'o [u32]> {
-        let (mut windows, mut start, mut computed) = (Vec::new(), 0, 0);
+        let is_far = self.is_far();
+        let window = if is_far { window.max(FAR_VOXELS / self.mag.grid.chunk_bytes().max(1)) } else { window };
+        let most = if is_far { FAR_BYTES } else { u64::MAX };
+        let (mut windows, mut start, mut computed, mut bytes) = (Vec::new(), 0, 0, 0_u64);
         for (end, &place) in order.iter().enumerate() {
-            if self.is_computed(place) {
-                if computed == window {
-                    windows.push(&order[start..end]);
-                    (start, computed) = (end, 0);
-                }
-                computed += 1;
+            let length = self.span(place).map_or(0, |span| span.end - span.start);
+            let is_computed = self.is_computed(place);
+            if (is_computed && computed == window) || (end > start && bytes.saturating_add(length) > most) {
+                windows.push(&order[start..end]);
+                (start, computed, bytes) = (end, 0, 0);
             }
+            computed += usize::from(is_computed);
+            bytes = bytes.saturating_add(length);
         }
         windows.push(&order[start..]);
         windows
@@ -158,21 +180,25 @@ impl<'a> ShardJob<'a> {
         self.open.as_ref().and_then(|open| open.table.spans[place as usize].clone())
     }
 
-    fn compute_all(&self, places: &[u32], room: Room) -> Result<Vec<Merged>> {
+    fn compute_all(&self, places: &[u32], room: Room) -> Result<Ready> {
         let computed: Vec<u32> = places.iter().copied().filter(|&place| self.is_computed(place)).collect();
-        let ahead = self.read_ahead(&computed)?;
-        computed
+        let ahead = self.read_ahead(places, &computed)?;
+        let merged: Result<Vec<Merged>> = computed
             .into_par_iter()
             .with_max_len(1)
             .map(|place| {
                 room.stop.check()?;
                 self.compute(place, &ahead)
             })
-            .collect()
+            .collect();
+        Ok(Ready { merged: merged?, ahead })
     }
 
-    fn read_ahead(&self, places: &[u32]) -> Result<AllAhead> {
-        let chunks = places.iter().map(|&place| self.chunk(place));
+    /// Reads what the chunks at `places`, some of `all` in the window, are computed of.
+    fn read_ahead(&self, all: &[u32], places: &[u32]) -> Result<AllAhead> {
+        let of_fallback = if self.is_far() { all } else { places };
+        let wanted = of_fallback.iter().filter(|&&place| self.span(place).is_some());
+        let chunks = wanted.map(|&place| self.chunk(place));
         let covered = |layer: usize| {
             let laid = places.iter().filter_map(|place| self.covered.get(place)).flatten();
             let parts = laid.filter(move |laid| laid.0 == layer).flat_map(|laid| &laid.1.parts);
@@ -192,16 +218,23 @@ impl<'a> ShardJob<'a> {
     fn write_window(
         &self,
         places: &[u32],
-        merged: Vec<Merged>,
+        ready: Ready,
         writer: &mut dyn ShardWriter,
         mut source: Option<&mut File>,
         record: &mut ShardRecord,
         room: Room,
     ) -> Result<()> {
+        let Ready { merged, ahead } = ready;
         let mut merged = merged.into_iter();
         let mut run = Vec::<Range<u64>>::new();
         for &place in places {
             let span = if self.is_computed(place) { None } else { self.span(place) };
+            if let Some(Some(found)) = span.as_ref().and_then(|_| ahead.fallback.find(&self.chunk(place))) {
+                record.chunks.passed += 1;
+                record.bytes_read += found.bytes.len() as u64;
+                writer.append(Some(&found.bytes))?;
+                continue;
+            }
             if let Some(span) = span {
                 let follows = run.last().is_some_and(|last| last.end == span.start);
                 if !follows || span.end - run[0].start > LONGEST_RUN {
