@@ -54,7 +54,7 @@ def wheel(target: str) -> Path:
     rustup = shutil.which("rustup")
     if rustup:
         subprocess.run([rustup, "target", "add", target], check=True)
-    return _maturin("build", "--release", "--zig", "--target", target, "--compatibility", PLATFORMS[target])
+    return _maturin("build", "--profile", "wheel", "--zig", "--target", target, "--compatibility", PLATFORMS[target])
 
 
 def sdist() -> Path:
