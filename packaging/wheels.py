@@ -112,7 +112,8 @@ def faults_of_sdist(file: Path) -> list[str]:
     """Return what is wrong with a source archive."""
     with tarfile.open(file) as archive:
         names = archive.getnames()
-    wanted = ("Cargo.lock", "Cargo.toml", "pyproject.toml", "README.md", "LICENSE-MIT", "rust/wkfast-python/src/lib.rs")
+    wanted = ("Cargo.lock", "Cargo.toml", "pyproject.toml", "README.md", "LICENSE-MIT")
+    wanted += ("rust/wkfast-python/src/lib.rs", "rust/crc-fast/src/lib.rs")
     faults = [f"no {needed}" for needed in wanted if not any(name.endswith(f"/{needed}") for name in names)]
     return faults + [f"holds {name}" for name in names if name.endswith((".so", ".pyc"))]
 

@@ -32,7 +32,8 @@ impl Digest {
         let (words, rest) = bytes.as_chunks::<AT_ONCE>();
         for word in words {
             let mixed = (self.0 ^ u64::from_le_bytes(*word)).to_le_bytes();
-            self.0 = mixed.iter().zip(TABLES.iter().rev()).fold(0, |crc, (&byte, table)| crc ^ table[usize::from(byte)]);
+            self.0 =
+                mixed.iter().zip(TABLES.iter().rev()).fold(0, |crc, (&byte, table)| crc ^ table[usize::from(byte)]);
         }
         for &byte in rest {
             self.0 = TABLES[0][usize::from(self.0 as u8 ^ byte)] ^ (self.0 >> 8);
