@@ -35,7 +35,7 @@ $(VENV)/.wheel-tools: $(VENV)/.installed
 
 # Says what it compiles: from scratch that takes minutes.
 $(VENV)/.built-$(PROFILE): $(VENV)/.installed $(RUST_SOURCES)
-	@echo "compiling the extension: about 90 crates, five to ten minutes the first time; cargo names each as it comes to it"
+	@echo "compiling the extension: about 190 crates, five to ten minutes the first time; cargo names each as it comes to it"
 	VIRTUAL_ENV=$(abspath $(VENV)) PATH="$(abspath $(BIN)):$$PATH" PIP_QUIET=1 \
 		$(BIN)/maturin develop --profile $(PROFILE)
 	@rm -f $(VENV)/.built-*; touch $@

@@ -6,6 +6,10 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+from benches.python import inputs
+from benches.python.measure import run_job
+
 ROOT = Path(__file__).resolve().parents[1]
 
 
@@ -25,3 +29,13 @@ def test_loops_run_and_give_a_result_each(tmp_path):
     results = json.loads(done.stdout)
     assert {"node.id", "tree.add_node", "nx.is_tree"} < set(results)
     assert results["node.position"][1] == "[1000, 2000, 0]"
+
+
+def test_jobs_on_many_files_run_and_agree(tmp_path):
+    pytest.importorskip("pyarrow")
+    many, one = inputs.many(tmp_path, 3, 5), inputs.nml(tmp_path, 15, trees=3)
+    out = str(tmp_path / "out.parquet")
+    module = "benches.python.table_jobs"
+    results = {run_job(module, "wkfast_read", str(source)).result for source in (many, one)}
+    assert results == {"3 trees, 15 nodes, 12 edges"}
+    assert run_job(module, "wkfast_parquet", str(many), out).result == "15 nodes"

@@ -5,21 +5,32 @@ import inspect
 import re
 
 import wkfast
+import wkfast.convert
+import wkfast.rules
+import wkfast.schema
+import wkfast.tables
+
+# Rooms whose names users import from there, as the reference has them.
+ROOMS = (wkfast.convert, wkfast.rules, wkfast.schema, wkfast.tables)
 
 
 def members():
-    """Every public member below ``wkfast.__all__`` that is ours, as (name, what holds its docstring)."""
-    for top in wkfast.__all__:
-        owner = getattr(wkfast, top)
-        yield top, owner
-        if inspect.ismodule(owner):
-            yield from ((f"{top}.{name}", getattr(owner, name)) for name in owner.__all__)
-        elif inspect.isclass(owner):
-            for name in dir(owner):
-                home = next((base for base in owner.__mro__ if name in vars(base)), None)
-                if not name.startswith("_") and home is not None and home.__module__.startswith("wkfast"):
-                    member = vars(home)[name]
-                    yield f"{top}.{name}", member.__func__ if isinstance(member, classmethod | staticmethod) else member
+    """Every public member that is ours, as (name, what holds its docstring)."""
+    for module in (wkfast, wkfast.errors, *ROOMS):
+        for top in module.__all__:
+            owner = getattr(module, top)
+            yield f"{module.__name__}.{top}", owner
+            if inspect.isclass(owner):
+                yield from members_of(owner, f"{module.__name__}.{top}")
+
+
+def members_of(owner, called):
+    """The public members of a class that are ours, inherited ones too."""
+    for name in dir(owner):
+        home = next((base for base in owner.__mro__ if name in vars(base)), None)
+        if not name.startswith("_") and home is not None and home.__module__.startswith("wkfast"):
+            member = vars(home)[name]
+            yield f"{called}.{name}", member.__func__ if isinstance(member, classmethod | staticmethod) else member
 
 
 def faults(found=members):

@@ -1,6 +1,6 @@
 """Compare whole jobs with the reference package and with physical limits, and print the ratios.
 
-Usage: ``python -m benches.python [nml] [merge] [volumes] [reshape] [compute] [remote] [buckets] [loops] [--runs R] ...``.
+Usage: ``python -m benches.python [nml] [files] [merge] [volumes] [reshape] [compute] [remote] [buckets] [loops] [--runs R] ...``.
 Inputs are generated once below the folder. Every job runs in a process of its own; results are checked to be equal.
 """
 
@@ -26,8 +26,9 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
 NML = "benches.python.nml_jobs"
+TABLES = "benches.python.table_jobs"
 MERGE = "benches.python.merge_jobs"
-GROUPS = ("nml", "merge", "volumes", "reshape", "compute", "remote", "buckets", "loops")
+GROUPS = ("nml", "files", "merge", "volumes", "reshape", "compute", "remote", "buckets", "loops")
 VOLUMES = "benches.python.volume_jobs"
 RESHAPE = "benches.python.reshape_jobs"
 REMOTE = "benches.python.remote_jobs"
@@ -42,6 +43,7 @@ WORKS = {"wkw": ("downsample", "compress"), "zarr3": ("downsample", "compress", 
 _MB = 1e6
 _TRANSFER = 128 << 20
 _LATENCY = 0.02
+_NODES_OF_A_FILE = 200
 # Up to here the reference runs as often as patience allows; beyond, once.
 _FEW_NODES = 100_000
 _LOOPS = (("iterate", "plain loop over nodes"), ("use", "loop that reads id and position"))
@@ -63,6 +65,8 @@ def _rows(options: argparse.Namespace) -> Iterator[list[str]]:
     folder = Path(options.folder)
     if "nml" in options.what:
         yield from all_nml_rows(folder, options.nodes, options.runs)
+    if "files" in options.what:
+        yield from file_rows(folder, options.files, options.runs)
     if "merge" in options.what:
         for data_format in ("wkw", "zarr3"):
             yield from merge_rows(folder, data_format, options.edge, options.touched, options.runs)
@@ -85,6 +89,7 @@ def _options() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="benches.python", description=__doc__)
     parser.add_argument("what", nargs="*", default=[*GROUPS], choices=GROUPS)
     parser.add_argument("--nodes", type=int, nargs="+", default=[100_000, 1_000_000])
+    parser.add_argument("--files", type=int, default=10_000, help="files of 200 nodes that are read at once")
     parser.add_argument("--edge", type=int, default=1024, help="voxels along each axis of the fallback")
     parser.add_argument("--volume-edge", type=int, default=512, help="voxels along each axis read and written")
     parser.add_argument(
@@ -158,6 +163,25 @@ def _loop_row(path: Path, nodes: int, runs: int, job: str, what: str) -> list[st
     theirs = best_of(1, NML, f"reference_{job}", str(path))
     _require_equal(ours, theirs)
     return _row(f"{what} of {nodes:,}", ours, theirs, f"{ours.seconds / nodes * 1e9:.0f} ns a node")
+
+
+def file_rows(folder: Path, files: int, runs: int) -> Iterator[list[str]]:
+    """Reading many small files at once, beside one large file with as many nodes; and all of it as Parquet."""
+    nodes = files * _NODES_OF_A_FILE
+    many, one = str(inputs.many(folder, files, _NODES_OF_A_FILE)), str(inputs.nml(folder, nodes, trees=files))
+    jobs = [(TABLES, "wkfast_read", many), (TABLES, "wkfast_read", one), (NML, "wkfast_load", one)]
+    ours, tables_of_one, loaded = in_turn(runs, *jobs)
+    _require_equal(ours, tables_of_one)
+    _require_equal(ours, loaded)
+    what = f"read_skeletons of {files:,} files of {_NODES_OF_A_FILE} nodes"
+    theirs = best_of(1, TABLES, "reference_read", many)
+    _require_equal(ours, theirs)
+    yield _row(what, ours, theirs, f"{nodes / ours.seconds / 1e6:.1f} million nodes a second")
+    yield _row("the same, against read_skeletons of one file of as many", ours, tables_of_one, "")
+    yield _row("the same, against Annotation.load of one file of as many", ours, loaded, "")
+    out = str(folder / "tables.parquet")
+    exported = best_of(runs, TABLES, "wkfast_parquet", many, out)
+    yield _row("the same to Parquet, against reading it alone", exported, ours, exported.result)
 
 
 def merge_rows(folder: Path, data_format: str, edge: int, touched: int, runs: int) -> list[list[str]]:

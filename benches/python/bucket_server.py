@@ -132,4 +132,3 @@ def upload(folder: Path, near: str, name: str) -> None:
 
     names = [(path.relative_to(folder).as_posix(), path.stat().st_size) for path in folder.rglob("*") if path.is_file()]
     copy_files(folder, ObjectPath(f"s3://{BUCKET}/{name}", options(near)), names)
-

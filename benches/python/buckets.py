@@ -11,7 +11,7 @@ from benches.python.measure import Measurement, run_job
 from benches.python.volume_jobs import dataset
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Iterator
     from pathlib import Path
 
     from benches.python.bucket_server import Served

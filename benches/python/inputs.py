@@ -43,6 +43,19 @@ def nml(folder: Path, nodes: int, trees: int = 10) -> Path:
     return path
 
 
+def many(folder: Path, files: int, nodes: int) -> Path:
+    """Return a folder of NMLs, each of a tree of `nodes`."""
+    place = folder / f"files-{files}-nodes-{nodes}"
+    if not place.exists():
+        part = place.with_suffix(".part")
+        part.mkdir(parents=True, exist_ok=True)
+        for file in range(files):
+            text = "".join(_tree(file + 1, 1 + file * nodes, 1 + (file + 1) * nodes))
+            (part / f"annotation-{file:06}.nml").write_text(_HEAD + text + _TAIL, encoding="utf-8")
+        part.rename(place)
+    return place
+
+
 def zipped(path: Path) -> Path:
     """Return an annotation zip that holds the NML at `path`, deflated as the server does it."""
     archive = path.with_suffix(".zip")

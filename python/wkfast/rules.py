@@ -53,6 +53,11 @@ class ForAll:
 def newer(annotation: Any, fallback: Any) -> Any:
     """Return the annotation's label if it has one, else the fallback's: as ``policy="nonzero"``.
 
+    Parameters
+    ----------
+    annotation, fallback
+        The labels of a voxel; 0 for none.
+
     Examples
     --------
     >>> newer(7, 3), newer(0, 3)
@@ -63,6 +68,11 @@ def newer(annotation: Any, fallback: Any) -> Any:
 
 def only_background(annotation: Any, fallback: Any) -> Any:
     """Return the annotation's label where the fallback has none: nothing that was segmented changes.
+
+    Parameters
+    ----------
+    annotation, fallback
+        The labels of a voxel; 0 for none.
 
     Examples
     --------

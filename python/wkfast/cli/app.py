@@ -1,26 +1,19 @@
 """The commands, and what becomes of their errors."""
 
-import functools
 import importlib
 import io
 import os
 import sys
 import traceback
 import warnings
-from collections.abc import Callable, Sequence
-from typing import Annotated, Any, TextIO
-
-import typer
-import typer.core
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import TextIO
 
 from wkfast import __version__
-from wkfast._lazy import lazy_import
-from wkfast.cli.console import complain, tell
+from wkfast.cli.arguments import Exit, UsageError, run
+from wkfast.cli.console import complain, tell, tell_text
 from wkfast.errors import StopRequested, TargetBusyError, WkfastError
 from wkfast.jobs.signals import stop_on_signals
-
-merge_script: Any = lazy_import("wkfast.cli.merge_script")
-merge_steps: Any = lazy_import("wkfast.cli.merge_steps")
 
 EXIT_ERROR = 2
 # EX_TEMPFAIL of sysexits.h: the same command may do what this one could not.
@@ -42,34 +35,98 @@ _COMMANDS = {
 }
 _MERGE = "merge"
 _MERGE_STEPS = {
-    "plan": merge_steps,
-    "run": merge_steps,
-    "commit": merge_steps,
-    "status": merge_steps,
-    "script": merge_script,
+    "plan": ("wkfast.cli.merge_steps", "plan", "Write the plan of a merge."),
+    "run": ("wkfast.cli.merge_steps", "run", "Do a share of the work."),
+    "commit": ("wkfast.cli.merge_steps", "commit", "Finish a merge whose shares are done."),
+    "status": ("wkfast.cli.merge_steps", "status", "Tell how far a merge is."),
+    "script": ("wkfast.cli.merge_script", "script", "Print a script for a scheduler."),
 }
+_NAME = "wkfast"
+_ABOUT = (
+    "WEBKNOSSOS annotations for large data. --debug anywhere shows where an error came from, --version the version."
+)
 _DEBUG = "--debug"
+_HELP = {"--help", "-h"}
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
     """Run the command line and exit: 0 done, 2 a clear error, 75 the same command again goes on, 130 interrupted."""
     given = list(sys.argv[1:] if arguments is None else arguments)
-    debug = _DEBUG in given
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="replace")  # batch logs may be ASCII
     warnings.showwarning = _show_warning
-    kept = [argument for argument in given if argument != _DEBUG]
-    application(_wanted(kept), debug=debug)(kept, prog_name="wkfast")
+    sys.exit(_exit_code([word for word in given if word != _DEBUG], debug=_DEBUG in given))
 
 
-def _wanted(arguments: Sequence[str]) -> Sequence[str]:
-    """Return the commands that have to be there: the one that is asked for, else all, for help and errors to name them.
+def _exit_code(words: Sequence[str], *, debug: bool) -> int:
+    """Do what is asked for; return the exit code. Errors are one line, after a traceback with `debug`."""
+    try:
+        with stop_on_signals():
+            _run(words)
+    except Exit as end:
+        return end.code
+    except StopRequested as request:
+        complain(f"{request}: what is done stays done, the same command goes on")
+        return EXIT_AGAIN
+    except KeyboardInterrupt:
+        complain("interrupted")
+        return EXIT_INTERRUPTED
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # the reader has seen enough
+        return 1
+    except (UsageError, WkfastError, OSError) as error:
+        if debug:
+            traceback.print_exc()
+        complain(f"error: {error}", "red")
+        return EXIT_AGAIN if isinstance(error, TargetBusyError) else EXIT_ERROR
+    return 0
 
-    Most of the time that a short command takes would go into loading the others.
-    """
-    first = arguments[0] if arguments else ""
-    return [first] if first in {*_COMMANDS, _MERGE} else [*_COMMANDS, _MERGE]
+
+def _run(words: Sequence[str]) -> None:
+    """Do what is asked for. Nothing is imported for the other commands: that would take most of a short one's time."""
+    first, *rest = words or [""]
+    if first == "--version":
+        tell(f"wkfast {__version__}")
+    elif first == _MERGE:
+        _run_one(rest, _MERGE_STEPS, f"{_NAME} {_MERGE}", "A merge in steps on one plan file, for job arrays.")
+    else:
+        _run_one(words, {**_COMMANDS, _MERGE: ("", "", "The same in steps, for job arrays.")}, _NAME, _ABOUT)
+
+
+def _run_one(words: Sequence[str], known: Mapping[str, tuple[str, str, str]], called: str, about: str) -> None:
+    """Run one of several commands, or tell which there are."""
+    first, *rest = words or [""]
+    if first in _HELP or not first:
+        _tell_commands(known, called, about)
+        if not first:
+            raise Exit(EXIT_ERROR)
+    elif first in known:
+        run(f"{called} {first}", command(known[first]), rest)
+    else:
+        raise UsageError(f"there is no {called} {first}: {called} --help lists what there is")
+
+
+def _tell_commands(known: Mapping[str, tuple[str, str, str]], called: str, about: str) -> None:
+    width = max(map(len, known)) + 2
+    lines = [f"usage: {called} COMMAND ...", "", about, "", "commands:"]
+    lines += [f"  {name:{width}}{line}" for name, (_, _, line) in known.items()]
+    tell_text("\n".join([*lines, "", f"{called} COMMAND --help tells more of one, {_NAME} --version the version.", ""]))
+
+
+def command(place: tuple[str, str, str]) -> Callable[..., None]:
+    """Return the function of a command, which is imported now."""
+    module, function, _ = place
+    found: Callable[..., None] = getattr(importlib.import_module(module), function)
+    return found
+
+
+def commands() -> Iterator[tuple[str, Callable[..., None]]]:
+    """Yield all commands with their full names, in the order of the help."""
+    for name, place in _COMMANDS.items():
+        yield f"{_NAME} {name}", command(place)
+    for name, place in _MERGE_STEPS.items():
+        yield f"{_NAME} {_MERGE} {name}", command(place)
 
 
 def _show_warning(
@@ -81,81 +138,3 @@ def _show_warning(
     line: str | None = None,  # noqa: ARG001
 ) -> None:
     complain(f"warning: {message}", "yellow")
-
-
-def _version(wanted: bool) -> None:
-    if wanted:
-        tell(f"wkfast {__version__}")
-        raise typer.Exit
-
-
-class _InOrder(typer.core.TyperGroup):
-    """Commands in the order in which they were added, not that of the alphabet."""
-
-    def list_commands(self, ctx: typer.Context) -> list[str]:  # type: ignore[override] # noqa: ARG002
-        return list(self.commands)
-
-
-def application(wanted: Sequence[str] = (*_COMMANDS, _MERGE), *, debug: bool = False) -> typer.Typer:
-    """Return the commands that are wanted; with `debug`, errors show where they came from."""
-    app = typer.Typer(
-        name="wkfast",
-        cls=_InOrder,
-        no_args_is_help=True,
-        add_completion=False,
-        rich_markup_mode=None,
-        pretty_exceptions_enable=False,
-    )
-    for name in wanted:
-        if name == _MERGE:
-            app.add_typer(_merge_steps(debug=debug), name=_MERGE)
-        else:
-            module, function, line = _COMMANDS[name]
-            command = getattr(importlib.import_module(module), function)
-            app.command(name, short_help=line)(_reported(command, debug=debug))
-
-    @app.callback()
-    def options(
-        version: Annotated[bool, typer.Option("--version", callback=_version, is_eager=True)] = False,
-    ) -> None:
-        """WEBKNOSSOS annotations for large data. --debug anywhere shows where an error came from."""
-
-    return app
-
-
-def _merge_steps(*, debug: bool) -> typer.Typer:
-    steps = typer.Typer(
-        cls=_InOrder,
-        no_args_is_help=True,
-        rich_markup_mode=None,
-        help="A merge in steps on one plan file, for job arrays.",
-    )
-    for name, module in _MERGE_STEPS.items():
-        steps.command(name)(_reported(getattr(module, name), debug=debug))
-    return steps
-
-
-def _reported(command: Callable[..., None], *, debug: bool) -> Callable[..., None]:
-    """Return `command` with its errors as one line and an exit code; a traceback comes before it if wanted."""
-
-    @functools.wraps(command)
-    def run(*args: Any, **kwargs: Any) -> None:
-        try:
-            with stop_on_signals():
-                command(*args, **kwargs)
-        except StopRequested as request:
-            complain(f"{request}: what is done stays done, the same command goes on")
-            raise typer.Exit(EXIT_AGAIN) from None
-        except KeyboardInterrupt:
-            complain("interrupted")
-            raise typer.Exit(EXIT_INTERRUPTED) from None
-        except BrokenPipeError:
-            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # the reader has seen enough
-            raise typer.Exit(1) from None
-        except (WkfastError, OSError) as error:
-            if debug:
-                traceback.print_exc()
-            complain(f"error: {error}", "red")
-            raise typer.Exit(EXIT_AGAIN if isinstance(error, TargetBusyError) else EXIT_ERROR) from None
-
-    return run

@@ -10,8 +10,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Annotated
 
-import typer
-
+from wkfast.cli.arguments import Argument, Option
 from wkfast.cli.console import bytes_text, complain, tell, tell_json
 from wkfast.dataset.folders import OWNER
 from wkfast.errors import DatasetNotFoundError
@@ -24,13 +23,13 @@ _HOUR = 3600
 
 
 def clean(
-    folder: Annotated[Path, typer.Argument(help="A dataset, or any folder that jobs wrote into.")],
+    folder: Annotated[Path, Argument("A dataset, or any folder that jobs wrote into.")],
     *,
-    dry_run: Annotated[bool, typer.Option("--dry-run", help="Remove nothing, tell what would be.")] = False,
+    dry_run: Annotated[bool, Option("Remove nothing, tell what would be.", spelling="--dry-run")] = False,
     older_than: Annotated[
-        float, typer.Option(help="Hours for which nothing changed in what cannot be seen to be nobody's.", min=0)
+        float, Option("Hours for which nothing changed in what cannot be seen to be nobody's.", least=0)
     ] = 24,
-    as_json: Annotated[bool, typer.Option("--json", help="Print JSON for scripts.")] = False,
+    as_json: Annotated[bool, Option("Print JSON for scripts.", spelling="--json")] = False,
 ) -> None:
     """Remove what killed jobs left in FOLDER and, of yours, in the folder for temporary files.
 

@@ -10,8 +10,6 @@ import os
 import sys
 from typing import TYPE_CHECKING
 
-import typer
-
 from wkfast._lazy import lazy_import
 
 if TYPE_CHECKING:
@@ -30,21 +28,23 @@ else:
 # A log has no width of its own: tables there are as wide as their content needs, up to this.
 _LOG_WIDTH = 160
 _BAR_WIDTH = 20
+_COLORS = {"red": 31, "yellow": 33}
 
 
 def tell(value: object) -> None:
     """Print one line: a result."""
-    typer.echo(printable(value))
+    tell_text(printable(value) + "\n")
 
 
 def tell_text(text: str) -> None:
     """Print lines of our own, such as a script, as they are."""
-    typer.echo(text, nl=False)
+    sys.stdout.write(text)
+    sys.stdout.flush()  # a reader that went away is noticed here, not at the end of the process
 
 
 def tell_json(facts: object) -> None:
     """Print plain data for scripts."""
-    typer.echo(json.dumps(facts, indent=2, ensure_ascii=False))
+    tell_text(json.dumps(facts, indent=2, ensure_ascii=False) + "\n")
 
 
 def show(table: Table) -> None:
@@ -61,8 +61,11 @@ def bars(counts: Sequence[int]) -> list[list[Bar]]:
 
 def complain(value: object, color: str | None = None) -> None:
     """Print one line to standard error, in a colour if that is a terminal."""
-    plain_wanted = os.environ.get("NO_COLOR")
-    typer.secho(printable(value), err=True, fg=color, color=False if plain_wanted else None)
+    line = printable(value)
+    if color and sys.stderr.isatty() and not os.environ.get("NO_COLOR"):
+        line = f"\033[{_COLORS[color]}m{line}\033[0m"
+    sys.stderr.write(line + "\n")
+    sys.stderr.flush()
 
 
 def printable(value: object) -> str:

@@ -3,9 +3,8 @@
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
-import typer
-
 from wkfast._lazy import lazy_import
+from wkfast.cli.arguments import Argument, Exit, Option
 from wkfast.cli.console import complain, tell
 from wkfast.errors import AnnotationSuffixError, GeometryError
 
@@ -24,15 +23,15 @@ _EDGES = 3
 
 
 def convert(
-    source: Annotated[list[Path], typer.Argument(help="Files and folders: .nml, .zip, .k.zip, .swc.")],
-    target: Annotated[Path, typer.Argument(help="A .parquet file, or a folder for the files of --to.")],
+    source: Annotated[list[Path], Argument("Files and folders: .nml, .zip, .k.zip, .swc.")],
+    target: Annotated[Path, Argument("A .parquet file, or a folder for the files of --to.")],
     *,
-    to: Annotated[str | None, typer.Option(help=f"Format of the files: {_FORMATS}.")] = None,
-    file_per_tree: Annotated[bool, typer.Option(help="With --to swc: a file for each tree.")] = False,
-    voxel_size: Annotated[str | None, typer.Option(help="For SWC: size of a voxel in nm, as 11.24,11.24,28.")] = None,
-    unit: Annotated[str | None, typer.Option(help="Unit of SWC files; default: as they say, else micrometer.")] = None,
-    node_type: Annotated[int, typer.Option(help="Type of SWC nodes that no comment gives another.")] = 0,
-    strict: Annotated[bool, typer.Option(help="For Parquet: refuse files that a server would reject.")] = False,
+    to: Annotated[str | None, Option(f"Format of the files: {_FORMATS}.")] = None,
+    file_per_tree: Annotated[bool, Option("With --to swc: a file for each tree.")] = False,
+    voxel_size: Annotated[str | None, Option("For SWC: size of a voxel in nm, as 11.24,11.24,28.")] = None,
+    unit: Annotated[str | None, Option("Unit of SWC files; default: as they say, else micrometer.")] = None,
+    node_type: Annotated[int, Option("Type of SWC nodes that no comment gives another.")] = 0,
+    strict: Annotated[bool, Option("For Parquet: refuse files that a server would reject.")] = False,
 ) -> None:
     """Convert SOURCE to TARGET: tables in Parquet (nodes in TARGET, edges, trees, comments beside it), or files.
 
@@ -82,4 +81,4 @@ def _tell(failed: "Sequence[tables.FileError]") -> None:
     for failure in failed:
         complain(f"error: {failure}", "red")
     if failed:
-        raise typer.Exit(EXIT_FAILED_FILES)
+        raise Exit(EXIT_FAILED_FILES)

@@ -9,9 +9,8 @@ from contextlib import contextmanager
 from enum import StrEnum
 from typing import TYPE_CHECKING, Any
 
-import typer
-
 from wkfast._lazy import lazy_import
+from wkfast.cli.arguments import UsageError
 from wkfast.errors import WkfastError
 
 if TYPE_CHECKING:
@@ -109,7 +108,7 @@ def parse_job_resources(text: str | None) -> dict[str, Any]:
 
     Raises
     ------
-    typer.BadParameter
+    UsageError
         It is no JSON object.
 
     Examples
@@ -122,7 +121,5 @@ def parse_job_resources(text: str | None) -> dict[str, Any]:
     except ValueError:
         resources = None
     if not isinstance(resources, dict):
-        raise typer.BadParameter(
-            f'{text} is no JSON object, expected one such as {{"mem": "4G"}}', param_hint="--job-resources"
-        )
+        raise UsageError(f'--job-resources: {text} is no JSON object, expected one such as {{"mem": "4G"}}')
     return resources

@@ -3,10 +3,9 @@
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
-import typer
-
 import wkfast as wk
 from wkfast._lazy import lazy_import
+from wkfast.cli.arguments import Argument, Option
 from wkfast.cli.console import progress_wanted, tell, tell_json
 
 if TYPE_CHECKING:
@@ -16,15 +15,15 @@ else:
 
 
 def export(
-    target: Annotated[Path, typer.Argument(help="Dataset to create, or to add the layer to.")],
-    source_annotation: Annotated[Path, typer.Argument(help="The annotation zip.")],
+    target: Annotated[Path, Argument("Dataset to create, or to add the layer to.")],
+    source_annotation: Annotated[Path, Argument("The annotation zip.")],
     *,
-    volume_layer_name: Annotated[str | None, typer.Option(help="Which volume layer, if there are several.")] = None,
-    volume_layer_id: Annotated[int | None, typer.Option(help="The same by id.")] = None,
-    layer_name: Annotated[str, typer.Option(help="Name of the new layer.")] = "volume_layer",
-    jobs: Annotated[int | None, typer.Option(min=1, help="Threads; default: one per core.")] = None,
-    as_json: Annotated[bool, typer.Option("--json", help="Print facts as JSON.")] = False,
-    progress: Annotated[bool | None, typer.Option(help="Default: shown in a terminal.")] = None,
+    volume_layer_name: Annotated[str | None, Option("Which volume layer, if there are several.")] = None,
+    volume_layer_id: Annotated[int | None, Option("The same by id.")] = None,
+    layer_name: Annotated[str, Option("Name of the new layer.")] = "volume_layer",
+    jobs: Annotated[int | None, Option("Threads; default: one per core.", least=1)] = None,
+    as_json: Annotated[bool, Option("Print facts as JSON.", spelling="--json")] = False,
+    progress: Annotated[bool | None, Option("Default: shown in a terminal.")] = None,
 ) -> None:
     """Write what was painted in SOURCE_ANNOTATION as a segmentation layer of TARGET, without the fallback layer."""
     annotation = wk.Annotation.load(source_annotation)

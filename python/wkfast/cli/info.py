@@ -4,11 +4,10 @@ from heapq import nlargest
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
-import typer
-
 import wkfast as wk
 from wkfast._lazy import lazy_import
 from wkfast.buckets import any_path
+from wkfast.cli.arguments import Argument, Option
 from wkfast.cli.console import bars, bytes_text, plain, show, tell_json
 from wkfast.errors import VolumeDataError
 
@@ -24,8 +23,8 @@ _TREES_SHOWN = 5
 
 
 def info(
-    file: Annotated[str, typer.Argument(help="An annotation: .nml or .zip; or its address.")],
-    as_json: Annotated[bool, typer.Option("--json", help="Print JSON for scripts.")] = False,
+    file: Annotated[str, Argument("An annotation: .nml or .zip; or its address.")],
+    as_json: Annotated[bool, Option("Print JSON for scripts.", spelling="--json")] = False,
 ) -> None:
     """Show what is inside FILE: dataset, voxel size, trees, nodes, volume layers, chunks per mag, sizes."""
     facts = describe(file)

@@ -2,10 +2,9 @@
 
 from typing import Annotated, Any
 
-import typer
-
 import wkfast as wk
 from wkfast._lazy import lazy_import
+from wkfast.cli.arguments import Argument, Option
 from wkfast.cli.console import progress_wanted
 from wkfast.cli.executors import Strategy
 from wkfast.cli.merge_options import (
@@ -77,10 +76,10 @@ def merge_fallback(
 def merge_annotations(
     target: TargetArgument,
     source_annotations: Annotated[
-        list[str], typer.Argument(help="Annotation zips or their addresses; later ones lie over earlier ones.")
+        list[str], Argument("Annotation zips or their addresses; later ones lie over earlier ones.")
     ],
     *,
-    dataset_directory: Annotated[str, typer.Option(help="Folder that holds the annotations' dataset, or its address.")],
+    dataset_directory: Annotated[str, Option("Folder that holds the annotations' dataset, or its address.")],
     volume_layer_name: LayerOption = None,
     policy: PolicyOption = DEFAULT_POLICY,
     rule: RuleOption = None,

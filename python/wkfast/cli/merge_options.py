@@ -8,10 +8,9 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, TypeVar
 
-import typer
-
 import wkfast as wk
 from wkfast._lazy import lazy_import
+from wkfast.cli.arguments import Argument, Option
 from wkfast.cli.console import complain, show, tell_json
 from wkfast.cli.executors import Strategy, executor_for, parse_job_resources
 from wkfast.dataset.missing_labels import Missing
@@ -42,45 +41,39 @@ DEFAULT_POLICY, DEFAULT_MAGS, DEFAULT_LINK, DEFAULT_MISSING = (
     Missing(MergeOptions.missing),
 )
 
-TargetArgument = Annotated[str, typer.Argument(help="Dataset to create: a folder, or an address such as s3://…")]
-AnnotationArgument = Annotated[str, typer.Argument(help="The annotation zip, or its address.")]
+TargetArgument = Annotated[str, Argument("Dataset to create: a folder, or an address such as s3://…")]
+AnnotationArgument = Annotated[str, Argument("The annotation zip, or its address.")]
 DatasetsArgument = Annotated[
-    str, typer.Argument(help="Folder that holds the annotation's dataset, or its address: s3://…, https://…")
+    str, Argument("Folder that holds the annotation's dataset, or its address: s3://…, https://…")
 ]
-LayerOption = Annotated[str | None, typer.Option(help="Which volume layer, if there are several.")]
+LayerOption = Annotated[str | None, Option("Which volume layer, if there are several.")]
 PolicyOption = Annotated[
-    Policy, typer.Option(help="chunk: annotated chunks replace the fallback's, zeros included; nonzero: labels only.")
+    Policy, Option("chunk: annotated chunks replace the fallback's, zeros included; nonzero: labels only.")
 ]
-MagsOption = Annotated[Mags, typer.Option(help="all mags that both have, or the finest alone.")]
-LinkOption = Annotated[Link, typer.Option(help="hard: files that no annotation touches are shared, not copied.")]
+MagsOption = Annotated[Mags, Option("all mags that both have, or the finest alone.")]
+LinkOption = Annotated[Link, Option("hard: files that no annotation touches are shared, not copied.")]
 MappingOption = Annotated[
     Path | None,
-    typer.Option(
-        help="What the fallback's labels become: an agglomerate file, or an annotation (.nml, .zip) as in merger mode."
-    ),
+    Option("What the fallback's labels become: an agglomerate file, or an annotation (.nml, .zip) as in merger mode."),
 ]
 RuleOption = Annotated[
     str | None,
-    typer.Option(
-        help="Instead of a policy, FILE.py:NAME of a function of two labels; or newer, only_background, max_votes."
-    ),
+    Option("Instead of a policy, FILE.py:NAME of a function of two labels; or newer, only_background, max_votes."),
 ]
-MissingOption = Annotated[Missing, typer.Option(help="What labels become that the mapping does not name.")]
-JobsOption = Annotated[int | None, typer.Option(min=1, help="Threads, processes or jobs; default: one per core.")]
-ThreadsOption = Annotated[int | None, typer.Option(min=1, help="Threads of each process or job; default: one.")]
-StrategyOption = Annotated[Strategy, typer.Option(help="Who does the work.")]
+MissingOption = Annotated[Missing, Option("What labels become that the mapping does not name.")]
+JobsOption = Annotated[int | None, Option("Threads, processes or jobs; default: one per core.", least=1)]
+ThreadsOption = Annotated[int | None, Option("Threads of each process or job; default: one.", least=1)]
+StrategyOption = Annotated[Strategy, Option("Who does the work.")]
 ResourcesOption = Annotated[
-    str | None, typer.Option(help='What a job of a scheduler gets, as JSON: {"mem": "4G", "cpus-per-task": "4"}.')
+    str | None, Option('What a job of a scheduler gets, as JSON: {"mem": "4G", "cpus-per-task": "4"}.')
 ]
-DryRunOption = Annotated[bool, typer.Option("--dry-run", help="Say what would be done; write nothing.")]
-VerifyOption = Annotated[bool, typer.Option("--verify", help="Read the result back and compare it with its inputs.")]
-JsonOption = Annotated[bool, typer.Option("--json", help="Print the report as JSON.")]
-WaitOption = Annotated[
-    float, typer.Option(min=0, help="Seconds to wait for another process that is at work in the target.")
-]
+DryRunOption = Annotated[bool, Option("Say what would be done; write nothing.", spelling="--dry-run")]
+VerifyOption = Annotated[bool, Option("Read the result back and compare it with its inputs.", spelling="--verify")]
+JsonOption = Annotated[bool, Option("Print the report as JSON.", spelling="--json")]
+WaitOption = Annotated[float, Option("Seconds to wait for another process that is at work in the target.", least=0)]
 ProgressOption = Annotated[
     bool | None,
-    typer.Option(help="Default: a bar in a terminal, nothing in a log; if asked for there, a line a minute."),
+    Option("Default: a bar in a terminal, nothing in a log; if asked for there, a line a minute."),
 ]
 
 

@@ -4,10 +4,9 @@ import shlex
 import sys
 from typing import TYPE_CHECKING, Annotated
 
-import typer
-
 from wkfast._lazy import lazy_import
 from wkfast.buckets import any_path
+from wkfast.cli.arguments import Option, UsageError
 from wkfast.cli.console import tell_text
 from wkfast.cli.merge_options import RuleOption, rule_from_anywhere
 from wkfast.cli.merge_steps import PlanArgument, read_plan
@@ -23,25 +22,25 @@ MEGABYTE = 1_000_000
 def script(
     plan_file: PlanArgument,
     *,
-    slurm: Annotated[bool, typer.Option("--slurm", help="For Slurm: calls of sbatch, in a script for bash.")] = False,
-    cpus: Annotated[int, typer.Option(min=1, help="Processors of a task.")] = 8,
-    mem: Annotated[str, typer.Option(help="Memory of a task.")] = "4G",
-    minutes: Annotated[float, typer.Option(help="How long a task of an array is meant to take.")] = 5,
+    slurm: Annotated[bool, Option("For Slurm: calls of sbatch, in a script for bash.", spelling="--slurm")] = False,
+    cpus: Annotated[int, Option("Processors of a task.", least=1)] = 8,
+    mem: Annotated[str, Option("Memory of a task.")] = "4G",
+    minutes: Annotated[float, Option("How long a task of an array is meant to take.")] = 5,
     rate: Annotated[
         float | None,
-        typer.Option(help="MB that a task gets through in a second, as `status` tells; default: 100 a processor."),
+        Option("MB that a task gets through in a second, as `status` tells; default: 100 a processor."),
     ] = None,
-    most_tasks: Annotated[int, typer.Option(min=1, help="Tasks of an array at most.")] = 1000,
-    at_once: Annotated[int | None, typer.Option(min=1, help="Tasks of an array at once.")] = None,
+    most_tasks: Annotated[int, Option("Tasks of an array at most.", least=1)] = 1000,
+    at_once: Annotated[int | None, Option("Tasks of an array at once.", least=1)] = None,
     option: Annotated[
-        list[str] | None, typer.Option(help="An option of sbatch for every job, such as --option=--partition=long.")
+        list[str] | None, Option("An option of sbatch for every job, such as --option=--partition=long.")
     ] = None,
     rule: RuleOption = None,
-    command: Annotated[str | None, typer.Option(help="How wkfast is called on a node; default: as it is here.")] = None,
+    command: Annotated[str | None, Option("How wkfast is called on a node; default: as it is here.")] = None,
 ) -> None:
     """Print a script that hands the merge of PLAN_FILE to a scheduler: arrays of tasks, and the commit behind them."""
     if not slurm:
-        raise typer.BadParameter("say for which scheduler the script is: --slurm", param_hint="script")
+        raise UsageError("say for which scheduler the script is: --slurm")
     jobs = slurm_jobs.SlurmJobs(
         command=command or f"{shlex.quote(sys.executable)} -m wkfast",
         cpus=cpus, memory=mem, minutes=minutes, bytes_per_second=None if rate is None else rate * MEGABYTE,

@@ -8,12 +8,11 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, BinaryIO
 
-import typer
-
 import wkfast as wk
 from wkfast._lazy import lazy_import
 from wkfast.addresses import address_of
 from wkfast.buckets import ObjectPath, any_path
+from wkfast.cli.arguments import Argument, Option
 from wkfast.cli.console import bytes_text, progress_wanted, tell, tell_json
 from wkfast.cli.merge_options import (
     DEFAULT_LINK,
@@ -57,9 +56,7 @@ else:
     slurm_jobs = lazy_import("wkfast.merge.slurm")
     statuses = lazy_import("wkfast.merge.status")
 
-PlanArgument = Annotated[
-    str, typer.Argument(help="The plan file, or its address; compressed if its name ends with .gz.")
-]
+PlanArgument = Annotated[str, Argument("The plan file, or its address; compressed if its name ends with .gz.")]
 # A plan of ten million files takes 1.4 GB.
 MOST_OF_PLAN = 4 << 30
 # What a compressed file begins with.
@@ -98,11 +95,11 @@ def plan(
 def run(
     plan_file: PlanArgument,
     *,
-    task: Annotated[int, typer.Option(help="Which share to do, from 0 on.")] = 0,
-    tasks: Annotated[int, typer.Option(min=1, help="How many shares there are.")] = 1,
+    task: Annotated[int, Option("Which share to do, from 0 on.")] = 0,
+    tasks: Annotated[int, Option("How many shares there are.", least=1)] = 1,
     rule: RuleOption = None,
-    stage: Annotated[int | None, typer.Option(help="Only files of this stage; default: all that can be done.")] = None,
-    jobs: Annotated[int | None, typer.Option(min=1, help="Threads; default: one per core.")] = None,
+    stage: Annotated[int | None, Option("Only files of this stage; default: all that can be done.")] = None,
+    jobs: Annotated[int | None, Option("Threads; default: one per core.", least=1)] = None,
     wait: WaitOption = 0,
     as_json: JsonOption = False,
     progress: ProgressOption = None,
@@ -128,9 +125,9 @@ def commit(
     plan_file: PlanArgument,
     *,
     rule: RuleOption = None,
-    finish: Annotated[bool, typer.Option("--finish", help="First write what killed tasks have left.")] = False,
-    jobs: Annotated[int | None, typer.Option(min=1, help="Threads of --finish; default: one per core.")] = None,
-    verify: Annotated[bool, typer.Option("--verify", help="Compare the result with its inputs.")] = False,
+    finish: Annotated[bool, Option("First write what killed tasks have left.", spelling="--finish")] = False,
+    jobs: Annotated[int | None, Option("Threads of --finish; default: one per core.", least=1)] = None,
+    verify: Annotated[bool, Option("Compare the result with its inputs.", spelling="--verify")] = False,
     wait: WaitOption = 0,
     as_json: JsonOption = False,
     progress: ProgressOption = None,
@@ -159,7 +156,7 @@ def _tell_plan(job: "jobs_of_merges.MergeJob", *, as_json: bool) -> None:
 
 
 def status(
-    target: Annotated[str, typer.Argument(help="Target of the merge, or its plan file.")],
+    target: Annotated[str, Argument("Target of the merge, or its plan file.")],
     *,
     as_json: JsonOption = False,
 ) -> None:

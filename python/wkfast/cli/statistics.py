@@ -5,10 +5,9 @@ import sys
 from pathlib import Path
 from typing import Annotated, Any
 
-import typer
-
 import wkfast as wk
 from wkfast._lazy import lazy_import
+from wkfast.cli.arguments import Argument, Option
 from wkfast.cli.console import progress_wanted, tell
 from wkfast.cli.executors import Strategy, executor_for, parse_job_resources
 from wkfast.errors import DatasetValueError
@@ -19,15 +18,15 @@ _XYZ = "xyz"
 
 
 def statistics(
-    dataset: Annotated[str, typer.Argument(help="Folder of the dataset, or its address: s3://…, https://…")],
-    layer: Annotated[str, typer.Argument(help="Its layer of labels.")],
+    dataset: Annotated[str, Argument("Folder of the dataset, or its address: s3://…, https://…")],
+    layer: Annotated[str, Argument("Its layer of labels.")],
     *,
-    mag: Annotated[str | None, typer.Option(help="Which mag to count; default: the finest.")] = None,
-    out: Annotated[Path | None, typer.Option(help="File to write: .npz or .csv. Default: CSV to the terminal.")] = None,
-    distribution_strategy: Annotated[Strategy, typer.Option(help="Who does the work.")] = Strategy.THREADS,
-    jobs: Annotated[int | None, typer.Option(min=1, help="Workers; default: one per core.")] = None,
-    job_resources: Annotated[str | None, typer.Option(help="What a job gets, as JSON.")] = None,
-    progress: Annotated[bool | None, typer.Option(help="Default: shown in a terminal.")] = None,
+    mag: Annotated[str | None, Option("Which mag to count; default: the finest.")] = None,
+    out: Annotated[Path | None, Option("File to write: .npz or .csv. Default: CSV to the terminal.")] = None,
+    distribution_strategy: Annotated[Strategy, Option("Who does the work.")] = Strategy.THREADS,
+    jobs: Annotated[int | None, Option("Workers; default: one per core.", least=1)] = None,
+    job_resources: Annotated[str | None, Option("What a job gets, as JSON.")] = None,
+    progress: Annotated[bool | None, Option("Default: shown in a terminal.")] = None,
 ) -> None:
     """Count every segment of LAYER in DATASET: voxels, box and centroid in mag-1 voxels, volume in nm³."""
     if out is not None and out.suffix not in {".npz", ".csv"}:

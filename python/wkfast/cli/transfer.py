@@ -6,9 +6,8 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
-import typer
-
 from wkfast._lazy import lazy_import
+from wkfast.cli.arguments import Argument, Exit, Option
 from wkfast.cli.console import bytes_text, complain, progress_wanted, tell, tell_json
 from wkfast.errors import AnnotationSuffixError
 
@@ -20,28 +19,28 @@ else:
     bulk = lazy_import("wkfast.annotation.bulk")
     client = lazy_import("wkfast.client")  # the other commands never speak to a server
 
-_Url = Annotated[str | None, typer.Option("--url", help="Server; default: WK_URL, else https://webknossos.org.")]
+_Url = Annotated[str | None, Option("Server; default: WK_URL, else https://webknossos.org.", spelling="--url")]
 _Token = Annotated[
     str | None,
-    typer.Option("--token", help="Default: WK_TOKEN, which, unlike this option, no list of processes shows."),
+    Option("Default: WK_TOKEN, which, unlike this option, no list of processes shows.", spelling="--token"),
 ]
-_Progress = Annotated[bool | None, typer.Option(help="Default: shown in a terminal.")]
-_Json = Annotated[bool, typer.Option("--json", help="Print facts as JSON.")]
+_Progress = Annotated[bool | None, Option("Default: shown in a terminal.")]
+_Json = Annotated[bool, Option("Print facts as JSON.", spelling="--json")]
 
 
 def download(
     annotation: Annotated[
         str,
-        typer.Argument(
+        Argument(
+            "An id, a URL or a short link; or a file with one in each line, - for standard input.",
             metavar="ANNOTATION_ID_OR_URL",
-            help="An id, a URL or a short link; or a file with one in each line, - for standard input.",
         ),
     ],
-    target: Annotated[Path, typer.Argument(help="File to create, or a folder to put it in.")],
+    target: Annotated[Path, Argument("File to create, or a folder to put it in.")],
     *,
-    skip_volume_data: Annotated[bool, typer.Option("--skip-volume-data", help="Leave the voxels out.")] = False,
-    overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace a file that is there.")] = False,
-    concurrency: Annotated[int, typer.Option(min=1, help="Downloads at once, of the lines of a file.")] = 4,
+    skip_volume_data: Annotated[bool, Option("Leave the voxels out.", spelling="--skip-volume-data")] = False,
+    overwrite: Annotated[bool, Option("Replace a file that is there.", spelling="--overwrite")] = False,
+    concurrency: Annotated[int, Option("Downloads at once, of the lines of a file.", least=1)] = 4,
     url: _Url = None,
     token: _Token = None,
     progress: _Progress = None,
@@ -76,9 +75,9 @@ def download(
 
 
 def upload(
-    file: Annotated[Path, typer.Argument(help="An annotation: .zip or .nml.")],
+    file: Annotated[Path, Argument("An annotation: .zip or .nml.")],
     *,
-    name: Annotated[str | None, typer.Option(help="Name of the new annotation; default: the file's.")] = None,
+    name: Annotated[str | None, Option("Name of the new annotation; default: the file's.")] = None,
     url: _Url = None,
     token: _Token = None,
     progress: _Progress = None,
@@ -116,7 +115,7 @@ def _tell(report: "bulk.DownloadReport", *, as_json: bool) -> None:
         for line in str(report).splitlines():
             tell(line)
     if report.failed:
-        raise typer.Exit(2)
+        raise Exit(2)
 
 
 def _context(url: str | None, token: str | None) -> "Context":

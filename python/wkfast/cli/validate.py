@@ -3,10 +3,9 @@
 import warnings
 from typing import TYPE_CHECKING, Annotated, Any
 
-import typer
-
 import wkfast as wk
 from wkfast._lazy import lazy_import
+from wkfast.cli.arguments import Argument, Exit, Option
 from wkfast.cli.console import plain, show, tell, tell_json
 from wkfast.errors import NmlError, WkfastError
 
@@ -24,11 +23,11 @@ EXIT_PROBLEMS = 1
 
 
 def validate(
-    file: Annotated[str, typer.Argument(help="An annotation: .nml or .zip; or its address.")],
+    file: Annotated[str, Argument("An annotation: .nml or .zip; or its address.")],
     *,
-    chunks: Annotated[bool, typer.Option(help="Decode every chunk of the volume layers as well.")] = False,
-    schema: Annotated[bool, typer.Option(help="Check the NML against nml.xsd, too. Needs lxml.")] = False,
-    as_json: Annotated[bool, typer.Option("--json", help="Print JSON for scripts.")] = False,
+    chunks: Annotated[bool, Option("Decode every chunk of the volume layers as well.")] = False,
+    schema: Annotated[bool, Option("Check the NML against nml.xsd, too. Needs lxml.")] = False,
+    as_json: Annotated[bool, Option("Print JSON for scripts.", spelling="--json")] = False,
 ) -> None:
     """Check FILE as a server would on upload, and list all problems with line and column; exit code 1 if there are any.
 
@@ -43,7 +42,7 @@ def validate(
     else:
         _show(file, found)
     if failed:
-        raise typer.Exit(EXIT_PROBLEMS)
+        raise Exit(EXIT_PROBLEMS)
 
 
 def problems_of(file: "str | PathLike[str]", *, chunks: bool) -> list[dict[str, Any]]:

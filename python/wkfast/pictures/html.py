@@ -11,7 +11,7 @@ if TYPE_CHECKING:
 # Colours are those of the page, so that light and dark ones are fine.
 _BOX = (
     "font-family:inherit;color:inherit;border:1px solid rgba(128,128,128,.4);border-radius:6px;"
-    "padding:.4em .8em;margin:.2em 0"
+    "padding:.4em .8em;margin:.2em 0;overflow-x:auto"
 )
 _CELL = "text-align:left;padding:.1em .8em .1em 0;border:none;background:none;color:inherit"
 # A notebook must stay quick, whatever is shown.

@@ -30,14 +30,22 @@ class Source(NamedTuple):
         The file; the member of it if it is a zip.
     name
         What tables call it: the path, with ``!member`` where a zip holds several.
-    size
-        Bytes of text.
+    known_size
+        Bytes of text, where somebody has looked.
     """
 
     path: str
     member: str | None
     name: str
-    size: int
+    known_size: int | None = None
+
+    @property
+    def size(self) -> int:
+        """Bytes of text; 0 where the file went away, which is told by who opens it."""
+        if self.known_size is not None:
+            return self.known_size
+        state = _state(self.path)
+        return 0 if state is None else state.st_size
 
     @property
     def annotation(self) -> str:
@@ -66,14 +74,15 @@ def find(
     Files are ``.nml`` and ``.zip``, and those of text with a suffix in `also`.
     """
     paths: Any = [given] if is_path(given) else given
-    # Thousands of files are usual: of one that is plain text only the size is asked for.
+    # Thousands of files are usual: those in folders that are plain text are not looked at before they are read.
     texts = (_SUFFIXES | also) - {_ARCHIVE}
     for path in map(fspath, map(local_path, paths)):
         state = _state(path)
         is_folder = state is not None and S_ISDIR(state.st_mode)
-        for file, of_file in _files_below(path, _SUFFIXES | also) if is_folder else [(path, state)]:
-            if of_file is not None and S_ISREG(of_file.st_mode) and _split(file)[1] in texts:
-                yield Source(file, None, file, of_file.st_size)
+        is_file = state is not None and S_ISREG(state.st_mode)
+        for file in _files_below(path, _SUFFIXES | also) if is_folder else [path]:
+            if (is_folder or is_file) and _split(file)[1] in texts:
+                yield Source(file, None, file)
                 continue
             try:
                 yield from _sources_in(Path(file), also)
@@ -81,23 +90,38 @@ def find(
                 yield Unusable(file, error)
 
 
-def _files_below(folder: str, suffixes: frozenset[str]) -> list[tuple[str, os.stat_result | None]]:
+def _files_below(folder: str, suffixes: frozenset[str]) -> list[str]:
     """Return files of some suffixes, sorted by the names of folders and their own; links to folders lead nowhere."""
-    names = [
-        os.path.join(place, name)  # noqa: PTH118 - a path object takes ten times as long
-        for place, _, files in os.walk(folder)
-        for name in files
-        if _split(name)[1] in suffixes
-    ]
-    if folder == os.curdir:
-        # As pathlib has it, the working directory is no part of names.
-        names = [name[len("./") :] for name in names]
-    states = ((name, _state(name)) for name in sorted(names, key=lambda name: name.split("/")))
-    found = [(name, state) for name, state in states if state is not None and S_ISREG(state.st_mode)]
+    found, folders = [], [folder]
+    for place in folders:
+        for entry in _entries(place):
+            if entry.is_dir(follow_symlinks=False):
+                folders.append(entry.path)
+            elif _split(entry.name)[1] in suffixes and _is_file(entry):
+                found.append(entry.path)
     if not found:
         missing = " and ".join(f"no {suffix}" for suffix in sorted(suffixes))
         raise AnnotationFileNotFoundError(f"there is {missing} in the folder {folder} or below")
-    return [*found]
+    if folder == os.curdir:
+        # As pathlib has it, the working directory is no part of names.
+        found = [name[len("./") :] for name in found]
+    return sorted(found, key=lambda name: name.split("/"))
+
+
+def _entries(folder: str) -> list[os.DirEntry[str]]:
+    """Return what a folder holds, nothing if it may not be looked at."""
+    try:
+        with os.scandir(folder) as entries:
+            return list(entries)
+    except OSError:
+        return []
+
+
+def _is_file(entry: os.DirEntry[str]) -> bool:
+    try:
+        return entry.is_file()
+    except OSError:
+        return False
 
 
 def _state(path: str) -> os.stat_result | None:

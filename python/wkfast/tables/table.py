@@ -41,7 +41,15 @@ class Labels:
 
     @classmethod
     def of_files(cls, files: npt.NDArray[np.int32], texts: Sequence[str]) -> Labels:
-        """Return the column for rows whose file is known, of a text per file; files may have the same."""
+        """Return the column for rows whose file is known, of a text per file.
+
+        Parameters
+        ----------
+        files
+            The number of each row's file.
+        texts
+            What the rows of each file say; several files may say the same.
+        """
         numbers: dict[str, int] = {text: number for number, text in enumerate(dict.fromkeys(texts))}
         if len(numbers) == len(texts):
             return cls(files, texts)
