@@ -17,7 +17,7 @@ from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from benches.python import buckets, inputs, loops, remote_jobs, volume_jobs, volumes
+from benches.python import bucket_files, buckets, inputs, loops, remote_jobs, volume_jobs, volumes
 from benches.python.compute_jobs import FAR_ONE_BY_ONE, ONE_BY_ONE
 from benches.python.measure import Measurement, best_of, in_turn
 from benches.python.remote_server import EDGE, VOLUME
@@ -81,6 +81,7 @@ def _rows(options: argparse.Namespace) -> Iterator[list[str]]:
     if "buckets" in options.what:
         works = options.bucket_works
         yield from buckets.rows(folder, options.volume_edge, options.touched, options.runs, works, _row)
+        yield from bucket_files.rows(folder, options.runs, _row)
     if "loops" in options.what:
         yield from loops.rows(folder, options.runs, options.loops)
 

@@ -94,12 +94,12 @@ def merge_rows(folder: Path, served: Served, near: str, touched: int, runs: int,
     yield row(f"{what}, against the reference into a folder", ours, theirs, their_share)
 
 
-def counted(served: Served, runs: int, job: str, *arguments: str) -> tuple[Measurement, str]:
+def counted(served: Served, runs: int, job: str, *arguments: str, jobs: str = JOBS) -> tuple[Measurement, str]:
     """Return the best run of a job, and what it asked of the server: requests of a run, and share of a core."""
     best, note = None, ""
     for _ in range(runs):
         requests, busy = len(served.requests()), served.cpu_seconds()
-        measured = run_job(JOBS, job, *arguments)
+        measured = run_job(jobs, job, *arguments)
         asked, busy = served.requests()[requests:], served.cpu_seconds() - busy
         if best is None or measured.seconds < best.seconds:
             best = measured
