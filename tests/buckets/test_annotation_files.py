@@ -320,3 +320,22 @@ def test_a_zip_of_another_program_is_read(bucket, annotation, tmp_path):
             other.writestr(name, archive.read(name), compress_type=zipfile.ZIP_DEFLATED)
     near = wkfast.Annotation.load(tmp_path / "b.zip")
     same_voxels(wkfast.Annotation.load(put(bucket, tmp_path / "b.zip", "b.zip")), near)
+
+
+def test_layers_are_exported_into_a_dataset_in_a_bucket(bucket, annotation, tmp_path):
+    layer = annotation.get_volume_layer("paint")
+    near = wkfast.Dataset(tmp_path / "exported", voxel_size=(11, 11, 25))
+    far = wkfast.Dataset(at(bucket, "exported"), voxel_size=(11, 11, 25))
+    expected = layer.export_to_dataset(near, "paint")
+    found = layer.export_to_dataset(far, "paint")
+    assert found.largest_segment_id == expected.largest_segment_id
+    assert found.bounding_box == expected.bounding_box
+    # A copy of a layer gets a group of Zarr around its mags.
+    names = {name.removeprefix("exported/") for name in bucket.listed("exported/paint")} - {"paint/zarr.json"}
+    local = (path for path in (tmp_path / "exported/paint").rglob("*") if path.is_file())
+    assert names == {path.relative_to(tmp_path / "exported").as_posix() for path in local}
+    for name in names:
+        assert at(bucket, f"exported/{name}").read(1 << 30) == (tmp_path / "exported" / name).read_bytes()
+    np.testing.assert_array_equal(found.get_mag(1).read(), expected.get_mag(1).read())
+    with pytest.raises(WkfastError, match="paint"):
+        layer.export_to_dataset(far, "paint")

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Literal
 
 from wkfast import _core
@@ -10,6 +12,7 @@ from wkfast.dataset.folders import mark_left, place_folder, remove_folder, unmar
 from wkfast.dataset.internals import dataset_properties, folder_of, list_layer, writable_place
 from wkfast.dataset.layer_creation import copied_layer_name
 from wkfast.dataset.layer_properties import KEEPS_ZEROS, LayerProperties
+from wkfast.dataset.object_place import ObjectPlace
 from wkfast.dataset.properties import FILE_NAME
 from wkfast.errors import DatasetError, ExistsError
 from wkfast.geometry import Mag
@@ -34,6 +37,8 @@ def unpack_layer(
 ) -> SegmentationLayer:
     """Add the mags of a data zip to `dataset` as a segmentation and return it. Chunks are copied as they are encoded.
 
+    Into a bucket they go by way of a temporary folder.
+
     Parameters
     ----------
     largest_segment_id
@@ -54,6 +59,8 @@ def unpack_layer(
         A chunk is corrupt, or the disk full. The dataset is as it was.
     """
     layer_name = copied_layer_name(layer_name)
+    if isinstance(writable_place(dataset), ObjectPlace):
+        return _by_way_of_here(source, dataset, layer_name, largest_segment_id, form, threads, progress)
     place = _vacant_place(dataset, layer_name)
     entry = source.layer_json(layer_name, largest_segment_id)
     box = LayerProperties(entry, folder_of(dataset) / FILE_NAME).bounding_box
@@ -78,6 +85,31 @@ def unpack_layer(
     layer = dataset.get_segmentation_layer(layer_name)
     unmark_left(folder_of(dataset) / layer_name)
     return layer
+
+
+def _by_way_of_here(
+    source: DataZip,
+    dataset: Dataset,
+    layer_name: str,
+    largest_segment_id: int | None,
+    form: Literal["same", "annotation"],
+    threads: int | None,
+    progress: Progress,
+) -> SegmentationLayer:
+    """Unpack into a temporary dataset, whose files are then put as objects."""
+    with TemporaryDirectory(prefix="wkfast-export-") as folder:
+        here = type(dataset)(Path(folder) / "dataset", voxel_size=dataset.voxel_size)
+        layer = unpack_layer(
+            source,
+            here,
+            layer_name,
+            largest_segment_id=largest_segment_id,
+            form=form,
+            threads=threads,
+            progress=progress,
+        )
+        dataset.add_layer_as_copy(layer, layer_name)
+    return dataset.get_segmentation_layer(layer_name)
 
 
 def _vacant_place(dataset: Dataset, layer_name: str) -> FolderPlace:

@@ -77,7 +77,7 @@ impl Archive {
         // What is asked for is no more than what it begins with.
         let (size, compressed) = (found.size.min(PROBED), found.compressed.min(PROBED));
         let mut start = [0; 4];
-        match MemberReader::open(&self.source, Member { size, compressed, ..found })?.read_exact(&mut start) {
+        match MemberReader::open(&self.source, Member { compressed, size, ..found })?.read_exact(&mut start) {
             Ok(()) if start == LOCAL || start == END.to_le_bytes() => Ok(()),
             Ok(()) => Err(io::Error::new(ErrorKind::InvalidData, "is no zip file")),
             Err(error) if error.kind() == ErrorKind::UnexpectedEof => {

@@ -188,7 +188,7 @@ fn a_local_header_longer_than_foreseen_is_read_in_a_second_request() {
     let bytes = noise(5, 50_000);
     let extra = vec![7; 4000];
     let mut options = zip::write::FullFileOptions::default().compression_method(zip::CompressionMethod::Stored);
-    options.add_extra_data(0x7777, extra.into_boxed_slice(), false).unwrap();
+    options.add_extra_field(0x7777, extra.into_boxed_slice(), false).unwrap();
     let mut writer = zip::ZipWriter::new(Cursor::new(Vec::new()));
     writer.start_file("a", options).unwrap();
     writer.write_all(&bytes).unwrap();
