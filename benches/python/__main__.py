@@ -1,6 +1,6 @@
 """Compare whole jobs with the reference package and with physical limits, and print the ratios.
 
-Usage: ``python -m benches.python [nml] [merge] [volumes] [reshape] [compute] [remote] [buckets] [loops] [--runs R] ...``.
+Usage: ``python -m benches.python [nml] [merge] [volumes] [reshape] [compute] [remote] [buckets] [loops] ...``.
 Inputs are generated once below the folder. Every job runs in a process of its own; results are checked to be equal.
 """
 

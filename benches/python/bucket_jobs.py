@@ -1,4 +1,4 @@
-"""Reading from buckets and servers of files, and merging from bucket to bucket, by wkfast, the reference, tensorstore and zarr."""
+"""Reading from buckets and servers of files, and merging within a bucket, by wkfast, the reference and others."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Rows on buckets: what is read and merged there over a wire of 20 ms, beside others, with requests and the server's share."""
+"""Rows on buckets: what is read and merged over a wire of 20 ms, beside others, with requests and the server's CPU."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from benches.python.measure import Measurement, run_job
 from benches.python.volume_jobs import dataset
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Iterator
     from pathlib import Path
 
     from benches.python.bucket_server import Served
@@ -83,7 +83,7 @@ def small_rows(kind: str, served: Served, edge: int, row: Row) -> Iterator[list[
 
 
 def merge_rows(folder: Path, served: Served, near: str, touched: int, runs: int, row: Row) -> Iterator[list[str]]:
-    """Merges within a bucket, beside copies of all of its objects: few large ones that are all touched, and many small ones."""
+    """Merges within a bucket, beside copies of all of its objects: few large ones, all touched, and many small ones."""
     source = volumes.volume(folder, "zarr3", 1024, touched)
     for shard in SHARDS:
         bucket_server.upload(resharded(source.datasets, shard), near, f"datasets-{shard}")

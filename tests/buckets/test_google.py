@@ -1,4 +1,4 @@
-"""Google's buckets are read, from ``fake-gcs-server`` where the package that brings it is installed: the gate does without.
+"""Google's buckets are read, from ``fake-gcs-server`` where a package that brings it is installed.
 
 It answers no put as Google does, so nothing is written here.
 """
