@@ -1,6 +1,10 @@
 """Compare whole jobs with the reference package and with physical limits, and print the ratios.
 
+<<<<<<< HEAD
 Usage: ``python -m benches.python [nml] [files] [merge] [volumes] [reshape] [compute] [remote] [buckets] [loops] [--runs R] ...``.
+=======
+Usage: ``python -m benches.python [nml] [merge] [volumes] [reshape] [compute] [remote] [buckets] [loops] ...``.
+>>>>>>> h17b
 Inputs are generated once below the folder. Every job runs in a process of its own; results are checked to be equal.
 """
 

@@ -1,4 +1,4 @@
-"""Reading from buckets and servers of files, and merging from bucket to bucket, by wkfast, the reference, tensorstore and zarr."""
+"""Reading from buckets and servers of files, and merging within a bucket, by wkfast, the reference and others."""
 
 from __future__ import annotations
 
@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 READS, SMALL = 1000, 32
+CHECKED = "checked"
 #: What the bar of a merge copies at once.
 AT_ONCE = 64
 
@@ -78,17 +79,17 @@ def tensorstore_cached_small_reads(kind: str, url: str, name: str, edge: str) ->
     return _tensorstore_small(_tensorstore(kind, url, name, int(edge), cache=100_000_000), int(edge))
 
 
-def wkfast_merge(annotation: str, url: str) -> Callable[[], Any]:
+def wkfast_merge(annotation: str, url: str, datasets: str) -> Callable[[], Any]:
     """``merge_fallback_layer`` from bucket to bucket."""
     import wkfast as wk
     from wkfast.buckets import ObjectPath
 
     loaded, target = wk.Annotation.load(annotation), f"merged-{os.getpid()}"
     there = ObjectPath(f"s3://{BUCKET}", options(url))
-    return lambda: loaded.merge_fallback_layer(there / target, there / "datasets") and (url, target)
+    return lambda: loaded.merge_fallback_layer(there / target, there / datasets) and (url, target)
 
 
-def copied(_annotation: str, url: str) -> Callable[[], Any]:
+def copied(_annotation: str, url: str, datasets: str) -> Callable[[], Any]:
     """Copies of the fallback's objects by the server, so many at once: the bar."""
     from obstore import copy, list  # noqa: A004 - obstore's name
     from obstore.store import S3Store
@@ -96,7 +97,7 @@ def copied(_annotation: str, url: str) -> Callable[[], Any]:
     keys = {"access_key_id": KEY, "secret_access_key": SECRET, "endpoint": url, "region": REGION}
     store = S3Store(BUCKET, client_options={"allow_http": True}, **keys)
     target = f"copied-{os.getpid()}"
-    source = f"datasets/{DATASET}"
+    source = f"{datasets}/{DATASET}"
 
     def work() -> tuple[str, str]:
         names = [entry["path"] for page in list(store, prefix=source) for entry in page]
@@ -108,7 +109,7 @@ def copied(_annotation: str, url: str) -> Callable[[], Any]:
     return work
 
 
-def reference_merge(annotation: str, url: str) -> Callable[[], Any]:
+def reference_merge(annotation: str, url: str, datasets: str) -> Callable[[], Any]:
     """The reference's merge, whose target must be a folder."""
     import tempfile
     from pathlib import Path
@@ -117,13 +118,16 @@ def reference_merge(annotation: str, url: str) -> Callable[[], Any]:
     from upath import UPath
 
     loaded, target = wk.Annotation.load(annotation), Path(tempfile.mkdtemp()) / "merged"
-    there = UPath(f"s3://{BUCKET}/datasets", key=KEY, secret=SECRET, endpoint_url=url)
+    there = UPath(f"s3://{BUCKET}/{datasets}", key=KEY, secret=SECRET, endpoint_url=url)
     return lambda: loaded.merge_fallback_layer(target, there) or target
 
 
 def check_wkfast_merge(made: tuple[str, str]) -> str:
     """Digest of the voxels."""
+    from wkfast.buckets import ObjectPath
+
     url, target = made
+    ObjectPath(f"s3://{BUCKET}/{CHECKED}", options(url)).exists()  # from here on the log is of the check
     return _digest(_wkfast("s3", url, target).read())
 
 

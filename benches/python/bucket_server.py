@@ -23,7 +23,8 @@ BUCKET = "bench"
 _COMPILED = Path(__file__).resolve().parents[2] / "tools" / "servers" / "target" / "release"
 _NGINX = """daemon off; master_process off; worker_processes 1; pid {folder}/nginx.pid; error_log {folder}/error.log;
 events {{ worker_connections 4096; }}
-http {{ access_log {folder}/log; sendfile on; tcp_nodelay on; keepalive_requests 1000000; client_body_temp_path {folder};
+http {{ access_log {folder}/log; sendfile on; tcp_nodelay on; keepalive_requests 1000000;
+client_body_temp_path {folder};
 proxy_temp_path {folder}; fastcgi_temp_path {folder}; uwsgi_temp_path {folder}; scgi_temp_path {folder};
 server {{ listen 127.0.0.1:{port} backlog=1024; root {root}; }} }}
 """
@@ -82,7 +83,7 @@ def _line(process: subprocess.Popen[str]) -> str:
 
 @contextmanager
 def bucket(folder: Path, milliseconds: int) -> Iterator[tuple[Served, str]]:
-    """A bucket of which nothing is there yet, its objects below `folder`; also the address without delay, for inputs."""
+    """A bucket in which nothing is yet, its objects below `folder`; also the address without delay, for inputs."""
     shutil.rmtree(folder, ignore_errors=True)
     (folder / BUCKET).mkdir(parents=True)
     log = Path(tempfile.mkdtemp()) / "log"

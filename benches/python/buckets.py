@@ -1,4 +1,4 @@
-"""Rows on buckets: what is read and merged there over a wire of 20 ms, beside others, with requests and the server's share."""
+"""Rows on buckets: what is read and merged over a wire of 20 ms, beside others, with requests and the server's CPU."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 from benches.python import bucket_server, volumes
-from benches.python.bucket_jobs import READS
+from benches.python.bucket_jobs import CHECKED, READS
 from benches.python.measure import Measurement, run_job
 from benches.python.volume_jobs import dataset
 
@@ -18,6 +18,8 @@ if TYPE_CHECKING:
 
 JOBS = "benches.python.bucket_jobs"
 LATENCY = 20
+_SHARD = 512
+SHARDS = (_SHARD, 64)
 WORKS = ("read", "small", "merge")
 _RIVALS = ("tensorstore", "zarr", "reference")
 
@@ -81,17 +83,29 @@ def small_rows(kind: str, served: Served, edge: int, row: Row) -> Iterator[list[
 
 
 def merge_rows(folder: Path, served: Served, near: str, touched: int, runs: int, row: Row) -> Iterator[list[str]]:
-    """A merge within a bucket, beside copies of all of its objects."""
+    """Merges within a bucket, beside copies of all of its objects: few large ones, all touched, and many small ones."""
     source = volumes.volume(folder, "zarr3", 1024, touched)
-    bucket_server.upload(source.datasets, near, "datasets")
-    arguments = (str(source.annotation), served.url)
-    ours, share = counted(served, runs, "wkfast_merge", *arguments)
-    bar, bars_share = counted(served, runs, "copied", *arguments)
-    what = f"merge {touched} chunks into 1024³ zarr3 within a bucket"
-    yield row(f"{what}, against copies by the server", ours, bar, f"{share}; {bars_share}")
-    theirs, their_share = counted(served, 1, "reference_merge", *arguments)
-    equal(ours, theirs)
-    yield row(f"{what}, against the reference into a folder", ours, theirs, their_share)
+    for shard in SHARDS:
+        bucket_server.upload(resharded(source.datasets, shard), near, f"datasets-{shard}")
+        arguments = (str(source.annotation), served.url, f"datasets-{shard}")
+        ours, share = counted(served, runs, "wkfast_merge", *arguments)
+        bar, bars_share = counted(served, runs, "copied", *arguments)
+        what = f"merge {touched} chunks into 1024³ zarr3 in shards of {shard}³ within a bucket"
+        yield row(f"{what}, against copies by the server", ours, bar, f"{share}; {bars_share}")
+        theirs, their_share = counted(served, 1, "reference_merge", *arguments)
+        equal(ours, theirs)
+        yield row(f"{what}, against the reference into a folder", ours, theirs, their_share)
+
+
+def resharded(datasets: Path, shard: int) -> Path:
+    """Return the folder of the dataset, or of one whose shards have that edge."""
+    target = datasets.with_name(f"datasets-{shard}")
+    if shard != _SHARD and not target.exists():
+        import wkfast as wk
+
+        dataset_there = wk.Dataset.open(datasets / volumes.DATASET)
+        dataset_there.copy_dataset(target / volumes.DATASET, chunk_shape=32, shard_shape=shard)
+    return datasets if shard == _SHARD else target
 
 
 def counted(served: Served, runs: int, job: str, *arguments: str, jobs: str = JOBS) -> tuple[Measurement, str]:
@@ -101,6 +115,8 @@ def counted(served: Served, runs: int, job: str, *arguments: str, jobs: str = JO
         requests, busy = len(served.requests()), served.cpu_seconds()
         measured = run_job(jobs, job, *arguments)
         asked, busy = served.requests()[requests:], served.cpu_seconds() - busy
+        checked = [number for number, line in enumerate(asked) if f"/{CHECKED} " in line]
+        asked = asked[: checked[0]] if checked else asked
         if best is None or measured.seconds < best.seconds:
             best = measured
             note = f"{len(asked):,} requests, server {busy:.2f} s of CPU"

@@ -1,4 +1,4 @@
-"""A server between wkfast and a server of S3 that does what wires, loads and clocks do: each request may get a fault."""
+"""A server between wkfast and one of S3 that does what wires, loads and clocks do: each request may get a fault."""
 
 from __future__ import annotations
 
@@ -112,7 +112,7 @@ class _Server(http.server.ThreadingHTTPServer):
         """A client that goes away is nothing to tell of."""
 
 
-# -- faults: what is done with a request ---------------------------------------------------------------------------------------
+# -- faults: what is done with a request ------------------------------------------------------------------------------
 
 
 def honest(handler, asked):

@@ -1,4 +1,4 @@
-"""Servers that speak S3, started on this machine: moto's, and one by the Rust crate ``s3s-fs`` (`make test-servers`)."""
+"""Servers that speak S3, started on this machine: moto's, and one by the crate ``s3s-fs`` (`make test-servers`)."""
 
 from __future__ import annotations
 

@@ -167,24 +167,13 @@ def test_an_object_that_changes_while_it_is_read_is_never_a_mixture(bucket, tmp_
                 found = mag.read()
             except (ObjectStoreError, VolumeDataError):
                 continue
-            changed = (found != expected[0]) & (found != expected[1])
-            assert not changed.any()
-            shards = [part for part in _shards(found, expected[0]) if not part.all()]
-            assert len(shards) <= 1
-            assert all(part.all() for part in _shards(found, expected[1], len(shards)))
-
-
-def _shards(found, expected, count=None):
-    """Whether the voxels of each shard are as expected; with a count, of those that the first dataset does not have."""
-    equal = found == expected
-    parts = [
-        equal[:, x : x + 64, y : y + 64, z : z + 64] for x in (0, 64) for y in (0, 64) for z in (0, 64)
-    ]  # fmt: skip
-    return parts if count is None else [part for part in parts if part.all()][:count]
+            for x, y, z in np.ndindex(2, 2, 2):
+                box = (0, *(slice(64 * at, 64 * at + 64) for at in (x, y, z)))
+                assert any(np.array_equal(found[box], one[box]) for one in expected)
 
 
 class Chances:
-    """A fault for one request of a few, those that chance picks; each request of the same kind is spared for a while."""
+    """A fault for those requests that chance picks; each request of the same kind is spared for a while."""
 
     def __init__(self, seed, share=0.15):
         self.random, self.share, self.spared = chances.Random(seed), share, {}
@@ -253,7 +242,7 @@ def test_a_merge_that_is_refused_half_way_is_finished_later(bucket, tmp_path, co
     annotation = painted(tmp_path / "near")
     bucket.put(tmp_path / "near", "datasets")
     with faulty(bucket, lambda asked: refused(code) if asked.number >= after else None) as reached:
-        with pytest.raises(WkfastError, match="expired; get new ones|clock of this machine|server does not allow"):
+        with pytest.raises(WkfastError, match=r"expired; get new ones|clock of this machine|server does not allow"):
             annotation.merge_fallback_layer(at(reached, "out"), at(reached, "datasets"))
         assert f"out/{LAST}" not in bucket.listed("out")
         with pytest.raises(WkfastError):

@@ -1,4 +1,4 @@
-"""Real annotations over real-format datasets, from bucket to bucket, give what a folder gets and the reference package makes."""
+"""Real annotations over real-format datasets, from bucket to bucket, give what the reference package makes."""
 
 import hashlib
 import json

@@ -1,4 +1,4 @@
-"""Servers that know no conditions on puts, which ignore them or refuse such requests: one at a time, all is as elsewhere."""
+"""Servers that ignore conditions on puts, or refuse such requests: one at a time, all is as elsewhere."""
 
 import json
 

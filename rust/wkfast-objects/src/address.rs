@@ -7,18 +7,18 @@ use std::time::Duration;
 
 use object_store::aws::AmazonS3Builder;
 use object_store::azure::MicrosoftAzureBuilder;
-use object_store::gcp::GoogleCloudStorageBuilder;
+use object_store::gcp::{GcpCredential, GoogleCloudStorageBuilder};
 use object_store::http::HttpBuilder;
 use object_store::memory::InMemory;
 use object_store::multipart::MultipartStore;
 use object_store::path::Path;
 use object_store::signer::Signer;
-use object_store::{BackoffConfig, ClientConfigKey, ClientOptions, ObjectStore, RetryConfig};
+use object_store::{BackoffConfig, ClientConfigKey, ClientOptions, ObjectStore, RetryConfig, StaticCredentialProvider};
 use wkfast_volume::VolumeError;
 use wkfast_volume::error::Result;
 use wkfast_volume::store::Address;
 
-use crate::credentials::{self, Settings};
+use crate::credentials::{self, GOOGLE_UNSIGNED, Settings};
 use crate::fate::Noting;
 
 /// A server that sends nothing for so long is taken for dead, and asked again.
@@ -129,7 +129,12 @@ impl Reached {
         let builder = GoogleCloudStorageBuilder::new().with_client_options(client(settings)).with_retry(retries());
         let builder = builder.with_http_connector(Noting);
         let set = GoogleCloudStorageBuilder::with_config;
-        let builder = self.configured(builder, settings, set)?;
+        let mut builder = self.configured(builder, settings, set)?;
+        if settings.values.get(GOOGLE_UNSIGNED).is_some_and(|value| value == "true") {
+            // Puts would be signed by the machine's role all the same.
+            let nobody = GcpCredential { bearer: String::new() };
+            builder = builder.with_credentials(Arc::new(StaticCredentialProvider::new(nobody)));
+        }
         self.built(builder.with_bucket_name(bucket).build()).map(Reach::of)
     }
 
@@ -174,7 +179,15 @@ impl Reached {
 
 fn client(settings: &Settings) -> ClientOptions {
     let is_endpoint = |name: &str| name.contains("endpoint") || name.contains("base_url");
-    let plain = settings.values.iter().any(|(name, value)| is_endpoint(name) && value.starts_with("http://"));
+    // A key of Google's may say where its server is.
+    let is_in_key = |value: &str| {
+        value
+            .split_once("\"gcs_base_url\"")
+            .is_some_and(|(_, rest)| rest.trim_start_matches([':', ' ', '"']).starts_with("http://"))
+    };
+    let is_plain =
+        |(name, value): (&String, &String)| (is_endpoint(name) && value.starts_with("http://")) || is_in_key(value);
+    let plain = settings.values.iter().any(is_plain);
     // A large object may take minutes; one of which nothing comes does not.
     ClientOptions::new().with_allow_http(plain).with_timeout_disabled().with_read_timeout(SILENCE)
 }

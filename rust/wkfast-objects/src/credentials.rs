@@ -11,6 +11,9 @@ use crate::address::Kind;
 const NONE: &str = "nothing: no credentials were found in the environment or a profile, and none were given, as \
                     storage_options= or with the address: ObjectPath(address, storage_options)";
 
+/// The option that has Google's requests go out without credentials.
+pub(crate) const GOOGLE_UNSIGNED: &str = "google_skip_signature";
+
 /// The options of a server, and where its credentials are from.
 #[derive(Clone, Default)]
 pub(crate) struct Settings {
@@ -46,7 +49,7 @@ pub(crate) fn settings(kind: Kind, options: &BTreeMap<String, String>) -> Settin
     given.retain(|name, value| value != WITHHELD && name != LIST);
     let mut settings = match kind {
         Kind::S3 => s3(&given),
-        Kind::Google => of_environment("GOOGLE_", "google_skip_signature", &given),
+        Kind::Google => of_environment("GOOGLE_", GOOGLE_UNSIGNED, &given),
         Kind::Azure => of_environment("AZURE_", "azure_skip_signature", &given),
         Kind::Http | Kind::Memory => Settings { values: given.clone(), source: String::new() },
     };
@@ -69,6 +72,13 @@ fn variables(prefix: &str) -> BTreeMap<String, String> {
 fn of_environment(prefix: &str, unsigned: &str, given: &BTreeMap<String, String>) -> Settings {
     let mut values = variables(prefix);
     values.retain(|name, _| is_known(prefix, name));
+    if prefix == "GOOGLE_"
+        && let Some(server) = env::var("STORAGE_EMULATOR_HOST").ok().filter(|server| !server.is_empty())
+    {
+        // As Google's own clients have it, with or without a scheme.
+        let server = if server.contains("://") { server } else { format!("http://{server}") };
+        values.entry("google_base_url".to_owned()).or_insert(server);
+    }
     let source = match (has_credentials(given), has_credentials(&values)) {
         (true, _) => "the storage options".to_owned(),
         (false, true) => format!("the {prefix}* variables of the environment"),

@@ -228,7 +228,10 @@ impl Runner<'_> {
             return Ok(None);
         }
         let rewritten = tasks.iter().filter(|&&task| !self.is_copied(task));
-        let bytes = |&task: &usize| self.plan.task_parts(self.plan.tasks()[task]).1.fallback_bytes.unwrap_or(0);
+        let bytes = |&task: &usize| match self.plan.task_parts(self.plan.tasks()[task]).1.fallback_bytes {
+            Some(UNKNOWN_SIZE) => FAR_FILE,
+            known => known.unwrap_or(0),
+        };
         let largest = rewritten.map(bytes).max().unwrap_or(0);
         let each = (4 * largest).clamp(1 << 20, FAR_FILE);
         let at_once = (FAR_BYTES / each) as usize;
