@@ -1,11 +1,8 @@
 """Compare whole jobs with the reference package and with physical limits, and print the ratios.
 
-<<<<<<< HEAD
-Usage: ``python -m benches.python [nml] [files] [merge] [volumes] [reshape] [compute] [remote] [buckets] [loops] [--runs R] ...``.
-=======
-Usage: ``python -m benches.python [nml] [merge] [volumes] [reshape] [compute] [remote] [buckets] [loops] ...``.
->>>>>>> h17b
-Inputs are generated once below the folder. Every job runs in a process of its own; results are checked to be equal.
+Usage: ``python -m benches.python [GROUP ...] [--runs R] ...``; groups are nml, files, merge, volumes, reshape, compute,
+remote, buckets, loops. Inputs are generated once below the folder. Every job runs in a process of its own; results are
+checked to be equal.
 """
 
 from __future__ import annotations
@@ -66,28 +63,33 @@ def main() -> None:
 
 
 def _rows(options: argparse.Namespace) -> Iterator[list[str]]:
-    folder = Path(options.folder)
-    if "nml" in options.what:
-        yield from all_nml_rows(folder, options.nodes, options.runs)
-    if "files" in options.what:
-        yield from file_rows(folder, options.files, options.runs)
-    if "merge" in options.what:
-        for data_format in ("wkw", "zarr3"):
-            yield from merge_rows(folder, data_format, options.edge, options.touched, options.runs)
-    if "volumes" in options.what:
-        yield from volume_rows(folder, options)
-    if "reshape" in options.what:
-        yield from reshape_rows(folder, options.reshape_edge, options.formats, options.works, options.runs)
-    if "compute" in options.what:
-        yield from compute_rows(folder, options.edge, options.touched, options.runs)
-    if "remote" in options.what:
-        yield from remote_rows(folder, options.runs)
-    if "buckets" in options.what:
-        works = options.bucket_works
-        yield from buckets.rows(folder, options.volume_edge, options.touched, options.runs, works, _row)
-        yield from bucket_files.rows(folder, options.runs, _row)
-    if "loops" in options.what:
-        yield from loops.rows(folder, options.runs, options.loops)
+    folder, runs = Path(options.folder), options.runs
+    groups = {
+        "nml": lambda: all_nml_rows(folder, options.nodes, runs),
+        "files": lambda: file_rows(folder, options.files, runs),
+        "merge": lambda: all_merge_rows(folder, options.edge, options.touched, runs),
+        "volumes": lambda: volume_rows(folder, options),
+        "reshape": lambda: reshape_rows(folder, options.reshape_edge, options.formats, options.works, runs),
+        "compute": lambda: compute_rows(folder, options.edge, options.touched, runs),
+        "remote": lambda: remote_rows(folder, runs),
+        "buckets": lambda: bucket_rows(folder, options),
+        "loops": lambda: loops.rows(folder, runs, options.loops),
+    }
+    for group in GROUPS:
+        if group in options.what:
+            yield from groups[group]()
+
+
+def all_merge_rows(folder: Path, edge: int, touched: int, runs: int) -> Iterator[list[str]]:
+    """Merges in both formats."""
+    for data_format in ("wkw", "zarr3"):
+        yield from merge_rows(folder, data_format, edge, touched, runs)
+
+
+def bucket_rows(folder: Path, options: argparse.Namespace) -> Iterator[list[str]]:
+    """Datasets and annotation files in buckets."""
+    yield from buckets.rows(folder, options.volume_edge, options.touched, options.runs, options.bucket_works, _row)
+    yield from bucket_files.rows(folder, options.runs, _row)
 
 
 def _options() -> argparse.Namespace:
