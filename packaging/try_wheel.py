@@ -62,6 +62,8 @@ def attempt(wheel: Path, python: str, resolution: str) -> str:
         before = everything(folder / "venv")
         uv = [shutil.which("uv") or sys.exit("there is no uv"), "pip"]
         install, remove = [[*uv, what, "--python", inside] for what in ("install", "uninstall")]
+        # As pip does it: else the first run would be that of Python's compiler.
+        install.append("--compile-bytecode")
         # Named here, its requirements are those whose oldest release is meant; what they require in turn is not.
         run([*install, "--no-build", "--resolution", resolution, wheel, *requirements(wheel)], env)
         run([*remove, "wkfast"], env)
@@ -73,7 +75,7 @@ def attempt(wheel: Path, python: str, resolution: str) -> str:
         if stayed:
             sys.exit(f"these stayed behind: {stayed}")
     told = ", ".join(f"{name} {version}" for name, version in versions.items())
-    return f"Python {release}, {library}, {told}: installed in {installed:.1f} s, first run {worked:.1f} s"
+    return f"Python {release}, {library}, {told}: installed in {installed:.2f} s, first run {worked:.1f} s"
 
 
 def without_rust(home: Path) -> dict[str, str]:

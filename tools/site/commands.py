@@ -10,8 +10,8 @@ from wkfast.cli.arguments import Argument, Option, Parameter, parameters, told_d
 
 _EXIT_CODES = (
     "`wkfast COMMAND`. Exit codes: 0 done, 1 `validate` found problems or the reader of the output went away, "
-    "2 an error, said in one line, 130 interrupted. `--debug` anywhere shows the traceback of an error, "
-    "`wkfast --version` the version."
+    "2 an error, said in one line, 75 the same command again goes on, 130 interrupted. "
+    "`--debug` anywhere shows the traceback of an error, `wkfast --version` the version."
 )
 
 
