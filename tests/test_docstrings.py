@@ -5,6 +5,7 @@ import inspect
 import re
 
 import wkfast
+import wkfast.buckets
 import wkfast.convert
 import wkfast.rules
 import wkfast.schema
@@ -16,6 +17,7 @@ ROOMS = (wkfast.convert, wkfast.rules, wkfast.schema, wkfast.tables)
 
 def members():
     """Every public member that is ours, as (name, what holds its docstring)."""
+    yield from members_of(wkfast.buckets.ObjectPath, "wkfast.buckets.ObjectPath")
     for module in (wkfast, wkfast.errors, *ROOMS):
         for top in module.__all__:
             owner = getattr(module, top)

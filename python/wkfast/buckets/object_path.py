@@ -86,11 +86,19 @@ class ObjectPath:
         How it is reached, as fsspec spells it: ``key``, ``secret``, ``endpoint_url``, ``anon``, … Default: the
         environment (``AWS_*``, ``GOOGLE_*``, ``AZURE_*``), then AWS's profile, then no credentials. What is given here
         travels in pickles, so that workers can read; what the environment holds does not. Neither is ever shown.
+        ``list=False``: nothing is listed, see the page on buckets.
+
+    Attributes
+    ----------
+    url
+        The address, with one spelling for each kind of server and no ``/`` at its end.
+    storage_options
+        What was given.
 
     Raises
     ------
     AddressError
-        Its scheme is none that wkfast knows, or an option is unknown.
+        Its scheme is none that wkfast knows, an option is unknown, or it comes with a query.
 
     Examples
     --------
@@ -219,7 +227,15 @@ class ObjectPath:
         return {"kind": "objects", "url": self.url, "options": self._options}
 
     def zip_container(self, member: str | None = None, state: str | None = None) -> _core.Container:
-        """Return the zip file that it is, or its `member`, for the core; see :meth:`object_file`."""
+        """Return the zip file that it is, for the core.
+
+        Parameters
+        ----------
+        member
+            The zip file inside it that is meant instead.
+        state
+            What :meth:`state` told: in another state it is not read. ``None``: in any.
+        """
         folder: _core.ObjectFolder = {"url": self.parent.url, "options": self._options}
         return {"kind": "objectzip", "folder": folder, "name": self.name, "member": member, "state": state}
 
@@ -303,6 +319,13 @@ class ObjectPath:
     def write_if(self, content: bytes, version: Version | None = None) -> Version | None:
         """Make `content` what the file holds if it is still of a version, or if there is still none.
 
+        Parameters
+        ----------
+        content
+            All bytes of the file.
+        version
+            What :meth:`read_version` or this told; ``None``: there is to be none.
+
         Returns
         -------
         tuple or None
@@ -350,6 +373,13 @@ class ObjectPath:
 
     def copied_from(self, source: ObjectPath, size: int) -> bool:
         """Let the server make the file a copy of another one of `size` bytes; no byte comes here.
+
+        Parameters
+        ----------
+        source
+            The other file.
+        size
+            Its bytes, see :meth:`files`: large ones are copied in parts.
 
         Returns
         -------
