@@ -208,3 +208,15 @@ def test_what_cannot_be_read_is_one_clear_error(bucket, serve, tmp_path):
         with pytest.raises((AddressError, VolumeDataError), match=said) as caught:
             wkfast.Dataset.open(url, storage_options=given)
         assert "hush" not in str(caught.value)
+
+
+def test_chunks_that_come_with_one_request_are_told_apart(serve, tmp_path):
+    dataset = wkfast.Dataset(tmp_path / "data", voxel_size=(1, 1, 1))
+    layer = dataset.add_layer("labels", "segmentation", dtype="uint32", data_format="zarr3", largest_segment_id=9)
+    voxels = np.random.default_rng(0).integers(0, 9, (160, 160, 160), np.uint32)
+    layer.add_mag(1, chunk_shape=32, shard_shape=256).write(voxels, allow_resize=True)
+    address, asked = serve(tmp_path)
+    view = wkfast.Dataset.open(f"{address}/data").get_layer("labels").get_mag(1)
+    asked.clear()
+    np.testing.assert_array_equal(view.read()[0], voxels)
+    assert len(asked) < 10, asked  # for 125 chunks

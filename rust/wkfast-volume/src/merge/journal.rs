@@ -62,11 +62,15 @@ fn state_of(target: &dyn Target, plan: &MergePlan) -> Result<TargetState> {
     if !target.check()? {
         return Ok(TargetState::Fresh);
     }
-    if target.has(PROPERTIES)? {
+    // Of a server all three are asked for together, for each answer takes its time.
+    let plan_key = plan_key();
+    let [properties, provenance, begun] = target.read_starts([PROPERTIES, PROVENANCE, &plan_key], HEAD)?;
+    if properties.is_some() {
         return Err(taken("already holds a dataset; choose a new directory or remove it first".to_owned()));
     }
-    for (key, state) in [(PROVENANCE, TargetState::Committed), (&plan_key(), TargetState::Begun)] {
-        if let Some(written) = Written::of(target, key, plan)? {
+    let found = [(PROVENANCE, provenance, TargetState::Committed), (&plan_key, begun, TargetState::Begun)];
+    for (key, head, state) in found {
+        if let Some(written) = Written::of(target, key, head, plan)? {
             return written.map(|()| state).map_err(taken);
         }
     }
@@ -100,8 +104,13 @@ struct Written {
 impl Written {
     /// Whether a file is of the merge of `plan`, or how it differs; `None` if there is none. Every task of an array asks this
     /// of a file that may be large, so what it begins with is looked at first.
-    fn of(target: &dyn Target, key: &str, plan: &MergePlan) -> Result<Option<Result<(), String>>> {
-        let Some(head) = target.read_start(key, HEAD)? else { return Ok(None) };
+    fn of(
+        target: &dyn Target,
+        key: &str,
+        head: Option<Vec<u8>>,
+        plan: &MergePlan,
+    ) -> Result<Option<Result<(), String>>> {
+        let Some(head) = head else { return Ok(None) };
         let is_this = head.windows(plan.fingerprint.len()).any(|bytes| bytes == plan.fingerprint.as_bytes());
         if is_this && head.starts_with(b"{") {
             return Ok(Some(Ok(())));

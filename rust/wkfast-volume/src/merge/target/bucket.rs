@@ -90,6 +90,12 @@ impl Target for BucketTarget {
         Ok(read_all(&*self.store, &[start])?.pop().flatten())
     }
 
+    fn read_starts(&self, keys: [&str; 3], length: u64) -> Result<[Option<Vec<u8>>; 3]> {
+        let starts = keys.map(|key| Fetch { origin: Origin::Key(key), part: Part::Start(length) });
+        let mut read = read_all(&*self.store, &starts)?.into_iter();
+        Ok([(); 3].map(|()| read.next().flatten()))
+    }
+
     fn put(&self, key: &str, content: &[u8]) -> Result<()> {
         let mut upload = self.bucket(key)?.upload(key)?;
         let sent = upload.write_all(content).and_then(|()| upload.finish());
