@@ -304,6 +304,9 @@ def test_the_command_line_takes_addresses_of_annotations(bucket, annotation, tmp
     assert (facts["file"], facts["bytes"]) == (address, (tmp_path / "a.zip").stat().st_size)
     assert facts["nodes"] == 2000
     run("validate", address, "--chunks")
+    run("export", f"s3://{bucket.name}/exported", address)
+    found = wkfast.Dataset.open(f"s3://{bucket.name}/exported").get_layer("volume_layer").get_mag(1).read()
+    np.testing.assert_array_equal(found, voxels(annotation)["1"])
     run("merge-fallback", tmp_path / "out", address, tmp_path / "near")
     annotation.merge_fallback_layer(tmp_path / "expected", tmp_path / "near")
     assert files(tmp_path / "out") == files(tmp_path / "expected")

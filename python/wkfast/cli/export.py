@@ -1,6 +1,5 @@
 """``wkfast export``: a volume layer of an annotation, as a layer of a dataset."""
 
-from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import wkfast as wk
@@ -15,8 +14,8 @@ else:
 
 
 def export(
-    target: Annotated[Path, Argument("Dataset to create, or to add the layer to.")],
-    source_annotation: Annotated[Path, Argument("The annotation zip.")],
+    target: Annotated[str, Argument("Dataset to create, or to add the layer to; or its address.")],
+    source_annotation: Annotated[str, Argument("The annotation zip, or its address.")],
     *,
     volume_layer_name: Annotated[str | None, Option("Which volume layer, if there are several.")] = None,
     volume_layer_id: Annotated[int | None, Option("The same by id.")] = None,
