@@ -23,7 +23,7 @@ API = {
         get_remote_base_dataset(sharing_token=None, webknossos_url=None)
     """,
     "RemoteAnnotation": """
-        save(path, *, progress=None)
+        save(path, *, progress=None, storage_options=None)
         download_mesh(segment_id, output_dir, tracing_id=None, mesh_file_name=None, lod=0, mapping_name=None,
             mapping_type=None, mag=None, seed_position=None, token=None)
     """,

@@ -62,11 +62,6 @@ class VolumeData:
     _keeper: TemporaryFile | None = field(default=None, repr=False, compare=False)
 
     @classmethod
-    def at(cls, path: Path | ObjectPath, member: str | None) -> VolumeData:
-        """Return a reference to `member` of the zip at `path` as it is now."""
-        return cls(path, member, _state_of(path))
-
-    @classmethod
     def all_at(cls, path: Path | ObjectPath, members: Iterable[str], state: object = None) -> dict[str, VolumeData]:
         """Return references to `members` of the zip at `path`, in a state or as it is now, by their names."""
         names = list(members)

@@ -136,7 +136,7 @@ impl Drop for MemberReader<'_> {
 }
 
 /// Refuses what cannot be read, before anything is allocated for it.
-fn check_member(member: &Member) -> io::Result<()> {
+pub(super) fn check_member(member: &Member) -> io::Result<()> {
     if member.flags & 1 != 0 {
         return Err(io::Error::new(
             io::ErrorKind::Unsupported,

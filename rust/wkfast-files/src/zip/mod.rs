@@ -18,7 +18,7 @@ use std::sync::Arc;
 use self::compressed::{LOCAL, around, data_start};
 use self::directory::{END, Member, Members};
 pub use self::member::MemberReader;
-use self::member::is_stored;
+use self::member::{check_member, is_stored};
 pub use self::opened::{open_shared, open_shared_far};
 use self::source::Source;
 pub use self::source::{FarFile, TAIL, TakeRange};
@@ -74,6 +74,7 @@ impl Archive {
         if is_stored(&found) && !self.is_far() {
             return self.nested(member).map(drop);
         }
+        check_member(&found)?;
         // What is asked for is no more than what it begins with.
         let (size, compressed) = (found.size.min(PROBED), found.compressed.min(PROBED));
         let mut start = [0; 4];

@@ -37,7 +37,7 @@ impl ZipStore {
     }
 
     /// One that is open already.
-    pub fn over(archive: Arc<Archive>) -> Self {
+    fn over(archive: Arc<Archive>) -> Self {
         let state = archive.far_state();
         Self { archive, state }
     }
