@@ -128,9 +128,10 @@ class ObjectFolder(TypedDict):
     # By their names in object_store.
     options: dict[str, str]
 
-class ObjectFile(ObjectFolder):
+class ObjectFile(TypedDict):
     """An object, and the folder that it lies in."""
 
+    folder: ObjectFolder
     name: str
     # The state that it is in, where that is known: if it is in another, reading it fails.
     state: str | None

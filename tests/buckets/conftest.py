@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import http.client
 import http.server
 import os
 import re
@@ -13,33 +12,13 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 import pytest
-from tests.buckets.s3_servers import SECRET, serving
+from tests.buckets.faults import faulty, refused
+from tests.buckets.s3_servers import SECRET, Bucket, serving
 
 __all__ = ["ALL_SERVERS", "SECRET", "Bucket"]
 
 # Which servers of S3 a test runs on: moto's; with `make test-servers` all that it can run on.
 ALL_SERVERS = "WKFAST_ALL_SERVERS"
-
-
-class Bucket:
-    """A bucket of a server, and what reaches it."""
-
-    def __init__(self, client, endpoint, name):
-        self.client, self.endpoint, self.name = client, endpoint, name
-        self.options = {"key": "tester", "secret": SECRET, "endpoint_url": endpoint, "region_name": "us-east-1"}
-
-    def put(self, folder, prefix):
-        """Put all files of a folder below a prefix, and return the address of that."""
-        for file in sorted(path for path in Path(folder).rglob("*") if path.is_file()):
-            key = f"{prefix}/{file.relative_to(folder).as_posix()}"
-            self.client.put_object(Bucket=self.name, Key=key, Body=file.read_bytes())
-        return f"s3://{self.name}/{prefix}"
-
-    def listed(self, prefix=""):
-        # Without this boto asks for encoded keys, which not every server sends.
-        asked = {"Bucket": self.name, "Prefix": prefix, "EncodingType": "none"}
-        pages = self.client.get_paginator("list_objects_v2").paginate(**asked)
-        return sorted(each["Key"] for page in pages for each in page.get("Contents", []))
 
 
 def pytest_generate_tests(metafunc):
@@ -133,55 +112,15 @@ def serve():
         server.server_close()
 
 
-class _Between(http.server.BaseHTTPRequestHandler):
-    """Hands requests on to a server of S3, notes them, and refuses those that `refuses` names."""
-
-    protocol_version = "HTTP/1.1"
-
-    def handle_any(self):
-        body = self.rfile.read(int(self.headers.get("Content-Length") or 0))
-        status = self.server.refuses(self.command, self.path)
-        copied = "x-amz-copy-source" in self.headers
-        self.server.asked.append(("COPY" if copied else self.command, urlsplit(self.path).path, len(body)))
-        if status is not None:
-            text = b"<Error><Code>AccessDenied</Code><Message>Access Denied</Message></Error>"
-            self._answer(status, {"Content-Type": "application/xml"}, text)
-            return
-        server = http.client.HTTPConnection(self.server.behind)
-        server.request(self.command, self.path, body, dict(self.headers))
-        answer = server.getresponse()
-        self._answer(answer.status, dict(answer.getheaders()), answer.read())
-        server.close()
-
-    def _answer(self, status, headers, content):
-        self.send_response_only(status)
-        for name, value in headers.items():
-            if name.lower() not in {"content-length", "transfer-encoding", "connection"}:
-                self.send_header(name, value)
-        length = headers.get("Content-Length", "0") if self.command == "HEAD" else str(len(content))
-        self.send_header("Content-Length", length)
-        self.end_headers()
-        if self.command != "HEAD":
-            self.wfile.write(content)
-
-    def __getattr__(self, name):
-        if name.startswith("do_"):
-            return self.handle_any
-        raise AttributeError(name)
-
-    def log_message(self, *_):
-        pass
-
-
 @pytest.fixture
 def between(bucket):
     """A bucket that is reached through a server which tells what it was asked (`asked`) and refuses (`refuses`)."""
-    server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), _Between)
-    server.behind = bucket.endpoint.removeprefix("http://")
-    server.asked, server.refuses, server.daemon_threads = [], lambda _method, _path: None, True
-    threading.Thread(target=server.serve_forever, daemon=True).start()
-    reached = Bucket(bucket.client, f"http://127.0.0.1:{server.server_port}", bucket.name)
-    reached.server = server
-    yield reached
-    server.shutdown()
-    server.server_close()
+    told = []
+
+    def fault(asked):
+        told.append(("COPY" if asked.is_copy else asked.method, urlsplit(asked.path).path, len(asked.body)))
+        return refused("AccessDenied") if reached.refuses(asked.method, asked.path) else None
+
+    with faulty(bucket, fault) as reached:
+        reached.asked, reached.refuses = told, lambda _method, _path: False
+        yield reached

@@ -13,7 +13,7 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING
 from urllib.parse import unquote, urlsplit
 
-from tests.buckets.conftest import Bucket
+from tests.buckets.s3_servers import Bucket
 
 if TYPE_CHECKING:
     from collections.abc import Callable

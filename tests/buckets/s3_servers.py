@@ -22,6 +22,27 @@ KINDS = {"s3s": [], "s3s-ignores": ["--conditions=ignored"], "s3s-refuses": ["--
 _COLOURS = re.compile(r"\x1b\[[0-9;]*m")
 
 
+class Bucket:
+    """A bucket of a server, and what reaches it."""
+
+    def __init__(self, client, endpoint, name):
+        self.client, self.endpoint, self.name = client, endpoint, name
+        self.options = {"key": "tester", "secret": SECRET, "endpoint_url": endpoint, "region_name": "us-east-1"}
+
+    def put(self, folder, prefix):
+        """Put all files of a folder below a prefix, and return the address of that."""
+        for file in sorted(path for path in Path(folder).rglob("*") if path.is_file()):
+            key = f"{prefix}/{file.relative_to(folder).as_posix()}"
+            self.client.put_object(Bucket=self.name, Key=key, Body=file.read_bytes())
+        return f"s3://{self.name}/{prefix}"
+
+    def listed(self, prefix=""):
+        # Without this boto asks for encoded keys, which not every server sends.
+        asked = {"Bucket": self.name, "Prefix": prefix, "EncodingType": "none"}
+        pages = self.client.get_paginator("list_objects_v2").paginate(**asked)
+        return sorted(each["Key"] for page in pages for each in page.get("Contents", []))
+
+
 class Server:
     """A server, what talks to it, and what it was asked for: method, path and bytes that came with it."""
 

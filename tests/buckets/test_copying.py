@@ -63,17 +63,17 @@ def test_the_server_copies_within_a_bucket_and_no_voxel_comes_here(between):
     dataset = new(between)
     written(dataset, *KINDS["zarr3"])
     objects = [key for key in between.listed("data/labels") if "/c/" in key]
-    between.server.asked.clear()
+    between.asked.clear()
     dataset.copy_dataset(at(between, "copy"))
-    asked = between.server.asked
-    assert len(asked_for(between.server, "COPY", "/copy/labels/")) == len(objects)
-    assert not asked_for(between.server, "GET", "/c/0/")
-    assert not asked_for(between.server, "PUT", "/c/0/")
+    asked = between.asked
+    assert len(asked_for(between, "COPY", "/copy/labels/")) == len(objects)
+    assert not asked_for(between, "GET", "/c/0/")
+    assert not asked_for(between, "PUT", "/c/0/")
     assert sum(length for method, _, length in asked if method == "PUT") < 40_000
-    between.server.asked.clear()
+    between.asked.clear()
     dataset.get_layer("labels").name = "renamed"
-    assert len(asked_for(between.server, "COPY", "/data/renamed/")) >= len(objects)
-    assert not asked_for(between.server, "GET", "/c/0/")
+    assert len(asked_for(between, "COPY", "/data/renamed/")) >= len(objects)
+    assert not asked_for(between, "GET", "/c/0/")
 
 
 def test_layers_are_copied_from_one_bucket_to_another(bucket, s3_server, tmp_path):
@@ -170,7 +170,7 @@ def test_attachments_are_copied_with_their_layers(bucket, tmp_path):
 
 def test_requests_of_common_calls_are_few(between):
     dataset = new(between)
-    asked = between.server.asked
+    asked = between.asked
 
     def count(call):
         asked.clear()

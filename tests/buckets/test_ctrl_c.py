@@ -70,7 +70,7 @@ def test_ctrl_c_leaves_a_silent_server(between, tmp_path, call):
         begun.append((method, path))
         time.sleep(60)
 
-    between.server.refuses = silent
+    between.refuses = silent
     child.stdin.write(b"\n")
     child.stdin.flush()
     waited = time.monotonic() + 30

@@ -13,7 +13,7 @@ from multiprocessing import get_context
 import numpy as np
 import pytest
 from tests.buckets.conftest import SECRET
-from tests.buckets.test_reading import made
+from tests.buckets.test_reading import made, one_shard
 
 import wkfast
 from wkfast.buckets import ObjectPath
@@ -120,10 +120,7 @@ def test_ctrl_c_leaves_a_server_that_never_answers(tmp_path):
 
 
 def test_what_is_read_of_a_shard_is_its_index_and_the_chunks_asked_for(serve, tmp_path):
-    dataset = wkfast.Dataset(tmp_path / "data", voxel_size=(1, 1, 1))
-    layer = dataset.add_layer("labels", "segmentation", dtype="uint32", data_format="zarr3", largest_segment_id=9)
-    voxels = np.random.default_rng(0).integers(0, 9, (256, 256, 64), np.uint32)
-    layer.add_mag(1, chunk_shape=32, shard_shape=256).write(voxels, allow_resize=True)
+    voxels = one_shard(tmp_path / "data", (256, 256, 64))
     address, asked = serve(tmp_path)
     view = wkfast.Dataset.open(f"{address}/data").get_layer("labels").get_mag(1)
     asked.clear()

@@ -37,6 +37,15 @@ def made(folder, data_format, seed=3, name="labels"):
     return dataset
 
 
+def one_shard(folder, shape):
+    """Make a dataset of labels in chunks of 32³ in one shard, and return them."""
+    dataset = wkfast.Dataset(folder, voxel_size=(1, 1, 1))
+    layer = dataset.add_layer("labels", "segmentation", dtype="uint32", data_format="zarr3", largest_segment_id=9)
+    voxels = np.random.default_rng(0).integers(0, 9, shape, np.uint32)
+    layer.add_mag(1, chunk_shape=32, shard_shape=256).write(voxels, allow_resize=True)
+    return voxels
+
+
 def same(far, near):
     for name, layer in near.layers.items():
         found = far.get_layer(name)
@@ -211,10 +220,7 @@ def test_what_cannot_be_read_is_one_clear_error(bucket, serve, tmp_path):
 
 
 def test_chunks_that_come_with_one_request_are_told_apart(serve, tmp_path):
-    dataset = wkfast.Dataset(tmp_path / "data", voxel_size=(1, 1, 1))
-    layer = dataset.add_layer("labels", "segmentation", dtype="uint32", data_format="zarr3", largest_segment_id=9)
-    voxels = np.random.default_rng(0).integers(0, 9, (160, 160, 160), np.uint32)
-    layer.add_mag(1, chunk_shape=32, shard_shape=256).write(voxels, allow_resize=True)
+    voxels = one_shard(tmp_path / "data", (160, 160, 160))
     address, asked = serve(tmp_path)
     view = wkfast.Dataset.open(f"{address}/data").get_layer("labels").get_mag(1)
     asked.clear()

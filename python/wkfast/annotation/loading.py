@@ -8,7 +8,7 @@ from wkfast._warnings import warn
 from wkfast.annotation import meta
 from wkfast.annotation.boxes import box_from_record
 from wkfast.geometry import Vec3Float
-from wkfast.skeleton import Skeleton, load_document
+from wkfast.skeleton import Skeleton, document_of
 from wkfast.skeleton.annotation_file import AnnotationFile
 from wkfast.volume.volume_data import VolumeData, broken_members
 from wkfast.volume.volume_layer import VolumeLayer
@@ -30,7 +30,7 @@ def load(
 ) -> Annotation:
     """Return the annotation in a file; see ``Annotation.load``."""
     file = AnnotationFile.open(path, storage_options)
-    document = load_document(file.path, member=file.nml_member, strict=strict, source=file.source)
+    document = document_of(file, strict=strict)
     annotation = _from_header(make, file.annotation_name, document.header, document.skeleton)
     annotation.problems = document.problems
     _attach_members(annotation, file)

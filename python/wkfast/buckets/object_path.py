@@ -236,12 +236,12 @@ class ObjectPath:
         state
             What :meth:`state` told: in another state it is not read. ``None``: in any.
         """
-        folder: _core.ObjectFolder = {"url": self.parent.url, "options": self._options}
-        return {"kind": "objectzip", "folder": folder, "name": self.name, "member": member, "state": state}
+        file = self.object_file(state)
+        return {"kind": "objectzip", "folder": file["folder"], "name": self.name, "member": member, "state": state}
 
     def object_file(self, state: str | None = None) -> _core.ObjectFile:
         """Return the file for the core, which reads it in the state that is known, if one is, and in no other."""
-        return {"url": self.parent.url, "options": self._options, "name": self.name, "state": state}
+        return {"folder": {"url": self.parent.url, "options": self._options}, "name": self.name, "state": state}
 
     @cached_property
     def _objects(self) -> _core.Objects:

@@ -38,7 +38,7 @@ _NAMES: dict[str, dict[str, str]] = {
 }
 _PREFIXES = {"s3": "aws_", "gs": "google_", "az": "azure_"}
 # Of all servers: whether what a folder holds is listed.
-_LIST = "wkfast_list"
+_OF_ALL = {"list": "wkfast_list"}
 # What says something of a library, and nothing of a bucket.
 _IGNORED = frozenset({"asynchronous", "skip_instance_cache", "use_listings_cache", "default_block_size", "project"})
 
@@ -65,15 +65,12 @@ def core_options(scheme: str, given: Mapping[str, Any]) -> dict[str, str]:
     >>> core_options("s3", {"anon": True, "client_kwargs": {"region_name": "eu-west-1"}})
     {'aws_skip_signature': 'true', 'aws_region': 'eu-west-1'}
     """
-    names = _NAMES[scheme]
+    names = {**_NAMES[scheme], **_OF_ALL}
     options: dict[str, str] = {}
     for name, value in _flat(given):
-        if name in {"list", _LIST}:
-            options[_LIST] = _text(name, value)
-            continue
         if name in _IGNORED or value is None or (name == "anon" and value is False):
             continue
-        known = names.get(name, name if name.startswith(_PREFIXES.get(scheme, "\0")) else None)
+        known = names.get(name, name if name.startswith((_PREFIXES.get(scheme, "\0"), "wkfast_")) else None)
         if known is None and scheme != "http":
             raise AddressError(f"unknown storage option {name!r} for {scheme}://; known: {', '.join(sorted(names))}")
         options[known or name] = _text(name, value)

@@ -86,9 +86,8 @@ def plan(
     job = annotation.plan_merge(target, dataset_directory, volume_layer_name, options=options)
     # in one step: tasks may read it at any time
     text = job.to_json().encode()
-    _write_plan(
-        any_path(plan_file, "a plan"), gzip.compress(text, compresslevel=1) if plan_file.endswith(".gz") else text
-    )
+    content = gzip.compress(text, compresslevel=1) if plan_file.endswith(".gz") else text
+    _write_plan(any_path(plan_file, "a plan"), content)
     _tell_plan(job, as_json=as_json)
 
 

@@ -18,7 +18,7 @@ import numpy as np
 from wkfast.addresses import local_path
 from wkfast.drafts import exclusive_draft
 from wkfast.errors import AnnotationSuffixError
-from wkfast.skeleton import Skeleton, load_document
+from wkfast.skeleton import Skeleton, document_of
 from wkfast.skeleton.annotation_file import AnnotationFile
 from wkfast.skeleton.tables import branchpoints_table, comments_table
 
@@ -66,7 +66,7 @@ def read_knossos(path: str | PathLike[str]) -> Skeleton:
     ((4, 5, 6), 20.0)
     """
     file = AnnotationFile.open(path)
-    skeleton = load_document(file.path, file.nml_member, source=file.source).skeleton
+    skeleton = document_of(file).skeleton
     voxel = skeleton.voxel_size.x
     for tree in skeleton.flattened_trees():
         table = tree.nodes_table()

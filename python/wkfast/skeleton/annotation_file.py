@@ -63,9 +63,8 @@ class AnnotationFile:
         """
         path = any_path(annotation_path, "an annotation", storage_options)
         require_suffix(path)
-        if isinstance(path, Path) or path.suffix == ".nml":
-            require_file(path)
         if path.suffix == ".nml":
+            require_file(path)
             return cls(path, None, ())
         archive = _opened(path)
         names = archive.names()
@@ -100,8 +99,7 @@ class AnnotationFile:
 def _opened(path: Path | ObjectPath) -> _core.AnnotationZip:
     try:
         return _core.AnnotationZip(core_file(path))
-    except VolumeDataError:
-        # That there is none is told by the first request for it.
+    except (OSError, VolumeDataError, AnnotationZipError):
         require_file(path)
         raise
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 from array import array
 from dataclasses import dataclass
+from os import fspath
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 from wkfast import _core
@@ -212,7 +213,7 @@ class Skeleton(Group):
             A ``RuntimeError``: no NML, or with ``strict`` one that a server would reject. Line and column are named.
         """
         file = AnnotationFile.open(file_path)
-        skeleton = load_document(file.path, file.nml_member, strict=strict, source=file.source).skeleton
+        skeleton = document_of(file, strict=strict).skeleton
         skeleton._left_behind = file.other_members
         return skeleton
 
@@ -575,32 +576,26 @@ class Document:
     problems: tuple[LoadProblem, ...]
 
 
-def load_document(
-    path: str | PathLike[str] | ObjectPath,
-    member: str | None = None,
-    *,
-    strict: bool = False,
-    source: str | _core.ObjectFile | None = None,
-) -> Document:
+def load_document(path: str | PathLike[str], member: str | None = None, *, strict: bool = False) -> Document:
     """Return an NML file, or one that is a member of a zip file. Problems are warned about once.
-
-    Parameters
-    ----------
-    path, member
-        The file, and the member of it that is the NML.
-    strict
-        Refuse what a server would refuse.
-    source
-        The file as the core takes it, where that is more than its path.
 
     Raises
     ------
     NmlError
         A ``RuntimeError``: malformed XML or NML, or with ``strict`` whatever a server would reject.
     """
-    loaded = _core.read_nml(source or str(path), member, strict)
+    return _document(path, fspath(path), member, strict=strict)
+
+
+def document_of(file: AnnotationFile, *, strict: bool = False) -> Document:
+    """Return the NML of a file that was looked at, wherever it lies; see :func:`load_document`."""
+    return _document(file.path, file.source, file.nml_member, strict=strict)
+
+
+def _document(name: object, source: str | _core.ObjectFile, member: str | None, *, strict: bool) -> Document:
+    loaded = _core.read_nml(source, member, strict)
     problems = load_problems(loaded)
-    warn_about(problems, loaded.problems_omitted, path)
+    warn_about(problems, loaded.problems_omitted, name)
     skeleton = Skeleton._from_records(loaded.header, loaded.trees)
     return Document({**loaded.header, "groups": []}, skeleton, problems)
 

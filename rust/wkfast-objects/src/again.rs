@@ -1,4 +1,4 @@
-//! Asking again where an answer broke off: the store itself does so where no answer came, and for the content of objects that
+//! Asking again where an answer broke off, or said to come back: the store itself does so where no answer came, and for the content of objects that
 //! it knows to be the same still.
 
 use std::future::Future;

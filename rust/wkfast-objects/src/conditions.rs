@@ -1,7 +1,6 @@
 //! Puts of which the server decides whether they come first, and what is done where it cannot.
 
 use std::sync::atomic::{AtomicU8, Ordering};
-use std::time::Duration;
 
 use object_store::path::Path;
 use object_store::{Error, PutMode, PutOptions, PutPayload, UpdateVersion};
@@ -9,16 +8,12 @@ use wkfast_volume::error::Result;
 use wkfast_volume::store::Version;
 
 use crate::address::Kind;
-use crate::again::is_broken;
-use crate::connection::Connection;
+use crate::again::{Tries, is_broken};
+use crate::connection::{Connection, version_put};
 use crate::credentials::Settings;
 use crate::deciding::read_version;
 use crate::failure::{is_absent, is_conflict, is_refused_condition};
 use crate::fate::Fate;
-
-/// How often a put is tried whose answer was lost, or that the server puts off.
-const TRIES: u32 = 6;
-const FIRST_WAIT: Duration = Duration::from_millis(100);
 
 /// A server is not tried by larger objects.
 const TRIAL: usize = 1 << 20;
@@ -70,30 +65,29 @@ pub(crate) async fn put_if(
     content: PutPayload,
     expected: Option<&Version>,
 ) -> Result<Option<Version>> {
-    let mut doubtful = false;
-    for count in 1.. {
+    let (mut doubtful, mut tries) = (false, Tries::begin());
+    loop {
         if connection.conditions.is(State::Unknown) {
             return put_after_a_look(connection, path, content, expected).await;
         }
         let fate = Fate::default();
-        let tried = try_put(connection, path, &content, expected, &fate).await;
+        let done = try_put(connection, path, &content, expected, &fate).await;
         doubtful |= fate.is_doubtful();
         // A server that did it and could not say so refuses it the second time.
         if doubtful
-            && !matches!(tried, Tried::Put(_))
+            && !matches!(done, Tried::Put(_))
             && let Some(version) = own(connection, path, &content).await
         {
             return Ok(Some(version));
         }
-        match tried {
+        match done {
             Tried::Put(version) => return find_out(connection, path, &content, expected, version).await.map(Some),
             Tried::Refused => return Ok(None),
             Tried::Unconditional => connection.conditions.set(State::Unknown),
-            Tried::Again(_) if count < TRIES => tokio::time::sleep(FIRST_WAIT * (1 << count)).await,
+            Tried::Again(_) if tries.again().await => {}
             Tried::Again(error) | Tried::Failed(error) => return Err(connection.failed(path, &error)),
         }
     }
-    Ok(None)
 }
 
 async fn try_put(
@@ -108,7 +102,7 @@ async fn try_put(
     let mut options = PutOptions { mode, ..PutOptions::default() };
     options.extensions.insert(fate.clone());
     match connection.objects.put_opts(path, content.clone(), options).await {
-        Ok(put) => Tried::Put(Version { tag: put.e_tag, number: put.version }),
+        Ok(put) => Tried::Put(version_put(put)),
         Err(Error::NotSupported { .. } | Error::NotImplemented { .. }) => Tried::Unconditional,
         Err(_) if fate.is_unknown() => Tried::Unconditional,
         Err(error) if is_conflict(&error) => Tried::Again(error),

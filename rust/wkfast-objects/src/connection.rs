@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use object_store::multipart::MultipartStore;
 use object_store::path::Path;
 use object_store::signer::Signer;
-use object_store::{ObjectMeta, ObjectStore, ObjectStoreExt, PutPayload};
+use object_store::{ObjectMeta, ObjectStore, ObjectStoreExt, PutPayload, PutResult};
 use wkfast_volume::VolumeError;
 use wkfast_volume::error::Result;
 use wkfast_volume::store::Version;
@@ -17,6 +17,7 @@ use crate::conditions::Conditions;
 use crate::credentials::Settings;
 use crate::failure::{failed, is_absent};
 use crate::runtime::{OfProcess, runtime};
+use crate::store::version_of;
 
 /// What reaches the objects of a bucket, or the files of a server.
 pub(crate) struct Connection {
@@ -65,6 +66,11 @@ pub(crate) fn shared(address: &Reached) -> Result<Arc<Connection>> {
     Ok(connection)
 }
 
+/// The version of an object that was put.
+pub(crate) fn version_put(put: PutResult) -> Version {
+    Version { tag: put.e_tag, number: put.version }
+}
+
 impl Connection {
     fn open(address: &Reached, settings: Settings) -> Result<Self> {
         // The one provider of TLS is chosen with it.
@@ -95,8 +101,7 @@ impl Connection {
     /// Makes `content` the object, whatever was there.
     pub(crate) async fn put(&self, path: &Path, content: PutPayload) -> Result<Version> {
         let put = asked(|| self.objects.put(path, content.clone())).await;
-        let put = put.map_err(|error| self.failed(path, &error))?;
-        Ok(Version { tag: put.e_tag, number: put.version })
+        put.map(version_put).map_err(|error| self.failed(path, &error))
     }
 
     /// Removes an object. One that is not there is passed over.
@@ -109,7 +114,7 @@ impl Connection {
 
     /// What tells the object that is there from others, `None` if there is none.
     pub(crate) async fn version(&self, path: &Path) -> Result<Option<Version>> {
-        Ok(self.head(path).await?.map(|meta| Version { tag: meta.e_tag, number: meta.version }))
+        Ok(self.head(path).await?.as_ref().map(version_of))
     }
 
     /// `None` for an object that is not there.

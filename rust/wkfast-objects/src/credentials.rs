@@ -11,6 +11,9 @@ use crate::address::Kind;
 const NONE: &str = "nothing: no credentials were found in the environment or a profile, and none were given, as \
                     storage_options= or with the address: ObjectPath(address, storage_options)";
 
+/// The option whether what a folder holds is listed.
+pub(crate) const LIST: &str = "wkfast_list";
+
 /// The option that has Google's requests go out without credentials.
 pub(crate) const GOOGLE_UNSIGNED: &str = "google_skip_signature";
 
@@ -41,9 +44,6 @@ fn without_queries(text: &str) -> String {
 }
 
 /// The settings of a server of this kind.
-/// The option whether what a folder holds is listed.
-pub(crate) const LIST: &str = "wkfast_list";
-
 pub(crate) fn settings(kind: Kind, options: &BTreeMap<String, String>) -> Settings {
     let mut given = options.clone();
     given.retain(|name, value| value != WITHHELD && name != LIST);

@@ -8,7 +8,7 @@ use object_store::ObjectStoreExt;
 use object_store::path::Path;
 use wkfast_volume::VolumeError;
 use wkfast_volume::error::Result;
-use wkfast_volume::store::{BucketStore, ReadStore, Upload, Version};
+use wkfast_volume::store::{BucketStore, Part, ReadStore, Upload, Version};
 
 use crate::across;
 use crate::address::Reached;
@@ -17,7 +17,7 @@ use crate::conditions::put_if;
 use crate::connection::{self, Connection};
 use crate::failure::{failed, is_absent};
 use crate::parts::{PARTING, PartUpload};
-use crate::reading::whole;
+use crate::reading::piece;
 use crate::runtime::{runtime, wait_for};
 use crate::store::ObjectFiles;
 
@@ -48,8 +48,10 @@ impl BucketStore for ObjectFiles {
         let paths = keys.iter().map(|key| self.path(key)).collect::<Result<Vec<_>>>()?;
         // Of many that are removed with one request, which it was is not told.
         let name = if let [key] = keys { self.describe(key) } else { self.describe("") };
-        let removed = async { asked(|| remove_all(&connection, &paths)).await };
-        wait_for(async { removed.await.map_err(|error| failed(name, &error, &connection.settings)) })
+        wait_for(async {
+            let removed = asked(|| remove_all(&connection, &paths)).await;
+            removed.map_err(|error| failed(name, &error, &connection.settings))
+        })
     }
 
     fn release(&self, key: &str, own: &dyn Fn(&[u8]) -> bool) -> Result<()> {
@@ -105,6 +107,6 @@ pub(crate) async fn read_version(
     path: &Path,
     limit: u64,
 ) -> Result<Option<(Vec<u8>, Version)>> {
-    let found = whole(connection, path, limit).await?;
-    Ok(found.map(|(bytes, meta)| (bytes, Version { tag: meta.e_tag, number: meta.version })))
+    let found = piece(connection, path, &Part::Whole(limit)).await?;
+    Ok(found.map(|piece| (piece.bytes, piece.version)))
 }

@@ -8,6 +8,7 @@ use wkfast_volume::VolumeError;
 use crate::credentials::Settings;
 
 const EXPIRED: &str = "the credentials have expired; get new ones, and call again";
+const FORBIDDEN: &str = "the server does not allow it";
 const SKEWED: &str = "the clock of this machine is not that of the server; set it right, and call again";
 
 /// Longest part of a server's answer that is shown.
@@ -29,21 +30,24 @@ pub(crate) fn is_conflict(error: &Error) -> bool {
 }
 
 fn said_of(error: &Error, codes: &[&str]) -> bool {
-    let said = all_of(error);
+    is_any_in(&all_of(error), codes)
+}
+
+fn is_any_in(said: &str, codes: &[&str]) -> bool {
     codes.iter().any(|code| said.contains(code))
 }
 
-const FORBIDDEN: &str = "the server does not allow it";
-
 /// The error for a request about `file`: what the server said, and by what the request was signed.
 pub(crate) fn failed(file: String, error: &Error, settings: &Settings) -> VolumeError {
+    let all = all_of(error);
     let what = match error {
-        _ if all_of(error).contains("NoSuchBucket") => "there is no such bucket",
-        _ if said_of(error, &["ExpiredToken", "TokenRefreshRequired"]) => EXPIRED,
-        _ if said_of(error, &["RequestTimeTooSkewed", "RequestExpired"]) => SKEWED,
+        _ if is_any_in(&all, &["NoSuchBucket"]) => "there is no such bucket",
+        _ if is_any_in(&all, &["ExpiredToken", "TokenRefreshRequired"]) => EXPIRED,
+        _ if is_any_in(&all, &["RequestTimeTooSkewed", "RequestExpired"]) => SKEWED,
         Error::NotFound { .. } => "there is no such object",
         Error::PermissionDenied { .. } => FORBIDDEN,
-        _ if said_of(error, &["AccessDenied"]) => FORBIDDEN,
+        // Of a list that is refused the kind is not told.
+        _ if is_any_in(&all, &["AccessDenied"]) => FORBIDDEN,
         Error::Unauthenticated { .. } => "the server asks for credentials",
         Error::NotSupported { .. } | Error::NotImplemented { .. } => "the server cannot do it",
         _ => "the request failed",

@@ -152,9 +152,7 @@ impl Sending {
         }
         Ok(())
     }
-}
 
-impl Sending {
     /// Makes the parts the object.
     async fn complete(&self, connection: &Connection, path: &Path, parts: Vec<PartId>, size: u64) -> Result<()> {
         let count = parts.len();

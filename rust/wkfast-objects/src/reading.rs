@@ -13,13 +13,13 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::task::JoinSet;
 use wkfast_volume::VolumeError;
 use wkfast_volume::error::Result;
-use wkfast_volume::store::{Fetch, Found, Origin, Part, Stamp, Take};
+use wkfast_volume::store::{Fetch, Found, Origin, Part, Stamp, Take, Version};
 
 use crate::again::{Tries, is_broken};
 use crate::connection::Connection;
 use crate::failure::is_absent;
 use crate::runtime::{ends_so_far, runtime};
-use crate::store::{ObjectFiles, beyond, stamp_of};
+use crate::store::{ObjectFiles, beyond, stamp_of, version_of};
 
 /// Requests of one batch on their way at once.
 const IN_FLIGHT: usize = 256;
@@ -47,6 +47,13 @@ const LOOK: Duration = Duration::from_millis(20);
 pub(crate) struct Piece {
     pub(crate) bytes: Vec<u8>,
     pub(crate) stamp: Stamp,
+    pub(crate) version: Version,
+}
+
+impl Piece {
+    fn of(meta: &ObjectMeta) -> Self {
+        Self { bytes: Vec::new(), stamp: stamp_of(meta), version: version_of(meta) }
+    }
 }
 
 /// Why there are no bytes: the answer broke off, which another one may not, or what says more.
@@ -110,40 +117,13 @@ async fn piece_of_answer(
     }
 }
 
-/// All of an object of at most `limit` bytes, and what the server says of it.
-pub(crate) async fn whole(connection: &Connection, path: &Path, limit: u64) -> Result<Option<(Vec<u8>, ObjectMeta)>> {
-    let mut tries = Tries::begin();
-    loop {
-        match whole_of_answer(connection, path, limit).await {
-            Ok(found) => return Ok(found),
-            Err(missed) => missed.again(&mut tries).await?,
-        }
-    }
-}
-
-async fn whole_of_answer(
-    connection: &Connection,
-    path: &Path,
-    limit: u64,
-) -> std::result::Result<Option<(Vec<u8>, ObjectMeta)>, Missed> {
-    match connection.objects.get_opts(path, GetOptions::default()).await {
-        Ok(answer) => {
-            let meta = answer.meta.clone();
-            let piece = body(connection, path, &Part::Whole(limit), answer).await?;
-            Ok(Some((piece.bytes, meta)))
-        }
-        Err(error) if is_absent(&error) => Ok(None),
-        Err(error) => Err(Missed::of(connection, path, &error)),
-    }
-}
-
 /// Nothing of an object that may be absent, or end before `offset`.
 async fn no_bytes(connection: &Connection, path: &Path, offset: u64) -> Result<Option<Piece>> {
     let Some(meta) = connection.head(path).await? else { return Ok(None) };
     if offset > meta.size {
         return Err(beyond(connection.name(path), offset, 0));
     }
-    Ok(Some(Piece { bytes: Vec::new(), stamp: stamp_of(&meta) }))
+    Ok(Some(Piece::of(&meta)))
 }
 
 /// Reads a part once the size is known.
@@ -151,7 +131,7 @@ async fn by_size(connection: &Connection, path: &Path, part: &Part) -> Result<Op
     let Some(meta) = connection.head(path).await? else { return Ok(None) };
     let range = part.range(meta.size);
     if range.is_empty() {
-        return Ok(Some(Piece { bytes: Vec::new(), stamp: stamp_of(&meta) }));
+        return Ok(Some(Piece::of(&meta)));
     }
     Box::pin(piece(connection, path, &Part::Range(range))).await
 }
@@ -167,7 +147,7 @@ async fn after_refusal(connection: &Connection, path: &Path, part: &Part, error:
         return Err(beyond(connection.name(path), range.start, range.end - range.start));
     }
     if range.is_empty() {
-        return Ok(Some(Piece { bytes: Vec::new(), stamp: stamp_of(&meta) }));
+        return Ok(Some(Piece::of(&meta)));
     }
     if matches!(error, Error::NotSupported { .. }) && matches!(part, Part::End(_)) {
         return Box::pin(piece(connection, path, &Part::Range(range))).await;
@@ -189,7 +169,7 @@ async fn body(
     part: &Part,
     answer: GetResult,
 ) -> std::result::Result<Piece, Missed> {
-    let (size, stamp) = (answer.meta.size, stamp_of(&answer.meta));
+    let (size, piece) = (answer.meta.size, Piece::of(&answer.meta));
     let expected = part.range(size);
     match part {
         Part::Whole(limit) if size > *limit => {
@@ -214,7 +194,7 @@ async fn body(
         let reason = format!("{} bytes came where {length} were asked for", bytes.len());
         return Err(Missed::Broken(VolumeError::corrupt(connection.name(path), reason)));
     }
-    Ok(Piece { bytes, stamp })
+    Ok(Piece { bytes, ..piece })
 }
 
 /// One request of a batch, and whom it serves.

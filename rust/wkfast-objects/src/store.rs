@@ -13,7 +13,8 @@ use object_store::{ObjectMeta, ObjectStore};
 use wkfast_volume::VolumeError;
 use wkfast_volume::error::Result;
 use wkfast_volume::store::{
-    Address, BucketStore, Entry, Fetch, ListStore, NewFile, Part, ReadStore, Stamp, Take, WriteStore, check_key,
+    Address, BucketStore, Entry, Fetch, ListStore, NewFile, Part, ReadStore, Stamp, Take, Version, WriteStore,
+    check_key,
 };
 
 use crate::address::{Kind, Reached};
@@ -160,6 +161,11 @@ pub(crate) fn stamp_of(meta: &ObjectMeta) -> Stamp {
     };
     let modified = SystemTime::from(meta.last_modified);
     Stamp { size: meta.size, modified: Some(modified), inode: meta.e_tag.as_ref().map(number) }
+}
+
+/// What tells an object from the one that takes its place.
+pub(crate) fn version_of(meta: &ObjectMeta) -> Version {
+    Version { tag: meta.e_tag.clone(), number: meta.version.clone() }
 }
 
 pub(crate) fn beyond(file: String, offset: u64, length: u64) -> VolumeError {

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::fs::File;
-use std::io::{Read, Seek, Write};
+use std::io::Read;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -25,9 +25,7 @@ pub(crate) enum FileAt {
 #[derive(Clone, FromPyObject)]
 pub(crate) struct ObjectAt {
     #[pyo3(item)]
-    url: String,
-    #[pyo3(item)]
-    options: BTreeMap<String, String>,
+    folder: FolderAt,
     #[pyo3(item)]
     name: String,
     /// The state that it is in, where that is known.
@@ -35,14 +33,17 @@ pub(crate) struct ObjectAt {
     state: Option<String>,
 }
 
-/// What can be written to and gone back in.
-pub(crate) trait Out: Write + Seek {}
-
-impl<T: Write + Seek> Out for T {}
+#[derive(Clone, FromPyObject)]
+struct FolderAt {
+    #[pyo3(item)]
+    url: String,
+    #[pyo3(item)]
+    options: BTreeMap<String, String>,
+}
 
 impl ObjectAt {
     fn folder(&self) -> Address {
-        Address { url: self.url.clone(), options: self.options.clone() }
+        Address { url: self.folder.url.clone(), options: self.folder.options.clone() }
     }
 
     fn file(&self) -> wkfast_volume::Result<Arc<dyn FarFile>> {

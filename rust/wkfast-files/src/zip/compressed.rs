@@ -4,7 +4,8 @@ use std::io::{self, Read};
 use std::ops::Range;
 
 use super::directory::Member;
-use super::source::{FarFile, Source};
+use super::invalid;
+use super::source::{FarFile, Source, room};
 
 pub(super) const LOCAL: [u8; 4] = *b"PK\x03\x04";
 const LOCAL_LENGTH: usize = 30;
@@ -13,55 +14,50 @@ const LOCAL_LENGTH: usize = 30;
 const SLACK: u64 = 30 + 256;
 
 /// Reads the compressed bytes of one member, front to back.
-pub(super) enum Compressed<'a> {
-    /// `left` bytes from `next` on.
-    Placed { source: &'a Source, next: u64, left: u64 },
-    /// `left` bytes that come from a server.
-    Coming { stream: Box<dyn Read + Send + 'a>, left: u64 },
+pub(super) struct Compressed<'a> {
+    bytes: Bytes<'a>,
+    left: u64,
+}
+
+enum Bytes<'a> {
+    /// From here on.
+    Placed(&'a Source, u64),
+    /// As they come from a server.
+    Coming(Box<dyn Read + Send + 'a>),
 }
 
 impl<'a> Compressed<'a> {
     /// `space` is for the time being.
     pub(super) fn open(source: &'a Source, member: &Member, space: &mut Vec<u8>) -> io::Result<Self> {
-        let left = member.compressed;
-        if let Source::Far { file, start, length, .. } = source {
-            let stream = coming(&**file, *start, member, around(member, *length))?;
-            return Ok(Self::Coming { stream, left });
-        }
-        Ok(Self::Placed { source, next: data_start(source, member, space)?, left })
+        let bytes = match source {
+            Source::Far { file, start, length, .. } => {
+                Bytes::Coming(coming(&**file, *start, member, around(member, *length))?)
+            }
+            _ => Bytes::Placed(source, data_start(source, member, space)?),
+        };
+        Ok(Self { bytes, left: member.compressed })
     }
 
     pub(super) fn left(&self) -> u64 {
-        match self {
-            Self::Placed { left, .. } | Self::Coming { left, .. } => *left,
-        }
+        self.left
     }
 
     /// Puts the next bytes into `space`, as many as there are up to `most`, and tells how many they are.
     pub(super) fn fill(&mut self, most: usize, space: &mut Vec<u8>) -> io::Result<usize> {
-        let wanted = self.left().min(most as u64) as usize;
-        match self {
-            Self::Placed { source: Source::Memory(bytes), next, .. } => {
-                let start = *next as usize;
-                space.clear();
-                space.extend_from_slice(bytes.get(start..start + wanted).ok_or_else(cut_off)?);
-            }
-            Self::Placed { source, next, .. } => {
-                if source.fetch(*next, wanted, space)?.len() < wanted {
+        let wanted = self.left.min(most as u64) as usize;
+        match &mut self.bytes {
+            Bytes::Placed(source, next) => {
+                let range = *next as usize..*next as usize + wanted;
+                *next += wanted as u64;
+                if let Source::Memory(bytes) = source {
+                    room(space, wanted).copy_from_slice(bytes.get(range).ok_or_else(cut_off)?);
+                } else if source.fetch(range.start as u64, wanted, space)?.len() < wanted {
                     return Err(cut_off());
                 }
             }
-            Self::Coming { stream, .. } => {
-                if space.len() < wanted {
-                    space.resize(wanted, 0);
-                }
-                stream.read_exact(&mut space[..wanted])?;
-            }
+            Bytes::Coming(stream) => stream.read_exact(room(space, wanted))?,
         }
-        match self {
-            Self::Placed { next, left, .. } => (*next, *left) = (*next + wanted as u64, *left - wanted as u64),
-            Self::Coming { left, .. } => *left -= wanted as u64,
-        }
+        self.left -= wanted as u64;
         Ok(wanted)
     }
 }
@@ -109,9 +105,9 @@ fn behind(header: &[u8]) -> io::Result<u64> {
 }
 
 fn misplaced() -> io::Error {
-    io::Error::new(io::ErrorKind::InvalidData, "its local header is not where the directory says")
+    invalid("its local header is not where the directory says")
 }
 
 pub(super) fn cut_off() -> io::Error {
-    io::Error::new(io::ErrorKind::InvalidData, "its compressed data end too early")
+    invalid("its compressed data end too early")
 }

@@ -6,10 +6,9 @@
 use std::borrow::Cow;
 use std::io;
 
-use super::check_name;
-use super::member::invalid;
 use super::names::Names;
 use super::source::Source;
+use super::{check_name, invalid};
 
 pub(super) const END: u32 = 0x0605_4b50;
 pub(super) const END_64_LOCATOR: u32 = 0x0706_4b50;

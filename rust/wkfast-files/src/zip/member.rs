@@ -7,6 +7,7 @@ use flate2::{Crc, Decompress, FlushDecompress, Status};
 
 use super::compressed::{Compressed, cut_off};
 use super::directory::Member;
+use super::invalid;
 use super::source::Source;
 
 pub(super) const STORED: u16 = 0;
@@ -158,8 +159,4 @@ pub(super) fn check_member(member: &Member) -> io::Result<()> {
 
 pub(super) fn is_stored(member: &Member) -> bool {
     member.method == STORED && member.flags & 1 == 0
-}
-
-pub(super) fn invalid(reason: impl Into<Box<dyn std::error::Error + Send + Sync>>) -> io::Error {
-    io::Error::new(io::ErrorKind::InvalidData, reason)
 }

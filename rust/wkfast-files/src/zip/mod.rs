@@ -80,10 +80,8 @@ impl Archive {
         let mut start = [0; 4];
         match MemberReader::open(&self.source, Member { compressed, size, ..found })?.read_exact(&mut start) {
             Ok(()) if start == LOCAL || start == END.to_le_bytes() => Ok(()),
-            Ok(()) => Err(io::Error::new(ErrorKind::InvalidData, "is no zip file")),
-            Err(error) if error.kind() == ErrorKind::UnexpectedEof => {
-                Err(io::Error::new(ErrorKind::InvalidData, "is no zip file, or cut off"))
-            }
+            Ok(()) => Err(invalid("is no zip file")),
+            Err(error) if error.kind() == ErrorKind::UnexpectedEof => Err(invalid("is no zip file, or cut off")),
             Err(error) => Err(error),
         }
     }
@@ -100,7 +98,7 @@ impl Archive {
         }
         if member.size > NESTED_SUSPICIOUS && member.size / NESTED_MAX_RATIO > member.compressed {
             let reason = format!("{} bytes that inflate to {} are no volume data", member.compressed, member.size);
-            return Err(io::Error::new(ErrorKind::InvalidData, reason));
+            return Err(invalid(reason));
         }
         let mut reader = MemberReader::open(&self.source, *member)?;
         if member.size <= NESTED_IN_MEMORY {
@@ -200,6 +198,11 @@ impl Archive {
     pub fn is_in_memory(&self) -> bool {
         matches!(self.source, Source::Memory(_))
     }
+}
+
+/// Bytes that are not what they should be.
+fn invalid(reason: impl Into<Box<dyn std::error::Error + Send + Sync>>) -> io::Error {
+    io::Error::new(ErrorKind::InvalidData, reason)
 }
 
 /// Accepts relative paths without tricks.

@@ -104,7 +104,7 @@ impl Source {
 }
 
 /// The first `length` bytes of `space`, which grows to have them.
-fn room(space: &mut Vec<u8>, length: usize) -> &mut [u8] {
+pub(super) fn room(space: &mut Vec<u8>, length: usize) -> &mut [u8] {
     if space.len() < length {
         space.resize(length, 0);
     }

@@ -13,9 +13,14 @@ use wkfast_files::zip::{Packed, Sums, ZipWriter};
 
 use super::document::{Detached, Outgoing, check_signals};
 use crate::errors::CoreError;
-use crate::file_at::{FileAt, ObjectAt, Out};
+use crate::file_at::{FileAt, ObjectAt};
 use crate::files::lock;
 use crate::patience::away;
+
+/// What can be written to and gone back in.
+trait Out: Write + Seek {}
+
+impl<T: Write + Seek> Out for T {}
 
 /// Where the content of a zip member comes from.
 #[derive(FromPyObject)]

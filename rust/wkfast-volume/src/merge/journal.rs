@@ -62,15 +62,16 @@ fn state_of(target: &dyn Target, plan: &MergePlan) -> Result<TargetState> {
     if !target.check()? {
         return Ok(TargetState::Fresh);
     }
-    // Of a server all three are asked for together, for each answer takes its time.
     let plan_key = plan_key();
-    let [properties, provenance, begun] = target.read_starts([PROPERTIES, PROVENANCE, &plan_key], HEAD)?;
-    if properties.is_some() {
+    let mut heads = target.read_starts(&[PROPERTIES, PROVENANCE, &plan_key], HEAD)?.into_iter();
+    if heads.next().flatten().is_some() {
         return Err(taken("already holds a dataset; choose a new directory or remove it first".to_owned()));
     }
-    let found = [(PROVENANCE, provenance, TargetState::Committed), (&plan_key, begun, TargetState::Begun)];
-    for (key, head, state) in found {
-        if let Some(written) = Written::of(target, key, head, plan)? {
+    let notes = [(PROVENANCE, TargetState::Committed), (&plan_key, TargetState::Begun)];
+    for ((key, state), head) in notes.into_iter().zip(heads) {
+        if let Some(head) = head
+            && let Some(written) = Written::of(target, key, &head, plan)?
+        {
             return written.map(|()| state).map_err(taken);
         }
     }
@@ -102,15 +103,9 @@ struct Written {
 }
 
 impl Written {
-    /// Whether a file is of the merge of `plan`, or how it differs; `None` if there is none. Every task of an array asks this
-    /// of a file that may be large, so what it begins with is looked at first.
-    fn of(
-        target: &dyn Target,
-        key: &str,
-        head: Option<Vec<u8>>,
-        plan: &MergePlan,
-    ) -> Result<Option<Result<(), String>>> {
-        let Some(head) = head else { return Ok(None) };
+    /// Whether a file that begins with `head` is of the merge of `plan`, or how it differs; `None` if it has gone. Every task of
+    /// an array asks this of a file that may be large, so only where its beginning does not tell is it read.
+    fn of(target: &dyn Target, key: &str, head: &[u8], plan: &MergePlan) -> Result<Option<Result<(), String>>> {
         let is_this = head.windows(plan.fingerprint.len()).any(|bytes| bytes == plan.fingerprint.as_bytes());
         if is_this && head.starts_with(b"{") {
             return Ok(Some(Ok(())));

@@ -25,7 +25,7 @@ use super::terms::Terms;
 use crate::error::{Result, VolumeError};
 use crate::format::{EncodedChunk, MagArray, UNKNOWN_SIZE, open_mag, read_region};
 use crate::geometry::{BoundingBox, ChunkIndex};
-use crate::store::SharedStore;
+use crate::store::{Fetch, Origin, Part, SharedStore, read_all};
 use crate::work::{Driver, Observer, ReadMag, Stop, pool_of};
 
 /// Bytes of finer voxels read at once.
@@ -134,19 +134,25 @@ fn check_files(made: &Made) -> Result<()> {
     if let Some(extra) = found.iter().find(|found| made.plan.shards.binary_search_by(|s| s.at.cmp(found)).is_err()) {
         return fault(format!("has a file {} that the merge did not write", made.result.shard_key(extra)));
     }
-    for shard in &made.plan.shards {
-        if found.binary_search(&shard.at).is_err() && !made.was_never_there(shard)? {
-            return fault(format!("lacks the file {}", made.result.shard_key(&shard.at)));
-        }
+    let lacking = made.plan.shards.iter().filter(|shard| found.binary_search(&shard.at).is_err());
+    match made.first_to_be_there(&lacking.collect::<Vec<_>>())? {
+        Some(shard) => fault(format!("lacks the file {}", made.result.shard_key(&shard.at))),
+        None => Ok(()),
     }
-    Ok(())
 }
 
 impl Made<'_> {
-    /// Whether a shard was planned to be copied because its array has room for it, and the fallback has none.
-    fn was_never_there(&self, shard: &ShardPlan) -> Result<bool> {
-        let is_unknown = self.plan.is_copied(shard) && shard.fallback_bytes == Some(UNKNOWN_SIZE);
-        Ok(is_unknown && self.fallback.store().size(&self.fallback.shard_key(&shard.at))?.is_none())
+    /// The first of `shards` that has to be there: those do not that were planned to be copied because the array has room for
+    /// them, and that the fallback does not have.
+    fn first_to_be_there<'s>(&self, shards: &[&'s ShardPlan]) -> Result<Option<&'s ShardPlan>> {
+        let is_unknown = |shard: &ShardPlan| self.plan.is_copied(shard) && shard.fallback_bytes == Some(UNKNOWN_SIZE);
+        if let Some(shard) = shards.iter().find(|shard| !is_unknown(shard)) {
+            return Ok(Some(shard));
+        }
+        let keys: Vec<_> = shards.iter().map(|shard| self.fallback.shard_key(&shard.at)).collect();
+        let nothing = |key| Fetch { origin: Origin::Key(key), part: Part::Start(0) };
+        let found = read_all(&**self.fallback.store(), &keys.iter().map(|key| nothing(key)).collect::<Vec<_>>())?;
+        Ok(shards.iter().zip(found).find_map(|(shard, found)| found.map(|_| *shard)))
     }
 }
 

@@ -27,7 +27,7 @@ struct ObjectFile {
 pub fn far_file(address: &Address, name: &str) -> Result<Arc<dyn FarFile>> {
     let store = address::open(address)?;
     let stamp = store.stamp(name)?.ok_or_else(|| absent(&store, name))?;
-    Ok(Arc::new(ObjectFile { store, key: name.to_owned(), stamp, tail: Mutex::default() }))
+    Ok(ObjectFile::found(store, name, stamp, Vec::new()))
 }
 
 /// The same of an archive. Where its `state` is known nothing is asked for, else its end comes with the state.
@@ -37,9 +37,8 @@ pub fn far_zip(address: &Address, name: &str, state: Option<&str>) -> Result<Arc
 
 /// The same, of a store.
 pub(super) fn zip_in(store: SharedStore, name: &str, state: Option<Stamp>) -> Result<Arc<dyn FarFile>> {
-    let key = name.to_owned();
     if let Some(stamp) = state {
-        return Ok(Arc::new(ObjectFile { store, key, stamp, tail: Mutex::default() }));
+        return Ok(ObjectFile::found(store, name, stamp, Vec::new()));
     }
     let end = Mutex::new(None);
     store.read_batch(&[Fetch { origin: Origin::Key(name), part: Part::End(TAIL) }], &|_, found| {
@@ -49,7 +48,7 @@ pub(super) fn zip_in(store: SharedStore, name: &str, state: Option<Stamp>) -> Re
     })?;
     let (tail, stamp) = end.into_inner().unwrap_or_else(PoisonError::into_inner).ok_or_else(|| absent(&store, name))?;
     let stamp = stamp.ok_or_else(|| VolumeError::corrupt(store.describe(name), "came without its size"))?;
-    Ok(Arc::new(ObjectFile { store, key, stamp, tail: Mutex::new(tail) }))
+    Ok(ObjectFile::found(store, name, stamp, tail))
 }
 
 fn absent(store: &SharedStore, name: &str) -> VolumeError {
@@ -57,6 +56,10 @@ fn absent(store: &SharedStore, name: &str) -> VolumeError {
 }
 
 impl ObjectFile {
+    fn found(store: SharedStore, name: &str, stamp: Stamp, tail: Vec<u8>) -> Arc<dyn FarFile> {
+        Arc::new(Self { store, key: name.to_owned(), stamp, tail: Mutex::new(tail) })
+    }
+
     fn fetch(&self, range: Range<u64>) -> Fetch<'_> {
         Fetch { origin: Origin::State(&self.key, self.stamp), part: Part::Range(range) }
     }

@@ -14,6 +14,7 @@ mod far_file;
 mod memory;
 #[cfg(any(test, feature = "conformance"))]
 mod slow;
+mod stamp;
 #[cfg(test)]
 mod tests;
 mod zip;
@@ -21,15 +22,12 @@ mod zip;
 #[cfg(test)]
 pub(crate) use self::tests::zipped as zip_bytes;
 
-use std::fmt;
 use std::fs::{File, Metadata};
 use std::io::{self, Read, Seek, SeekFrom, Write};
 use std::ops::Range;
-use std::os::unix::fs::{FileExt, MetadataExt};
+use std::os::unix::fs::FileExt;
 use std::path::PathBuf;
-use std::str::FromStr;
 use std::sync::Arc;
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use serde::{Deserialize, Serialize};
 use wkfast_files::zip::check_name;
@@ -46,6 +44,7 @@ pub use self::far_file::{far_file, far_zip};
 pub use self::memory::MemoryStore;
 #[cfg(any(test, feature = "conformance"))]
 pub use self::slow::SlowStore;
+pub use self::stamp::Stamp;
 pub use self::zip::ZipStore;
 use crate::error::{Result, VolumeError};
 pub use wkfast_files::zip::{FarFile, Packed, ZipWriter};
@@ -57,52 +56,6 @@ pub struct Entry {
     pub key: String,
     /// Bytes when read (uncompressed, for archives).
     pub size: u64,
-}
-
-/// State of a file: equal as long as nobody has written to it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Stamp {
-    /// Bytes when read.
-    pub size: u64,
-    /// Time of the last change, where the store knows it.
-    pub modified: Option<SystemTime>,
-    /// Number of the file on its file system, where it has one: files that replace each other within one tick of the
-    /// clock differ in it.
-    pub inode: Option<u64>,
-}
-
-impl Stamp {
-    /// The state that the system tells of.
-    pub fn of(metadata: &Metadata) -> Self {
-        Self { size: metadata.len(), modified: metadata.modified().ok(), inode: Some(metadata.ino()) }
-    }
-}
-
-/// As one text: size, nanoseconds since 1970, number; `-` for what is not known.
-impl fmt::Display for Stamp {
-    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let since = |time: SystemTime| time.duration_since(UNIX_EPOCH).ok().map(|since| since.as_nanos());
-        let or_dash = |known: Option<String>| known.unwrap_or_else(|| "-".to_owned());
-        let modified = or_dash(self.modified.and_then(since).map(|nanos| nanos.to_string()));
-        let inode = or_dash(self.inode.map(|inode| format!("{inode:x}")));
-        write!(formatter, "{} {modified} {inode}", self.size)
-    }
-}
-
-impl FromStr for Stamp {
-    type Err = VolumeError;
-
-    fn from_str(text: &str) -> Result<Self> {
-        let wrong = || VolumeError::corrupt(format!("{text:?}"), "is no state of a file");
-        let [size, modified, inode] = text.split(' ').collect::<Vec<_>>()[..] else { return Err(wrong()) };
-        let known = |part: &str| (part != "-").then(|| part.to_owned());
-        let time = |nanos: u64| UNIX_EPOCH + Duration::from_nanos(nanos);
-        Ok(Self {
-            size: size.parse().map_err(|_| wrong())?,
-            modified: known(modified).map(|part| part.parse().map(time)).transpose().map_err(|_| wrong())?,
-            inode: known(inode).map(|part| u64::from_str_radix(&part, 16)).transpose().map_err(|_| wrong())?,
-        })
-    }
 }
 
 /// A file on disk, held open: it stays what it is while it is read, whatever takes its name meanwhile.

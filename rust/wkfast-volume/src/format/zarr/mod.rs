@@ -41,6 +41,8 @@ use crate::voxels::VoxelType;
 
 /// Metadata are small; this is far more than a page of attributes needs.
 const MAX_METADATA: u64 = 16 << 20;
+/// More shards than these are not thought up.
+const MOST_OF_SHAPE: u64 = 10_000_000;
 
 /// A mag in Zarr.
 #[derive(Debug)]
@@ -56,9 +58,6 @@ pub struct ZarrArray {
     codec: Arc<dyn ChunkCodec>,
     seen: Seen,
 }
-
-/// More shards than these are not thought up.
-const MOST_OF_SHAPE: u64 = 10_000_000;
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Version {
@@ -328,7 +327,6 @@ fn adapt_to_files(store: &SharedStore, prefix: &str, description: &mut Descripti
     Ok(false)
 }
 
-/// Arrays modelled on one whose channels are cut have them all in each chunk.
 /// How many files an array has room for along each axis; `None` where its metadata do not say.
 fn shards_along(metadata: &Value, axes: &Axes) -> Option<Vec<u32>> {
     let lengths = metadata.get("chunks").or_else(|| metadata.pointer("/chunk_grid/configuration/chunk_shape"))?;
@@ -342,6 +340,7 @@ fn shards_along(metadata: &Value, axes: &Axes) -> Option<Vec<u32>> {
     (0..axes.len()).map(along).collect()
 }
 
+/// Arrays modelled on one whose channels are cut have them all in each chunk.
 fn join_channels(metadata: &mut Value, axes: &Axes, channels: u32) {
     let place = (0..axes.len()).find(|&place| axes.axis(place) == Axis::Channel);
     let lengths = match metadata.get("chunks") {

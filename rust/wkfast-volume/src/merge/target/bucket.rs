@@ -85,15 +85,9 @@ impl Target for BucketTarget {
         self.store.read(key, MOST_OF_A_NOTE)
     }
 
-    fn read_start(&self, key: &str, length: u64) -> Result<Option<Vec<u8>>> {
-        let start = Fetch { origin: Origin::Key(key), part: Part::Start(length) };
-        Ok(read_all(&*self.store, &[start])?.pop().flatten())
-    }
-
-    fn read_starts(&self, keys: [&str; 3], length: u64) -> Result<[Option<Vec<u8>>; 3]> {
-        let starts = keys.map(|key| Fetch { origin: Origin::Key(key), part: Part::Start(length) });
-        let mut read = read_all(&*self.store, &starts)?.into_iter();
-        Ok([(); 3].map(|()| read.next().flatten()))
+    fn read_starts(&self, keys: &[&str], length: u64) -> Result<Vec<Option<Vec<u8>>>> {
+        let start = |&key| Fetch { origin: Origin::Key(key), part: Part::Start(length) };
+        read_all(&*self.store, &keys.iter().map(start).collect::<Vec<_>>())
     }
 
     fn put(&self, key: &str, content: &[u8]) -> Result<()> {

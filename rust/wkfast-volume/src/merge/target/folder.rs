@@ -87,13 +87,16 @@ impl Target for FolderTarget {
         wkfast_files::persistently(&path, |path| fs::read(path)).map_err(|error| fault(&path, error))
     }
 
-    fn read_start(&self, key: &str, length: u64) -> Result<Option<Vec<u8>>> {
-        let path = self.root.join(key);
+    fn read_starts(&self, keys: &[&str], length: u64) -> Result<Vec<Option<Vec<u8>>>> {
         let start = |path: &Path| {
             let mut bytes = Vec::new();
             File::open(path)?.take(length).read_to_end(&mut bytes).map(|_| bytes)
         };
-        wkfast_files::persistently(&path, start).map_err(|error| fault(&path, error))
+        let read = |key: &&str| {
+            let path = self.root.join(key);
+            wkfast_files::persistently(&path, start).map_err(|error| fault(&path, error))
+        };
+        keys.iter().map(read).collect()
     }
 
     fn put(&self, key: &str, content: &[u8]) -> Result<()> {

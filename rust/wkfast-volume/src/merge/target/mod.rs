@@ -100,14 +100,8 @@ pub(super) trait Target: fmt::Debug + Send + Sync {
     /// A small file, `None` if there is none.
     fn read(&self, key: &str) -> Result<Option<Vec<u8>>>;
 
-    /// The first bytes of a file, `None` if there is none.
-    fn read_start(&self, key: &str, length: u64) -> Result<Option<Vec<u8>>>;
-
-    /// The same of three files.
-    fn read_starts(&self, keys: [&str; 3], length: u64) -> Result<[Option<Vec<u8>>; 3]> {
-        let [one, two, three] = keys;
-        Ok([self.read_start(one, length)?, self.read_start(two, length)?, self.read_start(three, length)?])
-    }
+    /// The first bytes of files, `None` for those that are not there. Of a server all are asked for together.
+    fn read_starts(&self, keys: &[&str], length: u64) -> Result<Vec<Option<Vec<u8>>>>;
 
     /// Makes a small file, which is there whole or not at all.
     fn put(&self, key: &str, content: &[u8]) -> Result<()>;
