@@ -4,15 +4,14 @@ use std::collections::BTreeMap;
 use std::io::{Read, Write};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::time::{Duration, Instant};
 
 use wkfast_volume::VolumeError;
 use wkfast_volume::store::conformance::{Files, conforms, sample};
 use wkfast_volume::store::{Address, Fetch, Origin, Part, ReadStore, SharedStore};
 
+use super::ObjectFiles;
 use super::address::Reached;
 use super::credentials::section;
-use super::{ObjectFiles, end_requests};
 
 fn at(url: impl Into<String>) -> Address {
     Address { url: url.into(), options: BTreeMap::new() }
@@ -106,27 +105,6 @@ fn addresses_are_shown_without_secrets() {
     assert_eq!(parts("http://host:1/a%20b/c"), ("http://host:1".to_owned(), "a b/c".to_owned()));
     assert!(Reached(at("http://host/a?token=hush")).prefix().unwrap_err().to_string().contains("query"));
     assert!(matches!(ObjectFiles::open(at("ftp://a/b")), Err(VolumeError::Unsupported { .. })));
-}
-
-#[test]
-fn a_server_that_never_answers_is_left_when_requests_are_ended() {
-    let silent = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
-    let address = at(format!("http://{}/files", silent.local_addr().unwrap()));
-    let store = ObjectFiles::open(address).unwrap();
-    let fetches = [Fetch { origin: Origin::Key("a"), part: Part::Range(0..4) }];
-    let begun = Instant::now();
-    std::thread::scope(|scope| {
-        let one = scope.spawn(|| store.read("a", 9));
-        let many = scope.spawn(|| store.read_batch(&fetches, &|_, _| Ok(())));
-        // They may begin late, and what has not begun is not ended.
-        while !(one.is_finished() && many.is_finished()) {
-            std::thread::sleep(Duration::from_millis(100));
-            end_requests();
-        }
-        assert!(matches!(one.join().unwrap(), Err(VolumeError::Interrupted)));
-        assert!(matches!(many.join().unwrap(), Err(VolumeError::Interrupted)));
-    });
-    assert!(begun.elapsed() < Duration::from_secs(10), "the server's silence was waited for");
 }
 
 #[test]

@@ -22,14 +22,28 @@ const SETTLED: Duration = Duration::from_secs(3);
 
 /// The chunks that are kept for one mag: until it goes, or others take their place. It has a number, which is never given
 /// twice, from its first chunk on: most mags are read in large boxes, and keep none.
-#[derive(Debug, Default)]
-pub(super) struct KeptChunks(OnceLock<u64>);
+#[derive(Debug)]
+pub(super) struct KeptChunks {
+    number: OnceLock<u64>,
+    all: &'static Mutex<AllKept>,
+}
+
+impl Default for KeptChunks {
+    fn default() -> Self {
+        Self::among(&KEPT)
+    }
+}
 
 impl KeptChunks {
+    /// Those of one mag among all that are kept.
+    fn among(all: &'static Mutex<AllKept>) -> Self {
+        Self { number: OnceLock::new(), all }
+    }
+
     /// The decoded chunk, if it was kept and its file is still in that state.
     pub(super) fn find(&self, chunk: &ChunkIndex, stamp: Stamp) -> Option<Arc<Vec<u8>>> {
-        let owner = *self.0.get()?;
-        let mut kept = KEPT.lock().unwrap_or_else(PoisonError::into_inner);
+        let owner = *self.number.get()?;
+        let mut kept = self.all.lock().unwrap_or_else(PoisonError::into_inner);
         let place = kept.chunks.iter().position(|one| one.owner == owner && one.chunk == *chunk)?;
         let found = kept.chunks.remove(place)?;
         if found.stamp != stamp {
@@ -49,8 +63,8 @@ impl KeptChunks {
         if !settled || voxels.len() > MAX_CHUNK {
             return None;
         }
-        let owner = *self.0.get_or_init(|| NEXT.fetch_add(1, Ordering::Relaxed));
-        let mut kept = KEPT.lock().unwrap_or_else(PoisonError::into_inner);
+        let owner = *self.number.get_or_init(|| NEXT.fetch_add(1, Ordering::Relaxed));
+        let mut kept = self.all.lock().unwrap_or_else(PoisonError::into_inner);
         let mut spare = Vec::new();
         while kept.chunks.len() == MAX_CHUNKS || kept.bytes + voxels.len() > MAX_BYTES {
             let Some(oldest) = kept.chunks.pop_front() else { break };
@@ -66,8 +80,8 @@ impl KeptChunks {
 
 impl Drop for KeptChunks {
     fn drop(&mut self) {
-        let Some(owner) = self.0.get() else { return };
-        let mut kept = KEPT.lock().unwrap_or_else(PoisonError::into_inner);
+        let Some(owner) = self.number.get() else { return };
+        let mut kept = self.all.lock().unwrap_or_else(PoisonError::into_inner);
         kept.chunks.retain(|one| one.owner != *owner);
         kept.bytes = kept.chunks.iter().map(|one| one.voxels.len()).sum();
     }
@@ -88,10 +102,16 @@ struct AllKept {
     bytes: usize,
 }
 
+impl AllKept {
+    const fn nothing() -> Mutex<Self> {
+        Mutex::new(Self { chunks: VecDeque::new(), bytes: 0 })
+    }
+}
+
 /// The number that the next mag gets.
 static NEXT: AtomicU64 = AtomicU64::new(0);
 
-static KEPT: Mutex<AllKept> = Mutex::new(AllKept { chunks: VecDeque::new(), bytes: 0 });
+static KEPT: Mutex<AllKept> = AllKept::nothing();
 
 #[cfg(test)]
 mod tests {
@@ -103,7 +123,9 @@ mod tests {
 
     #[test]
     fn a_chunk_is_found_as_long_as_its_file_is_the_same() {
-        let (owner, other) = (KeptChunks::default(), KeptChunks::default());
+        // Other tests fill what belongs to the process.
+        static ALL: Mutex<AllKept> = AllKept::nothing();
+        let (owner, other) = (KeptChunks::among(&ALL), KeptChunks::among(&ALL));
         let (chunk, state) = (ChunkIndex::xyz(1, 2, 3), stamp(10, 5));
         let mut voxels = vec![7; 8];
         assert_eq!(owner.keep(&chunk, state, &mut voxels).as_deref(), Some(&vec![7; 8]));
@@ -125,15 +147,15 @@ mod tests {
 
     #[test]
     fn what_is_kept_is_bounded() {
-        let (owner, state) = (KeptChunks::default(), stamp(10, 5));
+        static ALL: Mutex<AllKept> = AllKept::nothing();
+        let (owner, state) = (KeptChunks::among(&ALL), stamp(10, 5));
         for x in 0..200 {
             owner.keep(&ChunkIndex::xyz(x, 0, 0), state, &mut vec![1; 1 << 20]);
         }
-        let kept = KEPT.lock().unwrap();
-        assert!(kept.bytes <= MAX_BYTES && kept.chunks.len() <= MAX_CHUNKS);
+        let kept = ALL.lock().unwrap();
+        assert!(!kept.chunks.is_empty() && kept.bytes <= MAX_BYTES && kept.chunks.len() <= MAX_CHUNKS);
         drop(kept);
-        let number = *owner.0.get().unwrap();
         drop(owner);
-        assert!(KEPT.lock().unwrap().chunks.iter().all(|one| one.owner != number));
+        assert!(ALL.lock().unwrap().chunks.is_empty());
     }
 }
