@@ -165,6 +165,9 @@ class Objects:
     def read(self, key: str, limit: int) -> bytes | None:
         """All of an object of at most `limit` bytes, ``None`` where there is none."""
 
+    def read_all(self, keys: list[str], limit: int) -> list[bytes | None]:
+        """All of objects of at most `limit` bytes each, asked for together; ``None`` for those that are not there."""
+
     def size(self, key: str) -> int | None:
         """Bytes of an object, ``None`` where there is none."""
 

@@ -259,6 +259,25 @@ class ObjectPath:
         """
         return self.parent._objects.read(self.name, limit)
 
+    def read_files(self, names: Sequence[str], limit: int) -> list[bytes | None]:
+        """Return what files of the folder hold, all asked for at once; ``None`` where there is none.
+
+        Parameters
+        ----------
+        names
+            Where they lie in the folder.
+        limit
+            Bytes that each may have.
+
+        Examples
+        --------
+        >>> folder = ObjectPath("memory://bucket/folder")
+        >>> (folder / "a").write(b"text")
+        >>> folder.read_files(["a", "b"], 1000)
+        [b'text', None]
+        """
+        return self._objects.read_all(list(names), limit)
+
     def size(self) -> int | None:
         """Return the bytes of the file, ``None`` where there is none."""
         return self.parent._objects.size(self.name)

@@ -11,6 +11,7 @@ from wkfast.drafts import exclusive_draft
 from wkfast.errors import DatasetError
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
     from pathlib import Path
 
 # Files that say that a folder is an array or a group of Zarr.
@@ -40,6 +41,15 @@ def read_json(file: Path | ObjectPath) -> Any | None:
     """
     text = read_metadata(file)
     return None if text is None else parsed_json(text, file)
+
+
+def read_jsons(folder: Path | ObjectPath, names: Sequence[str]) -> dict[str, Any]:
+    """Return what files of `folder` hold, by name, as far as they are there; see :func:`read_json`."""
+    if isinstance(folder, ObjectPath):
+        texts = dict(zip(names, folder.read_files(names, _MOST), strict=True))
+    else:
+        texts = {name: read_metadata(folder / name) for name in names}
+    return {name: parsed_json(text, folder / name) for name, text in texts.items() if text is not None}
 
 
 def parsed_json(text: bytes, file: object) -> Any:

@@ -5,13 +5,13 @@ from __future__ import annotations
 import copy
 from contextlib import suppress
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from wkfast import _core
 from wkfast.dataset.internals import locations_of, properties_of
-from wkfast.dataset.metadata_files import read_json
+from wkfast.dataset.metadata_files import read_jsons
 from wkfast.errors import MergeError, VolumeDataError
 from wkfast.geometry import BoundingBox, Mag, Vec3Int
 
@@ -74,6 +74,7 @@ class MergeBase:
             It is described badly.
         """
         properties = properties_of(layer)
+        groups, layer_groups = _group_metadata(layer.dataset.path, layer.name)
         entry = copy.deepcopy(properties.json)
         for gone in ("attachments", "wkwResolutions", "mags"):
             entry.pop(gone, None)
@@ -87,8 +88,8 @@ class MergeBase:
             bounding_box=properties.bounding_box,
             voxel_size=layer.dataset.voxel_size_with_unit.factor.to_tuple(),
             unit=layer.dataset.unit,
-            groups=_group_metadata(layer.dataset.path),
-            layer_groups=_group_metadata(layer.dataset.path / layer.name),
+            groups=groups,
+            layer_groups=layer_groups,
         )
 
     @classmethod
@@ -203,7 +204,9 @@ def _new_mag_entry(array: _core.Mag, location: _core.MagLocation) -> Json:
     return entry
 
 
-def _group_metadata(folder: Path | ObjectPath) -> dict[str, Any]:
-    """Return the contents of a Zarr group's own files, by name."""
-    found = {name: read_json(folder / name) for name in _GROUP_FILES}
-    return {name: content for name, content in found.items() if content is not None}
+def _group_metadata(folder: Path | ObjectPath, layer: str) -> tuple[Json, Json]:
+    """Return what the files of Zarr groups hold, by name: those of a dataset's folder, and of its layer's."""
+    own = [f"{layer}/{name}" for name in _GROUP_FILES]
+    found = read_jsons(folder, [*_GROUP_FILES, *own])
+    of_layer = {file.rpartition("/")[2]: content for file, content in found.items() if file in own}
+    return {file: content for file, content in found.items() if file not in own}, of_layer

@@ -55,6 +55,16 @@ impl PyObjects {
         Ok(read.map(|bytes| PyBytes::new(py, &bytes)))
     }
 
+    fn read_all<'py>(
+        &self,
+        py: Python<'py>,
+        keys: Vec<String>,
+        limit: u64,
+    ) -> Result<Vec<Option<Bound<'py, PyBytes>>>, CoreError> {
+        let read = away(py, move || store::read_whole(&*self.0, &keys, limit))??;
+        Ok(read.into_iter().map(|found| found.map(|bytes| PyBytes::new(py, &bytes))).collect())
+    }
+
     fn size(&self, py: Python<'_>, key: &str) -> Result<Option<u64>, CoreError> {
         Ok(away(py, || self.0.size(key))??)
     }

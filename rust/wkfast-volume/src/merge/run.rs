@@ -10,7 +10,7 @@ use serde::{Deserialize, Serialize};
 use super::compose::Over;
 use super::input::Link;
 use super::journal::{self, Failure, Journal};
-use super::plan::{LayerPlan, LayerSource, MergePlan, Task};
+use super::plan::{LayerPlan, LayerSource, MagPlan, MergePlan, Task};
 use super::report::{MergeReport, Seconds, ShardRecord, Span};
 use super::shard::{MagArrays, Room, ShardJob};
 use super::share::work_bytes;
@@ -20,6 +20,7 @@ use super::terms::Terms;
 use crate::error::{Result, VolumeError};
 use crate::format::{MagArray, UNKNOWN_SIZE, open_mag};
 use crate::geometry::Mag;
+use crate::store::together;
 use crate::work::{Driver, Observer, ReadMag, Stop, pool_of};
 
 /// Chunks in memory per thread.
@@ -132,20 +133,24 @@ pub(super) fn open_layer(layer: &LayerPlan, mag: Mag, sources: &Sources, finer: 
 
 /// Writes the metadata of every mag and opens the arrays.
 fn prepare(plan: &MergePlan, sources: &Sources, journal: &Journal) -> Result<Vec<MagArrays>> {
+    let far = plan.input.target.directory().is_none();
+    let outputs = together(&plan.mags, far, |mag| begin(plan, mag, &*find(&sources.fallback, mag.mag)?, journal))?;
     let mut arrays: Vec<MagArrays> = Vec::new();
-    for mag in &plan.mags {
-        let fallback = find(&sources.fallback, mag.mag)?;
-        let extra: Vec<u64> = mag.touched_extra().map(|(_, end)| end).collect();
-        for (name, content) in fallback.metadata_like(mag.grid.voxel_type, mag.extent, &extra)? {
-            journal.target().put(&format!("{}/{name}", mag.folder), &content)?;
-        }
-        let output = open_mag(&plan.result_location(mag))?;
-        let finer: Vec<_> = arrays.iter().map(|arrays| arrays.output.clone()).collect();
-        let open = |layer| open_layer(layer, mag.mag, sources, &finer);
+    for (place, mag) in plan.mags.iter().enumerate() {
+        let open = |layer| open_layer(layer, mag.mag, sources, &outputs[..place]);
         let over = mag.layers.iter().map(open).collect::<Result<_>>()?;
-        arrays.push(MagArrays { fallback, over, output });
+        arrays.push(MagArrays { fallback: find(&sources.fallback, mag.mag)?, over, output: outputs[place].clone() });
     }
     Ok(arrays)
+}
+
+/// Writes the metadata of a mag like `fallback` and opens it.
+fn begin(plan: &MergePlan, mag: &MagPlan, fallback: &dyn MagArray, journal: &Journal) -> Result<Arc<dyn MagArray>> {
+    let extra: Vec<u64> = mag.touched_extra().map(|(_, end)| end).collect();
+    for (name, content) in fallback.metadata_like(mag.grid.voxel_type, mag.extent, &extra)? {
+        journal.target().put(&format!("{}/{name}", mag.folder), &content)?;
+    }
+    open_mag(&plan.result_location(mag))
 }
 
 struct Runner<'a> {

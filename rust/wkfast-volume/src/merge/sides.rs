@@ -9,7 +9,7 @@ use crate::error::{Result, VolumeError};
 use crate::format::{Container, Listing, MagArray, MagLocation, each_index, open_mag_in};
 use crate::geometry::{ChunkGrid, ChunkIndex, Mag};
 use crate::mapping::Mapping;
-use crate::store::SharedStore;
+use crate::store::{SharedStore, together};
 
 /// Both sides, opened.
 #[derive(Debug)]
@@ -38,26 +38,30 @@ impl Sources {
     pub fn open(input: &MergeInput) -> Result<Self> {
         let mut containers: Vec<(Container, SharedStore)> = Vec::new();
         let mut open = |locations: &[MagLocation]| -> Result<Vec<OpenMag>> {
-            let mut sources = Vec::new();
-            for location in locations {
-                let known = containers.iter().find(|(container, _)| *container == location.container);
-                let store = if let Some((_, store)) = known {
-                    store.clone()
-                } else {
-                    let store = location.container.open()?;
-                    containers.push((location.container.clone(), store.clone()));
-                    store
-                };
-                let array = open_mag_in(store, location)?;
+            let stores = locations.iter().map(|location| shared(&location.container, &mut containers));
+            let stores = stores.collect::<Result<Vec<_>>>()?;
+            let places: Vec<_> = locations.iter().zip(stores).collect();
+            let far = places.iter().any(|(_, store)| store.is_far());
+            together(&places, far, |(location, store)| {
+                let array = open_mag_in(store.clone(), location)?;
                 check_fill(&*array)?;
-                sources.push(OpenMag { location: location.clone(), array });
-            }
-            Ok(sources)
+                Ok(OpenMag { location: (*location).clone(), array })
+            })
         };
         let annotations = input.annotations.iter().map(|mags| open(mags)).collect::<Result<_>>()?;
         let mapping = input.mapping.as_ref().map(|labels| Mapping::open(&labels.relabeling)).transpose()?;
         Ok(Self { annotations, fallback: open(&input.fallback)?, mapping: mapping.map(Arc::new), rule: Arc::default() })
     }
+}
+
+/// The store of a container, opened now or before.
+fn shared(container: &Container, opened: &mut Vec<(Container, SharedStore)>) -> Result<SharedStore> {
+    if let Some((_, store)) = opened.iter().find(|(known, _)| known == container) {
+        return Ok(store.clone());
+    }
+    let store = container.open()?;
+    opened.push((container.clone(), store.clone()));
+    Ok(store)
 }
 
 /// Absent chunks are zeros to a merge.
@@ -103,13 +107,14 @@ impl<'s> Side<'s> {
     fn list(
         name: String,
         sources: &'s [OpenMag],
-        chunks: impl Fn(&OpenMag, &Listing) -> Result<Vec<ChunkIndex>>,
+        chunks: impl Fn(&OpenMag, &Listing) -> Result<Vec<ChunkIndex>> + Sync,
     ) -> Result<Self> {
-        let mut mags = Vec::new();
-        for source in sources {
+        let far = sources.iter().any(|source| source.array.store().is_far());
+        let places: Vec<&OpenMag> = sources.iter().collect();
+        let mut mags = together(&places, far, |source| {
             let listing = source.array.list_shards()?;
-            mags.push(Listed { source, chunks: chunks(source, &listing)?, listing });
-        }
+            Ok(Listed { source, chunks: chunks(source, &listing)?, listing })
+        })?;
         mags.sort_by_key(|listed| fineness(listed.mag()));
         if let Some(pair) = mags.windows(2).find(|pair| pair[0].mag() == pair[1].mag()) {
             let mag = pair[0].mag();

@@ -119,6 +119,12 @@ pub(crate) fn read_all(store: &dyn ReadStore, fetches: &[Fetch<'_>]) -> Result<V
     Ok(read.into_vec())
 }
 
+/// Whole files of at most `limit` bytes each, asked for together; `None` for those that are not there.
+pub fn read_whole<K: AsRef<str>>(store: &dyn ReadStore, keys: &[K], limit: u64) -> Result<Vec<Option<Vec<u8>>>> {
+    let whole = |key| Fetch { origin: Origin::Key(key), part: Part::Whole(limit) };
+    read_all(store, &keys.iter().map(|key| whole(key.as_ref())).collect::<Vec<_>>())
+}
+
 /// Reads one piece through the methods of the store for single reads.
 pub(super) fn read_one<S: ReadStore + ?Sized>(
     store: &S,

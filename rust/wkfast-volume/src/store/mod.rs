@@ -17,6 +17,7 @@ mod slow;
 mod stamp;
 #[cfg(test)]
 mod tests;
+mod together;
 mod zip;
 
 #[cfg(test)]
@@ -33,6 +34,7 @@ use serde::{Deserialize, Serialize};
 use wkfast_files::zip::check_name;
 
 pub use self::address::{Address, Opener, WITHHELD, is_secret, open_addresses_with};
+pub use self::batch::read_whole;
 pub use self::batch::{Fetch, Found, Origin, Part, Take};
 pub(crate) use self::batch::{Slots, on_pool, read_all, read_near};
 pub use self::bucket::{BucketStore, Upload, Version};
@@ -45,6 +47,7 @@ pub use self::memory::MemoryStore;
 #[cfg(any(test, feature = "conformance"))]
 pub use self::slow::SlowStore;
 pub use self::stamp::Stamp;
+pub(crate) use self::together::together;
 pub use self::zip::ZipStore;
 use crate::error::{Result, VolumeError};
 pub use wkfast_files::zip::{FarFile, Packed, ZipWriter};

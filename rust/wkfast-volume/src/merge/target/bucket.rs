@@ -10,7 +10,9 @@ use super::shard_file::fetch;
 use super::{Access, Copied, Held, NOTES, NewShard, Notebook, Target};
 use crate::error::{Result, VolumeError};
 use crate::format::{Container, ShardFile};
-use crate::store::{Address, BucketStore, Entry, Fetch, Origin, Part, SharedStore, Upload, bucket_of, list, read_all};
+use crate::store::{
+    Address, BucketStore, Entry, Fetch, Origin, Part, SharedStore, Upload, bucket_of, list, read_all, read_whole,
+};
 use crate::work::{Observer, unique_name};
 
 /// Bytes of a plan or report, at most; a plan of a million files has a quarter of it.
@@ -122,8 +124,7 @@ impl Target for BucketTarget {
     fn notes(&self) -> Result<Vec<String>> {
         let is_lines = |key: &String| key.strip_prefix(NOTES).is_some_and(|name| name.starts_with("/done-"));
         let keys: Vec<String> = self.in_notes()?.into_iter().filter(is_lines).collect();
-        let fetch = |key| Fetch { origin: Origin::Key(key), part: Part::Whole(MOST_OF_A_NOTE) };
-        let read = read_all(&*self.store, &keys.iter().map(|key| fetch(key)).collect::<Vec<_>>())?;
+        let read = read_whole(&*self.store, &keys, MOST_OF_A_NOTE)?;
         // One that has gone meanwhile was the notes of a merge that is committed now.
         let texts = keys.iter().zip(read).filter_map(|(key, text)| Some((key, text?)));
         let no_text = |key: &str| VolumeError::corrupt(self.name(key), "is no text");
