@@ -746,6 +746,11 @@ class MergePlan:
         MergeError
             Nothing has been merged yet.
         """
+    def complete(
+        self, *, threads: int | None = None, progress: Callable[[int, int, int, int], object] | None = None
+    ) -> dict[str, Any]:
+        """Do all tasks and :meth:`commit`, under one lock, and return the report; see :meth:`run`."""
+
     def commit(self, *, sync: bool = False) -> dict[str, Any]:
         """End a merge whose tasks are all done and return its report, which is also left in the target.
 

@@ -83,9 +83,9 @@ def merge_with_view(view: MagView, other: MagView, executor: Any) -> None:
             }
         )
         if executor is None:
-            plan.run()
+            merged = plan.complete()["bounding_box"]
         else:
             run_on_workers(plan, folder / "merged", executor)
-        merged = plan.commit()["bounding_box"]
+            merged = plan.commit()["bounding_box"]
         _core.exchange_folders(str(folder / "merged" / view.name), str(view.path))
     layer._extend_bounding_box(BoundingBox(merged["topleft"], merged["size"]))

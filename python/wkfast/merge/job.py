@@ -100,6 +100,11 @@ class MergeJob:
         """Run, verify and commit as the options say, and return the report; or only say what that would do."""
         if options.dry_run:
             return self.preview()
+        if options.executor is None and not options.verify:
+            self.check_rule()
+            with observed(options.progress, "merging") as observer:
+                facts = self.plan.complete(threads=options.threads, progress=observer)
+            return self._committed(facts)
         self.run(options)
         verified = self.verify(options) if options.verify else None
         return replace(self.commit(), verified=verified)
@@ -175,7 +180,11 @@ class MergeJob:
         MergeError
             Tasks are not done.
         """
-        report = self._report(self.plan.commit())
+        return self._committed(self.plan.commit())
+
+    def _committed(self, facts: dict[str, Any]) -> MergeReport:
+        """Make a dataset of a target that the core has committed."""
+        report = self._report(facts)
         describe(self.description, report)
         if "mapping" in self.description:
             Path(self.description["mapping"]["table"]).unlink(missing_ok=True)

@@ -207,6 +207,22 @@ impl PyMergePlan {
         Ok(pythonize(py, &summary).map_err(PyErr::from)?)
     }
 
+    #[pyo3(signature = (*, threads=None, progress=None))]
+    fn complete<'py>(
+        &self,
+        py: Python<'py>,
+        threads: Option<NonZeroUsize>,
+        progress: Option<Bound<'py, PyAny>>,
+    ) -> Result<Bound<'py, PyAny>, CoreError> {
+        let threads = thread_count(threads)?;
+        let seconds = self.state().seconds;
+        let complete = |sources: &Sources, observer: &mut Observer| {
+            merge::complete(&self.plan, sources, threads, seconds, observer)
+        };
+        let report = self.watched(py, progress, complete)?;
+        Ok(pythonize(py, &report).map_err(PyErr::from)?)
+    }
+
     #[pyo3(signature = (*, sync=false))]
     fn commit<'py>(&self, py: Python<'py>, sync: bool) -> Result<Bound<'py, PyAny>, CoreError> {
         let seconds = self.state().seconds;

@@ -210,7 +210,13 @@ impl Journal {
         Ok((self.target.size(key)?.unwrap_or(UNKNOWN_SIZE) == record.file_bytes).then_some(record))
     }
 
-    /// Every record, of this and of other processes.
+    /// Knows what has been noted since it was opened, too.
+    pub(super) fn read_again(&mut self) -> Result<()> {
+        self.done = read_lines(&*self.target)?;
+        Ok(())
+    }
+
+    /// Every record, of this and of other processes, of when the journal was opened or [read again](Self::read_again).
     pub fn records(&self) -> &HashMap<usize, ShardRecord> {
         &self.done
     }

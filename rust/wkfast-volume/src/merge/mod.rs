@@ -1,4 +1,4 @@
-//! The fallback merge: [`plan`], [`run()`], [`commit`].
+//! The fallback merge: [`plan`], [`run()`], [`commit`], or [`complete`] for the last two at once.
 //!
 //! [`mod@survey`] looks at both sides and decides; [`plan`] is what it decided, as plain data; [`shard`] writes one shard of
 //! the result, with [`chunk`] for the voxels and [`recompute`] for mags the annotation lacks; [`mod@run`] does so in
@@ -39,7 +39,7 @@ pub use self::journal::{TargetState, check_target};
 pub use self::plan::MergePlan;
 pub use self::report::{Conflict, MergeReport, Seconds};
 pub use self::rule::{LabelRule, RuleId, Runs};
-pub use self::run::{RunSummary, commit, run};
+pub use self::run::{RunSummary, commit, complete, run};
 pub use self::share::{Hold, open_tasks, work_bytes};
 pub use self::sides::{OpenMag, Sources};
 pub use self::status::{MergeStatus, status};

@@ -60,14 +60,40 @@ pub fn run(
     observer: &mut Observer,
 ) -> Result<RunSummary> {
     let started = Instant::now();
-    let mut summary = RunSummary { tasks: tasks.len(), ..RunSummary::default() };
     plan.check_range(&tasks)?;
-    let Some(journal) = Journal::open(plan, access, observer)? else {
-        summary.resumed = tasks.len();
-        return Ok(summary);
+    let mut summary = match Journal::open(plan, access, observer)? {
+        Some(journal) => run_tasks(plan, sources, tasks, threads, &journal, observer)?,
+        None => RunSummary { tasks: tasks.len(), resumed: tasks.len(), ..RunSummary::default() },
     };
-    let arrays = prepare(plan, sources, &journal)?;
-    let runner = Runner { plan, terms: Terms::of(plan, sources), arrays: &arrays, journal: &journal };
+    summary.seconds = started.elapsed().as_secs_f64();
+    Ok(summary)
+}
+
+/// Runs every task of `plan` and [commits](commit) what they made: one look at the target, and one lock, for both.
+pub fn complete(
+    plan: &MergePlan,
+    sources: &Sources,
+    threads: usize,
+    seconds: Seconds,
+    observer: &mut Observer,
+) -> Result<MergeReport> {
+    let Some(mut journal) = Journal::open(plan, Access::Exclusive, observer)? else { return committed(plan) };
+    run_tasks(plan, sources, 0..plan.tasks().len(), threads, &journal, observer)?;
+    journal.read_again()?;
+    close(plan, journal, seconds, false)
+}
+
+fn run_tasks(
+    plan: &MergePlan,
+    sources: &Sources,
+    tasks: Range<usize>,
+    threads: usize,
+    journal: &Journal,
+    observer: &mut Observer,
+) -> Result<RunSummary> {
+    let mut summary = RunSummary { tasks: tasks.len(), ..RunSummary::default() };
+    let arrays = prepare(plan, sources, journal)?;
+    let runner = Runner { plan, terms: Terms::of(plan, sources), arrays: &arrays, journal };
     let pool = pool_of(threads)?;
     let mut driver = Driver::new(&pool, observer);
     driver.expect(tasks.len(), tasks.clone().map(|task| runner.weight(task)).sum());
@@ -84,19 +110,27 @@ pub fn run(
         }
         summary.bytes_written += runner.run_stage(waiting, &mut driver)?;
     }
-    summary.seconds = started.elapsed().as_secs_f64();
     Ok(summary)
 }
 
 /// Ends a merge whose tasks are all done: leaves the report in the target and removes the journal. With `sync` it first
 /// waits until the result is on disk, so that it also survives the loss of power. Called again, it returns the same
 /// report. `observer` is called as of [`Journal::open`].
-pub fn commit(plan: &MergePlan, mut seconds: Seconds, sync: bool, observer: &mut Observer) -> Result<MergeReport> {
+pub fn commit(plan: &MergePlan, seconds: Seconds, sync: bool, observer: &mut Observer) -> Result<MergeReport> {
+    match Journal::open(plan, Access::Exclusive, observer)? {
+        Some(journal) => close(plan, journal, seconds, sync),
+        None => committed(plan),
+    }
+}
+
+/// The report of a merge that is committed already.
+fn committed(plan: &MergePlan) -> Result<MergeReport> {
+    journal::clear_committed(&plan.input.target)?;
+    journal::committed_report(&plan.input.target)
+}
+
+fn close(plan: &MergePlan, journal: Journal, mut seconds: Seconds, sync: bool) -> Result<MergeReport> {
     let started = Instant::now();
-    let Some(journal) = Journal::open(plan, Access::Exclusive, observer)? else {
-        journal::clear_committed(&plan.input.target)?;
-        return journal::committed_report(&plan.input.target);
-    };
     let open = (0..plan.tasks().len()).filter(|&task| !journal.records().contains_key(&task)).count();
     if open > 0 {
         let all = plan.tasks().len();

@@ -13,7 +13,8 @@ use super::journal::PROVENANCE;
 use super::reference::{self, Dense, Sides};
 use super::testing::{MagSpec, Spelling, cut, read_dense};
 use super::{
-    Access, Conflict, MergeInput, MergePlan, MergeReport, MergeTarget, NewLabels, Policy, Seconds, Sources, commit, run,
+    Access, Conflict, MergeInput, MergePlan, MergeReport, MergeTarget, NewLabels, Policy, Seconds, Sources, commit,
+    complete, run,
 };
 use crate::error::{Result, VolumeError};
 use crate::format::{MagArray, open_mag};
@@ -327,6 +328,13 @@ pub(super) fn merge_all(input: &MergeInput) -> Result<(MergePlan, MergeReport)> 
     let sources = Sources::open(input)?;
     run(&plan, &sources, 0..plan.tasks().len(), 2, Access::Exclusive, &mut silent)?;
     let report = commit(&plan, Seconds::default(), false, &mut |_| Ok(()))?;
+    Ok((plan, report))
+}
+
+/// The same in one go.
+pub(super) fn complete_all(input: &MergeInput) -> Result<(MergePlan, MergeReport)> {
+    let plan = MergePlan::new(input.clone())?;
+    let report = complete(&plan, &Sources::open(input)?, 2, Seconds::default(), &mut silent)?;
     Ok((plan, report))
 }
 
