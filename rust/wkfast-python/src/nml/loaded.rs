@@ -83,10 +83,11 @@ impl LoadedTrees {
 }
 
 impl Unmade {
-    fn tree(&self) -> Option<Tree> {
+    /// The tree to begin with: the columns of a large one are moved, not copied, once there is a place for them.
+    fn begin(self) -> Option<Tree> {
         match self {
-            Self::Packed(trees, number) => trees.get(*number).map(|tree| tree.unpack()),
-            Self::Whole(tree) => Some((**tree).clone()),
+            Self::Packed(trees, number) => trees.get(number).map(|tree| tree.unpack()),
+            Self::Whole(tree) => Some(Tree { header: tree.header.clone(), ..Tree::default() }),
         }
     }
 }
@@ -103,7 +104,7 @@ impl LoadedTrees {
             return Ok(made);
         }
         // Made outside of the lock, since making objects may run any code: if that asked for the same tree, its objects count.
-        let Some(Tree { header, columns }) = self.unmade(number).and_then(|tree| tree.tree()) else {
+        let Some(Tree { header, columns }) = self.unmade(number).and_then(Unmade::begin) else {
             return self.made(py, number).ok_or_else(|| PyIndexError::new_err("no such tree"));
         };
         let record = Py::new(py, TreeRecord::from(header))?;
@@ -112,10 +113,10 @@ impl LoadedTrees {
             return Ok(made);
         }
         let mut state = self.lock();
+        if let Some(tree) = state.whole.remove(&number) {
+            columns.get().write(|table| *table = Arc::unwrap_or_clone(tree).columns.into());
+        }
         state.made.insert(number, (record.clone_ref(py), columns.clone_ref(py)));
-        let before = state.whole.remove(&number);
-        drop(state);
-        drop(before);
         Ok((record, columns))
     }
 
