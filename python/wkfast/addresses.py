@@ -84,15 +84,18 @@ def local_path(path: Any, what: str = "this") -> Path:
 def shown(address: str) -> str:
     """Return an address for messages.
 
-    That of a file on a server comes without what follows ``?``, which may be a token, and without a password.
+    That of a file on a server comes without what follows ``?``, which may be a token; and none comes with a password,
+    nor with the two halves of a key that some tools take there.
 
     Examples
     --------
-    >>> shown("https://me:hush@host/file.nml?token=hush"), shown("s3://bucket/a?b")
-    ('https://host/file.nml', 's3://bucket/a?b')
+    >>> shown("https://me:hush@host/file.nml?token=hush"), shown("s3://bucket/a?b"), shown("s3://key:hush@bucket/a")
+    ('https://host/file.nml', 's3://bucket/a?b', 's3://bucket/a')
     """
     scheme, _, rest = address.partition("://")
     if scheme.lower() not in {"http", "https"}:
-        return address
+        # Secrets of S3 may have a slash in them; names of buckets have no colon.
+        has_password = ":" in rest.partition("/")[0] and "@" in rest
+        return f"{scheme}://{rest.partition('@')[2]}" if has_password else address
     host, slash, path = re.split(r"[?#]", rest, maxsplit=1)[0].partition("/")
     return f"{scheme}://{host.rpartition('@')[2]}{slash}{path}"

@@ -74,7 +74,9 @@ class _Faulty(http.server.BaseHTTPRequestHandler):
         for name, value in headers.items():
             if name.lower() not in {"content-length", "transfer-encoding", "connection"}:
                 self.send_header(name, value)
-        length = headers.get("Content-Length", "0") if self.command == "HEAD" else str(len(content))
+        # Servers spell names of headers as they like.
+        stated = next((value for name, value in headers.items() if name.lower() == "content-length"), "0")
+        length = stated if self.command == "HEAD" else str(len(content))
         self.send_header("Content-Length", length)
         self.end_headers()
         if self.command != "HEAD":

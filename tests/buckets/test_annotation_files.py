@@ -225,10 +225,11 @@ def test_layers_of_it_travel_to_other_processes(bucket, annotation, tmp_path):
 
 
 def test_what_is_not_there_or_no_annotation_is_told_of(bucket, serve, tmp_path):
-    nobody = ObjectPath(f"s3://{bucket.name}-none/a.zip", bucket.options)
-    for path in (at(bucket, "a.zip"), at(bucket, "a.nml"), nobody):
-        with pytest.raises((AnnotationFileNotFoundError, ObjectStoreError), match=r"s3://.*/a\.(zip|nml)"):
-            wkfast.Annotation.load(path)
+    for name in ("a.zip", "a.nml"):
+        with pytest.raises(AnnotationFileNotFoundError, match=r"s3://.*/a\.(zip|nml): there is no such object"):
+            wkfast.Annotation.load(at(bucket, name))
+        with pytest.raises(ObjectStoreError, match="there is no such bucket"):
+            wkfast.Annotation.load(ObjectPath(f"s3://{bucket.name}-none/{name}", bucket.options))
     bucket.client.put_object(Bucket=bucket.name, Key="text.zip", Body=b"no zip file" * 100)
     with pytest.raises(AnnotationZipError, match=r"s3://.*/text\.zip: is no zip file"):
         wkfast.Annotation.load(at(bucket, "text.zip"))
@@ -266,14 +267,15 @@ def test_many_mebibytes_go_in_parts_and_appear_whole(between, tmp_path):
 
 
 @pytest.mark.parametrize("method", ["POST", "PUT"])
-def test_a_save_that_fails_leaves_what_was_there(between, tmp_path, method):
+def test_a_save_that_fails_leaves_what_was_there(between, s3_server, tmp_path, method):
     noisy_zip(tmp_path / "a.zip", tmp_path)
     between.client.put_object(Bucket=between.name, Key="a.zip", Body=b"before")
     between.refuses = lambda asked, _: asked == method
     with pytest.raises(ObjectStoreError, match=r"a\.zip.*does not allow it"):
         wkfast.Annotation.load(tmp_path / "a.zip").save(at(between, "a.zip"))
     assert at(between, "a.zip").read(100) == b"before"
-    assert not between.client.list_multipart_uploads(Bucket=between.name).get("Uploads")
+    if s3_server.kind == "moto":  # the other one does not tell of parts
+        assert not between.client.list_multipart_uploads(Bucket=between.name).get("Uploads")
 
 
 def test_a_progress_function_that_raises_ends_it(bucket, tmp_path):
@@ -310,6 +312,9 @@ def test_the_command_line_takes_addresses_of_annotations(bucket, annotation, tmp
     run("merge-fallback", tmp_path / "out", address, tmp_path / "near")
     annotation.merge_fallback_layer(tmp_path / "expected", tmp_path / "near")
     assert files(tmp_path / "out") == files(tmp_path / "expected")
+    run("merge-fallback", tmp_path / "mapped", address, tmp_path / "near", "--mapping", address)
+    annotation.merge_fallback_layer(tmp_path / "as_mapped", tmp_path / "near", mapping=annotation)
+    assert files(tmp_path / "mapped") == files(tmp_path / "as_mapped")
     plan = f"s3://{bucket.name}/plans/plan.json.gz"
     run("merge", "plan", plan, tmp_path / "planned", address, tmp_path / "near")
     run("merge", "run", plan)

@@ -138,6 +138,46 @@ def test_references_lead_from_folders_and_buckets_to_buckets(bucket, tmp_path, m
     np.testing.assert_array_equal(raw.get_layer("labels").get_mag(1).read(), voxels)
 
 
+def _profiled(monkeypatch, folder, title, file, variable, endpoint):
+    (folder / file).write_text(f"[other]\nendpoint_url = http://other\n[{title}]\nendpoint_url = {endpoint}\n")
+    monkeypatch.setenv(variable, str(folder / file))
+
+
+@pytest.mark.parametrize(
+    "named",
+    [
+        "AWS_ENDPOINT_URL",
+        "AWS_ENDPOINT_URL_S3",
+        "AWS_ENDPOINT",
+        "option",
+        "password",
+        "config",
+        "credentials",
+        "profile",
+    ],
+)
+def test_a_reference_names_the_server_however_that_was_named(bucket, tmp_path, monkeypatch, named):
+    options = {"key": "tester", "secret": bucket.options["secret"], "region_name": "us-east-1"}
+    if named.startswith("AWS"):
+        monkeypatch.setenv(named, bucket.endpoint)
+    elif named == "option":
+        options["endpoint_url"] = bucket.endpoint
+    elif named == "password":
+        options["endpoint_url"] = bucket.endpoint.replace("//", "//me:hush@")
+    elif named == "credentials":
+        _profiled(monkeypatch, tmp_path, "default", named, "AWS_SHARED_CREDENTIALS_FILE", bucket.endpoint)
+    elif named == "config":
+        _profiled(monkeypatch, tmp_path, "default", named, "AWS_CONFIG_FILE", bucket.endpoint)
+    else:
+        _profiled(monkeypatch, tmp_path, "profile lab", named, "AWS_CONFIG_FILE", bucket.endpoint)
+        options["profile"] = "lab"
+    address = bucket.put(small(tmp_path / "near", "zarr3").path, "raw")
+    raw = wkfast.Dataset.open(address, storage_options=options)
+    raw.shallow_copy_dataset(tmp_path / "here")
+    stated = json.loads((tmp_path / "here" / "datasource-properties.json").read_text())["dataLayers"][0]["mags"]
+    assert [mag["path"].split("/")[2] for mag in stated] == [bucket.endpoint.removeprefix("http://")] * len(stated)
+
+
 def test_a_dataset_in_a_bucket_does_not_refer_to_a_folder_of_this_machine(bucket, tmp_path):
     near, far = small(tmp_path / "near", "zarr3"), new(bucket)
     before = bucket.listed()

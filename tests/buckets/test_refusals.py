@@ -7,6 +7,7 @@ import pytest
 
 import wkfast
 from wkfast import convert, tables
+from wkfast.buckets import ObjectPath
 from wkfast.dataset import open_layer
 from wkfast.errors import AddressError
 from wkfast.schema import schema_problems
@@ -148,3 +149,34 @@ def test_a_password_is_written_into_no_reference(serve, folder, made):
         target.add_layer_as_ref(far.get_layer("labels"))
     assert "hush" not in str(caught.value)
     assert not any("hush" in file.read_text() for file in folder.rglob("*.json"))
+
+
+@pytest.mark.parametrize("call", READ)
+@pytest.mark.parametrize(
+    ("address", "reason"),
+    [
+        ("s3://AKIA:hush@bucket/a.nml", "holds credentials"),
+        ("s3://AKIA:hush/hush@bucket/a.nml", "holds credentials"),
+        ("s3://store.example.org:9000/bucket/a.nml", "is no bucket"),
+        ("s3://bucket/a/../b.nml", "has . or .. in it"),
+        ("https://host/./b.nml", "has . or .. in it"),
+        ("ftp://me:hush@host/a.nml", "wkfast knows s3://"),
+    ],
+)
+def test_addresses_that_name_something_else_than_a_place_are_refused(folder, call, address, reason):
+    with pytest.raises(AddressError, match=reason) as caught:
+        READ[call](address, folder)
+    assert "hush" not in str(caught.value)
+    assert not list(folder.iterdir())
+
+
+def test_names_of_objects_may_look_like_more():
+    for address in ["s3://bucket/12:00/a@2.nml", "s3://bucket/a..b/.c/a?b#c", "abfs://container@account.dfs.net/a:b"]:
+        assert ObjectPath(address).url.rpartition("/")[2] == address.rpartition("/")[2]
+
+
+@pytest.mark.parametrize("scheme", ["s3", "gs", "az"])
+@pytest.mark.parametrize("server", ["localhost:9000", "htps://host", "http://", "https:///bucket", "http://a b"])
+def test_a_server_without_its_scheme_is_refused(scheme, server):
+    with pytest.raises(AddressError, match="'endpoint_url' has to begin with http"):
+        ObjectPath(f"{scheme}://bucket/a", {"endpoint_url": server})

@@ -77,6 +77,8 @@ def test_behind_two_hyphens_nothing_is_an_option():
         ("a out --must 0", "0 is less than 1"),
         ("a out --must x", "'x' is no whole number"),
         ("a out --must 3 --rate x", "'x' is no number"),
+        ("a s3://bucket/b out --must 3", "s3://bucket/b is an address"),
+        ("a https://me:hush@host/b?hush out --must 3", "https://host/b is an address"),
         ("a out --must 3 --choice three", "'three' is none of one, two"),
         ("a out --must 3 --nothing", "--nothing"),
         ("a out --must 3 --fla", "--fla"),

@@ -175,3 +175,12 @@ def test_the_command_writes_tables(tmp_path, capsys):
     with pytest.raises(SystemExit) as done:
         main(["statistics", str(tmp_path / "d"), "labels", "--out", str(tmp_path / "s.txt")])
     assert done.value.code == 2
+
+
+def test_the_command_looks_for_the_folder_before_it_counts(tmp_path, capsys, monkeypatch):
+    some_layer(tmp_path / "d", "uint32")
+    monkeypatch.setattr(wk.SegmentationLayer, "segment_statistics", lambda *_, **__: pytest.fail("has counted"))
+    with pytest.raises(SystemExit) as done:
+        main(["statistics", str(tmp_path / "d"), "labels", "--out", str(tmp_path / "none" / "s.npz")])
+    assert done.value.code == 2
+    assert "there is no folder" in capsys.readouterr().err

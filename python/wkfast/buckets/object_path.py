@@ -98,7 +98,8 @@ class ObjectPath:
     Raises
     ------
     AddressError
-        Its scheme is none that wkfast knows, an option is unknown, or it comes with a query.
+        Its scheme is none that wkfast knows, an option is unknown, it comes with a query, holds credentials or a server
+        where a bucket's name belongs, or leads out of a folder by ``..``.
 
     Examples
     --------
@@ -115,8 +116,7 @@ class ObjectPath:
         if known is None:
             raise AddressError(f"{shown(url)}: wkfast knows s3://, gs://, az:// and https://, not {scheme}://")
         given = dict(storage_options or {})
-        if _kind_of(f"{known}://") == "http" and ("?" in rest or "#" in rest):
-            raise AddressError(f"{shown(url)}: has a query or fragment, which wkfast does not send")
+        _check(url, _kind_of(f"{known}://"), rest)
         account = _AZURE.match(rest) if known == "az" else None
         if account:
             rest = account[1] + rest[account.end() :]
@@ -437,6 +437,21 @@ def core_file(path: Path | ObjectPath, state: object = None) -> str | _core.Obje
     if isinstance(path, ObjectPath):
         return path.object_file(state if isinstance(state, str) else None)
     return str(path)
+
+
+def _check(url: str, kind: str, rest: str) -> None:
+    """Refuse what no request could be made of, before one is."""
+    if kind == "http" and ("?" in rest or "#" in rest):
+        raise AddressError(f"{shown(url)}: has a query or fragment, which wkfast does not send")
+    host, *keys = rest.strip("/").split("/")
+    if kind in {"s3", "gs"} and ":" in host and "@" in rest:
+        raise AddressError(f"{shown(url)}: holds credentials, which messages would show; give them as storage_options=")
+    if kind == "s3" and ":" in host:
+        raise AddressError(
+            f"{url}: {host!r} is no bucket; write s3://BUCKET/FOLDER, and name the server as the option endpoint_url"
+        )
+    if "." in keys or ".." in keys:
+        raise AddressError(f"{shown(url)}: has . or .. in it, which servers take for names; write where it leads")
 
 
 def _kind_of(url: str) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from typing import Any
 
@@ -39,6 +40,11 @@ _NAMES: dict[str, dict[str, str]] = {
 _PREFIXES = {"s3": "aws_", "gs": "google_", "az": "azure_"}
 # Of all servers: whether what a folder holds is listed.
 _OF_ALL = {"list": "wkfast_list"}
+# Options that name a server.
+_SERVERS = frozenset(
+    {"aws_endpoint", "aws_endpoint_url", "aws_endpoint_url_s3", "google_base_url", "azure_storage_endpoint"}
+)
+_SERVER = re.compile(r"https?://[^\s/]+\S*", re.IGNORECASE)
 # What says something of a library, and nothing of a bucket.
 _IGNORED = frozenset({"asynchronous", "skip_instance_cache", "use_listings_cache", "default_block_size", "project"})
 
@@ -58,7 +64,8 @@ def core_options(scheme: str, given: Mapping[str, Any]) -> dict[str, str]:
     Raises
     ------
     AddressError
-        An option that nobody knows, or one whose value is no text, number or truth value. No value is told.
+        An option that nobody knows, one whose value is no text, number or truth value, or a server that is named
+        without ``http://`` or ``https://``. No value is told.
 
     Examples
     --------
@@ -74,6 +81,10 @@ def core_options(scheme: str, given: Mapping[str, Any]) -> dict[str, str]:
         if known is None and scheme != "http":
             raise AddressError(f"unknown storage option {name!r} for {scheme}://; known: {', '.join(sorted(names))}")
         options[known or name] = _text(name, value)
+        if known in _SERVERS and not _SERVER.fullmatch(options[known]):
+            raise AddressError(
+                f"the storage option {name!r} has to begin with http:// or https://, and to name a server"
+            )
     if options.get("google_service_account") == "anon":
         del options["google_service_account"]
         options["google_skip_signature"] = "true"

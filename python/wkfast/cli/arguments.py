@@ -11,7 +11,10 @@ import inspect
 import types
 from dataclasses import dataclass
 from enum import Enum
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn, Union, get_args, get_origin, get_type_hints
+
+from wkfast.addresses import address_of, shown
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -220,6 +223,8 @@ def _converter(parameter: Parameter) -> Callable[[str], Any]:
     kind, least = parameter.kind, getattr(parameter.said, "least", None)
 
     def convert(word: str) -> Any:
+        if kind is Path and address_of(word) is not None:
+            raise argparse.ArgumentTypeError(f"{shown(word)} is an address; this has to be a path of this machine")
         try:
             value = kind(word)
         except ValueError:

@@ -5,11 +5,12 @@ from __future__ import annotations
 import runpy
 import time
 from dataclasses import replace
-from pathlib import Path
+from pathlib import Path, PurePath
 from typing import TYPE_CHECKING, Annotated, Any, TypeVar
 
 import wkfast as wk
 from wkfast._lazy import lazy_import
+from wkfast.addresses import local_path
 from wkfast.cli.arguments import Argument, Option
 from wkfast.cli.console import complain, show, tell_json
 from wkfast.cli.executors import Strategy, executor_for, parse_job_resources
@@ -53,8 +54,11 @@ PolicyOption = Annotated[
 MagsOption = Annotated[Mags, Option("all mags that both have, or the finest alone.")]
 LinkOption = Annotated[Link, Option("hard: files that no annotation touches are shared, not copied.")]
 MappingOption = Annotated[
-    Path | None,
-    Option("What the fallback's labels become: an agglomerate file, or an annotation (.nml, .zip) as in merger mode."),
+    str | None,
+    Option(
+        "What the fallback's labels become: an agglomerate file, or an annotation (.nml, .zip), or its address, as in "
+        "merger mode."
+    ),
 ]
 RuleOption = Annotated[
     str | None,
@@ -116,9 +120,12 @@ def rule_from_anywhere(rule: str | None) -> str | None:
     return f"{Path(file).absolute()}:{name}"
 
 
-def mapping_of(file: Path | None) -> Any:
+def mapping_of(file: str | None) -> Any:
     """Return what a merge takes as mapping: an annotation, or the path of what is taken for an agglomerate file."""
-    return wk.Annotation.load(file) if file is not None and file.suffix in {".nml", ".zip"} else file
+    if file is None:
+        return None
+    is_annotation = PurePath(file).suffix in {".nml", ".zip"}
+    return wk.Annotation.load(file) if is_annotation else local_path(file, "an agglomerate file")
 
 
 def carry_out(

@@ -155,7 +155,7 @@ def _tell_plan(job: "jobs_of_merges.MergeJob", *, as_json: bool) -> None:
 
 
 def status(
-    target: Annotated[str, Argument("Target of the merge, or its plan file.")],
+    target: Annotated[str, Argument("Target of the merge, or its plan file; or the address of either.")],
     *,
     as_json: JsonOption = False,
 ) -> None:

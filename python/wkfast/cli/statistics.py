@@ -10,7 +10,7 @@ from wkfast._lazy import lazy_import
 from wkfast.cli.arguments import Argument, Option
 from wkfast.cli.console import progress_wanted, tell
 from wkfast.cli.executors import Strategy, executor_for, parse_job_resources
-from wkfast.errors import DatasetValueError
+from wkfast.errors import DatasetNotFoundError, DatasetValueError
 
 np: Any = lazy_import("numpy")
 
@@ -31,6 +31,8 @@ def statistics(
     """Count every segment of LAYER in DATASET: voxels, box and centroid in mag-1 voxels, volume in nm³."""
     if out is not None and out.suffix not in {".npz", ".csv"}:
         raise DatasetValueError(f"{out} ends in {out.suffix or 'nothing'}, expected .npz or .csv")
+    if out is not None and not out.parent.is_dir():
+        raise DatasetNotFoundError(f"{out}: there is no folder {out.parent}")
     counted = wk.Dataset.open(dataset, read_only=True).get_layer(layer)
     with executor_for(distribution_strategy, jobs, parse_job_resources(job_resources)) as executor:
         table = counted.segment_statistics(mag, executor=executor, progress=progress_wanted(progress))

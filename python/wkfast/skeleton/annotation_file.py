@@ -119,7 +119,8 @@ def require_file(path: Path | ObjectPath) -> None:
 
 def _why_no_file(path: Path | ObjectPath) -> str | None:
     if isinstance(path, ObjectPath):
-        return None if path.is_file() else "there is no such object"
+        # Asked for its size, a server does not say that even the bucket is missing; asked for the object, it does.
+        return None if path.is_file() or path.read(0) is not None else "there is no such object"
     try:
         if path.is_file():
             return None
