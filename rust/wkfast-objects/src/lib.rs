@@ -19,8 +19,8 @@ mod streaming;
 mod tests;
 mod writing;
 
-pub use runtime::end_requests;
 pub use store::ObjectFiles;
+pub use wkfast_http::end_requests;
 
 use std::sync::Arc;
 

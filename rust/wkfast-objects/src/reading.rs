@@ -11,6 +11,7 @@ use object_store::{Error, GetOptions, GetRange, GetResult, ObjectMeta};
 use rayon::Yield;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::task::JoinSet;
+use wkfast_http::ends_so_far;
 use wkfast_volume::VolumeError;
 use wkfast_volume::error::Result;
 use wkfast_volume::store::{Fetch, Found, Origin, Part, Stamp, Take, Version};
@@ -18,7 +19,7 @@ use wkfast_volume::store::{Fetch, Found, Origin, Part, Stamp, Take, Version};
 use crate::again::{Tries, is_broken};
 use crate::connection::Connection;
 use crate::failure::is_absent;
-use crate::runtime::{ends_so_far, runtime};
+use crate::runtime::runtime;
 use crate::store::{ObjectFiles, beyond, stamp_of, version_of};
 
 /// Requests of one batch on their way at once.
