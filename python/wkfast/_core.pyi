@@ -152,6 +152,14 @@ class Container(TypedDict):
     name: NotRequired[str]
     state: NotRequired[str | None]
 
+def hold_access(
+    token: str | None, sharing_token: str | None, seconds: float, certificates: str | PathLike[str] | None = None
+) -> str:
+    """Hold what reaches a data store, as long as the process lives; return a handle that means nothing elsewhere.
+
+    `seconds` is what a request may take with all its tries. `certificates` is a file of those that are trusted as well.
+    """
+
 def end_requests() -> None:
     """End all requests to buckets and servers of files that are under way in this process."""
 
@@ -201,6 +209,15 @@ class MagLocation(TypedDict):
     prefix: str
     # `axisOrder` of datasource-properties.json; default: the array's own dimension names, else c, x, y, z.
     axis_order: NotRequired[dict[str, int]]
+    # Where a server streams the mag; the format is then that of what is modelled on it.
+    streamed: NotRequired[Streamed]
+
+class Streamed(TypedDict):
+    """What is known of a streamed mag beside its array metadata, which have to agree. The box is in its voxels."""
+
+    voxel_type: str
+    channels: int
+    bounding_box: dict[str, list[int]]
 
 class ChunkGrid(TypedDict):
     """How a mag is cut into chunks. Shapes are x, y, z in voxels of the mag."""

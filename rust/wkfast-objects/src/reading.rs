@@ -218,8 +218,25 @@ pub(crate) fn batch(store: &ObjectFiles, fetches: &[Fetch<'_>], take: &Take<'_>)
     if requests.is_empty() {
         return Ok(());
     }
+    run(&store.connection()?, requests, take)
+}
+
+/// What answers the requests of a batch.
+pub(crate) trait Answers: Send + Sync + 'static {
+    /// What there is; `None` where there is no such file.
+    fn found(&self, request: &Request) -> impl Future<Output = Result<Option<Piece>>> + Send;
+}
+
+impl Answers for Connection {
+    async fn found(&self, request: &Request) -> Result<Option<Piece>> {
+        found(self, request).await
+    }
+}
+
+/// Has requests answered, many at once, and hands over what is there while others come.
+pub(crate) fn run<A: Answers>(from: &Arc<A>, requests: Vec<Request>, take: &Take<'_>) -> Result<()> {
     let (sender, answers) = channel();
-    let driver = runtime()?.spawn(drive(store.connection()?, requests, sender));
+    let driver = runtime()?.spawn(drive(Arc::clone(from), requests, sender));
     let done = hand_over(&answers, take);
     driver.abort();
     done
@@ -269,7 +286,7 @@ fn plan(store: &ObjectFiles, fetches: &[Fetch<'_>]) -> Result<Vec<Request>> {
 }
 
 /// Keeps requests on their way until all are answered, or one fails.
-async fn drive(connection: Arc<Connection>, requests: Vec<Request>, sender: Sender<Result<Answer>>) {
+async fn drive<A: Answers>(connection: Arc<A>, requests: Vec<Request>, sender: Sender<Result<Answer>>) {
     let budget = Arc::new(Semaphore::new(BUDGET_KB as usize));
     let mut under_way = JoinSet::new();
     for request in requests {
@@ -305,7 +322,7 @@ fn pass_on(
     }
 }
 
-async fn answer(connection: Arc<Connection>, request: Request, budget: Arc<Semaphore>) -> Result<Answer> {
+async fn answer<A: Answers>(connection: Arc<A>, request: Request, budget: Arc<Semaphore>) -> Result<Answer> {
     let bytes = match &request.part {
         Part::Range(range) => range.end.saturating_sub(range.start),
         Part::Start(length) | Part::End(length) | Part::Whole(length) => (*length).min(GUESS),
@@ -313,7 +330,7 @@ async fn answer(connection: Arc<Connection>, request: Request, budget: Arc<Semap
     let share = u32::try_from(bytes.div_ceil(1 << 10)).unwrap_or(BUDGET_KB).clamp(1, BUDGET_KB);
     let closed = |_| VolumeError::Interrupted;
     let leave = budget.acquire_many_owned(share).await.map_err(closed)?;
-    let found = found(&connection, &request).await?;
+    let found = connection.found(&request).await?;
     Ok((request, found, leave))
 }
 

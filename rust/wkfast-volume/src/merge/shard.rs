@@ -143,6 +143,10 @@ impl<'a> ShardJob<'a> {
             written?;
             ready = next?;
         }
+        if self.mag.grid.chunks_in_shard() == 1 && self.mag.recodes && record.chunks.is_none() {
+            // A file is a chunk, and there is none.
+            return Ok(record);
+        }
         writer.finish()?;
         Ok(record)
     }
@@ -252,7 +256,9 @@ impl<'a> ShardJob<'a> {
                 record.chunks.add(&chunk.counts);
                 record.tally.add(&chunk.tally);
                 record.add_conflicts(&chunk.conflicts);
-                writer.append(chunk.encoded.as_deref())?;
+                if chunk.encoded.is_some() || self.mag.grid.chunks_in_shard() > 1 {
+                    writer.append(chunk.encoded.as_deref())?;
+                }
             } else {
                 writer.append(None)?;
             }

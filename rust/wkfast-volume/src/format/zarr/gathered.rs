@@ -84,7 +84,10 @@ impl GatheredArray {
         let shape = axes.space(&lengths);
         let short = |length: u64| u32::try_from(length).unwrap_or(u32::MAX);
         let extra: Vec<u32> = axes.extra(&lengths).into_iter().map(short).collect();
-        let edge = |axis: usize| (SHARD_EDGE / description.grid.chunk_shape[axis]).max(1);
+        let has_shards = location.format != DataFormat::Zarr;
+        let edge = |axis: usize| {
+            if has_shards { (SHARD_EDGE / description.grid.chunk_shape[axis]).max(1) } else { 1 }
+        };
         let grid = ChunkGrid { chunks_per_shard: [0, 1, 2].map(edge), ..description.grid.clone() };
         let present = [0, 1, 2].map(|axis| present(&streamed.bounding_box, shape, &grid, axis));
         let keys = KeyStyle { with_c: false, separator: '.' };
@@ -169,12 +172,21 @@ impl Chunks {
 
     fn shard_key(&self, shard: &ShardIndex) -> String {
         let name = self.keys.key(&self.axes.indices_of(shard));
-        join_key(&self.prefix, &format!("{SHARD}{name}"))
+        join_key(&self.prefix, &format!("{}{name}", self.sign()))
+    }
+
+    /// What a shard's name begins with; one of a single chunk is called as that is.
+    fn sign(&self) -> &'static str {
+        if self.is_single() { "" } else { SHARD }
+    }
+
+    fn is_single(&self) -> bool {
+        self.grid.chunks_in_shard() == 1
     }
 
     /// The shard that is called `key`.
     fn shard_of(&self, key: &str) -> Option<ShardIndex> {
-        self.axes.shard_at(&self.keys.parse(below(key, &self.prefix)?.strip_prefix(SHARD)?)?)
+        self.axes.shard_at(&self.keys.parse(below(key, &self.prefix)?.strip_prefix(self.sign())?)?)
     }
 }
 
@@ -235,7 +247,7 @@ impl MagArray for GatheredArray {
         let lengths = self.extra.iter().enumerate();
         let new = NewMag {
             chunk_shape: grid.chunk_shape,
-            chunks_per_shard: if self.format == DataFormat::Zarr { [1; 3] } else { grid.chunks_per_shard },
+            chunks_per_shard: grid.chunks_per_shard,
             extent: [0, 1, 2].map(|axis| extent[axis].max(reach(axis))),
             extra_axes: lengths
                 .map(|(nth, &length)| ExtraAxis {
@@ -264,7 +276,7 @@ fn slices(lengths: &[u32]) -> Vec<Box<[u32]>> {
 
 impl StoredArray for GatheredArray {
     fn is_indexed(&self) -> bool {
-        true
+        !self.chunks.is_single()
     }
 
     fn index_part(&self) -> Part {
@@ -339,7 +351,15 @@ impl ReadStore for GatheredStore {
     }
 
     fn read(&self, key: &str, limit: u64) -> Result<Option<Vec<u8>>> {
-        if self.chunks.shard_of(key).is_some() { Err(self.no_span(key)) } else { self.inner.read(key, limit) }
+        if self.chunks.shard_of(key).is_none() {
+            return self.inner.read(key, limit);
+        }
+        if !self.chunks.is_single() {
+            return Err(self.no_span(key));
+        }
+        let found = self.inner.read(key, limit)?;
+        found.as_deref().map_or(Ok(()), |bytes| self.check(key, bytes))?;
+        Ok(found)
     }
 
     fn read_into(&self, key: &str, offset: u64, buffer: &mut [u8]) -> Result<()> {
@@ -367,7 +387,11 @@ impl ReadStore for GatheredStore {
                 take(number, stamp.map(|stamp| Found { bytes: &mut nothing, stamp: Some(stamp) }))?;
                 continue;
             }
-            let Part::Range(range) = &fetch.part else { return Err(self.no_span(key)) };
+            let range = match &fetch.part {
+                Part::Range(range) => range,
+                Part::Whole(_) if self.chunks.is_single() => &(0..limit),
+                _ => return Err(self.no_span(key)),
+            };
             let chunk = self.chunk(key, range).ok_or_else(|| self.no_span(key))?;
             keys.push(self.chunks.chunk_key(&chunk));
             numbers.push(number);
@@ -443,6 +467,9 @@ mod tests {
         let single = crate::format::zarr::ZarrArray::open_v2(store, "1", None).unwrap();
         assert!(voxels(&*gathered) == voxels(&single));
         assert!(voxels(&*gathered).iter().any(|&byte| byte != 0));
+        let singles = open_mag_in(server(&header()), &location(DataFormat::Zarr)).unwrap();
+        assert!(voxels(&*singles) == voxels(&*gathered));
+        assert_eq!((singles.grid().chunks_in_shard(), singles.list_shards().unwrap().shards.len()), (1, 5));
         assert_eq!(gathered.grid().chunks_per_shard, [128; 3]);
         let whole = gathered.list_shards().unwrap().shards;
         assert_eq!(whole, [(ShardIndex::xyz(0, 0, 0), 5 * 128)], "a shard of what lies in the box");
