@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING, Any
 
 from wkfast import _core
 from wkfast._lazy import lazy_import
-from wkfast.client.batch import BatchRequest
 from wkfast.client.call import Answer, Call, target_of
 from wkfast.client.datasets import with_sharing_token
 from wkfast.client.errors import NotFoundError, UnexpectedAnswerError
@@ -127,14 +126,22 @@ class Datastore:
         return self._routes.session.is_quick(self.url)
 
     def batch(
-        self, requests: Iterable[BatchRequest], *, concurrency: int, meanwhile: Callable[[], object] = lambda: None
-    ) -> Iterator[BatchRequest]:
-        """Fetch many bodies at once and return the requests that brought none: make them one by one.
+        self,
+        wanted: list[tuple[str, int]],
+        *,
+        into: _core.VoxelSink,
+        concurrency: int,
+        settles: Callable[[int, int, bytes], bool] = lambda *_: False,
+        meanwhile: Callable[[], object] = lambda: None,
+    ) -> list[int]:
+        """Fetch many bodies at once and return the numbers of the requests that brought none: make them one by one.
 
-        `meanwhile` is called once, while the first requests are on their way.
+        See :meth:`wkfast.client.session.Session.batch`.
         """
         call = self._shared(self._routes.call("GET", self.url))
-        return self._routes.session.batch(call, requests, concurrency=concurrency, meanwhile=meanwhile)
+        return self._routes.session.batch(
+            call, wanted, into=into, concurrency=concurrency, settles=settles, meanwhile=meanwhile
+        )
 
     def file(self, dataset_id: str, path: str, *, start: int | None = None, length: int | None = None) -> bytes:
         """Return a stored file of a dataset, or a range of its bytes.

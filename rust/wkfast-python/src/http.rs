@@ -11,7 +11,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use numpy::{PyArray1, PyArrayMethods};
-use pyo3::exceptions::{PyKeyboardInterrupt, PyTypeError, PyValueError};
+use pyo3::exceptions::{PyKeyboardInterrupt, PyOSError, PyTypeError, PyValueError};
 use pyo3::prelude::*;
 use pyo3::types::{PyBytes, PyDict};
 use wkfast_http::{Answer, Client, Ended, Failure, Get, Head, Kind, Route, Secrets, Sink, Times, Wanted};
@@ -172,10 +172,14 @@ impl PyHttpClient {
         begun: Py<PyAny>,
         judge: Py<PyAny>,
     ) -> PyResult<Bound<'py, PyAny>> {
+        if wanted.len() != sink.0.patches.len() {
+            return Err(PyValueError::new_err("a box for each request is needed"));
+        }
         let wanted = wanted.into_iter().map(|(target, size)| Wanted { target, size }).collect();
         let begun = || {
             Python::attach(|py| begun.call0(py))?;
-            sink.0.touch();
+            let memory = sink.0.memory().place();
+            memory::ready(memory);
             Ok(())
         };
         let judge = |number: usize, head: &Head, beginning: &[u8]| {
@@ -244,7 +248,7 @@ impl PyHttpAnswer {
             (answer, copied)
         })?;
         let (answer, copied) = copied;
-        let (count, is_over) = match copied? {
+        let (count, is_over) = match copied.map_err(|error| os_error(&error))? {
             Ok(copied) => copied,
             failed => return or_failure(py, failed, |_| unreachable!()),
         };
@@ -258,6 +262,14 @@ impl PyHttpAnswer {
     fn close(&self) {
         drop(self.take());
     }
+}
+
+/// As Python's own, whose class follows from the number.
+fn os_error(error: &std::io::Error) -> PyErr {
+    let code = error.raw_os_error();
+    let text = error.to_string();
+    let reason = code.and_then(|code| text.strip_suffix(&format!(" (os error {code})"))).unwrap_or(&text);
+    PyOSError::new_err((code, reason.to_owned()))
 }
 
 /// The outer error is the file's.
@@ -289,11 +301,9 @@ fn lent(file: RawFd) -> std::mem::ManuallyDrop<File> {
     std::mem::ManuallyDrop::new(unsafe { File::from_raw_fd(file) })
 }
 
-/// Memory that is touched while the first requests are under way, and how much of it comes at once.
-const TOUCHED: usize = 64 << 20;
-const PAGE: usize = 4 << 10;
-/// How much is touched in one go: voxels wait for it.
-const SPAN: usize = 1 << 20;
+/// Memory that the system is asked for while the first requests are under way.
+#[cfg(target_os = "linux")]
+const READIED: usize = 64 << 20;
 
 /// Puts bodies into an array.
 #[pyclass(frozen, name = "VoxelSink", module = "wkfast._core")]
@@ -347,17 +357,6 @@ impl Voxels {
     fn begun(&self) -> MutexGuard<'_, HashMap<usize, Vec<u8>>> {
         self.begun.lock().unwrap_or_else(PoisonError::into_inner)
     }
-
-    /// Lets the system find memory for what the first requests bring, which takes as long as receiving it.
-    fn touch(&self) {
-        let length = self.memory().length.min(TOUCHED);
-        for start in (0..length).step_by(SPAN) {
-            let mut memory = self.memory();
-            for byte in memory.bytes()[start..length.min(start + SPAN)].iter_mut().step_by(PAGE) {
-                *byte = std::hint::black_box(*byte);
-            }
-        }
-    }
 }
 
 impl Sink for Voxels {
@@ -398,8 +397,10 @@ struct Memory {
     length: usize,
 }
 
-#[allow(unsafe_code)] // the two lines below
+#[allow(unsafe_code)] // each line says why it may
 mod memory {
+    use std::ops::Range;
+
     use super::Memory;
 
     // SAFETY: the memory belongs to the array, which is held; whoever has this is the only one to use it.
@@ -411,7 +412,26 @@ mod memory {
             // does not change its memory.
             unsafe { std::slice::from_raw_parts_mut(self.first, self.length) }
         }
+
+        /// Addresses.
+        pub(super) fn place(&self) -> Range<usize> {
+            self.first.addr()..self.first.addr() + self.length
+        }
     }
+
+    /// Lets the system find memory for what the first requests bring, which takes as long as receiving it.
+    #[cfg(target_os = "linux")]
+    pub(super) fn ready(place: Range<usize>) {
+        // SAFETY: a question.
+        let page = usize::try_from(unsafe { libc::sysconf(libc::_SC_PAGESIZE) }).unwrap_or(super::READIED);
+        let first = place.start.next_multiple_of(page);
+        let length = place.end.saturating_sub(first).min(super::READIED);
+        // SAFETY: no content changes, whoever writes meanwhile; what the system cannot do it refuses.
+        unsafe { libc::madvise(first as *mut libc::c_void, length, libc::MADV_POPULATE_WRITE) };
+    }
+
+    #[cfg(not(target_os = "linux"))]
+    pub(super) fn ready(_: Range<usize>) {}
 }
 
 impl Memory {

@@ -1,5 +1,7 @@
 //! Voxels of a box, put together from bodies that come in any order and in pieces.
 
+use std::ops::Range;
+
 /// What bodies are copied into: a box (c, x, y, z) in Fortran order.
 #[derive(Clone, Copy, Debug)]
 pub struct Canvas {
@@ -69,9 +71,9 @@ impl Patch {
 impl Canvas {
     /// Copies the bytes of a plain body from `offset` on, which may begin and end within a value.
     pub fn paint(&self, pixels: &mut [u8], patch: &Patch, offset: usize, bytes: &[u8]) {
-        self.each_row(patch, |from, to, length| {
-            let begin = from.max(offset);
-            let end = (from + length).min(offset + bytes.len());
+        let piece = offset..offset + bytes.len();
+        self.each_row(patch, &piece, |from, to, length| {
+            let (begin, end) = (from.max(piece.start), (from + length).min(piece.end));
             if begin < end {
                 pixels[to + begin - from..][..end - begin].copy_from_slice(&bytes[begin - offset..end - offset]);
             }
@@ -80,7 +82,7 @@ impl Canvas {
 
     /// Makes zero what a patch covers.
     pub fn clear(&self, pixels: &mut [u8], patch: &Patch) {
-        self.each_row(patch, |_, to, length| pixels[to..][..length].fill(0));
+        self.each_row(patch, &ALL, |_, to, length| pixels[to..][..length].fill(0));
     }
 
     /// Copies a whole body of any layout.
@@ -96,29 +98,33 @@ impl Canvas {
             }
         }
         if layout.big_endian && self.value > 1 {
-            self.each_row(patch, |_, to, length| {
+            self.each_row(patch, &ALL, |_, to, length| {
                 pixels[to..][..length].chunks_exact_mut(self.value).for_each(<[u8]>::reverse);
             });
         }
     }
 
-    /// Calls `copy` for each row that lies in one piece on both sides: where it is in the body, where on the canvas, and how
-    /// long it is, in bytes.
-    fn each_row(&self, patch: &Patch, mut copy: impl FnMut(usize, usize, usize)) {
+    /// Calls `copy` for each row that lies in one piece on both sides and may have bytes in a piece of the body: where it is in
+    /// the body, where on the canvas, and how long it is, in bytes.
+    fn each_row(&self, patch: &Patch, piece: &Range<usize>, mut copy: impl FnMut(usize, usize, usize)) {
         let Some(Shared { from, to }) = patch.shared(self) else { return };
+        let (body, canvas) = (strides(patch.shape, self.value), strides(self.shape, self.value));
         // Where all channels are shared, a row goes along x.
         let is_long = from[0] == [0, patch.shape[0]] && patch.shape[0] == self.shape[0];
         let (columns, row) = if is_long {
-            (from[1][0]..from[1][0] + 1, (from[1][1] - from[1][0]) * self.shape[0])
+            (1, (from[1][1] - from[1][0]) * body[1])
         } else {
-            (from[1][0]..from[1][1], from[0][1] - from[0][0])
+            (from[1][1] - from[1][0], (from[0][1] - from[0][0]) * self.value)
         };
-        for z in from[3][0]..from[3][1] {
-            for y in from[2][0]..from[2][1] {
-                for x in columns.clone() {
-                    let body = place(patch.shape, [from[0][0], x, y, z]);
-                    let at = [0, 1, 2, 3].map(|axis| to[axis] + [from[0][0], x, y, z][axis] - from[axis][0]);
-                    copy(body * self.value, place(self.shape, at) * self.value, row * self.value);
+        let first = (from[0][0] * body[0] + from[1][0] * body[1], to[0] * canvas[0] + to[1] * canvas[1]);
+        for z in span(from[3], 0, body[3], piece) {
+            let plane = (z * body[3], (z - from[3][0] + to[3]) * canvas[3]);
+            for y in span(from[2], plane.0, body[2], piece) {
+                let mut at =
+                    (first.0 + plane.0 + y * body[2], first.1 + plane.1 + (y - from[2][0] + to[2]) * canvas[2]);
+                for _ in 0..columns {
+                    copy(at.0, at.1, row);
+                    at = (at.0 + body[1], at.1 + canvas[1]);
                 }
             }
         }
@@ -141,6 +147,21 @@ impl Canvas {
         }
     }
 }
+
+/// Bytes from a value to the next along each axis of a box in Fortran order.
+fn strides(shape: [usize; 4], value: usize) -> [usize; 4] {
+    let [c, x, y, _] = shape;
+    [value, value * c, value * c * x, value * c * x * y]
+}
+
+/// Those steps of an axis that may have bytes in a piece of a body, of which step 0 begins at `base`.
+fn span([first, last]: [usize; 2], base: usize, stride: usize, piece: &Range<usize>) -> Range<usize> {
+    let [low, high] = [piece.start, piece.end].map(|at| at.saturating_sub(base));
+    first.max(low / stride)..last.min(high.div_ceil(stride))
+}
+
+/// All bytes of any body.
+const ALL: Range<usize> = 0..usize::MAX;
 
 /// Which value of a box in Fortran order it is.
 fn place(shape: [usize; 4], at: [usize; 4]) -> usize {

@@ -300,7 +300,7 @@ pub struct MagLocation {
     pub axis_order: Option<BTreeMap<String, u32>>,
     /// Set where a server streams the mag; the format is then that of what is modelled on it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub streamed: Option<Streamed>,
+    pub streamed: Option<Box<Streamed>>,
 }
 
 impl MagLocation {

@@ -450,7 +450,7 @@ mod tests {
     fn location(format: DataFormat) -> MagLocation {
         let streamed = Streamed { voxel_type: VoxelType::UInt16, channels: 1, bounding_box: BOX };
         let nowhere = Container::Directory { path: "nowhere".into() };
-        MagLocation { streamed: Some(streamed), ..MagLocation::new(Mag([1; 3]), format, nowhere, "1") }
+        MagLocation { streamed: Some(Box::new(streamed)), ..MagLocation::new(Mag([1; 3]), format, nowhere, "1") }
     }
 
     fn voxels(array: &dyn MagArray) -> Vec<u8> {
