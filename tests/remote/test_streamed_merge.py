@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 from tests.client import standin_app
 from tests.client.servers import Server
-from tests.client.standin_state import Refusal
+from tests.client.standin_state import Layer, Refusal
 from tests.client.test_standin import PAINTED, annotation_zip
 from tests.remote.conftest import TOKEN
 
@@ -410,6 +410,49 @@ def test_streamed_mags_are_mapped_into_other_layers_and_lie_over_none(remote, tm
     for change in (streamed.downsample, streamed.get_mag(1).compress, lambda: streamed.delete_mag(1)):
         with pytest.raises(WkfastError, match="read-only"):
             change()
+
+
+def with_time(monkeypatch, moments=2):
+    """Has the stand-in stream layers with an axis t: voxels of a moment are those of the first, and as much more."""
+    header, chunk, described = standin_app.array_header, standin_app.chunk_answer, Layer.described
+    axes = {"c": 0, "t": 1, "x": 2, "y": 3, "z": 4}
+
+    def array_header(layer, mag):
+        usual = header(layer, mag)
+        return {**usual, "shape": [1, moments, *usual["shape"][1:]], "chunks": [1, 1, *usual["chunks"][1:]]}
+
+    def chunk_answer(layer, mag, key):
+        c, t, x, y, z = key.split(".")
+        answer = chunk(layer, mag, f"{c}.{x}.{y}.{z}")
+        voxels = np.frombuffer(answer.body, layer.dtype) + np.array(int(t), layer.dtype)
+        return type(answer)(voxels.tobytes(), media_type=answer.media_type)
+
+    def with_axis(self, *arguments):
+        usual = described(self, *arguments)
+        mags = [{**mag, "axisOrder": axes} for mag in usual["mags"]]
+        return {**usual, "mags": mags, "additionalAxes": [{"name": "t", "index": 1, "bounds": [0, moments]}]}
+
+    monkeypatch.setattr(standin_app, "array_header", array_header)
+    monkeypatch.setattr(standin_app, "chunk_answer", chunk_answer)
+    monkeypatch.setattr(Layer, "described", with_axis)
+
+
+def test_additional_axes_are_read_and_copied(logged_in, dataset_id, fallback, tmp_path, monkeypatch):
+    with_time(monkeypatch)
+    streamed = wk.RemoteDataset.open(dataset_id=dataset_id).get_segmentation_layer("segmentation")
+    mag = streamed.get_mag(1)
+    voxels = mag.read()
+    there = fallback[32:96, :64, 64:96]
+    assert voxels.shape == (1, 2, 64, 64, 32)
+    assert np.array_equal(voxels[0, 0], there)
+    assert np.array_equal(voxels[0, 1], there + 1)
+    assert mag.url.endswith("/segmentation/1")
+    lone = wk.Annotation("lone", dataset_name="elsewhere", voxel_size=(11.24, 11.24, 28.0))
+    lone.add_volume_layer("Volume", dtype=np.uint32)
+    with pytest.warns(UserWarning, match="holds no voxels"):
+        lone.merge_fallback_layer(tmp_path / "merged", fallback=streamed, verify=True)
+    copied = wk.Dataset.open(tmp_path / "merged").get_layer("segmentation").get_mag(1)
+    assert np.array_equal(copied.read(), voxels)
 
 
 def double(chunk):

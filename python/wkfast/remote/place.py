@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from wkfast import _core
 from wkfast._lazy import lazy_import
 from wkfast.client.errors import UnexpectedAnswerError
 from wkfast.client.fields import Fields
@@ -44,9 +45,15 @@ class ServerPlace(Place):
         return self._streamed.url
 
     def open(self, layer: LayerProperties, mag: Mag, entry: Json) -> VoxelSource:
-        """Return what voxels of a mag are fetched by."""
+        """Return what voxels of a mag are fetched by; those along further axes by the core."""
+        if layer.additional_axes:
+            return _core.Mag.open(self.location(layer, mag, entry))
         expected = ArrayHeader.expected(layer, mag)
         return RemoteSource(self._streamed, layer.name, _folder_name(mag, entry), expected, self.cutouts(layer, mag))
+
+    def url_of(self, layer: LayerProperties, mag: Mag, entry: Json) -> str:
+        """Return where the files of a mag are."""
+        return self._streamed.mag_url(layer.name, _folder_name(mag, entry))
 
     def location(self, layer: LayerProperties, mag: Mag, entry: Json) -> Json:
         """Return where a mag is streamed from, as plain data for the core; what is modelled on it is Zarr v3."""
@@ -58,7 +65,7 @@ class ServerPlace(Place):
             "format": DataFormat.Zarr3.value,
             "container": {
                 "kind": "objects",
-                "url": f"webknossos+{self._streamed.mag_url(layer.name, _folder_name(mag, entry))}",
+                "url": f"webknossos+{self.url_of(layer, mag, entry)}",
                 "options": self._location.datastore.storage_options(),
             },
             "prefix": "",
@@ -70,11 +77,13 @@ class ServerPlace(Place):
             },
         }
 
-    def array(self, source: VoxelSource, extent: Sequence[int], name: str) -> Any:  # noqa: ARG002 - the server knows
+    def array(self, source: VoxelSource, extent: Sequence[int], name: str) -> Any:
         """Return a mag as a read-only ``zarr.Array`` (c, x, y, z) that fetches what is read.
 
         Chunks are fetched at once in the number that ``zarr.config["async.concurrency"]`` allows.
         """
+        if source.extra_axes:
+            return super().array(source, extent, name)
         return zarr.open_array(zarr_store.RemoteStore(source, name), mode="r")
 
     def cutouts(self, layer: LayerProperties, mag: Mag) -> Cutouts | None:
