@@ -152,8 +152,121 @@ class Container(TypedDict):
     name: NotRequired[str]
     state: NotRequired[str | None]
 
+def hold_access(
+    token: str | None, sharing_token: str | None, seconds: float, certificates: str | PathLike[str] | None = None
+) -> str:
+    """Hold what reaches a data store, as long as the process lives; return a handle that means nothing elsewhere.
+
+    `seconds` is what a request may take with all its tries. `certificates` is a file of those that are trusted as well.
+    """
+
 def end_requests() -> None:
     """End all requests to buckets and servers of files that are under way in this process."""
+
+class HttpRequest:
+    """What is the same in requests to one server: whom they go to, for whom, and how long each may take.
+
+    `times` are seconds until there is a connection, until the first byte, between two bytes, and for all of it. The secrets
+    are shown nowhere. `proxy` is the host and port of a plain HTTP proxy.
+    """
+
+    def __new__(
+        cls,
+        method: str,
+        origin: str,
+        headers: list[tuple[str, str]],
+        times: tuple[float, float, float, float],
+        *,
+        secret_headers: list[tuple[str, str]] = ...,
+        secret_query: str = "",
+        proxy: tuple[str, int] | None = None,
+    ) -> Self: ...
+
+class HttpFailure:
+    """Why no whole answer came. Its text holds nothing of the request."""
+
+    @property
+    def kind(self) -> str:
+        """``unsendable``, ``unreached``, ``unreached in time``, ``untrusted``, ``silent``, ``late``, ``odd``, ``broken``."""
+
+    @property
+    def text(self) -> str:
+        """What is known of it."""
+
+class HttpAnswer:
+    """An answer whose body is still to be read. What fails or raises closes it."""
+
+    @property
+    def status(self) -> int:
+        """E.g. 200."""
+
+    @property
+    def headers(self) -> dict[str, str]:
+        """By names in lower case, repeated ones joined by commas."""
+
+    def piece(self) -> bytes | HttpFailure | None:
+        """The next piece of the body, none of them large; ``None`` at its end."""
+
+    def copy_to(self, file: int, most: int, pause: float) -> tuple[int, bool] | HttpFailure:
+        """Append to an open file what comes in about `pause` seconds: how many bytes, and whether that was the end.
+
+        Beyond `most` bytes, the piece that exceeds them is the last.
+        """
+
+    def close(self) -> None:
+        """Close the connection, unless the body has been read to its end."""
+
+class VoxelSink:
+    """Puts bodies into an array (c, x, y, z) in Fortran order, little-endian, whose memory is `array`.
+
+    `boxes` are where the bodies belong, one for each request: first value, which may lie outside, and shape. `wanted` are
+    first and last but one value along each axis that bodies may change. A body whose content type begins with `refused`, or
+    that says that buckets are missing, is left.
+    """
+
+    def __new__(
+        cls,
+        array: NDArray[np.uint8],
+        shape: tuple[int, ...],
+        value: int,
+        boxes: list[tuple[tuple[int, int, int, int], tuple[int, int, int, int]]],
+        wanted: list[tuple[int, int]],
+        *,
+        refused: str,
+        z_fastest: bool = False,
+        big_endian: bool = False,
+    ) -> Self: ...
+
+class HttpClient:
+    """Keeps connections, for any number of threads; a forked process begins with none. The first request connects."""
+
+    def __new__(cls) -> Self: ...
+    def trust_also(self, file: str) -> None:
+        """Trust the certificates in a file too, where the environment names none. To be said before the first request."""
+
+    def close(self) -> None:
+        """Close what lies idle, and what is in use when it is done."""
+
+    def idle(self) -> list[tuple[str, int]]:
+        """How many connections lie idle, by origin and user."""
+
+    def get(self, request: HttpRequest, target: str) -> HttpAnswer | HttpFailure:
+        """Send a request for path and query; redirects are not followed, nothing is tried again."""
+
+    def batch(
+        self,
+        request: HttpRequest,
+        wanted: list[tuple[str, int]],
+        most: int,
+        sink: VoxelSink,
+        begun: Callable[[], object],
+        judge: Callable[[int, int, bytes], bool],
+    ) -> list[int] | HttpFailure:
+        """Send many requests at once and return the numbers of those that brought nothing.
+
+        `wanted` are path with query, and size of the body. `begun` is called when the first are on their way, `judge` with
+        number, status and beginning of each answer that is not the body asked for: whether it settles the matter.
+        """
 
 class Objects:
     """A folder of objects in a bucket or on a server of files. The first request connects.
@@ -204,6 +317,15 @@ class MagLocation(TypedDict):
     prefix: str
     # `axisOrder` of datasource-properties.json; default: the array's own dimension names, else c, x, y, z.
     axis_order: NotRequired[dict[str, int]]
+    # Where a server streams the mag; the format is then that of what is modelled on it.
+    streamed: NotRequired[Streamed]
+
+class Streamed(TypedDict):
+    """What is known of a streamed mag beside its array metadata, which have to agree. The box is in its voxels."""
+
+    voxel_type: str
+    channels: int
+    bounding_box: dict[str, list[int]]
 
 class ChunkGrid(TypedDict):
     """How a mag is cut into chunks. Shapes are x, y, z in voxels of the mag."""

@@ -113,8 +113,10 @@ def _shown(title: str, unit: str, *, last_line: bool) -> Iterator[Observer]:
     with bars.Progress(*columns, console=screen, transient=True) as bar:
         task = bar.add_task(title, total=None, counted="")
 
-        def observe(done: int, total: int | None, *in_bytes: int) -> None:
+        def observe(done: int, total: int | None, *in_bytes: Any) -> None:
             counted = "" if unit == "bytes" else f"{_of(done, total)} {unit}"
+            if in_bytes and in_bytes[1] is None:
+                counted, in_bytes = f"{counted}, {filesize.decimal(in_bytes[0])}", ()
             completed, whole = in_bytes or (done, total)
             bar.update(task, completed=completed, total=whole, counted=counted)
 
@@ -159,7 +161,7 @@ class LogLines:
         now = self.clock()
         if now - self.told >= SECONDS_BETWEEN_LINES:
             self.told = now
-            self._write(_time_left(now - self.started, *(self.last[2:] if bytes_done is not None else self.last[:2])))
+            self._write(_time_left(now - self.started, *(self.last[2:] if bytes_total is not None else self.last[:2])))
 
     def tell(self) -> None:
         """Write a line now."""
@@ -199,7 +201,7 @@ def _size(done: int, total: int | None) -> str:
 
 
 def _gigabytes(done: int, total: int | None) -> str:
-    return f"{done / 1e9:.1f} of {(total or 0) / 1e9:.1f} GB"
+    return _size(done, None) if total is None else f"{done / 1e9:.1f} of {total / 1e9:.1f} GB"
 
 
 def _time_left(elapsed: float, done: int | None, total: int | None) -> str:

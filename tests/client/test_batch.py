@@ -2,17 +2,19 @@
 
 import gzip
 import hashlib
+import signal
 import ssl
 import subprocess
+import threading
 
+import numpy as np
 import pytest
 from tests.client.conftest import TOKEN
 from tests.client.servers import answering
 from tests.client.test_requests import RECOVERABLE, cut
 
-from wkfast.client import Client, Context, Secret, Session, Timeouts, errors, pool
-from wkfast.client.batch import BatchRequest
-from wkfast.client.pool import MOST_CONNECTIONS
+from wkfast import _core
+from wkfast.client import Client, Context, RetryPolicy, Secret, Session, Timeouts, errors
 
 pytestmark = pytest.mark.usefixtures("nothing_is_left_open")
 
@@ -23,28 +25,27 @@ def body_of(number):
     return hashlib.sha256(str(number).encode()).digest() * (SIZE // 32) + b"x" * (SIZE % 32)
 
 
-class Numbered(BatchRequest):
-    """A body received in three runs of memory."""
+class Bodies:
+    """Bodies by their numbers, each a row of an array."""
 
-    __slots__ = ("came", "number", "runs")
+    def __init__(self, numbers, size=SIZE):
+        self.numbers = list(numbers)
+        self.array = np.zeros((1, size, len(self.numbers), 1), np.uint8, order="F")
+        self.wanted = [(f"/n/{number}", size) for number in self.numbers]
+        self.settled = []
+        boxes = [((0, 0, place, 0), (1, size, 1, 1)) for place in range(len(self.numbers))]
+        everywhere = [(0, length) for length in self.array.shape]
+        memory = self.array.reshape(-1, order="F")
+        self.sink = _core.VoxelSink(memory, self.array.shape, 1, boxes, everywhere, refused="text/html")
 
-    def __init__(self, number, size=SIZE):
-        self.number, self.target, self.size, self.came = number, f"/n/{number}", size, 0
-        self.runs = [memoryview(bytearray(part)) for part in (1, size // 2, size - 1 - size // 2)]
+    def settles(self, place, status, body):
+        if status == 404 and b"no data" in body:
+            self.settled.append(self.numbers[place])
+            return True
+        return False
 
-    def room(self):
-        return self.runs
-
-    def arrived(self, headers):
-        self.came += 1
-        return headers["content-type"] != "text/html"
-
-    def settles(self, status, body):
-        return status == 404 and b"no data" in body
-
-    @property
-    def body(self):
-        return b"".join(self.runs)
+    def body(self, number):
+        return self.array[0, :, self.numbers.index(number), 0].tobytes()
 
 
 @pytest.fixture
@@ -54,33 +55,38 @@ def served(server):
     return server
 
 
-def fetch(client, requests, concurrency=8):
-    return list(client.session.batch(client.call("GET", client.context.url), requests, concurrency=concurrency))
+def fetch(client, bodies, concurrency=8, **more):
+    """The numbers of those that are left."""
+    call = client.call("GET", client.context.url)
+    left = client.session.batch(
+        call, bodies.wanted, into=bodies.sink, concurrency=concurrency, settles=bodies.settles, **more
+    )
+    return [bodies.numbers[place] for place in left]
 
 
-def check(requests, left):
-    """Each request came once and whole, or is left, once."""
+def check(bodies, left):
+    """Each body came whole, or is left, once, and then nothing of it is there."""
     assert len(set(left)) == len(left)
-    for request in requests:
-        if request not in left:
-            assert (request.came, request.body) == (1, body_of(request.number))
+    for number in bodies.numbers:
+        nothing = number in left or number in bodies.settled
+        assert bodies.body(number) == (bytes(SIZE) if nothing else body_of(number)), number
 
 
 def test_all_arrive_in_their_place_over_few_connections_with_the_token(served, client):
-    requests = [Numbered(number) for number in range(100)]
-    assert fetch(client, iter(requests)) == []
-    check(requests, [])
+    bodies = Bodies(range(100))
+    assert fetch(client, bodies) == []
+    check(bodies, [])
     assert served.connections <= 8
     assert {request.headers["x-auth-token"] for request in served.requests} == {TOKEN}
     assert {request.headers["accept-encoding"] for request in served.requests} == {"identity"}
-    more = [Numbered(number) for number in range(100, 140)]
+    more = Bodies(range(100, 140))
     assert fetch(client, more) == []
     check(more, [])
     assert served.connections <= 8
 
 
 def test_nothing_is_asked_for_where_there_is_nothing_to_fetch(served, client):
-    assert fetch(client, []) == []
+    assert fetch(client, Bodies([])) == []
     assert served.connections == 0
 
 
@@ -88,10 +94,10 @@ def test_nothing_is_asked_for_where_there_is_nothing_to_fetch(served, client):
 def test_what_a_fault_hits_is_left_and_the_rest_is_right(served, client, fault):
     for number in (0, 7, 19):
         served.on("GET", f"/n/{number}", fault)
-    requests = [Numbered(number) for number in range(20)]
-    left = fetch(client, requests, concurrency=3)
-    check(requests, left)
-    assert {requests[0], requests[7], requests[19]} & set(left)
+    bodies = Bodies(range(20))
+    left = fetch(client, bodies, concurrency=3)
+    check(bodies, left)
+    assert {0, 7, 19} & set(left)
 
 
 OTHERS = {
@@ -122,11 +128,14 @@ OTHERS = {
 @pytest.mark.parametrize("answer", OTHERS.values(), ids=OTHERS.keys())
 def test_any_other_answer_is_left(served, client, answer):
     served.on("GET", "/n/3", answer)
-    requests = [Numbered(number) for number in range(12)]
-    left = fetch(client, requests, concurrency=2)
-    check([request for request in requests if request.number != 3], left)
+    bodies = Bodies(range(12))
+    left = fetch(client, bodies, concurrency=2)
     # what was announced did come; the bytes behind it spoil the connection, not the body
-    assert requests[3] in left or answer is OTHERS["more than announced"]
+    assert 3 in left or answer is OTHERS["more than announced"]
+    if 3 in left:
+        check(bodies, left)
+    else:
+        assert bodies.body(3) == bytes(SIZE)
 
 
 @pytest.mark.parametrize("status", [100, 102, 103])
@@ -139,9 +148,9 @@ def test_answers_before_the_answer_are_passed_over(served, client, status):
         original(request, wire)
 
     served.fallback = hinting
-    requests = [Numbered(number) for number in range(40)]
-    assert fetch(client, requests, concurrency=3) == []
-    check(requests, [])
+    bodies = Bodies(range(40))
+    assert fetch(client, bodies, concurrency=3) == []
+    check(bodies, [])
     assert served.connections <= 3
 
 
@@ -158,114 +167,101 @@ def test_what_comes_behind_an_answer_is_never_taken_for_the_next(server, client,
         wire.send(b"".join((head, body(number), head, body("wrong"))))
 
     server.fallback = twice
-    requests = [Numbered(number, size) for number in range(12)]
-    left = fetch(client, requests, concurrency=3)
-    for request in requests:
-        if request not in left:
-            assert request.body == body(str(request.number))
+    bodies = Bodies(range(12), size)
+    left = fetch(client, bodies, concurrency=3)
+    assert left == []
+    for number in bodies.numbers:
+        assert bodies.body(number) == body(str(number))
 
 
 def test_an_answer_that_settles_the_matter_needs_no_second_question(served, client):
     served.on("GET", "/n/3", answering(404, b"no data here"))
-    requests = [Numbered(number) for number in range(12)]
-    assert fetch(client, requests) == []
-    assert requests[3].came == 0
+    bodies = Bodies(range(12))
+    assert fetch(client, bodies) == []
+    assert bodies.settled == [3]
+    check(bodies, [])
 
 
 def test_after_a_refusal_nothing_more_is_asked_for(served, client):
     served.fallback = answering(503, b"{}")
-    requests = [Numbered(number) for number in range(200)]
-    assert set(fetch(client, requests, concurrency=4)) == set(requests)
+    bodies = Bodies(range(200))
+    assert fetch(client, bodies, concurrency=4) == bodies.numbers
     assert len(served.requests) <= 4
 
 
 def test_after_many_broken_connections_single_requests_take_over(served, client):
     served.fallback = lambda _, wire: wire.end()
-    requests = [Numbered(number) for number in range(200)]
-    assert set(fetch(client, requests, concurrency=4)) == set(requests)
+    bodies = Bodies(range(200))
+    assert fetch(client, bodies, concurrency=4) == bodies.numbers
     assert len(served.requests) <= 12
 
 
 def test_where_nobody_listens_all_is_left(session):
     client = Client(Context("http://127.0.0.1:9", None, 60, 12), session=session)
-    requests = [Numbered(number) for number in range(5)]
-    assert set(fetch(client, requests)) == set(requests)
+    assert fetch(client, Bodies(range(5))) == [0, 1, 2, 3, 4]
 
 
 def test_a_proxy_or_another_transport_leaves_all(served, client, monkeypatch):
     monkeypatch.setenv("http_proxy", served.url)
     monkeypatch.delenv("no_proxy", raising=False)
     monkeypatch.delenv("NO_PROXY", raising=False)
-    requests = [Numbered(number) for number in range(5)]
     behind = Client(Context("http://wk.example.org", None, 60, 12), session=client.session)
-    assert fetch(behind, requests) == requests
+    assert fetch(behind, Bodies(range(5))) == [0, 1, 2, 3, 4]
     assert served.requests == []
 
 
-def test_the_total_time_ends_it(served, session, clock):
+def test_the_total_time_ends_it(served, session):
     def drip(_, wire):
         wire.head(200, content_length=SIZE, content_type="a/b")
         while not wire.closing.is_set():
             wire.send(b"x")
-            clock.slept.append(10)
             wire.closing.wait(0.02)
 
     served.on("GET", "/n/1", drip)
-    client = Client(Context(served.url, Secret(TOKEN), 100, 12), session=session)
-    with pytest.raises(errors.ClientTimeoutError, match="100 s allowed in total"):
-        fetch(client, [Numbered(number) for number in range(4)])
+    client = Client(Context(served.url, Secret(TOKEN), 0.5, 12), session=session)
+    with pytest.raises(errors.ClientTimeoutError, match=r"0\.5 s allowed in total"):
+        fetch(client, Bodies(range(4)))
 
 
 @pytest.mark.parametrize("exception", [KeyboardInterrupt, ZeroDivisionError])
-def test_what_ends_it_closes_what_is_under_way(served, client, exception):
-    class Bad(Numbered):
-        __slots__ = ()
+@pytest.mark.parametrize("where", ["meanwhile", "settles"])
+def test_what_ends_it_closes_what_is_under_way(served, client, exception, where):
+    def bad(*_):
+        raise exception
 
-        def arrived(self, _):
-            raise exception
-
+    served.on("GET", "/n/0", answering(404, b"no data"))
+    bodies = Bodies(range(9))
+    more = {}
+    if where == "settles":
+        bodies.settles = bad
+    else:
+        more["meanwhile"] = bad
     with pytest.raises(exception):
-        fetch(client, [Bad(0), *(Numbered(number) for number in range(1, 9))], concurrency=4)
-    pool = client.session._pool
-    assert pool._reserved == 0
-    requests = [Numbered(number) for number in range(9)]
-    assert fetch(client, requests) == []
-    check(requests, [])
+        fetch(client, bodies, concurrency=4, **more)
+    again = Bodies(range(9))
+    assert fetch(client, again) == []
+    check(again, [])
 
 
-def test_batches_share_what_connections_there_may_be(session):
-    pool = session._pool
-    assert pool.reserve(MOST_CONNECTIONS - 1) == MOST_CONNECTIONS - 1
-    assert [pool.reserve(50), pool.reserve(50)] == [1, 1]
-    pool.give_back(MOST_CONNECTIONS - 1)
-    assert pool.reserve(50) == 50
+def test_ctrl_c_ends_it_soon_and_leaves_nothing_under_way(served, client):
+    served.fallback = lambda _, wire: wire.stall()
+    timer = threading.Timer(0.3, lambda: signal.raise_signal(signal.SIGINT))
+    client.session.timeouts = Timeouts(60, 60, 60, 60, 60)
+    timer.start()
+    with pytest.raises(KeyboardInterrupt):
+        fetch(client, Bodies(range(50)))
+    timer.join()
+    # the server goes on saying nothing: it was not waited for
+    assert served.requests
 
 
 def test_more_connections_are_opened_while_the_server_takes_its_time(served, client):
     original = served.fallback
     served.fallback = lambda request, wire: (wire.closing.wait(0.3), original(request, wire))
-    requests = [Numbered(number) for number in range(200)]
-    left = fetch(client, requests, concurrency=128)
-    check(requests, left)
+    bodies = Bodies(range(200))
+    left = fetch(client, bodies, concurrency=128)
+    check(bodies, left)
     assert 64 < served.connections <= 128
-
-
-def test_of_the_connections_of_a_wide_read_few_stay_open(served, client, monkeypatch):
-    monkeypatch.setattr(pool, "_SURPLUS_SECONDS", 0.5)
-    original = served.fallback
-    served.fallback = lambda request, wire: (wire.closing.wait(0.3), original(request, wire))
-    requests = [Numbered(number) for number in range(60)]
-    assert fetch(client, requests, concurrency=60) == []
-    ((server, idle),) = client.session._pool._idle.items()
-    assert len(idle) > pool._KEPT
-    closer = client.session._pool._closer
-    # another read puts it off
-    assert fetch(client, [Numbered(60)]) == []
-    while closer is not None:
-        closer.join(30)
-        closer = client.session._pool._closer
-    assert len(client.session._pool._idle[server]) == pool._KEPT
-    assert fetch(client, [Numbered(number) for number in range(61, 90)]) == []
 
 
 @pytest.fixture
@@ -288,24 +284,33 @@ def encrypted(served, tmp_path, monkeypatch):
 def test_encrypted_connections_carry_it_too(encrypted, served):
     with Session(timeouts=Timeouts(connect=5, read=5)) as session:
         client = Client(Context(encrypted, Secret(TOKEN), 60, 12), session=session)
-        requests = [Numbered(number) for number in range(40)]
-        left = fetch(client, requests)
-        check(requests, left)
+        bodies = Bodies(range(40))
+        left = fetch(client, bodies)
+        check(bodies, left)
         assert left == []
         assert 1 < served.connections <= 8
 
 
 def test_a_certificate_that_is_not_trusted_leaves_all(encrypted, monkeypatch):
     monkeypatch.delenv("SSL_CERT_FILE")
-    with Session(timeouts=Timeouts(connect=5, read=5)) as session:
+    with Session(timeouts=Timeouts(connect=5, read=5), retry=RetryPolicy(0)) as session:
         client = Client(Context(encrypted, Secret(TOKEN), 60, 12), session=session)
-        requests = [Numbered(number) for number in range(4)]
-        assert set(fetch(client, requests)) == set(requests)
+        assert fetch(client, Bodies(range(4))) == [0, 1, 2, 3]
+        with pytest.raises(errors.CertificateError, match="SSL_CERT_FILE"):
+            client.health()
+
+
+def test_a_certificate_is_trusted_for_its_own_server_only(encrypted, served):
+    with Session(timeouts=Timeouts(connect=5, read=5), retry=RetryPolicy(0)) as session:
+        client = Client(Context(encrypted.replace("127.0.0.1", "localhost"), Secret(TOKEN), 60, 12), session=session)
+        with pytest.raises(errors.CertificateError):
+            client.health()
+    assert served.requests == []
 
 
 def test_no_socket_is_left_open(served, session, recwarn):
     client = Client(Context(served.url, None, 60, 12), session=session)
     served.on("GET", "/n/5", cut(0.5))
-    fetch(client, [Numbered(number) for number in range(30)])
+    fetch(client, Bodies(range(30)))
     session.close()
     assert not [warning for warning in recwarn if issubclass(warning.category, ResourceWarning)]

@@ -13,7 +13,6 @@ from tests.client.servers import answering, compact
 
 from wkfast.client import Client, Context, RetryPolicy, Secret, Session, Timeouts, errors, resolve_annotation
 from wkfast.client.files import PartFile
-from wkfast.client.pool import Peer
 from wkfast.errors import WkfastError
 
 pytestmark = pytest.mark.usefixtures("nothing_is_left_open")
@@ -107,20 +106,11 @@ def test_no_connection_is_shared_by_two_users(server, session):
     assert len(set.union(*ports.values())) == 3
 
 
-def test_connections_of_many_users_are_not_kept_without_end(server, session, monkeypatch):
-    monkeypatch.setattr("wkfast.client.pool._MOST_IDLE", 5)
+def test_connections_of_many_users_are_kept_apart(server, session):
     server.fallback = lambda request, wire: wire.reply(200, record(request))
     for number in range(12):
         Client(Context(server.url, Secret(f"token-{number}"), 60, 12), session=session).annotations.info(ID)
-    idle = session._pool._idle
-    assert sum(map(len, idle.values())) == 5
-    assert (
-        Peer(
-            server.url,
-            Client(Context(server.url, Secret("token-11"), 60, 12), session=session).call("GET", "x").secrets,
-        )
-        in idle
-    )
+    assert session._fetcher.idle() == [(server.url, 1)] * 12
 
 
 # time: one deadline from the call to its last byte
@@ -181,7 +171,7 @@ def test_the_total_time_of_a_call_is_kept(server, tmp_path, slow, over_httpx):
     # far more than the call may take in total, so that only the total can end it
     with Session(timeouts=Timeouts(60, 60, 60, 60, 60)) as session:
         if over_httpx:
-            session._pool.leads_to = lambda _: False
+            session._fetcher.leads_to = lambda _: False
         client = Client(Context(server.url, Secret(TOKEN), 1.0, 12), session=session)
         call = Ends(lambda: client.annotations.download(ID, tmp_path / "a.zip"))
         assert call.in_time()

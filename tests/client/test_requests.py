@@ -1,4 +1,4 @@
-"""Single requests over connections of our own: kept, retried, bounded, and never two answers mixed up."""
+"""Single requests by the core: connections kept, retried, bounded, and never two answers mixed up."""
 
 import os
 import threading
@@ -9,7 +9,7 @@ from tests.client.conftest import TOKEN
 from tests.client.servers import answering
 
 from wkfast.client import Client, Context, RetryPolicy, Secret, Session, Timeouts, errors
-from wkfast.client.pool import Pool
+from wkfast.client.fetcher import Fetcher
 from wkfast.client.workers import fetch_all
 
 pytestmark = pytest.mark.usefixtures("nothing_is_left_open")
@@ -203,7 +203,7 @@ def test_closing_the_session_closes_what_lies_idle_and_what_is_under_way(server,
     session.close()
     thread.join()
     assert got == [BODY]
-    assert session._pool._idle == {}
+    assert session._fetcher.idle() == []
     with pytest.raises(RuntimeError, match="closed"):
         layers.chunk("layer", "1", INDEX)
 
@@ -295,13 +295,13 @@ def test_ctrl_c_does_not_wait_for_a_silent_server():
     assert waited < 10
 
 
-def test_a_pool_knows_where_proxies_stand(monkeypatch):
+def test_a_fetcher_knows_where_proxies_stand(monkeypatch):
     monkeypatch.setenv("https_proxy", "proxy:3128")
     monkeypatch.setenv("no_proxy", "inside.example.org")
     monkeypatch.delenv("http_proxy", raising=False)
     monkeypatch.delenv("all_proxy", raising=False)
-    pool = Pool(lambda: None)
-    assert not pool.leads_straight_to("https://wk.example.org/x")
-    assert pool.leads_to("https://wk.example.org/x")
-    assert pool.leads_straight_to("https://inside.example.org/x")
-    assert pool.leads_straight_to("http://wk.example.org/x")
+    fetcher = Fetcher()
+    assert not fetcher.leads_straight_to("https://wk.example.org/x")
+    assert fetcher.leads_to("https://wk.example.org/x")
+    assert fetcher.leads_straight_to("https://inside.example.org/x")
+    assert fetcher.leads_straight_to("http://wk.example.org/x")

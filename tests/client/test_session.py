@@ -118,7 +118,7 @@ def test_contexts_on_one_session_keep_their_tokens_apart(server, session):
 def test_a_sharing_token_is_in_no_log(server, client, caplog, monkeypatch, over_httpx):
     server.get_json(f"/api/v12/datasets/{ID}", {"nothing": 1})
     if over_httpx:  # which logs what it asks for
-        monkeypatch.setattr(client.session._pool, "leads_to", lambda _: False)
+        monkeypatch.setattr(client.session._fetcher, "leads_to", lambda _: False)
     with pytest.raises(errors.UnexpectedAnswerError) as caught:
         client.datasets.info(ID, sharing_token=TOKEN)
     assert server.requests[0].query == {"sharingToken": TOKEN}

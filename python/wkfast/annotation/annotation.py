@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from wkfast.annotation.enums import AnnotationType
     from wkfast.annotation.remote_annotation import RemoteAnnotation
     from wkfast.client import urls
-    from wkfast.dataset import Dataset, Layer, SegmentationLayer
+    from wkfast.dataset import DataFormat, Dataset, Layer, SegmentationLayer
     from wkfast.geometry import NDBoundingBox, Vec3Float, VoxelSize
     from wkfast.merge import MergePreview, MergeReport
     from wkfast.merge.job import MergeJob
@@ -403,28 +403,32 @@ class Annotation:
     def merge_fallback_layer(
         self,
         target: str | PathLike[str],
-        dataset_directory: str | PathLike[str],
+        dataset_directory: str | PathLike[str] | None = ...,
         volume_layer_name: str | None = ...,
         executor: Any = ...,
         *,
         dry_run: Literal[False] = ...,
+        fallback: Dataset | SegmentationLayer | None = ...,
+        data_format: str | DataFormat | None = ...,
         **options: Unpack[MergeKeywords],
     ) -> MergeReport: ...
     @overload
     def merge_fallback_layer(
         self,
         target: str | PathLike[str],
-        dataset_directory: str | PathLike[str],
+        dataset_directory: str | PathLike[str] | None = ...,
         volume_layer_name: str | None = ...,
         executor: Any = ...,
         *,
         dry_run: Literal[True],
+        fallback: Dataset | SegmentationLayer | None = ...,
+        data_format: str | DataFormat | None = ...,
         **options: Unpack[MergeKeywords],
     ) -> MergePreview: ...
     def merge_fallback_layer(
         self,
         target: str | PathLike[str],
-        dataset_directory: str | PathLike[str],
+        dataset_directory: str | PathLike[str] | None = None,
         volume_layer_name: str | None = None,
         executor: Any = None,
         *,
@@ -438,6 +442,8 @@ class Annotation:
         link: str = "copy",
         mapping: Any = None,
         missing: str = "keep",
+        fallback: Dataset | SegmentationLayer | None = None,
+        data_format: str | DataFormat | None = None,
     ) -> MergeReport | MergePreview:
         """Write the segmentation an annotator saw as a new dataset; return what was done.
 
@@ -452,7 +458,7 @@ class Annotation:
         target
             Folder to create.
         dataset_directory
-            Folder that holds the annotation's dataset under its name.
+            Folder that holds the annotation's dataset under its name, or the URL of a dataset's page on a server.
         volume_layer_name
             Which volume layer, if there are several.
         executor
@@ -489,6 +495,11 @@ class Annotation:
             ``{}``: none.
         missing
             Labels that the mapping does not name ``"keep"`` what they are, become ``"zero"``, or are an ``"error"``.
+        fallback
+            Instead of a folder, the dataset that holds the fallback layer, or the layer itself, whatever the annotation
+            names: also a ``RemoteDataset`` or ``RemoteSegmentationLayer``, which is streamed while it is merged.
+        data_format
+            Of a result over a layer that a server streams; default: Zarr v3, in shards of 512³.
 
         Returns
         -------
@@ -510,21 +521,24 @@ class Annotation:
         options = MergeOptions(
             executor, policy, mags, threads, resume, progress, dry_run, verify, link, mapping, missing
         )
-        return merging.plan([self], target, dataset_directory, volume_layer_name, options).merge(options)
+        job = merging.plan([self], target, dataset_directory, volume_layer_name, options, fallback, data_format)
+        return job.merge(options)
 
     def plan_merge(
         self,
         target: str | PathLike[str],
-        dataset_directory: str | PathLike[str],
+        dataset_directory: str | PathLike[str] | None = None,
         volume_layer_name: str | None = None,
         *,
         options: MergeOptions | None = None,
+        fallback: Dataset | SegmentationLayer | None = None,
+        data_format: str | DataFormat | None = None,
     ) -> MergeJob:
         """Decide on a merge without starting it: what :meth:`merge_fallback_layer` runs, as data for other processes.
 
         Parameters
         ----------
-        target, dataset_directory, volume_layer_name
+        target, dataset_directory, volume_layer_name, fallback, data_format
             As those of :meth:`merge_fallback_layer`.
         options
             As the arguments of :meth:`merge_fallback_layer`; default: those it has.
@@ -534,17 +548,19 @@ class Annotation:
         MergeError, AnnotationError, DatasetError
             As in :meth:`merge_fallback_layer`. Nothing is ever written but the table of a mapping, beside the target.
         """
-        return merging.plan([self], target, dataset_directory, volume_layer_name, options or MergeOptions())
+        options = options or MergeOptions()
+        return merging.plan([self], target, dataset_directory, volume_layer_name, options, fallback, data_format)
 
     def merged_layer(
         self,
-        dataset_directory: str | PathLike[str],
+        dataset_directory: str | PathLike[str] | None = None,
         volume_layer_name: str | None = None,
         *,
         policy: str | Callable[..., Any] | ForAll = "chunk",
         mags: str = "all",
         mapping: Any = None,
         missing: str = "keep",
+        fallback: Dataset | SegmentationLayer | None = None,
     ) -> SegmentationLayer:
         """Return the segmentation an annotator saw as a layer that is merged while it is read; nothing is written.
 
@@ -553,7 +569,7 @@ class Annotation:
 
         Parameters
         ----------
-        dataset_directory, volume_layer_name, policy, mags, mapping, missing
+        dataset_directory, volume_layer_name, policy, mags, mapping, missing, fallback
             As in :meth:`merge_fallback_layer`.
 
         Returns
@@ -567,7 +583,7 @@ class Annotation:
             As in :meth:`merge_fallback_layer`; also if the annotation names no fallback layer.
         """
         options = MergeOptions(policy=policy, mags=mags, mapping=mapping, missing=missing)
-        return merging.view(self, dataset_directory, volume_layer_name, options)
+        return merging.view(self, dataset_directory, volume_layer_name, options, fallback)
 
     def merger_mode_mapping(self, layer: Layer, mag: Any = None) -> dict[int, int]:
         """Return what merger mode makes of a layer: the segments under the nodes of one tree become one.

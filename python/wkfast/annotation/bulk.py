@@ -2,126 +2,76 @@
 
 from __future__ import annotations
 
-import json
+import re
 import threading
 import time
 from contextlib import suppress
-from dataclasses import asdict, dataclass
+from functools import partial
+from pathlib import PurePath
 from typing import TYPE_CHECKING, Any, Literal
+from urllib.parse import urlsplit
 
 from wkfast.addresses import local_path
-from wkfast.annotation.annotation_info import AnnotationInfo, Project, Task
+from wkfast.annotation.bulk_list import Wanted, listed
+from wkfast.annotation.bulk_report import AnnotationDownload, DownloadReport
+from wkfast.annotation.meta import ANNOTATION_ID, meta_values
 from wkfast.client import Client, current_context, resolve_annotation
-from wkfast.client.errors import ClientError
 from wkfast.client.files import abandoned_parts
 from wkfast.client.transfer import checked_kind
 from wkfast.client.workers import fetch_all
-from wkfast.errors import AnnotationError
-from wkfast.progress import observed
+from wkfast.errors import AnnotationError, WkfastError
+from wkfast.progress import observed, throttled
+from wkfast.skeleton.annotation_file import AnnotationFile
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
     from os import PathLike
     from pathlib import Path
 
-    from wkfast.client import Context
-    from wkfast.progress import Progress
+    from wkfast.client import Context, ResolvedAnnotation
+    from wkfast.progress import Observer, Progress
 
-# seconds that an interrupted process waits for its threads
-_PATIENCE = 2.0
-
-
-@dataclass(frozen=True)
-class AnnotationDownload:
-    """What became of one annotation.
-
-    Attributes
-    ----------
-    annotation
-        The id or URL that was given.
-    status
-        ``downloaded``, ``present`` if a complete file was there already, or ``failed``.
-    path
-        The file; ``None`` if it failed.
-    size
-        Bytes of the file.
-    error
-        Why it failed.
-    """
-
-    annotation: str
-    status: Literal["downloaded", "present", "failed"]
-    path: Path | None = None
-    size: int = 0
-    error: str | None = None
-
-
-@dataclass(frozen=True)
-class DownloadReport:
-    """What became of many annotations, in the order in which they were given."""
-
-    downloads: tuple[AnnotationDownload, ...]
-
-    @property
-    def failed(self) -> tuple[AnnotationDownload, ...]:
-        """Those that did not come."""
-        return tuple(download for download in self.downloads if download.status == "failed")
-
-    @property
-    def paths(self) -> tuple[Path, ...]:
-        """The files that are there now."""
-        return tuple(download.path for download in self.downloads if download.path is not None)
-
-    def to_json(self) -> str:
-        """Return the report as JSON, for scripts."""
-        return json.dumps([{**asdict(it), "path": it.path and str(it.path)} for it in self.downloads])
-
-    def __str__(self) -> str:
-        counts = {status: [it for it in self.downloads if it.status == status] for status in _WORDS}
-        megabytes = sum(it.size for it in counts["downloaded"]) / 1e6
-        told = [f"{len(counts[status])} {words}" for status, words in _WORDS.items()]
-        first = f"{len(self.downloads)} annotations: {', '.join(told)}; {megabytes:.1f} MB came"
-        return "\n".join([first, *(f"failed: {it.annotation}: {it.error}" for it in self.failed)])
-
-
-_WORDS = {"downloaded": "downloaded", "present": "there already", "failed": "failed"}
+# seconds that an interrupted call waits for its threads to remove what is half-done
+_PATIENCE = 0.5
 
 
 def download_annotations(
-    annotations: Iterable[str | AnnotationInfo | Task | Project],
+    annotations: Iterable[Wanted],
     folder: str | PathLike[str],
     *,
     concurrency: int = 4,
     skip_volume_data: bool = False,
+    overwrite: bool = False,
     retry_count: int = 5,
     progress: Progress = None,
 ) -> DownloadReport:
     """Download many annotations into a folder, each as ``{id}.zip`` or ``{id}.nml``, and tell what became of each.
 
     An annotation whose complete file is there is not asked for again, so a call that was killed goes on where it was
-    when it is made again. One that fails does not hold up the others.
+    when it is made again. One that fails does not hold up the others. A file is complete if it has its end, and is the
+    annotation's if it does not say that it is another's.
 
     Parameters
     ----------
     annotations
         Ids and URLs of any form; what lists of a server hold; tasks and projects, which stand for their annotations.
     folder
-        Made if it is not there.
+        Made if it is not there. Files of other servers than the current context's are ``{host}-{id}.zip``.
     concurrency
         Downloads at once.
     skip_volume_data
         Leave the voxels on the server; the files are then ``{id}-without-volumes.zip``.
+    overwrite
+        Download also what is there, in place of it.
     retry_count
         Further attempts after the first, of each download.
     progress
-        ``True`` for a bar, or what is called with the annotations that are done and all of them.
+        ``True`` for a bar of annotations and bytes, or what is called with the annotations that are done and all.
 
     Raises
     ------
     AnnotationError
-        ``concurrency`` is not positive.
-    ClientError
-        A ``RuntimeError``: the annotations of a task or project could not be listed.
+        An ``AssertionError``: ``concurrency`` is not positive, or ``folder`` is a file.
 
     Examples
     --------
@@ -130,33 +80,76 @@ def download_annotations(
     """
     if concurrency < 1:
         raise AnnotationError(f"concurrency is a positive number, not {concurrency!r}")
-    wanted = list(dict.fromkeys(name.strip() for it in annotations for name in _names(it)))
-    target = local_path(folder, "what is downloaded")
-    target.mkdir(parents=True, exist_ok=True)
-    downloads = _Downloads(current_context(), target, skip_volume_data=skip_volume_data, retry_count=retry_count)
-    done: dict[str, AnnotationDownload] = {}
+    target = _made(local_path(folder, "what is downloaded"))
+    entries = listed(annotations, concurrency)
+    wanted = [it for it in entries if isinstance(it, str)]
+    downloads = _Downloads(
+        current_context(), target, skip_volume_data=skip_volume_data, overwrite=overwrite, retry_count=retry_count
+    )
     with observed(progress, "downloading", "annotations", last_line=True) as observer:
+        # bytes are told by the threads that download, so not to functions of the user's
+        counter = _Counter(observer, len(wanted), with_bytes=progress is True)
         try:
-            for name, download in fetch_all(downloads.download, wanted, concurrency=concurrency):
-                done[name] = download
-                if observer is not None:
-                    observer(len(done), len(wanted))
+            results = fetch_all(partial(downloads.download, counter), wanted, concurrency=concurrency)
+            done = dict(_counted(results, counter))
         except BaseException:
             downloads.stop()
             raise
-    return DownloadReport(tuple(done[name] for name in wanted))
+    return DownloadReport(tuple(done[it] if isinstance(it, str) else it for it in entries))
 
 
-def _names(annotation: str | AnnotationInfo | Task | Project) -> Iterator[str]:
-    if isinstance(annotation, str):
-        yield annotation
-    elif isinstance(annotation, AnnotationInfo):
-        yield annotation.id
-    elif isinstance(annotation, Task):
-        yield from (info.id for info in annotation.get_annotation_infos())
-    else:
-        for task in annotation.get_tasks():
-            yield from _names(task)
+def _made(folder: Path) -> Path:
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except (FileExistsError, NotADirectoryError):
+        raise AnnotationError(f"{folder} is, or lies below, a file: name a folder for the downloads") from None
+    return folder
+
+
+def _counted(
+    results: Iterator[tuple[str, AnnotationDownload]], counter: _Counter
+) -> Iterator[tuple[str, AnnotationDownload]]:
+    for result in results:
+        counter.annotation_done()
+        yield result
+
+
+# -- how far it is -----------------------------------------------------------------------------------------------------
+
+
+class _Counter:
+    """Counts annotations and bytes of all threads for one observer."""
+
+    def __init__(self, observer: Observer | None, total: int, *, with_bytes: bool) -> None:
+        self._observer = observer
+        self._with_bytes = with_bytes
+        self._total = total
+        self._annotations = 0
+        self._bytes: dict[str, int] = {}
+        self._lock = threading.Lock()
+        self._tell_bytes = throttled(self._tell if with_bytes and observer is not None else None)
+
+    def annotation_done(self) -> None:
+        """Take note of an annotation, whatever became of it."""
+        self._annotations += 1
+        if self._with_bytes:
+            with self._lock:
+                self._tell()
+        elif self._observer is not None:
+            self._observer(self._annotations, self._total)
+
+    def bytes_done(self, stem: str, count: int) -> None:
+        """Take note of how much of a file has come."""
+        with self._lock:
+            self._bytes[stem] = count
+            self._tell_bytes(0, None)
+
+    def _tell(self, *_: object) -> None:
+        if self._observer is not None:
+            self._observer(self._annotations, self._total, sum(self._bytes.values()), None)
+
+
+# -- downloads ---------------------------------------------------------------------------------------------------------
 
 
 class _Stopped(Exception):  # noqa: N818 (nothing went wrong)
@@ -166,49 +159,89 @@ class _Stopped(Exception):  # noqa: N818 (nothing went wrong)
 class _Downloads:
     """Downloads into one folder, by several threads."""
 
-    def __init__(self, context: Context, folder: Path, *, skip_volume_data: bool, retry_count: int) -> None:
+    def __init__(
+        self, context: Context, folder: Path, *, skip_volume_data: bool, overwrite: bool, retry_count: int
+    ) -> None:
         self._context = context
         self._folder = folder
+        self._overwrite = overwrite
         self._options: dict[str, Any] = {"skip_volume_data": skip_volume_data, "retry_count": retry_count}
         self._suffix = "-without-volumes" if skip_volume_data else ""
         self._stopped = threading.Event()
         self._lock = threading.Lock()
+        # of each file that was looked for: one thread at a time, for lists may name an annotation in several ways
+        self._turns: dict[str, threading.Lock] = {}
+        self._finished: set[str] = set()
         self._under_way: set[str] = set()
 
-    def download(self, name: str) -> AnnotationDownload:
+    def download(self, counter: _Counter, name: str) -> AnnotationDownload:
         """Download an annotation if it is not there, and tell what became of it."""
+        began, annotation_id = time.monotonic(), None
         try:
             found = resolve_annotation(name, context=self._context)
-            stem = f"{found.annotation_id}{self._suffix}"
-            path = self._present(stem)
-            if path is not None:
-                return AnnotationDownload(name, "present", path, path.stat().st_size)
-            path = self._fetched(found.context, found.annotation_id, stem)
-            return AnnotationDownload(name, "downloaded", path, path.stat().st_size)
-        except (ClientError, OSError, _Stopped) as error:
-            return AnnotationDownload(name, "failed", error=str(error) or type(error).__name__)
+            annotation_id = found.annotation_id
+            return self._kept_or_fetched(name, found, counter, began)
+        except (WkfastError, OSError, _Stopped) as error:
+            reason = str(error) or "stopped"
+            seconds = time.monotonic() - began
+            return AnnotationDownload(name, "failed", error=reason, annotation_id=annotation_id, seconds=seconds)
 
-    def _present(self, stem: str) -> Path | None:
-        """Return the file of an annotation if it is there and whole."""
+    def _kept_or_fetched(
+        self, name: str, found: ResolvedAnnotation, counter: _Counter, began: float
+    ) -> AnnotationDownload:
+        stem = self._stem(found)
+        status: Literal["downloaded", "skipped"] = "skipped"
+        with self._lock:
+            turn = self._turns.setdefault(stem, threading.Lock())
+        with turn:
+            path = self._present(stem, found.annotation_id)
+            if path is not None and (not self._overwrite or stem in self._finished):
+                title = _title(path)
+            else:
+                status = "downloaded"
+                path, title = self._fetched(found, stem, counter)
+                self._finished.add(stem)
+        return AnnotationDownload(
+            name, status, path, path.stat().st_size,
+            annotation_id=found.annotation_id, name=title, seconds=time.monotonic() - began,
+        )  # fmt: skip
+
+    def _stem(self, found: ResolvedAnnotation) -> str:
+        """Return the beginning of a file's name: nothing that a server says is part of it."""
+        # copies of servers have annotations of the same ids
+        elsewhere = found.context.url != self._context.url
+        host = re.sub(r"[^A-Za-z0-9.-]", "_", urlsplit(found.context.url).netloc) + "-" if elsewhere else ""
+        return f"{host}{found.annotation_id}{self._suffix}"
+
+    def _present(self, stem: str, annotation_id: str) -> Path | None:
+        """Return the file of an annotation if it is there, whole, and the annotation's."""
         for suffix in (".zip", ".nml"):
             path = self._folder / f"{stem}{suffix}"
-            with suppress(ClientError, FileNotFoundError):
-                return _named(path, checked_kind(path, str(path)))
+            with suppress(WkfastError, FileNotFoundError):
+                kept = _named(path, checked_kind(path, str(path)))
+                if _is_of(kept, annotation_id):
+                    return kept
         return None
 
-    def _fetched(self, context: Context, annotation_id: str, stem: str) -> Path:
+    def _fetched(self, found: ResolvedAnnotation, stem: str, counter: _Counter) -> tuple[Path, str]:
         with self._lock:
             self._under_way.add(stem)
         path = self._folder / f"{stem}.zip"
         for part in abandoned_parts(self._folder, path.name):
             part.unlink(missing_ok=True)
-        with Client(context) as client:
-            download = client.annotations.download(annotation_id, path, progress=self._check, **self._options)
+
+        def heard(done: int, _total: int | None) -> None:
+            self._check()
+            counter.bytes_done(stem, done)
+
+        self._check()
+        with Client(found.context) as client:
+            download = client.annotations.download(found.annotation_id, path, progress=heard, **self._options)
         with self._lock:
             self._under_way.discard(stem)
-        return _named(path, download.kind)
+        return _named(path, download.kind), PurePath(download.name).stem
 
-    def _check(self, _done: int, _total: int | None) -> None:
+    def _check(self) -> None:
         if self._stopped.is_set():
             raise _Stopped
 
@@ -216,9 +249,9 @@ class _Downloads:
         """Give all up and leave nothing half-done; a thread that waits for a silent server is not waited for."""
         self._stopped.set()
         end = time.monotonic() + _PATIENCE
-        while time.monotonic() < end and any(self._parts(stem) for stem in self._under_way):
+        while time.monotonic() < end and any(self._parts(stem) for stem in list(self._under_way)):
             time.sleep(0.02)
-        for part in [part for stem in self._under_way for part in self._parts(stem)]:
+        for part in [part for stem in list(self._under_way) for part in self._parts(stem)]:
             part.unlink(missing_ok=True)
 
     def _parts(self, stem: str) -> list[Path]:
@@ -228,3 +261,13 @@ class _Downloads:
 def _named(path: Path, kind: str) -> Path:
     """Return where a file lies, under the suffix of what it is."""
     return path if path.suffix == f".{kind}" else path.rename(path.with_suffix(f".{kind}"))
+
+
+def _is_of(path: Path, annotation_id: str) -> bool:
+    """Whether an annotation file is of an annotation: servers write the id into its NML; one without is believed."""
+    said = meta_values(AnnotationFile.open(path).beginning()["meta"]).get(ANNOTATION_ID)
+    return not said or said.lower() == annotation_id
+
+
+def _title(path: Path) -> str | None:
+    return AnnotationFile.open(path).annotation_name if path.suffix == ".zip" else None

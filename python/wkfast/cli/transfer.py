@@ -2,22 +2,25 @@
 
 import json
 import os
+import re
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 from wkfast._lazy import lazy_import
-from wkfast.cli.arguments import Argument, Exit, Option
+from wkfast.cli.arguments import Argument, Exit, Option, UsageError
 from wkfast.cli.console import bytes_text, complain, progress_wanted, tell, tell_json
 from wkfast.errors import AnnotationSuffixError
 
 if TYPE_CHECKING:
     from wkfast import client
     from wkfast.annotation import bulk
-    from wkfast.client import Context
+    from wkfast.annotation.bulk_report import DownloadReport
+    from wkfast.client import Context, urls
 else:
     bulk = lazy_import("wkfast.annotation.bulk")
     client = lazy_import("wkfast.client")  # the other commands never speak to a server
+    urls = lazy_import("wkfast.client.urls")
 
 _Url = Annotated[str | None, Option("Server; default: WK_URL, else https://webknossos.org.", spelling="--url")]
 _Token = Annotated[
@@ -25,6 +28,8 @@ _Token = Annotated[
     Option("Default: WK_TOKEN, which, unlike this option, no list of processes shows.", spelling="--token"),
 ]
 _Progress = Annotated[bool | None, Option("Default: shown in a terminal.")]
+# A # within a URL begins what a page of the server is to show.
+_COMMENT = re.compile(r"(^|\s)#.*")
 _Json = Annotated[bool, Option("Print facts as JSON.", spelling="--json")]
 
 
@@ -32,8 +37,8 @@ def download(
     annotation: Annotated[
         str,
         Argument(
-            "An id, a URL or a short link; or a file with one in each line, - for standard input.",
-            metavar="ANNOTATION_ID_OR_URL",
+            "An id, a URL or a short link; or a file with one in each line (comments behind #), - for stdin.",
+            metavar="ANNOTATION_OR_FILE",
         ),
     ],
     target: Annotated[Path, Argument("File to create, or a folder to put it in.")],
@@ -48,7 +53,8 @@ def download(
 ) -> None:
     """Download an annotation to TARGET. The file appears whole or not at all; memory stays flat for any size.
 
-    Of a file with many, those that are in the folder TARGET already are kept; what failed is told at the end.
+    24 hexadecimal digits are an id and what begins with http:// or https:// is a URL; anything else is a file with
+    many, for the folder TARGET. Those that are there already are kept; what failed is told at the end, exit code 2.
     """
     context, token = _context(url, token), None
     lines = _lines(annotation)
@@ -56,7 +62,7 @@ def download(
         with client.webknossos_context(context.url, context.token, context.timeout, context.api_version):
             report = bulk.download_annotations(
                 lines, target, concurrency=concurrency, skip_volume_data=skip_volume_data,
-                progress=progress_wanted(progress),
+                overwrite=overwrite, progress=progress_wanted(progress),
             )  # fmt: skip
         _tell(report, as_json=as_json)
         return
@@ -100,14 +106,30 @@ def upload(
 
 
 def _lines(name: str) -> list[str] | None:
-    """Return the lines of a file that say something, ``None`` where no file is meant."""
-    if name != "-" and not Path(name).is_file():
+    """Return the lines of a file that say something, ``None`` where one annotation is meant.
+
+    Raises
+    ------
+    UsageError
+        There is no such file, or it is no text.
+    """
+    if urls.is_url(name) or urls.is_object_id(name):
         return None
-    text = sys.stdin.read() if name == "-" else Path(name).read_text(encoding="utf-8", errors="replace")
-    return [line.strip() for line in text.splitlines() if line.strip() and not line.lstrip().startswith("#")]
+    if name != "-" and not Path(name).exists():
+        raise UsageError(
+            f"{name} is neither an id (24 hexadecimal digits) nor a URL (https://…), nor a file with such in it"
+        )
+    data = sys.stdin.buffer.read() if name == "-" else Path(name).read_bytes()
+    try:
+        text = data.decode("utf-8-sig")
+    except UnicodeDecodeError:
+        text = "\0"
+    if "\0" in text:
+        raise UsageError(f"{name} is no list of annotations: it is not text with an id or URL in each line")
+    return [said for line in text.splitlines() if (said := _COMMENT.sub("", line).strip())]
 
 
-def _tell(report: "bulk.DownloadReport", *, as_json: bool) -> None:
+def _tell(report: "DownloadReport", *, as_json: bool) -> None:
     """Print what became of many annotations; the exit code says whether all are there."""
     if as_json:
         tell_json(json.loads(report.to_json()))

@@ -1,15 +1,16 @@
 """One request and its answer: what is asked, and what comes back while it comes."""
 
+import os
 import zlib
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import AbstractContextManager, suppress
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, BinaryIO
 from urllib.parse import quote, urlencode, urlsplit
 
-from wkfast.client.connection import Timing
 from wkfast.client.errors import AnswerTooLargeError, ClientError, IncompleteDownloadError, UnexpectedAnswerError
 from wkfast.client.failures import may_repeat_reading
+from wkfast.client.retry import Timing
 from wkfast.client.secret import NO_SECRETS, Secrets
 from wkfast.client.urls import shown
 
@@ -65,6 +66,9 @@ class Incoming:
         Gives the connection back, or closes it if the body has not been read to its end.
     failure
         Makes the error of what goes wrong underway.
+    append
+        Appends to an open file, by its number, what comes within a moment: returns how many bytes came, not many more than
+        allowed, and whether that was the end. ``None`` where only blocks come.
     """
 
     def __init__(
@@ -75,6 +79,7 @@ class Incoming:
         raw: Iterable[bytes],
         close: Callable[[], None],
         failure: Callable[[Exception], ClientError | None],
+        append: Callable[[int, int], tuple[int, bool]] | None = None,
     ) -> None:
         self.status = status
         self.headers = headers
@@ -82,6 +87,7 @@ class Incoming:
         self._timing = timing
         self._raw = raw
         self._failure = failure
+        self._append = append
 
     @property
     def where(self) -> str:
@@ -126,6 +132,29 @@ class Incoming:
             return
         # outside of the except block: nothing of the request hangs on the error
         raise failure
+
+    def append_to(self, file: BinaryIO, most: int) -> Iterator[int]:
+        """Append the content to a file and yield how many bytes came, now and then, also while none do.
+
+        Parameters
+        ----------
+        most
+            What comes beyond so many bytes is left unread, but for a block.
+        """
+        if self._append is None or self.encoding != "identity":
+            for block in self.blocks():
+                file.write(block)
+                yield len(block)
+            return
+        file.flush()
+        is_over = False
+        while not is_over and most >= 0:
+            count, is_over = self._append(file.fileno(), most)
+            self._timing.deadline.check(self.where)
+            most -= count
+            yield count
+        # for whoever goes on writing through it
+        file.seek(0, os.SEEK_END)
 
     def read(self, limit: int) -> bytes:
         """Return the whole content, of at most `limit` bytes."""

@@ -174,8 +174,8 @@ def transport_failure(where: str, error: Exception) -> errors.ClientError:
     """Return the error for an exception of the HTTP library, without holding on to it or its request."""
     for kinds, make in _TRANSPORT_FAILURES:
         if isinstance(error, tuple(getattr(httpx, kind) for kind in kinds)):
-            return make(where, error)
-    return broken(where, error)
+            return make(where, _described(error))
+    return _broken(where, _described(error))
 
 
 def bad_proxy(reason: str) -> errors.ConfigurationError:
@@ -186,49 +186,66 @@ def bad_proxy(reason: str) -> errors.ConfigurationError:
     )
 
 
-def unconnected(where: str, error: Exception) -> errors.ClientError:
-    """Return the error for a connection that could not be opened."""
-    return _no_connection_in_time(where, error) if isinstance(error, TimeoutError) else _not_connected(where, error)
+#: What the core calls it when nothing reached the server.
+UNREACHED = frozenset({"unsendable", "unreached", "unreached in time", "untrusted"})
+
+
+def unanswered(where: str, kind: str, text: str) -> errors.ClientError:
+    """Return the error for a request that the core sent and that no whole answer came to."""
+    return _UNANSWERED.get(kind, _broken)(where, _one_line(text))
+
+
+def unsendable(where: str, error: Exception) -> errors.ClientError:
+    """Return the error for a request that cannot be written down."""
+    return _bad_request(where, _described(error))
 
 
 def broken(where: str, error: Exception) -> errors.ClientError:
     """Return the error for a connection that fell silent or broke before the whole answer was there."""
-    if isinstance(error, TimeoutError):
-        return _silent(where, error)
-    return errors.TransportError(f"{where}: the connection broke: {_described(error)}")
+    make = _silent if isinstance(error, TimeoutError) else _broken
+    return make(where, _described(error))
 
 
 def _described(error: Exception) -> str:
     return f"{type(error).__name__}: {_one_line(str(error))}" if str(error) else type(error).__name__
 
 
-def _not_connected(where: str, error: Exception) -> errors.ClientError:
-    text = f"{where}: no connection: {_described(error)}; check the URL and the network"
-    if "CERTIFICATE_VERIFY_FAILED" in str(error):
-        return errors.CertificateError(
-            f"{text}. A server with a certificate of its own: name it in SSL_CERT_FILE", sent=False
-        )
-    return errors.ConnectionFailedError(text, sent=False)
+def _broken(where: str, what: str) -> errors.ClientError:
+    return errors.TransportError(f"{where}: the connection broke: {what}")
 
 
-def _no_connection_in_time(where: str, error: Exception) -> errors.ClientError:
-    return errors.ClientTimeoutError(f"{where}: no connection in time ({_described(error)})", sent=False)
+def _not_connected(where: str, what: str) -> errors.ClientError:
+    if "CERTIFICATE_VERIFY_FAILED" in what:
+        return _not_trusted(where, what)
+    return errors.ConnectionFailedError(f"{where}: no connection: {what}; check the URL and the network", sent=False)
 
 
-def _silent(where: str, error: Exception) -> errors.ClientError:
-    return errors.ClientTimeoutError(f"{where}: the server stopped sending or receiving ({_described(error)})")
+def _not_trusted(where: str, what: str) -> errors.ClientError:
+    return errors.CertificateError(
+        f"{where}: no connection: {what}; check the URL and the network. "
+        "A server with a certificate of its own: name it in SSL_CERT_FILE",
+        sent=False,
+    )
 
 
-def _bad_url(where: str, error: Exception) -> errors.ClientError:
-    return errors.InvalidUrlError(f"{where}: {_described(error)}")
+def _no_connection_in_time(where: str, what: str) -> errors.ClientError:
+    return errors.ClientTimeoutError(f"{where}: no connection in time ({what})", sent=False)
 
 
-def _bad_request(where: str, error: Exception) -> errors.ClientError:
-    # its text quotes the header it refuses
-    return errors.BadRequestError(f"{where}: the request cannot be sent ({type(error).__name__})")
+def _silent(where: str, what: str) -> errors.ClientError:
+    return errors.ClientTimeoutError(f"{where}: the server stopped sending or receiving ({what})")
 
 
-_Maker = Callable[[str, Exception], errors.ClientError]
+def _bad_url(where: str, what: str) -> errors.ClientError:
+    return errors.InvalidUrlError(f"{where}: {what}")
+
+
+def _bad_request(where: str, what: str) -> errors.ClientError:
+    # behind the colon, the text quotes the header it refuses
+    return errors.BadRequestError(f"{where}: the request cannot be sent ({what.partition(':')[0]})")
+
+
+_Maker = Callable[[str, str], errors.ClientError]
 # the most specific comes first; names, so that this module does not load httpx
 _TRANSPORT_FAILURES: tuple[tuple[tuple[str, ...], _Maker], ...] = (
     (("ConnectTimeout", "PoolTimeout"), _no_connection_in_time),
@@ -237,3 +254,12 @@ _TRANSPORT_FAILURES: tuple[tuple[tuple[str, ...], _Maker], ...] = (
     (("InvalidURL", "UnsupportedProtocol"), _bad_url),
     (("LocalProtocolError",), _bad_request),
 )
+
+# by the kinds that the core knows; what is not here broke
+_UNANSWERED: dict[str, _Maker] = {
+    "unsendable": _bad_request,
+    "unreached": _not_connected,
+    "unreached in time": _no_connection_in_time,
+    "untrusted": _not_trusted,
+    "silent": _silent,
+}

@@ -67,6 +67,21 @@ class Deadline:
 
 
 @dataclass(frozen=True)
+class Timing:
+    """How long parts of a call may take: seconds of a phase, and the deadline of all of it, down to the last byte."""
+
+    where: str
+    deadline: Deadline
+    connect_seconds: float
+    read_seconds: float
+    first_byte_seconds: float
+
+    def seconds(self) -> tuple[float, float, float, float]:
+        """Return what is left for connecting, for the first byte, between two bytes, and for all of it."""
+        return self.connect_seconds, self.first_byte_seconds, self.read_seconds, self.deadline.remaining()
+
+
+@dataclass(frozen=True)
 class RetryPolicy:
     """Up to ``retries`` further attempts, exponentially spaced with full jitter.
 

@@ -81,11 +81,9 @@ class Secrets:
         """Return the headers to send."""
         return {} if self.token is None else {"x-auth-token": self.token.reveal()}
 
-    def with_query(self, target: str) -> str:
-        """Return path and query with the parts that must not be shown."""
-        if not self.query:
-            return target
-        return f"{target}{'&' if '?' in target else '?'}{urlencode([(key, it.reveal()) for key, it in self.query])}"
+    def encoded_query(self) -> str:
+        """Return the parts of the query that must not be shown, as they are sent."""
+        return urlencode([(key, secret.reveal()) for key, secret in self.query])
 
     def scrubbed(self, text: str) -> str:
         """Return a text without any of them."""

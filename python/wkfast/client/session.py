@@ -1,8 +1,8 @@
 """Calls to servers: connections that are kept, limits, one deadline, redirects, repetition. One per process is enough.
 
 A session knows no identity. Each call carries its secrets; a redirect to another origin goes without them. What has no
-body goes over connections of our own, see :mod:`wkfast.client.connection`; all else, what exotic proxies stand before,
-and what a test puts in place of the network, over httpx.
+body is sent by the core, see :mod:`wkfast.client.fetcher`; all else, what exotic proxies stand before, and what a test
+puts in place of the network, goes over httpx.
 """
 
 import atexit
@@ -12,25 +12,23 @@ import os
 import threading
 import weakref
 import zlib
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack, closing, contextmanager, nullcontext, suppress
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Self, TypeVar
 from urllib.parse import urljoin, urlsplit
 
+from wkfast import _core
 from wkfast._lazy import lazy_import
 from wkfast.client import failures
-from wkfast.client.batch import BatchRequest, RequestBatch
 from wkfast.client.call import Answer, Call, Incoming, target_of
-from wkfast.client.connection import Connection, Request, Timing
 from wkfast.client.errors import (
     ClientError,
     ClientTimeoutError,
-    TransportError,
     UnexpectedAnswerError,
 )
-from wkfast.client.pool import Peer, Pool
-from wkfast.client.retry import Clock, Deadline, RetryPolicy, with_retries
+from wkfast.client.fetcher import Fetcher
+from wkfast.client.retry import Clock, Deadline, RetryPolicy, Timing, with_retries
 from wkfast.client.secret import NO_SECRETS, Secrets
 from wkfast.client.urls import is_url, origin, shown
 
@@ -51,6 +49,8 @@ else:
 JSON_LIMIT = 256 << 20
 _ERROR_BODY_LIMIT = 64 << 10
 _REDIRECT_LIMIT = 5
+# seconds after which progress is reported and the time looked at while a file comes
+_MOMENT = 0.1
 _READING = frozenset({"GET", "HEAD"})
 # further attempts where a server has never been reached: most likely its name is wrong, and somebody is waiting
 _UNREACHED_RETRIES = 2
@@ -106,7 +106,7 @@ class Session:
         self._memory: dict[object, object] = {}
         self._memory_locks: dict[object, threading.Lock] = {}
         self._left_to_parent: list[httpx.Client] = []
-        self._pool = Pool(_trusted)
+        self._fetcher = Fetcher()
         _sessions.add(self)
 
     def close(self) -> None:
@@ -115,7 +115,7 @@ class Session:
             client, self._client, self._closed = self._client, None, True
         if client is not None:
             client.close()
-        self._pool.close()
+        self._fetcher.close()
 
     def leave_to_parent(self) -> None:
         """Start anew in a forked process: two processes on one socket would read each other's answers."""
@@ -123,7 +123,6 @@ class Session:
             # kept, because collecting it would close what the parent still uses for TLS
             self._left_to_parent.append(self._client)
         self._client = None
-        self._pool.leave_to_parent()
         # another thread of the parent may have held them
         self._lock, self._memory_locks = threading.Lock(), {}
 
@@ -181,7 +180,7 @@ class Session:
         retries = self.retry.retries if call.retries is None else call.retries
 
         def may_repeat(error: ClientError, number: int) -> bool:
-            unreached = not error.sent and origin(call.url) not in self._pool.reached
+            unreached = not error.sent and origin(call.url) not in self._fetcher.reached
             if unreached and (number >= _UNREACHED_RETRIES or isinstance(error, ClientTimeoutError)):
                 return False
             return call.may_repeat(error)
@@ -198,30 +197,48 @@ class Session:
 
     def is_quick(self, url: str) -> bool:
         """Whether :meth:`batch` brings anything from a URL: no proxy in between, nothing in place of the network."""
-        return self._transport is None and not self._closed and self._pool.leads_straight_to(url)
+        return self._transport is None and not self._closed and self._fetcher.leads_straight_to(url)
 
     def batch(
         self,
         call: Call,
-        requests: Iterable[BatchRequest],
+        wanted: list[tuple[str, int]],
         *,
+        into: _core.VoxelSink,
         concurrency: int,
+        settles: Callable[[int, int, bytes], bool] = lambda *_: False,
         meanwhile: Callable[[], object] = lambda: None,
-    ) -> Iterator[BatchRequest]:
-        """Fetch many small bodies at once and return the requests that brought none: make them one by one.
+    ) -> list[int]:
+        """Fetch many bodies at once and return the numbers of the requests that brought none: make them one by one.
 
         Parameters
         ----------
         call
             Stands for each: its origin, secrets, headers and total time are theirs.
+        wanted
+            Path and query of each, without what must not be shown, and the bytes that its body must have.
+        into
+            Where the bodies go.
+        concurrency
+            Requests under way at once, at most.
+        settles
+            Called with number, status and beginning of an answer that is not the body asked for: whether it is as good,
+            e.g. that nothing is stored there. After one that is not, nothing more is asked for.
         meanwhile
             Called once, while the first requests are on their way.
+
+        Raises
+        ------
+        ClientTimeoutError
+            The total time of a request is over.
         """
         if not self.is_quick(call.url):
-            return iter(requests)
-        timing = self._timing(call, call.where, self.deadline(call))
-        batch = RequestBatch(self._pool, _request(call, call.url, call.query, call.secrets), timing, concurrency)
-        return batch.run(requests, meanwhile)
+            return list(range(len(wanted)))
+        timing, server = self._timing(call, call.where, self.deadline(call)), origin(call.url)
+        request = self._fetcher.request("GET", server, _all_headers(call), call.secrets, timing)
+        return self._fetcher.batch(
+            request, server, wanted, timing, most=concurrency, into=into, settles=settles, meanwhile=meanwhile
+        )
 
     def _follow(self, call: Call, deadline: Deadline) -> Incoming:
         """Return the first answer that is no redirect, if it is a success."""
@@ -257,23 +274,22 @@ class Session:
         without_body = call.method in _READING and call.body is None and call.form is None
         if self._closed:
             raise RuntimeError("this session is closed")
-        if self._transport is None and without_body and self._pool.leads_to(url):
-            return self._open_own(_request(call, url, query, secrets), Peer(origin(url), secrets), timing)
+        if self._transport is None and without_body and self._fetcher.leads_to(url):
+            return self._open_own(call, url, query, secrets, timing)
         return self._open_httpx(call, url, query, secrets, timing)
 
-    # -- connections of our own -----------------------------------------------------------------------------------
+    # -- the core -------------------------------------------------------------------------------------------------
 
-    def _open_own(self, request: Request, peer: Peer, timing: Timing) -> Incoming:
-        for connection in self._pool.connections(peer, timing):
-            answer = _asked(connection, request, timing)
-            if isinstance(answer, ClientError):
-                raise answer
-            if answer is not None:
-                raw = connection.blocks(answer, timing)
-                close = functools.partial(self._pool.keep, peer, connection)
-                failure = functools.partial(_broken, timing)
-                return Incoming(answer.status, answer.headers, timing, raw, close, failure)
-        raise TransportError(f"{timing.where}: no answer came")
+    def _open_own(self, call: Call, url: str, query: Any, secrets: Secrets, timing: Timing) -> Incoming:
+        server = origin(url)
+        request = self._fetcher.request(call.method, server, _all_headers(call), secrets, timing)
+        answer = self._fetcher.get(request, server, target_of(url, query), timing)
+        if isinstance(answer, ClientError):
+            raise answer
+        fail = functools.partial(self._fetcher.error, server=server, timing=timing)
+        failure = functools.partial(_broken, timing)
+        append = functools.partial(_appended, answer, fail)
+        return Incoming(answer.status, answer.headers, timing, _pieces(answer, fail), answer.close, failure, append)
 
     # -- httpx ----------------------------------------------------------------------------------------------------
 
@@ -288,7 +304,7 @@ class Session:
                 # the exception of httpx holds the request, and with it the token
                 raise answer
             if watch is not None:
-                self._pool.reached.add(origin(url))
+                self._fetcher.reached.add(origin(url))
             cleanup.callback(answer.close)
             headers, raw = dict(answer.headers), answer.iter_raw()
             if answer.is_stream_consumed:
@@ -377,20 +393,22 @@ class _Watch:
             self._socket.shutdown(2)
 
 
-def _asked(connection: Connection, request: Request, timing: Timing) -> Any:
-    """Return the head of the answer, ``None`` if a kept connection turned out to be closed, or the error."""
-    try:
-        connection.send(request, timing)
-        return connection.head(timing)
-    except ConnectionError as error:
-        connection.close()
-        return None if connection.was_used else _broken(timing, error)
-    except (OSError, ValueError) as error:
-        connection.close()
-        return _broken(timing, error)
-    except BaseException:
-        connection.close()
-        raise
+def _pieces(answer: _core.HttpAnswer, fail: Callable[[_core.HttpFailure], ClientError]) -> Iterator[bytes]:
+    """Yield the body of an answer as it comes."""
+    while (piece := answer.piece()) is not None:
+        if isinstance(piece, _core.HttpFailure):
+            raise fail(piece)
+        yield piece
+
+
+def _appended(
+    answer: _core.HttpAnswer, fail: Callable[[_core.HttpFailure], ClientError], file: int, most: int
+) -> tuple[int, bool]:
+    """Append what comes within a moment to an open file; how much that was, and whether there is no more."""
+    copied = answer.copy_to(file, most, _MOMENT)
+    if isinstance(copied, _core.HttpFailure):
+        raise fail(copied)
+    return copied
 
 
 def _broken(timing: Timing, error: Exception) -> ClientError | None:
@@ -420,9 +438,8 @@ def _headers(call: Call) -> dict[str, str]:
     return {"accept-encoding": "identity", **call.headers}
 
 
-def _request(call: Call, url: str, query: Any, secrets: Secrets) -> Request:
-    headers = {"user-agent": _user_agent(), "accept": "*/*", **_headers(call)}
-    return Request(call.method, origin(url), target_of(url, query), headers, secrets)
+def _all_headers(call: Call) -> dict[str, str]:
+    return {"user-agent": _user_agent(), "accept": "*/*", **_headers(call)}
 
 
 def _signed(secrets: Secrets, request: "httpx.Request") -> "httpx.Request":

@@ -6,7 +6,8 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from wkfast.client.batch import BatchRequest
+from wkfast import _core
+from wkfast._lazy import lazy_import
 from wkfast.client.call import Answer, Call, target_of
 from wkfast.client.datasets import with_sharing_token
 from wkfast.client.errors import NotFoundError, UnexpectedAnswerError
@@ -22,7 +23,11 @@ from wkfast.client.workers import fetch_all
 from wkfast.progress import observed
 
 if TYPE_CHECKING:
+    import certifi
+
     from wkfast.progress import Progress
+else:
+    certifi = lazy_import("certifi")
 
 #: Chunk position along the axes c, x, y, z.
 ChunkIndex = tuple[int, int, int, int]
@@ -56,6 +61,20 @@ class Datastore:
         self.url = url
         self._routes = routes
         self._sharing_token = sharing_token
+
+    def storage_options(self) -> dict[str, str]:
+        """Return what reaches the store in the core: a handle of this process, which says nothing of the token.
+
+        Where it means nothing, as in another process, the environment's token is taken, if it is for the same server.
+        """
+        context, sharing = self._routes.context, self._sharing_token
+        handle = _core.hold_access(
+            None if context.token is None else context.token.reveal(),
+            None if sharing is None else sharing.reveal(),
+            context.timeout,
+            certifi.where(),
+        )
+        return {"server": context.url, "access_token": handle}
 
     def annotation_layers(self, annotation_id: str) -> "StreamedLayers":
         """Return the layers of an annotation, its volume layers merged with their fallback."""
@@ -107,14 +126,22 @@ class Datastore:
         return self._routes.session.is_quick(self.url)
 
     def batch(
-        self, requests: Iterable[BatchRequest], *, concurrency: int, meanwhile: Callable[[], object] = lambda: None
-    ) -> Iterator[BatchRequest]:
-        """Fetch many bodies at once and return the requests that brought none: make them one by one.
+        self,
+        wanted: list[tuple[str, int]],
+        *,
+        into: _core.VoxelSink,
+        concurrency: int,
+        settles: Callable[[int, int, bytes], bool] = lambda *_: False,
+        meanwhile: Callable[[], object] = lambda: None,
+    ) -> list[int]:
+        """Fetch many bodies at once and return the numbers of the requests that brought none: make them one by one.
 
-        `meanwhile` is called once, while the first requests are on their way.
+        See :meth:`wkfast.client.session.Session.batch`.
         """
         call = self._shared(self._routes.call("GET", self.url))
-        return self._routes.session.batch(call, requests, concurrency=concurrency, meanwhile=meanwhile)
+        return self._routes.session.batch(
+            call, wanted, into=into, concurrency=concurrency, settles=settles, meanwhile=meanwhile
+        )
 
     def file(self, dataset_id: str, path: str, *, start: int | None = None, length: int | None = None) -> bytes:
         """Return a stored file of a dataset, or a range of its bytes.
@@ -174,6 +201,10 @@ class StreamedLayers:
     def properties(self) -> Mapping[str, Any]:
         """Return ``datasource-properties.json``."""
         return self._object("datasource-properties.json", limit=_PROPERTIES_LIMIT)
+
+    def mag_url(self, layer: str, mag: str) -> str:
+        """Return where the files of a mag are."""
+        return join(self.url, layer, mag)
 
     def array_header(self, layer: str, mag: str) -> Mapping[str, Any]:
         """Return the ``.zarray`` of a mag, named like its folder: ``1``, ``2-2-1``."""

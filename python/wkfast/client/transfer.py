@@ -27,6 +27,8 @@ if TYPE_CHECKING:
 
 _BEGINNING = 64 << 10
 _BLOCK = 1 << 20
+# more than any file has
+_WITHOUT_LIMIT = 1 << 62
 
 #: A path, or an open seekable binary file that is sent from its start.
 Source = Path | str | BinaryIO
@@ -145,9 +147,8 @@ def _copy(incoming: Incoming, file: BinaryIO, report: "Observer", max_bytes: int
     expected, done = incoming.stated_length, 0
     if max_bytes is not None and (expected or 0) > max_bytes:
         raise _too_large(incoming, max_bytes)
-    for block in incoming.blocks():
-        file.write(block)
-        done += len(block)
+    for count in incoming.append_to(file, _WITHOUT_LIMIT if max_bytes is None else max_bytes):
+        done += count
         if max_bytes is not None and done > max_bytes:
             raise _too_large(incoming, max_bytes)
         report(done, expected)

@@ -126,6 +126,10 @@ class Dataset:
         self._layers: dict[str, Layer] = {}
         self._changes = 0
 
+    def _in_folder(self, path: str | PathLike[str]) -> Dataset:
+        """Return a dataset in a folder with the voxel size of this one, made if need be; also of one on a server."""
+        return Dataset(path, self.voxel_size, exist_ok=True)
+
     def __getstate__(self) -> tuple[None, dict[str, Any]]:
         """Return what another process needs: layers are made there when they are asked for."""
         return state_without(self, _layers={})

@@ -68,6 +68,31 @@ def write_layer_group(
     _put(folder / "zarr.json", {**_GROUP_V3, "attributes": attributes})
 
 
+def new_groups(
+    data_format: DataFormat,
+    mags: Sequence[tuple[Mag, str]],
+    voxel_size: Sequence[float],
+    unit: str,
+    *,
+    axes: Sequence[str] = ("c", "x", "y", "z"),
+) -> tuple[dict[str, Any], dict[str, Any]]:
+    """Return what :func:`write_layer_group` writes for a new layer: files of the dataset's folder, and of the layer's.
+
+    Examples
+    --------
+    >>> new_groups(DataFormat.WKW, [], (1, 1, 1), "nanometer")
+    ({}, {})
+    """
+    multiscales = {"axes": _axes(unit, axes), "datasets": [_scale(mag, path, voxel_size, axes) for mag, path in mags]}
+    if data_format is DataFormat.Zarr:
+        attributes: dict[str, Any] = {"multiscales": [{"version": "0.4", **multiscales}]}
+        return {".zgroup": _GROUP_V2}, {".zgroup": _GROUP_V2, ".zattrs": attributes}
+    if data_format is DataFormat.Zarr3:
+        attributes = {"ome": {"version": "0.5", "multiscales": [multiscales]}}
+        return {"zarr.json": _GROUP_V3}, {"zarr.json": {**_GROUP_V3, "attributes": attributes}}
+    return {}, {}
+
+
 def _is_array(folder: Path | ObjectPath) -> bool:
     return (folder / ".zarray").exists() or _attributes(folder / "zarr.json").get("node_type") == "array"
 

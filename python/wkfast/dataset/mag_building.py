@@ -255,9 +255,9 @@ def _metadata(location: dict[str, Any], name: str) -> bytes | None:
 
 
 def _folder_at(location: Json) -> Path | ObjectPath | None:
-    """Return the folder of a mag's files, ``None`` where they lie in an archive."""
+    """Return the folder of a mag's files, ``None`` where they lie in an archive or a server streams them."""
     container, prefix = location["container"], str(location["prefix"])
-    if container["kind"] == "zip":
+    if container["kind"] == "zip" or "streamed" in location:
         return None
     return (
         Path(container["path"]) if container["kind"] == "directory" else ObjectPath.of_container(container)

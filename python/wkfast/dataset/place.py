@@ -35,11 +35,14 @@ class Place(ABC):
         What layers and mags do instead of lying in a folder.
     is_near
         Whether voxels are read without a network, so that a notebook may show some that nobody asked for.
+    has_files
+        Whether mags are files of a format, on which others can be modelled; a server that streams makes chunks.
     """
 
     read_only_reason: str | None = "it is read where it lies"
     no_folder: str = "has no folder"
     is_near: bool = True
+    has_files: bool = True
 
     @property
     def identity(self) -> object:

@@ -27,7 +27,7 @@ def rechunk(view: MagView, shapes: Shapes, target_path: str | PathLike[str] | No
     """Cut a mag into other chunks or files; see :meth:`MagView.rechunk`."""
     layer = view.layer
     if target_path is not None:
-        dataset = type(layer.dataset)(target_path, layer.dataset.voxel_size, exist_ok=True)
+        dataset = layer.dataset._in_folder(target_path)
         there = dataset.layers.get(layer.name) or dataset.add_layer_like(layer, layer.name)
         copy_mag(there, view, None, shapes, extend=True, exists_ok=False, workers=workers)
         return
@@ -46,7 +46,7 @@ def map_chunks(view: MagView, function: Any, target: MagView, workers: Workers) 
     source, there, layer = view.info, target.info, target.layer
     if view.mag != target.mag or source.num_channels != there.num_channels:
         raise DatasetValueError(f"{view} cannot fill {target}: mag or channels differ")
-    if view.layer.dataset.path == layer.dataset.path and view.layer.name == layer.name:
+    if view.layer._place.identity == layer._place.identity and view.layer.name == layer.name:
         raise DatasetValueError(f"{view} cannot be mapped onto itself: make another layer, e.g. by add_layer_like")
     compiled = ChunkFunction.of(function, source.voxel_type, there.voxel_type)
     extent, axes = extent_in_mag(layer.bounding_box, target.mag), layer._properties.new_axes()

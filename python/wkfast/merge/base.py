@@ -5,12 +5,14 @@ from __future__ import annotations
 import copy
 from contextlib import suppress
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from wkfast import _core
-from wkfast.dataset.internals import locations_of, properties_of
+from wkfast.dataset.data_format import DataFormat
+from wkfast.dataset.groups import new_groups
+from wkfast.dataset.internals import locations_of, place_of, properties_of
 from wkfast.dataset.metadata_files import read_jsons
 from wkfast.errors import MergeError, VolumeDataError
 from wkfast.geometry import BoundingBox, Mag, Vec3Int
@@ -21,7 +23,7 @@ if TYPE_CHECKING:
 
     from wkfast.buckets import ObjectPath
     from wkfast.dataset.layer import SegmentationLayer
-    from wkfast.dataset.layer_properties import Json
+    from wkfast.dataset.layer_properties import Json, LayerProperties
 
 _USUAL_AXES = {"c": 0, "x": 1, "y": 2, "z": 3}
 # Group metadata that makes the folders of a Zarr dataset readable as one hierarchy.
@@ -65,14 +67,24 @@ class MergeBase:
             raise MergeError(f"the layer's name {self.name!r} cannot name a folder")
 
     @classmethod
-    def of_layer(cls, layer: SegmentationLayer) -> MergeBase:
+    def of_layer(cls, layer: SegmentationLayer, data_format: DataFormat | None = None) -> MergeBase:
         """Return a fallback layer as base.
+
+        Parameters
+        ----------
+        data_format
+            Of a result over a layer that a server streams; default: Zarr v3.
 
         Raises
         ------
         DatasetError
             It is described badly.
+        MergeError
+            A format is given, and the layer has its own.
         """
+        if not place_of(layer).has_files:
+            return cls._of_streamed(layer, data_format or DataFormat.Zarr3)
+        refuse_format(data_format)
         properties = properties_of(layer)
         groups, layer_groups = _group_metadata(layer.dataset.path, layer.name)
         entry = copy.deepcopy(properties.json)
@@ -88,6 +100,34 @@ class MergeBase:
             bounding_box=properties.bounding_box,
             voxel_size=layer.dataset.voxel_size_with_unit.factor.to_tuple(),
             unit=layer.dataset.unit,
+            groups=groups,
+            layer_groups=layer_groups,
+        )
+
+    @classmethod
+    def _of_streamed(cls, layer: SegmentationLayer, data_format: DataFormat) -> MergeBase:
+        """Return a layer that a server streams as base: as a new layer of a format would be described."""
+        properties = properties_of(layer)
+        entry = copy.deepcopy(properties.json)
+        for gone in ("attachments", "wkwResolutions", "resolutions", "mags"):
+            entry.pop(gone, None)
+        entry["dataFormat"] = data_format.value
+        entry["elementClass"], entry["largestSegmentId"] = properties.json["elementClass"], layer.largest_segment_id
+        locations: list[Any] = [{**location, "format": data_format.value} for location in locations_of(layer)]
+        size, unit = layer.dataset.voxel_size_with_unit.factor.to_tuple(), layer.dataset.unit
+        paths = sorted((mag, mag.to_layer_name()) for mag in (Mag(location["mag"]) for location in locations))
+        groups, layer_groups = new_groups(data_format, paths, size, unit, axes=list(properties.new_axes()))
+        return cls(
+            name=layer.name,
+            entry=entry,
+            mag_entries={
+                Mag(location["mag"]).to_layer_name(): _streamed_mag_entry(location, properties)
+                for location in locations
+            },
+            locations=locations,
+            bounding_box=properties.bounding_box,
+            voxel_size=size,
+            unit=unit,
             groups=groups,
             layer_groups=layer_groups,
         )
@@ -154,6 +194,27 @@ class MergeBase:
     def folder(self, mag: Iterable[int]) -> str:
         """Return the folder of a mag within the result."""
         return f"{self.name}/{Mag(list(mag)).to_layer_name()}"
+
+
+def refuse_format(data_format: DataFormat | None) -> None:
+    """Make sure that no format is asked for where there is one to keep.
+
+    Raises
+    ------
+    MergeError
+        One is.
+    """
+    if data_format is not None:
+        raise MergeError("data_format= is for fallbacks that a server streams; others give the result their own")
+
+
+def _streamed_mag_entry(location: _core.MagLocation, properties: LayerProperties) -> Json:
+    entry: Json = {"mag": list(location["mag"])}
+    if location["format"] == DataFormat.WKW.value:
+        array = _core.Mag.open(location)
+        entry["cubeLength"] = array.chunk_shape[0] * array.chunks_per_shard[0]
+    entry["axisOrder"] = location.get("axis_order") or properties.new_axes()
+    return entry
 
 
 def _box_of_chunks(mags: dict[Mag, _core.Mag]) -> BoundingBox:

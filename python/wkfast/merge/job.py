@@ -27,12 +27,13 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from wkfast.buckets import ObjectPath
+    from wkfast.dataset import DataFormat
     from wkfast.dataset.layer_properties import Json
     from wkfast.merge.base import MergeBase
     from wkfast.merge.label_rule import RuleSource
     from wkfast.merge.labels import NewLabels
     from wkfast.merge.options import MergeOptions
-    from wkfast.merge.sides import Side
+    from wkfast.merge.sides import Below, Side
 
 # Changes whenever a plan file of an earlier build would be committed differently.
 PLAN_FILE_VERSION = 1
@@ -62,8 +63,9 @@ class MergeJob:
         cls,
         sides: Sequence[Side],
         target: Path | ObjectPath,
-        dataset_directory: Path | ObjectPath,
+        below: Below,
         options: MergeOptions,
+        data_format: DataFormat | None = None,
     ) -> MergeJob:
         """Decide how `sides`, later ones over earlier ones, are merged into the fallback layer that all of them name.
 
@@ -76,8 +78,8 @@ class MergeJob:
         MergeError, DatasetError, MagNotFoundError
             The sides do not fit, the fallback is described badly, the target is taken. Nothing was written.
         """
-        base, target = base_of(sides, dataset_directory), target.absolute()
-        with labels_for(sides, dataset_directory, options, None if options.dry_run else target) as labels:
+        base, target = base_of(sides, below, data_format), target.absolute()
+        with labels_for(sides, below, options, None if options.dry_run else target) as labels:
             plan, rule = _plan(sides, base, target, options, labels), options.rule
             if rule is not None:
                 rule.give(plan)

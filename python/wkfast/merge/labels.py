@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from wkfast.buckets import ObjectPath
     from wkfast.dataset import SegmentationLayer
     from wkfast.merge.options import MergeOptions
-    from wkfast.merge.sides import Side
+    from wkfast.merge.sides import Below, Side
 
 
 @dataclass(frozen=True)
@@ -100,7 +100,7 @@ def new_labels(
 @contextmanager
 def labels_for(
     sides: Sequence[Side],
-    dataset_directory: Path | ObjectPath,
+    below: Below,
     options: MergeOptions,
     target: Path | ObjectPath | None = None,
 ) -> Iterator[NewLabels | None]:
@@ -125,7 +125,7 @@ def labels_for(
     if options.mapping is None and all(side.mapping is None for side in sides):
         yield None
         return
-    layer = fallback_layer(sides[0], dataset_directory)
+    layer = fallback_layer(sides[0], below)
     with ExitStack() as stack:
         if target is None:
             folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="wkfast-mapping-")))

@@ -4,19 +4,22 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeAlias
 
-from wkfast.dataset import Dataset
+from wkfast.dataset import Dataset, SegmentationLayer
 from wkfast.errors import AnnotationError, DatasetNotFoundError
-from wkfast.merge.base import MergeBase
+from wkfast.merge.base import MergeBase, refuse_format
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from wkfast import _core
     from wkfast.buckets import ObjectPath
-    from wkfast.dataset import SegmentationLayer
+    from wkfast.dataset import DataFormat
     from wkfast.geometry import VoxelSize
+
+# Where the layer below is: in a dataset below a folder or address, in a dataset, or it is the layer.
+Below: TypeAlias = "Path | ObjectPath | Dataset | SegmentationLayer"
 
 # What the reference calls the layer that an annotation without a fallback becomes.
 EXPORTED_LAYER = "volume_layer"
@@ -49,7 +52,7 @@ class Side:
         return f"volume layer {self.layer!r} of annotation {self.annotation!r}"
 
 
-def base_of(sides: Sequence[Side], dataset_directory: Path | ObjectPath) -> MergeBase:
+def base_of(sides: Sequence[Side], below: Below, data_format: DataFormat | None = None) -> MergeBase:
     """Return what `sides` are laid over: the fallback layer that all of them name, or what becomes of one without any.
 
     Raises
@@ -62,7 +65,8 @@ def base_of(sides: Sequence[Side], dataset_directory: Path | ObjectPath) -> Merg
     check_alike(sides)
     first, *others = sides
     if first.fallback_layer is not None:
-        return MergeBase.of_layer(fallback_layer(first, dataset_directory))
+        return MergeBase.of_layer(fallback_layer(first, below), data_format)
+    refuse_format(data_format)
     if others:
         raise AnnotationError(f"{first} and the others name no fallback layer: there is nothing to merge them into")
     if not first.mags:
@@ -92,7 +96,7 @@ def check_alike(sides: Sequence[Side]) -> None:
                 raise AnnotationError(f"{first} and {other} differ in their {what}: {ours!r} and {theirs!r}")
 
 
-def fallback_layer(side: Side, dataset_directory: Path | ObjectPath) -> SegmentationLayer:
+def fallback_layer(side: Side, below: Below) -> SegmentationLayer:
     """Return the layer that `side` lies over.
 
     Raises
@@ -104,13 +108,17 @@ def fallback_layer(side: Side, dataset_directory: Path | ObjectPath) -> Segmenta
     """
     if side.fallback_layer is None:
         raise AnnotationError(f"{side} names no fallback layer")
+    if isinstance(below, SegmentationLayer):
+        return below
+    if isinstance(below, Dataset):
+        return below.get_segmentation_layer(side.fallback_layer)
     try:
-        dataset = Dataset.open(dataset_directory.absolute() / as_folder_name(side.dataset))
+        dataset = Dataset.open(below.absolute() / as_folder_name(side.dataset))
     except DatasetNotFoundError as error:
-        if not isinstance(dataset_directory, Path):
+        if not isinstance(below, Path):
             raise
-        there = sorted(p.parent.name for p in dataset_directory.glob("*/datasource-properties.json"))
-        raise DatasetNotFoundError(f"{error}; datasets in {dataset_directory}: {', '.join(there) or 'none'}") from None
+        there = sorted(p.parent.name for p in below.glob("*/datasource-properties.json"))
+        raise DatasetNotFoundError(f"{error}; datasets in {below}: {', '.join(there) or 'none'}") from None
     return dataset.get_segmentation_layer(side.fallback_layer)
 
 

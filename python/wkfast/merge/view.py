@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from wkfast.dataset.layer_properties import Json
     from wkfast.dataset.voxel_source import VoxelSource
     from wkfast.merge.options import MergeOptions
-    from wkfast.merge.sides import Side
+    from wkfast.merge.sides import Below, Side
 
 
 class MergedPlace(Place):
@@ -53,9 +53,7 @@ class MergedPlace(Place):
         return self._merged.mag((x, y, z))
 
 
-def merged_layer(
-    sides: Sequence[Side], dataset_directory: Path | ObjectPath, options: MergeOptions
-) -> SegmentationLayer:
+def merged_layer(sides: Sequence[Side], below: Below, options: MergeOptions) -> SegmentationLayer:
     """Return the fallback layer of `sides` as ``merge_fallback_layer`` would write it; none of it can be changed.
 
     Its dataset is the fallback's, which does not list it.
@@ -66,9 +64,9 @@ def merged_layer(
         There is no fallback, or the annotations do not belong together.
     """
     check_alike(sides)
-    fallback = fallback_layer(sides[0], dataset_directory)
+    fallback = fallback_layer(sides[0], below)
     box = properties_of(fallback).bounding_box
-    with labels_for(sides, dataset_directory, options) as labels:
+    with labels_for(sides, below, options) as labels:
         merged = _core.MergedLayer(
             {
                 "annotations": [side.mags for side in sides if side.mags],

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from wkfast.dataset import Layer, MagView, SegmentationLayer
 
 if TYPE_CHECKING:
-    from wkfast.remote.source import RemoteSource
+    from wkfast.remote.place import ServerPlace
 
 
 class RemoteMagView(MagView):
@@ -18,8 +18,9 @@ class RemoteMagView(MagView):
     @property
     def url(self) -> str:
         """Where the mag is streamed from."""
-        source: RemoteSource = self._source  # type: ignore[assignment] # that is what its place opens
-        return source.url
+        layer = self._layer
+        place: ServerPlace = layer._place  # type: ignore[assignment] # layers of servers lie there
+        return place.url_of(layer._properties, self._mag, layer._entry_of(self._mag))
 
 
 class RemoteLayer(Layer):

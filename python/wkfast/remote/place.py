@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from wkfast import _core
 from wkfast._lazy import lazy_import
 from wkfast.client.errors import UnexpectedAnswerError
 from wkfast.client.fields import Fields
+from wkfast.dataset.data_format import DataFormat
 from wkfast.dataset.place import Place
 from wkfast.dataset.properties import FILE_NAME, DatasetProperties
 from wkfast.remote.header import ArrayHeader
@@ -29,6 +31,7 @@ class ServerPlace(Place):
     """A data store that streams the layers of a dataset, or of an annotation over one."""
 
     is_near = False
+    has_files = False
 
     def __init__(self, location: RemoteLocation) -> None:
         self._location = location
@@ -42,15 +45,45 @@ class ServerPlace(Place):
         return self._streamed.url
 
     def open(self, layer: LayerProperties, mag: Mag, entry: Json) -> VoxelSource:
-        """Return what voxels of a mag are fetched by."""
+        """Return what voxels of a mag are fetched by; those along further axes by the core."""
+        if layer.additional_axes:
+            return _core.Mag.open(self.location(layer, mag, entry))
         expected = ArrayHeader.expected(layer, mag)
         return RemoteSource(self._streamed, layer.name, _folder_name(mag, entry), expected, self.cutouts(layer, mag))
 
-    def array(self, source: VoxelSource, extent: Sequence[int], name: str) -> Any:  # noqa: ARG002 - the server knows
+    def url_of(self, layer: LayerProperties, mag: Mag, entry: Json) -> str:
+        """Return where the files of a mag are."""
+        return self._streamed.mag_url(layer.name, _folder_name(mag, entry))
+
+    def location(self, layer: LayerProperties, mag: Mag, entry: Json) -> Json:
+        """Return where a mag is streamed from, as plain data for the core; what is modelled on it is Zarr v3."""
+        expected, step = ArrayHeader.expected(layer, mag), mag.to_np()
+        box = layer.bounding_box
+        first, end = box.topleft.to_np() // step, -(-box.bottomright.to_np() // step)
+        return {
+            "mag": list(mag.to_tuple()),
+            "format": DataFormat.Zarr3.value,
+            "container": {
+                "kind": "objects",
+                "url": f"webknossos+{self.url_of(layer, mag, entry)}",
+                "options": self._location.datastore.storage_options(),
+            },
+            "prefix": "",
+            "axis_order": layer.stored_order(entry),
+            "streamed": {
+                "voxel_type": expected.dtype.newbyteorder("=").name,
+                "channels": expected.shape[0],
+                "bounding_box": {"topleft": first.tolist(), "size": (end - first).tolist()},
+            },
+        }
+
+    def array(self, source: VoxelSource, extent: Sequence[int], name: str) -> Any:
         """Return a mag as a read-only ``zarr.Array`` (c, x, y, z) that fetches what is read.
 
         Chunks are fetched at once in the number that ``zarr.config["async.concurrency"]`` allows.
         """
+        if source.extra_axes:
+            return super().array(source, extent, name)
         return zarr.open_array(zarr_store.RemoteStore(source, name), mode="r")
 
     def cutouts(self, layer: LayerProperties, mag: Mag) -> Cutouts | None:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import numpy as np
 
-from wkfast.client.batch import BatchRequest
+from wkfast import _core
 from wkfast.client.errors import BusyError, ClientError, ServerError, UnexpectedAnswerError
 from wkfast.client.failures import meaning_of
 from wkfast.client.stores import says_no_data
@@ -19,7 +19,7 @@ from wkfast.errors import DatasetError
 from wkfast.remote.box import Box
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator, Mapping
+    from collections.abc import Callable, Iterable, Iterator
 
     from numpy.typing import NDArray
 
@@ -31,15 +31,13 @@ _CHUNKS_OF_A_CUTOUT = 8
 # What one cut-out brings at most: many are under way at once.
 _CUTOUT_BYTES = 2 << 20
 # Requests under way at once. Cut-outs fill the line with a few; chunks are small, so it is their number that hides the
-# way to the server and back. Each is an upper bound, see RequestBatch.
+# way to the server and back. Each is an upper bound.
 _CUTOUTS_AT_ONCE = 32
 _CHUNKS_AT_ONCE = 256
 # The same for requests that need a thread each.
 CONCURRENCY = 32
 # Requests after which something may be done beside.
 _EARLY = 8
-# Memory touched while the first requests are under way, and how much of it comes at once.
-_TOUCHED, _PAGE = 64 << 20, 4096
 _REFUSED = 300
 
 _T = TypeVar("_T")
@@ -64,6 +62,12 @@ class Cutouts:
     def _topleft(self, box: Box) -> Int3:
         x, y, z = (corner * step for corner, step in zip(box.start, self.mag, strict=True))
         return x, y, z
+
+    def take_note(self, status: int) -> bool:
+        """Take note of an answer that is no cut-out; it never says all there is to say."""
+        # busy servers and those in trouble may answer the next time
+        self.refused |= status >= _REFUSED and not issubclass(meaning_of(status).error, (BusyError, ServerError))
+        return False
 
     def voxels(self, box: Box, header: ArrayHeader) -> NDArray[Any] | None:
         """Return a box of voxels, ``None`` if chunks have to tell: the server refused, or left a part out."""
@@ -108,7 +112,6 @@ class Reading:
         except (MemoryError, ValueError, OverflowError):
             raise DatasetError(f"{self.layer}/{self.mag}: there is no memory for {shape} voxels") from None
         self._stored = self.box.common(Box((0, 0, 0), self.header.shape[1:]))
-        self.spare: list[memoryview] = []
 
     def fetch(self, started: Callable[[], object] = lambda: None) -> None:
         """Fetch all voxels; `started` is called when the first requests are under way.
@@ -124,36 +127,66 @@ class Reading:
             do(itertools.chain(first, [started], tasks))
             return
         boxes: Iterable[Box] = [self._stored]
-        waiting = _in_turn(started, self._touch)
         if self.cutouts is not None and not self.cutouts.refused and self._is_large:
-            requests = self._blocks(self.cutouts)
-            blocks = datastore.batch(requests, concurrency=_CUTOUTS_AT_ONCE, meanwhile=waiting)
-            boxes, waiting = (block.box for block in blocks if isinstance(block, _Block)), _in_turn()
-        chunks = (_Chunk(self, index, chunk) for box in boxes for index, chunk in self._chunks(box))
-        left = datastore.batch(chunks, concurrency=_CHUNKS_AT_ONCE, meanwhile=waiting)
-        do(partial(self._fetch_chunk, chunk.index, chunk.box) for chunk in left if isinstance(chunk, _Chunk))
+            boxes, started = self._fetch_blocks(self.cutouts, started), _nothing
+        self._fetch_chunks([cell for box in boxes for cell in self._chunks(box)], started)
+
+    def _fetch_blocks(self, cutouts: Cutouts, started: Callable[[], object]) -> list[Box]:
+        """Fetch cut-outs and return the boxes that have to be asked for by chunks."""
+        blocks, channels = list(self._blocks()), self.header.shape[0]
+        voxel_bytes = channels * self.header.dtype.itemsize
+        left = self.streamed.datastore.batch(
+            [(cutouts.target(block), math.prod(block.size) * voxel_bytes) for block in blocks],
+            into=self._sink([(self._corner(0, block), (channels, *block.size)) for block in blocks], "text/", "F"),
+            concurrency=_CUTOUTS_AT_ONCE, settles=lambda _, status, __: cutouts.take_note(status), meanwhile=started,
+        )  # fmt: skip
+        return [blocks[number] for number in left]
+
+    def _fetch_chunks(self, chunks: list[tuple[Int4, Box]], started: Callable[[], object]) -> None:
+        if not chunks:
+            started()
+            return
+        target, size, shape = self._chunk_target, self.header.chunk_bytes, self.header.chunk_shape
+        left = self.streamed.datastore.batch(
+            [(target(index), size) for index, _ in chunks],
+            into=self._sink(
+                [(self._corner(index[0] * shape[0], chunk), shape) for index, chunk in chunks], "text/html",
+                self.header.order,
+            ),
+            concurrency=_CHUNKS_AT_ONCE, settles=lambda _, status, body: says_no_data(status, body), meanwhile=started,
+        )  # fmt: skip
+        do(partial(self._fetch_chunk, *chunks[number]) for number in left)
+
+    def _sink(self, boxes: list[tuple[Int4, Int4]], refused: str, order: str) -> _core.VoxelSink:
+        """Return what puts bodies into the array, what is not data by its content type refused."""
+        x, y, z = ((begin.start, begin.stop) for begin in self._stored.within(self.box))
+        return _core.VoxelSink(
+            _bytes_of(self.voxels), self.voxels.shape, self.voxels.itemsize, boxes, [(0, self.header.shape[0]), x, y, z],
+            refused=refused, z_fastest=order == "C", big_endian=self.header.dtype.str.startswith(">"),
+        )  # fmt: skip
+
+    def _corner(self, channel: int, box: Box) -> Int4:
+        """Return where a box begins in the array."""
+        (x, y, z), (left, top, front) = box.start, self.box.start
+        return channel, x - left, y - top, z - front
 
     def tasks(self) -> Iterator[Callable[[], object]]:
         """Yield what is to be done, in any order and by any number of threads: the slow twin of :meth:`fetch`."""
         if self.cutouts is None or not self._is_large:
             yield from self._chunk_tasks(self._stored)
             return
-        for block in self._blocks(self.cutouts):
-            yield partial(self._fetch_block, self.cutouts, block.box)
-
-    def _touch(self) -> None:
-        """Let the system find memory for what the first requests bring, which takes as long as receiving it."""
-        _bytes_of(self.voxels)[:_TOUCHED:_PAGE] = bytes(-(-min(self.voxels.nbytes, _TOUCHED) // _PAGE))
+        for block in self._blocks():
+            yield partial(self._fetch_block, self.cutouts, block)
 
     @property
     def _is_large(self) -> bool:
         return self._stored.number_of_cells(self.header.chunk_shape[1:]) >= _CHUNKS_OF_A_CUTOUT
 
-    def _blocks(self, cutouts: Cutouts) -> Iterator[_Block]:
+    def _blocks(self) -> Iterator[Box]:
         edge = self.header.chunk_shape[1:]
         voxel_bytes = self.header.shape[0] * self.header.dtype.itemsize
         cells = max(1, _CUTOUT_BYTES // (math.prod(edge) * voxel_bytes))
-        return (_Block(self, cutouts, box) for box in self._stored.blocks(edge, cells))
+        return self._stored.blocks(edge, cells)
 
     def _chunks(self, box: Box) -> Iterator[tuple[Int4, Box]]:
         _, *edge = self.header.chunk_shape
@@ -196,82 +229,9 @@ class Reading:
         return f"{self.layer}/{self.mag}/{'.'.join(map(str, index))}"
 
     @cached_property
-    def chunk_target(self) -> Callable[[Int4], str]:
+    def _chunk_target(self) -> Callable[[Int4], str]:
         """Makes the index of a chunk into path and query."""
         return self.streamed.chunk_targets(self.layer, self.mag)
-
-
-class _Chunk(BatchRequest):
-    """A chunk: received beside the array, because its rows lie apart there."""
-
-    __slots__ = ("_reading", "_scratch", "box", "index")
-
-    def __init__(self, reading: Reading, index: Int4, box: Box) -> None:
-        self.target = reading.chunk_target(index)
-        self.size = reading.header.chunk_bytes
-        self.index = index
-        self.box = box
-        self._reading = reading
-
-    def room(self) -> Iterable[memoryview]:
-        spare = self._reading.spare
-        self._scratch = spare.pop() if spare else memoryview(bytearray(self.size))
-        return (self._scratch,)
-
-    def arrived(self, headers: Mapping[str, str]) -> bool:
-        whole = self.at_once(headers, self._scratch)
-        self._reading.spare.append(self._scratch)
-        return whole
-
-    def at_once(self, headers: Mapping[str, str], body: memoryview) -> bool:
-        if headers.get("content-type", "").startswith("text/html"):
-            return False
-        self._reading.place(self.index, self.box, body)
-        return True
-
-    def settles(self, status: int, body: bytes) -> bool:
-        return says_no_data(status, body)
-
-
-class _Block(BatchRequest):
-    """A cut-out: received in the array itself where its rows or planes are in one piece there."""
-
-    __slots__ = ("_cutouts", "_reading", "_scratch", "box")
-
-    def __init__(self, reading: Reading, cutouts: Cutouts, box: Box) -> None:
-        self.target = cutouts.target(box)
-        self.size = reading.header.shape[0] * math.prod(box.size) * reading.header.dtype.itemsize
-        self.box = box
-        self._reading = reading
-        self._cutouts = cutouts
-        self._scratch: memoryview | None = None
-
-    def room(self) -> Iterable[memoryview]:
-        part = self._reading.part(self.box)
-        if part.dtype == self._reading.header.dtype:
-            if part.flags.f_contiguous:
-                return (_bytes_of(part),)
-            if part[..., 0].flags.f_contiguous:
-                return (_bytes_of(part[..., z]) for z in range(part.shape[-1]))
-        self._scratch = memoryview(bytearray(self.size))
-        return (self._scratch,)
-
-    def arrived(self, headers: Mapping[str, str]) -> bool:
-        if headers.get("missing-buckets", "[]").strip() != "[]" or headers.get("content-type", "").startswith("text/"):
-            self._reading.part(self.box)[...] = 0
-            return False
-        if self._scratch is not None:
-            part = self._reading.part(self.box)
-            part[...] = np.frombuffer(self._scratch, self._reading.header.dtype).reshape(part.shape, order="F")
-            self._scratch = None
-        return True
-
-    def settles(self, status: int, body: bytes) -> bool:  # noqa: ARG002 (any refusal means the same)
-        # busy servers and those in trouble may answer the next time
-        self._cutouts.refused |= status >= _REFUSED and not issubclass(
-            meaning_of(status).error, (BusyError, ServerError)
-        )
-        return False
 
 
 def do(tasks: Iterable[Callable[[], object]]) -> None:
@@ -290,14 +250,10 @@ def _split(items: Iterable[_T], count: int = _EARLY) -> tuple[list[_T], Iterator
     return list(itertools.islice(rest, count)), rest
 
 
-def _in_turn(*calls: Callable[[], object]) -> Callable[[], None]:
-    def work() -> None:
-        for call in calls:
-            call()
-
-    return work
+def _nothing() -> None:
+    """Do nothing."""
 
 
-def _bytes_of(array: NDArray[Any]) -> memoryview:
+def _bytes_of(array: NDArray[Any]) -> NDArray[np.uint8]:
     """Return the memory of an array in one piece, first axis fastest."""
-    return array.reshape(-1, order="F").view(np.uint8).data
+    return array.reshape(-1, order="F").view(np.uint8)

@@ -19,6 +19,8 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
     from os import PathLike
 
+    from wkfast.records import Record
+
 
 # KNOSSOS packs its NML into a .k.zip under this name.
 _KNOSSOS = "annotation.xml"
@@ -89,6 +91,18 @@ class AnnotationFile:
         if self._zip is not None and self.nml_member is not None:
             return self._zip.read(self.nml_member)
         return self.path.read(_MOST_TEXT) or b"" if isinstance(self.path, ObjectPath) else self.path.read_bytes()
+
+    def beginning(self) -> Record:
+        """Return what the NML says before its first tree; no more of it is read.
+
+        Raises
+        ------
+        NmlError
+            It is none.
+        """
+        stream = _core.TreeStream(self.source, self.nml_member)
+        next(stream, None)
+        return stream.header
 
     @property
     def annotation_name(self) -> str:

@@ -7,6 +7,7 @@ use object_store::multipart::MultipartStore;
 use object_store::path::Path;
 use object_store::signer::Signer;
 use object_store::{ObjectMeta, ObjectStore, ObjectStoreExt, PutPayload, PutResult};
+use wkfast_http::OfProcess;
 use wkfast_volume::VolumeError;
 use wkfast_volume::error::Result;
 use wkfast_volume::store::Version;
@@ -16,7 +17,7 @@ use crate::again::asked;
 use crate::conditions::Conditions;
 use crate::credentials::Settings;
 use crate::failure::{failed, is_absent};
-use crate::runtime::{OfProcess, runtime};
+use crate::runtime::runtime;
 use crate::store::version_of;
 
 /// What reaches the objects of a bucket, or the files of a server.

@@ -11,16 +11,19 @@ mod deciding;
 mod failure;
 mod fate;
 mod parts;
+mod proxy;
 mod reading;
 mod runtime;
 mod store;
+mod streamed;
 mod streaming;
 #[cfg(test)]
 mod tests;
 mod writing;
 
-pub use runtime::end_requests;
 pub use store::ObjectFiles;
+pub use streamed::{Access, hold};
+pub use wkfast_http::end_requests;
 
 use std::sync::Arc;
 
@@ -29,5 +32,8 @@ use wkfast_volume::store::{Address, SharedStore};
 
 /// What opens addresses for `wkfast-volume`.
 pub fn open(address: &Address) -> Result<SharedStore> {
+    if address.url.starts_with(streamed::SCHEME) {
+        return Ok(Arc::new(streamed::StreamedFiles::open(address)?));
+    }
     Ok(Arc::new(ObjectFiles::open(address.clone())?))
 }

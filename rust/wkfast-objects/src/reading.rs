@@ -11,6 +11,7 @@ use object_store::{Error, GetOptions, GetRange, GetResult, ObjectMeta};
 use rayon::Yield;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::task::JoinSet;
+use wkfast_http::ends_so_far;
 use wkfast_volume::VolumeError;
 use wkfast_volume::error::Result;
 use wkfast_volume::store::{Fetch, Found, Origin, Part, Stamp, Take, Version};
@@ -18,7 +19,7 @@ use wkfast_volume::store::{Fetch, Found, Origin, Part, Stamp, Take, Version};
 use crate::again::{Tries, is_broken};
 use crate::connection::Connection;
 use crate::failure::is_absent;
-use crate::runtime::{ends_so_far, runtime};
+use crate::runtime::runtime;
 use crate::store::{ObjectFiles, beyond, stamp_of, version_of};
 
 /// Requests of one batch on their way at once.
@@ -217,8 +218,25 @@ pub(crate) fn batch(store: &ObjectFiles, fetches: &[Fetch<'_>], take: &Take<'_>)
     if requests.is_empty() {
         return Ok(());
     }
+    run(&store.connection()?, requests, take)
+}
+
+/// What answers the requests of a batch.
+pub(crate) trait Answers: Send + Sync + 'static {
+    /// What there is; `None` where there is no such file.
+    fn found(&self, request: &Request) -> impl Future<Output = Result<Option<Piece>>> + Send;
+}
+
+impl Answers for Connection {
+    async fn found(&self, request: &Request) -> Result<Option<Piece>> {
+        found(self, request).await
+    }
+}
+
+/// Has requests answered, many at once, and hands over what is there while others come.
+pub(crate) fn run<A: Answers>(from: &Arc<A>, requests: Vec<Request>, take: &Take<'_>) -> Result<()> {
     let (sender, answers) = channel();
-    let driver = runtime()?.spawn(drive(store.connection()?, requests, sender));
+    let driver = runtime()?.spawn(drive(Arc::clone(from), requests, sender));
     let done = hand_over(&answers, take);
     driver.abort();
     done
@@ -268,7 +286,7 @@ fn plan(store: &ObjectFiles, fetches: &[Fetch<'_>]) -> Result<Vec<Request>> {
 }
 
 /// Keeps requests on their way until all are answered, or one fails.
-async fn drive(connection: Arc<Connection>, requests: Vec<Request>, sender: Sender<Result<Answer>>) {
+async fn drive<A: Answers>(connection: Arc<A>, requests: Vec<Request>, sender: Sender<Result<Answer>>) {
     let budget = Arc::new(Semaphore::new(BUDGET_KB as usize));
     let mut under_way = JoinSet::new();
     for request in requests {
@@ -304,7 +322,7 @@ fn pass_on(
     }
 }
 
-async fn answer(connection: Arc<Connection>, request: Request, budget: Arc<Semaphore>) -> Result<Answer> {
+async fn answer<A: Answers>(connection: Arc<A>, request: Request, budget: Arc<Semaphore>) -> Result<Answer> {
     let bytes = match &request.part {
         Part::Range(range) => range.end.saturating_sub(range.start),
         Part::Start(length) | Part::End(length) | Part::Whole(length) => (*length).min(GUESS),
@@ -312,7 +330,7 @@ async fn answer(connection: Arc<Connection>, request: Request, budget: Arc<Semap
     let share = u32::try_from(bytes.div_ceil(1 << 10)).unwrap_or(BUDGET_KB).clamp(1, BUDGET_KB);
     let closed = |_| VolumeError::Interrupted;
     let leave = budget.acquire_many_owned(share).await.map_err(closed)?;
-    let found = found(&connection, &request).await?;
+    let found = connection.found(&request).await?;
     Ok((request, found, leave))
 }
 

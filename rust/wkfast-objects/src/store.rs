@@ -10,6 +10,7 @@ use std::time::SystemTime;
 use futures_util::TryStreamExt;
 use object_store::path::Path;
 use object_store::{ObjectMeta, ObjectStore};
+use wkfast_http::OfProcess;
 use wkfast_volume::VolumeError;
 use wkfast_volume::error::Result;
 use wkfast_volume::store::{
@@ -23,7 +24,7 @@ use crate::connection::{self, Connection};
 use crate::credentials::LIST;
 
 use crate::reading::{self, Piece};
-use crate::runtime::{OfProcess, wait_for};
+use crate::runtime::wait_for;
 use crate::{streaming, writing};
 
 /// Objects below an address. A process connects with its first request.

@@ -4,6 +4,7 @@ mod errors;
 mod file_at;
 mod files;
 mod geometry;
+mod http;
 mod nml;
 mod objects;
 mod patience;
@@ -17,6 +18,7 @@ fn _core(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add("DEBUG_BUILD", cfg!(debug_assertions))?;
     geometry::register(module)?;
     files::register(module)?;
+    http::register(module)?;
     nml::register(module)?;
     objects::register(module)?;
     volume::register(module)

@@ -1,11 +1,13 @@
 //! Objects in buckets and on servers of files for Python.
 
 use std::collections::BTreeMap;
+use std::path::PathBuf;
 use std::sync::Arc;
+use std::time::Duration;
 
 use pyo3::prelude::*;
 use pyo3::types::PyBytes;
-use wkfast_objects::ObjectFiles;
+use wkfast_objects::{Access, ObjectFiles};
 use wkfast_volume::Result as Done;
 use wkfast_volume::store::{self, Address, BucketStore, SharedStore, Version};
 
@@ -15,6 +17,7 @@ use crate::patience::away;
 pub(crate) fn register(module: &Bound<'_, PyModule>) -> PyResult<()> {
     store::open_addresses_with(wkfast_objects::open);
     module.add_class::<PyObjects>()?;
+    module.add_function(wrap_pyfunction!(hold_access, module)?)?;
     module.add_function(wrap_pyfunction!(end_requests, module)?)
 }
 
@@ -22,6 +25,19 @@ pub(crate) fn register(module: &Bound<'_, PyModule>) -> PyResult<()> {
 #[pyfunction]
 fn end_requests() {
     wkfast_objects::end_requests();
+}
+
+/// Hold what reaches a data store and return a handle for it, which means nothing to other processes.
+#[pyfunction]
+#[pyo3(signature = (token, sharing_token, seconds, certificates=None))]
+fn hold_access(
+    token: Option<String>,
+    sharing_token: Option<String>,
+    seconds: f64,
+    certificates: Option<PathBuf>,
+) -> String {
+    let total = Duration::try_from_secs_f64(seconds).ok();
+    wkfast_objects::hold(Access { token, sharing_token, total, certificates })
 }
 
 /// A folder of objects. The first request connects.

@@ -13,7 +13,7 @@ use pythonize::{PythonizeMappingType, PythonizeTypes, PythonizeUnnamedMappingAda
 use serde::Serialize;
 
 /// How long a signal waits at most for Python to see it.
-const LOOK: Duration = Duration::from_millis(30);
+pub(crate) const LOOK: Duration = Duration::from_millis(30);
 
 /// Bytes of a file that is read in a moment, whatever it is: a zip of so many holds 32 MB at most.
 pub(crate) const SOON_READ: usize = 32 << 10;

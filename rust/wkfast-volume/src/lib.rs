@@ -8,6 +8,7 @@
 #[macro_use]
 pub mod voxels;
 
+pub mod canvas;
 pub mod downsample;
 pub mod error;
 pub mod format;

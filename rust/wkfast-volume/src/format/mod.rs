@@ -39,6 +39,7 @@ pub use self::region::{
 };
 pub(crate) use self::stored::each_index;
 pub use self::stored::{IndexFile, StoredArray};
+pub use self::zarr::Streamed;
 pub(crate) use self::zarr::webknossos_blosc;
 use crate::error::{Result, VolumeError};
 use crate::geometry::{ChunkGrid, ChunkIndex, Mag, ShardIndex};
@@ -128,6 +129,11 @@ pub trait MagArray: Send + Sync + std::fmt::Debug {
     /// The array as one whose chunks lie in files of its store; `None` for one that is made while it is read.
     fn stored(&self) -> Option<&dyn StoredArray> {
         None
+    }
+
+    /// Whether files and encoded chunks can stand in an array that is modelled on this one.
+    fn is_encoded_as_it_lies(&self) -> bool {
+        true
     }
 
     /// Reads the index of a shard, of the file that now has its name; `None` where there is none.
@@ -292,12 +298,15 @@ pub struct MagLocation {
     /// Where it is missing, the array's own dimension names count, then the order c, x, y, z.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub axis_order: Option<BTreeMap<String, u32>>,
+    /// Set where a server streams the mag; the format is then that of what is modelled on it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub streamed: Option<Box<Streamed>>,
 }
 
 impl MagLocation {
     /// A mag whose array says itself what its axes are.
     pub fn new(mag: Mag, format: DataFormat, container: Container, prefix: impl Into<String>) -> Self {
-        Self { mag, format, container, prefix: prefix.into(), axis_order: None }
+        Self { mag, format, container, prefix: prefix.into(), axis_order: None, streamed: None }
     }
 }
 
@@ -312,6 +321,9 @@ pub fn open_mag(location: &MagLocation) -> Result<Arc<dyn MagArray>> {
 /// Opens a mag in a container that is open already: an archive with many mags is read once.
 pub fn open_mag_in(store: SharedStore, location: &MagLocation) -> Result<Arc<dyn MagArray>> {
     let (prefix, axis_order) = (&location.prefix, location.axis_order.as_ref());
+    if let Some(streamed) = &location.streamed {
+        return Ok(Arc::new(zarr::GatheredArray::open(store, location, streamed)?));
+    }
     Ok(match location.format {
         DataFormat::Wkw => Arc::new(wkw::WkwArray::open(store, prefix)?),
         DataFormat::Zarr => Arc::new(zarr::ZarrArray::open_v2(store, prefix, axis_order)?),

@@ -63,6 +63,9 @@ pub struct MagPlan {
     /// Whether the fallback's labels become others.
     #[serde(default)]
     pub relabels: bool,
+    /// Whether the fallback is encoded otherwise than it is to lie: it comes from a server that makes chunks.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub recodes: bool,
     /// Every shard of the result, sorted.
     pub shards: Vec<ShardPlan>,
 }
@@ -186,7 +189,7 @@ impl MergePlan {
     /// Where a mag of the result lies.
     pub(super) fn result_location(&self, mag: &MagPlan) -> MagLocation {
         let container = self.input.target.container();
-        MagLocation { container, prefix: mag.folder.clone(), ..mag.fallback.clone() }
+        MagLocation { container, prefix: mag.folder.clone(), streamed: None, ..mag.fallback.clone() }
     }
 
     /// Refuses numbers of tasks that the plan does not have.
@@ -309,7 +312,7 @@ impl MergePlan {
 impl MagPlan {
     /// Whether `shard` is the fallback's file, byte for byte.
     pub fn is_copied(&self, shard: &ShardPlan) -> bool {
-        !shard.is_touched() && self.fallback_type == self.grid.voxel_type && !self.relabels
+        !shard.is_touched() && self.fallback_type == self.grid.voxel_type && !self.relabels && !self.recodes
     }
 
     /// Where touched shards begin and end along each additional axis, in voxels; nothing if there are none.

@@ -31,6 +31,12 @@ pub struct ChunkCounts {
 }
 
 impl ChunkCounts {
+    /// Whether there is no chunk.
+    pub fn is_none(&self) -> bool {
+        let Self { passed, transcoded, relabeled, from_annotation, mixed, recomputed, .. } = self;
+        [passed, transcoded, relabeled, from_annotation, mixed, recomputed].into_iter().all(|&count| count == 0)
+    }
+
     /// Adds the counts of another shard.
     pub fn add(&mut self, other: &Self) {
         self.passed += other.passed;

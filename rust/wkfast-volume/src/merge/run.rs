@@ -334,6 +334,9 @@ impl Runner<'_> {
         let mut draft = self.journal.target().shard(&self.key(task), shard.fallback_bytes.unwrap_or(0))?;
         let job = ShardJob::open(&self.terms, mag, shard, &self.arrays[task.mag])?;
         let record = job.write(&mut *draft, room)?;
+        if mag.recodes && !shard.is_touched() && record.chunks.is_none() {
+            return Ok(record);
+        }
         Ok(ShardRecord { file_bytes: draft.place()?, ..record })
     }
 }

@@ -81,7 +81,8 @@ struct AllAhead {
 /// A chunk ready to be written.
 #[derive(Debug, Default)]
 struct Merged {
-    encoded: Vec<u8>,
+    /// `None` for one that need not be there.
+    encoded: Option<Vec<u8>>,
     counts: ChunkCounts,
     tally: Tally,
     conflicts: Vec<Conflict>,
@@ -141,6 +142,10 @@ impl<'a> ShardJob<'a> {
             });
             written?;
             ready = next?;
+        }
+        if self.mag.grid.chunks_in_shard() == 1 && self.mag.recodes && record.chunks.is_none() {
+            // A file is a chunk, and there is none.
+            return Ok(record);
         }
         writer.finish()?;
         Ok(record)
@@ -251,7 +256,9 @@ impl<'a> ShardJob<'a> {
                 record.chunks.add(&chunk.counts);
                 record.tally.add(&chunk.tally);
                 record.add_conflicts(&chunk.conflicts);
-                writer.append(Some(&chunk.encoded))?;
+                if chunk.encoded.is_some() || self.mag.grid.chunks_in_shard() > 1 {
+                    writer.append(chunk.encoded.as_deref())?;
+                }
             } else {
                 writer.append(None)?;
             }
@@ -310,6 +317,11 @@ impl<'a> ShardJob<'a> {
             .map(|(layer, covered)| Laid { layer: *layer, covered, blocks: &self.shard.blocks[*layer] })
             .collect();
         let mut composed = maker.compose(&chunk, beneath, &layers)?;
+        if self.mag.recodes && layers.is_empty() && composed.voxels.iter().all(|&byte| byte == 0) {
+            // Of what a server streams nobody knows whether it was stored.
+            let bytes_read = fallback.map_or(0, |found| found.bytes.len() as u64);
+            return Ok(Merged { bytes_read, ..Merged::default() });
+        }
         let fallback = fallback.map(|found| found.bytes);
         let bytes_read = composed.bytes_read + fallback.as_ref().map_or(0, |bytes| bytes.len() as u64);
         let codec = self.arrays.output.codec();
@@ -325,6 +337,6 @@ impl<'a> ShardJob<'a> {
             _ => codec.encode(&composed.voxels).map_err(|reason| maker.corrupt(&chunk, reason))?,
         };
         let (counts, tally, conflicts) = (composed.counts, composed.tally, composed.conflicts);
-        Ok(Merged { encoded, counts, tally, conflicts, bytes_read })
+        Ok(Merged { encoded: Some(encoded), counts, tally, conflicts, bytes_read })
     }
 }

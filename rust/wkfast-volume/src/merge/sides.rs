@@ -158,6 +158,10 @@ impl Listed<'_> {
 
 /// Chunks of an annotation: where every chunk is a file, the listing has them all.
 fn present_chunks(source: &OpenMag, listing: &Listing) -> Result<Vec<ChunkIndex>> {
+    if !source.array.is_encoded_as_it_lies() {
+        let what = "a server streams it and does not tell which chunks it has: it can lie below others, not over them";
+        return Err(VolumeError::Unsupported { file: describe(&source.location), what: what.to_owned() });
+    }
     let grid = source.array.grid();
     let shards = listing.shards.iter().map(|(shard, _)| shard.clone());
     let mut chunks: Vec<ChunkIndex> = Vec::new();

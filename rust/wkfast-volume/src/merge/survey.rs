@@ -92,6 +92,7 @@ fn plan_mag(input: &MergeInput, kept: &Kept, voxel_type: VoxelType, finer: &[Mag
         extent: [0; 3],
         layers: layers.into_iter().map(|layer| layer.plan).collect(),
         relabels: input.mapping.is_some(),
+        recodes: !under.source.array.is_encoded_as_it_lies(),
         shards,
         grid,
     })

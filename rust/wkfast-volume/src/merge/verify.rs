@@ -146,6 +146,10 @@ impl Made<'_> {
     /// them, and that the fallback does not have.
     fn first_to_be_there<'s>(&self, shards: &[&'s ShardPlan]) -> Result<Option<&'s ShardPlan>> {
         let is_unknown = |shard: &ShardPlan| self.plan.is_copied(shard) && shard.fallback_bytes == Some(UNKNOWN_SIZE);
+        // Of what a server streams, each is compared with what is streamed.
+        let is_streamed = |shard: &ShardPlan| self.plan.recodes && !shard.is_touched();
+        let shards: Vec<&ShardPlan> = shards.iter().copied().filter(|shard| !is_streamed(shard)).collect();
+        let shards = &shards[..];
         if let Some(shard) = shards.iter().find(|shard| !is_unknown(shard)) {
             return Ok(Some(shard));
         }

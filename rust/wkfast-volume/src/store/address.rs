@@ -48,7 +48,9 @@ impl Address {
     /// The address for messages: without what follows `?` on a server of files, which may be a token, and without name
     /// and password.
     pub fn shown(&self) -> String {
-        shown(&self.url)
+        let url = shown(&self.url);
+        // What a server streams is known by where it does.
+        url.strip_prefix("webknossos+").map_or(url.clone(), str::to_owned)
     }
 }
 

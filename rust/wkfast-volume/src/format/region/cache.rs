@@ -84,7 +84,11 @@ impl OpenShard {
         }
         let part = Part::Range(offset..offset.saturating_add(buffer.len() as u64));
         let read = read_all(&**array.store(), &[Fetch { origin: self.origin(), part }])?;
-        read.into_iter().flatten().for_each(|bytes| buffer.copy_from_slice(&bytes));
+        match read.into_iter().next().flatten() {
+            Some(bytes) => buffer.copy_from_slice(&bytes),
+            // A chunk that a server streams, of which there is none: its encoding is that of zeros.
+            None => buffer.fill(0),
+        }
         Ok(())
     }
 

@@ -87,8 +87,23 @@ impl Axes {
     }
 
     /// The value of `lengths` along x, y, z; 1 along one that the array lacks.
-    pub(super) fn space(&self, lengths: &[u32]) -> [u32; 3] {
-        [0, 1, 2].map(|axis| self.at(Axis::Space(axis), lengths).unwrap_or(1))
+    pub(super) fn space<T: Copy + From<u8>>(&self, lengths: &[T]) -> [T; 3] {
+        [0, 1, 2].map(|axis| self.at(Axis::Space(axis), lengths).unwrap_or(1.into()))
+    }
+
+    /// The values of `lengths` along the additional axes.
+    pub(super) fn extra(&self, lengths: &[u64]) -> Vec<u64> {
+        (0..self.extra_names.len()).map(|nth| self.at(Axis::Extra(nth), lengths).unwrap_or(1)).collect()
+    }
+
+    /// The names of all axes in the array's order.
+    pub(super) fn names(&self) -> Vec<String> {
+        let name = |axis: &Axis| match *axis {
+            Axis::Channel => "c".to_owned(),
+            Axis::Space(space) => ["x", "y", "z"][space].to_owned(),
+            Axis::Extra(nth) => self.extra_names[nth].clone(),
+        };
+        self.axes.iter().map(name).collect()
     }
 
     /// The value of `lengths` along the channel axis; 1 if there is none.
@@ -96,8 +111,8 @@ impl Axes {
         self.at(Axis::Channel, lengths).unwrap_or(1)
     }
 
-    fn at(&self, axis: Axis, values: &[u32]) -> Option<u32> {
-        self.axes.iter().position(|&known| known == axis).map(|place| values[place])
+    fn at<T: Copy>(&self, axis: Axis, values: &[T]) -> Option<T> {
+        self.axes.iter().position(|&known| known == axis).and_then(|place| values.get(place).copied())
     }
 
     /// Indices along the array's axes of a chunk in the grid of files.

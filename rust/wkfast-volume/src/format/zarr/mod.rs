@@ -10,6 +10,7 @@ mod codecs;
 mod create;
 mod extension;
 mod fill;
+mod gathered;
 mod keys;
 mod metadata;
 mod metadata_like;
@@ -28,6 +29,8 @@ use self::axes::{Axes, Axis};
 use self::chain::{Blosc, Step, blosc_size, longest_encoded};
 use self::channels::{READ_ONLY, joined_store};
 pub(super) use self::create::{new_v2, new_v3};
+pub(super) use self::gathered::GatheredArray;
+pub use self::gathered::Streamed;
 use self::metadata::{Description, Fault};
 use self::shard::{ShardLayout, SingleChunkWriter, ZarrShardWriter};
 use super::{

@@ -1,0 +1,151 @@
+"""Requests without body, sent by the core: over connections that are kept, straight or by plain proxies."""
+
+import os
+from collections.abc import Callable, Mapping
+from typing import TYPE_CHECKING, Any
+from urllib.parse import SplitResult, urlsplit
+
+from wkfast import _core
+from wkfast._lazy import lazy_import
+from wkfast.client import failures
+from wkfast.client.errors import ClientError
+from wkfast.client.retry import Timing
+from wkfast.client.secret import Secrets
+from wkfast.client.urls import origin
+
+if TYPE_CHECKING:
+    from urllib import request as urllib_request
+
+    import certifi
+else:
+    certifi = lazy_import("certifi")
+    urllib_request = lazy_import("urllib.request")
+
+
+class Fetcher:
+    """What a session asks servers with.
+
+    Attributes
+    ----------
+    reached
+        Origins that have answered, or taken a connection, at least once.
+    """
+
+    def __init__(self) -> None:
+        self.reached: set[str] = set()
+        self._client = _core.HttpClient()
+        self._trusts_more = False
+        self._proxies: dict[str, SplitResult | None] = {}
+
+    def close(self) -> None:
+        """Close the connections that lie idle, and those in use when they are done."""
+        self._client.close()
+
+    def idle(self) -> list[tuple[str, int]]:
+        """Return how many connections lie idle, by origin and user."""
+        return self._client.idle()
+
+    # -- ways -----------------------------------------------------------------------------------------------------
+
+    def proxy_of(self, server: str) -> SplitResult | None:
+        """Return the proxy that the environment puts before a server, if any."""
+        if server not in self._proxies:
+            parts = urlsplit(server)
+            proxies = urllib_request.getproxies()
+            proxy = proxies.get(parts.scheme) or proxies.get("all")
+            if proxy and urllib_request.proxy_bypass(parts.hostname or ""):
+                proxy = None
+            self._proxies[server] = _proxy(proxy) if proxy else None
+        return self._proxies[server]
+
+    def leads_to(self, url: str) -> bool:
+        """Whether there is a way to a URL: straight, or by a plain HTTP proxy that asks for no password."""
+        proxy = self.proxy_of(origin(url))
+        return proxy is None or (proxy.scheme == "http" and bool(proxy.hostname) and proxy.username is None)
+
+    def leads_straight_to(self, url: str) -> bool:
+        """Whether no proxy stands before a URL's server."""
+        return self.proxy_of(origin(url)) is None
+
+    # -- requests -------------------------------------------------------------------------------------------------
+
+    def request(
+        self, method: str, server: str, headers: Mapping[str, str], secrets: Secrets, timing: Timing
+    ) -> _core.HttpRequest:
+        """Return what is the same in requests to a server.
+
+        Raises
+        ------
+        BadRequestError
+            A header cannot be sent.
+        """
+        if server.startswith("https:") and not self._trusts_more:
+            self._trusts_more = True
+            if not os.environ.get("SSL_CERT_FILE"):
+                self._client.trust_also(certifi.where())
+        proxy = self.proxy_of(server)
+        try:
+            # the secrets go from one call into the other: no variable holds them
+            return _core.HttpRequest(
+                method, server, list(headers.items()), timing.seconds(),
+                secret_headers=list(secrets.headers().items()), secret_query=secrets.encoded_query(),
+                proxy=None if proxy is None else (_ascii(proxy.hostname), proxy.port or 80),
+            )  # fmt: skip
+        except ValueError as error:
+            refused = failures.unsendable(timing.where, error)
+        raise refused
+
+    def get(
+        self, request: _core.HttpRequest, server: str, target: str, timing: Timing
+    ) -> "_core.HttpAnswer | ClientError":
+        """Return the answer to a request, its body unread, or the error."""
+        answer = self._client.get(request, target)
+        if isinstance(answer, _core.HttpFailure):
+            return self.error(answer, server, timing)
+        self.reached.add(server)
+        return answer
+
+    def batch(
+        self,
+        request: _core.HttpRequest,
+        server: str,
+        wanted: list[tuple[str, int]],
+        timing: Timing,
+        *,
+        most: int,
+        into: _core.VoxelSink,
+        settles: Callable[[int, int, bytes], bool],
+        meanwhile: Callable[[], object],
+    ) -> list[int]:
+        """Fetch many bodies at once, see :meth:`Session.batch`."""
+        left: Any = self._client.batch(request, wanted, most, into, meanwhile, settles)
+        if isinstance(left, _core.HttpFailure):
+            raise self.error(left, server, timing)
+        if len(left) < len(wanted):
+            self.reached.add(server)
+        return left  # type: ignore[no-any-return]
+
+    def error(self, failure: _core.HttpFailure, server: str, timing: Timing) -> ClientError:
+        """Return the error for what the core could not do."""
+        if failure.kind not in failures.UNREACHED:
+            self.reached.add(server)
+        if failure.kind == "late" or timing.deadline.is_over():
+            return timing.deadline.error(timing.where)
+        return failures.unanswered(timing.where, failure.kind, failure.text)
+
+
+def _proxy(text: str) -> SplitResult:
+    """Return the parts of a proxy's URL."""
+    try:
+        parts = urlsplit(text if "://" in text else f"http://{text}")
+        _ = parts.port
+        _ascii(parts.hostname)
+    except ValueError as error:
+        reason = type(error).__name__
+    else:
+        return parts
+    raise failures.bad_proxy(reason)
+
+
+def _ascii(host: str | None) -> str:
+    return (host or "").encode("idna").decode()

@@ -1,0 +1,274 @@
+//! One question to a data store: redirects are followed, without the token to other servers, and what may come another
+//! time is asked for again.
+
+use std::sync::{Arc, LazyLock};
+use std::time::{Duration, Instant};
+
+use tokio::sync::{OnceCell, Semaphore};
+use wkfast_http::{Answer, Client, Failure, Get, Route, Secrets, Times};
+use wkfast_volume::VolumeError;
+use wkfast_volume::error::Result;
+use wkfast_volume::store::Address;
+
+use super::access::{ACCESS, Access, SERVER, held};
+use super::refusal::{is_passing, may_come, no_answer, reason, says_no_data, wait};
+use super::{SCHEME, stores};
+use crate::proxy::proxy_before;
+
+/// Requests of this process on their way at once: each needs a connection, and a process may have so many.
+const AT_ONCE: usize = 192;
+/// Tries after the first, and the longest that is waited before the first of them; then twice as long each time.
+const TRIES: u32 = 5;
+const FIRST_WAIT: f64 = 0.5;
+const REDIRECTS: usize = 5;
+const CONNECT: Duration = Duration::from_secs(10);
+const SILENCE: Duration = Duration::from_secs(60);
+/// Of an answer that is no success, so much is read.
+const SMALL: usize = 64 << 10;
+/// Of a list of data stores.
+const LIST: u64 = 4 << 20;
+
+static CLIENT: LazyLock<Client> = LazyLock::new(Client::new);
+static TURNS: LazyLock<Arc<Semaphore>> = LazyLock::new(|| Arc::new(Semaphore::new(AT_ONCE)));
+
+/// What asks for the files below an address.
+#[derive(Debug)]
+pub(super) struct Asker {
+    origin: String,
+    path: String,
+    server: String,
+    access: Access,
+    /// Whether the process that made the address is this one.
+    is_held: bool,
+    /// Whether the token may go to the data store.
+    is_vouched: OnceCell<()>,
+}
+
+/// Scheme, host and port of a URL.
+pub(super) fn origin_of(url: &str) -> Option<&str> {
+    let (scheme, rest) = url.split_once("://")?;
+    let host = rest.find(['/', '?', '#']).unwrap_or(rest.len());
+    (matches!(scheme, "http" | "https") && host > 0).then(|| &url[..scheme.len() + 3 + host])
+}
+
+/// Why a try brought nothing.
+enum Missed {
+    /// Another may, after so many seconds.
+    Passing(VolumeError, f64),
+    Final(VolumeError),
+}
+
+impl Asker {
+    pub(super) fn new(address: &Address) -> Result<Self> {
+        let refused =
+            || VolumeError::Unsupported { file: address.shown(), what: "no address of a data store".to_owned() };
+        let url = address.url.strip_prefix(SCHEME).ok_or_else(refused)?;
+        let origin = origin_of(url).filter(|_| !url.contains(['?', '#', '@'])).ok_or_else(refused)?;
+        let server = address.options.get(SERVER).cloned().unwrap_or_default();
+        let (access, is_held) = held(address.options.get(ACCESS), &server);
+        if let Some(file) = &access.certificates {
+            CLIENT.trust_also(file.clone());
+        }
+        Ok(Self {
+            origin: origin.to_owned(),
+            path: url[origin.len()..].trim_end_matches('/').to_owned(),
+            server,
+            access,
+            is_held,
+            is_vouched: OnceCell::new(),
+        })
+    }
+
+    /// What to call a file in messages.
+    pub(super) fn name(&self, key: &str) -> String {
+        format!("{}{}/{key}", self.origin, self.path)
+    }
+
+    /// The file `key`, at most `limit` bytes; `None` where the server says that it has no data.
+    pub(super) async fn ask(&self, key: &str, limit: u64) -> Result<Option<Vec<u8>>> {
+        self.is_vouched.get_or_try_init(|| self.vouch()).await?;
+        self.asked(&self.name(key), &self.origin, &format!("{}/{key}", self.path), limit).await
+    }
+
+    /// Makes sure that the server of the token is that of the data store. What was handed over to this process was meant
+    /// for it; a plan may be anybody's.
+    async fn vouch(&self) -> Result<()> {
+        if self.is_held || self.access.token.is_none() || origin_of(&self.server) == Some(&self.origin) {
+            return Ok(());
+        }
+        let question = stores::question(&self.server, &self.path);
+        let origin = origin_of(&question).unwrap_or_default().to_owned();
+        let list = self.asked(&question, &origin, &question[origin.len()..], LIST).await?;
+        if list.is_some_and(|list| stores::names(&list, &self.origin)) {
+            return Ok(());
+        }
+        let what = format!("{} does not name it as one of its data stores: no token is sent there", self.server);
+        Err(VolumeError::Unsupported { file: format!("{}{}", self.origin, self.path), what })
+    }
+
+    async fn asked(&self, name: &str, origin: &str, target: &str, limit: u64) -> Result<Option<Vec<u8>>> {
+        let end = Instant::now() + self.access.total();
+        let mut tries = 0;
+        loop {
+            let _turn = TURNS.acquire().await.map_err(|_| VolumeError::Interrupted)?;
+            let (error, asked_for) = match self.once(name, origin, target, limit, end).await {
+                Ok(found) => return Ok(found),
+                Err(Missed::Final(error)) => return Err(error),
+                Err(Missed::Passing(error, asked_for)) => (error, asked_for),
+            };
+            let pause = Duration::from_secs_f64(asked_for.max(FIRST_WAIT * f64::from(1 << tries) * chance()));
+            if tries == TRIES || Instant::now() + pause >= end {
+                return Err(error);
+            }
+            drop(_turn);
+            tokio::time::sleep(pause).await;
+            tries += 1;
+        }
+    }
+
+    /// One try.
+    async fn once(
+        &self,
+        name: &str,
+        origin: &str,
+        target: &str,
+        limit: u64,
+        end: Instant,
+    ) -> Result<Option<Vec<u8>>, Missed> {
+        let (mut origin, mut target) = (origin.to_owned(), target.to_owned());
+        let mut secrets = self.secrets(true).map_err(|failure| self.failed(name, &failure))?;
+        let mut keeps_token = true;
+        for _ in 0..=REDIRECTS {
+            let sent = self.sent(&origin, &target, secrets, end).await;
+            let mut answer = sent.map_err(|failure| self.failed(name, &failure))?;
+            let location = answer.head().header("location").filter(|location| !location.is_empty());
+            let Some(location) = location.filter(|_| matches!(answer.head().status, 301..=303 | 307 | 308)) else {
+                return self.outcome(name, &mut answer, limit).await;
+            };
+            let (next, path) = followed(&origin, &location)
+                .ok_or_else(|| Missed::Final(self.error(name, "redirected to what is no URL".to_owned())))?;
+            // Once elsewhere, always without: the way back was chosen by the other server.
+            keeps_token &= next.eq_ignore_ascii_case(&origin);
+            (origin, target) = (next, path);
+            secrets = if keeps_token {
+                self.secrets(false).map_err(|failure| self.failed(name, &failure))?
+            } else {
+                Secrets::default()
+            };
+        }
+        Err(Missed::Final(self.error(name, format!("more than {REDIRECTS} redirects"))))
+    }
+
+    async fn sent(
+        &self,
+        origin: &str,
+        target: &str,
+        secrets: Secrets,
+        end: Instant,
+    ) -> std::result::Result<Answer, Failure> {
+        let total = end.saturating_duration_since(Instant::now());
+        let times = Times { connect: CONNECT, first_byte: SILENCE, read: SILENCE, total };
+        let route = Route::new(origin, proxy_before(origin), secrets)?;
+        let plain = [("accept-encoding".to_owned(), "identity".to_owned())];
+        CLIENT.get(&Get::new(route, "GET", &plain, times)?, target).await
+    }
+
+    fn secrets(&self, with_query: bool) -> std::result::Result<Secrets, Failure> {
+        let Access { token, sharing_token, .. } = &self.access;
+        let query = sharing_token.as_ref().filter(|_| with_query).map(|token| format!("token={}", encoded(token)));
+        // A sharing token stands for itself.
+        let header = token.as_deref().filter(|_| sharing_token.is_none()).map(|token| ("x-auth-token", token));
+        Secrets::new(header.as_slice(), query.unwrap_or_default())
+    }
+
+    async fn outcome(&self, name: &str, answer: &mut Answer, limit: u64) -> Result<Option<Vec<u8>>, Missed> {
+        let head = answer.head().clone();
+        let broke = |failure: Failure| self.failed(name, &failure);
+        if !(200..300).contains(&head.status) {
+            let body = answer.rest(SMALL).await.map_err(broke)?.unwrap_or_default();
+            if says_no_data(head.status, &body) {
+                return Ok(None);
+            }
+            let error = self.error(name, reason(head.status, &body, &self.access, self.is_held));
+            let seconds = wait(head.header("retry-after").as_deref());
+            return Err(if is_passing(head.status) { Missed::Passing(error, seconds) } else { Missed::Final(error) });
+        }
+        if head.header("content-type").is_some_and(|kind| kind.starts_with("text/html")) || !head.is_plain() {
+            let what = "something else came than data: a web page, or what is packed; check the server's URL";
+            return Err(Missed::Final(self.error(name, what.to_owned())));
+        }
+        let most = usize::try_from(limit).unwrap_or(usize::MAX);
+        let too_large = || Missed::Final(VolumeError::corrupt(name, format!("more than {limit} bytes came")));
+        if head.length.is_some_and(|length| length > limit) {
+            return Err(too_large());
+        }
+        answer.rest(most).await.map_err(broke)?.ok_or_else(too_large).map(Some)
+    }
+
+    fn failed(&self, name: &str, failure: &Failure) -> Missed {
+        let error = self.error(name, no_answer(failure, &self.access));
+        if may_come(failure) { Missed::Passing(error, 0.0) } else { Missed::Final(error) }
+    }
+
+    fn error(&self, name: &str, reason: String) -> VolumeError {
+        VolumeError::Server { file: name.to_owned(), reason: self.access.hide(&reason) }
+    }
+}
+
+/// Where a redirect leads: the server, and path with query there.
+fn followed(origin: &str, location: &str) -> Option<(String, String)> {
+    let whole = if location.starts_with('/') && !location.starts_with("//") {
+        format!("{origin}{location}")
+    } else {
+        location.to_owned()
+    };
+    let next = origin_of(&whole)?;
+    let rest = whole[next.len()..].split('#').next().unwrap_or_default();
+    let path = if rest.starts_with('/') { rest.to_owned() } else { format!("/{rest}") };
+    (!next.contains('@')).then(|| (next.to_owned(), path))
+}
+
+/// A part of a query.
+fn encoded(text: &str) -> String {
+    let plain = |byte: u8| byte.is_ascii_alphanumeric() || b"-._~".contains(&byte);
+    text.bytes().map(|byte| if plain(byte) { char::from(byte).to_string() } else { format!("%{byte:02X}") }).collect()
+}
+
+/// Between 0 and 1, so that those who were refused together do not come together again.
+fn chance() -> f64 {
+    use std::hash::BuildHasher;
+    let random = std::collections::hash_map::RandomState::new().hash_one(0_u8);
+    f64::from((random >> 40) as u32) / f64::from(1_u32 << 24)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn redirects_lead_to_servers_and_paths() {
+        let leads = |location| followed("https://a:1", location);
+        let to = |origin: &str, path: &str| Some((origin.to_owned(), path.to_owned()));
+        assert_eq!(leads("/b?c#d"), to("https://a:1", "/b?c"));
+        assert_eq!(leads("http://b"), to("http://b", "/"));
+        assert_eq!(leads("https://b/c?d=e"), to("https://b", "/c?d=e"));
+        for nowhere in ["ftp://b/c", "//b/c", "c", "", "https://me:hush@b/c"] {
+            assert_eq!(leads(nowhere), None, "{nowhere}");
+        }
+    }
+
+    #[test]
+    fn addresses_that_are_none_are_refused() {
+        for url in
+            ["webknossos+ftp://a/b", "webknossos+https://", "webknossos+https://a/b?token=c", "webknossos+https://me@a"]
+        {
+            let address = Address { url: url.to_owned(), options: std::collections::BTreeMap::new() };
+            assert!(Asker::new(&address).is_err(), "{url}");
+        }
+    }
+
+    #[test]
+    fn what_is_put_into_a_query_stays_one_value() {
+        assert_eq!(encoded("a-b&c=d é"), "a-b%26c%3Dd%20%C3%A9");
+    }
+}
