@@ -29,10 +29,10 @@ if TYPE_CHECKING:
 # A cut-out is asked for from this many chunks on; fewer are as quick one by one.
 _CHUNKS_OF_A_CUTOUT = 8
 # What one cut-out brings at most: many are under way at once.
-_CUTOUT_BYTES = 2 << 20
+_CUTOUT_BYTES = 1 << 20
 # Requests under way at once. Cut-outs fill the line with a few; chunks are small, so it is their number that hides the
 # way to the server and back. Each is an upper bound.
-_CUTOUTS_AT_ONCE = 32
+_CUTOUTS_AT_ONCE = 64
 _CHUNKS_AT_ONCE = 256
 # The same for requests that need a thread each.
 CONCURRENCY = 32
