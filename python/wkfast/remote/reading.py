@@ -160,8 +160,9 @@ class Reading:
     def _sink(self, boxes: list[tuple[Int4, Int4]], refused: str, order: str) -> _core.VoxelSink:
         """Return what puts bodies into the array, what is not data by its content type refused."""
         x, y, z = ((begin.start, begin.stop) for begin in self._stored.within(self.box))
+        wanted = [(0, self.header.shape[0]), x, y, z]
         return _core.VoxelSink(
-            _bytes_of(self.voxels), self.voxels.shape, self.voxels.itemsize, boxes, [(0, self.header.shape[0]), x, y, z],
+            _bytes_of(self.voxels), self.voxels.shape, self.voxels.itemsize, boxes, wanted,
             refused=refused, z_fastest=order == "C", big_endian=self.header.dtype.str.startswith(">"),
         )  # fmt: skip
 
