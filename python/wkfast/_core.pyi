@@ -166,8 +166,8 @@ def end_requests() -> None:
 class HttpRequest:
     """What is the same in requests to one server: whom they go to, for whom, and how long each may take.
 
-    `times` are seconds until there is a connection, until the first byte, between two bytes, and for all of it. The secrets
-    are shown nowhere. `proxy` is the host and port of a plain HTTP proxy.
+    `times` are seconds until there is a connection, until the first byte, between two bytes, and for all of it. The
+    secrets are shown nowhere. `proxy` is the host and port of a plain HTTP proxy.
     """
 
     def __new__(
@@ -187,7 +187,11 @@ class HttpFailure:
 
     @property
     def kind(self) -> str:
-        """``unsendable``, ``unreached``, ``unreached in time``, ``untrusted``, ``silent``, ``late``, ``odd``, ``broken``."""
+        """What it means.
+
+        One of ``unsendable``, ``unreached``, ``unreached in time``, ``untrusted``, ``silent``, ``late``, ``odd``,
+        ``broken``.
+        """
 
     @property
     def text(self) -> str:
@@ -219,9 +223,9 @@ class HttpAnswer:
 class VoxelSink:
     """Puts bodies into an array (c, x, y, z) in Fortran order, little-endian, whose memory is `array`.
 
-    `boxes` are where the bodies belong, one for each request: first value, which may lie outside, and shape. `wanted` are
-    first and last but one value along each axis that bodies may change. A body whose content type begins with `refused`, or
-    that says that buckets are missing, is left.
+    `boxes` are where the bodies belong, one for each request: first value, which may lie outside, and shape. `wanted`
+    are the first value along each axis that bodies may change, and the one behind the last. A body whose content type
+    begins with `refused`, or that says that buckets are missing, is left.
     """
 
     def __new__(
@@ -242,7 +246,7 @@ class HttpClient:
 
     def __new__(cls) -> Self: ...
     def trust_also(self, file: str) -> None:
-        """Trust the certificates in a file too, where the environment names none. To be said before the first request."""
+        """Trust the certificates in a file too, where the environment names none; before the first request."""
 
     def close(self) -> None:
         """Close what lies idle, and what is in use when it is done."""
@@ -264,8 +268,8 @@ class HttpClient:
     ) -> list[int] | HttpFailure:
         """Send many requests at once and return the numbers of those that brought nothing.
 
-        `wanted` are path with query, and size of the body. `begun` is called when the first are on their way, `judge` with
-        number, status and beginning of each answer that is not the body asked for: whether it settles the matter.
+        `wanted` are path with query, and size of the body. `begun` is called when the first are on their way, `judge`
+        with number, status and beginning of each answer that is not the body asked for: whether it settles the matter.
         """
 
 class Objects:

@@ -407,6 +407,14 @@ def test_streamed_mags_are_mapped_into_other_layers_and_lie_over_none(remote, tm
     with pytest.raises(VolumeDataError, match="it can lie below others, not over them"):
         layer.get_mag(1).merge_with_view(streamed.get_mag(1))
     assert np.array_equal(layer.get_mag(1).read(), streamed.get_mag(1).read() * 2)
+    relabeled = streamed.relabel({1: 5, 2: 5}, "relabeled", dataset=here).get_mag(1).read()
+    there = streamed.get_mag(1).read()
+    assert np.array_equal(relabeled, np.where(np.isin(there, [1, 2]), 5, there))
+    copy = remote.copy_dataset(tmp_path / "copy", layers_to_ignore=["grey cells"])
+    assert type(copy) is wk.Dataset
+    assert np.array_equal(copy.get_layer("segmentation").get_mag(2).read(), streamed.get_mag(2).read())
+    with pytest.raises(WkfastError, match="has no folder"):
+        here.add_layer_as_ref(streamed)
     for change in (streamed.downsample, streamed.get_mag(1).compress, lambda: streamed.delete_mag(1)):
         with pytest.raises(WkfastError, match="read-only"):
             change()

@@ -67,8 +67,8 @@ class Incoming:
     failure
         Makes the error of what goes wrong underway.
     append
-        Appends to an open file, by its number, what comes within a moment: returns how many bytes came, not many more than
-        allowed, and whether that was the end. ``None`` where only blocks come.
+        Appends to an open file, by its number, what comes within a moment: returns how many bytes came, not many more
+        than allowed, and whether that was the end. ``None`` where only blocks come.
     """
 
     def __init__(

@@ -776,7 +776,9 @@ class Dataset:
         size = voxel_size_with_unit
         if size is None and voxel_size is None:
             size = self.voxel_size_with_unit
-        copy = type(self)(new_dataset_path, voxel_size, exist_ok=exists_ok, voxel_size_with_unit=size)
+        # what is copied from a server lies in a folder
+        made = type(self) if self._place.has_files else Dataset
+        copy = made(new_dataset_path, voxel_size, exist_ok=exists_ok, voxel_size_with_unit=size)
         if self.default_view_configuration is not None:
             copy.default_view_configuration = self.default_view_configuration
         copy_layers(

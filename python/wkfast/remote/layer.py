@@ -2,12 +2,8 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 from wkfast.dataset import Layer, MagView, SegmentationLayer
-
-if TYPE_CHECKING:
-    from wkfast.remote.place import ServerPlace
+from wkfast.dataset.internals import location_of
 
 
 class RemoteMagView(MagView):
@@ -18,9 +14,8 @@ class RemoteMagView(MagView):
     @property
     def url(self) -> str:
         """Where the mag is streamed from."""
-        layer = self._layer
-        place: ServerPlace = layer._place  # type: ignore[assignment] # layers of servers lie there
-        return place.url_of(layer._properties, self._mag, layer._entry_of(self._mag))
+        container: dict[str, str] = location_of(self.layer, self.mag)["container"]
+        return container["url"].removeprefix("webknossos+")
 
 
 class RemoteLayer(Layer):

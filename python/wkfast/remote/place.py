@@ -51,10 +51,6 @@ class ServerPlace(Place):
         expected = ArrayHeader.expected(layer, mag)
         return RemoteSource(self._streamed, layer.name, _folder_name(mag, entry), expected, self.cutouts(layer, mag))
 
-    def url_of(self, layer: LayerProperties, mag: Mag, entry: Json) -> str:
-        """Return where the files of a mag are."""
-        return self._streamed.mag_url(layer.name, _folder_name(mag, entry))
-
     def location(self, layer: LayerProperties, mag: Mag, entry: Json) -> Json:
         """Return where a mag is streamed from, as plain data for the core; what is modelled on it is Zarr v3."""
         expected, step = ArrayHeader.expected(layer, mag), mag.to_np()
@@ -65,7 +61,7 @@ class ServerPlace(Place):
             "format": DataFormat.Zarr3.value,
             "container": {
                 "kind": "objects",
-                "url": f"webknossos+{self.url_of(layer, mag, entry)}",
+                "url": f"webknossos+{self._streamed.mag_url(layer.name, _folder_name(mag, entry))}",
                 "options": self._location.datastore.storage_options(),
             },
             "prefix": "",

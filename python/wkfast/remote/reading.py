@@ -29,10 +29,10 @@ if TYPE_CHECKING:
 # A cut-out is asked for from this many chunks on; fewer are as quick one by one.
 _CHUNKS_OF_A_CUTOUT = 8
 # What one cut-out brings at most: many are under way at once.
-_CUTOUT_BYTES = 2 << 20
+_CUTOUT_BYTES = 1 << 20
 # Requests under way at once. Cut-outs fill the line with a few; chunks are small, so it is their number that hides the
 # way to the server and back. Each is an upper bound.
-_CUTOUTS_AT_ONCE = 32
+_CUTOUTS_AT_ONCE = 64
 _CHUNKS_AT_ONCE = 256
 # The same for requests that need a thread each.
 CONCURRENCY = 32
@@ -160,8 +160,9 @@ class Reading:
     def _sink(self, boxes: list[tuple[Int4, Int4]], refused: str, order: str) -> _core.VoxelSink:
         """Return what puts bodies into the array, what is not data by its content type refused."""
         x, y, z = ((begin.start, begin.stop) for begin in self._stored.within(self.box))
+        wanted = [(0, self.header.shape[0]), x, y, z]
         return _core.VoxelSink(
-            _bytes_of(self.voxels), self.voxels.shape, self.voxels.itemsize, boxes, [(0, self.header.shape[0]), x, y, z],
+            _bytes_of(self.voxels), self.voxels.shape, self.voxels.itemsize, boxes, wanted,
             refused=refused, z_fastest=order == "C", big_endian=self.header.dtype.str.startswith(">"),
         )  # fmt: skip
 

@@ -1,7 +1,8 @@
 //! Many GETs at once to one server, whose bodies have sizes that are known.
 
 use std::net::SocketAddr;
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering::Relaxed};
+use std::sync::atomic::Ordering::{AcqRel, Acquire, Relaxed};
+use std::sync::atomic::{AtomicBool, AtomicUsize};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -51,6 +52,10 @@ enum Event {
     Other(usize, Head, Vec<u8>, oneshot::Sender<bool>),
     /// As many answers came as there are connections.
     Round,
+    /// The time of a request is over, or it cannot be sent.
+    Failed(Failure),
+    /// The last task has ended, unless others have begun meanwhile.
+    Over,
 }
 
 /// Why a batch ended early.
@@ -114,7 +119,7 @@ impl Client {
 /// The tasks of a batch, a connection each.
 struct Crew<S> {
     shared: Arc<Shared<S>>,
-    tasks: JoinSet<Result<(), Failure>>,
+    tasks: JoinSet<()>,
     told: mpsc::UnboundedReceiver<Event>,
     clock: Idleness,
 }
@@ -131,6 +136,7 @@ impl<S: Sink> Crew<S> {
             broken: AtomicUsize::new(0),
             answers: AtomicUsize::new(0),
             limit: AtomicUsize::new(limit),
+            at_work: AtomicUsize::new(0),
             left: Mutex::default(),
             sink: Arc::clone(sink),
             peer,
@@ -140,7 +146,8 @@ impl<S: Sink> Crew<S> {
     }
 
     fn hire(&mut self, wire: impl Into<Option<Wire>>) {
-        self.tasks.spawn(work(Arc::clone(&self.shared), wire.into()));
+        self.shared.at_work.fetch_add(1, Relaxed);
+        self.tasks.spawn(work(AtWork(Arc::clone(&self.shared)), wire.into()));
     }
 
     /// Sends requests over further connections, up to the limit: those that lie idle, then new ones.
@@ -161,34 +168,35 @@ impl<S: Sink> Crew<S> {
         most: usize,
         judge: &mut impl FnMut(usize, &Head, &[u8]) -> Result<bool, E>,
     ) -> Result<(), Ended<E>> {
-        loop {
-            tokio::select! {
-                biased;
-                Some(event) = self.told.recv() => match event {
-                    Event::Round => {
-                        let limit = self.shared.limit.load(Relaxed);
-                        if self.clock.is_idle() {
-                            self.shared.limit.store(most.min(2 * limit), Relaxed);
-                            self.recruit().await;
-                        }
+        // One message at the end, not one for each task: whoever is waiting here would be woken for all of them.
+        while let Some(event) = self.told.recv().await {
+            match event {
+                Event::Round => {
+                    let limit = self.shared.limit.load(Relaxed);
+                    if self.clock.is_idle() {
+                        self.shared.limit.store(most.min(2 * limit), Relaxed);
+                        self.recruit().await;
                     }
-                    Event::Other(number, head, beginning, verdict) => {
-                        let settles = judge(number, &head, &beginning).map_err(Ended::By)?;
-                        // A task that has ended asks no more.
-                        let _ = verdict.send(settles);
-                    }
-                },
-                done = self.tasks.join_next() => match done {
-                    None => return Ok(()),
-                    Some(Ok(Ok(()))) => {}
-                    Some(Ok(Err(failure))) => {
-                        self.tasks.shutdown().await;
-                        return Err(Ended::Failed(failure));
-                    }
-                    Some(Err(died)) => std::panic::resume_unwind(died.into_panic()),
-                },
+                }
+                Event::Other(number, head, beginning, verdict) => {
+                    let settles = judge(number, &head, &beginning).map_err(Ended::By)?;
+                    // A task that has ended asks no more.
+                    let _ = verdict.send(settles);
+                }
+                Event::Failed(failure) => {
+                    self.tasks.shutdown().await;
+                    return Err(Ended::Failed(failure));
+                }
+                Event::Over if self.shared.at_work.load(Acquire) == 0 => break,
+                Event::Over => {}
             }
         }
+        while let Some(ended) = self.tasks.join_next().await {
+            if let Err(died) = ended {
+                std::panic::resume_unwind(died.into_panic());
+            }
+        }
+        Ok(())
     }
 }
 
@@ -202,6 +210,8 @@ struct Shared<S> {
     broken: AtomicUsize,
     answers: AtomicUsize,
     limit: AtomicUsize,
+    /// Tasks that have not ended.
+    at_work: AtomicUsize,
     left: Mutex<Vec<usize>>,
     sink: Arc<S>,
     peer: SocketAddr,
@@ -322,8 +332,26 @@ impl<S: Sink> Shared<S> {
     }
 }
 
+/// A task at work; the last one that ends says so.
+struct AtWork<S>(Arc<Shared<S>>);
+
+impl<S> Drop for AtWork<S> {
+    fn drop(&mut self) {
+        if self.0.at_work.fetch_sub(1, AcqRel) == 1 {
+            // Nobody waits where the batch was left.
+            let _ = self.0.tell.send(Event::Over);
+        }
+    }
+}
+
+async fn work<S: Sink>(at_work: AtWork<S>, wire: Option<Wire>) {
+    if let Err(failure) = exchange(&at_work.0, wire).await {
+        let _ = at_work.0.tell.send(Event::Failed(failure));
+    }
+}
+
 /// Makes requests over one connection, and over others in its place where it does not last.
-async fn work<S: Sink>(shared: Arc<Shared<S>>, mut wire: Option<Wire>) -> Result<(), Failure> {
+async fn exchange<S: Sink>(shared: &Shared<S>, mut wire: Option<Wire>) -> Result<(), Failure> {
     let mut watch = Watch::begin(&shared.get.times);
     while let Some(number) = shared.take() {
         watch.again(&shared.get.times);

@@ -28,7 +28,7 @@ use crate::watch::{Times, Watch};
 /// Bytes of a head, and of what stands behind a body in pieces.
 const HEAD: usize = 64 << 10;
 /// What is read at once, at most: what lies in the nearer cache is put in its place for half.
-const BLOCK: usize = 256 << 10;
+const BLOCK: usize = 64 << 10;
 /// Answers before the answer, e.g. early hints, that are passed over.
 const INTERIM: u32 = 16;
 

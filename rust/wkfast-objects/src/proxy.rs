@@ -11,12 +11,12 @@ pub(crate) fn proxy_before(origin: &str) -> Option<(String, u16)> {
 fn proxy_of(origin: &str, said: impl Fn(&str) -> Option<String>) -> Option<(String, u16)> {
     let (scheme, authority) = origin.split_once("://")?;
     let host = authority.rsplit_once(':').filter(|_| !authority.ends_with(']')).map_or(authority, |(host, _)| host);
-    let spared = said("no_proxy").unwrap_or_default();
+    let inside = said("no_proxy").unwrap_or_default();
     let spares = |name: &str| {
         let name = name.trim().trim_start_matches('.');
         name == "*" || (!name.is_empty() && (host == name || authority == name || host.ends_with(&format!(".{name}"))))
     };
-    if spared.split(',').any(spares) {
+    if inside.split(',').any(spares) {
         return None;
     }
     let named = said(&format!("{scheme}_proxy")).filter(|url| !url.is_empty()).or_else(|| said("all_proxy"))?;

@@ -5,6 +5,7 @@ use std::collections::HashMap;
 use std::fs::File;
 use std::future::Future;
 use std::io::Write;
+use std::ops::Range;
 use std::os::fd::{FromRawFd, RawFd};
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -15,7 +16,7 @@ use pyo3::exceptions::{PyKeyboardInterrupt, PyOSError, PyTypeError, PyValueError
 use pyo3::prelude::*;
 use pyo3::types::{PyBytes, PyDict};
 use wkfast_http::{Answer, Client, Ended, Failure, Get, Head, Kind, Route, Secrets, Sink, Times, Wanted};
-use wkfast_volume::canvas::{Canvas, Layout, Patch};
+use wkfast_volume::canvas::{Canvas, Layout, Patch, Planes};
 
 use crate::patience::LOOK;
 
@@ -178,8 +179,7 @@ impl PyHttpClient {
         let wanted = wanted.into_iter().map(|(target, size)| Wanted { target, size }).collect();
         let begun = || {
             Python::attach(|py| begun.call0(py))?;
-            let memory = sink.0.memory().place();
-            memory::ready(memory);
+            memory::ready(&sink.0.memory.place);
             Ok(())
         };
         let judge = |number: usize, head: &Head, beginning: &[u8]| {
@@ -327,14 +327,15 @@ impl PyVoxelSink {
         z_fastest: bool,
         big_endian: bool,
     ) -> PyResult<Self> {
-        let memory = Memory::of(array)?;
-        if !matches!(value, 1 | 2 | 4 | 8) || memory.length != shape.iter().product::<usize>() * value {
+        let plane = shape[..3].iter().product::<usize>() * value;
+        let memory = Memory::of(array, plane)?;
+        if !matches!(value, 1 | 2 | 4 | 8) || memory.place.len() != plane * shape[3] {
             return Err(PyTypeError::new_err("the array is not of that shape"));
         }
         let patches = boxes.into_iter().map(|(start, shape)| Patch { start, shape, wanted }).collect();
         let layout = Layout { z_fastest, big_endian };
-        let (memory, begun) = (Mutex::new(memory), Mutex::default());
-        Ok(Self(Arc::new(Voxels { canvas: Canvas { shape, value }, patches, layout, refused, memory, begun })))
+        let canvas = Canvas { shape, value };
+        Ok(Self(Arc::new(Voxels { canvas, patches, layout, refused, memory, begun: Mutex::default() })))
     }
 }
 
@@ -344,16 +345,12 @@ struct Voxels {
     layout: Layout,
     /// How the content type of what is no data begins.
     refused: String,
-    memory: Mutex<Memory>,
+    memory: Memory,
     /// What came of bodies that cannot be taken in pieces.
     begun: Mutex<HashMap<usize, Vec<u8>>>,
 }
 
 impl Voxels {
-    fn memory(&self) -> MutexGuard<'_, Memory> {
-        self.memory.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
     fn begun(&self) -> MutexGuard<'_, HashMap<usize, Vec<u8>>> {
         self.begun.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -368,7 +365,7 @@ impl Sink for Voxels {
 
     fn piece(&self, number: usize, offset: u64, bytes: &[u8]) {
         if self.layout.is_plain() {
-            self.canvas.paint(self.memory().bytes(), &self.patches[number], offset as usize, bytes);
+            self.canvas.paint(&self.memory, &self.patches[number], offset as usize, bytes);
         } else {
             self.begun().entry(number).or_default().extend_from_slice(bytes);
         }
@@ -377,13 +374,13 @@ impl Sink for Voxels {
     fn whole(&self, number: usize) {
         let begun = self.begun().remove(&number);
         if let Some(body) = begun {
-            self.canvas.paint_whole(self.memory().bytes(), &self.patches[number], self.layout, &body);
+            self.canvas.paint_whole(&self.memory, &self.patches[number], self.layout, &body);
         }
     }
 
     fn broken(&self, number: usize) {
         if self.layout.is_plain() {
-            self.canvas.clear(self.memory().bytes(), &self.patches[number]);
+            self.canvas.clear(&self.memory, &self.patches[number]);
         } else {
             self.begun().remove(&number);
         }
@@ -393,35 +390,55 @@ impl Sink for Voxels {
 /// The bytes of an array of numpy's, which lives as long as this.
 struct Memory {
     _array: Py<PyArray1<u8>>,
-    first: *mut u8,
-    length: usize,
+    place: Range<usize>,
+    planes: Vec<Mutex<memory::Plane>>,
+}
+
+impl Memory {
+    fn of(array: &Bound<'_, PyArray1<u8>>, plane: usize) -> PyResult<Self> {
+        let mut taken = array.try_readwrite()?;
+        let bytes = taken.as_slice_mut()?;
+        let first = bytes.as_ptr().addr();
+        let place = first..first + bytes.len();
+        let planes = bytes.chunks_exact_mut(plane.max(1)).map(|plane| Mutex::new(memory::Plane::of(plane))).collect();
+        Ok(Self { place, planes, _array: array.clone().unbind() })
+    }
+}
+
+impl Planes for Memory {
+    fn with(&self, z: usize, work: impl FnOnce(&mut [u8])) {
+        work(self.planes[z].lock().unwrap_or_else(PoisonError::into_inner).bytes());
+    }
 }
 
 #[allow(unsafe_code)] // each line says why it may
 mod memory {
     use std::ops::Range;
 
-    use super::Memory;
+    /// A part of the memory of an array, which whoever has this holds.
+    pub(super) struct Plane {
+        first: *mut u8,
+        length: usize,
+    }
 
-    // SAFETY: the memory belongs to the array, which is held; whoever has this is the only one to use it.
-    unsafe impl Send for Memory {}
+    // SAFETY: whoever has it is the only one to use that part.
+    unsafe impl Send for Plane {}
 
-    impl Memory {
+    impl Plane {
+        pub(super) fn of(bytes: &mut [u8]) -> Self {
+            Self { first: bytes.as_mut_ptr(), length: bytes.len() }
+        }
+
         pub(super) fn bytes(&mut self) -> &mut [u8] {
             // SAFETY: it was a writable slice of this length when the array was taken, and an array that is referred to
             // does not change its memory.
             unsafe { std::slice::from_raw_parts_mut(self.first, self.length) }
         }
-
-        /// Addresses.
-        pub(super) fn place(&self) -> Range<usize> {
-            self.first.addr()..self.first.addr() + self.length
-        }
     }
 
     /// Lets the system find memory for what the first requests bring, which takes as long as receiving it.
     #[cfg(target_os = "linux")]
-    pub(super) fn ready(place: Range<usize>) {
+    pub(super) fn ready(place: &Range<usize>) {
         // SAFETY: a question.
         let page = usize::try_from(unsafe { libc::sysconf(libc::_SC_PAGESIZE) }).unwrap_or(super::READIED);
         let first = place.start.next_multiple_of(page);
@@ -431,13 +448,5 @@ mod memory {
     }
 
     #[cfg(not(target_os = "linux"))]
-    pub(super) fn ready(_: Range<usize>) {}
-}
-
-impl Memory {
-    fn of(array: &Bound<'_, PyArray1<u8>>) -> PyResult<Self> {
-        let mut taken = array.try_readwrite()?;
-        let bytes = taken.as_slice_mut()?;
-        Ok(Self { first: bytes.as_mut_ptr(), length: bytes.len(), _array: array.clone().unbind() })
-    }
+    pub(super) fn ready(_: &Range<usize>) {}
 }

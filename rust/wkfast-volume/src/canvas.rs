@@ -11,6 +11,12 @@ pub struct Canvas {
     pub value: usize,
 }
 
+/// The memory of a canvas, by planes along z, so that several may paint at once.
+pub trait Planes {
+    /// Calls `work` with one plane, which nobody else has meanwhile.
+    fn with(&self, z: usize, work: impl FnOnce(&mut [u8]));
+}
+
 /// How a body holds the voxels of a box.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Layout {
@@ -70,80 +76,90 @@ impl Patch {
 
 impl Canvas {
     /// Copies the bytes of a plain body from `offset` on, which may begin and end within a value.
-    pub fn paint(&self, pixels: &mut [u8], patch: &Patch, offset: usize, bytes: &[u8]) {
+    pub fn paint(&self, planes: &impl Planes, patch: &Patch, offset: usize, bytes: &[u8]) {
         let piece = offset..offset + bytes.len();
-        self.each_row(patch, &piece, |from, to, length| {
-            let (begin, end) = (from.max(piece.start), (from + length).min(piece.end));
+        self.each_row(planes, patch, &piece, |from, row| {
+            let (begin, end) = (from.max(piece.start), (from + row.len()).min(piece.end));
             if begin < end {
-                pixels[to + begin - from..][..end - begin].copy_from_slice(&bytes[begin - offset..end - offset]);
+                row[begin - from..end - from].copy_from_slice(&bytes[begin - offset..end - offset]);
             }
         });
     }
 
     /// Makes zero what a patch covers.
-    pub fn clear(&self, pixels: &mut [u8], patch: &Patch) {
-        self.each_row(patch, &ALL, |_, to, length| pixels[to..][..length].fill(0));
+    pub fn clear(&self, planes: &impl Planes, patch: &Patch) {
+        self.each_row(planes, patch, &ALL, |_, row| row.fill(0));
     }
 
     /// Copies a whole body of any layout.
-    pub fn paint_whole(&self, pixels: &mut [u8], patch: &Patch, layout: Layout, body: &[u8]) {
+    pub fn paint_whole(&self, planes: &impl Planes, patch: &Patch, layout: Layout, body: &[u8]) {
         if !layout.z_fastest {
-            self.paint(pixels, patch, 0, body);
+            self.paint(planes, patch, 0, body);
         } else {
             match self.value {
-                1 => self.transpose::<1>(pixels, patch, body),
-                2 => self.transpose::<2>(pixels, patch, body),
-                4 => self.transpose::<4>(pixels, patch, body),
-                _ => self.transpose::<8>(pixels, patch, body),
+                1 => self.transpose::<1>(planes, patch, body),
+                2 => self.transpose::<2>(planes, patch, body),
+                4 => self.transpose::<4>(planes, patch, body),
+                _ => self.transpose::<8>(planes, patch, body),
             }
         }
         if layout.big_endian && self.value > 1 {
-            self.each_row(patch, &ALL, |_, to, length| {
-                pixels[to..][..length].chunks_exact_mut(self.value).for_each(<[u8]>::reverse);
+            self.each_row(planes, patch, &ALL, |_, row| {
+                row.chunks_exact_mut(self.value).for_each(<[u8]>::reverse);
             });
         }
     }
 
-    /// Calls `copy` for each row that lies in one piece on both sides and may have bytes in a piece of the body: where it is in
-    /// the body, where on the canvas, and how long it is, in bytes.
-    fn each_row(&self, patch: &Patch, piece: &Range<usize>, mut copy: impl FnMut(usize, usize, usize)) {
+    /// Calls `work` for each row that lies in one piece on both sides and may have bytes in a piece of the body: where it is in
+    /// the body, in bytes, and its bytes on the canvas.
+    fn each_row(
+        &self,
+        planes: &impl Planes,
+        patch: &Patch,
+        piece: &Range<usize>,
+        mut work: impl FnMut(usize, &mut [u8]),
+    ) {
         let Some(Shared { from, to }) = patch.shared(self) else { return };
         let (body, canvas) = (strides(patch.shape, self.value), strides(self.shape, self.value));
         // Where all channels are shared, a row goes along x.
         let is_long = from[0] == [0, patch.shape[0]] && patch.shape[0] == self.shape[0];
-        let (columns, row) = if is_long {
+        let (columns, length) = if is_long {
             (1, (from[1][1] - from[1][0]) * body[1])
         } else {
             (from[1][1] - from[1][0], (from[0][1] - from[0][0]) * self.value)
         };
         let first = (from[0][0] * body[0] + from[1][0] * body[1], to[0] * canvas[0] + to[1] * canvas[1]);
         for z in span(from[3], 0, body[3], piece) {
-            let plane = (z * body[3], (z - from[3][0] + to[3]) * canvas[3]);
-            for y in span(from[2], plane.0, body[2], piece) {
-                let mut at =
-                    (first.0 + plane.0 + y * body[2], first.1 + plane.1 + (y - from[2][0] + to[2]) * canvas[2]);
-                for _ in 0..columns {
-                    copy(at.0, at.1, row);
-                    at = (at.0 + body[1], at.1 + canvas[1]);
+            planes.with(z - from[3][0] + to[3], |plane| {
+                for y in span(from[2], z * body[3], body[2], piece) {
+                    let row = y - from[2][0] + to[2];
+                    let mut at = (first.0 + z * body[3] + y * body[2], first.1 + row * canvas[2]);
+                    for _ in 0..columns {
+                        work(at.0, &mut plane[at.1..at.1 + length]);
+                        at = (at.0 + body[1], at.1 + canvas[1]);
+                    }
                 }
-            }
+            });
         }
     }
 
-    fn transpose<const SIZE: usize>(&self, pixels: &mut [u8], patch: &Patch, body: &[u8]) {
+    fn transpose<const SIZE: usize>(&self, planes: &impl Planes, patch: &Patch, body: &[u8]) {
         let Some(Shared { from, to }) = patch.shared(self) else { return };
-        let ((values, _), (pixels, _)) = (body.as_chunks::<SIZE>(), pixels.as_chunks_mut::<SIZE>());
-        let [_, width, height, depth] = patch.shape;
+        let (values, _) = body.as_chunks::<SIZE>();
+        let ([_, width, height, depth], [channels, columns, ..]) = (patch.shape, self.shape);
         for z in from[3][0]..from[3][1] {
-            for y in from[2][0]..from[2][1] {
-                for x in from[1][0]..from[1][1] {
-                    for c in from[0][0]..from[0][1] {
-                        let at = [c, x, y, z];
-                        let at = [0, 1, 2, 3].map(|axis| to[axis] + at[axis] - from[axis][0]);
-                        pixels[place(self.shape, at)] = values[((c * width + x) * height + y) * depth + z];
+            planes.with(z - from[3][0] + to[3], |plane| {
+                let (plane, _) = plane.as_chunks_mut::<SIZE>();
+                for y in from[2][0]..from[2][1] {
+                    for x in from[1][0]..from[1][1] {
+                        let row = x - from[1][0] + to[1] + columns * (y - from[2][0] + to[2]);
+                        for c in from[0][0]..from[0][1] {
+                            let value = values[((c * width + x) * height + y) * depth + z];
+                            plane[row * channels + c - from[0][0] + to[0]] = value;
+                        }
                     }
                 }
-            }
+            });
         }
     }
 }
@@ -163,16 +179,29 @@ fn span([first, last]: [usize; 2], base: usize, stride: usize, piece: &Range<usi
 /// All bytes of any body.
 const ALL: Range<usize> = 0..usize::MAX;
 
-/// Which value of a box in Fortran order it is.
-fn place(shape: [usize; 4], at: [usize; 4]) -> usize {
-    at[0] + shape[0] * (at[1] + shape[1] * (at[2] + shape[2] * at[3]))
-}
-
 #[cfg(test)]
 mod tests {
+    use std::cell::RefCell;
+
     use proptest::prelude::*;
 
-    use super::{Canvas, Layout, Patch, place};
+    use super::{Canvas, Layout, Patch, Planes};
+
+    struct Flat(RefCell<Vec<u8>>, usize);
+
+    impl Planes for Flat {
+        fn with(&self, z: usize, work: impl FnOnce(&mut [u8])) {
+            work(&mut self.0.borrow_mut()[z * self.1..][..self.1]);
+        }
+    }
+
+    fn flat(canvas: &Canvas, pixels: &[u8]) -> Flat {
+        Flat(RefCell::new(pixels.to_vec()), canvas.shape[..3].iter().product::<usize>() * canvas.value)
+    }
+
+    fn place(shape: [usize; 4], at: [usize; 4]) -> usize {
+        at[0] + shape[0] * (at[1] + shape[1] * (at[2] + shape[2] * at[3]))
+    }
 
     /// The slow twin: value by value.
     fn painted(canvas: &Canvas, before: &[u8], patch: &Patch, layout: Layout, body: &[u8]) -> Vec<u8> {
@@ -215,21 +244,21 @@ mod tests {
             let before = bytes(canvas.shape.iter().product::<usize>() * canvas.value, 3);
             let (body, layout) = (bytes(patch.size(canvas.value), 90), Layout { z_fastest, big_endian });
             let expected = painted(&canvas, &before, &patch, layout, &body);
-            let mut whole = before.clone();
-            canvas.paint_whole(&mut whole, &patch, layout, &body);
-            prop_assert_eq!(&whole, &expected);
+            let whole = flat(&canvas, &before);
+            canvas.paint_whole(&whole, &patch, layout, &body);
+            prop_assert_eq!(&*whole.0.borrow(), &expected);
             if layout.is_plain() {
                 let mut cuts: Vec<_> = cuts.into_iter().map(|cut| cut.min(body.len())).chain([0, body.len()]).collect();
                 cuts.sort_unstable();
-                let mut pieces = before.clone();
+                let pieces = flat(&canvas, &before);
                 for cut in cuts.windows(2) {
-                    canvas.paint(&mut pieces, &patch, cut[0], &body[cut[0]..cut[1]]);
+                    canvas.paint(&pieces, &patch, cut[0], &body[cut[0]..cut[1]]);
                 }
-                prop_assert_eq!(&pieces, &expected);
+                prop_assert_eq!(&*pieces.0.borrow(), &expected);
             }
             let blank = painted(&canvas, &before, &patch, layout, &vec![0; body.len()]);
-            canvas.clear(&mut whole, &patch);
-            prop_assert_eq!(whole, blank);
+            canvas.clear(&whole, &patch);
+            prop_assert_eq!(&*whole.0.borrow(), &blank);
         }
     }
 }

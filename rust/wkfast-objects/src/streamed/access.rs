@@ -3,7 +3,7 @@
 
 use std::collections::hash_map::RandomState;
 use std::env;
-use std::hash::{BuildHasher, Hash, Hasher};
+use std::hash::BuildHasher;
 use std::path::PathBuf;
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
@@ -73,9 +73,7 @@ pub fn hold(access: Access) -> String {
 
 /// A number that no other process has.
 fn chance(count: usize) -> u64 {
-    let mut hasher = RandomState::new().build_hasher();
-    count.hash(&mut hasher);
-    hasher.finish()
+    RandomState::new().hash_one(count)
 }
 
 /// What is held under `handle`, and whether it is; if not, as in another process, what the environment gives.

@@ -1,11 +1,11 @@
 //! One question to a data store: redirects are followed, without the token to other servers, and what may come another
 //! time is asked for again.
 
-use std::sync::{Arc, LazyLock};
+use std::sync::LazyLock;
 use std::time::{Duration, Instant};
 
 use tokio::sync::{OnceCell, Semaphore};
-use wkfast_http::{Answer, Client, Failure, Get, Route, Secrets, Times};
+use wkfast_http::{Answer, Client, Failure, Get, OfProcess, Route, Secrets, Times};
 use wkfast_volume::VolumeError;
 use wkfast_volume::error::Result;
 use wkfast_volume::store::Address;
@@ -29,7 +29,7 @@ const SMALL: usize = 64 << 10;
 const LIST: u64 = 4 << 20;
 
 static CLIENT: LazyLock<Client> = LazyLock::new(Client::new);
-static TURNS: LazyLock<Arc<Semaphore>> = LazyLock::new(|| Arc::new(Semaphore::new(AT_ONCE)));
+static TURNS: OfProcess<Semaphore> = OfProcess::new();
 
 /// What asks for the files below an address.
 #[derive(Debug)]
@@ -54,7 +54,7 @@ pub(super) fn origin_of(url: &str) -> Option<&str> {
 /// Why a try brought nothing.
 enum Missed {
     /// Another may, after so many seconds.
-    Passing(VolumeError, f64),
+    Passing(VolumeError, u32),
     Final(VolumeError),
 }
 
@@ -107,20 +107,22 @@ impl Asker {
     }
 
     async fn asked(&self, name: &str, origin: &str, target: &str, limit: u64) -> Result<Option<Vec<u8>>> {
+        let turns = TURNS.get(|| Ok::<_, VolumeError>(Semaphore::new(AT_ONCE)))?;
         let end = Instant::now() + self.access.total();
         let mut tries = 0;
         loop {
-            let _turn = TURNS.acquire().await.map_err(|_| VolumeError::Interrupted)?;
+            let turn = turns.acquire().await.map_err(|_| VolumeError::Interrupted)?;
             let (error, asked_for) = match self.once(name, origin, target, limit, end).await {
                 Ok(found) => return Ok(found),
                 Err(Missed::Final(error)) => return Err(error),
                 Err(Missed::Passing(error, asked_for)) => (error, asked_for),
             };
-            let pause = Duration::from_secs_f64(asked_for.max(FIRST_WAIT * f64::from(1 << tries) * chance()));
+            let pause =
+                Duration::from_secs_f64(f64::from(asked_for).max(FIRST_WAIT * f64::from(1 << tries) * chance()));
             if tries == TRIES || Instant::now() + pause >= end {
                 return Err(error);
             }
-            drop(_turn);
+            drop(turn);
             tokio::time::sleep(pause).await;
             tries += 1;
         }
@@ -146,7 +148,7 @@ impl Asker {
                 return self.outcome(name, &mut answer, limit).await;
             };
             let (next, path) = followed(&origin, &location)
-                .ok_or_else(|| Missed::Final(self.error(name, "redirected to what is no URL".to_owned())))?;
+                .ok_or_else(|| Missed::Final(self.error(name, "redirected to what is no URL")))?;
             // Once elsewhere, always without: the way back was chosen by the other server.
             keeps_token &= next.eq_ignore_ascii_case(&origin);
             (origin, target) = (next, path);
@@ -156,7 +158,7 @@ impl Asker {
                 Secrets::default()
             };
         }
-        Err(Missed::Final(self.error(name, format!("more than {REDIRECTS} redirects"))))
+        Err(Missed::Final(self.error(name, &format!("more than {REDIRECTS} redirects"))))
     }
 
     async fn sent(
@@ -189,13 +191,13 @@ impl Asker {
             if says_no_data(head.status, &body) {
                 return Ok(None);
             }
-            let error = self.error(name, reason(head.status, &body, &self.access, self.is_held));
+            let error = self.error(name, &reason(head.status, &body, &self.access, self.is_held));
             let seconds = wait(head.header("retry-after").as_deref());
             return Err(if is_passing(head.status) { Missed::Passing(error, seconds) } else { Missed::Final(error) });
         }
         if head.header("content-type").is_some_and(|kind| kind.starts_with("text/html")) || !head.is_plain() {
             let what = "something else came than data: a web page, or what is packed; check the server's URL";
-            return Err(Missed::Final(self.error(name, what.to_owned())));
+            return Err(Missed::Final(self.error(name, what)));
         }
         let most = usize::try_from(limit).unwrap_or(usize::MAX);
         let too_large = || Missed::Final(VolumeError::corrupt(name, format!("more than {limit} bytes came")));
@@ -206,12 +208,12 @@ impl Asker {
     }
 
     fn failed(&self, name: &str, failure: &Failure) -> Missed {
-        let error = self.error(name, no_answer(failure, &self.access));
-        if may_come(failure) { Missed::Passing(error, 0.0) } else { Missed::Final(error) }
+        let error = self.error(name, &no_answer(failure, &self.access));
+        if may_come(failure) { Missed::Passing(error, 0) } else { Missed::Final(error) }
     }
 
-    fn error(&self, name: &str, reason: String) -> VolumeError {
-        VolumeError::Server { file: name.to_owned(), reason: self.access.hide(&reason) }
+    fn error(&self, name: &str, reason: &str) -> VolumeError {
+        VolumeError::Server { file: name.to_owned(), reason: self.access.hide(reason) }
     }
 }
 
