@@ -244,7 +244,8 @@ def test_what_ends_it_closes_what_is_under_way(served, client, exception, where)
 
 
 def test_ctrl_c_ends_it_soon_and_leaves_nothing_under_way(served, client):
-    served.fallback = lambda _, wire: wire.stall()
+    given_up = []
+    served.fallback = lambda _, wire: (wire.stall(), given_up.append(True))
     timer = threading.Timer(0.3, lambda: signal.raise_signal(signal.SIGINT))
     client.session.timeouts = Timeouts(60, 60, 60, 60, 60)
     timer.start()
@@ -253,6 +254,7 @@ def test_ctrl_c_ends_it_soon_and_leaves_nothing_under_way(served, client):
     timer.join()
     # the server goes on saying nothing: it was not waited for
     assert served.requests
+    assert given_up == []
 
 
 def test_more_connections_are_opened_while_the_server_takes_its_time(served, client):

@@ -54,6 +54,39 @@ def test_the_shared_session_closes_without_a_warning_at_the_end_of_the_process(s
     assert (result.stdout.strip(), result.stderr) == ("Ok", "")
 
 
+def test_a_get_loads_no_http_library(server):
+    server.on("GET", "/api/v12/health", answering(200, b"Ok", "text/plain"))
+    result = child(f"""
+        import sys
+        from wkfast.client import Client, Context
+        Client(Context({server.url!r}, api_version=12)).health()
+        print("httpx" in sys.modules)
+    """)
+    assert (result.stdout.strip(), result.stderr) == ("False", "")
+
+
+def test_ctrl_c_leaves_a_silent_server_at_once(server):
+    given_up = []
+
+    def silent(_, wire):
+        wire.stall()
+        given_up.append(True)
+
+    server.on("GET", "/api/v12/health", silent)
+    result = child(f"""
+        import signal, threading
+        from wkfast.client import Client, Context
+        threading.Timer(0.5, lambda: signal.raise_signal(signal.SIGINT)).start()
+        try:
+            Client(Context({server.url!r}, api_version=12)).health()
+        except KeyboardInterrupt:
+            print("left")
+    """)
+    assert (result.stdout.strip(), result.stderr) == ("left", "")
+    # the server has not said anything, nor hung up
+    assert given_up == []
+
+
 def test_the_transport_is_a_parameter():
     transport = httpx.MockTransport(lambda _: httpx.Response(200, json={"id": "a", "organization": "o"}))
     with Client(Context("https://wk.example.org", api_version=12), transport=transport) as client:

@@ -46,7 +46,9 @@ fn wait<T: Send>(py: Python<'_>, work: impl Future<Output = T> + Send) -> PyResu
 async fn signal() -> PyErr {
     loop {
         tokio::time::sleep(LOOK).await;
-        if let Err(raised) = Python::attach(|py| py.check_signals()) {
+        #[allow(clippy::redundant_closure_for_method_calls)] // the method alone is of one lifetime
+        let looked = Python::attach(|py| py.check_signals());
+        if let Err(raised) = looked {
             return raised;
         }
     }
@@ -107,6 +109,7 @@ fn seconds(value: f64) -> Duration {
 impl PyHttpRequest {
     #[new]
     #[pyo3(signature = (method, origin, headers, times, *, secret_headers=Vec::new(), secret_query=String::new(), proxy=None))]
+    #[allow(clippy::needless_pass_by_value)] // as Python hands them over
     fn new(
         method: &str,
         origin: &str,
@@ -162,7 +165,7 @@ impl PyHttpClient {
     }
 
     /// `judge` is called with number, status and beginning of other answers than those asked for.
-    #[allow(clippy::too_many_arguments)] // as Python hands them over
+    #[allow(clippy::too_many_arguments, clippy::needless_pass_by_value)] // as Python hands them over
     fn batch<'py>(
         &self,
         py: Python<'py>,
@@ -399,9 +402,9 @@ impl Memory {
         let mut taken = array.try_readwrite()?;
         let bytes = taken.as_slice_mut()?;
         let first = bytes.as_ptr().addr();
-        let place = first..first + bytes.len();
+        let addresses = first..first + bytes.len();
         let planes = bytes.chunks_exact_mut(plane.max(1)).map(|plane| Mutex::new(memory::Plane::of(plane))).collect();
-        Ok(Self { place, planes, _array: array.clone().unbind() })
+        Ok(Self { place: addresses, planes, _array: array.clone().unbind() })
     }
 }
 

@@ -93,15 +93,12 @@ impl Canvas {
 
     /// Copies a whole body of any layout.
     pub fn paint_whole(&self, planes: &impl Planes, patch: &Patch, layout: Layout, body: &[u8]) {
-        if !layout.z_fastest {
-            self.paint(planes, patch, 0, body);
-        } else {
-            match self.value {
-                1 => self.transpose::<1>(planes, patch, body),
-                2 => self.transpose::<2>(planes, patch, body),
-                4 => self.transpose::<4>(planes, patch, body),
-                _ => self.transpose::<8>(planes, patch, body),
-            }
+        match (layout.z_fastest, self.value) {
+            (false, _) => self.paint(planes, patch, 0, body),
+            (true, 1) => self.transpose::<1>(planes, patch, body),
+            (true, 2) => self.transpose::<2>(planes, patch, body),
+            (true, 4) => self.transpose::<4>(planes, patch, body),
+            (true, _) => self.transpose::<8>(planes, patch, body),
         }
         if layout.big_endian && self.value > 1 {
             self.each_row(planes, patch, &ALL, |_, row| {
