@@ -63,11 +63,11 @@ import sys, time
 from wkfast.merge import job
 from wkfast.cli import main
 
-def run(self, run):
+def merge(self, options):
     print("running", flush=True)
-    self.plan.run(progress=lambda *now: time.sleep(0.2))
+    return self.plan.complete(progress=lambda *now: time.sleep(0.2))
 
-job.MergeJob.run = run
+job.MergeJob.merge = merge
 main(sys.argv[1:])
 """
 

@@ -216,7 +216,7 @@ impl Journal {
         Ok(())
     }
 
-    /// Every record, of this and of other processes, of when the journal was opened or [read again](Self::read_again).
+    /// Every record, of this and of other processes, of when the journal was opened or read again.
     pub fn records(&self) -> &HashMap<usize, ShardRecord> {
         &self.done
     }
