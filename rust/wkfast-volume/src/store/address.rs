@@ -27,21 +27,34 @@ pub struct Address {
 pub const WITHHELD: &str = "***";
 
 /// Parts of names of options whose values nobody is told.
-const SECRETS: [&str; 8] =
-    ["secret", "token", "password", "access_key", "account_key", "sas", "service_account_key", "customer_key"];
+const SECRETS: [&str; 6] = ["secret", "token", "password", "access_key", "sas", "header"];
+/// And what such names end with, of whatever the key is.
+const KEYS: [&str; 2] = ["key", "key_base64"];
 
 /// Whether an option of this name is a secret.
 pub fn is_secret(name: &str) -> bool {
-    SECRETS.iter().any(|part| name.contains(part))
+    SECRETS.iter().any(|part| name.contains(part)) || KEYS.iter().any(|end| name.ends_with(end))
+}
+
+/// Name and password in an address, with the `@` behind them: `me:hush@` of `http://me:hush@host`.
+pub fn user_in(url: &str) -> Option<&str> {
+    let rest = url.split_once("://").map_or(url, |(_, rest)| rest);
+    let host = rest.split(['/', '?', '#']).next().unwrap_or_default();
+    host.rfind('@').map(|at| &host[..=at])
 }
 
 fn without_user<S: Serializer>(url: &str, serializer: S) -> Result<S::Ok, S::Error> {
     serializer.serialize_str(&shown(url))
 }
 
+/// Of a server that is reached with a password, what is written is where it is.
 fn without_secrets<S: Serializer>(options: &BTreeMap<String, String>, serializer: S) -> Result<S::Ok, S::Error> {
-    let shown = |(name, value)| (name, if is_secret(name) { WITHHELD } else { value });
-    serializer.collect_map(options.iter().map(|(name, value)| shown((name.as_str(), value.as_str()))))
+    let shown = |name: &str, value: &str| match user_in(value) {
+        _ if is_secret(name) || value.contains("private_key") => WITHHELD.to_owned(),
+        Some(user) => value.replacen(user, "", 1),
+        None => value.to_owned(),
+    };
+    serializer.collect_map(options.iter().map(|(name, value)| (name, shown(name, value))))
 }
 
 impl Address {
@@ -93,13 +106,23 @@ mod tests {
 
     #[test]
     fn secrets_are_not_written() {
-        let options = [("aws_secret_access_key", "hush"), ("aws_region", "eu")]
-            .map(|(name, value)| (name.to_owned(), value.to_owned()));
-        let address = Address { url: "s3://bucket/a".to_owned(), options: options.into() };
+        let secrets = ["aws_secret_access_key", "azure_storage_master_key", "default_headers", "azure_encryption_key"]
+            .map(|name| (name.to_owned(), "hush".to_owned()));
+        let others = [
+            ("aws_region", "eu"),
+            ("aws_endpoint_url", "http://me:hush@host:1/a@b"),
+            ("aws_proxy_url", "me:hush@proxy"),
+            ("google_service_account_json", "{\"private_key\": \"hush\"}"),
+        ];
+        let others = others.map(|(name, value)| (name.to_owned(), value.to_owned()));
+        let options = secrets.into_iter().chain(others).collect();
+        let address = Address { url: "s3://bucket/a".to_owned(), options };
         let text = serde_json::to_string(&address).unwrap();
         assert!(!text.contains("hush") && text.contains("eu"), "{text}");
         let back: Address = serde_json::from_str(&text).unwrap();
         assert_eq!(back.options["aws_secret_access_key"], WITHHELD);
+        assert_eq!(back.options["aws_endpoint_url"], "http://host:1/a@b");
+        assert_eq!(back.options["aws_proxy_url"], "proxy");
         let address = Address { url: "https://me:hush@host/a?token=hush".to_owned(), options: BTreeMap::new() };
         assert_eq!(serde_json::to_value(&address).unwrap()["url"], "https://host/a");
     }

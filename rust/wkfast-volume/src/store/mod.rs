@@ -33,7 +33,7 @@ use std::sync::Arc;
 use serde::{Deserialize, Serialize};
 use wkfast_files::zip::check_name;
 
-pub use self::address::{Address, Opener, WITHHELD, is_secret, open_addresses_with};
+pub use self::address::{Address, Opener, WITHHELD, is_secret, open_addresses_with, user_in};
 pub use self::batch::read_whole;
 pub use self::batch::{Fetch, Found, Origin, Part, Take};
 pub(crate) use self::batch::{Slots, on_pool, read_all, read_near};

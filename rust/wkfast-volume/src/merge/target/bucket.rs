@@ -64,6 +64,25 @@ impl BucketTarget {
     }
 }
 
+/// A file that passes through this process, until it has or cannot.
+struct Passing<'a>(&'a BucketTarget);
+
+impl<'a> Passing<'a> {
+    fn begin(target: &'a BucketTarget) -> Self {
+        let passing = target.passing.lock().unwrap_or_else(PoisonError::into_inner);
+        let free = target.passed.wait_while(passing, |passing| *passing >= PASSING_AT_ONCE);
+        *free.unwrap_or_else(PoisonError::into_inner) += 1;
+        Self(target)
+    }
+}
+
+impl Drop for Passing<'_> {
+    fn drop(&mut self) {
+        *self.0.passing.lock().unwrap_or_else(PoisonError::into_inner) -= 1;
+        self.0.passed.notify_one();
+    }
+}
+
 impl Target for BucketTarget {
     fn name(&self, key: &str) -> String {
         self.store.describe(key)
@@ -147,17 +166,8 @@ impl Target for BucketTarget {
         if self.bucket(key)?.copy_from(&**source, from, size, key)? {
             return Ok(Copied { read: 0, size });
         }
-        let passing = self.passing.lock().unwrap_or_else(PoisonError::into_inner);
-        let mut passing = self
-            .passed
-            .wait_while(passing, |passing| *passing >= PASSING_AT_ONCE)
-            .unwrap_or_else(PoisonError::into_inner);
-        *passing += 1;
-        drop(passing);
-        let copied = self.pass(source, from, size, key);
-        *self.passing.lock().unwrap_or_else(PoisonError::into_inner) -= 1;
-        self.passed.notify_one();
-        copied
+        let _passing = Passing::begin(self);
+        self.pass(source, from, size, key)
     }
 
     fn waits_for_copies(&self) -> bool {
