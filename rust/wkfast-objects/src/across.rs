@@ -6,7 +6,7 @@ use std::time::Duration;
 use object_store::path::Path;
 use object_store::signer::{HeaderName, HeaderValue, Method, SignedUrlOptions};
 
-use crate::address::SILENCE;
+use crate::address::{CONNECT, SILENCE};
 use crate::connection::Connection;
 
 /// How long a request may be on its way to the server.
@@ -30,7 +30,7 @@ pub(crate) async fn copy(here: &Connection, there: &Connection, from: &Path, to:
 }
 
 fn client() -> Option<reqwest::Client> {
-    reqwest::Client::builder().connect_timeout(SILENCE).read_timeout(SILENCE).build().ok()
+    reqwest::Client::builder().connect_timeout(CONNECT).read_timeout(SILENCE).build().ok()
 }
 
 /// A key as it stands in a header.

@@ -16,13 +16,16 @@ use object_store::signer::Signer;
 use object_store::{BackoffConfig, ClientConfigKey, ClientOptions, ObjectStore, RetryConfig, StaticCredentialProvider};
 use wkfast_volume::VolumeError;
 use wkfast_volume::error::Result;
-use wkfast_volume::store::Address;
+use wkfast_volume::store::{Address, user_in};
 
 use crate::credentials::{self, GOOGLE_UNSIGNED, Settings};
-use crate::fate::Noting;
+use crate::fate::{Keeps, Noting};
 
 /// A server that sends nothing for so long is taken for dead, and asked again.
 pub(crate) const SILENCE: Duration = Duration::from_secs(30);
+
+/// And one that does not let anybody in for so long is tried again.
+pub(crate) const CONNECT: Duration = Duration::from_secs(5);
 
 /// The kinds of servers.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -41,11 +44,13 @@ pub(crate) struct Reach {
     pub(crate) parts: Option<Arc<dyn MultipartStore>>,
     /// What signs requests that others make, for S3.
     pub(crate) signer: Option<Arc<dyn Signer>>,
+    /// What is seen of a server of files.
+    pub(crate) keeps: Option<Keeps>,
 }
 
 impl Reach {
     fn of<S: ObjectStore + MultipartStore>(store: Arc<S>) -> Self {
-        Self { objects: Arc::clone(&store) as _, parts: Some(store), signer: None }
+        Self { objects: Arc::clone(&store) as _, parts: Some(store), signer: None, keeps: None }
     }
 }
 
@@ -101,7 +106,9 @@ impl Reached {
         if matches!(self.bucket(), "" | "http://" | "https://") && kind != Kind::Memory {
             return Err(self.refused("names no bucket or server"));
         }
-        Ok(credentials::settings(kind, &self.0.options))
+        let settings = credentials::settings(kind, &self.0.options).map_err(|what| self.unreachable(&what))?;
+        usable(&settings).map_err(|what| self.unreachable(&what))?;
+        Ok(settings)
     }
 
     /// What reaches the bucket.
@@ -118,16 +125,16 @@ impl Reached {
 
     fn s3(&self, bucket: &str, settings: &Settings) -> Result<Reach> {
         let builder = AmazonS3Builder::new().with_client_options(client(settings)).with_retry(retries());
-        let builder = builder.with_http_connector(Noting);
+        let builder = builder.with_http_connector(Noting::default());
         let set = AmazonS3Builder::with_config;
         let builder = self.configured(builder, settings, set)?;
-        let store = self.built(builder.with_bucket_name(bucket).build())?;
+        let store = self.built(builder.with_bucket_name(bucket).build(), settings)?;
         Ok(Reach { signer: Some(Arc::clone(&store) as _), ..Reach::of(store) })
     }
 
     fn google(&self, bucket: &str, settings: &Settings) -> Result<Reach> {
         let builder = GoogleCloudStorageBuilder::new().with_client_options(client(settings)).with_retry(retries());
-        let builder = builder.with_http_connector(Noting);
+        let builder = builder.with_http_connector(Noting::default());
         let set = GoogleCloudStorageBuilder::with_config;
         let mut builder = self.configured(builder, settings, set)?;
         if settings.values.get(GOOGLE_UNSIGNED).is_some_and(|value| value == "true") {
@@ -135,15 +142,15 @@ impl Reached {
             let nobody = GcpCredential { bearer: String::new() };
             builder = builder.with_credentials(Arc::new(StaticCredentialProvider::new(nobody)));
         }
-        self.built(builder.with_bucket_name(bucket).build()).map(Reach::of)
+        self.built(builder.with_bucket_name(bucket).build(), settings).map(Reach::of)
     }
 
     fn azure(&self, bucket: &str, settings: &Settings) -> Result<Reach> {
         let builder = MicrosoftAzureBuilder::new().with_client_options(client(settings)).with_retry(retries());
-        let builder = builder.with_http_connector(Noting);
+        let builder = builder.with_http_connector(Noting::default());
         let set = MicrosoftAzureBuilder::with_config;
         let builder = self.configured(builder, settings, set)?;
-        self.built(builder.with_container_name(bucket).build()).map(Reach::of)
+        self.built(builder.with_container_name(bucket).build(), settings).map(Reach::of)
     }
 
     fn http(&self, server: &str, settings: &Settings) -> Result<Reach> {
@@ -152,8 +159,10 @@ impl Reached {
             let key = ClientConfigKey::from_str(name).map_err(|_| self.unknown(name))?;
             options = options.with_config(key, value);
         }
-        let store = HttpBuilder::new().with_url(server).with_client_options(options).with_retry(retries()).build();
-        Ok(Reach { objects: self.built(store)?, parts: None, signer: None })
+        let keeps = Keeps::default();
+        let builder = HttpBuilder::new().with_url(server).with_client_options(options).with_retry(retries());
+        let store = builder.with_http_connector(Noting(keeps.clone())).build();
+        Ok(Reach { objects: self.built(store, settings)?, parts: None, signer: None, keeps: Some(keeps) })
     }
 
     /// Hands every setting to a builder.
@@ -164,8 +173,13 @@ impl Reached {
         })
     }
 
-    fn built<S>(&self, built: object_store::Result<S>) -> Result<Arc<S>> {
-        built.map(Arc::new).map_err(|error| self.refused(&format!("cannot be reached: {error}")))
+    fn built<S>(&self, built: object_store::Result<S>, settings: &Settings) -> Result<Arc<S>> {
+        let said = |error: object_store::Error| settings.hide(&error.to_string());
+        built.map(Arc::new).map_err(|error| self.unreachable(&said(error)))
+    }
+
+    fn unreachable(&self, why: &str) -> VolumeError {
+        VolumeError::Server { file: self.0.shown(), reason: format!("cannot be reached: {why}") }
     }
 
     fn unknown(&self, name: &str) -> VolumeError {
@@ -175,6 +189,43 @@ impl Reached {
     fn refused(&self, what: &str) -> VolumeError {
         VolumeError::Unsupported { file: self.0.shown(), what: what.to_owned() }
     }
+}
+
+/// Refuses settings that no request can be made of: clients of servers panic on some of them, or on each request.
+fn usable(settings: &Settings) -> std::result::Result<(), String> {
+    for (name, value) in &settings.values {
+        if value.chars().any(char::is_control) && !value.contains("-----BEGIN") && !value.trim_start().starts_with('{')
+        {
+            return Err(format!("the value of {name} has a line end or another control character in it"));
+        }
+        if is_server(name) && !is_address(value) {
+            let shown = user_in(value).map_or(value.clone(), |user| value.replacen(user, "", 1));
+            return Err(format!("{name} is {shown:?}, which is no address: it begins with http:// or https://"));
+        }
+        if in_a_header(name) && !value.bytes().all(|byte| byte.is_ascii_graphic()) {
+            return Err(format!("the value of {name} has a blank, or a letter that no key has, in it"));
+        }
+    }
+    Ok(())
+}
+
+/// Whether an option, or a variable of the environment or line of a profile by the same name, names a server.
+fn is_server(name: &str) -> bool {
+    let is_switch = name.ends_with("use_fabric_endpoint");
+    let ends = ["endpoint", "endpoint_url", "endpoint_url_s3", "endpoint_url_sts", "base_url", "full_uri"];
+    !is_switch && ends.iter().any(|end| name.ends_with(end))
+}
+
+fn is_address(value: &str) -> bool {
+    let begins = ["http://", "https://"].iter().any(|scheme| value.to_ascii_lowercase().starts_with(scheme));
+    let is_plain = !value.contains(|letter: char| letter.is_whitespace());
+    begins && is_plain && reqwest::Url::parse(value).is_ok_and(|url| url.has_host())
+}
+
+/// Whether a value is sent as it is, with each request.
+fn in_a_header(name: &str) -> bool {
+    let names = ["access_key_id", "session_token", "aws_token", "region", "bearer_token", "account_name"];
+    names.iter().any(|end| name.ends_with(end))
 }
 
 fn client(settings: &Settings) -> ClientOptions {
@@ -189,7 +240,11 @@ fn client(settings: &Settings) -> ClientOptions {
         |(name, value): (&String, &String)| (is_endpoint(name) && value.starts_with("http://")) || is_in_key(value);
     let plain = settings.values.iter().any(is_plain);
     // A large object may take minutes; one of which nothing comes does not.
-    ClientOptions::new().with_allow_http(plain).with_timeout_disabled().with_read_timeout(SILENCE)
+    ClientOptions::new()
+        .with_allow_http(plain)
+        .with_connect_timeout(CONNECT)
+        .with_timeout_disabled()
+        .with_read_timeout(SILENCE)
 }
 
 /// Seven looks within ten seconds: a server that throttles gets time, one that is not there does not.

@@ -1,7 +1,9 @@
 //! Asking again where an answer broke off, or said to come back: the store itself does so where no answer came, and for the content of objects that
 //! it knows to be the same still.
 
+use std::collections::hash_map::RandomState;
 use std::future::Future;
+use std::hash::BuildHasher;
 use std::time::{Duration, Instant};
 
 use object_store::Error;
@@ -28,10 +30,15 @@ impl Tries {
         if self.count >= TRIES || self.begun.elapsed() > PATIENCE {
             return false;
         }
-        tokio::time::sleep(FIRST_WAIT * (1 << self.count)).await;
+        tokio::time::sleep(FIRST_WAIT.mul_f64(f64::from(1 << self.count) * (0.5 + chance()))).await;
         self.count += 1;
         true
     }
+}
+
+/// Between 0 and 1, so that those who were refused together do not come together again.
+fn chance() -> f64 {
+    f64::from((RandomState::new().hash_one(0_u8) >> 40) as u32) / f64::from(1_u32 << 24)
 }
 
 /// What `ask` gives, whose request changes nothing when it is sent a second time.

@@ -1,6 +1,7 @@
 //! What reaches a bucket: one for all folders in it that are opened with the same settings.
 
 use std::collections::{BTreeMap, HashMap};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
 use object_store::multipart::MultipartStore;
@@ -16,7 +17,8 @@ use crate::address::{Kind, Reach, Reached};
 use crate::again::asked;
 use crate::conditions::Conditions;
 use crate::credentials::Settings;
-use crate::failure::{failed, is_absent};
+use crate::failure::{failed, is_absent, is_of_credentials};
+use crate::fate::Keeps;
 use crate::runtime::runtime;
 use crate::store::version_of;
 
@@ -36,6 +38,10 @@ pub(crate) struct Connection {
     shown: String,
     /// Whether its server decides which of two puts came first.
     pub(crate) conditions: Conditions,
+    /// Of servers of files, whether connections last.
+    pub(crate) keeps: Option<Keeps>,
+    /// Whether a request was refused because of who asks.
+    refused: AtomicBool,
     /// Whether the last bytes of an object cannot be asked for without knowing how many it has.
     pub(crate) lacks_suffixes: bool,
 }
@@ -76,12 +82,14 @@ impl Connection {
     fn open(address: &Reached, settings: Settings) -> Result<Self> {
         // The one provider of TLS is chosen with it.
         runtime()?;
-        let Reach { objects, parts, signer } = address.connect(&settings)?;
+        let Reach { objects, parts, signer, keeps } = address.connect(&settings)?;
         Ok(Self {
             objects,
             parts,
             signer,
             client: OnceLock::new(),
+            keeps,
+            refused: AtomicBool::new(false),
             bucket: address.bucket().to_owned(),
             shown: address.shown_bucket(),
             conditions: Conditions::of(address.kind()?, &settings),
@@ -96,7 +104,20 @@ impl Connection {
     }
 
     pub(crate) fn failed(&self, path: &Path, error: &object_store::Error) -> VolumeError {
-        failed(self.name(path), error, &self.settings)
+        self.failed_at(self.name(path), error)
+    }
+
+    /// As [`failed`](Self::failed), of what is called so.
+    pub(crate) fn failed_at(&self, name: String, error: &object_store::Error) -> VolumeError {
+        if is_of_credentials(error) {
+            self.refused.store(true, Ordering::Relaxed);
+        }
+        failed(name, error, &self.settings)
+    }
+
+    /// Whether who asks was refused: there may be other credentials in the environment or a profile by now.
+    pub(crate) fn is_refused(&self) -> bool {
+        self.refused.load(Ordering::Relaxed)
     }
 
     /// Makes `content` the object, whatever was there.

@@ -13,9 +13,10 @@ use wkfast_volume::store::{BucketStore, Part, ReadStore, Upload, Version};
 use crate::across;
 use crate::address::Reached;
 use crate::again::asked;
+use crate::budget::Leave;
 use crate::conditions::put_if;
 use crate::connection::{self, Connection};
-use crate::failure::{failed, is_absent};
+use crate::failure::is_absent;
 use crate::parts::{PARTING, PartUpload};
 use crate::reading::piece;
 use crate::runtime::{runtime, wait_for};
@@ -50,7 +51,7 @@ impl BucketStore for ObjectFiles {
         let name = if let [key] = keys { self.describe(key) } else { self.describe("") };
         wait_for(async {
             let removed = asked(|| remove_all(&connection, &paths)).await;
-            removed.map_err(|error| failed(name, &error, &connection.settings))
+            removed.map_err(|error| connection.failed_at(name, &error))
         })
     }
 
@@ -107,6 +108,6 @@ pub(crate) async fn read_version(
     path: &Path,
     limit: u64,
 ) -> Result<Option<(Vec<u8>, Version)>> {
-    let found = piece(connection, path, &Part::Whole(limit)).await?;
+    let found = piece(connection, path, &Part::Whole(limit), &mut Leave::unlimited()).await?;
     Ok(found.map(|piece| (piece.bytes, piece.version)))
 }

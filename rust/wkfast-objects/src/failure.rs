@@ -37,6 +37,15 @@ fn is_any_in(said: &str, codes: &[&str]) -> bool {
     codes.iter().any(|code| said.contains(code))
 }
 
+/// Whether other credentials than those of the request may be answered otherwise.
+pub(crate) fn is_of_credentials(error: &Error) -> bool {
+    matches!(error, Error::PermissionDenied { .. } | Error::Unauthenticated { .. })
+        || said_of(
+            error,
+            &["ExpiredToken", "TokenRefreshRequired", "AccessDenied", "InvalidAccessKeyId", "InvalidToken"],
+        )
+}
+
 /// The error for a request about `file`: what the server said, and by what the request was signed.
 pub(crate) fn failed(file: String, error: &Error, settings: &Settings) -> VolumeError {
     let all = all_of(error);
@@ -68,10 +77,15 @@ fn answer_of(error: &Error) -> String {
         deepest = source;
     }
     let text = deepest.to_string();
-    let code = between(&text, "<Code>", "</Code>").zip(between(&text, "<Message>", "</Message>"));
-    let text = code.map_or_else(|| text.clone(), |(code, message)| format!("{code}: {message}"));
-    let line = text.split_whitespace().collect::<Vec<_>>().join(" ");
+    let line = in_words(&text).split_whitespace().collect::<Vec<_>>().join(" ");
     line.chars().take(SHOWN).collect()
+}
+
+/// What an answer in XML says: code and message, as far as it has them.
+fn in_words(text: &str) -> String {
+    let said = [between(text, "<Code>", "</Code>"), between(text, "<Message>", "</Message>")];
+    let said: Vec<_> = said.into_iter().flatten().filter(|part| !part.trim().is_empty()).collect();
+    if said.is_empty() { text.to_owned() } else { said.join(": ") }
 }
 
 fn between<'a>(text: &'a str, start: &str, end: &str) -> Option<&'a str> {
@@ -87,4 +101,18 @@ fn all_of(error: &Error) -> String {
         source = cause.source();
     }
     text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::in_words;
+
+    #[test]
+    fn answers_in_xml_are_told_in_words() {
+        let xml = |inner: &str| format!("<?xml version=\"1.0\"?><Error>{inner}<RequestId>1</RequestId></Error>");
+        assert_eq!(in_words(&xml("<Code>A</Code><Message>b c</Message>")), "A: b c");
+        assert_eq!(in_words(&xml("<Code>A</Code>")), "A");
+        assert_eq!(in_words(&xml("<Code>A</Code><Message></Message>")), "A");
+        assert_eq!(in_words("plain"), "plain");
+    }
 }

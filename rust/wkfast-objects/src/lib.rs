@@ -4,12 +4,16 @@
 mod across;
 mod address;
 mod again;
+mod aws;
+mod batch;
+mod budget;
 mod conditions;
 mod connection;
 mod credentials;
 mod deciding;
 mod failure;
 mod fate;
+mod handing;
 mod parts;
 mod proxy;
 mod reading;

@@ -4,7 +4,7 @@ use std::fmt;
 use std::hash::{DefaultHasher, Hash, Hasher};
 use std::io::{ErrorKind, Read};
 use std::ops::Range;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::SystemTime;
 
 use futures_util::TryStreamExt;
@@ -20,9 +20,10 @@ use wkfast_volume::store::{
 
 use crate::address::{Kind, Reached};
 use crate::again::asked;
+use crate::batch::batch;
+use crate::budget::Leave;
 use crate::connection::{self, Connection};
 use crate::credentials::LIST;
-
 use crate::reading::{self, Piece};
 use crate::runtime::wait_for;
 use crate::{streaming, writing};
@@ -32,7 +33,7 @@ pub struct ObjectFiles {
     address: Reached,
     kind: Kind,
     prefix: String,
-    connection: OfProcess<Arc<Connection>>,
+    connection: OfProcess<Mutex<Arc<Connection>>>,
 }
 
 impl fmt::Debug for ObjectFiles {
@@ -50,7 +51,13 @@ impl ObjectFiles {
     }
 
     pub(crate) fn connection(&self) -> Result<Arc<Connection>> {
-        Ok(Arc::clone(&*self.connection.get(|| connection::shared(&self.address))?))
+        let kept = self.connection.get(|| connection::shared(&self.address).map(Mutex::new))?;
+        let mut kept = kept.lock().unwrap_or_else(PoisonError::into_inner);
+        if kept.is_refused() {
+            // Expired credentials are mended where they are, under folders that are open.
+            *kept = connection::shared(&self.address)?;
+        }
+        Ok(Arc::clone(&kept))
     }
 
     /// The whole name of an object.
@@ -62,7 +69,7 @@ impl ObjectFiles {
 
     fn piece(&self, key: &str, part: &Part) -> Result<Option<Piece>> {
         let (connection, path) = (self.connection()?, self.path(key)?);
-        wait_for(reading::piece(&connection, &path, part))
+        wait_for(reading::piece(&connection, &path, part, &mut Leave::unlimited()))
     }
 }
 
@@ -94,7 +101,7 @@ impl ReadStore for ObjectFiles {
     }
 
     fn read_batch(&self, fetches: &[Fetch<'_>], take: &Take<'_>) -> Result<()> {
-        reading::batch(self, fetches, take)
+        batch(self, fetches, take)
     }
 
     fn stream(&self, key: &str, range: Range<u64>, stamp: Stamp) -> Result<Box<dyn Read + Send + '_>> {

@@ -13,8 +13,9 @@ use wkfast_volume::VolumeError;
 use wkfast_volume::error::Result;
 use wkfast_volume::store::{Part, Stamp};
 
+use crate::batch::{Request, found};
+use crate::budget::Leave;
 use crate::connection::Connection;
-use crate::reading::{Request, found};
 use crate::runtime::{runtime, wait_for};
 use crate::store::{ObjectFiles, stamp_of};
 
@@ -50,7 +51,7 @@ async fn drive(connection: Arc<Connection>, requests: Vec<Request>, sender: Send
     let ask = |request: Request| {
         let connection = Arc::clone(&connection);
         async move {
-            let piece = found(&connection, &request).await?;
+            let piece = found(&connection, &request, &mut Leave::unlimited()).await?;
             Ok(piece.map_or_else(Vec::new, |piece| piece.bytes))
         }
     };

@@ -11,7 +11,7 @@ use wkfast_volume::store::{Address, Fetch, Origin, Part, ReadStore, SharedStore}
 
 use super::ObjectFiles;
 use super::address::Reached;
-use super::credentials::section;
+use super::aws::section;
 
 fn at(url: impl Into<String>) -> Address {
     Address { url: url.into(), options: BTreeMap::new() }
@@ -109,8 +109,45 @@ fn addresses_are_shown_without_secrets() {
 
 #[test]
 fn profiles_are_read_as_the_tools_of_aws_write_them() {
-    let text = "# mine\n[default]\naws_access_key_id = a=b\n; no\n[profile other]\nregion=x\n";
-    assert_eq!(section(text, &["default"]), BTreeMap::from([("aws_access_key_id".to_owned(), "a=b".to_owned())]));
-    assert_eq!(section(text, &["other", "profile other"])["region"], "x");
-    assert!(section(text, &["absent"]).is_empty());
+    let text = "# mine\n[default]\naws_access_key_id = a=b\n; no\n[profile other]\nregion=x\n[empty]\n";
+    let key = BTreeMap::from([("aws_access_key_id".to_owned(), "a=b".to_owned())]);
+    assert_eq!(section(text, &["default"]), Some(key));
+    assert_eq!(section(text, &["other", "profile other"]).unwrap()["region"], "x");
+    assert_eq!(section(text, &["empty"]), Some(BTreeMap::new()));
+    assert_eq!(section(text, &["absent"]), None);
+}
+
+fn refusal_of(url: &str, name: &str, value: &str) -> String {
+    let options = BTreeMap::from([(name.to_owned(), value.to_owned())]);
+    let error = Reached(Address { url: url.to_owned(), options }).settings().unwrap_err();
+    assert!(matches!(error, VolumeError::Server { .. }), "{error}");
+    error.to_string()
+}
+
+#[test]
+fn settings_that_no_request_can_be_made_of_are_refused_by_name() {
+    for value in ["host:1", "http://", "http://a b", " http://host", "ftp://host", "http://host:x"] {
+        let text = refusal_of("s3://b/a", "aws_endpoint_url", value);
+        assert!(text.contains("aws_endpoint_url") && text.contains("http://"), "{text}");
+    }
+    assert!(!refusal_of("s3://b/a", "aws_endpoint_url", "me:hush@host").contains("hush"));
+    assert!(!refusal_of("s3://b/a", "aws_session_token", "hush hush").contains("hush"));
+    assert!(refusal_of("s3://b/a", "aws_access_key_id", "key\n").contains("line end"));
+    assert!(refusal_of("az://b/a", "azure_storage_endpoint", "host").contains("azure_storage_endpoint"));
+    let fabric = BTreeMap::from([("azure_use_fabric_endpoint".to_owned(), "false".to_owned())]);
+    assert!(Reached(Address { url: "az://b/a".to_owned(), options: fabric }).settings().is_ok());
+}
+
+#[test]
+fn passwords_of_servers_are_not_shown() {
+    let options = BTreeMap::from([("aws_endpoint_url".to_owned(), "http://me:hush@host".to_owned())]);
+    let settings = Reached(Address { url: "s3://b/a".to_owned(), options }).settings().unwrap();
+    assert_eq!(settings.hide("no way to http://me:hush@host/b"), "no way to http://host/b");
+}
+
+#[test]
+fn a_panic_of_a_request_is_an_error() {
+    let panics = async { if true { panic!("hush: value") } else { Ok(()) } };
+    let error = super::runtime::wait_for(panics).unwrap_err();
+    assert!(matches!(error, VolumeError::Server { .. }) && !error.to_string().contains("value"), "{error}");
 }

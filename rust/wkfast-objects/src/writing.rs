@@ -6,6 +6,7 @@ use std::sync::{Arc, Condvar, Mutex, PoisonError};
 
 use object_store::PutPayload;
 use object_store::path::Path;
+use wkfast_http::OfProcess;
 use wkfast_volume::VolumeError;
 use wkfast_volume::error::Result;
 use wkfast_volume::store::{NewFile, Version};
@@ -14,23 +15,37 @@ use crate::conditions::put_if;
 use crate::connection::Connection;
 use crate::runtime::wait_for;
 
-/// Names of objects that threads of this process write to.
-static TAKEN: Mutex<Option<HashSet<String>>> = Mutex::new(None);
-static RELEASED: Condvar = Condvar::new();
-
-/// Waits until nobody else in this process writes to the object.
-fn take(name: &str) {
-    let taken = TAKEN.lock().unwrap_or_else(PoisonError::into_inner);
-    let is_taken = |taken: &mut Option<HashSet<String>>| taken.as_ref().is_some_and(|taken| taken.contains(name));
-    let mut free = RELEASED.wait_while(taken, is_taken).unwrap_or_else(PoisonError::into_inner);
-    free.get_or_insert_default().insert(name.to_owned());
+/// Names of objects that threads of this process write to. A forked child has no such threads.
+#[derive(Default)]
+struct Taken {
+    names: Mutex<HashSet<String>>,
+    released: Condvar,
 }
 
-fn release(name: &str) {
-    if let Some(taken) = &mut *TAKEN.lock().unwrap_or_else(PoisonError::into_inner) {
-        taken.remove(name);
+static TAKEN: OfProcess<Taken> = OfProcess::new();
+
+/// A name that is this one's until it is dropped, by whoever took it: not by a forked child that has a copy.
+struct Turn {
+    of: Arc<Taken>,
+    name: String,
+}
+
+impl Turn {
+    /// Waits until nobody else in this process writes to the object.
+    fn take(name: &str) -> Result<Self> {
+        let of = TAKEN.get(|| Ok::<_, VolumeError>(Taken::default()))?;
+        let names = of.names.lock().unwrap_or_else(PoisonError::into_inner);
+        let free = of.released.wait_while(names, |names| names.contains(name));
+        free.unwrap_or_else(PoisonError::into_inner).insert(name.to_owned());
+        Ok(Self { of, name: name.to_owned() })
     }
-    RELEASED.notify_all();
+}
+
+impl Drop for Turn {
+    fn drop(&mut self) {
+        self.of.names.lock().unwrap_or_else(PoisonError::into_inner).remove(&self.name);
+        self.of.released.notify_all();
+    }
 }
 
 /// An object that takes another one's place. What the object was when this began is what it must be still when this is
@@ -38,17 +53,16 @@ fn release(name: &str) {
 pub(crate) struct NewObject {
     connection: Arc<Connection>,
     path: Path,
-    name: String,
+    turn: Turn,
     before: Option<Version>,
     content: Cursor<Vec<u8>>,
 }
 
 impl NewObject {
     pub(crate) fn begin(connection: Arc<Connection>, path: Path) -> Result<Self> {
-        let name = connection.name(&path);
-        take(&name);
+        let turn = Turn::take(&connection.name(&path))?;
         let content = Cursor::default();
-        let mut new = Self { connection, path, name, before: None, content };
+        let mut new = Self { connection, path, turn, before: None, content };
         new.before = wait_for(new.connection.version(&new.path))?;
         Ok(new)
     }
@@ -56,7 +70,7 @@ impl NewObject {
     fn put(&mut self) -> Result<()> {
         let payload = PutPayload::from(std::mem::take(self.content.get_mut()));
         let put = wait_for(put_if(&self.connection, &self.path, payload, self.before.as_ref()))?;
-        put.map(drop).ok_or_else(|| VolumeError::Changed { file: self.name.clone() })
+        put.map(drop).ok_or_else(|| VolumeError::Changed { file: self.turn.name.clone() })
     }
 
     /// Servers delete without conditions, so whether somebody came between is seen a moment before.
@@ -68,7 +82,7 @@ impl NewObject {
             match self.connection.version(&self.path).await? {
                 None => Ok(()),
                 found if found == self.before => self.connection.delete(&self.path).await,
-                _ => Err(VolumeError::Changed { file: self.name.clone() }),
+                _ => Err(VolumeError::Changed { file: self.turn.name.clone() }),
             }
         })
     }
@@ -101,11 +115,5 @@ impl NewFile for NewObject {
 
     fn remove_target(&mut self) -> io::Result<bool> {
         self.delete().map(|()| true).map_err(io::Error::other)
-    }
-}
-
-impl Drop for NewObject {
-    fn drop(&mut self) {
-        release(&self.name);
     }
 }

@@ -17,7 +17,9 @@ use wkfast_volume::error::Result;
 use wkfast_volume::store::{Address, Fetch, Origin, Part, ReadStore, Stamp, Take, Version, check_key};
 
 use self::asking::Asker;
-use crate::reading::{Answers, Piece, Request, run};
+use crate::batch::{Answers, Request, run};
+use crate::budget::Leave;
+use crate::reading::Piece;
 use crate::runtime::wait_for;
 
 /// What addresses of streamed mags begin with, before `https://` or `http://`.
@@ -86,7 +88,7 @@ impl ReadStore for StreamedFiles {
 }
 
 impl Answers for Asker {
-    async fn found(&self, request: &Request) -> Result<Option<Piece>> {
+    async fn found(&self, request: &Request, _: &mut Leave) -> Result<Option<Piece>> {
         let Part::Whole(limit) = request.part else { return Ok(None) };
         let bytes = self.ask(request.path.as_ref(), limit).await?;
         Ok(bytes.map(|bytes| {
