@@ -163,6 +163,12 @@ def hold_access(
 def end_requests() -> None:
     """End all requests to buckets and servers of files that are under way in this process."""
 
+def this_process() -> str:
+    """Return what tells this process from others, also of other machines, as words of one line."""
+
+def is_process_gone(text: str) -> bool | None:
+    """Return whether the process that a text begins with is no more; ``None`` where that cannot be known here."""
+
 class HttpRequest:
     """What is the same in requests to one server: whom they go to, for whom, and how long each may take.
 

@@ -1,7 +1,7 @@
 """A dataset in a bucket or on a server of files: where its layers and mags lie in it, and how they are made there.
 
-Nothing is renamed in a bucket, and nobody holds a lock. What is made lies in its place from the start and is listed
-when it is complete, by a put that fails if somebody else has changed the list meanwhile. What is put in the place of
+Nothing is renamed in a bucket, and nobody holds a lock of the whole. What is made lies in its place from the start, which
+its call has to itself, and is listed when it is complete, by a put that fails if somebody else has changed the list meanwhile. What is put in the place of
 something that is listed gets a folder of another name.
 """
 
@@ -9,13 +9,12 @@ from __future__ import annotations
 
 import random
 import time
-import uuid
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from wkfast import _core
 from wkfast.buckets import ObjectPath, copy_files, stated_path
+from wkfast.dataset.claims import Claim, is_free, take
 from wkfast.dataset.data_format import FACTS
 from wkfast.dataset.files_place import FilesPlace, Site, nothing
 from wkfast.dataset.folders import LEFT
@@ -45,33 +44,6 @@ SERVER_OF_FILES = "it lies on a server of files, which can only be read; copy it
 # How often a list is changed anew because somebody else has changed it meanwhile, and how long that waits at most.
 _TRIES = 100
 _SECONDS = 0.5
-# More than any mark that wkfast makes.
-_MARK_BYTES = 1 << 10
-
-
-@dataclass(frozen=True)
-class _Claim:
-    """A folder that this call has to itself as long as its mark lies in it."""
-
-    folder: ObjectPath
-    mark: bytes
-
-    def check(self) -> None:
-        """Refuse to list what another call has taken for left.
-
-        Raises
-        ------
-        DatasetError
-            Another call has taken the folder over.
-        """
-        if (self.folder / LEFT).read(_MARK_BYTES) != self.mark:
-            raise DatasetError(
-                f"{self.folder}: another call makes the same and has taken it over; look what is there now"
-            )
-
-    def finish(self) -> None:
-        """Take the mark away: what lies there is listed."""
-        (self.folder / LEFT).remove()
 
 
 class ObjectPlace(FilesPlace):
@@ -231,6 +203,8 @@ class ObjectPlace(FilesPlace):
         except DatasetValueError:
             self.give_up(claim)
             raise
+        finally:
+            claim.end()
         return self.entry(layer, mag, claim.folder, spec["chunk_shape"][0] * spec["chunks_per_shard"][0])
 
     @contextmanager
@@ -249,6 +223,7 @@ class ObjectPlace(FilesPlace):
         except BaseException:
             self.give_up(claim)
             raise
+        claim.end()
 
     def mark(self, folder: ObjectPath) -> None:
         """Say of a folder that it is nobody's unless it is listed."""
@@ -263,11 +238,17 @@ class ObjectPlace(FilesPlace):
         folder.remove_folder(LEFT)
 
     def finish_removal(self, layer_name: str, mag: Mag | None) -> bool:
-        """Take away the objects of a layer or mag that is not listed, if a removal left them; tell whether it did."""
+        """Take away the objects of a layer or mag that is not listed, if a call left them; tell whether it did.
+
+        Raises
+        ------
+        ExistsError
+            Another call is making it.
+        """
         if "/" in layer_name or layer_name in {"", ".", ".."}:
             return False  # it is the name of no folder here
         folder = self._root / layer_name
-        left = [each for each in ([folder] if mag is None else self._named(folder, mag)) if (each / LEFT).is_file()]
+        left = [each for each in ([folder] if mag is None else self._named(folder, mag)) if is_free(each)]
         left = [each for each in left if not self.is_listed(each)]
         for each in left:
             each.remove_folder(LEFT)
@@ -295,36 +276,41 @@ class ObjectPlace(FilesPlace):
         """Return whether there is something in the folder of a layer, be it listed or not."""
         return bool((self._root / layer_name).files())
 
-    def claim(self, *names: str) -> _Claim:
+    def claim(self, *names: str) -> Claim:
         """Take a folder in which something will be made, and take away what a killed call has left there.
 
         Raises
         ------
         ExistsError
-            There is something that no call has left.
+            There is something that no call has left, or another call is at work there.
         """
         folder = self._root / "/".join(names)
-        claim, file = _Claim(folder, uuid.uuid4().hex.encode()), folder / LEFT
-        is_left = file.write_if(claim.mark) is None
-        if is_left and self.is_listed(folder):
-            raise ExistsError(f"{folder}: another call has made it meanwhile; open the dataset anew to see it")
-        if is_left:
-            file.write(claim.mark)  # whoever is still at work there is told so by its own mark
-            if self.is_listed(folder):
-                raise ExistsError(f"{folder}: another call has made it meanwhile; open the dataset anew to see it")
-        there = [name for name, _ in folder.files() if name != LEFT]
-        if there and not is_left:
-            file.remove()
-            raise ExistsError(f"{folder} is in the way, with {there[0]}, though it is not listed; remove it first")
-        folder.remove_files(there)
+        claim, is_left = take(folder)
+        try:
+            self._clear(claim, is_left)
+        except BaseException:
+            claim.end()
+            raise
         return claim
 
-    def give_up(self, claim: _Claim) -> None:
+    def _clear(self, claim: Claim, is_left: bool) -> None:
+        """Remove what lies in a folder that a killed call has left."""
+        folder = claim.folder
+        if is_left and self.is_listed(folder):
+            raise ExistsError(f"{folder}: another call has made it meanwhile; open the dataset anew to see it")
+        there = [name for name, _ in folder.files() if name != LEFT]
+        if there and not is_left:
+            claim.finish()
+            raise ExistsError(f"{folder} is in the way, with {there[0]}, though it is not listed; remove it first")
+        folder.remove_files(there)
+
+    def give_up(self, claim: Claim) -> None:
         """Remove what was made, unless it is listed, whatever was answered."""
         with suppress(WkfastError):
             if not self.is_listed(claim.folder):
                 claim.check()
                 claim.folder.remove_folder(LEFT)
+        claim.end()
 
     def own_folders(self, layer: LayerProperties) -> list[tuple[Mag, ObjectPath]]:
         """Return each mag that lies in the dataset by its entry, with its folder."""

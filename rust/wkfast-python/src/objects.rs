@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use pyo3::prelude::*;
 use pyo3::types::PyBytes;
+use wkfast_files::Process;
 use wkfast_objects::{Access, ObjectFiles};
 use wkfast_volume::Result as Done;
 use wkfast_volume::store::{self, Address, BucketStore, SharedStore, Version};
@@ -18,7 +19,21 @@ pub(crate) fn register(module: &Bound<'_, PyModule>) -> PyResult<()> {
     store::open_addresses_with(wkfast_objects::open);
     module.add_class::<PyObjects>()?;
     module.add_function(wrap_pyfunction!(hold_access, module)?)?;
+    module.add_function(wrap_pyfunction!(this_process, module)?)?;
+    module.add_function(wrap_pyfunction!(is_process_gone, module)?)?;
     module.add_function(wrap_pyfunction!(end_requests, module)?)
+}
+
+/// What tells this process from others, also of other machines, as words of one line.
+#[pyfunction]
+fn this_process() -> String {
+    Process::this().to_string()
+}
+
+/// Whether the process that a text begins with is no more; `None` where that cannot be known here.
+#[pyfunction]
+fn is_process_gone(text: &str) -> Option<bool> {
+    Process::parse(text).filter(|process| !process.is_elsewhere()).map(|process| process.is_gone())
 }
 
 /// End all requests of this process that are under way.
