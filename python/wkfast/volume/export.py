@@ -7,8 +7,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from wkfast._lazy import lazy_import
+from wkfast.addresses import shown
 from wkfast.dataset import Dataset
 from wkfast.dataset.folders import owned_temporary_folder
+from wkfast.errors import DatasetValueError
 from wkfast.volume.data_zip import DataZip, decode_all, largest_label
 from wkfast.volume.places import layer_in_zip
 from wkfast.volume.unpacking import unpack_layer
@@ -56,7 +58,18 @@ def export(
     threads: int | None = None,
     progress: Progress = None,
 ) -> SegmentationLayer:
-    """Add the voxels to a dataset; see ``VolumeLayer.export_to_dataset``. An unknown largest id is looked for."""
+    """Add the voxels to a dataset; see ``VolumeLayer.export_to_dataset``. An unknown largest id is looked for.
+
+    Raises
+    ------
+    DatasetValueError
+        `dataset` is none, but the path of one, say.
+    """
+    if not isinstance(dataset, Dataset):
+        raise DatasetValueError(
+            f"voxels are added to a Dataset, and {shown(str(dataset))!r} is none: open it, Dataset.open(…), or make it, "
+            "Dataset(…, voxel_size=…)"
+        )
     source = data_zip(volume)
     largest = volume.largest_segment_id
     if largest is None and source.mags:
