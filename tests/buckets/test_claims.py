@@ -8,8 +8,9 @@ from contextlib import contextmanager
 
 import numpy as np
 import pytest
-import wkfast
 from tests.buckets.faults import faulty, honest, times
+
+import wkfast
 from wkfast.dataset import claims
 from wkfast.errors import DatasetError, ExistsError
 
@@ -26,7 +27,7 @@ def near(folder, value):
 
 @contextmanager
 def held(bucket, suits):
-    """Yield the bucket behind a server that holds the first request that suits, what tells that it has, and what ends that."""
+    """Yield the bucket behind a server that holds the first request that suits, what tells so, and what ends it."""
     begun, go_on = threading.Event(), threading.Event()
 
     def hold(handler, asked):

@@ -1,10 +1,12 @@
 """What requests are signed with, and which server is asked: what was given counts before the environment."""
 
 import pickle
+from contextlib import suppress
 
 import pytest
 from tests.buckets.conftest import SECRET
 from tests.buckets.test_merging import painted
+
 from wkfast.buckets import ObjectPath
 from wkfast.errors import ObjectStoreError
 
@@ -56,12 +58,12 @@ def test_a_profile_that_is_not_there_is_named(there, monkeypatch, tmp_path):
 def test_a_server_that_is_no_address_is_an_error_wherever_it_is_from(there, monkeypatch, tmp_path, server):
     with monkeypatch.context() as environment:
         environment.setenv("AWS_ENDPOINT_URL", server)
-        with pytest.raises(ObjectStoreError, match="aws_endpoint_url is .*begins with http"):
+        with pytest.raises(ObjectStoreError, match=r"aws_endpoint_url is .*begins with http"):
             ObjectPath("s3://bucket/a").read(9)
     if server.strip() == server:
         keys = {"aws_access_key_id": "tester", "aws_secret_access_key": SECRET}
         profile(tmp_path / "credentials", monkeypatch, endpoint_url=server, **keys)
-        with pytest.raises(ObjectStoreError, match="aws_endpoint_url is .*begins with http"):
+        with pytest.raises(ObjectStoreError, match=r"aws_endpoint_url is .*begins with http"):
             ObjectPath("s3://bucket/a", {"profile": "lab"}).read(9)
 
 
@@ -87,19 +89,10 @@ def test_credentials_that_are_mended_serve_folders_that_are_open(there, monkeypa
     monkeypatch.setenv("AWS_ACCESS_KEY_ID", "tester")
     monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "expired")
     path = ObjectPath(f"s3://{there.name}/a")
-    if _checks_signatures(path):
-        monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", SECRET)
-    assert path.read(9) == b"text"
-
-
-def _checks_signatures(path):
-    """Return whether the server refused: moto's takes any signature."""
-    try:
+    with suppress(ObjectStoreError):  # moto's server takes any signature
         path.read(9)
-    except ObjectStoreError as error:
-        assert "AWS_ACCESS_KEY_ID of the environment" in str(error)
-        return True
-    return False
+    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", SECRET)
+    assert path.read(9) == b"text"
 
 
 def test_anonymous_is_said_of_those_alone_who_are(there, monkeypatch):

@@ -12,6 +12,7 @@ from functools import partial
 
 import numpy as np
 import pytest
+
 import wkfast
 
 

@@ -1,8 +1,8 @@
 """A dataset in a bucket or on a server of files: where its layers and mags lie in it, and how they are made there.
 
-Nothing is renamed in a bucket, and nobody holds a lock of the whole. What is made lies in its place from the start, which
-its call has to itself, and is listed when it is complete, by a put that fails if somebody else has changed the list meanwhile. What is put in the place of
-something that is listed gets a folder of another name.
+Nothing is renamed in a bucket, and nobody holds a lock of the whole. What is made lies in its place from the start,
+which its call has to itself, and is listed when it is complete, by a put that fails if somebody else has changed the
+list meanwhile. What is put in the place of something that is listed gets a folder of another name.
 """
 
 from __future__ import annotations

@@ -67,8 +67,8 @@ def export(
     """
     if not isinstance(dataset, Dataset):
         raise DatasetValueError(
-            f"voxels are added to a Dataset, and {shown(str(dataset))!r} is none: open it, Dataset.open(…), or make it, "
-            "Dataset(…, voxel_size=…)"
+            f"voxels are added to a Dataset, and {shown(str(dataset))!r} is none: open it, Dataset.open(…), or make "
+            "it, Dataset(…, voxel_size=…)"
         )
     source = data_zip(volume)
     largest = volume.largest_segment_id
