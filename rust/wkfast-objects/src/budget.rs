@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
-use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio::sync::{Mutex, OwnedSemaphorePermit, Semaphore};
 use wkfast_volume::VolumeError;
 use wkfast_volume::error::Result;
 use wkfast_volume::store::Part;
@@ -13,8 +13,8 @@ use wkfast_volume::store::Part;
 /// Bytes of one batch that are asked for and not yet handed over, in kB: a count that a semaphore can hold.
 const BUDGET_KB: u32 = 256 << 10;
 
-/// What is set aside for the first object whose size is not known before it comes.
-const GUESS: u64 = 1 << 20;
+/// What is set aside for the first objects whose sizes are not known before they come, unless they cannot have so much.
+const GUESS: u64 = 8 << 20;
 
 /// An answer whose body has begun waits no longer for its room: servers close what nobody reads.
 const OPEN: Duration = Duration::from_secs(5);
@@ -25,17 +25,20 @@ pub(crate) struct Budget {
     kb: Arc<Semaphore>,
     /// What the last object of unknown size had, which the next ones are taken to have.
     last: AtomicU64,
+    /// Who comes next, so that nobody waits for what was guessed long ago.
+    next: Mutex<()>,
 }
 
 impl Default for Budget {
     fn default() -> Self {
-        Self { kb: Arc::new(Semaphore::new(BUDGET_KB as usize)), last: AtomicU64::new(GUESS) }
+        Self { kb: Arc::new(Semaphore::new(BUDGET_KB as usize)), last: AtomicU64::new(GUESS), next: Mutex::new(()) }
     }
 }
 
 impl Budget {
     /// Waits for the room of a part; of one whose size is not known, for what it may have.
     pub(crate) async fn leave_for(self: Arc<Self>, part: &Part) -> Result<Leave> {
+        let next = self.next.lock().await;
         let bytes = match part {
             Part::Range(range) => range.end.saturating_sub(range.start),
             Part::Start(length) | Part::End(length) | Part::Whole(length) => {
@@ -43,6 +46,7 @@ impl Budget {
             }
         };
         let held = room(&self.kb, share_of(bytes)).await?;
+        drop(next);
         Ok(Leave { of: Some(self), held: Some(held) })
     }
 }
@@ -109,14 +113,14 @@ mod tests {
         let (whole, all) = (Part::Whole(u64::MAX), BUDGET_KB as usize);
         let done = wait_for(async {
             let mut leave = Arc::clone(&budget).leave_for(&whole).await?;
-            assert_eq!(free(&budget), all - 1024);
-            assert!(leave.fit(8 << 20, &whole).await?);
             assert_eq!(free(&budget), all - 8192);
+            assert!(leave.fit(1 << 20, &whole).await?);
+            assert_eq!(free(&budget), all - 1024);
             // The next one is taken to be as large.
             let other = Arc::clone(&budget).leave_for(&whole).await?;
-            assert_eq!(free(&budget), all - 2 * 8192);
+            assert_eq!(free(&budget), all - 2 * 1024);
             assert!(leave.fit(100, &whole).await?);
-            assert_eq!(free(&budget), all - 8192 - 1);
+            assert_eq!(free(&budget), all - 1024 - 1);
             // One that is larger than all there is waits until it is alone.
             drop(other);
             assert!(leave.fit(1 << 40, &whole).await?);
