@@ -4,12 +4,13 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from tests.buckets.test_merging import painted
 
 import wkfast
 from wkfast import convert, tables
 from wkfast.buckets import ObjectPath
 from wkfast.dataset import open_layer
-from wkfast.errors import AddressError
+from wkfast.errors import AddressError, DatasetValueError
 from wkfast.schema import schema_problems
 
 ADDRESSES = [
@@ -180,3 +181,10 @@ def test_names_of_objects_may_look_like_more():
 def test_a_server_without_its_scheme_is_refused(scheme, server):
     with pytest.raises(AddressError, match="'endpoint_url' has to begin with http"):
         ObjectPath(f"{scheme}://bucket/a", {"endpoint_url": server})
+
+
+def test_voxels_are_exported_to_datasets_and_not_to_addresses(tmp_path):
+    painted(tmp_path).save(tmp_path / "a.zip")
+    annotation = wkfast.Annotation.load(tmp_path / "a.zip")
+    with pytest.raises(DatasetValueError, match="added to a Dataset, not to a str"):
+        annotation.export_volume_layer_to_dataset("s3://bucket/folder")

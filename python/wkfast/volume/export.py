@@ -7,7 +7,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from wkfast._lazy import lazy_import
-from wkfast.addresses import shown
 from wkfast.dataset import Dataset
 from wkfast.dataset.folders import owned_temporary_folder
 from wkfast.errors import DatasetValueError
@@ -66,9 +65,9 @@ def export(
         `dataset` is none, but the path of one, say.
     """
     if not isinstance(dataset, Dataset):
+        kind = type(dataset).__name__
         raise DatasetValueError(
-            f"voxels are added to a Dataset, and {shown(str(dataset))!r} is none: open it, Dataset.open(…), or make "
-            "it, Dataset(…, voxel_size=…)"
+            f"voxels are added to a Dataset, not to a {kind}: open one, Dataset.open(…), or make it, Dataset(…)"
         )
     source = data_zip(volume)
     largest = volume.largest_segment_id
