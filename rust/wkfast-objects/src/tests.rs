@@ -119,7 +119,7 @@ fn profiles_are_read_as_the_tools_of_aws_write_them() {
 
 fn refusal_of(url: &str, name: &str, value: &str) -> String {
     let options = BTreeMap::from([(name.to_owned(), value.to_owned())]);
-    let error = Reached(Address { url: url.to_owned(), options }).settings().unwrap_err();
+    let error = Reached(Address { url: url.to_owned(), options }).settings().map(drop).unwrap_err();
     assert!(matches!(error, VolumeError::Server { .. }), "{error}");
     error.to_string()
 }
