@@ -38,11 +38,10 @@ class _Counting(http.server.SimpleHTTPRequestHandler):
             self.server.most = max(self.server.most, self.server.now)
             crowd.notify_all()
         self.wait()
-        try:
-            super().do_GET()
-        finally:
-            with self.server.crowd:
-                self.server.now -= 1
+        # Before the answer: who has it asks for the next at once.
+        with crowd:
+            self.server.now -= 1
+        super().do_GET()
 
     def wait(self):
         """Wait before the answer."""
