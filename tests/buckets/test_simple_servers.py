@@ -133,5 +133,5 @@ def test_chunks_that_are_files_take_no_more_memory_than_a_batch_may_have(tmp_pat
         command = [sys.executable, "-c", textwrap.dedent(script), f"{address}/data"]
         told = subprocess.run(command, capture_output=True, text=True, check=True).stdout.split()
     assert int(told[0]) == int(voxels[:, :, 64].sum(dtype=np.uint64)) * len(copies)
-    # 256 MiB that are on their way, and what two threads decode. All of it would be 1 GiB.
-    assert float(told[1]) < 400
+    # 256 MiB that are on their way, what is decoded, and what allocators keep. All of it would be 1 GiB.
+    assert float(told[1]) < 512
