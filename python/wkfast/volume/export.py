@@ -51,7 +51,7 @@ def in_place(volume: VolumeLayer) -> SegmentationLayer:
 
 def export(
     volume: VolumeLayer,
-    dataset: Dataset,
+    dataset: object,
     layer_name: str,
     *,
     threads: int | None = None,
