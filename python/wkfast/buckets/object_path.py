@@ -271,7 +271,7 @@ class ObjectPath:
 
         Examples
         --------
-        >>> folder = ObjectPath("memory://bucket/folder")
+        >>> folder = ObjectPath("memory://bucket/some")
         >>> (folder / "a").write(b"text")
         >>> folder.read_files(["a", "b"], 1000)
         [b'text', None]
@@ -352,7 +352,7 @@ class ObjectPath:
 
         Examples
         --------
-        >>> path = ObjectPath("memory://bucket/folder/b.txt")
+        >>> path = ObjectPath("memory://bucket/other/b.txt")
         >>> version = path.write_if(b"first")
         >>> path.write_if(b"second") is None, path.write_if(b"second", version) is None
         (True, False)
