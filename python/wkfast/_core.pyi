@@ -166,6 +166,9 @@ def end_requests() -> None:
 def this_process() -> str:
     """Return what tells this process from others, also of other machines, as words of one line."""
 
+def tells_absence(said: str) -> bool:
+    """Whether the words of a data store that has not found something mean that nothing is stored there."""
+
 def is_process_gone(text: str) -> bool | None:
     """Return whether the process that a text begins with is no more; ``None`` where that cannot be known here."""
 
@@ -285,6 +288,9 @@ class Objects:
     """
 
     def __new__(cls, url: str, options: dict[str, str] = ...) -> Self: ...
+    def endpoint(self) -> str | None:
+        """The server of S3 that is named for it, by an option, the environment or a profile of AWS's tools."""
+
     def read(self, key: str, limit: int) -> bytes | None:
         """All of an object of at most `limit` bytes, ``None`` where there is none."""
 

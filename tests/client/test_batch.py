@@ -15,6 +15,7 @@ from tests.client.test_requests import RECOVERABLE, cut
 
 from wkfast import _core
 from wkfast.client import Client, Context, RetryPolicy, Secret, Session, Timeouts, errors
+from wkfast.client.call import Batch
 
 pytestmark = pytest.mark.usefixtures("nothing_is_left_open")
 
@@ -58,9 +59,7 @@ def served(server):
 def fetch(client, bodies, concurrency=8, **more):
     """The numbers of those that are left."""
     call = client.call("GET", client.context.url)
-    left = client.session.batch(
-        call, bodies.wanted, into=bodies.sink, concurrency=concurrency, settles=bodies.settles, **more
-    )
+    left = client.session.batch(call, Batch(bodies.wanted, bodies.sink, concurrency, settles=bodies.settles, **more))
     return [bodies.numbers[place] for place in left]
 
 

@@ -247,6 +247,10 @@ class ObjectPath:
     def _objects(self) -> _core.Objects:
         return _core.Objects(self.url, self._options)
 
+    def endpoint(self) -> str | None:
+        """Return the server of S3 that is named for it: by an option, the environment or a profile of AWS's tools."""
+        return self._objects.endpoint()
+
     def read(self, limit: int) -> bytes | None:
         """Return what the file holds, ``None`` where there is none.
 

@@ -6,21 +6,12 @@ line write ``s3://BUCKET/KEY``.
 
 from __future__ import annotations
 
-import configparser
 import os
 import re
-from pathlib import Path
-from typing import TYPE_CHECKING, Any
 
 from wkfast.buckets.object_path import ObjectPath
-from wkfast.buckets.storage_options import core_options
 from wkfast.errors import AddressError
 
-if TYPE_CHECKING:
-    from collections.abc import Mapping
-
-# What names a server in the environment, as the core takes it: the first one that is set.
-_VARIABLES = ("AWS_ENDPOINT_URL_S3", "AWS_ENDPOINT_URL", "AWS_ENDPOINT")
 # The host of a bucket that is AWS's own: the endpoint follows from its region.
 _AWS = re.compile(r"s3([.-][a-z0-9-]+)?\.amazonaws\.com")
 
@@ -48,7 +39,7 @@ def stated_path(address: str, near: ObjectPath | None = None) -> ObjectPath:
     if not ("." in host or ":" in host):
         return ObjectPath(address, _shared(near, address))
     own = near.storage_options if near is not None and _host_of(near) == host else {}
-    known = _endpoint_of(own)
+    known = ObjectPath("s3://any", own).endpoint()
     endpoint = {} if _AWS.fullmatch(host) else {"endpoint_url": f"https://{host}"}
     if known is not None and _host(known) == host:
         endpoint = {} if own else {"endpoint_url": known}
@@ -89,32 +80,7 @@ def written_address(path: ObjectPath) -> str:
 
 
 def _host_of(path: ObjectPath) -> str:
-    return _host(_endpoint_of(path.storage_options) or "https://s3.amazonaws.com")
-
-
-def _endpoint_of(options: Mapping[str, Any]) -> str | None:
-    """Return the endpoint that options name, or the environment, or a profile of AWS's tools."""
-    given = core_options("s3", options)
-    named = (given.get(variable.lower()) for variable in _VARIABLES)
-    from_environment = (os.environ.get(variable) for variable in _VARIABLES)
-    profile = given.get("aws_profile") or os.environ.get("AWS_PROFILE") or "default"
-    return next((each for each in (*named, *from_environment) if each), None) or _endpoint_of_profile(profile)
-
-
-def _endpoint_of_profile(name: str) -> str | None:
-    """Return the endpoint that a profile has in the files of AWS's tools; credentials come before the rest."""
-    for variable, file, title in (
-        ("AWS_SHARED_CREDENTIALS_FILE", "credentials", name),
-        ("AWS_CONFIG_FILE", "config", name if name == "default" else f"profile {name}"),
-    ):
-        found = configparser.RawConfigParser(strict=False)
-        try:
-            found.read(os.environ.get(variable) or Path.home() / ".aws" / file, encoding="utf-8")
-        except (configparser.Error, UnicodeError, RuntimeError):
-            continue
-        if endpoint := found.get(title, "endpoint_url", fallback=None):
-            return endpoint
-    return None
+    return _host(path.endpoint() or "https://s3.amazonaws.com")
 
 
 def _host(endpoint: str) -> str:

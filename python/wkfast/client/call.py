@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from typing import Any, BinaryIO
 from urllib.parse import quote, urlencode, urlsplit
 
+from wkfast import _core
 from wkfast.client.errors import AnswerTooLargeError, ClientError, IncompleteDownloadError, UnexpectedAnswerError
 from wkfast.client.failures import may_repeat_reading
 from wkfast.client.retry import Timing
@@ -43,6 +44,32 @@ class Call:
     def where(self) -> str:
         """Method and URL for messages, without query."""
         return f"{self.method} {shown(self.url)}"
+
+
+@dataclass(frozen=True)
+class Batch:
+    """Many requests to one server, whose bodies are wanted in one place.
+
+    Attributes
+    ----------
+    wanted
+        Path and query of each, without what must not be shown, and the bytes that its body must have.
+    into
+        Where the bodies go.
+    concurrency
+        Requests under way at once, at most.
+    settles
+        Called with number, status and beginning of an answer that is not the body asked for: whether it is as good,
+        e.g. that nothing is stored there. After one that is not, nothing more is asked for.
+    meanwhile
+        Called once, while the first requests are on their way.
+    """
+
+    wanted: list[tuple[str, int]]
+    into: _core.VoxelSink
+    concurrency: int
+    settles: Callable[[int, int, bytes], bool] = lambda *_: False
+    meanwhile: Callable[[], object] = lambda: None
 
 
 @dataclass(frozen=True)

@@ -1,13 +1,14 @@
 """Requests without body, sent by the core: over connections that are kept, straight or by plain proxies."""
 
 import os
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 from urllib.parse import SplitResult, urlsplit
 
 from wkfast import _core
 from wkfast._lazy import lazy_import
 from wkfast.client import failures
+from wkfast.client.call import Batch
 from wkfast.client.errors import ClientError
 from wkfast.client.retry import Timing
 from wkfast.client.secret import Secrets
@@ -105,23 +106,14 @@ class Fetcher:
         self.reached.add(server)
         return answer
 
-    def batch(
-        self,
-        request: _core.HttpRequest,
-        server: str,
-        wanted: list[tuple[str, int]],
-        timing: Timing,
-        *,
-        most: int,
-        into: _core.VoxelSink,
-        settles: Callable[[int, int, bytes], bool],
-        meanwhile: Callable[[], object],
-    ) -> list[int]:
+    def batch(self, request: _core.HttpRequest, server: str, batch: Batch, timing: Timing) -> list[int]:
         """Fetch many bodies at once, see :meth:`Session.batch`."""
-        left: Any = self._client.batch(request, wanted, most, into, meanwhile, settles)
+        left: Any = self._client.batch(
+            request, batch.wanted, batch.concurrency, batch.into, batch.meanwhile, batch.settles
+        )
         if isinstance(left, _core.HttpFailure):
             raise self.error(left, server, timing)
-        if len(left) < len(wanted):
+        if len(left) < len(batch.wanted):
             self.reached.add(server)
         return left  # type: ignore[no-any-return]
 

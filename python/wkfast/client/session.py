@@ -21,7 +21,7 @@ from urllib.parse import urljoin, urlsplit
 from wkfast import _core
 from wkfast._lazy import lazy_import
 from wkfast.client import failures
-from wkfast.client.call import Answer, Call, Incoming, target_of
+from wkfast.client.call import Answer, Batch, Call, Incoming, target_of
 from wkfast.client.errors import (
     ClientError,
     ClientTimeoutError,
@@ -199,33 +199,15 @@ class Session:
         """Whether :meth:`batch` brings anything from a URL: no proxy in between, nothing in place of the network."""
         return self._transport is None and not self._closed and self._fetcher.leads_straight_to(url)
 
-    def batch(
-        self,
-        call: Call,
-        wanted: list[tuple[str, int]],
-        *,
-        into: _core.VoxelSink,
-        concurrency: int,
-        settles: Callable[[int, int, bytes], bool] = lambda *_: False,
-        meanwhile: Callable[[], object] = lambda: None,
-    ) -> list[int]:
+    def batch(self, call: Call, batch: Batch) -> list[int]:
         """Fetch many bodies at once and return the numbers of the requests that brought none: make them one by one.
 
         Parameters
         ----------
         call
-            Stands for each: its origin, secrets, headers and total time are theirs.
-        wanted
-            Path and query of each, without what must not be shown, and the bytes that its body must have.
-        into
-            Where the bodies go.
-        concurrency
-            Requests under way at once, at most.
-        settles
-            Called with number, status and beginning of an answer that is not the body asked for: whether it is as good,
-            e.g. that nothing is stored there. After one that is not, nothing more is asked for.
-        meanwhile
-            Called once, while the first requests are on their way.
+            Stands for each request: its origin, secrets, headers and total time are theirs.
+        batch
+            The requests, and where their bodies go.
 
         Raises
         ------
@@ -233,12 +215,10 @@ class Session:
             The total time of a request is over.
         """
         if not self.is_quick(call.url):
-            return list(range(len(wanted)))
+            return list(range(len(batch.wanted)))
         timing, server = self._timing(call, call.where, self.deadline(call)), origin(call.url)
         request = self._fetcher.request("GET", server, _all_headers(call), call.secrets, timing)
-        return self._fetcher.batch(
-            request, server, wanted, timing, most=concurrency, into=into, settles=settles, meanwhile=meanwhile
-        )
+        return self._fetcher.batch(request, server, batch, timing)
 
     def _follow(self, call: Call, deadline: Deadline) -> Incoming:
         """Return the first answer that is no redirect, if it is a success."""

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from wkfast import _core
 from wkfast._lazy import lazy_import
-from wkfast.client.call import Answer, Call, target_of
+from wkfast.client.call import Answer, Batch, Call, target_of
 from wkfast.client.datasets import with_sharing_token
 from wkfast.client.errors import NotFoundError, UnexpectedAnswerError
 from wkfast.client.failures import meaning_of, server_messages
@@ -36,8 +36,6 @@ _CHUNK_LIMIT = 1 << 30
 # metadata of a layer or mag, and of all of them
 _HEADER_LIMIT, _PROPERTIES_LIMIT = 1 << 20, 64 << 20
 _PARTIAL = 206
-# what servers say about a chunk that is not stored, as against a layer or mag that is not there
-_NO_DATA = re.compile(r"(?i)no data at|chunknotfound|chunk not found|could ?n.t find chunk|no data")
 
 
 @dataclass(frozen=True)
@@ -125,23 +123,9 @@ class Datastore:
         """Whether :meth:`batch` brings anything: no proxy stands before the store, nothing replaces the network."""
         return self._routes.session.is_quick(self.url)
 
-    def batch(
-        self,
-        wanted: list[tuple[str, int]],
-        *,
-        into: _core.VoxelSink,
-        concurrency: int,
-        settles: Callable[[int, int, bytes], bool] = lambda *_: False,
-        meanwhile: Callable[[], object] = lambda: None,
-    ) -> list[int]:
-        """Fetch many bodies at once and return the numbers of the requests that brought none: make them one by one.
-
-        See :meth:`wkfast.client.session.Session.batch`.
-        """
-        call = self._shared(self._routes.call("GET", self.url))
-        return self._routes.session.batch(
-            call, wanted, into=into, concurrency=concurrency, settles=settles, meanwhile=meanwhile
-        )
+    def batch(self, batch: Batch) -> list[int]:
+        """Fetch many bodies at once and return the numbers of the requests that brought none: make them one by one."""
+        return self._routes.session.batch(self._shared(self._routes.call("GET", self.url)), batch)
 
     def file(self, dataset_id: str, path: str, *, start: int | None = None, length: int | None = None) -> bytes:
         """Return a stored file of a dataset, or a range of its bytes.
@@ -284,7 +268,7 @@ def says_no_data(status: int, body: bytes) -> bool:
 
 
 def _says_no_data(messages: Iterable[str]) -> bool:
-    return any(_NO_DATA.search(message) for message in messages)
+    return any(map(_core.tells_absence, messages))
 
 
 def _box_query(mag: Int3, topleft: Int3, size: Int3) -> dict[str, str]:

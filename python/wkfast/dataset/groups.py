@@ -57,15 +57,12 @@ def write_layer_group(
     _write_groups(folders, data_format)
     if is_new and not mags:
         return
-    multiscales = {"axes": _axes(unit, axes), "datasets": [_scale(mag, path, voxel_size, axes) for mag, path in mags]}
+    attributes = _multiscales(data_format, mags, voxel_size, unit, axes)
     if data_format is DataFormat.Zarr:
-        _put(
-            folder / ".zattrs", {**_attributes(folder / ".zattrs"), "multiscales": [{"version": "0.4", **multiscales}]}
-        )
+        _put(folder / ".zattrs", {**_attributes(folder / ".zattrs"), **attributes})
         return
     kept = _attributes(folder / "zarr.json").get("attributes", {})
-    attributes = {**kept, "ome": {"version": "0.5", "multiscales": [multiscales]}}
-    _put(folder / "zarr.json", {**_GROUP_V3, "attributes": attributes})
+    _put(folder / "zarr.json", {**_GROUP_V3, "attributes": {**kept, **attributes}})
 
 
 def new_groups(
@@ -83,14 +80,26 @@ def new_groups(
     >>> new_groups(DataFormat.WKW, [], (1, 1, 1), "nanometer")
     ({}, {})
     """
-    multiscales = {"axes": _axes(unit, axes), "datasets": [_scale(mag, path, voxel_size, axes) for mag, path in mags]}
+    if not FACTS[data_format].is_array:
+        return {}, {}
+    attributes = _multiscales(data_format, mags, voxel_size, unit, axes)
     if data_format is DataFormat.Zarr:
-        attributes: dict[str, Any] = {"multiscales": [{"version": "0.4", **multiscales}]}
         return {".zgroup": _GROUP_V2}, {".zgroup": _GROUP_V2, ".zattrs": attributes}
-    if data_format is DataFormat.Zarr3:
-        attributes = {"ome": {"version": "0.5", "multiscales": [multiscales]}}
-        return {"zarr.json": _GROUP_V3}, {"zarr.json": {**_GROUP_V3, "attributes": attributes}}
-    return {}, {}
+    return {"zarr.json": _GROUP_V3}, {"zarr.json": {**_GROUP_V3, "attributes": attributes}}
+
+
+def _multiscales(
+    data_format: DataFormat,
+    mags: Sequence[tuple[Mag, str]],
+    voxel_size: Sequence[float],
+    unit: str,
+    axes: Sequence[str],
+) -> dict[str, Any]:
+    """Return the attributes of a layer's group: OME multiscales as its version of Zarr has them."""
+    scales = {"axes": _axes(unit, axes), "datasets": [_scale(mag, path, voxel_size, axes) for mag, path in mags]}
+    if data_format is DataFormat.Zarr:
+        return {"multiscales": [{"version": "0.4", **scales}]}
+    return {"ome": {"version": "0.5", "multiscales": [scales]}}
 
 
 def _is_array(folder: Path | ObjectPath) -> bool:

@@ -87,14 +87,10 @@ class MergeBase:
         refuse_format(data_format)
         properties = properties_of(layer)
         groups, layer_groups = _group_metadata(layer.dataset.path, layer.name)
-        entry = copy.deepcopy(properties.json)
-        for gone in ("attachments", "wkwResolutions", "mags"):
-            entry.pop(gone, None)
-        entry["elementClass"], entry["largestSegmentId"] = properties.json["elementClass"], layer.largest_segment_id
         layer.dtype  # noqa: B018 - refuses a type that cannot be read before anything is planned
         return cls(
             name=layer.name,
-            entry=entry,
+            entry=_entry_of(layer),
             mag_entries={properties.mag_of(mag).to_layer_name(): mag for mag in properties.mags},
             locations=locations_of(layer),
             bounding_box=properties.bounding_box,
@@ -108,18 +104,13 @@ class MergeBase:
     def _of_streamed(cls, layer: SegmentationLayer, data_format: DataFormat) -> MergeBase:
         """Return a layer that a server streams as base: as a new layer of a format would be described."""
         properties = properties_of(layer)
-        entry = copy.deepcopy(properties.json)
-        for gone in ("attachments", "wkwResolutions", "resolutions", "mags"):
-            entry.pop(gone, None)
-        entry["dataFormat"] = data_format.value
-        entry["elementClass"], entry["largestSegmentId"] = properties.json["elementClass"], layer.largest_segment_id
         locations: list[Any] = [{**location, "format": data_format.value} for location in locations_of(layer)]
         size, unit = layer.dataset.voxel_size_with_unit.factor.to_tuple(), layer.dataset.unit
         paths = sorted((mag, mag.to_layer_name()) for mag in (Mag(location["mag"]) for location in locations))
         groups, layer_groups = new_groups(data_format, paths, size, unit, axes=list(properties.new_axes()))
         return cls(
             name=layer.name,
-            entry=entry,
+            entry={**_entry_of(layer), "dataFormat": data_format.value},
             mag_entries={
                 Mag(location["mag"]).to_layer_name(): _streamed_mag_entry(location, properties)
                 for location in locations
@@ -214,6 +205,17 @@ def _streamed_mag_entry(location: _core.MagLocation, properties: LayerProperties
         array = _core.Mag.open(location)
         entry["cubeLength"] = array.chunk_shape[0] * array.chunks_per_shard[0]
     entry["axisOrder"] = location.get("axis_order") or properties.new_axes()
+    return entry
+
+
+def _entry_of(layer: SegmentationLayer) -> Json:
+    """Return what describes a layer without its mags and what lies beside them."""
+    entry: Json = copy.deepcopy(properties_of(layer).json)
+    for gone in ("attachments", "wkwResolutions", "resolutions", "mags"):
+        entry.pop(gone, None)
+    # Also where the file had other names for them, or none.
+    entry["elementClass"] = properties_of(layer).json["elementClass"]
+    entry["largestSegmentId"] = layer.largest_segment_id
     return entry
 
 

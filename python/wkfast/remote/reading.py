@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import numpy as np
 
 from wkfast import _core
+from wkfast.client.call import Batch
 from wkfast.client.errors import BusyError, ClientError, ServerError, UnexpectedAnswerError
 from wkfast.client.failures import meaning_of
 from wkfast.client.stores import says_no_data
@@ -135,11 +136,12 @@ class Reading:
         """Fetch cut-outs and return the boxes that have to be asked for by chunks."""
         blocks, channels = list(self._blocks()), self.header.shape[0]
         voxel_bytes = channels * self.header.dtype.itemsize
-        left = self.streamed.datastore.batch(
+        batch = Batch(
             [(cutouts.target(block), math.prod(block.size) * voxel_bytes) for block in blocks],
-            into=self._sink([(self._corner(0, block), (channels, *block.size)) for block in blocks], "text/", "F"),
-            concurrency=_CUTOUTS_AT_ONCE, settles=lambda _, status, __: cutouts.take_note(status), meanwhile=started,
+            self._sink([(self._corner(0, block), (channels, *block.size)) for block in blocks], "text/", "F"),
+            _CUTOUTS_AT_ONCE, settles=lambda _, status, __: cutouts.take_note(status), meanwhile=started,
         )  # fmt: skip
+        left = self.streamed.datastore.batch(batch)
         return [blocks[number] for number in left]
 
     def _fetch_chunks(self, chunks: list[tuple[Int4, Box]], started: Callable[[], object]) -> None:
@@ -147,14 +149,12 @@ class Reading:
             started()
             return
         target, size, shape = self._chunk_target, self.header.chunk_bytes, self.header.chunk_shape
-        left = self.streamed.datastore.batch(
-            [(target(index), size) for index, _ in chunks],
-            into=self._sink(
-                [(self._corner(index[0] * shape[0], chunk), shape) for index, chunk in chunks], "text/html",
-                self.header.order,
-            ),
-            concurrency=_CHUNKS_AT_ONCE, settles=lambda _, status, body: says_no_data(status, body), meanwhile=started,
+        boxes = [(self._corner(index[0] * shape[0], chunk), shape) for index, chunk in chunks]
+        batch = Batch(
+            [(target(index), size) for index, _ in chunks], self._sink(boxes, "text/html", self.header.order),
+            _CHUNKS_AT_ONCE, settles=lambda _, status, body: says_no_data(status, body), meanwhile=started,
         )  # fmt: skip
+        left = self.streamed.datastore.batch(batch)
         do(partial(self._fetch_chunk, *chunks[number]) for number in left)
 
     def _sink(self, boxes: list[tuple[Int4, Int4]], refused: str, order: str) -> _core.VoxelSink:

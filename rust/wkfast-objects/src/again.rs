@@ -37,7 +37,7 @@ impl Tries {
 }
 
 /// Between 0 and 1, so that those who were refused together do not come together again.
-fn chance() -> f64 {
+pub(crate) fn chance() -> f64 {
     f64::from((RandomState::new().hash_one(0_u8) >> 40) as u32) / f64::from(1_u32 << 24)
 }
 

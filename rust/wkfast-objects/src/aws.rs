@@ -25,9 +25,33 @@ const FETCHED: [&str; 3] =
 
 /// What is given, then what a profile that is given says, then the environment, then its profile.
 pub(crate) fn settings(given: &Values) -> Result<Settings, String> {
+    let profile = Profile::chosen(given);
+    profile.check_given(given)?;
+    let mut found = around(given, &profile);
+    let source = sign(given, &mut found, &profile)?;
+    for (name, value) in given {
+        replace(&mut found, name, value);
+    }
+    found.remove(PROFILE);
+    Ok(Settings { values: found, source })
+}
+
+/// The server that would be asked, where one is named.
+pub(crate) fn endpoint(given: &Values) -> Option<String> {
+    let around = around(given, &Profile::chosen(given));
+    let named = |values: &Values| {
+        let of = |key| values.iter().rev().find(move |(name, _)| name.parse().ok() == Some(key));
+        // As the client takes them: what is named for S3 alone comes first, then the last of the others.
+        let found = of(AmazonS3ConfigKey::S3Endpoint).or_else(|| of(AmazonS3ConfigKey::Endpoint));
+        found.map(|(_, value)| value.clone())
+    };
+    named(given).or_else(|| named(&around))
+}
+
+/// What the environment and a profile say beside what is given.
+fn around(given: &Values, profile: &Profile) -> Values {
     let mut found = variables("AWS_");
     found.retain(|name, _| meaning(name).is_some());
-    let profile = Profile::chosen(given)?;
     if profile.is_given {
         drop_credentials(&mut found);
         for name in [ENDPOINT, REGION].into_iter().filter(|name| profile.values.contains_key(*name)) {
@@ -37,12 +61,7 @@ pub(crate) fn settings(given: &Values) -> Result<Settings, String> {
     let has = |name: &str| given.keys().chain(found.keys()).any(|other| meaning(other) == meaning(name));
     let lacking: Vec<_> = [ENDPOINT, REGION].into_iter().filter(|name| !has(name)).collect();
     profile.lend(&mut found, &lacking);
-    let source = sign(given, &mut found, &profile)?;
-    for (name, value) in given {
-        replace(&mut found, name, value);
-    }
-    found.remove(PROFILE);
-    Ok(Settings { values: found, source })
+    found
 }
 
 /// Sees to what requests are signed with, and tells what that is.
@@ -113,18 +132,20 @@ struct Profile {
 }
 
 impl Profile {
-    fn chosen(given: &Values) -> Result<Self, String> {
+    fn chosen(given: &Values) -> Self {
         let named = env::var("AWS_PROFILE").ok().filter(|name| !name.is_empty());
         let chosen = given.get(PROFILE).cloned().or(named);
         let name = chosen.clone().unwrap_or_else(|| "default".to_owned());
         let (values, is_there) = profile(&name);
         let is_given = given.contains_key(PROFILE);
-        let found = Self { name, values, is_given, is_named: chosen.is_some(), is_there };
+        Self { name, values, is_given, is_named: chosen.is_some(), is_there }
+    }
+
+    /// Refuses one that is named as an option and is of no use.
+    fn check_given(&self, given: &Values) -> Result<(), String> {
         let has_credentials = given.contains_key(KEY) || given.get(UNSIGNED).is_some_and(|value| is_true(value));
-        if is_given && (!found.is_there || !(has_credentials || found.values.contains_key(KEY))) {
-            found.check()?;
-        }
-        Ok(found)
+        let is_of_use = self.is_there && (has_credentials || self.values.contains_key(KEY));
+        if self.is_given && !is_of_use { self.check() } else { Ok(()) }
     }
 
     /// Refuses to go on without one that somebody has named.

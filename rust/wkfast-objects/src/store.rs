@@ -26,7 +26,7 @@ use crate::connection::{self, Connection};
 use crate::credentials::LIST;
 use crate::reading::{self, Piece};
 use crate::runtime::wait_for;
-use crate::{streaming, writing};
+use crate::{aws, streaming, writing};
 
 /// Objects below an address. A process connects with its first request.
 pub struct ObjectFiles {
@@ -48,6 +48,11 @@ impl ObjectFiles {
         let address = Reached(address);
         let (kind, prefix) = (address.kind()?, address.prefix()?);
         Ok(Self { address, kind, prefix, connection: OfProcess::new() })
+    }
+
+    /// The server of S3 that is named for it, by an option, the environment or a profile of AWS's tools.
+    pub fn endpoint(&self) -> Option<String> {
+        (self.kind == Kind::S3).then(|| aws::endpoint(&self.address.0.options))?
     }
 
     pub(crate) fn connection(&self) -> Result<Arc<Connection>> {

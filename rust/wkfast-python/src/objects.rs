@@ -10,7 +10,7 @@ use pyo3::types::PyBytes;
 use wkfast_files::Process;
 use wkfast_objects::{Access, ObjectFiles};
 use wkfast_volume::Result as Done;
-use wkfast_volume::store::{self, Address, BucketStore, SharedStore, Version};
+use wkfast_volume::store::{self, Address, BucketStore, ReadStore, Version};
 
 use crate::errors::CoreError;
 use crate::patience::away;
@@ -21,6 +21,7 @@ pub(crate) fn register(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add_function(wrap_pyfunction!(hold_access, module)?)?;
     module.add_function(wrap_pyfunction!(this_process, module)?)?;
     module.add_function(wrap_pyfunction!(is_process_gone, module)?)?;
+    module.add_function(wrap_pyfunction!(tells_absence, module)?)?;
     module.add_function(wrap_pyfunction!(end_requests, module)?)
 }
 
@@ -34,6 +35,12 @@ fn this_process() -> String {
 #[pyfunction]
 fn is_process_gone(text: &str) -> Option<bool> {
     Process::parse(text).filter(|process| !process.is_elsewhere()).map(|process| process.is_gone())
+}
+
+/// Whether the words of a data store that has not found something mean that nothing is stored there.
+#[pyfunction]
+fn tells_absence(said: &str) -> bool {
+    wkfast_objects::tells_absence(said)
 }
 
 /// End all requests of this process that are under way.
@@ -58,7 +65,7 @@ fn hold_access(
 /// A folder of objects. The first request connects.
 #[pyclass(frozen, name = "Objects", module = "wkfast._core")]
 #[derive(Debug)]
-pub(crate) struct PyObjects(SharedStore);
+pub(crate) struct PyObjects(Arc<ObjectFiles>);
 
 /// Tag and number of a [`Version`].
 type PyVersion = (Option<String>, Option<String>);
@@ -79,6 +86,10 @@ impl PyObjects {
     #[pyo3(signature = (url, options=BTreeMap::new()))]
     fn new(url: String, options: BTreeMap<String, String>) -> Result<Self, CoreError> {
         Ok(Self(Arc::new(ObjectFiles::open(Address { url, options })?)))
+    }
+
+    fn endpoint(&self) -> Option<String> {
+        self.0.endpoint()
     }
 
     fn read<'py>(&self, py: Python<'py>, key: &str, limit: u64) -> Result<Option<Bound<'py, PyBytes>>, CoreError> {

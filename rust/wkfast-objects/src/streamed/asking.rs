@@ -13,6 +13,7 @@ use wkfast_volume::store::Address;
 use super::access::{ACCESS, Access, SERVER, held};
 use super::refusal::{is_passing, may_come, no_answer, reason, says_no_data, wait};
 use super::{SCHEME, stores};
+use crate::again::chance;
 use crate::proxy::proxy_before;
 
 /// Requests of this process on their way at once: each needs a connection, and a process may have so many.
@@ -234,13 +235,6 @@ fn followed(origin: &str, location: &str) -> Option<(String, String)> {
 fn encoded(text: &str) -> String {
     let plain = |byte: u8| byte.is_ascii_alphanumeric() || b"-._~".contains(&byte);
     text.bytes().map(|byte| if plain(byte) { char::from(byte).to_string() } else { format!("%{byte:02X}") }).collect()
-}
-
-/// Between 0 and 1, so that those who were refused together do not come together again.
-fn chance() -> f64 {
-    use std::hash::BuildHasher;
-    let random = std::collections::hash_map::RandomState::new().hash_one(0_u8);
-    f64::from((random >> 40) as u32) / f64::from(1_u32 << 24)
 }
 
 #[cfg(test)]

@@ -7,6 +7,7 @@ mod refusal;
 mod stores;
 
 pub use access::{Access, hold};
+pub use refusal::tells_absence;
 
 use std::io::ErrorKind;
 use std::sync::Arc;

@@ -12,7 +12,12 @@ const LONGEST_WAIT: u32 = 120;
 
 /// Whether the server says that nothing is stored there, as against a layer or mag that it does not have.
 pub(super) fn says_no_data(status: u16, body: &[u8]) -> bool {
-    let said = messages(body).to_lowercase();
+    status == 404 && tells_absence(&messages(body))
+}
+
+/// Whether the words of a server that has not found something mean that nothing is stored there.
+pub fn tells_absence(said: &str) -> bool {
+    let said = said.to_lowercase();
     let words = [
         "no data",
         "chunknotfound",
@@ -21,7 +26,7 @@ pub(super) fn says_no_data(status: u16, body: &[u8]) -> bool {
         "couldn't find chunk",
         "couldn’t find chunk",
     ];
-    status == 404 && words.iter().any(|words| said.contains(words))
+    words.iter().any(|words| said.contains(words))
 }
 
 /// Whether the server may answer another time.
