@@ -163,14 +163,8 @@ def hold_access(
 def end_requests() -> None:
     """End all requests to buckets and servers of files that are under way in this process."""
 
-def this_process() -> str:
-    """Return what tells this process from others, also of other machines, as words of one line."""
-
 def tells_absence(said: str) -> bool:
     """Whether the words of a data store that has not found something mean that nothing is stored there."""
-
-def is_process_gone(text: str) -> bool | None:
-    """Return whether the process that a text begins with is no more; ``None`` where that cannot be known here."""
 
 class HttpRequest:
     """What is the same in requests to one server: whom they go to, for whom, and how long each may take.
@@ -317,11 +311,32 @@ class Objects:
     def remove(self, keys: list[str]) -> None:
         """Remove objects; those that are not there are passed over."""
 
+    def take_lease(self, key: str, renewal: float, silence: float) -> tuple[ObjectLease, bool] | None:
+        """Put an object that is renewed every so many seconds, and whether one that was over was there before.
+
+        ``None`` where another one is renewed. One that nobody renews for `silence` seconds is over.
+        """
+
+    def is_lease_over(self, key: str, silence: float) -> bool | None:
+        """Whether there is a lease that is over; ``None`` if there is none."""
+
     def list(self, prefix: str) -> list[tuple[str, int]]:
         """Keys that begin so, with the bytes of each."""
 
     def copy_from(self, source: Objects, key: str, size: int, to: str) -> bool:
         """Let the server copy an object; ``False``, and nothing is done, where it cannot."""
+
+class ObjectLease:
+    """An object that this process renews until it is finished, ended or collected."""
+
+    def is_own(self) -> bool:
+        """Whether it is there and still this call's."""
+
+    def finish(self) -> None:
+        """Remove it, if it is still this process's."""
+
+    def end(self) -> None:
+        """Renew it no more, and leave it there."""
 
 class MagLocation(TypedDict):
     """Where a mag lies: plain data that can be sent to another process."""

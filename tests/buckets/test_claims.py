@@ -126,7 +126,6 @@ def test_a_mark_that_nobody_puts_anew_is_taken_over_and_its_owner_told(folder, m
 
 def test_a_mark_of_another_machine_that_changes_is_left_alone(folder, monkeypatch):
     monkeypatch.setattr(claims, "SILENCE", 20)
-    monkeypatch.setattr(claims, "_LOOK", 0.1)
     claim, _ = claims.take(folder)
     text = of_another_machine((folder / LEFT).read(1000))
     (folder / LEFT).write(text)

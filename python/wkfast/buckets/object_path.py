@@ -394,6 +394,35 @@ class ObjectPath:
         if last in names:
             self.remove_files([last])
 
+    def take_lease(self, name: str, renewal: float, silence: float) -> tuple[_core.ObjectLease, bool] | None:
+        """Return a file of the folder that says that this process is at work, and whether one that is over was there.
+
+        Parameters
+        ----------
+        name
+            Of the file.
+        renewal
+            Seconds after which it is put anew, again and again.
+        silence
+            Seconds after which one of others that nobody puts anew is over.
+
+        Returns
+        -------
+        tuple or None
+            ``None`` where another process is at work.
+        """
+        return self._objects.take_lease(name, renewal, silence)
+
+    def is_lease_over(self, name: str, silence: float) -> bool | None:
+        """Return whether there is such a file that is over; ``None`` if there is none.
+
+        Parameters
+        ----------
+        name, silence
+            See :meth:`take_lease`.
+        """
+        return self._objects.is_lease_over(name, silence)
+
     def copied_from(self, source: ObjectPath, size: int) -> bool:
         """Let the server make the file a copy of another one of `size` bytes; no byte comes here.
 

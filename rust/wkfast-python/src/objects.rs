@@ -2,39 +2,27 @@
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use pyo3::prelude::*;
 use pyo3::types::PyBytes;
-use wkfast_files::Process;
 use wkfast_objects::{Access, ObjectFiles};
 use wkfast_volume::Result as Done;
-use wkfast_volume::store::{self, Address, BucketStore, ReadStore, Version};
+use wkfast_volume::store::{self, Address, BucketStore, ReadStore, SharedStore, Version};
+use wkfast_volume::work::{ObjectLease, Taken, Term};
 
 use crate::errors::CoreError;
 use crate::patience::away;
+use crate::volume::watch::Watch;
 
 pub(crate) fn register(module: &Bound<'_, PyModule>) -> PyResult<()> {
     store::open_addresses_with(wkfast_objects::open);
     module.add_class::<PyObjects>()?;
+    module.add_class::<PyObjectLease>()?;
     module.add_function(wrap_pyfunction!(hold_access, module)?)?;
-    module.add_function(wrap_pyfunction!(this_process, module)?)?;
-    module.add_function(wrap_pyfunction!(is_process_gone, module)?)?;
     module.add_function(wrap_pyfunction!(tells_absence, module)?)?;
     module.add_function(wrap_pyfunction!(end_requests, module)?)
-}
-
-/// What tells this process from others, also of other machines, as words of one line.
-#[pyfunction]
-fn this_process() -> String {
-    Process::this().to_string()
-}
-
-/// Whether the process that a text begins with is no more; `None` where that cannot be known here.
-#[pyfunction]
-fn is_process_gone(text: &str) -> Option<bool> {
-    Process::parse(text).filter(|process| !process.is_elsewhere()).map(|process| process.is_gone())
 }
 
 /// Whether the words of a data store that has not found something mean that nothing is stored there.
@@ -75,6 +63,10 @@ fn to_python(version: Version) -> PyVersion {
 }
 
 impl PyObjects {
+    fn shared(&self) -> SharedStore {
+        self.0.clone()
+    }
+
     fn bucket(&self, key: &str) -> Done<&dyn BucketStore> {
         store::bucket_of(&*self.0, key)
     }
@@ -145,6 +137,28 @@ impl PyObjects {
         Ok(away(py, move || self.bucket("")?.remove(&keys))??)
     }
 
+    /// The lease, and whether it took the place of one that was over; `None` where somebody else has it.
+    fn take_lease(
+        &self,
+        py: Python<'_>,
+        key: &str,
+        renewal: f64,
+        silence: f64,
+    ) -> Result<Option<(PyObjectLease, bool)>, CoreError> {
+        let (store, term) = (self.shared(), Term { renewal: seconds(renewal), silence: seconds(silence) });
+        let taken = Watch::new(None).away(py, |tell| ObjectLease::take(&store, key, term, tell))?;
+        Ok(match taken {
+            Taken::Lease(lease, was_left) => Some((PyObjectLease(Mutex::new(Some(lease))), was_left)),
+            Taken::Busy(_) => None,
+        })
+    }
+
+    /// Whether there is one that is over; `None` if there is none.
+    fn is_lease_over(&self, py: Python<'_>, key: &str, silence: f64) -> Result<Option<bool>, CoreError> {
+        let store = self.shared();
+        Watch::new(None).away(py, |tell| ObjectLease::is_over(&store, key, seconds(silence), tell))
+    }
+
     fn list(&self, py: Python<'_>, prefix: &str) -> Result<Vec<(String, u64)>, CoreError> {
         let listed = away(py, || store::list(&*self.0, prefix))??;
         Ok(listed.into_iter().map(|entry| (entry.key, entry.size)).collect())
@@ -153,4 +167,46 @@ impl PyObjects {
     fn copy_from(&self, py: Python<'_>, source: &Self, key: &str, size: u64, to: &str) -> Result<bool, CoreError> {
         Ok(away(py, || self.bucket(to)?.copy_from(&*source.0, key, size, to))??)
     }
+}
+
+/// An object that this process renews.
+#[pyclass(frozen, name = "ObjectLease", module = "wkfast._core")]
+pub(crate) struct PyObjectLease(Mutex<Option<ObjectLease>>);
+
+impl PyObjectLease {
+    fn held(&self) -> MutexGuard<'_, Option<ObjectLease>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+#[pymethods]
+impl PyObjectLease {
+    fn is_own(&self, py: Python<'_>) -> Result<bool, CoreError> {
+        let own = || -> Done<bool> {
+            let held = self.held();
+            let Some(lease) = held.as_ref() else { return Ok(false) };
+            Ok(lease.taken_by()?.is_none())
+        };
+        Ok(away(py, own)??)
+    }
+
+    fn finish(&self, py: Python<'_>) {
+        let held = self.held().take();
+        py.detach(|| held.map(ObjectLease::finish));
+    }
+
+    fn end(&self, py: Python<'_>) {
+        let held = self.held().take();
+        py.detach(|| drop(held));
+    }
+}
+
+impl Drop for PyObjectLease {
+    fn drop(&mut self) {
+        Python::attach(|py| self.end(py));
+    }
+}
+
+fn seconds(value: f64) -> Duration {
+    Duration::try_from_secs_f64(value).unwrap_or(Duration::MAX)
 }

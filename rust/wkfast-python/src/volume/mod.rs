@@ -8,7 +8,7 @@ mod reshape;
 mod statistics;
 mod threads;
 mod view;
-mod watch;
+pub(crate) mod watch;
 
 use std::ffi::CString;
 

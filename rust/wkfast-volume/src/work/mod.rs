@@ -1,14 +1,17 @@
-//! What all work on chunks shares: the [`Driver`] that has tasks done, reading chunks, names for files under construction,
+//! What all work on chunks shares: the [`Driver`] that has tasks done, reading chunks, names for files under construction, leases of what lies in buckets,
 //! folders that go away.
 
 mod ahead;
 mod driver;
 mod names;
+mod object_lease;
 mod remove;
 mod source;
 
 pub(crate) use self::ahead::Ahead;
 pub use self::driver::{Driver, Observer, Progress, Stop, pool_of};
 pub(crate) use self::names::{create_unique, unique_name};
+pub use self::object_lease::{ObjectLease, Taken, Term};
+pub(crate) use self::object_lease::{Seen, owner_in};
 pub use self::remove::{remove_folder, remove_or_leave};
 pub(crate) use self::source::ReadMag;
