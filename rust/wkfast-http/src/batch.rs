@@ -15,7 +15,7 @@ use crate::client::{Client, Get};
 use crate::failure::{Failure, Kind};
 use crate::head::Head;
 use crate::watch::Watch;
-use crate::wire::Wire;
+use crate::wire::{OF_MANY, Wire};
 
 /// An answer that is not the body asked for is read up to here, to see whether it settles the matter.
 const SMALL: u64 = 64 << 10;
@@ -109,7 +109,7 @@ impl Client {
         if let Some(wire) = self.pool().idle(&get.route).await {
             return Ok(Some(wire));
         }
-        match Wire::open(&get.route, self.trust(), None, &mut Watch::begin(&get.times)).await {
+        match Wire::open(&get.route, self.trust(), None, OF_MANY, &mut Watch::begin(&get.times)).await {
             Err(failure) if failure.kind == Kind::Late => Err(failure),
             opened => Ok(opened.ok()),
         }
@@ -265,7 +265,7 @@ impl<S: Sink> Shared<S> {
     }
 
     async fn opened(&self, watch: &mut Watch) -> Result<Wire, Failure> {
-        Wire::open(&self.get.route, self.client.trust(), Some(self.peer), watch).await
+        Wire::open(&self.get.route, self.client.trust(), Some(self.peer), OF_MANY, watch).await
     }
 
     /// Makes one request; whether the connection may be asked again.

@@ -17,7 +17,7 @@ use crate::route::{Route, header};
 use crate::runtime::OfProcess;
 use crate::trust::Trust;
 use crate::watch::{Times, Watch};
-use crate::wire::Wire;
+use crate::wire::{ALONE, Wire};
 
 /// How long the many connections of a wide read stay open.
 const SURPLUS: Duration = Duration::from_secs(10);
@@ -118,7 +118,7 @@ impl Client {
             let kept = self.pool().idle(&get.route).await;
             let mut wire = match kept {
                 Some(wire) => wire,
-                None => Wire::open(&get.route, self.trust(), None, &mut watch).await?,
+                None => Wire::open(&get.route, self.trust(), None, ALONE, &mut watch).await?,
             };
             let was_used = wire.was_used;
             match wire.ask(get.request(target)?, &get.times, &mut watch).await {

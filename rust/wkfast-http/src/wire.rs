@@ -27,8 +27,10 @@ use crate::watch::{Times, Watch};
 
 /// Bytes of a head, and of what stands behind a body in pieces.
 const HEAD: usize = 64 << 10;
-/// What is read at once, at most: what lies in the nearer cache is put in its place for half.
-const BLOCK: usize = 64 << 10;
+/// What is read at once by one of many connections, at most: what lies in the nearer cache is put in its place for half.
+pub(crate) const OF_MANY: usize = 64 << 10;
+/// And by one that is alone: each read wakes the thread that waits for it, which costs a file more than its bytes do.
+pub(crate) const ALONE: usize = 1 << 20;
 /// Answers before the answer, e.g. early hints, that are passed over.
 const INTERIM: u32 = 16;
 
@@ -49,14 +51,15 @@ pub(crate) struct Wire {
 }
 
 impl Wire {
-    /// Opens one, to `peer` where that is known.
+    /// Opens one that reads so many bytes at once, to `peer` where that is known.
     pub(crate) async fn open(
         route: &Route,
         trust: &Trust,
         peer: Option<SocketAddr>,
+        block: usize,
         watch: &mut Watch,
     ) -> Result<Self, Failure> {
-        watch.over(opened(route, trust, peer)).await?
+        watch.over(opened(route, trust, peer, block)).await?
     }
 
     /// Asks, and returns what the answer says of itself.
@@ -152,7 +155,7 @@ impl Wire {
     }
 }
 
-async fn opened(route: &Route, trust: &Trust, peer: Option<SocketAddr>) -> Result<Wire, Failure> {
+async fn opened(route: &Route, trust: &Trust, peer: Option<SocketAddr>, block: usize) -> Result<Wire, Failure> {
     let connected = match peer {
         Some(address) => TcpStream::connect(address).await,
         None => TcpStream::connect(route.first_stop()).await,
@@ -165,7 +168,7 @@ async fn opened(route: &Route, trust: &Trust, peer: Option<SocketAddr>) -> Resul
     }
     let stream = if route.is_encrypted() { encrypted(route, trust, stream).await? } else { Stream::Plain(stream) };
     let mut builder = Builder::new();
-    builder.max_buf_size(BLOCK).max_header_size(HEAD);
+    builder.max_buf_size(block).max_header_size(HEAD);
     let handshake = builder.handshake(TokioIo::new(stream)).await;
     let (sender, connection) = handshake.map_err(|error| Failure::of(&error))?;
     let connection = Some(Box::pin(connection));
