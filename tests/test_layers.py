@@ -16,7 +16,7 @@ ALLOWED = {
     "_warnings": set(),
     "drafts": {"_core"},
     # what lies in buckets and on servers of files
-    "buckets": {"_core", "addresses", "errors"},
+    "buckets": {"_core", "addresses", "drafts", "errors"},
     "geometry": {"_core", "_lazy", "errors"},
     # what trees, segments and boxes of an NML have in common
     "records": {"_lazy", "errors"},
@@ -61,8 +61,8 @@ ALLOWED = {
     "remote": {"addresses", "_core", "_lazy", "client", "dataset", "errors", "geometry"},
     "skeleton": {"buckets", "pictures", "_warnings", "_core", "_lazy", "errors", "geometry", "records"},
     "schema": {"_lazy", "errors", "skeleton"},
-    "tables": {"addresses", "_core", "_lazy", "errors", "skeleton"},
-    "convert": {"addresses", "_lazy", "drafts", "errors", "geometry", "skeleton", "tables"},
+    "tables": {"addresses", "buckets", "_core", "_lazy", "errors", "skeleton"},
+    "convert": {"buckets", "_lazy", "errors", "geometry", "skeleton", "tables"},
     "annotation": {
         "addresses",
         "buckets",

@@ -303,6 +303,12 @@ class Objects:
     def put(self, key: str, content: bytes) -> None:
         """Make `content` the object, whatever was there."""
 
+    def put_file(self, key: str, file: str | PathLike[str]) -> int:
+        """Make what a file of this machine holds the object, sent in parts; its bytes."""
+
+    def fetch(self, key: str, file: str | PathLike[str]) -> int | None:
+        """Write the object into a file of this machine; its bytes, ``None`` if there is none."""
+
     def put_if(
         self, key: str, content: bytes, version: tuple[str | None, str | None] | None = None
     ) -> tuple[str | None, str | None] | None:

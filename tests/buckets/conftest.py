@@ -5,6 +5,8 @@ from __future__ import annotations
 import http.server
 import os
 import re
+import subprocess
+import sys
 import threading
 import uuid
 from functools import partial
@@ -124,3 +126,22 @@ def between(bucket):
     with faulty(bucket, fault) as reached:
         reached.asked, reached.refuses = told, lambda _method, _path: False
         yield reached
+
+
+@pytest.fixture
+def command(bucket):
+    """Run a command that finds the bucket, and what else it is told, in the environment."""
+    known = {
+        "AWS_ENDPOINT_URL": bucket.endpoint,
+        "AWS_ACCESS_KEY_ID": "tester",
+        "AWS_SECRET_ACCESS_KEY": SECRET,
+        "PYTHONPATH": os.pathsep.join(filter(None, sys.path)),
+    }
+
+    def run(*words, code=0, **more):
+        said = [sys.executable, "-m", "wkfast", *map(str, words)]
+        done = subprocess.run(said, capture_output=True, text=True, env={**os.environ, **known, **more}, timeout=60)
+        assert done.returncode == code, done.stderr
+        return done
+
+    return run

@@ -56,33 +56,19 @@ def made(tmp_path_factory):
     return dataset, layer, annotation
 
 
-def calls(made, folder):
-    """What writes, or reads what wkfast reads of a folder alone."""
-    _, layer, annotation = made
-    return {
-        "read_swc": lambda path: convert.read_swc(path, voxel_size=(1, 1, 1)),
-        "write_swc": lambda path: convert.write_swc(annotation.skeleton, path),
-        "write_knossos": lambda path: convert.write_knossos(annotation.skeleton, path),
-        "convert": lambda path: convert.convert([folder], path, "swc"),
-        "read_skeletons": tables.read_skeletons,
-        "skeletons_to_parquet": lambda path: tables.skeletons_to_parquet([folder], path),
-        "add_mag_from_zarrarray": lambda path: layer.add_mag_from_zarrarray(2, path),
-    }
-
-
 def test_addresses_are_refused_where_only_a_folder_will_do(made, folder):
+    _, layer, _ = made
     wrong = []
-    for name, call in calls(made, folder).items():
-        for address in ADDRESSES:
-            try:
-                call(address)
-            except AddressError as error:
-                if "hush" in str(error):
-                    wrong.append((name, address, "tells the secret"))
-            except Exception as error:  # noqa: BLE001 - whatever it is, it is told with the rest
-                wrong.append((name, str(address), repr(error)))
-            else:
-                wrong.append((name, str(address), "accepted"))
+    for address in ADDRESSES:
+        try:
+            layer.add_mag_from_zarrarray(2, address)
+        except AddressError as error:
+            if "hush" in str(error):
+                wrong.append((address, "tells the secret"))
+        except Exception as error:  # noqa: BLE001 - whatever it is, it is told with the rest
+            wrong.append((str(address), repr(error)))
+        else:
+            wrong.append((str(address), "accepted"))
     assert not wrong, "\n".join(map(str, wrong))
     assert not list(folder.iterdir())
 
@@ -95,6 +81,12 @@ READ = {
     "iterate_trees": lambda path, _: list(wkfast.iterate_trees(path)),
     "schema_problems": lambda path, _: schema_problems(path),
     "read_knossos": lambda path, _: convert.read_knossos(path),
+    "read_swc": lambda path, _: convert.read_swc(path, voxel_size=(1, 1, 1)),
+    "write_swc": lambda path, _: convert.write_swc(wkfast.Skeleton((1, 1, 1), "d"), path),
+    "write_knossos": lambda path, _: convert.write_knossos(wkfast.Skeleton((1, 1, 1), "d"), path),
+    "convert": lambda path, folder: convert.convert([folder], path, "swc"),
+    "read_skeletons": lambda path, _: tables.read_skeletons(path),
+    "skeletons_to_parquet": lambda path, folder: tables.skeletons_to_parquet([folder], path),
     "Dataset": lambda path, _: wkfast.Dataset(path, voxel_size=(1, 1, 1)),
     "Dataset.open": lambda path, _: wkfast.Dataset.open(path),
     "open_layer": lambda path, _: open_layer(path),

@@ -68,6 +68,13 @@ def test_a_table_that_was_changed_is_written_back(before, after):
     assert tree == expected
 
 
+def test_one_number_is_that_of_all_nodes():
+    tree, expected = _tree(), _tree()
+    tree.add_nodes([[0, 0, 0], [1, 1, 1]], radius=2.5, inVp=np.int32(3), time=None)
+    expected.add_nodes([[0, 0, 0], [1, 1, 1]], radius=[2.5, 2.5], inVp=[3, 3])
+    assert tree == expected
+
+
 def test_what_does_not_fit_changes_nothing():
     tree, twin = _tree(), _tree()
     for each in (tree, twin):
@@ -77,6 +84,7 @@ def test_what_does_not_fit_changes_nothing():
         lambda: tree.add_nodes([[0, 0, 0]], edges=[[0, 1]]),
         lambda: tree.add_nodes([[0, 0, 0]], radius=[1, 2]),
         lambda: tree.add_nodes([[0, 0, 0]], rotation=[[1, 2]]),
+        lambda: tree.add_nodes([[0, 0, 0]], rotation=1),
         lambda: tree.add_nodes([[0, 0, 0]], wide=[1]),
         lambda: tree.add_nodes([[0, 0, np.nan]]),
         lambda: tree.add_nodes([[0, 0, 0]], comments=["a", "b"]),

@@ -3,13 +3,17 @@
 from wkfast.buckets.copying import copy_files
 from wkfast.buckets.object_path import ObjectPath, any_path, core_file, object_path
 from wkfast.buckets.stated import stated_address, stated_path, written_address
+from wkfast.buckets.whole_files import local_copy, local_folder, replace_whole
 
 __all__ = [
     "ObjectPath",
     "any_path",
     "copy_files",
     "core_file",
+    "local_copy",
+    "local_folder",
     "object_path",
+    "replace_whole",
     "stated_address",
     "stated_path",
     "written_address",

@@ -339,6 +339,20 @@ class ObjectPath:
         """
         self.parent._objects.put(self.name, content)
 
+    def put_file(self, file: Path) -> int:
+        """Make what a file of this machine holds what this one holds, sent in parts, and return its bytes.
+
+        Raises
+        ------
+        ObjectStoreError
+            As of :meth:`write`; what was there stays.
+        """
+        return self.parent._objects.put_file(self.name, file)
+
+    def fetch(self, file: Path) -> int | None:
+        """Write what the file holds into one of this machine and return its bytes; ``None`` where there is none."""
+        return self.parent._objects.fetch(self.name, file)
+
     def write_if(self, content: bytes, version: Version | None = None) -> Version | None:
         """Make `content` what the file holds if it is still of a version, or if there is still none.
 

@@ -1,6 +1,5 @@
 """``wkfast convert``: many files of skeletons as tables or in other formats."""
 
-from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 from wkfast._lazy import lazy_import
@@ -23,8 +22,8 @@ _EDGES = 3
 
 
 def convert(
-    source: Annotated[list[Path], Argument("Files and folders: .nml, .zip, .k.zip, .swc.")],
-    target: Annotated[Path, Argument("A .parquet file, or a folder for the files of --to.")],
+    source: Annotated[list[str], Argument("Files and folders: .nml, .zip, .k.zip, .swc; or their addresses.")],
+    target: Annotated[str, Argument("A .parquet file, or a folder for the files of --to; or its address.")],
     *,
     to: Annotated[str | None, Option(f"Format of the files: {_FORMATS}.")] = None,
     file_per_tree: Annotated[bool, Option("With --to swc: a file for each tree.")] = False,
@@ -37,7 +36,7 @@ def convert(
 
     Files that cannot be converted are listed at the end; the others are, and the exit code is 1.
     """
-    if target.suffix == ".parquet":
+    if target.endswith(".parquet"):
         counts = _Counts()
         failed = tables.skeletons_to_parquet(source, target, strict=strict, progress=counts)
         tell(f"{counts} in {target}")

@@ -4,10 +4,13 @@ import json
 import os
 import re
 import sys
+import tempfile
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 from wkfast._lazy import lazy_import
+from wkfast.addresses import local_path
+from wkfast.buckets import ObjectPath, any_path, local_copy
 from wkfast.cli.arguments import Argument, Exit, Option, UsageError
 from wkfast.cli.console import bytes_text, complain, progress_wanted, tell, tell_json
 from wkfast.errors import AnnotationSuffixError
@@ -28,6 +31,7 @@ _Token = Annotated[
     Option("Default: WK_TOKEN, which, unlike this option, no list of processes shows.", spelling="--token"),
 ]
 _Progress = Annotated[bool | None, Option("Default: shown in a terminal.")]
+_ENDINGS = {".zip", ".nml"}
 # A # within a URL begins what a page of the server is to show.
 _COMMENT = re.compile(r"(^|\s)#.*")
 _Json = Annotated[bool, Option("Print facts as JSON.", spelling="--json")]
@@ -41,7 +45,7 @@ def download(
             metavar="ANNOTATION_OR_FILE",
         ),
     ],
-    target: Annotated[Path, Argument("File to create, or a folder to put it in.")],
+    target: Annotated[str, Argument("File to create, or a folder to put it in; or its address.")],
     *,
     skip_volume_data: Annotated[bool, Option("Leave the voxels out.", spelling="--skip-volume-data")] = False,
     overwrite: Annotated[bool, Option("Replace a file that is there.", spelling="--overwrite")] = False,
@@ -57,31 +61,45 @@ def download(
     many, for the folder TARGET. Those that are there already are kept; what failed is told at the end, exit code 2.
     """
     context, token = _context(url, token), None
+    wanted = any_path(target, "an annotation")
     lines = _lines(annotation)
     if lines is not None:
+        folder = local_path(target, "the folder of many annotations")
         with client.webknossos_context(context.url, context.token, context.timeout, context.api_version):
             report = bulk.download_annotations(
-                lines, target, concurrency=concurrency, skip_volume_data=skip_volume_data,
+                lines, folder, concurrency=concurrency, skip_volume_data=skip_volume_data,
                 overwrite=overwrite, progress=progress_wanted(progress),
             )  # fmt: skip
         _tell(report, as_json=as_json)
         return
     found = client.resolve_annotation(annotation, context=context)
-    received = client.Client(found.context).annotations.download(
-        found.annotation_id,
-        target,
-        skip_volume_data=skip_volume_data,
-        overwrite=overwrite,
-        progress=progress_wanted(progress),
-    )
+    options = {"skip_volume_data": skip_volume_data, "overwrite": overwrite, "progress": progress_wanted(progress)}
+    path, received = _received(found, wanted, options)
     if as_json:
-        tell_json({"path": str(received.path), "kind": received.kind, "bytes": received.size})
+        tell_json({"path": str(path), "kind": received.kind, "bytes": received.size})
     else:
-        tell(f"{received.path} ({bytes_text(received.size)})")
+        tell(f"{path} ({bytes_text(received.size)})")
+
+
+def _received(
+    found: "client.ResolvedAnnotation", target: Path | ObjectPath, options: dict[str, Any]
+) -> "tuple[Path | ObjectPath, client.Download]":
+    """Download an annotation, and return where it lies. What a bucket is to have is a temporary file first."""
+    download = client.Client(found.context).annotations.download
+    if not isinstance(target, ObjectPath):
+        received = download(found.annotation_id, target, **options)
+        return received.path, received
+    with tempfile.TemporaryDirectory(prefix="wkfast-") as folder:
+        received = download(found.annotation_id, folder, **options)
+        file = target if target.suffix in _ENDINGS else target / received.path.name
+        if not options["overwrite"] and file.exists():
+            raise FileExistsError(f"{file} is there already; --overwrite replaces it")
+        file.put_file(received.path)
+    return file, received
 
 
 def upload(
-    file: Annotated[Path, Argument("An annotation: .zip or .nml.")],
+    file: Annotated[str, Argument("An annotation: .zip or .nml; or its address.")],
     *,
     name: Annotated[str | None, Option("Name of the new annotation; default: the file's.")] = None,
     url: _Url = None,
@@ -90,12 +108,14 @@ def upload(
     as_json: _Json = False,
 ) -> None:
     """Upload FILE as a new annotation and print its URL."""
-    if file.suffix.lower() not in (".zip", ".nml"):
-        raise AnnotationSuffixError(f"cannot upload {file}: an annotation is a .zip or .nml file")
+    path = any_path(file, "an annotation")
+    if path.suffix.lower() not in _ENDINGS:
+        raise AnnotationSuffixError(f"cannot upload {path}: an annotation is a .zip or .nml file")
     context, token = _context(url, token), None
     if context.token is None:
         raise client.errors.AuthenticationError(f"uploading to {context.url} needs a token: set WK_TOKEN")
-    made = client.Client(context).annotations.upload(file, name=name, progress=progress_wanted(progress))
+    with local_copy(path) as copy:
+        made = client.Client(context).annotations.upload(copy, name=name, progress=progress_wanted(progress))
     for kind, text in made.messages:
         if kind != "success":
             complain(f"the server says: {text}", "yellow")

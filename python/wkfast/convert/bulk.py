@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from wkfast.addresses import local_path
+from wkfast.buckets import ObjectPath, any_path
 from wkfast.convert.knossos import read_knossos, write_knossos
 from wkfast.convert.swc import read_swc, write_swc
 from wkfast.errors import AnnotationSuffixError, SkeletonError, WkfastError
@@ -19,11 +19,11 @@ from wkfast.tables import FileError
 from wkfast.tables.sources import Source, Unusable, find
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
     from os import PathLike
 
     from wkfast.geometry import Vec3FloatLike, VoxelSize
     from wkfast.skeleton import Skeleton, Tree
+    from wkfast.tables.sources import Paths
 
 FORMATS = ("nml", "swc", "k.zip")
 _KNOSSOS = ".k.zip"
@@ -44,13 +44,13 @@ class Converted:
         Files that could not be read or have no form in the other format.
     """
 
-    written: tuple[Path, ...]
+    written: tuple[Path | ObjectPath, ...]
     errors: tuple[FileError, ...]
 
 
 def convert(
-    paths: str | PathLike[str] | Iterable[str | PathLike[str]],
-    out_folder: str | PathLike[str],
+    paths: Paths,
+    out_folder: str | PathLike[str] | ObjectPath,
     to: str,
     *,
     voxel_size: VoxelSize | Vec3FloatLike | None = None,
@@ -63,9 +63,9 @@ def convert(
     Parameters
     ----------
     paths
-        ``.nml``, ``.zip``, ``.k.zip`` and ``.swc`` files, and folders that are searched for them.
+        ``.nml``, ``.zip``, ``.k.zip`` and ``.swc`` files, and folders that are searched for them; here or in buckets.
     out_folder
-        Where files go, called like those they are from; it is made if there is none.
+        Where files go, called like those they are from, here or in a bucket; it is made if there is none.
     to
         ``"nml"``, ``"swc"`` or ``"k.zip"``.
     voxel_size
@@ -96,7 +96,7 @@ def convert(
         raise AnnotationSuffixError(f"skeletons are written as {', '.join(FORMATS)}, not as {to!r}")
     if file_per_tree and to != "swc":
         raise AnnotationSuffixError(f"a file per tree is written as swc only, not as {to}")
-    targets = _Targets(local_path(out_folder, "the folder of converted files"), to)
+    targets = _Targets(any_path(out_folder, "the folder of converted files"), to)
     write = _Writer(unit or LengthUnit.MICROMETER.value, node_type, file_per_tree=file_per_tree)
     errors: list[FileError] = []
     for source in find(paths, also=frozenset({_SWC})):
@@ -115,11 +115,12 @@ def _stem(source: Source | Unusable) -> str:
 def _load(source: Source | Unusable, voxel_size: VoxelSize | Vec3FloatLike | None, unit: str | None) -> Skeleton:
     if isinstance(source, Unusable):
         raise source.error
-    if source.path.endswith(_SWC):
+    path = str(source.path)
+    if path.endswith(_SWC):
         if voxel_size is None:
-            raise SkeletonError(f"{source.path}: SWC knows no voxels: say their size in nm (voxel_size=, --voxel-size)")
+            raise SkeletonError(f"{path}: SWC knows no voxels: say their size in nm (voxel_size=, --voxel-size)")
         return read_swc(source.path, voxel_size=voxel_size, unit=unit)
-    if source.path.endswith(_KNOSSOS):
+    if path.endswith(_KNOSSOS):
         return read_knossos(source.path)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # problems of files are for `validate`
@@ -129,19 +130,20 @@ def _load(source: Source | Unusable, voxel_size: VoxelSize | Vec3FloatLike | Non
 class _Targets:
     """The files that are written: in one folder, none twice."""
 
-    def __init__(self, folder: Path, suffix: str) -> None:
-        self.written: list[Path] = []
+    def __init__(self, folder: Path | ObjectPath, suffix: str) -> None:
+        self.written: list[Path | ObjectPath] = []
         self._folder = folder
         self._suffix = suffix
         self._taken: set[str] = set()
 
-    def free(self, stem: str) -> Path:
+    def free(self, stem: str) -> Path | ObjectPath:
         """Return a file that nothing was written to, called like `stem` as far as names of files go."""
         safe = _UNSAFE.sub("_", stem)[:_LONGEST_NAME] or "_"
         names = itertools.chain([safe], (f"{safe}-{number}" for number in itertools.count(2)))
         name = next(name for name in names if name not in self._taken)
         self._taken.add(name)
-        self._folder.mkdir(parents=True, exist_ok=True)
+        if not isinstance(self._folder, ObjectPath):
+            self._folder.mkdir(parents=True, exist_ok=True)
         return self._folder / f"{name}.{self._suffix}"
 
 

@@ -15,8 +15,7 @@ from xml.sax.saxutils import quoteattr
 
 import numpy as np
 
-from wkfast.addresses import local_path
-from wkfast.drafts import exclusive_draft
+from wkfast.buckets import ObjectPath, any_path, replace_whole
 from wkfast.errors import AnnotationSuffixError
 from wkfast.skeleton import Skeleton, document_of
 from wkfast.skeleton.annotation_file import AnnotationFile
@@ -36,7 +35,7 @@ _COLUMNS = {"inVp": 0, "inMag": 1, "time": 0}
 _DEFAULT_RADIUS = 1.5
 
 
-def read_knossos(path: str | PathLike[str]) -> Skeleton:
+def read_knossos(path: str | PathLike[str] | ObjectPath) -> Skeleton:
     """Return the skeleton in a ``.k.zip`` of KNOSSOS: positions counted from 0, radii in nm.
 
     Parameters
@@ -74,7 +73,7 @@ def read_knossos(path: str | PathLike[str]) -> Skeleton:
     return skeleton
 
 
-def write_knossos(skeleton: Skeleton, path: str | PathLike[str]) -> None:
+def write_knossos(skeleton: Skeleton, path: str | PathLike[str] | ObjectPath) -> None:
     """Write a skeleton as KNOSSOS's ``.k.zip``, as a whole or not at all.
 
     Positions are rounded to voxels and counted from 1, radii are in voxels along x, 1.5 where a node has none. Groups,
@@ -92,14 +91,13 @@ def write_knossos(skeleton: Skeleton, path: str | PathLike[str]) -> None:
     AnnotationSuffixError
         `path` does not end in ``.k.zip``.
     """
-    file = local_path(path, "a KNOSSOS file")
+    file = any_path(path, "a KNOSSOS file")
     if not file.name.endswith(_SUFFIX):
         raise AnnotationSuffixError(f"{file}: a file of KNOSSOS ends in {_SUFFIX}")
     packed = io.BytesIO()
     with zipfile.ZipFile(packed, "w", zipfile.ZIP_DEFLATED) as archive:
         archive.writestr(_MEMBER, "\n".join(_document(skeleton)) + "\n")
-    with exclusive_draft(file) as draft:
-        draft.put(packed.getvalue())
+    replace_whole(file, packed.getvalue())
 
 
 def _document(skeleton: Skeleton) -> Iterator[str]:

@@ -11,8 +11,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from wkfast.addresses import local_path
-from wkfast.drafts import exclusive_draft
+from wkfast.buckets import ObjectPath, any_path, replace_whole
 from wkfast.errors import SwcError
 from wkfast.geometry import LengthUnit, Vec3Float, VoxelSize
 from wkfast.skeleton import Skeleton, Tree
@@ -32,6 +31,8 @@ if TYPE_CHECKING:
 _UNIT = re.compile(r"#\s*unit:\s*(\S+)", re.IGNORECASE)
 _TYPE = re.compile(r"swc type (\d+)")
 _FIELDS = 7
+# Of an object; it is read to memory.
+_MOST_TEXT = 1 << 32
 # Digits behind the point: far below a voxel, and few enough that 0.1 stays 0.1.
 _DIGITS = 9
 _VOXEL_DIGITS = 6
@@ -39,7 +40,7 @@ _VOXEL_DIGITS = 6
 
 def write_swc(
     trees: Skeleton | Tree | Iterable[Tree],
-    path: str | PathLike[str],
+    path: str | PathLike[str] | ObjectPath,
     *,
     unit: LengthUnit | str = LengthUnit.MICROMETER,
     node_type: int = 0,
@@ -87,8 +88,7 @@ def write_swc(
         lines.append(f"# tree {tree.id}: {name}")
         lines += _lines(tree, wanted, first, node_type)
         first += len(tree)
-    with exclusive_draft(local_path(path, "an SWC file")) as draft:
-        draft.put(("\n".join(lines) + "\n").encode())
+    replace_whole(any_path(path, "an SWC file"), ("\n".join(lines) + "\n").encode())
 
 
 def _trees(trees: Skeleton | Tree | Iterable[Tree]) -> list[Tree]:
@@ -122,7 +122,7 @@ def _types(tree: Tree, order: npt.NDArray[np.int64], parents: list[int], node_ty
 
 
 def read_swc(
-    path: str | PathLike[str],
+    path: str | PathLike[str] | ObjectPath,
     *,
     voxel_size: VoxelSize | Vec3FloatLike,
     unit: LengthUnit | str | None = None,
@@ -154,7 +154,7 @@ def read_swc(
     SwcError
         A line is none of SWC; the message names it.
     """
-    file = local_path(path, "an SWC file")
+    file = any_path(path, "an SWC file")
     lines = _text(file).splitlines()
     rows = _Rows.of(file, lines)
     scale = (_unit_in(lines) if unit is None else _as_unit(unit)).nanometers
@@ -176,10 +176,11 @@ def _unit_in(lines: Sequence[str]) -> LengthUnit:
     return LengthUnit.MICROMETER if found is None else LengthUnit.from_text(found[1])
 
 
-def _text(file: Path) -> str:
+def _text(file: Path | ObjectPath) -> str:
     require_file(file)
+    content = file.read(_MOST_TEXT) or b"" if isinstance(file, ObjectPath) else file.read_bytes()
     try:
-        return file.read_text(encoding="utf-8-sig")
+        return content.decode("utf-8-sig")
     except UnicodeDecodeError as error:
         raise SwcError(f"{file}: is no text in UTF-8: {error.reason} at byte {error.start}") from error
 
@@ -194,7 +195,7 @@ class _Rows:
         self.parents = [places.get(parent, -1) for parent in parents]
 
     @classmethod
-    def of(cls, file: Path, lines: Sequence[str]) -> _Rows:
+    def of(cls, file: Path | ObjectPath, lines: Sequence[str]) -> _Rows:
         """Return the rows, checked."""
         split = [(number, line.partition("#")[0].split()) for number, line in enumerate(lines, 1)]
         rows = [(number, *_row(file, number, fields)) for number, fields in split if fields]
@@ -216,7 +217,7 @@ class _Rows:
         return [None if kind == known else kind for kind, known in zip(self.types, before, strict=True)]
 
 
-def _row(file: Path, number: int, fields: Sequence[str]) -> tuple[int, int, list[float], int]:
+def _row(file: Path | ObjectPath, number: int, fields: Sequence[str]) -> tuple[int, int, list[float], int]:
     expected = f"{file}: line {number}: expected id, type, x, y, z, radius, parent"
     if len(fields) < _FIELDS:
         raise SwcError(f"{expected}, found {len(fields)} fields", line=number)
@@ -231,7 +232,7 @@ def _row(file: Path, number: int, fields: Sequence[str]) -> tuple[int, int, list
     return whole
 
 
-def _check_ids(file: Path, rows: Sequence[tuple[int, int, int]]) -> None:
+def _check_ids(file: Path | ObjectPath, rows: Sequence[tuple[int, int, int]]) -> None:
     places = {node: number for number, node, _ in rows}
     for number, node, parent in rows:
         if places[node] != number:

@@ -217,7 +217,7 @@ class Skeleton(Group):
         skeleton._left_behind = file.other_members
         return skeleton
 
-    def save(self, out_path: str | PathLike[str]) -> None:
+    def save(self, out_path: str | PathLike[str] | ObjectPath) -> None:
         """Write the skeleton to an ``.nml`` or ``.zip`` file, as a whole or not at all.
 
         Other members of the zip it was loaded from, such as voxels, are not written, which a warning says.
@@ -576,7 +576,9 @@ class Document:
     problems: tuple[LoadProblem, ...]
 
 
-def load_document(path: str | PathLike[str], member: str | None = None, *, strict: bool = False) -> Document:
+def load_document(
+    path: str | PathLike[str] | ObjectPath, member: str | None = None, *, strict: bool = False
+) -> Document:
     """Return an NML file, or one that is a member of a zip file. Problems are warned about once.
 
     Raises
@@ -584,7 +586,7 @@ def load_document(path: str | PathLike[str], member: str | None = None, *, stric
     NmlError
         A ``RuntimeError``: malformed XML or NML, or with ``strict`` whatever a server would reject.
     """
-    return _document(path, fspath(path), member, strict=strict)
+    return _document(path, path.object_file() if isinstance(path, ObjectPath) else fspath(path), member, strict=strict)
 
 
 def document_of(file: AnnotationFile, *, strict: bool = False) -> Document:

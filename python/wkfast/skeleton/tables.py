@@ -104,7 +104,10 @@ def given_columns(columns: Mapping[str, Any], rows: int) -> list[tuple[str, npt.
             raise SkeletonError(f"nodes have no column {name!r}; there are {', '.join([*_FLOATS, *_MASKED])}")
         if values is None:
             continue
-        array: Any = np.ma.asarray(values)
+        # One value is that of all nodes.
+        array: Any = np.ma.asarray(np.full(rows, values) if np.ndim(values) == 0 else values)
+        if array.shape[:1] != (rows,) or array.ndim != 1 + (name == "rotation"):
+            raise SkeletonError(f"{name} must have one value for each of {rows} nodes, not the shape {array.shape}")
         present: Any = ~np.ma.getmaskarray(array)
         if name in _FLOATS:
             array = array.astype(np.float64)
@@ -113,8 +116,6 @@ def given_columns(columns: Mapping[str, Any], rows: int) -> list[tuple[str, npt.
         filled = np.ascontiguousarray(array.filled(0), np.float64 if name in _FLOATS else _MASKED[name])
         if not np.array_equal(filled[present], array.filled(0)[present]):
             raise SkeletonError(f"{name} does not fit into {filled.dtype}")
-        if present.shape != (rows,):
-            raise SkeletonError(f"{name} must have one value for each of {rows} nodes, not the shape {array.shape}")
         given.append((name, filled, np.ascontiguousarray(present)))
     return given
 

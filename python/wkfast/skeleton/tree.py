@@ -245,8 +245,8 @@ class Tree:
         comments
             A text or ``None`` for each node.
         columns
-            By name as in :meth:`nodes_table`, one value a node: ``radius``, ``rotation``, ``inVp``, ``inMag``,
-            ``bitDepth``, ``interpolation``, ``time``. NaN and masked values stand for none.
+            By name as in :meth:`nodes_table`, one value a node, or one number for all: ``radius``, ``rotation``,
+            ``inVp``, ``inMag``, ``bitDepth``, ``interpolation``, ``time``. NaN and masked values stand for none.
 
         Raises
         ------

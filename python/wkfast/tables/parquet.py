@@ -8,7 +8,7 @@ from dataclasses import fields
 from typing import TYPE_CHECKING, Any, Self
 
 from wkfast._lazy import lazy_import
-from wkfast.addresses import local_path
+from wkfast.buckets import ObjectPath, any_path, local_folder
 from wkfast.errors import AnnotationSuffixError
 from wkfast.tables.frames import flat, to_arrow
 from wkfast.tables.reading import SkeletonTables, iterate_skeletons
@@ -22,7 +22,8 @@ if TYPE_CHECKING:
     import pyarrow as pa
     import pyarrow.parquet as pq
 
-    from wkfast.tables.reading import FileError, Paths
+    from wkfast.tables.reading import FileError
+    from wkfast.tables.sources import Paths
     from wkfast.tables.table import Table
 else:
     pa = lazy_import("pyarrow", extra="arrow")
@@ -31,7 +32,7 @@ else:
 
 def skeletons_to_parquet(
     paths: Paths,
-    out_path: str | PathLike[str],
+    out_path: str | PathLike[str] | ObjectPath,
     *,
     strict: bool = False,
     progress: Callable[[SkeletonTables], None] | None = None,
@@ -47,7 +48,7 @@ def skeletons_to_parquet(
     paths, strict
         As for :func:`read_skeletons`.
     out_path
-        The file for the nodes, ending in ``.parquet``.
+        The file for the nodes, ending in ``.parquet``. For a bucket files are made among the temporary ones first.
     progress
         Called with each batch once it is written.
 
@@ -63,9 +64,16 @@ def skeletons_to_parquet(
     >>> skeletons_to_parquet("folder", "out.parquet")  # doctest: +SKIP
     ()
     """
-    out = local_path(out_path, "a folder of tables")
+    out = any_path(out_path, "a folder of tables")
     if out.suffix != ".parquet":
         raise AnnotationSuffixError(f"{out}: a file of Parquet ends in .parquet")
+    with local_folder(out.parent) as folder:
+        return _write(paths, folder / out.name, strict=strict, progress=progress)
+
+
+def _write(
+    paths: Paths, out: Path, *, strict: bool, progress: Callable[[SkeletonTables], None] | None
+) -> tuple[FileError, ...]:
     errors: list[FileError] = []
     with contextlib.ExitStack() as stack:
         files = {name: stack.enter_context(_ParquetFile(path)) for name, path in parquet_files(out).items()}

@@ -12,13 +12,11 @@ from wkfast.tables.columns import files_table, row_tables
 from wkfast.tables.sources import Source, Unusable, find
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Sequence
-    from os import PathLike
+    from collections.abc import Iterator, Sequence
 
     from wkfast.tables.columns import FileFacts
+    from wkfast.tables.sources import Paths
     from wkfast.tables.table import Table
-
-    Paths = str | PathLike[str] | Iterable[str | PathLike[str]]
 
 # Text that is read as a batch. Reading takes about five times that, and an export half as much again.
 _BATCH_BYTES = 8 << 20
@@ -102,8 +100,9 @@ def read_skeletons(paths: Paths, *, strict: bool = False) -> SkeletonTables:
     Parameters
     ----------
     paths
-        An ``.nml``, a ``.zip`` with one or several NMLs, a folder that is searched for both, or many of these. Of a
-        ``.k.zip`` of KNOSSOS all numbers are taken as written, see :func:`wkfast.convert.read_knossos`.
+        An ``.nml``, a ``.zip`` with one or several NMLs, a folder that is searched for both, or many of these, on this
+        machine or in buckets (addresses, ``UPath`` or ``ObjectPath``). Of a ``.k.zip`` of KNOSSOS all numbers are taken
+        as written, see :func:`wkfast.convert.read_knossos`.
     strict
         A file that a server would reject is an error.
 
@@ -169,14 +168,14 @@ def iterate_skeletons(
 
 def _read(found: Sequence[Source | Unusable], *, strict: bool) -> SkeletonTables:
     sources = [source for source in found if isinstance(source, Source)]
-    record, outcomes = _core.read_tables([(source.path, source.member) for source in sources], strict=strict)
+    record, outcomes = _core.read_tables([(source.file, source.member) for source in sources], strict=strict)
     unusable = [each for each in found if isinstance(each, Unusable)]
     return _tables(record, [*sources, *unusable], [*outcomes, *(each.error for each in unusable)])
 
 
 def _stream(source: Source) -> Iterator[SkeletonTables]:
     try:
-        for record, facts in _core.TableStream(source.path, source.member, 0, _BATCH_NODES):
+        for record, facts in _core.TableStream(source.file, source.member, 0, _BATCH_NODES):
             # The file is listed once, with the last of its rows.
             yield _tables(record, [source], [] if facts is None else [facts])
     except (WkfastError, OSError) as error:

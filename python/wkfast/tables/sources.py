@@ -11,11 +11,14 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from wkfast import _core
 from wkfast.addresses import is_path, local_path
+from wkfast.buckets import ObjectPath, core_file, object_path
 from wkfast.errors import AnnotationFileNotFoundError, AnnotationZipError, WkfastError
 from wkfast.skeleton.annotation_file import nml_members, require_file, require_suffix
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
+
+    Paths = str | PathLike[str] | ObjectPath | Iterable[str | PathLike[str] | ObjectPath]
 
 _ARCHIVE = ".zip"
 _SUFFIXES = frozenset({".nml", _ARCHIVE})
@@ -27,14 +30,14 @@ class Source(NamedTuple):
     Attributes
     ----------
     path, member
-        The file; the member of it if it is a zip.
+        The file, as text or as the object that it is; the member of it if it is a zip.
     name
         What tables call it: the path, with ``!member`` where a zip holds several.
     known_size
         Bytes of text, where somebody has looked.
     """
 
-    path: str
+    path: str | ObjectPath
     member: str | None
     name: str
     known_size: int | None = None
@@ -44,13 +47,20 @@ class Source(NamedTuple):
         """Bytes of text; 0 where the file went away, which is told by who opens it."""
         if self.known_size is not None:
             return self.known_size
+        if isinstance(self.path, ObjectPath):
+            return self.path.size() or 0
         state = _state(self.path)
         return 0 if state is None else state.st_size
 
     @property
+    def file(self) -> str | _core.ObjectFile:
+        """The file as the core takes it."""
+        return self.path if isinstance(self.path, str) else self.path.object_file()
+
+    @property
     def annotation(self) -> str:
         """Name of the annotation: stem of the file or of the member."""
-        return PurePosixPath(self.member).stem if self.member is not None else _split(self.path)[0]
+        return PurePosixPath(self.member).stem if self.member is not None else _split(self.name)[0]
 
 
 @dataclass(frozen=True)
@@ -66,28 +76,52 @@ class Unusable:
         return Path(self.name).stem
 
 
-def find(
-    given: str | PathLike[str] | Iterable[str | PathLike[str]], *, also: frozenset[str] = frozenset()
-) -> Iterator[Source | Unusable]:
+def find(given: Paths, *, also: frozenset[str] = frozenset()) -> Iterator[Source | Unusable]:
     """Yield what is to be read: of a file, of a folder and those in it by name, or of many of either.
 
     Files are ``.nml`` and ``.zip``, and those of text with a suffix in `also`.
     """
     paths: Any = [given] if is_path(given) else given
+    for path in paths:
+        far = object_path(path)
+        yield from _near(fspath(local_path(path)), also) if far is None else _far(far, also)
+
+
+def _near(path: str, also: frozenset[str]) -> Iterator[Source | Unusable]:
+    """Yield what is to be read of a file or folder of this machine."""
     # Thousands of files are usual: those in folders that are plain text are not looked at before they are read.
     texts = (_SUFFIXES | also) - {_ARCHIVE}
-    for path in map(fspath, map(local_path, paths)):
-        state = _state(path)
-        is_folder = state is not None and S_ISDIR(state.st_mode)
-        is_file = state is not None and S_ISREG(state.st_mode)
-        for file in _files_below(path, _SUFFIXES | also) if is_folder else [path]:
-            if (is_folder or is_file) and _split(file)[1] in texts:
-                yield Source(file, None, file)
-                continue
-            try:
-                yield from _sources_in(Path(file), also)
-            except (WkfastError, OSError) as error:
-                yield Unusable(file, error)
+    state = _state(path)
+    is_folder = state is not None and S_ISDIR(state.st_mode)
+    is_file = state is not None and S_ISREG(state.st_mode)
+    for file in _files_below(path, _SUFFIXES | also) if is_folder else [path]:
+        if (is_folder or is_file) and _split(file)[1] in texts:
+            yield Source(file, None, file)
+        else:
+            yield from _looked_into(Path(file), also)
+
+
+def _far(path: ObjectPath, also: frozenset[str]) -> Iterator[Source | Unusable]:
+    """Yield what is to be read of an object, or of those in a folder, which is listed."""
+    if path.suffix in _SUFFIXES | also:
+        yield from _looked_into(path, also)
+        return
+    listed = [(name, size) for name, size in path.files() if _split(name)[1] in _SUFFIXES | also]
+    if not listed:
+        raise _nothing_in(str(path), _SUFFIXES | also)
+    for name, size in sorted(listed, key=lambda entry: entry[0].split("/")):
+        file = path / name
+        if file.suffix == _ARCHIVE:
+            yield from _looked_into(file, also)
+        else:
+            yield Source(file, None, str(file), size)
+
+
+def _looked_into(file: Path | ObjectPath, also: frozenset[str]) -> Iterator[Source | Unusable]:
+    try:
+        yield from _sources_in(file, also)
+    except (WkfastError, OSError) as error:
+        yield Unusable(str(file), error)
 
 
 def _files_below(folder: str, suffixes: frozenset[str]) -> list[str]:
@@ -100,12 +134,16 @@ def _files_below(folder: str, suffixes: frozenset[str]) -> list[str]:
             elif _split(entry.name)[1] in suffixes and _is_file(entry):
                 found.append(entry.path)
     if not found:
-        missing = " and ".join(f"no {suffix}" for suffix in sorted(suffixes))
-        raise AnnotationFileNotFoundError(f"there is {missing} in the folder {folder} or below")
+        raise _nothing_in(folder, suffixes)
     if folder == os.curdir:
         # As pathlib has it, the working directory is no part of names.
         found = [name[len("./") :] for name in found]
     return sorted(found, key=lambda name: name.split("/"))
+
+
+def _nothing_in(folder: str, suffixes: frozenset[str]) -> AnnotationFileNotFoundError:
+    missing = " and ".join(f"no {suffix}" for suffix in sorted(suffixes))
+    return AnnotationFileNotFoundError(f"there is {missing} in the folder {folder} or below")
 
 
 def _entries(folder: str) -> list[os.DirEntry[str]]:
@@ -143,17 +181,18 @@ def _split(path: str) -> tuple[str, str]:
     return os.path.splitext(os.path.basename(path))  # noqa: PTH119, PTH122 - see above
 
 
-def _sources_in(file: Path, also: frozenset[str]) -> Iterator[Source]:
+def _sources_in(file: Path | ObjectPath, also: frozenset[str]) -> Iterator[Source]:
     if file.suffix not in also:
         require_suffix(file)
     require_file(file)
+    path = file if isinstance(file, ObjectPath) else fspath(file)
     if file.suffix != _ARCHIVE:
-        yield Source(fspath(file), None, fspath(file), file.stat().st_size)
+        yield Source(path, None, str(file), file.size() if isinstance(file, ObjectPath) else file.stat().st_size)
         return
-    archive = _core.AnnotationZip(file)
+    archive = _core.AnnotationZip(core_file(file))
     members = nml_members(archive.names())
     if not members:
         raise AnnotationZipError(f"{file} holds no .nml")
     for member in members:
-        name = fspath(file) if len(members) == 1 else f"{file}!{member}"
-        yield Source(fspath(file), member, name, archive.size(member) or 0)
+        name = str(file) if len(members) == 1 else f"{file}!{member}"
+        yield Source(path, member, name, archive.size(member) or 0)

@@ -62,6 +62,11 @@ impl ObjectAt {
 }
 
 impl FileAt {
+    /// Whether it lies on a server.
+    pub(crate) fn is_far(&self) -> bool {
+        matches!(self, Self::Far(_))
+    }
+
     /// What to call it in messages.
     pub(crate) fn shown(&self) -> PathBuf {
         match self {

@@ -1,6 +1,8 @@
 //! Objects in buckets and on servers of files for Python.
 
 use std::collections::BTreeMap;
+use std::fs::File;
+use std::io;
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -119,6 +121,29 @@ impl PyObjects {
 
     fn put(&self, py: Python<'_>, key: &str, content: Vec<u8>) -> Result<(), CoreError> {
         Ok(away(py, || self.bucket(key)?.put(key, content))??)
+    }
+
+    /// Makes what a file of this machine holds the object, sent in parts.
+    fn put_file(&self, py: Python<'_>, key: &str, file: PathBuf) -> Result<u64, CoreError> {
+        let send = move || -> Result<u64, CoreError> {
+            let mut content = File::open(&file).map_err(CoreError::io(&file))?;
+            let mut upload = self.bucket(key)?.upload(key)?;
+            let name = PathBuf::from(upload.name());
+            io::copy(&mut content, &mut upload).map_err(CoreError::io(&name))?;
+            upload.finish().map_err(CoreError::io(&name))
+        };
+        away(py, send)?
+    }
+
+    /// Writes the object into a file of this machine, in the state that it has now. Its bytes; `None` if there is none.
+    fn fetch(&self, py: Python<'_>, key: &str, file: PathBuf) -> Result<Option<u64>, CoreError> {
+        let receive = move || -> Result<Option<u64>, CoreError> {
+            let Some(stamp) = self.0.stamp(key)? else { return Ok(None) };
+            let mut bytes = self.0.stream(key, 0..stamp.size, stamp)?;
+            let mut content = File::create(&file).map_err(CoreError::io(&file))?;
+            io::copy(&mut bytes, &mut content).map(Some).map_err(CoreError::io(&file))
+        };
+        away(py, receive)?
     }
 
     #[pyo3(signature = (key, content, version=None))]

@@ -18,7 +18,7 @@ use super::stream::{Feed, Outlet};
 use crate::errors::{CoreError, SkeletonError};
 use crate::file_at::FileAt;
 use crate::patience::{Stop, patiently};
-use crate::volume::pool;
+use crate::volume::{pool, pool_of};
 
 /// An NML, or a zip file and the member of it that is one.
 type FileOrMember = (FileAt, Option<String>);
@@ -90,6 +90,9 @@ fn too_wide((path, member): &FileOrMember, id: i128) -> CoreError {
     CoreError::Python(SkeletonError::new_err(reason))
 }
 
+/// Files on servers that are read at once: they are waited for most of the time.
+const FAR_AT_ONCE: NonZeroUsize = NonZeroUsize::new(32).unwrap();
+
 /// The rows of all files as columns by table and name, and for each file its facts or its error. `first` is the number
 /// of the first file.
 #[pyfunction]
@@ -100,7 +103,7 @@ pub(crate) fn read_tables(
     first: i32,
     strict: bool,
 ) -> Result<(Bound<'_, PyDict>, Bound<'_, PyList>), CoreError> {
-    let pool = pool()?;
+    let pool = if sources.iter().any(|(file, _)| file.is_far()) { pool_of(FAR_AT_ONCE)? } else { pool()? };
     let part = patiently(py, move |stop| pool.install(|| read_all(&sources, first, strict, stop)))?;
     let outcomes = PyList::empty(py);
     for outcome in part.outcomes {

@@ -16,7 +16,7 @@ use pyo3::exceptions::PyUserWarning;
 use pyo3::prelude::*;
 use wkfast_volume::format::{DataFormat, discover};
 
-pub(crate) use threads::pool;
+pub(crate) use threads::{pool, pool_of};
 
 use crate::errors::CoreError;
 use crate::file_at::FileAt;

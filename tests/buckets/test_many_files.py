@@ -1,0 +1,159 @@
+"""Many files of skeletons in buckets: read as tables and converted."""
+
+import zipfile
+
+import numpy as np
+import pytest
+from tests.tables.nmls import big, nml, write
+
+from wkfast.buckets import ObjectPath
+from wkfast.convert import convert, read_knossos, read_swc, write_knossos, write_swc
+from wkfast.errors import AnnotationFileNotFoundError, SwcError, VolumeDataError
+from wkfast.skeleton import Skeleton
+from wkfast.tables import iterate_skeletons, read_skeletons, skeletons_to_parquet
+
+
+@pytest.fixture
+def folder(tmp_path):
+    """Files of all kinds, one of them broken."""
+    folder = tmp_path / "near"
+    (folder / "b ü").mkdir(parents=True)
+    write(folder, [nml(), nml(), "<things"])
+    write(folder / "b ü", [big(2, 50)])
+    with zipfile.ZipFile(folder / "project.zip", "w") as archive:
+        for name in ("one", "two"):
+            archive.writestr(f"{name}.nml", nml())
+    (folder / "notes.txt").write_text("no skeleton")
+    return folder
+
+
+@pytest.fixture
+def far(bucket, folder):
+    """The same in a bucket."""
+    far = ObjectPath(f"s3://{bucket.name}/far", bucket.options)
+    for file in sorted(folder.rglob("*")):
+        if file.is_file():
+            (far / str(file.relative_to(folder))).write(file.read_bytes())
+    return far
+
+
+def names(tables, folder):
+    return [str(name).removeprefix(f"{folder}/") for name in np.asarray(tables.files["file"])]
+
+
+def same_rows(one, other):
+    for table in ("nodes", "edges", "trees", "comments", "branchpoints"):
+        one_table, other_table = getattr(one, table), getattr(other, table)
+        assert list(one_table) == list(other_table)
+        for column in one_table:
+            if column != "file":
+                np.testing.assert_array_equal(np.asarray(one_table[column]), np.asarray(other_table[column]))
+
+
+def test_tables_are_those_of_the_same_folder_here(folder, far):
+    here, there = read_skeletons(folder), read_skeletons(far)
+    same_rows(here, there)
+    assert names(there, far) == names(here, folder)
+    assert here.nodes.rows >= 100
+    assert [str(each).replace(f"{far}/", "") for each in there.errors] == [
+        str(each).replace(f"{folder}/", "") for each in here.errors
+    ]
+
+
+def test_files_are_named_one_by_one_and_what_is_missing_is_told(far):
+    tables = read_skeletons([far / "f0.nml", far / "none.nml", far / "project.zip", far / "none.zip"])
+    assert names(tables, far) == ["f0.nml", "project.zip!one.nml", "project.zip!two.nml", "none.nml", "none.zip"]
+    assert [str(each.error).split(":")[-1] for each in tables.errors] == [" there is no such object"] * 2
+
+
+def test_a_large_object_comes_in_batches(far):
+    batches = list(iterate_skeletons(far / "b ü", batch_bytes=1000))
+    assert sum(batch.nodes.rows for batch in batches) == 100
+    assert sum(batch.files.rows for batch in batches) == 1
+
+
+def test_a_folder_without_files_and_a_server_that_cannot_list_are_errors(far, serve, folder):
+    with pytest.raises(AnnotationFileNotFoundError, match=r"there is no \.nml and no \.zip in the folder s3://"):
+        read_skeletons(far / "nothing")
+    url, _ = serve(folder)
+    with pytest.raises(VolumeDataError, match="cannot be listed"):
+        read_skeletons(url)
+    assert read_skeletons([f"{url}/f0.nml", f"{url}/project.zip"]).files.rows == 3
+
+
+def test_what_is_converted_from_and_to_buckets_is_what_folders_get(folder, far, tmp_path):
+    here = convert(folder, tmp_path / "out", "swc", unit="nm")
+    there = convert(far, far.parent / "out", "swc", unit="nm")
+    assert [path.name for path in there.written] == [path.name for path in here.written]
+    assert [path.read(1 << 20) for path in there.written] == [path.read_bytes() for path in here.written]
+    assert len(there.errors) == len(here.errors) == 1
+    nmls = convert(far.parent / "out", far.parent / "nmls", "nml", voxel_size=(10, 10, 30))
+    assert not nmls.errors
+    assert read_skeletons(far.parent / "nmls").nodes.rows == read_skeletons(folder).nodes.rows
+
+
+def test_swc_and_knossos_of_a_bucket(bucket, tmp_path):
+    skeleton = Skeleton(voxel_size=(10, 10, 30), dataset_name="d")
+    skeleton.add_tree("t").add_nodes([[1, 2, 3], [4, 5, 6]], edges=[[0, 1]], radius=20)
+    at = ObjectPath(f"s3://{bucket.name}/a", bucket.options)
+    write_swc(skeleton, tmp_path / "t.swc")
+    write_swc(skeleton, at / "t.swc")
+    assert (at / "t.swc").read(1000) == (tmp_path / "t.swc").read_bytes()
+    read = read_swc(at / "t.swc", voxel_size=(10, 10, 30))
+    assert [tree.name for tree in read.flattened_trees()] == ["t"]
+    write_knossos(skeleton, at / "t.k.zip")
+    assert next(read_knossos(at / "t.k.zip").flattened_trees()).nodes_table()["position"].tolist() == [
+        [1, 2, 3],
+        [4, 5, 6],
+    ]
+    (at / "bad.swc").write(b"1 0 x\n")
+    with pytest.raises(SwcError, match=r"s3://.*/a/bad\.swc"):
+        read_swc(at / "bad.swc", voxel_size=(1, 1, 1))
+    with pytest.raises(AnnotationFileNotFoundError, match="there is no such object"):
+        read_swc(at / "none.swc", voxel_size=(1, 1, 1))
+
+
+def test_parquet_in_a_bucket_is_that_of_a_folder(folder, far, tmp_path):
+    parquet = pytest.importorskip("pyarrow.parquet")
+    skeletons_to_parquet(folder, tmp_path / "t.parquet")
+    skeletons_to_parquet(far, far.parent / "t.parquet")
+    listed = [name for name, _ in far.parent.files() if name.endswith(".parquet")]
+    assert sorted(listed) == sorted(path.name for path in tmp_path.glob("*.parquet"))
+    for name in listed:
+        (far.parent / name).fetch(tmp_path / "fetched.parquet")
+        fetched, expected = parquet.read_table(tmp_path / "fetched.parquet"), parquet.read_table(tmp_path / name)
+        told = [column for column in ("file", "error") if column in fetched.column_names]
+        assert str(fetched.drop_columns(told).to_pylist()) == str(expected.drop_columns(told).to_pylist())
+
+
+def test_nothing_is_put_where_parquet_fails(far):
+    pytest.importorskip("pyarrow")
+
+    def stop(_):
+        raise RuntimeError("enough")
+
+    with pytest.raises(RuntimeError, match="enough"):
+        skeletons_to_parquet(far, far.parent / "t.parquet", progress=stop)
+    assert not [name for name, _ in far.parent.files() if name.endswith(".parquet")]
+
+
+def test_whole_files_go_both_ways_in_parts(bucket, tmp_path):
+    content = np.random.default_rng(0).bytes((9 << 20) + 5)
+    (tmp_path / "large").write_bytes(content)
+    at = ObjectPath(f"s3://{bucket.name}/large", bucket.options)
+    assert at.put_file(tmp_path / "large") == len(content)
+    assert at.read(1 << 30) == content
+    assert at.fetch(tmp_path / "back") == len(content)
+    assert (tmp_path / "back").read_bytes() == content
+    assert (at.parent / "none").fetch(tmp_path / "none") is None
+    assert not (tmp_path / "none").exists()
+    with pytest.raises(OSError, match="absent"):
+        at.put_file(tmp_path / "absent")
+    assert at.read(1 << 30) == content
+
+
+def test_a_command_converts_in_a_bucket(bucket, far, command):
+    done = command("convert", f"s3://{bucket.name}/far", f"s3://{bucket.name}/out", "--to", "swc", code=1)
+    assert "5 files in" in done.stdout
+    assert "f2.nml" in done.stderr
+    assert len((far.parent / "out").files()) == 5

@@ -1,0 +1,51 @@
+"""Annotations from a bucket to a server, and back."""
+
+from functools import partial
+
+import pytest
+
+pytest.importorskip("uvicorn", reason="the stand-in server needs starlette, uvicorn and python-multipart")
+pytest.importorskip("python_multipart", reason="the stand-in server needs python-multipart")
+
+from tests.client.standin_app import running
+from tests.client.standin_state import Layer, State
+from tests.client.test_standin import FALLBACK, PAINTED, annotation_zip
+
+from wkfast import Annotation
+from wkfast.buckets import ObjectPath
+
+TOKEN = "a-token-that-nobody-may-see"
+
+
+@pytest.fixture
+def run(command):
+    """Run a command beside a server with a memory."""
+    state = State()
+    state.add_user(TOKEN)
+    state.add_dataset("cells", [Layer.of("segmentation", FALLBACK, (32, 0, 64))])
+    with running(state) as server:
+        yield partial(command, WK_URL=server.url, WK_TOKEN=TOKEN)
+
+
+def test_an_annotation_goes_from_a_bucket_to_a_server_and_back(bucket, run):
+    mine = ObjectPath(f"s3://{bucket.name}/mine.zip", bucket.options)
+    mine.write(annotation_zip(PAINTED))
+    url = run("upload", mine).stdout.strip()
+    told = run("download", url, f"s3://{bucket.name}/back.zip").stdout
+    assert told.startswith(f"s3://{bucket.name}/back.zip (")
+    assert Annotation.load(mine.parent / "back.zip").dataset_name == "cells"
+    assert run("download", url, f"s3://{bucket.name}/folder").stdout.startswith(f"s3://{bucket.name}/folder/")
+    assert len((mine.parent / "folder").files()) == 1
+
+
+def test_what_is_there_stays_and_what_is_missing_is_said(bucket, run, tmp_path):
+    mine = ObjectPath(f"s3://{bucket.name}/mine.zip", bucket.options)
+    mine.write(annotation_zip(PAINTED))
+    url = run("upload", mine).stdout.strip()
+    assert "is there already" in run("download", url, mine, code=2).stderr
+    assert mine.read(1 << 30) == annotation_zip(PAINTED)
+    run("download", url, mine, "--overwrite")
+    assert mine.read(1 << 30) != annotation_zip(PAINTED)
+    assert "is not there" in run("upload", f"s3://{bucket.name}/none.zip", code=2).stderr
+    (tmp_path / "ids.txt").write_text(url)
+    assert "has to lie in a folder" in run("download", tmp_path / "ids.txt", f"s3://{bucket.name}/many", code=2).stderr
