@@ -11,6 +11,7 @@ from multiprocessing import get_context
 
 import numpy as np
 import pytest
+from tests.annotation.test_merge_mapping import agglomerate
 from tests.buckets.conftest import SECRET
 from tests.buckets.test_merging import files, painted
 
@@ -191,6 +192,36 @@ def test_a_mapping_is_applied_on_the_way_into_a_bucket(bucket, tmp_path):
     annotation.merge_fallback_layer(tmp_path / "expected", tmp_path / "near", mapping=mapping)
     annotation.merge_fallback_layer(at(bucket, "out"), tmp_path / "near", mapping=mapping)
     assert objects(bucket, "out") == files(tmp_path / "expected")
+    assert all(name.startswith("out/") for name in bucket.listed()), "the table is gone"
+
+
+def test_other_machines_find_the_mapping_of_a_plan(bucket, command, tmp_path):
+    annotation = painted(tmp_path / "near")
+    annotation.save(tmp_path / "a.zip")
+    annotation.merge_fallback_layer(tmp_path / "expected", tmp_path / "near", mapping={1: 100, 2: 200})
+    plan = tmp_path / "plan.json"
+    (tmp_path / "of_the_planner").mkdir()
+    mapping = agglomerate(tmp_path / "mapping.zarr", {1: 100, 2: 200})
+    command(
+        "merge", "plan", plan, at(bucket, "deep/out"), tmp_path / "a.zip", tmp_path / "near", "--mapping", mapping,
+        TMPDIR=str(tmp_path / "of_the_planner"),
+    )  # fmt: skip
+    assert not list((tmp_path / "of_the_planner").iterdir())
+    assert [name.endswith(".wkfast-mapping") for name in bucket.listed() if name.startswith("deep/.out.")] == [True]
+    assert SECRET not in plan.read_text()
+    for step in ("run", "commit"):
+        command("merge", step, plan)
+    assert objects(bucket, "deep/out") == files(tmp_path / "expected")
+    assert all(name.startswith("deep/out/") for name in bucket.listed())
+
+
+def test_a_mapping_that_cannot_be_kept_or_is_none_leaves_nothing(bucket, tmp_path):
+    merge = painted(tmp_path / "near").merge_fallback_layer
+    with pytest.raises(MergeError, match="is a whole bucket"):
+        merge(at(bucket, ""), tmp_path / "near", mapping={1: 100})
+    with pytest.raises(WkfastError, match="names label 1 twice"):
+        merge(at(bucket, "out"), tmp_path / "near", mapping=([1, 1], [2, 3]))
+    assert not bucket.listed()
 
 
 def test_what_takes_no_result_is_refused_before_anything_is_written(bucket, serve, tmp_path):

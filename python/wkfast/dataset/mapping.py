@@ -5,14 +5,17 @@ from __future__ import annotations
 import hashlib
 import uuid
 from collections.abc import Callable, Iterable, Mapping
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO
 
 import numpy as np
 
 from wkfast.addresses import is_path, local_path
+from wkfast.buckets import ObjectPath
 from wkfast.dataset import agglomerates
+from wkfast.dataset.folders import owned_temporary_folder
 from wkfast.dataset.missing_labels import Missing
 from wkfast.dataset.statistics import segment_table
 from wkfast.dataset.user_functions import failed
@@ -20,7 +23,6 @@ from wkfast.errors import DatasetError, DatasetValueError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
-    from pathlib import Path
 
     from numpy.typing import NDArray
 
@@ -39,11 +41,24 @@ TABLE_SUFFIX = ".wkfast-mapping"
 
 @dataclass(frozen=True)
 class TableFile:
-    """A mapping in a file, the largest label that it makes, and what tells its content apart."""
+    """A mapping in a file, here or in a bucket.
 
-    path: Path
+    Attributes
+    ----------
+    path
+        The file.
+    largest
+        The largest label that it makes.
+    digest
+        Tells its content apart.
+    is_new
+        Whether the file was not there before.
+    """
+
+    path: Path | ObjectPath
     largest: int
     digest: str
+    is_new: bool
 
 
 def pairs_of(mapping: object, dtype: np.dtype[Any], labels: Callable[[], Iterable[int]]) -> Pairs:
@@ -136,7 +151,7 @@ def _is_label(value: object, limits: np.iinfo[Any]) -> bool:
 
 @contextmanager
 def table_file(
-    folder: Path, mapping: object, dtype: np.dtype[Any], labels: Callable[[], Iterable[int]]
+    folder: Path | ObjectPath, mapping: object, dtype: np.dtype[Any], labels: Callable[[], Iterable[int]]
 ) -> Iterator[TableFile]:
     """Yield a file in `folder`, where workers find it, that holds a mapping as the core reads it.
 
@@ -147,15 +162,51 @@ def table_file(
     DatasetError
         An agglomerate file is damaged.
     """
-    table = write_table(folder, mapping, dtype, labels)
+    table = write_table(folder, mapping, dtype, labels, lambda _: f".{uuid.uuid4().hex}{TABLE_SUFFIX}")
     try:
         yield table
     finally:
-        table.path.unlink(missing_ok=True)
+        remove_table(table.path)
 
 
-def write_table(folder: Path, mapping: object, dtype: np.dtype[Any], labels: Callable[[], Iterable[int]]) -> TableFile:
-    """Write such a file, which is the caller's from then on; see :func:`table_file`."""
+def remove_table(path: Path | ObjectPath) -> None:
+    """Remove a table; nothing happens where there is none."""
+    if isinstance(path, ObjectPath):
+        path.remove()
+    else:
+        path.unlink(missing_ok=True)
+
+
+def write_table(
+    folder: Path | ObjectPath,
+    mapping: object,
+    dtype: np.dtype[Any],
+    labels: Callable[[], Iterable[int]],
+    name: Callable[[str], str],
+) -> TableFile:
+    """Write such a file, which is the caller's from then on; see :func:`table_file`.
+
+    Parameters
+    ----------
+    name
+        What the file is called, asked with the digest of its content.
+    """
+    with ExitStack() as stack:
+        here = folder if isinstance(folder, Path) else stack.enter_context(owned_temporary_folder("wkfast-labels-"))
+        draft, largest, digest = _draft_of(here, mapping, dtype, labels)
+        path = folder / name(digest)
+        is_new = not path.exists()
+        if isinstance(path, ObjectPath):
+            path.put_file(draft)
+        else:
+            draft.replace(path)
+    return TableFile(path, largest, digest, is_new)
+
+
+def _draft_of(
+    folder: Path, mapping: object, dtype: np.dtype[Any], labels: Callable[[], Iterable[int]]
+) -> tuple[Path, int, str]:
+    """Write a table in a folder of this machine; return it, its largest label and its digest."""
     path = folder / f".{uuid.uuid4().hex}{TABLE_SUFFIX}"
     try:
         with path.open("wb") as file:
@@ -169,7 +220,7 @@ def write_table(folder: Path, mapping: object, dtype: np.dtype[Any], labels: Cal
     except BaseException:
         path.unlink(missing_ok=True)
         raise
-    return TableFile(path, largest, table.digest)
+    return path, largest, table.digest
 
 
 def largest_after(table: TableFile, before: int | None, missing: str) -> int | None:

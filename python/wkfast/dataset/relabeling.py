@@ -2,19 +2,15 @@
 
 from __future__ import annotations
 
-from contextlib import contextmanager
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from wkfast.dataset.folders import owned_temporary_folder
+from wkfast.buckets import core_file
 from wkfast.dataset.mag_building import build_mag, spec_like
 from wkfast.dataset.mapping import check_labels, labels_in, largest_after, table_file
 from wkfast.dataset.new_mag import Shapes, extent_in_mag
 from wkfast.errors import ExistsError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-
     from wkfast.dataset.dataset import Dataset
     from wkfast.dataset.layer import Layer
     from wkfast.dataset.mag_view import MagView
@@ -29,26 +25,16 @@ def relabel(layer: Layer, mapping: Any, target: str, dataset: Dataset | None, mi
     if target in where.layers:
         raise ExistsError(f"there is a layer {target!r} already in {where}; give another name")
     mags = list(layer.mags.values())
-    with _folder_for_table(where) as folder, table_file(folder, mapping, layer.dtype, lambda: labels_in(mags)) as table:
+    with table_file(where.path, mapping, layer.dtype, lambda: labels_in(mags)) as table:
         new = where.add_layer_like(layer, target)
         try:
             for mag in mags:
-                _write(new, mag, {"relabel": {"table": str(table.path), "missing": missing}}, workers)
+                _write(new, mag, {"relabel": {"table": core_file(table.path), "missing": missing}}, workers)
             _state_largest(new, layer, table, missing)
         except BaseException:
             where.delete_layer(target)
             raise
     return new
-
-
-@contextmanager
-def _folder_for_table(dataset: Dataset) -> Iterator[Path]:
-    """Yield where workers find a file: the dataset's folder, or for one in a bucket a temporary one of this machine."""
-    if isinstance(dataset.path, Path):
-        yield dataset.path
-        return
-    with owned_temporary_folder("wkfast-labels-") as folder:
-        yield folder
 
 
 def _write(new: Layer, source: MagView, step: Any, workers: Workers) -> None:

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import json
 from dataclasses import dataclass, replace
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from wkfast import _core
@@ -17,7 +16,7 @@ from wkfast._warnings import warn
 from wkfast.dataset.plan_workers import run_on_workers, verify_on_workers
 from wkfast.errors import DatasetError, MergeError
 from wkfast.merge.description import check_description, describe, description_of
-from wkfast.merge.labels import labels_for
+from wkfast.merge.labels import labels_for, remove_labels
 from wkfast.merge.report import PROVENANCE_FILE, MergePreview, MergeReport, is_dataset, provenance_of
 from wkfast.merge.sides import base_of, largest_id, remarks
 from wkfast.merge.targets import of_core, to_core
@@ -25,6 +24,7 @@ from wkfast.progress import observed
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
+    from pathlib import Path
 
     from wkfast.buckets import ObjectPath
     from wkfast.dataset import DataFormat
@@ -189,7 +189,7 @@ class MergeJob:
         report = self._report(facts)
         describe(self.description, report)
         if "mapping" in self.description:
-            Path(self.description["mapping"]["table"]).unlink(missing_ok=True)
+            remove_labels(self.target, self.description["mapping"]["table"])
         return report
 
     def _report(self, facts: dict[str, Any]) -> MergeReport:

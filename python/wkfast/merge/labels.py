@@ -2,22 +2,28 @@
 
 from __future__ import annotations
 
-import hashlib
-import tempfile
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from wkfast.addresses import is_path
-from wkfast.dataset.mapping import TABLE_SUFFIX, check_labels, labels_in, largest_after, write_table
+from wkfast.buckets import ObjectPath, core_file
+from wkfast.dataset.folders import owned_temporary_folder
+from wkfast.dataset.mapping import (
+    TABLE_SUFFIX,
+    check_labels,
+    labels_in,
+    largest_after,
+    remove_table,
+    write_table,
+)
 from wkfast.errors import DatasetError, MergeError
 from wkfast.merge.sides import fallback_layer
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
-    from wkfast.buckets import ObjectPath
     from wkfast.dataset import SegmentationLayer
     from wkfast.merge.options import MergeOptions
     from wkfast.merge.sides import Below, Side
@@ -30,7 +36,7 @@ class NewLabels:
     Attributes
     ----------
     table
-        A file of this merge alone.
+        A file of this merge alone, here or in a bucket.
     largest
         An id that none of the fallback's new ones is larger than, if one is known.
     source
@@ -39,7 +45,7 @@ class NewLabels:
         Whether the table was not there before.
     """
 
-    table: Path
+    table: Path | ObjectPath
     digest: str
     missing: str
     largest: int | None
@@ -47,13 +53,13 @@ class NewLabels:
     is_new: bool
 
     @property
-    def core(self) -> dict[str, str]:
+    def core(self) -> dict[str, Any]:
         """As the core takes it."""
-        return {"table": str(self.table), "missing": self.missing, "digest": self.digest}
+        return {"table": core_file(self.table), "missing": self.missing, "digest": self.digest}
 
 
 def new_labels(
-    sides: Sequence[Side], layer: SegmentationLayer, options: MergeOptions, folder: Path, prefix: str
+    sides: Sequence[Side], layer: SegmentationLayer, options: MergeOptions, folder: Path | ObjectPath, prefix: str
 ) -> NewLabels | None:
     """Write the table of the mapping that a merge is to apply to its fallback; ``None`` if there is none.
 
@@ -85,16 +91,19 @@ def new_labels(
         source = f"merger mode of {mapping.name!r}"
         mapping = mapping.merger_mode_mapping(layer)
     try:
-        table = write_table(folder, mapping, layer.dtype, lambda: labels_in(layer.mags.values()))
+        table = write_table(
+            folder,
+            mapping,
+            layer.dtype,
+            lambda: labels_in(layer.mags.values()),
+            lambda digest: f".{prefix}.{digest}{TABLE_SUFFIX}",
+        )
     except DatasetError as error:
         if options.mapping is None:
             raise DatasetError(f"{error} (the volume layer names it; mapping={{}} merges without)") from error
         raise
-    path = folder / f".{prefix}.{table.digest}{TABLE_SUFFIX}"
-    is_new = not path.exists()
-    table.path.replace(path)
     largest = largest_after(table, layer.largest_segment_id, options.missing)
-    return NewLabels(path, table.digest, str(options.missing), largest, source, is_new)
+    return NewLabels(table.path, table.digest, str(options.missing), largest, source, table.is_new)
 
 
 @contextmanager
@@ -109,13 +118,13 @@ def labels_for(
     Parameters
     ----------
     target
-        What the table is put beside, to stay if all goes well; that of one in a bucket among this machine's temporary
-        files. Default: it is there for a moment only.
+        What the table is put beside, to stay if all goes well, so that every worker finds it. Default: it is there
+        for a moment only.
 
     Raises
     ------
     MergeError
-        There is a mapping, but no fallback.
+        There is a mapping, but no fallback; or the target is a bucket and nothing can lie beside it.
     """
     if sides[0].fallback_layer is None:
         if options.mapping is not None:
@@ -127,25 +136,28 @@ def labels_for(
         return
     layer = fallback_layer(sides[0], below)
     with ExitStack() as stack:
-        if target is None:
-            folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="wkfast-mapping-")))
-        else:
-            folder = target.parent if isinstance(target, Path) else Path(tempfile.gettempdir())
-            folder.mkdir(parents=True, exist_ok=True)
-        labels = new_labels(sides, layer, options, folder, _prefix(target))
+        folder = stack.enter_context(owned_temporary_folder("wkfast-labels-")) if target is None else _beside(target)
+        labels = new_labels(sides, layer, options, folder, "" if target is None else target.name)
         try:
             yield labels
         except BaseException:
             if labels is not None and labels.is_new:
-                labels.table.unlink(missing_ok=True)
+                remove_table(labels.table)
             raise
 
 
-def _prefix(target: Path | ObjectPath | None) -> str:
-    """Return what tells the tables of one target from those of others in the same folder."""
-    if target is None or isinstance(target, Path):
-        return "" if target is None else target.name
-    return f"{target.name}.{hashlib.blake2b(target.url.encode(), digest_size=8).hexdigest()}"
+def _beside(target: Path | ObjectPath) -> Path | ObjectPath:
+    """Return the folder that a target lies in."""
+    if isinstance(target, Path):
+        target.parent.mkdir(parents=True, exist_ok=True)
+    elif target.parent == target:
+        raise MergeError(f"{target} is a whole bucket, and the mapping's table lies beside the target: name a folder")
+    return target.parent
+
+
+def remove_labels(target: Path | ObjectPath, table: str) -> None:
+    """Remove the table of a merge that is done, which lies beside its target."""
+    remove_table(target.parent / table.rpartition("/")[2] if isinstance(target, ObjectPath) else Path(table))
 
 
 def named_mapping(sides: Sequence[Side], layer: SegmentationLayer) -> Path | None:

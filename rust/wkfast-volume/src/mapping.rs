@@ -3,7 +3,7 @@
 
 use std::collections::HashMap;
 use std::fs::File;
-use std::io::{self, Read};
+use std::io::{self, Read, Seek};
 use std::os::unix::fs::FileExt;
 use std::path::PathBuf;
 
@@ -12,6 +12,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::error::{Result, VolumeError};
 use crate::label::{Recent, bytes, label, run_length, with_width};
+use crate::store::{Address, Container};
 use crate::voxels::{Kind, VoxelType};
 
 /// Bytes before the table: a mark, the kind, entries, and the first label.
@@ -33,12 +34,27 @@ pub enum Missing {
     Error,
 }
 
+/// A file of 64-bit numbers, little endian: `wkflabel`, the kind (0 pairs, 1 dense), the number of entries, the first label;
+/// then, of pairs, all old labels in ascending order and all new ones; if dense, the new label of the first, and so on.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(untagged)]
+pub enum LabelTable {
+    /// Its path.
+    Near(PathBuf),
+    /// An object, which whoever opens it fetches.
+    Far {
+        /// The folder that it lies in.
+        folder: Address,
+        /// Its name there.
+        name: String,
+    },
+}
+
 /// Which labels become which, as plain data.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Relabeling {
-    /// A file of 64-bit numbers, little endian: `wkflabel`, the kind (0 pairs, 1 dense), the number of entries, the first label;
-    /// then, of pairs, all old labels in ascending order and all new ones; if dense, the new label of the first, and so on.
-    pub table: PathBuf,
+    /// Where the table is.
+    pub table: LabelTable,
     /// What becomes of the others.
     pub missing: Missing,
 }
@@ -59,11 +75,12 @@ pub struct Mapping {
 }
 
 impl Mapping {
-    /// Opens the table. What is read of it later is read from the file that it is now, whatever becomes of its name.
+    /// Opens the table, fetched to a temporary file without a name if it lies in a bucket. What is read of it later is read
+    /// from the file that it is now, whatever becomes of its name.
     pub fn open(relabeling: &Relabeling) -> Result<Self> {
-        let name = || relabeling.table.display().to_string();
-        let entries =
-            File::open(&relabeling.table).and_then(read_entries).map_err(|error| VolumeError::io(name(), error))?;
+        let table = &relabeling.table;
+        let entries = table.open()?;
+        let entries = read_entries(entries).map_err(|error| VolumeError::io(table.shown(), error))?;
         Ok(Self { missing: relabeling.missing, entries })
     }
 
@@ -120,6 +137,29 @@ impl Mapping {
         };
         bytes(new, signed)
             .ok_or_else(|| format!("label {} becomes {new}, which {} cannot hold", shown(), voxel_type.name()))
+    }
+}
+
+impl LabelTable {
+    fn shown(&self) -> String {
+        match self {
+            Self::Near(path) => path.display().to_string(),
+            Self::Far { folder, name } => format!("{}/{name}", folder.shown()),
+        }
+    }
+
+    fn open(&self) -> Result<File> {
+        let failed = |error| VolumeError::io(self.shown(), error);
+        let (folder, name) = match self {
+            Self::Near(path) => return File::open(path).map_err(failed),
+            Self::Far { folder, name } => (folder, name),
+        };
+        let store = Container::Objects(folder.clone()).open()?;
+        let stamp = store.stamp(name)?.ok_or_else(|| failed(io::ErrorKind::NotFound.into()))?;
+        let mut content = store.stream(name, 0..stamp.size, stamp)?;
+        let mut file = tempfile::tempfile().map_err(failed)?;
+        io::copy(&mut content, &mut file).and_then(|_| file.rewind()).map_err(failed)?;
+        Ok(file)
     }
 }
 

@@ -21,7 +21,7 @@ use super::{
 use crate::error::VolumeError;
 use crate::format::{MagArray, Voxels, WriteOptions, list_chunks, open_mag, open_mag_in, read_region, write_region};
 use crate::geometry::{BoundingBox, Mag};
-use crate::mapping::Missing;
+use crate::mapping::{LabelTable, Missing};
 use crate::store::SlowStore;
 use crate::voxels::VoxelType;
 
@@ -282,8 +282,9 @@ fn another_mapping_is_another_merge_but_the_same_elsewhere_is_not() {
     assert_refused(&other, r#"input.mapping.digest was "of a test", is "other""#);
     assert_refused(&changed(|mapping| mapping.relabeling.missing = Missing::Zero), "input.mapping.missing");
     let moved = changed(|mapping| {
-        let table = mapping.relabeling.table.with_extension("moved");
-        fs::rename(std::mem::replace(&mut mapping.relabeling.table, table.clone()), table).unwrap();
+        let LabelTable::Near(table) = &mut mapping.relabeling.table else { unreachable!() };
+        let moved = table.with_extension("moved");
+        fs::rename(std::mem::replace(table, moved.clone()), moved).unwrap();
     });
     assert_eq!(merge_all(&moved).unwrap().0.fingerprint, plan.fingerprint);
 }
@@ -297,7 +298,7 @@ fn chunks_whose_labels_stay_the_same_keep_their_bytes() {
     assert_eq!((chunks.transcoded, chunks.mixed), (0, 0));
     assert!(chunks.relabeled > 0);
     // A table that names none of the labels there are.
-    let table = &world.input.mapping.as_ref().unwrap().relabeling.table;
+    let LabelTable::Near(table) = &world.input.mapping.as_ref().unwrap().relabeling.table else { unreachable!() };
     fs::write(table, [&b"wkflabel"[..], &[0; 24]].concat()).unwrap();
     let input = MergeInput { target: MergeTarget::Directory(world.folder.path().join("same")), ..world.input.clone() };
     let (plan, report) = merge_all(&input).unwrap();

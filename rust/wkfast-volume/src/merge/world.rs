@@ -19,7 +19,7 @@ use super::{
 use crate::error::{Result, VolumeError};
 use crate::format::{MagArray, open_mag};
 use crate::geometry::{BoundingBox, Mag};
-use crate::mapping::{Missing, Relabeling};
+use crate::mapping::{LabelTable, Missing, Relabeling};
 use crate::voxels::VoxelType;
 use crate::work::Progress;
 
@@ -65,7 +65,7 @@ impl Case {
         let table = folder.join("table");
         let words = head.into_iter().chain(old).chain(new);
         fs::write(&table, words.flat_map(i64::to_le_bytes).collect::<Vec<u8>>()).unwrap();
-        NewLabels { relabeling: Relabeling { table, missing }, digest: "of a test".to_owned() }
+        NewLabels { relabeling: Relabeling { table: LabelTable::Near(table), missing }, digest: "of a test".to_owned() }
     }
 
     /// A mag of the fallback with its new labels.
