@@ -90,8 +90,21 @@ def wkfast_merge(annotation: str, url: str, datasets: str) -> Callable[[], Any]:
 
 
 def copied(_annotation: str, url: str, datasets: str) -> Callable[[], Any]:
-    """Copies of the fallback's objects by the server, so many at once: the bar."""
-    from obstore import copy, list  # noqa: A004 - obstore's name
+    """Copies of the fallback's objects by the server, so many at once: the bar where nothing is touched."""
+    from obstore import copy
+
+    return _each_object(url, datasets, copy)
+
+
+def passed(_annotation: str, url: str, datasets: str) -> Callable[[], Any]:
+    """The fallback's objects fetched and put again, so many at once: the bar where all are touched."""
+    from obstore import get, put
+
+    return _each_object(url, datasets, lambda store, name, new: put(store, new, get(store, name).bytes()))
+
+
+def _each_object(url: str, datasets: str, work: Callable[[Any, str, str], object]) -> Callable[[], Any]:
+    from obstore import list  # noqa: A004 - obstore's name
     from obstore.store import S3Store
 
     keys = {"access_key_id": KEY, "secret_access_key": SECRET, "endpoint": url, "region": REGION}
@@ -99,14 +112,14 @@ def copied(_annotation: str, url: str, datasets: str) -> Callable[[], Any]:
     target = f"copied-{os.getpid()}"
     source = f"{datasets}/{DATASET}"
 
-    def work() -> tuple[str, str]:
+    def all_of_them() -> tuple[str, str]:
         names = [entry["path"] for page in list(store, prefix=source) for entry in page]
         with ThreadPoolExecutor(AT_ONCE) as pool:
-            for _ in pool.map(lambda name: copy(store, name, name.replace(source, target, 1)), names):
+            for _ in pool.map(lambda name: work(store, name, name.replace(source, target, 1)), names):
                 pass
         return url, target
 
-    return work
+    return all_of_them
 
 
 def reference_merge(annotation: str, url: str, datasets: str) -> Callable[[], Any]:
@@ -134,6 +147,9 @@ def check_wkfast_merge(made: tuple[str, str]) -> str:
 def check_copied(_made: tuple[str, str]) -> str:
     """Return nothing: copies are what the fallback is."""
     return ""
+
+
+check_passed = check_copied
 
 
 def check_reference_merge(target: Any) -> str:

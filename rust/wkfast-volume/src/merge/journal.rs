@@ -167,6 +167,8 @@ fn forget_options(value: &mut Value) {
 pub struct Journal {
     target: Arc<dyn Target>,
     done: HashMap<usize, ShardRecord>,
+    /// What this process has done since, where it is to commit as well.
+    own: Option<Mutex<Vec<ShardRecord>>>,
     /// Those of this process, begun with the first line.
     lines: Mutex<Option<Box<dyn Notebook>>>,
     /// Held while the journal is.
@@ -183,14 +185,14 @@ impl Journal {
         }
         target.begin()?;
         let lock = target.lock(access, observer)?;
-        match state_of(&*target, plan)? {
-            TargetState::Fresh => target.put(&plan_key(), plan.to_json()?.as_bytes())?,
-            TargetState::Begun => {}
+        let done = match state_of(&*target, plan)? {
+            // Nobody has noted anything yet.
+            TargetState::Fresh => target.put(&plan_key(), plan.to_json()?.as_bytes()).map(|()| HashMap::new())?,
+            TargetState::Begun => read_lines(&*target)?,
             // By somebody else, between the two looks.
             TargetState::Committed => return Ok(None),
-        }
-        let done = read_lines(&*target)?;
-        Ok(Some(Self { target, done, lines: Mutex::default(), lock }))
+        };
+        Ok(Some(Self { target, done, own: None, lines: Mutex::default(), lock }))
     }
 
     /// Refuses to go on where the lock is another one's by now.
@@ -210,20 +212,29 @@ impl Journal {
         Ok((self.target.size(key)?.unwrap_or(UNKNOWN_SIZE) == record.file_bytes).then_some(record))
     }
 
-    /// Knows what has been noted since it was opened, too.
-    pub(super) fn read_again(&mut self) -> Result<()> {
-        self.done = read_lines(&*self.target)?;
-        Ok(())
+    /// Keeps what this process does from now on, so that it need not be read again.
+    pub(super) fn keep_own(&mut self) {
+        self.own.get_or_insert_default();
     }
 
-    /// Every record, of this and of other processes, of when the journal was opened or read again.
+    /// Knows what was kept as well.
+    pub(super) fn add_own(&mut self) {
+        let own = self.own.take().map(|own| own.into_inner().unwrap_or_else(PoisonError::into_inner));
+        self.done.extend(own.into_iter().flatten().map(|record| (record.task, record)));
+    }
+
+    /// Every record, of this and of other processes, of when the journal was opened, and those that were kept and added.
     pub fn records(&self) -> &HashMap<usize, ShardRecord> {
         &self.done
     }
 
     /// Notes that a shard is in place.
     pub fn append(&self, record: &ShardRecord) -> Result<()> {
-        self.append_line(record)
+        self.append_line(record)?;
+        if let Some(own) = &self.own {
+            own.lock().unwrap_or_else(PoisonError::into_inner).push(record.clone());
+        }
+        Ok(())
     }
 
     /// Notes why a shard is not.

@@ -78,8 +78,9 @@ pub fn complete(
     observer: &mut Observer,
 ) -> Result<MergeReport> {
     let Some(mut journal) = Journal::open(plan, Access::Exclusive, observer)? else { return committed(plan) };
+    journal.keep_own();
     run_tasks(plan, sources, 0..plan.tasks().len(), threads, &journal, observer)?;
-    journal.read_again()?;
+    journal.add_own();
     close(plan, journal, seconds, false)
 }
 
