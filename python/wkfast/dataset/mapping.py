@@ -9,8 +9,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, BinaryIO
 
-import numpy as np
-
+from wkfast._lazy import lazy_import
 from wkfast.addresses import is_path, local_path
 from wkfast.dataset import agglomerates
 from wkfast.dataset.missing_labels import Missing
@@ -22,12 +21,15 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
+    import numpy as np
     from numpy.typing import NDArray
 
     from wkfast.dataset.layer import Layer
     from wkfast.dataset.mag_view import MagView
 
     Pairs = tuple[NDArray[Any], NDArray[Any]]
+else:
+    np = lazy_import("numpy")
 
 MISSING = tuple(word.value for word in Missing)
 # As the core reads it, see `mapping.rs`: mark, kind, entries, first label, then 64-bit numbers.
