@@ -34,6 +34,7 @@ _NEEDED = (
     "wkfast/py.typed",
     "licenses/LICENSE-MIT",
     "licenses/LICENSE-APACHE",
+    "licenses/THIRD-PARTY-LICENSES",
 )
 
 
@@ -112,7 +113,7 @@ def faults_of_sdist(file: Path) -> list[str]:
     """Return what is wrong with a source archive."""
     with tarfile.open(file) as archive:
         names = archive.getnames()
-    wanted = ("Cargo.lock", "Cargo.toml", "pyproject.toml", "README.md", "LICENSE-MIT")
+    wanted = ("Cargo.lock", "Cargo.toml", "pyproject.toml", "README.md", "LICENSE-MIT", "THIRD-PARTY-LICENSES")
     wanted += ("rust/wkfast-python/src/lib.rs", "rust/crc-fast/src/lib.rs")
     faults = [f"no {needed}" for needed in wanted if not any(name.endswith(f"/{needed}") for name in names)]
     return faults + [f"holds {name}" for name in names if name.endswith((".so", ".pyc"))]
