@@ -59,7 +59,9 @@ def wheel(target: str) -> Path:
     if rustup:
         subprocess.run([rustup, "target", "add", target], check=True)
     options = ["--profile", "wheel", "--zig", "--target", target, "--compatibility", PLATFORMS[target]]
-    return _maturin("build", *options, "--compression-level", "9")
+    made = _maturin("build", *options)
+    subprocess.run([sys.executable, Path(__file__).with_name("densely.py"), made], check=True)
+    return made
 
 
 def sdist() -> Path:

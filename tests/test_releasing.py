@@ -2,6 +2,7 @@
 
 import importlib.util
 import json
+import random
 import re
 import shutil
 import subprocess
@@ -197,6 +198,25 @@ def test_a_wheel_is_at_most_six_megabytes(tmp_path, monkeypatch):
     monkeypatch.setattr(wheels, "LARGEST", 100)
     wheel = made_wheel(tmp_path, "wkfast-1-cp311-abi3-macosx_11_0_arm64.whl", *wheels._NEEDED)
     assert wheels.faults_of_wheel(wheel)[0].startswith("larger than")
+
+
+def test_packing_a_wheel_densely_changes_nothing_but_its_size(tmp_path):
+    pytest.importorskip("deflate")
+    file = tmp_path / "a.whl"
+    contents = {"a.py": b"print(1)\n" * 10_000, "empty": b"", "b.so": random.Random(7).randbytes(300_000) * 2}
+    with zipfile.ZipFile(file, "w", zipfile.ZIP_STORED) as archive:
+        for name, content in contents.items():
+            member = zipfile.ZipInfo(name, (2026, 1, 2, 3, 4, 6))
+            member.external_attr = 0o755 << 16
+            archive.writestr(member, content)
+    before = file.stat().st_size
+    script("densely").pack_densely(file)
+    assert file.stat().st_size < before
+    with zipfile.ZipFile(file) as archive:
+        assert archive.testzip() is None
+        assert {name: archive.read(name) for name in archive.namelist()} == contents
+        assert {(m.date_time, m.external_attr >> 16) for m in archive.infolist()} == {((2026, 1, 2, 3, 4, 6), 0o755)}
+    assert list(tmp_path.iterdir()) == [file]
 
 
 def test_what_a_wheel_requires_is_read_from_it(tmp_path):
