@@ -75,7 +75,9 @@ def _maturin(*arguments: str) -> Path:
     folder = DIST / "new"
     shutil.rmtree(folder, ignore_errors=True)
     command = [sys.executable, "-m", "maturin", *arguments, "--out", folder]
-    subprocess.run(command, check=True, cwd=ROOT, env={"CFLAGS": C_FLAGS, **os.environ})
+    # maturin finds zig by the first Python of the path, which is not this one unless its environment is active.
+    path = os.pathsep.join([str(Path(sys.executable).parent), os.environ.get("PATH", os.defpath)])
+    subprocess.run(command, check=True, cwd=ROOT, env={"CFLAGS": C_FLAGS, **os.environ, "PATH": path})
     (made,) = folder.iterdir()
     made = made.rename(DIST / made.name)
     folder.rmdir()
