@@ -26,8 +26,8 @@ PLATFORMS = {
     "aarch64-unknown-linux-musl": "musllinux_1_2",
 }
 LARGEST = 6_000_000  # bytes
-# zig keeps frame pointers, which costs zstd a tenth of its speed; errors of Rust are not unwound through C. No array was
-# ever written in what zstd wrote before its first release, whose readers come with blosc-src otherwise.
+# zig keeps frame pointers, which costs zstd a tenth of its speed; errors of Rust are not unwound through C. No array
+# was ever written in what zstd wrote before its first release, whose readers come with blosc-src otherwise.
 C_FLAGS = "-fomit-frame-pointer -fno-asynchronous-unwind-tables -DZSTD_LEGACY_SUPPORT=0"
 _NEEDED = (
     "wkfast/_core.abi3.so",
