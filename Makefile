@@ -11,7 +11,7 @@ RUST_SOURCES := $(shell find rust -name '*.rs' -o -name Cargo.toml) Cargo.toml C
 PYTHON_DIRS := python tests benches examples packaging tools
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test test-rust test-python test-memory test-cluster test-servers parquet boundary interrupts torture faults lint bench fuzz docs wheels try-wheel sdist clean
+.PHONY: help setup demo test test-rust test-python test-memory test-cluster test-servers parquet boundary interrupts torture faults lint bench fuzz docs wheels try-wheel sdist licences clean
 
 help: ## list the tasks
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -117,6 +117,9 @@ try-wheel: $(VENV)/.wheel-tools ## install WHEEL (default: this machine's of dis
 
 sdist: $(VENV)/.wheel-tools ## build the sdist, install it into a fresh environment with Rust, and work with it
 	$(BIN)/python packaging/try_sdist.py
+
+licences: ## write THIRD-PARTY-LICENSES anew, after a change of Cargo.lock
+	$(PYTHON) packaging/licences.py
 
 clean: ## remove everything that is built
 	rm -rf target tools/servers/target build dist demo-output $(VENV) rust/wkfast-nml/fuzz/target

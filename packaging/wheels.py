@@ -26,14 +26,16 @@ PLATFORMS = {
     "aarch64-unknown-linux-musl": "musllinux_1_2",
 }
 LARGEST = 6_000_000  # bytes
-# zig keeps frame pointers, which costs zstd a tenth of its speed; errors of Rust are not unwound through C.
-C_FLAGS = "-fomit-frame-pointer -fno-asynchronous-unwind-tables"
+# zig keeps frame pointers, which costs zstd a tenth of its speed; errors of Rust are not unwound through C. No array
+# was ever written in what zstd wrote before its first release, whose readers come with blosc-src otherwise.
+C_FLAGS = "-fomit-frame-pointer -fno-asynchronous-unwind-tables -DZSTD_LEGACY_SUPPORT=0"
 _NEEDED = (
     "wkfast/_core.abi3.so",
     "wkfast/_core.pyi",
     "wkfast/py.typed",
     "licenses/LICENSE-MIT",
     "licenses/LICENSE-APACHE",
+    "licenses/THIRD-PARTY-LICENSES",
 )
 
 
@@ -58,7 +60,9 @@ def wheel(target: str) -> Path:
     if rustup:
         subprocess.run([rustup, "target", "add", target], check=True)
     options = ["--profile", "wheel", "--zig", "--target", target, "--compatibility", PLATFORMS[target]]
-    return _maturin("build", *options, "--compression-level", "9")
+    made = _maturin("build", *options)
+    subprocess.run([sys.executable, Path(__file__).with_name("densely.py"), made], check=True)
+    return made
 
 
 def sdist() -> Path:
@@ -71,7 +75,9 @@ def _maturin(*arguments: str) -> Path:
     folder = DIST / "new"
     shutil.rmtree(folder, ignore_errors=True)
     command = [sys.executable, "-m", "maturin", *arguments, "--out", folder]
-    subprocess.run(command, check=True, cwd=ROOT, env={"CFLAGS": C_FLAGS, **os.environ})
+    # maturin finds zig by the first Python of the path, which is not this one unless its environment is active.
+    path = os.pathsep.join([str(Path(sys.executable).parent), os.environ.get("PATH", os.defpath)])
+    subprocess.run(command, check=True, cwd=ROOT, env={"CFLAGS": C_FLAGS, **os.environ, "PATH": path})
     (made,) = folder.iterdir()
     made = made.rename(DIST / made.name)
     folder.rmdir()
@@ -112,7 +118,7 @@ def faults_of_sdist(file: Path) -> list[str]:
     """Return what is wrong with a source archive."""
     with tarfile.open(file) as archive:
         names = archive.getnames()
-    wanted = ("Cargo.lock", "Cargo.toml", "pyproject.toml", "README.md", "LICENSE-MIT")
+    wanted = ("Cargo.lock", "Cargo.toml", "pyproject.toml", "README.md", "LICENSE-MIT", "THIRD-PARTY-LICENSES")
     wanted += ("rust/wkfast-python/src/lib.rs", "rust/crc-fast/src/lib.rs")
     faults = [f"no {needed}" for needed in wanted if not any(name.endswith(f"/{needed}") for name in names)]
     return faults + [f"holds {name}" for name in names if name.endswith((".so", ".pyc"))]

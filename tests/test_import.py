@@ -21,14 +21,14 @@ def test_importing_wkfast_loads_no_heavy_library():
     assert loaded == "[]"
 
 
-def test_importing_wkfast_loads_the_standard_library_numpy_and_wkfast_only():
+@pytest.mark.parametrize("used", ["", "; wkfast.Annotation, wkfast.Dataset, wkfast.Skeleton, wkfast.BoundingBox"])
+def test_importing_wkfast_loads_the_standard_library_and_wkfast_only(used):
     code = (
-        "import sys; before = set(sys.modules); import wkfast{};"
-        "loaded = {{name.partition('.')[0] for name in set(sys.modules) - before}};"
+        f"import sys; before = set(sys.modules); import wkfast{used};"
+        "loaded = {name.partition('.')[0] for name in set(sys.modules) - before};"
         "print(sorted(loaded - set(sys.stdlib_module_names)))"
     )
-    assert run_python(code.format("")) in {"['numpy', 'wkfast']", "['wkfast']"}
-    assert run_python(code.format("; wkfast.Annotation, wkfast.Dataset, wkfast.Skeleton")) == "['numpy', 'wkfast']"
+    assert run_python(code) == "['wkfast']"
 
 
 def test_boxes_load_no_skeletons_and_no_datasets():
@@ -101,6 +101,37 @@ def test_facts_of_a_file_are_told_without_numpy_and_rich(arguments, annotation_f
 
 def test_a_table_needs_rich_alone(annotation_file):
     assert loaded_by_command("info", annotation_file) & {*HEAVY, "numpy"} == {"rich"}
+
+
+@pytest.fixture
+def volume_files(tmp_path):
+    """An annotation with voxels, and the folder of the dataset that it was painted on."""
+    import numpy as np
+
+    import wkfast as wk
+
+    dataset = wk.Dataset(tmp_path / "datasets" / "d", voxel_size=(1, 1, 1))
+    voxels = np.ones((32, 32, 32), np.uint32)
+    layer = dataset.write_layer("segmentation", "segmentation", voxels, data_format="zarr3")
+    annotation = wk.Annotation("a", dataset_name="d", voxel_size=(1, 1, 1))
+    with annotation.add_volume_layer("Volume", fallback_layer=layer).edit() as painted:
+        painted.get_or_add_mag(1).write(voxels + 1, allow_resize=True)
+    annotation.save(tmp_path / "a.zip")
+    return tmp_path / "a.zip", dataset.path.parent
+
+
+def test_voxels_of_a_file_are_summed_up_without_numpy(volume_files):
+    file, _ = volume_files
+    loaded = loaded_by_command("info", file)
+    assert "wkfast.volume.data_zip" in loaded
+    assert loaded & {*HEAVY, "numpy", "wkfast.dataset.dataset"} == {"rich"}
+
+
+def test_a_merge_of_folders_loads_neither_numpy_nor_what_speaks_with_servers(volume_files, tmp_path):
+    file, datasets = volume_files
+    loaded = loaded_by_command("merge-fallback", tmp_path / "merged", file, datasets, "--json")
+    assert "wkfast.merge.job" in loaded
+    assert loaded & {"numpy", "httpx", "zarr", "networkx", "wkfast.client.client", "wkfast.client.session"} == set()
 
 
 @pytest.mark.parametrize(

@@ -2,6 +2,7 @@
 
 import importlib.util
 import json
+import random
 import re
 import shutil
 import subprocess
@@ -109,6 +110,66 @@ def test_every_crate_may_be_taken_under_a_licence_that_is_allowed():
     assert [crate["name"] for crate in crates if not allowed(crate["license"], licences)] == []
 
 
+def crates_of_the_extension():
+    """Others' crates that it is built of, as cargo's tree tells them: name and version."""
+    command = ["cargo", "tree", "--package", "wkfast-python", "--edges", "normal", "--prefix", "none", "--locked"]
+    command += ["--target", "all", "--format", "{p}"]
+    told = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True).stdout
+    # Ours are told with their folders.
+    return {tuple(line.split()[:2]) for line in told.splitlines() if line and str(ROOT) not in line}
+
+
+@pytest.mark.skipif(shutil.which("cargo") is None, reason="cargo is not installed")
+def test_every_crate_of_the_extension_has_its_licence_in_the_wheel():
+    text = (ROOT / "THIRD-PARTY-LICENSES").read_text()
+    told = dict(re.findall(r"^(\S+ \d\S*?)(?:, with .*)?: .*?((?: \[\d+\])+)$", text, re.MULTILINE))
+    texts = set(re.findall(r"^(\[\d+\])$", text, re.MULTILINE))
+    supported = {record["name"] for record in script("licences").crates()}
+    crates = {(name, version) for name, version in crates_of_the_extension() if name in supported}
+    assert len(crates) > 100
+    assert [crate for crate in sorted(crates) if f"{crate[0]} {crate[1].removeprefix('v')}" not in told] == []
+    assert {number for numbers in told.values() for number in numbers.split()} <= texts
+
+
+@pytest.mark.skipif(shutil.which("cargo") is None, reason="cargo is not installed")
+def test_third_party_licences_are_what_the_sources_say_now():
+    licences = script("licences")
+    assert licences.FILE.read_text() == licences.whole(), "make licences"
+
+
+def test_c_libraries_inside_crates_have_their_licences_in_the_wheel():
+    text = " ".join((ROOT / "THIRD-PARTY-LICENSES").read_text().split())
+    for said in (
+        "For Blosc - A blocking, shuffling and lossless compression library",
+        "Bitshuffle - Filter for improving compression of typed binary data",
+        "FastLZ - Byte-aligned LZ77 compression library",
+        "For Zstandard software",
+        "LZ4 Library",
+        "Copyright 2011, Google Inc.",
+        "Jean-loup Gailly and Mark Adler",
+        "LLVM Exceptions to the Apache 2.0 License",
+        "Apache Arrow Object Store",
+    ):
+        assert said in text, said
+
+
+def test_licences_that_differ_in_whom_they_name_are_told_once():
+    licences = script("licences")
+    texts = licences.Texts()
+    permission = "Permission is hereby granted,\nfree of charge.\n"
+    for name, spaced in (("Ann", permission), ("Bob", permission.replace("\n", " "))):
+        owners, terms = licences.split(f"The MIT License (MIT)\n\nCopyright (c) 2020 {name}\n\n{spaced}")
+        assert owners == [f"Copyright (c) 2020 {name}"]
+        assert texts.number(terms) == 1
+    assert texts.texts == ["Permission is hereby granted,\nfree of charge."]
+
+
+def test_a_crate_without_a_licence_among_its_files_is_refused(tmp_path):
+    crate = {"name": "bare", "version": "1.0.0", "manifest_path": str(tmp_path / "Cargo.toml")}
+    with pytest.raises(LookupError, match=r"bare 1\.0\.0 has no licence"):
+        script("licences").files_of(crate)
+
+
 def made_wheel(folder, name, *members):
     with zipfile.ZipFile(folder / name, "w") as archive:
         for member in members:
@@ -119,6 +180,7 @@ def made_wheel(folder, name, *members):
 def test_a_wheel_that_lacks_or_holds_too_much_is_refused(tmp_path):
     wheels = script("wheels")
     licences = [f"wkfast-1.dist-info/licenses/LICENSE-{name}" for name in ("MIT", "APACHE")]
+    licences.append("wkfast-1.dist-info/licenses/THIRD-PARTY-LICENSES")
     whole = ["wkfast/_core.abi3.so", "wkfast/_core.pyi", "wkfast/py.typed", *licences]
     good = made_wheel(tmp_path, "wkfast-1-cp311-abi3-macosx_11_0_arm64.whl", *whole)
     assert wheels.faults_of_wheel(good) == []
@@ -136,6 +198,25 @@ def test_a_wheel_is_at_most_six_megabytes(tmp_path, monkeypatch):
     monkeypatch.setattr(wheels, "LARGEST", 100)
     wheel = made_wheel(tmp_path, "wkfast-1-cp311-abi3-macosx_11_0_arm64.whl", *wheels._NEEDED)
     assert wheels.faults_of_wheel(wheel)[0].startswith("larger than")
+
+
+def test_packing_a_wheel_densely_changes_nothing_but_its_size(tmp_path):
+    pytest.importorskip("deflate")
+    file = tmp_path / "a.whl"
+    contents = {"a.py": b"print(1)\n" * 10_000, "empty": b"", "b.so": random.Random(7).randbytes(300_000) * 2}
+    with zipfile.ZipFile(file, "w", zipfile.ZIP_STORED) as archive:
+        for name, content in contents.items():
+            member = zipfile.ZipInfo(name, (2026, 1, 2, 3, 4, 6))
+            member.external_attr = 0o755 << 16
+            archive.writestr(member, content)
+    before = file.stat().st_size
+    script("densely").pack_densely(file)
+    assert file.stat().st_size < before
+    with zipfile.ZipFile(file) as archive:
+        assert archive.testzip() is None
+        assert {name: archive.read(name) for name in archive.namelist()} == contents
+        assert {(m.date_time, m.external_attr >> 16) for m in archive.infolist()} == {((2026, 1, 2, 3, 4, 6), 0o755)}
+    assert list(tmp_path.iterdir()) == [file]
 
 
 def test_what_a_wheel_requires_is_read_from_it(tmp_path):

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
-
+from wkfast._lazy import lazy_import
 from wkfast.errors import DatasetError, DatasetValueError
 from wkfast.geometry import NormalizedBoundingBox
 from wkfast.geometry.constants import C_AXIS, CXYZ_AXES, XYZ_AXES
@@ -13,10 +12,13 @@ from wkfast.geometry.constants import C_AXIS, CXYZ_AXES, XYZ_AXES
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
+    import numpy as np
     from numpy.typing import NDArray
 
     from wkfast.dataset.voxel_source import VoxelSource
     from wkfast.geometry import NDBoundingBox
+else:
+    np = lazy_import("numpy")
 
 
 def extra_axes_of(box: NDBoundingBox) -> list[str]:

@@ -5,8 +5,6 @@ from __future__ import annotations
 from contextlib import ExitStack, contextmanager
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
-
 from wkfast._lazy import lazy_import
 from wkfast.errors import DatasetError
 
@@ -14,7 +12,10 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
+    import numpy as np
     from numpy.typing import NDArray
+else:
+    np = lazy_import("numpy")
 
 h5py: Any = lazy_import("h5py")
 zarr: Any = lazy_import("zarr")

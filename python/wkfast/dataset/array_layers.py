@@ -4,9 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
-
 from wkfast import _core
+from wkfast._lazy import lazy_import
 from wkfast.dataset.data_format import FACTS
 from wkfast.dataset.layer_category import COLOR_CATEGORY, SEGMENTATION_CATEGORY
 from wkfast.dataset.layer_properties import LayerProperties, element_class
@@ -17,10 +16,14 @@ from wkfast.geometry import BoundingBox, Vec3Int
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
+    import numpy as np
+
     from wkfast.dataset.array_files import ArrayFiles
     from wkfast.dataset.layer_properties import Json
     from wkfast.dataset.multiscales import Image
     from wkfast.geometry import Mag
+else:
+    np = lazy_import("numpy")
 
 # As many axes can be told apart without names: c, x, y, z.
 _PLAIN = 4

@@ -11,8 +11,6 @@ from dataclasses import dataclass, field
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
-
 from wkfast._lazy import lazy_import
 from wkfast._warnings import warn
 from wkfast.dataset.user_functions import Handed, compiled, failed, name_of, packed, plain, takes
@@ -21,7 +19,10 @@ from wkfast.errors import DatasetError, DatasetValueError
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    import numpy as np
     from numpy.typing import NDArray
+else:
+    np = lazy_import("numpy")
 
 numba: Any = lazy_import("numba")
 

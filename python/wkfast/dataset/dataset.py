@@ -6,8 +6,6 @@ from functools import reduce
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
-import numpy as np
-
 from wkfast._lazy import lazy_import
 from wkfast._warnings import warn
 from wkfast.buckets import ObjectPath, any_path
@@ -38,6 +36,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping, Sequence
     from os import PathLike
 
+    import numpy as np
     from numpy.typing import DTypeLike, NDArray
 
     from wkfast.dataset.files_place import FilesPlace
@@ -46,6 +45,8 @@ if TYPE_CHECKING:
     from wkfast.geometry import MagLike, Vec3Float, Vec3FloatLike, Vec3IntLike
     from wkfast.progress import Progress
     from wkfast.remote import RemoteDataset
+else:
+    np = lazy_import("numpy")
 
 # Datasets on servers lie above those in folders. The reference opens them by names of the class below, too, and nobody
 # who does not call those loads them.

@@ -5,8 +5,7 @@ from __future__ import annotations
 import operator
 from typing import TYPE_CHECKING, Any, ClassVar, Literal, NamedTuple
 
-import numpy as np
-
+from wkfast._lazy import lazy_import
 from wkfast._warnings import warn
 from wkfast.addresses import local_path
 from wkfast.dataset import downsampling, shown, viewers
@@ -40,6 +39,7 @@ if TYPE_CHECKING:
     from os import PathLike
     from pathlib import Path
 
+    import numpy as np
     from matplotlib.figure import Figure
     from numpy.typing import ArrayLike, NDArray
 
@@ -52,6 +52,8 @@ if TYPE_CHECKING:
     from wkfast.dataset.voxel_source import VoxelSource
     from wkfast.geometry import NDBoundingBox, NormalizedBoundingBox, Vec3IntLike
     from wkfast.progress import Progress
+else:
+    np = lazy_import("numpy")
 
 # Edge of what is read at once where everything is looked at.
 _PIECE = 256

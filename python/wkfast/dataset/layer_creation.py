@@ -6,8 +6,7 @@ import copy
 import re
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
-
+from wkfast._lazy import lazy_import
 from wkfast._warnings import warn
 from wkfast.dataset.additional_axes import extra_axes_of
 from wkfast.dataset.data_format import FACTS, DataFormat
@@ -21,6 +20,7 @@ from wkfast.geometry.bounding_box import as_box
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
+    import numpy as np
     from numpy.typing import DTypeLike, NDArray
 
     from wkfast.dataset.dataset import Dataset
@@ -28,6 +28,8 @@ if TYPE_CHECKING:
     from wkfast.dataset.layer_properties import Json
     from wkfast.dataset.new_mag import Shapes
     from wkfast.geometry import Mag, NDBoundingBox
+else:
+    np = lazy_import("numpy")
 
 # What WEBKNOSSOS shows.
 _IMAGES = ("uint8", "uint16", "uint32", "int8", "int16", "int32", "float32")

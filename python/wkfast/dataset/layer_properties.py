@@ -11,8 +11,7 @@ import os
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
-
+from wkfast._lazy import lazy_import
 from wkfast.dataset.data_format import FACTS, DataFormat
 from wkfast.dataset.layer_category import SEGMENTATION_CATEGORY
 from wkfast.dataset.transformations import transformations_of
@@ -25,7 +24,11 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
     from pathlib import Path
 
+    import numpy as np
+
     from wkfast.dataset.transformations import CoordinateTransformation
+else:
+    np = lazy_import("numpy")
 
 # Key of a layer that is being edited, for all who open its dataset meanwhile.
 KEEPS_ZEROS = "wkfastKeepsZeros"
@@ -35,6 +38,7 @@ FARTHEST = 2**40
 Json = dict[str, Any]
 
 _ELEMENT_CLASSES = {"float": "float32", "double": "float64", "uint24": "uint8"}
+_TYPES = {f"{kind}{bits}" for kind in ("uint", "int") for bits in (8, 16, 32, 64)} | {"float32", "float64"}
 # JavaScript's numbers end here; WEBKNOSSOS spells larger ones as text.
 _LARGEST_PLAIN = 2**53 - 1
 # More than any array in Zarr has.
@@ -205,6 +209,12 @@ class LayerProperties:
             raise self._malformed("elementClass", "uint8 to uint64, int8 to int64, float or double") from None
 
     @property
+    def dtype_name(self) -> str:
+        """Name of :attr:`dtype`, which needs no numpy: a merge has no other use for that."""
+        name = element_type(self._text("elementClass"), self.num_channels)
+        return name if name in _TYPES else self.dtype.name
+
+    @property
     def dtype_np(self) -> np.dtype[Any]:
         """The same as :attr:`dtype`, by the name of the reference package."""
         return self.dtype
@@ -348,19 +358,30 @@ def _is_path(path: object) -> bool:
         return False
 
 
+def element_type(element: str, channels: int) -> str:
+    """Return the name of the type of one of `channels` values that together are an ``elementClass``, known or not.
+
+    Examples
+    --------
+    >>> element_type("uint48", 3), element_type("double", 2)
+    ('uint16', 'float32')
+    """
+    name = {"float": "float32", "double": "float64"}.get(element, element)
+    kind, bits = name.rstrip("0123456789"), name.lstrip("abcdefghijklmnopqrstuvwxyz")
+    if channels > 1 and bits.isdecimal() and int(bits) % (8 * channels) == 0:
+        return f"{kind}{int(bits) // channels}"
+    return _ELEMENT_CLASSES.get(element, element)
+
+
 def element_dtype(element: str, channels: int) -> np.dtype[Any]:
-    """Return the type of one of `channels` values that together are an ``elementClass``.
+    """Return the type that :func:`element_type` names.
 
     Examples
     --------
     >>> element_dtype("uint48", 3), element_dtype("double", 2)
     (dtype('uint16'), dtype('float32'))
     """
-    name = {"float": "float32", "double": "float64"}.get(element, element)
-    kind, bits = name.rstrip("0123456789"), name.lstrip("abcdefghijklmnopqrstuvwxyz")
-    if channels > 1 and bits.isdecimal() and int(bits) % (8 * channels) == 0:
-        return np.dtype(f"{kind}{int(bits) // channels}")
-    return np.dtype(_ELEMENT_CLASSES.get(element, element))
+    return np.dtype(element_type(element, channels))
 
 
 def element_class(dtype: np.dtype[Any], channels: int) -> str:

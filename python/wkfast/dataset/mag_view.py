@@ -5,8 +5,6 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
-
 from wkfast._lazy import lazy_import
 from wkfast.dataset.additional_axes import completed, is_flat
 from wkfast.dataset.chunk_loops import merge_chunk
@@ -24,6 +22,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
     from os import PathLike
 
+    import numpy as np
     from numpy.typing import ArrayLike, NDArray
 
     from wkfast.buckets import ObjectPath
@@ -31,6 +30,8 @@ if TYPE_CHECKING:
     from wkfast.dataset.place import WritablePlace
     from wkfast.geometry import Mag, Vec3IntLike
     from wkfast.progress import Progress
+else:
+    np = lazy_import("numpy")
 
 __all__ = ["MagInfo", "MagView"]
 

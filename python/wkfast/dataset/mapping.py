@@ -10,8 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO
 
-import numpy as np
-
+from wkfast._lazy import lazy_import
 from wkfast.addresses import is_path, local_path
 from wkfast.buckets import ObjectPath
 from wkfast.dataset import agglomerates
@@ -24,12 +23,15 @@ from wkfast.errors import DatasetError, DatasetValueError
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    import numpy as np
     from numpy.typing import NDArray
 
     from wkfast.dataset.layer import Layer
     from wkfast.dataset.mag_view import MagView
 
     Pairs = tuple[NDArray[Any], NDArray[Any]]
+else:
+    np = lazy_import("numpy")
 
 MISSING = tuple(word.value for word in Missing)
 # As the core reads it, see `mapping.rs`: mark, kind, entries, first label, then 64-bit numbers.

@@ -7,16 +7,19 @@ import threading
 from functools import partial
 from typing import TYPE_CHECKING, Any, cast
 
-import numpy as np
+from wkfast._lazy import lazy_import
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Sequence
 
+    import numpy as np
     from numpy.typing import NDArray
 
     from wkfast.dataset.layer import Layer
     from wkfast.dataset.view import View
     from wkfast.geometry import Mag
+else:
+    np = lazy_import("numpy")
 
 Index = tuple[int, ...]
 Triple = tuple[int, int, int]

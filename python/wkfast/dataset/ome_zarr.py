@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
-
+from wkfast._lazy import lazy_import
 from wkfast.dataset.array_files import ArrayFiles
 from wkfast.dataset.array_layers import image_entry, require_image
 from wkfast.dataset.folder_place import FolderPlace
@@ -19,12 +18,16 @@ from wkfast.geometry import Mag
 if TYPE_CHECKING:
     from pathlib import Path
 
+    import numpy as np
+
     from wkfast.buckets import ObjectPath
     from wkfast.dataset.dataset import Dataset
     from wkfast.dataset.files_place import FilesPlace
     from wkfast.dataset.layer_properties import Json
     from wkfast.dataset.multiscales import Image
     from wkfast.geometry import NDBoundingBox, VoxelSize
+else:
+    np = lazy_import("numpy")
 
 _SUFFIXES = (".zarr", ".ome")
 

@@ -4,20 +4,22 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
-
+from wkfast._lazy import lazy_import
 from wkfast.dataset.additional_axes import extra_axes_of
 from wkfast.errors import DatasetValueError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 
+    import numpy as np
     from numpy.typing import ArrayLike, NDArray
 
     from wkfast.dataset.voxel_source import VoxelSource
     from wkfast.geometry import Mag, NDBoundingBox
 
     Triple = tuple[int, int, int]
+else:
+    np = lazy_import("numpy")
 
 # Beyond this no layer reaches, and arithmetic on int64 stays exact.
 _FARTHEST = 1 << 48

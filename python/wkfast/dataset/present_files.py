@@ -6,9 +6,8 @@ import shutil
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
-import numpy as np
-
 from wkfast import _core
+from wkfast._lazy import lazy_import
 from wkfast.dataset.data_format import FACTS, DataFormat, format_of_folder
 from wkfast.dataset.folder_place import FolderPlace
 from wkfast.dataset.folders import mark_left, place_folder, remove_folder
@@ -24,6 +23,7 @@ from wkfast.geometry import Mag
 from wkfast.geometry.constants import CXYZ_AXES
 
 if TYPE_CHECKING:
+    import numpy as np
     from numpy.typing import DTypeLike
 
     from wkfast.buckets import ObjectPath
@@ -33,6 +33,8 @@ if TYPE_CHECKING:
     from wkfast.dataset.layer_properties import Json
     from wkfast.dataset.mag_view import MagView
     from wkfast.geometry import NDBoundingBox
+else:
+    np = lazy_import("numpy")
 
 # Parts of the name of a mag's metadata, seen from its layer's folder.
 _DEPTH = 2

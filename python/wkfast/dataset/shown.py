@@ -5,25 +5,28 @@ from __future__ import annotations
 import math
 from typing import TYPE_CHECKING, NamedTuple
 
-import numpy as np
-
+from wkfast._lazy import lazy_import
 from wkfast.dataset.additional_axes import extra_axes_of
 from wkfast.dataset.layer_category import SEGMENTATION_CATEGORY
 from wkfast.errors import DatasetValueError, WkfastError
 from wkfast.geometry.constants import XYZ_AXES
-from wkfast.pictures import pixels
 from wkfast.pictures.planes import PLANES
 from wkfast.pictures.slices import Extent, slices
 
 if TYPE_CHECKING:
     from typing import Any
 
+    import numpy as np
     from matplotlib.figure import Figure
     from numpy.typing import NDArray
 
     from wkfast.dataset.layer import Layer
     from wkfast.dataset.view import View
     from wkfast.geometry import Mag, NDBoundingBox
+    from wkfast.pictures import pixels
+else:
+    np = lazy_import("numpy")
+    pixels = lazy_import("wkfast.pictures.pixels")
 
 # Edge, in pixels, up to which a finer mag is shown, and what no figure goes beyond.
 _ENOUGH = 1024

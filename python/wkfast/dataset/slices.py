@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Self
 
-import numpy as np
-
+from wkfast._lazy import lazy_import
 from wkfast.errors import DatasetValueError
 from wkfast.geometry import BoundingBox, Vec3Int
 from wkfast.geometry.constants import XYZ_AXES
@@ -14,10 +13,13 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from types import TracebackType
 
+    import numpy as np
     from numpy.typing import NDArray
 
     from wkfast.dataset.view import View
     from wkfast.geometry import NDBoundingBox
+else:
+    np = lazy_import("numpy")
 
 
 class BufferedSliceReader:

@@ -6,18 +6,21 @@ import asyncio
 import json
 from typing import TYPE_CHECKING, Any, NoReturn
 
-import numpy as np
 import zarr
 from zarr.abc.store import ByteRequest, OffsetByteRequest, RangeByteRequest, Store, SuffixByteRequest
 
+from wkfast._lazy import lazy_import
 from wkfast.errors import DatasetError, ReadOnlyError
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Iterable, Sequence
 
+    import numpy as np
     from zarr.core.buffer import Buffer, BufferPrototype
 
     from wkfast.dataset.voxel_source import VoxelSource
+else:
+    np = lazy_import("numpy")
 
 _METADATA = "zarr.json"
 _AXES = ("c", "x", "y", "z")

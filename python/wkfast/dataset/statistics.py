@@ -7,9 +7,8 @@ from dataclasses import dataclass
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
-
 from wkfast import _core
+from wkfast._lazy import lazy_import
 from wkfast.dataset.additional_axes import completed
 from wkfast.dataset.mag_building import location_of
 from wkfast.errors import DatasetError, DatasetValueError
@@ -20,6 +19,7 @@ from wkfast.progress import observed
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    import numpy as np
     from numpy.typing import NDArray
 
     from wkfast.dataset.layer import Layer
@@ -28,6 +28,8 @@ if TYPE_CHECKING:
     from wkfast.progress import Progress
 
     Json = dict[str, Any]
+else:
+    np = lazy_import("numpy")
 
 # Edge of what is read at once where there are no files: few requests to a server, little memory.
 _PIECE = 128

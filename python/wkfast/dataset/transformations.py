@@ -8,8 +8,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from typing import TYPE_CHECKING, Any, Self
 
-import numpy as np
-
+from wkfast._lazy import lazy_import
 from wkfast.dataset.foreign import is_of_reference
 from wkfast.errors import DatasetValueError
 from wkfast.geometry import Vec3Float
@@ -17,10 +16,13 @@ from wkfast.geometry import Vec3Float
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
+    import numpy as np
     from numpy.typing import ArrayLike, NDArray
 
     from wkfast.dataset.layer_properties import Json
     from wkfast.geometry import Vec3FloatLike
+else:
+    np = lazy_import("numpy")
 
 KEY = "coordinateTransformations"
 _AXES = "xyz"

@@ -10,14 +10,16 @@ import traceback
 from types import CellType, CodeType, FunctionType, ModuleType
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
-
 from wkfast._lazy import lazy_import
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
+    import numpy as np
+
     from wkfast.errors import WkfastError
+else:
+    np = lazy_import("numpy")
 
 numba: Any = lazy_import("numba")
 cloudpickle: Any = lazy_import("cloudpickle")

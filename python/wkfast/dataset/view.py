@@ -5,8 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
-
+from wkfast._lazy import lazy_import
 from wkfast._warnings import warn
 from wkfast.dataset import shown
 from wkfast.dataset.additional_axes import (
@@ -34,6 +33,7 @@ from wkfast.geometry.constants import CXYZ_AXES
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
 
+    import numpy as np
     from matplotlib.figure import Figure
     from numpy.typing import NDArray
 
@@ -42,6 +42,8 @@ if TYPE_CHECKING:
     from wkfast.dataset.voxel_source import VoxelSource
     from wkfast.geometry import Vec3IntLike
     from wkfast.geometry.vec_int import VecIntLike
+else:
+    np = lazy_import("numpy")
 
 
 @dataclass(frozen=True)

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
-
 from wkfast._lazy import lazy_import
 from wkfast.dataset.data_format import FACTS
 from wkfast.dataset.layer_category import SEGMENTATION_CATEGORY
@@ -13,11 +11,15 @@ from wkfast.errors import DatasetError, MagNotFoundError
 from wkfast.geometry.constants import XYZ_AXES
 
 if TYPE_CHECKING:
+    import numpy as np
+
     from wkfast.dataset.layer import Layer
     from wkfast.dataset.mag_view import MagView
     from wkfast.geometry import NDBoundingBox
 
     LayerData = tuple[Any, dict[str, Any], str]
+else:
+    np = lazy_import("numpy")
 
 dask_array: Any = lazy_import("dask.array", extra="dask")
 

@@ -7,9 +7,8 @@ from contextlib import suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
-
 from wkfast import _core
+from wkfast._lazy import lazy_import
 from wkfast.dataset.data_format import DataFormat
 from wkfast.dataset.groups import new_groups
 from wkfast.dataset.internals import locations_of, place_of, properties_of
@@ -21,9 +20,13 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
     from pathlib import Path
 
+    import numpy as np
+
     from wkfast.buckets import ObjectPath
     from wkfast.dataset.layer import SegmentationLayer
     from wkfast.dataset.layer_properties import Json, LayerProperties
+else:
+    np = lazy_import("numpy")
 
 _USUAL_AXES = {"c": 0, "x": 1, "y": 2, "z": 3}
 # Group metadata that makes the folders of a Zarr dataset readable as one hierarchy.
@@ -87,7 +90,7 @@ class MergeBase:
         refuse_format(data_format)
         properties = properties_of(layer)
         groups, layer_groups = _group_metadata(layer.dataset.path, layer.name)
-        layer.dtype  # noqa: B018 - refuses a type that cannot be read before anything is planned
+        properties.dtype_name  # noqa: B018 - refuses a type that cannot be read before anything is planned
         return cls(
             name=layer.name,
             entry=_entry_of(layer),

@@ -7,8 +7,6 @@ import json
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
-
 from wkfast.dataset.layer_creation import check_layer_name, leads_elsewhere
 from wkfast.dataset.layer_properties import LayerProperties
 from wkfast.dataset.mapping import TABLE_SUFFIX
@@ -91,7 +89,7 @@ def describe(description: Json, report: MergeReport) -> None:
     layer["mags"] = [_mag_entry(mag, layer["name"], description["mags"]) for mag in report.mags]
     layer["largestSegmentId"] = _largest_of_both(description, report)
     view = LayerProperties(layer, properties.file)
-    if np.dtype(report.dtype) != view.dtype:
+    if report.dtype != view.dtype_name:
         layer["elementClass"] = report.dtype
     view.set_bounding_box(report.bounding_box)
     properties.json["dataLayers"] = [layer]

@@ -12,8 +12,6 @@ from dataclasses import dataclass, field
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
-
 from wkfast._lazy import lazy_import
 from wkfast._warnings import warn
 from wkfast.dataset.user_functions import Handed, compiled, digest_of, failed, name_of, packed, plain, takes
@@ -23,9 +21,12 @@ from wkfast.rules import ForAll
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    import numpy as np
     from numpy.typing import NDArray
 
     from wkfast import _core
+else:
+    np = lazy_import("numpy")
 
 numba: Any = lazy_import("numba")
 

@@ -5,8 +5,6 @@ from __future__ import annotations
 import copy
 from typing import TYPE_CHECKING
 
-import numpy as np
-
 from wkfast import _core
 from wkfast.dataset.internals import locations_of, place_of, properties_of
 from wkfast.dataset.layer import SegmentationLayer
@@ -94,7 +92,7 @@ def _described(fallback: SegmentationLayer, merged: _core.MergedLayer, largest: 
     entry["mags"] = [mag for mag in before.mags if before.mag_of(mag) in mags]
     entry["largestSegmentId"] = largest
     properties = LayerProperties(entry, before.file)
-    if np.dtype(facts["dtype"]) != properties.dtype:
+    if facts["dtype"] != properties.dtype_name:
         entry["elementClass"] = facts["dtype"]
     properties.widen_additional_axes(facts["touched_extra"])
     box = facts["bounding_box"]

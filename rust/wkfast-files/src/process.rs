@@ -23,7 +23,7 @@ impl Process {
 
     /// One of this machine.
     pub(crate) fn of(number: u32) -> Self {
-        Self { machine: machine().to_owned(), number, start: started(number).unwrap_or_default() }
+        Self { machine: machine().to_owned(), number, start: word(&started(number).unwrap_or_default()) }
     }
 
     /// The process that a text begins with.
@@ -73,11 +73,19 @@ impl fmt::Display for Process {
 fn machine() -> &'static str {
     static MACHINE: OnceLock<String> = OnceLock::new();
     MACHINE.get_or_init(|| {
-        let read = |file| fs::read_to_string(file).unwrap_or_default().trim().replace(' ', "_");
+        let read = |file| word(&fs::read_to_string(file).unwrap_or_default());
         let space = fs::read_link("/proc/self/ns/pid").unwrap_or_default();
         let (host, run) = (read("/proc/sys/kernel/hostname"), read("/proc/sys/kernel/random/boot_id"));
-        format!("{host} {run} {}", space.display())
+        format!("{host} {run} {}", word(&space.display().to_string()))
     })
+}
+
+/// A text as one word; where a system tells nothing, as those without `/proc`, that is one as well.
+fn word(text: &str) -> String {
+    match text.trim() {
+        "" => "-".to_owned(),
+        known => known.replace(' ', "_"),
+    }
 }
 
 /// `None` where there is no such process, or the system does not tell.
@@ -100,6 +108,13 @@ mod tests {
         assert!(!this.is_elsewhere());
         assert_eq!(Process::parse("host run"), None);
         assert_eq!(Process::parse("host run space many start"), None);
+    }
+
+    #[test]
+    fn a_process_comes_back_from_its_text_where_the_system_tells_nothing_of_it() {
+        let unknown = Process { machine: [word(""), word(""), word("")].join(" "), number: 7, start: word("\n") };
+        assert_eq!(Process::parse(&unknown.to_string()), Some(unknown));
+        assert_eq!(word("my host\n"), "my_host");
     }
 
     #[test]

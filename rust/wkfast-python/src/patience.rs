@@ -1,9 +1,9 @@
 //! Long work that Ctrl-C can leave, whatever it is busy with.
 
 use std::io;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, sync_channel};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::{Builder, JoinHandle};
 use std::time::Duration;
 
@@ -44,15 +44,28 @@ pub(crate) fn patiently<T: Send + 'static>(
     work: impl FnOnce(&Stop) -> T + Send + 'static,
 ) -> PyResult<T> {
     let stop = Stop::default();
-    let (sender, mut done) = sync_channel(1);
-    let theirs = stop.clone();
-    let worker = Builder::new().name("wkfast-work".to_owned()).spawn(move || {
+    let made = Arc::new(Mutex::new(None));
+    let (theirs, slot) = (stop.clone(), Arc::clone(&made));
+    let worked: Box<dyn FnOnce() + Send> = Box::new(move || {
+        let result = work(&theirs);
         // Nobody takes it where the caller has left.
-        let _ = sender.send(work(&theirs));
+        *slot.lock().unwrap_or_else(PoisonError::into_inner) = Some(result);
+    });
+    worked_patiently(py, &stop, worked)?;
+    let result = made.lock().unwrap_or_else(PoisonError::into_inner).take();
+    Ok(result.ok_or_else(no_result)?)
+}
+
+/// [`patiently`] for work that puts its result somewhere itself: one piece of code for results of all types.
+fn worked_patiently(py: Python<'_>, stop: &Stop, work: Box<dyn FnOnce() + Send>) -> PyResult<()> {
+    let (sender, mut done) = sync_channel(1);
+    let worker = Builder::new().name("wkfast-work".to_owned()).spawn(move || {
+        work();
+        let _ = sender.send(());
     })?;
     loop {
         match receive(py, &mut done) {
-            Ok(result) => return Ok(result),
+            Ok(()) => return Ok(()),
             Err(RecvTimeoutError::Timeout) => py.check_signals().inspect_err(|_| stop.ask())?,
             Err(RecvTimeoutError::Disconnected) => return Err(died(worker)),
         }
@@ -80,15 +93,28 @@ pub(crate) fn away_unless<T: Send>(
     mut heed: impl FnMut(PyErr) -> PyResult<()>,
     work: impl FnOnce() -> T + Send,
 ) -> PyResult<T> {
+    let mut made = None;
+    let slot = &mut made;
+    worked_away(py, &mut heed, Box::new(move || *slot = Some(work())))?;
+    Ok(made.ok_or_else(no_result)?)
+}
+
+/// [`away_unless`] for work that puts its result somewhere itself: one piece of code for results of all types.
+fn worked_away(
+    py: Python<'_>,
+    mut heed: &mut dyn FnMut(PyErr) -> PyResult<()>,
+    work: Box<dyn FnOnce() + Send + '_>,
+) -> PyResult<()> {
     std::thread::scope(|scope| {
         let (sender, mut done) = sync_channel(1);
         let worker = Builder::new().name("wkfast-away".to_owned()).spawn_scoped(scope, move || {
+            work();
             // Nobody takes it where a signal came first.
-            let _ = sender.send(work());
+            let _ = sender.send(());
         })?;
         loop {
             match receive(py, &mut done) {
-                Ok(result) => return Ok(result),
+                Ok(()) => return Ok(()),
                 Err(RecvTimeoutError::Timeout) => py.check_signals().or_else(&mut heed).inspect_err(|_| {
                     // What has not begun is not ended, so it is ended until all is over.
                     loop {
@@ -100,7 +126,7 @@ pub(crate) fn away_unless<T: Send>(
                 })?,
                 Err(RecvTimeoutError::Disconnected) => match py.detach(|| worker.join()) {
                     Err(panic) => std::panic::resume_unwind(panic),
-                    Ok(()) => return Err(io::Error::other("a thread ended without a result").into()),
+                    Ok(()) => return Err(no_result().into()),
                 },
             }
         }
@@ -112,7 +138,7 @@ pub(crate) fn away_if<T: Send>(py: Python<'_>, far: bool, work: impl FnOnce() ->
     if far { away(py, work) } else { Ok(py.detach(work)) }
 }
 
-fn receive<T: Send>(py: Python<'_>, done: &mut Receiver<T>) -> Result<T, RecvTimeoutError> {
+fn receive(py: Python<'_>, done: &mut Receiver<()>) -> Result<(), RecvTimeoutError> {
     py.detach(move || done.recv_timeout(LOOK))
 }
 
@@ -120,8 +146,12 @@ fn receive<T: Send>(py: Python<'_>, done: &mut Receiver<T>) -> Result<T, RecvTim
 fn died(worker: JoinHandle<()>) -> PyErr {
     match worker.join() {
         Err(panic) => std::panic::resume_unwind(panic),
-        Ok(()) => io::Error::other("a thread ended without a result").into(),
+        Ok(()) => no_result().into(),
     }
+}
+
+fn no_result() -> io::Error {
+    io::Error::other("a thread ended without a result")
 }
 
 /// [`pythonize::pythonize`] for what may be large: signals are looked for between its parts.

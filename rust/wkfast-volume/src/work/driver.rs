@@ -1,8 +1,9 @@
 //! One way to do many tasks on many threads, with someone to tell how far they are and to stop it all.
 
+use std::collections::VecDeque;
 use std::sync::atomic::{AtomicU8, AtomicUsize, Ordering};
 use std::sync::mpsc::{self, Receiver, RecvTimeoutError};
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use rayon::ThreadPool;
@@ -118,7 +119,8 @@ impl<'a, 'o> Driver<'a, 'o> {
         let Self { observer, progress, stop, .. } = self;
         let stop = &*stop;
         let next = AtomicUsize::new(0);
-        let (sender, results) = mpsc::channel();
+        let results = Results(Mutex::default());
+        let (sender, told) = mpsc::channel();
         // One for every thread that works: the channel ends with the last of them.
         let senders = Mutex::new(vec![sender; pool.current_num_threads().min(tasks.len())]);
         let drive = || {
@@ -127,7 +129,8 @@ impl<'a, 'o> Driver<'a, 'o> {
                 let Some(&task) = tasks.get(next.fetch_add(1, Ordering::Relaxed)) else { return };
                 let result = work(task, stop);
                 let failed = result.is_err();
-                let sent = sender.send(result.map(|result| (task, result)));
+                results.lock().push_back(result.map(|result| (task, result)));
+                let sent = sender.send(());
                 if failed {
                     // Only now: those who are interrupted by it must not be heard first.
                     stop.set(Stop::AT_ONCE);
@@ -140,7 +143,7 @@ impl<'a, 'o> Driver<'a, 'o> {
         pool.in_place_scope(|scope| {
             // Not as jobs that any thread may take: one that waits for parts of its task would take a second task.
             scope.spawn_broadcast(|_, _| drive());
-            watch(&results, stop, progress, *observer, |(task, result), progress| {
+            watch(&told, &results, stop, progress, *observer, |(task, result), progress| {
                 progress.done += 1;
                 progress.bytes_done += bytes(task);
                 take(result);
@@ -174,9 +177,24 @@ impl<'a, 'o> Driver<'a, 'o> {
     }
 }
 
+/// What threads have made and nobody has taken yet, in the order of making. Beside a channel that tells how many, which is
+/// the same code for results of all types.
+struct Results<R>(Mutex<VecDeque<Result<R>>>);
+
+impl<R> Results<R> {
+    fn lock(&self) -> MutexGuard<'_, VecDeque<Result<R>>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn take(&self) -> Option<Result<R>> {
+        self.lock().pop_front()
+    }
+}
+
 /// Hands results to `take` and tells `observer`, until there are no more to come.
 fn watch<R>(
-    results: &Receiver<Result<R>>,
+    told: &Receiver<()>,
+    results: &Results<R>,
     stop: &Stop,
     progress: &mut Progress,
     observer: &mut Observer,
@@ -184,10 +202,10 @@ fn watch<R>(
 ) -> Result<()> {
     let mut failure = None;
     loop {
-        match results.recv_timeout(TICK) {
-            Ok(Ok(result)) => take(result, progress),
-            Ok(Err(error)) if failure.as_ref().is_none_or(is_enough) => failure = Some(error),
-            Ok(Err(_)) | Err(RecvTimeoutError::Timeout) => {}
+        match told.recv_timeout(TICK).map(|()| results.take()) {
+            Ok(Some(Ok(result))) => take(result, progress),
+            Ok(Some(Err(error))) if failure.as_ref().is_none_or(is_enough) => failure = Some(error),
+            Ok(_) | Err(RecvTimeoutError::Timeout) => {}
             Err(RecvTimeoutError::Disconnected) => break,
         }
         if failure.as_ref().is_none_or(is_enough)
