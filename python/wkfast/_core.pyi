@@ -535,6 +535,13 @@ class Mag:
     def grow(self, extent: tuple[int, int, int], *, extra: list[int] = ...) -> None:
         """Make an array that states its shape hold all voxels before `extent`. It never shrinks."""
 
+def cutout_blocks(cells: Sequence[tuple[int, int]], chunk_bytes: int) -> list[list[tuple[int, int]]]:
+    """Return the boxes of chunks in which a data store is asked for a box of them, each as one cut-out.
+
+    Boxes are a first chunk and the one behind the last along x, y and z, as `cells` is. There are none where chunks of
+    `chunk_bytes` are as quick one by one.
+    """
+
 def discover_mags(
     path: str | PathLike[str] | ObjectFile,
     member: str | None = None,

@@ -301,9 +301,7 @@ class StandIn:
             raise Refusal(404, "Layer or mag not found")
         # the corner is told in mag-1 voxels, the size in voxels of the mag
         start = tuple(int(query[axis]) // step for axis, step in zip("xyz", mag, strict=True))
-        voxels, missing = layer.cutout(mag, start, tuple(int(query[key]) for key in ("width", "height", "depth")))
-        headers = {"missing-buckets": str(list(range(missing)))}
-        return Response(voxels.tobytes(order="F"), media_type="application/octet-stream", headers=headers)
+        return cutout_answer(layer, mag, start, tuple(int(query[key]) for key in ("width", "height", "depth")))
 
     async def annotation_stream(self, request: Request) -> Response:
         annotation = self.found(request)
@@ -326,6 +324,12 @@ def streamed(request: Request, source: dict, layers: list[Layer]) -> Response:
     if last == ".zarray":
         return JSONResponse(array_header(layer, mag))
     return chunk_answer(layer, mag, last)
+
+
+def cutout_answer(layer: Layer, mag: tuple, start: tuple, size: tuple) -> Response:
+    voxels, missing = layer.cutout(mag, start, size)
+    headers = {"missing-buckets": str(list(range(missing)))}
+    return Response(voxels.tobytes(order="F"), media_type="application/octet-stream", headers=headers)
 
 
 def array_header(layer: Layer, mag: tuple) -> dict:

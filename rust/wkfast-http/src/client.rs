@@ -22,6 +22,9 @@ use crate::wire::{ALONE, Wire};
 /// How long the many connections of a wide read stay open.
 const SURPLUS: Duration = Duration::from_secs(10);
 
+/// Bytes that are set aside at once for a body whose size is told.
+const ROOM: usize = 1 << 20;
+
 /// Keeps connections, for any number of threads. A forked process begins with none.
 #[derive(Clone)]
 pub struct Client(Arc<Inner>);
@@ -188,7 +191,13 @@ impl Answer {
 
     /// The rest of the body, `None` if that is more than `most` bytes.
     pub async fn rest(&mut self, most: usize) -> Result<Option<Vec<u8>>, Failure> {
-        let mut all = Vec::new();
+        let length = usize::try_from(self.head.length.unwrap_or(0)).unwrap_or(usize::MAX);
+        if length > most {
+            self.flow = None;
+            return Ok(None);
+        }
+        // What a server only says that it sends is not set aside.
+        let mut all = Vec::with_capacity(length.min(ROOM));
         while let Some(piece) = self.piece().await? {
             if all.len() + piece.len() > most {
                 self.flow = None;
