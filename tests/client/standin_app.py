@@ -8,6 +8,7 @@ import time
 import zipfile
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 
 import uvicorn
 from starlette.applications import Starlette
@@ -365,11 +366,15 @@ async def refused(_: Request, error: Exception) -> Response:
 
 
 @contextmanager
-def running(state: State) -> Iterator[StandIn]:
-    """Run a stand-in on a free port of loopback until the block ends."""
+def running(state: State, certificate: tuple[Path, Path] | None = None) -> Iterator[StandIn]:
+    """Run a stand-in on a free port of loopback until the block ends; by TLS with a certificate and its key."""
     with socket.create_server(("127.0.0.1", 0)) as listener:
-        stand_in = StandIn(state, f"http://127.0.0.1:{listener.getsockname()[1]}")
-        config = uvicorn.Config(stand_in.app(), log_level="warning", ws="none", http="h11", lifespan="off")
+        scheme, (file, key) = ("https", certificate) if certificate else ("http", (None, None))
+        stand_in = StandIn(state, f"{scheme}://127.0.0.1:{listener.getsockname()[1]}")
+        config = uvicorn.Config(
+            stand_in.app(), log_level="warning", ws="none", http="h11", lifespan="off",
+            ssl_certfile=file, ssl_keyfile=key,
+        )  # fmt: skip
         server = uvicorn.Server(config)
         thread = threading.Thread(target=server.run, kwargs={"sockets": [listener]}, daemon=True)
         thread.start()

@@ -7,7 +7,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use http_body_util::Empty;
 use hyper::body::Incoming;
-use hyper::header::{HOST, HeaderValue};
+use hyper::header::{HOST, HeaderValue, PROXY_AUTHORIZATION};
 use hyper::{HeaderMap, Method, Request, Uri};
 
 use crate::failure::{Failure, Kind};
@@ -58,6 +58,9 @@ impl Get {
             all.extend([header(name, value)?]);
         }
         route.secrets().add_to(&mut all);
+        if let Some(auth) = route.proxy_auth().filter(|_| !route.is_encrypted()) {
+            all.insert(PROXY_AUTHORIZATION, auth.clone());
+        }
         Ok(Self { route, times, method, headers: all })
     }
 

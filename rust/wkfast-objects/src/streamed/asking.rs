@@ -5,7 +5,7 @@ use std::sync::LazyLock;
 use std::time::{Duration, Instant};
 
 use tokio::sync::{OnceCell, Semaphore};
-use wkfast_http::{Answer, Client, Failure, Get, OfProcess, Route, Secrets, Times};
+use wkfast_http::{Answer, Client, Failure, Get, OfProcess, Route, Secrets, Times, passage};
 use wkfast_volume::VolumeError;
 use wkfast_volume::error::Result;
 use wkfast_volume::store::{Address, CutOut};
@@ -15,7 +15,6 @@ use super::cutting::Cutter;
 use super::refusal::{is_passing, may_come, no_answer, reason, says_no_data, wait};
 use super::{SCHEME, stores};
 use crate::again::chance;
-use crate::proxy::proxy_before;
 
 /// Requests of this process on their way at once: each needs a connection, and a process may have so many.
 const AT_ONCE: usize = 192;
@@ -179,7 +178,7 @@ impl Asker {
     ) -> std::result::Result<Answer, Failure> {
         let total = end.saturating_duration_since(Instant::now());
         let times = Times { connect: CONNECT, first_byte: SILENCE, read: SILENCE, total };
-        let route = Route::new(origin, proxy_before(origin), secrets)?;
+        let route = Route::new(origin, passage(origin)?.proxy()?, secrets)?;
         let plain = [("accept-encoding".to_owned(), "identity".to_owned())];
         CLIENT.get(&Get::new(route, "GET", &plain, times)?, target).await
     }

@@ -37,10 +37,9 @@ impl Cutter {
     /// Path and query of the request for a box, whose corner is told in mag-1 voxels.
     fn target(&self, box_: &CutOut) -> String {
         let CutOut { mag, topleft, size } = box_;
-        let [a, b, c] = mag;
         let [x, y, z] = [0, 1, 2].map(|axis| topleft[axis].saturating_mul(mag[axis].into()));
         let [width, height, depth] = size;
-        let place = format!("mag={a}-{b}-{c}&x={x}&y={y}&z={z}");
+        let place = format!("mag={}&x={x}&y={y}&z={z}", mag.map(|edge| edge.to_string()).join("-"));
         format!("{}?{place}&width={width}&height={height}&depth={depth}", self.path)
     }
 

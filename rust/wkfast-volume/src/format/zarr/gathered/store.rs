@@ -54,13 +54,11 @@ impl GatheredStore {
             let Some(cut) = cuts.get(place) else {
                 return self.hand_over(&parts[place].0, single[place - cuts.len()].number, found, take);
             };
-            match found.filter(|found| found.bytes.len() as u64 == parts[place].1) {
-                Some(found) => self.hand_out(cut, found.bytes, take),
-                None => {
-                    left.lock().unwrap_or_else(PoisonError::into_inner).extend_from_slice(&cut.wanted);
-                    Ok(())
-                }
+            if let Some(found) = found.filter(|found| found.bytes.len() as u64 == parts[place].1) {
+                return self.hand_out(cut, found.bytes, take);
             }
+            left.lock().unwrap_or_else(PoisonError::into_inner).extend_from_slice(&cut.wanted);
+            Ok(())
         })?;
         Ok(left.into_inner().unwrap_or_else(PoisonError::into_inner))
     }

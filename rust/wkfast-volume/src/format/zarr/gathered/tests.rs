@@ -143,13 +143,12 @@ const SIZE: [u64; 3] = [20, 7, 9];
 const CHANNELS: u64 = 3;
 
 /// The bytes of a voxel; zero beyond the end, and in the chunk (1, 0, 1), which is not there.
-fn voxel(at: [u64; 3]) -> [u8; 6] {
+fn voxel(at: [u64; 3]) -> Vec<u8> {
     let is_absent = at.map(|place| place / 4) == [1, 0, 1];
     let is_inside = (0..3).all(|axis| at[axis] < SIZE[axis]) && !is_absent;
     let number = if is_inside { 1 + at[0] + SIZE[0] * (at[1] + SIZE[1] * at[2]) } else { 0 };
     let channel = |nth: u64| (if is_inside { number * CHANNELS + nth } else { 0 } as u16).to_le_bytes();
-    let [[a, b], [c, d], [e, f]] = [0, 1, 2].map(channel);
-    [a, b, c, d, e, f]
+    [0, 1, 2].map(channel).concat()
 }
 
 fn voxels_of(topleft: [u64; 3], size: [u64; 3]) -> Vec<u8> {
