@@ -35,7 +35,6 @@ from wkfast.client.urls import is_url, origin, shown
 if TYPE_CHECKING:
     import ssl
     from http import cookiejar
-    from importlib import metadata
 
     import certifi
     import httpx
@@ -43,10 +42,11 @@ else:
     certifi = lazy_import("certifi")
     cookiejar = lazy_import("http.cookiejar")
     httpx = lazy_import("httpx")
-    metadata = lazy_import("importlib.metadata")
     ssl = lazy_import("ssl")
 
 JSON_LIMIT = 256 << 20
+# not by importlib.metadata: looking for the package takes longer than a request
+_USER_AGENT = f"wkfast/{_core.__version__}"
 _ERROR_BODY_LIMIT = 64 << 10
 _REDIRECT_LIMIT = 5
 # seconds after which progress is reported and the time looked at while a file comes
@@ -346,7 +346,7 @@ class Session:
             trust_env=by_proxy,
             # one pool serves many identities, so no server may tie one to it
             cookies=cookiejar.CookieJar(cookiejar.DefaultCookiePolicy(allowed_domains=[])),
-            headers={"user-agent": _user_agent(), "accept": "*/*"},
+            headers={"user-agent": _USER_AGENT, "accept": "*/*"},
         )
 
 
@@ -420,7 +420,7 @@ def _headers(call: Call) -> dict[str, str]:
 
 
 def _all_headers(call: Call) -> dict[str, str]:
-    return {"user-agent": _user_agent(), "accept": "*/*", **_headers(call)}
+    return {"user-agent": _USER_AGENT, "accept": "*/*", **_headers(call)}
 
 
 def _signed(secrets: Secrets, request: "httpx.Request") -> "httpx.Request":
@@ -428,14 +428,6 @@ def _signed(secrets: Secrets, request: "httpx.Request") -> "httpx.Request":
     if secrets.query:
         request.url = request.url.copy_merge_params({key: secret.reveal() for key, secret in secrets.query})
     return request
-
-
-@functools.cache
-def _user_agent() -> str:
-    try:
-        return f"wkfast/{metadata.version('wkfast')}"
-    except metadata.PackageNotFoundError:
-        return "wkfast/0"
 
 
 def _hide_queries(record: logging.LogRecord) -> bool:
