@@ -166,11 +166,20 @@ def end_requests() -> None:
 def tells_absence(said: str) -> bool:
     """Whether the words of a data store that has not found something mean that nothing is stored there."""
 
+def way_to(origin: str) -> Literal["straight", "proxy", "foreign"]:
+    """Return how the environment says that a server is reached: `foreign` are proxies that are not plain HTTP ones.
+
+    Raises
+    ------
+    ValueError
+        What the environment names is no proxy.
+    """
+
 class HttpRequest:
     """What is the same in requests to one server: whom they go to, for whom, and how long each may take.
 
     `times` are seconds until there is a connection, until the first byte, between two bytes, and for all of it. The
-    secrets are shown nowhere. `proxy` is the host and port of a plain HTTP proxy.
+    secrets are shown nowhere. They go through the proxy that the environment names, if any.
     """
 
     def __new__(
@@ -182,7 +191,6 @@ class HttpRequest:
         *,
         secret_headers: list[tuple[str, str]] = ...,
         secret_query: str = "",
-        proxy: tuple[str, int] | None = None,
     ) -> Self: ...
 
 class HttpFailure:
@@ -540,6 +548,13 @@ class Mag:
         """
     def grow(self, extent: tuple[int, int, int], *, extra: list[int] = ...) -> None:
         """Make an array that states its shape hold all voxels before `extent`. It never shrinks."""
+
+def cutout_blocks(cells: Sequence[tuple[int, int]], chunk_bytes: int) -> list[list[tuple[int, int]]]:
+    """Return the boxes of chunks in which a data store is asked for a box of them, each as one cut-out.
+
+    Boxes are a first chunk and the one behind the last along x, y and z, as `cells` is. There are none where chunks of
+    `chunk_bytes` are as quick one by one.
+    """
 
 def discover_mags(
     path: str | PathLike[str] | ObjectFile,

@@ -8,6 +8,7 @@ import time
 import zipfile
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 
 import uvicorn
 from starlette.applications import Starlette
@@ -301,9 +302,7 @@ class StandIn:
             raise Refusal(404, "Layer or mag not found")
         # the corner is told in mag-1 voxels, the size in voxels of the mag
         start = tuple(int(query[axis]) // step for axis, step in zip("xyz", mag, strict=True))
-        voxels, missing = layer.cutout(mag, start, tuple(int(query[key]) for key in ("width", "height", "depth")))
-        headers = {"missing-buckets": str(list(range(missing)))}
-        return Response(voxels.tobytes(order="F"), media_type="application/octet-stream", headers=headers)
+        return cutout_answer(layer, mag, start, tuple(int(query[key]) for key in ("width", "height", "depth")))
 
     async def annotation_stream(self, request: Request) -> Response:
         annotation = self.found(request)
@@ -326,6 +325,12 @@ def streamed(request: Request, source: dict, layers: list[Layer]) -> Response:
     if last == ".zarray":
         return JSONResponse(array_header(layer, mag))
     return chunk_answer(layer, mag, last)
+
+
+def cutout_answer(layer: Layer, mag: tuple, start: tuple, size: tuple) -> Response:
+    voxels, missing = layer.cutout(mag, start, size)
+    headers = {"missing-buckets": str(list(range(missing)))}
+    return Response(voxels.tobytes(order="F"), media_type="application/octet-stream", headers=headers)
 
 
 def array_header(layer: Layer, mag: tuple) -> dict:
@@ -361,11 +366,15 @@ async def refused(_: Request, error: Exception) -> Response:
 
 
 @contextmanager
-def running(state: State) -> Iterator[StandIn]:
-    """Run a stand-in on a free port of loopback until the block ends."""
+def running(state: State, certificate: tuple[Path, Path] | None = None) -> Iterator[StandIn]:
+    """Run a stand-in on a free port of loopback until the block ends; by TLS with a certificate and its key."""
     with socket.create_server(("127.0.0.1", 0)) as listener:
-        stand_in = StandIn(state, f"http://127.0.0.1:{listener.getsockname()[1]}")
-        config = uvicorn.Config(stand_in.app(), log_level="warning", ws="none", http="h11", lifespan="off")
+        scheme, (file, key) = ("https", certificate) if certificate else ("http", (None, None))
+        stand_in = StandIn(state, f"{scheme}://127.0.0.1:{listener.getsockname()[1]}")
+        config = uvicorn.Config(
+            stand_in.app(), log_level="warning", ws="none", http="h11", lifespan="off",
+            ssl_certfile=file, ssl_keyfile=key,
+        )  # fmt: skip
         server = uvicorn.Server(config)
         thread = threading.Thread(target=server.run, kwargs={"sockets": [listener]}, daemon=True)
         thread.start()

@@ -40,6 +40,10 @@ def refusal(
     said = f": the server says: {'; '.join(messages)}" if messages else ""
     meaning = meaning_of(status)
     hint = _hint(meaning.error, anonymous=not secrets.all()) if meaning.hints else ""
+    if status == _PROXY_ASKS:
+        hint = (
+            ". The proxy asks for a name and a password, as in HTTP_PROXY=http://name:password@proxy.example.org:3128"
+        )
     return meaning.error(
         f"{where}: answered {status}{said}{hint}",
         status=status,
@@ -78,6 +82,7 @@ _MEANINGS = {
     503: Meaning(errors.ServerError, put_off=True),
 }
 _SERVER_SIDE = 500
+_PROXY_ASKS = 407
 REDIRECTS = frozenset({301, 302, 303, 307, 308})
 
 
@@ -178,7 +183,7 @@ def transport_failure(where: str, error: Exception) -> errors.ClientError:
     return _broken(where, _described(error))
 
 
-def bad_proxy(reason: str) -> errors.ConfigurationError:
+def bad_proxy(reason: str = "no URL of a proxy") -> errors.ConfigurationError:
     """Return the error for a proxy that cannot be used; its URL, which may hold a password, is not quoted."""
     return errors.ConfigurationError(
         f"the proxy that the environment names (HTTP_PROXY, HTTPS_PROXY, ALL_PROXY) cannot be used ({reason}); "

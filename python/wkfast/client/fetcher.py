@@ -2,8 +2,8 @@
 
 import os
 from collections.abc import Mapping
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any
-from urllib.parse import SplitResult, urlsplit
 
 from wkfast import _core
 from wkfast._lazy import lazy_import
@@ -15,12 +15,9 @@ from wkfast.client.secret import Secrets
 from wkfast.client.urls import origin
 
 if TYPE_CHECKING:
-    from urllib import request as urllib_request
-
     import certifi
 else:
     certifi = lazy_import("certifi")
-    urllib_request = lazy_import("urllib.request")
 
 
 class Fetcher:
@@ -36,7 +33,7 @@ class Fetcher:
         self.reached: set[str] = set()
         self._client = _core.HttpClient()
         self._trusts_more = False
-        self._proxies: dict[str, SplitResult | None] = {}
+        self._ways: dict[str, str] = {}
 
     def close(self) -> None:
         """Close the connections that lie idle, and those in use when they are done."""
@@ -48,25 +45,28 @@ class Fetcher:
 
     # -- ways -----------------------------------------------------------------------------------------------------
 
-    def proxy_of(self, server: str) -> SplitResult | None:
-        """Return the proxy that the environment puts before a server, if any."""
-        if server not in self._proxies:
-            parts = urlsplit(server)
-            proxies = urllib_request.getproxies()
-            proxy = proxies.get(parts.scheme) or proxies.get("all")
-            if proxy and urllib_request.proxy_bypass(parts.hostname or ""):
-                proxy = None
-            self._proxies[server] = _proxy(proxy) if proxy else None
-        return self._proxies[server]
+    def way_to(self, server: str) -> str:
+        """Return how the environment says that a server is reached, see ``_core.way_to``.
+
+        Raises
+        ------
+        ConfigurationError
+            What it names is no proxy.
+        """
+        if server not in self._ways:
+            with suppress(ValueError):
+                self._ways[server] = _core.way_to(server)
+        if server not in self._ways:
+            raise failures.bad_proxy()
+        return self._ways[server]
 
     def leads_to(self, url: str) -> bool:
-        """Whether there is a way to a URL: straight, or by a plain HTTP proxy that asks for no password."""
-        proxy = self.proxy_of(origin(url))
-        return proxy is None or (proxy.scheme == "http" and bool(proxy.hostname) and proxy.username is None)
+        """Whether there is a way to a URL: straight, or by a plain HTTP proxy."""
+        return self.way_to(origin(url)) != "foreign"
 
     def leads_straight_to(self, url: str) -> bool:
         """Whether no proxy stands before a URL's server."""
-        return self.proxy_of(origin(url)) is None
+        return self.way_to(origin(url)) == "straight"
 
     # -- requests -------------------------------------------------------------------------------------------------
 
@@ -84,13 +84,11 @@ class Fetcher:
             self._trusts_more = True
             if not os.environ.get("SSL_CERT_FILE"):
                 self._client.trust_also(certifi.where())
-        proxy = self.proxy_of(server)
         try:
             # the secrets go from one call into the other: no variable holds them
             return _core.HttpRequest(
                 method, server, list(headers.items()), timing.seconds(),
                 secret_headers=list(secrets.headers().items()), secret_query=secrets.encoded_query(),
-                proxy=None if proxy is None else (_ascii(proxy.hostname), proxy.port or 80),
             )  # fmt: skip
         except ValueError as error:
             refused = failures.unsendable(timing.where, error)
@@ -124,20 +122,3 @@ class Fetcher:
         if failure.kind == "late" or timing.deadline.is_over():
             return timing.deadline.error(timing.where)
         return failures.unanswered(timing.where, failure.kind, failure.text)
-
-
-def _proxy(text: str) -> SplitResult:
-    """Return the parts of a proxy's URL."""
-    try:
-        parts = urlsplit(text if "://" in text else f"http://{text}")
-        _ = parts.port
-        _ascii(parts.hostname)
-    except ValueError as error:
-        reason = type(error).__name__
-    else:
-        return parts
-    raise failures.bad_proxy(reason)
-
-
-def _ascii(host: str | None) -> str:
-    return (host or "").encode("idna").decode()

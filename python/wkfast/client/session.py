@@ -35,7 +35,6 @@ from wkfast.client.urls import is_url, origin, shown
 if TYPE_CHECKING:
     import ssl
     from http import cookiejar
-    from importlib import metadata
 
     import certifi
     import httpx
@@ -43,10 +42,11 @@ else:
     certifi = lazy_import("certifi")
     cookiejar = lazy_import("http.cookiejar")
     httpx = lazy_import("httpx")
-    metadata = lazy_import("importlib.metadata")
     ssl = lazy_import("ssl")
 
 JSON_LIMIT = 256 << 20
+# not by importlib.metadata: looking for the package takes longer than a request
+_USER_AGENT = f"wkfast/{_core.__version__}"
 _ERROR_BODY_LIMIT = 64 << 10
 _REDIRECT_LIMIT = 5
 # seconds after which progress is reported and the time looked at while a file comes
@@ -100,7 +100,7 @@ class Session:
         self.clock = clock or Clock()
         self._transport = transport
         self._max_connections = max_connections
-        self._client: httpx.Client | None = None
+        self._clients: dict[bool, httpx.Client] = {}
         self._closed = False
         self._lock = threading.Lock()
         self._memory: dict[object, object] = {}
@@ -112,17 +112,16 @@ class Session:
     def close(self) -> None:
         """Close all connections. Further calls raise ``RuntimeError``; closing twice does no harm."""
         with self._lock:
-            client, self._client, self._closed = self._client, None, True
-        if client is not None:
+            clients, self._clients, self._closed = self._clients, {}, True
+        for client in clients.values():
             client.close()
         self._fetcher.close()
 
     def leave_to_parent(self) -> None:
         """Start anew in a forked process: two processes on one socket would read each other's answers."""
-        if self._client is not None:
-            # kept, because collecting it would close what the parent still uses for TLS
-            self._left_to_parent.append(self._client)
-        self._client = None
+        # kept, because collecting them would close what the parent still uses for TLS
+        self._left_to_parent += self._clients.values()
+        self._clients = {}
         # another thread of the parent may have held them
         self._lock, self._memory_locks = threading.Lock(), {}
 
@@ -298,7 +297,7 @@ class Session:
         self, call: Call, url: str, query: Any, secrets: Secrets, timing: Timing, watch: "_Watch | None"
     ) -> "httpx.Response | ClientError":
         """Return what httpx brings, or the error: no variable of a call that fails holds the request."""
-        client = self._http()
+        client = self._http(by_proxy=self._transport is None and not self._fetcher.leads_straight_to(url))
         if isinstance(client, ClientError):
             return client
         left, patience = timing.deadline.remaining(), self.timeouts
@@ -325,16 +324,16 @@ class Session:
             phases["read"] = min(timing.read_seconds, phases.get("read") or timing.read_seconds)
         return response
 
-    def _http(self) -> "httpx.Client | ClientError":
+    def _http(self, *, by_proxy: bool) -> "httpx.Client | ClientError":
         with self._lock:
-            if self._client is None:
+            if by_proxy not in self._clients:
                 try:
-                    self._client = self._new_client()
+                    self._clients[by_proxy] = self._new_client(by_proxy=by_proxy)
                 except (ImportError, ValueError, httpx.InvalidURL) as error:
                     return failures.bad_proxy(type(error).__name__)
-            return self._client
+            return self._clients[by_proxy]
 
-    def _new_client(self) -> "httpx.Client":
+    def _new_client(self, *, by_proxy: bool) -> "httpx.Client":
         # what is seldom needed keeps no connections, so that no answer can be taken for another's
         limits = httpx.Limits(max_connections=self._max_connections, max_keepalive_connections=0)
         logging.getLogger("httpx").addFilter(_hide_queries)
@@ -343,9 +342,11 @@ class Session:
             verify=_trusted() if self._transport is None else True,
             limits=limits,
             follow_redirects=False,
+            # whether the environment's proxies stand before a server is decided once, by the core
+            trust_env=by_proxy,
             # one pool serves many identities, so no server may tie one to it
             cookies=cookiejar.CookieJar(cookiejar.DefaultCookiePolicy(allowed_domains=[])),
-            headers={"user-agent": _user_agent(), "accept": "*/*"},
+            headers={"user-agent": _USER_AGENT, "accept": "*/*"},
         )
 
 
@@ -419,7 +420,7 @@ def _headers(call: Call) -> dict[str, str]:
 
 
 def _all_headers(call: Call) -> dict[str, str]:
-    return {"user-agent": _user_agent(), "accept": "*/*", **_headers(call)}
+    return {"user-agent": _USER_AGENT, "accept": "*/*", **_headers(call)}
 
 
 def _signed(secrets: Secrets, request: "httpx.Request") -> "httpx.Request":
@@ -427,14 +428,6 @@ def _signed(secrets: Secrets, request: "httpx.Request") -> "httpx.Request":
     if secrets.query:
         request.url = request.url.copy_merge_params({key: secret.reveal() for key, secret in secrets.query})
     return request
-
-
-@functools.cache
-def _user_agent() -> str:
-    try:
-        return f"wkfast/{metadata.version('wkfast')}"
-    except metadata.PackageNotFoundError:
-        return "wkfast/0"
 
 
 def _hide_queries(record: logging.LogRecord) -> bool:

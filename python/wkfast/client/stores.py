@@ -106,7 +106,7 @@ class Datastore:
         limit
             Bytes that the voxels can take at most.
         """
-        url, query = self._route("datasets", dataset_id, "layers", layer, "data"), _box_query(mag, topleft, size)
+        url, query = self._cutout_url(dataset_id, layer), _box_query(mag, topleft, size)
         answer = self.send(replace(self._routes.call("GET", url), query=query, retries=retries), limit)
         missing = parse_json(answer.headers.get("missing-buckets", "[]").encode(), answer.where)
         if not isinstance(missing, list) or not all(isinstance(index, int) for index in missing):
@@ -115,8 +115,11 @@ class Datastore:
 
     def cutout_target(self, dataset_id: str, layer: str, *, mag: Int3, topleft: Int3, size: Int3) -> str:
         """Return path and query of :meth:`cutout`, for a request of :meth:`batch`."""
-        url = self._route("datasets", dataset_id, "layers", layer, "data")
-        return target_of(url, _box_query(mag, topleft, size))
+        return target_of(self._cutout_url(dataset_id, layer), _box_query(mag, topleft, size))
+
+    def cutout_path(self, dataset_id: str, layer: str) -> str:
+        """Return the path at which the store cuts boxes out of a layer."""
+        return target_of(self._cutout_url(dataset_id, layer), {})
 
     @property
     def is_quick(self) -> bool:
@@ -164,6 +167,9 @@ class Datastore:
     def _shared(self, call: Call) -> Call:
         """Return the call with the sharing token if there is one."""
         return call if self._sharing_token is None else with_sharing_token(call, "token", self._sharing_token)
+
+    def _cutout_url(self, dataset_id: str, layer: str) -> str:
+        return self._route("datasets", dataset_id, "layers", layer, "data")
 
     def _route(self, *segments: str) -> str:
         return join(f"{self.url}/{datastore_prefix(self._routes.version)}", *segments)

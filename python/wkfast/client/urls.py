@@ -19,6 +19,8 @@ _SAFE_IN_PATH = "/%:@!$&'()*+,;=~"
 _DEFAULT_PORTS = {"http": 80, "https": 443}
 _SHOWN_LENGTH = 200
 _HOST = re.compile(r"[A-Za-z0-9_~-]+(\.[A-Za-z0-9_~-]+)*\.?")
+# a host that stands as it is
+_PLAIN_HOST = re.compile(r"[A-Za-z0-9_~-]{1,63}(\.[A-Za-z0-9_~-]{1,63})*\.?")
 
 
 @dataclass(frozen=True)
@@ -97,7 +99,8 @@ def _ascii_host(host: str, url: str) -> str:
     if ":" in host:
         return f"[{host}]"
     try:
-        name = host.encode("idna").decode()
+        # the codec, which leaves plain names as they are, takes milliseconds to load
+        name = host if _PLAIN_HOST.fullmatch(host) else host.encode("idna").decode()
     except UnicodeError:
         name = ""
     if host and not _HOST.fullmatch(name):

@@ -6,14 +6,12 @@ import itertools
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from wkfast import _core
+
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Sequence
 
     from wkfast.remote.header import Int3
-
-
-# cells of a block along an axis: servers have been seen to answer boxes of up to 512 voxels a side
-_LONGEST = 16
 
 
 @dataclass(frozen=True)
@@ -66,32 +64,25 @@ class Box:
             start = (x * side[0], y * side[1], z * side[2])
             yield (x, y, z), Box.at(start, side)
 
-    def blocks(self, side: Int3, most: int) -> Iterator[Box]:
-        """Yield boxes that together are this one, each of at most `most` cells of a grid: long along x, then along y.
+    def blocks(self, side: Int3, cell_bytes: int) -> list[Box]:
+        """Return the boxes that together are this one, each of whole cells of a grid and asked for as one cut-out.
+
+        There are none where cells of so many bytes are as quick one by one.
 
         Examples
         --------
-        >>> [block.size for block in Box((0, 0, 0), (64, 96, 64)).blocks((32, 32, 32), 4)]
-        [(64, 64, 32), (64, 32, 32), (64, 64, 32), (64, 32, 32)]
+        >>> [block.size for block in Box((0, 0, 0), (64, 90, 64)).blocks((32, 32, 32), 1 << 18)]
+        [(64, 64, 32), (64, 26, 32), (64, 64, 32), (64, 26, 32)]
         """
-        counts = [len(numbers) for numbers in self._ranges(side)]
-        wide = min(counts[0], most, _LONGEST)
-        high = min(counts[1], most // wide, _LONGEST) if wide else 0
-        deep = min(counts[2], most // (wide * high), _LONGEST) if high else 0
         if self.is_empty:
-            return
-        first = [begin // step * step for begin, step in zip(self.start, side, strict=True)]
-        steps = [step * cells for step, cells in zip(side, (wide, high, deep), strict=True)]
-        x_starts, y_starts, z_starts = (
-            range(begin, end, step) for begin, end, step in zip(first, self.stop, steps, strict=True)
-        )
-        for z, y, x in itertools.product(z_starts, y_starts, x_starts):
-            yield Box.at((x, y, z), (steps[0], steps[1], steps[2])).common(self)
+            return []
+        cells = [(numbers.start, numbers.stop) for numbers in self._ranges(side)]
+        return [self._of_cells(block, side) for block in _core.cutout_blocks(cells, cell_bytes)]
 
-    def number_of_cells(self, side: Int3) -> int:
-        """Return how many :meth:`cells` there are."""
-        x, y, z = (len(numbers) for numbers in self._ranges(side))
-        return 0 if self.is_empty else x * y * z
+    def _of_cells(self, cells: Sequence[tuple[int, int]], side: Int3) -> Box:
+        (left, right), (top, bottom), (front, back) = cells
+        x, y, z = side
+        return Box((left * x, top * y, front * z), (right * x, bottom * y, back * z)).common(self)
 
     def _ranges(self, side: Int3) -> list[range]:
         return [

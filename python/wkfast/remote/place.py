@@ -62,7 +62,7 @@ class ServerPlace(Place):
             "container": {
                 "kind": "objects",
                 "url": f"webknossos+{self._streamed.mag_url(layer.name, _folder_name(mag, entry))}",
-                "options": self._location.datastore.storage_options(),
+                "options": self._options(layer),
             },
             "prefix": "",
             "axis_order": layer.stored_order(entry),
@@ -84,10 +84,20 @@ class ServerPlace(Place):
 
     def cutouts(self, layer: LayerProperties, mag: Mag) -> Cutouts | None:
         """Return the route for large boxes, ``None`` for layers that an annotation paints in: it knows the dataset."""
-        painted = self._location.volume_layers
-        if painted is None or layer.name in painted:
+        if not self._is_cut_out(layer):
             return None
         return Cutouts(self._location.datastore, self._location.dataset_id, layer.name, mag.to_tuple())
+
+    def _options(self, layer: LayerProperties) -> dict[str, str]:
+        """Return what the core needs to reach a layer, with the same route for boxes."""
+        datastore, options = self._location.datastore, self._location.datastore.storage_options()
+        if self._is_cut_out(layer):
+            options["cutouts"] = datastore.cutout_path(self._location.dataset_id, layer.name)
+        return options
+
+    def _is_cut_out(self, layer: LayerProperties) -> bool:
+        painted = self._location.volume_layers
+        return painted is not None and layer.name not in painted
 
 
 def streamed_properties(json: Mapping[str, Any], url: str) -> DatasetProperties:

@@ -27,10 +27,6 @@ if TYPE_CHECKING:
     from wkfast.client.stores import Datastore, StreamedLayers
     from wkfast.remote.header import ArrayHeader, Int3, Int4
 
-# A cut-out is asked for from this many chunks on; fewer are as quick one by one.
-_CHUNKS_OF_A_CUTOUT = 8
-# What one cut-out brings at most: many are under way at once.
-_CUTOUT_BYTES = 1 << 20
 # Requests under way at once. Cut-outs fill the line with a few; chunks are small, so it is their number that hides the
 # way to the server and back. Each is an upper bound.
 _CUTOUTS_AT_ONCE = 64
@@ -128,13 +124,13 @@ class Reading:
             do(itertools.chain(first, [started], tasks))
             return
         boxes: Iterable[Box] = [self._stored]
-        if self.cutouts is not None and not self.cutouts.refused and self._is_large:
+        if self.cutouts is not None and not self.cutouts.refused and self._blocks:
             boxes, started = self._fetch_blocks(self.cutouts, started), _nothing
         self._fetch_chunks([cell for box in boxes for cell in self._chunks(box)], started)
 
     def _fetch_blocks(self, cutouts: Cutouts, started: Callable[[], object]) -> list[Box]:
         """Fetch cut-outs and return the boxes that have to be asked for by chunks."""
-        blocks, channels = list(self._blocks()), self.header.shape[0]
+        blocks, channels = self._blocks, self.header.shape[0]
         voxel_bytes = channels * self.header.dtype.itemsize
         batch = Batch(
             [(cutouts.target(block), math.prod(block.size) * voxel_bytes) for block in blocks],
@@ -173,21 +169,17 @@ class Reading:
 
     def tasks(self) -> Iterator[Callable[[], object]]:
         """Yield what is to be done, in any order and by any number of threads: the slow twin of :meth:`fetch`."""
-        if self.cutouts is None or not self._is_large:
+        if self.cutouts is None or not self._blocks:
             yield from self._chunk_tasks(self._stored)
             return
-        for block in self._blocks():
+        for block in self._blocks:
             yield partial(self._fetch_block, self.cutouts, block)
 
-    @property
-    def _is_large(self) -> bool:
-        return self._stored.number_of_cells(self.header.chunk_shape[1:]) >= _CHUNKS_OF_A_CUTOUT
-
-    def _blocks(self) -> Iterator[Box]:
+    @cached_property
+    def _blocks(self) -> list[Box]:
+        """The boxes that are asked for as cut-outs, none where chunks are as quick."""
         edge = self.header.chunk_shape[1:]
-        voxel_bytes = self.header.shape[0] * self.header.dtype.itemsize
-        cells = max(1, _CUTOUT_BYTES // (math.prod(edge) * voxel_bytes))
-        return self._stored.blocks(edge, cells)
+        return self._stored.blocks(edge, math.prod(edge) * self.header.shape[0] * self.header.dtype.itemsize)
 
     def _chunks(self, box: Box) -> Iterator[tuple[Int4, Box]]:
         _, *edge = self.header.chunk_shape

@@ -7,7 +7,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use http_body_util::Empty;
 use hyper::body::Incoming;
-use hyper::header::{HOST, HeaderValue};
+use hyper::header::{HOST, HeaderValue, PROXY_AUTHORIZATION};
 use hyper::{HeaderMap, Method, Request, Uri};
 
 use crate::failure::{Failure, Kind};
@@ -21,6 +21,9 @@ use crate::wire::{ALONE, Wire};
 
 /// How long the many connections of a wide read stay open.
 const SURPLUS: Duration = Duration::from_secs(10);
+
+/// Bytes that are set aside at once for a body whose size is told.
+const ROOM: usize = 1 << 20;
 
 /// Keeps connections, for any number of threads. A forked process begins with none.
 #[derive(Clone)]
@@ -55,6 +58,9 @@ impl Get {
             all.extend([header(name, value)?]);
         }
         route.secrets().add_to(&mut all);
+        if let Some(auth) = route.proxy_auth().filter(|_| !route.is_encrypted()) {
+            all.insert(PROXY_AUTHORIZATION, auth.clone());
+        }
         Ok(Self { route, times, method, headers: all })
     }
 
@@ -188,7 +194,13 @@ impl Answer {
 
     /// The rest of the body, `None` if that is more than `most` bytes.
     pub async fn rest(&mut self, most: usize) -> Result<Option<Vec<u8>>, Failure> {
-        let mut all = Vec::new();
+        let length = usize::try_from(self.head.length.unwrap_or(0)).unwrap_or(usize::MAX);
+        if length > most {
+            self.flow = None;
+            return Ok(None);
+        }
+        // What a server only says that it sends is not set aside.
+        let mut all = Vec::with_capacity(length.min(ROOM));
         while let Some(piece) = self.piece().await? {
             if all.len() + piece.len() > most {
                 self.flow = None;

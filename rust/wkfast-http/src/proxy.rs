@@ -2,6 +2,7 @@
 
 use std::io;
 
+use hyper::header::HeaderValue;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 
@@ -10,17 +11,29 @@ use crate::failure::{Failure, Kind};
 /// Bytes of a proxy's answer, at most.
 const HEAD: usize = 16 << 10;
 
+/// The status of a proxy that does not know who is asking, and what to do about it.
+const PASSWORD: u16 = 407;
+const WANTS_PASSWORD: &str =
+    "it asks for a name and a password that it knows, as in HTTPS_PROXY=http://name:password@proxy.example.org:3128";
+
 /// Has a proxy lead a connection through to `server`, a host and a port.
-pub(crate) async fn pass(stream: &mut TcpStream, server: &str) -> Result<(), Failure> {
+pub(crate) async fn pass(stream: &mut TcpStream, server: &str, auth: Option<&HeaderValue>) -> Result<(), Failure> {
     let unreached = |error: io::Error| Failure::unreached(&error);
-    let request = format!("CONNECT {server} HTTP/1.1\r\nhost: {server}\r\n\r\n");
-    stream.write_all(request.as_bytes()).await.map_err(unreached)?;
+    let mut request = format!("CONNECT {server} HTTP/1.1\r\nhost: {server}\r\n").into_bytes();
+    if let Some(auth) = auth {
+        request.extend([b"proxy-authorization: ", auth.as_bytes(), b"\r\n"].concat());
+    }
+    request.extend(b"\r\n");
+    stream.write_all(&request).await.map_err(unreached)?;
     let mut came = Vec::new();
     loop {
         if let Some((status, end)) = answer(&came)? {
             // Nothing may come from the server before it is spoken to.
             return match status {
                 200..300 if end == came.len() => Ok(()),
+                PASSWORD => {
+                    Err(Failure::new(Kind::Unreached, format!("the proxy answered {status}: {WANTS_PASSWORD}")))
+                }
                 _ => Err(Failure::new(Kind::Unreached, format!("the proxy answered {status}"))),
             };
         }

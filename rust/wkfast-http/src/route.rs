@@ -7,6 +7,7 @@ use hyper::header::{HeaderName, HeaderValue};
 use hyper::{HeaderMap, Uri};
 
 use crate::failure::{Failure, Kind};
+use crate::passage::Proxy;
 
 /// What a request carries and nobody may see. Neither its text nor its `Debug` shows anything of it.
 #[derive(Clone, Default, PartialEq, Eq)]
@@ -65,13 +66,13 @@ struct Way {
     host: String,
     port: u16,
     is_encrypted: bool,
-    proxy: Option<(String, u16)>,
+    proxy: Option<Proxy>,
     secrets: Secrets,
 }
 
 impl Route {
-    /// The way to `origin`, e.g. `https://host:1`, straight or by a plain HTTP proxy, a host and a port.
-    pub fn new(origin: &str, proxy: Option<(String, u16)>, secrets: Secrets) -> Result<Self, Failure> {
+    /// The way to `origin`, e.g. `https://host:1`, straight or through a proxy.
+    pub fn new(origin: &str, proxy: Option<Proxy>, secrets: Secrets) -> Result<Self, Failure> {
         let refused = || Failure::new(Kind::Unsendable, format!("{origin:?} is no server"));
         let uri: Uri = origin.parse().map_err(|_| refused())?;
         let is_encrypted = match uri.scheme_str() {
@@ -105,7 +106,7 @@ impl Route {
     /// What a connection is opened to.
     pub(crate) fn first_stop(&self) -> (&str, u16) {
         match &self.0.proxy {
-            Some((host, port)) => (host, *port),
+            Some(proxy) => (&proxy.host, proxy.port),
             None => (&self.0.host, self.0.port),
         }
     }
@@ -114,6 +115,11 @@ impl Route {
     pub(crate) fn tunnel(&self) -> Option<String> {
         let host = if self.0.host.contains(':') { format!("[{}]", self.0.host) } else { self.0.host.clone() };
         (self.0.proxy.is_some() && self.0.is_encrypted).then(|| format!("{host}:{}", self.0.port))
+    }
+
+    /// What a proxy is shown that passes on requests, or leads a connection through. No server gets it.
+    pub(crate) fn proxy_auth(&self) -> Option<&HeaderValue> {
+        self.0.proxy.as_ref()?.auth.as_ref()
     }
 
     /// What requests name before the path: the server in full where a proxy passes them on.

@@ -164,7 +164,7 @@ async fn opened(route: &Route, trust: &Trust, peer: Option<SocketAddr>, block: u
     let peer = stream.set_nodelay(true).and_then(|()| stream.peer_addr());
     let peer = peer.map_err(|error| Failure::unreached(&error))?;
     if let Some(server) = route.tunnel() {
-        proxy::pass(&mut stream, &server).await?;
+        proxy::pass(&mut stream, &server, route.proxy_auth()).await?;
     }
     let stream = if route.is_encrypted() { encrypted(route, trust, stream).await? } else { Stream::Plain(stream) };
     let mut builder = Builder::new();

@@ -15,7 +15,6 @@ mod failure;
 mod fate;
 mod handing;
 mod parts;
-mod proxy;
 mod reading;
 mod runtime;
 mod store;

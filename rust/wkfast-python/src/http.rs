@@ -15,7 +15,9 @@ use numpy::{PyArray1, PyArrayMethods};
 use pyo3::exceptions::{PyKeyboardInterrupt, PyOSError, PyTypeError, PyValueError};
 use pyo3::prelude::*;
 use pyo3::types::{PyBytes, PyDict};
-use wkfast_http::{Answer, Client, Ended, Failure, Get, Head, Kind, Route, Secrets, Sink, Times, Wanted};
+use wkfast_http::{
+    Answer, Client, Ended, Failure, Get, Head, Kind, Passage, Route, Secrets, Sink, Times, Wanted, passage,
+};
 use wkfast_volume::canvas::{Canvas, Layout, Patch, Planes};
 
 use crate::patience::LOOK;
@@ -25,7 +27,19 @@ pub(crate) fn register(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add_class::<PyHttpRequest>()?;
     module.add_class::<PyHttpAnswer>()?;
     module.add_class::<PyHttpFailure>()?;
-    module.add_class::<PyVoxelSink>()
+    module.add_class::<PyVoxelSink>()?;
+    module.add_function(wrap_pyfunction!(way_to, module)?)
+}
+
+/// How the environment says that a server is reached: straight, through a proxy, or one of another kind.
+#[pyfunction]
+fn way_to(origin: &str) -> PyResult<&'static str> {
+    match passage(origin) {
+        Ok(Passage::Straight) => Ok("straight"),
+        Ok(Passage::Through(_)) => Ok("proxy"),
+        Ok(Passage::Foreign(_)) => Ok("foreign"),
+        Err(failure) => Err(PyValueError::new_err(failure.text)),
+    }
 }
 
 /// What `work` gives, or what a signal's handler raises meanwhile. Nothing of `work` goes on after that.
@@ -108,7 +122,7 @@ fn seconds(value: f64) -> Duration {
 #[pymethods]
 impl PyHttpRequest {
     #[new]
-    #[pyo3(signature = (method, origin, headers, times, *, secret_headers=Vec::new(), secret_query=String::new(), proxy=None))]
+    #[pyo3(signature = (method, origin, headers, times, *, secret_headers=Vec::new(), secret_query=String::new()))]
     #[allow(clippy::needless_pass_by_value)] // as Python hands them over
     fn new(
         method: &str,
@@ -117,12 +131,11 @@ impl PyHttpRequest {
         times: [f64; 4],
         secret_headers: Vec<(String, String)>,
         secret_query: String,
-        proxy: Option<(String, u16)>,
     ) -> PyResult<Self> {
         let [connect, first_byte, read, total] = times.map(seconds);
         let hidden: Vec<_> = secret_headers.iter().map(|(name, value)| (name.as_str(), value.as_str())).collect();
         let made = Secrets::new(&hidden, secret_query)
-            .and_then(|secrets| Route::new(origin, proxy, secrets))
+            .and_then(|secrets| Route::new(origin, passage(origin)?.proxy()?, secrets))
             .and_then(|route| Get::new(route, method, &headers, Times { connect, first_byte, read, total }));
         made.map(Self).map_err(|failure| PyValueError::new_err(failure.text))
     }

@@ -12,6 +12,8 @@ use std::time::Duration;
 pub(crate) const ACCESS: &str = "access_token";
 /// The option with the address of the server that named the data store.
 pub(crate) const SERVER: &str = "server";
+/// The option with the path of the route that cuts boxes out of the layer, at the same data store.
+pub(crate) const CUTOUTS: &str = "cutouts";
 
 const PUBLIC_SERVER: &str = "https://webknossos.org";
 const TOTAL: Duration = Duration::from_secs(1800);

@@ -5,16 +5,16 @@ use std::sync::LazyLock;
 use std::time::{Duration, Instant};
 
 use tokio::sync::{OnceCell, Semaphore};
-use wkfast_http::{Answer, Client, Failure, Get, OfProcess, Route, Secrets, Times};
+use wkfast_http::{Answer, Client, Failure, Get, OfProcess, Route, Secrets, Times, passage};
 use wkfast_volume::VolumeError;
 use wkfast_volume::error::Result;
-use wkfast_volume::store::Address;
+use wkfast_volume::store::{Address, CutOut};
 
-use super::access::{ACCESS, Access, SERVER, held};
+use super::access::{ACCESS, Access, CUTOUTS, SERVER, held};
+use super::cutting::Cutter;
 use super::refusal::{is_passing, may_come, no_answer, reason, says_no_data, wait};
 use super::{SCHEME, stores};
 use crate::again::chance;
-use crate::proxy::proxy_before;
 
 /// Requests of this process on their way at once: each needs a connection, and a process may have so many.
 const AT_ONCE: usize = 192;
@@ -25,7 +25,7 @@ const REDIRECTS: usize = 5;
 const CONNECT: Duration = Duration::from_secs(10);
 const SILENCE: Duration = Duration::from_secs(60);
 /// Of an answer that is no success, so much is read.
-const SMALL: usize = 64 << 10;
+pub(super) const SMALL: usize = 64 << 10;
 /// Of a list of data stores.
 const LIST: u64 = 4 << 20;
 
@@ -35,10 +35,12 @@ static TURNS: OfProcess<Semaphore> = OfProcess::new();
 /// What asks for the files below an address.
 #[derive(Debug)]
 pub(super) struct Asker {
-    origin: String,
+    pub(super) origin: String,
     path: String,
     server: String,
-    access: Access,
+    pub(super) access: Access,
+    /// What cuts out boxes, where the data store does.
+    pub(super) cutter: Option<Cutter>,
     /// Whether the process that made the address is this one.
     is_held: bool,
     /// Whether the token may go to the data store.
@@ -67,6 +69,7 @@ impl Asker {
         let origin = origin_of(url).filter(|_| !url.contains(['?', '#', '@'])).ok_or_else(refused)?;
         let server = address.options.get(SERVER).cloned().unwrap_or_default();
         let (access, is_held) = held(address.options.get(ACCESS), &server);
+        let cutter = address.options.get(CUTOUTS).map(|path| Cutter::at(path).ok_or_else(refused)).transpose()?;
         if let Some(file) = &access.certificates {
             CLIENT.trust_also(file.clone());
         }
@@ -75,6 +78,7 @@ impl Asker {
             path: url[origin.len()..].trim_end_matches('/').to_owned(),
             server,
             access,
+            cutter,
             is_held,
             is_vouched: OnceCell::new(),
         })
@@ -85,9 +89,12 @@ impl Asker {
         format!("{}{}/{key}", self.origin, self.path)
     }
 
-    /// The file `key`, at most `limit` bytes; `None` where the server says that it has no data.
+    /// The file `key`, at most `limit` bytes; `None` where the server says that it has no data, or does not cut it out.
     pub(super) async fn ask(&self, key: &str, limit: u64) -> Result<Option<Vec<u8>>> {
         self.is_vouched.get_or_try_init(|| self.vouch()).await?;
+        if let Some(cut_out) = CutOut::called(key) {
+            return self.cut_out(&cut_out, limit).await;
+        }
         self.asked(&self.name(key), &self.origin, &format!("{}/{key}", self.path), limit).await
     }
 
@@ -162,7 +169,7 @@ impl Asker {
         Err(Missed::Final(self.error(name, &format!("more than {REDIRECTS} redirects"))))
     }
 
-    async fn sent(
+    pub(super) async fn sent(
         &self,
         origin: &str,
         target: &str,
@@ -171,12 +178,12 @@ impl Asker {
     ) -> std::result::Result<Answer, Failure> {
         let total = end.saturating_duration_since(Instant::now());
         let times = Times { connect: CONNECT, first_byte: SILENCE, read: SILENCE, total };
-        let route = Route::new(origin, proxy_before(origin), secrets)?;
+        let route = Route::new(origin, passage(origin)?.proxy()?, secrets)?;
         let plain = [("accept-encoding".to_owned(), "identity".to_owned())];
         CLIENT.get(&Get::new(route, "GET", &plain, times)?, target).await
     }
 
-    fn secrets(&self, with_query: bool) -> std::result::Result<Secrets, Failure> {
+    pub(super) fn secrets(&self, with_query: bool) -> std::result::Result<Secrets, Failure> {
         let Access { token, sharing_token, .. } = &self.access;
         let query = sharing_token.as_ref().filter(|_| with_query).map(|token| format!("token={}", encoded(token)));
         // A sharing token stands for itself.
@@ -213,7 +220,7 @@ impl Asker {
         if may_come(failure) { Missed::Passing(error, 0) } else { Missed::Final(error) }
     }
 
-    fn error(&self, name: &str, reason: &str) -> VolumeError {
+    pub(super) fn error(&self, name: &str, reason: &str) -> VolumeError {
         VolumeError::Server { file: name.to_owned(), reason: self.access.hide(reason) }
     }
 }

@@ -3,6 +3,7 @@
 
 mod access;
 mod asking;
+mod cutting;
 mod refusal;
 mod stores;
 
@@ -85,6 +86,10 @@ impl ReadStore for StreamedFiles {
 
     fn trusts_shapes(&self) -> bool {
         true
+    }
+
+    fn cuts_out(&self) -> bool {
+        self.asker.cutter.is_some()
     }
 }
 

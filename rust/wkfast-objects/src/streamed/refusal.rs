@@ -57,6 +57,9 @@ pub(super) fn reason(status: u16, body: &[u8], access: &Access, is_held: bool) -
             ". No token was sent: a plan holds none, so set WK_TOKEN, and WK_URL to the server that it is for"
         }
         401 | 403 | 404 if anonymous => ". No token was sent: set WK_TOKEN, or use webknossos_context(token=…)",
+        407 => {
+            ". The proxy before it asks for a name and a password, as in HTTP_PROXY=http://name:password@proxy.example.org:3128"
+        }
         404 => ". It is not there, or the token's owner may not see it",
         401 | 403 => ". Check that the token is valid and belongs to this server, and that its owner may do this",
         _ => "",
@@ -70,6 +73,7 @@ pub(super) fn no_answer(failure: &Failure, access: &Access) -> String {
         Kind::Unreached | Kind::UnreachedInTime => "no connection: ",
         Kind::Untrusted => "a certificate that is not trusted; name that of a server of your own in SSL_CERT_FILE: ",
         Kind::Silent => "the server stopped sending: ",
+        Kind::Unsendable => "the request could not be made: ",
         Kind::Late => "not done within the time allowed in total (WK_TIMEOUT, or timeout= of the context): ",
         _ => "the connection broke: ",
     };

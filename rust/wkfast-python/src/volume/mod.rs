@@ -14,7 +14,7 @@ use std::ffi::CString;
 
 use pyo3::exceptions::PyUserWarning;
 use pyo3::prelude::*;
-use wkfast_volume::format::{DataFormat, discover};
+use wkfast_volume::format::{Cells, DataFormat, blocks, discover};
 
 pub(crate) use threads::{pool, pool_of};
 
@@ -38,7 +38,16 @@ pub(crate) fn register(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add_function(wrap_pyfunction!(pack::largest_label_of, module)?)?;
     module.add_function(wrap_pyfunction!(pack::unpack_mags, module)?)?;
     module.add_function(wrap_pyfunction!(pack::pack_mags, module)?)?;
+    module.add_function(wrap_pyfunction!(cutout_blocks, module)?)?;
     module.add_function(wrap_pyfunction!(discover_mags, module)?)
+}
+
+/// The boxes of chunks, each from and to along x, y, z, in which a data store is asked for `cells` of them.
+#[pyfunction]
+fn cutout_blocks(cells: [(u64, u64); 3], chunk_bytes: u64) -> Vec<[(u64, u64); 3]> {
+    let all = cells.map(|(start, end)| start..end);
+    let ends = |block: Cells| block.map(|range| (range.start, range.end));
+    blocks(&all, chunk_bytes).into_iter().map(ends).collect()
 }
 
 /// The mags in an archive, finest first, as plain data. What is strange about the archive is warned of.

@@ -39,8 +39,8 @@ pub use self::region::{
 };
 pub(crate) use self::stored::each_index;
 pub use self::stored::{IndexFile, StoredArray};
-pub use self::zarr::Streamed;
 pub(crate) use self::zarr::webknossos_blosc;
+pub use self::zarr::{Cells, Streamed, blocks};
 use crate::error::{Result, VolumeError};
 use crate::geometry::{ChunkGrid, ChunkIndex, Mag, ShardIndex};
 pub use crate::store::Container;

@@ -33,7 +33,10 @@ const FAR_PER_THREAD: usize = 16;
 /// Bytes that they may take together.
 const FAR_BYTES: u64 = 160 << 20;
 /// What a file takes at most: two windows of the fallback, parts of the result that are made and sent.
-const FAR_FILE: u64 = 40 << 20;
+const FAR_FILE: u64 = WINDOWS * FAR_WINDOW;
+/// The least that is read together of a far fallback, and what a file takes in units of what is.
+const FAR_WINDOW: u64 = 8 << 20;
+const WINDOWS: u64 = 5;
 
 /// What a call of [`run`] did.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
@@ -237,9 +240,12 @@ impl Runner<'_> {
         tasks.sort_by_key(|&task| std::cmp::Reverse(self.cost(self.plan.tasks()[task])));
         let own = self.far_pool(&tasks, driver.threads())?;
         let threads = own.as_ref().map_or(driver.threads(), ThreadPool::current_num_threads);
-        let window = (CHUNKS_PER_THREAD * threads).div_ceil(threads.min(tasks.len()).max(1));
+        let at_once = threads.min(tasks.len()).max(1);
+        let window = (CHUNKS_PER_THREAD * threads).div_ceil(at_once);
+        // Where few shards share the memory, fewer requests are waited for one after the other.
+        let far_bytes = (FAR_BYTES / WINDOWS / at_once as u64).max(FAR_WINDOW);
         let work = |task, stop: &Stop| {
-            self.run_task(task, Room { window, stop }).inspect_err(|error| self.note_failure(task, error))
+            self.run_task(task, Room { window, far_bytes, stop }).inspect_err(|error| self.note_failure(task, error))
         };
         let weight = |task| self.weight(task);
         let mut written = 0;

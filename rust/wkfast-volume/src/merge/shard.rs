@@ -21,9 +21,7 @@ use crate::work::{Ahead, ReadMag, Stop};
 /// Bytes of chunks that are copied before anyone asks again whether to stop.
 const LONGEST_RUN: u64 = 32 << 20;
 
-/// Encoded bytes of a far fallback that are read together, and bytes of the voxels that are computed of them: so many that few
-/// requests are waited for one after the other.
-const FAR_BYTES: u64 = 8 << 20;
+/// Bytes of the voxels that are computed of what is read together of a far fallback.
 const FAR_VOXELS: usize = 32 << 20;
 
 /// The arrays that one mag of the result is made from and of.
@@ -42,6 +40,9 @@ pub(super) struct MagArrays {
 pub struct Room<'a> {
     /// Chunks of this shard that may be in memory at once.
     pub window: usize,
+    /// Encoded bytes of a far fallback that this shard may read together: so many that few requests are waited for one after
+    /// the other.
+    pub far_bytes: u64,
     /// Set when the work is to end.
     pub stop: &'a Stop,
 }
@@ -126,7 +127,7 @@ impl<'a> ShardJob<'a> {
             writer.prefer_order(places)?;
         }
         let order = writer.order().to_vec();
-        let windows = self.windows(&order, room.window);
+        let windows = self.windows(&order, room);
         let mut ready = match windows.first() {
             Some(first) => self.compute_all(first, room)?,
             None => Ready::default(),
@@ -157,10 +158,10 @@ impl<'a> ShardJob<'a> {
 
     /// Cuts the write order so that each part has at most `window` chunks to compute. Of a far fallback there may be more, and
     /// not too many bytes.
-    fn windows<'o>(&self, order: &'o [u32], window: usize) -> Vec<&'o [u32]> {
+    fn windows<'o>(&self, order: &'o [u32], room: Room) -> Vec<&'o [u32]> {
         let is_far = self.is_far();
-        let window = if is_far { window.max(FAR_VOXELS / self.mag.grid.chunk_bytes().max(1)) } else { window };
-        let most = if is_far { FAR_BYTES } else { u64::MAX };
+        let far = room.window.max(FAR_VOXELS / self.mag.grid.chunk_bytes().max(1));
+        let (window, most) = if is_far { (far, room.far_bytes) } else { (room.window, u64::MAX) };
         let (mut windows, mut start, mut computed, mut bytes) = (Vec::new(), 0, 0, 0_u64);
         for (end, &place) in order.iter().enumerate() {
             let length = self.span(place).map_or(0, |span| span.end - span.start);

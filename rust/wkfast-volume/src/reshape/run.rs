@@ -6,13 +6,12 @@ use std::time::Instant;
 use serde::{Deserialize, Serialize};
 
 use super::Job;
-use super::shard::{Room, ShardJob, Written};
-use super::tile::tile_shape;
+use super::shard::{Room, ShardJob, Written, has_same_chunks, unit_shape};
 use crate::error::{Result, VolumeError};
 use crate::work::{Driver, Observer, Stop, pool_of};
 
-/// Tiles in memory for each thread, and bytes of them in all, unless a single one has more.
-const TILES_PER_THREAD: usize = 16;
+/// Units (chunks, or tiles of them) in memory for each thread, and bytes of them in all, unless a single one has more.
+const UNITS_PER_THREAD: usize = 16;
 const MAX_AHEAD: usize = 48 << 20;
 
 /// What a call of [`run`] did.
@@ -55,10 +54,12 @@ pub fn run(job: &Job, shards: Range<usize>, threads: usize, observer: &mut Obser
     Ok(summary)
 }
 
-/// Tiles that one of `drivers` shards may have in memory.
+/// Units that one of `drivers` shards may have in memory. Chunks of a far source that are only passed on are as many as there
+/// is room for: so few requests are waited for one after the other.
 fn window(job: &Job, threads: usize, drivers: usize) -> usize {
-    let grid = job.target.grid();
-    let tile = tile_shape(job).iter().map(|&edge| edge as usize).product::<usize>() * grid.chunk_bytes();
-    let tiles = (TILES_PER_THREAD * threads).min((MAX_AHEAD / tile.max(1)).max(1));
-    tiles.div_ceil(drivers)
+    let unit = unit_shape(job).iter().map(|&edge| edge as usize).product::<usize>() * job.target.grid().chunk_bytes();
+    let most = (MAX_AHEAD / unit.max(1)).max(1);
+    let passes_far = has_same_chunks(job) && job.source.is_far();
+    let units = if passes_far { most } else { (UNITS_PER_THREAD * threads).min(most) };
+    units.div_ceil(drivers)
 }

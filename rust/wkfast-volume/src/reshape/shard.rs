@@ -54,11 +54,20 @@ pub(super) struct ShardJob<'a> {
     tile: [u32; 3],
 }
 
+/// Whether the source's chunks are the target's, so that their bytes may pass.
+pub(super) fn has_same_chunks(job: &Job) -> bool {
+    let is_apart = !matches!(job.step, Step::Downsample(_));
+    is_apart && job.source.array.grid().chunk_shape == job.target.grid().chunk_shape
+}
+
+/// Chunks of the target that are computed together.
+pub(super) fn unit_shape(job: &Job) -> [u32; 3] {
+    if has_same_chunks(job) { [1; 3] } else { tile_shape(job) }
+}
+
 impl<'a> ShardJob<'a> {
     pub(super) fn new(job: &'a Job, shard: &'a ShardIndex) -> Self {
-        let is_apart = !matches!(job.step, Step::Downsample(_));
-        let same_chunks = is_apart && job.source.array.grid().chunk_shape == job.target.grid().chunk_shape;
-        Self { job, shard, same_chunks, tile: if same_chunks { [1; 3] } else { tile_shape(job) } }
+        Self { job, shard, same_chunks: has_same_chunks(job), tile: unit_shape(job) }
     }
 
     /// Writes the shard, or removes it where nothing is in it.

@@ -8,6 +8,7 @@ mod bucket;
 pub mod conformance;
 #[cfg(any(test, feature = "conformance"))]
 mod counting;
+mod cut_out;
 mod directory;
 mod draft_file;
 mod far_file;
@@ -40,6 +41,7 @@ pub(crate) use self::batch::{Slots, on_pool, read_all, read_near};
 pub use self::bucket::{BucketStore, Upload, Version};
 #[cfg(any(test, feature = "conformance"))]
 pub use self::counting::{CountingStore, Requests};
+pub use self::cut_out::CutOut;
 pub use self::directory::DirectoryStore;
 use self::far_file::Pieces;
 pub use self::far_file::{far_file, far_zip};
@@ -146,6 +148,11 @@ pub trait ReadStore: Send + Sync + std::fmt::Debug {
 
     /// Whether all that the shape of an array has room for is to be taken for there, until it is read: nobody lists what is.
     fn trusts_shapes(&self) -> bool {
+        false
+    }
+
+    /// Whether boxes of an array are files as well, see [`CutOut`].
+    fn cuts_out(&self) -> bool {
         false
     }
 

@@ -169,6 +169,11 @@ impl Description {
         Ok(self)
     }
 
+    /// Whether the bytes of a chunk are those that its voxels have in memory.
+    pub(super) fn is_in_memory_order(&self) -> bool {
+        self.cut.is_none() && ChainCodec::new(&self.grid, &self.axes, self.chain.clone()).changes_nothing()
+    }
+
     pub(super) fn codec(&self) -> Arc<dyn ChunkCodec> {
         let codec = |grid: &ChunkGrid| ChainCodec::new(grid, &self.axes, self.chain.clone());
         let Some(cut) = self.cut else { return Arc::new(codec(&self.grid)) };

@@ -30,7 +30,7 @@ use self::chain::{Blosc, Step, blosc_size, longest_encoded};
 use self::channels::{READ_ONLY, joined_store};
 pub(super) use self::create::{new_v2, new_v3};
 pub(super) use self::gathered::GatheredArray;
-pub use self::gathered::Streamed;
+pub use self::gathered::{Cells, Streamed, blocks};
 use self::metadata::{Description, Fault};
 use self::shard::{ShardLayout, SingleChunkWriter, ZarrShardWriter};
 use super::{

@@ -58,6 +58,11 @@ impl ChainCodec {
         Self { layout, swap, steps: parts.steps, encoding }
     }
 
+    /// Whether what is decoded is what is encoded.
+    pub(super) fn changes_nothing(&self) -> bool {
+        self.layout.is_none() && self.swap.is_none() && self.steps.is_empty()
+    }
+
     fn decode_steps(&self, encoded: &[u8], values: &mut [u8]) -> Result<(), String> {
         let Some((first, between)) = self.steps.split_first() else {
             if encoded.len() != values.len() {

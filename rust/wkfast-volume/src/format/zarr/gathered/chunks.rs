@@ -6,7 +6,7 @@ use super::super::axes::Axes;
 use super::super::keys::KeyStyle;
 use super::super::{MOST_OF_SHAPE, below};
 use crate::format::join_key;
-use crate::geometry::{BoundingBox, ChunkGrid, ChunkIndex, ShardIndex};
+use crate::geometry::{BoundingBox, ChunkGrid, ChunkIndex, Mag, ShardIndex};
 
 /// Names of shards begin with it.
 const SHARD: &str = "chunks of ";
@@ -20,6 +20,11 @@ pub(super) struct Chunks {
     pub(super) grid: ChunkGrid,
     /// Chunks along x, y, z of which there may be any.
     pub(super) present: [Range<u32>; 3],
+    /// Voxels along x, y, z.
+    pub(super) shape: [u64; 3],
+    pub(super) mag: Mag,
+    /// Whether the bytes of a chunk lie as those of a cut-out do.
+    pub(super) is_plain: bool,
 }
 
 /// Chunks along an axis that lie in the box and within the array.

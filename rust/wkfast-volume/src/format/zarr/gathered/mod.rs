@@ -5,7 +5,9 @@
 //! known without a request, and each span of it is one chunk of the server. What is modelled on such an array is a new mag of
 //! the format that was asked for.
 
+mod blocks;
 mod chunks;
+mod cut;
 mod store;
 #[cfg(test)]
 mod tests;
@@ -15,6 +17,7 @@ use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
+pub use self::blocks::{Cells, blocks};
 use self::chunks::{Chunks, present};
 use self::store::GatheredStore;
 use super::MAX_METADATA;
@@ -84,7 +87,9 @@ impl GatheredArray {
         let grid = ChunkGrid { chunks_per_shard: [0, 1, 2].map(edge), ..description.grid.clone() };
         let present = [0, 1, 2].map(|axis| present(&streamed.bounding_box, shape, &grid, axis));
         let keys = KeyStyle { with_c: false, separator: '.' };
-        let chunks = Arc::new(Chunks { prefix: location.prefix.clone(), axes: axes.clone(), keys, grid, present });
+        let is_plain = extra.is_empty() && description.is_in_memory_order();
+        let (prefix, mag) = (location.prefix.clone(), location.mag);
+        let chunks = Arc::new(Chunks { prefix, axes: axes.clone(), keys, grid, present, shape, mag, is_plain });
         chunks.check_count(&extra).map_err(|what| VolumeError::Unsupported { file: name(), what })?;
         let store = Arc::new(GatheredStore { inner: store, chunks: Arc::clone(&chunks) });
         Ok(Self { store, chunks, format: location.format, codec, extra })

@@ -1,9 +1,10 @@
 //! The shards that nobody wrote, as files of a store: each read of one is a read of chunks.
 
 use std::ops::Range;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 
 use super::chunks::Chunks;
+use super::cut::{Cut, Wanted, plan};
 use crate::error::{Result, VolumeError};
 use crate::geometry::ChunkIndex;
 use crate::store::{Fetch, Found, Origin, Part, ReadStore, SharedStore, Stamp, Take, check_key};
@@ -38,6 +39,45 @@ impl GatheredStore {
         }
         let reason = format!("{} bytes came, a chunk has {expected}", bytes.len());
         Err(VolumeError::corrupt(self.inner.describe(key), reason))
+    }
+
+    /// Reads cut-outs and single chunks together, and returns the chunks of those cut-outs that brought nothing.
+    fn read_parts(&self, cuts: &[Cut], single: &[Wanted], take: &Take<'_>) -> Result<Vec<Wanted>> {
+        let limit = self.chunks.grid.chunk_bytes() as u64;
+        let of_cuts = cuts.iter().map(|cut| (cut.cut_out.key(), cut.length(&self.chunks)));
+        let of_single = single.iter().map(|one| (self.chunks.chunk_key(&one.chunk), limit));
+        let parts: Vec<(String, u64)> = of_cuts.chain(of_single).collect();
+        let whole = |key, length: &u64| Fetch { origin: Origin::Key(key), part: Part::Whole(*length) };
+        let fetches: Vec<Fetch<'_>> = parts.iter().map(|(key, length)| whole(key, length)).collect();
+        let left = Mutex::new(Vec::new());
+        self.inner.read_batch(&fetches, &|place, found| {
+            let Some(cut) = cuts.get(place) else {
+                return self.hand_over(&parts[place].0, single[place - cuts.len()].number, found, take);
+            };
+            if let Some(found) = found.filter(|found| found.bytes.len() as u64 == parts[place].1) {
+                return self.hand_out(cut, found.bytes, take);
+            }
+            left.lock().unwrap_or_else(PoisonError::into_inner).extend_from_slice(&cut.wanted);
+            Ok(())
+        })?;
+        Ok(left.into_inner().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    /// Gives a chunk to who wants it.
+    fn hand_over(&self, key: &str, number: usize, found: Option<Found<'_>>, take: &Take<'_>) -> Result<()> {
+        if let Some(found) = &found {
+            self.check(key, found.bytes)?;
+        }
+        take(number, found.map(|found| Found { stamp: Some(self.state()), ..found }))
+    }
+
+    /// Gives each chunk of a cut-out to who wants it.
+    fn hand_out(&self, cut: &Cut, voxels: &[u8], take: &Take<'_>) -> Result<()> {
+        let mut chunk = Vec::new();
+        cut.wanted.iter().try_for_each(|one| {
+            cut.chunk(&self.chunks, voxels, &one.chunk, &mut chunk);
+            take(one.number, Some(Found { bytes: &mut chunk, stamp: Some(self.state()) }))
+        })
     }
 
     /// The state of every shard: nobody tells whether one has changed.
@@ -85,7 +125,7 @@ impl ReadStore for GatheredStore {
 
     fn read_batch(&self, fetches: &[Fetch<'_>], take: &Take<'_>) -> Result<()> {
         let limit = self.chunks.grid.chunk_bytes() as u64;
-        let (mut keys, mut numbers) = (Vec::new(), Vec::new());
+        let mut wanted = Vec::with_capacity(fetches.len());
         for (number, fetch) in fetches.iter().enumerate() {
             let (Origin::Key(key) | Origin::State(key, _)) = fetch.origin else { return Err(self.no_span("")) };
             check_key(key)?;
@@ -101,17 +141,12 @@ impl ReadStore for GatheredStore {
                 _ => return Err(self.no_span(key)),
             };
             let chunk = self.chunk(key, range).ok_or_else(|| self.no_span(key))?;
-            keys.push(self.chunks.chunk_key(&chunk));
-            numbers.push(number);
+            wanted.push(Wanted { chunk, number });
         }
-        let whole = |key| Fetch { origin: Origin::Key(key), part: Part::Whole(limit) };
-        let wholes: Vec<Fetch<'_>> = keys.iter().map(|key| whole(key)).collect();
-        self.inner.read_batch(&wholes, &|place, found| {
-            if let Some(found) = &found {
-                self.check(&keys[place], found.bytes)?;
-            }
-            take(numbers[place], found.map(|found| Found { stamp: Some(self.state()), ..found }))
-        })
+        let is_cut = self.inner.cuts_out() && self.chunks.is_plain;
+        let (cuts, single) = if is_cut { plan(&self.chunks, wanted) } else { (Vec::new(), wanted) };
+        let left = self.read_parts(&cuts, &single, take)?;
+        if left.is_empty() { Ok(()) } else { self.read_parts(&[], &left, take).map(drop) }
     }
 
     fn is_far(&self) -> bool {

@@ -1,9 +1,11 @@
+use std::sync::Mutex;
+
 use serde_json::{Value, json};
 
 use super::*;
 use crate::format::{Container, list_chunks, open_mag_in, read_region};
 use crate::geometry::Mag;
-use crate::store::MemoryStore;
+use crate::store::{CutOut, MemoryStore, ReadStore};
 
 const BOX: BoundingBox = BoundingBox { topleft: [4, 0, 8], size: [20, 4, 4] };
 
@@ -124,4 +126,134 @@ fn additional_axes_are_those_of_the_header() {
     let metadata: Value = serde_json::from_slice(&metadata).unwrap();
     assert_eq!(metadata["shape"], json!([1, 5, 512, 512, 512]));
     assert_eq!(metadata["dimension_names"], json!(["c", "t", "x", "y", "z"]));
+}
+
+/// What a server makes of a cut-out.
+type Answer = fn(Vec<u8>) -> Option<Vec<u8>>;
+
+/// A server of 20 × 7 × 9 voxels of three channels in chunks of 4³, that cuts boxes out of it.
+#[derive(Debug)]
+struct Cutter {
+    chunks: MemoryStore,
+    answer: Answer,
+    asked: Mutex<Vec<String>>,
+}
+
+const SIZE: [u64; 3] = [20, 7, 9];
+const CHANNELS: u64 = 3;
+
+/// The bytes of a voxel; zero beyond the end, and in the chunk (1, 0, 1), which is not there.
+fn voxel(at: [u64; 3]) -> Vec<u8> {
+    let is_absent = at.map(|place| place / 4) == [1, 0, 1];
+    let is_inside = (0..3).all(|axis| at[axis] < SIZE[axis]) && !is_absent;
+    let number = if is_inside { 1 + at[0] + SIZE[0] * (at[1] + SIZE[1] * at[2]) } else { 0 };
+    let channel = |nth: u64| (if is_inside { number * CHANNELS + nth } else { 0 } as u16).to_le_bytes();
+    [0, 1, 2].map(channel).concat()
+}
+
+fn voxels_of(topleft: [u64; 3], size: [u64; 3]) -> Vec<u8> {
+    let rows = (0..size[2]).flat_map(|z| (0..size[1]).map(move |y| (y, z)));
+    let all = rows.flat_map(|(y, z)| (0..size[0]).map(move |x| [x, y, z]));
+    all.flat_map(|at| voxel([0, 1, 2].map(|axis| topleft[axis] + at[axis]))).collect()
+}
+
+impl ReadStore for Cutter {
+    fn describe(&self, key: &str) -> String {
+        key.to_owned()
+    }
+
+    fn size(&self, key: &str) -> Result<Option<u64>> {
+        self.chunks.size(key)
+    }
+
+    fn read(&self, key: &str, limit: u64) -> Result<Option<Vec<u8>>> {
+        self.asked.lock().unwrap().push(key.to_owned());
+        let Some(CutOut { mag, topleft, size }) = CutOut::called(key) else { return self.chunks.read(key, limit) };
+        assert_eq!((mag, size.iter().product::<u64>() * 6), ([2, 2, 1], limit));
+        Ok((self.answer)(voxels_of(topleft, size)))
+    }
+
+    fn read_into(&self, key: &str, offset: u64, buffer: &mut [u8]) -> Result<()> {
+        self.chunks.read_into(key, offset, buffer)
+    }
+
+    fn is_far(&self) -> bool {
+        true
+    }
+
+    fn cuts_out(&self) -> bool {
+        true
+    }
+}
+
+fn cutter(order: &str, answer: Answer) -> Arc<Cutter> {
+    let chunks = MemoryStore::default();
+    let header = json!({
+        "zarr_format": 2, "shape": [3, 20, 7, 9], "chunks": [3, 4, 4, 4], "dtype": "<u2", "order": order,
+        "fill_value": 0, "filters": null, "compressor": null, "dimension_separator": ".",
+    });
+    chunks.insert("1/.zarray", header.to_string().into_bytes()).unwrap();
+    for (x, y, z) in (0..5).flat_map(|x| (0..2).flat_map(move |y| (0..3).map(move |z| (x, y, z)))) {
+        if (x, y, z) != (1, 0, 1) {
+            chunks.insert(&format!("1/0.{x}.{y}.{z}"), voxels_of([x * 4, y * 4, z * 4], [4; 3])).unwrap();
+        }
+    }
+    Arc::new(Cutter { chunks, answer, asked: Mutex::default() })
+}
+
+/// The voxels of a region by cut-outs, and what was asked for.
+fn cut(order: &str, answer: Answer, region: &BoundingBox) -> (Vec<u8>, Vec<String>) {
+    let store = cutter(order, answer);
+    let bounding_box = BoundingBox { topleft: [0; 3], size: SIZE.map(|length| length as i64) };
+    let streamed = Streamed { voxel_type: VoxelType::UInt16, channels: 3, bounding_box };
+    let place = MagLocation { mag: Mag([2, 2, 1]), streamed: Some(Box::new(streamed)), ..location(DataFormat::Zarr3) };
+    let array = open_mag_in(Arc::clone(&store) as _, &place).unwrap();
+    let mut out = vec![0; region.size.iter().product::<i64>() as usize * 6];
+    read_region(&*array, &[], region, &mut out).unwrap();
+    let mut asked = std::mem::take(&mut *store.asked.lock().unwrap());
+    asked.retain(|key| !key.ends_with(".zarray"));
+    (out, asked)
+}
+
+#[test]
+fn neighbouring_chunks_come_as_cut_outs_and_are_what_chunks_are() {
+    let all = BoundingBox { topleft: [0; 3], size: [20, 7, 9] };
+    let (voxels, asked) = cut("F", Some, &all);
+    assert!(voxels == voxels_of([0; 3], SIZE));
+    assert_eq!(asked, ["cut-out/2.2.1/0.0.0/20.7.9"], "as far as the array reaches");
+    let part = BoundingBox { topleft: [6, 1, 3], size: [9, 6, 6] };
+    let (voxels, asked) = cut("F", Some, &part);
+    assert!(voxels == voxels_of([6, 1, 3], [9, 6, 6]));
+    assert_eq!(asked, ["cut-out/2.2.1/4.0.0/12.7.9"], "whole chunks");
+}
+
+#[test]
+fn few_chunks_and_those_in_another_order_come_one_by_one() {
+    let few = BoundingBox { topleft: [0; 3], size: [4, 7, 9] };
+    let (voxels, asked) = cut("F", Some, &few);
+    assert!(voxels == voxels_of([0; 3], [4, 7, 9]));
+    assert_eq!(asked.len(), 6);
+    let (_, asked) = cut("C", Some, &BoundingBox { topleft: [0; 3], size: [20, 7, 9] });
+    assert!(asked.len() == 30 && asked.iter().all(|key| key.starts_with("1/0.")), "{asked:?}");
+}
+
+#[test]
+fn cut_outs_that_are_refused_or_of_another_size_are_asked_for_by_chunks() {
+    let answers: [Answer; 4] = [
+        |_| None,
+        |_| Some(Vec::new()),
+        |mut bytes| {
+            bytes.pop();
+            Some(bytes)
+        },
+        |mut bytes| {
+            bytes.push(0);
+            Some(bytes)
+        },
+    ];
+    for answer in answers {
+        let (voxels, asked) = cut("F", answer, &BoundingBox { topleft: [0; 3], size: [20, 7, 9] });
+        assert!(voxels == voxels_of([0; 3], SIZE));
+        assert_eq!(asked.len(), 31, "one cut-out, and every chunk");
+    }
 }
