@@ -22,7 +22,7 @@ ALLOWED = {
     "records": {"_lazy", "errors"},
     "client": {"_core", "_warnings", "errors", "_lazy", "progress"},
     "progress": {"_lazy"},
-    "jobs": {"_lazy", "errors"},
+    "jobs": {"_core", "_lazy", "_warnings", "errors"},
     # made of plain facts: it knows nothing of what it shows
     "pictures": {"_lazy"},
     "dataset": {

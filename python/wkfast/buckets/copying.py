@@ -17,8 +17,6 @@ if TYPE_CHECKING:
 
 # Requests on their way: each takes its time, whatever it carries.
 _AT_ONCE = 32
-# Bytes of files in memory at once, unless a single one has more.
-_MOST_BYTES = 256 << 20
 # Seconds between looks for what has not ended yet.
 _LOOK = 0.02
 
@@ -31,7 +29,8 @@ def copy_files(
 ) -> None:
     """Copy files of a folder to another, one of which at least lies in a bucket.
 
-    The server copies within a bucket; otherwise files pass through memory, 256 MB at once, or one that is larger.
+    The server copies within a bucket; otherwise files pass through memory, as many bytes at once as may be on their way
+    (``WKFAST_BYTES_IN_FLIGHT``, 256 MiB), or one that is larger.
 
     Parameters
     ----------
@@ -55,7 +54,7 @@ def copy_files(
     >>> (tmp_path / "a" / "b.txt").read_text()
     'text'
     """
-    room = _Room(_MOST_BYTES)
+    room = _Room(_core.bytes_in_flight())
     done, done_bytes, all_bytes = 0, 0, sum(size for _, size in files)
     pool = ThreadPoolExecutor(_AT_ONCE)
     waiting: dict[Future[None], int] = {}

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 from wkfast import _core
 from wkfast.buckets import ObjectPath
 from wkfast.dataset.compiled import ChunkFunction
-from wkfast.jobs import Tally, Watch, run_jobs
+from wkfast.jobs import Tally, Watch, run_jobs, warn_if_scarce
 from wkfast.progress import observed
 
 if TYPE_CHECKING:
@@ -63,6 +63,7 @@ def run_reshape(
         What makes the voxels, where the step is ``apply``.
     """
     if executor is None:
+        warn_if_scarce()
         _reshape(spec, function).run(progress=observer)
         return
     call = uuid.uuid4().hex

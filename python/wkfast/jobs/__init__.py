@@ -12,6 +12,7 @@ from wkfast._lazy import lazy_names
 if TYPE_CHECKING:
     from wkfast.jobs.batches import ranges, worker_count
     from wkfast.jobs.engine import Tally, Watch, Work, run_batch, run_jobs
+    from wkfast.jobs.memory import warn_if_scarce
     from wkfast.jobs.signals import stop_on_signals
 else:
     # Who looks after signals alone needs no executors.
@@ -20,8 +21,19 @@ else:
         {
             "wkfast.jobs.batches": ["ranges", "worker_count"],
             "wkfast.jobs.engine": ["Tally", "Watch", "Work", "run_batch", "run_jobs"],
+            "wkfast.jobs.memory": ["warn_if_scarce"],
             "wkfast.jobs.signals": ["stop_on_signals"],
         },
     )
 
-__all__ = ["Tally", "Watch", "Work", "ranges", "run_batch", "run_jobs", "stop_on_signals", "worker_count"]
+__all__ = [
+    "Tally",
+    "Watch",
+    "Work",
+    "ranges",
+    "run_batch",
+    "run_jobs",
+    "stop_on_signals",
+    "warn_if_scarce",
+    "worker_count",
+]

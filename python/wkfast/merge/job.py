@@ -15,6 +15,7 @@ from wkfast import _core
 from wkfast._warnings import warn
 from wkfast.dataset.plan_workers import run_on_workers, verify_on_workers
 from wkfast.errors import DatasetError, MergeError
+from wkfast.jobs import warn_if_scarce
 from wkfast.merge.description import check_description, describe, description_of
 from wkfast.merge.labels import labels_for, remove_labels
 from wkfast.merge.report import PROVENANCE_FILE, MergePreview, MergeReport, is_dataset, provenance_of
@@ -104,6 +105,7 @@ class MergeJob:
             return self.preview()
         if options.executor is None and not options.verify:
             self.check_rule()
+            warn_if_scarce()
             with observed(options.progress, "merging") as observer:
                 facts = self.plan.complete(threads=options.threads, progress=observer)
             return self._committed(facts)
@@ -124,6 +126,7 @@ class MergeJob:
             The plan has a rule that was not given.
         """
         self.check_rule()
+        warn_if_scarce()
         with observed(options.progress, "merging") as observer:
             if options.executor is None:
                 self.plan.run(threads=options.threads, progress=observer)

@@ -9,6 +9,7 @@ use tokio::task::{JoinError, JoinSet};
 use wkfast_volume::VolumeError;
 use wkfast_volume::error::Result;
 use wkfast_volume::store::{Fetch, Origin, Part, Stamp, Take};
+use wkfast_volume::work::bytes_in_flight;
 
 use crate::budget::{Budget, Leave};
 use crate::connection::Connection;
@@ -77,7 +78,8 @@ impl Answers for Connection {
 /// Has requests answered, many at once, and hands over what is there while others come.
 pub(crate) fn run<A: Answers>(from: &Arc<A>, requests: Vec<Request>, take: &Take<'_>) -> Result<()> {
     let (sender, answers) = channel();
-    let driver = runtime()?.spawn(drive(Arc::clone(from), requests, sender));
+    let budget = Arc::new(Budget::of(bytes_in_flight()?));
+    let driver = runtime()?.spawn(drive(Arc::clone(from), requests, budget, sender));
     let done = hand_over(&answers, take);
     driver.abort();
     done
@@ -139,8 +141,12 @@ impl Request {
 }
 
 /// Keeps requests on their way until all are answered, or one fails.
-async fn drive<A: Answers>(connection: Arc<A>, requests: Vec<Request>, sender: Sender<Result<Answer>>) {
-    let budget = Arc::new(Budget::default());
+async fn drive<A: Answers>(
+    connection: Arc<A>,
+    requests: Vec<Request>,
+    budget: Arc<Budget>,
+    sender: Sender<Result<Answer>>,
+) {
     let mut under_way = JoinSet::new();
     for request in requests {
         while under_way.len() >= connection.at_once() {

@@ -10,9 +10,6 @@ use wkfast_volume::VolumeError;
 use wkfast_volume::error::Result;
 use wkfast_volume::store::Part;
 
-/// Bytes of one batch that are asked for and not yet handed over, in kB: a count that a semaphore can hold.
-const BUDGET_KB: u32 = 256 << 10;
-
 /// What is set aside for the first objects whose sizes are not known before they come, unless they cannot have so much.
 const GUESS: u64 = 8 << 20;
 
@@ -22,20 +19,23 @@ const OPEN: Duration = Duration::from_secs(5);
 /// The budget of one batch.
 #[derive(Debug)]
 pub(crate) struct Budget {
+    /// In kB: a count that a semaphore can hold.
     kb: Arc<Semaphore>,
+    all: u32,
     /// What the last object of unknown size had, which the next ones are taken to have.
     last: AtomicU64,
     /// Who comes next, so that nobody waits for what was guessed long ago.
     next: Mutex<()>,
 }
 
-impl Default for Budget {
-    fn default() -> Self {
-        Self { kb: Arc::new(Semaphore::new(BUDGET_KB as usize)), last: AtomicU64::new(GUESS), next: Mutex::new(()) }
-    }
-}
-
 impl Budget {
+    /// One of so many bytes.
+    pub(crate) fn of(bytes: u64) -> Self {
+        let all = u32::try_from(bytes >> 10).unwrap_or(u32::MAX);
+        let kb = Arc::new(Semaphore::new(all as usize));
+        Self { kb, all, last: AtomicU64::new(GUESS), next: Mutex::new(()) }
+    }
+
     /// Waits for the room of a part; of one whose size is not known, for what it may have.
     pub(crate) async fn leave_for(self: Arc<Self>, part: &Part) -> Result<Leave> {
         let next = self.next.lock().await;
@@ -45,18 +45,18 @@ impl Budget {
                 (*length).min(self.last.load(Ordering::Relaxed))
             }
         };
-        let held = room(&self.kb, share_of(bytes)).await?;
+        let held = self.room(self.share_of(bytes)).await?;
         drop(next);
         Ok(Leave { of: Some(self), held: Some(held) })
     }
-}
 
-fn share_of(bytes: u64) -> u32 {
-    u32::try_from(bytes.div_ceil(1 << 10)).unwrap_or(BUDGET_KB).clamp(1, BUDGET_KB)
-}
+    fn share_of(&self, bytes: u64) -> u32 {
+        u32::try_from(bytes.div_ceil(1 << 10)).unwrap_or(self.all).clamp(1, self.all)
+    }
 
-async fn room(kb: &Arc<Semaphore>, share: u32) -> Result<OwnedSemaphorePermit> {
-    Arc::clone(kb).acquire_many_owned(share).await.map_err(|_| VolumeError::Interrupted)
+    async fn room(&self, share: u32) -> Result<OwnedSemaphorePermit> {
+        Arc::clone(&self.kb).acquire_many_owned(share).await.map_err(|_| VolumeError::Interrupted)
+    }
 }
 
 /// The leave to hold some bytes of a batch, until it is dropped.
@@ -80,15 +80,15 @@ impl Leave {
         if matches!(part, Part::Whole(_)) {
             budget.last.store(bytes.max(1), Ordering::Relaxed);
         }
-        let share = share_of(bytes) as usize;
+        let share = budget.share_of(bytes);
         if let Some(held) = &mut self.held
-            && held.num_permits() >= share
+            && held.num_permits() >= share as usize
         {
-            drop(held.split(held.num_permits() - share));
+            drop(held.split(held.num_permits() - share as usize));
             return Ok(true);
         }
         self.held = None;
-        let mut waiting = pin!(room(&budget.kb, share_of(bytes)));
+        let mut waiting = pin!(budget.room(share));
         let (held, is_soon) = match tokio::time::timeout(OPEN, &mut waiting).await {
             Ok(held) => (held?, true),
             Err(_) => (waiting.await?, false),
@@ -103,14 +103,16 @@ mod tests {
     use super::*;
     use crate::runtime::wait_for;
 
+    const ALL: u64 = 256 << 20;
+
     fn free(budget: &Budget) -> usize {
         budget.kb.available_permits()
     }
 
     #[test]
     fn a_guess_is_given_back_and_the_size_taken() {
-        let budget = Arc::new(Budget::default());
-        let (whole, all) = (Part::Whole(u64::MAX), BUDGET_KB as usize);
+        let budget = Arc::new(Budget::of(ALL));
+        let (whole, all) = (Part::Whole(u64::MAX), (ALL >> 10) as usize);
         let done = wait_for(async {
             let mut leave = Arc::clone(&budget).leave_for(&whole).await?;
             assert_eq!(free(&budget), all - 8192);
@@ -134,7 +136,7 @@ mod tests {
 
     #[test]
     fn those_who_find_out_that_they_need_more_do_not_wait_for_each_other() {
-        let budget = Arc::new(Budget::default());
+        let budget = Arc::new(Budget::of(ALL));
         let one = |budget: Arc<Budget>| async move {
             let mut leave = budget.leave_for(&Part::Whole(u64::MAX)).await?;
             tokio::task::yield_now().await;
@@ -148,6 +150,6 @@ mod tests {
             Ok(())
         });
         done.unwrap();
-        assert_eq!(free(&budget), BUDGET_KB as usize);
+        assert_eq!(free(&budget), (ALL >> 10) as usize);
     }
 }

@@ -138,6 +138,7 @@ fn volume_error(error: &VolumeError) -> PyErr {
     let text = error.to_string();
     match error {
         VolumeError::Missing { .. } => classes::MagNotFoundError::new_err(text),
+        VolumeError::Setting(_) => EnvironmentVariableError::new_err(text),
         VolumeError::Mismatch(_) => classes::MergeError::new_err(text),
         VolumeError::TargetTaken { .. } => classes::TargetNotEmptyError::new_err(text),
         VolumeError::TargetBusy { .. } => classes::TargetBusyError::new_err(text),

@@ -54,6 +54,9 @@ pub enum VolumeError {
     /// Two inputs that cannot be merged, or a target that cannot take the result.
     #[error("{0}")]
     Mismatch(String),
+    /// A variable of the environment that says something impossible.
+    #[error("{0}")]
+    Setting(String),
     /// A function of the caller's that failed, or a mapping that lacks a label.
     #[error("chunk {chunk}: {reason}")]
     Rule {

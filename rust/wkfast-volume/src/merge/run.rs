@@ -21,7 +21,7 @@ use crate::error::{Result, VolumeError};
 use crate::format::{MagArray, UNKNOWN_SIZE, open_mag};
 use crate::geometry::Mag;
 use crate::store::together;
-use crate::work::{Driver, Observer, ReadMag, Stop, pool_of};
+use crate::work::{Driver, Observer, ReadMag, Stop, bytes_in_flight, pool_of};
 
 /// Chunks in memory per thread.
 const CHUNKS_PER_THREAD: usize = 4;
@@ -30,13 +30,16 @@ const COPIES_AT_ONCE: usize = 64;
 
 /// Shards of far stores that are written at once, for each thread that was asked for: most of the time they wait.
 const FAR_PER_THREAD: usize = 16;
-/// Bytes that they may take together.
-const FAR_BYTES: u64 = 160 << 20;
 /// What a file takes at most: two windows of the fallback, parts of the result that are made and sent.
 const FAR_FILE: u64 = WINDOWS * FAR_WINDOW;
 /// The least that is read together of a far fallback, and what a file takes in units of what is.
 const FAR_WINDOW: u64 = 8 << 20;
 const WINDOWS: u64 = 5;
+
+/// Bytes that they may take together: of those that may wait for servers, five eighths.
+fn far_bytes() -> Result<u64> {
+    Ok(bytes_in_flight()? / 8 * 5)
+}
 
 /// What a call of [`run`] did.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
@@ -243,7 +246,7 @@ impl Runner<'_> {
         let at_once = threads.min(tasks.len()).max(1);
         let window = (CHUNKS_PER_THREAD * threads).div_ceil(at_once);
         // Where few shards share the memory, fewer requests are waited for one after the other.
-        let far_bytes = (FAR_BYTES / WINDOWS / at_once as u64).max(FAR_WINDOW);
+        let far_bytes = (far_bytes()? / WINDOWS / at_once as u64).max(FAR_WINDOW);
         let work = |task, stop: &Stop| {
             self.run_task(task, Room { window, far_bytes, stop }).inspect_err(|error| self.note_failure(task, error))
         };
@@ -280,7 +283,7 @@ impl Runner<'_> {
         };
         let largest = rewritten.map(bytes).max().unwrap_or(0);
         let each = (4 * largest).clamp(1 << 20, FAR_FILE);
-        let at_once = (FAR_BYTES / each) as usize;
+        let at_once = (far_bytes()? / each) as usize;
         pool_of(at_once.min(FAR_PER_THREAD * threads).max(threads)).map(Some)
     }
 
