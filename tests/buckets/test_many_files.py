@@ -8,7 +8,7 @@ from tests.tables.nmls import big, nml, write
 
 from wkfast.buckets import ObjectPath
 from wkfast.convert import convert, read_knossos, read_swc, write_knossos, write_swc
-from wkfast.errors import AnnotationFileNotFoundError, SwcError, VolumeDataError
+from wkfast.errors import AddressError, AnnotationFileNotFoundError, SwcError, VolumeDataError
 from wkfast.skeleton import Skeleton
 from wkfast.tables import iterate_skeletons, read_skeletons, skeletons_to_parquet
 
@@ -62,7 +62,7 @@ def test_tables_are_those_of_the_same_folder_here(folder, far):
 
 def test_files_are_named_one_by_one_and_what_is_missing_is_told(far):
     tables = read_skeletons([far / "f0.nml", far / "none.nml", far / "project.zip", far / "none.zip"])
-    assert names(tables, far) == ["f0.nml", "project.zip!one.nml", "project.zip!two.nml", "none.nml", "none.zip"]
+    assert names(tables, far) == ["f0.nml", "none.nml", "project.zip!one.nml", "project.zip!two.nml", "none.zip"]
     assert [str(each.error).split(":")[-1] for each in tables.errors] == [" there is no such object"] * 2
 
 
@@ -157,3 +157,32 @@ def test_a_command_converts_in_a_bucket(bucket, far, command):
     assert "5 files in" in done.stdout
     assert "f2.nml" in done.stderr
     assert len((far.parent / "out").files()) == 5
+
+
+@pytest.mark.parametrize("is_far", [False, True])
+def test_what_is_read_is_not_written_over(bucket, tmp_path, is_far):
+    place = ObjectPath(f"s3://{bucket.name}/mixed", bucket.options) if is_far else tmp_path / "mixed"
+    if not is_far:
+        (place / "sub").mkdir(parents=True)
+    for name, nodes in (("a.nml", 5), ("sub/a.nml", 3)):
+        skeleton = Skeleton((1, 1, 1), "d")
+        skeleton.add_tree("t").add_nodes(np.zeros((nodes, 3)))
+        skeleton.save(place / name)
+    skeleton = Skeleton((1, 1, 1), "d")
+    skeleton.add_tree("t").add_nodes(np.zeros((2, 3)))
+    write_knossos(skeleton, place / "a.k.zip")
+    before = read_skeletons(place).nodes.rows
+    done = convert(place, place, "nml")
+    assert not done.errors
+    assert sorted(path.name for path in done.written) == ["a-2.nml", "a-3.nml", "a-4.nml"]
+    assert read_skeletons([place / "a.nml", place / "sub/a.nml"]).nodes.rows == 8
+    assert read_skeletons(place).nodes.rows == 2 * before == 20
+
+
+def test_a_server_of_files_and_what_is_no_path_are_refused_at_once(serve, folder):
+    url, asked = serve(folder)
+    with pytest.raises(AddressError, match="takes none"):
+        convert(folder, f"{url}/out", "swc")
+    assert not asked
+    with pytest.raises(AddressError, match="5 is no path"):
+        read_skeletons(5)

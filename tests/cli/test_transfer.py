@@ -97,7 +97,7 @@ def test_errors_are_one_line_and_leave_nothing(server, file, tmp_path):
     for arguments, said in (
         (("download", "0" * 24, "a.zip"), "could not be found"),
         (("download", "no-id", "a.zip"), "24 hexadecimal digits"),
-        (("upload", "missing.zip"), "No such file"),
+        (("upload", "missing.zip"), "is not there"),
         (("upload", "picture.png"), ".zip or .nml"),
     ):
         done = run(tmp_path, *arguments, code=2, **known)

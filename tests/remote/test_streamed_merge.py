@@ -376,6 +376,10 @@ def test_streamed_layers_are_copied_counted_and_downsampled_like_their_downloads
     local = remote.download(path=tmp_path / "cells", layers="segmentation").get_segmentation_layer("segmentation")
     here = wk.Dataset(tmp_path / "here", voxel_size=(11.24, 11.24, 28.0))
     copy = here.add_layer_as_copy(streamed)
+    assert (str(copy.data_format), copy.get_mag(1).info.compression_mode) == ("zarr3", True)
+    as_wkw = here.add_layer_as_copy(streamed, "as_wkw", data_format="wkw").get_mag(1)
+    assert as_wkw.info.compression_mode
+    assert np.array_equal(as_wkw.read(), local.get_mag(1).read())
     for mag in local.mags:
         assert np.array_equal(copy.get_mag(mag).read(), local.get_mag(mag).read())
     one = here.add_layer_like(streamed, "one")

@@ -38,7 +38,7 @@ def local_copy(file: Path | ObjectPath) -> Iterator[Path]:
     Raises
     ------
     FileNotFoundError
-        There is no such object.
+        There is no such file or object.
 
     Examples
     --------
@@ -49,6 +49,8 @@ def local_copy(file: Path | ObjectPath) -> Iterator[Path]:
     ('copied.txt', b'text')
     """
     if not isinstance(file, ObjectPath):
+        if not file.is_file():
+            raise FileNotFoundError(f"{file} is not there")
         yield file
         return
     with tempfile.TemporaryDirectory(prefix="wkfast-") as folder:

@@ -89,13 +89,20 @@ def _received(
     if not isinstance(target, ObjectPath):
         received = download(found.annotation_id, target, **options)
         return received.path, received
+    is_named = target.suffix.lower() in _ENDINGS
+    if is_named:
+        _refuse_existing(target, options)
     with tempfile.TemporaryDirectory(prefix="wkfast-") as folder:
-        received = download(found.annotation_id, folder, **options)
-        file = target if target.suffix in _ENDINGS else target / received.path.name
-        if not options["overwrite"] and file.exists():
-            raise FileExistsError(f"{file} is there already; --overwrite replaces it")
+        received = download(found.annotation_id, Path(folder) / target.name if is_named else folder, **options)
+        file = target if is_named else target / received.path.name
+        _refuse_existing(file, options)
         file.put_file(received.path)
     return file, received
+
+
+def _refuse_existing(file: ObjectPath, options: dict[str, Any]) -> None:
+    if not options["overwrite"] and file.exists():
+        raise FileExistsError(f"{file} is there already; --overwrite replaces it")
 
 
 def upload(
@@ -135,7 +142,7 @@ def _lines(name: str) -> list[str] | None:
     """
     if urls.is_url(name) or urls.is_object_id(name):
         return None
-    if name != "-" and not Path(name).exists():
+    if name != "-" and not Path(name).is_file():
         raise UsageError(
             f"{name} is neither an id (24 hexadecimal digits) nor a URL (https://…), nor a file with such in it"
         )

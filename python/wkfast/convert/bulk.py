@@ -12,13 +12,14 @@ from typing import TYPE_CHECKING
 from wkfast.buckets import ObjectPath, any_path
 from wkfast.convert.knossos import read_knossos, write_knossos
 from wkfast.convert.swc import read_swc, write_swc
-from wkfast.errors import AnnotationSuffixError, SkeletonError, WkfastError
+from wkfast.errors import AddressError, AnnotationSuffixError, SkeletonError, WkfastError
 from wkfast.geometry import LengthUnit
 from wkfast.skeleton.skeleton import load_document
 from wkfast.tables import FileError
 from wkfast.tables.sources import Source, Unusable, find
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
     from os import PathLike
 
     from wkfast.geometry import Vec3FloatLike, VoxelSize
@@ -65,7 +66,8 @@ def convert(
     paths
         ``.nml``, ``.zip``, ``.k.zip`` and ``.swc`` files, and folders that are searched for them; here or in buckets.
     out_folder
-        Where files go, called like those they are from, here or in a bucket; it is made if there is none.
+        Where files go, called like those they are from, here or in a bucket; it is made if there is none. What is read
+        stays; other files of these names are replaced.
     to
         ``"nml"``, ``"swc"`` or ``"k.zip"``.
     voxel_size
@@ -96,10 +98,14 @@ def convert(
         raise AnnotationSuffixError(f"skeletons are written as {', '.join(FORMATS)}, not as {to!r}")
     if file_per_tree and to != "swc":
         raise AnnotationSuffixError(f"a file per tree is written as swc only, not as {to}")
-    targets = _Targets(any_path(out_folder, "the folder of converted files"), to)
+    folder = any_path(out_folder, "the folder of converted files")
+    if isinstance(folder, ObjectPath) and not folder.takes_changes:
+        raise AddressError(f"{folder}: a server of files takes none; choose a bucket or a folder")
+    sources = list(find(paths, also=frozenset({_SWC})))
+    targets = _Targets(folder, to, sources)
     write = _Writer(unit or LengthUnit.MICROMETER.value, node_type, file_per_tree=file_per_tree)
     errors: list[FileError] = []
-    for source in find(paths, also=frozenset({_SWC})):
+    for source in sources:
         try:
             write(_load(source, voxel_size, unit), _stem(source), targets)
         except (WkfastError, OSError) as error:
@@ -128,23 +134,35 @@ def _load(source: Source | Unusable, voxel_size: VoxelSize | Vec3FloatLike | Non
 
 
 class _Targets:
-    """The files that are written: in one folder, none twice."""
+    """The files that are written: in one folder, none twice, and none of `sources`."""
 
-    def __init__(self, folder: Path | ObjectPath, suffix: str) -> None:
+    def __init__(self, folder: Path | ObjectPath, suffix: str, sources: Iterable[Source | Unusable]) -> None:
         self.written: list[Path | ObjectPath] = []
         self._folder = folder
         self._suffix = suffix
-        self._taken: set[str] = set()
+        self._taken = {path.name for path in map(_file_of, sources) if _is_in(path, folder)}
 
     def free(self, stem: str) -> Path | ObjectPath:
         """Return a file that nothing was written to, called like `stem` as far as names of files go."""
         safe = _UNSAFE.sub("_", stem)[:_LONGEST_NAME] or "_"
         names = itertools.chain([safe], (f"{safe}-{number}" for number in itertools.count(2)))
-        name = next(name for name in names if name not in self._taken)
+        name = next(name for each in names if (name := f"{each}.{self._suffix}") not in self._taken)
         self._taken.add(name)
         if not isinstance(self._folder, ObjectPath):
             self._folder.mkdir(parents=True, exist_ok=True)
-        return self._folder / f"{name}.{self._suffix}"
+        return self._folder / name
+
+
+def _file_of(source: Source | Unusable) -> Path | ObjectPath:
+    path = source.path if isinstance(source, Source) else source.file
+    return path if isinstance(path, ObjectPath) else Path(path)
+
+
+def _is_in(path: Path | ObjectPath, folder: Path | ObjectPath) -> bool:
+    """Return whether a file lies in a folder, by whatever names the two are known."""
+    if isinstance(path, Path) and isinstance(folder, Path):
+        return path.parent.resolve() == folder.resolve()
+    return path.parent == folder
 
 
 class _Writer:

@@ -8,7 +8,7 @@ from wkfast.dataset.data_format import DataFormat
 from wkfast.dataset.files_place import FilesPlace
 from wkfast.dataset.foreign import own_layer
 from wkfast.dataset.layer import SegmentationLayer
-from wkfast.dataset.layer_creation import copied_layer_name, entry_like
+from wkfast.dataset.layer_creation import copied_layer_name, entry_like, format_like
 from wkfast.dataset.layer_drafts import layer_draft
 from wkfast.dataset.mag_building import copy_mag
 from wkfast.dataset.place import writable
@@ -41,7 +41,7 @@ def copy_layer(
     name = name or copied_layer_name(foreign.name)
     if name in dataset.layers and not exists_ok:
         raise ExistsError(f"{dataset.path} has a layer {name!r} already; pass exists_ok=True to complete it")
-    wanted = foreign.data_format if data_format is None else DataFormat.parse(str(data_format), layer=name)
+    wanted = format_like(foreign) if data_format is None else DataFormat.parse(str(data_format), layer=name)
     place = writable(dataset._place, dataset)
     if name not in dataset.layers and isinstance(place, FilesPlace):
         layer = _copied_whole(

@@ -708,7 +708,7 @@ class Dataset:
         new_layer_name
             Default: as it is called there.
         data_format, chunk_shape, shard_shape, chunks_per_shard, compress
-            Default: as there.
+            Default: as there; of a layer that a server streams, Zarr v3 in shards, compressed.
         exists_ok
             Complete a layer that is there already; its mags of the same name are replaced.
         with_attachments

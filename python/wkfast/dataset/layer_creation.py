@@ -84,7 +84,12 @@ def entry_like(other: Layer, name: str) -> Json:
     entry = copy.deepcopy(other._properties.json)
     for key in ("attachments", "wkwResolutions", KEEPS_ZEROS):
         entry.pop(key, None)
-    return {**entry, "name": name, "mags": []}
+    return {**entry, "name": name, "mags": [], "dataFormat": format_like(other).value}
+
+
+def format_like(other: Layer) -> DataFormat:
+    """Return the format of a layer like another: what a server sends does not tell in which files it has it."""
+    return other.data_format if other._place.has_files else DataFormat.Zarr3
 
 
 def write_layer(

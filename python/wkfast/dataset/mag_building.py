@@ -207,11 +207,16 @@ def spec_like(
         shard_shape = info.shard_shape
     like = Shapes(
         info.chunk_shape if shapes.chunk_shape is None else shapes.chunk_shape, shard_shape, chunks_per_shard,
-        info.compression_mode if shapes.compress is None else shapes.compress,
+        _compressed_like(source) if shapes.compress is None else shapes.compress,
     )  # fmt: skip
     return new_mag(
         data_format, info.voxel_type, info.num_channels, like, extent=extent, axes=axes, any_shape=not shapes.given
     )
+
+
+def _compressed_like(source: MagView) -> bool:
+    """Return whether a mag like another one is compressed: what a server sends does not tell how it is stored there."""
+    return source.info.compression_mode or not source.layer._place.has_files
 
 
 def location_of(view: MagView) -> Json:

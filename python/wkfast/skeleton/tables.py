@@ -96,6 +96,17 @@ def branchpoints_table(trees: Sequence[Tree]) -> Table:
     }
 
 
+def _column(name: str, values: Any, rows: int) -> Any:
+    """Return values as an array of numbers; one value is that of all nodes."""
+    try:
+        array: Any = np.ma.asarray(np.full(rows, values) if np.ndim(values) == 0 else values)
+        if name in _FLOATS:
+            return array.astype(np.float64)
+        return array if array.dtype.kind in "biuf" else array.astype(np.int64)
+    except (TypeError, ValueError, OverflowError) as error:
+        raise SkeletonError(f"{name} has values that are no numbers of its kind: {error}") from error
+
+
 def given_columns(columns: Mapping[str, Any], rows: int) -> list[tuple[str, npt.NDArray[Any], npt.NDArray[np.bool_]]]:
     """Return optional columns as the core takes them: NaN and masked values are those that a node does not have."""
     given = []
@@ -104,13 +115,11 @@ def given_columns(columns: Mapping[str, Any], rows: int) -> list[tuple[str, npt.
             raise SkeletonError(f"nodes have no column {name!r}; there are {', '.join([*_FLOATS, *_MASKED])}")
         if values is None:
             continue
-        # One value is that of all nodes.
-        array: Any = np.ma.asarray(np.full(rows, values) if np.ndim(values) == 0 else values)
+        array = _column(name, values, rows)
         if array.shape[:1] != (rows,) or array.ndim != 1 + (name == "rotation"):
             raise SkeletonError(f"{name} must have one value for each of {rows} nodes, not the shape {array.shape}")
         present: Any = ~np.ma.getmaskarray(array)
         if name in _FLOATS:
-            array = array.astype(np.float64)
             present = present & ~np.isnan(array.filled(np.nan))
             present = present.any(axis=1) if present.ndim > 1 else present
         filled = np.ascontiguousarray(array.filled(0), np.float64 if name in _FLOATS else _MASKED[name])

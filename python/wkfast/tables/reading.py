@@ -40,7 +40,8 @@ class FileError:
     error: Exception
 
     def __str__(self) -> str:
-        return f"{self.file}: {self.error}"
+        said = str(self.error)
+        return said if said.startswith(f"{self.file}:") else f"{self.file}: {said}"
 
 
 @dataclass(frozen=True)

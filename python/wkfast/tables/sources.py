@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Iterable
 from dataclasses import dataclass
 from os import PathLike, fspath
 from pathlib import Path, PurePosixPath
@@ -12,11 +13,11 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from wkfast import _core
 from wkfast.addresses import is_path, local_path
 from wkfast.buckets import ObjectPath, core_file, object_path
-from wkfast.errors import AnnotationFileNotFoundError, AnnotationZipError, WkfastError
+from wkfast.errors import AddressError, AnnotationFileNotFoundError, AnnotationZipError, WkfastError
 from wkfast.skeleton.annotation_file import nml_members, require_file, require_suffix
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Iterator
 
     Paths = str | PathLike[str] | ObjectPath | Iterable[str | PathLike[str] | ObjectPath]
 
@@ -69,6 +70,7 @@ class Unusable:
 
     name: str
     error: Exception
+    file: Path | ObjectPath
 
     @property
     def annotation(self) -> str:
@@ -82,6 +84,8 @@ def find(given: Paths, *, also: frozenset[str] = frozenset()) -> Iterator[Source
     Files are ``.nml`` and ``.zip``, and those of text with a suffix in `also`.
     """
     paths: Any = [given] if is_path(given) else given
+    if not isinstance(paths, Iterable):
+        raise AddressError(f"{given!r} is no path, and not many of them: give text or path objects")
     for path in paths:
         far = object_path(path)
         yield from _near(fspath(local_path(path)), also) if far is None else _far(far, also)
@@ -104,7 +108,8 @@ def _near(path: str, also: frozenset[str]) -> Iterator[Source | Unusable]:
 def _far(path: ObjectPath, also: frozenset[str]) -> Iterator[Source | Unusable]:
     """Yield what is to be read of an object, or of those in a folder, which is listed."""
     if path.suffix in _SUFFIXES | also:
-        yield from _looked_into(path, also)
+        # Texts are not asked for before they are read, all at once.
+        yield from [Source(path, None, str(path))] if path.suffix != _ARCHIVE else _looked_into(path, also)
         return
     listed = [(name, size) for name, size in path.files() if _split(name)[1] in _SUFFIXES | also]
     if not listed:
@@ -121,7 +126,7 @@ def _looked_into(file: Path | ObjectPath, also: frozenset[str]) -> Iterator[Sour
     try:
         yield from _sources_in(file, also)
     except (WkfastError, OSError) as error:
-        yield Unusable(str(file), error)
+        yield Unusable(str(file), error, file)
 
 
 def _files_below(folder: str, suffixes: frozenset[str]) -> list[str]:

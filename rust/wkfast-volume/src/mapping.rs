@@ -149,7 +149,12 @@ impl LabelTable {
     }
 
     fn open(&self) -> Result<File> {
-        let failed = |error| VolumeError::io(self.shown(), error);
+        let failed = |error: io::Error| match error.kind() {
+            io::ErrorKind::NotFound => {
+                VolumeError::corrupt(self.shown(), "is gone, and the mapping with it: plan the merge again")
+            }
+            _ => VolumeError::io(self.shown(), error),
+        };
         let (folder, name) = match self {
             Self::Near(path) => return File::open(path).map_err(failed),
             Self::Far { folder, name } => (folder, name),
@@ -187,7 +192,7 @@ fn read_entries(mut file: File) -> io::Result<Entries> {
     let width = if kind == PAIRS { 16 } else { 8 };
     let expected = count.checked_mul(width).and_then(|bytes| bytes.checked_add(HEADER as u64));
     if mark != MARK || kind > DENSE || expected != Some(file.metadata()?.len()) {
-        return Err(io::Error::new(io::ErrorKind::InvalidData, "is no whole table of labels"));
+        return Err(io::Error::new(io::ErrorKind::InvalidData, "is no whole table of labels: plan the merge again"));
     }
     if kind == DENSE {
         return Ok(Entries::Dense(first, count, file));

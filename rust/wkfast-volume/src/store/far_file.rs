@@ -52,7 +52,7 @@ pub(super) fn zip_in(store: SharedStore, name: &str, state: Option<Stamp>) -> Re
 }
 
 fn absent(store: &SharedStore, name: &str) -> VolumeError {
-    VolumeError::io(store.describe(name), ErrorKind::NotFound.into())
+    VolumeError::io(store.describe(name), io::Error::new(ErrorKind::NotFound, "there is no such object"))
 }
 
 impl ObjectFile {
