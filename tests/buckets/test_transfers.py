@@ -40,12 +40,17 @@ def test_an_annotation_goes_from_a_bucket_to_a_server_and_back(bucket, run):
 
 def test_what_is_there_stays_and_what_is_missing_is_said(bucket, run, tmp_path):
     mine = ObjectPath(f"s3://{bucket.name}/mine.zip", bucket.options)
-    mine.write(annotation_zip(PAINTED))
+    content = annotation_zip(PAINTED)
+    mine.write(content)
     url = run("upload", mine).stdout.strip()
     assert "is there already" in run("download", url, mine, code=2).stderr
-    assert mine.read(1 << 30) == annotation_zip(PAINTED)
+    assert mine.read(1 << 30) == content
     run("download", url, mine, "--overwrite")
-    assert mine.read(1 << 30) != annotation_zip(PAINTED)
+    assert mine.read(1 << 30) != content
     assert "is not there" in run("upload", f"s3://{bucket.name}/none.zip", code=2).stderr
     (tmp_path / "ids.txt").write_text(url)
+    wrong = run("download", url, f"s3://{bucket.name}/wrong.nml", code=2)
+    assert "came as .zip" in wrong.stderr
+    assert (mine.parent / "wrong.nml").size() is None
+    assert "neither an id" in run("download", tmp_path, f"s3://{bucket.name}/many", code=2).stderr
     assert "has to lie in a folder" in run("download", tmp_path / "ids.txt", f"s3://{bucket.name}/many", code=2).stderr
