@@ -290,7 +290,7 @@ def memory_limit() -> int | None:
     """Bytes that the control groups of this process allow it, ``None`` where they set no limit."""
 
 def bytes_in_flight() -> int:
-    """Bytes of requests that may be on their way at once, in one call: ``WKFAST_BYTES_IN_FLIGHT``, else 256 MiB or less."""
+    """Bytes of requests on their way at once, at most, in one call: ``WKFAST_BYTES_IN_FLIGHT``, else 256 MiB or less."""
 
 class Objects:
     """A folder of objects in a bucket or on a server of files. The first request connects.
