@@ -166,6 +166,9 @@ def end_requests() -> None:
 def tells_absence(said: str) -> bool:
     """Whether the words of a data store that has not found something mean that nothing is stored there."""
 
+def proxy_before(origin: str) -> str | None:
+    """Return what messages say of the proxy before a server, if one stands there: host and port, never a password."""
+
 def way_to(origin: str) -> Literal["straight", "proxy", "foreign"]:
     """Return how the environment says that a server is reached: `foreign` are proxies that are not plain HTTP ones.
 

@@ -16,6 +16,7 @@ import wkfast as wk
 from wkfast.errors import MergeError, StopRequested, TargetBusyError, TargetNotEmptyError
 from wkfast.jobs import stop_on_signals
 from wkfast.merge import MergeState, merge_status
+from wkfast.merge.arrays import run_share
 from wkfast.merge.options import MergeOptions
 
 AGAIN = 75
@@ -100,6 +101,19 @@ def test_a_file_at_hand_is_finished_unless_the_signal_comes_again(workplace):
     # What a second signal ended wrote nothing: all that is noted is whole.
     status = merge_status(workplace / "merged")
     assert status.files_done == len(list((workplace / "merged").rglob("x*.wkw")))
+    job.merge(MergeOptions())
+
+
+def test_a_process_that_comes_several_times_is_one_worker(workplace):
+    job = job_in(workplace)
+    for task in range(3):
+        run_share(job, task, 4, threads=1)
+    status = merge_status(workplace / "merged")
+    (worker,) = status.workers
+    assert len(list((workplace / "merged" / ".wkfast-merge").glob("*.jsonl"))) > 1
+    assert (worker.process, worker.files, worker.bytes, worker.gone) == (
+        os.getpid(), status.files_done, status.bytes_done, False,
+    )  # fmt: skip
     job.merge(MergeOptions())
 
 

@@ -145,6 +145,20 @@ def test_a_proxy_that_leads_no_further_is_told(server, proxied):
     assert (request.method, "x-auth-token" in request.headers) == ("CONNECT", False)
 
 
+def test_a_proxy_that_takes_no_connections_is_named_without_its_password(proxied, monkeypatch, tmp_path):
+    for name in ("HTTP_PROXY", "http_proxy"):
+        monkeypatch.setenv(name, "http://me:hush@127.0.0.1:9")
+    (tmp_path / "a.zip").write_bytes(b"PK")
+    told = r"no connection: by the proxy 127\.0\.0\.1:9 \(named by HTTP_PROXY"
+    with Session(retry=RetryPolicy(0)) as session:
+        behind = Client(Context("http://wk.example.org", Secret(TOKEN), 60, 12), session=session)
+        # the second has a body, and goes over httpx
+        for work in (behind.health, lambda: behind.annotations.upload(tmp_path / "a.zip", name="a.zip")):
+            with pytest.raises(errors.ConnectionFailedError, match=told) as caught:
+                work()
+            assert "hush" not in str(caught.value)
+
+
 def test_a_connection_that_the_server_closed_meanwhile_is_replaced_without_a_pause(server, layers, clock):
     def once(_, wire):
         whole(_, wire)

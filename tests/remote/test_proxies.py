@@ -13,10 +13,15 @@ import pytest
 
 pytest.importorskip("proxy", reason="the proxy is that of the package proxy.py")
 
+from tests.client import standin_app
 from tests.client.proxies import running_proxy
 from tests.client.standin_app import running
 from tests.client.test_standin import PAINTED, annotation_zip
 from tests.remote.conftest import TOKEN
+
+import wkfast as wk
+from wkfast.errors import ObjectStoreError
+from wkfast.merge.options import MergeOptions
 
 USER, PASSWORD = "somebody", "hush-hush"
 # as it stands in a URL and as it is
@@ -133,6 +138,26 @@ def test_encrypted_servers_are_led_through_to_and_the_token_is_not_shown(secure,
     assert TOKEN not in str(noted)
 
 
+def test_layers_are_not_read_in_plain_where_an_encrypted_server_sends_one_there(
+    secure, server, certificate, tmp_path, monkeypatch
+):
+    usual = standin_app.streamed
+
+    def streamed(request, source, layers):
+        if request.url.scheme == "https" and request.url.path.split("/")[-1].startswith("0."):
+            return standin_app.Response(status_code=302, headers={"location": f"{server.url}{request.url.path}?hush"})
+        return usual(request, source, layers)
+
+    monkeypatch.setattr(standin_app, "streamed", streamed)
+    with running_proxy(tmp_path / "proxy") as proxy:
+        spared = dict.fromkeys(("no_proxy", "NO_PROXY"), "*")
+        code, said = run("merges", tmp_path, secure, proxy, certificate=certificate, **spared)
+    assert code == 1
+    assert f"redirected to {server.url}/" in said
+    assert "from https to http, where anybody may read along, which is not followed" in said
+    assert "hush" not in said
+
+
 def test_encrypted_buckets_are_led_through_to(secure, certificate, tmp_path):
     with running_proxy(tmp_path / "proxy") as proxy:
         address = secure.url.replace("http:", "https:")
@@ -184,3 +209,32 @@ def test_streamed_layers_never_go_past_a_proxy_that_cannot_be_used(server, tmp_p
         assert (code, proxy.noted) == (1, [])
     assert "proxy" in said.splitlines()[-1]
     assert server.log == []
+
+
+GONE = 9
+
+
+@pytest.mark.parametrize("job", ["requests", "uploads", "merges"])
+def test_a_proxy_that_takes_no_connections_is_named_without_its_password(server, tmp_path, job):
+    with running_proxy(tmp_path / "proxy") as proxy:
+        more = dict.fromkeys(("http_proxy", "HTTP_PROXY"), f"http://{CREDENTIALS}@127.0.0.1:{GONE}")
+        code, said = run(job, tmp_path, server, proxy, **more)
+    assert code == 1
+    assert f"no connection: by the proxy 127.0.0.1:{GONE} (named by HTTP_PROXY" in said
+    assert USER not in said
+    assert server.log == []
+
+
+def test_a_merge_whose_proxy_goes_away_says_so_and_that_it_goes_on(logged_in, dataset_id, tmp_path, monkeypatch):
+    remote = wk.RemoteDataset.open(dataset_id=dataset_id)
+    (tmp_path / "mine.zip").write_bytes(annotation_zip(PAINTED))
+    job = wk.Annotation.load(tmp_path / "mine.zip").plan_merge(tmp_path / "merged", fallback=remote)
+    for name in ("http_proxy", "HTTP_PROXY"):
+        monkeypatch.setenv(name, f"http://{CREDENTIALS}@127.0.0.1:{GONE}")
+    for name in ("no_proxy", "NO_PROXY"):
+        monkeypatch.delenv(name, raising=False)
+    with pytest.raises(
+        ObjectStoreError, match=rf"no connection: by the proxy 127.0.0.1:{GONE} .*goes on where"
+    ) as told:
+        job.merge(MergeOptions())
+    assert USER not in str(told.value)

@@ -151,7 +151,7 @@ def test_a_server_that_fails_leaves_a_target_that_the_same_call_completes(annota
             raise Refusal(400, f"no chunks today, {TOKEN}")
 
     served.append(refuse)
-    with pytest.raises(ObjectStoreError, match="no chunks today") as raised:
+    with pytest.raises(ObjectStoreError, match=r"no chunks today.*; the same call goes on where") as raised:
         annotation.merge_fallback_layer(tmp_path / "merged", fallback=remote)
     assert "/segmentation/2/0." in str(raised.value)
     assert TOKEN not in str(raised.value)
@@ -313,6 +313,46 @@ def test_redirects_elsewhere_go_without_the_token(annotation, remote, server, tm
     assert not [request for request in elsewhere.requests if "x-auth-token" in request.headers]
 
 
+def redirecting(monkeypatch, location):
+    """Have chunks redirected to `location` of the server's address and the chunk's name; what then is asked with."""
+    asked, usual = [], standin_app.streamed
+
+    def streamed(request, source, layers):
+        path = request.path_params["path"]
+        if path.split("/")[-1].startswith("0.") and "moved" not in request.query_params:
+            host, name = request.headers["host"], path.split("/")[-1]
+            there = location.format(host=host, path=request.url.path, name=name)
+            return standin_app.Response(status_code=307, headers={"location": there})
+        if "moved" in request.query_params:
+            asked.append(request.headers.get("x-auth-token"))
+        return usual(request, source, layers)
+
+    monkeypatch.setattr(standin_app, "streamed", streamed)
+    return asked
+
+
+@pytest.mark.parametrize(
+    "location",
+    ["{name}?moved=1", "./{name}?moved=1", "{path}?moved=1", "//{host}{path}?moved=1", "HTTP://{host}{path}?moved=1"],
+)
+def test_redirects_may_be_told_in_short(annotation, remote, tmp_path, monkeypatch, location):
+    expected = over_a_download(annotation, remote, tmp_path)
+    asked = redirecting(monkeypatch, location)
+    annotation.merge_fallback_layer(tmp_path / "merged", fallback=remote)
+    check_same_files(tmp_path / "merged", expected)
+    assert asked
+    assert set(asked) == {TOKEN}
+
+
+@pytest.mark.parametrize("location", ["ftp://{host}{path}", "http://me:hush@{host}{path}", "file:///etc/passwd"])
+def test_redirects_to_something_strange_are_not_followed(annotation, remote, tmp_path, monkeypatch, location):
+    asked = redirecting(monkeypatch, location + "?moved=hush")
+    with pytest.raises(ObjectStoreError, match=r"redirected to .*, which is not followed") as caught:
+        annotation.merge_fallback_layer(tmp_path / "merged", fallback=remote)
+    assert "hush" not in str(caught.value)
+    assert asked == []
+
+
 def test_a_sharing_token_is_enough(annotation, server, dataset_id, tmp_path):
     token = server.state.datasets[dataset_id].sharing_token
     with wk.webknossos_context(server.url, None):
@@ -330,6 +370,18 @@ def test_workers_of_an_executor_take_the_token_of_their_environment(annotation, 
     with ProcessPoolExecutor(2, mp_context=get_context("spawn")) as executor:
         annotation.merge_fallback_layer(tmp_path / "merged", executor=executor, fallback=remote)
     check_same_files(tmp_path / "merged", expected)
+
+
+def test_workers_without_a_token_say_where_they_take_it_from(annotation, remote, server, tmp_path, monkeypatch):
+    monkeypatch.setenv("WK_URL", server.url)
+    monkeypatch.delenv("WK_TOKEN", raising=False)
+    told = "No token was sent: this process got none with its work.* set WK_TOKEN in its environment"
+    with ProcessPoolExecutor(1, mp_context=get_context("spawn")) as executor:
+        with pytest.raises(ObjectStoreError, match=told) as counted:
+            remote.get_layer("segmentation").segment_statistics(executor=executor)
+        assert "goes on" not in str(counted.value)
+        with pytest.raises(ObjectStoreError, match=f"{told}.*; the same call goes on where this one ended"):
+            annotation.merge_fallback_layer(tmp_path / "merged", executor=executor, fallback=remote)
 
 
 def test_ctrl_c_ends_a_merge_that_waits_for_a_silent_server(annotation, server, dataset_id, tmp_path, monkeypatch):

@@ -175,11 +175,18 @@ def retry_after(value: str | None, now: float) -> float | None:
         return None
 
 
-def transport_failure(where: str, error: Exception) -> errors.ClientError:
-    """Return the error for an exception of the HTTP library, without holding on to it or its request."""
+def transport_failure(where: str, error: Exception, proxy: str | None = None) -> errors.ClientError:
+    """Return the error for an exception of the HTTP library, without holding on to it or its request.
+
+    Parameters
+    ----------
+    proxy
+        What stands before the server, as ``_core.proxy_before`` tells it: of connections that could not be made.
+    """
     for kinds, make in _TRANSPORT_FAILURES:
         if isinstance(error, tuple(getattr(httpx, kind) for kind in kinds)):
-            return make(where, _described(error))
+            by = f"{proxy}: " if proxy and make in (_not_connected, _no_connection_in_time) else ""
+            return make(where, f"{by}{_described(error)}")
     return _broken(where, _described(error))
 
 

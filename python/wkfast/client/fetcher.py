@@ -68,6 +68,10 @@ class Fetcher:
         """Whether no proxy stands before a URL's server."""
         return self.way_to(origin(url)) == "straight"
 
+    def proxy_before(self, url: str) -> str | None:
+        """Return what messages say of the proxy before a URL's server, if one stands there: no name, no password."""
+        return _core.proxy_before(origin(url))
+
     # -- requests -------------------------------------------------------------------------------------------------
 
     def request(

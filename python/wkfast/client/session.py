@@ -317,7 +317,7 @@ class Session:
                 # the token is added by what httpx calls last, and stands in none of our variables
                 response = client.send(request, auth=functools.partial(_signed, secrets), stream=True)
         except _http_errors() as error:
-            return failures.transport_failure(timing.where, error)
+            return failures.transport_failure(timing.where, error, self._fetcher.proxy_before(url))
         phases = request.extensions.get("timeout")
         if isinstance(phases, dict):
             # the wait between two pieces of the body is shorter than the one for the first
@@ -446,7 +446,8 @@ def _redirected(call: Call, url: str, location: str) -> str:
         target, sound = location, False
     downgraded = urlsplit(url).scheme == "https" and not target.lower().startswith("https:")
     if not sound or downgraded:
-        raise UnexpectedAnswerError(f"{call.where}: redirected to {shown(target)}, which is not followed")
+        why = ", from https to http, where anybody may read along" if sound else ""
+        raise UnexpectedAnswerError(f"{call.where}: redirected to {shown(target)}{why}, which is not followed")
     if call.method not in _READING:
         raise UnexpectedAnswerError(
             f"{call.where}: redirected to {shown(target)}; data is not sent on. "

@@ -132,7 +132,9 @@ def _run(
         with plan.hold() as hold:
             work = MergeWork(target / hold.plan_file, target / hold.ticket, verify, rule)
             for tasks in stages:
-                done += run_jobs(executor, work, tally, tasks=tasks, threads=threads, workers=workers)
+                done += run_jobs(
+                    executor, work, tally, tasks=tasks, threads=threads, workers=workers, goes_on=True
+                )  # fmt: skip
     except ExecutorError as error:
         raise MergeError(str(error)) from error
     return done

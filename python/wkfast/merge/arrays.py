@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from wkfast.errors import MergeError
+from wkfast.merge.resuming import resumable
 from wkfast.progress import observed
 
 if TYPE_CHECKING:
@@ -71,7 +72,7 @@ def run_share(
             raise MergeError(f"there is no stage {stage}: the merge has {len(stages)}, counted from 0")
         stages = stages[stage : stage + 1]
     files = 0
-    with observed(progress, "merging") as observer:
+    with resumable(), observed(progress, "merging") as observer:
         for number, (first, end) in stages:
             start, stop = share(work[first:end], task, tasks)
             if number > 0 and stage is None:

@@ -19,6 +19,7 @@ from wkfast.jobs import warn_if_scarce
 from wkfast.merge.description import check_description, describe, description_of
 from wkfast.merge.labels import labels_for, remove_labels
 from wkfast.merge.report import PROVENANCE_FILE, MergePreview, MergeReport, is_dataset, provenance_of
+from wkfast.merge.resuming import resumable
 from wkfast.merge.sides import base_of, largest_id, remarks
 from wkfast.merge.targets import of_core, to_core
 from wkfast.progress import observed
@@ -106,7 +107,7 @@ class MergeJob:
         if options.executor is None and not options.verify:
             self.check_rule()
             warn_if_scarce()
-            with observed(options.progress, "merging") as observer:
+            with resumable(), observed(options.progress, "merging") as observer:
                 facts = self.plan.complete(threads=options.threads, progress=observer)
             return self._committed(facts)
         self.run(options)
@@ -127,7 +128,7 @@ class MergeJob:
         """
         self.check_rule()
         warn_if_scarce()
-        with observed(options.progress, "merging") as observer:
+        with resumable(), observed(options.progress, "merging") as observer:
             if options.executor is None:
                 self.plan.run(threads=options.threads, progress=observer)
             else:
@@ -147,7 +148,7 @@ class MergeJob:
             The plan has a rule that was not given.
         """
         self.check_rule()
-        with observed(options.progress, "verifying") as observer:
+        with resumable(), observed(options.progress, "verifying") as observer:
             # Workers are told by the target that somebody waits for them, which a committed one cannot.
             if options.executor is None or (self.target / PROVENANCE_FILE).is_file():
                 return self.plan.verify(threads=options.threads, progress=observer)

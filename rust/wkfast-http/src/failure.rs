@@ -4,6 +4,8 @@ use std::error::Error;
 use std::fmt;
 use std::io;
 
+use crate::passage::Proxy;
+
 /// What a failure means for who asked.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
@@ -48,6 +50,11 @@ impl Failure {
             (_, io::ErrorKind::TimedOut) => Self::new(Kind::UnreachedInTime, error.to_string()),
             _ => Self::new(Kind::Unreached, error.to_string()),
         }
+    }
+
+    /// The same, of a connection that `proxy` stands before.
+    pub(crate) fn by(self, proxy: &Proxy) -> Self {
+        Self { text: format!("{}: {}", proxy.told(), self.text), ..self }
     }
 
     /// An exchange that ended too early.

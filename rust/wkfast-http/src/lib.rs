@@ -28,7 +28,7 @@ pub use batch::{Ended, Sink, Wanted};
 pub use client::{Answer, Client, Get};
 pub use failure::{Failure, Kind};
 pub use head::Head;
-pub use passage::{Passage, Proxy, passage};
+pub use passage::{Passage, Proxy, passage, proxy_before};
 pub use route::{Route, Secrets};
 pub use runtime::{OfProcess, end_requests, ends_so_far, runtime, wait_for};
 pub use watch::Times;

@@ -18,9 +18,22 @@ pub struct Proxy {
     pub(crate) auth: Option<HeaderValue>,
 }
 
+impl Proxy {
+    /// Host and port, without what proves somebody to it.
+    fn place(&self) -> String {
+        let host = if self.host.contains(':') { format!("[{}]", self.host) } else { self.host.clone() };
+        format!("{host}:{}", self.port)
+    }
+
+    /// What messages say of it.
+    pub(crate) fn told(&self) -> String {
+        told(&self.place())
+    }
+}
+
 impl fmt::Debug for Proxy {
     fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(out, "Proxy({}:{})", self.host, self.port)
+        write!(out, "Proxy({})", self.place())
     }
 }
 
@@ -59,6 +72,23 @@ pub fn passage(origin: &str) -> Result<Passage, Failure> {
         None if is_named_in_vain(&uri) => Err(useless()),
         None => Ok(Passage::Straight),
     }
+}
+
+/// What messages say of the proxy before `origin`, of whatever kind, if one stands there.
+pub fn proxy_before(origin: &str) -> Option<String> {
+    match passage(origin).ok()? {
+        Passage::Straight => None,
+        Passage::Through(proxy) => Some(proxy.told()),
+        Passage::Foreign(_) => {
+            let proxy = Matcher::from_system().intercept(&origin.parse().ok()?)?;
+            Some(told(proxy.uri().authority()?.as_str()))
+        }
+    }
+}
+
+/// What messages say of a proxy, by its host and port.
+fn told(place: &str) -> String {
+    format!("by the proxy {place} (named by HTTP_PROXY, HTTPS_PROXY or ALL_PROXY; NO_PROXY spares servers)")
 }
 
 fn through(proxy: &Intercept) -> Result<Passage, Failure> {
@@ -118,6 +148,8 @@ mod tests {
         let Passage::Through(proxy) = of("http://me:hu%40sh@proxy:1").unwrap() else { panic!("no proxy") };
         assert_eq!(proxy.auth.as_ref().unwrap(), "Basic bWU6aHVAc2g=");
         assert_eq!(format!("{proxy:?}"), "Proxy(proxy:1)");
+        let told = proxy.told();
+        assert!(told.starts_with("by the proxy proxy:1 (") && !told.contains("hu") && !told.contains("me:"), "{told}");
         for scheme in ["https", "socks5", "socks5h"] {
             let foreign = of(&format!("{scheme}://proxy:1")).unwrap();
             assert_eq!(foreign, Passage::Foreign(scheme.to_owned()));

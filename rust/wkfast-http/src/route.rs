@@ -111,6 +111,11 @@ impl Route {
         }
     }
 
+    /// The proxy that stands before the server.
+    pub(crate) fn proxy(&self) -> Option<&Proxy> {
+        self.0.proxy.as_ref()
+    }
+
     /// What a proxy has to lead through to, `host:port`, where it cannot pass on requests.
     pub(crate) fn tunnel(&self) -> Option<String> {
         let host = if self.0.host.contains(':') { format!("[{}]", self.0.host) } else { self.0.host.clone() };

@@ -59,7 +59,12 @@ impl Wire {
         block: usize,
         watch: &mut Watch,
     ) -> Result<Self, Failure> {
-        watch.over(opened(route, trust, peer, block)).await?
+        let opened = watch.over(opened(route, trust, peer, block)).await.flatten();
+        // A server is not blamed for what a proxy does.
+        opened.map_err(|failure| match route.proxy() {
+            Some(proxy) => failure.by(proxy),
+            None => failure,
+        })
     }
 
     /// Asks, and returns what the answer says of itself.

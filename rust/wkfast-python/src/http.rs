@@ -28,7 +28,8 @@ pub(crate) fn register(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add_class::<PyHttpAnswer>()?;
     module.add_class::<PyHttpFailure>()?;
     module.add_class::<PyVoxelSink>()?;
-    module.add_function(wrap_pyfunction!(way_to, module)?)
+    module.add_function(wrap_pyfunction!(way_to, module)?)?;
+    module.add_function(wrap_pyfunction!(proxy_before, module)?)
 }
 
 /// How the environment says that a server is reached: straight, through a proxy, or one of another kind.
@@ -40,6 +41,12 @@ fn way_to(origin: &str) -> PyResult<&'static str> {
         Ok(Passage::Foreign(_)) => Ok("foreign"),
         Err(failure) => Err(PyValueError::new_err(failure.text)),
     }
+}
+
+/// What messages say of the proxy before a server, if one stands there.
+#[pyfunction]
+fn proxy_before(origin: &str) -> Option<String> {
+    wkfast_http::proxy_before(origin)
 }
 
 /// What `work` gives, or what a signal's handler raises meanwhile. Nothing of `work` goes on after that.

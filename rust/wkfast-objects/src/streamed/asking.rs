@@ -4,6 +4,7 @@
 use std::sync::LazyLock;
 use std::time::{Duration, Instant};
 
+use reqwest::Url;
 use tokio::sync::{OnceCell, Semaphore};
 use wkfast_http::{Answer, Client, Failure, Get, OfProcess, Route, Secrets, Times, passage};
 use wkfast_volume::VolumeError;
@@ -22,6 +23,8 @@ const AT_ONCE: usize = 192;
 const TRIES: u32 = 5;
 const FIRST_WAIT: f64 = 0.5;
 const REDIRECTS: usize = 5;
+/// Letters of a place that a redirect leads to, in messages.
+const MOST_SHOWN: usize = 200;
 const CONNECT: Duration = Duration::from_secs(10);
 const SILENCE: Duration = Duration::from_secs(60);
 /// Of an answer that is no success, so much is read.
@@ -155,10 +158,11 @@ impl Asker {
             let Some(location) = location.filter(|_| matches!(answer.head().status, 301..=303 | 307 | 308)) else {
                 return self.outcome(name, &mut answer, limit).await;
             };
-            let (next, path) = followed(&origin, &location)
-                .ok_or_else(|| Missed::Final(self.error(name, "redirected to what is no URL")))?;
+            let (next, path, stays) = followed(&origin, &target, &location)
+                .map_err(|place| self.error(name, &format!("redirected to {place}, which is not followed")))
+                .map_err(Missed::Final)?;
             // Once elsewhere, always without: the way back was chosen by the other server.
-            keeps_token &= next.eq_ignore_ascii_case(&origin);
+            keeps_token &= stays;
             (origin, target) = (next, path);
             secrets = if keeps_token {
                 self.secrets(false).map_err(|failure| self.failed(name, &failure))?
@@ -225,17 +229,34 @@ impl Asker {
     }
 }
 
-/// Where a redirect leads: the server, and path with query there.
-fn followed(origin: &str, location: &str) -> Option<(String, String)> {
-    let whole = if location.starts_with('/') && !location.starts_with("//") {
-        format!("{origin}{location}")
-    } else {
-        location.to_owned()
-    };
-    let next = origin_of(&whole)?;
-    let rest = whole[next.len()..].split('#').next().unwrap_or_default();
-    let path = if rest.starts_with('/') { rest.to_owned() } else { format!("/{rest}") };
-    (!next.contains('@')).then(|| (next.to_owned(), path))
+/// Where a redirect from `target` of `origin` leads: the server, path with query there, and whether that is the same server;
+/// else what to call the place in messages. The client of Python keeps to the same rules, see its `session.py`.
+fn followed(origin: &str, target: &str, location: &str) -> std::result::Result<(String, String, bool), String> {
+    let refused = || "what is no URL".to_owned();
+    let from = Url::parse(&format!("{origin}{target}")).map_err(|_| refused())?;
+    let is_plain = location.bytes().all(|byte| matches!(byte, b' '..=b'~'));
+    let next = from.join(location).ok().filter(|_| is_plain).ok_or_else(refused)?;
+    let server = next.origin().ascii_serialization();
+    let has_user = !next.username().is_empty() || next.password().is_some();
+    if has_user || !matches!(next.scheme(), "http" | "https") {
+        return Err(shown(&next));
+    }
+    if from.scheme() == "https" && next.scheme() == "http" {
+        return Err(format!("{}, from https to http, where anybody may read along", shown(&next)));
+    }
+    let stays = next.origin() == from.origin();
+    let path = next.query().map_or_else(|| next.path().to_owned(), |query| format!("{}?{query}", next.path()));
+    Ok((server, path, stays))
+}
+
+/// A URL without what may be secret.
+fn shown(url: &Url) -> String {
+    let mut plain = url.clone();
+    // Where there is no room for a user, there is none to hide.
+    let _ = (plain.set_username(""), plain.set_password(None));
+    plain.set_query(None);
+    plain.set_fragment(None);
+    plain.as_str().chars().take(MOST_SHOWN).collect()
 }
 
 /// A part of a query.
@@ -250,13 +271,37 @@ mod tests {
 
     #[test]
     fn redirects_lead_to_servers_and_paths() {
-        let leads = |location| followed("https://a:1", location);
-        let to = |origin: &str, path: &str| Some((origin.to_owned(), path.to_owned()));
-        assert_eq!(leads("/b?c#d"), to("https://a:1", "/b?c"));
-        assert_eq!(leads("http://b"), to("http://b", "/"));
-        assert_eq!(leads("https://b/c?d=e"), to("https://b", "/c?d=e"));
-        for nowhere in ["ftp://b/c", "//b/c", "c", "", "https://me:hush@b/c"] {
-            assert_eq!(leads(nowhere), None, "{nowhere}");
+        let leads = |location| followed("https://a:1", "/x/y?z", location).unwrap();
+        let to = |origin: &str, path: &str| (origin.to_owned(), path.to_owned(), origin == "https://a:1");
+        for (location, expected) in [
+            ("/b?c#d", to("https://a:1", "/b?c")),
+            ("c/d", to("https://a:1", "/x/c/d")),
+            ("../c", to("https://a:1", "/c")),
+            ("?c", to("https://a:1", "/x/y?c")),
+            ("//b/c", to("https://b", "/c")),
+            ("HTTPS://A:1", to("https://a:1", "/")),
+            ("https://b:443/c?d=%20e", to("https://b", "/c?d=%20e")),
+            ("https://a/", to("https://a", "/")),
+        ] {
+            assert_eq!(leads(location), expected, "{location}");
+        }
+        let (server, path, stays) = followed("http://a", "/x", "https://a/x").unwrap();
+        assert_eq!((server.as_str(), path.as_str(), stays), ("https://a", "/x", false));
+        let usual_port = followed("https://a:443", "/x", "https://a/y").unwrap();
+        assert!(usual_port.2, "the usual port may be told or not");
+    }
+
+    #[test]
+    fn redirects_that_are_not_followed_are_told_without_secrets() {
+        for nowhere in
+            ["ftp://b/c", "file:///etc/passwd", "https://me:hush@b/c?hush", "http://b/c?hush", "http://a:1/x"]
+        {
+            let told = followed("https://a:1", "/x", nowhere).unwrap_err();
+            assert!(!told.contains("hush") && told.contains(nowhere.split(':').next().unwrap()), "{told}");
+        }
+        assert!(followed("https://a", "/x", "http://a/x").unwrap_err().contains("from https to http"));
+        for nothing in ["http://[::1", "https://b:99999999/", "/b\u{e9}", "/b\u{7f}"] {
+            assert_eq!(followed("https://a:1", "/x", nothing).unwrap_err(), "what is no URL", "{nothing}");
         }
     }
 

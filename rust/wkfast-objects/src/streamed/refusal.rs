@@ -54,7 +54,8 @@ pub(super) fn reason(status: u16, body: &[u8], access: &Access, is_held: bool) -
     let anonymous = access.token.is_none() && access.sharing_token.is_none();
     let hint = match status {
         401 | 403 | 404 if anonymous && !is_held => {
-            ". No token was sent: a plan holds none, so set WK_TOKEN, and WK_URL to the server that it is for"
+            ". No token was sent: this process got none with its work, as neither plans nor jobs of executors hold any; set \
+             WK_TOKEN in its environment, and WK_URL to the server that it is for"
         }
         401 | 403 | 404 if anonymous => ". No token was sent: set WK_TOKEN, or use webknossos_context(token=…)",
         407 => {
@@ -131,7 +132,7 @@ mod tests {
             "answered 403: the server says: ***, you [31m may not. Check that the token is valid and belongs to this \
              server, and that its owner may do this"
         );
-        assert!(reason(401, b"", &Access::default(), false).contains("a plan holds none, so set WK_TOKEN"));
+        assert!(reason(401, b"", &Access::default(), false).contains("set WK_TOKEN in its environment"));
         assert!(reason(404, &[b'a'; 9999], &access, true).len() < 500);
     }
 

@@ -64,8 +64,7 @@ impl MergeStatus {
         let mut done: Vec<usize> = notes.iter().flat_map(|notes| &notes.done).map(|record| record.task).collect();
         done.sort_unstable();
         done.dedup();
-        let mut workers: Vec<Worker> = notes.iter().map(|notes| Worker::of(notes, weight)).collect();
-        workers.sort_by_key(|worker| std::cmp::Reverse(worker.bytes));
+        let workers = by_process(notes.iter().map(|notes| Worker::of(notes, weight)));
         let failures = notes.iter().flat_map(|notes| &notes.failures);
         let failures = failures.filter(|failure| done.binary_search(&failure.task).is_err()).cloned().collect();
         Self {
@@ -80,7 +79,29 @@ impl MergeStatus {
     }
 }
 
+/// One for each process, those that did most first: a process begins notes anew each time that it comes to the target.
+fn by_process(all: impl Iterator<Item = Worker>) -> Vec<Worker> {
+    let mut workers: Vec<Worker> = Vec::new();
+    for one in all {
+        match workers.iter_mut().find(|known| (&known.host, known.process) == (&one.host, one.process)) {
+            Some(known) => known.add(&one),
+            None => workers.push(one),
+        }
+    }
+    workers.sort_by_key(|worker| std::cmp::Reverse(worker.bytes));
+    workers
+}
+
 impl Worker {
+    fn add(&mut self, other: &Self) {
+        self.tasks += other.tasks;
+        self.bytes += other.bytes;
+        let spans = [self.span, other.span].into_iter().flatten();
+        self.span = spans.reduce(|one, other| (one.0.min(other.0), one.1.max(other.1)));
+        // Of two that had the same number, one may be at work.
+        self.gone &= other.gone;
+    }
+
     fn of(notes: &Notes, weight: impl Fn(usize) -> u64) -> Self {
         let spans = notes.done.iter().map(|record| (record.span.start, record.span.start + record.span.length));
         Self {
