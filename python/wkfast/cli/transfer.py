@@ -73,12 +73,24 @@ def download(
         _tell(report, as_json=as_json)
         return
     found = client.resolve_annotation(annotation, context=context)
-    options = {"skip_volume_data": skip_volume_data, "overwrite": overwrite, "progress": progress_wanted(progress)}
+    options = {
+        "skip_volume_data": skip_volume_data,
+        "overwrite": overwrite,
+        "progress": progress_wanted(progress),
+        "kind": _kind_of(wanted),
+    }
     path, received = _received(found, wanted, options)
     if as_json:
         tell_json({"path": str(path), "kind": received.kind, "bytes": received.size})
     else:
         tell(f"{path} ({bytes_text(received.size)})")
+
+
+def _kind_of(target: Path | ObjectPath) -> str | None:
+    """Return what a file is to be that is called so; ``None`` for a folder, or another name."""
+    ending = target.suffix.lower()
+    is_folder = isinstance(target, Path) and target.is_dir()
+    return ending.removeprefix(".") if ending in _ENDINGS and not is_folder else None
 
 
 def _received(
@@ -142,7 +154,7 @@ def _lines(name: str) -> list[str] | None:
     """
     if urls.is_url(name) or urls.is_object_id(name):
         return None
-    if name != "-" and not Path(name).is_file():
+    if name != "-" and (not Path(name).exists() or Path(name).is_dir()):
         raise UsageError(
             f"{name} is neither an id (24 hexadecimal digits) nor a URL (https://…), nor a file with such in it"
         )

@@ -13,7 +13,7 @@ from wkfast.client.fields import Fields, parse_json
 from wkfast.client.files import safe_name
 from wkfast.client.records import AnnotationRecord, UploadResult
 from wkfast.client.routes import Routes
-from wkfast.client.transfer import Download, Source, download_to_path, upload_form
+from wkfast.client.transfer import Download, Kind, Source, download_to_path, upload_form
 from wkfast.client.urls import is_object_id, sendable, shown
 from wkfast.progress import observed, throttled
 
@@ -79,6 +79,7 @@ class Annotations:
         progress: "Progress" = None,
         max_bytes: int | None = None,
         durable: bool = True,
+        kind: Kind | None = None,
     ) -> Download:
         """Download an annotation to a path, or into a folder under the server's name for it.
 
@@ -99,6 +100,8 @@ class Annotations:
             Refuse more than this.
         durable
             Whether the file must survive a loss of power as soon as it is there; a temporary one need not.
+        kind
+            ``"nml"`` or ``"zip"``: refuse the other one (``UnexpectedAnswerError``).
 
         Raises
         ------
@@ -112,7 +115,7 @@ class Annotations:
             return download_to_path(
                 self._routes.session, call, Path(target),
                 default_name=f"annotation_{annotation_id}", overwrite=overwrite, progress=observer,
-                max_bytes=max_bytes, durable=durable,
+                max_bytes=max_bytes, durable=durable, kind=kind,
             )  # fmt: skip
 
     def _download_call(self, annotation_id: str, *, skip_volume_data: bool, retry_count: int | None) -> Call:

@@ -27,8 +27,6 @@ if TYPE_CHECKING:
 
 _BEGINNING = 64 << 10
 _BLOCK = 1 << 20
-# What tells one kind of file from the other.
-_ENDINGS = {".nml", ".zip"}
 # more than any file has
 _WITHOUT_LIMIT = 1 << 62
 
@@ -82,6 +80,7 @@ def download_to_path(
     progress: "Observer | None" = None,
     max_bytes: int | None = None,
     durable: bool = True,
+    kind: Kind | None = None,
 ) -> Download:
     """Download an annotation into ``target``: a path to create or replace, or a folder to put it in.
 
@@ -90,7 +89,7 @@ def download_to_path(
     Raises
     ------
     UnexpectedAnswerError
-        The target ends in ``.nml``, and a zip came, or the other way round.
+        Another kind of file came than `kind`, if that is given.
     FileExistsError
         The file is there and ``overwrite`` is false, or the server chose the name of a file that is there: only a name
         that the caller gave is ever replaced.
@@ -110,18 +109,12 @@ def download_to_path(
         proposed = proposed_name(received.headers.get("content-disposition"))
         name = safe_name(proposed, default_name, f".{kinds[0]}")
         path = folder / name if in_folder else target
-        _refuse_other_ending(path, kinds[0], call.where)
+        if kind not in {None, kinds[0]}:
+            raise UnexpectedAnswerError(f"{call.where}: the annotation came as .{kinds[0]}, not as .{kind}: name it so")
         if in_folder or not overwrite:
             _refuse_existing(path)
         part.commit(path, durable=durable)
     return Download(name, kinds[0], received.size, path)
-
-
-def _refuse_other_ending(path: Path, kind: Kind, where: str) -> None:
-    """Raise if a file would be called after what it is not."""
-    ending = path.suffix.lower()
-    if ending in _ENDINGS and ending != f".{kind}":
-        raise UnexpectedAnswerError(f"{where}: the annotation came as .{kind}; {path} would not be read, name it so")
 
 
 def _refuse_existing(path: Path) -> None:
