@@ -15,8 +15,10 @@ ALLOWED = {
     "_lazy": {"errors"},
     "_warnings": set(),
     "drafts": {"_core"},
+    # folders that `wkfast clean` knows
+    "temporary": set(),
     # what lies in buckets and on servers of files
-    "buckets": {"_core", "addresses", "drafts", "errors"},
+    "buckets": {"temporary", "_core", "addresses", "drafts", "errors"},
     "geometry": {"_core", "_lazy", "errors"},
     # what trees, segments and boxes of an NML have in common
     "records": {"_lazy", "errors"},
@@ -26,6 +28,7 @@ ALLOWED = {
     # made of plain facts: it knows nothing of what it shows
     "pictures": {"_lazy"},
     "dataset": {
+        "temporary",
         "addresses",
         "buckets",
         "pictures",
@@ -43,6 +46,7 @@ ALLOWED = {
     # functions of labels, to use and to copy
     "rules": {"errors"},
     "merge": {
+        "temporary",
         "addresses",
         "buckets",
         "pictures",
@@ -56,14 +60,26 @@ ALLOWED = {
         "progress",
         "rules",
     },
-    "volume": {"buckets", "_warnings", "_core", "_lazy", "dataset", "errors", "geometry", "progress", "records"},
+    "volume": {
+        "temporary",
+        "buckets",
+        "_warnings",
+        "_core",
+        "_lazy",
+        "dataset",
+        "errors",
+        "geometry",
+        "progress",
+        "records",
+    },
     # a dataset whose voxels a server streams: below annotation, which hands them out, above the two it joins
-    "remote": {"addresses", "_core", "_lazy", "client", "dataset", "errors", "geometry"},
+    "remote": {"temporary", "addresses", "_core", "_lazy", "client", "dataset", "errors", "geometry"},
     "skeleton": {"buckets", "pictures", "_warnings", "_core", "_lazy", "errors", "geometry", "records"},
     "schema": {"_lazy", "errors", "skeleton"},
     "tables": {"addresses", "buckets", "_core", "_lazy", "errors", "skeleton"},
     "convert": {"buckets", "_lazy", "errors", "geometry", "skeleton", "tables"},
     "annotation": {
+        "temporary",
         "addresses",
         "buckets",
         "pictures",
@@ -82,6 +98,7 @@ ALLOWED = {
         "volume",
     },
     "cli": {
+        "temporary",
         "",
         "_lazy",
         "addresses",

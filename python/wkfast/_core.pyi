@@ -286,6 +286,11 @@ class HttpClient:
         with number, status and beginning of each answer that is not the body asked for: whether it settles the matter.
         """
 
+LEAST_MEMORY: int
+"""Bytes that Python, numpy and the core take before anything is read."""
+PROXY_ASKS: str
+"""What to do about a proxy that does not know who is asking."""
+
 def memory_limit() -> int | None:
     """Bytes that the control groups of this process allow it, ``None`` where they set no limit."""
 

@@ -7,6 +7,7 @@ import subprocess
 import sys
 import time
 from pathlib import Path
+from typing import get_args
 
 import numpy as np
 import pytest
@@ -14,7 +15,7 @@ from tests.inputs import tree_state
 
 import wkfast as wk
 from wkfast import _core
-from wkfast.dataset.folders import owned_temporary_folder
+from wkfast.temporary import Purpose, owned_temporary_folder
 
 
 @pytest.fixture
@@ -81,9 +82,9 @@ def test_what_somebody_works_on_stays(dataset: wk.Dataset, temporary: Path) -> N
     young = left(dataset.path, [".young.wkfast-part/"], days=0.5)
     held = _core.Draft(dataset.path / "datasource-properties.json")
     (download,) = left(dataset.path, ["a.zip.part-0123456789ab"])
-    with download.open("rb") as file, owned_temporary_folder("wkfast-edit-") as edit:
+    with download.open("rb") as file, owned_temporary_folder("edit") as edit:
         fcntl.flock(file, fcntl.LOCK_EX)
-        for each in [edit, *edit.rglob("*")]:
+        for each in [edit.parent, *edit.parent.rglob("*")]:
             os.utime(each, (0, 0))
         before = tree_state(dataset.path)
         assert cleaned(dataset.path)["removed"] == []
@@ -94,10 +95,11 @@ def test_what_somebody_works_on_stays(dataset: wk.Dataset, temporary: Path) -> N
     assert [each["path"] for each in cleaned(dataset.path, "--older-than", 1)["removed"]] == list(map(str, young))
 
 
-def test_a_folder_of_a_killed_edit_goes_at_once(dataset: wk.Dataset, temporary: Path) -> None:
+@pytest.mark.parametrize("purpose", get_args(Purpose))
+def test_a_folder_of_killed_work_goes_at_once(dataset: wk.Dataset, temporary: Path, purpose: str) -> None:
     script = (
-        "import os, signal\nfrom wkfast.dataset.folders import owned_temporary_folder\n"
-        "with owned_temporary_folder('wkfast-edit-') as folder:\n    os.kill(os.getpid(), signal.SIGKILL)\n"
+        "import os, signal\nfrom wkfast.temporary import owned_temporary_folder\n"
+        f"with owned_temporary_folder({purpose!r}) as folder:\n    os.kill(os.getpid(), signal.SIGKILL)\n"
     )
     subprocess.run([sys.executable, "-c", script])
     (killed,) = temporary.iterdir()

@@ -18,6 +18,7 @@ from wkfast.client import Client, Context, current_context, resolve_annotation, 
 from wkfast.client.errors import AuthenticationError
 from wkfast.client.urls import is_url
 from wkfast.errors import AnnotationIdError
+from wkfast.temporary import owned_temporary_folder
 
 if TYPE_CHECKING:
     from contextlib import AbstractContextManager
@@ -126,11 +127,11 @@ def upload(annotation: Annotation, progress: Progress) -> str:
     context = _require_login()
     with (
         Client(context) as client,
-        tempfile.TemporaryDirectory(prefix="wkfast-upload-", ignore_cleanup_errors=True) as folder,
+        owned_temporary_folder("upload") as folder,
     ):
         if annotation.organization_id is None:
             annotation.organization_id = client.user().organization
-        path = Path(folder) / "annotation.zip"
+        path = folder / "annotation.zip"
         write_zip(annotation, path)
         return client.annotations.upload(path, name=annotation.name, progress=progress).url
 

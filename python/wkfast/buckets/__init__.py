@@ -3,7 +3,7 @@
 from wkfast.buckets.copying import copy_files
 from wkfast.buckets.object_path import ObjectPath, any_path, core_file, object_path
 from wkfast.buckets.stated import stated_address, stated_path, written_address
-from wkfast.buckets.whole_files import local_copy, local_folder, replace_whole
+from wkfast.buckets.whole_files import local_copy, local_folder, read_whole, remove_file, replace_whole
 
 __all__ = [
     "ObjectPath",
@@ -13,6 +13,8 @@ __all__ = [
     "local_copy",
     "local_folder",
     "object_path",
+    "read_whole",
+    "remove_file",
     "replace_whole",
     "stated_address",
     "stated_path",

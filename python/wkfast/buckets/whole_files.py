@@ -1,17 +1,53 @@
-"""Whole files that lie here or in a bucket: replaced, or held by a path of this machine for a while."""
+"""Whole files that lie here or in a bucket: read, replaced, removed, or held by a path of this machine for a while."""
 
 from __future__ import annotations
 
-import tempfile
 from contextlib import contextmanager
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from wkfast.buckets.object_path import ObjectPath
 from wkfast.drafts import exclusive_draft
+from wkfast.temporary import owned_temporary_folder
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from pathlib import Path
+
+    from wkfast.temporary import Purpose
+
+# Of an object; it is read to memory.
+_MOST = 1 << 36
+
+
+def read_whole(file: Path | ObjectPath) -> bytes:
+    """Return what a file holds.
+
+    Raises
+    ------
+    FileNotFoundError
+        There is none.
+
+    Examples
+    --------
+    >>> file = ObjectPath("memory://bucket/read.txt")
+    >>> file.write(b"text")
+    >>> read_whole(file)
+    b'text'
+    """
+    if not isinstance(file, ObjectPath):
+        return file.read_bytes()
+    content = file.read(_MOST)
+    if content is None:
+        raise FileNotFoundError(f"{file} is not there")
+    return content
+
+
+def remove_file(file: Path | ObjectPath) -> None:
+    """Remove a file; nothing happens where there is none."""
+    if isinstance(file, ObjectPath):
+        file.remove()
+    else:
+        file.unlink(missing_ok=True)
 
 
 def replace_whole(file: Path | ObjectPath, content: bytes) -> None:
@@ -53,21 +89,21 @@ def local_copy(file: Path | ObjectPath) -> Iterator[Path]:
             raise FileNotFoundError(f"{file} is not there")
         yield file
         return
-    with tempfile.TemporaryDirectory(prefix="wkfast-") as folder:
-        copy = Path(folder) / file.name
+    with owned_temporary_folder("upload") as folder:
+        copy = folder / file.name
         if file.fetch(copy) is None:
             raise FileNotFoundError(f"{file} is not there")
         yield copy
 
 
 @contextmanager
-def local_folder(folder: Path | ObjectPath) -> Iterator[Path]:
+def local_folder(folder: Path | ObjectPath, purpose: Purpose) -> Iterator[Path]:
     """Yield a folder of this machine, whose files go to `folder` if that lies in a bucket and nothing was raised.
 
     Examples
     --------
     >>> folder = ObjectPath("memory://bucket/filled")
-    >>> with local_folder(folder) as here:
+    >>> with local_folder(folder, "tables") as here:
     ...     _ = (here / "a.txt").write_text("text")
     >>> folder.files()
     [('a.txt', 4)]
@@ -75,8 +111,7 @@ def local_folder(folder: Path | ObjectPath) -> Iterator[Path]:
     if not isinstance(folder, ObjectPath):
         yield folder
         return
-    with tempfile.TemporaryDirectory(prefix="wkfast-") as temporary:
-        here = Path(temporary)
+    with owned_temporary_folder(purpose) as here:
         yield here
         for file in sorted(here.iterdir()):
             (folder / file.name).put_file(file)

@@ -8,17 +8,17 @@ import tempfile
 import time
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, get_args
 
 from wkfast.cli.arguments import Argument, Option
 from wkfast.cli.console import bytes_text, complain, tell, tell_json
-from wkfast.dataset.folders import OWNER
 from wkfast.errors import DatasetNotFoundError
+from wkfast.temporary import OWNER, Purpose
 
 # Names that wkfast gives to what is under construction, or waits to be removed; downloads end in 12 random digits.
 _LEFT = re.compile(r"\.wkfast-(part|lock|gone|ticket|mapping)$|\.part-[0-9a-f]{12}$")
 _GONE = ".wkfast-gone"
-_TEMPORARY = re.compile(r"wkfast-(edit|copy|upload|download|annotation|volume|mapping)-")
+_TEMPORARY = re.compile(rf"wkfast-({'|'.join(get_args(Purpose))}|volume|mapping)-")
 _HOUR = 3600
 
 

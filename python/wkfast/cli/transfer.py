@@ -4,13 +4,12 @@ import json
 import os
 import re
 import sys
-import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 from wkfast._lazy import lazy_import
 from wkfast.addresses import local_path
-from wkfast.buckets import ObjectPath, any_path, local_copy
+from wkfast.buckets import ObjectPath, any_path, local_copy, local_folder
 from wkfast.cli.arguments import Argument, Exit, Option, UsageError
 from wkfast.cli.console import bytes_text, complain, progress_wanted, tell, tell_json
 from wkfast.errors import AnnotationSuffixError
@@ -101,14 +100,14 @@ def _received(
     if not isinstance(target, ObjectPath):
         received = download(found.annotation_id, target, **options)
         return received.path, received
-    is_named = target.suffix.lower() in _ENDINGS
-    if is_named:
+    folder = target
+    if options["kind"] is not None:
         _refuse_existing(target, options)
-    with tempfile.TemporaryDirectory(prefix="wkfast-") as folder:
-        received = download(found.annotation_id, Path(folder) / target.name if is_named else folder, **options)
-        file = target if is_named else target / received.path.name
+        folder = target.parent
+    with local_folder(folder, "download") as here:
+        received = download(found.annotation_id, here / target.name if folder is not target else here, **options)
+        file = folder / received.path.name
         _refuse_existing(file, options)
-        file.put_file(received.path)
     return file, received
 
 

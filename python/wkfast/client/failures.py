@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from wkfast import _core
 from wkfast._lazy import lazy_import
 from wkfast.client import errors
 from wkfast.client.secret import Secrets
@@ -39,11 +40,7 @@ def refusal(
     messages = tuple(map(secrets.scrubbed, server_messages(body)))
     said = f": the server says: {'; '.join(messages)}" if messages else ""
     meaning = meaning_of(status)
-    hint = _hint(meaning.error, anonymous=not secrets.all()) if meaning.hints else ""
-    if status == _PROXY_ASKS:
-        hint = (
-            ". The proxy asks for a name and a password, as in HTTP_PROXY=http://name:password@proxy.example.org:3128"
-        )
+    hint = meaning.hint or (_hint(meaning.error, anonymous=not secrets.all()) if meaning.hints else "")
     return meaning.error(
         f"{where}: answered {status}{said}{hint}",
         status=status,
@@ -63,12 +60,15 @@ class Meaning:
     put_off
         Whether the server certainly did nothing and asks to come again, so that even what creates may be repeated.
     hints
-        Whether the message says what to check.
+        Whether the message says what to check of the token.
+    hint
+        What else the message says.
     """
 
     error: type[errors.ResponseError]
     put_off: bool = False
     hints: bool = False
+    hint: str = ""
 
 
 #: The statuses that mean something of their own; whether reading is tried again is a matter of the error's class.
@@ -76,13 +76,13 @@ _MEANINGS = {
     401: Meaning(errors.AuthenticationError, hints=True),
     403: Meaning(errors.PermissionDeniedError, hints=True),
     404: Meaning(errors.NotFoundError, hints=True),
+    407: Meaning(errors.BadRequestError, hint=f". The proxy: {_core.PROXY_ASKS}"),
     408: Meaning(errors.BusyError),
     425: Meaning(errors.BusyError),
     429: Meaning(errors.BusyError, put_off=True),
     503: Meaning(errors.ServerError, put_off=True),
 }
 _SERVER_SIDE = 500
-_PROXY_ASKS = 407
 REDIRECTS = frozenset({301, 302, 303, 307, 308})
 
 

@@ -154,8 +154,7 @@ class _Targets:
 
 
 def _file_of(source: Source | Unusable) -> Path | ObjectPath:
-    path = source.path if isinstance(source, Source) else source.file
-    return path if isinstance(path, ObjectPath) else Path(path)
+    return source.path if isinstance(source.path, ObjectPath) else Path(source.path)
 
 
 def _is_in(path: Path | ObjectPath, folder: Path | ObjectPath) -> bool:

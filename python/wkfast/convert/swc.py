@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from wkfast.buckets import ObjectPath, any_path, replace_whole
+from wkfast.buckets import ObjectPath, any_path, read_whole, replace_whole
 from wkfast.errors import SwcError
 from wkfast.geometry import LengthUnit, Vec3Float, VoxelSize
 from wkfast.skeleton import Skeleton, Tree
@@ -31,8 +31,6 @@ if TYPE_CHECKING:
 _UNIT = re.compile(r"#\s*unit:\s*(\S+)", re.IGNORECASE)
 _TYPE = re.compile(r"swc type (\d+)")
 _FIELDS = 7
-# Of an object; it is read to memory.
-_MOST_TEXT = 1 << 32
 # Digits behind the point: far below a voxel, and few enough that 0.1 stays 0.1.
 _DIGITS = 9
 _VOXEL_DIGITS = 6
@@ -178,9 +176,8 @@ def _unit_in(lines: Sequence[str]) -> LengthUnit:
 
 def _text(file: Path | ObjectPath) -> str:
     require_file(file)
-    content = file.read(_MOST_TEXT) or b"" if isinstance(file, ObjectPath) else file.read_bytes()
     try:
-        return content.decode("utf-8-sig")
+        return read_whole(file).decode("utf-8-sig")
     except UnicodeDecodeError as error:
         raise SwcError(f"{file}: is no text in UTF-8: {error.reason} at byte {error.start}") from error
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import fcntl
 import hashlib
 import tempfile
 from contextlib import contextmanager, suppress
@@ -18,8 +17,6 @@ if TYPE_CHECKING:
 # In a folder that is not listed, this file says that a call was killed between making and listing it, or between
 # taking it off the list and removing it: nobody misses what is in there.
 LEFT = ".wkfast-left"
-# In a temporary folder, this file is locked as long as somebody works there.
-OWNER = ".wkfast-owner"
 # File systems take names of 255 bytes, and what is made beside a folder has a longer one.
 _LONG = 200
 
@@ -65,19 +62,6 @@ def temporary_folder(parent: Path, prefix: str) -> Iterator[Path]:
     finally:
         with suppress(VolumeDataError):
             remove_folder(folder)
-
-
-@contextmanager
-def owned_temporary_folder(prefix: str) -> Iterator[Path]:
-    """Yield a new folder for temporary files that goes away with the block.
-
-    A locked file in it says that somebody is at work, however long nothing changes; a killed process locks nothing.
-    """
-    temporary = tempfile.TemporaryDirectory(prefix=prefix, ignore_cleanup_errors=True)
-    with temporary as name, (Path(name) / OWNER).open("wb") as owner:
-        with suppress(OSError):  # a file system without locks
-            fcntl.flock(owner, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        yield Path(name)
 
 
 @contextmanager

@@ -6,8 +6,9 @@ import json
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from wkfast.buckets import replace_whole
 from wkfast.dataset.data_format import FACTS, DataFormat
-from wkfast.dataset.metadata_files import put_metadata, read_json
+from wkfast.dataset.metadata_files import read_json
 from wkfast.errors import DatasetError
 
 if TYPE_CHECKING:
@@ -131,4 +132,4 @@ def _attributes(file: Path | ObjectPath) -> dict[str, Any]:
 
 
 def _put(file: Path | ObjectPath, content: dict[str, Any]) -> None:
-    put_metadata(file, json.dumps(content, indent=4).encode())
+    replace_whole(file, json.dumps(content, indent=4).encode())

@@ -9,13 +9,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from wkfast import _core
-from wkfast.buckets import ObjectPath, copy_files
+from wkfast.buckets import ObjectPath, copy_files, replace_whole
 from wkfast.dataset.data_format import FACTS
 from wkfast.dataset.files_place import FilesPlace
 from wkfast.dataset.folder_place import FolderPlace
 from wkfast.dataset.foreign import own_mag
 from wkfast.dataset.mag_locations import location_in
-from wkfast.dataset.metadata_files import put_metadata, read_metadata
+from wkfast.dataset.metadata_files import read_metadata
 from wkfast.dataset.new_mag import Shapes, extent_in_mag, new_mag
 from wkfast.dataset.place import writable
 from wkfast.errors import DatasetError, DatasetValueError, ExistsError
@@ -249,7 +249,7 @@ def _keep_metadata(source: MagView, spec: _core.NewMag, folder: Path | ObjectPat
         return False
     if _core.Mag.open(location).encoding.startswith("channels by"):  # cut into several chunks, which are read only
         return False
-    put_metadata(folder / name, metadata)
+    replace_whole(folder / name, metadata)
     return True
 
 

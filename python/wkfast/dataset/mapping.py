@@ -12,13 +12,13 @@ from typing import TYPE_CHECKING, Any, BinaryIO
 
 from wkfast._lazy import lazy_import
 from wkfast.addresses import is_path, local_path
-from wkfast.buckets import ObjectPath
+from wkfast.buckets import ObjectPath, remove_file
 from wkfast.dataset import agglomerates
-from wkfast.dataset.folders import owned_temporary_folder
 from wkfast.dataset.missing_labels import Missing
 from wkfast.dataset.statistics import segment_table
 from wkfast.dataset.user_functions import failed
 from wkfast.errors import DatasetError, DatasetValueError
+from wkfast.temporary import owned_temporary_folder
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -168,15 +168,7 @@ def table_file(
     try:
         yield table
     finally:
-        remove_table(table.path)
-
-
-def remove_table(path: Path | ObjectPath) -> None:
-    """Remove a table; nothing happens where there is none."""
-    if isinstance(path, ObjectPath):
-        path.remove()
-    else:
-        path.unlink(missing_ok=True)
+        remove_file(table.path)
 
 
 def write_table(
@@ -194,7 +186,7 @@ def write_table(
         What the file is called, asked with the digest of its content.
     """
     with ExitStack() as stack:
-        here = folder if isinstance(folder, Path) else stack.enter_context(owned_temporary_folder("wkfast-labels-"))
+        here = folder if isinstance(folder, Path) else stack.enter_context(owned_temporary_folder("labels"))
         draft, largest, digest = _draft_of(here, mapping, dtype, labels)
         path = folder / name(digest)
         is_new = not path.exists()

@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING, Any
 
 from wkfast import _core
 from wkfast.buckets import ObjectPath
-from wkfast.drafts import exclusive_draft
 from wkfast.errors import DatasetError
 
 if TYPE_CHECKING:
@@ -64,12 +63,3 @@ def parsed_json(text: bytes, file: object) -> Any:
         return json.loads(text)
     except (ValueError, RecursionError) as error:
         raise DatasetError(f"{file}: not valid JSON: {error}") from error
-
-
-def put_metadata(file: Path | ObjectPath, content: bytes) -> None:
-    """Write a file of metadata as a whole, on this machine or in a bucket."""
-    if isinstance(file, ObjectPath):
-        file.write(content)
-        return
-    with exclusive_draft(file) as draft:
-        draft.put(content)

@@ -17,6 +17,8 @@ if TYPE_CHECKING:
     from wkfast.buckets import ObjectPath
     from wkfast.progress import Observer
 
+# What errors say of merges: nothing that was done is lost.
+GOES_ON = "; the same call goes on where this one ended"
 # A plan of ten million files takes 1.4 GB.
 _MOST_OF_PLAN = 4 << 30
 
@@ -132,9 +134,7 @@ def _run(
         with plan.hold() as hold:
             work = MergeWork(target / hold.plan_file, target / hold.ticket, verify, rule)
             for tasks in stages:
-                done += run_jobs(
-                    executor, work, tally, tasks=tasks, threads=threads, workers=workers, goes_on=True
-                )  # fmt: skip
+                done += run_jobs(executor, work, tally, tasks=tasks, threads=threads, workers=workers)
     except ExecutorError as error:
-        raise MergeError(str(error)) from error
+        raise MergeError(f"{error}{GOES_ON}") from error
     return done

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from wkfast import _core
-from wkfast.buckets import ObjectPath
+from wkfast.buckets import ObjectPath, remove_file
 from wkfast.dataset.compiled import ChunkFunction
 from wkfast.jobs import Tally, Watch, run_jobs, warn_if_scarce
 from wkfast.progress import observed
@@ -72,9 +72,9 @@ def run_reshape(
     try:
         job = work.opened()
         tally = Tally([job.shard_bytes] * job.shard_count, observer)
-        run_jobs(executor, work, tally, give_up=lambda: _withdraw(ticket))
+        run_jobs(executor, work, tally, give_up=lambda: remove_file(ticket))
     finally:
-        _withdraw(ticket)
+        remove_file(ticket)
         _opened.cache_clear()
 
 
@@ -91,13 +91,6 @@ def _ticket(target: Json, call: str) -> Path | ObjectPath:
     near = Path(container["path"]) / name
     near.touch()
     return near
-
-
-def _withdraw(ticket: Path | ObjectPath) -> None:
-    if isinstance(ticket, ObjectPath):
-        ticket.remove()
-    else:
-        ticket.unlink(missing_ok=True)
 
 
 @dataclass(frozen=True)

@@ -29,9 +29,6 @@ MOST_LETTERS_OF_AN_EXECUTOR = 400
 # Methods that take all jobs at once and make a job array of them: of cluster_tools, of submitit.
 FOR_ARRAYS = ("map_to_futures", "map_array")
 
-# What errors say of work that is not lost.
-GOES_ON = "; the same call goes on where this one ended"
-
 
 class Work(Protocol):
     """Tasks that are done in batches. It travels to the workers by pickle, so it is plain data."""
@@ -181,7 +178,6 @@ def run_jobs(
     threads: int | None = None,
     workers: int | None = None,
     give_up: Callable[[], object] | None = None,
-    goes_on: bool = False,
 ) -> list[Any]:
     """Do every task that `tally` has open as jobs of `executor`, and return what the jobs returned, in order of tasks.
 
@@ -198,8 +194,6 @@ def run_jobs(
     give_up
         Tells running jobs that they are not wanted any more. It is called if anything goes wrong, and they are waited
         for, ten seconds at most, so that what they write is not in anybody's way.
-    goes_on
-        Whether what was done stays done for the next call, so that errors may say so.
 
     Raises
     ------
@@ -221,15 +215,14 @@ def run_jobs(
     first, end = tasks or (0, len(tally.costs))
     cuts = ranges(tally.costs[first:end], workers or worker_count(executor))
     batches = [Batch(work, first + start, first + stop, threads) for start, stop in cuts]
-    again = GOES_ON if goes_on else ""
     futures: dict[Any, int] = {}
     results: dict[int, Any] = {}
     try:
-        for future in _submitted(executor, batches, again):
+        for future in _submitted(executor, batches):
             futures[future] = len(futures)
         for future in _as_done(futures):
             number = futures[future]
-            results[number] = _result(future, again)
+            results[number] = _result(future)
             tally.add(batches[number].first, batches[number].end)
     except BaseException:
         if give_up is not None:
@@ -243,7 +236,7 @@ def run_jobs(
     return [results[number] for number in range(len(batches))]
 
 
-def _submitted(executor: Any, batches: Sequence[Batch], again: str) -> Iterator[Any]:
+def _submitted(executor: Any, batches: Sequence[Batch]) -> Iterator[Any]:
     """Yield a future for each batch; schedulers that can take all at once, as a job array, get them so."""
     for submit_all in (offered(executor, name) for name in FOR_ARRAYS):
         if callable(submit_all):
@@ -253,28 +246,28 @@ def _submitted(executor: Any, batches: Sequence[Batch], again: str) -> Iterator[
         try:
             future = executor.submit(try_batch, batch)
         except cf.BrokenExecutor as error:
-            raise _death(error, again) from error
+            raise _death(error) from error
         except RuntimeError as error:
-            raise ExecutorError(f"the executor takes no work ({error}){again}") from error
+            raise ExecutorError(f"the executor takes no work ({error})") from error
         yield future
 
 
-def _result(future: Any, again: str) -> Any:
+def _result(future: Any) -> Any:
     try:
         result = future.result()
     except cf.BrokenExecutor as error:
-        raise _death(error, again) from error
+        raise _death(error) from error
     except Exception as error:
         # Jobs return what they raise: this is of the executor's own.
         told = textwrap.shorten(f"{type(error).__name__}: {error}", MOST_LETTERS_OF_AN_EXECUTOR, placeholder=" …")
-        raise ExecutorError(f"the executor lost a job ({told}){again}") from error
+        raise ExecutorError(f"the executor lost a job ({told})") from error
     if isinstance(result, Failure):
         raise result.error from WorkerTraceback(result.traceback)
     return result
 
 
-def _death(error: Exception, again: str) -> ExecutorError:
-    return ExecutorError(f"a worker died ({error}){again}")
+def _death(error: Exception) -> ExecutorError:
+    return ExecutorError(f"a worker died ({error})")
 
 
 def _as_done(futures: Iterable[Any]) -> Iterator[Any]:

@@ -7,10 +7,10 @@ import json
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from wkfast.buckets import replace_whole
 from wkfast.dataset.layer_creation import check_layer_name, leads_elsewhere
 from wkfast.dataset.layer_properties import LayerProperties
 from wkfast.dataset.mapping import TABLE_SUFFIX
-from wkfast.dataset.metadata_files import put_metadata
 from wkfast.dataset.properties import FILE_NAME, DatasetProperties
 
 if TYPE_CHECKING:
@@ -98,7 +98,7 @@ def describe(description: Json, report: MergeReport) -> None:
         _keep_mags(content, kept)
     _write_group_metadata(description["groups"], report.target)
     _write_group_metadata(description["layer_groups"], report.target / report.layer_name)
-    put_metadata(file, properties.text())
+    replace_whole(file, properties.text())
 
 
 def _mag_entry(mag: Mag, layer: str, entries: Json) -> Json:
@@ -117,7 +117,7 @@ def _largest_of_both(description: Json, report: MergeReport) -> int | None:
 
 def _write_group_metadata(files: dict[str, Any], folder: Path | ObjectPath) -> None:
     for name, content in files.items():
-        put_metadata(folder / name, json.dumps(content, indent=4).encode())
+        replace_whole(folder / name, json.dumps(content, indent=4).encode())
 
 
 def _keep_mags(content: Any, kept: set[str]) -> None:

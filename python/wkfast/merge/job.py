@@ -8,6 +8,7 @@ a target that is not finished never looks like a dataset.
 from __future__ import annotations
 
 import json
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
@@ -25,7 +26,7 @@ from wkfast.merge.targets import of_core, to_core
 from wkfast.progress import observed
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterator, Sequence
     from pathlib import Path
 
     from wkfast.buckets import ObjectPath
@@ -36,6 +37,7 @@ if TYPE_CHECKING:
     from wkfast.merge.labels import NewLabels
     from wkfast.merge.options import MergeOptions
     from wkfast.merge.sides import Below, Side
+    from wkfast.progress import Observer
 
 # Changes whenever a plan file of an earlier build would be committed differently.
 PLAN_FILE_VERSION = 1
@@ -105,9 +107,7 @@ class MergeJob:
         if options.dry_run:
             return self.preview()
         if options.executor is None and not options.verify:
-            self.check_rule()
-            warn_if_scarce()
-            with resumable(), observed(options.progress, "merging") as observer:
+            with self._merging(options) as observer:
                 facts = self.plan.complete(threads=options.threads, progress=observer)
             return self._committed(facts)
         self.run(options)
@@ -126,9 +126,7 @@ class MergeJob:
         MergeError
             The plan has a rule that was not given.
         """
-        self.check_rule()
-        warn_if_scarce()
-        with resumable(), observed(options.progress, "merging") as observer:
+        with self._merging(options) as observer:
             if options.executor is None:
                 self.plan.run(threads=options.threads, progress=observer)
             else:
@@ -136,6 +134,14 @@ class MergeJob:
                     self.plan, self.target, options.executor, threads=options.threads, workers=options.jobs,
                     observer=observer, rule=self._packed_rule(),
                 )  # fmt: skip
+
+    @contextmanager
+    def _merging(self, options: MergeOptions) -> Iterator[Observer | None]:
+        """Yield who is told how far the merge is; see :meth:`run` for what is raised."""
+        self.check_rule()
+        warn_if_scarce()
+        with resumable(), observed(options.progress, "merging") as observer:
+            yield observer
 
     def verify(self, options: MergeOptions) -> dict[str, Any]:
         """Read what was written back, compare it with what it was made of, and return what was compared.

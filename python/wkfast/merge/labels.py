@@ -8,18 +8,17 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from wkfast.addresses import is_path
-from wkfast.buckets import ObjectPath, core_file
-from wkfast.dataset.folders import owned_temporary_folder
+from wkfast.buckets import ObjectPath, core_file, remove_file
 from wkfast.dataset.mapping import (
     TABLE_SUFFIX,
     check_labels,
     labels_in,
     largest_after,
-    remove_table,
     write_table,
 )
 from wkfast.errors import DatasetError, MergeError
 from wkfast.merge.sides import fallback_layer
+from wkfast.temporary import owned_temporary_folder
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -136,13 +135,13 @@ def labels_for(
         return
     layer = fallback_layer(sides[0], below)
     with ExitStack() as stack:
-        folder = stack.enter_context(owned_temporary_folder("wkfast-labels-")) if target is None else _beside(target)
+        folder = stack.enter_context(owned_temporary_folder("labels")) if target is None else _beside(target)
         labels = new_labels(sides, layer, options, folder, "" if target is None else target.name)
         try:
             yield labels
         except BaseException:
             if labels is not None and labels.is_new:
-                remove_table(labels.table)
+                remove_file(labels.table)
             raise
 
 
@@ -157,7 +156,7 @@ def _beside(target: Path | ObjectPath) -> Path | ObjectPath:
 
 def remove_labels(target: Path | ObjectPath, table: str) -> None:
     """Remove the table of a merge that is done, which lies beside its target."""
-    remove_table(target.parent / table.rpartition("/")[2] if isinstance(target, ObjectPath) else Path(table))
+    remove_file(target.parent / table.rpartition("/")[2] if isinstance(target, ObjectPath) else Path(table))
 
 
 def named_mapping(sides: Sequence[Side], layer: SegmentationLayer) -> Path | None:

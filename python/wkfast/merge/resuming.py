@@ -5,8 +5,8 @@ from __future__ import annotations
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
+from wkfast.dataset.plan_workers import GOES_ON
 from wkfast.errors import ObjectStoreError
-from wkfast.jobs import GOES_ON
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import tempfile
 from contextlib import suppress
 from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from wkfast import _core
@@ -22,9 +20,11 @@ from wkfast.client.errors import (
 from wkfast.client.urls import is_object_id
 from wkfast.errors import AnnotationZipError, DatasetError, NmlError
 from wkfast.remote.guess import Guess
+from wkfast.temporary import owned_temporary_folder
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
+    from pathlib import Path
 
     from wkfast.client import Secret
     from wkfast.client.stores import Datastore, StreamedLayers
@@ -102,8 +102,8 @@ class RemoteLocation:
 
     @classmethod
     def _of_public_annotation(cls, client: Client, annotation_id: str, refusal: Exception) -> RemoteLocation:
-        with tempfile.TemporaryDirectory(prefix="wkfast-annotation-") as folder:
-            received = client.annotations.download(annotation_id, Path(folder), skip_volume_data=True, durable=False)
+        with owned_temporary_folder("annotation") as folder:
+            received = client.annotations.download(annotation_id, folder, skip_volume_data=True, durable=False)
             dataset_id = _dataset_id(received.path)
         if dataset_id is None:
             raise refusal

@@ -7,7 +7,7 @@ from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING, Any
 
 from wkfast import _core
-from wkfast.buckets import ObjectPath, any_path, core_file
+from wkfast.buckets import ObjectPath, any_path, core_file, read_whole
 from wkfast.errors import (
     AnnotationFileNotFoundError,
     AnnotationSuffixError,
@@ -24,8 +24,6 @@ if TYPE_CHECKING:
 
 # KNOSSOS packs its NML into a .k.zip under this name.
 _KNOSSOS = "annotation.xml"
-# Of an object; it is read to memory.
-_MOST_TEXT = 1 << 36
 
 
 @dataclass(frozen=True)
@@ -90,7 +88,7 @@ class AnnotationFile:
         """Return the whole text of the NML."""
         if self._zip is not None and self.nml_member is not None:
             return self._zip.read(self.nml_member)
-        return self.path.read(_MOST_TEXT) or b"" if isinstance(self.path, ObjectPath) else self.path.read_bytes()
+        return read_whole(self.path)
 
     def beginning(self) -> Record:
         """Return what the NML says before its first tree; no more of it is read.

@@ -67,7 +67,7 @@ def skeletons_to_parquet(
     out = any_path(out_path, "a folder of tables")
     if out.suffix != ".parquet":
         raise AnnotationSuffixError(f"{out}: a file of Parquet ends in .parquet")
-    with local_folder(out.parent) as folder:
+    with local_folder(out.parent, "tables") as folder:
         return _write(paths, folder / out.name, strict=strict, progress=progress)
 
 

@@ -68,9 +68,13 @@ class Source(NamedTuple):
 class Unusable:
     """A file that was given and holds no skeleton, and why."""
 
-    name: str
+    path: str | ObjectPath
     error: Exception
-    file: Path | ObjectPath
+
+    @property
+    def name(self) -> str:
+        """What tables call it: the path."""
+        return str(self.path)
 
     @property
     def annotation(self) -> str:
@@ -102,7 +106,7 @@ def _near(path: str, also: frozenset[str]) -> Iterator[Source | Unusable]:
         if (is_folder or is_file) and _split(file)[1] in texts:
             yield Source(file, None, file)
         else:
-            yield from _looked_into(Path(file), also)
+            yield from _looked_into(file, also)
 
 
 def _far(path: ObjectPath, also: frozenset[str]) -> Iterator[Source | Unusable]:
@@ -122,11 +126,11 @@ def _far(path: ObjectPath, also: frozenset[str]) -> Iterator[Source | Unusable]:
             yield Source(file, None, str(file), size)
 
 
-def _looked_into(file: Path | ObjectPath, also: frozenset[str]) -> Iterator[Source | Unusable]:
+def _looked_into(file: str | ObjectPath, also: frozenset[str]) -> Iterator[Source | Unusable]:
     try:
         yield from _sources_in(file, also)
     except (WkfastError, OSError) as error:
-        yield Unusable(str(file), error, file)
+        yield Unusable(file, error)
 
 
 def _files_below(folder: str, suffixes: frozenset[str]) -> list[str]:
@@ -186,13 +190,13 @@ def _split(path: str) -> tuple[str, str]:
     return os.path.splitext(os.path.basename(path))  # noqa: PTH119, PTH122 - see above
 
 
-def _sources_in(file: Path | ObjectPath, also: frozenset[str]) -> Iterator[Source]:
+def _sources_in(path: str | ObjectPath, also: frozenset[str]) -> Iterator[Source]:
+    file = path if isinstance(path, ObjectPath) else Path(path)
     if file.suffix not in also:
         require_suffix(file)
     require_file(file)
-    path = file if isinstance(file, ObjectPath) else fspath(file)
     if file.suffix != _ARCHIVE:
-        yield Source(path, None, str(file), file.size() if isinstance(file, ObjectPath) else file.stat().st_size)
+        yield Source(path, None, str(file))
         return
     archive = _core.AnnotationZip(core_file(file))
     members = nml_members(archive.names())

@@ -10,10 +10,10 @@ from wkfast._lazy import lazy_import
 from wkfast._warnings import warn
 from wkfast.dataset import DataFormat, Dataset
 from wkfast.dataset.folder_place import FolderPlace
-from wkfast.dataset.folders import owned_temporary_folder
 from wkfast.dataset.internals import dataset_at, dataset_properties, folder_of, properties_of
 from wkfast.dataset.new_chunks import NewChunksOfMags
 from wkfast.errors import AnnotationError
+from wkfast.temporary import owned_temporary_folder
 from wkfast.volume.edit_mode import VolumeLayerEditMode
 from wkfast.volume.export import data_zip
 from wkfast.volume.packing import pack_layer
@@ -89,7 +89,7 @@ def _edited(
         yield in_memory
         _take_over(volume, in_memory, source, progress)
         return
-    with owned_temporary_folder("wkfast-edit-") as folder:
+    with owned_temporary_folder("edit") as folder:
         dataset = Dataset(folder / "dataset", voxel_size=volume.voxel_size or (1, 1, 1))
         known = volume.largest_segment_id
         unpacked = unpack_layer(source, dataset, volume.layer_name, largest_segment_id=known, form="annotation")

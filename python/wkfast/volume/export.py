@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING
 
 from wkfast._lazy import lazy_import
 from wkfast.dataset import Dataset
-from wkfast.dataset.folders import owned_temporary_folder
 from wkfast.errors import DatasetValueError
+from wkfast.temporary import owned_temporary_folder
 from wkfast.volume.data_zip import DataZip, decode_all, largest_label
 from wkfast.volume.places import layer_in_zip
 from wkfast.volume.unpacking import unpack_layer
@@ -86,7 +86,7 @@ def check(volume: VolumeLayer, *, chunks: bool) -> None:
 @contextmanager
 def temporary_copy(volume: VolumeLayer, *, read_only: bool) -> Iterator[SegmentationLayer]:
     """Yield a copy of the layer in a temporary dataset; see ``Annotation.temporary_volume_layer_copy``."""
-    with owned_temporary_folder("wkfast-copy-") as folder:
+    with owned_temporary_folder("copy") as folder:
         path = folder / TEMPORARY_DATASET
         layer = export(volume, Dataset(path, voxel_size=volume.voxel_size or (1, 1, 1)), TEMPORARY_LAYER)
         if read_only:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Literal
 
 from wkfast import _core
@@ -17,6 +15,7 @@ from wkfast.dataset.properties import FILE_NAME
 from wkfast.errors import DatasetError, ExistsError
 from wkfast.geometry import Mag
 from wkfast.progress import observed
+from wkfast.temporary import owned_temporary_folder
 from wkfast.volume.data_zip import DataZip, annotation_axes, extent_of
 
 if TYPE_CHECKING:
@@ -97,8 +96,8 @@ def _by_way_of_here(
     progress: Progress,
 ) -> SegmentationLayer:
     """Unpack into a temporary dataset, whose files are then put as objects."""
-    with TemporaryDirectory(prefix="wkfast-export-") as folder:
-        here = type(dataset)(Path(folder) / "dataset", voxel_size=dataset.voxel_size)
+    with owned_temporary_folder("export") as folder:
+        here = type(dataset)(folder / "dataset", voxel_size=dataset.voxel_size)
         layer = unpack_layer(
             source,
             here,

@@ -29,6 +29,7 @@ pub use client::{Answer, Client, Get};
 pub use failure::{Failure, Kind};
 pub use head::Head;
 pub use passage::{Passage, Proxy, passage, proxy_before};
+pub use proxy::PROXY_ASKS;
 pub use route::{Route, Secrets};
 pub use runtime::{OfProcess, end_requests, ends_so_far, runtime, wait_for};
 pub use watch::Times;

@@ -11,9 +11,10 @@ use crate::failure::{Failure, Kind};
 /// Bytes of a proxy's answer, at most.
 const HEAD: usize = 16 << 10;
 
-/// The status of a proxy that does not know who is asking, and what to do about it.
+/// The status of a proxy that does not know who is asking.
 const PASSWORD: u16 = 407;
-const WANTS_PASSWORD: &str =
+/// What messages say to do about it.
+pub const PROXY_ASKS: &str =
     "it asks for a name and a password that it knows, as in HTTPS_PROXY=http://name:password@proxy.example.org:3128";
 
 /// Has a proxy lead a connection through to `server`, a host and a port.
@@ -31,9 +32,7 @@ pub(crate) async fn pass(stream: &mut TcpStream, server: &str, auth: Option<&Hea
             // Nothing may come from the server before it is spoken to.
             return match status {
                 200..300 if end == came.len() => Ok(()),
-                PASSWORD => {
-                    Err(Failure::new(Kind::Unreached, format!("the proxy answered {status}: {WANTS_PASSWORD}")))
-                }
+                PASSWORD => Err(Failure::new(Kind::Unreached, format!("the proxy answered {status}: {PROXY_ASKS}"))),
                 _ => Err(Failure::new(Kind::Unreached, format!("the proxy answered {status}"))),
             };
         }

@@ -25,7 +25,7 @@ mod tests;
 mod writing;
 
 pub use store::ObjectFiles;
-pub use streamed::{Access, hold, tells_absence};
+pub use streamed::{Access, fills_box, hold, tells_absence};
 pub use wkfast_http::end_requests;
 
 use std::sync::Arc;

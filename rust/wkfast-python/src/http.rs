@@ -16,8 +16,9 @@ use pyo3::exceptions::{PyKeyboardInterrupt, PyOSError, PyTypeError, PyValueError
 use pyo3::prelude::*;
 use pyo3::types::{PyBytes, PyDict};
 use wkfast_http::{
-    Answer, Client, Ended, Failure, Get, Head, Kind, Passage, Route, Secrets, Sink, Times, Wanted, passage,
+    Answer, Client, Ended, Failure, Get, Head, Kind, PROXY_ASKS, Passage, Route, Secrets, Sink, Times, Wanted, passage,
 };
+use wkfast_objects::fills_box;
 use wkfast_volume::canvas::{Canvas, Layout, Patch, Planes};
 
 use crate::patience::LOOK;
@@ -28,6 +29,7 @@ pub(crate) fn register(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add_class::<PyHttpAnswer>()?;
     module.add_class::<PyHttpFailure>()?;
     module.add_class::<PyVoxelSink>()?;
+    module.add("PROXY_ASKS", PROXY_ASKS)?;
     module.add_function(wrap_pyfunction!(way_to, module)?)?;
     module.add_function(wrap_pyfunction!(proxy_before, module)?)
 }
@@ -381,9 +383,7 @@ impl Voxels {
 
 impl Sink for Voxels {
     fn accepts(&self, _: usize, head: &Head) -> bool {
-        let is_data = head.header("content-type").is_none_or(|kind| !kind.starts_with(&self.refused));
-        // A cut-out that the server could not fill says so.
-        is_data && head.header("missing-buckets").is_none_or(|missing| missing.trim() == "[]")
+        head.header("content-type").is_none_or(|kind| !kind.starts_with(&self.refused)) && fills_box(head)
     }
 
     fn piece(&self, number: usize, offset: u64, bytes: &[u8]) {

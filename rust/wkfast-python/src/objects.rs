@@ -137,13 +137,8 @@ impl PyObjects {
 
     /// Writes the object into a file of this machine, in the state that it has now. Its bytes; `None` if there is none.
     fn fetch(&self, py: Python<'_>, key: &str, file: PathBuf) -> Result<Option<u64>, CoreError> {
-        let receive = move || -> Result<Option<u64>, CoreError> {
-            let Some(stamp) = self.0.stamp(key)? else { return Ok(None) };
-            let mut bytes = self.0.stream(key, 0..stamp.size, stamp)?;
-            let mut content = File::create(&file).map_err(CoreError::io(&file))?;
-            io::copy(&mut bytes, &mut content).map(Some).map_err(CoreError::io(&file))
-        };
-        away(py, receive)?
+        let fetched = away(py, move || store::fetch(&*self.0, key, &file, || File::create(&file)))??;
+        Ok(fetched.map(|(_, bytes)| bytes))
     }
 
     #[pyo3(signature = (key, content, version=None))]

@@ -2,6 +2,7 @@
 //! on, which stay in the file, so that the tables of agglomerations may be larger than memory.
 
 use std::collections::HashMap;
+use std::env;
 use std::fs::File;
 use std::io::{self, Read, Seek};
 use std::os::unix::fs::FileExt;
@@ -12,7 +13,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::error::{Result, VolumeError};
 use crate::label::{Recent, bytes, label, run_length, with_width};
-use crate::store::{Address, Container};
+use crate::store::{Address, Container, fetch};
 use crate::voxels::{Kind, VoxelType};
 
 /// Bytes before the table: a mark, the kind, entries, and the first label.
@@ -160,10 +161,9 @@ impl LabelTable {
             Self::Far { folder, name } => (folder, name),
         };
         let store = Container::Objects(folder.clone()).open()?;
-        let stamp = store.stamp(name)?.ok_or_else(|| failed(io::ErrorKind::NotFound.into()))?;
-        let mut content = store.stream(name, 0..stamp.size, stamp)?;
-        let mut file = tempfile::tempfile().map_err(failed)?;
-        io::copy(&mut content, &mut file).and_then(|_| file.rewind()).map_err(failed)?;
+        let fetched = fetch(&*store, name, &env::temp_dir(), tempfile::tempfile)?;
+        let (mut file, _) = fetched.ok_or_else(|| failed(io::ErrorKind::NotFound.into()))?;
+        file.rewind().map_err(failed)?;
         Ok(file)
     }
 }

@@ -11,7 +11,7 @@ use wkfast_volume::error::Result;
 use wkfast_volume::store::CutOut;
 
 use super::asking::{Asker, SMALL};
-use super::refusal::{is_passing, no_answer};
+use super::refusal::{fills_box, is_passing, no_answer};
 
 /// Cut-outs of this process on their way at once: a few fill the line.
 const AT_ONCE: usize = 64;
@@ -51,8 +51,7 @@ impl Cutter {
             return false;
         }
         let is_page = head.header("content-type").is_some_and(|kind| kind.starts_with("text/"));
-        let is_whole = head.header("missing-buckets").is_none_or(|missing| missing.trim() == "[]");
-        !is_page && is_whole && head.is_plain()
+        !is_page && fills_box(head) && head.is_plain()
     }
 }
 

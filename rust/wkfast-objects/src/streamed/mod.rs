@@ -8,7 +8,7 @@ mod refusal;
 mod stores;
 
 pub use access::{Access, hold};
-pub use refusal::tells_absence;
+pub use refusal::{fills_box, tells_absence};
 
 use std::io::ErrorKind;
 use std::sync::Arc;

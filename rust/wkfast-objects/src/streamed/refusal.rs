@@ -1,7 +1,7 @@
 //! What an answer that brings nothing means.
 
 use serde_json::Value;
-use wkfast_http::{Failure, Kind};
+use wkfast_http::{Failure, Head, Kind, PROXY_ASKS};
 
 use super::access::Access;
 
@@ -27,6 +27,11 @@ pub fn tells_absence(said: &str) -> bool {
         "couldn’t find chunk",
     ];
     words.iter().any(|words| said.contains(words))
+}
+
+/// Whether an answer is a whole box: one that the server could not fill says so.
+pub fn fills_box(head: &Head) -> bool {
+    head.header("missing-buckets").is_none_or(|missing| missing.trim() == "[]")
 }
 
 /// Whether the server may answer another time.
@@ -58,9 +63,7 @@ pub(super) fn reason(status: u16, body: &[u8], access: &Access, is_held: bool) -
              WK_TOKEN in its environment, and WK_URL to the server that it is for"
         }
         401 | 403 | 404 if anonymous => ". No token was sent: set WK_TOKEN, or use webknossos_context(token=…)",
-        407 => {
-            ". The proxy before it asks for a name and a password, as in HTTP_PROXY=http://name:password@proxy.example.org:3128"
-        }
+        407 => &format!(". The proxy: {PROXY_ASKS}"),
         404 => ". It is not there, or the token's owner may not see it",
         401 | 403 => ". Check that the token is valid and belongs to this server, and that its owner may do this",
         _ => "",

@@ -39,6 +39,7 @@ pub(crate) fn register(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add_function(wrap_pyfunction!(pack::largest_label_of, module)?)?;
     module.add_function(wrap_pyfunction!(pack::unpack_mags, module)?)?;
     module.add_function(wrap_pyfunction!(pack::pack_mags, module)?)?;
+    module.add("LEAST_MEMORY", wkfast_volume::work::STANDING)?;
     module.add_function(wrap_pyfunction!(memory::memory_limit, module)?)?;
     module.add_function(wrap_pyfunction!(memory::bytes_in_flight, module)?)?;
     module.add_function(wrap_pyfunction!(cutout_blocks, module)?)?;

@@ -1,7 +1,9 @@
 //! One object as a file that archives are read from, and texts.
 
+use std::fs::File;
 use std::io::{self, ErrorKind, Read};
 use std::ops::Range;
+use std::path::Path;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use wkfast_files::zip::{FarFile, TAIL, TakeRange};
@@ -49,6 +51,25 @@ pub(super) fn zip_in(store: SharedStore, name: &str, state: Option<Stamp>) -> Re
     let (tail, stamp) = end.into_inner().unwrap_or_else(PoisonError::into_inner).ok_or_else(|| absent(&store, name))?;
     let stamp = stamp.ok_or_else(|| VolumeError::corrupt(store.describe(name), "came without its size"))?;
     Ok(ObjectFile::found(store, name, stamp, tail))
+}
+
+/// The object `key`, in the state that it has now, in a file that `open` makes and messages call `name`, and its bytes; `None`,
+/// and no file, if there is none.
+///
+/// # Errors
+/// The server does not answer, the object changes, or the file takes no more.
+pub fn fetch(
+    store: &dyn ReadStore,
+    key: &str,
+    name: &Path,
+    open: impl FnOnce() -> io::Result<File>,
+) -> Result<Option<(File, u64)>> {
+    let failed = |error| volume_error(name.display().to_string(), error);
+    let Some(stamp) = store.stamp(key)? else { return Ok(None) };
+    let mut bytes = store.stream(key, 0..stamp.size, stamp)?;
+    let mut file = open().map_err(failed)?;
+    let written = io::copy(&mut bytes, &mut file).map_err(failed)?;
+    Ok(Some((file, written)))
 }
 
 fn absent(store: &SharedStore, name: &str) -> VolumeError {

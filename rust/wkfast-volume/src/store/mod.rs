@@ -44,7 +44,7 @@ pub use self::counting::{CountingStore, Requests};
 pub use self::cut_out::CutOut;
 pub use self::directory::DirectoryStore;
 use self::far_file::Pieces;
-pub use self::far_file::{far_file, far_zip};
+pub use self::far_file::{far_file, far_zip, fetch};
 pub use self::memory::MemoryStore;
 #[cfg(any(test, feature = "conformance"))]
 pub use self::slow::SlowStore;

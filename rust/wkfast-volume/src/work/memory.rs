@@ -13,8 +13,8 @@ pub const IN_FLIGHT_VARIABLE: &str = "WKFAST_BYTES_IN_FLIGHT";
 const IN_FLIGHT: u64 = 256 << 20;
 /// The least that is of any use.
 const LEAST_IN_FLIGHT: u64 = 8 << 20;
-/// What Python, numpy and this library take before anything is read.
-const STANDING: u64 = 96 << 20;
+/// What Python, numpy and this library take before anything is read; processes that may take less have been seen to be killed.
+pub const STANDING: u64 = 96 << 20;
 
 /// Bytes of requests that may be on their way at once, in one call: what the environment says, else 256 MiB, or half of what the
 /// control group leaves this process.

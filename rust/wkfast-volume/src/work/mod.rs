@@ -11,7 +11,7 @@ mod source;
 
 pub(crate) use self::ahead::Ahead;
 pub use self::driver::{Driver, Observer, Progress, Stop, pool_of};
-pub use self::memory::{IN_FLIGHT_VARIABLE, bytes_in_flight, memory_limit};
+pub use self::memory::{IN_FLIGHT_VARIABLE, STANDING, bytes_in_flight, memory_limit};
 pub(crate) use self::names::{create_unique, unique_name};
 pub use self::object_lease::{ObjectLease, Taken, Term};
 pub(crate) use self::object_lease::{Seen, owner_in};

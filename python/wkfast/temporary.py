@@ -1,0 +1,38 @@
+"""Folders for temporary files, which ``wkfast clean`` knows when a killed process has left them."""
+
+from __future__ import annotations
+
+import fcntl
+import tempfile
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import TYPE_CHECKING, Literal
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+# What they are for; folders are called by it.
+Purpose = Literal["annotation", "copy", "download", "edit", "export", "labels", "tables", "upload"]
+# A file in each, which its owner has locked.
+OWNER = ".wkfast-owner"
+
+
+@contextmanager
+def owned_temporary_folder(purpose: Purpose) -> Iterator[Path]:
+    """Yield a new folder for temporary files that goes away with the block.
+
+    A locked file beside it says that somebody is at work, however long nothing changes; a killed process locks nothing.
+
+    Examples
+    --------
+    >>> with owned_temporary_folder("copy") as folder:
+    ...     list(folder.iterdir())
+    []
+    """
+    temporary = tempfile.TemporaryDirectory(prefix=f"wkfast-{purpose}-", ignore_cleanup_errors=True)
+    with temporary as name, (Path(name) / OWNER).open("wb") as owner:
+        with suppress(OSError):  # a file system without locks
+            fcntl.flock(owner, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        folder = Path(name) / "files"
+        folder.mkdir()
+        yield folder
