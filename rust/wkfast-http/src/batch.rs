@@ -14,6 +14,7 @@ use tokio::task::JoinSet;
 use crate::client::{Client, Get};
 use crate::failure::{Failure, Kind};
 use crate::head::Head;
+use crate::shares::Share;
 use crate::watch::Watch;
 use crate::wire::{OF_MANY, Wire};
 
@@ -88,19 +89,19 @@ impl Client {
         mut judge: impl FnMut(usize, &Head, &[u8]) -> Result<bool, E>,
     ) -> Result<Vec<usize>, Ended<E>> {
         let pool = self.pool();
-        let reserved = pool.reserve(most.min(wanted.len()));
+        let width = pool.width(get.route.origin());
+        let reserved = pool.reserve(most.min(wanted.len()), width);
         let all = 0..wanted.len();
         if all.is_empty() {
             return Ok(Vec::new());
         }
         let Some(first) = self.first(get).await.map_err(Ended::Failed)? else { return Ok(all.collect()) };
-        let limit = reserved.granted.min(pool.width(get.route.origin()));
-        let mut crew = Crew::new(self, get, wanted, sink, first.peer, limit);
+        let mut crew = Crew::new(self, get, wanted, sink, first.peer, reserved.share.clone());
         crew.hire(first);
         crew.recruit().await;
         begun().map_err(Ended::By)?;
-        crew.run(reserved.granted, &mut judge).await?;
-        pool.note_width(get.route.origin(), crew.shared.limit.load(Relaxed));
+        crew.run(most, width, &mut judge).await?;
+        pool.note_width(get.route.origin(), crew.widest);
         Ok(crew.shared.rest())
     }
 
@@ -122,10 +123,12 @@ struct Crew<S> {
     tasks: JoinSet<()>,
     told: mpsc::UnboundedReceiver<Event>,
     clock: Idleness,
+    /// Connections that it had at most.
+    widest: usize,
 }
 
 impl<S: Sink> Crew<S> {
-    fn new(client: &Client, get: &Get, wanted: Vec<Wanted>, sink: &Arc<S>, peer: SocketAddr, limit: usize) -> Self {
+    fn new(client: &Client, get: &Get, wanted: Vec<Wanted>, sink: &Arc<S>, peer: SocketAddr, share: Share) -> Self {
         let (tell, told) = mpsc::unbounded_channel();
         let shared = Shared {
             client: client.clone(),
@@ -135,14 +138,14 @@ impl<S: Sink> Crew<S> {
             is_over: AtomicBool::new(false),
             broken: AtomicUsize::new(0),
             answers: AtomicUsize::new(0),
-            limit: AtomicUsize::new(limit),
+            share,
             at_work: AtomicUsize::new(0),
             left: Mutex::default(),
             sink: Arc::clone(sink),
             peer,
             tell,
         };
-        Self { shared: Arc::new(shared), tasks: JoinSet::new(), told, clock: Idleness::begin() }
+        Self { shared: Arc::new(shared), tasks: JoinSet::new(), told, clock: Idleness::begin(), widest: 0 }
     }
 
     fn hire(&mut self, wire: impl Into<Option<Wire>>) {
@@ -150,10 +153,12 @@ impl<S: Sink> Crew<S> {
         self.tasks.spawn(work(AtWork(Arc::clone(&self.shared)), wire.into()));
     }
 
-    /// Sends requests over further connections, up to the limit: those that lie idle, then new ones.
+    /// Sends requests over further connections, as many as this batch holds: those that lie idle, then new ones.
     async fn recruit(&mut self) {
         let shared = Arc::clone(&self.shared);
-        let missing = shared.limit.load(Relaxed).saturating_sub(self.tasks.len()).min(shared.upcoming());
+        let held = shared.share.held();
+        self.widest = self.widest.max(held);
+        let missing = held.saturating_sub(shared.at_work.load(Relaxed)).min(shared.upcoming());
         let pool = shared.client.pool();
         let mut may_be_idle = true;
         for _ in 0..missing {
@@ -163,20 +168,27 @@ impl<S: Sink> Crew<S> {
         }
     }
 
+    /// Takes more connections where others left some: as many as served well before, and more while those here wait.
+    fn grow(&mut self, most: usize, width: usize) {
+        let held = self.shared.share.held();
+        let good = if held < width { width } else { 2 * held };
+        if held < width || self.clock.is_idle() {
+            self.shared.share.grow(most.min(good));
+        }
+    }
+
     async fn run<E>(
         &mut self,
         most: usize,
+        width: usize,
         judge: &mut impl FnMut(usize, &Head, &[u8]) -> Result<bool, E>,
     ) -> Result<(), Ended<E>> {
         // One message at the end, not one for each task: whoever is waiting here would be woken for all of them.
         while let Some(event) = self.told.recv().await {
             match event {
                 Event::Round => {
-                    let limit = self.shared.limit.load(Relaxed);
-                    if self.clock.is_idle() {
-                        self.shared.limit.store(most.min(2 * limit), Relaxed);
-                        self.recruit().await;
-                    }
+                    self.grow(most, width);
+                    self.recruit().await;
                 }
                 Event::Other(number, head, beginning, verdict) => {
                     let settles = judge(number, &head, &beginning).map_err(Ended::By)?;
@@ -187,8 +199,10 @@ impl<S: Sink> Crew<S> {
                     self.tasks.shutdown().await;
                     return Err(Ended::Failed(failure));
                 }
-                Event::Over if self.shared.at_work.load(Acquire) == 0 => break,
-                Event::Over => {}
+                Event::Over if self.shared.at_work.load(Acquire) > 0 => {}
+                // All gave way at once.
+                Event::Over if self.shared.upcoming() > 0 => self.recruit().await,
+                Event::Over => break,
             }
         }
         while let Some(ended) = self.tasks.join_next().await {
@@ -208,8 +222,9 @@ struct Shared<S> {
     next: AtomicUsize,
     is_over: AtomicBool,
     broken: AtomicUsize,
+    /// Since the last round.
     answers: AtomicUsize,
-    limit: AtomicUsize,
+    share: Share,
     /// Tasks that have not ended.
     at_work: AtomicUsize,
     left: Mutex<Vec<usize>>,
@@ -250,7 +265,8 @@ impl<S: Sink> Shared<S> {
 
     /// Counts an answer.
     fn count(&self) {
-        if (self.answers.fetch_add(1, Relaxed) + 1).is_multiple_of(self.limit.load(Relaxed)) {
+        if self.answers.fetch_add(1, Relaxed) + 1 >= self.share.held() {
+            self.answers.store(0, Relaxed);
             // Nobody counts any more where the batch has ended.
             let _ = self.tell.send(Event::Round);
         }
@@ -262,6 +278,12 @@ impl<S: Sink> Shared<S> {
         rest.extend(self.next.load(Relaxed)..self.wanted.len());
         rest.sort_unstable();
         rest
+    }
+
+    fn keep(&self, wire: Option<Wire>) {
+        if let Some(wire) = wire {
+            self.client.pool().keep(&self.get.route, wire);
+        }
     }
 
     async fn opened(&self, watch: &mut Watch) -> Result<Wire, Failure> {
@@ -371,10 +393,13 @@ async fn exchange<S: Sink>(shared: &Shared<S>, mut wire: Option<Wire>) -> Result
             Err(failure) if matches!(failure.kind, Kind::Late | Kind::Unsendable) => return Err(failure),
             Err(_) => shared.lose(number),
         }
+        if shared.share.gives_way() {
+            shared.keep(wire);
+            return Ok(());
+        }
     }
-    if let Some(wire) = wire {
-        shared.client.pool().keep(&shared.get.route, wire);
-    }
+    shared.keep(wire);
+    shared.share.leave();
     Ok(())
 }
 

@@ -17,6 +17,7 @@ mod pool;
 mod proxy;
 mod route;
 mod runtime;
+mod shares;
 mod stream;
 #[cfg(test)]
 mod tests;

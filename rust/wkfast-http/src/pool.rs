@@ -5,10 +5,9 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::time::{Duration, Instant};
 
 use crate::route::Route;
+use crate::shares::{Share, Shares};
 use crate::wire::Wire;
 
-/// Connections that all batches of a client may have together.
-pub(crate) const MOST: usize = 256;
 /// Connections of one route that stay open while nothing is read.
 pub(crate) const KEPT: usize = 16;
 /// Idle connections over all servers and users: a service speaks for many.
@@ -19,6 +18,7 @@ const CAUTIOUS: usize = 64;
 /// Connections that lie idle, and how many there may be.
 pub(crate) struct Pool {
     state: Mutex<State>,
+    shares: Arc<Shares>,
     /// How long the connections that a wide read leaves stay open.
     surplus: Duration,
 }
@@ -27,7 +27,6 @@ pub(crate) struct Pool {
 struct State {
     /// The route that was first to leave a connection comes first, and of its connections the oldest.
     idle: Vec<(Route, Vec<Wire>)>,
-    reserved: usize,
     widths: HashMap<String, usize>,
     used: Option<Instant>,
     is_closer_under_way: bool,
@@ -36,7 +35,7 @@ struct State {
 
 impl Pool {
     pub(crate) fn new(surplus: Duration) -> Self {
-        Self { state: Mutex::default(), surplus }
+        Self { state: Mutex::default(), shares: Arc::default(), surplus }
     }
 
     fn state(&self) -> MutexGuard<'_, State> {
@@ -78,13 +77,9 @@ impl Pool {
         drop(idle);
     }
 
-    /// How many connections a batch may have: what others leave of all there may be, at least one.
-    pub(crate) fn reserve(self: &Arc<Self>, wanted: usize) -> Reserved {
-        let mut state = self.state();
-        let granted = wanted.min(MOST.saturating_sub(state.reserved)).max(1);
-        state.reserved += granted;
-        drop(state);
-        Reserved { pool: Arc::clone(self), granted }
+    /// Connections for a batch that may have a use for `wanted`: its share of all there may be, at first up to `first`.
+    pub(crate) fn reserve(self: &Arc<Self>, wanted: usize, first: usize) -> Reserved {
+        Reserved { pool: Arc::clone(self), share: self.shares.take(wanted, first) }
     }
 
     /// How many connections to a server served the last batch well; few before the first.
@@ -104,10 +99,11 @@ impl Pool {
             let Some(pool) = pool.upgrade() else { return };
             let mut state = pool.state();
             let rest = state.used.map_or(Duration::ZERO, |used| pool.surplus.saturating_sub(used.elapsed()));
-            if rest.is_zero() || state.reserved > 0 {
+            let is_in_use = pool.shares.are_taken();
+            if rest.is_zero() || is_in_use {
                 // one that is under way starts this anew at its end
                 state.is_closer_under_way = false;
-                let surplus = if state.reserved > 0 { Vec::new() } else { state.surplus() };
+                let surplus = if is_in_use { Vec::new() } else { state.surplus() };
                 drop(state);
                 drop(surplus);
                 return;
@@ -154,13 +150,13 @@ impl State {
 /// Connections that one batch may have.
 pub(crate) struct Reserved {
     pool: Arc<Pool>,
-    pub(crate) granted: usize,
+    pub(crate) share: Share,
 }
 
 impl Drop for Reserved {
     fn drop(&mut self) {
+        self.share.give_back();
         let mut state = self.pool.state();
-        state.reserved -= self.granted;
         state.used = Some(Instant::now());
         let is_wide = state.idle.iter().any(|(_, wires)| wires.len() > KEPT);
         if is_wide && !state.is_closer_under_way && !state.is_closed {

@@ -5,7 +5,7 @@ use std::convert::Infallible;
 use std::io::{BufRead, BufReader, Write};
 use std::net::{TcpListener, TcpStream};
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Condvar, Mutex};
 use std::time::Duration;
 
 use super::{Client, Ended, Failure, Get, Head, Kind, Route, Secrets, Sink, Times, Wanted, runtime};
@@ -304,7 +304,11 @@ const SIZE: usize = 70_000;
 
 /// What a batch of `count` requests leaves, and what it brought; every 404 settles the matter.
 fn fetch(client: &Client, get: &Get, count: usize, most: usize) -> (Vec<usize>, Kept) {
-    let wanted = (0..count).map(|number| Wanted { target: format!("/n/{number}"), size: SIZE as u64 }).collect();
+    fetch_of(client, get, "/n", count, most)
+}
+
+fn fetch_of(client: &Client, get: &Get, folder: &str, count: usize, most: usize) -> (Vec<usize>, Kept) {
+    let wanted = (0..count).map(|number| Wanted { target: format!("{folder}/{number}"), size: SIZE as u64 }).collect();
     let sink = Arc::new(Kept::default());
     let judge = |_, head: &Head, _: &[u8]| Ok::<_, Infallible>(head.status == 404);
     let left = runtime().unwrap().block_on(client.batch(get, wanted, most, &sink, || Ok(()), judge)).unwrap();
@@ -397,13 +401,47 @@ fn the_time_of_one_request_and_an_error_of_the_callers_end_a_batch() {
     assert!(matches!(ended[1], Ended::By("enough")) && matches!(ended[2], Ended::By("not now")));
 }
 
+/// What a test's server has seen of two batches.
+#[derive(Default)]
+struct Seen {
+    answered: usize,
+    over: HashSet<std::thread::ThreadId>,
+}
+
 #[test]
-fn batches_share_what_connections_there_may_be() {
-    let pool = Client::new().pool();
-    let most = pool.reserve(super::pool::MOST - 1);
-    assert_eq!([pool.reserve(50), pool.reserve(50)].map(|reserved| reserved.granted), [1, 1]);
-    drop(most);
-    assert_eq!(pool.reserve(50).granted, 50);
+fn a_batch_that_comes_later_gets_connections_of_one_that_has_all() {
+    const ENOUGH: usize = 16;
+    const BEFORE: usize = 600;
+    const TOO_LONG: Duration = Duration::from_secs(20);
+    let seen = Arc::new((Mutex::new(Seen::default()), Condvar::new()));
+    let told = Arc::clone(&seen);
+    let server = Server::new(move |asked, stream| {
+        let (seen, changed) = &*told;
+        let mut seen = seen.lock().unwrap();
+        if asked.target.starts_with("/late/") {
+            seen.over.insert(std::thread::current().id());
+        } else {
+            seen.answered += 1;
+            // all of them wait until the other has begun, those behind until it has what it should get
+            let needed = if seen.answered > BEFORE { ENOUGH } else { 1 };
+            seen = changed.wait_timeout_while(seen, TOO_LONG, |seen| seen.over.len() < needed).unwrap().0;
+        }
+        changed.notify_all();
+        drop(seen);
+        answer(asked, stream)
+    });
+    let (client, get) = (Client::new(), server.get(PATIENT));
+    client.pool().note_width(&server.origin, super::shares::MOST);
+    std::thread::scope(|scope| {
+        let first = scope.spawn(|| fetch(&client, &get, 2 * BEFORE, super::shares::MOST));
+        let is_waiting = || seen.0.lock().unwrap().answered >= super::shares::MOST;
+        while !is_waiting() {
+            std::thread::sleep(Duration::from_millis(1));
+        }
+        let late = fetch_of(&client, &get, "/late", 3_000, 64);
+        assert!(late.0.is_empty() && first.join().unwrap().0.is_empty());
+    });
+    assert!(seen.0.lock().unwrap().over.len() >= ENOUGH);
 }
 
 #[test]
