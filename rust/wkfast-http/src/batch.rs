@@ -4,26 +4,23 @@ use std::net::SocketAddr;
 use std::sync::atomic::Ordering::{AcqRel, Acquire, Relaxed};
 use std::sync::atomic::{AtomicBool, AtomicUsize};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::{Duration, Instant};
 
 use hyper::body::Incoming;
-use tokio::runtime::Handle;
 use tokio::sync::{mpsc, oneshot};
 use tokio::task::JoinSet;
 
 use crate::client::{Client, Get};
+use crate::connection::{Connection, OF_MANY};
 use crate::failure::{Failure, Kind};
 use crate::head::Head;
+use crate::idleness::Idleness;
 use crate::shares::Share;
 use crate::watch::Watch;
-use crate::wire::{OF_MANY, Wire};
 
 /// An answer that is not the body asked for is read up to here, to see whether it settles the matter.
 const SMALL: u64 = 64 << 10;
 /// Connections that may break before nothing more is asked for.
 const BROKEN: usize = 8;
-/// Share of the time spent waiting from which on more connections are worth trying.
-const IDLENESS: f64 = 1.0 / 8.0;
 const OK: u16 = 200;
 
 /// One of many requests.
@@ -96,21 +93,21 @@ impl Client {
             return Ok(Vec::new());
         }
         let Some(first) = self.first(get).await.map_err(Ended::Failed)? else { return Ok(all.collect()) };
-        let mut crew = Crew::new(self, get, wanted, sink, first.peer, reserved.share.clone());
-        crew.hire(first);
-        crew.recruit().await;
+        let mut workers = Workers::new(self, get, wanted, sink, first.peer, reserved.share.clone());
+        workers.start(first);
+        workers.start_missing().await;
         begun().map_err(Ended::By)?;
-        crew.run(most, width, &mut judge).await?;
-        pool.note_width(get.route.origin(), crew.widest);
-        Ok(crew.shared.rest())
+        workers.run(most, width, &mut judge).await?;
+        pool.note_width(get.route.origin(), workers.widest);
+        Ok(workers.shared.rest())
     }
 
     /// A connection that was there, or made with all the care of a single request; `None` if none can be had.
-    async fn first(&self, get: &Get) -> Result<Option<Wire>, Failure> {
-        if let Some(wire) = self.pool().idle(&get.route).await {
-            return Ok(Some(wire));
+    async fn first(&self, get: &Get) -> Result<Option<Connection>, Failure> {
+        if let Some(connection) = self.pool().idle(&get.route).await {
+            return Ok(Some(connection));
         }
-        match Wire::open(&get.route, self.trust(), None, OF_MANY, &mut Watch::begin(&get.times)).await {
+        match Connection::open(&get.route, self.trust(), None, OF_MANY, &mut Watch::begin(&get.times)).await {
             Err(failure) if failure.kind == Kind::Late => Err(failure),
             opened => Ok(opened.ok()),
         }
@@ -118,7 +115,7 @@ impl Client {
 }
 
 /// The tasks of a batch, a connection each.
-struct Crew<S> {
+struct Workers<S> {
     shared: Arc<Shared<S>>,
     tasks: JoinSet<()>,
     told: mpsc::UnboundedReceiver<Event>,
@@ -127,7 +124,7 @@ struct Crew<S> {
     widest: usize,
 }
 
-impl<S: Sink> Crew<S> {
+impl<S: Sink> Workers<S> {
     fn new(client: &Client, get: &Get, wanted: Vec<Wanted>, sink: &Arc<S>, peer: SocketAddr, share: Share) -> Self {
         let (tell, told) = mpsc::unbounded_channel();
         let shared = Shared {
@@ -148,13 +145,13 @@ impl<S: Sink> Crew<S> {
         Self { shared: Arc::new(shared), tasks: JoinSet::new(), told, clock: Idleness::begin(), widest: 0 }
     }
 
-    fn hire(&mut self, wire: impl Into<Option<Wire>>) {
+    fn start(&mut self, connection: impl Into<Option<Connection>>) {
         self.shared.at_work.fetch_add(1, Relaxed);
-        self.tasks.spawn(work(AtWork(Arc::clone(&self.shared)), wire.into()));
+        self.tasks.spawn(work(AtWork(Arc::clone(&self.shared)), connection.into()));
     }
 
     /// Sends requests over further connections, as many as this batch holds: those that lie idle, then new ones.
-    async fn recruit(&mut self) {
+    async fn start_missing(&mut self) {
         let shared = Arc::clone(&self.shared);
         let held = shared.share.held();
         self.widest = self.widest.max(held);
@@ -162,9 +159,9 @@ impl<S: Sink> Crew<S> {
         let pool = shared.client.pool();
         let mut may_be_idle = true;
         for _ in 0..missing {
-            let wire = if may_be_idle { pool.idle(&shared.get.route).await } else { None };
-            may_be_idle = wire.is_some();
-            self.hire(wire);
+            let connection = if may_be_idle { pool.idle(&shared.get.route).await } else { None };
+            may_be_idle = connection.is_some();
+            self.start(connection);
         }
     }
 
@@ -188,7 +185,7 @@ impl<S: Sink> Crew<S> {
             match event {
                 Event::Round => {
                     self.grow(most, width);
-                    self.recruit().await;
+                    self.start_missing().await;
                 }
                 Event::Other(number, head, beginning, verdict) => {
                     let settles = judge(number, &head, &beginning).map_err(Ended::By)?;
@@ -201,7 +198,7 @@ impl<S: Sink> Crew<S> {
                 }
                 Event::Over if self.shared.at_work.load(Acquire) > 0 => {}
                 // All gave way at once.
-                Event::Over if self.shared.upcoming() > 0 => self.recruit().await,
+                Event::Over if self.shared.upcoming() > 0 => self.start_missing().await,
                 Event::Over => break,
             }
         }
@@ -280,32 +277,32 @@ impl<S: Sink> Shared<S> {
         rest
     }
 
-    fn keep(&self, wire: Option<Wire>) {
-        if let Some(wire) = wire {
-            self.client.pool().keep(&self.get.route, wire);
+    fn keep(&self, connection: Option<Connection>) {
+        if let Some(connection) = connection {
+            self.client.pool().keep(&self.get.route, connection);
         }
     }
 
-    async fn opened(&self, watch: &mut Watch) -> Result<Wire, Failure> {
-        Wire::open(&self.get.route, self.client.trust(), Some(self.peer), OF_MANY, watch).await
+    async fn opened(&self, watch: &mut Watch) -> Result<Connection, Failure> {
+        Connection::open(&self.get.route, self.client.trust(), Some(self.peer), OF_MANY, watch).await
     }
 
     /// Makes one request; whether the connection may be asked again.
-    async fn fetch(&self, number: usize, wire: &mut Wire, watch: &mut Watch) -> Result<bool, Failure> {
+    async fn fetch(&self, number: usize, connection: &mut Connection, watch: &mut Watch) -> Result<bool, Failure> {
         let Wanted { target, size } = &self.wanted[number];
-        let (head, body) = wire.ask(self.get.request(target)?, &self.get.times, watch).await?;
+        let (head, body) = connection.ask(self.get.request(target)?, &self.get.times, watch).await?;
         let Some(length) = head.length.filter(|_| head.is_plain()) else {
             return Err(Failure::new(Kind::Odd, "an answer for a single request"));
         };
         if head.status == OK && length == *size {
-            return self.receive(number, &head, body, wire, watch).await;
+            return self.receive(number, &head, body, connection, watch).await;
         }
         if length > SMALL {
             return Err(Failure::new(Kind::Odd, "an answer for a single request"));
         }
         let mut beginning = Vec::with_capacity(length as usize);
         let mut body = body;
-        while let Some(piece) = wire.piece(&mut body, watch).await? {
+        while let Some(piece) = connection.piece(&mut body, watch).await? {
             beginning.extend_from_slice(&piece);
         }
         self.count();
@@ -321,7 +318,7 @@ impl<S: Sink> Shared<S> {
         number: usize,
         head: &Head,
         mut body: Incoming,
-        wire: &mut Wire,
+        connection: &mut Connection,
         watch: &mut Watch,
     ) -> Result<bool, Failure> {
         if !self.sink.accepts(number, head) {
@@ -330,7 +327,7 @@ impl<S: Sink> Shared<S> {
         }
         let mut offset = 0;
         loop {
-            match wire.piece(&mut body, watch).await {
+            match connection.piece(&mut body, watch).await {
                 Ok(Some(piece)) => {
                     self.sink.piece(number, offset, &piece);
                     offset += piece.len() as u64;
@@ -366,21 +363,21 @@ impl<S> Drop for AtWork<S> {
     }
 }
 
-async fn work<S: Sink>(at_work: AtWork<S>, wire: Option<Wire>) {
-    if let Err(failure) = exchange(&at_work.0, wire).await {
+async fn work<S: Sink>(at_work: AtWork<S>, connection: Option<Connection>) {
+    if let Err(failure) = exchange(&at_work.0, connection).await {
         let _ = at_work.0.tell.send(Event::Failed(failure));
     }
 }
 
 /// Makes requests over one connection, and over others in its place where it does not last.
-async fn exchange<S: Sink>(shared: &Shared<S>, mut wire: Option<Wire>) -> Result<(), Failure> {
+async fn exchange<S: Sink>(shared: &Shared<S>, mut connection: Option<Connection>) -> Result<(), Failure> {
     let mut watch = Watch::begin(&shared.get.times);
     while let Some(number) = shared.take() {
         watch.again(&shared.get.times);
-        let mut ours = match wire.take() {
-            Some(wire) => wire,
+        let mut ours = match connection.take() {
+            Some(connection) => connection,
             None => match shared.opened(&mut watch).await {
-                Ok(wire) => wire,
+                Ok(connection) => connection,
                 Err(failure) if failure.kind == Kind::Late => return Err(failure),
                 Err(_) => {
                     shared.lose(number);
@@ -389,43 +386,16 @@ async fn exchange<S: Sink>(shared: &Shared<S>, mut wire: Option<Wire>) -> Result
             },
         };
         match shared.fetch(number, &mut ours, &mut watch).await {
-            Ok(may_go_on) => wire = if may_go_on && ours.is_free().await { Some(ours) } else { None },
+            Ok(may_go_on) => connection = if may_go_on && ours.is_free().await { Some(ours) } else { None },
             Err(failure) if matches!(failure.kind, Kind::Late | Kind::Unsendable) => return Err(failure),
             Err(_) => shared.lose(number),
         }
         if shared.share.gives_way() {
-            shared.keep(wire);
+            shared.keep(connection);
             return Ok(());
         }
     }
-    shared.keep(wire);
+    shared.keep(connection);
     shared.share.leave();
     Ok(())
-}
-
-/// How much of its time the runtime has had nothing to do.
-struct Idleness {
-    since: Instant,
-    busy: Duration,
-}
-
-impl Idleness {
-    fn begin() -> Self {
-        Self { since: Instant::now(), busy: busy() }
-    }
-
-    /// Whether much of the time since the last look went by with nothing to do: the way to the server and back takes it,
-    /// not the work here.
-    fn is_idle(&mut self) -> bool {
-        let Self { since, busy } = std::mem::replace(self, Self::begin());
-        let threads = Handle::current().metrics().num_workers() as f64;
-        let (all, busy) =
-            ((self.since - since).as_secs_f64() * threads, (self.busy.saturating_sub(busy)).as_secs_f64());
-        all - busy > all * IDLENESS
-    }
-}
-
-fn busy() -> Duration {
-    let metrics = Handle::current().metrics();
-    (0..metrics.num_workers()).map(|worker| metrics.worker_total_busy_duration(worker)).sum()
 }

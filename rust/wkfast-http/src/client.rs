@@ -10,6 +10,7 @@ use hyper::body::Incoming;
 use hyper::header::{HOST, HeaderValue, PROXY_AUTHORIZATION};
 use hyper::{HeaderMap, Method, Request, Uri};
 
+use crate::connection::{ALONE, Connection};
 use crate::failure::{Failure, Kind};
 use crate::head::Head;
 use crate::pool::Pool;
@@ -17,7 +18,6 @@ use crate::route::{Route, header};
 use crate::runtime::OfProcess;
 use crate::trust::Trust;
 use crate::watch::{Times, Watch};
-use crate::wire::{ALONE, Wire};
 
 /// How long the many connections of a wide read stay open.
 const SURPLUS: Duration = Duration::from_secs(10);
@@ -122,14 +122,14 @@ impl Client {
         let mut watch = Watch::begin(&get.times);
         loop {
             let kept = self.pool().idle(&get.route).await;
-            let mut wire = match kept {
-                Some(wire) => wire,
-                None => Wire::open(&get.route, self.trust(), None, ALONE, &mut watch).await?,
+            let mut connection = match kept {
+                Some(connection) => connection,
+                None => Connection::open(&get.route, self.trust(), None, ALONE, &mut watch).await?,
             };
-            let was_used = wire.was_used;
-            match wire.ask(get.request(target)?, &get.times, &mut watch).await {
+            let was_used = connection.was_used;
+            match connection.ask(get.request(target)?, &get.times, &mut watch).await {
                 Ok((head, body)) => {
-                    let flow = Some(Flow { wire, body, watch });
+                    let flow = Some(Flow { connection, body, watch });
                     return Ok(Answer { head, flow, route: get.route.clone(), pool: self.pool() });
                 }
                 Err(failure) if failure.kind == Kind::Broken && was_used => {}
@@ -160,7 +160,7 @@ pub struct Answer {
 }
 
 struct Flow {
-    wire: Wire,
+    connection: Connection,
     body: Incoming,
     watch: Watch,
 }
@@ -181,13 +181,13 @@ impl Answer {
     /// kept.
     pub async fn piece(&mut self) -> Result<Option<Bytes>, Failure> {
         let Some(flow) = &mut self.flow else { return Ok(None) };
-        let piece = flow.wire.piece(&mut flow.body, &mut flow.watch).await;
+        let piece = flow.connection.piece(&mut flow.body, &mut flow.watch).await;
         if !matches!(piece, Ok(Some(_)))
             && let Some(mut flow) = self.flow.take()
             && piece.is_ok()
-            && flow.wire.is_free().await
+            && flow.connection.is_free().await
         {
-            self.pool.keep(&self.route, flow.wire);
+            self.pool.keep(&self.route, flow.connection);
         }
         piece
     }

@@ -10,8 +10,10 @@
 
 mod batch;
 mod client;
+mod connection;
 mod failure;
 mod head;
+mod idleness;
 mod passage;
 mod pool;
 mod proxy;
@@ -23,7 +25,6 @@ mod stream;
 mod tests;
 mod trust;
 mod watch;
-mod wire;
 
 pub use batch::{Ended, Sink, Wanted};
 pub use client::{Answer, Client, Get};

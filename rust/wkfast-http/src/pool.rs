@@ -4,9 +4,9 @@ use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::time::{Duration, Instant};
 
+use crate::connection::Connection;
 use crate::route::Route;
 use crate::shares::{Share, Shares};
-use crate::wire::Wire;
 
 /// Connections of one route that stay open while nothing is read.
 pub(crate) const KEPT: usize = 16;
@@ -26,7 +26,7 @@ pub(crate) struct Pool {
 #[derive(Default)]
 struct State {
     /// The route that was first to leave a connection comes first, and of its connections the oldest.
-    idle: Vec<(Route, Vec<Wire>)>,
+    idle: Vec<(Route, Vec<Connection>)>,
     widths: HashMap<String, usize>,
     used: Option<Instant>,
     is_closer_under_way: bool,
@@ -43,20 +43,20 @@ impl Pool {
     }
 
     /// One that lay idle and is still open.
-    pub(crate) async fn idle(&self, route: &Route) -> Option<Wire> {
+    pub(crate) async fn idle(&self, route: &Route) -> Option<Connection> {
         loop {
-            let mut wire = self.state().take(route)?;
-            if wire.is_free().await {
-                return Some(wire);
+            let mut connection = self.state().take(route)?;
+            if connection.is_free().await {
+                return Some(connection);
             }
         }
     }
 
     /// Takes a connection back.
-    pub(crate) fn keep(&self, route: &Route, wire: Wire) {
+    pub(crate) fn keep(&self, route: &Route, connection: Connection) {
         let mut state = self.state();
         if !state.is_closed {
-            state.put(route, wire);
+            state.put(route, connection);
             let surplus = state.beyond(MOST_IDLE);
             drop(state);
             drop(surplus);
@@ -65,7 +65,7 @@ impl Pool {
 
     /// How many lie idle, by origin.
     pub(crate) fn count(&self) -> Vec<(String, usize)> {
-        self.state().idle.iter().map(|(route, wires)| (route.origin().to_owned(), wires.len())).collect()
+        self.state().idle.iter().map(|(route, connections)| (route.origin().to_owned(), connections.len())).collect()
     }
 
     /// Closes what lies idle, and what is in use when it is done.
@@ -114,25 +114,25 @@ impl Pool {
 }
 
 impl State {
-    fn take(&mut self, route: &Route) -> Option<Wire> {
+    fn take(&mut self, route: &Route) -> Option<Connection> {
         let place = self.idle.iter().position(|(kept, _)| kept == route)?;
-        let wire = self.idle[place].1.pop();
+        let connection = self.idle[place].1.pop();
         if self.idle[place].1.is_empty() {
             self.idle.remove(place);
         }
-        wire
+        connection
     }
 
-    fn put(&mut self, route: &Route, wire: Wire) {
+    fn put(&mut self, route: &Route, connection: Connection) {
         match self.idle.iter_mut().find(|(kept, _)| kept == route) {
-            Some((_, wires)) => wires.push(wire),
-            None => self.idle.push((route.clone(), vec![wire])),
+            Some((_, connections)) => connections.push(connection),
+            None => self.idle.push((route.clone(), vec![connection])),
         }
     }
 
     /// The oldest connection of the route that was first to leave one, if there are too many.
-    fn beyond(&mut self, most: usize) -> Option<Wire> {
-        if self.idle.iter().map(|(_, wires)| wires.len()).sum::<usize>() <= most {
+    fn beyond(&mut self, most: usize) -> Option<Connection> {
+        if self.idle.iter().map(|(_, connections)| connections.len()).sum::<usize>() <= most {
             return None;
         }
         let oldest = self.idle[0].1.remove(0);
@@ -142,8 +142,8 @@ impl State {
         Some(oldest)
     }
 
-    fn surplus(&mut self) -> Vec<Wire> {
-        self.idle.iter_mut().flat_map(|(_, wires)| wires.split_off(wires.len().min(KEPT))).collect()
+    fn surplus(&mut self) -> Vec<Connection> {
+        self.idle.iter_mut().flat_map(|(_, connections)| connections.split_off(connections.len().min(KEPT))).collect()
     }
 }
 
@@ -158,7 +158,7 @@ impl Drop for Reserved {
         self.share.give_back();
         let mut state = self.pool.state();
         state.used = Some(Instant::now());
-        let is_wide = state.idle.iter().any(|(_, wires)| wires.len() > KEPT);
+        let is_wide = state.idle.iter().any(|(_, connections)| connections.len() > KEPT);
         if is_wide && !state.is_closer_under_way && !state.is_closed {
             // Without a runtime nothing is left to be closed.
             if let Ok(runtime) = tokio::runtime::Handle::try_current() {

@@ -11,7 +11,7 @@ use bytes::Bytes;
 use http_body_util::{BodyExt, Empty};
 use hyper::Request;
 use hyper::body::{Frame, Incoming};
-use hyper::client::conn::http1::{Builder, Connection, SendRequest};
+use hyper::client::conn::http1::{self, Builder, SendRequest};
 use hyper_util::rt::TokioIo;
 use rustls::pki_types::ServerName;
 use tokio::net::TcpStream;
@@ -34,14 +34,14 @@ pub(crate) const ALONE: usize = 1 << 20;
 /// Answers before the answer, e.g. early hints, that are passed over.
 const INTERIM: u32 = 16;
 
-type Exchange = Connection<TokioIo<Stream>, Empty<Bytes>>;
+type Exchange = http1::Connection<TokioIo<Stream>, Empty<Bytes>>;
 
 /// A connection that carries one request at a time. It makes progress only while it is asked something: while it lies idle,
 /// nobody runs for it.
-pub(crate) struct Wire {
+pub(crate) struct Connection {
     sender: SendRequest<Empty<Bytes>>,
     /// `None` when it has ended.
-    connection: Option<Pin<Box<Exchange>>>,
+    exchange: Option<Pin<Box<Exchange>>>,
     /// Where it leads, so that others find the way without asking for it.
     pub(crate) peer: SocketAddr,
     /// Whether it has brought an answer: the server may have closed it since.
@@ -50,7 +50,7 @@ pub(crate) struct Wire {
     interim: Arc<AtomicU32>,
 }
 
-impl Wire {
+impl Connection {
     /// Opens one that reads so many bytes at once, to `peer` where that is known.
     pub(crate) async fn open(
         route: &Route,
@@ -149,10 +149,10 @@ impl Wire {
 
     /// Ready when the connection has ended; whoever waits for an answer is told why.
     fn advance(&mut self, cx: &mut Context<'_>) -> Poll<()> {
-        let Some(connection) = &mut self.connection else { return Poll::Ready(()) };
-        match connection.as_mut().poll(cx) {
+        let Some(exchange) = &mut self.exchange else { return Poll::Ready(()) };
+        match exchange.as_mut().poll(cx) {
             Poll::Ready(_) => {
-                self.connection = None;
+                self.exchange = None;
                 Poll::Ready(())
             }
             Poll::Pending => Poll::Pending,
@@ -160,7 +160,7 @@ impl Wire {
     }
 }
 
-async fn opened(route: &Route, trust: &Trust, peer: Option<SocketAddr>, block: usize) -> Result<Wire, Failure> {
+async fn opened(route: &Route, trust: &Trust, peer: Option<SocketAddr>, block: usize) -> Result<Connection, Failure> {
     let connected = match peer {
         Some(address) => TcpStream::connect(address).await,
         None => TcpStream::connect(route.first_stop()).await,
@@ -175,9 +175,9 @@ async fn opened(route: &Route, trust: &Trust, peer: Option<SocketAddr>, block: u
     let mut builder = Builder::new();
     builder.max_buf_size(block).max_header_size(HEAD);
     let handshake = builder.handshake(TokioIo::new(stream)).await;
-    let (sender, connection) = handshake.map_err(|error| Failure::of(&error))?;
-    let connection = Some(Box::pin(connection));
-    Ok(Wire { sender, connection, peer, was_used: false, is_spoilt: false, interim: Arc::default() })
+    let (sender, exchange) = handshake.map_err(|error| Failure::of(&error))?;
+    let exchange = Some(Box::pin(exchange));
+    Ok(Connection { sender, exchange, peer, was_used: false, is_spoilt: false, interim: Arc::default() })
 }
 
 async fn encrypted(route: &Route, trust: &Trust, stream: TcpStream) -> Result<Stream, Failure> {
