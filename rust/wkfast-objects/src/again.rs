@@ -30,14 +30,20 @@ impl Tries {
         if self.count >= TRIES || self.begun.elapsed() > PATIENCE {
             return false;
         }
-        tokio::time::sleep(FIRST_WAIT.mul_f64(f64::from(1 << self.count) * (0.5 + chance()))).await;
+        tokio::time::sleep(pause(FIRST_WAIT, self.count)).await;
         self.count += 1;
         true
     }
 }
 
-/// Between 0 and 1, so that those who were refused together do not come together again.
-pub(crate) fn chance() -> f64 {
+/// How long to wait after `tries` that brought nothing: about twice as long as before, from about `first` on. Those who were
+/// refused together do not come together again, and nobody is back at once.
+pub(crate) fn pause(first: Duration, tries: u32) -> Duration {
+    first.mul_f64(f64::from(1 << tries) * (0.5 + chance()))
+}
+
+/// Between 0 and 1.
+fn chance() -> f64 {
     f64::from((RandomState::new().hash_one(0_u8) >> 40) as u32) / f64::from(1_u32 << 24)
 }
 
@@ -66,4 +72,20 @@ pub(crate) fn is_broken(error: &Error) -> bool {
         next = cause.source();
     }
     false
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn pauses_double_and_differ_and_are_never_short() {
+        let first = Duration::from_secs(1);
+        for tries in 0..6 {
+            let pauses: Vec<f64> =
+                (0..200).map(|_| pause(first, tries).as_secs_f64() / f64::from(1 << tries)).collect();
+            assert!(pauses.iter().all(|pause| (0.5..1.5).contains(pause)), "{pauses:?}");
+            assert!(pauses.iter().any(|&pause| pause < 0.9) && pauses.iter().any(|&pause| pause > 1.1));
+        }
+    }
 }

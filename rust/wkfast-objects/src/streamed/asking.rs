@@ -15,13 +15,13 @@ use super::access::{ACCESS, Access, CUTOUTS, SERVER, held};
 use super::cutting::Cutter;
 use super::refusal::{is_passing, may_come, no_answer, reason, says_no_data, wait};
 use super::{SCHEME, stores};
-use crate::again::chance;
+use crate::again;
 
 /// Requests of this process on their way at once: each needs a connection, and a process may have so many.
 const AT_ONCE: usize = 192;
-/// Tries after the first, and the longest that is waited before the first of them; then twice as long each time.
+/// Tries after the first, and about how long is waited before the first of them; then twice as long each time.
 const TRIES: u32 = 5;
-const FIRST_WAIT: f64 = 0.5;
+const FIRST_WAIT: Duration = Duration::from_millis(500);
 const REDIRECTS: usize = 5;
 /// Letters of a place that a redirect leads to, in messages.
 const MOST_SHOWN: usize = 200;
@@ -128,8 +128,7 @@ impl Asker {
                 Err(Missed::Final(error)) => return Err(error),
                 Err(Missed::Passing(error, asked_for)) => (error, asked_for),
             };
-            let pause =
-                Duration::from_secs_f64(f64::from(asked_for).max(FIRST_WAIT * f64::from(1 << tries) * chance()));
+            let pause = again::pause(FIRST_WAIT, tries).max(Duration::from_secs(asked_for.into()));
             if tries == TRIES || Instant::now() + pause >= end {
                 return Err(error);
             }
