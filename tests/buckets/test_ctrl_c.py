@@ -15,6 +15,7 @@ from tests.buckets.test_merging import painted
 # Each is made ready while the server answers, and done when it has stopped to.
 CALLS = {
     "load": ("", "wkfast.Annotation.load(far / 'a.zip')"),
+    "zips": ("from wkfast.tables import read_skeletons", "read_skeletons([far / 'a.zip'] * 100)"),
     "save": ("annotation = wkfast.Annotation.load('a.zip')", "annotation.save(far / 'b.zip')"),
     "layer": ("layer = wkfast.Annotation.load(far / 'a.zip').get_volume_layer('paint')", "layer.as_layer()"),
     "plan": ("annotation = wkfast.Annotation.load('b.zip')", "annotation.plan_merge(far / 'm', far / 'near')"),

@@ -1,5 +1,6 @@
 """Many files of skeletons in buckets: read as tables and converted."""
 
+import threading
 import zipfile
 
 import numpy as np
@@ -10,7 +11,7 @@ from wkfast.buckets import ObjectPath
 from wkfast.convert import convert, read_knossos, read_swc, write_knossos, write_swc
 from wkfast.errors import AddressError, AnnotationFileNotFoundError, SwcError, VolumeDataError
 from wkfast.skeleton import Skeleton
-from wkfast.tables import iterate_skeletons, read_skeletons, skeletons_to_parquet
+from wkfast.tables import iterate_skeletons, read_skeletons, skeletons_to_parquet, sources
 
 
 @pytest.fixture
@@ -64,6 +65,20 @@ def test_files_are_named_one_by_one_and_what_is_missing_is_told(far):
     tables = read_skeletons([far / "f0.nml", far / "none.nml", far / "project.zip", far / "none.zip"])
     assert names(tables, far) == ["f0.nml", "none.nml", "project.zip!one.nml", "project.zip!two.nml", "none.zip"]
     assert [str(each.error).split(":")[-1] for each in tables.errors] == [" there is no such object"] * 2
+
+
+def test_zips_are_looked_into_together_and_come_in_order(monkeypatch):
+    together = threading.Barrier(8, timeout=20)
+
+    def looked_into(path, also):
+        together.wait()
+        yield sources.Source(path, "a.nml", str(path))
+
+    monkeypatch.setattr(sources, "_looked_into", looked_into)
+    zips = [ObjectPath(f"memory://many-zips/{number}.zip") for number in range(80)]
+    texts = [ObjectPath(f"memory://many-zips/{number}.nml") for number in range(80)]
+    mixed = [one for pair in zip(zips, texts, strict=True) for one in pair]
+    assert [source.path for source in sources.find(mixed)] == mixed
 
 
 def test_a_large_object_comes_in_batches(far):

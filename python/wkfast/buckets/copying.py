@@ -3,22 +3,18 @@
 from __future__ import annotations
 
 import threading
-from concurrent.futures import Future, ThreadPoolExecutor, as_completed, wait
+from concurrent.futures import as_completed
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 from wkfast import _core
 from wkfast.buckets.object_path import ObjectPath
+from wkfast.buckets.requests import Requests
 from wkfast.errors import ObjectStoreError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
     from pathlib import Path
-
-# Requests on their way: each takes its time, whatever it carries.
-_AT_ONCE = 32
-# Seconds between looks for what has not ended yet.
-_LOOK = 0.02
 
 
 def copy_files(
@@ -56,27 +52,13 @@ def copy_files(
     """
     room = _Room(_core.bytes_in_flight())
     done, done_bytes, all_bytes = 0, 0, sum(size for _, size in files)
-    pool = ThreadPoolExecutor(_AT_ONCE)
-    waiting: dict[Future[None], int] = {}
-    try:
-        waiting |= {pool.submit(_copy, source, target, name, size, room): size for name, size in files}
-        for copied in as_completed(waiting):
+    with Requests() as requests:
+        copies = {requests.submit(_copy, source, target, name, size, room): size for name, size in files}
+        for copied in as_completed(copies):
             copied.result()
-            done, done_bytes = done + 1, done_bytes + waiting[copied]
+            done, done_bytes = done + 1, done_bytes + copies[copied]
             if told is not None:
                 told(done, len(files), done_bytes, all_bytes)
-    except KeyboardInterrupt:
-        _leave(pool, list(waiting))
-        raise
-    finally:
-        pool.shutdown(wait=True, cancel_futures=True)
-
-
-def _leave(pool: ThreadPoolExecutor, begun: Sequence[Future[None]]) -> None:
-    """Let no request go on that is under way: threads see no signals."""
-    pool.shutdown(wait=False, cancel_futures=True)
-    while wait(begun, timeout=_LOOK).not_done:
-        _core.end_requests()
 
 
 class _Room:

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable
+from collections import deque
+from collections.abc import Callable, Iterable
+from contextlib import ExitStack
 from dataclasses import dataclass
 from os import PathLike, fspath
 from pathlib import Path, PurePosixPath
@@ -13,6 +15,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from wkfast import _core
 from wkfast.addresses import is_path, local_path
 from wkfast.buckets import ObjectPath, core_file, object_path
+from wkfast.buckets.requests import AT_ONCE, Requests
 from wkfast.errors import AddressError, AnnotationFileNotFoundError, AnnotationZipError, WkfastError
 from wkfast.skeleton.annotation_file import nml_members, require_file, require_suffix
 
@@ -90,9 +93,33 @@ def find(given: Paths, *, also: frozenset[str] = frozenset()) -> Iterator[Source
     paths: Any = [given] if is_path(given) else given
     if not isinstance(paths, Iterable):
         raise AddressError(f"{given!r} is no path, and not many of them: give text or path objects")
+    yield from _in_order(_given(paths, also), also)
+
+
+def _given(paths: Iterable[Any], also: frozenset[str]) -> Iterator[Source | Unusable | ObjectPath]:
+    """Yield what is to be read, and zips in buckets that are to be looked into."""
     for path in paths:
         far = object_path(path)
         yield from _near(fspath(local_path(path)), also) if far is None else _far(far, also)
+
+
+def _in_order(found: Iterable[Source | Unusable | ObjectPath], also: frozenset[str]) -> Iterator[Source | Unusable]:
+    """Yield what is found; zips in buckets are looked into ahead, many at once."""
+    waiting: deque[Callable[[], list[Source | Unusable]]] = deque()
+    with ExitStack() as stack:
+        requests = None
+        for one in found:
+            if isinstance(one, ObjectPath):
+                requests = requests or stack.enter_context(Requests())
+                waiting.append(requests.submit(lambda zipped: list(_looked_into(zipped, also)), one).result)
+            elif waiting:
+                waiting.append([one].copy)
+            else:
+                yield one
+            if len(waiting) > AT_ONCE:
+                yield from waiting.popleft()()
+        for ahead in waiting:
+            yield from ahead()
 
 
 def _near(path: str, also: frozenset[str]) -> Iterator[Source | Unusable]:
@@ -109,21 +136,18 @@ def _near(path: str, also: frozenset[str]) -> Iterator[Source | Unusable]:
             yield from _looked_into(file, also)
 
 
-def _far(path: ObjectPath, also: frozenset[str]) -> Iterator[Source | Unusable]:
-    """Yield what is to be read of an object, or of those in a folder, which is listed."""
+def _far(path: ObjectPath, also: frozenset[str]) -> Iterator[Source | ObjectPath]:
+    """Yield what is to be read of an object, or of those in a folder, which is listed; zips as they are."""
     if path.suffix in _SUFFIXES | also:
         # Texts are not asked for before they are read, all at once.
-        yield from [Source(path, None, str(path))] if path.suffix != _ARCHIVE else _looked_into(path, also)
+        yield path if path.suffix == _ARCHIVE else Source(path, None, str(path))
         return
     listed = [(name, size) for name, size in path.files() if _split(name)[1] in _SUFFIXES | also]
     if not listed:
         raise _nothing_in(str(path), _SUFFIXES | also)
     for name, size in sorted(listed, key=lambda entry: entry[0].split("/")):
         file = path / name
-        if file.suffix == _ARCHIVE:
-            yield from _looked_into(file, also)
-        else:
-            yield Source(file, None, str(file), size)
+        yield file if file.suffix == _ARCHIVE else Source(file, None, str(file), size)
 
 
 def _looked_into(file: str | ObjectPath, also: frozenset[str]) -> Iterator[Source | Unusable]:
