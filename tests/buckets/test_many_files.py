@@ -9,7 +9,7 @@ from tests.tables.nmls import big, nml, write
 
 from wkfast.buckets import ObjectPath
 from wkfast.convert import convert, read_knossos, read_swc, write_knossos, write_swc
-from wkfast.errors import AddressError, AnnotationFileNotFoundError, SwcError, VolumeDataError
+from wkfast.errors import AddressError, AnnotationFileNotFoundError, ObjectStoreError, SwcError, VolumeDataError
 from wkfast.skeleton import Skeleton
 from wkfast.tables import iterate_skeletons, read_skeletons, skeletons_to_parquet, sources
 
@@ -105,6 +105,12 @@ def test_what_is_converted_from_and_to_buckets_is_what_folders_get(folder, far, 
     nmls = convert(far.parent / "out", far.parent / "nmls", "nml", voxel_size=(10, 10, 30))
     assert not nmls.errors
     assert read_skeletons(far.parent / "nmls").nodes.rows == read_skeletons(folder).nodes.rows
+
+
+def test_a_bucket_that_is_not_there_is_told_once_and_not_for_each_file(far):
+    missing = ObjectPath("s3://no-such-bucket-at-all/out", far.storage_options)
+    with pytest.raises(ObjectStoreError, match="no-such-bucket-at-all"):
+        convert(far, missing, "swc")
 
 
 def test_swc_and_knossos_of_a_bucket(bucket, tmp_path):

@@ -244,6 +244,12 @@ def test_files_of_one_name_do_not_replace_each_other(folder, tmp_path):
     assert [path.name for path in done.written] == ["a.nml", "a-2.nml"]
 
 
+def test_a_folder_that_cannot_be_written_to_is_told_once_and_not_for_each_file(folder, tmp_path):
+    (tmp_path / "taken").write_text("no folder")
+    with pytest.raises(FileExistsError, match="taken"):
+        convert(folder, tmp_path / "taken", "swc")
+
+
 def test_what_is_asked_for_is_checked(folder, tmp_path):
     with pytest.raises(AnnotationSuffixError, match=r"nml, swc, k\.zip"):
         convert(folder, tmp_path, "obj")

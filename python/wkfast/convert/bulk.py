@@ -85,6 +85,8 @@ def convert(
         `to` is none of these.
     AnnotationFileNotFoundError
         There is nothing to read in a folder.
+    OSError
+        Nothing can be written to the folder (any more). Files that were written stay.
 
     Examples
     --------
@@ -107,8 +109,16 @@ def convert(
     errors: list[FileError] = []
     for source in sources:
         try:
-            write(_load(source, voxel_size, unit), _stem(source), targets)
+            skeleton = _load(source, voxel_size, unit)
         except (WkfastError, OSError) as error:
+            errors.append(FileError(source.name, error))
+            continue
+        try:
+            write(skeleton, _stem(source), targets)
+        except OSError:
+            # Of the folder, not of this skeleton: the next one would say the same.
+            raise
+        except WkfastError as error:
             errors.append(FileError(source.name, error))
     return Converted(tuple(targets.written), tuple(errors))
 
