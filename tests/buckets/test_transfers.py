@@ -48,9 +48,26 @@ def test_what_is_there_stays_and_what_is_missing_is_said(bucket, run, tmp_path):
     run("download", url, mine, "--overwrite")
     assert mine.read(1 << 30) != content
     assert "is not there" in run("upload", f"s3://{bucket.name}/none.zip", code=2).stderr
-    (tmp_path / "ids.txt").write_text(url)
     wrong = run("download", url, f"s3://{bucket.name}/wrong.nml", code=2)
     assert "came as .zip" in wrong.stderr
     assert (mine.parent / "wrong.nml").size() is None
     assert "neither an id" in run("download", tmp_path, f"s3://{bucket.name}/many", code=2).stderr
-    assert "has to lie in a folder" in run("download", tmp_path / "ids.txt", f"s3://{bucket.name}/many", code=2).stderr
+
+
+def test_many_annotations_come_into_a_bucket_once(bucket, run, tmp_path):
+    mine, many = (ObjectPath(f"s3://{bucket.name}/{name}", bucket.options) for name in ("mine.zip", "many"))
+    mine.write(annotation_zip(PAINTED))
+    urls = [run("upload", mine).stdout.strip() for _ in range(3)]
+    (tmp_path / "ids.txt").write_text("\n".join(urls[:2]))
+    told = run("download", tmp_path / "ids.txt", many).stdout
+    assert told.startswith("2 annotations: 2 downloaded, 0 there already, 0 failed; ")
+    (tmp_path / "ids.txt").write_text("\n".join(urls))
+    assert "1 downloaded, 2 there already" in run("download", tmp_path / "ids.txt", many).stdout
+    assert [name for name, _ in many.files()] == sorted(f"{url.rsplit('/', 1)[-1]}.zip" for url in urls)
+    assert {Annotation.load(many / name).dataset_name for name, _ in many.files()} == {"cells"}
+
+
+def test_a_server_of_files_takes_no_annotations(serve, run, tmp_path):
+    url, _ = serve(tmp_path)
+    (tmp_path / "ids.txt").write_text("0" * 24)
+    assert "a server of files takes none" in run("download", tmp_path / "ids.txt", f"{url}/many", code=2).stderr

@@ -5,23 +5,24 @@ from __future__ import annotations
 import re
 import threading
 import time
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from functools import partial
 from pathlib import PurePath
 from typing import TYPE_CHECKING, Any, Literal
 from urllib.parse import urlsplit
 
-from wkfast.addresses import local_path
 from wkfast.annotation.bulk_list import Wanted, listed
 from wkfast.annotation.bulk_report import AnnotationDownload, DownloadReport
 from wkfast.annotation.meta import ANNOTATION_ID, meta_values
+from wkfast.buckets import ObjectPath, any_path
 from wkfast.client import Client, current_context, resolve_annotation
 from wkfast.client.files import abandoned_parts
 from wkfast.client.transfer import checked_kind
 from wkfast.client.workers import fetch_all
-from wkfast.errors import AnnotationError, WkfastError
+from wkfast.errors import AddressError, AnnotationError, WkfastError
 from wkfast.progress import observed, throttled
 from wkfast.skeleton.annotation_file import AnnotationFile
+from wkfast.temporary import owned_temporary_folder
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -37,7 +38,7 @@ _PATIENCE = 0.5
 
 def download_annotations(
     annotations: Iterable[Wanted],
-    folder: str | PathLike[str],
+    folder: str | PathLike[str] | ObjectPath,
     *,
     concurrency: int = 4,
     skip_volume_data: bool = False,
@@ -56,7 +57,8 @@ def download_annotations(
     annotations
         Ids and URLs of any form; what lists of a server hold; tasks and projects, which stand for their annotations.
     folder
-        Made if it is not there. Files of other servers than the current context's are ``{host}-{id}.zip``.
+        Made if it is not there; or the address of one in a bucket, for which each file is a temporary one of this
+        machine first. Files of other servers than the current context's are ``{host}-{id}.zip``.
     concurrency
         Downloads at once.
     skip_volume_data
@@ -72,6 +74,8 @@ def download_annotations(
     ------
     AnnotationError
         An ``AssertionError``: ``concurrency`` is not positive, or ``folder`` is a file.
+    AddressError
+        ``folder`` is on a server of files, which takes none.
 
     Examples
     --------
@@ -80,15 +84,17 @@ def download_annotations(
     """
     if concurrency < 1:
         raise AnnotationError(f"concurrency is a positive number, not {concurrency!r}")
-    target = _made(local_path(folder, "what is downloaded"))
+    target = any_path(folder, "the folder of many annotations")
     entries = listed(annotations, concurrency)
     wanted = [it for it in entries if isinstance(it, str)]
-    downloads = _Downloads(
-        current_context(), target, skip_volume_data=skip_volume_data, overwrite=overwrite, retry_count=retry_count
-    )
-    with observed(progress, "downloading", "annotations", last_line=True) as observer:
+    options = {"skip_volume_data": skip_volume_data, "retry_count": retry_count}
+    with (
+        _folder_here(target) as here,
+        observed(progress, "downloading", "annotations", last_line=True) as observer,
+    ):
         # bytes are told by the threads that download, so not to functions of the user's
         counter = _Counter(observer, len(wanted), with_bytes=progress is True)
+        downloads = _Downloads(current_context(), target, here, overwrite=overwrite, options=options)
         try:
             results = fetch_all(partial(downloads.download, counter), wanted, concurrency=concurrency)
             done = dict(_counted(results, counter))
@@ -98,12 +104,20 @@ def download_annotations(
     return DownloadReport(tuple(done[it] if isinstance(it, str) else it for it in entries))
 
 
-def _made(folder: Path) -> Path:
+@contextmanager
+def _folder_here(target: Path | ObjectPath) -> Iterator[Path]:
+    """Yield the folder of this machine into which files come: `target`, or a temporary one if that lies in a bucket."""
+    if isinstance(target, ObjectPath):
+        if not target.takes_changes:
+            raise AddressError(f"{target}: a server of files takes none; choose a bucket or a folder")
+        with owned_temporary_folder("download") as here:
+            yield here
+        return
     try:
-        folder.mkdir(parents=True, exist_ok=True)
+        target.mkdir(parents=True, exist_ok=True)
     except (FileExistsError, NotADirectoryError):
-        raise AnnotationError(f"{folder} is, or lies below, a file: name a folder for the downloads") from None
-    return folder
+        raise AnnotationError(f"{target} is, or lies below, a file: name a folder for the downloads") from None
+    yield target
 
 
 def _counted(
@@ -160,13 +174,20 @@ class _Downloads:
     """Downloads into one folder, by several threads."""
 
     def __init__(
-        self, context: Context, folder: Path, *, skip_volume_data: bool, overwrite: bool, retry_count: int
+        self,
+        context: Context,
+        folder: Path | ObjectPath,
+        here: Path,
+        *,
+        overwrite: bool,
+        options: dict[str, Any],
     ) -> None:
         self._context = context
         self._folder = folder
+        self._here = here
         self._overwrite = overwrite
-        self._options: dict[str, Any] = {"skip_volume_data": skip_volume_data, "retry_count": retry_count}
-        self._suffix = "-without-volumes" if skip_volume_data else ""
+        self._options = options
+        self._suffix = "-without-volumes" if options["skip_volume_data"] else ""
         self._stopped = threading.Event()
         self._lock = threading.Lock()
         # of each file that was looked for: one thread at a time, for lists may name an annotation in several ways
@@ -202,7 +223,7 @@ class _Downloads:
                 path, title = self._fetched(found, stem, counter)
                 self._finished.add(stem)
         return AnnotationDownload(
-            name, status, path, path.stat().st_size,
+            name, status, path, path.size() or 0 if isinstance(path, ObjectPath) else path.stat().st_size,
             annotation_id=found.annotation_id, name=title, seconds=time.monotonic() - began,
         )  # fmt: skip
 
@@ -213,21 +234,22 @@ class _Downloads:
         host = re.sub(r"[^A-Za-z0-9.-]", "_", urlsplit(found.context.url).netloc) + "-" if elsewhere else ""
         return f"{host}{found.annotation_id}{self._suffix}"
 
-    def _present(self, stem: str, annotation_id: str) -> Path | None:
+    def _present(self, stem: str, annotation_id: str) -> Path | ObjectPath | None:
         """Return the file of an annotation if it is there, whole, and the annotation's."""
         for suffix in (".zip", ".nml"):
             path = self._folder / f"{stem}{suffix}"
             with suppress(WkfastError, FileNotFoundError):
-                kept = _named(path, checked_kind(path, str(path)))
+                # objects are whole or not there
+                kept = path if isinstance(path, ObjectPath) else _named(path, checked_kind(path, str(path)))
                 if _is_of(kept, annotation_id):
                     return kept
         return None
 
-    def _fetched(self, found: ResolvedAnnotation, stem: str, counter: _Counter) -> tuple[Path, str]:
+    def _fetched(self, found: ResolvedAnnotation, stem: str, counter: _Counter) -> tuple[Path | ObjectPath, str]:
         with self._lock:
             self._under_way.add(stem)
-        path = self._folder / f"{stem}.zip"
-        for part in abandoned_parts(self._folder, path.name):
+        path = self._here / f"{stem}.zip"
+        for part in abandoned_parts(self._here, path.name):
             part.unlink(missing_ok=True)
 
         def heard(done: int, _total: int | None) -> None:
@@ -239,7 +261,16 @@ class _Downloads:
             download = client.annotations.download(found.annotation_id, path, progress=heard, **self._options)
         with self._lock:
             self._under_way.discard(stem)
-        return _named(path, download.kind), PurePath(download.name).stem
+        return self._put(_named(path, download.kind)), PurePath(download.name).stem
+
+    def _put(self, file: Path) -> Path | ObjectPath:
+        """Return where a file lies that has come, in the bucket if that is where it is wanted."""
+        if not isinstance(self._folder, ObjectPath):
+            return file
+        target = self._folder / file.name
+        target.put_file(file)
+        file.unlink()
+        return target
 
     def _check(self) -> None:
         if self._stopped.is_set():
@@ -255,7 +286,7 @@ class _Downloads:
             part.unlink(missing_ok=True)
 
     def _parts(self, stem: str) -> list[Path]:
-        return list(self._folder.glob(f"{stem}.zip.part-*"))
+        return list(self._here.glob(f"{stem}.zip.part-*"))
 
 
 def _named(path: Path, kind: str) -> Path:
@@ -263,11 +294,11 @@ def _named(path: Path, kind: str) -> Path:
     return path if path.suffix == f".{kind}" else path.rename(path.with_suffix(f".{kind}"))
 
 
-def _is_of(path: Path, annotation_id: str) -> bool:
+def _is_of(path: Path | ObjectPath, annotation_id: str) -> bool:
     """Whether an annotation file is of an annotation: servers write the id into its NML; one without is believed."""
     said = meta_values(AnnotationFile.open(path).beginning()["meta"]).get(ANNOTATION_ID)
     return not said or said.lower() == annotation_id
 
 
-def _title(path: Path) -> str | None:
+def _title(path: Path | ObjectPath) -> str | None:
     return AnnotationFile.open(path).annotation_name if path.suffix == ".zip" else None

@@ -11,6 +11,8 @@ from wkfast.client.urls import shown
 if TYPE_CHECKING:
     from pathlib import Path
 
+    from wkfast.buckets import ObjectPath
+
 _WORDS = {"downloaded": "downloaded", "skipped": "there already", "failed": "failed"}
 
 
@@ -41,7 +43,7 @@ class AnnotationDownload:
 
     annotation: str
     status: Literal["downloaded", "skipped", "failed"]
-    path: Path | None = None
+    path: Path | ObjectPath | None = None
     size: int = 0
     error: str | None = None
     annotation_id: str | None = None
@@ -61,7 +63,7 @@ class DownloadReport:
         return tuple(download for download in self.downloads if download.status == "failed")
 
     @property
-    def paths(self) -> tuple[Path, ...]:
+    def paths(self) -> tuple[Path | ObjectPath, ...]:
         """The files that are there now."""
         return tuple(download.path for download in self.downloads if download.path is not None)
 

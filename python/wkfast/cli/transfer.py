@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 from wkfast._lazy import lazy_import
-from wkfast.addresses import local_path
 from wkfast.buckets import ObjectPath, any_path, local_copy, local_folder
 from wkfast.cli.arguments import Argument, Exit, Option, UsageError
 from wkfast.cli.console import bytes_text, complain, progress_wanted, tell, tell_json
@@ -63,10 +62,9 @@ def download(
     wanted = any_path(target, "an annotation")
     lines = _lines(annotation)
     if lines is not None:
-        folder = local_path(target, "the folder of many annotations")
         with client.webknossos_context(context.url, context.token, context.timeout, context.api_version):
             report = bulk.download_annotations(
-                lines, folder, concurrency=concurrency, skip_volume_data=skip_volume_data,
+                lines, wanted, concurrency=concurrency, skip_volume_data=skip_volume_data,
                 overwrite=overwrite, progress=progress_wanted(progress),
             )  # fmt: skip
         _tell(report, as_json=as_json)
