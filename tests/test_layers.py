@@ -119,25 +119,41 @@ ALLOWED = {
 }
 
 
-def runtime_imports(file):
-    """Names of the wkfast modules that a file imports, those for type checkers left out."""
-    tree = ast.parse(file.read_text(encoding="utf-8"))
+# A file, and the room above it that it looks up when it is asked for what lies there: the reference opens datasets on
+# servers by names of the class of those in folders.
+LOOKS_UP = {("dataset/dataset.py", "remote")}
+
+
+TREES = {file: ast.parse(file.read_text(encoding="utf-8")) for file in sorted(PACKAGE.rglob("*.py"))}
+
+
+def nodes_at_run_time(file):
+    """Yield what stands in a file, but for what only type checkers read."""
     for_types = {
         child
-        for node in ast.walk(tree)
+        for node in ast.walk(TREES[file])
         if isinstance(node, ast.If) and isinstance(node.test, ast.Name) and node.test.id == "TYPE_CHECKING"
-        for child in ast.walk(node)
+        for block in node.body
+        for child in ast.walk(block)
     }
-    for node in ast.walk(tree):
-        if node in for_types:
-            continue
+    yield from (node for node in ast.walk(TREES[file]) if node not in for_types)
+
+
+def names_imported(file):
+    """Yield modules of wkfast and what a file takes of each, at once or on first use; nothing of whole modules."""
+    for node in nodes_at_run_time(file):
         if isinstance(node, ast.Import):
-            yield from (alias.name for alias in node.names if alias.name.split(".")[0] == "wkfast")
+            yield from ((alias.name, "") for alias in node.names if alias.name.split(".")[0] == "wkfast")
         elif isinstance(node, ast.ImportFrom) and node.module and node.module.split(".")[0] == "wkfast":
-            if node.module == "wkfast":
-                yield from (f"wkfast.{alias.name}" for alias in node.names)
-            else:
-                yield node.module
+            yield from ((node.module, alias.name) for alias in node.names)
+        elif isinstance(node, ast.Call) and ast.unparse(node.func) in {"lazy_import", "lazy_names"}:
+            texts = [child.value for child in ast.walk(node) if isinstance(child, ast.Constant)]
+            yield from ((text, "") for text in texts if isinstance(text, str) and text.startswith("wkfast."))
+
+
+def runtime_imports(file):
+    """Names of the wkfast modules that a file imports, those for type checkers left out."""
+    return {f"wkfast.{name}" if module == "wkfast" and name else module for module, name in names_imported(file)}
 
 
 def part(module):
@@ -150,13 +166,67 @@ def part(module):
 def test_imports_point_one_way(package):
     files = [PACKAGE / f"{package}.py"] if (PACKAGE / f"{package}.py").is_file() else (PACKAGE / package).rglob("*.py")
     for file in files:
-        used = {part(module) for module in runtime_imports(file)} - {package}
-        assert used <= ALLOWED[package], f"{file.relative_to(PACKAGE)} imports {used - ALLOWED[package]}"
+        name = file.relative_to(PACKAGE).as_posix()
+        used = {room for room in map(part, runtime_imports(file)) if (name, room) not in LOOKS_UP} - {package}
+        assert used <= ALLOWED[package], f"{name} imports {used - ALLOWED[package]}"
 
 
 def test_every_part_of_the_package_has_its_rule():
     parts = {path.stem for path in PACKAGE.iterdir() if path.suffix == ".py" or (path / "__init__.py").is_file()}
     assert parts - {"__init__", "__main__"} == set(ALLOWED)
+
+
+def module_of(file):
+    names = [*file.relative_to(PACKAGE.parent).with_suffix("").parts]
+    return ".".join(names[:-1] if names[-1] == "__init__" else names)
+
+
+def imports_of_modules():
+    """Modules of the package, each with those that it imports; what a room hands out counts where it is defined."""
+    files = {module_of(file): file for file in TREES}
+    places = {(room, name): place for room, file in files.items() for place, name in handed_out(file)}
+    graph = {}
+    for module, file in files.items():
+        above = {room for name, room in LOOKS_UP if name == file.relative_to(PACKAGE).as_posix()}
+        named = {(each, name) for each, name in names_imported(file) if part(each) not in above}
+        found = {places.get(pair) or (".".join(pair) if ".".join(pair) in files else pair[0]) for pair in named}
+        graph[module] = (found & files.keys()) - {module}
+    # The package itself hands out names of everything, to users only.
+    return graph | {"wkfast": set()}
+
+
+def handed_out(file):
+    """Yield the names that a room hands out, each behind the module that it is from."""
+    if file.name != "__init__.py":
+        return
+    for node in ast.walk(TREES[file]):
+        if isinstance(node, ast.ImportFrom) and node.module:
+            yield from ((node.module, alias.name) for alias in node.names)
+        is_call = isinstance(node, ast.Call) and ast.unparse(node.func) == "lazy_names"
+        if is_call and isinstance(node.args[1], ast.Dict):
+            for module, names in ast.literal_eval(node.args[1]).items():
+                yield from ((module, name) for name in names)
+
+
+def reached(graph, module):
+    """Return the modules that one imports, and those that these import."""
+    found, todo = set(), [module]
+    while todo:
+        new = graph[todo.pop()] - found
+        found |= new
+        todo += new
+    return found
+
+
+def test_no_more_than_two_modules_import_each_other():
+    graph = imports_of_modules()
+    all_reached = {module: reached(graph, module) for module in graph}
+    circles = {
+        module: sorted(other for other in others if module in all_reached[other])
+        for module, others in all_reached.items()
+        if module in others
+    }
+    assert {module: circle for module, circle in circles.items() if len(circle) > 2} == {}
 
 
 def classes(tree):
@@ -194,7 +264,6 @@ def private_names_of_the_core():
     return {name for name in members_of_classes(stub) if is_private(name)}
 
 
-TREES = {file: ast.parse(file.read_text(encoding="utf-8")) for file in sorted(PACKAGE.rglob("*.py"))}
 # What the standard library and lxml call so, though it is public.
 PUBLIC_ANYWAY = {"_replace", "_getframe", "_asdict", "_Element", "_ElementTree"}
 

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from numpy.typing import DTypeLike
 
     from wkfast import remote
-    from wkfast.annotation import merging, transfer
+    from wkfast.annotation import merging, remote_annotation, transfer
     from wkfast.annotation.enums import AnnotationType
     from wkfast.annotation.remote_annotation import RemoteAnnotation
     from wkfast.client import urls
@@ -44,6 +44,7 @@ else:
     # most scripts never speak to a server
     remote = lazy_import("wkfast.remote")
     merging = lazy_import("wkfast.annotation.merging")
+    remote_annotation = lazy_import("wkfast.annotation.remote_annotation")
     transfer = lazy_import("wkfast.annotation.transfer")
     export = lazy_import("wkfast.volume.export")
     urls = lazy_import("wkfast.client.urls")
@@ -773,7 +774,7 @@ class Annotation:
         ClientError
             A ``RuntimeError``: what happened, where, what the server said and what to do.
         """
-        return transfer.open_remote(cls, annotation_id_or_url, webknossos_url)
+        return remote_annotation.open_remote(cls, annotation_id_or_url, webknossos_url)
 
     def get_remote_annotation_dataset(self) -> RemoteDataset:
         """Return the layers of this annotation as its server has them, streamed; see :meth:`open_as_remote_dataset`.

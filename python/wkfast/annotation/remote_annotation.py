@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, NoReturn
 from wkfast.addresses import local_path
 from wkfast.annotation.agglomerate_graph import AgglomerateGraphData
 from wkfast.annotation.annotation import Annotation
+from wkfast.annotation.transfer import download
 from wkfast.client import Client, Secret
 from wkfast.errors import AnnotationError, NotSavedError
 from wkfast.geometry import Mag, Vec3Int
@@ -163,3 +164,8 @@ class RemoteAnnotation(Annotation):
 
     def __repr__(self) -> str:
         return f"RemoteAnnotation({self.url!r})"
+
+
+def open_remote(make: type[Annotation], annotation_id_or_url: str, webknossos_url: str | None) -> RemoteAnnotation:
+    """Return a handle on an annotation that stays on its server; see ``Annotation.open_remote``."""
+    return RemoteAnnotation._of(*download(make, annotation_id_or_url, webknossos_url, skip_volume_data=True))

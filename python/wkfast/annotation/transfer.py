@@ -12,7 +12,6 @@ from typing import TYPE_CHECKING
 
 from wkfast._lazy import lazy_import
 from wkfast._warnings import warn
-from wkfast.annotation.remote_annotation import RemoteAnnotation
 from wkfast.annotation.saving import write_zip
 from wkfast.client import Client, Context, current_context, resolve_annotation, webknossos_context
 from wkfast.client.errors import AuthenticationError
@@ -90,11 +89,6 @@ def download(
     annotation.annotation_id = annotation.annotation_id or file.annotation_id
     annotation._downloaded = file
     return annotation, file
-
-
-def open_remote(make: type[Annotation], annotation_id_or_url: str, webknossos_url: str | None) -> RemoteAnnotation:
-    """Return a handle on an annotation that stays on its server; see ``Annotation.open_remote``."""
-    return RemoteAnnotation._of(*download(make, annotation_id_or_url, webknossos_url, skip_volume_data=True))
 
 
 def streamed(annotation: Annotation) -> RemoteDataset:

@@ -13,10 +13,10 @@ use reqwest::{StatusCode, Version};
 
 /// Travels with a request.
 #[derive(Clone, Debug, Default)]
-pub(crate) struct Fate(Arc<Tries>);
+pub(crate) struct Fate(Arc<Doubts>);
 
 #[derive(Debug, Default)]
-struct Tries {
+struct Doubts {
     /// A try may have been done by the server all the same: its answer was lost, or tells of a fault of the server's.
     doubtful: AtomicBool,
     /// The server does not know what was asked for.

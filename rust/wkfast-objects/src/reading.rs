@@ -29,19 +29,19 @@ impl Piece {
 
 /// Why there are no bytes: the answer broke off, which another one may not, or it had to be left before there was room for
 /// it, or what says more.
-enum Missed {
+enum Unread {
     Broken(VolumeError),
     Left,
     Failed(VolumeError),
 }
 
-impl From<VolumeError> for Missed {
+impl From<VolumeError> for Unread {
     fn from(error: VolumeError) -> Self {
         Self::Failed(error)
     }
 }
 
-impl Missed {
+impl Unread {
     fn of(connection: &Connection, path: &Path, error: &Error) -> Self {
         let failed = connection.failed(path, error);
         if is_broken(error) { Self::Broken(failed) } else { Self::Failed(failed) }
@@ -81,7 +81,7 @@ async fn piece_of_answer(
     path: &Path,
     part: &Part,
     leave: &mut Leave,
-) -> std::result::Result<Option<Piece>, Missed> {
+) -> std::result::Result<Option<Piece>, Unread> {
     let wanted = match part {
         Part::Whole(_) => None,
         Part::Range(range) if range.is_empty() => return Ok(no_bytes(connection, path, range.start).await?),
@@ -95,7 +95,7 @@ async fn piece_of_answer(
     match connection.objects.get_opts(path, options).await {
         Ok(answer) => Ok(Some(body(connection, path, part, answer, leave).await?)),
         Err(error) if is_absent(&error) => Ok(None),
-        Err(error) if matches!(part, Part::Whole(_)) || is_broken(&error) => Err(Missed::of(connection, path, &error)),
+        Err(error) if matches!(part, Part::Whole(_)) || is_broken(&error) => Err(Unread::of(connection, path, &error)),
         Err(error) => Ok(after_refusal(connection, path, part, error, leave).await?),
     }
 }
@@ -159,11 +159,11 @@ async fn body(
     part: &Part,
     answer: GetResult,
     leave: &mut Leave,
-) -> std::result::Result<Piece, Missed> {
+) -> std::result::Result<Piece, Unread> {
     let piece = Piece::of(&answer.meta);
     let length = length_of(connection, path, part, answer.meta.size)?;
     if !leave.fit(length, part).await? {
-        return Err(Missed::Left);
+        return Err(Unread::Left);
     }
     let mut bytes = Vec::new();
     bytes
@@ -171,11 +171,11 @@ async fn body(
         .map_err(|_| VolumeError::corrupt(connection.name(path), "is larger than memory"))?;
     let mut stream = answer.into_stream();
     while let Some(chunk) = stream.next().await {
-        bytes.extend_from_slice(&chunk.map_err(|error| Missed::Broken(connection.failed(path, &error)))?);
+        bytes.extend_from_slice(&chunk.map_err(|error| Unread::Broken(connection.failed(path, &error)))?);
     }
     if bytes.len() as u64 != length {
         let reason = format!("{} bytes came where {length} were asked for", bytes.len());
-        return Err(Missed::Broken(VolumeError::corrupt(connection.name(path), reason)));
+        return Err(Unread::Broken(VolumeError::corrupt(connection.name(path), reason)));
     }
     Ok(Piece { bytes, ..piece })
 }

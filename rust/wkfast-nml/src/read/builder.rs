@@ -5,7 +5,9 @@ use std::collections::{HashMap, HashSet};
 use super::attributes::Reading;
 use super::check::{Checker, OpenTree};
 use super::hot::{RowKind, Run, scan};
-use super::kinds::{Kind, container, inner_child, parameters_child, repeated, root_child, row, unknown};
+use super::kinds::{
+    Kind, another, inner_child, parameters_child, repeated, root, root_child, row, tree_child, unknown,
+};
 use super::lexer::Tag;
 use super::places::Steps;
 use super::problems::Ledger;
@@ -137,19 +139,11 @@ impl Builder {
             (None, _) => {
                 self.root_at = tag.at;
                 name.clone_into(&mut self.root_name);
-                if let Some(reason) = other_files::of_another_kind(name) {
-                    return Err(NmlError::Syntax { at: tag.at, element: name.to_owned(), reason });
-                }
-                if name != "things" {
-                    cx.note(format!("the root is <{name}>; expected <things>"), "read as <things>");
-                }
-                cx.keep_all();
-                Kind::Root
+                root(&mut cx)?
             }
             (Some(Kind::Unknown(_)), _) => unknown(&mut cx),
             (Some(parent @ (Kind::Root | Kind::Parameters)), _) if repeated(&mut self.singles, parent, name) => {
-                cx.note(format!("a second <{name}>"), "the first counts, this one is kept as unknown");
-                unknown(&mut cx)
+                another(&mut cx)
             }
             (Some(Kind::Root), _) => match root_child(&mut cx, self.header.volumes.len())? {
                 Kind::Tree => {
@@ -161,16 +155,8 @@ impl Builder {
                 kind => kind,
             },
             (Some(Kind::Parameters), _) => parameters_child(&mut cx, &mut self.header),
-            (Some(Kind::Tree | Kind::Container("nodes" | "edges", _)), "node" | "edge") => {
-                row(&mut cx, self.tree.as_mut())?
-            }
-            (Some(Kind::Tree), "nodes") => container(&mut cx, "nodes"),
-            (Some(Kind::Tree), "edges") => container(&mut cx, "edges"),
-            (Some(Kind::Tree), "comments" | "branchpoints") => {
-                cx.note("inside <thing>, where servers do not look", "read as those behind the trees");
-                container(&mut cx, if name == "comments" { "comments" } else { "branchpoints" })
-            }
-            (Some(Kind::Tree | Kind::Segment(_)), "metadata") => container(&mut cx, "metadata"),
+            (Some(Kind::Container("nodes" | "edges", _)), "node" | "edge") => row(&mut cx, self.tree.as_mut())?,
+            (Some(Kind::Tree), _) => tree_child(&mut cx, self.tree.as_mut())?,
             (Some(parent), _) => inner_child(parent, &mut cx)?,
         };
         let extras = std::mem::take(&mut cx.extras);
@@ -192,10 +178,7 @@ impl Builder {
         let Some(Frame { kind, at, extras }) = self.frames.pop() else { return };
         match kind {
             Kind::Root => self.header.extras = extras,
-            Kind::Parameters => {
-                self.header.parameters.extras = extras;
-                self.check_parameters(at);
-            }
+            Kind::Parameters => self.close_parameters(extras, at),
             Kind::Tree => self.close_tree(extras),
             Kind::Node(row) => self.close_node(row, extras),
             Kind::Edge(edge) => self.close_edge(edge, extras),
@@ -205,11 +188,7 @@ impl Builder {
             Kind::Comment(node_id, content) => {
                 self.checker.add_comment(&StrayComment { node_id, content, extras }, at);
             }
-            Kind::Container(name, keep_empty) => {
-                // An empty first one stays the first one.
-                let empty_axes = name == "additionalAxes" && self.header.parameters.additional_axes.is_empty();
-                self.close_container(name, keep_empty || empty_axes, extras, at);
-            }
+            Kind::Container(name, keep_empty) => self.close_container(name, keep_empty, extras, at),
             Kind::Experiment(ref experiment) if *experiment == Experiment::default() && extras.is_empty() => {
                 self.close_container("experiment", true, extras, at);
             }
@@ -282,7 +261,9 @@ impl Builder {
     }
 
     fn close_container(&mut self, name: &'static str, keep_empty: bool, extras: Extras, at: Position) {
-        if extras.is_empty() && !keep_empty {
+        // An empty first one stays the first one.
+        let empty_axes = name == "additionalAxes" && self.header.parameters.additional_axes.is_empty();
+        if extras.is_empty() && !keep_empty && !empty_axes {
             return;
         }
         // Those of a tree's are the file's.
@@ -381,7 +362,8 @@ impl Builder {
         Ok(())
     }
 
-    fn check_parameters(&mut self, at: Position) {
+    fn close_parameters(&mut self, extras: Extras, at: Position) {
+        self.header.parameters.extras = extras;
         for name in ["experiment", "scale"] {
             if !self.singles.contains(&name) {
                 self.ledger.note(at, "parameters", format!("no <{name}>"), "loaded without it");

@@ -76,34 +76,19 @@ pub(super) fn vector(cx: &mut Reading<'_, '_>, names: [&str; 3]) -> Vector {
 pub(super) fn bounding_box(cx: &mut Reading<'_, '_>) -> NmlBoundingBox {
     let (mut bounding_box, mut color, mut sides) = (NmlBoundingBox::default(), Channels::default(), 0);
     for (name, value) in cx.tag.attributes() {
-        let side = match name {
-            "id" => {
-                bounding_box.id = cx.optional_id(name, &value);
-                continue;
-            }
-            "name" => {
-                bounding_box.name = Some(value.into_owned());
-                continue;
-            }
-            "isVisible" => {
-                bounding_box.is_visible = cx.truth(name, &value);
-                continue;
-            }
-            "topLeftX" => &mut bounding_box.topleft[0],
-            "topLeftY" => &mut bounding_box.topleft[1],
-            "topLeftZ" => &mut bounding_box.topleft[2],
-            "width" => &mut bounding_box.size[0],
-            "height" => &mut bounding_box.size[1],
-            "depth" => &mut bounding_box.size[2],
+        match name {
+            "id" => bounding_box.id = cx.optional_id(name, &value),
+            "name" => bounding_box.name = Some(value.into_owned()),
+            "isVisible" => bounding_box.is_visible = cx.truth(name, &value),
             _ => {
-                if !color.take(cx, "color.", name, &value) {
+                if let Some(side) = side_of(&mut bounding_box, name) {
+                    *side = cx.integer(name, &value).unwrap_or_default();
+                    sides += 1;
+                } else if !color.take(cx, "color.", name, &value) {
                     cx.keep(name, &value);
                 }
-                continue;
             }
-        };
-        sides += 1;
-        *side = cx.integer(name, &value).unwrap_or_default();
+        }
     }
     if sides < 6 {
         cx.note(
@@ -113,6 +98,20 @@ pub(super) fn bounding_box(cx: &mut Reading<'_, '_>) -> NmlBoundingBox {
     }
     bounding_box.color = color.finish();
     bounding_box
+}
+
+/// The number of a box that an attribute states.
+fn side_of<'b>(bounding_box: &'b mut NmlBoundingBox, name: &str) -> Option<&'b mut i64> {
+    let NmlBoundingBox { topleft, size, .. } = bounding_box;
+    match name {
+        "topLeftX" => Some(&mut topleft[0]),
+        "topLeftY" => Some(&mut topleft[1]),
+        "topLeftZ" => Some(&mut topleft[2]),
+        "width" => Some(&mut size[0]),
+        "height" => Some(&mut size[1]),
+        "depth" => Some(&mut size[2]),
+        _ => None,
+    }
 }
 
 pub(super) fn additional_axis(cx: &mut Reading<'_, '_>) -> AdditionalAxis {

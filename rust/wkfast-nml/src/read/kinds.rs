@@ -2,8 +2,8 @@
 
 use super::attributes::Reading;
 use super::check::OpenTree;
-use super::elements;
 use super::numbers::{parse_i64, parse_id, parse_number};
+use super::{elements, other_files};
 use crate::error::NmlError;
 use crate::model::{
     AdditionalAxis, Element, Experiment, Group, Header, Id, Meta, MetadataEntry, NmlBoundingBox, Scale, Segment,
@@ -90,6 +90,12 @@ pub(super) fn unknown(cx: &mut Reading<'_, '_>) -> Kind {
     Kind::Unknown(Element { name: cx.tag.name.to_owned(), attributes, ..Element::default() })
 }
 
+/// What may stand once in its parent, and did.
+pub(super) fn another(cx: &mut Reading<'_, '_>) -> Kind {
+    cx.note(format!("a second <{}>", cx.tag.name), "the first counts, this one is kept as unknown");
+    unknown(cx)
+}
+
 /// As [`unknown`], a problem if the element is known elsewhere.
 fn misplaced(cx: &mut Reading<'_, '_>) -> Kind {
     if KNOWN.contains(&cx.tag.name) {
@@ -111,9 +117,22 @@ pub(super) fn repeated(singles: &mut Vec<&'static str>, parent: &Kind, name: &st
     false
 }
 
-pub(super) fn container(cx: &mut Reading<'_, '_>, name: &'static str) -> Kind {
+fn container(cx: &mut Reading<'_, '_>, name: &'static str) -> Kind {
     cx.keep_all();
     Kind::Container(name, false)
+}
+
+/// The outermost element.
+pub(super) fn root(cx: &mut Reading<'_, '_>) -> Result<Kind, NmlError> {
+    let name = cx.tag.name;
+    if let Some(reason) = other_files::of_another_kind(name) {
+        return Err(NmlError::Syntax { at: cx.tag.at, element: name.to_owned(), reason });
+    }
+    if name != "things" {
+        cx.note(format!("the root is <{name}>; expected <things>"), "read as <things>");
+    }
+    cx.keep_all();
+    Ok(Kind::Root)
 }
 
 pub(super) fn root_child(cx: &mut Reading<'_, '_>, volumes: usize) -> Result<Kind, NmlError> {
@@ -172,6 +191,25 @@ fn single_value<T>(cx: &mut Reading<'_, '_>, attribute: &str, parse: fn(&str) ->
     found
 }
 
+pub(super) fn tree_child(cx: &mut Reading<'_, '_>, tree: Option<&mut OpenTree>) -> Result<Kind, NmlError> {
+    const ELSEWHERE: [&str; 2] = ["inside <thing>, where servers do not look", "read as those behind the trees"];
+    Ok(match cx.tag.name {
+        "node" | "edge" => row(cx, tree)?,
+        "nodes" => container(cx, "nodes"),
+        "edges" => container(cx, "edges"),
+        "metadata" => container(cx, "metadata"),
+        "comments" => {
+            cx.note(ELSEWHERE[0], ELSEWHERE[1]);
+            container(cx, "comments")
+        }
+        "branchpoints" => {
+            cx.note(ELSEWHERE[0], ELSEWHERE[1]);
+            container(cx, "branchpoints")
+        }
+        _ => misplaced(cx),
+    })
+}
+
 /// A node or an edge that is not plain.
 pub(super) fn row(cx: &mut Reading<'_, '_>, tree: Option<&mut OpenTree>) -> Result<Kind, NmlError> {
     let Some(tree) = tree else { return Ok(misplaced(cx)) };
@@ -210,6 +248,7 @@ pub(super) fn inner_child(parent: &Kind, cx: &mut Reading<'_, '_>) -> Result<Kin
         }
         (Kind::Container("groups", _) | Kind::Group(_), "group") => Kind::Group(elements::group(cx)?),
         (Kind::Container("additionalAxes", _), "additionalAxis") => Kind::Axis(elements::additional_axis(cx)),
+        (Kind::Segment(_), "metadata") => container(cx, "metadata"),
         (Kind::Volume(_), "segments") => container(cx, "segments"),
         (Kind::Volume(_), "groups") => container(cx, "groups"),
         (Kind::Volume(_) | Kind::Container("segments", _), "segment") => {

@@ -60,13 +60,13 @@ impl<'a> Tag<'a> {
 }
 
 /// A fault `ahead` bytes into the rest of the window.
-struct Fault {
+struct LexFault {
     ahead: usize,
     reason: String,
 }
 
-fn fault<T>(ahead: usize, reason: impl Into<String>) -> Result<T, Fault> {
-    Err(Fault { ahead, reason: reason.into() })
+fn fault<T>(ahead: usize, reason: impl Into<String>) -> Result<T, LexFault> {
+    Err(LexFault { ahead, reason: reason.into() })
 }
 
 impl<'a, F: Feed> Lexer<'a, F> {
@@ -106,7 +106,7 @@ impl<'a, F: Feed> Lexer<'a, F> {
         self.open.last().map_or("", |&start| &self.names[start..])
     }
 
-    fn error(&self, fault: Fault) -> NmlError {
+    fn error(&self, fault: LexFault) -> NmlError {
         NmlError::Syntax {
             at: self.window.place(fault.ahead),
             element: self.element().to_owned(),
@@ -115,7 +115,7 @@ impl<'a, F: Feed> Lexer<'a, F> {
     }
 
     fn syntax<T>(&self, ahead: usize, reason: impl Into<String>) -> Result<T, NmlError> {
-        Err(self.error(Fault { ahead, reason: reason.into() }))
+        Err(self.error(LexFault { ahead, reason: reason.into() }))
     }
 
     fn limit<T>(&self, reason: String) -> Result<T, NmlError> {
@@ -217,7 +217,7 @@ impl<'a, F: Feed> Lexer<'a, F> {
     /// The checked text of the first `length` bytes of the rest.
     fn checked(&self, length: usize) -> Result<&str, NmlError> {
         let text = std::str::from_utf8(&self.window.rest()[..length]).map_err(|error| {
-            self.error(Fault { ahead: error.valid_up_to(), reason: "bytes that are not UTF-8".into() })
+            self.error(LexFault { ahead: error.valid_up_to(), reason: "bytes that are not UTF-8".into() })
         })?;
         match find_forbidden(text) {
             None => Ok(text),
@@ -397,7 +397,7 @@ fn unknown_reference(reference: &str) -> String {
 }
 
 /// Takes a start tag apart: the name, whether it is an empty-element tag, and the attributes.
-fn parse_tag(tag: &str, limits: &Limits, attributes: &mut Vec<(Range, Range)>) -> Result<(Range, bool), Fault> {
+fn parse_tag(tag: &str, limits: &Limits, attributes: &mut Vec<(Range, Range)>) -> Result<(Range, bool), LexFault> {
     let bytes = tag.as_bytes();
     let name = 1..1 + name_length(&tag[1..]);
     if name.is_empty() {
@@ -425,7 +425,7 @@ fn parse_tag(tag: &str, limits: &Limits, attributes: &mut Vec<(Range, Range)>) -
 }
 
 /// `name = "value"` at `at`: name and value.
-fn parse_attribute(tag: &str, at: usize, limits: &Limits) -> Result<(Range, Range), Fault> {
+fn parse_attribute(tag: &str, at: usize, limits: &Limits) -> Result<(Range, Range), LexFault> {
     let bytes = tag.as_bytes();
     let blanks = |at: usize| bytes[at..].iter().take_while(|&&byte| is_space(byte)).count();
     let name = at..at + name_length(&tag[at..]);
@@ -457,14 +457,14 @@ fn parse_attribute(tag: &str, at: usize, limits: &Limits) -> Result<(Range, Rang
 }
 
 /// `<?xml version="1.0" encoding="utf-8" standalone="yes"?>`.
-fn check_declaration(text: &str) -> Result<(), Fault> {
+fn check_declaration(text: &str) -> Result<(), LexFault> {
     let mut attributes = Vec::new();
     let as_tag = format!("<{}/>", &text[2..text.len() - 2]);
     if let Some(at) = as_tag.find('>').filter(|&at| at + 1 < as_tag.len()) {
         return fault(at + 1, "\">\" inside the XML declaration");
     }
     parse_tag(&as_tag, &Limits::default(), &mut attributes)
-        .map_err(|fault| Fault { ahead: fault.ahead + 1, reason: format!("{} (XML declaration)", fault.reason) })?;
+        .map_err(|fault| LexFault { ahead: fault.ahead + 1, reason: format!("{} (XML declaration)", fault.reason) })?;
     let mut order = attributes.iter().map(|(name, value)| (&as_tag[name.clone()], &as_tag[value.clone()])).peekable();
     let version = order.next_if(|(name, _)| *name == "version");
     if version.is_none_or(|(_, value)| {

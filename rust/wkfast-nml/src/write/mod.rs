@@ -207,6 +207,11 @@ fn write_trees<W: Write>(
         }
         return Ok(());
     }
+    write_ahead(&mut parts, workers, out)
+}
+
+/// Writes pieces whose texts are made by `workers` threads.
+fn write_ahead<W: Write>(parts: &mut Parts<'_, '_>, workers: usize, out: &mut Output<'_, W>) -> Result<(), NmlError> {
     // Texts are used again: fresh memory for each costs as much as filling it.
     let spare: Mutex<Vec<Vec<u8>>> = Mutex::default();
     let spare = || spare.lock().unwrap_or_else(PoisonError::into_inner);
@@ -235,8 +240,8 @@ fn format(piece: &[Part<'_>], text: &mut Vec<u8>) -> Result<(), NmlError> {
         match part {
             Part::Packed(tree) => {
                 let tree = tree.unpack();
-                for what in OpenTree(&tree.header, &tree.columns).whole() {
-                    OpenTree(&tree.header, &tree.columns).format(&what, text)?;
+                for what in TreeText(&tree.header, &tree.columns).whole() {
+                    TreeText(&tree.header, &tree.columns).format(&what, text)?;
                 }
             }
             Part::Open(tree, what) => tree.format(what, text)?,
@@ -246,9 +251,9 @@ fn format(piece: &[Part<'_>], text: &mut Vec<u8>) -> Result<(), NmlError> {
 }
 
 #[derive(Clone, Copy)]
-struct OpenTree<'a>(&'a TreeHeader, &'a TreeColumns);
+struct TreeText<'a>(&'a TreeHeader, &'a TreeColumns);
 
-impl OpenTree<'_> {
+impl TreeText<'_> {
     fn format(self, what: &What, text: &mut Vec<u8>) -> Result<(), NmlError> {
         let Self(header, columns) = self;
         match what {
@@ -289,7 +294,7 @@ impl OpenTree<'_> {
 /// A part of a tree's text, or the whole text of one that is packed.
 enum Part<'d> {
     Packed(PackedTree<'d>),
-    Open(OpenTree<'d>, What),
+    Open(TreeText<'d>, What),
 }
 
 enum What {
@@ -304,7 +309,7 @@ enum What {
 struct Parts<'s, 'd> {
     trees: std::slice::Iter<'s, TreeRef<'d>>,
     /// The tree under way, the stage, and the rows or edges of the stage that are done.
-    tree: Option<(OpenTree<'d>, Stage, usize)>,
+    tree: Option<(TreeText<'d>, Stage, usize)>,
 }
 
 #[derive(Clone, Copy)]
@@ -335,7 +340,7 @@ impl<'d> Parts<'_, 'd> {
             return Some(match *self.trees.next()? {
                 TreeRef::Packed(tree) => Part::Packed(tree),
                 TreeRef::Open(header, columns) => {
-                    let tree = OpenTree(header, columns);
+                    let tree = TreeText(header, columns);
                     self.tree = Some((tree, Stage::Nodes, 0));
                     Part::Open(tree, What::Start)
                 }

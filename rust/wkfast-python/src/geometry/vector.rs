@@ -25,7 +25,7 @@ type Raw = *mut ffi::PyObject;
 
 /// How the interpreter holds one. `data` is never null once the object is out of [`make`].
 #[repr(C)]
-struct Object {
+struct VectorObject {
     head: ffi::PyObject,
     data: Raw,
     /// Names of the axes; null for x, y, z.
@@ -44,14 +44,14 @@ fn xyz(py: Python<'_>) -> PyResult<&Bound<'_, PyTuple>> {
 /// # Safety
 /// Attached; a class of ours, a tuple of components, a tuple of names or null. Borrows all three.
 unsafe fn make(class: *mut ffi::PyTypeObject, data: Raw, axes: Raw) -> Raw {
-    // SAFETY: the class allocates objects of its own size, which begin as `Object` does and are zeroed; nobody else has it.
+    // SAFETY: the class allocates objects of its own size, which begin as `VectorObject` does and are zeroed; nobody else has it.
     unsafe {
         let object = ffi::PyType_GenericAlloc(class, 0);
         if !object.is_null() {
             ffi::Py_INCREF(data);
             ffi::Py_XINCREF(axes);
-            (*object.cast::<Object>()).data = data;
-            (*object.cast::<Object>()).axes = axes;
+            (*object.cast::<VectorObject>()).data = data;
+            (*object.cast::<VectorObject>()).axes = axes;
         }
         object
     }
@@ -64,8 +64,8 @@ unsafe extern "C" fn dealloc(object: Raw) {
     // object; every object holds its class.
     unsafe {
         let class = ffi::Py_TYPE(object);
-        ffi::Py_XDECREF((*object.cast::<Object>()).data);
-        ffi::Py_XDECREF((*object.cast::<Object>()).axes);
+        ffi::Py_XDECREF((*object.cast::<VectorObject>()).data);
+        ffi::Py_XDECREF((*object.cast::<VectorObject>()).axes);
         let free: ffi::freefunc = std::mem::transmute(ffi::PyType_GetSlot(class, ffi::Py_tp_free));
         free(object.cast());
         ffi::Py_DECREF(class.cast());
@@ -87,8 +87,8 @@ pub(super) fn make_three<'py>(class: &Bound<'py, PyAny>, values: &Bound<'py, PyT
 /// # Safety
 /// Attached, with a vector of ours.
 unsafe fn data_of(vector: Raw) -> Raw {
-    // SAFETY: objects of our classes begin as `Object` does.
-    unsafe { (*vector.cast::<Object>()).data }
+    // SAFETY: objects of our classes begin as `VectorObject` does.
+    unsafe { (*vector.cast::<VectorObject>()).data }
 }
 
 /// # Safety
@@ -145,7 +145,7 @@ unsafe fn quick_three<K: Kind>(class: *mut ffi::PyTypeObject, args: Raw) -> Opti
         if ffi::PyTuple_CheckExact(first) != 0 {
             return three_of::<K>(class, first);
         }
-        if is_vector::<K>(first) && (*first.cast::<Object>()).axes.is_null() {
+        if is_vector::<K>(first) && (*first.cast::<VectorObject>()).axes.is_null() {
             return Some(make(class, data_of(first), null_mut()));
         }
         if ffi::PyList_CheckExact(first) == 0 {
@@ -264,7 +264,7 @@ unsafe fn quick_pairwise<K: Kind>(
     const MOST: usize = 8;
     // SAFETY: attached; both tuples have `length` items; what is read is alive, since vector and other are.
     unsafe {
-        let (data, axes) = (data_of(vector), (*vector.cast::<Object>()).axes);
+        let (data, axes) = (data_of(vector), (*vector.cast::<VectorObject>()).axes);
         let length = ffi::PyTuple_Size(data);
         let count = usize::try_from(length).ok().filter(|count| (1..=MOST).contains(count))?;
         let others = Operand::<K>::of(other, axes, length)?;
@@ -293,7 +293,7 @@ impl<K: Kind> Operand<K> {
             }
             let items = if is_vector::<K>(other) {
                 // Equal names in two tuples are compared in Python.
-                ((*other.cast::<Object>()).axes == axes).then(|| data_of(other))?
+                ((*other.cast::<VectorObject>()).axes == axes).then(|| data_of(other))?
             } else {
                 (ffi::PyTuple_CheckExact(other) != 0).then_some(other)?
             };
@@ -521,7 +521,7 @@ unsafe extern "C" fn get_data(vector: Raw, _: *mut c_void) -> Raw {
 unsafe extern "C" fn get_axes(vector: Raw, _: *mut c_void) -> Raw {
     // SAFETY: the interpreter calls this attached; what goes out is a new reference.
     unsafe {
-        let axes = (*vector.cast::<Object>()).axes;
+        let axes = (*vector.cast::<VectorObject>()).axes;
         if axes.is_null() {
             return out(xyz(Python::assume_attached()).map(|axes| axes.clone().into_any()));
         }
@@ -547,7 +547,7 @@ unsafe extern "C" fn get_component(vector: Raw, index: *mut c_void) -> Raw {
 /// For the interpreter, with a vector and any object.
 unsafe extern "C" fn like(vector: Raw, values: Raw) -> Raw {
     // SAFETY: the interpreter calls this attached.
-    unsafe { make_checked(ffi::Py_TYPE(vector), values, (*vector.cast::<Object>()).axes) }
+    unsafe { make_checked(ffi::Py_TYPE(vector), values, (*vector.cast::<VectorObject>()).axes) }
 }
 
 /// `Class._of(values, axes)`: nothing is checked but that both are tuples.
@@ -710,7 +710,7 @@ fn class<'py, K: Kind>(
     slots.push(slot(0, null_mut()));
     let mut spec = ffi::PyType_Spec {
         name: name.as_ptr(),
-        basicsize: size_of::<Object>() as c_int,
+        basicsize: size_of::<VectorObject>() as c_int,
         itemsize: 0,
         flags: (ffi::Py_TPFLAGS_DEFAULT | ffi::Py_TPFLAGS_BASETYPE) as c_uint,
         slots: slots.as_mut_ptr(),

@@ -43,11 +43,11 @@ impl<'py> IntoPyObject<'py> for PyId {
 #[pyclass(module = "wkfast._core", frozen, weakref)]
 #[derive(Default)]
 pub(crate) struct IdCounter {
-    state: Mutex<State>,
+    state: Mutex<IdsState>,
 }
 
 #[derive(Default)]
-struct State {
+struct IdsState {
     last: Id,
     /// Ids that were handed out, claimed or given back: those who gathered ids in use see whether they still are.
     changes: u64,
@@ -55,7 +55,7 @@ struct State {
     index: Option<NodeIndex>,
 }
 
-impl State {
+impl IdsState {
     fn claim(&mut self, used: Id) {
         self.changes += 1;
         self.last = self.last.max(used);
@@ -63,7 +63,7 @@ impl State {
 }
 
 impl IdCounter {
-    fn lock(&self) -> MutexGuard<'_, State> {
+    fn lock(&self) -> MutexGuard<'_, IdsState> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 

@@ -18,10 +18,10 @@ use super::record::TreeRecord;
 #[pyclass(module = "wkfast._core", frozen)]
 pub(crate) struct LoadedTrees {
     small: Arc<PackedTrees>,
-    state: Mutex<State>,
+    state: Mutex<LoadedState>,
 }
 
-struct State {
+struct LoadedState {
     /// Large trees that nobody asked for: they are not kept twice.
     whole: BTreeMap<usize, Arc<Tree>>,
     made: HashMap<usize, Made>,
@@ -42,12 +42,12 @@ type Numbers<'py> = (Option<PyId>, Bound<'py, PyBytes>);
 impl From<Forest> for LoadedTrees {
     fn from(forest: Forest) -> Self {
         let (small, whole) = forest.into_parts();
-        Self { small: Arc::new(small), state: Mutex::new(State { whole, made: HashMap::new() }) }
+        Self { small: Arc::new(small), state: Mutex::new(LoadedState { whole, made: HashMap::new() }) }
     }
 }
 
 impl LoadedTrees {
-    fn lock(&self) -> MutexGuard<'_, State> {
+    fn lock(&self) -> MutexGuard<'_, LoadedState> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 

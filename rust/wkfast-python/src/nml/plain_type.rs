@@ -38,7 +38,7 @@ pub(super) struct PlainType<T>(PyOnceLock<Py<PyType>>, PhantomData<fn() -> T>);
 
 /// How the interpreter holds one.
 #[repr(C)]
-struct Object<T> {
+struct PlainObject<T> {
     head: ffi::PyObject,
     iterator: ManuallyDrop<T>,
 }
@@ -61,9 +61,9 @@ impl<T: Plain> PlainType<T> {
             iterator.release(py);
             return Err(PyErr::fetch(py));
         }
-        // SAFETY: the object is new, of the class whose objects are `Object<T>`, and nobody else has it yet.
+        // SAFETY: the object is new, of the class whose objects are `PlainObject<T>`, and nobody else has it yet.
         unsafe {
-            (&raw mut (*object.cast::<Object<T>>()).iterator).write(ManuallyDrop::new(iterator));
+            (&raw mut (*object.cast::<PlainObject<T>>()).iterator).write(ManuallyDrop::new(iterator));
             Ok(Bound::from_owned_ptr(py, object))
         }
     }
@@ -79,7 +79,7 @@ fn make_class<T: Plain>(py: Python<'_>) -> PyResult<Py<PyType>> {
     ];
     let mut spec = ffi::PyType_Spec {
         name: T::NAME.as_ptr(),
-        basicsize: size_of::<Object<T>>() as c_int,
+        basicsize: size_of::<PlainObject<T>>() as c_int,
         itemsize: 0,
         flags: (ffi::Py_TPFLAGS_DEFAULT | ffi::Py_TPFLAGS_DISALLOW_INSTANTIATION) as c_uint,
         slots: slots.as_mut_ptr(),
@@ -93,7 +93,7 @@ fn make_class<T: Plain>(py: Python<'_>) -> PyResult<Py<PyType>> {
 /// For the interpreter, with an object of the class of `T`.
 unsafe extern "C" fn next<T: Plain>(object: *mut ffi::PyObject) -> *mut ffi::PyObject {
     // SAFETY: the interpreter calls its slots attached, and the class has objects of this layout only.
-    let (py, iterator) = unsafe { (Python::assume_attached(), &(*object.cast::<Object<T>>()).iterator) };
+    let (py, iterator) = unsafe { (Python::assume_attached(), &(*object.cast::<PlainObject<T>>()).iterator) };
     match iterator.quick_next(py) {
         Some(item) => item.into_ptr(),
         None => guarded_next::<T>(py, iterator),
@@ -120,7 +120,7 @@ unsafe extern "C" fn dealloc<T: Plain>(object: *mut ffi::PyObject) {
     // class has the allocator it inherited, whose counterpart frees the object; every object holds its class.
     unsafe {
         let class = ffi::Py_TYPE(object);
-        ManuallyDrop::take(&mut (*object.cast::<Object<T>>()).iterator).release(Python::assume_attached());
+        ManuallyDrop::take(&mut (*object.cast::<PlainObject<T>>()).iterator).release(Python::assume_attached());
         let free: ffi::freefunc = std::mem::transmute(ffi::PyType_GetSlot(class, ffi::Py_tp_free));
         free(object.cast());
         ffi::Py_DECREF(class.cast());

@@ -24,12 +24,12 @@ use crate::patience::{away, away_if};
 #[pyclass(name = "MergePlan", module = "wkfast._core", frozen)]
 pub(crate) struct PyMergePlan {
     plan: MergePlan,
-    state: Mutex<State>,
+    state: Mutex<Gathered>,
 }
 
 /// What a plan gathers while it is run here; it does not travel to other processes.
 #[derive(Default)]
-struct State {
+struct Gathered {
     /// Both sides, while they are open from planning.
     sources: Option<Sources>,
     seconds: Seconds,
@@ -37,11 +37,11 @@ struct State {
 }
 
 impl PyMergePlan {
-    fn with(plan: MergePlan, state: State) -> Self {
+    fn with(plan: MergePlan, state: Gathered) -> Self {
         Self { plan, state: Mutex::new(state) }
     }
 
-    fn state(&self) -> MutexGuard<'_, State> {
+    fn state(&self) -> MutexGuard<'_, Gathered> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
@@ -108,7 +108,7 @@ impl PyMergePlan {
                 });
             }
             let seconds = Seconds { plan: started.elapsed().as_secs_f64(), ..Seconds::default() };
-            Ok((plan, State { sources: Some(sources), seconds, rule: None }))
+            Ok((plan, Gathered { sources: Some(sources), seconds, rule: None }))
         })??;
         Ok(Self::with(plan, state))
     }
@@ -116,7 +116,7 @@ impl PyMergePlan {
     #[staticmethod]
     fn from_json(py: Python<'_>, text: &str) -> Result<Self, CoreError> {
         let plan = py.detach(|| MergePlan::from_json(text))?;
-        Ok(Self::with(plan, State::default()))
+        Ok(Self::with(plan, Gathered::default()))
     }
 
     fn to_json(&self, py: Python<'_>) -> Result<String, CoreError> {

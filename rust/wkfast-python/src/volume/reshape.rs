@@ -6,7 +6,7 @@ use pyo3::prelude::*;
 use pyo3::types::PyDict;
 use pythonize::{depythonize, pythonize};
 use wkfast_volume::VolumeError;
-use wkfast_volume::reshape::{self, Job};
+use wkfast_volume::reshape::{self, ReshapeJob};
 
 use super::function::UserFunction;
 use super::threads::thread_count;
@@ -18,7 +18,7 @@ use crate::patience::{Stop, patiently, patiently_if};
 #[pyclass(frozen, name = "Reshape", module = "wkfast._core")]
 #[derive(Debug)]
 pub(crate) struct PyReshape {
-    job: Job,
+    job: ReshapeJob,
 }
 
 #[pymethods]
@@ -35,8 +35,8 @@ impl PyReshape {
             depythonize(spec).map_err(|error| VolumeError::Mismatch(format!("what to reshape: {error}")))?;
         let function = function.map(|python| UserFunction { python, address });
         let open = move |_: &Stop| match function {
-            Some(function) => Job::apply(&spec, |source, target| function.of_chunks(source, target)),
-            None => Job::open(&spec),
+            Some(function) => ReshapeJob::apply(&spec, |source, target| function.of_chunks(source, target)),
+            None => ReshapeJob::open(&spec),
         };
         Ok(Self { job: patiently(py, open)?? })
     }

@@ -9,7 +9,7 @@ use pyo3::prelude::*;
 use pyo3::types::{PyAny, PyBytes, PyDict, PyTuple};
 use pythonize::depythonize;
 use wkfast_volume::VolumeError;
-use wkfast_volume::statistics::{self, Block, Job, Request, Row, Table};
+use wkfast_volume::statistics::{self, CountJob, CountedBlock, Request, Row, Table};
 use wkfast_volume::voxels::VoxelType;
 use wkfast_volume::with_voxel_type;
 
@@ -117,7 +117,7 @@ impl PySegmentTable {
         }
         let &[x, y, z] = held.shape() else { return Err(PyValueError::new_err("not three axes").into()) };
         let bytes: &[u8] = bytemuck::cast_slice(held.as_slice().map_err(PyErr::from)?);
-        let block = Block::whole([x, y, z], topleft);
+        let block = CountedBlock::whole([x, y, z], topleft);
         Ok(py.detach(|| statistics::add(&mut self.table(), voxel_type, bytes, &block))?)
     }
 }
@@ -134,7 +134,7 @@ fn centre(row: &Row) -> [f64; 3] {
 #[pyclass(frozen, name = "Statistics", module = "wkfast._core")]
 #[derive(Debug)]
 pub(crate) struct PyStatistics {
-    job: Job,
+    job: CountJob,
 }
 
 #[pymethods]
@@ -143,7 +143,7 @@ impl PyStatistics {
     fn new(py: Python<'_>, spec: &Bound<'_, PyDict>) -> Result<Self, CoreError> {
         let request: Request =
             depythonize(spec).map_err(|error| VolumeError::Mismatch(format!("what to count: {error}")))?;
-        Ok(Self { job: patiently(py, move |_| Job::open(&request))?? })
+        Ok(Self { job: patiently(py, move |_| CountJob::open(&request))?? })
     }
 
     #[getter]

@@ -109,18 +109,18 @@ pub fn downsample(
     target_shape: [usize; 3],
     target_at: [usize; 3],
 ) {
-    let job = Job { block, taps, target_shape, target_at };
+    let job = Reduction { block, taps, target_shape, target_at };
     with_voxel_type!(block.voxel_type, T => job.run::<T>(interpolation, source, target));
 }
 
-struct Job<'a> {
+struct Reduction<'a> {
     block: Block,
     taps: &'a [Taps; 3],
     target_shape: [usize; 3],
     target_at: [usize; 3],
 }
 
-impl Job<'_> {
+impl Reduction<'_> {
     fn run<T: Value>(&self, interpolation: Interpolation, source: &[u8], target: &mut [u8]) {
         let count: usize = self.taps.iter().map(|taps| taps.taps).product();
         let reduce = reducer::<T>(interpolation, count);

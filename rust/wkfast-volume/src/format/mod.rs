@@ -390,9 +390,9 @@ pub(crate) fn decode(
 
 /// The state of a metadata file when it was last found to say what it said when the mag was opened.
 #[derive(Debug, Default)]
-struct Seen(Mutex<Option<Stamp>>);
+struct SeenMetadata(Mutex<Option<Stamp>>);
 
-impl Seen {
+impl SeenMetadata {
     /// Runs `check` unless the file is the very one that has passed it.
     fn check(&self, store: &SharedStore, key: &str, check: impl FnOnce() -> Result<()>) -> Result<()> {
         let stamp = store.stamp(key)?.filter(|stamp| stamp.inode.is_some());

@@ -41,7 +41,7 @@ pub(super) fn cover(
 ) -> BTreeMap<u32, Covered> {
     let mut covered = BTreeMap::<u32, Covered>::new();
     for (number, &block) in blocks.iter().enumerate() {
-        let axes: [Vec<Shared>; 3] = std::array::from_fn(|axis| {
+        let axes: [Vec<SharedEdge>; 3] = std::array::from_fn(|axis| {
             let first = u64::from(shard.xyz[axis]) * u64::from(grid.chunks_per_shard[axis]);
             let here = first..first + u64::from(grid.chunks_per_shard[axis]);
             shared_with_chunks(block[axis], block_shape[axis], grid.chunk_shape[axis], here)
@@ -121,7 +121,7 @@ fn extent(index: u32, edge: u32) -> (u64, u64) {
 }
 
 /// What a block shares with one chunk along one axis.
-struct Shared {
+struct SharedEdge {
     /// The chunk, counted from the shard's first.
     chunk: u32,
     /// First common voxel, counted from the block's first and from the chunk's first.
@@ -130,14 +130,14 @@ struct Shared {
     size: usize,
 }
 
-fn shared_with_chunks(block: u32, block_edge: u32, chunk_edge: u32, chunks: Range<u64>) -> Vec<Shared> {
+fn shared_with_chunks(block: u32, block_edge: u32, chunk_edge: u32, chunks: Range<u64>) -> Vec<SharedEdge> {
     let (start, end) = extent(block, block_edge);
     let edge = u64::from(chunk_edge);
     let under = (start / edge).max(chunks.start)..end.div_ceil(edge).min(chunks.end);
     let mut shared = Vec::new();
     for chunk in under {
         let (from, to) = ((chunk * edge).max(start), ((chunk + 1) * edge).min(end));
-        shared.push(Shared {
+        shared.push(SharedEdge {
             chunk: (chunk - chunks.start) as u32,
             block_at: (from - start) as usize,
             chunk_at: (from - chunk * edge) as usize,
@@ -147,7 +147,7 @@ fn shared_with_chunks(block: u32, block_edge: u32, chunk_edge: u32, chunks: Rang
     shared
 }
 
-fn overlaps(grid: &ChunkGrid, block_shape: [u32; 3], axes: &[Vec<Shared>; 3]) -> Vec<(u32, Overlap)> {
+fn overlaps(grid: &ChunkGrid, block_shape: [u32; 3], axes: &[Vec<SharedEdge>; 3]) -> Vec<(u32, Overlap)> {
     let [xs, ys, zs] = axes;
     let [nx, ny, _] = grid.chunks_per_shard;
     let mut found = Vec::with_capacity(xs.len() * ys.len() * zs.len());

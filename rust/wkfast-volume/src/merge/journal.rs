@@ -70,7 +70,7 @@ fn state_of(target: &dyn Target, plan: &MergePlan) -> Result<TargetState> {
     let notes = [(PROVENANCE, TargetState::Committed), (&plan_key, TargetState::Begun)];
     for ((key, state), head) in notes.into_iter().zip(heads) {
         if let Some(head) = head
-            && let Some(written) = Written::of(target, key, &head, plan)?
+            && let Some(written) = MergeOf::of(target, key, &head, plan)?
         {
             return written.map(|()| state).map_err(taken);
         }
@@ -92,7 +92,7 @@ const HEAD: u64 = 256;
 
 /// Which merge a file in a target is of: a plan or a provenance. Shards and reports, nearly all of it, are passed over.
 #[derive(Debug, Deserialize)]
-struct Written {
+struct MergeOf {
     fingerprint: Option<Value>,
     #[serde(default)]
     version: Value,
@@ -102,7 +102,7 @@ struct Written {
     stamps: Value,
 }
 
-impl Written {
+impl MergeOf {
     /// Whether a file that begins with `head` is of the merge of `plan`, or how it differs; `None` if it has gone. Every task of
     /// an array asks this of a file that may be large, so only where its beginning does not tell is it read.
     fn of(target: &dyn Target, key: &str, head: &[u8], plan: &MergePlan) -> Result<Option<Result<(), String>>> {

@@ -6,7 +6,7 @@ use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 
 use super::input::{Link, MergeInput};
-use super::sides::{OpenMag, Sources};
+use super::sides::{SideMag, Sources};
 use super::stamp::describe;
 use crate::error::{Result, VolumeError};
 use crate::format::{Container, DataFormat};
@@ -24,7 +24,7 @@ pub(super) fn check_links(input: &MergeInput, sources: &Sources) -> Result<()> {
     sources.fallback.iter().try_for_each(|source| check_source(source, device, target))
 }
 
-fn check_source(source: &OpenMag, device: u64, target: &Path) -> Result<()> {
+fn check_source(source: &SideMag, device: u64, target: &Path) -> Result<()> {
     let refuse = |reason: String| {
         let name = describe(&source.location);
         Err(VolumeError::Mismatch(format!("{name}: cannot be hard-linked: {reason}; copy it instead (link=\"copy\")")))

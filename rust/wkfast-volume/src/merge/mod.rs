@@ -41,7 +41,7 @@ pub use self::report::{Conflict, MergeReport, Seconds};
 pub use self::rule::{LabelRule, RuleId, Runs};
 pub use self::run::{RunSummary, commit, complete, run};
 pub use self::share::{Hold, open_tasks, work_bytes};
-pub use self::sides::{OpenMag, Sources};
+pub use self::sides::{SideMag, Sources};
 pub use self::status::{MergeStatus, status};
 pub use self::target::{Access, MergeTarget};
 pub use self::verify::{VerifySummary, verify};

@@ -11,14 +11,14 @@ use crate::voxels::VoxelType;
 /// What becomes of each mag.
 #[derive(Debug)]
 pub(super) struct Roles<'s> {
-    pub(super) kept: Vec<Kept<'s>>,
+    pub(super) kept: Vec<MagRoles<'s>>,
     pub(super) ignored: Vec<Mag>,
     pub(super) left_out: Vec<Mag>,
 }
 
 /// A mag of the result: the fallback's, and what lies over it, with the annotation's number.
 #[derive(Debug)]
-pub(super) struct Kept<'s> {
+pub(super) struct MagRoles<'s> {
     pub(super) under: &'s Listed<'s>,
     pub(super) over: Vec<(usize, Role<'s>)>,
 }
@@ -46,7 +46,7 @@ impl<'s> Roles<'s> {
         for under in &fallback.mags {
             let left_out = choice == MagChoice::Finest && finest.is_some_and(|finest| under.mag() != finest);
             match roles.over(under.mag(), &painted).filter(|_| !left_out) {
-                Some(over) => roles.kept.push(Kept { under, over }),
+                Some(over) => roles.kept.push(MagRoles { under, over }),
                 None => roles.left_out.push(under.mag()),
             }
         }
@@ -117,7 +117,7 @@ pub(super) fn check_types(roles: &Roles, fallback: &Side) -> Result<VoxelType> {
         )));
     }
     let mut voxel_type = first.voxel_type;
-    for Kept { under, over } in &roles.kept {
+    for MagRoles { under, over } in &roles.kept {
         for (_, role) in over {
             let Role::Own(over) = role else { continue };
             check_shapes(over, under)?;

@@ -12,9 +12,9 @@ use super::input::Link;
 use super::journal::{self, Failure, Journal};
 use super::plan::{LayerPlan, LayerSource, MagPlan, MergePlan, Task};
 use super::report::{MergeReport, Seconds, ShardRecord, Span};
-use super::shard::{MagArrays, Room, ShardJob};
+use super::shard::{MagArrays, Room, ShardMerge};
 use super::share::work_bytes;
-use super::sides::{OpenMag, Sources};
+use super::sides::{SideMag, Sources};
 use super::target::{Access, Copied};
 use super::terms::Terms;
 use crate::error::{Result, VolumeError};
@@ -153,7 +153,7 @@ fn close(plan: &MergePlan, journal: Journal, mut seconds: Seconds, sync: bool) -
 }
 
 /// The array of `mag` among the sources of one side.
-pub(super) fn find(side: &[OpenMag], mag: Mag) -> Result<Arc<dyn MagArray>> {
+pub(super) fn find(side: &[SideMag], mag: Mag) -> Result<Arc<dyn MagArray>> {
     let found = side.iter().find(|source| source.location.mag == mag);
     found.map(|source| source.array.clone()).ok_or_else(|| VolumeError::Missing {
         what: format!("mag {mag} of the plan"),
@@ -342,7 +342,7 @@ impl Runner<'_> {
     fn rewrite(&self, task: Task, room: Room) -> Result<ShardRecord> {
         let (mag, shard) = self.plan.task_parts(task);
         let mut draft = self.journal.target().shard(&self.key(task), shard.fallback_bytes.unwrap_or(0))?;
-        let job = ShardJob::open(&self.terms, mag, shard, &self.arrays[task.mag])?;
+        let job = ShardMerge::open(&self.terms, mag, shard, &self.arrays[task.mag])?;
         let record = job.write(&mut *draft, room)?;
         if mag.recodes && !shard.is_touched() && record.chunks.is_none() {
             return Ok(record);

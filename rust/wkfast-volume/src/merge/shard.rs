@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use rayon::prelude::*;
 
-use super::compose::{Beneath, Composer, Laid, Over};
+use super::compose::{Beneath, Composed, Composer, Laid, Over};
 use super::cover::{Covered, cover_layers};
 use super::plan::{LayerPlan, MagPlan, ShardPlan};
 use super::report::{ChunkCounts, Conflict, ShardRecord};
@@ -49,7 +49,7 @@ pub struct Room<'a> {
 
 /// One shard about to be written.
 #[derive(Debug)]
-pub(super) struct ShardJob<'a> {
+pub(super) struct ShardMerge<'a> {
     terms: &'a Terms,
     mag: &'a MagPlan,
     shard: &'a ShardPlan,
@@ -90,7 +90,7 @@ struct Merged {
     bytes_read: u64,
 }
 
-impl<'a> ShardJob<'a> {
+impl<'a> ShardMerge<'a> {
     /// Reads the index of the fallback's shard.
     pub(super) fn open(
         terms: &'a Terms,
@@ -120,10 +120,7 @@ impl<'a> ShardJob<'a> {
         let mut record = ShardRecord::default();
         let mut source = self.open.as_ref().map(OpenShard::file).transpose()?.flatten();
         let mut writer = self.arrays.output.shard_writer(file)?;
-        if let Some(OpenShard { table, .. }) = &self.open {
-            // As in the fallback's file, so that its chunks come in long runs; absent ones last.
-            let mut places: Vec<u32> = (0..table.spans.len() as u32).collect();
-            places.sort_by_key(|&place| table.spans[place as usize].as_ref().map_or(u64::MAX, |span| span.start));
+        if let Some(places) = self.places_as_in_the_file() {
             writer.prefer_order(places)?;
         }
         let order = writer.order().to_vec();
@@ -150,6 +147,14 @@ impl<'a> ShardJob<'a> {
         }
         writer.finish()?;
         Ok(record)
+    }
+
+    /// Places as in the fallback's file, so that its chunks come in long runs; absent ones last.
+    fn places_as_in_the_file(&self) -> Option<Vec<u32>> {
+        let spans = &self.open.as_ref()?.table.spans;
+        let mut places: Vec<u32> = (0..spans.len() as u32).collect();
+        places.sort_by_key(|&place| spans[place as usize].as_ref().map_or(u64::MAX, |span| span.start));
+        Some(places)
     }
 
     fn is_far(&self) -> bool {
@@ -253,18 +258,23 @@ impl<'a> ShardJob<'a> {
             self.write_run(&mut run, writer, source.as_deref_mut(), record)?;
             if self.is_computed(place) {
                 let chunk = merged.next().expect("one for every computed place");
-                record.bytes_read += chunk.bytes_read;
-                record.chunks.add(&chunk.counts);
-                record.tally.add(&chunk.tally);
-                record.add_conflicts(&chunk.conflicts);
-                if chunk.encoded.is_some() || self.mag.grid.chunks_in_shard() > 1 {
-                    writer.append(chunk.encoded.as_deref())?;
-                }
+                self.write_merged(&chunk, writer, record)?;
             } else {
                 writer.append(None)?;
             }
         }
         self.write_run(&mut run, writer, source, record)
+    }
+
+    fn write_merged(&self, chunk: &Merged, writer: &mut dyn ShardWriter, record: &mut ShardRecord) -> Result<()> {
+        record.bytes_read += chunk.bytes_read;
+        record.chunks.add(&chunk.counts);
+        record.tally.add(&chunk.tally);
+        record.add_conflicts(&chunk.conflicts);
+        if chunk.encoded.is_some() || self.mag.grid.chunks_in_shard() > 1 {
+            writer.append(chunk.encoded.as_deref())?;
+        }
+        Ok(())
     }
 
     /// Writes encoded chunks of the fallback that lie back to back, without looking at them.
@@ -317,25 +327,35 @@ impl<'a> ShardJob<'a> {
             .iter()
             .map(|(layer, covered)| Laid { layer: *layer, covered, blocks: &self.shard.blocks[*layer] })
             .collect();
-        let mut composed = maker.compose(&chunk, beneath, &layers)?;
+        let composed = maker.compose(&chunk, beneath, &layers)?;
+        let fallback = fallback.map(|found| found.bytes);
         if self.mag.recodes && layers.is_empty() && composed.voxels.iter().all(|&byte| byte == 0) {
             // Of what a server streams nobody knows whether it was stored.
-            let bytes_read = fallback.map_or(0, |found| found.bytes.len() as u64);
+            let bytes_read = fallback.map_or(0, |bytes| bytes.len() as u64);
             return Ok(Merged { bytes_read, ..Merged::default() });
         }
-        let fallback = fallback.map(|found| found.bytes);
+        self.encode(composed, fallback, layers.is_empty()).map_err(|reason| maker.corrupt(&chunk, reason))
+    }
+
+    /// The chunk as it is written: as an annotation or the fallback has it encoded, where that is the same.
+    fn encode(
+        &self,
+        mut composed: Composed,
+        fallback: Option<Vec<u8>>,
+        is_bare: bool,
+    ) -> std::result::Result<Merged, String> {
         let bytes_read = composed.bytes_read + fallback.as_ref().map_or(0, |bytes| bytes.len() as u64);
         let codec = self.arrays.output.codec();
         let same = composed.same.take().filter(|same| same.codec.encoding() == codec.encoding());
         composed.counts.from_annotation_passed = u64::from(same.is_some());
         let unchanged = self.passes && composed.tally.voxels_changed == 0 && composed.tally.voxels_relabeled == 0;
-        if unchanged && layers.is_empty() {
+        if unchanged && is_bare {
             composed.counts = ChunkCounts { passed: 1, ..ChunkCounts::default() };
         }
         let encoded = match (same, fallback) {
             (Some(same), _) => same.bytes,
             (None, Some(bytes)) if unchanged => bytes,
-            _ => codec.encode(&composed.voxels).map_err(|reason| maker.corrupt(&chunk, reason))?,
+            _ => codec.encode(&composed.voxels)?,
         };
         let (counts, tally, conflicts) = (composed.counts, composed.tally, composed.conflicts);
         Ok(Merged { encoded: Some(encoded), counts, tally, conflicts, bytes_read })

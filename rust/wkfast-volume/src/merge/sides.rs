@@ -15,9 +15,9 @@ use crate::store::{SharedStore, together};
 #[derive(Debug)]
 pub struct Sources {
     /// The mags of every annotation.
-    pub annotations: Vec<Vec<OpenMag>>,
+    pub annotations: Vec<Vec<SideMag>>,
     /// The fallback's mags.
-    pub fallback: Vec<OpenMag>,
+    pub fallback: Vec<SideMag>,
     /// What the fallback's labels become.
     pub mapping: Option<Arc<Mapping>>,
     /// What is asked which label a voxel gets, once it is known.
@@ -26,7 +26,7 @@ pub struct Sources {
 
 /// One mag of one side.
 #[derive(Clone, Debug)]
-pub struct OpenMag {
+pub struct SideMag {
     /// Where it lies.
     pub location: MagLocation,
     /// Its chunks.
@@ -37,7 +37,7 @@ impl Sources {
     /// Opens the table of labels and every mag, each container once.
     pub fn open(input: &MergeInput) -> Result<Self> {
         let mut containers: Vec<(Container, SharedStore)> = Vec::new();
-        let mut open = |locations: &[MagLocation]| -> Result<Vec<OpenMag>> {
+        let mut open = |locations: &[MagLocation]| -> Result<Vec<SideMag>> {
             let stores = locations.iter().map(|location| shared(&location.container, &mut containers));
             let stores = stores.collect::<Result<Vec<_>>>()?;
             let places: Vec<_> = locations.iter().zip(stores).collect();
@@ -45,7 +45,7 @@ impl Sources {
             together(&places, far, |(location, store)| {
                 let array = open_mag_in(store.clone(), location)?;
                 check_fill(&*array)?;
-                Ok(OpenMag { location: (*location).clone(), array })
+                Ok(SideMag { location: (*location).clone(), array })
             })
         };
         let annotations = input.annotations.iter().map(|mags| open(mags)).collect::<Result<_>>()?;
@@ -87,30 +87,30 @@ pub(super) struct Side<'s> {
 /// One mag and what its store holds.
 #[derive(Debug)]
 pub(super) struct Listed<'s> {
-    pub(super) source: &'s OpenMag,
+    pub(super) source: &'s SideMag,
     pub(super) listing: Listing,
     /// Chunks that are present; only looked up for annotations.
     pub(super) chunks: Vec<ChunkIndex>,
 }
 
 impl<'s> Side<'s> {
-    pub(super) fn fallback(sources: &'s [OpenMag]) -> Result<Self> {
+    pub(super) fn fallback(sources: &'s [SideMag]) -> Result<Self> {
         Self::list("fallback".to_owned(), sources, |_, _| Ok(Vec::new()))
     }
 
     /// The annotation at `place` of `count`.
-    pub(super) fn annotation(sources: &'s [OpenMag], place: usize, count: usize) -> Result<Self> {
+    pub(super) fn annotation(sources: &'s [SideMag], place: usize, count: usize) -> Result<Self> {
         let name = if count == 1 { "annotation".to_owned() } else { format!("annotation {}", place + 1) };
         Self::list(name, sources, present_chunks)
     }
 
     fn list(
         name: String,
-        sources: &'s [OpenMag],
-        chunks: impl Fn(&OpenMag, &Listing) -> Result<Vec<ChunkIndex>> + Sync,
+        sources: &'s [SideMag],
+        chunks: impl Fn(&SideMag, &Listing) -> Result<Vec<ChunkIndex>> + Sync,
     ) -> Result<Self> {
         let far = sources.iter().any(|source| source.array.store().is_far());
-        let places: Vec<&OpenMag> = sources.iter().collect();
+        let places: Vec<&SideMag> = sources.iter().collect();
         let mut mags = together(&places, far, |source| {
             let listing = source.array.list_shards()?;
             Ok(Listed { source, chunks: chunks(source, &listing)?, listing })
@@ -157,7 +157,7 @@ impl Listed<'_> {
 }
 
 /// Chunks of an annotation: where every chunk is a file, the listing has them all.
-fn present_chunks(source: &OpenMag, listing: &Listing) -> Result<Vec<ChunkIndex>> {
+fn present_chunks(source: &SideMag, listing: &Listing) -> Result<Vec<ChunkIndex>> {
     if !source.array.is_encoded_as_it_lies() {
         let what = "a server streams it and does not tell which chunks it has: it can lie below others, not over them";
         return Err(VolumeError::Unsupported { file: describe(&source.location), what: what.to_owned() });

@@ -11,7 +11,7 @@ use super::input::{MergeInput, check_folder};
 use super::journal::{self, identity};
 use super::links::check_links;
 use super::plan::{LayerPlan, LayerSource, MagPlan, MergePlan, PLAN_VERSION, ShardPlan};
-use super::roles::{Kept, Role, Roles, check_types};
+use super::roles::{MagRoles, Role, Roles, check_types};
 use super::sides::{Side, Sources};
 use super::stamp::{Digest, MagStamp};
 use crate::error::{Result, VolumeError};
@@ -36,17 +36,9 @@ pub(super) fn decide(input: MergeInput, sources: &Sources) -> Result<MergePlan> 
     let fallback = Side::fallback(&sources.fallback)?;
     let roles = Roles::assign(input.options.mags, &annotations, &fallback)?;
     let voxel_type = check_types(&roles, &fallback)?;
-    if input.options.rule.is_some() && input.options.policy != Policy::Nonzero {
-        return Err(VolumeError::Mismatch("a rule goes with the policy nonzero".to_owned()));
-    }
-    if input.mapping.is_some() || input.options.rule.is_some() {
-        fallback.mags.iter().try_for_each(|listed| check(listed.grid().voxel_type, listed.grid().channels))?;
-    }
+    check_functions(&input, &fallback)?;
     let mut warnings = warnings(&annotations, &fallback, &roles);
-    let mut mags: Vec<MagPlan> = Vec::new();
-    for kept in &roles.kept {
-        mags.push(plan_mag(&input, kept, voxel_type, &mags)?);
-    }
+    let mut mags = plan_mags(&input, &roles, voxel_type)?;
     let bounding_box = bounding_box(input.fallback_bounding_box, &mags)?;
     warnings.extend(outside(input.fallback_bounding_box, &mags));
     for mag in &mut mags {
@@ -68,13 +60,33 @@ pub(super) fn decide(input: MergeInput, sources: &Sources) -> Result<MergePlan> 
     Ok(plan.assemble())
 }
 
+/// Functions of labels need labels, and a rule leaves nothing to a policy.
+fn check_functions(input: &MergeInput, fallback: &Side) -> Result<()> {
+    if input.options.rule.is_some() && input.options.policy != Policy::Nonzero {
+        return Err(VolumeError::Mismatch("a rule goes with the policy nonzero".to_owned()));
+    }
+    if input.mapping.is_none() && input.options.rule.is_none() {
+        return Ok(());
+    }
+    fallback.mags.iter().try_for_each(|listed| check(listed.grid().voxel_type, listed.grid().channels))
+}
+
 /// What an annotation lays over one mag.
-struct Layer {
+struct PlannedLayer {
     plan: LayerPlan,
     blocks: Vec<ChunkIndex>,
 }
 
-fn plan_mag(input: &MergeInput, kept: &Kept, voxel_type: VoxelType, finer: &[MagPlan]) -> Result<MagPlan> {
+/// Finest first: coarser ones are recomputed from those before them.
+fn plan_mags(input: &MergeInput, roles: &Roles, voxel_type: VoxelType) -> Result<Vec<MagPlan>> {
+    let mut mags = Vec::new();
+    for kept in &roles.kept {
+        mags.push(plan_mag(input, kept, voxel_type, &mags)?);
+    }
+    Ok(mags)
+}
+
+fn plan_mag(input: &MergeInput, kept: &MagRoles, voxel_type: VoxelType, finer: &[MagPlan]) -> Result<MagPlan> {
     let under = kept.under;
     let mag = under.mag();
     let folder = input.target_mags.iter().find(|target| target.mag == mag).map(|target| target.folder.clone());
@@ -82,7 +94,7 @@ fn plan_mag(input: &MergeInput, kept: &Kept, voxel_type: VoxelType, finer: &[Mag
         folder.ok_or_else(|| VolumeError::Mismatch(format!("no folder of the target is named for mag {mag}")))?;
     check_folder(&folder)?;
     let grid = ChunkGrid { voxel_type, ..under.grid().clone() };
-    let layers: Vec<Layer> = kept.over.iter().map(|(number, role)| plan_layer(*number, role, finer)).collect();
+    let layers: Vec<PlannedLayer> = kept.over.iter().map(|(number, role)| plan_layer(*number, role, finer)).collect();
     let shards = plan_shards(&grid, &under.listing, &layers, input.options.policy);
     Ok(MagPlan {
         mag,
@@ -98,7 +110,7 @@ fn plan_mag(input: &MergeInput, kept: &Kept, voxel_type: VoxelType, finer: &[Mag
     })
 }
 
-fn plan_layer(annotation: usize, role: &Role, finer: &[MagPlan]) -> Layer {
+fn plan_layer(annotation: usize, role: &Role, finer: &[MagPlan]) -> PlannedLayer {
     let (source, block_shape, blocks) = match role {
         Role::Own(over) => {
             let location = over.source.location.clone();
@@ -110,7 +122,7 @@ fn plan_layer(annotation: usize, role: &Role, finer: &[MagPlan]) -> Layer {
             (LayerSource::Recomputed { from: *from, factor: *factor }, shape, blocks)
         }
     };
-    Layer { plan: LayerPlan { annotation, source, block_shape }, blocks }
+    PlannedLayer { plan: LayerPlan { annotation, source, block_shape }, blocks }
 }
 
 /// Blocks of a finer mag that an annotation touched, as blocks of a coarser one, of the shape returned. Where the edges
@@ -141,8 +153,11 @@ fn scaled_blocks(finer: &MagPlan, annotation: usize, factor: [u32; 3]) -> ([u32;
     (shape, blocks.into_iter().collect())
 }
 
-fn plan_shards(grid: &ChunkGrid, listing: &Listing, layers: &[Layer], policy: Policy) -> Vec<ShardPlan> {
-    let mut shards = BTreeMap::<ShardIndex, (Option<u64>, Vec<Vec<[u32; 3]>>)>::new();
+/// By shard, the size of the fallback's file and the blocks of every layer.
+type Beneath = BTreeMap<ShardIndex, (Option<u64>, Vec<Vec<[u32; 3]>>)>;
+
+fn blocks_by_shard(grid: &ChunkGrid, listing: &Listing, layers: &[PlannedLayer]) -> Beneath {
+    let mut shards = Beneath::new();
     for (shard, size) in &listing.shards {
         shards.insert(shard.clone(), (Some(*size), Vec::new()));
     }
@@ -156,6 +171,10 @@ fn plan_shards(grid: &ChunkGrid, listing: &Listing, layers: &[Layer], policy: Po
             }
         }
     }
+    shards
+}
+
+fn plan_shards(grid: &ChunkGrid, listing: &Listing, layers: &[PlannedLayer], policy: Policy) -> Vec<ShardPlan> {
     let plans: Vec<&LayerPlan> = layers.iter().map(|layer| &layer.plan).collect();
     let plan_shard = |at, fallback_bytes, blocks: Vec<Vec<[u32; 3]>>| {
         let covered = cover_layers(grid, &at, &plans, &blocks);
@@ -172,7 +191,8 @@ fn plan_shards(grid: &ChunkGrid, listing: &Listing, layers: &[Layer], policy: Po
             chunks_mixed: (covered.len() - replaced) as u32,
         }
     };
-    shards.into_iter().map(|(at, (bytes, blocks))| plan_shard(at, bytes, blocks)).collect()
+    let shards = blocks_by_shard(grid, listing, layers).into_iter();
+    shards.map(|(at, (bytes, blocks))| plan_shard(at, bytes, blocks)).collect()
 }
 
 fn warnings(annotations: &[Side], fallback: &Side, roles: &Roles) -> Vec<String> {

@@ -72,19 +72,14 @@ pub fn verify(
     }
     let compared = Compared::default();
     let terms = Terms::of(plan, sources);
-    let weight = |task: usize| work_bytes(plan, plan.tasks()[task]);
     let work = |task: usize, stop: &Stop| {
         let task = plan.tasks()[task];
         let shard = &plan.mags[task.mag].shards[task.shard];
         let check = ShardCheck { mag: &mags[task.mag], terms: &terms, shard, stop };
         check.run(&compared)
     };
-    let mut bytes_read = 0;
-    let pool = pool_of(threads)?;
-    let mut driver = Driver::new(&pool, observer);
-    driver.expect(tasks.len(), tasks.clone().map(weight).sum());
     let shards = tasks.len() as u64;
-    driver.each(&tasks.collect::<Vec<_>>(), weight, work, |bytes: u64| bytes_read += bytes)?;
+    let bytes_read = check_each(plan, tasks, threads, observer, work)?;
     Ok(VerifySummary {
         shards,
         shards_equal: compared.shards_equal.into_inner(),
@@ -92,6 +87,23 @@ pub fn verify(
         bytes_read,
         seconds: started.elapsed().as_secs_f64(),
     })
+}
+
+/// Does `work` for every task and returns the bytes that it read.
+fn check_each(
+    plan: &MergePlan,
+    tasks: Range<usize>,
+    threads: usize,
+    observer: &mut Observer,
+    work: impl Fn(usize, &Stop) -> Result<u64> + Sync,
+) -> Result<u64> {
+    let weight = |task: usize| work_bytes(plan, plan.tasks()[task]);
+    let mut bytes_read = 0;
+    let pool = pool_of(threads)?;
+    let mut driver = Driver::new(&pool, observer);
+    driver.expect(tasks.len(), tasks.clone().map(weight).sum());
+    driver.each(&tasks.collect::<Vec<_>>(), weight, work, |bytes: u64| bytes_read += bytes)?;
+    Ok(bytes_read)
 }
 
 #[derive(Debug, Default)]
@@ -278,19 +290,11 @@ impl ShardCheck<'_> {
         }
         let labels = Labels { before: &fallback, after: &voxels.clone() };
         let together = self.terms.asks_about_all();
-        let mut shown = Vec::new();
-        for (number, over) in self.mag.over.iter().enumerate() {
-            let Over::Annotation(mag) = over else { continue };
-            let blocks = self.shard.blocks.get(number).map(Vec::as_slice).unwrap_or_default();
-            let layer = Layer { blocks, shape: plan.layers[number].block_shape, chunk };
-            if together {
-                shown.push(self.shown(&mag.array, &layer, &labels)?);
-            }
+        if together {
+            self.ask_about_all(chunk, &labels, &mut voxels)?;
         }
-        self.ask(chunk, &shown, &mut voxels)?;
         for (number, over) in self.mag.over.iter().enumerate() {
-            let blocks = self.shard.blocks.get(number).map(Vec::as_slice).unwrap_or_default();
-            let layer = Layer { blocks, shape: plan.layers[number].block_shape, chunk };
+            let layer = self.laid(number, chunk);
             match over {
                 Over::Annotation(_) if together => {}
                 Over::Annotation(mag) if self.terms.rule()?.is_some() => {
@@ -304,6 +308,23 @@ impl ShardCheck<'_> {
         Ok(voxels)
     }
 
+    /// What the layer `number` of the mag lays over a chunk.
+    fn laid<'c>(&'c self, number: usize, chunk: &'c ChunkIndex) -> LaidBlocks<'c> {
+        let blocks = self.shard.blocks.get(number).map(Vec::as_slice).unwrap_or_default();
+        LaidBlocks { blocks, shape: self.mag.plan.layers[number].block_shape, chunk }
+    }
+
+    /// Asks a rule that wants what all annotations show.
+    fn ask_about_all(&self, chunk: &ChunkIndex, labels: &Labels<'_>, voxels: &mut [u8]) -> Result<()> {
+        let mut shown = Vec::new();
+        for (number, over) in self.mag.over.iter().enumerate() {
+            if let Over::Annotation(mag) = over {
+                shown.push(self.shown(&mag.array, &self.laid(number, chunk), labels)?);
+            }
+        }
+        self.ask(chunk, &shown, voxels)
+    }
+
     /// Gives the fallback's voxels their new labels, one by one.
     fn relabel(&self, chunk: &ChunkIndex, voxels: &mut [u8]) -> Result<()> {
         let Some(mapping) = &self.terms.mapping else { return Ok(()) };
@@ -315,7 +336,13 @@ impl ShardCheck<'_> {
         Ok(())
     }
 
-    fn lay(&self, annotation: &Arc<dyn MagArray>, layer: &Layer, labels: &Labels<'_>, voxels: &mut [u8]) -> Result<()> {
+    fn lay(
+        &self,
+        annotation: &Arc<dyn MagArray>,
+        layer: &LaidBlocks,
+        labels: &Labels<'_>,
+        voxels: &mut [u8],
+    ) -> Result<()> {
         let grid = &self.mag.plan.grid;
         let width = grid.voxel_type.size();
         let voxel = width * grid.channels as usize;
@@ -348,7 +375,7 @@ impl ShardCheck<'_> {
     fn shown(
         &self,
         annotation: &Arc<dyn MagArray>,
-        layer: &Layer,
+        layer: &LaidBlocks,
         labels: &Labels<'_>,
     ) -> Result<Vec<Option<Vec<u8>>>> {
         let grid = &self.mag.plan.grid;
@@ -403,7 +430,13 @@ impl ShardCheck<'_> {
         Ok(())
     }
 
-    fn recompute(&self, finer: &Arc<dyn MagArray>, factor: [u32; 3], layer: &Layer, voxels: &mut [u8]) -> Result<()> {
+    fn recompute(
+        &self,
+        finer: &Arc<dyn MagArray>,
+        factor: [u32; 3],
+        layer: &LaidBlocks,
+        voxels: &mut [u8],
+    ) -> Result<()> {
         if layer.blocks.is_empty() {
             return Ok(());
         }
@@ -421,28 +454,48 @@ impl ShardCheck<'_> {
             let size = [nx * fx, ny * fy, planes * fz];
             let mut source = vec![0; size.iter().product::<i64>() as usize * width * channels];
             read_region(finer.as_ref(), &layer.chunk.extra, &BoundingBox { topleft, size }, &mut source)?;
+            let source = FinerVoxels { voxels: &source, size, factor: [fx, fy, fz], channels, width };
             for (place, at) in places(grid.chunk_shape, &layer.chunk.xyz) {
                 let within: [i64; 3] = std::array::from_fn(|axis| at[axis] as i64 - first[axis]);
                 if layer.block_at(at).is_none() || !(start..start + planes).contains(&within[2]) {
                     continue;
                 }
                 for channel in 0..channels {
-                    let value = |x: i64, y: i64, z: i64| {
-                        let value = (x + size[0] * (y + size[1] * z)) as usize * channels + channel;
-                        &source[value * width..][..width]
-                    };
-                    let [x, y, z] = [within[0] * fx, within[1] * fy, (within[2] - start) * fz];
-                    // As layers are downsampled, ties go to the first with y fastest, then x, then z.
-                    let values: Vec<&[u8]> = (0..fz)
-                        .flat_map(|c| (0..fx).flat_map(move |a| (0..fy).map(move |b| (a, b, c))))
-                        .map(|(a, b, c)| value(x + a, y + b, z + c))
-                        .collect();
-                    voxels[(place * channels + channel) * width..][..width]
-                        .copy_from_slice(first_most_frequent(&values));
+                    let label = source.most_frequent([within[0], within[1], within[2] - start], channel);
+                    voxels[(place * channels + channel) * width..][..width].copy_from_slice(label);
                 }
             }
         }
         Ok(())
+    }
+}
+
+/// Voxels that coarser ones are counted anew of, x fastest.
+struct FinerVoxels<'a> {
+    voxels: &'a [u8],
+    size: [i64; 3],
+    /// Finer voxels in a coarser one.
+    factor: [i64; 3],
+    channels: usize,
+    width: usize,
+}
+
+impl<'a> FinerVoxels<'a> {
+    /// The label that most finer voxels of the coarser one `at` have.
+    fn most_frequent(&self, at: [i64; 3], channel: usize) -> &'a [u8] {
+        let [x, y, z]: [i64; 3] = std::array::from_fn(|axis| at[axis] * self.factor[axis]);
+        let [fx, fy, fz] = self.factor;
+        // As layers are downsampled, ties go to the first with y fastest, then x, then z.
+        let values: Vec<&[u8]> = (0..fz)
+            .flat_map(|c| (0..fx).flat_map(move |a| (0..fy).map(move |b| (a, b, c))))
+            .map(|(a, b, c)| self.value([x + a, y + b, z + c], channel))
+            .collect();
+        first_most_frequent(&values)
+    }
+
+    fn value(&self, [x, y, z]: [i64; 3], channel: usize) -> &'a [u8] {
+        let value = (x + self.size[0] * (y + self.size[1] * z)) as usize * self.channels + channel;
+        &self.voxels[value * self.width..][..self.width]
     }
 }
 
@@ -468,13 +521,13 @@ struct Labels<'a> {
 }
 
 /// Blocks of a layer as one chunk sees them.
-struct Layer<'a> {
+struct LaidBlocks<'a> {
     blocks: &'a [[u32; 3]],
     shape: [u32; 3],
     chunk: &'a ChunkIndex,
 }
 
-impl Layer<'_> {
+impl LaidBlocks<'_> {
     /// The block that holds the voxel, if the layer has it.
     fn block_at(&self, at: [u64; 3]) -> Option<[u32; 3]> {
         let block = std::array::from_fn(|axis| (at[axis] / u64::from(self.shape[axis])) as u32);

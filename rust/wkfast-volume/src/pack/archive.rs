@@ -80,7 +80,7 @@ pub fn pack<W: Write>(
     for (file, content) in files {
         add(&mut archive, name, file, content)?;
     }
-    let jobs: Vec<Job> = mags.iter().map(Job::new).collect::<Result<_>>()?;
+    let jobs: Vec<ListedMag> = mags.iter().map(ListedMag::new).collect::<Result<_>>()?;
     for job in &jobs {
         driver.expect(job.chunks.len(), (job.chunks.len() * job.target.grid().chunk_bytes()) as u64);
     }
@@ -94,19 +94,19 @@ fn add<W: Write>(archive: &mut ZipWriter<W>, name: &str, file: &str, content: &[
 
 /// Where a chunk comes from.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Origin {
+enum ChunkOrigin {
     Source,
     Overlay,
     Erased,
 }
 
 /// A mag with its chunks listed.
-struct Job<'a> {
+struct ListedMag<'a> {
     mag: &'a PackMag,
     metadata: (String, Vec<u8>),
     target: Arc<dyn MagArray>,
     recoder: Option<Recoder>,
-    chunks: Vec<(ChunkIndex, Origin)>,
+    chunks: Vec<(ChunkIndex, ChunkOrigin)>,
     /// What the zeros of an erased chunk are encoded as.
     zeros: Vec<u8>,
 }
@@ -117,7 +117,7 @@ struct Prepared {
     largest: u64,
 }
 
-impl<'a> Job<'a> {
+impl<'a> ListedMag<'a> {
     fn new(mag: &'a PackMag) -> Result<Self> {
         let shape = annotation_form(&mag.grid, mag.extent, []).chunk_shape;
         let chunks = origins(mag, shape)?;
@@ -141,7 +141,7 @@ impl<'a> Job<'a> {
                 let Some(prepared) = prepared else { return Ok(()) };
                 archive.add(&self.target.shard_key(chunk), &prepared.packed).map_err(fault(name))?;
                 packed.chunks += 1;
-                packed.erased += u64::from(*origin == Origin::Erased);
+                packed.erased += u64::from(*origin == ChunkOrigin::Erased);
                 packed.largest = packed.largest.max(prepared.largest);
                 Ok(())
             },
@@ -149,16 +149,16 @@ impl<'a> Job<'a> {
         Ok(packed)
     }
 
-    fn prepare(&self, chunk: &ChunkIndex, origin: Origin, name: &str) -> Result<Option<Prepared>> {
+    fn prepare(&self, chunk: &ChunkIndex, origin: ChunkOrigin, name: &str) -> Result<Option<Prepared>> {
         let Some(encoded) = self.encoded(chunk, origin)? else { return Ok(None) };
         let largest = if self.counts(chunk, origin, &encoded)? { self.largest(chunk, &encoded)? } else { 0 };
         Ok(Some(Prepared { packed: store::Packed::new(&encoded).map_err(fault(name))?, largest }))
     }
 
-    fn encoded(&self, chunk: &ChunkIndex, origin: Origin) -> Result<Option<Vec<u8>>> {
+    fn encoded(&self, chunk: &ChunkIndex, origin: ChunkOrigin) -> Result<Option<Vec<u8>>> {
         match (origin, &self.recoder, &self.mag.overlay) {
-            (Origin::Source, Some(recoder), _) => recoder.encoded(chunk),
-            (Origin::Overlay, _, Some(overlay)) => {
+            (ChunkOrigin::Source, Some(recoder), _) => recoder.encoded(chunk),
+            (ChunkOrigin::Overlay, _, Some(overlay)) => {
                 let mut voxels = vec![0; self.target.grid().chunk_bytes()];
                 overlay.voxels(chunk, &mut voxels)?;
                 self.target.codec().encode(&voxels).map(Some).map_err(VolumeError::Mismatch)
@@ -168,11 +168,11 @@ impl<'a> Job<'a> {
     }
 
     /// Whether the labels of a chunk are wanted.
-    fn counts(&self, chunk: &ChunkIndex, origin: Origin, encoded: &[u8]) -> Result<bool> {
+    fn counts(&self, chunk: &ChunkIndex, origin: ChunkOrigin, encoded: &[u8]) -> Result<bool> {
         match (self.mag.count, origin) {
-            (Count::None, _) | (_, Origin::Erased) => Ok(false),
-            (Count::All, _) | (Count::Changed, Origin::Overlay) => Ok(true),
-            (Count::Changed, Origin::Source) => {
+            (Count::None, _) | (_, ChunkOrigin::Erased) => Ok(false),
+            (Count::All, _) | (Count::Changed, ChunkOrigin::Overlay) => Ok(true),
+            (Count::Changed, ChunkOrigin::Source) => {
                 let Some(before) = &self.mag.before else { return Ok(self.mag.overlay.is_none()) };
                 Ok(before.read_encoded(chunk)?.is_none_or(|found| found.bytes != encoded))
             }
@@ -188,14 +188,14 @@ impl<'a> Job<'a> {
 }
 
 /// All chunks of the result, sorted, and where each comes from.
-fn origins(mag: &PackMag, shape: [u32; 3]) -> Result<BTreeMap<ChunkIndex, Origin>> {
+fn origins(mag: &PackMag, shape: [u32; 3]) -> Result<BTreeMap<ChunkIndex, ChunkOrigin>> {
     let list = |array: &Option<Arc<dyn MagArray>>| {
         array.as_ref().map_or_else(|| Ok(BTreeSet::new()), |array| chunks_cut_as(&**array, shape))
     };
-    let mut chunks: BTreeMap<_, _> = list(&mag.before)?.into_iter().map(|chunk| (chunk, Origin::Erased)).collect();
-    chunks.extend(list(&mag.source)?.into_iter().map(|chunk| (chunk, Origin::Source)));
+    let mut chunks: BTreeMap<_, _> = list(&mag.before)?.into_iter().map(|chunk| (chunk, ChunkOrigin::Erased)).collect();
+    chunks.extend(list(&mag.source)?.into_iter().map(|chunk| (chunk, ChunkOrigin::Source)));
     let over = mag.overlay.as_ref().map(|overlay| overlay.chunks()).unwrap_or_default();
-    chunks.extend(over.into_iter().map(|chunk| (chunk, Origin::Overlay)));
+    chunks.extend(over.into_iter().map(|chunk| (chunk, ChunkOrigin::Overlay)));
     Ok(chunks)
 }
 

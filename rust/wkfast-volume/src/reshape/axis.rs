@@ -21,7 +21,7 @@ pub(super) fn target_range(how: &Downsampling, axis: usize) -> Range<u64> {
 
 /// One axis.
 #[derive(Clone, Debug)]
-pub(super) struct Axis {
+pub(super) struct TargetAxis {
     interpolation: Interpolation,
     factor: u64,
     /// Coarser voxels.
@@ -32,7 +32,7 @@ pub(super) struct Axis {
     job: u64,
 }
 
-impl Axis {
+impl TargetAxis {
     pub(super) fn new(how: &Downsampling, axis: usize, shard_edge: u64) -> Self {
         let start = how.region.topleft[axis] as u64;
         Self {
@@ -102,13 +102,13 @@ mod tests {
     use super::*;
     use crate::geometry::BoundingBox;
 
-    fn axis(start: i64, size: i64, factor: u32, buffer: u32, interpolation: Interpolation) -> Axis {
+    fn axis(start: i64, size: i64, factor: u32, buffer: u32, interpolation: Interpolation) -> TargetAxis {
         let region = BoundingBox { topleft: [start; 3], size: [size; 3] };
         let how = Downsampling { interpolation, factor: [factor; 3], region, buffer_shape: [buffer; 3] };
-        Axis::new(&how, 0, 64)
+        TargetAxis::new(&how, 0, 64)
     }
 
-    fn finer(axis: &Axis) -> Vec<usize> {
+    fn finer(axis: &TargetAxis) -> Vec<usize> {
         axis.taps(axis.target.clone()).at
     }
 

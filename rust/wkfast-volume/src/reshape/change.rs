@@ -19,12 +19,12 @@ pub(super) enum Change {
 /// Room for the voxels of a chunk and for what is made of them, for one chunk after the other: what is as large as this is given back
 /// to the system when it is freed, and getting it again takes longer than decoding into it.
 #[derive(Default)]
-pub(super) struct Space {
+pub(super) struct ChunkSpace {
     pub(super) voxels: Vec<u8>,
     made: Vec<u8>,
 }
 
-impl Space {
+impl ChunkSpace {
     pub(super) const NONE: Self = Self { voxels: Vec::new(), made: Vec::new() };
 }
 
@@ -46,7 +46,7 @@ impl Change {
     }
 
     /// Makes the voxels in `space` what a chunk of `target` is to hold, and tells whether they are others than before.
-    pub(super) fn make(&self, chunk: &ChunkIndex, space: &mut Space, target: &ChunkGrid) -> Result<bool> {
+    pub(super) fn make(&self, chunk: &ChunkIndex, space: &mut ChunkSpace, target: &ChunkGrid) -> Result<bool> {
         let failed = |reason| VolumeError::Rule { chunk: chunk.clone(), reason };
         match self {
             Self::Relabel(mapping, voxel_type) => {

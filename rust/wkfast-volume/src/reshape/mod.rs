@@ -53,7 +53,7 @@ pub enum Step {
     Downsample(Downsampling),
     /// Labels become others.
     Relabel(Relabeling),
-    /// A function makes the voxels of every chunk that is there; see [`Job::apply`].
+    /// A function makes the voxels of every chunk that is there; see [`ReshapeJob::apply`].
     Apply,
 }
 
@@ -77,7 +77,7 @@ pub struct Downsampling {
 
 /// A [`Reshape`] with both mags open.
 #[derive(Debug)]
-pub struct Job {
+pub struct ReshapeJob {
     step: Step,
     source: ReadMag,
     target: Arc<dyn MagArray>,
@@ -87,7 +87,7 @@ pub struct Job {
     there: Option<HashSet<ShardIndex>>,
 }
 
-impl Job {
+impl ReshapeJob {
     /// Opens both mags and lists the target's shards that get data, in an order that is the same wherever it is asked for.
     pub fn open(reshape: &Reshape) -> Result<Self> {
         let (source, target) = (open_mag(&reshape.source)?, open_mag(&reshape.target)?);
@@ -104,21 +104,7 @@ impl Job {
     /// The job between mags that are open.
     pub fn of(step: Step, source: Arc<dyn MagArray>, target: Arc<dyn MagArray>) -> Result<Self> {
         let (from, to) = (source.grid(), target.grid());
-        let kind = |grid: &ChunkGrid| {
-            let voxel_type = if step == Step::Apply { None } else { Some(grid.voxel_type) };
-            (voxel_type, grid.channels, grid.extra_axes.clone())
-        };
-        if kind(from) != kind(to) {
-            return Err(VolumeError::Mismatch(format!(
-                "voxels of {} × {} (additional axes {:?}) cannot become voxels of {} × {} (additional axes {:?})",
-                from.channels,
-                from.voxel_type.name(),
-                from.extra_axes,
-                to.channels,
-                to.voxel_type.name(),
-                to.extra_axes
-            )));
-        }
+        check_voxels(&step, from, to)?;
         if let Step::Downsample(how) = &step {
             let bad = how.factor.contains(&0) || how.buffer_shape.contains(&0);
             if bad || how.region.topleft.iter().chain(&how.region.size).any(|&edge| edge < 0) {
@@ -186,6 +172,21 @@ impl Job {
         }
         Ok(shards.into_iter().collect())
     }
+}
+
+/// Voxels keep their channels and axes, and their type unless a function makes them.
+fn check_voxels(step: &Step, from: &ChunkGrid, to: &ChunkGrid) -> Result<()> {
+    let kept = |grid: &ChunkGrid| {
+        let voxel_type = if *step == Step::Apply { None } else { Some(grid.voxel_type) };
+        (voxel_type, grid.channels, grid.extra_axes.clone())
+    };
+    if kept(from) == kept(to) {
+        return Ok(());
+    }
+    let voxels = |grid: &ChunkGrid| {
+        format!("voxels of {} × {} (additional axes {:?})", grid.channels, grid.voxel_type.name(), grid.extra_axes)
+    };
+    Err(VolumeError::Mismatch(format!("{} cannot become {}", voxels(from), voxels(to))))
 }
 
 /// The shards that there are of a mag.

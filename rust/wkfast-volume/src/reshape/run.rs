@@ -5,8 +5,8 @@ use std::time::Instant;
 
 use serde::{Deserialize, Serialize};
 
-use super::Job;
-use super::shard::{Room, ShardJob, Written, has_same_chunks, unit_shape};
+use super::ReshapeJob;
+use super::shard::{Outcome, ShardReshape, Share, has_same_chunks, unit_shape};
 use crate::error::{Result, VolumeError};
 use crate::work::{Driver, Observer, Stop, pool_of};
 
@@ -27,8 +27,8 @@ pub struct Summary {
     pub seconds: f64,
 }
 
-/// Writes `shards` (numbers in [`Job::shards`]) on `threads` threads.
-pub fn run(job: &Job, shards: Range<usize>, threads: usize, observer: &mut Observer) -> Result<Summary> {
+/// Writes `shards` (numbers in [`ReshapeJob::shards`]) on `threads` threads.
+pub fn run(job: &ReshapeJob, shards: Range<usize>, threads: usize, observer: &mut Observer) -> Result<Summary> {
     let started = Instant::now();
     let all = job.shards().len();
     if shards.start > shards.end || shards.end > all {
@@ -43,8 +43,9 @@ pub fn run(job: &Job, shards: Range<usize>, threads: usize, observer: &mut Obser
     let weight = job.shard_bytes();
     driver.expect(shards.len(), weight * shards.len() as u64);
     let window = window(job, threads, threads.min(shards.len()));
-    let write = |number: usize, stop: &Stop| ShardJob::new(job, &job.shards()[number]).write(Room { window, stop });
-    let take = |written: Written| {
+    let write =
+        |number: usize, stop: &Stop| ShardReshape::new(job, &job.shards()[number]).write(Share { window, stop });
+    let take = |written: Outcome| {
         summary.shards += 1;
         summary.chunks_passed += written.passed;
         summary.chunks_computed += written.computed;
@@ -56,7 +57,7 @@ pub fn run(job: &Job, shards: Range<usize>, threads: usize, observer: &mut Obser
 
 /// Units that one of `drivers` shards may have in memory. Chunks of a far source that are only passed on are as many as there
 /// is room for: so few requests are waited for one after the other.
-fn window(job: &Job, threads: usize, drivers: usize) -> usize {
+fn window(job: &ReshapeJob, threads: usize, drivers: usize) -> usize {
     let unit = unit_shape(job).iter().map(|&edge| edge as usize).product::<usize>() * job.target.grid().chunk_bytes();
     let most = (MAX_AHEAD / unit.max(1)).max(1);
     let passes_far = has_same_chunks(job) && job.source.is_far();

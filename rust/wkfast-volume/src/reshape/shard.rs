@@ -6,9 +6,9 @@ use std::ops::Range;
 
 use rayon::prelude::*;
 
-use super::change::Space;
+use super::change::ChunkSpace;
 use super::tile::{Span3, Tile, tile_shape};
-use super::{Job, Step};
+use super::{ReshapeJob, Step};
 use crate::error::{Result, VolumeError};
 use crate::format::draft::Draft;
 use crate::format::{ShardFile, ShardWriter, decode};
@@ -16,12 +16,12 @@ use crate::geometry::{ChunkIndex, ShardIndex};
 use crate::work::{Ahead, Stop};
 
 thread_local! {
-    static SPACE: Cell<Space> = const { Cell::new(Space::NONE) };
+    static SPACE: Cell<ChunkSpace> = const { Cell::new(ChunkSpace::NONE) };
 }
 
 /// How a shard shares the machine.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Room<'a> {
+pub(super) struct Share<'a> {
     /// Units of this shard that may be in memory at once.
     pub(super) window: usize,
     /// Set when the work is to end.
@@ -30,7 +30,7 @@ pub(super) struct Room<'a> {
 
 /// What became of a shard's chunks.
 #[derive(Clone, Copy, Debug, Default)]
-pub(super) struct Written {
+pub(super) struct Outcome {
     pub(super) passed: u64,
     pub(super) computed: u64,
 }
@@ -46,8 +46,8 @@ enum Fate {
 }
 
 /// A shard about to be written.
-pub(super) struct ShardJob<'a> {
-    job: &'a Job,
+pub(super) struct ShardReshape<'a> {
+    job: &'a ReshapeJob,
     shard: &'a ShardIndex,
     /// Whether the source's chunks are the target's, so that their bytes may pass.
     same_chunks: bool,
@@ -55,26 +55,26 @@ pub(super) struct ShardJob<'a> {
 }
 
 /// Whether the source's chunks are the target's, so that their bytes may pass.
-pub(super) fn has_same_chunks(job: &Job) -> bool {
+pub(super) fn has_same_chunks(job: &ReshapeJob) -> bool {
     let is_apart = !matches!(job.step, Step::Downsample(_));
     is_apart && job.source.array.grid().chunk_shape == job.target.grid().chunk_shape
 }
 
 /// Chunks of the target that are computed together.
-pub(super) fn unit_shape(job: &Job) -> [u32; 3] {
+pub(super) fn unit_shape(job: &ReshapeJob) -> [u32; 3] {
     if has_same_chunks(job) { [1; 3] } else { tile_shape(job) }
 }
 
-impl<'a> ShardJob<'a> {
-    pub(super) fn new(job: &'a Job, shard: &'a ShardIndex) -> Self {
+impl<'a> ShardReshape<'a> {
+    pub(super) fn new(job: &'a ReshapeJob, shard: &'a ShardIndex) -> Self {
         Self { job, shard, same_chunks: has_same_chunks(job), tile: unit_shape(job) }
     }
 
     /// Writes the shard, or removes it where nothing is in it.
-    pub(super) fn write(&self, room: Room) -> Result<Written> {
+    pub(super) fn write(&self, room: Share) -> Result<Outcome> {
         room.stop.check()?;
         if self.is_done()? {
-            return Ok(Written::default());
+            return Ok(Outcome::default());
         }
         let target = &self.job.target;
         let mut draft = Draft::lock_buffered(&**target, &target.shard_key(self.shard))?;
@@ -108,8 +108,8 @@ impl<'a> ShardJob<'a> {
         Ok(true)
     }
 
-    fn write_single(&self, draft: &mut Draft, room: Room) -> Result<Written> {
-        let mut counts = Written::default();
+    fn write_single(&self, draft: &mut Draft, room: Share) -> Result<Outcome> {
+        let mut counts = Outcome::default();
         let encoded = self.compute(&[0], &self.read_ahead(&[&[0]])?, room)?;
         if let Some((Some(bytes), fate)) = encoded.into_iter().next() {
             let mut writer = self.job.target.shard_writer(draft)?;
@@ -120,8 +120,8 @@ impl<'a> ShardJob<'a> {
         Ok(counts)
     }
 
-    fn write_shard(&self, draft: &mut dyn ShardFile, room: Room) -> Result<Written> {
-        let mut counts = Written::default();
+    fn write_shard(&self, draft: &mut dyn ShardFile, room: Share) -> Result<Outcome> {
+        let mut counts = Outcome::default();
         let mut writer = self.job.target.shard_writer(draft)?;
         writer.prefer_order(self.places_by_tile())?;
         let order = writer.order().to_vec();
@@ -220,7 +220,7 @@ impl<'a> ShardJob<'a> {
     }
 
     /// The chunks at `places`, which lie in one tile.
-    fn compute(&self, places: &[u32], ahead: &Ahead, room: Room) -> Result<Encoded> {
+    fn compute(&self, places: &[u32], ahead: &Ahead, room: Share) -> Result<Encoded> {
         room.stop.check()?;
         if self.same_chunks {
             return places.iter().map(|&place| self.pass(&self.chunk(place), ahead)).collect();
@@ -311,12 +311,12 @@ impl<'a> ShardJob<'a> {
     }
 }
 
-fn append(writer: &mut dyn ShardWriter, chunk: &(Option<Vec<u8>>, Fate), counts: &mut Written) -> Result<()> {
+fn append(writer: &mut dyn ShardWriter, chunk: &(Option<Vec<u8>>, Fate), counts: &mut Outcome) -> Result<()> {
     count(counts, chunk.1);
     writer.append(chunk.0.as_deref())
 }
 
-fn count(counts: &mut Written, fate: Fate) {
+fn count(counts: &mut Outcome, fate: Fate) {
     match fate {
         Fate::Absent => {}
         Fate::Passed => counts.passed += 1,

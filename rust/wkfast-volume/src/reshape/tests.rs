@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::change::Change;
-use super::{Job, Step, run};
+use super::{ReshapeJob, Step, run};
 use crate::error::VolumeError;
 use crate::format::{
     Container, DataFormat, MagArray, MagLocation, NewMag, Voxels, WriteOptions, create, list_chunks, open_mag_in,
@@ -63,9 +63,9 @@ fn a_copy_in_any_format_and_cut_holds_the_same_voxels() {
             let target = mag(&folder.path().join("target"), to, chunk, per_shard);
             let distant = far(&folder.path().join("source"), from);
             let away = mag(&folder.path().join("away"), to, chunk, per_shard);
-            let job = Job::of(Step::Copy, distant, away.clone()).unwrap();
+            let job = ReshapeJob::of(Step::Copy, distant, away.clone()).unwrap();
             run(&job, 0..job.shards().len(), 3, &mut |_| Ok(())).unwrap();
-            let job = Job::of(Step::Copy, source, target.clone()).unwrap();
+            let job = ReshapeJob::of(Step::Copy, source, target.clone()).unwrap();
             let summary = run(&job, 0..job.shards().len(), 3, &mut |_| Ok(())).unwrap();
             assert_eq!(summary.shards, job.shards().len());
             assert!(contents(&*away) == contents(&*target), "{from} to {to} from afar");
@@ -84,7 +84,7 @@ fn parts_of_a_job_make_the_whole_and_absent_chunks_stay_absent() {
     let folder = tempfile::tempdir().unwrap();
     let (source, _) = painted(&folder.path().join("source"), DataFormat::Zarr3);
     let target = mag(&folder.path().join("target"), DataFormat::Zarr3, 16, 1);
-    let job = Job::of(Step::Copy, source.clone(), target.clone()).unwrap();
+    let job = ReshapeJob::of(Step::Copy, source.clone(), target.clone()).unwrap();
     for shard in 0..job.shards().len() {
         run(&job, shard..shard + 1, 1, &mut |_| Ok(())).unwrap();
     }
@@ -102,7 +102,7 @@ fn an_observer_ends_a_run_and_no_file_is_left_half_written() {
     let folder = tempfile::tempdir().unwrap();
     let (source, _) = painted(&folder.path().join("source"), DataFormat::Zarr3);
     let target = mag(&folder.path().join("target"), DataFormat::Zarr3, 8, 1);
-    let job = Job::of(Step::Copy, source, target.clone()).unwrap();
+    let job = ReshapeJob::of(Step::Copy, source, target.clone()).unwrap();
     let stopped = run(&job, 0..job.shards().len(), 2, &mut |progress| {
         if progress.done > 2 { Err(VolumeError::Interrupted) } else { Ok(()) }
     });
@@ -117,7 +117,7 @@ fn a_function_that_waits_for_others_gets_and_gives_the_voxels_of_its_own_chunk()
     let folder = tempfile::tempdir().unwrap();
     let (source, before) = painted(&folder.path().join("source"), DataFormat::Zarr3);
     let target = mag(&folder.path().join("target"), DataFormat::Zarr3, 16, 4);
-    let mut job = Job::of(Step::Apply, source, target.clone()).unwrap();
+    let mut job = ReshapeJob::of(Step::Apply, source, target.clone()).unwrap();
     let inverted = |_: &ChunkIndex, voxels: &[u8], made: &mut [u8]| {
         // The thread may be given another chunk while it waits for the other half.
         let (given, made) = (voxels.split_at(voxels.len() / 2), made.split_at_mut(voxels.len() / 2));

@@ -3,8 +3,8 @@
 use std::cell::RefCell;
 use std::ops::Range;
 
-use super::axis::Axis;
-use super::{Job, Step};
+use super::axis::TargetAxis;
+use super::{ReshapeJob, Step};
 use crate::downsample::{Block, Interpolation, Taps, downsample};
 use crate::error::Result;
 use crate::geometry::{ChunkGrid, ChunkIndex};
@@ -22,7 +22,7 @@ thread_local! {
 
 /// Chunks of the target in a tile, along x, y, z: as many as the source's chunks reach over, in shards whose order is
 /// fixed a cube of a power of two, which lies together in that order.
-pub(super) fn tile_shape(job: &Job) -> [u32; 3] {
+pub(super) fn tile_shape(job: &ReshapeJob) -> [u32; 3] {
     let (from, to, factor) = (job.source.array.grid(), job.target.grid(), job.factor());
     let mut shape: [u32; 3] = std::array::from_fn(|axis| {
         let reach = u64::from(from.chunk_shape[axis]) / (u64::from(to.chunk_shape[axis]) * factor[axis]).max(1);
@@ -42,7 +42,7 @@ pub(super) fn tile_shape(job: &Job) -> [u32; 3] {
     shape
 }
 
-impl Job {
+impl ReshapeJob {
     /// Chunks of the source that lie under `voxels` of the target.
     pub(super) fn chunks_under(&self, extra: &[u32], voxels: &Span3) -> impl Iterator<Item = ChunkIndex> + use<> {
         chunks_in(self.source.array.grid(), extra, &times(voxels, self.factor()))
@@ -51,7 +51,7 @@ impl Job {
 
 /// Voxels of a tile, in Fortran order of (c, x, y, z).
 pub(super) struct Tile<'a> {
-    job: &'a Job,
+    job: &'a ReshapeJob,
     extra: &'a [u32],
     /// Its voxels in the target.
     at: Span3,
@@ -60,7 +60,7 @@ pub(super) struct Tile<'a> {
 
 impl<'a> Tile<'a> {
     /// `ahead` are chunks of the source that were read already.
-    pub(super) fn new(job: &'a Job, extra: &'a [u32], at: Span3, ahead: &'a Ahead) -> Self {
+    pub(super) fn new(job: &'a ReshapeJob, extra: &'a [u32], at: Span3, ahead: &'a Ahead) -> Self {
         Self { job, extra, at, ahead }
     }
 
@@ -88,7 +88,7 @@ impl<'a> Tile<'a> {
             Step::Downsample(how) => {
                 let shards = grid.chunk_shape.iter().zip(grid.chunks_per_shard);
                 let edges: Vec<u64> = shards.map(|(&chunk, count)| u64::from(chunk) * u64::from(count)).collect();
-                let axes: [Axis; 3] = std::array::from_fn(|axis| Axis::new(how, axis, edges[axis]));
+                let axes: [TargetAxis; 3] = std::array::from_fn(|axis| TargetAxis::new(how, axis, edges[axis]));
                 self.downsample(how.interpolation, &axes, &mut out)?
             }
         };
@@ -100,7 +100,7 @@ impl<'a> Tile<'a> {
         assemble(&self.job.source, self.ahead, self.extra, wanted, out, start, self.shape())
     }
 
-    fn downsample(&self, how: Interpolation, axes: &[Axis; 3], out: &mut [u8]) -> Result<bool> {
+    fn downsample(&self, how: Interpolation, axes: &[TargetAxis; 3], out: &mut [u8]) -> Result<bool> {
         let wanted: Span3 = std::array::from_fn(|axis| intersection(&self.at[axis], &axes[axis].target));
         if wanted.iter().any(Range::is_empty) {
             return Ok(false);
@@ -146,7 +146,7 @@ impl<'a> Tile<'a> {
     }
 
     /// Coarser voxels whose finer ones may lie anywhere near.
-    fn looked_up(&self, how: Interpolation, axes: &[Axis; 3], wanted: &Span3, out: &mut [u8]) -> Result<bool> {
+    fn looked_up(&self, how: Interpolation, axes: &[TargetAxis; 3], wanted: &Span3, out: &mut [u8]) -> Result<bool> {
         let mut taps: [Taps; 3] = std::array::from_fn(|axis| axes[axis].taps(wanted[axis].clone()));
         let needed: Span3 = taps.each_ref().map(|taps| {
             let (first, last) = (taps.at.iter().min(), taps.at.iter().max());

@@ -12,7 +12,7 @@ use std::ops::Range;
 use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
 
-pub use self::table::{Block, Row, Table};
+pub use self::table::{CountedBlock, Row, Table};
 use crate::error::{Result, VolumeError};
 use crate::format::{MagArray, MagLocation, fill_absent, open_mag};
 use crate::geometry::{BoundingBox, ChunkIndex, ShardIndex};
@@ -38,13 +38,13 @@ pub struct Request {
 
 /// A [`Request`] with the mag open.
 #[derive(Debug)]
-pub struct Job {
+pub struct CountJob {
     source: ReadMag,
     part: [Range<u64>; 3],
     shards: Vec<ShardIndex>,
 }
 
-impl Job {
+impl CountJob {
     /// Opens the mag and lists the shards with data in the region, in an order that is the same wherever it is asked for.
     pub fn open(request: &Request) -> Result<Self> {
         let array = open_mag(&request.source)?;
@@ -173,7 +173,7 @@ impl Job {
                 }
                 fill_absent(self.array(), voxels);
             }
-            let block = Block { shape: grid.chunk_shape.map(|edge| edge as usize), part, at };
+            let block = CountedBlock { shape: grid.chunk_shape.map(|edge| edge as usize), part, at };
             add(table, grid.voxel_type, voxels, &block)
         })
     }
@@ -185,15 +185,15 @@ const CHUNKS_AHEAD: usize = 512;
 const PER_TABLE: usize = 64;
 
 /// Adds the voxels of a block, which are labels of one channel in Fortran order, to `table`.
-pub fn add(table: &mut Table, voxel_type: VoxelType, voxels: &[u8], block: &Block) -> Result<()> {
+pub fn add(table: &mut Table, voxel_type: VoxelType, voxels: &[u8], block: &CountedBlock) -> Result<()> {
     check(voxel_type, 1)?;
     let signed = voxel_type.kind() == Kind::Signed;
     with_width!(voxel_type, W => table.add::<W>(voxels, signed, block));
     Ok(())
 }
 
-/// Counts `shards` (numbers in [`Job::shards`]) on `threads` threads.
-pub fn run(job: &Job, shards: Range<usize>, threads: usize, observer: &mut Observer) -> Result<Table> {
+/// Counts `shards` (numbers in [`CountJob::shards`]) on `threads` threads.
+pub fn run(job: &CountJob, shards: Range<usize>, threads: usize, observer: &mut Observer) -> Result<Table> {
     let all = job.shards().len();
     if shards.start > shards.end || shards.end > all {
         return Err(VolumeError::Mismatch(format!("there are {all} shards, not {shards:?}")));

@@ -36,7 +36,7 @@ impl Row {
 
 /// A block of voxels (x, y, z) in Fortran order, and what of it counts.
 #[derive(Clone, Debug)]
-pub struct Block {
+pub struct CountedBlock {
     /// Voxels along x, y, z.
     pub shape: [usize; 3],
     /// Those that count.
@@ -45,7 +45,7 @@ pub struct Block {
     pub at: [u64; 3],
 }
 
-impl Block {
+impl CountedBlock {
     /// A block that counts whole.
     pub fn whole(shape: [usize; 3], at: [u64; 3]) -> Self {
         Self { shape, part: shape.map(|edge| 0..edge), at }
@@ -110,7 +110,7 @@ impl Table {
     }
 
     /// Adds the voxels of a block that are not zero. `values` are in the memory order of a chunk of one channel.
-    pub(super) fn add<const W: usize>(&mut self, values: &[u8], signed: bool, block: &Block) {
+    pub(super) fn add<const W: usize>(&mut self, values: &[u8], signed: bool, block: &CountedBlock) {
         let (values, _) = values.as_chunks::<W>();
         let mut counter = Counter { found: Vec::new(), places: HashMap::default(), last: Recent::new(0), signed };
         let [xs, ys, zs] = &block.part;

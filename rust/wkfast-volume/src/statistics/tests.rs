@@ -65,7 +65,7 @@ proptest! {
         }).collect();
         let expected = slowly(&values, part_size.map(|edge| edge as usize), part_start);
 
-        let job = Job::open(&Request { source, region, extra: Vec::new() }).unwrap();
+        let job = CountJob::open(&Request { source, region, extra: Vec::new() }).unwrap();
         let mut table = Table::default();
         let half = job.shards().len() / 2;
         for shards in [half..job.shards().len(), 0..half] {
@@ -83,6 +83,6 @@ fn floats_and_several_channels_are_no_labels() {
     for (voxel_type, channels) in [(VoxelType::Float32, 1), (VoxelType::UInt8, 3)] {
         assert!(matches!(check(voxel_type, channels), Err(VolumeError::Mismatch(_))));
     }
-    let block = Block::whole([1; 3], [0; 3]);
+    let block = CountedBlock::whole([1; 3], [0; 3]);
     assert!(add(&mut Table::default(), VoxelType::Float64, &[0; 8], &block).is_err());
 }

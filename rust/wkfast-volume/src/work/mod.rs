@@ -14,6 +14,6 @@ pub use self::driver::{Driver, Observer, Progress, Stop, pool_of};
 pub use self::memory::{IN_FLIGHT_VARIABLE, STANDING, bytes_in_flight, memory_limit};
 pub(crate) use self::names::{create_unique, unique_name};
 pub use self::object_lease::{ObjectLease, Taken, Term};
-pub(crate) use self::object_lease::{Seen, owner_in};
+pub(crate) use self::object_lease::{WatchedLease, owner_in};
 pub use self::remove::{remove_folder, remove_or_leave};
 pub(crate) use self::source::ReadMag;

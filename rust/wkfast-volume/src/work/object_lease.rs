@@ -116,7 +116,7 @@ impl ObjectLease {
         let living = Living::begin(store.describe(key));
         let (mut last, mut was_left) = (Vec::new(), false);
         for _ in 0..TRIES {
-            let before = Seen::watched(store, key, 1)?;
+            let before = WatchedLease::watched(store, key, 1)?;
             if let Some(seen) = &before {
                 if !seen.is_over(store, term.silence, observer)? {
                     return Ok(Taken::Busy(before.map(|seen| seen.text).unwrap_or_default()));
@@ -143,7 +143,7 @@ impl ObjectLease {
 
     /// Whether there is one at `key` that is over; `None` if there is none.
     pub fn is_over(store: &SharedStore, key: &str, silence: Duration, observer: &mut Observer) -> Result<Option<bool>> {
-        Seen::at(store, key)?.map(|seen| seen.is_over(store, silence, observer)).transpose()
+        WatchedLease::at(store, key)?.map(|seen| seen.is_over(store, silence, observer)).transpose()
     }
 
     fn renewing(store: &SharedStore, key: &str, renewal: Duration, version: Version, living: Living) -> Self {
@@ -247,7 +247,7 @@ impl Renewed {
 }
 
 /// One as it was when somebody began to watch it.
-pub(crate) struct Seen {
+pub(crate) struct WatchedLease {
     pub(crate) key: String,
     /// What its owner says of itself.
     pub(crate) text: Vec<u8>,
@@ -257,7 +257,7 @@ pub(crate) struct Seen {
     own: usize,
 }
 
-impl Seen {
+impl WatchedLease {
     /// That at `key` from now on, for somebody who does not want it; `None` if there is none.
     pub(crate) fn at(store: &SharedStore, key: &str) -> Result<Option<Self>> {
         Self::watched(store, key, 0)

@@ -16,12 +16,12 @@ const MAX_SPANS: usize = (64 << 20) / 24;
 
 /// What was read of a shard, and the state of the file it was read from.
 #[derive(Clone, Debug)]
-struct Kept {
+struct KnownShard {
     stamp: Stamp,
     table: Option<Arc<ShardIndexTable>>,
 }
 
-impl Kept {
+impl KnownShard {
     fn spans(&self) -> usize {
         self.table.as_ref().map_or(1, |table| table.spans.len())
     }
@@ -104,7 +104,7 @@ impl OpenShard {
 /// The indexes of one mag's shards, and chunks that small reads decoded last. A file that has changed is read again.
 #[derive(Debug, Default)]
 pub struct IndexCache {
-    kept: Mutex<(HashMap<ShardIndex, Kept>, usize)>,
+    kept: Mutex<(HashMap<ShardIndex, KnownShard>, usize)>,
     pub(super) chunks: KeptChunks,
 }
 
@@ -190,7 +190,7 @@ impl IndexCache {
 
     /// What is known of a shard, of a far store until reading it fails.
     fn known(&self, array: &dyn StoredArray, shard: &ShardIndex, key: &str) -> Result<Known> {
-        let Some(Kept { stamp, table: Some(table) }) = self.lookup(shard) else { return Ok(Known::Nothing) };
+        let Some(KnownShard { stamp, table: Some(table) }) = self.lookup(shard) else { return Ok(Known::Nothing) };
         let now = if array.store().is_far() { Some(stamp) } else { array.store().stamp(key)? };
         Ok(match now {
             None => Known::Gone,
@@ -212,7 +212,7 @@ impl IndexCache {
         open.encoded(array, place)
     }
 
-    fn lookup(&self, shard: &ShardIndex) -> Option<Kept> {
+    fn lookup(&self, shard: &ShardIndex) -> Option<KnownShard> {
         self.kept.lock().unwrap_or_else(PoisonError::into_inner).0.get(shard).cloned()
     }
 
@@ -236,7 +236,7 @@ impl IndexCache {
 
     fn keep(&self, shard: &ShardIndex, stamp: Stamp, table: Option<ShardIndexTable>) -> Option<Arc<ShardIndexTable>> {
         let table = table.map(Arc::new);
-        let entry = Kept { stamp, table: table.clone() };
+        let entry = KnownShard { stamp, table: table.clone() };
         let mut kept = self.kept.lock().unwrap_or_else(PoisonError::into_inner);
         if kept.1 + entry.spans() > MAX_SPANS {
             *kept = (HashMap::new(), 0);

@@ -20,7 +20,7 @@ pub(super) struct Stick<'a> {
 }
 
 /// What a chunk and a stick share, in voxels along x, y, z.
-pub(super) struct Overlap {
+pub(super) struct InStick {
     /// First shared voxel, counted from the chunk's first.
     pub(super) chunk_start: [usize; 3],
     /// First shared voxel, counted from the stick's first.
@@ -38,40 +38,42 @@ pub(super) fn sticks<'a>(grid: &ChunkGrid, extra: &[u32], region: &BoundingBox, 
         return Vec::new();
     }
     let chunk_x = chunks_along(region.topleft[0], region.size[0], edge_x);
+    let rows = rows_of_chunks(region.topleft[1], region.size[1], edge_y);
     let mut sticks: Vec<Stick<'a>> = Vec::new();
     let mut layer_start = 0;
-    for (plane, z) in out.chunks_mut(nx * ny * voxel).zip(region.topleft[2]..) {
+    for (mut plane, z) in out.chunks_mut(nx * ny * voxel).zip(region.topleft[2]..) {
         let chunk_z = z.div_euclid(edge_z);
         if sticks.last().is_none_or(|last| i64::from(last.chunk_yz[1]) != chunk_z) {
             layer_start = sticks.len();
         }
-        let mut rest = plane;
-        let mut y = region.topleft[1];
         let mut row = layer_start;
-        while !rest.is_empty() {
-            let next = (y.div_euclid(edge_y) + 1) * edge_y;
-            let height = (next.min(region.topleft[1] + region.size[1]) - y) as usize;
-            let (piece, tail) = rest.split_at_mut(height * nx * voxel);
-            rest = tail;
-            if let (Ok(chunk_y), Ok(chunk_z)) = (u32::try_from(y.div_euclid(edge_y)), u32::try_from(chunk_z)) {
-                if row == sticks.len() {
-                    sticks.push(Stick {
-                        extra: extra.into(),
-                        chunk_yz: [chunk_y, chunk_z],
-                        chunk_x: chunk_x.clone(),
-                        topleft: [region.topleft[0], y, z],
-                        width: nx,
-                        height,
-                        planes: Vec::new(),
-                    });
-                }
-                sticks[row].planes.push(piece);
-                row += 1;
+        for (chunk_y, y, height) in rows.iter().copied() {
+            let Some(piece) = plane.split_off_mut(..height * nx * voxel) else { break };
+            let (Ok(chunk_y), Ok(chunk_z)) = (u32::try_from(chunk_y), u32::try_from(chunk_z)) else { continue };
+            if row == sticks.len() {
+                let topleft = [region.topleft[0], y, z];
+                let (extra, chunk_x, planes) = (extra.into(), chunk_x.clone(), Vec::new());
+                let number = [chunk_y, chunk_z];
+                sticks.push(Stick { extra, chunk_yz: number, chunk_x, topleft, width: nx, height, planes });
             }
-            y += height as i64;
+            sticks[row].planes.push(piece);
+            row += 1;
         }
     }
     sticks
+}
+
+/// Rows of chunks that `length` voxels from `start` on lie in: the number of each, its first voxel, and how many.
+fn rows_of_chunks(start: i64, length: i64, edge: i64) -> Vec<(i64, i64, usize)> {
+    let mut rows = Vec::new();
+    let mut first = start;
+    while first < start + length {
+        let chunk = first.div_euclid(edge);
+        let next = ((chunk + 1) * edge).min(start + length);
+        rows.push((chunk, first, (next - first) as usize));
+        first = next;
+    }
+    rows
 }
 
 /// Chunks that `length` voxels from `start` on touch; only those that have an index.
@@ -94,14 +96,14 @@ impl Stick<'_> {
         shards
     }
 
-    pub(super) fn overlap(&self, grid: &ChunkGrid, chunk: &ChunkIndex) -> Overlap {
+    pub(super) fn overlap(&self, grid: &ChunkGrid, chunk: &ChunkIndex) -> InStick {
         let size = [self.width, self.height, self.planes.len()];
         let shared: [(i64, i64); 3] = std::array::from_fn(|axis| {
             let (edge, start) = (i64::from(grid.chunk_shape[axis]), self.topleft[axis]);
             let first = i64::from(chunk.xyz[axis]) * edge;
             (first.max(start), (first + edge).min(start + size[axis] as i64))
         });
-        Overlap {
+        InStick {
             chunk_start: [0, 1, 2].map(|axis| (shared[axis].0 % i64::from(grid.chunk_shape[axis])) as usize),
             stick_start: [0, 1, 2].map(|axis| (shared[axis].0 - self.topleft[axis]) as usize),
             length: shared.map(|(first, end)| (end - first).max(0) as usize),

@@ -73,7 +73,7 @@ impl KeptChunks {
         }
         let held = Arc::new(std::mem::replace(voxels, spare));
         kept.bytes += held.len();
-        kept.chunks.push_back(Kept { owner, chunk: chunk.clone(), stamp, voxels: Arc::clone(&held) });
+        kept.chunks.push_back(KeptChunk { owner, chunk: chunk.clone(), stamp, voxels: Arc::clone(&held) });
         Some(held)
     }
 }
@@ -88,7 +88,7 @@ impl Drop for KeptChunks {
 }
 
 #[derive(Debug)]
-struct Kept {
+struct KeptChunk {
     owner: u64,
     chunk: ChunkIndex,
     stamp: Stamp,
@@ -98,7 +98,7 @@ struct Kept {
 /// The least recently used first.
 #[derive(Debug)]
 struct AllKept {
-    chunks: VecDeque<Kept>,
+    chunks: VecDeque<KeptChunk>,
     bytes: usize,
 }
 

@@ -19,7 +19,7 @@ use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
 
 pub use self::cache::{IndexCache, OpenShard};
-use self::cut::{Overlap, Stick, sticks};
+use self::cut::{InStick, Stick, sticks};
 pub use self::voxels::Voxels;
 pub use self::write::{WriteOptions, write_region};
 use super::open_files::{OPEN, Places};
@@ -243,7 +243,7 @@ fn read_open(
 impl Stick<'_> {
     /// Copies what `chunk` and this stick share.
     fn take(&mut self, grid: &ChunkGrid, chunk: &ChunkIndex, voxels: &[u8]) {
-        let Overlap { chunk_start, stick_start, length } = self.overlap(grid, chunk);
+        let InStick { chunk_start, stick_start, length } = self.overlap(grid, chunk);
         let voxel = grid.channels as usize * grid.voxel_type.size();
         let [nx, ny, _] = grid.chunk_shape.map(|edge| edge as usize);
         let (row, width) = (length[0] * voxel, self.width * voxel);

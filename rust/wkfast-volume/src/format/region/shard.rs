@@ -7,7 +7,7 @@ use rayon::prelude::*;
 
 use super::old::OldShard;
 use super::rewrite::Rewrite;
-use super::voxels::{Shared, Voxels};
+use super::voxels::{SharedBox, Voxels};
 use crate::error::{Result, VolumeError};
 use crate::format::draft::Draft;
 use crate::format::{MagArray, again, decode, fill_absent};
@@ -24,7 +24,7 @@ const TRIES: u32 = 100;
 const LOOKS: u32 = 3;
 
 /// A shard and what goes into it.
-pub(super) struct ShardJob<'a> {
+pub(super) struct ShardWrite<'a> {
     pub(super) array: &'a dyn MagArray,
     pub(super) shard: ShardIndex,
     pub(super) region: &'a BoundingBox,
@@ -39,7 +39,7 @@ thread_local! {
     static CHUNK: RefCell<Vec<u8>> = RefCell::default();
 }
 
-impl ShardJob<'_> {
+impl ShardWrite<'_> {
     /// Writes the shard on this thread.
     pub(super) fn write(&self) -> Result<()> {
         self.again(|| self.write_once())
@@ -137,16 +137,16 @@ impl ShardJob<'_> {
         draft.place()
     }
 
-    fn shared(&self, place: u32) -> Option<Shared> {
+    fn shared(&self, place: u32) -> Option<SharedBox> {
         let grid = self.array.grid();
-        Shared::of(grid, grid.chunk_at(&self.shard, place as usize).xyz, self.region)
+        SharedBox::of(grid, grid.chunk_at(&self.shard, place as usize).xyz, self.region)
     }
 
     /// The chunk at `place` as it is to be from now on.
     fn encode(&self, old: Option<&OldShard>, place: u32) -> Result<Encoded> {
         let grid = self.array.grid();
         let chunk = grid.chunk_at(&self.shard, place as usize);
-        let Some(shared) = Shared::of(grid, chunk.xyz, self.region) else { return Ok(None) };
+        let Some(shared) = SharedBox::of(grid, chunk.xyz, self.region) else { return Ok(None) };
         CHUNK.with_borrow_mut(|voxels| {
             voxels.resize(grid.chunk_bytes(), 0);
             if !shared.is_whole(grid) {

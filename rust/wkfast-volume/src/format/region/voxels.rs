@@ -13,7 +13,7 @@ pub struct Voxels<'a> {
 
 /// What a chunk and a box share, in voxels along x, y, z.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Shared {
+pub(super) struct SharedBox {
     /// First shared voxel, counted from the chunk's first.
     pub(super) in_chunk: [usize; 3],
     /// First shared voxel, counted from the box's first.
@@ -22,7 +22,7 @@ pub(super) struct Shared {
     pub(super) length: [usize; 3],
 }
 
-impl Shared {
+impl SharedBox {
     /// `None` where they share nothing.
     pub(super) fn of(grid: &ChunkGrid, chunk: [u32; 3], region: &BoundingBox) -> Option<Self> {
         let mut shared = Self { in_chunk: [0; 3], in_box: [0; 3], length: [0; 3] };
@@ -48,7 +48,7 @@ impl Shared {
 
 impl Voxels<'_> {
     /// Copies what is shared into the chunk, which lies in Fortran order of (c, x, y, z).
-    pub(super) fn put(&self, grid: &ChunkGrid, size: [i64; 3], shared: &Shared, chunk: &mut [u8]) {
+    pub(super) fn put(&self, grid: &ChunkGrid, size: [i64; 3], shared: &SharedBox, chunk: &mut [u8]) {
         if self.z_fastest {
             match grid.voxel_type.size() {
                 1 => self.transpose::<1>(grid, size, shared, chunk),
@@ -61,8 +61,8 @@ impl Voxels<'_> {
         }
     }
 
-    fn copy_rows(&self, grid: &ChunkGrid, size: [i64; 3], shared: &Shared, chunk: &mut [u8]) {
-        let Shared { in_chunk, in_box, length } = *shared;
+    fn copy_rows(&self, grid: &ChunkGrid, size: [i64; 3], shared: &SharedBox, chunk: &mut [u8]) {
+        let SharedBox { in_chunk, in_box, length } = *shared;
         let voxel = grid.channels as usize * grid.voxel_type.size();
         let [nx, ny, _] = grid.chunk_shape.map(|edge| edge as usize);
         let [width, height, _] = size.map(|edge| edge as usize);
@@ -78,8 +78,8 @@ impl Voxels<'_> {
 
     /// Goes through a tile of its own: rows of the chunk that differ in z only lie whole pages apart, and would push each
     /// other out of the cache while they are filled value by value.
-    fn transpose<const SIZE: usize>(&self, grid: &ChunkGrid, size: [i64; 3], shared: &Shared, chunk: &mut [u8]) {
-        let Shared { in_chunk, in_box, length } = *shared;
+    fn transpose<const SIZE: usize>(&self, grid: &ChunkGrid, size: [i64; 3], shared: &SharedBox, chunk: &mut [u8]) {
+        let SharedBox { in_chunk, in_box, length } = *shared;
         let channels = grid.channels as usize;
         let [nx, ny, _] = grid.chunk_shape.map(|edge| edge as usize);
         let [width, height, depth] = size.map(|edge| edge as usize);

@@ -12,7 +12,7 @@ use rayon::ThreadPool;
 use rayon::prelude::*;
 
 use super::check_request;
-use super::shard::ShardJob;
+use super::shard::ShardWrite;
 use super::voxels::Voxels;
 use crate::error::{Result, VolumeError};
 use crate::format::{MagArray, grow};
@@ -57,7 +57,7 @@ pub fn write_region(
     grow(array, extra, end.map(|edge| edge as u64))?;
     let shards = shards_of(grid, extra, region);
     let job =
-        |shard: &ShardIndex| ShardJob { array, shard: shard.clone(), region, voxels, keep_zeros: options.keep_zeros };
+        |shard: &ShardIndex| ShardWrite { array, shard: shard.clone(), region, voxels, keep_zeros: options.keep_zeros };
     match options.pool.filter(|_| rayon::current_thread_index().is_none()) {
         Some(pool) if grid.chunks_in_shard() == 1 || shards.len() >= 4 * pool.current_num_threads() => {
             pool.install(|| shards.par_iter().try_for_each(|shard| job(shard).write()))

@@ -19,8 +19,8 @@ use self::codec::{BlockCodec, longest_lz4_block};
 pub use self::header::{BlockType, Header};
 use self::writer::WkwWriter;
 use super::{
-    ChunkCodec, DataFormat, EncodedChunk, IndexFile, Listing, MagArray, Seen, ShardFile, ShardIndexTable, ShardWriter,
-    StoredArray, join_key, rewritten,
+    ChunkCodec, DataFormat, EncodedChunk, IndexFile, Listing, MagArray, SeenMetadata, ShardFile, ShardIndexTable,
+    ShardWriter, StoredArray, join_key, rewritten,
 };
 use crate::error::{Result, VolumeError};
 use crate::geometry::{ChunkGrid, ChunkIndex, ShardIndex};
@@ -39,7 +39,7 @@ pub struct WkwArray {
     order: Arc<[u32]>,
     /// File order of places: the inverse of `order`.
     ranks: Vec<u32>,
-    seen: Seen,
+    seen: SeenMetadata,
 }
 
 impl WkwArray {
@@ -77,7 +77,7 @@ impl WkwArray {
             codec,
             order: order.into(),
             ranks,
-            seen: Seen::default(),
+            seen: SeenMetadata::default(),
         }
     }
 

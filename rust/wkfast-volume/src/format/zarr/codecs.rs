@@ -2,7 +2,7 @@
 
 use serde_json::{Map, Value};
 
-use super::chain::{Blosc, ChainParts, Compressor, Shuffle, Step};
+use super::chain::{Blosc, ChainParts, CodecStep, Compressor, Shuffle};
 use super::extension::Extension;
 use crate::voxels::{Kind, VoxelType};
 
@@ -104,7 +104,7 @@ fn endian_is_big(codec: &Extension) -> Result<bool, String> {
     }
 }
 
-fn parse_step(codec: &Extension, voxel: VoxelType) -> Result<Step, String> {
+fn parse_step(codec: &Extension, voxel: VoxelType) -> Result<CodecStep, String> {
     parse_compressor(codec.name.trim_start_matches("numcodecs."), &codec.configuration, voxel)
 }
 
@@ -113,18 +113,18 @@ pub(super) fn parse_compressor(
     name: &str,
     configuration: &Map<String, Value>,
     voxel: VoxelType,
-) -> Result<Step, String> {
+) -> Result<CodecStep, String> {
     let number = |key: &str| configuration.get(key).and_then(Value::as_i64);
     match name {
         "zstd" => {
             let checksum = configuration.get("checksum").and_then(Value::as_bool).unwrap_or(false);
             let level = number("level").unwrap_or(0).clamp(-100, 22) as i32;
-            Ok(Step::Zstd { level: zstd_search(level, voxel), checksum })
+            Ok(CodecStep::Zstd { level: zstd_search(level, voxel), checksum })
         }
-        "gzip" => Ok(Step::Gzip { level: number("level").unwrap_or(5).clamp(0, 9) as u32 }),
-        "zlib" => Ok(Step::Zlib { level: number("level").unwrap_or(5).clamp(0, 9) as u32 }),
-        "crc32c" => Ok(Step::Crc32c),
-        "blosc" => parse_blosc(configuration, voxel).map(Step::Blosc),
+        "gzip" => Ok(CodecStep::Gzip { level: number("level").unwrap_or(5).clamp(0, 9) as u32 }),
+        "zlib" => Ok(CodecStep::Zlib { level: number("level").unwrap_or(5).clamp(0, 9) as u32 }),
+        "crc32c" => Ok(CodecStep::Crc32c),
+        "blosc" => parse_blosc(configuration, voxel).map(CodecStep::Blosc),
         other => Err(format!("codec {other} is not supported, only blosc, crc32c, gzip, zlib and zstd")),
     }
 }

@@ -8,7 +8,7 @@ use serde::de::IgnoredAny;
 use serde_json::{Map, Value};
 
 use super::axes::{Axes, Axis};
-use super::chain::{ChainCodec, ChainParts, Step};
+use super::chain::{ChainCodec, ChainParts, CodecStep};
 use super::channels::{ChannelCodec, ChannelCut};
 use super::codecs::{Codecs, Sharding, parse_codecs, parse_compressor};
 use super::extension::Extension;
@@ -243,7 +243,7 @@ fn check_extensions(array: &V3) -> Result<(), Fault> {
     }
 }
 
-fn v2_steps(compressor: Option<&Map<String, Value>>, voxel: VoxelType) -> Result<Vec<Step>, Fault> {
+fn v2_steps(compressor: Option<&Map<String, Value>>, voxel: VoxelType) -> Result<Vec<CodecStep>, Fault> {
     let Some(compressor) = compressor else { return Ok(Vec::new()) };
     let id = compressor.get("id").and_then(Value::as_str).unwrap_or_default();
     // numcodecs hands blosc the size of a value; v2 has no key for it.

@@ -26,7 +26,7 @@ use std::sync::Arc;
 use serde_json::Value;
 
 use self::axes::{Axes, Axis};
-use self::chain::{Blosc, Step, blosc_size, longest_encoded};
+use self::chain::{Blosc, CodecStep, blosc_size, longest_encoded};
 use self::channels::{READ_ONLY, joined_store};
 pub(super) use self::create::{new_v2, new_v3};
 pub(super) use self::gathered::GatheredArray;
@@ -34,8 +34,8 @@ pub use self::gathered::{Cells, Streamed, blocks};
 use self::metadata::{Description, Fault};
 use self::shard::{ShardLayout, SingleChunkWriter, ZarrShardWriter};
 use super::{
-    ChunkCodec, DataFormat, EncodedChunk, IndexFile, Listing, MagArray, Seen, ShardFile, ShardIndexTable, ShardWriter,
-    StoredArray, UNKNOWN_SIZE, join_key, rewritten,
+    ChunkCodec, DataFormat, EncodedChunk, IndexFile, Listing, MagArray, SeenMetadata, ShardFile, ShardIndexTable,
+    ShardWriter, StoredArray, UNKNOWN_SIZE, join_key, rewritten,
 };
 use crate::error::{Result, VolumeError};
 use crate::geometry::{ChunkGrid, ChunkIndex, ShardIndex};
@@ -52,23 +52,23 @@ const MOST_OF_SHAPE: u64 = 10_000_000;
 pub struct ZarrArray {
     store: SharedStore,
     prefix: String,
-    version: Version,
+    version: ZarrVersion,
     /// The metadata file, to model others on.
     metadata: Value,
     /// The same as it was read.
     metadata_read: Value,
     description: Description,
     codec: Arc<dyn ChunkCodec>,
-    seen: Seen,
+    seen: SeenMetadata,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Version {
+enum ZarrVersion {
     V2,
     V3,
 }
 
-impl Version {
+impl ZarrVersion {
     fn file_name(self) -> &'static str {
         match self {
             Self::V2 => DataFormat::Zarr.metadata_name(),
@@ -80,18 +80,18 @@ impl Version {
 impl ZarrArray {
     /// Opens the Zarr v3 array below `prefix`; `axis_order` overrides its dimension names.
     pub fn open_v3(store: SharedStore, prefix: &str, axis_order: Option<&BTreeMap<String, u32>>) -> Result<Self> {
-        Self::open(store, prefix, Version::V3, |json| Description::from_v3(json, axis_order))
+        Self::open(store, prefix, ZarrVersion::V3, |json| Description::from_v3(json, axis_order))
     }
 
     /// Opens the Zarr v2 array below `prefix`; without `axis_order` its axes are c, x, y, z.
     pub fn open_v2(store: SharedStore, prefix: &str, axis_order: Option<&BTreeMap<String, u32>>) -> Result<Self> {
-        Self::open(store, prefix, Version::V2, |json| Description::from_v2(json, axis_order))
+        Self::open(store, prefix, ZarrVersion::V2, |json| Description::from_v2(json, axis_order))
     }
 
     fn open(
         store: SharedStore,
         prefix: &str,
-        version: Version,
+        version: ZarrVersion,
         describe: impl FnOnce(&[u8]) -> Result<Description, Fault>,
     ) -> Result<Self> {
         let key = join_key(prefix, version.file_name());
@@ -122,7 +122,7 @@ impl ZarrArray {
             metadata_read,
             description,
             codec,
-            seen: Seen::default(),
+            seen: SeenMetadata::default(),
         })
     }
 
@@ -252,8 +252,8 @@ impl MagArray for ZarrArray {
 
     fn metadata_like(&self, voxel_type: VoxelType, extent: [u64; 3], extra: &[u64]) -> Result<Vec<(String, Vec<u8>)>> {
         let like = match self.version {
-            Version::V2 => metadata_like::v2_like,
-            Version::V3 => metadata_like::v3_like,
+            ZarrVersion::V2 => metadata_like::v2_like,
+            ZarrVersion::V3 => metadata_like::v3_like,
         };
         let Description { axes, keys, .. } = &self.description;
         let shape = metadata_like::grown(&self.metadata["shape"], axes, extent, extra);
@@ -324,7 +324,7 @@ fn adapt_to_files(store: &SharedStore, prefix: &str, description: &mut Descripti
     }
     let bytes = store.read(&first.key, longest_encoded(chunk_bytes))?.unwrap_or_default();
     if blosc_size(&bytes) == Some(chunk_bytes) {
-        description.chain.steps.push(Step::Blosc(Blosc::WEBKNOSSOS));
+        description.chain.steps.push(CodecStep::Blosc(Blosc::WEBKNOSSOS));
         return Ok(true);
     }
     Ok(false)
@@ -355,11 +355,11 @@ fn join_channels(metadata: &mut Value, axes: &Axes, channels: u32) {
     }
 }
 
-fn declare_blosc(metadata: &mut Value, version: Version) {
+fn declare_blosc(metadata: &mut Value, version: ZarrVersion) {
     match (version, metadata["codecs"].as_array_mut()) {
-        (Version::V3, Some(codecs)) => codecs.push(Blosc::WEBKNOSSOS.to_v3()),
-        (Version::V3, None) => {}
-        (Version::V2, _) => metadata["compressor"] = Blosc::WEBKNOSSOS.to_v2(),
+        (ZarrVersion::V3, Some(codecs)) => codecs.push(Blosc::WEBKNOSSOS.to_v3()),
+        (ZarrVersion::V3, None) => {}
+        (ZarrVersion::V2, _) => metadata["compressor"] = Blosc::WEBKNOSSOS.to_v2(),
     }
 }
 

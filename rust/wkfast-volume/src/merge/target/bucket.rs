@@ -151,7 +151,7 @@ impl Target for BucketTarget {
     }
 
     fn note(&self, head: &str) -> Result<Box<dyn Notebook>> {
-        Ok(Box::new(Lines { store: self.store.clone(), head: format!("{head}\n"), open: None, sent: None }))
+        Ok(Box::new(BucketLines { store: self.store.clone(), head: format!("{head}\n"), open: None, sent: None }))
     }
 
     fn clear(&self) -> Result<()> {
@@ -195,7 +195,7 @@ impl Target for BucketTarget {
 
 /// Lines in objects that grow until they are too long to be sent again.
 #[derive(Debug)]
-struct Lines {
+struct BucketLines {
     store: SharedStore,
     head: String,
     /// Key of the object that later lines belong to, and what it holds.
@@ -204,7 +204,7 @@ struct Lines {
     sent: Option<Instant>,
 }
 
-impl Lines {
+impl BucketLines {
     fn send(&mut self) -> Result<()> {
         let Some((key, text)) = &self.open else { return Ok(()) };
         bucket_of(&*self.store, key)?.put(key, text.clone().into_bytes())?;
@@ -216,7 +216,7 @@ impl Lines {
     }
 }
 
-impl Notebook for Lines {
+impl Notebook for BucketLines {
     fn append(&mut self, line: &str) -> Result<()> {
         let begun = || (format!("{NOTES}/{}", unique_name("done", "jsonl")), self.head.clone());
         let (_, text) = self.open.get_or_insert_with(begun);

@@ -9,7 +9,7 @@ use wkfast_files::LEASE;
 use super::{Access, Held, NOTES};
 use crate::error::{Result, VolumeError};
 use crate::store::{SharedStore, bucket_of, list};
-use crate::work::{ObjectLease, Observer, Seen, Taken, Term, owner_in, unique_name};
+use crate::work::{ObjectLease, Observer, Taken, Term, WatchedLease, owner_in, unique_name};
 
 fn exclusive() -> String {
     format!("{NOTES}/lock")
@@ -65,7 +65,7 @@ impl BucketLock {
     pub(super) fn is_held(store: &SharedStore) -> Result<bool> {
         let locks = [exclusive()].into_iter().chain(list(&**store, &shared())?.into_iter().map(|entry| entry.key));
         for key in locks {
-            if let Some(seen) = Seen::at(store, &key)?
+            if let Some(seen) = WatchedLease::at(store, &key)?
                 && !owner_in(&seen.text).is_some_and(|owner| owner.is_gone())
             {
                 return Ok(true);
@@ -77,7 +77,8 @@ impl BucketLock {
 
 /// Refuses to go on beside locks that are not over, and removes those that are. All of them are watched at once.
 fn outlast(store: &SharedStore, others: &[String], silence: Duration, observer: &mut Observer) -> Result<()> {
-    let seen: Vec<Seen> = others.iter().filter_map(|key| Seen::at(store, key).transpose()).collect::<Result<_>>()?;
+    let seen: Vec<WatchedLease> =
+        others.iter().filter_map(|key| WatchedLease::at(store, key).transpose()).collect::<Result<_>>()?;
     for seen in &seen {
         if !seen.is_over(store, silence, observer)? {
             return Err(busy(store, &seen.text));

@@ -150,7 +150,7 @@ impl Target for FolderTarget {
     fn note(&self, head: &str) -> Result<Box<dyn Notebook>> {
         let folder = self.notes_folder();
         let (path, file) = create_unique(&folder, "done", "jsonl").map_err(|error| fault(&folder, error))?;
-        let mut lines = Lines { path, file };
+        let mut lines = FolderLines { path, file };
         lines.append(head)?;
         Ok(Box::new(lines))
     }
@@ -219,12 +219,12 @@ fn fault(path: &Path, error: std::io::Error) -> VolumeError {
 
 /// Every process has a file of its own: appends of several machines to one are not safe on network file systems.
 #[derive(Debug)]
-struct Lines {
+struct FolderLines {
     path: PathBuf,
     file: File,
 }
 
-impl Notebook for Lines {
+impl Notebook for FolderLines {
     fn append(&mut self, line: &str) -> Result<()> {
         self.file.write_all(format!("{line}\n").as_bytes()).map_err(|error| fault(&self.path, error))
     }

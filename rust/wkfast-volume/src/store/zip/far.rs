@@ -10,7 +10,7 @@ use super::{ZipStore, fault};
 use crate::error::{Result, VolumeError};
 
 /// A member to read.
-struct Wanted<'a> {
+struct WantedMember<'a> {
     /// Of its fetch.
     number: usize,
     key: &'a str,
@@ -41,7 +41,7 @@ pub(super) fn read_batch(store: &ZipStore, fetches: &[Fetch<'_>], take: &Take<'_
 }
 
 /// What a fetch means; `None` where there is no such member.
-fn wanted_of<'a>(store: &ZipStore, number: usize, fetch: &'a Fetch<'_>) -> Result<Option<Wanted<'a>>> {
+fn wanted_of<'a>(store: &ZipStore, number: usize, fetch: &'a Fetch<'_>) -> Result<Option<WantedMember<'a>>> {
     let key = match fetch.origin {
         Origin::Key(key) | Origin::State(key, _) => key,
         Origin::Pinned(pinned) => {
@@ -60,7 +60,7 @@ fn wanted_of<'a>(store: &ZipStore, number: usize, fetch: &'a Fetch<'_>) -> Resul
         (Part::Range(range), _) if !within(range.start, length(range), size) => {
             Err(beyond_end(store.describe(key), range.start, length(range), size))
         }
-        (part, _) => Ok(Some(Wanted { number, key, size, part })),
+        (part, _) => Ok(Some(WantedMember { number, key, size, part })),
     }
 }
 
@@ -68,7 +68,7 @@ fn length(range: &std::ops::Range<u64>) -> usize {
     range.end.saturating_sub(range.start) as usize
 }
 
-fn part_of(reader: &mut MemberReader<'_>, member: &Wanted<'_>) -> io::Result<Vec<u8>> {
+fn part_of(reader: &mut MemberReader<'_>, member: &WantedMember<'_>) -> io::Result<Vec<u8>> {
     let range = member.part.range(member.size);
     reader.skip(range.start)?;
     let mut bytes = vec![0; length(&range)];

@@ -12,7 +12,7 @@ use std::cell::RefCell;
 
 pub(super) use self::blosc::{Blosc, Compressor, Shuffle, blosc_size};
 use self::layout::Layout;
-pub(super) use self::step::{Step, check_crc32c};
+pub(super) use self::step::{CodecStep, check_crc32c};
 use super::axes::{Axes, Axis};
 use crate::format::ChunkCodec;
 use crate::geometry::ChunkGrid;
@@ -23,7 +23,7 @@ pub(super) struct ChainCodec {
     layout: Option<Layout>,
     /// Bytes of a value, if the file keeps the highest first.
     swap: Option<usize>,
-    steps: Vec<Step>,
+    steps: Vec<CodecStep>,
     encoding: String,
 }
 
@@ -33,7 +33,7 @@ pub(super) struct ChainParts {
     /// Array axes in the order in which the file keeps them, slowest first.
     pub(super) stored: Vec<usize>,
     pub(super) big_endian: bool,
-    pub(super) steps: Vec<Step>,
+    pub(super) steps: Vec<CodecStep>,
 }
 
 thread_local! {
@@ -87,7 +87,7 @@ impl ChunkCodec for ChainCodec {
     }
 
     fn is_compressed(&self) -> bool {
-        self.steps.iter().any(|step| *step != Step::Crc32c)
+        self.steps.iter().any(|step| *step != CodecStep::Crc32c)
     }
 
     fn decode(&self, encoded: &[u8], voxels: &mut [u8]) -> Result<(), String> {
@@ -134,7 +134,7 @@ fn swap_bytes(size: Option<usize>, values: &mut [u8]) {
 }
 
 /// Equal for chains that decode alike: levels and other advice to encoders are left out.
-fn encoding(stored: Option<&Vec<usize>>, big_endian: bool, steps: &[Step]) -> String {
+fn encoding(stored: Option<&Vec<usize>>, big_endian: bool, steps: &[CodecStep]) -> String {
     let order = stored.map(|axes| axes.iter().map(|&axis| ["z", "y", "x", "c"][axis]).collect::<String>());
     let endian = big_endian.then(|| "big endian".to_owned());
     let steps = steps.iter().map(|step| step.name().to_owned());

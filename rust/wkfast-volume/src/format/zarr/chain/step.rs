@@ -12,7 +12,7 @@ use super::blosc::{self, Blosc, blosc_size};
 
 /// One codec and what its encoder is told.
 #[derive(Clone, Debug, PartialEq)]
-pub(in crate::format::zarr) enum Step {
+pub(in crate::format::zarr) enum CodecStep {
     Zstd { level: i32, checksum: bool },
     Gzip { level: u32 },
     Zlib { level: u32 },
@@ -27,7 +27,7 @@ thread_local! {
     static COMPRESSOR: RefCell<Option<Compressor<'static>>> = const { RefCell::new(None) };
 }
 
-impl Step {
+impl CodecStep {
     /// What a decoder must know of it.
     pub(super) fn name(&self) -> &'static str {
         match self {

@@ -1,20 +1,20 @@
 use proptest::prelude::*;
 
-use super::{Blosc, Compressor, Shuffle, Step, blosc_size};
+use super::{Blosc, CodecStep, Compressor, Shuffle, blosc_size};
 use crate::format::testing::voxels;
 
-fn blosc(compressor: Compressor, shuffle: Shuffle, type_size: usize) -> Step {
-    Step::Blosc(Blosc { compressor, level: 5, shuffle, type_size, block_size: 0 })
+fn blosc(compressor: Compressor, shuffle: Shuffle, type_size: usize) -> CodecStep {
+    CodecStep::Blosc(Blosc { compressor, level: 5, shuffle, type_size, block_size: 0 })
 }
 
-fn steps() -> Vec<Step> {
+fn steps() -> Vec<CodecStep> {
     let mut steps = vec![
-        Step::Zstd { level: 5, checksum: true },
-        Step::Zstd { level: -1, checksum: false },
-        Step::Gzip { level: 5 },
-        Step::Gzip { level: 0 },
-        Step::Zlib { level: 9 },
-        Step::Crc32c,
+        CodecStep::Zstd { level: 5, checksum: true },
+        CodecStep::Zstd { level: -1, checksum: false },
+        CodecStep::Gzip { level: 5 },
+        CodecStep::Gzip { level: 0 },
+        CodecStep::Zlib { level: 9 },
+        CodecStep::Crc32c,
     ];
     for compressor in Compressor::ALL {
         for shuffle in Shuffle::ALL {
@@ -39,7 +39,7 @@ fn every_codec_gives_back_what_it_took() {
 
 #[test]
 fn frames_that_wait_to_be_written_hold_no_room_beyond_their_length() {
-    let encoded = Step::Zstd { level: 3, checksum: true }.encode(&vec![7; 131_072]).unwrap();
+    let encoded = CodecStep::Zstd { level: 3, checksum: true }.encode(&vec![7; 131_072]).unwrap();
     assert!(encoded.capacity() < 1024, "{}", encoded.capacity());
 }
 
@@ -50,7 +50,7 @@ fn a_chunk_of_another_size_is_refused() {
         for wrong in [0, 4095, 4097] {
             assert!(step.decode(&encoded, &mut vec![0; wrong]).is_err(), "{step:?} {wrong}");
         }
-        if step != Step::Crc32c {
+        if step != CodecStep::Crc32c {
             assert!(step.decode_up_to(&encoded, 4095).is_err(), "{step:?}");
         }
         assert!(step.decode(&[], &mut [0; 16]).is_err(), "{step:?}");
@@ -60,9 +60,12 @@ fn a_chunk_of_another_size_is_refused() {
 
 #[test]
 fn a_flipped_bit_is_caught_where_there_is_a_checksum() {
-    for step in
-        [Step::Zstd { level: 3, checksum: true }, Step::Gzip { level: 5 }, Step::Zlib { level: 5 }, Step::Crc32c]
-    {
+    for step in [
+        CodecStep::Zstd { level: 3, checksum: true },
+        CodecStep::Gzip { level: 5 },
+        CodecStep::Zlib { level: 5 },
+        CodecStep::Crc32c,
+    ] {
         let bytes = voxels(11, 4096);
         let mut encoded = step.encode(&bytes).unwrap();
         let middle = encoded.len() / 2;

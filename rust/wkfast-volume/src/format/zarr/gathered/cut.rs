@@ -10,7 +10,7 @@ use crate::store::CutOut;
 
 /// A chunk that is wanted, and the number of who wants it.
 #[derive(Clone, Debug)]
-pub(super) struct Wanted {
+pub(super) struct WantedChunk {
     pub(super) chunk: ChunkIndex,
     pub(super) number: usize,
 }
@@ -19,11 +19,11 @@ pub(super) struct Wanted {
 #[derive(Debug)]
 pub(super) struct Cut {
     pub(super) cut_out: CutOut,
-    pub(super) wanted: Vec<Wanted>,
+    pub(super) wanted: Vec<WantedChunk>,
 }
 
 /// The boxes in which chunks that lie beside each other are asked for, and the chunks that are asked for one by one.
-pub(super) fn plan(chunks: &Chunks, wanted: Vec<Wanted>) -> (Vec<Cut>, Vec<Wanted>) {
+pub(super) fn plan(chunks: &Chunks, wanted: Vec<WantedChunk>) -> (Vec<Cut>, Vec<WantedChunk>) {
     let (mut by_place, mut single) = (HashMap::with_capacity(wanted.len()), Vec::new());
     for one in wanted {
         match by_place.entry(one.chunk.xyz) {

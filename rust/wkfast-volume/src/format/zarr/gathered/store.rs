@@ -4,7 +4,7 @@ use std::ops::Range;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use super::chunks::Chunks;
-use super::cut::{Cut, Wanted, plan};
+use super::cut::{Cut, WantedChunk, plan};
 use crate::error::{Result, VolumeError};
 use crate::geometry::ChunkIndex;
 use crate::store::{Fetch, Found, Origin, Part, ReadStore, SharedStore, Stamp, Take, check_key};
@@ -42,7 +42,7 @@ impl GatheredStore {
     }
 
     /// Reads cut-outs and single chunks together, and returns the chunks of those cut-outs that brought nothing.
-    fn read_parts(&self, cuts: &[Cut], single: &[Wanted], take: &Take<'_>) -> Result<Vec<Wanted>> {
+    fn read_parts(&self, cuts: &[Cut], single: &[WantedChunk], take: &Take<'_>) -> Result<Vec<WantedChunk>> {
         let limit = self.chunks.grid.chunk_bytes() as u64;
         let of_cuts = cuts.iter().map(|cut| (cut.cut_out.key(), cut.length(&self.chunks)));
         let of_single = single.iter().map(|one| (self.chunks.chunk_key(&one.chunk), limit));
@@ -141,7 +141,7 @@ impl ReadStore for GatheredStore {
                 _ => return Err(self.no_span(key)),
             };
             let chunk = self.chunk(key, range).ok_or_else(|| self.no_span(key))?;
-            wanted.push(Wanted { chunk, number });
+            wanted.push(WantedChunk { chunk, number });
         }
         let is_cut = self.inner.cuts_out() && self.chunks.is_plain;
         let (cuts, single) = if is_cut { plan(&self.chunks, wanted) } else { (Vec::new(), wanted) };
