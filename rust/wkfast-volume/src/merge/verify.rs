@@ -67,14 +67,16 @@ pub fn verify(
     }
     plan.check_range(&tasks)?;
     let mags = open(plan, sources)?;
+    // By one of those who share the work.
     if tasks.start == 0 {
+        plan.check_range(&(0..plan.task_count()))?;
         mags.iter().try_for_each(check_files)?;
     }
     let compared = Compared::default();
     let terms = Terms::of(plan, sources);
-    let weight = |task: usize| work_bytes(plan, plan.tasks()[task]);
+    let weight = |task: usize| work_bytes(plan, plan.task(task));
     let work = |task: usize, stop: &Stop| {
-        let task = plan.tasks()[task];
+        let task = plan.task(task);
         let shard = &plan.mags[task.mag].shards[task.shard];
         let check = ShardCheck { mag: &mags[task.mag], terms: &terms, shard, stop };
         check.run(&compared)
