@@ -828,7 +828,8 @@ class MergeMapping(TypedDict):
 class MergePlan:
     """A merge decided to the last chunk. Making one validates everything, reads no voxels and writes nothing.
 
-    A plan is plain data: it pickles, and any process that sees the same files can run any of its tasks.
+    A plan is plain data: it pickles, and any process that sees the same files can run any of its tasks. One that was
+    opened from a plan file has its files there: each call reads those that it is about.
 
     Parameters
     ----------
@@ -854,6 +855,22 @@ class MergePlan:
     @staticmethod
     def from_json(text: str) -> MergePlan: ...
     def to_json(self) -> str: ...
+    @staticmethod
+    def open(folder: str | dict[str, Any], name: str) -> tuple[MergePlan, str] | None:
+        """Return the plan of a plan file and what was said of it besides; ``None`` if there is no such file.
+
+        Parameters
+        ----------
+        folder
+            Where it lies, as ``target`` of the input.
+
+        Raises
+        ------
+        VolumeDataError
+            It is damaged, or of another version.
+        """
+    def to_bytes(self, said: str) -> bytes:
+        """Return the plan as the content of a plan file, which says `said` besides."""
     def use_rule(self, rule: Callable[[Any, Any, Any], NDArray[Any]], *, address: int | None = None) -> None:
         """Give the rule that the options name, and where its machine code lies; see ``wkfast.merge.label_rule``."""
     @property
@@ -875,6 +892,16 @@ class MergePlan:
         """
     def work_bytes(self) -> list[int]:
         """Return the bytes that each task has to get through: the fallback's file and the voxels it computes."""
+    @property
+    def stage_work(self) -> list[tuple[int, int]]:
+        """Number of tasks, and the bytes that they have to get through, by stage."""
+    def share(self, stage: int, share: int, shares: int) -> tuple[int, int]:
+        """Return the tasks of a stage that are one of so many shares of about as much work each: first and end.
+
+        They are counted within the stage. All shares together are everything.
+        """
+    def count_open(self, tasks: tuple[int, int] | None = None) -> int:
+        """Return how many tasks, of all or of a range, no process has noted as done. No lock is taken."""
     def open_tasks(self) -> list[int]:
         """Return the tasks that no process has noted as done, in order. No lock is taken."""
     def hold(self) -> MergeHold:

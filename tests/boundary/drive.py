@@ -197,6 +197,7 @@ def unfinished_merges(folder: Path) -> None:
     annotation = wk.Annotation.load(folder / "annotation.zip")
     job = annotation.plan_merge(folder / "merged", folder / "datasets")
     (folder / "plan.json").write_text(job.to_json())
+    (folder / "merge.plan").write_bytes(job.to_bytes())
     job.run(MergeOptions())  # never committed
 
 
@@ -205,6 +206,13 @@ def use_plan_file(folder: Path) -> None:
 
     job = MergeJob.from_json((folder / "plan.json").read_text(encoding="utf-8", errors="surrogateescape"))
     _ = job.preview()
+
+
+def use_stored_plan(folder: Path) -> None:
+    from wkfast.cli.merge_steps import read_plan
+
+    job = read_plan(str(folder / "merge.plan"))
+    _ = job.preview(), job.plan.work_bytes(), job.plan.share(0, 1, 2)
 
 
 READERS: dict[str, tuple[Callable[[Path], None], str, Callable[[Path], None]]] = {
@@ -219,7 +227,8 @@ READERS: dict[str, tuple[Callable[[Path], None], str, Callable[[Path], None]]] =
     "datasets in Zarr v2": (datasets_in_zarr2, "**/*", use_dataset),
     "changes of datasets": (datasets_in_zarr3, "**/*", use_dataset_in_full),
     "merges": (merges, "**/*", use_merge),
-    "plan files": (unfinished_merges, "plan.json", use_plan_file),
+    "plan files": (unfinished_merges, "merge.plan", use_stored_plan),
+    "plan files in JSON": (unfinished_merges, "plan.json", use_plan_file),
     "unfinished merges": (unfinished_merges, "merged/.wkfast-merge/**/*", use_merge),
 }
 

@@ -163,7 +163,7 @@ def wkfast_says(*arguments):
 def test_job_arrays_write_into_a_bucket(bucket, credentials, tmp_path):
     annotation = painted(tmp_path / "near")
     annotation.save(tmp_path / "a.zip")
-    address, plan = f"s3://{bucket.name}/out", tmp_path / "plan.json"
+    address, plan = f"s3://{bucket.name}/out", tmp_path / "merge.plan"
     wkfast_says("merge", "plan", plan, address, tmp_path / "a.zip", tmp_path / "near")
     assert SECRET not in plan.read_text()
     assert address in wkfast_says("merge", "script", plan, "--slurm")
@@ -199,7 +199,7 @@ def test_other_machines_find_the_mapping_of_a_plan(bucket, command, tmp_path):
     annotation = painted(tmp_path / "near")
     annotation.save(tmp_path / "a.zip")
     annotation.merge_fallback_layer(tmp_path / "expected", tmp_path / "near", mapping={1: 100, 2: 200})
-    plan = tmp_path / "plan.json"
+    plan = tmp_path / "merge.plan"
     (tmp_path / "of_the_planner").mkdir()
     mapping = agglomerate(tmp_path / "mapping.zarr", {1: 100, 2: 200})
     command(

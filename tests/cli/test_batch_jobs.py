@@ -176,8 +176,8 @@ def test_the_status_of_a_merge_is_told_from_beside_it(workplace):
     assert none.returncode == 2
     assert "there is no merge into merged" in none.stderr
 
-    wkfast("merge", "plan", "plan.json", "merged", "annotation.zip", "datasets", cwd=workplace)
-    said = wkfast("merge", "run", "plan.json", "--stage", "0", cwd=workplace)
+    wkfast("merge", "plan", "merge.plan", "merged", "annotation.zip", "datasets", cwd=workplace)
+    said = wkfast("merge", "run", "merge.plan", "--stage", "0", cwd=workplace)
     assert said.returncode == 0, said.stderr
     before = tree_state(workplace / "merged")
     facts = json.loads(wkfast(*status, "--json", cwd=workplace).stdout)
@@ -194,8 +194,8 @@ def test_the_status_of_a_merge_is_told_from_beside_it(workplace):
     assert f"on {os.uname().nodename}: 4 files, the last one " in lines[1]
     assert lines[1].endswith("s ago, gone")
 
-    wkfast("merge", "commit", "plan.json", "--finish", cwd=workplace)
-    assert wkfast("merge", "status", "plan.json", cwd=workplace).stdout.startswith("committed: 12 of 12 files, ")
+    wkfast("merge", "commit", "merge.plan", "--finish", cwd=workplace)
+    assert wkfast("merge", "status", "merge.plan", cwd=workplace).stdout.startswith("committed: 12 of 12 files, ")
 
 
 def test_the_status_names_what_failed_until_it_is_done(workplace):

@@ -59,7 +59,7 @@ def workplace(inputs, tmp_path):
     """Its name is one that a shell has to be told."""
     folder = tmp_path / "it's $HOME; of jobs"
     shutil.copytree(inputs, folder)
-    wkfast("merge", "plan", "plan.json", "merged", "annotation.zip", "datasets", cwd=folder)
+    wkfast("merge", "plan", "merge.plan", "merged", "annotation.zip", "datasets", cwd=folder)
     commands = folder / "bin"
     commands.mkdir()
     for name, text in {"sbatch": SBATCH, "srun": 'exec "$@"', "scontrol": 'echo "$@" >>told'}.items():
@@ -69,7 +69,7 @@ def workplace(inputs, tmp_path):
 
 
 def script_of(folder, *options):
-    return wkfast("merge", "script", "plan.json", "--slurm", "--cpus", 1, *options, cwd=folder).stdout
+    return wkfast("merge", "script", "merge.plan", "--slurm", "--cpus", 1, *options, cwd=folder).stdout
 
 
 def hand_in(script, folder):
@@ -139,7 +139,7 @@ def test_a_job_that_can_go_on_later_goes_back_into_the_queue(workplace):
     ],
 )
 def test_mistakes_are_told(workplace, options, words):
-    done = wkfast("merge", "script", "plan.json", *options, cwd=workplace, check=False)
+    done = wkfast("merge", "script", "merge.plan", *options, cwd=workplace, check=False)
     assert done.returncode == 2
     assert all(word in done.stderr for word in words), done.stderr
     assert (done.stdout, "Traceback" in done.stderr) == ("", False)

@@ -63,65 +63,77 @@ def content(target):
 
 
 def plan(folder):
-    wkfast("merge", "plan", "plan.json", "merged", "annotation.zip", "datasets", cwd=folder)
+    wkfast("merge", "plan", "merge.plan", "merged", "annotation.zip", "datasets", cwd=folder)
 
 
 def test_tasks_of_an_array_make_what_one_merge_makes(workplace, expected):
     plan(workplace)
     assert not (workplace / "merged").exists()
     for task in (2, 0, 1):
-        said = wkfast("merge", "run", "plan.json", "--task", task, "--tasks", 3, cwd=workplace).stdout
+        said = wkfast("merge", "run", "merge.plan", "--task", task, "--tasks", 3, cwd=workplace).stdout
     assert "every file is there: commit" in said
-    report = json.loads(wkfast("merge", "commit", "plan.json", "--json", cwd=workplace).stdout)
+    report = json.loads(wkfast("merge", "commit", "merge.plan", "--json", cwd=workplace).stdout)
     assert report["total"]["recomputed"] > 0
     assert content(workplace / "merged") == expected
 
 
 def test_tasks_run_side_by_side(workplace, expected):
     plan(workplace)
-    command = [sys.executable, "-m", "wkfast", "merge", "run", "plan.json", "--tasks", "4", "--task"]
+    command = [sys.executable, "-m", "wkfast", "merge", "run", "merge.plan", "--tasks", "4", "--task"]
     running = [subprocess.Popen([*command, str(task)], cwd=workplace) for task in (0, 1, 2, 3, 2)]
     assert [child.wait() for child in running] == [0] * 5
-    wkfast("merge", "commit", "plan.json", cwd=workplace)
+    wkfast("merge", "commit", "merge.plan", cwd=workplace)
     assert content(workplace / "merged") == expected
 
 
 def test_every_step_can_be_repeated(workplace, expected):
     for _ in range(2):
         plan(workplace)
-        wkfast("merge", "run", "plan.json", cwd=workplace)
-    first = wkfast("merge", "commit", "plan.json", "--json", cwd=workplace).stdout
-    assert wkfast("merge", "commit", "plan.json", "--json", cwd=workplace).stdout == first
-    assert "every file is there" in wkfast("merge", "run", "plan.json", cwd=workplace).stdout
+        wkfast("merge", "run", "merge.plan", cwd=workplace)
+    first = wkfast("merge", "commit", "merge.plan", "--json", cwd=workplace).stdout
+    assert wkfast("merge", "commit", "merge.plan", "--json", cwd=workplace).stdout == first
+    assert "every file is there" in wkfast("merge", "run", "merge.plan", cwd=workplace).stdout
     assert content(workplace / "merged") == expected
 
 
 def test_a_commit_waits_for_every_task_or_finishes_them(workplace, expected):
     plan(workplace)
-    said = wkfast("merge", "run", "plan.json", "--task", 1, "--tasks", 2, cwd=workplace).stdout
+    said = wkfast("merge", "run", "merge.plan", "--task", 1, "--tasks", 2, cwd=workplace).stdout
     assert "files are left to others" in said
-    early = wkfast("merge", "commit", "plan.json", cwd=workplace, check=False)
+    early = wkfast("merge", "commit", "merge.plan", cwd=workplace, check=False)
     assert early.returncode == 2
     assert "tasks are not done" in early.stderr
-    wkfast("merge", "commit", "plan.json", "--finish", cwd=workplace)
+    wkfast("merge", "commit", "merge.plan", "--finish", cwd=workplace)
     assert content(workplace / "merged") == expected
 
 
 def test_stages_can_be_arrays_of_their_own(workplace, expected):
     plan(workplace)
-    late = wkfast("merge", "run", "plan.json", "--stage", 1, cwd=workplace, check=False)
+    late = wkfast("merge", "run", "merge.plan", "--stage", 1, cwd=workplace, check=False)
     assert late.returncode == 2
     assert "must be done first" in late.stderr
     for stage in range(3):
         for task in range(2):
             options = ("--stage", stage, "--task", task, "--tasks", 2)
-            wkfast("merge", "run", "plan.json", *options, cwd=workplace)
-    wkfast("merge", "commit", "plan.json", cwd=workplace)
+            wkfast("merge", "run", "merge.plan", *options, cwd=workplace)
+    wkfast("merge", "commit", "merge.plan", cwd=workplace)
     assert content(workplace / "merged") == expected
 
 
-def test_plans_are_compressed_where_their_name_says_so(workplace, expected):
+def test_a_damaged_plan_file_is_one_clear_line(planned):
+    whole = (planned / "merge.plan").read_bytes()
+    for damaged in (whole[:15], whole[:100], whole[:40] + bytes(40) + whole[80:], whole[:-1]):
+        (planned / "damaged.plan").write_bytes(damaged)
+        done = wkfast("merge", "run", "damaged.plan", cwd=planned, check=False)
+        assert done.returncode == 2
+        assert "damaged.plan" in done.stderr
+        assert "Traceback" not in done.stderr
+
+
+def test_plans_of_other_programs_are_json_where_their_name_says_so(workplace, expected):
     inputs = ("merged", "annotation.zip", "datasets")
+    wkfast("merge", "plan", "plan.json", *inputs, cwd=workplace)
+    assert json.loads((workplace / "plan.json").read_text())["target"] == str(workplace / "merged")
     wkfast("merge", "plan", "plan.json.gz", *inputs, cwd=workplace)
     plain = gzip.decompress((workplace / "plan.json.gz").read_bytes())
     assert json.loads(plain)["target"] == str(workplace / "merged")
@@ -139,8 +151,8 @@ def test_plans_are_compressed_where_their_name_says_so(workplace, expected):
     [
         (("run", "nowhere.json"), ["nowhere.json", "wkfast merge plan"]),
         (("run", "annotation.zip"), ["annotation.zip", "not a merge plan"]),
-        (("run", "plan.json", "--task", "4", "--tasks", "4"), ["no task 4 of 4", "0 to 3"]),
-        (("run", "plan.json", "--stage", "7"), ["no stage 7"]),
+        (("run", "merge.plan", "--task", "4", "--tasks", "4"), ["no task 4 of 4", "0 to 3"]),
+        (("run", "merge.plan", "--stage", "7"), ["no stage 7"]),
     ],
 )
 def test_mistakes_are_one_clear_line(planned, arguments, words):
@@ -184,7 +196,7 @@ def test_the_array_script_of_the_docs_merges_though_a_task_is_killed(workplace, 
         environment = {
             **os.environ,
             "PATH": f"{workplace / 'bin'}:{os.environ['PATH']}",
-            "PLAN": "plan.json",
+            "PLAN": "merge.plan",
             "SLURM_ARRAY_TASK_ID": str(task),
             "SLURM_ARRAY_TASK_COUNT": str(count),
             "SLURM_CPUS_PER_TASK": "1",
@@ -197,7 +209,7 @@ def test_the_array_script_of_the_docs_merges_though_a_task_is_killed(workplace, 
     assert running[1].wait() == -signal.SIGKILL
     assert [child.wait() for child in (*running[:1], *running[2:])] == [0] * (count - 1)
     assert start(1).wait() == 0
-    wkfast("merge", "commit", "plan.json", cwd=workplace)
+    wkfast("merge", "commit", "merge.plan", cwd=workplace)
     assert content(workplace / "merged") == expected
 
 

@@ -56,8 +56,10 @@ else:
     slurm_jobs = lazy_import("wkfast.merge.slurm")
     statuses = lazy_import("wkfast.merge.status")
 
-PlanArgument = Annotated[str, Argument("The plan file, or its address; compressed if its name ends with .gz.")]
-# A plan of ten million files takes 1.4 GB.
+PlanArgument = Annotated[str, Argument("The plan file, or its address; JSON if its name ends with .json or .json.gz.")]
+# Names of plan files that are JSON, as other programs read them; tasks have to read them whole.
+_JSON_NAMES = (".json", ".json.gz")
+# JSON, inflated: of ten million files it takes 1.4 GB.
 MOST_OF_PLAN = 4 << 30
 # What a compressed file begins with.
 _GZIP = b"\x1f\x8b"
@@ -85,9 +87,7 @@ def plan(
     annotation = wk.Annotation.load(source_annotation)
     job = annotation.plan_merge(target, dataset_directory, volume_layer_name, options=options)
     # in one step: tasks may read it at any time
-    text = job.to_json().encode()
-    content = gzip.compress(text, compresslevel=1) if plan_file.endswith(".gz") else text
-    _write_plan(any_path(plan_file, "a plan"), content)
+    _write_plan(any_path(plan_file, "a plan"), _content(job, plan_file))
     _tell_plan(job, as_json=as_json)
 
 
@@ -143,6 +143,13 @@ def commit(
     tell_done(report, as_json=as_json)
 
 
+def _content(job: "jobs_of_merges.MergeJob", name: str) -> bytes:
+    if not name.endswith(_JSON_NAMES):
+        return job.to_bytes()
+    text = job.to_json().encode()
+    return gzip.compress(text, compresslevel=1) if name.endswith(".gz") else text
+
+
 def _tell_plan(job: "jobs_of_merges.MergeJob", *, as_json: bool) -> None:
     jobs = slurm_jobs.SlurmJobs()
     tasks = max(jobs.arrays(job), default=0)
@@ -160,7 +167,7 @@ def status(
     as_json: JsonOption = False,
 ) -> None:
     """Tell how far a merge is, who is at it and what went wrong; nothing is written."""
-    is_plan = Path(target).is_file() if address_of(target) is None else target.endswith((".json", ".gz"))
+    is_plan = Path(target).is_file() if address_of(target) is None else target.endswith((".plan", *_JSON_NAMES))
     found = statuses.merge_status(read_plan(target).target if is_plan else target)
     if as_json:
         tell_json(found.to_json())
@@ -202,13 +209,18 @@ def read_plan(plan_file: str, rule: str | None = None) -> "jobs_of_merges.MergeJ
     MergeError
         There is no such file, it is something else, or its rule is another.
     """
+    path, given = any_path(plan_file, "a plan"), rule_of(rule)
+    # a pipe can be read but once
+    job = None if isinstance(path, Path) and not path.is_file() else jobs_of_merges.MergeJob.open(path, rule=given)
+    if job is not None:
+        return job
     try:
-        text = _text_of(any_path(plan_file, "a plan"))
+        text = _text_of(path)
     except FileNotFoundError:
         raise MergeError(f"there is no plan file {plan_file}: write it with `wkfast merge plan`") from None
     except (UnicodeDecodeError, EOFError, gzip.BadGzipFile, zlib.error) as error:
         raise MergeError(f"{plan_file}: not a merge plan ({error})") from error
-    return jobs_of_merges.MergeJob.from_json(text, name=str(plan_file), rule=rule_of(rule))
+    return jobs_of_merges.MergeJob.from_json(text, name=str(plan_file), rule=given)
 
 
 def _text_of(plan_file: "Path | ObjectPath") -> str:

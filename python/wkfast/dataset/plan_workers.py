@@ -19,8 +19,6 @@ if TYPE_CHECKING:
 
 # What errors say of merges: nothing that was done is lost.
 GOES_ON = "; the same call goes on where this one ended"
-# A plan of ten million files takes 1.4 GB.
-_MOST_OF_PLAN = 4 << 30
 
 
 @dataclass(frozen=True)
@@ -55,13 +53,21 @@ def _plan(
     ticket: Path | ObjectPath,  # noqa: ARG001 - a new ticket may mean a new plan in the file
     rule: bytes | None,
 ) -> _core.MergePlan:
-    text = plan_file.read_bytes() if isinstance(plan_file, Path) else plan_file.read(_MOST_OF_PLAN)
-    if text is None:
+    found = _core.MergePlan.open(_folder_of(plan_file), plan_file.name)
+    if found is None:
         raise MergeError(f"there is no plan at {plan_file} any more: the merge was given up, or is done")
-    plan = _core.MergePlan.from_json(text.decode())
+    plan, _ = found
     if rule is not None:
         pickle.loads(rule).give(plan, quiet=True)  # noqa: S301 - from the call that hands out the jobs
     return plan
+
+
+def _folder_of(file: Path | ObjectPath) -> Any:
+    """Return where a file lies, as plain data for the core."""
+    folder = file.parent
+    if isinstance(folder, Path):
+        return str(folder)
+    return {name: folder.container[name] for name in ("url", "options")}
 
 
 def run_on_workers(

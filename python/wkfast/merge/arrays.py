@@ -11,8 +11,6 @@ from wkfast.merge.resuming import resumable
 from wkfast.progress import observed
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
-
     from wkfast._core import MergePlan
     from wkfast.merge.job import MergeJob
     from wkfast.progress import Progress
@@ -65,7 +63,7 @@ def run_share(
     """
     check_share(task, tasks)
     job.check_rule()
-    plan, work = job.plan, job.plan.work_bytes()
+    plan = job.plan
     stages = list(enumerate(plan.stages))
     if stage is not None:
         if stage not in range(len(stages)):
@@ -74,14 +72,15 @@ def run_share(
     files = 0
     with resumable(), observed(progress, "merging") as observer:
         for number, (first, end) in stages:
-            start, stop = share(work[first:end], task, tasks)
             if number > 0 and stage is None:
-                if any(open_task < first for open_task in plan.open_tasks()):
+                if plan.count_open((0, first)) > 0:
                     break
                 start, stop = 0, end - first
+            else:
+                start, stop = plan.share(number, task, tasks)
             plan.run((first + start, first + stop), threads=threads, progress=observer, access="shared")
             files += stop - start
-    return ShareDone(files, len(plan.open_tasks()))
+    return ShareDone(files, plan.count_open())
 
 
 def check_share(task: int, tasks: int) -> None:
@@ -96,41 +95,13 @@ def check_share(task: int, tasks: int) -> None:
         raise MergeError(f"there is no task {task} of {tasks}: tasks count from 0 to {tasks - 1}")
 
 
-def share(work: Sequence[int], task: int, tasks: int) -> tuple[int, int]:
-    """Return the range that is the share `task` of `tasks`: together they are everything, each about as much work.
-
-    Examples
-    --------
-    >>> [share([5, 1, 1, 1, 1, 1], task, 2) for task in range(2)]
-    [(0, 2), (2, 6)]
-    >>> [share([7], task, 3) for task in range(3)]
-    [(0, 0), (0, 1), (1, 1)]
-    """
-    total = sum(work) + len(work)
-    start = stop = 0
-    before = 0
-    for cost in work:
-        middle = 2 * before + cost + 1
-        owner = middle * tasks // (2 * total)
-        start += owner < task
-        stop += owner <= task
-        before += cost + 1
-    return start, stop
-
-
 def array_sizes(plan: MergePlan, bytes_per_task: float, most: int) -> list[int]:
     """Return how many tasks an array for each stage of a plan has, so that each gets through so many bytes.
 
     A stage that is less than that needs no array: 0. There are no more tasks than files, nor than `most`.
     """
     sizes = []
-    for work in stage_work(plan):
-        wanted = sum(work) / bytes_per_task
-        sizes.append(min(math.ceil(wanted), len(work), most) if wanted > 1 else 0)
+    for files, work in plan.stage_work:
+        wanted = work / bytes_per_task
+        sizes.append(min(math.ceil(wanted), files, most) if wanted > 1 else 0)
     return sizes
-
-
-def stage_work(plan: MergePlan) -> list[list[int]]:
-    """Return the bytes that each file of each stage takes to get through."""
-    work = plan.work_bytes()
-    return [work[first:end] for first, end in plan.stages]

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 from wkfast import _core
 from wkfast._warnings import warn
 from wkfast.dataset.plan_workers import run_on_workers, verify_on_workers
-from wkfast.errors import DatasetError, MergeError
+from wkfast.errors import DatasetError, MergeError, VolumeDataError
 from wkfast.jobs import warn_if_scarce
 from wkfast.merge.description import check_description, describe, description_of
 from wkfast.merge.labels import labels_for, remove_labels
@@ -26,7 +26,7 @@ from wkfast.merge.targets import of_core, to_core
 from wkfast.progress import observed
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Callable, Iterator, Sequence
     from pathlib import Path
 
     from wkfast.buckets import ObjectPath
@@ -47,7 +47,7 @@ PLAN_FILE_VERSION = 1
 class MergeJob:
     """A merge that has been decided: the core's plan and what the result's description will say.
 
-    Making one reads no voxels and writes nothing. It is plain data: :meth:`to_json` carries it to other processes.
+    Making one reads no voxels and writes nothing. It is plain data: :meth:`to_bytes` carries it to other processes.
 
     Examples
     --------
@@ -208,12 +208,34 @@ class MergeJob:
         report = MergeReport.from_core(self.target, layer, facts, self.description["annotations"])
         return replace(report, mapping=self.description.get("mapping", {}).get("source"))
 
+    def to_bytes(self) -> bytes:
+        """Return the job as a plan file of which tasks read their part."""
+        return self.plan.to_bytes(json.dumps(self._facts()))
+
     def to_json(self) -> str:
-        """Return the job as text."""
+        """Return the job as text, which has to be read whole."""
+        return json.dumps({**self._facts(), "plan": self.plan.to_json()})
+
+    def _facts(self) -> Json:
         facts = {"wkfast_merge": PLAN_FILE_VERSION, "target": str(self.target), "description": self.description}
-        if self.rule_facts is not None:
-            facts["rule"] = self.rule_facts
-        return json.dumps({**facts, "plan": self.plan.to_json()})
+        return facts if self.rule_facts is None else {**facts, "rule": self.rule_facts}
+
+    @classmethod
+    def open(cls, plan_file: Path | ObjectPath, *, rule: RuleSource | None = None) -> MergeJob | None:
+        """Return the job of a plan file whose content :meth:`to_bytes` made; ``None`` if it is something else.
+
+        Little of it is read; each call reads what it needs, so the file must stay where it is.
+
+        Raises
+        ------
+        MergeError
+            It is damaged, or of another version of wkfast; or see :meth:`from_json`.
+        """
+        try:
+            found = _core.MergePlan.open(to_core(plan_file.parent), plan_file.name)
+        except VolumeDataError as error:
+            raise MergeError(f"{plan_file}: not a merge plan ({error})") from error
+        return None if found is None else cls._of(found[1], lambda _: found[0], str(plan_file), rule)
 
     @classmethod
     def from_json(cls, text: str, *, name: str = "plan file", rule: RuleSource | None = None) -> MergeJob:
@@ -229,13 +251,18 @@ class MergeJob:
         MergeError
             The text is something else, or of another version of wkfast.
         """
+        return cls._of(text, lambda facts: _core.MergePlan.from_json(facts["plan"]), name, rule)
+
+    @classmethod
+    def _of(cls, text: str, plan_of: Callable[[Json], _core.MergePlan], name: str, rule: RuleSource | None) -> MergeJob:
+        """Return the job that `text` and the plan are, once they are known to be one."""
         try:
             facts = json.loads(text)
             version = facts["wkfast_merge"]
             if version != PLAN_FILE_VERSION:
                 raise MergeError(f"{name}: made by another version of wkfast; plan anew")
             check_description(facts["description"])
-            plan, planned = _core.MergePlan.from_json(facts["plan"]), facts.get("rule")
+            plan, planned = plan_of(facts), facts.get("rule")
             _check_same(rule, planned, name)
             if rule is not None:
                 rule.give(plan)

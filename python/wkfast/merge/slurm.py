@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from wkfast.errors import MergeError
-from wkfast.merge.arrays import array_sizes, stage_work
+from wkfast.merge.arrays import array_sizes
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -113,7 +113,7 @@ def slurm_script(job: MergeJob, plan_file: Path | ObjectPath, jobs: SlurmJobs) -
 
     Examples
     --------
-    >>> print(slurm_script(job, Path("plan.json"), SlurmJobs(cpus=4)))  # doctest: +SKIP
+    >>> print(slurm_script(job, Path("merge.plan"), SlurmJobs(cpus=4)))  # doctest: +SKIP
     """
     job.check_rule()
     sizes, plan = jobs.arrays(job), shlex.quote(str(plan_file.absolute()))
@@ -162,7 +162,7 @@ def _array_options(stage: int, size: int, jobs: SlurmJobs) -> str:
 
 def _hours(job: MergeJob, jobs: SlurmJobs, sizes: list[int]) -> int:
     """Return the limit of time of every job: the largest share, or what the commit does alone, and much more."""
-    work = [sum(part) for part in stage_work(job.plan)]
+    work = [part for _, part in job.plan.stage_work]
     alone = sum(part for part, size in zip(work, sizes, strict=True) if size == 0)
     shares = [part / size for part, size in zip(work, sizes, strict=True) if size]
     return max(1, math.ceil(LIMIT_OVER_ESTIMATE * max([alone, *shares]) / jobs.rate / 3600))

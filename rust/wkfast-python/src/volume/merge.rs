@@ -1,15 +1,16 @@
 //! The merge: a plan that Python holds, sends to other processes, runs and commits.
 
+use std::borrow::Cow;
 use std::num::NonZeroUsize;
 use std::ops::Range;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Instant;
 
 use pyo3::prelude::*;
-use pyo3::types::{PyAny, PyString, PyTuple};
+use pyo3::types::{PyAny, PyBytes, PyString, PyTuple};
 use pythonize::{depythonize, pythonize};
 use wkfast_volume::merge::{
-    self, Access, LabelRule, MergeInput, MergePlan, MergeTarget, Seconds, Sources, TargetState, check_target,
+    self, Access, LabelRule, MergeInput, MergePlan, MergeTarget, PlanFile, Seconds, Sources, TargetState, check_target,
 };
 use wkfast_volume::work::Observer;
 use wkfast_volume::{Result, VolumeError};
@@ -23,8 +24,46 @@ use crate::patience::{away, away_if};
 /// A merge, decided to the last chunk; nothing has been written yet.
 #[pyclass(name = "MergePlan", module = "wkfast._core", frozen)]
 pub(crate) struct PyMergePlan {
-    plan: MergePlan,
+    plan: Planned,
     state: Mutex<Gathered>,
+}
+
+/// Where the files of a plan are.
+enum Planned {
+    Here(Box<MergePlan>),
+    /// On disk or in a bucket: each call reads those that it is about.
+    Stored(Box<PlanFile>),
+}
+
+impl Planned {
+    /// All that does not depend on files.
+    fn head(&self) -> &MergePlan {
+        match self {
+            Self::Here(plan) => plan,
+            Self::Stored(file) => file.head(),
+        }
+    }
+
+    fn part(&self, tasks: &Range<usize>) -> Result<Cow<'_, MergePlan>> {
+        match self {
+            Self::Here(plan) => Ok(Cow::Borrowed(plan)),
+            Self::Stored(file) => file.part(tasks).map(Cow::Owned),
+        }
+    }
+
+    fn whole(&self) -> Result<Cow<'_, MergePlan>> {
+        self.part(&(0..self.head().task_count()))
+    }
+
+    fn share(&self, stage: usize, share: u64, shares: u64) -> Result<Range<usize>> {
+        let stages = self.head().stages();
+        let stage = stages.get(stage).filter(|_| share < shares);
+        let stage = stage.ok_or_else(|| VolumeError::Mismatch(format!("there is no share {share} of {shares}")))?;
+        match self {
+            Self::Here(plan) => merge::share_of(plan, stage, share, shares),
+            Self::Stored(file) => file.share(stage, share, shares),
+        }
+    }
 }
 
 /// What a plan gathers while it is run here; it does not travel to other processes.
@@ -37,8 +76,16 @@ struct Gathered {
 }
 
 impl PyMergePlan {
-    fn with(plan: MergePlan, state: Gathered) -> Self {
+    fn with(plan: Planned, state: Gathered) -> Self {
         Self { plan, state: Mutex::new(state) }
+    }
+
+    fn here(plan: MergePlan, state: Gathered) -> Self {
+        Self::with(Planned::Here(Box::new(plan)), state)
+    }
+
+    fn head(&self) -> &MergePlan {
+        self.plan.head()
     }
 
     fn state(&self) -> MutexGuard<'_, Gathered> {
@@ -62,7 +109,7 @@ impl PyMergePlan {
         mut watch: Watch,
         work: impl FnOnce(&mut Observer) -> Result<T> + Send,
     ) -> Result<T, CoreError> {
-        if self.plan.input.is_far() {
+        if self.head().input.is_far() {
             return watch.away(py, |tell| work(tell));
         }
         let done = py.detach(|| work(&mut |now| watch.tell(now)));
@@ -75,7 +122,7 @@ impl PyMergePlan {
         let open = self.state().sources.take();
         let sources = match open {
             Some(sources) => sources,
-            None => Sources::open(&self.plan.input)?,
+            None => Sources::open(&self.head().input)?,
         };
         if let Some(rule) = &self.state().rule {
             sources.rule.get_or_init(|| rule.clone());
@@ -85,8 +132,13 @@ impl PyMergePlan {
         done
     }
 
+    /// Whether servers may be asked for its files.
+    fn is_far(&self) -> bool {
+        matches!(self.plan, Planned::Stored(_))
+    }
+
     fn range(&self, tasks: Option<(usize, usize)>) -> Range<usize> {
-        tasks.map_or(0..self.plan.tasks().len(), |(start, end)| start..end)
+        tasks.map_or(0..self.head().task_count(), |(start, end)| start..end)
     }
 }
 
@@ -110,17 +162,32 @@ impl PyMergePlan {
             let seconds = Seconds { plan: started.elapsed().as_secs_f64(), ..Seconds::default() };
             Ok((plan, Gathered { sources: Some(sources), seconds, rule: None }))
         })??;
-        Ok(Self::with(plan, state))
+        Ok(Self::here(plan, state))
     }
 
     #[staticmethod]
     fn from_json(py: Python<'_>, text: &str) -> Result<Self, CoreError> {
         let plan = py.detach(|| MergePlan::from_json(text))?;
-        Ok(Self::with(plan, Gathered::default()))
+        Ok(Self::here(plan, Gathered::default()))
     }
 
     fn to_json(&self, py: Python<'_>) -> Result<String, CoreError> {
-        Ok(py.detach(|| self.plan.to_json())?)
+        Ok(away_if(py, self.is_far(), || self.plan.whole()?.to_json())??)
+    }
+
+    #[staticmethod]
+    fn open(py: Python<'_>, folder: &Bound<'_, PyAny>, name: &str) -> Result<Option<(Self, String)>, CoreError> {
+        let folder = target_of(folder)?;
+        let file = away(py, || PlanFile::open(&folder, name))??;
+        Ok(file.map(|file| {
+            let said = file.said().to_owned();
+            (Self::with(Planned::Stored(Box::new(file)), Gathered::default()), said)
+        }))
+    }
+
+    fn to_bytes<'py>(&self, py: Python<'py>, said: &str) -> Result<Bound<'py, PyBytes>, CoreError> {
+        let bytes = away_if(py, self.is_far(), || self.plan.whole()?.to_bytes(said))??;
+        Ok(PyBytes::new(py, &bytes))
     }
 
     fn __reduce__<'py>(slf: &Bound<'py, Self>) -> Result<(Bound<'py, PyAny>, Bound<'py, PyTuple>), CoreError> {
@@ -136,38 +203,57 @@ impl PyMergePlan {
 
     #[getter]
     fn fingerprint(&self) -> &str {
-        &self.plan.fingerprint
+        &self.head().fingerprint
     }
 
     #[getter]
     fn target<'py>(&self, py: Python<'py>) -> Result<Bound<'py, PyAny>, CoreError> {
-        Ok(pythonize(py, &self.plan.input.target).map_err(PyErr::from)?)
+        Ok(pythonize(py, &self.head().input.target).map_err(PyErr::from)?)
     }
 
     #[getter]
     fn task_count(&self) -> usize {
-        self.plan.tasks().len()
+        self.head().task_count()
     }
 
     #[getter]
     fn stages(&self) -> Vec<(usize, usize)> {
-        self.plan.stages().into_iter().map(|stage| (stage.start, stage.end)).collect()
+        self.head().stages().into_iter().map(|stage| (stage.start, stage.end)).collect()
     }
 
     fn summary<'py>(&self, py: Python<'py>) -> Result<Bound<'py, PyAny>, CoreError> {
-        Ok(pythonize(py, &self.plan.facts()).map_err(PyErr::from)?)
+        Ok(pythonize(py, &self.head().facts()).map_err(PyErr::from)?)
     }
 
-    fn work_bytes(&self) -> Vec<u64> {
-        self.plan.tasks().iter().map(|&task| merge::work_bytes(&self.plan, task)).collect()
+    fn work_bytes(&self, py: Python<'_>) -> Result<Vec<u64>, CoreError> {
+        Ok(away_if(py, self.is_far(), || {
+            let plan = self.plan.whole()?;
+            Ok::<_, VolumeError>((0..plan.task_count()).map(|task| merge::work_bytes(&plan, plan.task(task))).collect())
+        })??)
+    }
+
+    #[getter]
+    fn stage_work(&self) -> Vec<(usize, u64)> {
+        self.head().outline().stage_work()
+    }
+
+    fn share(&self, py: Python<'_>, stage: usize, share: u64, shares: u64) -> Result<(usize, usize), CoreError> {
+        let tasks = away_if(py, self.is_far(), || self.plan.share(stage, share, shares))??;
+        Ok((tasks.start, tasks.end))
     }
 
     fn open_tasks(&self, py: Python<'_>) -> Result<Vec<usize>, CoreError> {
-        Ok(away_if(py, self.plan.input.is_far(), || merge::open_tasks(&self.plan))??)
+        Ok(away_if(py, self.head().input.is_far(), || merge::open_tasks(self.head()))??)
+    }
+
+    #[pyo3(signature = (tasks=None))]
+    fn count_open(&self, py: Python<'_>, tasks: Option<(usize, usize)>) -> Result<usize, CoreError> {
+        let tasks = self.range(tasks);
+        Ok(away_if(py, self.head().input.is_far(), || merge::count_open(self.head(), &tasks))??)
     }
 
     fn hold(&self, py: Python<'_>) -> Result<PyMergeHold, CoreError> {
-        let hold = self.told(py, Watch::new(None), |tell| merge::Hold::take(&self.plan, tell))?;
+        let hold = self.told(py, Watch::new(None), |tell| merge::Hold::take(&*self.plan.whole()?, tell))?;
         Ok(PyMergeHold { hold: Mutex::new(Some(hold)) })
     }
 
@@ -184,7 +270,8 @@ impl PyMergePlan {
         let access = parse_access(access)?;
         let tasks = self.range(tasks);
         let run = |sources: &Sources, observer: &mut Observer| {
-            merge::run(&self.plan, sources, tasks, threads, access, observer)
+            let plan = self.plan.part(&tasks)?;
+            merge::run(&plan, sources, tasks, threads, access, observer)
         };
         let summary = self.watched(py, progress, run)?;
         Ok(pythonize(py, &summary).map_err(PyErr::from)?)
@@ -200,8 +287,12 @@ impl PyMergePlan {
     ) -> Result<Bound<'py, PyAny>, CoreError> {
         let threads = thread_count(threads)?;
         let tasks = self.range(tasks);
-        let verify =
-            |sources: &Sources, observer: &mut Observer| merge::verify(&self.plan, sources, tasks, threads, observer);
+        // The first ones look as well for files that the plan does not have.
+        let wanted = if tasks.start == 0 { self.range(None) } else { tasks.clone() };
+        let verify = |sources: &Sources, observer: &mut Observer| {
+            let plan = self.plan.part(&wanted)?;
+            merge::verify(&plan, sources, tasks, threads, observer)
+        };
         let summary = self.watched(py, progress, verify)?;
         self.state().seconds.verify += summary.seconds;
         Ok(pythonize(py, &summary).map_err(PyErr::from)?)
@@ -217,7 +308,8 @@ impl PyMergePlan {
         let threads = thread_count(threads)?;
         let seconds = self.state().seconds;
         let complete = |sources: &Sources, observer: &mut Observer| {
-            merge::complete(&self.plan, sources, threads, seconds, observer)
+            let plan = self.plan.whole()?;
+            merge::complete(&plan, sources, threads, seconds, observer)
         };
         let report = self.watched(py, progress, complete)?;
         Ok(pythonize(py, &report).map_err(PyErr::from)?)
@@ -226,13 +318,13 @@ impl PyMergePlan {
     #[pyo3(signature = (*, sync=false))]
     fn commit<'py>(&self, py: Python<'py>, sync: bool) -> Result<Bound<'py, PyAny>, CoreError> {
         let seconds = self.state().seconds;
-        let report = self.told(py, Watch::new(None), |tell| merge::commit(&self.plan, seconds, sync, tell))?;
+        let report = self.told(py, Watch::new(None), |tell| merge::commit(self.head(), seconds, sync, tell))?;
         Ok(pythonize(py, &report).map_err(PyErr::from)?)
     }
 
     fn __repr__(&self) -> String {
-        let mags: Vec<String> = self.plan.mags.iter().map(|mag| mag.mag.to_string()).collect();
-        let (tasks, target) = (self.plan.tasks().len(), &self.plan.input.target);
+        let mags: Vec<String> = self.head().mags.iter().map(|mag| mag.mag.to_string()).collect();
+        let (tasks, target) = (self.head().task_count(), &self.head().input.target);
         format!("MergePlan(mags {}, {tasks} tasks, target {target})", mags.join(", "))
     }
 }
@@ -292,10 +384,13 @@ pub(crate) fn merge_status<'py>(
     py: Python<'py>,
     target: &Bound<'py, PyAny>,
 ) -> Result<Option<Bound<'py, PyAny>>, CoreError> {
-    let target: MergeTarget =
-        depythonize(target).map_err(|error| VolumeError::Mismatch(format!("the target: {error}")))?;
+    let target = target_of(target)?;
     let found = away(py, || merge::status(&target))??;
     Ok(found.map(|status| pythonize(py, &status)).transpose().map_err(PyErr::from)?)
+}
+
+fn target_of(target: &Bound<'_, PyAny>) -> Result<MergeTarget, CoreError> {
+    Ok(depythonize(target).map_err(|error| VolumeError::Mismatch(format!("the target: {error}")))?)
 }
 
 fn parse_access(access: Option<&str>) -> Result<Access, CoreError> {

@@ -38,8 +38,9 @@ pub(super) fn outside(given: BoundingBox, mags: &[MagPlan]) -> Option<String> {
         let along = |axis: usize| (block.topleft[axis] - end(&given)[axis]).max(given.topleft[axis] - end(block)[axis]);
         (0..3).map(along).max().unwrap_or(0)
     };
-    let mut far: Vec<(i64, ChunkIndex)> = blocks(mag).map(|(index, block)| (distance(&block), index)).collect();
-    far.retain(|&(distance, _)| distance >= 0);
+    // Nearly all lie inside.
+    let outside = blocks(mag).map(|(index, block)| (distance(&block), index)).filter(|&(distance, _)| distance >= 0);
+    let mut far: Vec<(i64, ChunkIndex)> = outside.collect();
     far.sort_unstable();
     // A block that lies over several shards is met in each.
     far.dedup();

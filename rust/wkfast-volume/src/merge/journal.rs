@@ -1,22 +1,24 @@
-//! What the target remembers while a merge is unfinished: `.wkfast-merge/` with the plan, a line for every finished
+//! What the target remembers while a merge is unfinished: `.wkfast-merge/` with which plan it is, a line for every finished
 //! shard, a lock, and a place for files under construction. Commit turns it into `wkfast-merge.json`.
 //!
-//! Every process writes its lines to a file of its own, because appends of several machines to one file are not safe
-//! on network file systems. A line is written after its shard was renamed into place, so a shard without a line is
-//! simply written again.
+//! Every process writes its [lines](super::notes) to files of its own, because appends of several machines to one file are
+//! not safe on network file systems. A line is written after its shard was renamed into place, so a shard without a line
+//! is simply written again.
 
 use std::collections::HashMap;
 use std::io::ErrorKind;
+use std::ops::Range;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
-use wkfast_files::Process;
 
 use super::input::MergeInput;
+use super::notes::{self, Failure};
 use super::plan::MergePlan;
+use super::reckoning::Reckoning;
 use super::report::ShardRecord;
-use super::stamp::first_difference;
+use super::stamp::{MagStamp, first_difference};
 use super::target::{Access, Held, MergeTarget, NOTES, Notebook, Target};
 use crate::error::{Result, VolumeError};
 use crate::format::UNKNOWN_SIZE;
@@ -82,7 +84,7 @@ fn state_of(target: &dyn Target, plan: &MergePlan) -> Result<TargetState> {
     }
 }
 
-/// Where the plan of an unfinished merge lies in its target.
+/// Where an unfinished target says of which plan it is.
 pub(super) fn plan_key() -> String {
     format!("{NOTES}/{PLAN}")
 }
@@ -90,7 +92,27 @@ pub(super) fn plan_key() -> String {
 /// The fingerprint is among so many bytes of a plan or a provenance, in front of all that is long.
 const HEAD: u64 = 256;
 
-/// Which merge a file in a target is of: a plan or a provenance. Shards and reports, nearly all of it, are passed over.
+/// What an unfinished target says of its plan. Its files are left out: tasks have them from the plan file, and write this.
+#[derive(Serialize)]
+struct Begun<'p> {
+    version: u32,
+    fingerprint: &'p str,
+    tasks: usize,
+    bytes: u64,
+    input: &'p MergeInput,
+    stamps: &'p [MagStamp],
+}
+
+impl Begun<'_> {
+    fn text(plan: &MergePlan) -> Result<Vec<u8>> {
+        let MergePlan { version, fingerprint, input, stamps, .. } = plan;
+        let (tasks, bytes) = (plan.task_count(), plan.outline().work_bytes());
+        let begun = Begun { version: *version, fingerprint, tasks, bytes, input, stamps };
+        serde_json::to_vec(&begun).map_err(|error| VolumeError::io(PLAN, error.into()))
+    }
+}
+
+/// Which merge a file in a target is of: a plan or a provenance. All else that it holds is passed over.
 #[derive(Debug, Deserialize)]
 struct MergeOf {
     fingerprint: Option<Value>,
@@ -166,9 +188,14 @@ fn forget_options(value: &mut Value) {
 #[derive(Debug)]
 pub struct Journal {
     target: Arc<dyn Target>,
-    done: HashMap<usize, ShardRecord>,
-    /// What this process has done since, where it is to commit as well.
-    own: Option<Mutex<Vec<ShardRecord>>>,
+    /// The tasks that are this process's, which its notes are named by.
+    tasks: Range<usize>,
+    /// Of these, those that were done when it was opened, with the size of their file.
+    done: HashMap<usize, u64>,
+    /// Whether anybody may have noted anything before.
+    is_begun: bool,
+    /// The sums of what this process has done since, where it is to commit as well.
+    own: Option<Mutex<Reckoning>>,
     /// Those of this process, begun with the first line.
     lines: Mutex<Option<Box<dyn Notebook>>>,
     /// Held while the journal is.
@@ -176,23 +203,37 @@ pub struct Journal {
 }
 
 impl Journal {
-    /// Opens the target for `plan`, creating it if it is fresh; `None` if the plan is committed there already. `observer`
-    /// is called where the lock of another machine has to be watched.
-    pub fn open(plan: &MergePlan, access: Access, observer: &mut Observer) -> Result<Option<Self>> {
+    /// Opens the target for `tasks` of `plan`, creating it if it is fresh; `None` if the plan is committed there already.
+    /// `observer` is called where the lock of another machine has to be watched.
+    pub fn open(
+        plan: &MergePlan,
+        tasks: Range<usize>,
+        access: Access,
+        observer: &mut Observer,
+    ) -> Result<Option<Self>> {
         let target = plan.input.target.open()?;
         if state_of(&*target, plan)? == TargetState::Committed {
             return Ok(None);
         }
         target.begin()?;
         let lock = target.lock(access, observer)?;
-        let done = match state_of(&*target, plan)? {
+        let mut done = HashMap::new();
+        let is_begun = match state_of(&*target, plan)? {
             // Nobody has noted anything yet.
-            TargetState::Fresh => target.put(&plan_key(), plan.to_json()?.as_bytes()).map(|()| HashMap::new())?,
-            TargetState::Begun => read_lines(&*target)?,
+            TargetState::Fresh => {
+                target.put(&plan_key(), &Begun::text(plan)?)?;
+                false
+            }
+            TargetState::Begun => {
+                notes::each_done(&*target, &tasks, &mut |record| {
+                    done.insert(record.task, record.file_bytes);
+                })?;
+                true
+            }
             // By somebody else, between the two looks.
             TargetState::Committed => return Ok(None),
         };
-        Ok(Some(Self { target, done, own: None, lines: Mutex::default(), lock }))
+        Ok(Some(Self { target, tasks, done, is_begun, own: None, lines: Mutex::default(), lock }))
     }
 
     /// Refuses to go on where the lock is another one's by now.
@@ -205,51 +246,64 @@ impl Journal {
         &*self.target
     }
 
-    /// What is known of a task that was done before, if its file is still what it was.
-    pub fn record(&self, task: usize, key: &str) -> Result<Option<&ShardRecord>> {
-        let Some(record) = self.done.get(&task) else { return Ok(None) };
+    /// Whether a task of this process was done before, and its file is still what it was.
+    pub fn is_done(&self, task: usize, key: &str) -> Result<bool> {
+        let Some(&size) = self.done.get(&task) else { return Ok(false) };
         // There may be none: nobody had listed what the fallback has.
-        Ok((self.target.size(key)?.unwrap_or(UNKNOWN_SIZE) == record.file_bytes).then_some(record))
+        Ok(self.target.size(key)?.unwrap_or(UNKNOWN_SIZE) == size)
     }
 
-    /// Keeps what this process does from now on, so that it need not be read again.
-    pub(super) fn keep_own(&mut self) {
-        self.own.get_or_insert_default();
+    /// Refuses to go on while any of `tasks` is not done, which another process's may be.
+    pub fn check_done(&self, plan: &MergePlan, tasks: &Range<usize>) -> Result<()> {
+        if tasks.is_empty() {
+            return Ok(());
+        }
+        let done = notes::done(&*self.target, tasks)?;
+        let Some(open) = done.iter().position(|&done| !done) else { return Ok(()) };
+        let (task, stages) = (tasks.start + open, plan.stages());
+        Err(VolumeError::Mismatch(format!("task {task} must be done first: run the stages {stages:?} in order")))
     }
 
-    /// Knows what was kept as well.
-    pub(super) fn add_own(&mut self) {
-        let own = self.own.take().map(|own| own.into_inner().unwrap_or_else(PoisonError::into_inner));
-        self.done.extend(own.into_iter().flatten().map(|record| (record.task, record)));
+    /// Adds up what this process does from now on, so that it need not be read again.
+    pub(super) fn keep_own(&mut self, plan: &MergePlan) {
+        self.own = Some(Mutex::new(Reckoning::of(plan)));
     }
 
-    /// Every record, of this and of other processes, of when the journal was opened, and those that were kept and added.
-    pub fn records(&self) -> &HashMap<usize, ShardRecord> {
-        &self.done
+    /// The sums of what every process has done so far.
+    pub(super) fn reckoning(&mut self, plan: &MergePlan) -> Result<Reckoning> {
+        let (own, is_all) = match self.own.take() {
+            Some(own) => (own.into_inner().unwrap_or_else(PoisonError::into_inner), !self.is_begun),
+            None => (Reckoning::of(plan), false),
+        };
+        let mut sums = own;
+        if !is_all {
+            let all = 0..plan.task_count();
+            notes::each_done(&*self.target, &all, &mut |record| sums.add(&record))?;
+        }
+        Ok(sums)
     }
 
     /// Notes that a shard is in place.
     pub fn append(&self, record: &ShardRecord) -> Result<()> {
-        self.append_line(record)?;
+        self.append_line(&notes::line_of(record)?)?;
         if let Some(own) = &self.own {
-            own.lock().unwrap_or_else(PoisonError::into_inner).push(record.clone());
+            own.lock().unwrap_or_else(PoisonError::into_inner).add(record);
         }
         Ok(())
     }
 
     /// Notes why a shard is not.
     pub fn append_failure(&self, failure: &Failure) -> Result<()> {
-        self.append_line(failure)
+        self.append_line(&notes::line_of_failure(failure)?)
     }
 
-    fn append_line(&self, line: &impl Serialize) -> Result<()> {
-        let line = serde_json::to_string(line).map_err(|error| VolumeError::io(NOTES, error.into()))?;
+    fn append_line(&self, line: &str) -> Result<()> {
         let mut lines = self.lines.lock().unwrap_or_else(PoisonError::into_inner);
         let notebook = match &mut *lines {
             Some(notebook) => notebook,
-            none => none.insert(self.target.note(&json!({"process": Process::this().to_string()}).to_string())?),
+            none => none.insert(self.target.note(&notes::stem(&self.tasks), &notes::head())?),
         };
-        notebook.append(&line)
+        notebook.append(line)
     }
 
     /// Lets other processes see all that was noted.
@@ -293,55 +347,4 @@ pub fn committed_report<R: serde::de::DeserializeOwned>(target: &MergeTarget) ->
     let provenance: Provenance<R> = serde_json::from_slice(&text)
         .map_err(|error| VolumeError::corrupt(name, format!("is not readable: {error}")))?;
     Ok(provenance.report)
-}
-
-/// Why a task was not done.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub struct Failure {
-    /// Number of the task.
-    pub task: usize,
-    /// What the error said.
-    pub failed: String,
-}
-
-/// Lines of every process. A line cut off by a kill is passed over, and so are the lines that this machine wrote
-/// before it went down: their shards may not have reached the disk.
-pub(super) fn read_lines(target: &dyn Target) -> Result<HashMap<usize, ShardRecord>> {
-    let records = notes(target)?.into_iter().flat_map(|notes| notes.done);
-    Ok(records.map(|record| (record.task, record)).collect())
-}
-
-/// What one process has noted.
-#[derive(Debug)]
-pub(super) struct Notes {
-    /// Whose they are.
-    pub(super) process: Process,
-    pub(super) done: Vec<ShardRecord>,
-    pub(super) failures: Vec<Failure>,
-}
-
-/// The notes of every process that can be relied on; see [`read_lines`].
-pub(super) fn notes(target: &dyn Target) -> Result<Vec<Notes>> {
-    let may_forget = target.may_forget();
-    let all = target.notes()?;
-    let parsed = all.iter().filter_map(|text| Notes::parse(text));
-    Ok(parsed.filter(|notes| !(may_forget && notes.process.is_of_earlier_run())).collect())
-}
-
-impl Notes {
-    /// `None` if it is not known whose they are.
-    fn parse(text: &str) -> Option<Self> {
-        let mut lines = text.lines();
-        let head: Value = serde_json::from_str(lines.next()?).ok()?;
-        let process = Process::parse(head["process"].as_str()?)?;
-        let mut notes = Self { process, done: Vec::new(), failures: Vec::new() };
-        for line in lines {
-            if let Ok(record) = serde_json::from_str(line) {
-                notes.done.push(record);
-            } else {
-                notes.failures.extend(serde_json::from_str::<Failure>(line));
-            }
-        }
-        Some(notes)
-    }
 }

@@ -1,13 +1,14 @@
 //! The plan of a merge: every output shard and what goes into it, decided before a byte is written.
 //!
-//! A plan is plain data. Any process that has it and sees the same files can run any of its tasks.
+//! A plan is plain data. Any process that has it and sees the same files can run any of its tasks; one that has a
+//! [part](super::plan_file) of it can run those.
 
-use std::collections::BTreeMap;
 use std::ops::Range;
 
 use serde::{Deserialize, Serialize};
 
 use super::input::MergeInput;
+use super::outline::Outline;
 use super::stamp::MagStamp;
 use crate::error::{Result, VolumeError};
 use crate::format::MagLocation;
@@ -38,8 +39,15 @@ pub struct MergePlan {
     pub left_out_mags: Vec<Mag>,
     /// What a user should know before the merge runs.
     pub warnings: Vec<String>,
+    /// What is known of all tasks, also where only some are here.
+    #[serde(skip)]
+    pub(super) outline: Outline,
+    /// The tasks that are here, from number [`first`](Self::first) on.
     #[serde(skip)]
     pub(super) tasks: Vec<Task>,
+    /// Number of the first task that is here.
+    #[serde(skip)]
+    pub(super) first: usize,
 }
 
 /// One mag of the result.
@@ -134,36 +142,6 @@ pub struct Task {
     pub shard: usize,
 }
 
-/// The plan's numbers, before anything has run.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct MagSummary {
-    /// Magnification.
-    pub mag: Mag,
-    /// `fallback`, `annotation`, `recomputed`, or `mixed` where annotations differ in it.
-    pub source: String,
-    /// Type of the result.
-    pub voxel_type: VoxelType,
-    /// Shards that are copied as they are.
-    pub shards_untouched: usize,
-    /// Shards that are written anew.
-    pub shards_touched: usize,
-    /// Chunks of all annotations.
-    pub annotation_chunks: usize,
-    /// See [`ShardPlan::chunks_replaced`].
-    pub chunks_replaced: u64,
-    /// See [`ShardPlan::chunks_mixed`].
-    pub chunks_mixed: u64,
-    /// Bytes of the fallback's files.
-    pub fallback_bytes: u64,
-    /// Of these, bytes of files that are copied as they are.
-    pub bytes_copied: u64,
-    /// Of these, bytes of files whose chunks are passed through or replaced one by one.
-    pub bytes_rewritten: u64,
-    /// Bytes of decoded voxels of the chunks that are computed; where types differ, chunks only the fallback has come
-    /// on top.
-    pub voxel_bytes: u64,
-}
-
 impl MergePlan {
     /// Opens both sides and decides. Reads listings and metadata, no voxels, and writes nothing.
     pub fn new(input: MergeInput) -> Result<Self> {
@@ -176,14 +154,26 @@ impl MergePlan {
         super::survey::survey(input, sources)
     }
 
+    /// Numbers the tasks of a plan that is whole.
     pub(super) fn assemble(mut self) -> Self {
         self.tasks = self.list_tasks();
+        self.outline = Outline::of(&self);
         self
     }
 
-    /// The tasks, sorted by stage. A task's number means the same in every process.
-    pub fn tasks(&self) -> &[Task] {
-        &self.tasks
+    /// How many tasks there are. They are sorted by stage; a task's number means the same in every process.
+    pub fn task_count(&self) -> usize {
+        self.outline.task_count()
+    }
+
+    /// The task of that number, which must be [here](Self::check_range).
+    pub fn task(&self, number: usize) -> Task {
+        self.tasks[number - self.first]
+    }
+
+    /// What is known of all tasks.
+    pub fn outline(&self) -> &Outline {
+        &self.outline
     }
 
     /// Where a mag of the result lies.
@@ -192,27 +182,19 @@ impl MergePlan {
         MagLocation { container, prefix: mag.folder.clone(), streamed: None, ..mag.fallback.clone() }
     }
 
-    /// Refuses numbers of tasks that the plan does not have.
+    /// Refuses numbers of tasks that the plan does not have, or that are not here.
     pub fn check_range(&self, tasks: &Range<usize>) -> Result<()> {
-        let last = self.tasks().len();
-        if tasks.start <= tasks.end && tasks.end <= last {
+        self.outline.check_range(tasks)?;
+        let here = self.first..self.first + self.tasks.len();
+        if tasks.is_empty() || (here.start <= tasks.start && tasks.end <= here.end) {
             return Ok(());
         }
-        Err(VolumeError::Mismatch(format!(
-            "the plan has {last} tasks, there are none from {} to {}",
-            tasks.start, tasks.end
-        )))
+        Err(VolumeError::Mismatch(format!("of the plan's tasks {here:?} are here, not {tasks:?}")))
     }
 
     /// Numbers of the tasks of each stage, in the order in which the stages must run.
     pub fn stages(&self) -> Vec<Range<usize>> {
-        let mut stages = Vec::new();
-        let mut start = 0;
-        for part in self.tasks.chunk_by(|a, b| a.stage == b.stage) {
-            stages.push(start..start + part.len());
-            start += part.len();
-        }
-        stages
+        self.outline.stages()
     }
 
     /// The mag and the shard of a task.
@@ -221,37 +203,22 @@ impl MergePlan {
         (mag, &mag.shards[task.shard])
     }
 
-    /// Numbers by mag, for a dry run.
-    pub fn summary(&self) -> Vec<MagSummary> {
-        self.mags.iter().map(MagPlan::summary).collect()
-    }
-
     /// All that a dry run tells, as plain data.
     pub fn facts(&self) -> serde_json::Value {
+        let names = self.mags.iter().map(|mag| mag.grid.extra_axes.as_slice());
         serde_json::json!({
-            "mags": self.summary(),
+            "mags": self.outline.mags,
             "bounding_box": self.bounding_box,
-            "touched_extra": self.touched_extra(),
+            "touched_extra": self.outline.touched_extra(names),
             "dtype": self.mags.first().map(|mag| mag.grid.voxel_type.name()),
             "ignored_mags": self.ignored_mags,
             "left_out_mags": self.left_out_mags,
             "warnings": self.warnings,
-            "tasks": self.tasks.len(),
+            "tasks": self.task_count(),
         })
     }
 
-    /// Where touched chunks begin and end along the additional axes, by their names.
-    fn touched_extra(&self) -> BTreeMap<&str, (u64, u64)> {
-        let mags =
-            self.mags.iter().flat_map(|mag| mag.grid.extra_axes.iter().map(String::as_str).zip(mag.touched_extra()));
-        mags.fold(BTreeMap::new(), |mut touched, (axis, (start, end))| {
-            let known = touched.entry(axis).or_insert((start, end));
-            *known = (known.0.min(start), known.1.max(end));
-            touched
-        })
-    }
-
-    /// The plan as JSON.
+    /// The plan as JSON, which must be whole.
     pub fn to_json(&self) -> Result<String> {
         serde_json::to_string(self).map_err(|error| VolumeError::io("merge plan", error.into()))
     }
@@ -260,16 +227,16 @@ impl MergePlan {
     pub fn from_json(text: &str) -> Result<Self> {
         let plan: Self = serde_json::from_str(text)
             .map_err(|error| VolumeError::corrupt("merge plan", format!("is not readable: {error}")))?;
-        if plan.version != PLAN_VERSION {
-            let reason = format!("has version {}, this build runs version {PLAN_VERSION}: plan anew", plan.version);
-            return Err(VolumeError::corrupt("merge plan", reason));
-        }
-        plan.check_references()?;
+        plan.check()?;
         Ok(plan.assemble())
     }
 
     /// What the rest of the module indexes by must exist, whoever wrote the file.
-    fn check_references(&self) -> Result<()> {
+    pub(super) fn check(&self) -> Result<()> {
+        if self.version != PLAN_VERSION {
+            let reason = format!("has version {}, this build runs version {PLAN_VERSION}: plan anew", self.version);
+            return Err(VolumeError::corrupt("merge plan", reason));
+        }
         for (place, mag) in self.mags.iter().enumerate() {
             let grid = &mag.grid;
             let shapes = [grid.chunk_shape, grid.chunks_per_shard];
@@ -290,15 +257,11 @@ impl MergePlan {
         Ok(())
     }
 
-    fn list_tasks(&self) -> Vec<Task> {
-        let mut depth = vec![0; self.mags.len()];
-        let mut tasks = Vec::new();
+    /// The tasks of the shards that are here.
+    pub(super) fn list_tasks(&self) -> Vec<Task> {
+        let depth = self.depth();
+        let mut tasks = Vec::with_capacity(self.mags.iter().map(|mag| mag.shards.len()).sum());
         for (mag, plan) in self.mags.iter().enumerate() {
-            let finer = |layer: &LayerPlan| match layer.source {
-                LayerSource::Recomputed { from, .. } => depth[from] + 1,
-                LayerSource::Annotation { .. } => 0,
-            };
-            depth[mag] = plan.layers.iter().map(finer).max().unwrap_or(0);
             tasks.extend(plan.shards.iter().enumerate().map(|(shard, part)| {
                 let stage = if part.is_touched() { depth[mag] } else { 0 };
                 Task { stage, mag, shard }
@@ -306,6 +269,19 @@ impl MergePlan {
         }
         tasks.sort_by_key(|task| task.stage);
         tasks
+    }
+
+    /// Stage of the touched shards of each mag; untouched ones are of the first.
+    pub(super) fn depth(&self) -> Vec<usize> {
+        let mut depth: Vec<usize> = Vec::new();
+        for plan in &self.mags {
+            let finer = |layer: &LayerPlan| match layer.source {
+                LayerSource::Recomputed { from, .. } => depth[from] + 1,
+                LayerSource::Annotation { .. } => 0,
+            };
+            depth.push(plan.layers.iter().map(finer).max().unwrap_or(0));
+        }
+        depth
     }
 }
 
@@ -315,59 +291,15 @@ impl MagPlan {
         !shard.is_touched() && self.fallback_type == self.grid.voxel_type && !self.relabels && !self.recodes
     }
 
-    /// Where touched shards begin and end along each additional axis, in voxels; nothing if there are none.
-    pub(super) fn touched_extra(&self) -> impl Iterator<Item = (u64, u64)> {
-        (0..self.grid.extra_axes.len()).filter_map(|axis| {
-            let touched = self.shards.iter().filter(|shard| shard.is_touched());
-            let places = touched.map(|shard| u64::from(shard.at.extra[axis]));
-            Some((places.clone().min()?, places.max()? + 1))
-        })
-    }
-
-    /// `fallback`, `annotation`, `recomputed` or `mixed`.
-    fn source(&self) -> &'static str {
-        let own = |layer: &LayerPlan| matches!(layer.source, LayerSource::Annotation { .. });
-        match (self.layers.iter().any(own), self.layers.iter().all(own)) {
-            (_, true) if self.layers.is_empty() => "fallback",
-            (true, true) => "annotation",
-            (true, false) => "mixed",
-            (false, _) => "recomputed",
-        }
-    }
-
-    /// Chunks of annotations that lie over this mag, each once however many shards it meets.
-    fn annotation_chunks(&self) -> usize {
-        let own = |layer: &LayerPlan| matches!(layer.source, LayerSource::Annotation { .. });
-        let layers: Vec<usize> = (0..self.layers.len()).filter(|&layer| own(&self.layers[layer])).collect();
-        let mut blocks = std::collections::HashSet::new();
-        for shard in self.shards.iter().filter(|shard| shard.is_touched()) {
-            for &layer in &layers {
-                blocks.extend(shard.blocks[layer].iter().map(|block| (layer, &shard.at.extra, block)));
-            }
-        }
-        blocks.len()
-    }
-
-    fn summary(&self) -> MagSummary {
-        let (copied, touched): (Vec<_>, Vec<_>) = self.shards.iter().partition(|shard| self.is_copied(shard));
-        let bytes = |shards: &[&ShardPlan]| shards.iter().filter_map(|shard| shard.fallback_bytes).sum();
-        let chunks =
-            |count: fn(&ShardPlan) -> u32| self.shards.iter().map(|shard| u64::from(count(shard))).sum::<u64>();
-        let (chunks_replaced, chunks_mixed) =
-            (chunks(|shard| shard.chunks_replaced), chunks(|shard| shard.chunks_mixed));
-        MagSummary {
-            mag: self.mag,
-            source: self.source().to_owned(),
-            voxel_type: self.grid.voxel_type,
-            shards_untouched: copied.len(),
-            shards_touched: touched.len(),
-            annotation_chunks: self.annotation_chunks(),
-            chunks_replaced,
-            chunks_mixed,
-            fallback_bytes: self.shards.iter().filter_map(|shard| shard.fallback_bytes).sum(),
-            bytes_copied: bytes(&copied),
-            bytes_rewritten: bytes(&touched),
-            voxel_bytes: (chunks_replaced + chunks_mixed) * self.grid.chunk_bytes() as u64,
+    /// The same without its shards.
+    pub(super) fn bare(&self) -> Self {
+        Self {
+            shards: Vec::new(),
+            folder: self.folder.clone(),
+            fallback: self.fallback.clone(),
+            grid: self.grid.clone(),
+            layers: self.layers.clone(),
+            ..*self
         }
     }
 }

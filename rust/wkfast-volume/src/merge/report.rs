@@ -4,7 +4,6 @@ use std::time::{Instant, SystemTime, UNIX_EPOCH};
 
 use serde::{Deserialize, Serialize};
 
-use super::plan::MergePlan;
 use super::tally::Tally;
 use crate::geometry::{BoundingBox, Mag};
 
@@ -62,7 +61,7 @@ pub struct Conflict {
 }
 
 /// Adds `new` to the counts of each pair.
-fn add_conflicts(counts: &mut Vec<Conflict>, new: &[Conflict]) {
+pub(super) fn add_conflicts(counts: &mut Vec<Conflict>, new: &[Conflict]) {
     for conflict in new {
         match counts.binary_search_by_key(&(conflict.first, conflict.second), |known| (known.first, known.second)) {
             Ok(place) => counts[place].voxels += conflict.voxels,
@@ -71,7 +70,7 @@ fn add_conflicts(counts: &mut Vec<Conflict>, new: &[Conflict]) {
     }
 }
 
-/// What became of one shard: a line of the journal.
+/// What became of one shard: a line of the notes.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct ShardRecord {
     /// Number of the task.
@@ -85,6 +84,9 @@ pub struct ShardRecord {
     pub file_bytes: u64,
     /// Encoded bytes read from both sides.
     pub bytes_read: u64,
+    /// Bytes that it had to get through, by the plan.
+    #[serde(default)]
+    pub work: u64,
     /// Origin of its chunks.
     pub chunks: ChunkCounts,
     /// What changed against the fallback.
@@ -114,18 +116,6 @@ impl Span {
     }
 }
 
-/// Seconds in which at least one of `spans` was under way: pauses between a kill and the next call do not count.
-fn covered(mut spans: Vec<Span>) -> f64 {
-    spans.sort_by(|one, other| one.start.total_cmp(&other.start));
-    let (mut sum, mut reached) = (0.0, f64::NEG_INFINITY);
-    for span in spans {
-        let end = span.start + span.length;
-        sum += (end - span.start.max(reached)).max(0.0);
-        reached = reached.max(end);
-    }
-    sum
-}
-
 impl ShardRecord {
     /// Adds those of one chunk.
     pub fn add_conflicts(&mut self, new: &[Conflict]) {
@@ -135,13 +125,6 @@ impl ShardRecord {
 
 /// Segments that a report lists one by one.
 pub const LISTED_SEGMENTS: usize = 100;
-
-/// The first of `changes`, largest first; equal ones by segment.
-fn most_changed(mut changes: Vec<(u64, i64)>) -> Vec<(u64, i64)> {
-    changes.sort_unstable_by_key(|&(segment, voxels)| (std::cmp::Reverse(voxels.unsigned_abs()), segment));
-    changes.truncate(LISTED_SEGMENTS);
-    changes
-}
 
 /// Totals of one mag, or of all.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -233,109 +216,4 @@ pub struct Seconds {
     pub verify: f64,
     /// Making the result durable and final.
     pub commit: f64,
-}
-
-impl MergeReport {
-    /// Adds up the records of all tasks of `plan`.
-    pub fn of<'r>(plan: &MergePlan, records: impl Iterator<Item = &'r ShardRecord>, mut seconds: Seconds) -> Self {
-        let mut sums: Vec<Sum> = plan.mags.iter().map(|_| Sum::default()).collect();
-        let mut spans = Vec::new();
-        for record in records {
-            spans.push(record.span);
-            sums[plan.tasks()[record.task].mag].add(record);
-        }
-        seconds.work = spans.iter().map(|span| span.length).sum();
-        seconds.run = covered(spans);
-        let summaries = plan.summary();
-        let largest_segment_id = sums.iter().map(|sum| sum.tally.largest_segment_id).max().unwrap_or(0);
-        let mags: Vec<MagReport> = sums
-            .into_iter()
-            .zip(summaries)
-            .map(|(sum, summary)| MagReport { mag: summary.mag, source: summary.source, totals: sum.totals() })
-            .collect();
-        Self {
-            total: total(&mags),
-            mags,
-            largest_segment_id,
-            bounding_box: plan.bounding_box,
-            dtype: plan.mags.first().map(|mag| mag.grid.voxel_type.name().to_owned()).unwrap_or_default(),
-            ignored_mags: plan.ignored_mags.clone(),
-            left_out_mags: plan.left_out_mags.clone(),
-            warnings: plan.warnings.clone(),
-            seconds,
-        }
-    }
-}
-
-#[derive(Default)]
-struct Sum {
-    copied: u64,
-    linked: u64,
-    rewritten: u64,
-    chunks: ChunkCounts,
-    tally: Tally,
-    conflicts: Vec<Conflict>,
-    bytes_read: u64,
-    bytes_written: u64,
-}
-
-impl Sum {
-    fn add(&mut self, record: &ShardRecord) {
-        *(if record.copied { &mut self.copied } else { &mut self.rewritten }) += 1;
-        self.linked += u64::from(record.linked);
-        self.chunks.add(&record.chunks);
-        self.tally.add(&record.tally);
-        add_conflicts(&mut self.conflicts, &record.conflicts);
-        self.bytes_read += record.bytes_read;
-        self.bytes_written += if record.linked { 0 } else { record.file_bytes };
-    }
-
-    fn totals(self) -> Totals {
-        let (gained, lost): (Vec<_>, Vec<_>) = self.tally.labels().partition(|&(_, voxels)| voxels > 0);
-        let segments_complete = self.tally.segments_complete();
-        Totals {
-            shards_copied: self.copied,
-            shards_linked: self.linked,
-            shards_rewritten: self.rewritten,
-            chunks: self.chunks,
-            voxels_changed: self.tally.voxels_changed,
-            voxels_erased: self.tally.voxels_erased,
-            voxels_painted: self.tally.voxels_painted,
-            voxels_relabeled: self.tally.voxels_relabeled,
-            segments_gained: gained.len() as u64,
-            segments_lost: lost.len() as u64,
-            segments_complete,
-            largest_gains: most_changed(gained),
-            largest_losses: most_changed(lost),
-            conflicts: self.conflicts,
-            bytes_read: self.bytes_read,
-            bytes_written: self.bytes_written,
-        }
-    }
-}
-
-fn total(mags: &[MagReport]) -> Totals {
-    let Some(finest) = mags.first() else { return Totals::default() };
-    let mut total = finest.totals.clone();
-    for mag in &mags[1..] {
-        total.shards_copied += mag.totals.shards_copied;
-        total.shards_linked += mag.totals.shards_linked;
-        total.shards_rewritten += mag.totals.shards_rewritten;
-        total.chunks.add(&mag.totals.chunks);
-        total.bytes_read += mag.totals.bytes_read;
-        total.bytes_written += mag.totals.bytes_written;
-    }
-    total
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn time_in_which_somebody_worked_counts_once_and_pauses_do_not() {
-        let span = |start, length| Span { start, length };
-        assert!((covered(vec![span(20.0, 1.0), span(10.0, 2.0), span(11.0, 3.0), span(11.5, 0.5)]) - 5.0).abs() < 1e-9);
-        assert!(covered(Vec::new()).abs() < 1e-9);
-    }
 }

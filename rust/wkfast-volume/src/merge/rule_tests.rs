@@ -48,8 +48,8 @@ fn sources_with(input: &MergeInput, rule: LabelRule) -> Sources {
 fn merge_by(input: &MergeInput, rule: LabelRule) -> Result<(MergePlan, MergeReport)> {
     let plan = MergePlan::new(input.clone())?;
     let sources = sources_with(input, rule);
-    run(&plan, &sources, 0..plan.tasks().len(), 2, Access::Exclusive, &mut silent)?;
-    verify(&plan, &sources, 0..plan.tasks().len(), 2, &mut silent)?;
+    run(&plan, &sources, 0..plan.task_count(), 2, Access::Exclusive, &mut silent)?;
+    verify(&plan, &sources, 0..plan.task_count(), 2, &mut silent)?;
     let report = commit(&plan, Seconds::default(), false, &mut |_| Ok(()))?;
     Ok((plan, report))
 }
@@ -98,7 +98,7 @@ fn a_merge_without_its_rule_is_refused_and_another_rule_is_another_merge() {
     let input = with_rule(world.input.clone(), false);
     let plan = MergePlan::new(input.clone()).unwrap();
     let sources = Sources::open(&input).unwrap();
-    let error = run(&plan, &sources, 0..plan.tasks().len(), 2, Access::Exclusive, &mut silent).unwrap_err();
+    let error = run(&plan, &sources, 0..plan.task_count(), 2, Access::Exclusive, &mut silent).unwrap_err();
     assert!(error.to_string().contains("the merge has the rule any(), which is not at hand"), "{error}");
     let mut other = input.clone();
     other.options.rule.as_mut().unwrap().digest = "another".to_owned();

@@ -9,8 +9,9 @@ use serde::{Deserialize, Serialize};
 
 use super::compose::Over;
 use super::input::Link;
-use super::journal::{self, Failure, Journal};
-use super::plan::{LayerPlan, LayerSource, MagPlan, MergePlan, Task};
+use super::journal::{self, Journal};
+use super::notes::Failure;
+use super::plan::{LayerPlan, LayerSource, MergePlan, Task};
 use super::report::{MergeReport, Seconds, ShardRecord, Span};
 use super::shard::{MagArrays, Room, ShardMerge};
 use super::share::work_bytes;
@@ -54,7 +55,7 @@ pub struct RunSummary {
     pub seconds: f64,
 }
 
-/// Runs `tasks` (numbers of [`MergePlan::tasks`]) of `plan` on `threads` threads.
+/// Runs `tasks`, by their numbers, of `plan` on `threads` threads.
 ///
 /// Tasks that are done already are passed over, so a killed run is repeated as it was.
 pub fn run(
@@ -67,7 +68,7 @@ pub fn run(
 ) -> Result<RunSummary> {
     let started = Instant::now();
     plan.check_range(&tasks)?;
-    let mut summary = match Journal::open(plan, access, observer)? {
+    let mut summary = match Journal::open(plan, tasks.clone(), access, observer)? {
         Some(journal) => run_tasks(plan, sources, tasks, threads, &journal, observer)?,
         None => RunSummary { tasks: tasks.len(), resumed: tasks.len(), ..RunSummary::default() },
     };
@@ -83,10 +84,12 @@ pub fn complete(
     seconds: Seconds,
     observer: &mut Observer,
 ) -> Result<MergeReport> {
-    let Some(mut journal) = Journal::open(plan, Access::Exclusive, observer)? else { return committed(plan) };
-    journal.keep_own();
-    run_tasks(plan, sources, 0..plan.tasks().len(), threads, &journal, observer)?;
-    journal.add_own();
+    let all = 0..plan.task_count();
+    let Some(mut journal) = Journal::open(plan, all.clone(), Access::Exclusive, observer)? else {
+        return committed(plan);
+    };
+    journal.keep_own(plan);
+    run_tasks(plan, sources, all, threads, &journal, observer)?;
     close(plan, journal, seconds, false)
 }
 
@@ -109,7 +112,9 @@ fn run_tasks(
         if wanted.is_empty() {
             continue;
         }
-        runner.check_earlier_stages(stage.start, &tasks)?;
+        // What this call was asked for it does in order.
+        let others = [0..stage.start.min(tasks.start), stage.start.min(tasks.end)..stage.start];
+        others.iter().try_for_each(|others| journal.check_done(plan, others))?;
         let (done, waiting) = runner.divide(wanted)?;
         summary.resumed += done.len();
         for &task in &done {
@@ -124,7 +129,7 @@ fn run_tasks(
 /// waits until the result is on disk, so that it also survives the loss of power. Called again, it returns the same
 /// report. `observer` is called as of [`Journal::open`].
 pub fn commit(plan: &MergePlan, seconds: Seconds, sync: bool, observer: &mut Observer) -> Result<MergeReport> {
-    match Journal::open(plan, Access::Exclusive, observer)? {
+    match Journal::open(plan, 0..0, Access::Exclusive, observer)? {
         Some(journal) => close(plan, journal, seconds, sync),
         None => committed(plan),
     }
@@ -136,18 +141,18 @@ fn committed(plan: &MergePlan) -> Result<MergeReport> {
     journal::committed_report(&plan.input.target)
 }
 
-fn close(plan: &MergePlan, journal: Journal, mut seconds: Seconds, sync: bool) -> Result<MergeReport> {
+fn close(plan: &MergePlan, mut journal: Journal, mut seconds: Seconds, sync: bool) -> Result<MergeReport> {
     let started = Instant::now();
-    let open = (0..plan.tasks().len()).filter(|&task| !journal.records().contains_key(&task)).count();
+    let done = journal.reckoning(plan)?;
+    let (open, all) = (done.left(), plan.task_count());
     if open > 0 {
-        let all = plan.tasks().len();
         return Err(VolumeError::Mismatch(format!("{open} of {all} tasks are not done: run them, then commit")));
     }
     if sync {
         journal.target().sync()?;
     }
     seconds.commit = started.elapsed().as_secs_f64();
-    let report = MergeReport::of(plan, journal.records().values(), seconds);
+    let report = done.report(plan, seconds);
     journal.close(plan, &report)?;
     Ok(report)
 }
@@ -175,7 +180,8 @@ pub(super) fn open_layer(layer: &LayerPlan, mag: Mag, sources: &Sources, finer: 
 /// Writes the metadata of every mag and opens the arrays.
 fn prepare(plan: &MergePlan, sources: &Sources, journal: &Journal) -> Result<Vec<MagArrays>> {
     let far = plan.input.target.directory().is_none();
-    let outputs = together(&plan.mags, far, |mag| begin(plan, mag, &*find(&sources.fallback, mag.mag)?, journal))?;
+    let places: Vec<usize> = (0..plan.mags.len()).collect();
+    let outputs = together(&places, far, |&place| begin(plan, place, sources, journal))?;
     let mut arrays: Vec<MagArrays> = Vec::new();
     for (place, mag) in plan.mags.iter().enumerate() {
         let open = |layer| open_layer(layer, mag.mag, sources, &outputs[..place]);
@@ -185,9 +191,11 @@ fn prepare(plan: &MergePlan, sources: &Sources, journal: &Journal) -> Result<Vec
     Ok(arrays)
 }
 
-/// Writes the metadata of a mag like `fallback` and opens it.
-fn begin(plan: &MergePlan, mag: &MagPlan, fallback: &dyn MagArray, journal: &Journal) -> Result<Arc<dyn MagArray>> {
-    let extra: Vec<u64> = mag.touched_extra().map(|(_, end)| end).collect();
+/// Writes the metadata of the mag at `place` like the fallback's and opens it.
+fn begin(plan: &MergePlan, place: usize, sources: &Sources, journal: &Journal) -> Result<Arc<dyn MagArray>> {
+    let mag = &plan.mags[place];
+    let fallback = find(&sources.fallback, mag.mag)?;
+    let extra: Vec<u64> = plan.outline().touched[place].iter().map(|&(_, end)| end).collect();
     for (name, content) in fallback.metadata_like(mag.grid.voxel_type, mag.extent, &extra)? {
         journal.target().put(&format!("{}/{name}", mag.folder), &content)?;
     }
@@ -208,11 +216,11 @@ impl Runner<'_> {
     }
 
     fn weight(&self, task: usize) -> u64 {
-        work_bytes(self.plan, self.plan.tasks()[task])
+        work_bytes(self.plan, self.plan.task(task))
     }
 
     fn is_done(&self, task: usize) -> Result<bool> {
-        Ok(self.journal.record(task, &self.key(self.plan.tasks()[task]))?.is_some())
+        self.journal.is_done(task, &self.key(self.plan.task(task)))
     }
 
     /// Tasks that are done, and those that are not.
@@ -224,23 +232,12 @@ impl Runner<'_> {
         Ok((done, waiting))
     }
 
-    fn check_earlier_stages(&self, stage_start: usize, running: &Range<usize>) -> Result<()> {
-        for task in (0..stage_start).filter(|task| !running.contains(task)) {
-            if !self.is_done(task)? {
-                let stages = self.plan.stages();
-                let what = format!("task {task} must be done first: run the stages {stages:?} in order");
-                return Err(VolumeError::Mismatch(what));
-            }
-        }
-        Ok(())
-    }
-
     /// Runs tasks that do not depend on each other, large ones first. Returns the bytes written.
     ///
     /// A thread has one shard at a time: it computes its chunks and copies what lies between them. Threads that have run
     /// out of shards help with the chunks of the others'.
     fn run_stage(&self, mut tasks: Vec<usize>, driver: &mut Driver) -> Result<u64> {
-        tasks.sort_by_key(|&task| std::cmp::Reverse(self.cost(self.plan.tasks()[task])));
+        tasks.sort_by_key(|&task| std::cmp::Reverse(self.cost(self.plan.task(task))));
         let own = self.far_pool(&tasks, driver.threads())?;
         let threads = own.as_ref().map_or(driver.threads(), ThreadPool::current_num_threads);
         let at_once = threads.min(tasks.len()).max(1);
@@ -277,7 +274,7 @@ impl Runner<'_> {
             return Ok(None);
         }
         let rewritten = tasks.iter().filter(|&&task| !self.is_copied(task));
-        let bytes = |&task: &usize| match self.plan.task_parts(self.plan.tasks()[task]).1.fallback_bytes {
+        let bytes = |&task: &usize| match self.plan.task_parts(self.plan.task(task)).1.fallback_bytes {
             Some(UNKNOWN_SIZE) => FAR_FILE,
             known => known.unwrap_or(0),
         };
@@ -288,7 +285,7 @@ impl Runner<'_> {
     }
 
     fn is_copied(&self, task: usize) -> bool {
-        let (mag, shard) = self.plan.task_parts(self.plan.tasks()[task]);
+        let (mag, shard) = self.plan.task_parts(self.plan.task(task));
         mag.is_copied(shard)
     }
 
@@ -310,10 +307,11 @@ impl Runner<'_> {
     fn run_task(&self, number: usize, room: Room) -> Result<u64> {
         self.journal.check_held()?;
         let (start, began) = (SystemTime::now(), Instant::now());
-        let task = self.plan.tasks()[number];
+        let task = self.plan.task(number);
         let (mag, shard) = self.plan.task_parts(task);
         let mut record = if mag.is_copied(shard) { self.copy(task)? } else { self.rewrite(task, room)? };
         record.task = number;
+        record.work = self.weight(number);
         record.span = Span::since(start, began);
         self.journal.check_held()?;
         self.journal.append(&record)?;

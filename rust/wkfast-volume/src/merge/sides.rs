@@ -2,12 +2,13 @@
 
 use std::sync::{Arc, OnceLock};
 
+use super::blocks::Blocks;
 use super::input::{MergeInput, fineness};
 use super::rule::LabelRule;
 use super::stamp::{MagStamp, describe};
 use crate::error::{Result, VolumeError};
 use crate::format::{Container, Listing, MagArray, MagLocation, each_index, open_mag_in};
-use crate::geometry::{ChunkGrid, ChunkIndex, Mag};
+use crate::geometry::{ChunkGrid, Mag};
 use crate::mapping::Mapping;
 use crate::store::{SharedStore, together};
 
@@ -90,12 +91,12 @@ pub(super) struct Listed<'s> {
     pub(super) source: &'s SideMag,
     pub(super) listing: Listing,
     /// Chunks that are present; only looked up for annotations.
-    pub(super) chunks: Vec<ChunkIndex>,
+    pub(super) chunks: Blocks,
 }
 
 impl<'s> Side<'s> {
     pub(super) fn fallback(sources: &'s [SideMag]) -> Result<Self> {
-        Self::list("fallback".to_owned(), sources, |_, _| Ok(Vec::new()))
+        Self::list("fallback".to_owned(), sources, |_, _| Ok(Blocks::default()))
     }
 
     /// The annotation at `place` of `count`.
@@ -107,7 +108,7 @@ impl<'s> Side<'s> {
     fn list(
         name: String,
         sources: &'s [SideMag],
-        chunks: impl Fn(&SideMag, &Listing) -> Result<Vec<ChunkIndex>> + Sync,
+        chunks: impl Fn(&SideMag, &Listing) -> Result<Blocks> + Sync,
     ) -> Result<Self> {
         let far = sources.iter().any(|source| source.array.store().is_far());
         let places: Vec<&SideMag> = sources.iter().collect();
@@ -157,22 +158,22 @@ impl Listed<'_> {
 }
 
 /// Chunks of an annotation: where every chunk is a file, the listing has them all.
-fn present_chunks(source: &SideMag, listing: &Listing) -> Result<Vec<ChunkIndex>> {
+fn present_chunks(source: &SideMag, listing: &Listing) -> Result<Blocks> {
     if !source.array.is_encoded_as_it_lies() {
         let what = "a server streams it and does not tell which chunks it has: it can lie below others, not over them";
         return Err(VolumeError::Unsupported { file: describe(&source.location), what: what.to_owned() });
     }
     let grid = source.array.grid();
-    let shards = listing.shards.iter().map(|(shard, _)| shard.clone());
-    let mut chunks: Vec<ChunkIndex> = Vec::new();
+    let shards = listing.shards.iter().map(|(shard, _)| shard);
+    let mut chunks = Blocks::default();
     if grid.chunks_in_shard() == 1 {
-        chunks.extend(shards);
+        shards.for_each(|shard| chunks.extend(&shard.extra, std::iter::once(shard.xyz)));
     } else {
-        each_index(&*source.array, shards, |shard, table| {
+        each_index(&*source.array, shards.cloned(), |shard, table| {
             let present = table.spans.iter().enumerate().filter(|(_, span)| span.is_some());
-            chunks.extend(present.map(|(place, _)| grid.chunk_at(shard, place)));
+            chunks.extend(&shard.extra, present.map(|(place, _)| grid.chunk_at(shard, place).xyz));
         })?;
     }
-    chunks.sort_unstable();
+    chunks.sort();
     Ok(chunks)
 }

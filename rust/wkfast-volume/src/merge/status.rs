@@ -1,11 +1,13 @@
 //! How far a merge is and who is at it, told by what lies in its target. Nothing is written.
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
+use wkfast_files::Process;
 
-use super::journal::{self, Failure, Notes, PROVENANCE};
+use super::journal::{self, PROVENANCE};
+use super::notes::{self, Failure, Line};
 use super::plan::MergePlan;
-use super::share::work_bytes;
-use super::target::MergeTarget;
+use super::report::ShardRecord;
+use super::target::{MergeTarget, Target};
 use crate::error::{Result, VolumeError};
 
 /// A merge at one moment.
@@ -52,31 +54,61 @@ pub fn status(target: &MergeTarget) -> Result<Option<MergeStatus>> {
     }
     let key = journal::plan_key();
     let Some(text) = target.read(&key)? else { return Ok(None) };
-    let text = String::from_utf8(text).map_err(|_| VolumeError::corrupt(target.name(&key), "is no text"))?;
-    let plan = MergePlan::from_json(&text)?;
-    Ok(Some(MergeStatus::of(&plan, &journal::notes(&*target)?, target.is_held()?)))
+    let unreadable = |error| VolumeError::corrupt(target.name(&key), format!("is not readable: {error}"));
+    let size = match serde_json::from_slice(&text).map_err(unreadable)? {
+        Begun { tasks: Some(tasks), bytes: Some(bytes) } => (tasks, bytes),
+        _ => size_of(&text)?,
+    };
+    MergeStatus::of(size, &*target).map(Some)
+}
+
+/// What a target says of its plan.
+#[derive(Deserialize)]
+struct Begun {
+    tasks: Option<usize>,
+    bytes: Option<u64>,
+}
+
+/// Tasks and bytes of a merge that an earlier build began: it put the whole plan there.
+fn size_of(text: &[u8]) -> Result<(usize, u64)> {
+    let plan = MergePlan::from_json(&String::from_utf8_lossy(text))?;
+    Ok((plan.task_count(), plan.outline().work_bytes()))
 }
 
 impl MergeStatus {
-    fn of(plan: &MergePlan, notes: &[Notes], busy: bool) -> Self {
-        let weights: Vec<u64> = plan.tasks().iter().map(|&task| work_bytes(plan, task)).collect();
-        let weight = |task: usize| weights.get(task).copied().unwrap_or_default();
-        let mut done: Vec<usize> = notes.iter().flat_map(|notes| &notes.done).map(|record| record.task).collect();
+    fn of((tasks, bytes): (usize, u64), target: &dyn Target) -> Result<Self> {
+        let (mut done, mut failures, mut workers) = (Vec::new(), Vec::new(), Vec::new());
+        notes::read(target, None, &mut |process, lines| {
+            let mut worker = Worker::new(process);
+            for line in lines {
+                match line {
+                    Line::Done(record) => {
+                        worker.count(&record);
+                        done.push((record.task, weight(&record)));
+                    }
+                    Line::Failed(failure) => failures.push(failure),
+                }
+            }
+            workers.push(worker);
+        })?;
         done.sort_unstable();
-        done.dedup();
-        let workers = by_process(notes.iter().map(|notes| Worker::of(notes, weight)));
-        let failures = notes.iter().flat_map(|notes| &notes.failures);
-        let failures = failures.filter(|failure| done.binary_search(&failure.task).is_err()).cloned().collect();
-        Self {
-            tasks: weights.len(),
+        done.dedup_by_key(|(task, _)| *task);
+        failures.retain(|failure: &Failure| done.binary_search_by_key(&failure.task, |(task, _)| *task).is_err());
+        Ok(Self {
+            tasks,
             tasks_done: done.len(),
-            bytes: weights.iter().sum(),
-            bytes_done: done.iter().map(|&task| weight(task)).sum(),
-            busy,
-            workers,
+            bytes,
+            bytes_done: done.iter().fold(0, |sum, (_, weight)| sum.saturating_add(*weight)),
+            busy: target.is_held()?,
+            workers: by_process(workers.into_iter()),
             failures,
-        }
+        })
     }
+}
+
+/// Bytes that a task got through. An earlier build did not note them.
+fn weight(record: &ShardRecord) -> u64 {
+    if record.work == 0 { record.file_bytes } else { record.work }
 }
 
 /// One for each process, those that did most first: a process begins notes anew each time that it comes to the target.
@@ -102,15 +134,15 @@ impl Worker {
         self.gone &= other.gone;
     }
 
-    fn of(notes: &Notes, weight: impl Fn(usize) -> u64) -> Self {
-        let spans = notes.done.iter().map(|record| (record.span.start, record.span.start + record.span.length));
-        Self {
-            host: notes.process.host().to_owned(),
-            process: notes.process.number(),
-            tasks: notes.done.len(),
-            bytes: notes.done.iter().map(|record| weight(record.task)).sum(),
-            span: spans.reduce(|one, other| (one.0.min(other.0), one.1.max(other.1))),
-            gone: notes.process.is_gone(),
-        }
+    fn new(process: &Process) -> Self {
+        let (host, number) = (process.host().to_owned(), process.number());
+        Self { host, process: number, tasks: 0, bytes: 0, span: None, gone: process.is_gone() }
+    }
+
+    fn count(&mut self, record: &ShardRecord) {
+        self.tasks += 1;
+        self.bytes = self.bytes.saturating_add(weight(record));
+        let (start, end) = (record.span.start, record.span.start + record.span.length);
+        self.span = Some(self.span.map_or((start, end), |span| (span.0.min(start), span.1.max(end))));
     }
 }

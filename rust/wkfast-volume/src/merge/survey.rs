@@ -1,22 +1,25 @@
 //! Looking at both sides of a merge and deciding what to do. Everything that can be wrong is found here.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::borrow::Cow;
+use std::collections::HashMap;
 
 use serde_json::json;
 
+use super::blocks::Blocks;
 use super::boxes::{bounding_box, extent, outside};
 use super::chunk::Policy;
 use super::cover::{Covered, cover_layers, shards_under};
 use super::input::{MergeInput, check_folder};
 use super::journal::{self, identity};
 use super::links::check_links;
+use super::outline::Outline;
 use super::plan::{LayerPlan, LayerSource, MagPlan, MergePlan, PLAN_VERSION, ShardPlan};
 use super::roles::{MagRoles, Role, Roles, check_types};
 use super::sides::{Side, Sources};
 use super::stamp::{Digest, MagStamp};
 use crate::error::{Result, VolumeError};
 use crate::format::Listing;
-use crate::geometry::{ChunkGrid, ChunkIndex, Mag, ShardIndex};
+use crate::geometry::{ChunkGrid, Mag, ShardIndex};
 use crate::label::check;
 use crate::voxels::VoxelType;
 
@@ -55,7 +58,9 @@ pub(super) fn decide(input: MergeInput, sources: &Sources) -> Result<MergePlan> 
         mags,
         bounding_box,
         warnings,
+        outline: Outline::default(),
         tasks: Vec::new(),
+        first: 0,
     };
     Ok(plan.assemble())
 }
@@ -72,9 +77,9 @@ fn check_functions(input: &MergeInput, fallback: &Side) -> Result<()> {
 }
 
 /// What an annotation lays over one mag.
-struct PlannedLayer {
+struct PlannedLayer<'c> {
     plan: LayerPlan,
-    blocks: Vec<ChunkIndex>,
+    blocks: Cow<'c, Blocks>,
 }
 
 /// Finest first: coarser ones are recomputed from those before them.
@@ -110,16 +115,16 @@ fn plan_mag(input: &MergeInput, kept: &MagRoles, voxel_type: VoxelType, finer: &
     })
 }
 
-fn plan_layer(annotation: usize, role: &Role, finer: &[MagPlan]) -> PlannedLayer {
+fn plan_layer<'c>(annotation: usize, role: &Role<'c>, finer: &[MagPlan]) -> PlannedLayer<'c> {
     let (source, block_shape, blocks) = match role {
         Role::Own(over) => {
             let location = over.source.location.clone();
             let source = LayerSource::Annotation { location, voxel_type: over.grid().voxel_type };
-            (source, over.grid().chunk_shape, over.chunks.clone())
+            (source, over.grid().chunk_shape, Cow::Borrowed(&over.chunks))
         }
         Role::Recompute { from, factor } => {
             let (shape, blocks) = scaled_blocks(&finer[*from], annotation, *factor);
-            (LayerSource::Recomputed { from: *from, factor: *factor }, shape, blocks)
+            (LayerSource::Recomputed { from: *from, factor: *factor }, shape, Cow::Owned(blocks))
         }
     };
     PlannedLayer { plan: LayerPlan { annotation, source, block_shape }, blocks }
@@ -127,13 +132,13 @@ fn plan_layer(annotation: usize, role: &Role, finer: &[MagPlan]) -> PlannedLayer
 
 /// Blocks of a finer mag that an annotation touched, as blocks of a coarser one, of the shape returned. Where the edges
 /// do not divide, the blocks reach further, never less far.
-fn scaled_blocks(finer: &MagPlan, annotation: usize, factor: [u32; 3]) -> ([u32; 3], Vec<ChunkIndex>) {
+fn scaled_blocks(finer: &MagPlan, annotation: usize, factor: [u32; 3]) -> ([u32; 3], Blocks) {
     let Some(layer) = finer.layers.iter().position(|layer| layer.annotation == annotation) else {
-        return ([1; 3], Vec::new());
+        return ([1; 3], Blocks::default());
     };
     let block_shape = finer.layers[layer].block_shape;
     let shape: [u32; 3] = std::array::from_fn(|axis| block_shape[axis].div_ceil(factor[axis]));
-    let mut blocks = BTreeSet::new();
+    let mut blocks = Blocks::default();
     for shard in finer.shards.iter().filter(|shard| shard.is_touched()) {
         for block in &shard.blocks[layer] {
             let [xs, ys, zs]: [_; 3] = std::array::from_fn(|axis| {
@@ -144,34 +149,29 @@ fn scaled_blocks(finer: &MagPlan, annotation: usize, factor: [u32; 3]) -> ([u32;
             });
             for z in zs {
                 for y in ys.clone() {
-                    let row = xs.clone().map(|x| ChunkIndex { extra: shard.at.extra.clone(), xyz: [x, y, z] });
-                    blocks.extend(row);
+                    blocks.extend(&shard.at.extra, xs.clone().map(|x| [x, y, z]));
                 }
             }
         }
     }
-    (shape, blocks.into_iter().collect())
+    blocks.sort();
+    (shape, blocks)
 }
 
-/// By shard, the size of the fallback's file and the blocks of every layer.
-type Beneath = BTreeMap<ShardIndex, (Option<u64>, Vec<Vec<[u32; 3]>>)>;
+/// Blocks of every layer, by shard.
+type Touched = HashMap<ShardIndex, Vec<Vec<[u32; 3]>>>;
 
-fn blocks_by_shard(grid: &ChunkGrid, listing: &Listing, layers: &[PlannedLayer]) -> Beneath {
-    let mut shards = Beneath::new();
-    for (shard, size) in &listing.shards {
-        shards.insert(shard.clone(), (Some(*size), Vec::new()));
-    }
+fn touched_shards(grid: &ChunkGrid, layers: &[PlannedLayer]) -> Touched {
+    let mut touched = Touched::new();
     for (number, layer) in layers.iter().enumerate() {
-        for block in &layer.blocks {
-            for xyz in shards_under(grid, layer.plan.block_shape, block.xyz) {
-                let shard = ShardIndex { extra: block.extra.clone(), xyz };
-                let blocks = &mut shards.entry(shard).or_default().1;
-                blocks.resize(layers.len(), Vec::new());
-                blocks[number].push(block.xyz);
+        for (extra, block) in layer.blocks.iter() {
+            for xyz in shards_under(grid, layer.plan.block_shape, block) {
+                let shard = ShardIndex { extra: extra.into(), xyz };
+                touched.entry(shard).or_insert_with(|| vec![Vec::new(); layers.len()])[number].push(block);
             }
         }
     }
-    shards
+    touched
 }
 
 fn plan_shards(grid: &ChunkGrid, listing: &Listing, layers: &[PlannedLayer], policy: Policy) -> Vec<ShardPlan> {
@@ -191,8 +191,19 @@ fn plan_shards(grid: &ChunkGrid, listing: &Listing, layers: &[PlannedLayer], pol
             chunks_mixed: (covered.len() - replaced) as u32,
         }
     };
-    let shards = blocks_by_shard(grid, listing, layers).into_iter();
-    shards.map(|(at, (bytes, blocks))| plan_shard(at, bytes, blocks)).collect()
+    let mut touched = touched_shards(grid, layers);
+    let mut shards = Vec::with_capacity(listing.shards.len());
+    for (at, size) in &listing.shards {
+        let mut blocks = touched.remove(at).unwrap_or_default();
+        blocks.iter_mut().for_each(Vec::shrink_to_fit);
+        shards.push(plan_shard(at.clone(), Some(*size), blocks));
+    }
+    // Where the fallback has none.
+    shards.extend(touched.into_iter().map(|(at, blocks)| plan_shard(at, None, blocks)));
+    // Stable: of a file that was listed twice, the first has the blocks.
+    shards.sort_by(|one, other| one.at.cmp(&other.at));
+    shards.dedup_by(|next, kept| next.at == kept.at);
+    shards
 }
 
 fn warnings(annotations: &[Side], fallback: &Side, roles: &Roles) -> Vec<String> {

@@ -15,8 +15,8 @@ use super::world::{
     Case, World, cases, files, merge_all, open_result, result, result_files, silent, simple_case, spec, stopping,
 };
 use super::{
-    Access, MergeInput, MergePlan, MergeTarget, MergedView, NewLabels, Policy, Seconds, Sources, ViewInput, commit,
-    run, verify,
+    Access, MergeInput, MergePlan, MergeTarget, MergedView, NewLabels, PlanFile, Policy, Seconds, Sources, ViewInput,
+    commit, run, share_of, verify,
 };
 use crate::error::VolumeError;
 use crate::format::{MagArray, Voxels, WriteOptions, list_chunks, open_mag, open_mag_in, read_region, write_region};
@@ -53,7 +53,13 @@ proptest! {
         prop_assert_eq!(report.largest_segment_id, largest.max().map_or(0, |value| u64::try_from(value).unwrap_or(0)));
         let others = renamed.values.iter().zip(&world.fallback[0].values).filter(|(new, old)| new != old).count();
         prop_assert_eq!(report.total.voxels_relabeled, others as u64);
-        prop_assert_eq!(plan.clone(), MergePlan::from_json(&plan.to_json().unwrap()).unwrap());
+        prop_assert_eq!(&plan, &MergePlan::from_json(&plan.to_json().unwrap()).unwrap());
+        let file = PlanFile::from_bytes(plan.to_bytes("said").unwrap()).unwrap().unwrap();
+        prop_assert_eq!(&plan, &file.whole().unwrap());
+        prop_assert_eq!((file.head().facts(), file.said()), (plan.facts(), "said"));
+        for (number, stage) in plan.stages().iter().enumerate() {
+            prop_assert_eq!(file.share(stage, 1, 3).unwrap(), share_of(&plan, stage, 1, 3).unwrap(), "stage {}", number);
+        }
     }
 
     #[test]
@@ -90,7 +96,7 @@ proptest! {
         let (_, expected) = merge_all(&near).unwrap();
         let plan = MergePlan::new(world.input.clone()).unwrap();
         let sources = far(&world.input);
-        run(&plan, &sources, 0..plan.tasks().len(), 2, Access::Exclusive, &mut silent).unwrap();
+        run(&plan, &sources, 0..plan.task_count(), 2, Access::Exclusive, &mut silent).unwrap();
         let report = commit(&plan, Seconds::default(), false, &mut |_| Ok(())).unwrap();
         prop_assert_eq!(result_files(world.target()), result_files(near.target.directory().unwrap()));
         prop_assert_eq!(report.total, expected.total);
@@ -112,8 +118,8 @@ proptest! {
         let world = World::build(&case);
         let (plan, _) = merge_all(&world.input).unwrap();
         let sources = Sources::open(&world.input).unwrap();
-        let summary = verify(&plan, &sources, 0..plan.tasks().len(), 2, &mut silent).unwrap();
-        prop_assert_eq!(summary.shards, plan.tasks().len() as u64);
+        let summary = verify(&plan, &sources, 0..plan.task_count(), 2, &mut silent).unwrap();
+        prop_assert_eq!(summary.shards, plan.task_count() as u64);
     }
 
     #[test]
@@ -125,7 +131,7 @@ proptest! {
         for stop in 0..stops {
             let plan = MergePlan::new(world.input.clone()).unwrap();
             let sources = Sources::open(&plan.input).unwrap();
-            let result = run(&plan, &sources, 0..plan.tasks().len(), 2, Access::Exclusive, &mut stopping(stop));
+            let result = run(&plan, &sources, 0..plan.task_count(), 2, Access::Exclusive, &mut stopping(stop));
             prop_assert!(matches!(result, Ok(_) | Err(VolumeError::Interrupted)));
         }
         let (_, report) = merge_all(&world.input).unwrap();
@@ -329,7 +335,7 @@ fn a_changed_input_makes_another_plan() {
 fn two_processes_on_one_target_exclude_each_other_unless_they_share() {
     let world = World::build(&simple_case());
     let plan = MergePlan::new(world.input.clone()).unwrap();
-    let open = |access| super::journal::Journal::open(&plan, access, &mut |_| Ok(())).map(Option::unwrap);
+    let open = |access| super::journal::Journal::open(&plan, 0..0, access, &mut |_| Ok(())).map(Option::unwrap);
     let first = open(Access::Exclusive).unwrap();
     assert!(open(Access::Exclusive).unwrap_err().to_string().contains("another process"));
     assert!(open(Access::Shared).is_err());
@@ -347,7 +353,7 @@ fn nothing_of_the_merge_itself_is_open_when_its_notes_are_removed() {
     let world = World::build(&simple_case());
     let plan = MergePlan::new(world.input.clone()).unwrap();
     let sources = Sources::open(&plan.input).unwrap();
-    run(&plan, &sources, 0..plan.tasks().len(), 2, Access::Exclusive, &mut silent).unwrap();
+    run(&plan, &sources, 0..plan.task_count(), 2, Access::Exclusive, &mut silent).unwrap();
     let notes = world.target().join(".wkfast-merge").canonicalize().unwrap();
     let report = commit(&plan, Seconds::default(), false, &mut |_| Ok(())).unwrap();
     let open = || fs::read_dir("/proc/self/fd").unwrap().filter_map(|entry| fs::read_link(entry.unwrap().path()).ok());
@@ -365,8 +371,8 @@ fn a_merge_that_another_process_committed_meanwhile_has_nothing_left_to_do() {
     let world = World::build(&simple_case());
     let (plan, report) = merge_all(&world.input).unwrap();
     let sources = Sources::open(&plan.input).unwrap();
-    let summary = run(&plan, &sources, 0..plan.tasks().len(), 2, Access::Exclusive, &mut silent).unwrap();
-    assert_eq!((summary.resumed, summary.bytes_written), (plan.tasks().len(), 0));
+    let summary = run(&plan, &sources, 0..plan.task_count(), 2, Access::Exclusive, &mut silent).unwrap();
+    assert_eq!((summary.resumed, summary.bytes_written), (plan.task_count(), 0));
     assert!(super::Hold::take(&plan, &mut |_| Ok(())).unwrap_err().to_string().contains("finished by another process"));
     assert_eq!(commit(&plan, Seconds::default(), false, &mut |_| Ok(())).unwrap(), report);
     assert!(!world.target().join(".wkfast-merge").exists());
@@ -383,7 +389,7 @@ fn nothing_is_written_to_where_a_link_in_the_target_leads() {
         let link = world.target().join(link);
         fs::create_dir_all(link.parent().unwrap()).unwrap();
         std::os::unix::fs::symlink(&victim, &link).unwrap();
-        let refused = run(&plan, &sources, 0..plan.tasks().len(), 2, Access::Exclusive, &mut silent).unwrap_err();
+        let refused = run(&plan, &sources, 0..plan.task_count(), 2, Access::Exclusive, &mut silent).unwrap_err();
         assert!(refused.to_string().contains("holds the link"), "{refused}");
         assert!(MergePlan::new(world.input.clone()).and_then(|plan| super::check_target(&plan)).is_err());
         assert!(super::Hold::take(&plan, &mut |_| Ok(())).is_err());
@@ -400,28 +406,27 @@ fn tasks_in_pieces_by_several_processes_give_the_same_result() {
     let mut whole = world.input.clone();
     whole.target = MergeTarget::Directory(world.folder.path().join("whole"));
     merge_all(&whole).unwrap();
-    let text = MergePlan::new(world.input.clone()).unwrap().to_json().unwrap();
-    let stages = MergePlan::from_json(&text).unwrap().stages();
+    let bytes = MergePlan::new(world.input.clone()).unwrap().to_bytes("").unwrap();
+    let open = || PlanFile::from_bytes(bytes.clone()).unwrap().unwrap();
+    let stages = open().head().stages();
     assert!(stages.len() > 1);
     for (number, stage) in stages.iter().enumerate() {
         for piece in stage.clone().collect::<Vec<_>>().chunks(3) {
-            let plan = MergePlan::from_json(&text).unwrap();
-            let sources = Sources::open(&plan.input).unwrap();
             let tasks = piece[0]..piece[piece.len() - 1] + 1;
+            let plan = open().part(&tasks).unwrap();
+            let sources = Sources::open(&plan.input).unwrap();
             run(&plan, &sources, tasks, 1, Access::Shared, &mut silent).unwrap();
         }
-        let plan = MergePlan::from_json(&text).unwrap();
         if number + 1 < stages.len() {
             assert!(
-                commit(&plan, Seconds::default(), false, &mut |_| Ok(()))
+                commit(open().head(), Seconds::default(), false, &mut |_| Ok(()))
                     .unwrap_err()
                     .to_string()
                     .contains("tasks are not done")
             );
         }
     }
-    let seconds =
-        commit(&MergePlan::from_json(&text).unwrap(), Seconds::default(), false, &mut |_| Ok(())).unwrap().seconds;
+    let seconds = commit(open().head(), Seconds::default(), false, &mut |_| Ok(())).unwrap().seconds;
     assert!(seconds.run > 0.0 && seconds.work > seconds.run - 1e-3, "they worked, one at least at a time: {seconds:?}");
     assert_eq!(result_files(world.target()), result_files(whole.target.directory().unwrap()));
 }
@@ -453,7 +458,7 @@ fn a_chunk_only_the_fallback_has_is_never_decoded() {
         let decoded = Arc::new(AtomicUsize::new(0));
         let finest = sources.fallback.iter_mut().find(|source| source.location.mag == Mag([1; 3])).unwrap();
         finest.array = Arc::new(Watched { inner: finest.array.clone(), decoded: decoded.clone() });
-        run(&plan, &sources, 0..plan.tasks().len(), 2, Access::Exclusive, &mut silent).unwrap();
+        run(&plan, &sources, 0..plan.task_count(), 2, Access::Exclusive, &mut silent).unwrap();
         let report = commit(&plan, Seconds::default(), false, &mut |_| Ok(())).unwrap();
         assert_eq!(decoded.load(Ordering::Relaxed), 5);
         assert_eq!((report.total.chunks.from_annotation, report.total.shards_rewritten), (5, 2));
@@ -468,7 +473,7 @@ fn a_synced_commit_gives_the_same_files() {
     synced.target = MergeTarget::Directory(world.folder.path().join("synced"));
     let plan = MergePlan::new(synced).unwrap();
     let sources = Sources::open(&plan.input).unwrap();
-    run(&plan, &sources, 0..plan.tasks().len(), 2, Access::Exclusive, &mut silent).unwrap();
+    run(&plan, &sources, 0..plan.task_count(), 2, Access::Exclusive, &mut silent).unwrap();
     commit(&plan, Seconds::default(), true, &mut |_| Ok(())).unwrap();
     merge_all(&world.input).unwrap();
     assert_eq!(result_files(world.target()), result_files(plan.input.target.directory().unwrap()));
@@ -496,7 +501,7 @@ fn verification_names_the_first_voxel_that_differs() {
     let painted = BTreeMap::from([([1, 2, 3], vec![9; edge.pow(3)])]);
     world.input.annotations = vec![vec![case.annotation.write(world.folder.path(), "one", &painted)]];
     let sources = Sources::open(&world.input).unwrap();
-    let verified = |plan: &MergePlan| verify(plan, &sources, 0..plan.tasks().len(), 2, &mut silent);
+    let verified = |plan: &MergePlan| verify(plan, &sources, 0..plan.task_count(), 2, &mut silent);
     let unmerged = MergePlan::new(world.input.clone()).unwrap();
     assert!(verified(&unmerged).unwrap_err().to_string().contains("run the merge first"));
 
@@ -534,7 +539,7 @@ fn hard_links_are_made_of_untouched_files_and_never_written_through() {
     let linked =
         before.keys().filter(|name| world.target().join("segmentation").join(name).exists() && is_linked(name));
     assert_eq!(linked.count() as u64, report.total.shards_linked);
-    verify(&plan, &Sources::open(&world.input).unwrap(), 0..plan.tasks().len(), 2, &mut silent).unwrap();
+    verify(&plan, &Sources::open(&world.input).unwrap(), 0..plan.task_count(), 2, &mut silent).unwrap();
 
     // A box written into a linked file of the result replaces the file; the fallback keeps its own.
     let shard = plan.mags[0].shards.iter().find(|shard| !shard.is_touched()).unwrap();
@@ -559,7 +564,7 @@ fn a_link_is_put_in_place_again_after_a_kill() {
     world.input.options.link = Link::Hard;
     let plan = MergePlan::new(world.input.clone()).unwrap();
     let sources = Sources::open(&world.input).unwrap();
-    run(&plan, &sources, 0..plan.tasks().len(), 2, Access::Exclusive, &mut silent).unwrap();
+    run(&plan, &sources, 0..plan.task_count(), 2, Access::Exclusive, &mut silent).unwrap();
     for entry in fs::read_dir(world.target().join(".wkfast-merge")).unwrap() {
         let path = entry.unwrap().path();
         if path.extension().is_some_and(|suffix| suffix == "jsonl") {

@@ -67,13 +67,15 @@ pub fn verify(
     }
     plan.check_range(&tasks)?;
     let mags = open(plan, sources)?;
+    // By one of those who share the work.
     if tasks.start == 0 {
+        plan.check_range(&(0..plan.task_count()))?;
         mags.iter().try_for_each(check_files)?;
     }
     let compared = Compared::default();
     let terms = Terms::of(plan, sources);
     let work = |task: usize, stop: &Stop| {
-        let task = plan.tasks()[task];
+        let task = plan.task(task);
         let shard = &plan.mags[task.mag].shards[task.shard];
         let check = ShardCheck { mag: &mags[task.mag], terms: &terms, shard, stop };
         check.run(&compared)
@@ -97,7 +99,7 @@ fn check_each(
     observer: &mut Observer,
     work: impl Fn(usize, &Stop) -> Result<u64> + Sync,
 ) -> Result<u64> {
-    let weight = |task: usize| work_bytes(plan, plan.tasks()[task]);
+    let weight = |task: usize| work_bytes(plan, plan.task(task));
     let mut bytes_read = 0;
     let pool = pool_of(threads)?;
     let mut driver = Driver::new(&pool, observer);

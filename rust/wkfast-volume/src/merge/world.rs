@@ -326,7 +326,7 @@ pub(super) fn stopping(calls: usize) -> impl FnMut(Progress) -> Result<()> {
 pub(super) fn merge_all(input: &MergeInput) -> Result<(MergePlan, MergeReport)> {
     let plan = MergePlan::new(input.clone())?;
     let sources = Sources::open(input)?;
-    run(&plan, &sources, 0..plan.tasks().len(), 2, Access::Exclusive, &mut silent)?;
+    run(&plan, &sources, 0..plan.task_count(), 2, Access::Exclusive, &mut silent)?;
     let report = commit(&plan, Seconds::default(), false, &mut |_| Ok(()))?;
     Ok((plan, report))
 }

@@ -15,12 +15,14 @@ use crate::store::{
 };
 use crate::work::{Observer, unique_name};
 
-/// Bytes of a plan or report, at most; a plan of a million files has a quarter of it.
+/// Bytes of a report or of notes, at most.
 const MOST_OF_A_NOTE: u64 = 4 << 30;
 /// A line that comes later than this after the last sending is sent with all before it.
 const BETWEEN_SENDINGS: Duration = Duration::from_secs(1);
 /// Bytes of lines that are sent again with those that come later.
 const LINES_IN_AN_OBJECT: usize = 256 << 10;
+/// Objects of notes that are in memory together.
+const NOTES_AT_ONCE: usize = 256;
 
 /// Files at once that pass through this process because the server does not copy them: each takes up to 48 MiB.
 const PASSING_AT_ONCE: usize = 4;
@@ -140,18 +142,26 @@ impl Target for BucketTarget {
         false
     }
 
-    fn notes(&self) -> Result<Vec<String>> {
-        let is_lines = |key: &String| key.strip_prefix(NOTES).is_some_and(|name| name.starts_with("/done-"));
-        let keys: Vec<String> = self.in_notes()?.into_iter().filter(is_lines).collect();
-        let read = read_whole(&*self.store, &keys, MOST_OF_A_NOTE)?;
-        // One that has gone meanwhile was the notes of a merge that is committed now.
-        let texts = keys.iter().zip(read).filter_map(|(key, text)| Some((key, text?)));
-        let no_text = |key: &str| VolumeError::corrupt(self.name(key), "is no text");
-        texts.map(|(key, text)| String::from_utf8(text).map_err(|_| no_text(key))).collect()
+    fn notes(&self, wanted: &dyn Fn(&str) -> bool, take: &mut dyn FnMut(&str)) -> Result<()> {
+        let is_wanted = |key: &String| {
+            let name = key.strip_prefix(NOTES).and_then(|name| name.strip_prefix('/'));
+            name.is_some_and(|name| name.starts_with("done-") && wanted(name))
+        };
+        let keys: Vec<String> = self.in_notes()?.into_iter().filter(is_wanted).collect();
+        for keys in keys.chunks(NOTES_AT_ONCE) {
+            let read = read_whole(&*self.store, keys, MOST_OF_A_NOTE)?;
+            // One that has gone meanwhile was the notes of a merge that is committed now.
+            for (key, text) in keys.iter().zip(read).filter_map(|(key, text)| Some((key, text?))) {
+                let no_text = |_| VolumeError::corrupt(self.name(key), "is no text");
+                take(std::str::from_utf8(&text).map_err(no_text)?);
+            }
+        }
+        Ok(())
     }
 
-    fn note(&self, head: &str) -> Result<Box<dyn Notebook>> {
-        Ok(Box::new(BucketLines { store: self.store.clone(), head: format!("{head}\n"), open: None, sent: None }))
+    fn note(&self, stem: &str, head: &str) -> Result<Box<dyn Notebook>> {
+        let (stem, head) = (stem.to_owned(), format!("{head}\n"));
+        Ok(Box::new(BucketLines { store: self.store.clone(), stem, head, open: None, sent: None }))
     }
 
     fn clear(&self) -> Result<()> {
@@ -193,10 +203,11 @@ impl Target for BucketTarget {
     }
 }
 
-/// Lines in objects that grow until they are too long to be sent again.
+/// BucketLines in objects that grow until they are too long to be sent again.
 #[derive(Debug)]
 struct BucketLines {
     store: SharedStore,
+    stem: String,
     head: String,
     /// Key of the object that later lines belong to, and what it holds.
     open: Option<(String, String)>,
@@ -218,7 +229,7 @@ impl BucketLines {
 
 impl Notebook for BucketLines {
     fn append(&mut self, line: &str) -> Result<()> {
-        let begun = || (format!("{NOTES}/{}", unique_name("done", "jsonl")), self.head.clone());
+        let begun = || (format!("{NOTES}/{}", unique_name(&self.stem, "jsonl")), self.head.clone());
         let (_, text) = self.open.get_or_insert_with(begun);
         *text += line;
         *text += "\n";

@@ -135,21 +135,21 @@ impl Target for FolderTarget {
         true
     }
 
-    fn notes(&self) -> Result<Vec<String>> {
+    fn notes(&self, wanted: &dyn Fn(&str) -> bool, take: &mut dyn FnMut(&str)) -> Result<()> {
         let folder = self.notes_folder();
-        let mut all = Vec::new();
         for entry in fs::read_dir(&folder).map_err(|error| fault(&folder, error))? {
             let path = entry.map_err(|error| fault(&folder, error))?.path();
-            if path.extension().is_some_and(|suffix| suffix == "jsonl") {
-                all.push(fs::read_to_string(&path).map_err(|error| fault(&path, error))?);
+            let name = path.file_name().and_then(|name| name.to_str()).unwrap_or_default();
+            if name.ends_with(".jsonl") && wanted(name) {
+                take(&fs::read_to_string(&path).map_err(|error| fault(&path, error))?);
             }
         }
-        Ok(all)
+        Ok(())
     }
 
-    fn note(&self, head: &str) -> Result<Box<dyn Notebook>> {
+    fn note(&self, stem: &str, head: &str) -> Result<Box<dyn Notebook>> {
         let folder = self.notes_folder();
-        let (path, file) = create_unique(&folder, "done", "jsonl").map_err(|error| fault(&folder, error))?;
+        let (path, file) = create_unique(&folder, stem, "jsonl").map_err(|error| fault(&folder, error))?;
         let mut lines = FolderLines { path, file };
         lines.append(head)?;
         Ok(Box::new(lines))

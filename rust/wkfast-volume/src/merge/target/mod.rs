@@ -122,11 +122,11 @@ pub(super) trait Target: fmt::Debug + Send + Sync {
     /// Whether what was noted may be gone when a machine went down.
     fn may_forget(&self) -> bool;
 
-    /// What all processes noted, each text one process's lines.
-    fn notes(&self) -> Result<Vec<String>>;
+    /// Hands what processes noted to `take`, each text one process's lines, of files whose names are `wanted`.
+    fn notes(&self, wanted: &dyn Fn(&str) -> bool, take: &mut dyn FnMut(&str)) -> Result<()>;
 
-    /// Starts notes whose first line is `head`.
-    fn note(&self, head: &str) -> Result<Box<dyn Notebook>>;
+    /// Starts notes whose name begins with `stem` and whose first line is `head`.
+    fn note(&self, stem: &str, head: &str) -> Result<Box<dyn Notebook>>;
 
     /// Removes all notes and what else is there besides the result. What others have open may stay.
     fn clear(&self) -> Result<()>;

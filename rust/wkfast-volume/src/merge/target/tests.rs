@@ -63,7 +63,7 @@ proptest! {
         for stop in 0..stops {
             let plan = MergePlan::new(input.clone()).unwrap();
             let sources = Sources::open(&plan.input).unwrap();
-            let done = run(&plan, &sources, 0..plan.tasks().len(), 2, Access::Exclusive, &mut stopping(stop));
+            let done = run(&plan, &sources, 0..plan.task_count(), 2, Access::Exclusive, &mut stopping(stop));
             prop_assert!(matches!(done, Ok(_) | Err(VolumeError::Interrupted)));
         }
         let (plan, report) = complete_all(&input).unwrap();
@@ -71,8 +71,8 @@ proptest! {
         prop_assert_eq!(&report.total, &expected.total);
         prop_assert_eq!(complete_all(&input).unwrap().1.total, report.total);
         let sources = Sources::open(&input).unwrap();
-        let compared = verify(&plan, &sources, 0..plan.tasks().len(), 2, &mut silent).unwrap();
-        prop_assert_eq!(compared.shards, plan.tasks().len() as u64);
+        let compared = verify(&plan, &sources, 0..plan.task_count(), 2, &mut silent).unwrap();
+        prop_assert_eq!(compared.shards, plan.task_count() as u64);
     }
 }
 
@@ -84,7 +84,7 @@ fn tasks_of_several_processes_meet_in_a_bucket() {
     let plan = MergePlan::new(MergeInput { target: target.clone(), ..world.input.clone() }).unwrap();
     assert_eq!(check_target(&plan).unwrap(), TargetState::Fresh);
     assert!(status(&target).unwrap().is_none());
-    let all = plan.tasks().len();
+    let all = plan.task_count();
     for task in 0..all {
         // As another process: it knows what the notes say.
         let sources = Sources::open(&plan.input).unwrap();
@@ -144,7 +144,7 @@ fn those_who_want_a_bucket_exclude_each_other_unless_they_share() {
     let mut world = World::build(&simple_case());
     world.input.target = bucket().0;
     let plan = MergePlan::new(world.input.clone()).unwrap();
-    let open = |access| Journal::open(&plan, access, &mut silent).map(Option::unwrap);
+    let open = |access| Journal::open(&plan, 0..0, access, &mut silent).map(Option::unwrap);
     let first = open(Access::Exclusive).unwrap();
     let told = open(Access::Exclusive).unwrap_err().to_string();
     assert!(told.contains(&format!("process {} on", std::process::id())), "{told}");
@@ -247,7 +247,7 @@ fn whoever_lost_its_lock_writes_no_more() {
     let (target, store) = bucket();
     world.input.target = target;
     let plan = MergePlan::new(world.input.clone()).unwrap();
-    let journal = Journal::open(&plan, Access::Exclusive, &mut silent).unwrap().unwrap();
+    let journal = Journal::open(&plan, 0..0, Access::Exclusive, &mut silent).unwrap().unwrap();
     assert!(journal.check_held().is_ok());
     let lock = BucketLock::take(&store, Access::Shared, &mut silent);
     assert!(matches!(lock, Err(VolumeError::TargetBusy { .. })));

@@ -1,0 +1,169 @@
+"""Merges that are run for `benches.simulate`: files of one size on the local disk, shared among worker processes."""
+
+from __future__ import annotations
+
+import json
+import random
+import shutil
+import statistics
+import struct
+import subprocess
+import sys
+import time
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from wkfast import _core
+
+# Voxels along an edge of a chunk of uint32 that is large enough for a file of a megabyte.
+_EDGE = 16
+_CHUNK_BYTES = 4 * _EDGE**3
+_PLAN = "merge.plan"
+
+
+@dataclass(frozen=True)
+class Load:
+    """Files of the result, bytes of each, and which of them an annotation lies over: none, or one in so many."""
+
+    files: int
+    file_bytes: int
+    touched_one_in: int = 0
+
+    @property
+    def bytes(self) -> int:
+        """Of all files."""
+        return self.files * self.file_bytes
+
+    @property
+    def touched(self) -> int:
+        """Files that are computed anew."""
+        return -(-self.files // self.touched_one_in) if self.touched_one_in else 0
+
+    @property
+    def copied(self) -> int:
+        """Bytes of files that nothing lies over."""
+        return (self.files - self.touched) * self.file_bytes
+
+    @property
+    def computed(self) -> int:
+        """Bytes of the others."""
+        return self.touched * self.file_bytes
+
+
+@dataclass(frozen=True)
+class Run:
+    """Seconds by phase; `start` is what a task needs until it begins with its files, `commit` is a process as well."""
+
+    plan: float
+    start: float
+    run: float
+    commit: float
+
+
+def real_run(folder: Path, load: Load, workers: int, tasks: int) -> Run:
+    """Merge files of `load` by so many processes at a time, and return how long each phase took."""
+    told = _make(folder / f"{load.files}-{load.file_bytes}-{load.touched_one_in}", load)
+    shutil.rmtree(told["target"], ignore_errors=True)
+    began = time.monotonic()
+    plan = _core.MergePlan(told)
+    (folder / _PLAN).write_bytes(plan.to_bytes("{}"))
+    planned = time.monotonic()
+    starts, left, running = [], list(range(tasks)), []
+    while left or running:
+        while left and len(running) < workers:
+            running.append((time.monotonic(), _process(folder, "share", left.pop(0), tasks)))
+        begun, process = running.pop(0)
+        starts.append(float(process.communicate()[0]) - begun)
+    ended = time.monotonic()
+    _process(folder, "commit", 0, 0).communicate()
+    done = time.monotonic()
+    shutil.rmtree(told["target"])
+    return Run(planned - began, statistics.median(starts), ended - planned, done - ended)
+
+
+def _process(folder: Path, *words: object) -> subprocess.Popen[bytes]:
+    command = [sys.executable, "-m", "benches.simulate_runs", str(folder), *map(str, words)]
+    return subprocess.Popen(command, stdout=subprocess.PIPE, cwd=Path(__file__).resolve().parents[1])
+
+
+def _make(folder: Path, load: Load) -> dict[str, Any]:
+    """Return what the merge is told; its layers are made unless they are there."""
+    chunks = max(1, round((load.file_bytes / _CHUNK_BYTES) ** (1 / 3)))
+    if not (folder / "done").exists():
+        shutil.rmtree(folder, ignore_errors=True)
+        draw = random.Random(0)
+        # Of a file that is only copied nobody looks at what it holds.
+        bodies = [_shard(chunks, draw) if load.touched else draw.randbytes(load.file_bytes) for _ in range(2)]
+        _mag(folder / "fallback", range(load.files), chunks, load.files, bodies)
+        touched = range(0, load.files, load.touched_one_in) if load.touched else range(0)
+        _mag(folder / "annotation", touched, chunks, load.files, bodies[::-1])
+        (folder / "done").touch()
+    edge = chunks * _EDGE
+    return {
+        "annotations": [[_location(folder / "annotation")]],
+        "fallback": [_location(folder / "fallback")],
+        "fallback_bounding_box": {"topleft": [0] * 3, "size": [edge * load.files, edge, edge]},
+        "target": str(folder / "target"),
+        "target_mags": [{"mag": [1, 1, 1], "folder": "segmentation/1"}],
+        "options": {"policy": "nonzero"},
+    }
+
+
+def _location(path: Path) -> dict[str, Any]:
+    container = {"kind": "directory", "path": str(path)}
+    return {"mag": [1, 1, 1], "format": "zarr3", "container": container, "prefix": ""}
+
+
+def _mag(folder: Path, numbers: range, chunks: int, files: int, bodies: list[bytes]) -> None:
+    folder.mkdir(parents=True)
+    (folder / "zarr.json").write_text(json.dumps(_metadata(chunks, files)))
+    for number in numbers:
+        parent = folder / f"c/0/{number}/0"
+        parent.mkdir(parents=True)
+        (parent / "0").write_bytes(bodies[number % len(bodies)])
+
+
+def _shard(chunks: int, draw: random.Random) -> bytes:
+    """Return a shard that has all its chunks: the index, without a checksum, lies behind them."""
+    body = draw.randbytes(chunks**3 * _CHUNK_BYTES)
+    spans = [struct.pack("<QQ", place * _CHUNK_BYTES, _CHUNK_BYTES) for place in range(chunks**3)]
+    return body + b"".join(spans)
+
+
+def _metadata(chunks: int, files: int) -> dict[str, Any]:
+    plain = {"name": "bytes", "configuration": {"endian": "little"}}
+    inner = {"chunk_shape": [1] + [_EDGE] * 3, "codecs": [plain], "index_codecs": [plain], "index_location": "end"}
+    edge = chunks * _EDGE
+    return {
+        "zarr_format": 3,
+        "node_type": "array",
+        "shape": [1, edge * files, edge, edge],
+        "data_type": "uint32",
+        "chunk_grid": {"name": "regular", "configuration": {"chunk_shape": [1] + [edge] * 3}},
+        "chunk_key_encoding": {"name": "default", "configuration": {"separator": "/"}},
+        "fill_value": 0,
+        "codecs": [{"name": "sharding_indexed", "configuration": inner}],
+        "dimension_names": ["c", "x", "y", "z"],
+        "attributes": {},
+    }
+
+
+def main() -> None:
+    """Be a worker: do a share of the plan on one thread and say when that began, or commit."""
+    folder, what, task, tasks = sys.argv[1], sys.argv[2], int(sys.argv[3]), int(sys.argv[4])
+    found = _core.MergePlan.open(folder, _PLAN)
+    if found is None:
+        raise SystemExit(f"there is no plan in {folder}")
+    plan = found[0]
+    if what == "commit":
+        plan.commit()
+        return
+    share = plan.share(0, task, tasks)
+    began = time.monotonic()
+    plan.run(share, threads=1, access="shared")
+    sys.stdout.write(str(began))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,168 @@
+//! Adding up what the tasks of a merge did, record by record, so that no record need be kept.
+
+use super::outline::Outline;
+use super::plan::MergePlan;
+use super::report::{
+    ChunkCounts, Conflict, LISTED_SEGMENTS, MagReport, MergeReport, Seconds, ShardRecord, Span, Totals, add_conflicts,
+};
+use super::tally::Tally;
+
+/// See the module.
+#[derive(Debug)]
+pub(super) struct Reckoning {
+    outline: Outline,
+    /// By task: whether it is in the sums.
+    known: Vec<u64>,
+    left: usize,
+    /// By mag.
+    sums: Vec<Sum>,
+    spans: Vec<Span>,
+}
+
+const BITS: usize = u64::BITS as usize;
+
+impl Reckoning {
+    /// Of `plan`, of whose tasks none has been done.
+    pub(super) fn of(plan: &MergePlan) -> Self {
+        let tasks = plan.task_count();
+        Self {
+            outline: plan.outline().clone(),
+            known: vec![0; tasks.div_ceil(BITS)],
+            left: tasks,
+            sums: plan.mags.iter().map(|_| Sum::default()).collect(),
+            spans: Vec::new(),
+        }
+    }
+
+    /// Tasks whose record has not been added.
+    pub(super) fn left(&self) -> usize {
+        self.left
+    }
+
+    /// Adds the record of a task, unless one has been; those of tasks that there are not are passed over.
+    pub(super) fn add(&mut self, record: &ShardRecord) {
+        let Some(mag) = self.outline.run_of(record.task).map(|run| run.mag) else { return };
+        let bit = 1 << (record.task % BITS);
+        let known = &mut self.known[record.task / BITS];
+        if *known & bit == 0 {
+            *known |= bit;
+            self.left -= 1;
+            self.sums[mag].add(record);
+            self.spans.push(record.span);
+        }
+    }
+
+    /// What all tasks of `plan` did together.
+    pub(super) fn report(self, plan: &MergePlan, mut seconds: Seconds) -> MergeReport {
+        seconds.work = self.spans.iter().map(|span| span.length).sum();
+        seconds.run = covered(self.spans);
+        let largest_segment_id = self.sums.iter().map(|sum| sum.tally.largest_segment_id).max().unwrap_or(0);
+        let sums = self.sums.into_iter().zip(self.outline.mags);
+        let mags: Vec<MagReport> = sums
+            .map(|(sum, summary)| MagReport { mag: summary.mag, source: summary.source, totals: sum.totals() })
+            .collect();
+        MergeReport {
+            total: total(&mags),
+            mags,
+            largest_segment_id,
+            bounding_box: plan.bounding_box,
+            dtype: plan.mags.first().map(|mag| mag.grid.voxel_type.name().to_owned()).unwrap_or_default(),
+            ignored_mags: plan.ignored_mags.clone(),
+            left_out_mags: plan.left_out_mags.clone(),
+            warnings: plan.warnings.clone(),
+            seconds,
+        }
+    }
+}
+
+/// Seconds in which at least one of `spans` was under way: pauses between a kill and the next call do not count.
+fn covered(mut spans: Vec<Span>) -> f64 {
+    spans.sort_by(|one, other| one.start.total_cmp(&other.start));
+    let (mut sum, mut reached) = (0.0, f64::NEG_INFINITY);
+    for span in spans {
+        let end = span.start + span.length;
+        sum += (end - span.start.max(reached)).max(0.0);
+        reached = reached.max(end);
+    }
+    sum
+}
+
+/// The first of `changes`, largest first; equal ones by segment.
+fn most_changed(mut changes: Vec<(u64, i64)>) -> Vec<(u64, i64)> {
+    changes.sort_unstable_by_key(|&(segment, voxels)| (std::cmp::Reverse(voxels.unsigned_abs()), segment));
+    changes.truncate(LISTED_SEGMENTS);
+    changes
+}
+
+#[derive(Debug, Default)]
+struct Sum {
+    copied: u64,
+    linked: u64,
+    rewritten: u64,
+    chunks: ChunkCounts,
+    tally: Tally,
+    conflicts: Vec<Conflict>,
+    bytes_read: u64,
+    bytes_written: u64,
+}
+
+impl Sum {
+    fn add(&mut self, record: &ShardRecord) {
+        *(if record.copied { &mut self.copied } else { &mut self.rewritten }) += 1;
+        self.linked += u64::from(record.linked);
+        self.chunks.add(&record.chunks);
+        self.tally.add(&record.tally);
+        add_conflicts(&mut self.conflicts, &record.conflicts);
+        self.bytes_read += record.bytes_read;
+        self.bytes_written += if record.linked { 0 } else { record.file_bytes };
+    }
+
+    fn totals(self) -> Totals {
+        let (gained, lost): (Vec<_>, Vec<_>) = self.tally.labels().partition(|&(_, voxels)| voxels > 0);
+        let segments_complete = self.tally.segments_complete();
+        Totals {
+            shards_copied: self.copied,
+            shards_linked: self.linked,
+            shards_rewritten: self.rewritten,
+            chunks: self.chunks,
+            voxels_changed: self.tally.voxels_changed,
+            voxels_erased: self.tally.voxels_erased,
+            voxels_painted: self.tally.voxels_painted,
+            voxels_relabeled: self.tally.voxels_relabeled,
+            segments_gained: gained.len() as u64,
+            segments_lost: lost.len() as u64,
+            segments_complete,
+            largest_gains: most_changed(gained),
+            largest_losses: most_changed(lost),
+            conflicts: self.conflicts,
+            bytes_read: self.bytes_read,
+            bytes_written: self.bytes_written,
+        }
+    }
+}
+
+fn total(mags: &[MagReport]) -> Totals {
+    let Some(finest) = mags.first() else { return Totals::default() };
+    let mut total = finest.totals.clone();
+    for mag in &mags[1..] {
+        total.shards_copied += mag.totals.shards_copied;
+        total.shards_linked += mag.totals.shards_linked;
+        total.shards_rewritten += mag.totals.shards_rewritten;
+        total.chunks.add(&mag.totals.chunks);
+        total.bytes_read += mag.totals.bytes_read;
+        total.bytes_written += mag.totals.bytes_written;
+    }
+    total
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn time_in_which_somebody_worked_counts_once_and_pauses_do_not() {
+        let span = |start, length| Span { start, length };
+        assert!((covered(vec![span(20.0, 1.0), span(10.0, 2.0), span(11.0, 3.0), span(11.5, 0.5)]) - 5.0).abs() < 1e-9);
+        assert!(covered(Vec::new()).abs() < 1e-9);
+    }
+}
