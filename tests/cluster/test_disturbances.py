@@ -92,23 +92,33 @@ def test_a_limit_of_time_is_announced_to_tasks_of_an_array(workplace, prepared):
     assert f"stopped by SIGUSR1: {STOPPED}" in log(workplace, "*.log")
 
 
-def test_a_full_disk_on_one_node(own_cluster, workplace, prepared):
-    first, commit = arrays(workplace, prepared, "--exclusive")
-    in_the_middle(workplace, first)
-    node = node_at_work(first)
-    # A page is room for folders and for no file of a mag.
-    tiny = ("mount", "-t", "tmpfs", "-o", "size=4k", "tmpfs")
-    hidden = workplace / "merged" / "segmentation" / "1"
-    own_cluster.in_node(node, *tiny, hidden)
+def test_the_target_is_full_on_one_node(own_cluster, workplace, prepared, nodes):
+    target = workplace / "merged"
+    target.mkdir()
+    # Room for notes and for no file of the finest mag.
+    own_cluster.in_node(nodes[0], "mount", "-t", "tmpfs", "-o", "size=32k", "tmpfs", target)
     try:
+        first, commit = arrays(workplace, prepared, "--exclusive")
         until(lambda: "No space left on device" in log(workplace, "wkfast-stage0*.log"), first)
         # What a check of the node's health does.
-        run("scontrol", "update", f"NodeName={node}", "State=DRAIN", "Reason=full")
+        run("scontrol", "update", f"NodeName={nodes[0]}", "State=DRAIN", "Reason=full")
         assert_completed(workplace, commit)
         assert "2:0" in {found["ExitCode"] for found in facts(first)}
     finally:
-        own_cluster.in_node(node, "umount", hidden)
-        give_back(node)
+        own_cluster.in_node(nodes[0], "umount", target)
+        give_back(nodes[0])
+
+
+def test_temporary_files_are_full_on_every_node(own_cluster, workplace, prepared, nodes):
+    for node in nodes:
+        own_cluster.in_node(node, "mount", "-t", "tmpfs", "-o", "size=4k", "tmpfs", "/tmp")
+    try:
+        first, commit = arrays(workplace, prepared)
+        assert_completed(workplace, commit)
+        assert {found["ExitCode"] for found in facts(first)} == {"0:0"}
+    finally:
+        for node in nodes:
+            own_cluster.in_node(node, "umount", "/tmp")
 
 
 def test_a_task_takes_more_memory_than_it_may(cluster, workplace, prepared):

@@ -131,9 +131,7 @@ def test_dask_workers_that_are_killed(cluster, workplace, prepared):
         command = [*WKFAST, *MERGE.split(), *strategy]
         with started(workplace, command, DASK_ADDRESS=address) as process:
             look_for(lambda: files_of(workplace / "merged"), process)
-            at_work = json.loads(
-                run(*WKFAST, "merge", "status", "merged", "--json", cwd=workplace)
-            )
+            at_work = json.loads(run(*WKFAST, "merge", "status", "merged", "--json", cwd=workplace))
             os.kill(at_work["workers"][0]["process"], signal.SIGKILL)
             assert ended(process) == 0, log(workplace, "said.log")
     assert_merged(workplace)
