@@ -4,6 +4,7 @@ import importlib.util
 import json
 import os
 import signal
+import subprocess
 import sys
 from pathlib import Path
 
@@ -99,9 +100,12 @@ def test_an_executor_of_slurm_jobs(cluster, workplace, strategy):
 
 @pytest.mark.parametrize("strategy", STRATEGIES)
 def test_a_job_of_an_executor_is_killed(cluster, workplace, prepared, strategy):
+    if strategy == "submitit" and subprocess.run(["sacct", "-n"], capture_output=True).returncode:
+        pytest.skip("submitit learns of killed jobs by sacct, which this Slurm does not answer: it waits for ever")
     command = program(workplace, cluster, strategy)
-    with started(workplace, command, LD_PRELOAD=str(prepared / "slow.so"), WKFAST_SLOW="1500") as process:
-        look_for(lambda: files_of(workplace / "merged"), process)
+    with started(workplace, command, LD_PRELOAD=str(prepared / "slow.so"), WKFAST_SLOW="3000") as process:
+        # Jobs of dask are workers, which have to be at work; those of others end with their few files.
+        look_for(lambda: files_of(workplace / "merged") if "dask" in strategy else running_jobs(workplace), process)
         run("scancel", "--signal=KILL", "--full", running_jobs(workplace)[0])
         code = ended(process)
     if "dask" in strategy:

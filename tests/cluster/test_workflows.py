@@ -36,7 +36,8 @@ def test_snakemake_on_one_machine(workplace, recipe):
 
 def test_snakemake_by_jobs_that_are_killed(cluster, workplace, prepared, recipe):
     pytest.importorskip("snakemake_executor_plugin_cluster_generic", reason="Snakemake's cluster-generic is missing")
-    (command,) = blocks("snakemake-slurm")
+    (command,), (status,) = blocks("snakemake-slurm"), blocks("snakemake-status")
+    (workplace / "status.sh").write_text(status)
     slow = {"LD_PRELOAD": str(prepared / "slow.so"), "WKFAST_SLOW": "2000"}
     with started(workplace, ["bash", "-c", command], **recipe, **slow) as process:
         look_for(lambda: files_of(workplace / "merged"), process)

@@ -14,6 +14,7 @@ use serde_json::{Value, json};
 use wkfast_files::Process;
 
 use super::input::MergeInput;
+use super::makers::{Made, Maker};
 use super::plan::MergePlan;
 use super::report::ShardRecord;
 use super::stamp::first_difference;
@@ -37,6 +38,9 @@ pub struct Provenance<R> {
     pub input: Value,
     /// [`MergePlan::stamps`].
     pub stamps: Value,
+    /// With which wkfast and by which processes of which hosts; nothing of merges by earlier versions.
+    #[serde(default)]
+    pub made: Value,
     /// What was done.
     pub report: R,
 }
@@ -167,6 +171,8 @@ fn forget_options(value: &mut Value) {
 pub struct Journal {
     target: Arc<dyn Target>,
     done: HashMap<usize, ShardRecord>,
+    /// Those who did it.
+    makers: Vec<Maker>,
     /// What this process has done since, where it is to commit as well.
     own: Option<Mutex<Vec<ShardRecord>>>,
     /// Those of this process, begun with the first line.
@@ -185,14 +191,16 @@ impl Journal {
         }
         target.begin()?;
         let lock = target.lock(access, observer)?;
-        let done = match state_of(&*target, plan)? {
+        let notes = match state_of(&*target, plan)? {
             // Nobody has noted anything yet.
-            TargetState::Fresh => target.put(&plan_key(), plan.to_json()?.as_bytes()).map(|()| HashMap::new())?,
-            TargetState::Begun => read_lines(&*target)?,
+            TargetState::Fresh => target.put(&plan_key(), plan.to_json()?.as_bytes()).map(|()| Vec::new())?,
+            TargetState::Begun => notes(&*target)?,
             // By somebody else, between the two looks.
             TargetState::Committed => return Ok(None),
         };
-        Ok(Some(Self { target, done, own: None, lines: Mutex::default(), lock }))
+        let makers = notes.iter().map(|notes| Maker::of(&notes.process, &notes.done)).collect();
+        let done = by_task(notes);
+        Ok(Some(Self { target, done, makers, own: None, lines: Mutex::default(), lock }))
     }
 
     /// Refuses to go on where the lock is another one's by now.
@@ -220,7 +228,9 @@ impl Journal {
     /// Knows what was kept as well.
     pub(super) fn add_own(&mut self) {
         let own = self.own.take().map(|own| own.into_inner().unwrap_or_else(PoisonError::into_inner));
-        self.done.extend(own.into_iter().flatten().map(|record| (record.task, record)));
+        let own = own.unwrap_or_default();
+        self.makers.push(Maker::of(&Process::this(), &own));
+        self.done.extend(own.into_iter().map(|record| (record.task, record)));
     }
 
     /// Every record, of this and of other processes, of when the journal was opened, and those that were kept and added.
@@ -259,11 +269,12 @@ impl Journal {
     }
 
     /// Turns the target from unfinished to committed.
-    pub fn close<R: Serialize>(self, plan: &MergePlan, report: &R) -> Result<()> {
+    pub fn close<R: Serialize>(mut self, plan: &MergePlan, report: &R) -> Result<()> {
         let provenance = Provenance {
             fingerprint: plan.fingerprint.clone(),
             input: identity(&plan.input),
             stamps: json!(plan.stamps),
+            made: json!(Made::by(std::mem::take(&mut self.makers))),
             report,
         };
         let unwritable = |error: serde_json::Error| VolumeError::io(PROVENANCE, error.into());
@@ -307,8 +318,11 @@ pub struct Failure {
 /// Lines of every process. A line cut off by a kill is passed over, and so are the lines that this machine wrote
 /// before it went down: their shards may not have reached the disk.
 pub(super) fn read_lines(target: &dyn Target) -> Result<HashMap<usize, ShardRecord>> {
-    let records = notes(target)?.into_iter().flat_map(|notes| notes.done);
-    Ok(records.map(|record| (record.task, record)).collect())
+    Ok(by_task(notes(target)?))
+}
+
+fn by_task(notes: Vec<Notes>) -> HashMap<usize, ShardRecord> {
+    notes.into_iter().flat_map(|notes| notes.done).map(|record| (record.task, record)).collect()
 }
 
 /// What one process has noted.

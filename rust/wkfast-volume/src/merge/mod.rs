@@ -9,6 +9,7 @@ mod boxes;
 mod compose;
 mod cover;
 mod links;
+mod makers;
 mod roles;
 mod rule;
 mod sides;
