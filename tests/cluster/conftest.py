@@ -63,6 +63,7 @@ def prepared(cluster):
     (folder / "merged").rename(folder / "expected")
     run("cc", "-shared", "-fPIC", "-o", folder / "slow.so", Path(__file__).with_name("slow.c"), "-ldl")
     yield folder
+    shutil.rmtree(folder)
 
 
 @pytest.fixture
