@@ -82,7 +82,8 @@ def wait(job):
 
 
 def over(found):
-    return found["JobState"] not in {"PENDING", "RUNNING", "COMPLETING", "CONFIGURING", "REQUEUED"}
+    # There are many other states, some for a moment: a job that is being signalled is in one of its own.
+    return found["JobState"] in {"COMPLETED", "FAILED", "CANCELLED", "TIMEOUT", "OUT_OF_MEMORY", "NODE_FAIL"}
 
 
 def until(reached, job):
