@@ -65,8 +65,12 @@ test-servers: setup $(SERVERS) ## every test of buckets on every server of S3 th
 test-memory: setup ## download and upload 2 GB annotations within 64 MiB
 	$(BIN)/python -m pytest --quiet tests/remote/test_transfer_memory.py tests/client/test_transfer.py -m long
 
-test-cluster: setup ## disturb merges on the Slurm that SLURM_CONF names, in a folder that its nodes see: WKFAST_CLUSTER_FOLDER (default: build)
-	$(BIN)/python -m pytest --quiet tests/cluster -m long
+# With nothing in SLURM_CONF, root starts a Slurm of this machine, of Debian's packages; without either the tests say why they are skipped.
+test-cluster: setup ## disturb merges on the Slurm that SLURM_CONF names or one of this machine, in a folder that nodes see: WKFAST_CLUSTER_FOLDER (default: build)
+	$(BIN)/python -m pip install --quiet --group cluster
+	@if [ -z "$$SLURM_CONF" ] && [ "$$(id -u)" = 0 ] && ! command -v slurmctld >/dev/null && command -v apt-get >/dev/null; then \
+		apt-get install --yes --quiet --no-install-recommends slurmctld slurmd slurm-client munge; fi
+	$(BIN)/python -m pytest --quiet tests/cluster -m long $(PYTEST_ARGS)
 
 # The whole of what tests/tables show on less.
 parquet: setup ## write ten million nodes as Parquet within 300 MB

@@ -76,7 +76,7 @@ ALLOWED = {
     "remote": {"temporary", "addresses", "_core", "_lazy", "client", "dataset", "errors", "geometry"},
     "skeleton": {"buckets", "pictures", "_warnings", "_core", "_lazy", "errors", "geometry", "records"},
     "schema": {"_lazy", "errors", "skeleton"},
-    "tables": {"addresses", "buckets", "_core", "_lazy", "errors", "skeleton"},
+    "tables": {"addresses", "buckets", "_core", "_lazy", "errors", "jobs", "skeleton"},
     "convert": {"buckets", "_lazy", "errors", "geometry", "skeleton", "tables"},
     "annotation": {
         "temporary",

@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import shutil
 import signal
 import subprocess
@@ -212,6 +213,46 @@ def test_the_status_names_what_failed_until_it_is_done(workplace):
     os.utime(damaged, ns=(stat.st_atime_ns, stat.st_mtime_ns))
     job_in(workplace).run(MergeOptions())
     assert merge_status(workplace / "merged").failures == ()
+
+
+def test_a_process_of_another_machine_that_is_silent_is_stale_while_somebody_is_at_work(workplace):
+    run_share(job_in(workplace), 0, 2, threads=1)
+    (notes,) = (workplace / "merged" / ".wkfast-merge").glob("*.jsonl")
+    head, *lines = notes.read_text().splitlines()
+    records = [json.loads(line) for line in lines]
+
+    def silent_for(seconds):
+        moved = [{**record, "span": {"start": time.time() - seconds - 1, "length": 1}} for record in records]
+        there = head.replace(f"{os.uname().nodename} ", "elsewhere ")
+        notes.write_text("\n".join([there, *map(json.dumps, moved)]) + "\n")
+        (worker,) = merge_status(workplace / "merged").workers
+        assert (worker.host, worker.gone) == ("elsewhere", False)
+        return worker.stale
+
+    assert not silent_for(100)
+    with job_in(workplace).plan.hold():
+        assert not silent_for(30)
+        assert silent_for(100)
+        said = wkfast("merge", "status", "merged", cwd=workplace).stdout.splitlines()[1]
+        assert re.search(r"process \d+ on elsewhere: \d files, the last one 10\d s ago, stale$", said), said
+
+
+def test_the_provenance_names_who_made_a_merge_with_what(workplace):
+    run = [wkfast("merge", "plan", "plan.json", *MERGE[1:], cwd=workplace)]
+    run += [wkfast("merge", "run", "plan.json", "--stage", "0", cwd=workplace)]
+    run += [wkfast("merge", "commit", "plan.json", "--finish", cwd=workplace)]
+    assert [done.returncode for done in run] == [0, 0, 0], run
+    written = json.loads((workplace / "merged" / "wkfast-merge.json").read_text())
+    made, host = written["made"], os.uname().nodename
+    assert (made["wkfast"], made["committed_by"]["host"]) == (wk.__version__, host)
+    assert abs(time.time() - made["committed_by"]["at"]) < 600
+    assert [(worker["host"], worker["files"]) for worker in made["workers"]] == [(host, 8), (host, 4)]
+    assert all(worker["seconds"] > 0 for worker in made["workers"])
+    assert written["report"]["seconds"].keys() == {"plan", "run", "work", "verify", "commit"}
+
+    job_in(workplace, "again").merge(MergeOptions())
+    made = json.loads((workplace / "again" / "wkfast-merge.json").read_text())["made"]
+    assert [(worker["process"], worker["files"]) for worker in made["workers"]] == [(os.getpid(), 12)]
 
 
 def test_no_merge_is_no_status(tmp_path):

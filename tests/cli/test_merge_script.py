@@ -97,7 +97,9 @@ def test_what_is_handed_in_is_the_merge(workplace):
     assert content(workplace / "merged") == content(workplace / "expected"), (workplace / "log").read_text()
     first, second, last = handed(workplace)
     assert ("--array=0-3%2" in first, "--array=0-1%2" in second) == (True, True)
-    assert {"--cpus-per-task=1", "--mem=4G", "--requeue", "--signal=USR1@60", "--comment=it's"} <= {*first} & {*last}
+    assert {"--ntasks=1", "--cpus-per-task=1", "--mem=4G", "--requeue", "--signal=USR1@60", "--comment=it's"} <= {
+        *first
+    } & {*last}
     assert not any(option.startswith("--dependency") for option in first)
     assert ("--dependency=afterany:1" in second, "--dependency=afterany:2" in last) == (True, True)
 

@@ -1,165 +1,27 @@
-"""What the docs tell users of Slurm to run, on the Slurm that can be reached, with jobs disturbed in the middle.
-
-Jobs lie in ``WKFAST_CLUSTER_FOLDER``, a folder that every node sees as this machine does; default: ``build`` of the
-checkout, which nodes have to see anyway.
-"""
+"""What the docs tell users of Slurm to run, with jobs cancelled, requeued and stopped in the middle."""
 
 import json
-import os
 import re
-import shutil
-import subprocess
 import sys
-import time
-import uuid
-from pathlib import Path
 
 import pytest
-from tests.inputs import demo_input, tree_state, without_coarse_mags
+from tests.cluster.slurm_jobs import (
+    MERGE,
+    ROOT,
+    arrays,
+    assert_merged,
+    facts,
+    in_the_middle,
+    log,
+    readme_job,
+    run,
+    until,
+    wait,
+)
 
 import wkfast as wk
 
-ROOT = Path(__file__).resolve().parents[2]
-LONGEST_SECONDS = 300
-MERGE = "merge-fallback merged annotation.zip datasets"
-
-
-def why_not():
-    """Why there is no Slurm to work with."""
-    if shutil.which("sbatch") is None or shutil.which("cc") is None:
-        return "Slurm's commands or a C compiler are not installed"
-    try:
-        asked = subprocess.run(["sinfo", "-h", "-N", "-o", "%N"], capture_output=True, text=True, timeout=20)
-    except subprocess.TimeoutExpired:
-        return "Slurm does not answer"
-    if asked.returncode or not asked.stdout.strip():
-        return f"no Slurm can be reached (set SLURM_CONF): {asked.stderr.strip().splitlines()[-1:]}"
-    return None
-
-
 pytestmark = pytest.mark.long
-
-
-@pytest.fixture(scope="module")
-def nodes():
-    reason = why_not()
-    if reason is not None:
-        pytest.skip(reason)
-    return sorted(set(run("sinfo", "-h", "-N", "-o", "%N").split()))
-
-
-@pytest.fixture(scope="module")
-def prepared(nodes):
-    """Mag 1 painted alone, so that mags 2 and 4 are further stages, and what an undisturbed merge makes of it."""
-    folder = Path(os.environ.get("WKFAST_CLUSTER_FOLDER", ROOT / "build" / "cluster")) / uuid.uuid4().hex
-    folder.mkdir(parents=True)
-    without_coarse_mags(demo_input(folder).annotation)
-    run(sys.executable, "-m", "wkfast", *MERGE.split(), cwd=folder)
-    (folder / "merged").rename(folder / "expected")
-    run("cc", "-shared", "-fPIC", "-o", folder / "slow.so", Path(__file__).with_name("slow.c"), "-ldl")
-    yield folder
-    shutil.rmtree(folder)
-
-
-@pytest.fixture
-def workplace(prepared):
-    folder = prepared / uuid.uuid4().hex
-    folder.mkdir()
-    for name in ("annotation.zip", "datasets", "expected"):
-        (folder / name).symlink_to(prepared / name)
-    yield folder
-    subprocess.run(["scancel", "--name", "wkfast-stage0,wkfast-stage1,wkfast-commit,wkfast-test"])
-
-
-def run(*command, cwd=None):
-    done = subprocess.run([str(part) for part in command], cwd=cwd, capture_output=True, text=True)
-    assert done.returncode == 0, done.stdout + done.stderr
-    return done.stdout
-
-
-def slow(prepared):
-    return f"env LD_PRELOAD={prepared / 'slow.so'} {sys.executable} -m wkfast"
-
-
-def arrays(folder, prepared):
-    """Hand in what `wkfast merge script` prints, slowed down, and return the numbers of its jobs."""
-    wkfast = (sys.executable, "-m", "wkfast")
-    run(*wkfast, *MERGE.replace("merge-fallback", "merge plan plan.json").split(), cwd=folder)
-    sizes = ("--cpus", 1, "--mem", "200M", "--rate", "0.05", "--minutes", "1", "--command", slow(prepared))
-    script = run(*wkfast, "merge", "script", "plan.json", "--slurm", *sizes, cwd=folder)
-    (folder / "merge.sh").write_text(script)
-    return re.findall(r"job (\d+)$", run("bash", "merge.sh", cwd=folder), re.MULTILINE)
-
-
-def readme_job(folder, prepared, *options, changes=()):
-    """Hand in the batch script of the README and return its number."""
-    (script,) = re.findall(r"^```sbatch\n(.*?)^```", (ROOT / "README.md").read_text(), re.DOTALL | re.MULTILINE)
-    for before, after in (
-        ("srun wkfast", f"srun {slow(prepared)}"),
-        ("cpus-per-task=16", "cpus-per-task=1"),
-        ("mem=4G", "mem=200M"),
-        *changes,
-    ):
-        assert before in script
-        script = script.replace(before, after)
-    number = uuid.uuid4().hex
-    (folder / f"{number}.sbatch").write_text(script)
-    variables = "ALL,TARGET=merged,ANNOTATION=annotation.zip,DATASETS=datasets"
-    usual = ("--parsable", "--job-name=wkfast-test", "--open-mode=append", f"--export={variables}", "--output=%j.log")
-    return run("sbatch", *usual, *options, f"{number}.sbatch", cwd=folder).strip()
-
-
-def facts(job):
-    """What Slurm says of a job; of an array of each task."""
-    lines = run("scontrol", "show", "job", "-o", job).splitlines()
-    return [dict(part.split("=", 1) for part in line.split(" ") if "=" in part) for line in lines]
-
-
-def wait(job):
-    """Wait for the end of a job, requeued or not, and return what Slurm says of it then."""
-
-    def ended():
-        found = facts(job)
-        if found[0]["JobState"] == "PENDING" and found[0]["Restarts"] != "0":
-            # Slurm leaves a requeued job where it is for a while.
-            subprocess.run(["scontrol", "update", f"JobId={job}", "StartTime=now"], capture_output=True)
-        return all(map(over, found))
-
-    return until(ended, job)
-
-
-def over(found):
-    return found["JobState"] not in {"PENDING", "RUNNING", "COMPLETING", "CONFIGURING", "REQUEUED"}
-
-
-def until(reached, job):
-    end = time.monotonic() + LONGEST_SECONDS
-    while not reached():
-        assert time.monotonic() < end, facts(job)
-        time.sleep(0.2)
-    return facts(job)
-
-
-def files_of(target):
-    return [path for path in target.rglob("x*.wkw") if ".wkfast-merge" not in path.parts]
-
-
-def in_the_middle(folder, job):
-    """Wait until a merge has written something; it has not written all, for it is slow."""
-    until(lambda: files_of(folder / "merged"), job)
-    assert len(files_of(folder / "merged")) < len(files_of(folder / "expected"))
-
-
-def log(folder, pattern):
-    return "".join(path.read_text() for path in sorted(folder.glob(pattern)))
-
-
-def assert_merged(folder):
-    expected, merged = (tree_state(folder / name) for name in ("expected", "merged"))
-    for files in (expected, merged):
-        files.pop("wkfast-merge.json")
-    assert merged == expected
-    assert not list((folder / "merged").glob(".wkfast*"))
 
 
 def test_arrays_and_commit_make_what_one_merge_makes(workplace, prepared):
@@ -171,6 +33,28 @@ def test_arrays_and_commit_make_what_one_merge_makes(workplace, prepared):
     status = json.loads(run(sys.executable, "-m", "wkfast", "merge", "status", "plan.json", "--json", cwd=workplace))
     assert (status["state"], status["files_done"]) == ("committed", 12)
     assert not re.search(r"[\x00-\x09\x0b-\x1f]", log(workplace, "*.log"))
+
+
+def test_the_batch_script_makes_what_one_merge_makes(workplace, prepared):
+    (done,) = wait(readme_job(workplace, prepared))
+    assert (done["JobState"], done["ExitCode"], done["Restarts"]) == ("COMPLETED", "0:0", "0")
+    assert_merged(workplace)
+
+
+def test_the_array_by_hand_and_its_commit(workplace, prepared):
+    wkfast = f"{sys.executable} -m wkfast"
+    run(*wkfast.split(), *MERGE.replace("merge-fallback", "merge plan plan.json").split(), cwd=workplace)
+    script = (ROOT / "docs" / "merge-array.sbatch").read_text()
+    small = script.replace("cpus-per-task=8", "cpus-per-task=1").replace("mem=4G", "mem=200M")
+    (workplace / "merge-array.sbatch").write_text(small.replace("srun wkfast", f"srun {wkfast}"))
+    hand_in = ("sbatch", "--parsable", "--job-name=wkfast-test")
+    array = run(*hand_in, "--export=ALL,PLAN=plan.json", "merge-array.sbatch", cwd=workplace).strip()
+    commit = ("--wrap", f"{wkfast} merge commit plan.json --finish")
+    job = run(*hand_in, f"--dependency=afterany:{array}", *commit, cwd=workplace).strip()
+    (done,) = wait(job)
+    assert done["JobState"] == "COMPLETED", log(workplace, "*")
+    assert [found["ExitCode"] for found in facts(array)] == ["0:0"] * 4
+    assert_merged(workplace)
 
 
 @pytest.mark.parametrize("disturb", ["scancel", "requeue", "kill"])

@@ -1,5 +1,6 @@
 """Datasets made, written and changed by wkfast; what other libraries make of them."""
 
+import concurrent.futures as cf
 import json
 import multiprocessing
 import os
@@ -198,6 +199,10 @@ def test_the_largest_label_survives(tmp_path: Path) -> None:
     mag = small_mag(layer)
     mag.write(np.full((3, 3, 3), 2**64 - 1, np.uint64), allow_resize=True)
     layer.refresh_largest_segment_id()
+    assert layer.largest_segment_id == 2**64 - 1
+    layer.largest_segment_id = 1
+    with cf.ProcessPoolExecutor(1) as executor:
+        layer.refresh_largest_segment_id(executor=executor)
     again = wk.Dataset.open(layer.dataset.path).get_segmentation_layer("layer")
     assert (again.largest_segment_id, int(again.get_mag(1).read().max())) == (2**64 - 1, 2**64 - 1)
     entry = again._properties.json["largestSegmentId"]
@@ -283,6 +288,9 @@ def test_contents_are_compared_by_voxels(tmp_path: Path) -> None:
     assert all(view.content_is_equal(views[0]) for view in views)
     views[1].write(data[:1, :1, :1] + np.uint16(1), allow_unaligned=True)
     assert not views[1].content_is_equal(views[0], chunk_shape=(8, 8, 8))
+    with cf.ProcessPoolExecutor(2) as executor:
+        equal = [view.content_is_equal(views[0], chunk_shape=(8, 8, 8), executor=executor) for view in views]
+    assert equal == [number != 1 for number in range(len(views))]
 
 
 def test_a_zarr_array_writes_where_the_dataset_may_be_written(tmp_path: Path) -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import concurrent.futures as cf
+import multiprocessing
 import zipfile
 
 import numpy as np
@@ -192,3 +194,37 @@ def test_labels_are_arrays_of_texts():
     assert np.asarray(labels).tolist() == ["x", "x", "y"]
     with pytest.raises(ValueError, match="copy=False"):
         np.asarray(labels, copy=False)
+
+
+def columns(tables):
+    return {
+        (name, column): getattr(tables, name)[column]
+        for name in ("nodes", "edges", "trees", "comments", "branchpoints", "files")
+        for column in getattr(tables, name)
+    }
+
+
+def check_like_here(paths, executor, **options):
+    here, there = read_skeletons(paths, **options), read_skeletons(paths, executor=executor, **options)
+    mine, other = columns(here), columns(there)
+    assert list(mine) == list(other)
+    for name, values in mine.items():
+        same(np.asarray(values) if isinstance(values, Labels) else values, other[name])
+        assert values.codes.dtype == other[name].codes.dtype if isinstance(values, Labels) else True
+    assert [str(error) for error in here.errors] == [str(error) for error in there.errors]
+    assert [type(error.error) for error in here.errors] == [type(error.error) for error in there.errors]
+    assert here.problems == there.problems
+
+
+def test_workers_of_others_read_what_is_read_here(tmp_path, monkeypatch):
+    monkeypatch.setattr("wkfast.jobs.batches.LEAST_BYTES_PER_JOB", 1)
+    with_axis = nml('<node id="1" x="1" y="2" z="3" additionalCoordinate-t="4"/>', '<edge source="1" target="1"/>')
+    paths = write(tmp_path, [nml(), rich(), "<things><thing", with_axis, big(3, 5), rich()])
+    (tmp_path / "no.zip").write_bytes(b"PK\x03\x04 cut off")
+    with cf.ProcessPoolExecutor(2, mp_context=multiprocessing.get_context("spawn")) as executor:
+        check_like_here([*paths[:2], tmp_path / "no.zip", *paths[2:]], executor)
+        check_like_here(paths, executor, strict=True)
+        check_like_here(paths[:1], executor)
+        check_like_here([tmp_path / "no.zip"], executor)
+        monkeypatch.chdir(tmp_path)
+        assert read_skeletons("f1.nml", executor=executor).files["file"].tolist() == ["f1.nml"]

@@ -187,7 +187,7 @@ def _status_lines(found: "statuses.MergeStatus") -> "Iterator[str]":
     now = time.time()
     for worker in found.workers:
         when = "" if worker.last is None else f", the last one {max(0, now - worker.last):.0f} s ago"
-        gone = ", gone" if worker.gone else ""
+        gone = ", gone" if worker.gone else ", stale" if worker.stale else ""
         yield f"  process {worker.process} on {worker.host}: {worker.files} files{when}{gone}"
     for failure in found.failures:
         yield f"  failed: {failure}"

@@ -11,6 +11,7 @@ from wkfast.addresses import local_path
 from wkfast.dataset import downsampling, shown, viewers
 from wkfast.dataset.additional_axes import along_axes, completed, is_flat
 from wkfast.dataset.attachments import Attachments
+from wkfast.dataset.box_work import LargestLabel, largest_label
 from wkfast.dataset.downsampling import Downsampling
 from wkfast.dataset.layer_category import SEGMENTATION_CATEGORY
 from wkfast.dataset.layer_creation import check_kind, check_layer_name
@@ -1296,7 +1297,7 @@ class SegmentationLayer(Layer):
         self,
         *,
         chunk_shape: Vec3IntLike | None = None,
-        executor: Any = None,  # noqa: ARG002 - of the reference; pieces are read by the core's threads
+        executor: Any = None,
     ) -> None:
         """Set :attr:`largest_segment_id` to the largest id there is in the finest mag, 0 if there is none.
 
@@ -1307,14 +1308,14 @@ class SegmentationLayer(Layer):
         chunk_shape
             Size of what is read at once, in mag-1 voxels; default: 256³ voxels of the mag.
         executor
-            For scripts of the reference package; the core uses its own threads.
+            Whose workers read, as in :meth:`downsample`; default: this process.
         """
         self._writable()
         finest = self.get_finest_mag()
         size = Vec3Int(chunk_shape) if chunk_shape is not None else finest.mag.to_vec3_int() * _PIECE
-        parts = (
-            part
+        boxes = tuple(
+            part.bounding_box
             for view in finest.get_views_on_disk(read_only=True)
             for part in view.chunk(size, chunk_border_alignments=size)
         )
-        self.largest_segment_id = max((int(part.read().max()) for part in parts), default=0)
+        self.largest_segment_id = largest_label(LargestLabel(finest, boxes), executor)

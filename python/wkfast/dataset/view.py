@@ -20,6 +20,7 @@ from wkfast.dataset.additional_axes import (
     to_cxyz,
     write_box,
 )
+from wkfast.dataset.box_work import Comparison, is_equal
 from wkfast.dataset.chunk_loops import for_each_chunk, for_zipped_chunks, map_chunk
 from wkfast.dataset.data_format import DataFormat
 from wkfast.dataset.place import writable
@@ -586,7 +587,7 @@ class View:
         self,
         other: View,
         *,
-        executor: Any = None,  # noqa: ARG002 - of the reference; pieces are read by the core's threads
+        executor: Any = None,
         progress_desc: str | None = None,  # noqa: ARG002 - of the reference, whose bar is not drawn
         chunk_shape: Vec3IntLike | None = None,
     ) -> bool:
@@ -594,19 +595,18 @@ class View:
 
         Parameters
         ----------
-        executor, progress_desc
-            For scripts of the reference package; the core uses its own threads.
+        executor
+            Whose workers compare, as in :meth:`Annotation.merge_fallback_layer`; default: this process, up to the first
+            difference.
+        progress_desc
+            For scripts of the reference package.
         chunk_shape
             Size of a piece in mag-1 voxels; default: about 64 MB.
         """
         if self.bounding_box != other.bounding_box or self.num_channels != other.num_channels:
             return False
         shape = Vec3Int(chunk_shape) if chunk_shape is not None else self._mag.to_vec3_int() * 256
-        pieces = self.bounding_box.chunk(shape, shape)
-        return all(
-            np.array_equal(self.read(absolute_bounding_box=piece), other.read(absolute_bounding_box=piece))
-            for piece in pieces
-        )
+        return is_equal(Comparison(self, other, tuple(self.bounding_box.chunk(shape, shape))), executor)
 
     def _writable(self) -> WritablePlace:
         """Return the place that is written to; it says why not, if so."""

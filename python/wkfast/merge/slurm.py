@@ -147,6 +147,8 @@ def _head(job: MergeJob, sizes: list[int]) -> Iterator[str]:
 
 
 def _common(jobs: SlurmJobs, hours: int) -> Iterator[str]:
+    # Of a node of its own, srun would fill every processor with the same command.
+    yield "--ntasks=1"
     yield f"--cpus-per-task={jobs.cpus}"
     yield f"--mem={shlex.quote(jobs.memory)}"
     yield f"--time={hours:02}:00:00"

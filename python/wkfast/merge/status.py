@@ -20,6 +20,11 @@ if TYPE_CHECKING:
     from wkfast.buckets import ObjectPath
 
 
+# How long a process that is not known to have ended may be silent: a minute, and the time of so many of its files.
+_LEAST_SECONDS_TO_STALE = 60
+_FILES_TO_STALE = 10
+
+
 class MergeState(StrEnum):
     """What a merge is at."""
 
@@ -44,6 +49,9 @@ class MergeWorker:
         When it ended its last file, in seconds since 1970 by its clock; ``None`` without any.
     gone
         Whether it is known to have ended: one of this machine that there is no more.
+    stale
+        Whether somebody is at work and this process, not known to have ended, has not ended a file for ten times as
+        long as its files took, and a minute: it hangs, its machine died, or its share is done.
     """
 
     host: str
@@ -52,6 +60,7 @@ class MergeWorker:
     bytes: int
     last: float | None
     gone: bool
+    stale: bool = False
 
 
 @dataclass(frozen=True)
@@ -126,7 +135,8 @@ def merge_status(target: str | PathLike[str] | ObjectPath) -> MergeStatus:
 
 def _under_way(target: Path | ObjectPath, facts: dict[str, Any]) -> MergeStatus:
     spans = [worker["span"] for worker in facts["workers"] if worker["span"]]
-    end = time.time() if facts["busy"] else max((span[1] for span in spans), default=0.0)
+    now = time.time() if facts["busy"] else None
+    end = max((span[1] for span in spans), default=0.0) if now is None else now
     return MergeStatus(
         target=target,
         state=MergeState.AT_WORK if facts["busy"] else MergeState.STOPPED,
@@ -135,14 +145,17 @@ def _under_way(target: Path | ObjectPath, facts: dict[str, Any]) -> MergeStatus:
         bytes=facts["bytes"],
         bytes_done=facts["bytes_done"],
         seconds=max(0.0, end - min((span[0] for span in spans), default=end)),
-        workers=tuple(map(_worker, facts["workers"])),
+        workers=tuple(_worker(worker, now) for worker in facts["workers"]),
         failures=tuple(f"file {failure['task']}: {failure['failed']}" for failure in facts["failures"]),
     )
 
 
-def _worker(facts: dict[str, Any]) -> MergeWorker:
-    last = facts["span"][1] if facts["span"] else None
-    return MergeWorker(facts["host"], facts["process"], facts["tasks"], facts["bytes"], last, facts["gone"])
+def _worker(facts: dict[str, Any], now: float | None) -> MergeWorker:
+    first, last = facts["span"] or (None, None)
+    stale = False
+    if now is not None and last is not None and not facts["gone"]:
+        stale = now - last > max(_LEAST_SECONDS_TO_STALE, _FILES_TO_STALE * (last - first) / facts["tasks"])
+    return MergeWorker(facts["host"], facts["process"], facts["tasks"], facts["bytes"], last, facts["gone"], stale)
 
 
 def _committed(target: Path | ObjectPath) -> MergeStatus:

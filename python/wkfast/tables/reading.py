@@ -10,6 +10,7 @@ from wkfast.errors import WkfastError
 from wkfast.skeleton.reading import LoadProblem
 from wkfast.tables.columns import files_table, row_tables
 from wkfast.tables.sources import Source, Unusable, find
+from wkfast.tables.workers import read_on_workers
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -93,8 +94,8 @@ class SkeletonTables:
         )
 
 
-def read_skeletons(paths: Paths, *, strict: bool = False) -> SkeletonTables:
-    """Return the skeletons of many files as one set of tables, read on all cores.
+def read_skeletons(paths: Paths, *, strict: bool = False, executor: Any = None) -> SkeletonTables:
+    """Return the skeletons of many files as one set of tables, read on all cores, or by the jobs of an executor.
 
     A file that cannot be read is told in ``errors`` and leaves no rows; the others are read.
 
@@ -106,11 +107,15 @@ def read_skeletons(paths: Paths, *, strict: bool = False) -> SkeletonTables:
         as written, see :func:`wkfast.convert.read_knossos`.
     strict
         A file that a server would reject is an error.
+    executor
+        Whose workers read, in batches of files; they need to see the same paths. Default: threads of this process.
 
     Raises
     ------
     AnnotationFileNotFoundError
         There is nothing to read in a folder.
+    ExecutorError
+        A worker died, or the executor takes no work.
 
     Examples
     --------
@@ -129,7 +134,7 @@ def read_skeletons(paths: Paths, *, strict: bool = False) -> SkeletonTables:
     >>> np.asarray(tables.comments["annotation"]).tolist(), tables.comments["content"].tolist()
     (['a', 'b'], ['soma', 'soma'])
     """
-    return _read(list(find(paths)), strict=strict)
+    return _read(list(find(paths)), strict=strict, executor=executor)
 
 
 def iterate_skeletons(
@@ -167,9 +172,12 @@ def iterate_skeletons(
         yield _read(batch, strict=strict)
 
 
-def _read(found: Sequence[Source | Unusable], *, strict: bool) -> SkeletonTables:
+def _read(found: Sequence[Source | Unusable], *, strict: bool, executor: Any = None) -> SkeletonTables:
     sources = [source for source in found if isinstance(source, Source)]
-    record, outcomes = _core.read_tables([(source.file, source.member) for source in sources], strict=strict)
+    if executor is None:
+        record, outcomes = _core.read_tables([(source.file, source.member) for source in sources], strict=strict)
+    else:
+        record, outcomes = read_on_workers(sources, executor, strict=strict)
     unusable = [each for each in found if isinstance(each, Unusable)]
     return _tables(record, [*sources, *unusable], [*outcomes, *(each.error for each in unusable)])
 

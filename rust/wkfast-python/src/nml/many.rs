@@ -96,14 +96,16 @@ const FAR_AT_ONCE: NonZeroUsize = NonZeroUsize::new(32).unwrap();
 /// The rows of all files as columns by table and name, and for each file its facts or its error. `first` is the number
 /// of the first file.
 #[pyfunction]
-#[pyo3(signature = (sources, first=0, *, strict=false))]
+#[pyo3(signature = (sources, first=0, *, strict=false, threads=None))]
 pub(crate) fn read_tables(
     py: Python<'_>,
     sources: Vec<FileOrMember>,
     first: i32,
     strict: bool,
+    threads: Option<NonZeroUsize>,
 ) -> Result<(Bound<'_, PyDict>, Bound<'_, PyList>), CoreError> {
-    let pool = if sources.iter().any(|(file, _)| file.is_far()) { pool_of(FAR_AT_ONCE)? } else { pool()? };
+    let is_far = sources.iter().any(|(file, _)| file.is_far());
+    let pool = if is_far { pool_of(FAR_AT_ONCE)? } else { threads.map_or_else(pool, pool_of)? };
     let part = patiently(py, move |stop| pool.install(|| read_all(&sources, first, strict, stop)))?;
     let outcomes = PyList::empty(py);
     for outcome in part.outcomes {

@@ -12,8 +12,10 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
+use wkfast_files::Process;
 
 use super::input::MergeInput;
+use super::makers::Makers;
 use super::notes::{self, Failure};
 use super::plan::MergePlan;
 use super::reckoning::Reckoning;
@@ -39,6 +41,9 @@ pub struct Provenance<R> {
     pub input: Value,
     /// [`MergePlan::stamps`].
     pub stamps: Value,
+    /// With which wkfast and by which processes of which hosts; nothing of merges by earlier versions.
+    #[serde(default)]
+    pub made: Value,
     /// What was done.
     pub report: R,
 }
@@ -225,7 +230,7 @@ impl Journal {
                 false
             }
             TargetState::Begun => {
-                notes::each_done(&*target, &tasks, &mut |record| {
+                notes::each_done(&*target, &tasks, &mut |_, record| {
                     done.insert(record.task, record.file_bytes);
                 })?;
                 true
@@ -278,7 +283,7 @@ impl Journal {
         let mut sums = own;
         if !is_all {
             let all = 0..plan.task_count();
-            notes::each_done(&*self.target, &all, &mut |record| sums.add(&record))?;
+            notes::each_done(&*self.target, &all, &mut |process, record| sums.add(process, &record))?;
         }
         Ok(sums)
     }
@@ -287,7 +292,7 @@ impl Journal {
     pub fn append(&self, record: &ShardRecord) -> Result<()> {
         self.append_line(&notes::line_of(record)?)?;
         if let Some(own) = &self.own {
-            own.lock().unwrap_or_else(PoisonError::into_inner).add(record);
+            own.lock().unwrap_or_else(PoisonError::into_inner).add(&Process::this(), record);
         }
         Ok(())
     }
@@ -313,11 +318,12 @@ impl Journal {
     }
 
     /// Turns the target from unfinished to committed.
-    pub fn close<R: Serialize>(self, plan: &MergePlan, report: &R) -> Result<()> {
+    pub(super) fn close<R: Serialize>(self, plan: &MergePlan, makers: Makers, report: &R) -> Result<()> {
         let provenance = Provenance {
             fingerprint: plan.fingerprint.clone(),
             input: identity(&plan.input),
             stamps: json!(plan.stamps),
+            made: json!(makers.told()),
             report,
         };
         let unwritable = |error: serde_json::Error| VolumeError::io(PROVENANCE, error.into());

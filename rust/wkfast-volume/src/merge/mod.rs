@@ -11,6 +11,7 @@ mod columns;
 mod compose;
 mod cover;
 mod links;
+mod makers;
 mod notes;
 mod reckoning;
 mod roles;

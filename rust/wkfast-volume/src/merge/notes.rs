@@ -144,14 +144,18 @@ fn process_of(head: &str) -> Option<Process> {
     Process::parse(head["process"].as_str()?)
 }
 
-/// Hands the record of each of `tasks` that is done to `take`, one that was done twice more than once.
-pub(super) fn each_done(target: &dyn Target, tasks: &Range<usize>, take: &mut dyn FnMut(ShardRecord)) -> Result<()> {
-    read(target, Some(tasks), &mut |_, lines| {
+/// Hands the record of each of `tasks` that is done to `take`, with who did it; one that was done twice more than once.
+pub(super) fn each_done(
+    target: &dyn Target,
+    tasks: &Range<usize>,
+    take: &mut dyn FnMut(&Process, ShardRecord),
+) -> Result<()> {
+    read(target, Some(tasks), &mut |process, lines| {
         for line in lines {
             if let Line::Done(record) = line
                 && tasks.contains(&record.task)
             {
-                take(record);
+                take(process, record);
             }
         }
     })
@@ -160,7 +164,7 @@ pub(super) fn each_done(target: &dyn Target, tasks: &Range<usize>, take: &mut dy
 /// Which of `tasks` are done.
 pub(super) fn done(target: &dyn Target, tasks: &Range<usize>) -> Result<Vec<bool>> {
     let mut done = vec![false; tasks.len()];
-    each_done(target, tasks, &mut |record| done[record.task - tasks.start] = true)?;
+    each_done(target, tasks, &mut |_, record| done[record.task - tasks.start] = true)?;
     Ok(done)
 }
 

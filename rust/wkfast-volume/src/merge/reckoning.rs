@@ -1,5 +1,8 @@
 //! Adding up what the tasks of a merge did, record by record, so that no record need be kept.
 
+use wkfast_files::Process;
+
+use super::makers::Makers;
 use super::outline::Outline;
 use super::plan::MergePlan;
 use super::report::{
@@ -17,6 +20,7 @@ pub(super) struct Reckoning {
     /// By mag.
     sums: Vec<Sum>,
     spans: Vec<Span>,
+    makers: Makers,
 }
 
 const BITS: usize = u64::BITS as usize;
@@ -31,6 +35,7 @@ impl Reckoning {
             left: tasks,
             sums: plan.mags.iter().map(|_| Sum::default()).collect(),
             spans: Vec::new(),
+            makers: Makers::default(),
         }
     }
 
@@ -39,8 +44,9 @@ impl Reckoning {
         self.left
     }
 
-    /// Adds the record of a task, unless one has been; those of tasks that there are not are passed over.
-    pub(super) fn add(&mut self, record: &ShardRecord) {
+    /// Adds the record of a task, which `process` wrote, unless one has been; those of tasks that there are not are passed
+    /// over.
+    pub(super) fn add(&mut self, process: &Process, record: &ShardRecord) {
         let Some(mag) = self.outline.run_of(record.task).map(|run| run.mag) else { return };
         let bit = 1 << (record.task % BITS);
         let known = &mut self.known[record.task / BITS];
@@ -49,7 +55,13 @@ impl Reckoning {
             self.left -= 1;
             self.sums[mag].add(record);
             self.spans.push(record.span);
+            self.makers.add(process, &record.span);
         }
+    }
+
+    /// Who did what was added, taken from here.
+    pub(super) fn take_makers(&mut self) -> Makers {
+        std::mem::take(&mut self.makers)
     }
 
     /// What all tasks of `plan` did together.

@@ -143,7 +143,7 @@ fn committed(plan: &MergePlan) -> Result<MergeReport> {
 
 fn close(plan: &MergePlan, mut journal: Journal, mut seconds: Seconds, sync: bool) -> Result<MergeReport> {
     let started = Instant::now();
-    let done = journal.reckoning(plan)?;
+    let mut done = journal.reckoning(plan)?;
     let (open, all) = (done.left(), plan.task_count());
     if open > 0 {
         return Err(VolumeError::Mismatch(format!("{open} of {all} tasks are not done: run them, then commit")));
@@ -152,8 +152,9 @@ fn close(plan: &MergePlan, mut journal: Journal, mut seconds: Seconds, sync: boo
         journal.target().sync()?;
     }
     seconds.commit = started.elapsed().as_secs_f64();
+    let makers = done.take_makers();
     let report = done.report(plan, seconds);
-    journal.close(plan, &report)?;
+    journal.close(plan, makers, &report)?;
     Ok(report)
 }
 
