@@ -154,10 +154,10 @@ fn scaled_blocks(finer: &MagPlan, annotation: usize, factor: [u32; 3]) -> ([u32;
 }
 
 /// By shard, the size of the fallback's file and the blocks of every layer.
-type Beneath = BTreeMap<ShardIndex, (Option<u64>, Vec<Vec<[u32; 3]>>)>;
+type BlocksByShard = BTreeMap<ShardIndex, (Option<u64>, Vec<Vec<[u32; 3]>>)>;
 
-fn blocks_by_shard(grid: &ChunkGrid, listing: &Listing, layers: &[PlannedLayer]) -> Beneath {
-    let mut shards = Beneath::new();
+fn blocks_by_shard(grid: &ChunkGrid, listing: &Listing, layers: &[PlannedLayer]) -> BlocksByShard {
+    let mut shards = BlocksByShard::new();
     for (shard, size) in &listing.shards {
         shards.insert(shard.clone(), (Some(*size), Vec::new()));
     }
