@@ -17,6 +17,7 @@ mod pool;
 mod proxy;
 mod route;
 mod runtime;
+mod status;
 mod stream;
 #[cfg(test)]
 mod tests;
@@ -32,4 +33,5 @@ pub use passage::{Passage, Proxy, passage, proxy_before};
 pub use proxy::PROXY_ASKS;
 pub use route::{Route, Secrets};
 pub use runtime::{OfProcess, end_requests, ends_so_far, runtime, wait_for};
+pub use status::{Refusal, is_put_off, is_redirect};
 pub use watch::Times;
