@@ -1,11 +1,15 @@
 """Imports point one way: what a package may use is written down here and nowhere broken."""
 
 import ast
+import re
+from collections import Counter
 from pathlib import Path
 
 import pytest
 
-PACKAGE = Path(__file__).resolve().parents[1] / "python" / "wkfast"
+ROOT = Path(__file__).resolve().parents[1]
+PACKAGE = ROOT / "python" / "wkfast"
+CRATES = sorted(manifest.parent for manifest in (ROOT / "rust").glob("*/Cargo.toml"))
 
 # Package -> what it may import at run time, beside itself.
 ALLOWED = {
@@ -309,3 +313,24 @@ def test_no_class_has_stubs_for_type_checkers_in_its_body():
 def test_one_file_shows_what_can_be_called_on_a_class(file, name):
     (face,) = [owner for owner in classes(TREES[PACKAGE / file]) if owner.name == name]
     assert face.bases == []
+
+
+# Files of Rust that tests alone have.
+OF_TESTS = {"conformance", "reference", "testing", "tests", "watched", "world"}
+
+
+def is_of_tests(file):
+    return file.stem in OF_TESTS or file.stem.endswith("_tests")
+
+
+@pytest.mark.parametrize("crate", CRATES, ids=lambda crate: crate.name)
+def test_the_name_of_a_type_has_one_meaning_within_a_crate(crate):
+    sources = [file.read_text(encoding="utf-8") for file in (crate / "src").rglob("*.rs") if not is_of_tests(file)]
+    defined = re.compile(r"^(?:pub(?:\([^)]*\))? )?(?:struct|enum|union|trait|type) (\w+)", re.MULTILINE)
+    names = Counter(name for text in sources for name in defined.findall(text.split("#[cfg(test)]\nmod tests {")[0]))
+    assert [name for name, count in names.items() if count > 1] == []
+
+
+def test_the_name_of_a_class_has_one_meaning_within_a_room():
+    names = Counter((room_of(file), owner.name) for file, tree in TREES.items() for owner in classes(tree))
+    assert [name for name, count in names.items() if count > 1] == []

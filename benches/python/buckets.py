@@ -1,4 +1,4 @@
-"""Rows on buckets: what is read and merged over a wire of 20 ms, beside others, with requests and the server's CPU."""
+"""Rows on buckets: what is read and merged over a connection with 20 ms, with requests and the CPU of the server."""
 
 from __future__ import annotations
 

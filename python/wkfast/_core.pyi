@@ -286,10 +286,20 @@ class HttpClient:
         with number, status and beginning of each answer that is not the body asked for: whether it settles the matter.
         """
 
+VOXEL_TYPES: tuple[str, ...]
+"""Names that voxels' types have in numpy."""
 LEAST_MEMORY: int
 """Bytes that Python, numpy and the core take before anything is read."""
 PROXY_ASKS: str
 """What to do about a proxy that does not know who is asking."""
+
+def refusal_of(
+    status: int,
+) -> tuple[Literal["request", "token", "right", "missing", "proxy", "busy", "server"], bool]:
+    """What a status that is no success says, and whether the server certainly did nothing and asks to come again."""
+
+def is_redirect(status: int) -> bool:
+    """Whether what was asked for lies where the answer says."""
 
 def memory_limit() -> int | None:
     """Bytes that the control groups of this process allow it, ``None`` where they set no limit."""

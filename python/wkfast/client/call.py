@@ -88,7 +88,7 @@ class Incoming:
     Parameters
     ----------
     raw
-        Yields the body as it is on the wire.
+        Yields the body as it is sent.
     close
         Gives the connection back, or closes it if the body has not been read to its end.
     failure
@@ -128,7 +128,7 @@ class Incoming:
 
     @property
     def encoding(self) -> str:
-        """How the bytes on the wire differ from the content: ``identity`` if they do not."""
+        """How the bytes that are sent differ from the content: ``identity`` if they do not."""
         return self.headers.get("content-encoding", "").strip().lower() or "identity"
 
     @property

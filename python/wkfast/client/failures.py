@@ -3,7 +3,7 @@
 import json
 import re
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from wkfast import _core
@@ -71,19 +71,16 @@ class Meaning:
     hint: str = ""
 
 
-#: The statuses that mean something of their own; whether reading is tried again is a matter of the error's class.
+#: By what the core says of a status; whether reading is tried again is a matter of the error's class.
 _MEANINGS = {
-    401: Meaning(errors.AuthenticationError, hints=True),
-    403: Meaning(errors.PermissionDeniedError, hints=True),
-    404: Meaning(errors.NotFoundError, hints=True),
-    407: Meaning(errors.BadRequestError, hint=f". The proxy: {_core.PROXY_ASKS}"),
-    408: Meaning(errors.BusyError),
-    425: Meaning(errors.BusyError),
-    429: Meaning(errors.BusyError, put_off=True),
-    503: Meaning(errors.ServerError, put_off=True),
+    "request": Meaning(errors.BadRequestError),
+    "token": Meaning(errors.AuthenticationError, hints=True),
+    "right": Meaning(errors.PermissionDeniedError, hints=True),
+    "missing": Meaning(errors.NotFoundError, hints=True),
+    "proxy": Meaning(errors.BadRequestError, hint=f". The proxy: {_core.PROXY_ASKS}"),
+    "busy": Meaning(errors.BusyError),
+    "server": Meaning(errors.ServerError),
 }
-_SERVER_SIDE = 500
-REDIRECTS = frozenset({301, 302, 303, 307, 308})
 
 
 def meaning_of(status: int) -> Meaning:
@@ -94,8 +91,8 @@ def meaning_of(status: int) -> Meaning:
     >>> meaning_of(404).error.__name__, meaning_of(418).error.__name__, meaning_of(502).error.retryable
     ('NotFoundError', 'BadRequestError', True)
     """
-    other = errors.ServerError if status >= _SERVER_SIDE else errors.BadRequestError
-    return _MEANINGS.get(status) or Meaning(other)
+    says, put_off = _core.refusal_of(status)
+    return replace(_MEANINGS[says], put_off=put_off)
 
 
 def may_repeat_reading(error: errors.ClientError) -> bool:

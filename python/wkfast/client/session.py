@@ -229,7 +229,7 @@ class Session:
                 return incoming
             with closing(incoming):
                 location = incoming.headers.get("location", "")
-                if incoming.status not in failures.REDIRECTS or not location:
+                if not _core.is_redirect(incoming.status) or not location:
                     raise self._refusal(call, url, incoming)
             url, query = _redirected(call, url, location), {}
             # once elsewhere, always without: a way back was chosen by the other origin

@@ -12,7 +12,7 @@ from wkfast import _core
 from wkfast.addresses import local_path
 from wkfast.buckets import ObjectPath, stated_address
 from wkfast.dataset.data_format import FACTS, DataFormat
-from wkfast.dataset.metadata_files import ZARR_FILES, read_json
+from wkfast.dataset.metadata_files import GROUP_FILES, ZARR_FILES, read_json
 from wkfast.errors import DatasetError, DatasetNotFoundError
 
 if TYPE_CHECKING:
@@ -131,7 +131,7 @@ class ArrayFiles:
     @property
     def is_group(self) -> bool:
         """Whether there are the metadata of a group."""
-        return self.data_format is None and any(self._has(name) for name in ("zarr.json", ".zgroup", ".zattrs"))
+        return self.data_format is None and any(map(self._has, GROUP_FILES))
 
     @property
     def place(self) -> Json:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from wkfast.buckets import ObjectPath, copy_files, stated_path
 from wkfast.dataset.folders import place_folder
+from wkfast.dataset.layer_properties import ATTACHMENTS
 from wkfast.dataset.stated import stated_in
 from wkfast.errors import DatasetError, DatasetValueError, ExistsError
 
@@ -18,8 +19,6 @@ if TYPE_CHECKING:
 
     from wkfast.dataset.layer import Layer
     from wkfast.dataset.layer_properties import Json
-
-KEY = "attachments"
 
 
 class AttachmentDataFormat(Enum):
@@ -192,9 +191,9 @@ class Attachments:
         return self._list(replace(attachment, path=target))
 
     def _entries(self) -> Json:
-        stated = self._layer._properties.json.get(KEY) or {}
+        stated = self._layer._properties.json.get(ATTACHMENTS) or {}
         if not isinstance(stated, dict):
-            raise DatasetError(f"{self._layer._properties.file}: {KEY!r} is {stated!r}, expected an object")
+            raise DatasetError(f"{self._layer._properties.file}: {ATTACHMENTS!r} is {stated!r}, expected an object")
         return stated
 
     def _several(self, container: str) -> tuple[Attachment, ...]:
@@ -228,9 +227,9 @@ class Attachments:
         entry = {"name": attachment.name, "path": shown, "dataFormat": attachment.data_format.value}
 
         def add(properties: Any) -> None:
-            stated = properties.json.get(KEY) or {}
+            stated = properties.json.get(ATTACHMENTS) or {}
             listed = entry if kind.single else [*(stated.get(kind.key) or []), entry]
-            properties.json[KEY] = {**stated, kind.key: listed}
+            properties.json[ATTACHMENTS] = {**stated, kind.key: listed}
 
         self._layer._change(add)
         return attachment

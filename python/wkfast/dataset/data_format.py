@@ -72,6 +72,16 @@ class FormatFacts:
     is_array: bool = True
     states_edge: bool = False
 
+    def of_files(self, edge: int) -> dict[str, int]:
+        """Return what the list of mags states of files that are `edge` voxels wide.
+
+        Examples
+        --------
+        >>> FACTS[DataFormat.WKW].of_files(1024), FACTS[DataFormat.Zarr3].of_files(1024)
+        ({'cubeLength': 1024}, {})
+        """
+        return {"cubeLength": edge} if self.states_edge else {}
+
 
 FACTS = {
     DataFormat.WKW: FormatFacts("header.wkw", is_array=False, states_edge=True),

@@ -79,8 +79,8 @@ class FilesPlace(WritablePlace):
         further = layer.additional_axes
         axes = {axis: index for index, axis in enumerate(layer.new_axes()) if axis not in further}
         path = f"./{folder.relative_to(self.where).as_posix()}"  # type: ignore[arg-type] # both here or both in a bucket
-        more = {"cubeLength": edge} if FACTS[layer.data_format].states_edge else {}
-        return {"mag": list(mag.to_tuple()), "path": path, **more, "axisOrder": axes}
+        of_files = FACTS[layer.data_format].of_files(edge)
+        return {"mag": list(mag.to_tuple()), "path": path, **of_files, "axisOrder": axes}
 
     # -- what goes ------------------------------------------------------------------------------------------------
 

@@ -67,10 +67,6 @@ class FolderPlace(FilesPlace):
         """
         return stated_path(str(entry["path"])) if is_far(entry) else self._mag_folder(layer, mag, entry)
 
-    def folder_for(self, layer: LayerProperties, mag: Mag) -> Path:
-        """Return the folder of a mag that is not listed: the short or the long name, as it exists."""
-        return self._mag_folder(layer, mag, {})
-
     def _mag_folder(self, layer: LayerProperties, mag: Mag, entry: Json) -> Path:
         path = entry.get("path")
         if path is not None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import copy
 import re
 from typing import TYPE_CHECKING, Any
 
@@ -12,7 +11,14 @@ from wkfast.dataset.additional_axes import extra_axes_of
 from wkfast.dataset.data_format import FACTS, DataFormat
 from wkfast.dataset.files_place import FilesPlace
 from wkfast.dataset.layer_category import COLOR_CATEGORY, SEGMENTATION_CATEGORY
-from wkfast.dataset.layer_properties import KEEPS_ZEROS, LayerProperties, element_class, element_dtype
+from wkfast.dataset.layer_properties import (
+    ELSEWHERE,
+    KEEPS_ZEROS,
+    LayerProperties,
+    element_class,
+    element_dtype,
+    without,
+)
 from wkfast.errors import DatasetValueError
 from wkfast.geometry import BoundingBox, Vec3Int
 from wkfast.geometry.bounding_box import as_box
@@ -81,9 +87,7 @@ def entry_like(other: Layer, name: str) -> Json:
         The name can be none of a folder.
     """
     check_layer_name(name)
-    entry = copy.deepcopy(other._properties.json)
-    for key in ("attachments", "wkwResolutions", KEEPS_ZEROS):
-        entry.pop(key, None)
+    entry = without(other._properties.json, *ELSEWHERE, KEEPS_ZEROS)
     return {**entry, "name": name, "mags": [], "dataFormat": format_like(other).value}
 
 

@@ -6,11 +6,13 @@ every rewrite. Format: the dataset documentation of WEBKNOSSOS.
 
 from __future__ import annotations
 
+import copy
 import functools
 import os
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from wkfast import _core
 from wkfast._lazy import lazy_import
 from wkfast.dataset.data_format import FACTS, DataFormat
 from wkfast.dataset.layer_category import SEGMENTATION_CATEGORY
@@ -30,6 +32,12 @@ if TYPE_CHECKING:
 else:
     np = lazy_import("numpy")
 
+# Files beside the voxels.
+ATTACHMENTS = "attachments"
+# Where the mags of a layer stand in files of earlier versions.
+_EARLIER_MAGS = "wkwResolutions"
+# What a layer's entry says of where it lies: another layer like it has neither.
+ELSEWHERE = (ATTACHMENTS, _EARLIER_MAGS)
 # Key of a layer that is being edited, for all who open its dataset meanwhile.
 KEEPS_ZEROS = "wkfastKeepsZeros"
 # No dataset is wider: 2⁴⁰ voxels of a nanometre are a kilometre.
@@ -38,11 +46,21 @@ FARTHEST = 2**40
 Json = dict[str, Any]
 
 _ELEMENT_CLASSES = {"float": "float32", "double": "float64", "uint24": "uint8"}
-_TYPES = {f"{kind}{bits}" for kind in ("uint", "int") for bits in (8, 16, 32, 64)} | {"float32", "float64"}
 # JavaScript's numbers end here; WEBKNOSSOS spells larger ones as text.
 _LARGEST_PLAIN = 2**53 - 1
 # More than any array in Zarr has.
 _MOST_AXES = 64
+
+
+def without(entry: Json, *keys: str) -> Json:
+    """Return a copy of a layer's entry that has none of `keys`.
+
+    Examples
+    --------
+    >>> without({"name": "em", "mags": [], "attachments": {}}, *ELSEWHERE)
+    {'name': 'em', 'mags': []}
+    """
+    return copy.deepcopy({key: value for key, value in entry.items() if key not in keys})
 
 
 class MagViewProperties(dict[str, Any]):
@@ -212,7 +230,7 @@ class LayerProperties:
     def dtype_name(self) -> str:
         """Name of :attr:`dtype`, which needs no numpy: a merge has no other use for that."""
         name = element_type(self._text("elementClass"), self.num_channels)
-        return name if name in _TYPES else self.dtype.name
+        return name if name in _core.VOXEL_TYPES else self.dtype.name
 
     @property
     def dtype_np(self) -> np.dtype[Any]:
@@ -260,7 +278,7 @@ class LayerProperties:
 
     def set_mags(self, entries: Sequence[Json]) -> None:
         """Write the mags, in today's form."""
-        self.json.pop("wkwResolutions", None)
+        self.json.pop(_EARLIER_MAGS, None)
         self.json["mags"] = [dict(entry) for entry in entries]
 
     def move_mags(self, old: str, new: str) -> None:
@@ -282,7 +300,7 @@ class LayerProperties:
         """
         if "mags" in self.json:
             return [self._checked_mag(entry) for entry in self._listed("mags")]
-        legacy = self._listed("wkwResolutions") if "wkwResolutions" in self.json else []
+        legacy = self._listed(_EARLIER_MAGS) if _EARLIER_MAGS in self.json else []
         return [self._checked_mag({**entry, "mag": entry.get("resolution")}) for entry in legacy]
 
     def _listed(self, key: str) -> list[Json]:

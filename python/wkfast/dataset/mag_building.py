@@ -106,7 +106,7 @@ def files_of(layer: Layer) -> FilesPlace:
     return place
 
 
-def folder_of(layer: Layer, what: str) -> FolderPlace:
+def folder_place_of(layer: Layer, what: str) -> FolderPlace:
     """Return the folder of this machine in which a layer's mags are made.
 
     Raises

@@ -13,8 +13,10 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
     from pathlib import Path
 
+# Files that make one hierarchy of the folders of a dataset in Zarr.
+GROUP_FILES = ("zarr.json", ".zgroup", ".zattrs")
 # Files that say that a folder is an array or a group of Zarr.
-ZARR_FILES = ("zarr.json", ".zarray", ".zgroup", ".zattrs")
+ZARR_FILES = (*GROUP_FILES, ".zarray")
 # As the core reads of a file on disk at most.
 _MOST = 64 << 20
 

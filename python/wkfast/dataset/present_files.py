@@ -13,7 +13,7 @@ from wkfast.dataset.folder_place import FolderPlace
 from wkfast.dataset.folders import mark_left, place_folder, remove_folder
 from wkfast.dataset.layer_creation import check_layer_name
 from wkfast.dataset.layer_properties import LayerProperties
-from wkfast.dataset.mag_building import files_of, folder_of
+from wkfast.dataset.mag_building import files_of, folder_place_of
 from wkfast.dataset.mag_locations import location_in
 from wkfast.dataset.metadata_files import read_json
 from wkfast.dataset.ome_zarr import image_in, list_image
@@ -60,7 +60,7 @@ def list_files(layer: Layer, mag: Mag) -> MagView:
 
 def take_array(layer: Layer, mag: Mag, path: Path, *, move: bool, extend: bool) -> MagView:
     """Take the files of an array as a mag; see :meth:`Layer.add_mag_from_zarrarray`."""
-    place = folder_of(layer, "add_mag_from_zarrarray")
+    place = folder_place_of(layer, "add_mag_from_zarrarray")
     source = place.root / path
     data_format = format_of_folder(source)
     if data_format is not layer.data_format or not FACTS[data_format].is_array:

@@ -10,7 +10,7 @@ from wkfast.addresses import local_path
 from wkfast.dataset.compiled import ChunkFunction
 from wkfast.dataset.data_format import FACTS
 from wkfast.dataset.folders import temporary_folder
-from wkfast.dataset.mag_building import build_mag, check_alone, copy_mag, folder_of, location_of, spec_like
+from wkfast.dataset.mag_building import build_mag, check_alone, copy_mag, folder_place_of, location_of, spec_like
 from wkfast.dataset.new_mag import Shapes, extent_in_mag, new_mag
 from wkfast.dataset.plan_workers import run_on_workers
 from wkfast.errors import DatasetValueError
@@ -63,7 +63,7 @@ def map_chunks(view: MagView, function: Any, target: MagView, workers: Workers) 
 def merge_with_view(view: MagView, other: MagView, executor: Any) -> None:
     """Lay the chunks of another mag over this one; see :meth:`MagView.merge_with_view`."""
     layer = view.layer
-    folder_of(layer, "merge_with_view")
+    folder_place_of(layer, "merge_with_view")
     mine, theirs = view.info, other.info
     if view.mag != other.mag or mine.voxel_type != theirs.voxel_type or mine.num_channels != theirs.num_channels:
         raise DatasetValueError(f"{other} cannot be laid over {view}: mag, dtype or channels differ")

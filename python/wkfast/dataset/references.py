@@ -6,18 +6,17 @@ symbolic link in the dataset's folder that leads to them.
 
 from __future__ import annotations
 
-import copy
 import os
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from wkfast.addresses import local_path
-from wkfast.dataset.attachments import KEY as ATTACHMENTS
 from wkfast.dataset.files_place import FilesPlace
 from wkfast.dataset.foreign import own_layer, own_mag
 from wkfast.dataset.layer_creation import check_layer_name
-from wkfast.dataset.mag_building import check_same_voxels, folder_of
+from wkfast.dataset.layer_properties import ELSEWHERE, without
+from wkfast.dataset.mag_building import check_same_voxels, folder_place_of
 from wkfast.dataset.place import writable
 from wkfast.dataset.properties import FILE_NAME
 from wkfast.dataset.stated import stated_in
@@ -65,10 +64,8 @@ def add_layer_link(dataset: Dataset, given: Any, name: str | None, *, relative: 
     name = _free_name(dataset, foreign, name)
     link = _folder_of(dataset) / name
     target = _here(foreign.path)
-    entry: Json = {**copy.deepcopy(foreign._properties.json), "name": name}
-    entry.pop("wkwResolutions", None)
+    entry = {**without(foreign._properties.json, *ELSEWHERE), "name": name}
     entry["mags"] = [_linked_entry(view, target, name, dataset) for view in foreign.mags.values()]
-    entry.pop(ATTACHMENTS, None)
     with _link(link, target, relative=relative):
         dataset._change(lambda properties: properties.add_layer(entry))
     for each in getattr(foreign, "attachments", ()):
@@ -79,7 +76,7 @@ def add_layer_link(dataset: Dataset, given: Any, name: str | None, *, relative: 
 def add_mag_link(layer: Layer, given: Any, *, relative: bool, extend: bool) -> MagView:
     """List a mag whose folder is a link to another's; see :meth:`Layer.add_symlink_mag`."""
     source, target = _fitting(layer, given, None)
-    link = folder_of(layer, "a link").new_folder(layer.dataset._properties, layer._properties, target)
+    link = folder_place_of(layer, "a link").new_folder(layer.dataset._properties, layer._properties, target)
     entry = _entry(source, target, layer.dataset)
     entry["path"] = f"./{layer.name}/{link.name}"
     with _link(link, _here(source.path), relative=relative):

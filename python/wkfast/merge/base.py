@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-import copy
 from contextlib import suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from wkfast import _core
 from wkfast._lazy import lazy_import
-from wkfast.dataset.data_format import DataFormat
+from wkfast.dataset.data_format import FACTS, DataFormat
 from wkfast.dataset.groups import new_groups
 from wkfast.dataset.internals import locations_of, place_of, properties_of
-from wkfast.dataset.metadata_files import read_jsons
+from wkfast.dataset.layer_properties import ELSEWHERE, without
+from wkfast.dataset.metadata_files import GROUP_FILES, read_jsons
 from wkfast.errors import MergeError, VolumeDataError
 from wkfast.geometry import BoundingBox, Mag, Vec3Int
 
@@ -29,8 +29,6 @@ else:
     np = lazy_import("numpy")
 
 _USUAL_AXES = {"c": 0, "x": 1, "y": 2, "z": 3}
-# Group metadata that makes the folders of a Zarr dataset readable as one hierarchy.
-_GROUP_FILES = ("zarr.json", ".zgroup", ".zattrs")
 
 
 @dataclass(frozen=True)
@@ -204,18 +202,15 @@ def refuse_format(data_format: DataFormat | None) -> None:
 
 def _streamed_mag_entry(location: _core.MagLocation, properties: LayerProperties) -> Json:
     entry: Json = {"mag": list(location["mag"])}
-    if location["format"] == DataFormat.WKW.value:
-        array = _core.Mag.open(location)
-        entry["cubeLength"] = array.chunk_shape[0] * array.chunks_per_shard[0]
+    if FACTS[DataFormat(location["format"])].states_edge:
+        entry |= _of_files(_core.Mag.open(location))
     entry["axisOrder"] = location.get("axis_order") or properties.new_axes()
     return entry
 
 
 def _entry_of(layer: SegmentationLayer) -> Json:
     """Return what describes a layer without its mags and what lies beside them."""
-    entry: Json = copy.deepcopy(properties_of(layer).json)
-    for gone in ("attachments", "wkwResolutions", "resolutions", "mags"):
-        entry.pop(gone, None)
+    entry = without(properties_of(layer).json, *ELSEWHERE, "resolutions", "mags")
     # Also where the file had other names for them, or none.
     entry["elementClass"] = properties_of(layer).json["elementClass"]
     entry["largestSegmentId"] = layer.largest_segment_id
@@ -257,9 +252,8 @@ def _largest(array: _core.Mag) -> int:
 
 
 def _new_mag_entry(array: _core.Mag, location: _core.MagLocation) -> Json:
-    entry: Json = {"mag": list(location["mag"])}
-    if array.data_format == "wkw":
-        entry["cubeLength"] = array.chunk_shape[0] * array.chunks_per_shard[0]
+    entry: Json = {"mag": list(location["mag"]), **_of_files(array)}
+    if not FACTS[DataFormat(array.data_format)].is_array:
         return entry
     if array.extra_axes and "axis_order" in location:
         entry["axisOrder"] = location["axis_order"]
@@ -270,9 +264,14 @@ def _new_mag_entry(array: _core.Mag, location: _core.MagLocation) -> Json:
     return entry
 
 
+def _of_files(array: _core.Mag) -> dict[str, int]:
+    """Return what the list of mags states of the files of one."""
+    return FACTS[DataFormat(array.data_format)].of_files(array.chunk_shape[0] * array.chunks_per_shard[0])
+
+
 def _group_metadata(folder: Path | ObjectPath, layer: str) -> tuple[Json, Json]:
     """Return what the files of Zarr groups hold, by name: those of a dataset's folder, and of its layer's."""
-    own = [f"{layer}/{name}" for name in _GROUP_FILES]
-    found = read_jsons(folder, [*_GROUP_FILES, *own])
+    own = [f"{layer}/{name}" for name in GROUP_FILES]
+    found = read_jsons(folder, [*GROUP_FILES, *own])
     of_layer = {file.rpartition("/")[2]: content for file, content in found.items() if file in own}
     return {file: content for file, content in found.items() if file not in own}, of_layer

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import copy
 from typing import TYPE_CHECKING
 
 from wkfast import _core
 from wkfast.dataset.internals import locations_of, place_of, properties_of
 from wkfast.dataset.layer import SegmentationLayer
-from wkfast.dataset.layer_properties import LayerProperties
+from wkfast.dataset.layer_properties import ELSEWHERE, LayerProperties, without
 from wkfast.dataset.place import Place
 from wkfast.geometry import BoundingBox, Mag, Vec3Int
 from wkfast.merge.labels import labels_for
@@ -85,9 +84,7 @@ def merged_layer(sides: Sequence[Side], below: Below, options: MergeOptions) -> 
 def _described(fallback: SegmentationLayer, merged: _core.MergedLayer, largest: int | None) -> LayerProperties:
     """Return the entry that the merged layer would have."""
     facts, before = merged.summary(), properties_of(fallback)
-    entry = copy.deepcopy(before.json)
-    for gone in ("attachments", "wkwResolutions"):
-        entry.pop(gone, None)
+    entry = without(before.json, *ELSEWHERE)
     mags = [Mag(list(mag)) for mag in merged.mags]
     entry["mags"] = [mag for mag in before.mags if before.mag_of(mag) in mags]
     entry["largestSegmentId"] = largest

@@ -12,7 +12,7 @@ import numpy as np
 
 from wkfast import _core
 from wkfast.client.call import Batch
-from wkfast.client.errors import BusyError, ClientError, ServerError, UnexpectedAnswerError
+from wkfast.client.errors import ClientError, UnexpectedAnswerError
 from wkfast.client.failures import meaning_of
 from wkfast.client.stores import says_no_data
 from wkfast.client.workers import fetch_all
@@ -63,7 +63,7 @@ class Cutouts:
     def take_note(self, status: int) -> bool:
         """Take note of an answer that is no cut-out; it never says all there is to say."""
         # busy servers and those in trouble may answer the next time
-        self.refused |= status >= _REFUSED and not issubclass(meaning_of(status).error, (BusyError, ServerError))
+        self.refused |= status >= _REFUSED and not meaning_of(status).error.retryable
         return False
 
     def voxels(self, box: Box, header: ArrayHeader) -> NDArray[Any] | None:

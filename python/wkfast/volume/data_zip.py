@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import copy
 import json
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -10,8 +9,9 @@ from typing import TYPE_CHECKING, Any
 from wkfast import _core
 from wkfast._lazy import lazy_import
 from wkfast.buckets import ObjectPath, core_file
+from wkfast.dataset.data_format import FACTS, DataFormat
 from wkfast.dataset.layer_category import SEGMENTATION_CATEGORY
-from wkfast.dataset.layer_properties import KEEPS_ZEROS, LayerProperties, element_class
+from wkfast.dataset.layer_properties import ELSEWHERE, KEEPS_ZEROS, LayerProperties, element_class, without
 from wkfast.dataset.properties import FILE_NAME
 from wkfast.errors import DatasetError, VolumeDataError
 from wkfast.geometry import BoundingBox, Mag, Vec3Int
@@ -28,7 +28,7 @@ else:
     np = lazy_import("numpy")
 
 # What the layer's entry in the zip says of files that do not come along, or is said anew.
-_NOT_CARRIED = ("attachments", "boundingBox", "mags", "name", "wkwResolutions", KEEPS_ZEROS)
+_NOT_CARRIED = (*ELSEWHERE, "boundingBox", "mags", "name", KEEPS_ZEROS)
 
 
 @dataclass(frozen=True)
@@ -73,7 +73,7 @@ class DataZip:
         """
         file = core_file(path, state)
         archive = _core.Archive(file, member)
-        known = declared if declared in {"wkw", "zarr", "zarr3"} else None
+        known = declared if declared in {each.value for each in FACTS} else None
         found = _core.discover_mags(file, member, declared=known)  # type: ignore[arg-type]
         if isinstance(path, ObjectPath):
             found = [_reached(each, path.zip_container(member, archive.state())) for each in found]
@@ -104,12 +104,12 @@ class DataZip:
         none is given.
         """
         described = self.description
-        carried = {key: value for key, value in copy.deepcopy(described).items() if key not in _NOT_CARRIED}
+        carried = without(described, *_NOT_CARRIED)
         entry: Json = {"name": name, "category": SEGMENTATION_CATEGORY, "boundingBox": {}}
         entry |= {
             **carried,
             "category": SEGMENTATION_CATEGORY,
-            "dataFormat": self.mags[0]["location"]["format"] if self.mags else "zarr3",
+            "dataFormat": self.mags[0]["location"]["format"] if self.mags else DataFormat.Zarr3.value,
             "mags": [_mag_entry(found, name) for found in self.mags],
             "numChannels": self.mags[0]["grid"]["channels"] if self.mags else 1,
             "elementClass": self._element_class(described),
@@ -173,11 +173,11 @@ def annotation_axes(extra_axes: Sequence[str]) -> Json:
 
 def _mag_entry(found: _core.DiscoveredMag, folder: str) -> Json:
     location, grid = found["location"], found["grid"]
+    facts = FACTS[DataFormat(location["format"])]
     entry: Json = {"mag": list(location["mag"]), "path": f"./{folder}/{Mag(location['mag']).to_layer_name()}"}
-    if location["format"] == "wkw":
-        entry["cubeLength"] = grid["chunk_shape"][0] * grid["chunks_per_shard"][0]
+    entry |= facts.of_files(grid["chunk_shape"][0] * grid["chunks_per_shard"][0])
     # An array in Zarr that nobody states the order of names its axes itself.
-    order = annotation_axes([]) if location["format"] == "wkw" else location.get("axis_order")
+    order = location.get("axis_order") if facts.is_array else annotation_axes([])
     if order:
         entry["axisOrder"] = order
     return entry

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-import copy
 import json
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from wkfast import _core
+from wkfast.dataset.data_format import DataFormat
 from wkfast.dataset.internals import location_of, place_of, properties_of
-from wkfast.dataset.layer_properties import KEEPS_ZEROS
+from wkfast.dataset.layer_properties import ELSEWHERE, KEEPS_ZEROS, without
 from wkfast.dataset.properties import FILE_NAME, DatasetProperties
 from wkfast.geometry import Mag
 from wkfast.progress import observed
@@ -101,10 +101,8 @@ def _description(layer: SegmentationLayer, inputs: list[_core.PackInput], mags: 
     """Return ``datasource-properties.json`` as WEBKNOSSOS writes it into data zips: nobody's dataset of one layer."""
     dataset = layer.dataset
     properties = DatasetProperties.create(Path(), "", dataset.voxel_size_with_unit.factor, dataset.unit)
-    entry = copy.deepcopy(properties_of(layer).json)
-    for key in ("attachments", KEEPS_ZEROS):
-        entry.pop(key, None)
-    entry["dataFormat"] = "zarr3"
+    entry = without(properties_of(layer).json, *ELSEWHERE, KEEPS_ZEROS)
+    entry["dataFormat"] = DataFormat.Zarr3.value
     entry["mags"] = [
         {
             "mag": list(mag.to_tuple()),

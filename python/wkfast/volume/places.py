@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from wkfast import _core
+from wkfast.dataset.data_format import DataFormat
 from wkfast.dataset.internals import dataset_at
 from wkfast.dataset.layer_properties import KEEPS_ZEROS
 from wkfast.dataset.new_chunks import KeepsZeros
@@ -149,7 +150,7 @@ def layer_in_memory(
     new_chunks: NewChunksOfMags | None = None,
 ) -> SegmentationLayer:
     """Return the layer called `name` over the mags of a data zip; what is written into it stays in memory."""
-    entry = {**source.layer_json(name, largest_segment_id), "dataFormat": "zarr3", KEEPS_ZEROS: True}
+    entry = {**source.layer_json(name, largest_segment_id), "dataFormat": DataFormat.Zarr3.value, KEEPS_ZEROS: True}
     return _layer(MemoryPlace(source, new_chunks), source, voxel_size, entry)
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Literal
 
 from wkfast import _core
+from wkfast.dataset.data_format import DataFormat
 from wkfast.dataset.folder_place import FolderPlace
 from wkfast.dataset.folders import mark_left, place_folder, remove_folder, unmark_left
 from wkfast.dataset.internals import dataset_properties, folder_of, list_layer, writable_place
@@ -128,7 +129,7 @@ def _vacant_place(dataset: Dataset, layer_name: str) -> FolderPlace:
 
 def _describe_as_annotation(entry: Json, source: DataZip) -> None:
     """Say in `entry` what the annotation form is."""
-    entry["dataFormat"] = "zarr3"
+    entry["dataFormat"] = DataFormat.Zarr3.value
     entry[KEEPS_ZEROS] = True
     for mag in entry["mags"]:
         mag.pop("cubeLength", None)

@@ -20,6 +20,7 @@ mod proxy;
 mod route;
 mod runtime;
 mod shares;
+mod status;
 mod stream;
 #[cfg(test)]
 mod tests;
@@ -34,4 +35,5 @@ pub use passage::{Passage, Proxy, passage, proxy_before};
 pub use proxy::PROXY_ASKS;
 pub use route::{Route, Secrets};
 pub use runtime::{OfProcess, end_requests, ends_so_far, runtime, wait_for};
+pub use status::{Refusal, is_put_off, is_redirect};
 pub use watch::Times;

@@ -16,10 +16,11 @@ use pyo3::exceptions::{PyKeyboardInterrupt, PyOSError, PyTypeError, PyValueError
 use pyo3::prelude::*;
 use pyo3::types::{PyBytes, PyDict};
 use wkfast_http::{
-    Answer, Client, Ended, Failure, Get, Head, Kind, PROXY_ASKS, Passage, Route, Secrets, Sink, Times, Wanted, passage,
+    Answer, Client, Ended, Failure, Get, Head, Kind, PROXY_ASKS, Passage, Refusal, Route, Secrets, Sink, Times, Wanted,
+    passage,
 };
 use wkfast_objects::fills_box;
-use wkfast_volume::canvas::{Canvas, Layout, Patch, Planes};
+use wkfast_volume::canvas::{BodyLayout, Canvas, Patch, Planes};
 
 use crate::patience::LOOK;
 
@@ -30,8 +31,22 @@ pub(crate) fn register(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add_class::<PyHttpFailure>()?;
     module.add_class::<PyVoxelSink>()?;
     module.add("PROXY_ASKS", PROXY_ASKS)?;
+    module.add_function(wrap_pyfunction!(refusal_of, module)?)?;
+    module.add_function(wrap_pyfunction!(is_redirect, module)?)?;
     module.add_function(wrap_pyfunction!(way_to, module)?)?;
     module.add_function(wrap_pyfunction!(proxy_before, module)?)
+}
+
+/// What a status that is no success says, and whether the server certainly did nothing and asks to come again.
+#[pyfunction]
+fn refusal_of(status: u16) -> (&'static str, bool) {
+    (Refusal::of(status).name(), wkfast_http::is_put_off(status))
+}
+
+/// Whether what was asked for lies where the answer says.
+#[pyfunction]
+fn is_redirect(status: u16) -> bool {
+    wkfast_http::is_redirect(status)
 }
 
 /// How the environment says that a server is reached: straight, through a proxy, or one of another kind.
@@ -358,7 +373,7 @@ impl PyVoxelSink {
             return Err(PyTypeError::new_err("the array is not of that shape"));
         }
         let patches = boxes.into_iter().map(|(start, shape)| Patch { start, shape, wanted }).collect();
-        let layout = Layout { z_fastest, big_endian };
+        let layout = BodyLayout { z_fastest, big_endian };
         let canvas = Canvas { shape, value };
         Ok(Self(Arc::new(Voxels { canvas, patches, layout, refused, memory, begun: Mutex::default() })))
     }
@@ -367,7 +382,7 @@ impl PyVoxelSink {
 struct Voxels {
     canvas: Canvas,
     patches: Vec<Patch>,
-    layout: Layout,
+    layout: BodyLayout,
     /// How the content type of what is no data begins.
     refused: String,
     memory: Memory,

@@ -19,14 +19,14 @@ pub trait Planes {
 
 /// How a body holds the voxels of a box.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Layout {
+pub struct BodyLayout {
     /// Whether z is the fastest axis of (c, x, y, z) instead of c.
     pub z_fastest: bool,
     /// Whether the first byte of a value counts most.
     pub big_endian: bool,
 }
 
-impl Layout {
+impl BodyLayout {
     /// Whether rows can be copied as they are, and so pieces of bodies that end anywhere.
     pub fn is_plain(self) -> bool {
         self == Self { z_fastest: false, big_endian: false }
@@ -45,7 +45,7 @@ pub struct Patch {
 }
 
 /// Rows of values that a patch and a canvas share.
-struct Shared {
+struct SharedRows {
     /// Along each axis, the first value of the patch, and the one behind the last.
     from: [[usize; 2]; 4],
     /// Where the first one lies on the canvas.
@@ -58,8 +58,8 @@ impl Patch {
         self.shape.iter().product::<usize>() * value
     }
 
-    fn shared(&self, canvas: &Canvas) -> Option<Shared> {
-        let mut shared = Shared { from: [[0; 2]; 4], to: [0; 4] };
+    fn shared(&self, canvas: &Canvas) -> Option<SharedRows> {
+        let mut shared = SharedRows { from: [[0; 2]; 4], to: [0; 4] };
         for axis in 0..4 {
             let [low, high] = self.wanted[axis];
             let first = self.start[axis].max(low).max(0);
@@ -92,7 +92,7 @@ impl Canvas {
     }
 
     /// Copies a whole body of any layout.
-    pub fn paint_whole(&self, planes: &impl Planes, patch: &Patch, layout: Layout, body: &[u8]) {
+    pub fn paint_whole(&self, planes: &impl Planes, patch: &Patch, layout: BodyLayout, body: &[u8]) {
         match (layout.z_fastest, self.value) {
             (false, _) => self.paint(planes, patch, 0, body),
             (true, 1) => self.transpose::<1>(planes, patch, body),
@@ -116,7 +116,7 @@ impl Canvas {
         piece: &Range<usize>,
         mut work: impl FnMut(usize, &mut [u8]),
     ) {
-        let Some(Shared { from, to }) = patch.shared(self) else { return };
+        let Some(SharedRows { from, to }) = patch.shared(self) else { return };
         let (body, canvas) = (strides(patch.shape, self.value), strides(self.shape, self.value));
         // Where all channels are shared, a row goes along x.
         let is_long = from[0] == [0, patch.shape[0]] && patch.shape[0] == self.shape[0];
@@ -141,7 +141,7 @@ impl Canvas {
     }
 
     fn transpose<const SIZE: usize>(&self, planes: &impl Planes, patch: &Patch, body: &[u8]) {
-        let Some(Shared { from, to }) = patch.shared(self) else { return };
+        let Some(SharedRows { from, to }) = patch.shared(self) else { return };
         let (values, _) = body.as_chunks::<SIZE>();
         let ([_, width, height, depth], [channels, columns, ..]) = (patch.shape, self.shape);
         for z in from[3][0]..from[3][1] {
@@ -182,7 +182,7 @@ mod tests {
 
     use proptest::prelude::*;
 
-    use super::{Canvas, Layout, Patch, Planes};
+    use super::{BodyLayout, Canvas, Patch, Planes};
 
     struct Flat(RefCell<Vec<u8>>, usize);
 
@@ -201,7 +201,7 @@ mod tests {
     }
 
     /// The slow twin: value by value.
-    fn painted(canvas: &Canvas, before: &[u8], patch: &Patch, layout: Layout, body: &[u8]) -> Vec<u8> {
+    fn painted(canvas: &Canvas, before: &[u8], patch: &Patch, layout: BodyLayout, body: &[u8]) -> Vec<u8> {
         let (mut pixels, [nc, nx, ny, nz]) = (before.to_vec(), patch.shape);
         for (c, x, y, z) in (0..nc * nx * ny * nz).map(|n| (n % nc, n / nc % nx, n / nc / nx % ny, n / nc / nx / ny)) {
             let at = [0, 1, 2, 3].map(|axis| patch.start[axis] + [c, x, y, z][axis] as i64);
@@ -239,7 +239,7 @@ mod tests {
         ) {
             let bytes = |count: usize, seed: usize| (0..count).map(|n| (n * 7 + seed) as u8).collect::<Vec<_>>();
             let before = bytes(canvas.shape.iter().product::<usize>() * canvas.value, 3);
-            let (body, layout) = (bytes(patch.size(canvas.value), 90), Layout { z_fastest, big_endian });
+            let (body, layout) = (bytes(patch.size(canvas.value), 90), BodyLayout { z_fastest, big_endian });
             let expected = painted(&canvas, &before, &patch, layout, &body);
             let whole = flat(&canvas, &before);
             canvas.paint_whole(&whole, &patch, layout, &body);

@@ -75,6 +75,7 @@ impl Members {
     }
 
     /// Memory it takes.
+    #[cfg(test)]
     pub(super) fn heap_bytes(&self) -> usize {
         self.names.heap_bytes() + self.members.capacity() * size_of::<Member>()
     }

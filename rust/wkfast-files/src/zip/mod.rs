@@ -190,12 +190,14 @@ impl Archive {
     }
 
     /// Memory that the directory takes.
-    pub fn directory_bytes(&self) -> usize {
+    #[cfg(test)]
+    fn directory_bytes(&self) -> usize {
         self.members.heap_bytes()
     }
 
     /// Whether the archive came out of another and is held in memory.
-    pub fn is_in_memory(&self) -> bool {
+    #[cfg(test)]
+    fn is_in_memory(&self) -> bool {
         matches!(self.source, Source::Memory(_))
     }
 }

@@ -100,6 +100,7 @@ impl Names {
     }
 
     /// Memory it takes.
+    #[cfg(test)]
     pub(super) fn heap_bytes(&self) -> usize {
         self.bytes.capacity() + self.blocks.capacity() * size_of::<u32>()
     }

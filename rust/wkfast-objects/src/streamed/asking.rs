@@ -6,14 +6,14 @@ use std::time::{Duration, Instant};
 
 use reqwest::Url;
 use tokio::sync::{OnceCell, Semaphore};
-use wkfast_http::{Answer, Client, Failure, Get, OfProcess, Route, Secrets, Times, passage};
+use wkfast_http::{Answer, Client, Failure, Get, OfProcess, Refusal, Route, Secrets, Times, is_redirect, passage};
 use wkfast_volume::VolumeError;
 use wkfast_volume::error::Result;
 use wkfast_volume::store::{Address, CutOut};
 
 use super::access::{ACCESS, Access, CUTOUTS, SERVER, held};
 use super::cutting::Cutter;
-use super::refusal::{is_passing, may_come, no_answer, reason, says_no_data, wait};
+use super::refusal::{may_come, no_answer, reason, says_no_data, wait};
 use super::{SCHEME, stores};
 use crate::again;
 
@@ -154,7 +154,7 @@ impl Asker {
             let sent = self.sent(&origin, &target, secrets, end).await;
             let mut answer = sent.map_err(|failure| self.failed(name, &failure))?;
             let location = answer.head().header("location").filter(|location| !location.is_empty());
-            let Some(location) = location.filter(|_| matches!(answer.head().status, 301..=303 | 307 | 308)) else {
+            let Some(location) = location.filter(|_| is_redirect(answer.head().status)) else {
                 return self.outcome(name, &mut answer, limit).await;
             };
             let (next, path, stays) = followed(&origin, &target, &location)
@@ -204,7 +204,8 @@ impl Asker {
             }
             let error = self.error(name, &reason(head.status, &body, &self.access, self.is_held));
             let seconds = wait(head.header("retry-after").as_deref());
-            return Err(if is_passing(head.status) { Missed::Passing(error, seconds) } else { Missed::Final(error) });
+            let is_passing = Refusal::of(head.status).is_passing();
+            return Err(if is_passing { Missed::Passing(error, seconds) } else { Missed::Final(error) });
         }
         if head.header("content-type").is_some_and(|kind| kind.starts_with("text/html")) || !head.is_plain() {
             let what = "something else came than data: a web page, or what is packed; check the server's URL";

@@ -5,13 +5,13 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Instant;
 
 use tokio::sync::Semaphore;
-use wkfast_http::{Failure, Head, Kind, OfProcess};
+use wkfast_http::{Failure, Head, Kind, OfProcess, Refusal};
 use wkfast_volume::VolumeError;
 use wkfast_volume::error::Result;
 use wkfast_volume::store::CutOut;
 
 use super::asking::{Asker, SMALL};
-use super::refusal::{fills_box, is_passing, no_answer};
+use super::refusal::{fills_box, no_answer};
 
 /// Cut-outs of this process on their way at once: a few fill the line.
 const AT_ONCE: usize = 64;
@@ -47,7 +47,7 @@ impl Cutter {
     fn accepts(&self, head: &Head) -> bool {
         if !(200..300).contains(&head.status) {
             // Busy servers and those in trouble may answer the next time.
-            self.is_refused.fetch_or(head.status >= 300 && !is_passing(head.status), Ordering::Relaxed);
+            self.is_refused.fetch_or(head.status >= 300 && !Refusal::of(head.status).is_passing(), Ordering::Relaxed);
             return false;
         }
         let is_page = head.header("content-type").is_some_and(|kind| kind.starts_with("text/"));

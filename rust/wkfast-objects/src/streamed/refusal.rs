@@ -1,7 +1,7 @@
 //! What an answer that brings nothing means.
 
 use serde_json::Value;
-use wkfast_http::{Failure, Head, Kind, PROXY_ASKS};
+use wkfast_http::{Failure, Head, Kind, PROXY_ASKS, Refusal};
 
 use super::access::Access;
 
@@ -12,7 +12,7 @@ const LONGEST_WAIT: u32 = 120;
 
 /// Whether the server says that nothing is stored there, as against a layer or mag that it does not have.
 pub(super) fn says_no_data(status: u16, body: &[u8]) -> bool {
-    status == 404 && tells_absence(&messages(body))
+    Refusal::of(status) == Refusal::Missing && tells_absence(&messages(body))
 }
 
 /// Whether the words of a server that has not found something mean that nothing is stored there.
@@ -34,11 +34,6 @@ pub fn fills_box(head: &Head) -> bool {
     head.header("missing-buckets").is_none_or(|missing| missing.trim() == "[]")
 }
 
-/// Whether the server may answer another time.
-pub(super) fn is_passing(status: u16) -> bool {
-    matches!(status, 408 | 425 | 429 | 500..)
-}
-
 /// Whether another try may bring an answer.
 pub(super) fn may_come(failure: &Failure) -> bool {
     !matches!(failure.kind, Kind::Unsendable | Kind::Untrusted | Kind::Late)
@@ -57,15 +52,19 @@ pub(super) fn reason(status: u16, body: &[u8], access: &Access, is_held: bool) -
     let said = access.hide(&messages(body));
     let said = if said.is_empty() { String::new() } else { format!(": the server says: {said}") };
     let anonymous = access.token.is_none() && access.sharing_token.is_none();
-    let hint = match status {
-        401 | 403 | 404 if anonymous && !is_held => {
+    let hint = match Refusal::of(status) {
+        Refusal::Token | Refusal::Right | Refusal::Missing if anonymous && !is_held => {
             ". No token was sent: this process got none with its work, as neither plans nor jobs of executors hold any; set \
              WK_TOKEN in its environment, and WK_URL to the server that it is for"
         }
-        401 | 403 | 404 if anonymous => ". No token was sent: set WK_TOKEN, or use webknossos_context(token=…)",
-        407 => &format!(". The proxy: {PROXY_ASKS}"),
-        404 => ". It is not there, or the token's owner may not see it",
-        401 | 403 => ". Check that the token is valid and belongs to this server, and that its owner may do this",
+        Refusal::Token | Refusal::Right | Refusal::Missing if anonymous => {
+            ". No token was sent: set WK_TOKEN, or use webknossos_context(token=…)"
+        }
+        Refusal::Proxy => &format!(". The proxy: {PROXY_ASKS}"),
+        Refusal::Missing => ". It is not there, or the token's owner may not see it",
+        Refusal::Token | Refusal::Right => {
+            ". Check that the token is valid and belongs to this server, and that its owner may do this"
+        }
         _ => "",
     };
     format!("answered {status}{said}{hint}")

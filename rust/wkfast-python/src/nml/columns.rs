@@ -323,7 +323,7 @@ impl TreeColumns {
     }
 
     /// The adjacency as compressed rows, counted over live nodes: where each node's neighbours start, the neighbours.
-    fn adjacency<'py>(&self, py: Python<'py>) -> tables::Adjacency<'py> {
+    fn adjacency<'py>(&self, py: Python<'py>) -> tables::AdjacencyArrays<'py> {
         tables::adjacency(py, &self.snapshot())
     }
 

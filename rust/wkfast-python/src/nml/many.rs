@@ -28,10 +28,10 @@ type DatasetNames = (Option<String>, Option<String>, Option<String>);
 /// Size of a mag-1 voxel and its unit.
 type Scale = (Option<f64>, Option<f64>, Option<f64>, Option<String>);
 /// What a file says of itself: its dataset and scale, its problems, and how many more there are.
-type Facts = (DatasetNames, Scale, Vec<ProblemItem>, u64);
+type PlainFacts = (DatasetNames, Scale, Vec<ProblemItem>, u64);
 
 /// Some tables of a file, with its facts if they are the last ones.
-type SomeTables<'py> = (Bound<'py, PyDict>, Option<Facts>);
+type SomeTables<'py> = (Bound<'py, PyDict>, Option<PlainFacts>);
 
 /// What became of a file.
 type Outcome = Result<FileFacts, CoreError>;
@@ -43,7 +43,7 @@ struct FileFacts {
 }
 
 impl FileFacts {
-    fn into_python(self) -> Facts {
+    fn into_python(self) -> PlainFacts {
         let (experiment, scale) = (self.header.parameters.experiment, self.header.parameters.scale);
         (
             (experiment.name, experiment.organization, experiment.dataset_id),

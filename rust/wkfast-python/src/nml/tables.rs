@@ -16,7 +16,7 @@ use crate::errors::SkeletonError;
 /// Values, and whether each row has one.
 pub(crate) type Column<'py> = (Bound<'py, PyAny>, Bound<'py, PyArray1<bool>>);
 /// Where each node's neighbours start, and the neighbours.
-pub(crate) type Adjacency<'py> = (Bound<'py, PyArray1<u32>>, Bound<'py, PyArray1<u32>>);
+pub(crate) type AdjacencyArrays<'py> = (Bound<'py, PyArray1<u32>>, Bound<'py, PyArray1<u32>>);
 
 pub(crate) fn ids<'py>(py: Python<'py>, table: &TreeTable) -> PyResult<Bound<'py, PyAny>> {
     let column = &table.columns().ids;
@@ -116,7 +116,7 @@ pub(crate) fn edges<'py>(py: Python<'py>, table: &TreeTable) -> PyResult<Bound<'
     }
 }
 
-pub(crate) fn adjacency<'py>(py: Python<'py>, table: &TreeTable) -> Adjacency<'py> {
+pub(crate) fn adjacency<'py>(py: Python<'py>, table: &TreeTable) -> AdjacencyArrays<'py> {
     let (starts, neighbors) = py.detach(|| {
         let rows: Vec<u32> = table.rows().collect();
         let mut place = vec![0_u32; table.columns().rows()];

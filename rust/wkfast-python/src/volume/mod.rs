@@ -15,7 +15,9 @@ use std::ffi::CString;
 
 use pyo3::exceptions::PyUserWarning;
 use pyo3::prelude::*;
+use pyo3::types::PyTuple;
 use wkfast_volume::format::{Cells, DataFormat, blocks, discover};
+use wkfast_volume::voxels::VoxelType;
 
 pub(crate) use threads::{pool, pool_of};
 
@@ -39,6 +41,7 @@ pub(crate) fn register(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add_function(wrap_pyfunction!(pack::largest_label_of, module)?)?;
     module.add_function(wrap_pyfunction!(pack::unpack_mags, module)?)?;
     module.add_function(wrap_pyfunction!(pack::pack_mags, module)?)?;
+    module.add("VOXEL_TYPES", PyTuple::new(module.py(), VoxelType::ALL.map(VoxelType::name))?)?;
     module.add("LEAST_MEMORY", wkfast_volume::work::STANDING)?;
     module.add_function(wrap_pyfunction!(memory::memory_limit, module)?)?;
     module.add_function(wrap_pyfunction!(memory::bytes_in_flight, module)?)?;

@@ -87,7 +87,7 @@ pub(super) struct Composed {
 }
 
 /// What a layer is laid over.
-struct Canvas<'c> {
+struct Ground<'c> {
     voxels: &'c mut [u8],
     tally: &'c mut Tally,
     /// Zeros that take what the annotation has there, whatever the policy makes of it.
@@ -125,8 +125,8 @@ impl Composer<'_> {
             [] => composed.counts.transcoded = 1,
             [one] => {
                 let Composed { voxels, tally, .. } = &mut composed;
-                let canvas = Canvas { voxels, tally, paint: None, renamed, used: beneath.is_some() };
-                let outcome = self.lay(chunk, one, canvas)?;
+                let ground = Ground { voxels, tally, paint: None, renamed, used: beneath.is_some() };
+                let outcome = self.lay(chunk, one, ground)?;
                 composed.account(vec![outcome]);
             }
             several => self.compose_several(chunk, (beneath.is_some(), renamed), several, &mut composed)?,
@@ -146,8 +146,8 @@ impl Composer<'_> {
         let (mut outcomes, mut paints) = (Vec::new(), Vec::<(usize, Space)>::new());
         let (together, layers): (Vec<&Laid>, Vec<&Laid>) = layers.iter().partition(|laid| self.is_asked_about(laid));
         if !together.is_empty() {
-            let mut canvas = Canvas { voxels: &mut voxels, tally: &mut between, paint: None, renamed, used };
-            outcomes.push(self.ask_about_all(chunk, &together, &mut canvas, &mut paints)?);
+            let mut ground = Ground { voxels: &mut voxels, tally: &mut between, paint: None, renamed, used };
+            outcomes.push(self.ask_about_all(chunk, &together, &mut ground, &mut paints)?);
             for (place, (second, paint)) in paints.iter().enumerate() {
                 composed.conflicts.extend(self.conflicts(&paints[..place], *second, paint));
             }
@@ -155,8 +155,8 @@ impl Composer<'_> {
         }
         for laid in layers {
             let mut paint = Space::zeros(voxels.len());
-            let canvas = Canvas { voxels: &mut voxels, tally: &mut between, paint: Some(&mut paint), renamed, used };
-            let outcome = self.lay(chunk, laid, canvas)?;
+            let ground = Ground { voxels: &mut voxels, tally: &mut between, paint: Some(&mut paint), renamed, used };
+            let outcome = self.lay(chunk, laid, ground)?;
             if !outcome.recomputed {
                 let annotation = self.mag.layers[laid.layer].annotation;
                 composed.conflicts.extend(self.conflicts(&paints, annotation, &paint));
@@ -190,7 +190,7 @@ impl Composer<'_> {
         &self,
         chunk: &ChunkIndex,
         layers: &[&Laid<'_>],
-        canvas: &mut Canvas<'_>,
+        ground: &mut Ground<'_>,
         paints: &mut Vec<(usize, Space)>,
     ) -> Result<Outcome> {
         let voxel_type = self.mag.grid.voxel_type;
@@ -198,13 +198,13 @@ impl Composer<'_> {
         for laid in layers {
             let Over::Annotation(annotation) = &self.over[laid.layer] else { continue };
             let (mut paint, mut shown) =
-                (Space::zeros(canvas.voxels.len()), Shown::nothing(canvas.voxels.len(), width));
+                (Space::zeros(ground.voxels.len()), Shown::nothing(ground.voxels.len(), width));
             for (number, overlap) in &laid.covered.parts {
                 let index = ChunkIndex { extra: chunk.extra.clone(), xyz: laid.blocks[*number] };
                 let (encoded, mut block) = self.read_block(annotation, laid.layer, &index)?;
                 outcome.bytes_read += encoded.bytes.len() as u64;
                 paste(width, overlap, &block, &mut paint);
-                if let Some(renamed) = canvas.renamed {
+                if let Some(renamed) = ground.renamed {
                     renamed.carry_over(voxel_type, overlap, &mut block);
                 }
                 shown.add(width, overlap, &block);
@@ -213,8 +213,8 @@ impl Composer<'_> {
             all.push(shown);
         }
         if let Some(rule) = self.terms.rule()? {
-            let runs = Runs::of_chunk(voxel_type, &all, canvas.voxels);
-            runs.put(voxel_type, &rule.ask(chunk, voxel_type, &runs)?, canvas.voxels, canvas.tally);
+            let runs = Runs::of_chunk(voxel_type, &all, ground.voxels);
+            runs.put(voxel_type, &rule.ask(chunk, voxel_type, &runs)?, ground.voxels, ground.tally);
         }
         Ok(outcome)
     }
@@ -233,16 +233,16 @@ impl Composer<'_> {
     }
 
     /// Lays one layer over what is there.
-    fn lay(&self, chunk: &ChunkIndex, laid: &Laid<'_>, canvas: Canvas<'_>) -> Result<Outcome> {
+    fn lay(&self, chunk: &ChunkIndex, laid: &Laid<'_>, ground: Ground<'_>) -> Result<Outcome> {
         match &self.over[laid.layer] {
-            Over::Annotation(mag) => self.lay_annotation(mag, chunk, laid, canvas),
+            Over::Annotation(mag) => self.lay_annotation(mag, chunk, laid, ground),
             Over::Finer { array, factor } => {
                 let shape = self.mag.grid.chunk_shape;
-                let new = recompute::chunk(array.as_ref(), *factor, laid.covered, chunk, shape, canvas.voxels)?;
+                let new = recompute::chunk(array.as_ref(), *factor, laid.covered, chunk, shape, ground.voxels)?;
                 // Its largest value may be the fallback's.
-                let largest = canvas.tally.largest_segment_id;
-                self.lay_whole(&new, canvas.voxels, canvas.tally);
-                canvas.tally.largest_segment_id = largest;
+                let largest = ground.tally.largest_segment_id;
+                self.lay_whole(&new, ground.voxels, ground.tally);
+                ground.tally.largest_segment_id = largest;
                 Ok(Outcome { replaced: laid.covered.is_full(), recomputed: true, ..Outcome::default() })
             }
         }
@@ -253,7 +253,7 @@ impl Composer<'_> {
         annotation: &ReadMag,
         chunk: &ChunkIndex,
         laid: &Laid<'_>,
-        mut canvas: Canvas<'_>,
+        mut ground: Ground<'_>,
     ) -> Result<Outcome> {
         let (from, to) = (annotation.array.grid().voxel_type, self.mag.grid.voxel_type);
         let channels = self.mag.grid.channels as usize;
@@ -263,20 +263,20 @@ impl Composer<'_> {
         for (number, overlap) in &laid.covered.parts {
             let index = ChunkIndex { extra: chunk.extra.clone(), xyz: laid.blocks[*number] };
             let (encoded, mut block) = self.read_block(annotation, laid.layer, &index)?;
-            if let Some(paint) = &mut canvas.paint {
+            if let Some(paint) = &mut ground.paint {
                 paste(to.size() * channels, overlap, &block, paint);
             }
-            as_stored &= !canvas.renamed.is_some_and(|renamed| renamed.carry_over(to, overlap, &mut block));
+            as_stored &= !ground.renamed.is_some_and(|renamed| renamed.carry_over(to, overlap, &mut block));
             if let Some(rule) = rule {
-                let runs = Runs::of_block(to, overlap, &block, canvas.voxels);
-                runs.put(to, &rule.ask(chunk, to, &runs)?, canvas.voxels, canvas.tally);
+                let runs = Runs::of_block(to, overlap, &block, ground.voxels);
+                runs.put(to, &rule.ask(chunk, to, &runs)?, ground.voxels, ground.tally);
             } else {
-                overlay(to, channels, self.terms.policy, overlap, &block, canvas.voxels, canvas.tally);
+                overlay(to, channels, self.terms.policy, overlap, &block, ground.voxels, ground.tally);
             }
             outcome.bytes_read += encoded.bytes.len() as u64;
             last = Some(encoded);
         }
-        let stands_alone = self.terms.policy == Policy::Chunk || !canvas.used;
+        let stands_alone = self.terms.policy == Policy::Chunk || !ground.used;
         outcome.replaced = laid.covered.is_full() && stands_alone && rule.is_none();
         outcome.same =
             last.filter(|_| outcome.replaced && laid.covered.same_block().is_some() && from == to && as_stored);

@@ -6,7 +6,7 @@ use std::time::Instant;
 use serde::{Deserialize, Serialize};
 
 use super::ReshapeJob;
-use super::shard::{Outcome, ShardReshape, Share, has_same_chunks, unit_shape};
+use super::shard::{ChunksDone, ShardReshape, Share, has_same_chunks, unit_shape};
 use crate::error::{Result, VolumeError};
 use crate::work::{Driver, Observer, Stop, pool_of};
 
@@ -45,7 +45,7 @@ pub fn run(job: &ReshapeJob, shards: Range<usize>, threads: usize, observer: &mu
     let window = window(job, threads, threads.min(shards.len()));
     let write =
         |number: usize, stop: &Stop| ShardReshape::new(job, &job.shards()[number]).write(Share { window, stop });
-    let take = |written: Outcome| {
+    let take = |written: ChunksDone| {
         summary.shards += 1;
         summary.chunks_passed += written.passed;
         summary.chunks_computed += written.computed;

@@ -30,13 +30,13 @@ pub(super) struct Share<'a> {
 
 /// What became of a shard's chunks.
 #[derive(Clone, Copy, Debug, Default)]
-pub(super) struct Outcome {
+pub(super) struct ChunksDone {
     pub(super) passed: u64,
     pub(super) computed: u64,
 }
 
 /// Chunks as they are to be written; `None` where there is none.
-type Encoded = Vec<(Option<Vec<u8>>, Fate)>;
+type EncodedChunks = Vec<(Option<Vec<u8>>, Fate)>;
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Fate {
@@ -71,10 +71,10 @@ impl<'a> ShardReshape<'a> {
     }
 
     /// Writes the shard, or removes it where nothing is in it.
-    pub(super) fn write(&self, room: Share) -> Result<Outcome> {
+    pub(super) fn write(&self, room: Share) -> Result<ChunksDone> {
         room.stop.check()?;
         if self.is_done()? {
-            return Ok(Outcome::default());
+            return Ok(ChunksDone::default());
         }
         let target = &self.job.target;
         let mut draft = Draft::lock_buffered(&**target, &target.shard_key(self.shard))?;
@@ -108,8 +108,8 @@ impl<'a> ShardReshape<'a> {
         Ok(true)
     }
 
-    fn write_single(&self, draft: &mut Draft, room: Share) -> Result<Outcome> {
-        let mut counts = Outcome::default();
+    fn write_single(&self, draft: &mut Draft, room: Share) -> Result<ChunksDone> {
+        let mut counts = ChunksDone::default();
         let encoded = self.compute(&[0], &self.read_ahead(&[&[0]])?, room)?;
         if let Some((Some(bytes), fate)) = encoded.into_iter().next() {
             let mut writer = self.job.target.shard_writer(draft)?;
@@ -120,13 +120,13 @@ impl<'a> ShardReshape<'a> {
         Ok(counts)
     }
 
-    fn write_shard(&self, draft: &mut dyn ShardFile, room: Share) -> Result<Outcome> {
-        let mut counts = Outcome::default();
+    fn write_shard(&self, draft: &mut dyn ShardFile, room: Share) -> Result<ChunksDone> {
+        let mut counts = ChunksDone::default();
         let mut writer = self.job.target.shard_writer(draft)?;
         writer.prefer_order(self.places_by_tile())?;
         let order = writer.order().to_vec();
         let units = self.units(&order);
-        let compute = |units: &[&[u32]]| -> Result<Vec<Encoded>> {
+        let compute = |units: &[&[u32]]| -> Result<Vec<EncodedChunks>> {
             let ahead = self.read_ahead(units)?;
             units.par_iter().with_max_len(1).map(|places| self.compute(places, &ahead, room)).collect()
         };
@@ -220,7 +220,7 @@ impl<'a> ShardReshape<'a> {
     }
 
     /// The chunks at `places`, which lie in one tile.
-    fn compute(&self, places: &[u32], ahead: &Ahead, room: Share) -> Result<Encoded> {
+    fn compute(&self, places: &[u32], ahead: &Ahead, room: Share) -> Result<EncodedChunks> {
         room.stop.check()?;
         if self.same_chunks {
             return places.iter().map(|&place| self.pass(&self.chunk(place), ahead)).collect();
@@ -234,7 +234,7 @@ impl<'a> ShardReshape<'a> {
         let Some(voxels) = voxels else { return Ok(places.iter().map(|_| (None, Fate::Absent)).collect()) };
         let grid = self.job.target.grid();
         let mut chunk = Vec::new();
-        let mut encoded = Encoded::with_capacity(places.len());
+        let mut encoded = EncodedChunks::with_capacity(places.len());
         for &place in places {
             let span = &self.voxels(place);
             let voxels = if places.len() == 1 {
@@ -311,12 +311,12 @@ impl<'a> ShardReshape<'a> {
     }
 }
 
-fn append(writer: &mut dyn ShardWriter, chunk: &(Option<Vec<u8>>, Fate), counts: &mut Outcome) -> Result<()> {
+fn append(writer: &mut dyn ShardWriter, chunk: &(Option<Vec<u8>>, Fate), counts: &mut ChunksDone) -> Result<()> {
     count(counts, chunk.1);
     writer.append(chunk.0.as_deref())
 }
 
-fn count(counts: &mut Outcome, fate: Fate) {
+fn count(counts: &mut ChunksDone, fate: Fate) {
     match fate {
         Fate::Absent => {}
         Fate::Passed => counts.passed += 1,
