@@ -70,7 +70,7 @@ class Cluster:
 
 @dataclass(frozen=True)
 class Forecast:
-    """Seconds by phase of one merge, and the part of the workers' time that was work."""
+    """Seconds by phase of one merge, and the part of it that so many workers would need if each had all for itself."""
 
     plan: float
     run: float
@@ -86,8 +86,8 @@ class Forecast:
         return self.plan + self.run + self.commit
 
 
-def seconds_per_file(load: Load, cluster: Cluster, constants: Constants) -> tuple[float, str]:
-    """Return how long a worker has a file on average while all are at it, and what that is bound by."""
+def seconds_per_file(load: Load, cluster: Cluster, constants: Constants) -> tuple[float, float, str]:
+    """Return how long a worker has a file alone, how long while all are at it, and what that is bound by."""
     moved = 2 * load.bytes / load.files  # read, and written
     own = constants.work(load) / load.files + OPERATIONS_PER_FILE * cluster.latency
     bounds = {
@@ -96,14 +96,14 @@ def seconds_per_file(load: Load, cluster: Cluster, constants: Constants) -> tupl
         "the store's metadata operations": OPERATIONS_PER_FILE * cluster.workers / cluster.operations,
     }
     bound = max(bounds, key=bounds.__getitem__)
-    return bounds[bound], bound
+    return bounds["the worker"], bounds[bound], bound
 
 
 def forecast(
     load: Load, cluster: Cluster, constants: Constants, *, tasks: int | None = None, seed: int = 0
 ) -> Forecast:
     """Return what a merge takes: slots that come free are given tasks of an array, and what killed ones left."""
-    each, bound = seconds_per_file(load, cluster, constants)
+    alone, each, bound = seconds_per_file(load, cluster, constants)
     if tasks is None:
         tasks = max(1, min(load.files, round(load.files * each / cluster.task_seconds)))
     draw = np.random.default_rng(seed)
@@ -127,7 +127,7 @@ def forecast(
         end = max(end, until)
         heapq.heappush(slots, until)
     plan, commit = constants.plan_file * load.files, constants.start + constants.commit_file * load.files
-    ideal = load.files * each / cluster.workers
+    ideal = load.files * alone / cluster.workers
     return Forecast(plan, end, commit, tasks, killed, ideal / (plan + end + commit), bound)
 
 
@@ -146,10 +146,9 @@ def calibrate(folder: Path, workers: int) -> Constants:
     weights = 1 / np.maximum(np.array(seconds), 1e-3)
     found = _not_negative(scale * weights[:, None], np.array(seconds) * weights)
     most = max(range(len(commits)), key=lambda place: commits[place][0])
-    return Constants(
-        float(np.median(starts)), *found,
-        commit_file=max(0.0, commits[most][1]) / commits[most][0], plan_file=plans[most][1] / plans[most][0],
-    )  # fmt: skip
+    file, copied_byte, computed_byte = found
+    commit_file, plan_file = max(0.0, commits[most][1]) / commits[most][0], plans[most][1] / plans[most][0]
+    return Constants(float(np.median(starts)), file, copied_byte, computed_byte, commit_file, plan_file)
 
 
 def _not_negative(rows: np.ndarray, values: np.ndarray) -> list[float]:
@@ -196,49 +195,59 @@ def sweep(load: Load, cluster: Cluster, constants: Constants, workers: list[int]
 
 def serial(load: Load, cluster: Cluster, constants: Constants) -> list[str]:
     """Return a table of the parts that no worker shares, for files of several sizes."""
-    lines = ["| file | files | plan: list and decide | commit | of the run | efficiency |", "|---" * 6 + "|"]
+    lines = ["| file | files | plan | commit | both, of the run | efficiency | run bound by |", "|---" * 7 + "|"]
     for size in (1 << 30, 1 << 27, 1 << 24, 1 << 21):
         other = Load(max(1, load.bytes // size), size, load.touched_one_in)
         said = forecast(other, cluster, constants)
         alone = (said.plan + said.commit) / said.run
         lines.append(
             f"| {size >> 20} MiB | {other.files:,} | {said.plan:,.0f} s | {said.commit:,.0f} s | {alone:.1%} "
-            f"| {said.efficiency:.0%} |"
+            f"| {said.efficiency:.0%} | {said.bound} |"
         )
     return lines
 
 
-def main() -> None:
-    """Measure, check if asked to, and print what the model says of the layer."""
+def say(*lines: str) -> None:
+    """Print a paragraph."""
+    sys.stdout.write("\n".join(lines) + "\n\n")
+
+
+CLUSTER = Cluster(bandwidth=400e9, operations=50e3, latency=1e-3, worker_bandwidth=200e6, hours_to_failure=100.0)
+
+
+def _options() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="benches.simulate", description=__doc__)
     parser.add_argument("--folder", default=str(Path(tempfile.gettempdir()) / "wkfast-simulate"))
     parser.add_argument("--local-workers", type=int, default=2, help="processes of the merges that are run here")
     parser.add_argument("--check", action="store_true")
-    parser.add_argument("--workers", type=int, nargs="+", default=[10, 100, 1000, 3000, 10_000])
+    parser.add_argument("--sweep", type=int, nargs="+", default=[10, 100, 1000, 3000, 10_000], help="workers")
     parser.add_argument("--layer-bytes", type=float, default=1e15)
-    parser.add_argument("--file-bytes", type=float, default=1 << 30)
+    parser.add_argument("--file-bytes", type=int, default=1 << 30)
     parser.add_argument("--touched-one-in", type=int, default=100)
-    parser.add_argument("--seed", type=int, default=0)
-    defaults = {"bandwidth": 400e9, "operations": 50e3, "latency": 1e-3, "worker_bandwidth": 200e6}
-    defaults |= {"hours_to_failure": 1000.0, "queue_wait": 600.0, "dispatch": 2.0, "task_seconds": 300.0}
-    for name, default in defaults.items():
-        parser.add_argument(f"--{name.replace('_', '-')}", type=float, default=default)
+    for field in fields(Cluster):
+        default = getattr(CLUSTER, field.name)
+        parser.add_argument(f"--{field.name.replace('_', '-')}", type=type(default), default=default)
     for field in fields(Constants):
-        parser.add_argument(f"--{field.name.replace('_', '-')}-seconds", type=float, help="instead of a measured one")
-    options = parser.parse_args()
+        parser.add_argument(f"--{field.name.replace('_', '-')}-seconds", type=float, help="instead of what is measured")
+    return parser.parse_args()
+
+
+def main() -> None:
+    """Measure, check if asked to, and print what the model says of the layer."""
+    options = _options()
     folder = Path(options.folder)
     given = {field.name: getattr(options, f"{field.name}_seconds") for field in fields(Constants)}
-    given = {name: value for name, value in given.items() if value is not None}
-    constants = Constants(**given) if len(given) == len(fields(Constants)) else None
-    constants = constants or replace(calibrate(folder, options.local_workers), **given)
-    say = lambda *lines: sys.stdout.write("\n".join(lines) + "\n\n")  # noqa: E731
+    if None in given.values():
+        measured = calibrate(folder, options.local_workers)
+        given = {name: getattr(measured, name) if value is None else value for name, value in given.items()}
+    constants = Constants(**given)
     say(f"constants at load {os.getloadavg()[0]:.1f}: {constants}")
     if options.check:
         say(*check(folder, options.local_workers, constants))
     files = round(options.layer_bytes / options.file_bytes)
-    layer = Load(files, round(options.file_bytes), options.touched_one_in)
-    cluster = Cluster(**{name: getattr(options, name) for name in defaults})
-    say(*sweep(layer, cluster, constants, options.workers))
+    layer = Load(files, options.file_bytes, options.touched_one_in)
+    cluster = Cluster(**{field.name: getattr(options, field.name) for field in fields(Cluster)})
+    say(*sweep(layer, cluster, constants, options.sweep))
     say(*serial(layer, cluster, constants))
 
 

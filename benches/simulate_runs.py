@@ -69,7 +69,8 @@ def real_run(folder: Path, load: Load, workers: int, tasks: int) -> Run:
     plan = _core.MergePlan(told)
     (folder / _PLAN).write_bytes(plan.to_bytes("{}"))
     planned = time.monotonic()
-    starts, left, running = [], list(range(tasks)), []
+    starts, left = [], list(range(tasks))
+    running: list[tuple[float, subprocess.Popen[bytes]]] = []
     while left or running:
         while left and len(running) < workers:
             running.append((time.monotonic(), _process(folder, "share", left.pop(0), tasks)))

@@ -7,8 +7,10 @@ import sys
 from pathlib import Path
 
 import pytest
-from benches.python import inputs
+from benches.python import inputs, plan_growth
 from benches.python.measure import run_job
+from benches.simulate import Cluster, Constants, forecast
+from benches.simulate_runs import Load
 
 ROOT = Path(__file__).resolve().parents[1]
 
@@ -39,3 +41,26 @@ def test_jobs_on_many_files_run_and_agree(tmp_path):
     results = {run_job(module, "wkfast_read", str(source)).result for source in (many, one)}
     assert results == {"3 trees, 15 nodes, 12 edges"}
     assert run_job(module, "wkfast_parquet", str(many), out).result == "15 nodes"
+
+
+def test_the_model_of_a_merge_adds_up_and_killed_tasks_only_cost_time():
+    load = Load(1000, 1 << 20)
+    constants = Constants(start=1, file=0.01, copied_byte=1e-8, computed_byte=0, commit_file=1e-3, plan_file=2e-3)
+    alone = forecast(load, Cluster(workers=1, queue_wait=0, dispatch=0), constants, tasks=1)
+    assert (alone.plan, alone.commit) == pytest.approx((2, 2))
+    assert alone.run == pytest.approx(1 + 1000 * (0.01 + 2**20 * 1e-8))
+    many = forecast(load, Cluster(workers=10, queue_wait=0, dispatch=0), constants, tasks=10)
+    assert many.run == pytest.approx(1 + 100 * (0.01 + 2**20 * 1e-8))
+    assert many.efficiency < alone.efficiency < 1
+    killed = forecast(load, Cluster(workers=10, queue_wait=0, dispatch=0, hours_to_failure=2e-3), constants, tasks=10)
+    assert killed.killed > 0
+    assert killed.run > many.run
+    bound = forecast(load, Cluster(workers=10, queue_wait=0, dispatch=0, bandwidth=1e7), constants, tasks=10)
+    assert bound.bound == "the store's bandwidth"
+    assert bound.run == pytest.approx(1 + 2 * load.bytes / 1e7)
+
+
+def test_steps_of_a_merge_of_many_files_are_measured(tmp_path):
+    found = plan_growth.measure(tmp_path, 500)
+    assert found["status"].result == found["run"].result == "500"
+    assert int(found["plan"].result) < 500 * 16 + 5000 * 8

@@ -151,7 +151,8 @@ def test_a_held_target_is_its_holders_and_their_workers(plan_input):
         assert (target / hold.ticket).is_file()
         with pytest.raises(TargetNotEmptyError, match="another process"):
             _core.MergePlan(plan_input).run(access="shared")
-        worker = _core.MergePlan.from_json((target / hold.plan_file).read_text())
+        file = target / hold.plan_file
+        worker, _ = _core.MergePlan.open(str(file.parent), file.name)
         assert worker.run(access="coordinated")["tasks"] == plan.task_count
         ticket = target / hold.ticket
     assert not ticket.exists()
