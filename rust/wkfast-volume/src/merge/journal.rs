@@ -277,8 +277,7 @@ impl Journal {
         };
         let mut sums = own;
         if !is_all {
-            let all = 0..plan.task_count();
-            notes::each_done(&*self.target, &all, &mut |record| sums.add(&record))?;
+            notes::each_record(&*self.target, &mut |record| sums.add(record))?;
         }
         Ok(sums)
     }

@@ -28,8 +28,17 @@ pub struct Failure {
 /// What a line tells.
 #[derive(Debug)]
 pub(super) enum Line {
-    Done(ShardRecord),
+    Done(Brief),
     Failed(Failure),
+}
+
+/// What a record begins with. Most who read notes want no more, and lines of a million tasks are long.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(super) struct Brief {
+    pub(super) task: usize,
+    pub(super) file_bytes: u64,
+    pub(super) work: u64,
+    pub(super) span: Span,
 }
 
 /// A record as it is written: without names, and without what a copied file does not have. Times are microseconds.
@@ -97,12 +106,39 @@ pub(super) fn line_of_failure(failure: &Failure) -> Result<String> {
 impl Line {
     fn parse(line: &str) -> Option<Self> {
         if line.starts_with('[') {
-            return serde_json::from_str(line).ok().map(|row: Row| Self::Done(row.record()));
+            return Brief::parse(line).map(Self::Done);
         }
         // An earlier build wrote the names as well.
-        let record = serde_json::from_str(line).map(Self::Done);
+        let record = serde_json::from_str(line).map(|record: ShardRecord| Self::Done(Brief::of(&record)));
         record.or_else(|_| serde_json::from_str(line).map(Self::Failed)).ok()
     }
+}
+
+impl Brief {
+    fn of(record: &ShardRecord) -> Self {
+        Self { task: record.task, file_bytes: record.file_bytes, work: record.work, span: record.span }
+    }
+
+    /// Of a row that is whole: one that was cut off has brackets left open.
+    fn parse(line: &str) -> Option<Self> {
+        let count = |bracket| line.bytes().filter(|&byte| byte == bracket).count();
+        if !line.ends_with(']') || count(b'[') != count(b']') {
+            return None;
+        }
+        let mut numbers = line[1..line.len() - 1].split(',').map(|number| number.parse::<u64>().ok());
+        let mut next = || numbers.next().flatten();
+        let (task, _, file_bytes, _, work) = (next()?, next()?, next()?, next()?, next()?);
+        let (start, length) = (next()? as f64 / MICROSECONDS, next()? as f64 / MICROSECONDS);
+        Some(Self { task: task as usize, file_bytes, work, span: Span { start, length } })
+    }
+}
+
+/// The whole record of a line, `None` if it is none.
+fn record_of(line: &str) -> Option<ShardRecord> {
+    if line.starts_with('[') {
+        return serde_json::from_str(line).ok().map(Row::record);
+    }
+    serde_json::from_str(line).ok()
 }
 
 /// What the name of notes of `tasks` begins with.
@@ -119,11 +155,11 @@ fn may_tell_of(name: &str, tasks: &Range<usize>) -> bool {
     }
 }
 
-/// Hands the notes of each process that can be relied on to `take`, those that may tell of `tasks`, or all.
-pub(super) fn read(
+/// Hands the lines of each process that can be relied on to `take`, of notes that may tell of `tasks`, or all.
+fn read(
     target: &dyn Target,
     tasks: Option<&Range<usize>>,
-    take: &mut dyn FnMut(&Process, &mut dyn Iterator<Item = Line>),
+    take: &mut dyn FnMut(&Process, &mut dyn Iterator<Item = &str>),
 ) -> Result<()> {
     if tasks.is_some_and(Range::is_empty) {
         return Ok(());
@@ -134,9 +170,22 @@ pub(super) fn read(
         let mut lines = text.lines();
         let Some(process) = lines.next().and_then(process_of) else { return };
         if !(may_forget && process.is_of_earlier_run()) {
-            take(&process, &mut lines.filter_map(Line::parse));
+            take(&process, &mut lines);
         }
     })
+}
+
+/// Hands what each process noted to `take`, once for each of its files.
+pub(super) fn each_process(
+    target: &dyn Target,
+    take: &mut dyn FnMut(&Process, &mut dyn Iterator<Item = Line>),
+) -> Result<()> {
+    read(target, None, &mut |process, lines| take(process, &mut lines.filter_map(Line::parse)))
+}
+
+/// Hands the record of each task that is done to `take`, one that was done twice more than once.
+pub(super) fn each_record(target: &dyn Target, take: &mut dyn FnMut(&ShardRecord)) -> Result<()> {
+    read(target, None, &mut |_, lines| lines.filter_map(record_of).for_each(|record| take(&record)))
 }
 
 fn process_of(head: &str) -> Option<Process> {
@@ -144,14 +193,14 @@ fn process_of(head: &str) -> Option<Process> {
     Process::parse(head["process"].as_str()?)
 }
 
-/// Hands the record of each of `tasks` that is done to `take`, one that was done twice more than once.
-pub(super) fn each_done(target: &dyn Target, tasks: &Range<usize>, take: &mut dyn FnMut(ShardRecord)) -> Result<()> {
+/// Hands what is known of each of `tasks` that is done to `take`, one that was done twice more than once.
+pub(super) fn each_done(target: &dyn Target, tasks: &Range<usize>, take: &mut dyn FnMut(Brief)) -> Result<()> {
     read(target, Some(tasks), &mut |_, lines| {
         for line in lines {
-            if let Line::Done(record) = line
-                && tasks.contains(&record.task)
+            if let Some(Line::Done(done)) = Line::parse(line)
+                && tasks.contains(&done.task)
             {
-                take(record);
+                take(done);
             }
         }
     })
@@ -168,11 +217,11 @@ pub(super) fn done(target: &dyn Target, tasks: &Range<usize>) -> Result<Vec<bool
 mod tests {
     use super::*;
 
+    /// The record of a line, of which the brief one is the beginning.
     fn parsed(line: &str) -> ShardRecord {
-        match Line::parse(line) {
-            Some(Line::Done(record)) => record,
-            other => panic!("{line}: {other:?}"),
-        }
+        let record = record_of(line).unwrap();
+        assert!(matches!(Line::parse(line), Some(Line::Done(brief)) if brief == Brief::of(&record)), "{line}");
+        record
     }
 
     #[test]
@@ -195,7 +244,11 @@ mod tests {
         let conflicts = vec![Conflict { first: 0, second: 1, voxels: 2 }];
         let chunks = ChunkCounts { mixed: 3, ..ChunkCounts::default() };
         let rewritten = ShardRecord { task: 7, chunks, tally, conflicts, ..ShardRecord::default() };
-        assert_eq!(parsed(&line_of(&rewritten).unwrap()), rewritten);
+        let line = line_of(&rewritten).unwrap();
+        assert_eq!(parsed(&line), rewritten);
+        for cut in 1..line.len() {
+            assert!(Line::parse(&line[..cut]).is_none() && record_of(&line[..cut]).is_none(), "{}", &line[..cut]);
+        }
     }
 
     #[test]
@@ -204,7 +257,7 @@ mod tests {
         assert_eq!(parsed(&serde_json::to_string(&old).unwrap()), old);
         let failure = line_of_failure(&Failure { task: 3, failed: "why".to_owned() }).unwrap();
         assert!(matches!(Line::parse(&failure), Some(Line::Failed(failure)) if failure.task == 3));
-        for damaged in ["", "[", "[1,2]", "[1,0,0,0,0,0,-1]", "[1,999,0,0,0,0,0]", "{}", "{\"task\":1}", "\u{fffd}"] {
+        for damaged in ["", "[", "[1,2]", "[1,0,0,0,0,0,-1]", "{}", "{\"task\":1}", "\u{fffd}"] {
             assert!(Line::parse(damaged).is_none(), "{damaged}");
         }
     }
