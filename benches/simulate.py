@@ -45,6 +45,7 @@ class Constants:
     """What a worker needs, in seconds."""
 
     start: float
+    task: float
     file: float
     computed_file: float
     copied_byte: float
@@ -125,7 +126,7 @@ def forecast(
     end, killed = 0.0, 0
     while open_shares:
         free, share = heapq.heappop(slots), open_shares.pop()
-        begun = free + cluster.dispatch + constants.start
+        begun = free + cluster.dispatch + constants.start + constants.task
         life = draw.exponential(cluster.hours_to_failure * 3600) if np.isfinite(cluster.hours_to_failure) else np.inf
         # What was done before a kill stays done; the file under way is begun anew.
         done = share if life >= share * each else int(life / each)
@@ -150,16 +151,19 @@ def calibrate(folder: Path, workers: int, repeats: int) -> Constants:
     """Return the constants of this machine with so many workers, by least squares over merges of several kinds."""
     runs = [best_run(folder, load, workers, repeats) for load in MERGES_TO_CALIBRATE]
     start = float(np.median([run.start for run in runs]))
-    parts = [[load.files - load.touched, load.touched, load.copied, load.computed] for load in MERGES_TO_CALIBRATE]
     # each worker has two tasks, one after the other
+    tasks = 2 * workers
+    parts = [
+        [tasks, load.files - load.touched, load.touched, load.copied, load.computed] for load in MERGES_TO_CALIBRATE
+    ]
     seconds = np.array([max(1e-3, run.run - 2 * start) * workers for run in runs])
     # small merges count as much as large ones
-    file, computed_file, copied, computed = _not_negative(
+    task, file, computed_file, copied, computed = _not_negative(
         np.array(parts, dtype=float) / seconds[:, None], np.ones(len(runs))
     )
     files, most = max(zip((load.files for load in MERGES_TO_CALIBRATE), runs, strict=True), key=itemgetter(0))
     alone = most.commit_alone / files
-    return Constants(start, file, computed_file, copied, computed, alone, most.plan / files)
+    return Constants(start, task, file, computed_file, copied, computed, alone, most.plan / files)
 
 
 def _not_negative(rows: np.ndarray, values: np.ndarray) -> list[float]:
