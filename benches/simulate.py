@@ -16,15 +16,22 @@ import os
 import sys
 import tempfile
 from dataclasses import dataclass, fields, replace
+from operator import itemgetter
 from pathlib import Path
 
 import numpy as np
 
-from benches.simulate_runs import Load, real_run
+from benches.simulate_runs import Load, Run, real_run
 
 # Calls that a copied file takes of the store: look it up, open it, make a draft, rename it, note it, close all.
 OPERATIONS_PER_FILE = 8
-MERGES_TO_CALIBRATE = (Load(400, 1 << 12), Load(3000, 1 << 12), Load(60, 8 << 20), Load(60, 8 << 20, touched_one_in=2))
+MERGES_TO_CALIBRATE = (
+    Load(400, 1 << 14),
+    Load(3000, 1 << 14),
+    Load(1000, 1 << 14, touched_one_in=2),
+    Load(60, 8 << 20),
+    Load(60, 8 << 20, touched_one_in=2),
+)
 MERGES_TO_CHECK = (
     Load(1500, 1 << 16, touched_one_in=10),
     Load(300, 1 << 20, touched_one_in=10),
@@ -38,7 +45,9 @@ class Constants:
     """What a worker needs, in seconds."""
 
     start: float
+    task: float
     file: float
+    computed_file: float
     copied_byte: float
     computed_byte: float
     commit_file: float
@@ -46,7 +55,8 @@ class Constants:
 
     def work(self, load: Load) -> float:
         """Seconds that one worker alone has to do."""
-        return load.files * self.file + load.copied * self.copied_byte + load.computed * self.computed_byte
+        whole = (load.files - load.touched) * self.file + load.touched * self.computed_file
+        return whole + load.copied * self.copied_byte + load.computed * self.computed_byte
 
 
 @dataclass(frozen=True)
@@ -116,7 +126,7 @@ def forecast(
     end, killed = 0.0, 0
     while open_shares:
         free, share = heapq.heappop(slots), open_shares.pop()
-        begun = free + cluster.dispatch + constants.start
+        begun = free + cluster.dispatch + constants.start + constants.task
         life = draw.exponential(cluster.hours_to_failure * 3600) if np.isfinite(cluster.hours_to_failure) else np.inf
         # What was done before a kill stays done; the file under way is begun anew.
         done = share if life >= share * each else int(life / each)
@@ -131,24 +141,29 @@ def forecast(
     return Forecast(plan, end, commit, tasks, killed, ideal / (plan + end + commit), bound)
 
 
-def calibrate(folder: Path, workers: int) -> Constants:
+def best_run(folder: Path, load: Load, workers: int, repeats: int) -> Run:
+    """Return the quickest of several runs of a merge, phase by phase: other processes only ever add to it."""
+    runs = [real_run(folder, load, workers, tasks=2 * workers) for _ in range(repeats)]
+    return Run(*(min(getattr(run, field.name) for run in runs) for field in fields(Run)))
+
+
+def calibrate(folder: Path, workers: int, repeats: int) -> Constants:
     """Return the constants of this machine with so many workers, by least squares over merges of several kinds."""
-    rows, seconds, starts, commits, plans = [], [], [], [], []
-    for load in MERGES_TO_CALIBRATE:
-        run = real_run(folder, load, workers, tasks=2 * workers)
-        starts.append(run.start)
-        rows.append([load.files, load.copied, load.computed])
-        seconds.append(max(0.0, run.run - 2 * run.start) * workers)
-        commits.append((load.files, run.commit - run.start))
-        plans.append((load.files, run.plan))
-    scale = np.array(rows, dtype=float)
-    # Small merges count as much as large ones.
-    weights = 1 / np.maximum(np.array(seconds), 1e-3)
-    found = _not_negative(scale * weights[:, None], np.array(seconds) * weights)
-    most = max(range(len(commits)), key=lambda place: commits[place][0])
-    file, copied_byte, computed_byte = found
-    commit_file, plan_file = max(0.0, commits[most][1]) / commits[most][0], plans[most][1] / plans[most][0]
-    return Constants(float(np.median(starts)), file, copied_byte, computed_byte, commit_file, plan_file)
+    runs = [best_run(folder, load, workers, repeats) for load in MERGES_TO_CALIBRATE]
+    start = float(np.median([run.start for run in runs]))
+    # each worker has two tasks, one after the other
+    tasks = 2 * workers
+    parts = [
+        [tasks, load.files - load.touched, load.touched, load.copied, load.computed] for load in MERGES_TO_CALIBRATE
+    ]
+    seconds = np.array([max(1e-3, run.run - 2 * start) * workers for run in runs])
+    # small merges count as much as large ones
+    task, file, computed_file, copied, computed = _not_negative(
+        np.array(parts, dtype=float) / seconds[:, None], np.ones(len(runs))
+    )
+    files, most = max(zip((load.files for load in MERGES_TO_CALIBRATE), runs, strict=True), key=itemgetter(0))
+    alone = most.commit_alone / files
+    return Constants(start, task, file, computed_file, copied, computed, alone, most.plan / files)
 
 
 def _not_negative(rows: np.ndarray, values: np.ndarray) -> list[float]:
@@ -164,13 +179,13 @@ def _not_negative(rows: np.ndarray, values: np.ndarray) -> list[float]:
     return [float(one) for one in found]
 
 
-def check(folder: Path, workers: int, constants: Constants) -> list[str]:
+def check(folder: Path, workers: int, repeats: int, constants: Constants) -> list[str]:
     """Return a table of three merges: what the model says of them, and what they took."""
     lines = ["| files | of | touched | predicted | measured | off by | load |", "|---" * 7 + "|"]
     here = Cluster(workers=workers, queue_wait=0, dispatch=0)
     for load in MERGES_TO_CHECK:
         said = forecast(load, here, constants, tasks=2 * workers)
-        run = real_run(folder, load, workers, tasks=2 * workers)
+        run = best_run(folder, load, workers, repeats)
         predicted, measured = said.run + said.commit, run.run + run.commit
         off = predicted / measured - 1
         verdict = "" if abs(off) <= TOLERATED else " (more than tolerated)"
@@ -219,6 +234,7 @@ def _options() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="benches.simulate", description=__doc__)
     parser.add_argument("--folder", default=str(Path(tempfile.gettempdir()) / "wkfast-simulate"))
     parser.add_argument("--local-workers", type=int, default=2, help="processes of the merges that are run here")
+    parser.add_argument("--repeats", type=int, default=2, help="of each of these, the quickest counts")
     parser.add_argument("--check", action="store_true")
     parser.add_argument("--sweep", type=int, nargs="+", default=[10, 100, 1000, 3000, 10_000], help="workers")
     parser.add_argument("--layer-bytes", type=float, default=1e15)
@@ -238,12 +254,12 @@ def main() -> None:
     folder = Path(options.folder)
     given = {field.name: getattr(options, f"{field.name}_seconds") for field in fields(Constants)}
     if None in given.values():
-        measured = calibrate(folder, options.local_workers)
+        measured = calibrate(folder, options.local_workers, options.repeats)
         given = {name: getattr(measured, name) if value is None else value for name, value in given.items()}
     constants = Constants(**given)
     say(f"constants at load {os.getloadavg()[0]:.1f}: {constants}")
     if options.check:
-        say(*check(folder, options.local_workers, constants))
+        say(*check(folder, options.local_workers, options.repeats, constants))
     files = round(options.layer_bytes / options.file_bytes)
     layer = Load(files, options.file_bytes, options.touched_one_in)
     cluster = Cluster(**{field.name: getattr(options, field.name) for field in fields(Cluster)})

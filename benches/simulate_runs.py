@@ -19,6 +19,8 @@ from wkfast import _core
 # Voxels along an edge of a chunk of uint32 that is large enough for a file of a megabyte.
 _EDGE = 16
 _CHUNK_BYTES = 4 * _EDGE**3
+# Voxels beside each other that have one label.
+_RUN = 64
 _PLAN = "merge.plan"
 
 
@@ -53,12 +55,13 @@ class Load:
 
 @dataclass(frozen=True)
 class Run:
-    """Seconds by phase; `start` is what a task needs until it begins with its files, `commit` is a process as well."""
+    """Seconds by phase; `start` is what a task needs until it begins with its files, `commit` has a start as well."""
 
     plan: float
     start: float
     run: float
     commit: float
+    commit_alone: float
 
 
 def real_run(folder: Path, load: Load, workers: int, tasks: int) -> Run:
@@ -77,10 +80,10 @@ def real_run(folder: Path, load: Load, workers: int, tasks: int) -> Run:
         begun, process = running.pop(0)
         starts.append(float(process.communicate()[0]) - begun)
     ended = time.monotonic()
-    _process(folder, "commit", 0, 0).communicate()
+    commit_alone = float(_process(folder, "commit", 0, 0).communicate()[0])
     done = time.monotonic()
     shutil.rmtree(told["target"])
-    return Run(planned - began, statistics.median(starts), ended - planned, done - ended)
+    return Run(planned - began, statistics.median(starts), ended - planned, done - ended, commit_alone)
 
 
 def _process(folder: Path, *words: object) -> subprocess.Popen[bytes]:
@@ -126,8 +129,9 @@ def _mag(folder: Path, numbers: range, chunks: int, files: int, bodies: list[byt
 
 
 def _shard(chunks: int, draw: random.Random) -> bytes:
-    """Return a shard that has all its chunks: the index, without a checksum, lies behind them."""
-    body = draw.randbytes(chunks**3 * _CHUNK_BYTES)
+    """Return a shard that has all its chunks, of runs of labels; the index, without a checksum, lies behind them."""
+    labels = [draw.randrange(1, 1000) for _ in range(chunks**3 * _CHUNK_BYTES // (4 * _RUN))]
+    body = b"".join(struct.pack("<I", label) * _RUN for label in labels)
     spans = [struct.pack("<QQ", place * _CHUNK_BYTES, _CHUNK_BYTES) for place in range(chunks**3)]
     return body + b"".join(spans)
 
@@ -158,7 +162,9 @@ def main() -> None:
         raise SystemExit(f"there is no plan in {folder}")
     plan = found[0]
     if what == "commit":
+        began = time.monotonic()
         plan.commit()
+        sys.stdout.write(str(time.monotonic() - began))
         return
     share = plan.share(0, task, tasks)
     began = time.monotonic()

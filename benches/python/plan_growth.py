@@ -20,7 +20,7 @@ from benches.python.plan_jobs import PLAN
 
 JOBS = "benches.python.plan_jobs"
 # In the order of a merge; a start before anything is there, and one when nearly all is.
-STEPS = ("plan", "start", "run", "start again", "left", "status", "commit")
+STEPS = ("plan", "start", "run", "start again", "finish", "left", "status", "commit")
 
 
 def main() -> None:

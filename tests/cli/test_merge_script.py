@@ -4,7 +4,6 @@ import os
 import shutil
 import subprocess
 import sys
-from itertools import pairwise
 
 import pytest
 from hypothesis import given
@@ -151,12 +150,7 @@ class Plan:
     """As much of a plan as sizes of arrays depend on."""
 
     def __init__(self, stages):
-        self._work = [work for stage in stages for work in stage]
-        ends = [sum(map(len, stages[:end])) for end in range(len(stages) + 1)]
-        self.stages = list(pairwise(ends))
-
-    def work_bytes(self):
-        return self._work
+        self.stage_work = [(len(stage), sum(stage)) for stage in stages]
 
 
 @given(st.lists(st.lists(st.integers(0, 10**12), min_size=1), max_size=4), st.floats(1, 1e12), st.integers(1, 1000))

@@ -13,17 +13,19 @@ pub(super) fn encode(mag: &MagPlan, shards: &[&ShardPlan]) -> Vec<u8> {
             push_step(&mut out, &mut before, coordinate(&shard.at, axis));
         }
     }
-    shards.iter().for_each(|shard| push(&mut out, shard.fallback_bytes.map_or(0, |bytes| bytes.saturating_add(1))));
+    push_all(&mut out, shards, |shard| shard.fallback_bytes.map_or(0, |bytes| bytes.saturating_add(1)));
     for layer in 0..mag.layers.len() {
-        shards.iter().for_each(|shard| push(&mut out, blocks_of(shard, layer).len() as u64));
+        push_all(&mut out, shards, |shard| blocks_of(shard, layer).len() as u64);
     }
-    shards.iter().for_each(|shard| push(&mut out, shard.chunks_replaced.into()));
-    shards.iter().for_each(|shard| push(&mut out, shard.chunks_mixed.into()));
+    push_all(&mut out, shards, |shard| shard.chunks_replaced.into());
+    push_all(&mut out, shards, |shard| shard.chunks_mixed.into());
     for (number, layer) in mag.layers.iter().enumerate() {
         for axis in 0..3 {
             for shard in shards {
                 let mut before = first_block(&mag.grid, layer, &shard.at, axis);
-                blocks_of(shard, number).iter().for_each(|block| push_step(&mut out, &mut before, block[axis]));
+                for block in blocks_of(shard, number) {
+                    push_step(&mut out, &mut before, block[axis]);
+                }
             }
         }
     }
@@ -87,6 +89,12 @@ fn first_block(grid: &ChunkGrid, layer: &LayerPlan, at: &ShardIndex, axis: usize
     let edge = u64::from(grid.chunk_shape[axis]).saturating_mul(grid.chunks_per_shard[axis].into());
     let first = u64::from(at.xyz[axis]).saturating_mul(edge) / u64::from(layer.block_shape[axis]).max(1);
     u32::try_from(first).unwrap_or(u32::MAX)
+}
+
+fn push_all(out: &mut Vec<u8>, shards: &[&ShardPlan], number: impl Fn(&ShardPlan) -> u64) {
+    for shard in shards {
+        push(out, number(shard));
+    }
 }
 
 fn push(out: &mut Vec<u8>, mut number: u64) {

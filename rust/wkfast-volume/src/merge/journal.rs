@@ -282,8 +282,7 @@ impl Journal {
         };
         let mut sums = own;
         if !is_all {
-            let all = 0..plan.task_count();
-            notes::each_done(&*self.target, &all, &mut |process, record| sums.add(process, &record))?;
+            notes::each_record(&*self.target, &mut |process, record| sums.add(process, record))?;
         }
         Ok(sums)
     }

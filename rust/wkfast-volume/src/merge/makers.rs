@@ -7,7 +7,7 @@ use super::report::Span;
 
 /// With what, and by whom.
 #[derive(Debug, Serialize)]
-pub(super) struct Made {
+pub(super) struct Credits {
     wkfast: &'static str,
     committed_by: Committer,
     /// Those that did most first.
@@ -50,12 +50,12 @@ impl Makers {
     }
 
     /// What is told of them; committed by this process, now.
-    pub(super) fn told(self) -> Made {
+    pub(super) fn told(self) -> Credits {
         let Self(mut workers) = self;
         workers.sort_by_key(|maker| std::cmp::Reverse(maker.files));
         let this = Process::this();
         let at = Span::since(std::time::SystemTime::now(), std::time::Instant::now()).start;
         let committed_by = Committer { host: this.host().to_owned(), process: this.number(), at };
-        Made { wkfast: env!("CARGO_PKG_VERSION"), committed_by, workers }
+        Credits { wkfast: env!("CARGO_PKG_VERSION"), committed_by, workers }
     }
 }

@@ -28,13 +28,31 @@ pub struct Failure {
 /// What a line tells.
 #[derive(Debug)]
 pub(super) enum Line {
-    Done(ShardRecord),
+    Done(Brief),
     Failed(Failure),
+}
+
+/// What a record begins with. Most who read notes want no more, and lines of a million tasks are long.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(super) struct Brief {
+    pub(super) task: usize,
+    pub(super) file_bytes: u64,
+    pub(super) work: u64,
+    pub(super) span: Span,
 }
 
 /// A record as it is written: without names, and without what a copied file does not have. Times are microseconds.
 #[derive(Serialize, Deserialize)]
-struct Row(u64, u8, u64, u64, u64, u64, u64, #[serde(default, skip_serializing_if = "Option::is_none")] Option<Rest>);
+struct NoteRow(
+    u64,
+    u8,
+    u64,
+    u64,
+    u64,
+    u64,
+    u64,
+    #[serde(default, skip_serializing_if = "Option::is_none")] Option<Rest>,
+);
 
 #[derive(Serialize, Deserialize)]
 struct Rest(ChunkCounts, Tally, #[serde(default, skip_serializing_if = "Vec::is_empty")] Vec<Conflict>);
@@ -43,7 +61,7 @@ const COPIED: u8 = 1;
 const LINKED: u8 = 2;
 const MICROSECONDS: f64 = 1e6;
 
-impl Row {
+impl NoteRow {
     fn of(record: &ShardRecord) -> Self {
         let ShardRecord { chunks, tally, conflicts, .. } = record;
         let is_plain = *chunks == ChunkCounts::default() && *tally == Tally::default() && conflicts.is_empty();
@@ -86,7 +104,7 @@ pub(super) fn head() -> String {
 
 /// The line of a task that was done.
 pub(super) fn line_of(record: &ShardRecord) -> Result<String> {
-    serde_json::to_string(&Row::of(record)).map_err(|error| VolumeError::io(NOTES, error.into()))
+    serde_json::to_string(&NoteRow::of(record)).map_err(|error| VolumeError::io(NOTES, error.into()))
 }
 
 /// The line of a task that was not.
@@ -97,12 +115,39 @@ pub(super) fn line_of_failure(failure: &Failure) -> Result<String> {
 impl Line {
     fn parse(line: &str) -> Option<Self> {
         if line.starts_with('[') {
-            return serde_json::from_str(line).ok().map(|row: Row| Self::Done(row.record()));
+            return Brief::parse(line).map(Self::Done);
         }
         // An earlier build wrote the names as well.
-        let record = serde_json::from_str(line).map(Self::Done);
+        let record = serde_json::from_str(line).map(|record: ShardRecord| Self::Done(Brief::of(&record)));
         record.or_else(|_| serde_json::from_str(line).map(Self::Failed)).ok()
     }
+}
+
+impl Brief {
+    fn of(record: &ShardRecord) -> Self {
+        Self { task: record.task, file_bytes: record.file_bytes, work: record.work, span: record.span }
+    }
+
+    /// Of a row that is whole: one that was cut off has brackets left open.
+    fn parse(line: &str) -> Option<Self> {
+        let count = |bracket| line.bytes().filter(|&byte| byte == bracket).count();
+        if !line.ends_with(']') || count(b'[') != count(b']') {
+            return None;
+        }
+        let mut numbers = line[1..line.len() - 1].split(',').map(|number| number.parse::<u64>().ok());
+        let mut next = || numbers.next().flatten();
+        let (task, _, file_bytes, _, work) = (next()?, next()?, next()?, next()?, next()?);
+        let (start, length) = (next()? as f64 / MICROSECONDS, next()? as f64 / MICROSECONDS);
+        Some(Self { task: task as usize, file_bytes, work, span: Span { start, length } })
+    }
+}
+
+/// The whole record of a line, `None` if it is none.
+fn record_of(line: &str) -> Option<ShardRecord> {
+    if line.starts_with('[') {
+        return serde_json::from_str(line).ok().map(NoteRow::record);
+    }
+    serde_json::from_str(line).ok()
 }
 
 /// What the name of notes of `tasks` begins with.
@@ -119,11 +164,11 @@ fn may_tell_of(name: &str, tasks: &Range<usize>) -> bool {
     }
 }
 
-/// Hands the notes of each process that can be relied on to `take`, those that may tell of `tasks`, or all.
-pub(super) fn read(
+/// Hands the lines of each process that can be relied on to `take`, of notes that may tell of `tasks`, or all.
+fn read(
     target: &dyn Target,
     tasks: Option<&Range<usize>>,
-    take: &mut dyn FnMut(&Process, &mut dyn Iterator<Item = Line>),
+    take: &mut dyn FnMut(&Process, &mut dyn Iterator<Item = &str>),
 ) -> Result<()> {
     if tasks.is_some_and(Range::is_empty) {
         return Ok(());
@@ -134,9 +179,22 @@ pub(super) fn read(
         let mut lines = text.lines();
         let Some(process) = lines.next().and_then(process_of) else { return };
         if !(may_forget && process.is_of_earlier_run()) {
-            take(&process, &mut lines.filter_map(Line::parse));
+            take(&process, &mut lines);
         }
     })
+}
+
+/// Hands what each process noted to `take`, once for each of its files.
+pub(super) fn each_process(
+    target: &dyn Target,
+    take: &mut dyn FnMut(&Process, &mut dyn Iterator<Item = Line>),
+) -> Result<()> {
+    read(target, None, &mut |process, lines| take(process, &mut lines.filter_map(Line::parse)))
+}
+
+/// Hands the record of each task that is done to `take`, with who did it; one that was done twice more than once.
+pub(super) fn each_record(target: &dyn Target, take: &mut dyn FnMut(&Process, &ShardRecord)) -> Result<()> {
+    read(target, None, &mut |process, lines| lines.filter_map(record_of).for_each(|record| take(process, &record)))
 }
 
 fn process_of(head: &str) -> Option<Process> {
@@ -144,18 +202,14 @@ fn process_of(head: &str) -> Option<Process> {
     Process::parse(head["process"].as_str()?)
 }
 
-/// Hands the record of each of `tasks` that is done to `take`, with who did it; one that was done twice more than once.
-pub(super) fn each_done(
-    target: &dyn Target,
-    tasks: &Range<usize>,
-    take: &mut dyn FnMut(&Process, ShardRecord),
-) -> Result<()> {
-    read(target, Some(tasks), &mut |process, lines| {
+/// Hands what is known of each of `tasks` that is done to `take`, one that was done twice more than once.
+pub(super) fn each_done(target: &dyn Target, tasks: &Range<usize>, take: &mut dyn FnMut(Brief)) -> Result<()> {
+    read(target, Some(tasks), &mut |_, lines| {
         for line in lines {
-            if let Line::Done(record) = line
-                && tasks.contains(&record.task)
+            if let Some(Line::Done(done)) = Line::parse(line)
+                && tasks.contains(&done.task)
             {
-                take(process, record);
+                take(done);
             }
         }
     })
@@ -172,11 +226,11 @@ pub(super) fn done(target: &dyn Target, tasks: &Range<usize>) -> Result<Vec<bool
 mod tests {
     use super::*;
 
+    /// The record of a line, of which the brief one is the beginning.
     fn parsed(line: &str) -> ShardRecord {
-        match Line::parse(line) {
-            Some(Line::Done(record)) => record,
-            other => panic!("{line}: {other:?}"),
-        }
+        let record = record_of(line).unwrap();
+        assert!(matches!(Line::parse(line), Some(Line::Done(brief)) if brief == Brief::of(&record)), "{line}");
+        record
     }
 
     #[test]
@@ -199,7 +253,11 @@ mod tests {
         let conflicts = vec![Conflict { first: 0, second: 1, voxels: 2 }];
         let chunks = ChunkCounts { mixed: 3, ..ChunkCounts::default() };
         let rewritten = ShardRecord { task: 7, chunks, tally, conflicts, ..ShardRecord::default() };
-        assert_eq!(parsed(&line_of(&rewritten).unwrap()), rewritten);
+        let line = line_of(&rewritten).unwrap();
+        assert_eq!(parsed(&line), rewritten);
+        for cut in 1..line.len() {
+            assert!(Line::parse(&line[..cut]).is_none() && record_of(&line[..cut]).is_none(), "{}", &line[..cut]);
+        }
     }
 
     #[test]
@@ -208,7 +266,7 @@ mod tests {
         assert_eq!(parsed(&serde_json::to_string(&old).unwrap()), old);
         let failure = line_of_failure(&Failure { task: 3, failed: "why".to_owned() }).unwrap();
         assert!(matches!(Line::parse(&failure), Some(Line::Failed(failure)) if failure.task == 3));
-        for damaged in ["", "[", "[1,2]", "[1,0,0,0,0,0,-1]", "[1,999,0,0,0,0,0]", "{}", "{\"task\":1}", "\u{fffd}"] {
+        for damaged in ["", "[", "[1,2]", "[1,0,0,0,0,0,-1]", "{}", "{\"task\":1}", "\u{fffd}"] {
             assert!(Line::parse(damaged).is_none(), "{damaged}");
         }
     }

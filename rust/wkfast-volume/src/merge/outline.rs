@@ -19,7 +19,7 @@ pub(super) const MOST_TASKS: usize = 1 << 30;
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Outline {
     /// All tasks, in the order of their numbers.
-    pub(super) runs: Vec<Run>,
+    pub(super) runs: Vec<TaskRun>,
     /// Numbers by mag, for a dry run.
     pub mags: Vec<MagSummary>,
     /// By mag: where its touched shards begin and end along each additional axis, in voxels; nothing if there are none.
@@ -28,7 +28,7 @@ pub struct Outline {
 
 /// Tasks that follow each other and are of one stage and mag.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub(super) struct Run {
+pub(super) struct TaskRun {
     pub(super) stage: usize,
     pub(super) mag: usize,
     pub(super) tasks: usize,
@@ -70,7 +70,7 @@ impl Outline {
     /// Of a plan whose tasks are all numbered.
     pub(super) fn of(plan: &MergePlan) -> Self {
         let runs = plan.tasks.chunk_by(|a, b| (a.stage, a.mag) == (b.stage, b.mag));
-        let run = |part: &[super::plan::Task]| Run {
+        let run = |part: &[super::plan::Task]| TaskRun {
             stage: part[0].stage,
             mag: part[0].mag,
             tasks: part.len(),
@@ -107,12 +107,12 @@ impl Outline {
 
     /// Tasks of each stage, and the bytes that they have to get through.
     pub fn stage_work(&self) -> Vec<(usize, u64)> {
-        let sum = |part: &[Run]| (part.iter().map(|run| run.tasks).sum(), part.iter().map(|run| run.bytes).sum());
+        let sum = |part: &[TaskRun]| (part.iter().map(|run| run.tasks).sum(), part.iter().map(|run| run.bytes).sum());
         self.runs.chunk_by(|a, b| a.stage == b.stage).map(sum).collect()
     }
 
     /// The run that a task belongs to.
-    pub(super) fn run_of(&self, task: usize) -> Option<&Run> {
+    pub(super) fn run_of(&self, task: usize) -> Option<&TaskRun> {
         let mut end = 0;
         self.runs.iter().find(|run| {
             end += run.tasks;

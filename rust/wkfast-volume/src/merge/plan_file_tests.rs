@@ -21,7 +21,7 @@ fn large(files: u32) -> MergePlan {
         let mut shard = super::plan::ShardPlan { at, ..touched.clone() };
         shard.fallback_bytes = (number % 7 != 0).then_some(u64::from(number) * 7919 % 10_000);
         if number % 5 == 0 {
-            shard.blocks = vec![(0..number % 11 + 1).map(|block| [number / 2000, block, number * 31 % 97]).collect()];
+            shard.blocks = vec![(0..=number % 11).map(|block| [number / 2000, block, number * 31 % 97]).collect()];
         } else {
             (shard.blocks, shard.chunks_replaced, shard.chunks_mixed) = (Vec::new(), 0, 0);
         }

@@ -96,7 +96,7 @@ pub fn count_open(plan: &MergePlan, tasks: &Range<usize>) -> Result<usize> {
 pub fn share_of(plan: &MergePlan, stage: &Range<usize>, one: u64, shares: u64) -> Result<Range<usize>> {
     plan.check_range(stage)?;
     let weights: Vec<u64> = stage.clone().map(|task| work_bytes(plan, plan.task(task))).collect();
-    let part = Part { tasks: stage.len(), bytes: weights.iter().sum() };
+    let part = Weighed { tasks: stage.len(), bytes: weights.iter().sum() };
     share(&[part], one, shares, &|_| Ok(weights.clone()))
 }
 
@@ -111,7 +111,7 @@ fn noted(plan: &MergePlan, tasks: &Range<usize>) -> Result<Option<Vec<bool>>> {
 
 /// Tasks that follow each other, and what they have to get through.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub(super) struct Part {
+pub(super) struct Weighed {
     pub(super) tasks: usize,
     pub(super) bytes: u64,
 }
@@ -119,7 +119,7 @@ pub(super) struct Part {
 /// The tasks that are share `share` of `shares`, counted from the first of `parts` on: all shares together are everything,
 /// each about as much work. `weights` are the bytes of each task of a part; it is asked for two parts at most.
 pub(super) fn share(
-    parts: &[Part],
+    parts: &[Weighed],
     share: u64,
     shares: u64,
     weights: &dyn Fn(usize) -> Result<Vec<u64>>,
@@ -130,8 +130,8 @@ pub(super) fn share(
 
 /// How many tasks belong to shares before `share`. A task belongs to the one in which its middle lies; each counts as a
 /// byte more than it has, so that those without any are shared as well.
-fn first_of(parts: &[Part], share: u64, shares: u64, weights: &dyn Fn(usize) -> Result<Vec<u64>>) -> Result<usize> {
-    let whole = |part: &Part| u128::from(part.bytes) + part.tasks as u128;
+fn first_of(parts: &[Weighed], share: u64, shares: u64, weights: &dyn Fn(usize) -> Result<Vec<u64>>) -> Result<usize> {
+    let whole = |part: &Weighed| u128::from(part.bytes) + part.tasks as u128;
     let total: u128 = parts.iter().map(whole).sum();
     let is_earlier = |twice_middle: u128| twice_middle * u128::from(shares) / (2 * total) < u128::from(share);
     let (mut before, mut count) = (0_u128, 0);
@@ -160,8 +160,8 @@ mod tests {
     /// The range of each share of tasks that weigh so much, cut in parts of `length`.
     fn shares(work: &[u64], length: usize, shares: u64) -> Vec<Range<usize>> {
         let cut: Vec<&[u64]> = work.chunks(length).collect();
-        let part = |tasks: &&[u64]| Part { tasks: tasks.len(), bytes: tasks.iter().sum() };
-        let parts: Vec<Part> = cut.iter().map(part).collect();
+        let part = |tasks: &&[u64]| Weighed { tasks: tasks.len(), bytes: tasks.iter().sum() };
+        let parts: Vec<Weighed> = cut.iter().map(part).collect();
         (0..shares).map(|one| share(&parts, one, shares, &|part| Ok(cut[part].to_vec())).unwrap()).collect()
     }
 

@@ -4,9 +4,8 @@ use serde::{Deserialize, Serialize};
 use wkfast_files::Process;
 
 use super::journal::{self, PROVENANCE};
-use super::notes::{self, Failure, Line};
+use super::notes::{self, Brief, Failure, Line};
 use super::plan::MergePlan;
-use super::report::ShardRecord;
 use super::target::{MergeTarget, Target};
 use crate::error::{Result, VolumeError};
 
@@ -56,7 +55,7 @@ pub fn status(target: &MergeTarget) -> Result<Option<MergeStatus>> {
     let Some(text) = target.read(&key)? else { return Ok(None) };
     let unreadable = |error| VolumeError::corrupt(target.name(&key), format!("is not readable: {error}"));
     let size = match serde_json::from_slice(&text).map_err(unreadable)? {
-        Begun { tasks: Some(tasks), bytes: Some(bytes) } => (tasks, bytes),
+        BegunPlan { tasks: Some(tasks), bytes: Some(bytes) } => (tasks, bytes),
         _ => size_of(&text)?,
     };
     MergeStatus::of(size, &*target).map(Some)
@@ -64,7 +63,7 @@ pub fn status(target: &MergeTarget) -> Result<Option<MergeStatus>> {
 
 /// What a target says of its plan.
 #[derive(Deserialize)]
-struct Begun {
+struct BegunPlan {
     tasks: Option<usize>,
     bytes: Option<u64>,
 }
@@ -78,7 +77,7 @@ fn size_of(text: &[u8]) -> Result<(usize, u64)> {
 impl MergeStatus {
     fn of((tasks, bytes): (usize, u64), target: &dyn Target) -> Result<Self> {
         let (mut done, mut failures, mut workers) = (Vec::new(), Vec::new(), Vec::new());
-        notes::read(target, None, &mut |process, lines| {
+        notes::each_process(target, &mut |process, lines| {
             let mut worker = Worker::new(process);
             for line in lines {
                 match line {
@@ -107,7 +106,7 @@ impl MergeStatus {
 }
 
 /// Bytes that a task got through. An earlier build did not note them.
-fn weight(record: &ShardRecord) -> u64 {
+fn weight(record: &Brief) -> u64 {
     if record.work == 0 { record.file_bytes } else { record.work }
 }
 
@@ -139,7 +138,7 @@ impl Worker {
         Self { host, process: number, tasks: 0, bytes: 0, span: None, gone: process.is_gone() }
     }
 
-    fn count(&mut self, record: &ShardRecord) {
+    fn count(&mut self, record: &Brief) {
         self.tasks += 1;
         self.bytes = self.bytes.saturating_add(weight(record));
         let (start, end) = (record.span.start, record.span.start + record.span.length);

@@ -127,14 +127,14 @@ struct MergedArray {
 }
 
 /// The blocks of each layer over one chunk; layers without any are left out.
-type Blocks = Vec<(usize, Vec<[u32; 3]>)>;
+type BlocksByLayer = Vec<(usize, Vec<[u32; 3]>)>;
 
 impl MergedArray {
     fn shard_of(&self, chunk: &ChunkIndex) -> ShardIndex {
         self.mag.grid.locate(chunk).0
     }
 
-    fn blocks(&self, chunk: &ChunkIndex) -> Blocks {
+    fn blocks(&self, chunk: &ChunkIndex) -> BlocksByLayer {
         let shard = self.shard_of(chunk);
         let found = self.mag.shards.binary_search_by(|plan| plan.at.cmp(&shard));
         let Some(shard) = found.ok().map(|place| &self.mag.shards[place]).filter(|shard| shard.is_touched()) else {
@@ -165,7 +165,7 @@ impl MergedArray {
     }
 
     /// The layer, with its place, whose chunk hides all that lies beneath it.
-    fn hiding(&self, chunk: &ChunkIndex, blocks: &Blocks) -> Option<(usize, &ReadMag)> {
+    fn hiding(&self, chunk: &ChunkIndex, blocks: &BlocksByLayer) -> Option<(usize, &ReadMag)> {
         let (layer, blocks) = blocks.last()?;
         let same_grid = self.mag.layers[*layer].block_shape == self.grid.chunk_shape;
         let hides = same_grid && self.terms.is_plain_chunk() && blocks.contains(&chunk.xyz);
@@ -181,7 +181,7 @@ impl MergedArray {
     fn make(
         &self,
         chunk: &ChunkIndex,
-        blocks: &Blocks,
+        blocks: &BlocksByLayer,
         fallback: &Ahead,
         over: &[Ahead],
     ) -> Result<Option<EncodedChunk>> {
@@ -201,7 +201,7 @@ impl MergedArray {
 
     /// Makes chunks of what is read for all of them together.
     fn make_together(&self, chunks: &[ChunkIndex], take: &TakeChunk<'_>) -> Result<()> {
-        let blocks: Vec<Blocks> = chunks.iter().map(|chunk| self.blocks(chunk)).collect();
+        let blocks: Vec<BlocksByLayer> = chunks.iter().map(|chunk| self.blocks(chunk)).collect();
         let both = || chunks.iter().zip(&blocks);
         let beneath = both().filter(|(chunk, blocks)| self.hiding(chunk, blocks).is_none());
         let fallback = self.fallback.ahead(beneath.map(|(chunk, _)| chunk.clone()))?;
@@ -220,7 +220,7 @@ impl MergedArray {
     fn compose(
         &self,
         chunk: &ChunkIndex,
-        blocks: &Blocks,
+        blocks: &BlocksByLayer,
         fallback: Option<&EncodedChunk>,
         ahead: &[Ahead],
     ) -> Result<Vec<u8>> {

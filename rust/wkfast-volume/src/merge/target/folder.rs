@@ -140,7 +140,7 @@ impl Target for FolderTarget {
         for entry in fs::read_dir(&folder).map_err(|error| fault(&folder, error))? {
             let path = entry.map_err(|error| fault(&folder, error))?.path();
             let name = path.file_name().and_then(|name| name.to_str()).unwrap_or_default();
-            if name.ends_with(".jsonl") && wanted(name) {
+            if path.extension().is_some_and(|suffix| suffix == "jsonl") && wanted(name) {
                 take(&fs::read_to_string(&path).map_err(|error| fault(&path, error))?);
             }
         }
