@@ -230,7 +230,7 @@ impl Journal {
                 false
             }
             TargetState::Begun => {
-                notes::each_done(&*target, &tasks, &mut |_, record| {
+                notes::each_done(&*target, &tasks, &mut |record| {
                     done.insert(record.task, record.file_bytes);
                 })?;
                 true

@@ -218,7 +218,7 @@ pub(super) fn each_done(target: &dyn Target, tasks: &Range<usize>, take: &mut dy
 /// Which of `tasks` are done.
 pub(super) fn done(target: &dyn Target, tasks: &Range<usize>) -> Result<Vec<bool>> {
     let mut done = vec![false; tasks.len()];
-    each_done(target, tasks, &mut |_, record| done[record.task - tasks.start] = true)?;
+    each_done(target, tasks, &mut |record| done[record.task - tasks.start] = true)?;
     Ok(done)
 }
 

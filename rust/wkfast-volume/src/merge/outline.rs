@@ -7,7 +7,7 @@ use std::ops::Range;
 use serde::{Deserialize, Serialize};
 
 use super::plan::{LayerPlan, LayerSource, MagPlan, MergePlan, ShardPlan};
-use super::share::{Part, work_bytes};
+use super::share::{Weighed, work_bytes};
 use crate::error::{Result, VolumeError};
 use crate::geometry::Mag;
 use crate::voxels::VoxelType;
@@ -131,7 +131,7 @@ impl Outline {
     }
 
     /// Refuses an outline that a plan of such mags does not have, where `parts` of its files follow each other.
-    pub(super) fn check(&self, mags: &[MagPlan], parts: &[Part]) -> Result<()> {
+    pub(super) fn check(&self, mags: &[MagPlan], parts: &[Weighed]) -> Result<()> {
         let fault = |reason: &str| Err(VolumeError::corrupt("merge plan", reason.to_owned()));
         let add = |sum: usize, count: usize| sum.checked_add(count).filter(|&sum| sum <= MOST_TASKS);
         let tasks = self.runs.iter().try_fold(0, |sum, run| add(sum, run.tasks));

@@ -13,7 +13,7 @@ use serde::{Deserialize, Serialize};
 use super::columns;
 use super::outline::Outline;
 use super::plan::{MagPlan, MergePlan, ShardPlan, Task};
-use super::share::{self, Part, work_bytes};
+use super::share::{self, Weighed, work_bytes};
 use super::target::MergeTarget;
 use crate::error::{Result, VolumeError};
 use crate::store::{Fetch, MemoryStore, Origin, Part as FilePart, SharedStore, read_all};
@@ -60,8 +60,8 @@ struct Head {
 struct Stored(usize, u64, u32, u32, u32);
 
 impl Stored {
-    fn part(&self) -> Part {
-        Part { tasks: self.0, bytes: self.1 }
+    fn part(&self) -> Weighed {
+        Weighed { tasks: self.0, bytes: self.1 }
     }
 }
 
@@ -231,7 +231,7 @@ impl PlanFile {
     /// The tasks of a stage that are share `share` of `shares`; see [`share`](mod@share).
     pub fn share(&self, stage: &Range<usize>, share: u64, shares: u64) -> Result<Range<usize>> {
         let mut first = 0;
-        let mut parts: Vec<Part> = Vec::new();
+        let mut parts: Vec<Weighed> = Vec::new();
         for part in self.parts.iter().map(Stored::part) {
             if stage.contains(&first) {
                 parts.push(part);
