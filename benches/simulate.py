@@ -244,7 +244,7 @@ def _options() -> argparse.Namespace:
         default = getattr(CLUSTER, field.name)
         parser.add_argument(f"--{field.name.replace('_', '-')}", type=type(default), default=default)
     for field in fields(Constants):
-        parser.add_argument(f"--{field.name.replace('_', '-')}-seconds", type=float, help="instead of what is measured")
+        parser.add_argument(f"--measured-{field.name.replace('_', '-')}", type=float, help="instead of a measurement")
     return parser.parse_args()
 
 
@@ -252,7 +252,7 @@ def main() -> None:
     """Measure, check if asked to, and print what the model says of the layer."""
     options = _options()
     folder = Path(options.folder)
-    given = {field.name: getattr(options, f"{field.name}_seconds") for field in fields(Constants)}
+    given = {field.name: getattr(options, f"measured_{field.name}") for field in fields(Constants)}
     if None in given.values():
         measured = calibrate(folder, options.local_workers, options.repeats)
         given = {name: getattr(measured, name) if value is None else value for name, value in given.items()}

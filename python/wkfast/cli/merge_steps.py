@@ -61,6 +61,7 @@ PlanArgument = Annotated[str, Argument("The plan file, or its address; JSON if i
 _JSON_NAMES = (".json", ".json.gz")
 # JSON, inflated: of ten million files it takes 1.4 GB.
 MOST_OF_PLAN = 4 << 30
+_PIECE = 1 << 20
 # What a compressed file begins with.
 _GZIP = b"\x1f\x8b"
 
@@ -229,7 +230,10 @@ def _text_of(plan_file: "Path | ObjectPath") -> str:
         is_compressed = stored.read(len(_GZIP)) == _GZIP
         stored.seek(0)
         with gzip.open(stored) if is_compressed else stored as file:
-            data = file.read(MOST_OF_PLAN + 1)
+            data = bytearray()
+            # in pieces: memory is taken for what is there
+            while len(data) <= MOST_OF_PLAN and (piece := file.read(_PIECE)):
+                data += piece
     if len(data) > MOST_OF_PLAN:
         raise MergeError(f"{plan_file}: more than {MOST_OF_PLAN:,} bytes are no plan of a merge")
     return data.decode()
