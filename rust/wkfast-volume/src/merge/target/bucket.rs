@@ -203,7 +203,7 @@ impl Target for BucketTarget {
     }
 }
 
-/// BucketLines in objects that grow until they are too long to be sent again.
+/// Lines in objects that grow until they are too long to be sent again.
 #[derive(Debug)]
 struct BucketLines {
     store: SharedStore,
