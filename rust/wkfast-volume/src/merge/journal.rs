@@ -1,7 +1,7 @@
 //! What the target remembers while a merge is unfinished: `.wkfast-merge/` with which plan it is, a line for every finished
 //! shard, a lock, and a place for files under construction. Commit turns it into `wkfast-merge.json`.
 //!
-//! Every process writes its [lines](super::notes) to files of its own, because appends of several machines to one file are
+//! Every process writes its lines (see `notes.rs`) to files of its own, because appends of several machines to one file are
 //! not safe on network file systems. A line is written after its shard was renamed into place, so a shard without a line
 //! is simply written again.
 
@@ -344,7 +344,7 @@ pub(super) fn clear_committed(target: &MergeTarget) -> Result<()> {
     target.open()?.clear()
 }
 
-/// The report of a target that [`Journal::close`] has been through.
+/// The report of a target that is committed.
 pub fn committed_report<R: serde::de::DeserializeOwned>(target: &MergeTarget) -> Result<R> {
     let target = target.open()?;
     let name = target.name(PROVENANCE);

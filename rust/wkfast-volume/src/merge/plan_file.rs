@@ -2,7 +2,7 @@
 //! some thousand files in it, and the parts, each compressed by itself.
 //!
 //! Layout, numbers little endian: [`MAGIC`]; length, inflated length and CRC-32C of the head, `u32` each; the head, JSON
-//! compressed by zstd; the parts, [columns](super::columns) compressed by zstd, in the order of their tasks. Their lengths
+//! compressed by zstd; the parts, columns compressed by zstd, in the order of their tasks. Their lengths
 //! and checksums are in the head. Nothing of it is believed before it is checked.
 
 use std::io::Read;
