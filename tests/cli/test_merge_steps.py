@@ -120,6 +120,17 @@ def test_stages_can_be_arrays_of_their_own(workplace, expected):
     assert content(workplace / "merged") == expected
 
 
+def test_a_plan_may_be_a_link_as_workflows_hand_files_over(workplace, expected):
+    plan(workplace)
+    stored = next(path for path in workplace.iterdir() if path.suffix == ".plan")
+    kept = stored.rename(workplace / "datasets" / stored.name)
+    stored.symlink_to(kept)
+    wkfast("merge", "run", stored.name, cwd=workplace)
+    assert "files" in wkfast("merge", "status", stored.name, cwd=workplace).stdout
+    wkfast("merge", "commit", stored.name, cwd=workplace)
+    assert content(workplace / "merged") == expected
+
+
 def test_a_damaged_plan_file_is_one_clear_line(planned):
     whole = (planned / "merge.plan").read_bytes()
     for damaged in (whole[:15], whole[:100], whole[:40] + bytes(40) + whole[80:], whole[:-1]):

@@ -486,6 +486,20 @@ def core_file(path: Path | ObjectPath, state: object = None) -> str | _core.Obje
     return str(path)
 
 
+def core_folder(folder: Path | ObjectPath) -> str | dict[str, Any]:
+    """Return a folder as the core takes it, which goes into JSON.
+
+    Examples
+    --------
+    >>> from pathlib import Path
+    >>> core_folder(Path("merged")), core_folder(ObjectPath("s3://bucket/merged"))
+    ('merged', {'url': 's3://bucket/merged', 'options': {}})
+    """
+    if isinstance(folder, ObjectPath):
+        return {name: folder.container[name] for name in ("url", "options")}
+    return str(folder)
+
+
 def _check(url: str, kind: str, rest: str) -> None:
     """Refuse what no request could be made of, before one is."""
     if kind == "http" and ("?" in rest or "#" in rest):

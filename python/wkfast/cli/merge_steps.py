@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING, Annotated, BinaryIO
 
 import wkfast as wk
 from wkfast._lazy import lazy_import
-from wkfast.addresses import address_of
 from wkfast.buckets import ObjectPath, any_path
 from wkfast.cli.arguments import Argument, Option
 from wkfast.cli.console import bytes_text, progress_wanted, tell, tell_json
@@ -58,7 +57,7 @@ else:
 
 PlanArgument = Annotated[str, Argument("The plan file, or its address; JSON if its name ends with .json or .json.gz.")]
 # Names of plan files that are JSON, as other programs read them; tasks have to read them whole.
-_JSON_NAMES = (".json", ".json.gz")
+_JSON_NAMES = (".json", ".gz")
 # JSON, inflated: of ten million files it takes 1.4 GB.
 MOST_OF_PLAN = 4 << 30
 _PIECE = 1 << 20
@@ -168,7 +167,7 @@ def status(
     as_json: JsonOption = False,
 ) -> None:
     """Tell how far a merge is, who is at it and what went wrong; nothing is written."""
-    is_plan = Path(target).is_file() if address_of(target) is None else target.endswith((".plan", *_JSON_NAMES))
+    is_plan = any_path(target, "a merge").is_file()
     found = statuses.merge_status(read_plan(target).target if is_plan else target)
     if as_json:
         tell_json(found.to_json())

@@ -6,14 +6,16 @@ import pickle
 import time
 from dataclasses import dataclass
 from functools import lru_cache
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from wkfast import _core
+from wkfast.buckets import core_folder
 from wkfast.errors import ExecutorError, MergeError
 from wkfast.jobs import Tally, Watch, run_jobs
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from wkfast.buckets import ObjectPath
     from wkfast.progress import Observer
 
@@ -53,21 +55,13 @@ def _plan(
     ticket: Path | ObjectPath,  # noqa: ARG001 - a new ticket may mean a new plan in the file
     rule: bytes | None,
 ) -> _core.MergePlan:
-    found = _core.MergePlan.open(_folder_of(plan_file), plan_file.name)
+    found = _core.MergePlan.open(core_folder(plan_file.parent), plan_file.name)
     if found is None:
         raise MergeError(f"there is no plan at {plan_file} any more: the merge was given up, or is done")
     plan, _ = found
     if rule is not None:
         pickle.loads(rule).give(plan, quiet=True)  # noqa: S301 - from the call that hands out the jobs
     return plan
-
-
-def _folder_of(file: Path | ObjectPath) -> Any:
-    """Return where a file lies, as plain data for the core."""
-    folder = file.parent
-    if isinstance(folder, Path):
-        return str(folder)
-    return {name: folder.container[name] for name in ("url", "options")}
 
 
 def run_on_workers(

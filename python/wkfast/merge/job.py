@@ -10,24 +10,25 @@ from __future__ import annotations
 import json
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from wkfast import _core
 from wkfast._warnings import warn
+from wkfast.buckets import core_folder
 from wkfast.dataset.plan_workers import run_on_workers, verify_on_workers
-from wkfast.errors import DatasetError, MergeError, VolumeDataError
+from wkfast.errors import DatasetError, MergeError, ObjectStoreError, VolumeDataError
 from wkfast.jobs import warn_if_scarce
 from wkfast.merge.description import check_description, describe, description_of
 from wkfast.merge.labels import labels_for, remove_labels
 from wkfast.merge.report import PROVENANCE_FILE, MergePreview, MergeReport, is_dataset, provenance_of
 from wkfast.merge.resuming import resumable
 from wkfast.merge.sides import base_of, largest_id, remarks
-from wkfast.merge.targets import of_core, to_core
+from wkfast.merge.targets import of_core
 from wkfast.progress import observed
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
-    from pathlib import Path
 
     from wkfast.buckets import ObjectPath
     from wkfast.dataset import DataFormat
@@ -231,8 +232,13 @@ class MergeJob:
         MergeError
             It is damaged, or of another version of wkfast; or see :meth:`from_json`.
         """
+        if isinstance(plan_file, Path):
+            # workflows hand files over as links
+            plan_file = plan_file.resolve()
         try:
-            found = _core.MergePlan.open(to_core(plan_file.parent), plan_file.name)
+            found = _core.MergePlan.open(core_folder(plan_file.parent), plan_file.name)
+        except ObjectStoreError:
+            raise
         except VolumeDataError as error:
             raise MergeError(f"{plan_file}: not a merge plan ({error})") from error
         return None if found is None else cls._of(found[1], lambda _: found[0], str(plan_file), rule)
@@ -296,7 +302,7 @@ def _plan(
             "annotations": [side.mags for side in over],
             "fallback": base.locations,
             "fallback_bounding_box": base.box,
-            "target": to_core(target),
+            "target": core_folder(target),
             "target_mags": [{"mag": mag, "folder": base.folder(mag)} for mag in base.mags],
             "options": options.core,
             "mapping": None if labels is None else labels.core,

@@ -8,10 +8,9 @@ from enum import StrEnum
 from typing import TYPE_CHECKING, Any
 
 from wkfast import _core
-from wkfast.buckets import any_path
+from wkfast.buckets import any_path, core_folder
 from wkfast.errors import MergeError
 from wkfast.merge.report import PROVENANCE_FILE, is_dataset, provenance_of
-from wkfast.merge.targets import to_core
 
 if TYPE_CHECKING:
     from os import PathLike
@@ -129,7 +128,7 @@ def merge_status(target: str | PathLike[str] | ObjectPath) -> MergeStatus:
     (37, 66)
     """
     folder = any_path(target, "the target of a merge")
-    facts = _core.merge_status(to_core(folder))
+    facts = _core.merge_status(core_folder(folder))
     return _committed(folder) if facts is None else _under_way(folder, facts)
 
 

@@ -11,20 +11,6 @@ if TYPE_CHECKING:
     from wkfast.dataset.layer_properties import Json
 
 
-def to_core(target: Path | ObjectPath) -> str | Json:
-    """Return a target as plain data for the core.
-
-    Examples
-    --------
-    >>> to_core(Path("merged")), to_core(ObjectPath("s3://bucket/merged"))
-    ('merged', {'url': 's3://bucket/merged', 'options': {}})
-    """
-    if isinstance(target, Path):
-        return str(target)
-    container = target.container
-    return {"url": container["url"], "options": container["options"]}
-
-
 def of_core(target: str | Json) -> Path | ObjectPath:
     """Return the target that plain data of the core mean.
 

@@ -10,8 +10,8 @@ pub(crate) const MOST: usize = 256;
 /// What batches have of the connections there may be.
 ///
 /// None has more than the level up to which all can have what they want. Whoever has more when another begins gives way, a
-/// connection after each answer; whoever has less takes what others gave back. A batch that begins has at least one, so for
-/// the time of an answer there may be a few more than [`MOST`].
+/// connection after each answer; whoever has less takes what others gave back. A batch that begins has at least one, so
+/// there may be more than [`MOST`]: for the time of an answer, or where more than so many batches are under way.
 #[derive(Default)]
 pub(crate) struct Shares {
     batches: Mutex<Vec<Arc<Holding>>>,
@@ -67,8 +67,9 @@ impl Share {
     /// As many connections as there are for this batch now, up to `most`; never fewer than it has.
     pub(crate) fn grow(&self, most: usize) -> usize {
         let batches = self.all.batches();
-        let held = self.reach(&batches, most);
-        self.ours.held.store(held, Relaxed);
+        let more = self.reach(&batches, most) - self.held();
+        // Others of this batch may give one away meanwhile.
+        let held = self.ours.held.fetch_add(more, Relaxed) + more;
         drop(batches);
         held
     }
@@ -100,8 +101,8 @@ impl Share {
     }
 
     fn reach(&self, batches: &[Arc<Holding>], most: usize) -> usize {
-        let taken: usize = batches.iter().map(|batch| batch.held.load(Relaxed)).sum();
         let held = self.held();
+        let taken: usize = batches.iter().map(|batch| batch.held.load(Relaxed)).sum();
         let free = MOST.saturating_sub(taken);
         let fair = most.min(self.ours.wanted.load(Relaxed)).min(self.all.level.load(Relaxed));
         held.max(fair.min(held + free))

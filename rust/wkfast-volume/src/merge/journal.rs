@@ -258,6 +258,11 @@ impl Journal {
         Ok(self.target.size(key)?.unwrap_or(UNKNOWN_SIZE) == size)
     }
 
+    /// Whether a task of this process was done before, whatever has become of its file.
+    pub fn was_done(&self, task: usize) -> bool {
+        self.done.contains_key(&task)
+    }
+
     /// Refuses to go on while any of `tasks` is not done, which another process's may be.
     pub fn check_done(&self, plan: &MergePlan, tasks: &Range<usize>) -> Result<()> {
         if tasks.is_empty() {

@@ -9,6 +9,7 @@ use serde::{Deserialize, Serialize};
 
 use super::input::MergeInput;
 use super::outline::Outline;
+use super::share::bytes_of;
 use super::stamp::MagStamp;
 use crate::error::{Result, VolumeError};
 use crate::format::MagLocation;
@@ -17,6 +18,8 @@ use crate::voxels::VoxelType;
 
 /// Changes whenever a plan of an earlier build would be run differently.
 pub const PLAN_VERSION: u32 = 2;
+/// Letters of [`MergePlan::fingerprint`].
+const FINGERPRINT: usize = 32;
 
 /// What [`survey`](super::survey::survey) found out and decided.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -237,6 +240,10 @@ impl MergePlan {
             let reason = format!("has version {}, this build runs version {PLAN_VERSION}: plan anew", self.version);
             return Err(VolumeError::corrupt("merge plan", reason));
         }
+        // It is looked for in what others have written.
+        if self.fingerprint.len() != FINGERPRINT || !self.fingerprint.bytes().all(|byte| byte.is_ascii_hexdigit()) {
+            return Err(VolumeError::corrupt("merge plan", "has no fingerprint".to_owned()));
+        }
         for (place, mag) in self.mags.iter().enumerate() {
             let grid = &mag.grid;
             let shapes = [grid.chunk_shape, grid.chunks_per_shard];
@@ -245,7 +252,10 @@ impl MergePlan {
                     if from >= place || factor.contains(&0));
                 is_later || layer.block_shape.contains(&0) || layer.annotation >= self.input.annotations.len()
             };
-            let bad_shard = |shard: &ShardPlan| shard.is_touched() && shard.blocks.len() != mag.layers.len();
+            let bad_shard = |shard: &ShardPlan| {
+                let lacks_layers = shard.is_touched() && shard.blocks.len() != mag.layers.len();
+                lacks_layers || shard.at.extra.len() != grid.extra_axes.len()
+            };
             let bad = shapes.iter().flatten().any(|&edge| edge == 0)
                 || mag.layers.iter().any(bad_layer)
                 || mag.shards.iter().any(bad_shard);
@@ -254,7 +264,11 @@ impl MergePlan {
             }
             super::input::check_folder(&mag.folder)?;
         }
-        Ok(())
+        let work = self.mags.iter().flat_map(|mag| mag.shards.iter().map(move |shard| bytes_of(mag, shard)));
+        match work.fold(0, u64::saturating_add) {
+            u64::MAX => Err(VolumeError::corrupt("merge plan", "has more bytes than there can be".to_owned())),
+            _ => Ok(()),
+        }
     }
 
     /// The tasks of the shards that are here.

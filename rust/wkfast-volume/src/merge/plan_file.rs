@@ -20,6 +20,8 @@ use crate::store::{Fetch, MemoryStore, Origin, Part as FilePart, SharedStore, re
 
 /// What a plan file begins with; the last byte is the version of the layout.
 pub const MAGIC: &[u8; 8] = b"WKFPLAN\x01";
+/// Which of those is the version.
+const VERSION: usize = MAGIC.len() - 1;
 const PREFIX: usize = MAGIC.len() + 3 * size_of::<u32>();
 /// Bytes that are asked for first: the heads of most plans are shorter.
 const FIRST_READ: u64 = 64 << 10;
@@ -151,9 +153,15 @@ impl PlanFile {
     fn read(store: SharedStore, key: &str) -> Result<Option<Self>> {
         let fetch = Fetch { origin: Origin::Key(key), part: FilePart::Start(FIRST_READ) };
         let Some(start) = read_all(&*store, &[fetch])?.pop().flatten() else { return Ok(None) };
-        let Some(behind) = start.strip_prefix(MAGIC) else { return Ok(None) };
+        let Some(version) = start.get(VERSION).filter(|_| start.starts_with(&MAGIC[..VERSION])) else {
+            return Ok(None);
+        };
         let name = store.describe(key);
         let fault = |reason: &str| VolumeError::corrupt(&name, reason);
+        if *version != MAGIC[VERSION] {
+            return Err(fault("is a merge plan of another version of wkfast: plan anew"));
+        }
+        let behind = &start[MAGIC.len()..];
         let numbers = behind.get(..PREFIX - MAGIC.len()).ok_or_else(|| fault("it is cut off"))?;
         let [length, raw, crc] =
             std::array::from_fn(|place| u32::from_le_bytes(std::array::from_fn(|byte| numbers[4 * place + byte])));

@@ -107,6 +107,7 @@ fn run_tasks(
     let pool = pool_of(threads)?;
     let mut driver = Driver::new(&pool, observer);
     driver.expect(tasks.len(), tasks.clone().map(|task| runner.weight(task)).sum());
+    let mut is_redone = false;
     for stage in plan.stages() {
         let wanted = stage.start.max(tasks.start)..stage.end.min(tasks.end);
         if wanted.is_empty() {
@@ -115,7 +116,9 @@ fn run_tasks(
         // What this call was asked for it does in order.
         let others = [0..stage.start.min(tasks.start), stage.start.min(tasks.end)..stage.start];
         others.iter().try_for_each(|others| journal.check_done(plan, others))?;
-        let (done, waiting) = runner.divide(wanted)?;
+        // What was computed from files that are not what they were is computed again.
+        let (done, waiting) = if is_redone { (Vec::new(), wanted.collect()) } else { runner.divide(wanted)? };
+        is_redone |= waiting.iter().any(|&task| journal.was_done(task) && !runner.is_copied(task));
         summary.resumed += done.len();
         for &task in &done {
             driver.pass(runner.weight(task));

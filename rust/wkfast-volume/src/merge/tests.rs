@@ -432,6 +432,57 @@ fn tasks_in_pieces_by_several_processes_give_the_same_result() {
 }
 
 #[test]
+fn what_was_computed_from_files_that_have_gone_is_computed_again() {
+    let world = World::build(&Case { seed: 3, ..simple_case() });
+    let mut whole = world.input.clone();
+    whole.target = MergeTarget::Directory(world.folder.path().join("whole"));
+    merge_all(&whole).unwrap();
+    let plan = MergePlan::new(world.input.clone()).unwrap();
+    let sources = Sources::open(&plan.input).unwrap();
+    let stages = plan.stages();
+    let run_them = |tasks| run(&plan, &sources, tasks, 1, Access::Exclusive, &mut silent).unwrap();
+    run_them(stages[0].clone());
+    // Another machine went down before its files were on disk: this one finds only its notes.
+    let is_touched = |task: &usize| plan.task_parts(plan.task(*task)).1.is_touched();
+    for task in stages[0].clone().filter(is_touched) {
+        let (mag, shard) = plan.task_parts(plan.task(task));
+        let key = sources.fallback.iter().find(|side| side.location.mag == mag.mag).unwrap().array.shard_key(&shard.at);
+        let _ = fs::remove_file(world.target().join(&mag.folder).join(key));
+    }
+    run_them(stages[0].end..plan.task_count());
+    run_them(0..plan.task_count());
+    commit(&plan, Seconds::default(), false, &mut |_| Ok(())).unwrap();
+    assert_eq!(result_files(world.target()), result_files(whole.target.directory().unwrap()));
+}
+
+#[test]
+fn notes_that_end_within_a_letter_stop_nobody() {
+    let world = World::build(&simple_case());
+    let plan = MergePlan::new(world.input.clone()).unwrap();
+    let sources = Sources::open(&plan.input).unwrap();
+    run(&plan, &sources, 0..1, 1, Access::Exclusive, &mut silent).unwrap();
+    let notes = world.target().join(".wkfast-merge");
+    let cut = "{\"task\":3,\"failed\":\"/ü".as_bytes();
+    fs::write(notes.join("done-0-9-cut.jsonl"), &cut[..cut.len() - 1]).unwrap();
+    assert_eq!(super::open_tasks(&plan).unwrap().len(), plan.task_count() - 1);
+    merge_all(&world.input).unwrap();
+}
+
+#[test]
+fn a_plan_whose_fingerprint_is_none_is_refused() {
+    let world = World::build(&simple_case());
+    let plan = MergePlan::new(world.input.clone()).unwrap();
+    for fingerprint in ["", "e", &"ü".repeat(plan.fingerprint.len() / 2)] {
+        let other = MergePlan { fingerprint: fingerprint.to_owned(), ..plan.clone() };
+        let refused = MergePlan::from_json(&other.to_json().unwrap()).unwrap_err();
+        assert!(refused.to_string().contains("no fingerprint"), "{refused}");
+    }
+    let mut other = plan.clone();
+    other.mags[0].shards[0].at.extra = vec![1].into();
+    assert!(MergePlan::from_json(&other.to_json().unwrap()).unwrap_err().to_string().contains("refers to nothing"));
+}
+
+#[test]
 fn a_later_stage_does_not_run_before_an_earlier_one() {
     let world = World::build(&simple_case());
     let plan = MergePlan::new(world.input.clone()).unwrap();

@@ -137,11 +137,19 @@ impl Target for FolderTarget {
 
     fn notes(&self, wanted: &dyn Fn(&str) -> bool, take: &mut dyn FnMut(&str)) -> Result<()> {
         let folder = self.notes_folder();
-        for entry in fs::read_dir(&folder).map_err(|error| fault(&folder, error))? {
+        let entries = match fs::read_dir(&folder) {
+            Err(error) if error.kind() == ErrorKind::NotFound => return Ok(()),
+            entries => entries.map_err(|error| fault(&folder, error))?,
+        };
+        for entry in entries {
             let path = entry.map_err(|error| fault(&folder, error))?.path();
             let name = path.file_name().and_then(|name| name.to_str()).unwrap_or_default();
-            if path.extension().is_some_and(|suffix| suffix == "jsonl") && wanted(name) {
-                take(&fs::read_to_string(&path).map_err(|error| fault(&path, error))?);
+            if path.extension().is_none_or(|suffix| suffix != "jsonl") || !wanted(name) {
+                continue;
+            }
+            // One that has gone meanwhile was of a merge that is committed now; a full disk cuts lines anywhere.
+            if let Some(text) = self.read(&format!("{NOTES}/{name}"))? {
+                take(&String::from_utf8_lossy(&text));
             }
         }
         Ok(())
