@@ -1,5 +1,6 @@
 """Many files of skeletons in buckets: read as tables and converted."""
 
+import concurrent.futures as cf
 import threading
 import zipfile
 
@@ -79,6 +80,21 @@ def test_zips_are_looked_into_together_and_come_in_order(monkeypatch):
     texts = [ObjectPath(f"memory://many-zips/{number}.nml") for number in range(80)]
     mixed = [one for pair in zip(zips, texts, strict=True) for one in pair]
     assert [source.path for source in sources.find(mixed)] == mixed
+
+
+def test_workers_read_objects_without_a_look_at_each_before(monkeypatch):
+    files = [ObjectPath(f"memory://for-workers/{number}.nml") for number in range(20)]
+    for file in files[:-1]:
+        file.write(nml().encode())
+
+    def refused(_):
+        raise ObjectStoreError("one refusal")
+
+    monkeypatch.setattr(ObjectPath, "size", refused)
+    with cf.ThreadPoolExecutor(4) as executor:
+        tables = read_skeletons(files, executor=executor)
+    assert tables.files.rows == 20
+    assert [each.file for each in tables.errors] == [str(files[-1])]
 
 
 def test_a_large_object_comes_in_batches(far):
