@@ -82,6 +82,42 @@ def test_zips_are_looked_into_together_and_come_in_order(monkeypatch):
     assert [source.path for source in sources.find(mixed)] == mixed
 
 
+def test_what_ends_the_search_is_told_after_what_was_found_before(monkeypatch):
+    monkeypatch.setattr(sources, "_looked_into", lambda path, _also: [sources.Source(path, "a.nml", str(path))])
+    zips = [ObjectPath(f"memory://in-turn/{number}.zip") for number in range(3)]
+    search, found = sources.find([*zips, ObjectPath("memory://no-such-folder")]), []
+    with pytest.raises(AnnotationFileNotFoundError, match="no-such-folder"):
+        found.extend(source.path for source in search)
+    assert found == zips
+
+
+def test_a_search_that_is_left_waits_for_no_request(monkeypatch):
+    answered, begun = threading.Event(), []
+
+    def looked_into(path, _also):
+        begun.append(path)
+        if path.name != "0.zip":
+            assert answered.wait(60)
+        yield sources.Source(path, "a.nml", str(path))
+
+    monkeypatch.setattr(sources, "_looked_into", looked_into)
+    zips = [ObjectPath(f"memory://left/{number}.zip") for number in range(200)]
+    found = sources.find(zips)
+    assert next(found).path == zips[0]
+    closing = threading.Thread(target=found.close, daemon=True)
+    closing.start()
+    closing.join(20)
+    left_waiting = closing.is_alive()
+    threads = [one for one in threading.enumerate() if one.name.startswith("wkfast-requests")]
+    answered.set()
+    for one in [closing, *threads]:
+        one.join(20)
+    assert not left_waiting
+    assert len(begun) <= sources.AT_ONCE + 1  # none was begun after that
+    assert threads
+    assert all(one.daemon and not one.is_alive() for one in threads)
+
+
 def test_workers_read_objects_without_a_look_at_each_before(monkeypatch):
     files = [ObjectPath(f"memory://for-workers/{number}.nml") for number in range(20)]
     for file in files[:-1]:
