@@ -49,7 +49,9 @@ def boxes(count):
 
 
 WORKS = {
-    "read": lambda count: ReadWork(tuple(Source(f"{n:05}.nml", None, f"{n:05}.nml") for n in range(count)), False),
+    "read": lambda count: ReadWork(
+        tuple(Source(f"{n:05}.nml", None, f"{n:05}.nml") for n in range(count)), strict=False
+    ),
     "compare": lambda count: Comparison(Numbered(), Numbered(), boxes(count)),
     "largest": lambda count: LargestLabel(Numbered(), boxes(count)),
     "calls": lambda count: ChunkCalls(len, (Numbered(),), tuple((box,) for box in boxes(count))),

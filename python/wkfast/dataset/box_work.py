@@ -52,7 +52,9 @@ class LargestLabel:
 
     def run(self, first: int, end: int, threads: int | None) -> int:  # noqa: ARG002 - views read on the cores there are
         """Return the largest label of some of the boxes, 0 if there are none."""
-        return max((int(self.view.read(absolute_bounding_box=box).max()) for box in self.part(first, end).boxes), default=0)
+        return max(
+            (int(self.view.read(absolute_bounding_box=box).max()) for box in self.part(first, end).boxes), default=0
+        )
 
 
 def is_equal(comparison: Comparison, executor: Any) -> bool:

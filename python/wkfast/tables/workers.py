@@ -59,7 +59,7 @@ def read_on_workers(
 
 
 def _cost(source: Source) -> int:
-    """Return about how many bytes a file has; those in buckets that nobody has looked at are not asked for one by one."""
+    """Return about how many bytes a file has; objects that nobody has looked at are not asked for one by one."""
     if source.known_size is None and isinstance(source.path, ObjectPath):
         return _UNKNOWN_BYTES
     return source.size
