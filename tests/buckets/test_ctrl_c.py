@@ -18,7 +18,10 @@ CALLS = {
     "zips": ("from wkfast.tables import read_skeletons", "read_skeletons([far / 'a.zip'] * 100)"),
     # The search is closed while zips behind are being looked into.
     "zips one by one": (
-        "import wkfast.tables; search = wkfast.tables.iterate_skeletons([far / 'a.zip'] * 100, batch_bytes=1); next(search)",
+        (
+            "from wkfast.tables import iterate_skeletons; "
+            "search = iterate_skeletons([far / 'a.zip'] * 100, batch_bytes=1); next(search)"
+        ),
         "next(search); next(search)",
     ),
     "save": ("annotation = wkfast.Annotation.load('a.zip')", "annotation.save(far / 'b.zip')"),

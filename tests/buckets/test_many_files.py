@@ -165,6 +165,29 @@ def test_a_bucket_that_is_not_there_is_told_once_and_not_for_each_file(far):
         convert(far, missing, "swc")
 
 
+@pytest.mark.parametrize("is_only_one", [False, True])
+def test_a_bucket_that_may_not_be_read_either_ends_a_conversion(folder, between, is_only_one):
+    between.refuses = lambda _method, _path: True
+    out = ObjectPath(f"s3://{between.name}/out", between.options)
+    with pytest.raises(ObjectStoreError, match="AccessDenied"):
+        convert(folder / "f0.nml" if is_only_one else folder, out, "swc")
+    assert sum(method == "PUT" for method, _, _ in between.asked) == 1
+
+
+def test_a_bucket_that_takes_nothing_ends_a_conversion_at_the_second_file(folder, between):
+    between.refuses = lambda method, _path: method == "PUT"
+    with pytest.raises(ObjectStoreError, match="AccessDenied"):
+        convert(folder, ObjectPath(f"s3://{between.name}/out", between.options), "swc")
+    assert sum(method == "PUT" for method, _, _ in between.asked) == 2
+
+
+def test_a_file_that_a_bucket_refuses_holds_up_no_other(folder, between):
+    between.refuses = lambda method, path: method == "PUT" and path.endswith(("f0.swc", "one.swc"))
+    done = convert(folder, ObjectPath(f"s3://{between.name}/out", between.options), "swc")
+    assert len(done.written) == 3
+    assert [each.file.rsplit("/")[-1] for each in done.errors] == ["f0.nml", "f2.nml", "project.zip!one.nml"]
+
+
 def test_swc_and_knossos_of_a_bucket(bucket, tmp_path):
     skeleton = Skeleton(voxel_size=(10, 10, 30), dataset_name="d")
     skeleton.add_tree("t").add_nodes([[1, 2, 3], [4, 5, 6]], edges=[[0, 1]], radius=20)
