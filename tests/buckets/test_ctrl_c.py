@@ -16,6 +16,14 @@ from tests.buckets.test_merging import painted
 CALLS = {
     "load": ("", "wkfast.Annotation.load(far / 'a.zip')"),
     "zips": ("from wkfast.tables import read_skeletons", "read_skeletons([far / 'a.zip'] * 100)"),
+    # The search is closed while zips behind are being looked into.
+    "zips one by one": (
+        (
+            "from wkfast.tables import iterate_skeletons; "
+            "search = iterate_skeletons([far / 'a.zip'] * 100, batch_bytes=1); next(search)"
+        ),
+        "next(search); next(search)",
+    ),
     "save": ("annotation = wkfast.Annotation.load('a.zip')", "annotation.save(far / 'b.zip')"),
     "layer": ("layer = wkfast.Annotation.load(far / 'a.zip').get_volume_layer('paint')", "layer.as_layer()"),
     "plan": ("annotation = wkfast.Annotation.load('b.zip')", "annotation.plan_merge(far / 'm', far / 'near')"),

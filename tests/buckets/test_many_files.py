@@ -1,5 +1,6 @@
 """Many files of skeletons in buckets: read as tables and converted."""
 
+import concurrent.futures as cf
 import threading
 import zipfile
 
@@ -81,6 +82,57 @@ def test_zips_are_looked_into_together_and_come_in_order(monkeypatch):
     assert [source.path for source in sources.find(mixed)] == mixed
 
 
+def test_what_ends_the_search_is_told_after_what_was_found_before(monkeypatch):
+    monkeypatch.setattr(sources, "_looked_into", lambda path, _also: [sources.Source(path, "a.nml", str(path))])
+    zips = [ObjectPath(f"memory://in-turn/{number}.zip") for number in range(3)]
+    search, found = sources.find([*zips, ObjectPath("memory://no-such-folder")]), []
+    with pytest.raises(AnnotationFileNotFoundError, match="no-such-folder"):
+        found.extend(source.path for source in search)
+    assert found == zips
+
+
+def test_a_search_that_is_left_waits_for_no_request(monkeypatch):
+    answered, begun = threading.Event(), []
+
+    def looked_into(path, _also):
+        begun.append(path)
+        if path.name != "0.zip":
+            assert answered.wait(60)
+        yield sources.Source(path, "a.nml", str(path))
+
+    monkeypatch.setattr(sources, "_looked_into", looked_into)
+    zips = [ObjectPath(f"memory://left/{number}.zip") for number in range(200)]
+    found = sources.find(zips)
+    assert next(found).path == zips[0]
+    closing = threading.Thread(target=found.close, daemon=True)
+    closing.start()
+    closing.join(20)
+    left_waiting = closing.is_alive()
+    threads = [one for one in threading.enumerate() if one.name.startswith("wkfast-requests")]
+    answered.set()
+    for one in [closing, *threads]:
+        one.join(20)
+    assert not left_waiting
+    assert len(begun) <= sources.AT_ONCE + 1  # none was begun after that
+    assert threads
+    assert all(one.daemon and not one.is_alive() for one in threads)
+
+
+def test_workers_read_objects_without_a_look_at_each_before(monkeypatch):
+    files = [ObjectPath(f"memory://for-workers/{number}.nml") for number in range(20)]
+    for file in files[:-1]:
+        file.write(nml().encode())
+
+    def refused(_):
+        raise ObjectStoreError("one refusal")
+
+    monkeypatch.setattr(ObjectPath, "size", refused)
+    with cf.ThreadPoolExecutor(4) as executor:
+        tables = read_skeletons(files, executor=executor)
+    assert tables.files.rows == 20
+    assert [each.file for each in tables.errors] == [str(files[-1])]
+
+
 def test_a_large_object_comes_in_batches(far):
     batches = list(iterate_skeletons(far / "b ü", batch_bytes=1000))
     assert sum(batch.nodes.rows for batch in batches) == 100
@@ -111,6 +163,29 @@ def test_a_bucket_that_is_not_there_is_told_once_and_not_for_each_file(far):
     missing = ObjectPath("s3://no-such-bucket-at-all/out", far.storage_options)
     with pytest.raises(ObjectStoreError, match="no-such-bucket-at-all"):
         convert(far, missing, "swc")
+
+
+@pytest.mark.parametrize("is_only_one", [False, True])
+def test_a_bucket_that_may_not_be_read_either_ends_a_conversion(folder, between, is_only_one):
+    between.refuses = lambda _method, _path: True
+    out = ObjectPath(f"s3://{between.name}/out", between.options)
+    with pytest.raises(ObjectStoreError, match="AccessDenied"):
+        convert(folder / "f0.nml" if is_only_one else folder, out, "swc")
+    assert sum(method == "PUT" for method, _, _ in between.asked) == 1
+
+
+def test_a_bucket_that_takes_nothing_ends_a_conversion_at_the_second_file(folder, between):
+    between.refuses = lambda method, _path: method == "PUT"
+    with pytest.raises(ObjectStoreError, match="AccessDenied"):
+        convert(folder, ObjectPath(f"s3://{between.name}/out", between.options), "swc")
+    assert sum(method == "PUT" for method, _, _ in between.asked) == 2
+
+
+def test_a_file_that_a_bucket_refuses_holds_up_no_other(folder, between):
+    between.refuses = lambda method, path: method == "PUT" and path.endswith(("f0.swc", "one.swc"))
+    done = convert(folder, ObjectPath(f"s3://{between.name}/out", between.options), "swc")
+    assert len(done.written) == 3
+    assert [each.file.rsplit("/")[-1] for each in done.errors] == ["f0.nml", "f2.nml", "project.zip!one.nml"]
 
 
 def test_swc_and_knossos_of_a_bucket(bucket, tmp_path):

@@ -1,5 +1,6 @@
 """Annotations from a bucket to a server, and back."""
 
+from contextlib import contextmanager
 from functools import partial
 
 import pytest
@@ -11,8 +12,12 @@ from tests.client.standin_app import running
 from tests.client.standin_state import Layer, State
 from tests.client.test_standin import FALLBACK, PAINTED, annotation_zip
 
+import wkfast
 from wkfast import Annotation
+from wkfast.annotation import bulk
 from wkfast.buckets import ObjectPath
+from wkfast.client import close_shared_session
+from wkfast.errors import ObjectStoreError
 
 TOKEN = "a-token-that-nobody-may-see"
 
@@ -71,3 +76,69 @@ def test_a_server_of_files_takes_no_annotations(serve, run, tmp_path):
     url, _ = serve(tmp_path)
     (tmp_path / "ids.txt").write_text("0" * 24)
     assert "a server of files takes none" in run("download", tmp_path / "ids.txt", f"{url}/many", code=2).stderr
+
+
+@pytest.fixture
+def annotations(without_credentials):
+    """A server with three annotations, which this process is logged in to, and their ids."""
+    state = State()
+    state.add_user(TOKEN)
+    state.add_dataset("cells", [Layer.of("segmentation", FALLBACK, (32, 0, 64))])
+    ids = [state.upload(f"a{n}.zip", annotation_zip(PAINTED), state.users[TOKEN]).id for n in range(3)]
+    with running(state) as server, wkfast.webknossos_context(server.url, TOKEN):
+        yield server, ids
+    close_shared_session()
+
+
+def fetched(server):
+    return [line for line in server.log if line.endswith("/download")]
+
+
+def test_many_are_not_fetched_for_a_bucket_that_is_not_there(bucket, annotations):
+    server, ids = annotations
+    with pytest.raises(ObjectStoreError, match="there is no such bucket"):
+        wkfast.download_annotations(ids, ObjectPath("s3://no-such-bucket-at-all/out", bucket.options))
+    assert not fetched(server)
+
+
+def test_many_are_not_fetched_for_a_bucket_that_refuses(between, annotations):
+    server, ids = annotations
+    far = ObjectPath(f"s3://{between.name}/out", between.options)
+    between.refuses = lambda _method, _path: True
+    with pytest.raises(ObjectStoreError, match="AccessDenied"):
+        wkfast.download_annotations(ids, far)
+    # One that refuses later on fails what it refuses to tell of, before that is fetched.
+    between.refuses = lambda _method, path: ids[1] in path
+    report = wkfast.download_annotations(ids, far)
+    assert [it.annotation for it in report.failed] == [ids[1]]
+    assert len(fetched(server)) == 2
+    assert "does not allow it" in report.failed[0].error
+
+
+def test_what_cannot_be_put_stays_nowhere(between, annotations, tmp_path, monkeypatch):
+    _, ids = annotations
+    left = []
+    owned = bulk.owned_temporary_folder
+
+    @contextmanager
+    def looked_at(purpose):
+        with owned(purpose) as here:
+            yield here
+            left.extend(path.name for path in here.glob("*.zip"))
+
+    monkeypatch.setattr(bulk, "owned_temporary_folder", looked_at)
+    between.refuses = lambda method, _path: method not in {"GET", "HEAD"}
+    report = wkfast.download_annotations(ids, ObjectPath(f"s3://{between.name}/out", between.options))
+    assert [it.status for it in report.downloads] == ["failed"] * 3
+    assert not left
+
+
+def test_nothing_is_put_when_all_was_given_up(tmp_path):
+    target = ObjectPath("memory://given-up/out")
+    downloads = bulk._Downloads(None, target, tmp_path, overwrite=False, options={"skip_volume_data": False})
+    downloads.stop()
+    (tmp_path / "a.zip").write_bytes(b"zip")
+    with pytest.raises(bulk._Stopped):
+        downloads._put(tmp_path / "a.zip")
+    assert not target.files()
+    assert not (tmp_path / "a.zip").exists()

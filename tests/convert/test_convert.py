@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import errno
+import os
 import zipfile
 from xml.etree import ElementTree as ET
 
@@ -259,3 +261,44 @@ def test_what_is_asked_for_is_checked(folder, tmp_path):
         convert(tmp_path / "in" / "none", tmp_path, "nml") if (folder / "none").mkdir() is None else None
     (error,) = convert(folder / "c.swc", tmp_path / "out", "nml").errors
     assert "--voxel-size" in str(error)
+
+
+def test_long_names_are_cut_by_bytes_between_letters(tmp_path):
+    skeleton = Skeleton(voxel_size=VOXEL, dataset_name="d")
+    for name in ("樹" * 120, "a" + "樹" * 120, "ü" * 120, "x" * 120):
+        skeleton.add_tree(name).add_node((1, 2, 3))
+    skeleton.save(tmp_path / "s.nml")
+    done = convert(tmp_path / "s.nml", tmp_path / "out", "swc", file_per_tree=True)
+    assert not done.errors
+    stems = [path.stem.partition("_")[2].partition("_")[2] for path in done.written]
+    assert stems[0] == "樹" * len(stems[0])
+    assert stems[1] == "a" + "樹" * (len(stems[1]) - 1)
+    assert [len(stem.encode()) > 150 for stem in stems[:2]] == [True, True]
+    # Letters count as before where bytes allow it.
+    assert all(len(path.stem) == len(done.written[3].stem) == 100 for path in done.written[3:])
+    assert len(stems[2].encode()) > 150
+
+
+@pytest.mark.parametrize("number", [errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES, errno.EPERM])
+def test_what_the_next_file_would_meet_as_well_ends_the_call(folder, tmp_path, monkeypatch, number):
+    def fail(*_args, **_more):
+        raise OSError(number, os.strerror(number), "some file")
+
+    monkeypatch.setattr("wkfast.convert.bulk.write_swc", fail)
+    with pytest.raises(OSError, match="some file"):
+        convert(folder, tmp_path / "out", "swc", voxel_size=VOXEL)
+
+
+@pytest.mark.parametrize("place", ["file", "file/below"])
+def test_a_folder_that_is_a_file_ends_the_call(folder, tmp_path, place):
+    (tmp_path / "file").write_text("")
+    with pytest.raises((FileExistsError, NotADirectoryError)):
+        convert(folder, tmp_path / place, "swc", voxel_size=VOXEL)
+
+
+def test_what_is_of_one_file_holds_up_no_other(folder, tmp_path):
+    (tmp_path / "out" / "a.swc").mkdir(parents=True)
+    done = convert(folder, tmp_path / "out", "swc", voxel_size=VOXEL)
+    assert [path.name for path in done.written] == ["b.swc", "c.swc"]
+    assert [error.file.rsplit("/")[-1] for error in done.errors] == ["a.nml", "bad.nml", "cycle.zip"]
+    assert isinstance(done.errors[0].error, OSError)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 import threading
 import time
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from functools import partial
 from pathlib import PurePath
 from typing import TYPE_CHECKING, Any, Literal
@@ -19,7 +19,7 @@ from wkfast.client import Client, current_context, resolve_annotation
 from wkfast.client.files import abandoned_parts
 from wkfast.client.transfer import checked_kind
 from wkfast.client.workers import fetch_all
-from wkfast.errors import AddressError, AnnotationError, WkfastError
+from wkfast.errors import AddressError, AnnotationError, ObjectStoreError, WkfastError
 from wkfast.progress import observed, throttled
 from wkfast.skeleton.annotation_file import AnnotationFile
 from wkfast.temporary import owned_temporary_folder
@@ -76,6 +76,8 @@ def download_annotations(
         An ``AssertionError``: ``concurrency`` is not positive, or ``folder`` is a file.
     AddressError
         ``folder`` is on a server of files, which takes none.
+    ObjectStoreError
+        An ``OSError``: ``folder`` lies in a bucket that is not there or may not be read. Nothing was downloaded.
 
     Examples
     --------
@@ -110,6 +112,7 @@ def _folder_here(target: Path | ObjectPath) -> Iterator[Path]:
     if isinstance(target, ObjectPath):
         if not target.takes_changes:
             raise AddressError(f"{target}: a server of files takes none; choose a bucket or a folder")
+        target.require_bucket()
         with owned_temporary_folder("download") as here:
             yield here
         return
@@ -235,14 +238,24 @@ class _Downloads:
         return f"{host}{found.annotation_id}{self._suffix}"
 
     def _present(self, stem: str, annotation_id: str) -> Path | ObjectPath | None:
-        """Return the file of an annotation if it is there, whole, and the annotation's."""
+        """Return the file of an annotation if it is there, whole, and the annotation's.
+
+        Raises
+        ------
+        ObjectStoreError
+            The bucket does not say: neither is known then, and what would be downloaded could not be put there.
+        """
         for suffix in (".zip", ".nml"):
             path = self._folder / f"{stem}{suffix}"
-            with suppress(WkfastError, FileNotFoundError):
+            try:
                 # objects are whole or not there
                 kept = path if isinstance(path, ObjectPath) else _named(path, checked_kind(path, str(path)))
                 if _is_of(kept, annotation_id):
                     return kept
+            except ObjectStoreError:
+                raise
+            except (WkfastError, FileNotFoundError):
+                continue  # it is not there, or damaged
         return None
 
     def _fetched(self, found: ResolvedAnnotation, stem: str, counter: _Counter) -> tuple[Path | ObjectPath, str]:
@@ -268,8 +281,11 @@ class _Downloads:
         if not isinstance(self._folder, ObjectPath):
             return file
         target = self._folder / file.name
-        target.put_file(file)
-        file.unlink()
+        try:
+            self._check()
+            target.put_file(file)
+        finally:
+            file.unlink()
         return target
 
     def _check(self) -> None:

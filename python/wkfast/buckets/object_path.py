@@ -22,6 +22,9 @@ _SCHEMES = {
 }  # fmt: skip
 Version = tuple[str | None, str | None]
 """Tag and number of an object, as far as its server has them."""
+# No object is called so. Asked for its state alone, servers say the same of no object and of no bucket.
+_NOBODY = ".wkfast-is-there-a-bucket"
+_MOST_BYTES_OF_NOBODY = 1 << 20
 # container@account.dfs.core.windows.net
 _AZURE = re.compile(r"([^@/]+)@([^./]+)\.[^/]+")
 
@@ -384,6 +387,21 @@ class ObjectPath:
     def remove_files(self, names: Sequence[str]) -> None:
         """Remove files of the folder, hundreds with each request; those that are not there are passed over."""
         self._objects.remove(list(names))
+
+    def require_bucket(self) -> None:
+        """Make sure, by one request, that the bucket is there and may be read.
+
+        Raises
+        ------
+        ObjectStoreError
+            It is not, or the server refuses or does not answer. Where listing is forbidden, servers refuse to tell that
+            an object is not there.
+
+        Examples
+        --------
+        >>> ObjectPath("memory://bucket/folder").require_bucket()
+        """
+        self._objects.read(_NOBODY, _MOST_BYTES_OF_NOBODY)
 
     def files(self) -> list[tuple[str, int]]:
         """Return all files in the folder and those below: where each lies in it, and its bytes.

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from concurrent.futures import Future, ThreadPoolExecutor, wait
+import threading
+from concurrent.futures import Future, wait
+from queue import SimpleQueue
 from typing import TYPE_CHECKING, Any, Self, TypeVar
 
 from wkfast import _core
@@ -22,7 +24,9 @@ _Result = TypeVar("_Result")
 class Requests:
     """Threads that make requests.
 
-    Leaving the block waits for those that are under way and begins no more; Ctrl-C ends those that are under way.
+    Leaving the block waits for those that are under way and begins no more; Ctrl-C ends those that are under way. A
+    generator that is closed, as one is by Ctrl-C in the loop over it, leaves them to end by themselves: only the
+    requests of the whole process can be ended, and others may want theirs.
 
     Examples
     --------
@@ -32,23 +36,53 @@ class Requests:
     """
 
     def __init__(self) -> None:
-        self._threads = ThreadPoolExecutor(AT_ONCE, thread_name_prefix="wkfast-requests")
+        self._threads: list[threading.Thread] = []
+        self._submitted: SimpleQueue[tuple[Future[Any], Callable[..., Any], tuple[Any, ...]] | None] = SimpleQueue()
         self._under_way: set[Future[Any]] = set()
 
     def submit(self, request: Callable[..., _Result], *arguments: Any) -> Future[_Result]:
         """Return what will hold the result of ``request(*arguments)``."""
-        made = self._threads.submit(request, *arguments)
+        made: Future[_Result] = Future()
         self._under_way.add(made)
         made.add_done_callback(self._under_way.discard)
+        self._submitted.put((made, request, arguments))
+        if len(self._threads) < AT_ONCE:
+            # A daemon: those of a ThreadPoolExecutor hold up the end of the process until a silent server answers.
+            thread = threading.Thread(target=self._work, name="wkfast-requests", daemon=True)
+            self._threads.append(thread)
+            thread.start()
         return made
+
+    def _work(self) -> None:
+        while (submitted := self._submitted.get()) is not None:
+            _make(*submitted)
+            # It holds what the request was about, which may be large, until the next one comes.
+            del submitted
 
     def __enter__(self) -> Self:
         return self
 
     def __exit__(self, kind: type[BaseException] | None, _: BaseException | None, __: TracebackType | None) -> None:
-        self._threads.shutdown(wait=False, cancel_futures=True)
+        for made in list(self._under_way):
+            made.cancel()
+        for _thread in self._threads:
+            self._submitted.put(None)
+        if kind is not None and issubclass(kind, GeneratorExit):
+            return
         if kind is not None and issubclass(kind, KeyboardInterrupt):
             # Threads see no signals.
             while wait(list(self._under_way), timeout=_LOOK).not_done:
                 _core.end_requests()
-        self._threads.shutdown(wait=True)
+        for thread in self._threads:
+            thread.join()
+
+
+def _make(made: Future[Any], request: Callable[..., Any], arguments: tuple[Any, ...]) -> None:
+    if not made.set_running_or_notify_cancel():
+        return
+    try:
+        result = request(*arguments)
+    except BaseException as error:  # noqa: BLE001 - it is raised where the result is taken
+        made.set_exception(error)
+    else:
+        made.set_result(result)

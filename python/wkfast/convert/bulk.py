@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import itertools
 import re
 import warnings
@@ -12,7 +13,7 @@ from typing import TYPE_CHECKING
 from wkfast.buckets import ObjectPath, any_path
 from wkfast.convert.knossos import read_knossos, write_knossos
 from wkfast.convert.swc import read_swc, write_swc
-from wkfast.errors import AddressError, AnnotationSuffixError, SkeletonError, WkfastError
+from wkfast.errors import AddressError, AnnotationSuffixError, ObjectStoreError, SkeletonError, WkfastError
 from wkfast.geometry import LengthUnit
 from wkfast.skeleton.skeleton import load_document
 from wkfast.tables import FileError
@@ -31,6 +32,12 @@ _KNOSSOS = ".k.zip"
 _SWC = ".swc"
 _UNSAFE = re.compile(r"[^\w.+-]+")
 _LONGEST_NAME = 100
+# File systems count bytes, 255 at most; endings, numbers and names of drafts come behind.
+_MOST_BYTES_OF_NAME = 180
+# What the next file would meet as well.
+_OF_THE_FOLDER = frozenset(
+    {errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES, errno.EPERM, errno.ENOTDIR, errno.EEXIST}
+)
 
 
 @dataclass(frozen=True)
@@ -42,7 +49,7 @@ class Converted:
     written
         Files that were written.
     errors
-        Files that could not be read or have no form in the other format.
+        Files that could not be read, have no form in the other format, or could not be written under their names.
     """
 
     written: tuple[Path | ObjectPath, ...]
@@ -86,7 +93,9 @@ def convert(
     AnnotationFileNotFoundError
         There is nothing to read in a folder.
     OSError
-        Nothing can be written to the folder (any more). Files that were written stay.
+        Nothing can be written to the folder (any more): it is full, read-only, forbidden or a file. Files that were
+        written stay. Of a bucket, an ``ObjectStoreError``: it cannot be read either, or refused two files one after the
+        other; a single refusal is told in ``errors``.
 
     Examples
     --------
@@ -107,6 +116,7 @@ def convert(
     targets = _Targets(folder, to, sources)
     write = _Writer(unit or LengthUnit.MICROMETER.value, node_type, file_per_tree=file_per_tree)
     errors: list[FileError] = []
+    refused_before = False
     for source in sources:
         try:
             skeleton = _load(source, voxel_size, unit)
@@ -115,12 +125,28 @@ def convert(
             continue
         try:
             write(skeleton, _stem(source), targets)
-        except OSError:
-            # Of the folder, not of this skeleton: the next one would say the same.
-            raise
-        except WkfastError as error:
+        except (WkfastError, OSError) as error:
+            is_refusal = isinstance(error, ObjectStoreError)
+            if (is_refusal and refused_before) or _is_of_folder(error, folder):
+                raise
+            refused_before = is_refusal
             errors.append(FileError(source.name, error))
+        else:
+            refused_before = False
     return Converted(tuple(targets.written), tuple(errors))
+
+
+def _is_of_folder(error: Exception, folder: Path | ObjectPath) -> bool:
+    """Return whether the next file would meet the same error; a bucket that refused a file is asked.
+
+    Raises
+    ------
+    ObjectStoreError
+        The bucket refuses that as well.
+    """
+    if isinstance(error, ObjectStoreError) and isinstance(folder, ObjectPath):
+        folder.require_bucket()
+    return isinstance(error, OSError) and error.errno in _OF_THE_FOLDER
 
 
 def _stem(source: Source | Unusable) -> str:
@@ -154,7 +180,8 @@ class _Targets:
 
     def free(self, stem: str) -> Path | ObjectPath:
         """Return a file that nothing was written to, called like `stem` as far as names of files go."""
-        safe = _UNSAFE.sub("_", stem)[:_LONGEST_NAME] or "_"
+        cut = _UNSAFE.sub("_", stem)[:_LONGEST_NAME].encode()[:_MOST_BYTES_OF_NAME]
+        safe = cut.decode(errors="ignore") or "_"  # without the piece of a letter
         names = itertools.chain([safe], (f"{safe}-{number}" for number in itertools.count(2)))
         name = next(name for each in names if (name := f"{each}.{self._suffix}") not in self._taken)
         self._taken.add(name)

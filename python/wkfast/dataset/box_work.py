@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from wkfast._lazy import lazy_import
@@ -19,30 +19,42 @@ else:
 
 @dataclass(frozen=True)
 class Comparison:
-    """Boxes of two views of one box, in mag-1 voxels, as jobs get them."""
+    """Boxes of two views of one box, in mag-1 voxels, as jobs get them: those from number `offset` on."""
 
     one: View
     other: View
     boxes: tuple[NDBoundingBox, ...]
+    offset: int = 0
+
+    def part(self, first: int, end: int) -> Comparison:
+        """Return the work with some of the boxes alone."""
+        return replace(self, boxes=self.boxes[first - self.offset : end - self.offset], offset=first)
 
     def run(self, first: int, end: int, threads: int | None) -> bool:  # noqa: ARG002 - views read on the cores there are
         """Return whether the voxels of some of the boxes are the same; the first difference ends it."""
         return all(
             np.array_equal(self.one.read(absolute_bounding_box=box), self.other.read(absolute_bounding_box=box))
-            for box in self.boxes[first:end]
+            for box in self.part(first, end).boxes
         )
 
 
 @dataclass(frozen=True)
 class LargestLabel:
-    """Boxes of a view, in mag-1 voxels, as jobs get them."""
+    """Boxes of a view, in mag-1 voxels, as jobs get them: those from number `offset` on."""
 
     view: View
     boxes: tuple[NDBoundingBox, ...]
+    offset: int = 0
+
+    def part(self, first: int, end: int) -> LargestLabel:
+        """Return the work with some of the boxes alone."""
+        return replace(self, boxes=self.boxes[first - self.offset : end - self.offset], offset=first)
 
     def run(self, first: int, end: int, threads: int | None) -> int:  # noqa: ARG002 - views read on the cores there are
         """Return the largest label of some of the boxes, 0 if there are none."""
-        return max((int(self.view.read(absolute_bounding_box=box).max()) for box in self.boxes[first:end]), default=0)
+        return max(
+            (int(self.view.read(absolute_bounding_box=box).max()) for box in self.part(first, end).boxes), default=0
+        )
 
 
 def is_equal(comparison: Comparison, executor: Any) -> bool:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from wkfast.errors import DatasetValueError
@@ -27,11 +27,18 @@ class ChunkCalls:
         One or two; the function gets the part of each that its box cuts out, and the number of the call.
     boxes
         In mag-1 voxels, for each call one of each view.
+    offset
+        Number of the first of them.
     """
 
     function: Callable[[Any], Any]
     views: tuple[View, ...]
     boxes: tuple[tuple[NDBoundingBox, ...], ...]
+    offset: int = 0
+
+    def part(self, first: int, end: int) -> ChunkCalls:
+        """Return the work with some of the calls alone."""
+        return replace(self, boxes=self.boxes[first - self.offset : end - self.offset], offset=first)
 
     def run(self, first: int, end: int, threads: int | None) -> list[Any]:  # noqa: ARG002 - they are the function's own
         """Make some of the calls and return their results."""
@@ -39,7 +46,8 @@ class ChunkCalls:
 
     def _parts(self, number: int) -> list[View]:
         return [
-            view.get_view(absolute_bounding_box=box) for view, box in zip(self.views, self.boxes[number], strict=True)
+            view.get_view(absolute_bounding_box=box)
+            for view, box in zip(self.views, self.boxes[number - self.offset], strict=True)
         ]
 
     def costs(self) -> list[int]:

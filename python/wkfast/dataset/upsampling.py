@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import pairwise
 from typing import TYPE_CHECKING, Any
 
@@ -133,12 +133,17 @@ class _Pieces:
     mag: Mag
     location: Json
     boxes: tuple[NDBoundingBox, ...]
+    offset: int = 0
+
+    def part(self, first: int, end: int) -> _Pieces:
+        """Return the work with some of the boxes alone."""
+        return replace(self, boxes=self.boxes[first - self.offset : end - self.offset], offset=first)
 
     def run(self, first: int, end: int, threads: int | None) -> None:  # noqa: ARG002 - the core's own
         """Fill some of the boxes."""
         target = View(self.layer, self.mag, _core.Mag.open(self.location))
         whole = self.layer.bounding_box.align_with_mag(self.mag, ceil=True)
-        for box in self.boxes[first:end]:
+        for box in self.part(first, end).boxes:
             self._fill(target, box, box.intersected_with(whole))
 
     def _fill(self, target: View, box: NDBoundingBox, inside: NDBoundingBox) -> None:

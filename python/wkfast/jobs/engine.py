@@ -31,7 +31,11 @@ FOR_ARRAYS = ("map_to_futures", "map_array")
 
 
 class Work(Protocol):
-    """Tasks that are done in batches. It travels to the workers by pickle, so it is plain data."""
+    """Tasks that are done in batches. It travels to the workers by pickle, so it is plain data.
+
+    Work that carries something of each task has a method ``part(first, end)`` as well, which returns the work with no
+    more than those tasks need, under the numbers that they have among all: every job carries its own.
+    """
 
     def run(self, first: int, end: int, threads: int | None) -> Any:
         """Do the tasks from `first` up to `end` and return what is to be known of them, as plain data."""
@@ -214,7 +218,7 @@ def run_jobs(
     """
     first, end = tasks or (0, len(tally.costs))
     cuts = ranges(tally.costs[first:end], workers or worker_count(executor))
-    batches = [Batch(work, first + start, first + stop, threads) for start, stop in cuts]
+    batches = [_batch(work, first + start, first + stop, threads) for start, stop in cuts]
     futures: dict[Any, int] = {}
     results: dict[int, Any] = {}
     try:
@@ -234,6 +238,11 @@ def run_jobs(
             _settle(futures)
         raise
     return [results[number] for number in range(len(batches))]
+
+
+def _batch(work: Work, first: int, end: int, threads: int | None) -> Batch:
+    part: Callable[[int, int], Work] | None = getattr(work, "part", None)
+    return Batch(work if part is None else part(first, end), first, end, threads)
 
 
 def _submitted(executor: Any, batches: Sequence[Batch]) -> Iterator[Any]:

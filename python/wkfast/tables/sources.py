@@ -7,10 +7,11 @@ from collections import deque
 from collections.abc import Callable, Iterable
 from contextlib import ExitStack
 from dataclasses import dataclass
+from functools import partial
 from os import PathLike, fspath
 from pathlib import Path, PurePosixPath
 from stat import S_ISDIR, S_ISREG
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple, NoReturn
 
 from wkfast import _core
 from wkfast.addresses import is_path, local_path
@@ -104,12 +105,14 @@ def _given(paths: Iterable[Any], also: frozenset[str]) -> Iterator[Source | Unus
 
 
 def _in_order(found: Iterable[Source | Unusable | ObjectPath], also: frozenset[str]) -> Iterator[Source | Unusable]:
-    """Yield what is found; zips in buckets are looked into ahead, many at once."""
+    """Yield what is found; zips in buckets are looked into ahead, many at once. Errors come in their turn."""
     waiting: deque[Callable[[], list[Source | Unusable]]] = deque()
     with ExitStack() as stack:
         requests = None
-        for one in found:
-            if isinstance(one, ObjectPath):
+        for one in _caught(found):
+            if isinstance(one, Exception):
+                waiting.append(partial(_raised, one))
+            elif isinstance(one, ObjectPath):
                 requests = requests or stack.enter_context(Requests())
                 waiting.append(requests.submit(lambda zipped: list(_looked_into(zipped, also)), one).result)
             elif waiting:
@@ -120,6 +123,18 @@ def _in_order(found: Iterable[Source | Unusable | ObjectPath], also: frozenset[s
                 yield from waiting.popleft()()
         for ahead in waiting:
             yield from ahead()
+
+
+def _caught(found: Iterable[Source | Unusable | ObjectPath]) -> Iterator[Source | Unusable | ObjectPath | Exception]:
+    """Yield what is found, and what ends it: who looks ahead comes to that before its turn."""
+    try:
+        yield from found
+    except Exception as error:  # noqa: BLE001 - it is raised in its turn
+        yield error
+
+
+def _raised(error: Exception) -> NoReturn:
+    raise error
 
 
 def _near(path: str, also: frozenset[str]) -> Iterator[Source | Unusable]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from wkfast import _core
+from wkfast.buckets import ObjectPath
 from wkfast.jobs import Tally, run_jobs
 
 if TYPE_CHECKING:
@@ -20,17 +21,25 @@ if TYPE_CHECKING:
 
     Record = dict[str, dict[str, Any]]
 
+# What a file of unknown size counts for: a few of them make a job.
+_UNKNOWN_BYTES = 8 << 20
+
 
 @dataclass(frozen=True)
 class ReadWork:
-    """Files to be read, as jobs get them."""
+    """Files to be read, as jobs get them: those from number `offset` on."""
 
     sources: tuple[Source, ...]
     strict: bool
+    offset: int = 0
+
+    def part(self, first: int, end: int) -> ReadWork:
+        """Return the work with some of the files alone."""
+        return replace(self, sources=self.sources[first - self.offset : end - self.offset], offset=first)
 
     def run(self, first: int, end: int, threads: int | None) -> tuple[Record, list[FileFacts | Exception]]:
         """Read some of the files; rows have their numbers among all."""
-        files = [(source.file, source.member) for source in self.sources[first:end]]
+        files = [(source.file, source.member) for source in self.part(first, end).sources]
         return _core.read_tables(files, first, strict=self.strict, threads=threads)
 
 
@@ -44,9 +53,16 @@ def read_on_workers(
     ExecutorError
         A worker died, or the executor takes no work.
     """
-    tally = Tally([source.size for source in sources])
+    tally = Tally([_cost(source) for source in sources])
     done = run_jobs(executor, ReadWork(tuple(map(_for_workers, sources)), strict), tally)
     return joined([record for record, _ in done]), list(chain.from_iterable(outcomes for _, outcomes in done))
+
+
+def _cost(source: Source) -> int:
+    """Return about how many bytes a file has; objects that nobody has looked at are not asked for one by one."""
+    if source.known_size is None and isinstance(source.path, ObjectPath):
+        return _UNKNOWN_BYTES
+    return source.size
 
 
 def _for_workers(source: Source) -> Source:
