@@ -222,9 +222,11 @@ def test_a_process_of_another_machine_that_is_silent_is_stale_while_somebody_is_
     records = [json.loads(line) for line in lines]
 
     def silent_for(seconds):
-        moved = [{**record, "span": {"start": time.time() - seconds - 1, "length": 1}} for record in records]
+        # of a row the sixth is when the task began, the seventh how long it took, in microseconds
+        began = int((time.time() - seconds - 1) * 1e6)
+        moved = [[*record[:5], began, 1_000_000, *record[7:]] for record in records]
         there = head.replace(f"{os.uname().nodename} ", "elsewhere ")
-        notes.write_text("\n".join([there, *map(json.dumps, moved)]) + "\n")
+        notes.write_text("\n".join([there, *(json.dumps(row, separators=(",", ":")) for row in moved)]) + "\n")
         (worker,) = merge_status(workplace / "merged").workers
         assert (worker.host, worker.gone) == ("elsewhere", False)
         return worker.stale
