@@ -27,10 +27,8 @@ if TYPE_CHECKING:
     from wkfast.client.stores import Datastore, StreamedLayers
     from wkfast.remote.header import ArrayHeader, Int3, Int4
 
-# Requests under way at once. Cut-outs fill the line with a few; chunks are small, so it is their number that hides the
-# way to the server and back. Each is an upper bound.
-_CUTOUTS_AT_ONCE = 64
-_CHUNKS_AT_ONCE = 256
+# Requests under way at once, as an upper bound: their number hides the way to the server and back.
+_AT_ONCE = 256
 # The same for requests that need a thread each.
 CONCURRENCY = 32
 # Requests after which something may be done beside.
@@ -135,7 +133,7 @@ class Reading:
         batch = Batch(
             [(cutouts.target(block), math.prod(block.size) * voxel_bytes) for block in blocks],
             self._sink([(self._corner(0, block), (channels, *block.size)) for block in blocks], "text/", "F"),
-            _CUTOUTS_AT_ONCE, settles=lambda _, status, __: cutouts.take_note(status), meanwhile=started,
+            _AT_ONCE, settles=lambda _, status, __: cutouts.take_note(status), meanwhile=started,
         )  # fmt: skip
         left = self.streamed.datastore.batch(batch)
         return [blocks[number] for number in left]
@@ -148,7 +146,7 @@ class Reading:
         boxes = [(self._corner(index[0] * shape[0], chunk), shape) for index, chunk in chunks]
         batch = Batch(
             [(target(index), size) for index, _ in chunks], self._sink(boxes, "text/html", self.header.order),
-            _CHUNKS_AT_ONCE, settles=lambda _, status, body: says_no_data(status, body), meanwhile=started,
+            _AT_ONCE, settles=lambda _, status, body: says_no_data(status, body), meanwhile=started,
         )  # fmt: skip
         left = self.streamed.datastore.batch(batch)
         do(partial(self._fetch_chunk, *chunks[number]) for number in left)
