@@ -446,8 +446,10 @@ fn what_was_computed_from_files_that_have_gone_is_computed_again() {
     let is_touched = |task: &usize| plan.task_parts(plan.task(*task)).1.is_touched();
     for task in stages[0].clone().filter(is_touched) {
         let (mag, shard) = plan.task_parts(plan.task(task));
-        let key = sources.fallback.iter().find(|side| side.location.mag == mag.mag).unwrap().array.shard_key(&shard.at);
-        let _ = fs::remove_file(world.target().join(&mag.folder).join(key));
+        let side = sources.fallback.iter().find(|side| side.location.mag == mag.mag).unwrap();
+        let key = side.array.shard_key(&shard.at);
+        let name = key.strip_prefix(&side.location.prefix).unwrap().trim_start_matches('/');
+        fs::remove_file(world.target().join(&mag.folder).join(name)).unwrap();
     }
     run_them(stages[0].end..plan.task_count());
     run_them(0..plan.task_count());
