@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from benches.python import plan_inputs
 from wkfast import _core
 
 # Voxels along an edge of a chunk of uint32 that is large enough for a file of a megabyte.
@@ -104,24 +105,14 @@ def _make(folder: Path, load: Load) -> dict[str, Any]:
         _mag(folder / "annotation", touched, chunks, load.files, bodies[::-1])
         (folder / "done").touch()
     edge = chunks * _EDGE
-    return {
-        "annotations": [[_location(folder / "annotation")]],
-        "fallback": [_location(folder / "fallback")],
-        "fallback_bounding_box": {"topleft": [0] * 3, "size": [edge * load.files, edge, edge]},
-        "target": str(folder / "target"),
-        "target_mags": [{"mag": [1, 1, 1], "folder": "segmentation/1"}],
-        "options": {"policy": "nonzero"},
-    }
-
-
-def _location(path: Path) -> dict[str, Any]:
-    container = {"kind": "directory", "path": str(path)}
-    return {"mag": [1, 1, 1], "format": "zarr3", "container": container, "prefix": ""}
+    return plan_inputs.told(folder, [edge * load.files, edge, edge], {"policy": "nonzero"})
 
 
 def _mag(folder: Path, numbers: range, chunks: int, files: int, bodies: list[bytes]) -> None:
     folder.mkdir(parents=True)
-    (folder / "zarr.json").write_text(json.dumps(_metadata(chunks, files)))
+    edge = chunks * _EDGE
+    metadata = plan_inputs.metadata([edge * files, edge, edge], edge, _EDGE, checksum=False)
+    (folder / "zarr.json").write_text(json.dumps(metadata))
     for number in numbers:
         parent = folder / f"c/0/{number}/0"
         parent.mkdir(parents=True)
@@ -134,24 +125,6 @@ def _shard(chunks: int, draw: random.Random) -> bytes:
     body = b"".join(struct.pack("<I", label) * _RUN for label in labels)
     spans = [struct.pack("<QQ", place * _CHUNK_BYTES, _CHUNK_BYTES) for place in range(chunks**3)]
     return body + b"".join(spans)
-
-
-def _metadata(chunks: int, files: int) -> dict[str, Any]:
-    plain = {"name": "bytes", "configuration": {"endian": "little"}}
-    inner = {"chunk_shape": [1] + [_EDGE] * 3, "codecs": [plain], "index_codecs": [plain], "index_location": "end"}
-    edge = chunks * _EDGE
-    return {
-        "zarr_format": 3,
-        "node_type": "array",
-        "shape": [1, edge * files, edge, edge],
-        "data_type": "uint32",
-        "chunk_grid": {"name": "regular", "configuration": {"chunk_shape": [1] + [edge] * 3}},
-        "chunk_key_encoding": {"name": "default", "configuration": {"separator": "/"}},
-        "fill_value": 0,
-        "codecs": [{"name": "sharding_indexed", "configuration": inner}],
-        "dimension_names": ["c", "x", "y", "z"],
-        "attributes": {},
-    }
 
 
 def main() -> None:

@@ -28,14 +28,19 @@ def make(folder: Path, files: int) -> dict[str, Any]:
         if not (folder / name / "done").exists():
             shutil.rmtree(folder / name, ignore_errors=True)
             _make_mag(folder / name, range(0, files, one_in), edge, chunks)
+    # so that untouched files take no time that is the file system's
+    return told(folder, [edge * CHUNK * CHUNKS] * 3, {"link": "hard"})
+
+
+def told(folder: Path, size: list[int], options: dict[str, str]) -> dict[str, Any]:
+    """Return what a merge is told of the layers ``annotation`` and ``fallback`` in a folder, of so many voxels."""
     return {
         "annotations": [[_location(folder / "annotation")]],
         "fallback": [_location(folder / "fallback")],
-        "fallback_bounding_box": {"topleft": [0] * 3, "size": [edge * CHUNK * CHUNKS] * 3},
+        "fallback_bounding_box": {"topleft": [0] * 3, "size": size},
         "target": str(folder / "target"),
         "target_mags": [{"mag": [1, 1, 1], "folder": "segmentation/1"}],
-        # so that untouched files take no time that is the file system's
-        "options": {"link": "hard"},
+        "options": options,
     }
 
 
@@ -46,7 +51,9 @@ def _location(path: Path) -> dict[str, Any]:
 
 def _make_mag(folder: Path, numbers: range, edge: int, chunks: int) -> None:
     folder.mkdir(parents=True)
-    (folder / "zarr.json").write_text(json.dumps(_metadata(edge)))
+    (folder / "zarr.json").write_text(
+        json.dumps(metadata([edge * CHUNK * CHUNKS] * 3, CHUNK * CHUNKS, CHUNK, checksum=True))
+    )
     contents = [_shard(chunks, kind) for kind in range(_KINDS)]
     made: set[Path] = set()
     for number in numbers:
@@ -81,19 +88,19 @@ def _crc32c(data: bytes) -> int:
     return crc ^ 0xFFFFFFFF
 
 
-def _metadata(edge: int) -> dict[str, Any]:
+def metadata(size: list[int], shard: int, chunk: int, *, checksum: bool) -> dict[str, Any]:
+    """Return the ``zarr.json`` of so many voxels of uint32 in shards and raw chunks of such edges."""
     plain = {"name": "bytes", "configuration": {"endian": "little"}}
     sharding = {
-        "chunk_shape": [1, CHUNK, CHUNK, CHUNK],
+        "chunk_shape": [1] + [chunk] * 3,
         "codecs": [plain],
-        "index_codecs": [plain, {"name": "crc32c"}],
+        "index_codecs": [plain, {"name": "crc32c"}] if checksum else [plain],
         "index_location": "end",
     }
-    shard = CHUNK * CHUNKS
     return {
         "zarr_format": 3,
         "node_type": "array",
-        "shape": [1] + [edge * shard] * 3,
+        "shape": [1, *size],
         "data_type": "uint32",
         "chunk_grid": {"name": "regular", "configuration": {"chunk_shape": [1] + [shard] * 3}},
         "chunk_key_encoding": {"name": "default", "configuration": {"separator": "/"}},

@@ -39,10 +39,10 @@ def slow(prepared, **variables):
 def arrays(folder, prepared, *options, **variables):
     """Hand in what `wkfast merge script` prints, slowed down, and return the numbers of its jobs."""
     wkfast = (sys.executable, "-m", "wkfast")
-    run(*wkfast, *MERGE.replace("merge-fallback", "merge plan plan.json").split(), cwd=folder)
+    run(*wkfast, *MERGE.replace("merge-fallback", "merge plan merge.plan").split(), cwd=folder)
     sizes = ("--cpus", 1, "--mem", "200M", "--rate", "0.05", "--minutes", "1", "--command", slow(prepared, **variables))
     of_sbatch = [f"--option={option}" for option in options]
-    script = run(*wkfast, "merge", "script", "plan.json", "--slurm", *sizes, *of_sbatch, cwd=folder)
+    script = run(*wkfast, "merge", "script", "merge.plan", "--slurm", *sizes, *of_sbatch, cwd=folder)
     (folder / "merge.sh").write_text(script)
     return hand_in(folder)
 

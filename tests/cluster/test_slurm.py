@@ -30,7 +30,7 @@ def test_arrays_and_commit_make_what_one_merge_makes(workplace, prepared):
     assert (done["JobState"], done["ExitCode"]) == ("COMPLETED", "0:0"), log(workplace, "*.log")
     assert {found["ExitCode"] for found in facts(first)} == {"0:0"}
     assert_merged(workplace)
-    status = json.loads(run(sys.executable, "-m", "wkfast", "merge", "status", "plan.json", "--json", cwd=workplace))
+    status = json.loads(run(sys.executable, "-m", "wkfast", "merge", "status", "merge.plan", "--json", cwd=workplace))
     assert (status["state"], status["files_done"]) == ("committed", 12)
     assert not re.search(r"[\x00-\x09\x0b-\x1f]", log(workplace, "*.log"))
 
@@ -43,13 +43,13 @@ def test_the_batch_script_makes_what_one_merge_makes(workplace, prepared):
 
 def test_the_array_by_hand_and_its_commit(workplace, prepared):
     wkfast = f"{sys.executable} -m wkfast"
-    run(*wkfast.split(), *MERGE.replace("merge-fallback", "merge plan plan.json").split(), cwd=workplace)
+    run(*wkfast.split(), *MERGE.replace("merge-fallback", "merge plan merge.plan").split(), cwd=workplace)
     script = (ROOT / "docs" / "merge-array.sbatch").read_text()
     small = script.replace("cpus-per-task=8", "cpus-per-task=1").replace("mem=4G", "mem=200M")
     (workplace / "merge-array.sbatch").write_text(small.replace("srun wkfast", f"srun {wkfast}"))
     hand_in = ("sbatch", "--parsable", "--job-name=wkfast-test")
-    array = run(*hand_in, "--export=ALL,PLAN=plan.json", "merge-array.sbatch", cwd=workplace).strip()
-    commit = ("--wrap", f"{wkfast} merge commit plan.json --finish")
+    array = run(*hand_in, "--export=ALL,PLAN=merge.plan", "merge-array.sbatch", cwd=workplace).strip()
+    commit = ("--wrap", f"{wkfast} merge commit merge.plan --finish")
     job = run(*hand_in, f"--dependency=afterany:{array}", *commit, cwd=workplace).strip()
     (done,) = wait(job)
     assert done["JobState"] == "COMPLETED", log(workplace, "*")

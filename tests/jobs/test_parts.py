@@ -6,11 +6,11 @@ import pickle
 import numpy as np
 import pytest
 
-from wkfast.dataset.box_work import Comparison, LargestLabel
+from wkfast.dataset.box_work import Comparison, LargestLabel, is_equal
 from wkfast.dataset.chunk_loops import ChunkCalls
 from wkfast.dataset.upsampling import _Pieces
 from wkfast.geometry import BoundingBox
-from wkfast.jobs import Tally, run_jobs
+from wkfast.jobs import OverItems, over_items
 from wkfast.tables.sources import Source
 from wkfast.tables.workers import ReadWork
 
@@ -34,6 +34,9 @@ class Numbered:
 class Kept:
     """An executor that keeps how large its jobs are."""
 
+    # So many that every item is a job.
+    _max_workers = 1000
+
     def __init__(self):
         self.sizes = []
 
@@ -48,15 +51,15 @@ def boxes(count):
     return tuple(BoundingBox((number, 0, 0), (1, 1, 1)) for number in range(count))
 
 
+# What is done, and with how many items.
 WORKS = {
-    "read": lambda count: ReadWork(
-        tuple(Source(f"{n:05}.nml", None, f"{n:05}.nml") for n in range(count)), strict=False
-    ),
-    "compare": lambda count: Comparison(Numbered(), Numbered(), boxes(count)),
-    "largest": lambda count: LargestLabel(Numbered(), boxes(count)),
-    "calls": lambda count: ChunkCalls(len, (Numbered(),), tuple((box,) for box in boxes(count))),
-    "pieces": lambda count: _Pieces(None, None, None, {}, boxes(count)),
+    "read": lambda count: (ReadWork(strict=False), [Source(f"{n:05}.nml", None, f"{n:05}.nml") for n in range(count)]),
+    "compare": lambda count: (Comparison(Numbered(), Numbered()), boxes(count)),
+    "largest": lambda count: (LargestLabel(Numbered()), boxes(count)),
+    "calls": lambda count: (ChunkCalls(len, (Numbered(),)), [(box,) for box in boxes(count)]),
+    "pieces": lambda count: (_Pieces(None, None, None, {}), boxes(count)),
 }
+NUMBERED = ("read", "calls")
 
 
 @pytest.mark.parametrize("kind", WORKS)
@@ -64,7 +67,9 @@ def test_a_job_does_not_grow_with_the_number_of_all(kind):
     largest = []
     for count in (10, 1000):
         kept = Kept()
-        run_jobs(kept, WORKS[kind](count), Tally([MANY] * count), workers=count)
+        work, items = WORKS[kind](count)
+        items = list(enumerate(items)) if kind in NUMBERED else items
+        list(over_items(kept, work, items, lambda count=count: [MANY] * count))
         assert len(kept.sizes) == count
         largest.append(max(kept.sizes))
     few, many = largest
@@ -72,9 +77,9 @@ def test_a_job_does_not_grow_with_the_number_of_all(kind):
 
 
 def test_a_part_of_a_part_does_the_same_tasks():
-    compare = Comparison(Numbered(), Numbered(17), boxes(20))
-    largest = LargestLabel(Numbered(), boxes(20))
-    calls = ChunkCalls(tuple, (Numbered(),), tuple((box,) for box in boxes(20)))
+    compare = OverItems(Comparison(Numbered(), Numbered(17)), boxes(20))
+    largest = OverItems(LargestLabel(Numbered()), boxes(20))
+    calls = OverItems(ChunkCalls(tuple, (Numbered(),)), tuple(enumerate((box,) for box in boxes(20))))
     for first, end in ((12, 16), (16, 18), (17, 19)):
         for work in (compare, largest, calls):
             expected = work.run(first, end, None)
@@ -84,3 +89,19 @@ def test_a_part_of_a_part_does_the_same_tasks():
     assert not compare.part(16, 18).run(16, 18, None)
     assert largest.part(12, 16).run(12, 16, None) == 15
     assert calls.part(12, 14).run(12, 14, None) == [(12, 12), (13, 13)]
+
+
+def test_without_an_executor_items_are_done_one_by_one_as_far_as_they_are_asked_for():
+    read = []
+
+    class Noted(Numbered):
+        def read(self, absolute_bounding_box):
+            read.append(absolute_bounding_box.topleft.x)
+            return super().read(absolute_bounding_box)
+
+    assert not is_equal(Noted(), Numbered(2), boxes(1000), None)
+    assert read == [0, 1, 2]
+    told = []
+    done = over_items(None, LargestLabel(Numbered()), boxes(3), lambda: [1, 2, 3], lambda *far: told.append(far))
+    assert list(done) == [0, 1, 2]
+    assert told == [(0, 3, 0, 6), (1, 3, 1, 6), (2, 3, 3, 6), (3, 3, 6, 6)]

@@ -14,12 +14,12 @@ from urllib.parse import urlsplit
 from wkfast.annotation.bulk_list import Wanted, listed
 from wkfast.annotation.bulk_report import AnnotationDownload, DownloadReport
 from wkfast.annotation.meta import ANNOTATION_ID, meta_values
-from wkfast.buckets import ObjectPath, any_path
+from wkfast.buckets import ObjectPath, any_path, size_of
 from wkfast.client import Client, current_context, resolve_annotation
 from wkfast.client.files import abandoned_parts
 from wkfast.client.transfer import checked_kind
 from wkfast.client.workers import fetch_all
-from wkfast.errors import AddressError, AnnotationError, ObjectStoreError, WkfastError
+from wkfast.errors import AnnotationError, ObjectStoreError, WkfastError
 from wkfast.progress import observed, throttled
 from wkfast.skeleton.annotation_file import AnnotationFile
 from wkfast.temporary import owned_temporary_folder
@@ -110,8 +110,7 @@ def download_annotations(
 def _folder_here(target: Path | ObjectPath) -> Iterator[Path]:
     """Yield the folder of this machine into which files come: `target`, or a temporary one if that lies in a bucket."""
     if isinstance(target, ObjectPath):
-        if not target.takes_changes:
-            raise AddressError(f"{target}: a server of files takes none; choose a bucket or a folder")
+        target.require_changes()
         target.require_bucket()
         with owned_temporary_folder("download") as here:
             yield here
@@ -226,7 +225,7 @@ class _Downloads:
                 path, title = self._fetched(found, stem, counter)
                 self._finished.add(stem)
         return AnnotationDownload(
-            name, status, path, path.size() or 0 if isinstance(path, ObjectPath) else path.stat().st_size,
+            name, status, path, size_of(path),
             annotation_id=found.annotation_id, name=title, seconds=time.monotonic() - began,
         )  # fmt: skip
 

@@ -3,7 +3,7 @@
 from wkfast.buckets.copying import copy_files
 from wkfast.buckets.object_path import ObjectPath, any_path, core_file, core_folder, object_path
 from wkfast.buckets.stated import stated_address, stated_path, written_address
-from wkfast.buckets.whole_files import local_copy, local_folder, read_whole, remove_file, replace_whole
+from wkfast.buckets.whole_files import local_copy, local_folder, read_whole, remove_file, replace_whole, size_of
 
 __all__ = [
     "ObjectPath",
@@ -17,6 +17,7 @@ __all__ = [
     "read_whole",
     "remove_file",
     "replace_whole",
+    "size_of",
     "stated_address",
     "stated_path",
     "written_address",

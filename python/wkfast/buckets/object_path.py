@@ -315,6 +315,17 @@ class ObjectPath:
         """Whether it lies in a bucket, where objects are put, and not on a server of files."""
         return _kind_of(self.url) != "http"
 
+    def require_changes(self) -> None:
+        """Make sure that objects can be put there.
+
+        Raises
+        ------
+        AddressError
+            It is on a server of files.
+        """
+        if not self.takes_changes:
+            raise AddressError(f"{self}: a server of files takes none; choose a bucket or a folder")
+
     def read_version(self, limit: int) -> tuple[bytes, Version] | None:
         """Return what the file holds and what tells it from the one that takes its place, ``None`` where there is none.
 

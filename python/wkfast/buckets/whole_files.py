@@ -42,6 +42,11 @@ def read_whole(file: Path | ObjectPath) -> bytes:
     return content
 
 
+def size_of(file: Path | ObjectPath) -> int:
+    """Return the bytes of a file; 0 of an object that is not there."""
+    return file.size() or 0 if isinstance(file, ObjectPath) else file.stat().st_size
+
+
 def remove_file(file: Path | ObjectPath) -> None:
     """Remove a file; nothing happens where there is none."""
     if isinstance(file, ObjectPath):

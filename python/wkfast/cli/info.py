@@ -1,12 +1,11 @@
 """``wkfast info``: what is inside an annotation file."""
 
 from heapq import nlargest
-from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import wkfast as wk
 from wkfast._lazy import lazy_import
-from wkfast.buckets import any_path
+from wkfast.buckets import any_path, size_of
 from wkfast.cli.arguments import Argument, Option
 from wkfast.cli.console import bars, bytes_text, plain, show, tell_json
 from wkfast.errors import VolumeDataError
@@ -64,8 +63,7 @@ def describe(file: "str | PathLike[str]") -> dict[str, Any]:
 
 
 def _size(file: "str | PathLike[str]") -> int:
-    path = any_path(file, "an annotation")
-    return path.stat().st_size if isinstance(path, Path) else path.size() or 0
+    return size_of(any_path(file, "an annotation"))
 
 
 def _describe_layer(layer: "wk.VolumeLayer") -> dict[str, Any]:

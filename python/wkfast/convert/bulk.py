@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 from wkfast.buckets import ObjectPath, any_path
 from wkfast.convert.knossos import read_knossos, write_knossos
 from wkfast.convert.swc import read_swc, write_swc
-from wkfast.errors import AddressError, AnnotationSuffixError, ObjectStoreError, SkeletonError, WkfastError
+from wkfast.errors import AnnotationSuffixError, ObjectStoreError, SkeletonError, WkfastError
 from wkfast.geometry import LengthUnit
 from wkfast.skeleton.skeleton import load_document
 from wkfast.tables import FileError
@@ -110,8 +110,8 @@ def convert(
     if file_per_tree and to != "swc":
         raise AnnotationSuffixError(f"a file per tree is written as swc only, not as {to}")
     folder = any_path(out_folder, "the folder of converted files")
-    if isinstance(folder, ObjectPath) and not folder.takes_changes:
-        raise AddressError(f"{folder}: a server of files takes none; choose a bucket or a folder")
+    if isinstance(folder, ObjectPath):
+        folder.require_changes()
     sources = list(find(paths, also=frozenset({_SWC})))
     targets = _Targets(folder, to, sources)
     write = _Writer(unit or LengthUnit.MICROMETER.value, node_type, file_per_tree=file_per_tree)
@@ -126,27 +126,24 @@ def convert(
         try:
             write(skeleton, _stem(source), targets)
         except (WkfastError, OSError) as error:
-            is_refusal = isinstance(error, ObjectStoreError)
-            if (is_refusal and refused_before) or _is_of_folder(error, folder):
-                raise
-            refused_before = is_refusal
+            refused_before = _check_goes_on(error, folder, refused_before=refused_before)
             errors.append(FileError(source.name, error))
         else:
             refused_before = False
     return Converted(tuple(targets.written), tuple(errors))
 
 
-def _is_of_folder(error: Exception, folder: Path | ObjectPath) -> bool:
-    """Return whether the next file would meet the same error; a bucket that refused a file is asked.
-
-    Raises
-    ------
-    ObjectStoreError
-        The bucket refuses that as well.
-    """
-    if isinstance(error, ObjectStoreError) and isinstance(folder, ObjectPath):
+def _check_goes_on(error: Exception, folder: Path | ObjectPath, *, refused_before: bool) -> bool:
+    """Return whether a bucket refused a file, after which others are worth a try; raise what they too would meet."""
+    if not isinstance(error, ObjectStoreError):
+        if isinstance(error, OSError) and error.errno in _OF_THE_FOLDER:
+            raise error
+        return False
+    if refused_before:
+        raise error
+    if isinstance(folder, ObjectPath):
         folder.require_bucket()
-    return isinstance(error, OSError) and error.errno in _OF_THE_FOLDER
+    return True
 
 
 def _stem(source: Source | Unusable) -> str:

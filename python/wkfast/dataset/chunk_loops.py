@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
+from itertools import chain
 from typing import TYPE_CHECKING, Any
 
 from wkfast.errors import DatasetValueError
 from wkfast.geometry import Vec3Int
-from wkfast.jobs import Tally, run_jobs
+from wkfast.jobs import over_items
 from wkfast.progress import observed
 
 if TYPE_CHECKING:
@@ -15,6 +16,10 @@ if TYPE_CHECKING:
 
     from wkfast.dataset.view import View
     from wkfast.geometry import NDBoundingBox, Vec3IntLike
+
+
+# Number of a call, and its boxes in mag-1 voxels, one of each view.
+_Call = tuple[int, tuple["NDBoundingBox", ...]]
 
 
 @dataclass(frozen=True)
@@ -25,35 +30,23 @@ class ChunkCalls:
     ----------
     views
         One or two; the function gets the part of each that its box cuts out, and the number of the call.
-    boxes
-        In mag-1 voxels, for each call one of each view.
-    offset
-        Number of the first of them.
     """
 
     function: Callable[[Any], Any]
     views: tuple[View, ...]
-    boxes: tuple[tuple[NDBoundingBox, ...], ...]
-    offset: int = 0
 
-    def part(self, first: int, end: int) -> ChunkCalls:
-        """Return the work with some of the calls alone."""
-        return replace(self, boxes=self.boxes[first - self.offset : end - self.offset], offset=first)
-
-    def run(self, first: int, end: int, threads: int | None) -> list[Any]:  # noqa: ARG002 - they are the function's own
+    def run(self, items: Sequence[_Call], threads: int | None) -> list[Any]:  # noqa: ARG002 - they are the function's own
         """Make some of the calls and return their results."""
-        return [self.function((*self._parts(number), number)) for number in range(first, end)]
+        return [self.function((*self._parts(boxes), number)) for number, boxes in items]
 
-    def _parts(self, number: int) -> list[View]:
-        return [
-            view.get_view(absolute_bounding_box=box)
-            for view, box in zip(self.views, self.boxes[number - self.offset], strict=True)
-        ]
+    def _parts(self, boxes: tuple[NDBoundingBox, ...]) -> list[View]:
+        return [view.get_view(absolute_bounding_box=box) for view, box in zip(self.views, boxes, strict=True)]
 
-    def costs(self) -> list[int]:
+    def costs(self, calls: Sequence[_Call]) -> list[int]:
         """Return the bytes of voxels of each call."""
-        factors = [_bytes_per_voxel(view) for view in self.views]
-        return [sum(int(box.volume() * each) for box, each in zip(call, factors, strict=True)) for call in self.boxes]
+        by_view = zip(*(boxes for _, boxes in calls), strict=True)
+        costs = (voxel_bytes(view, boxes) for view, boxes in zip(self.views, by_view, strict=False))
+        return [sum(call) for call in zip(*costs, strict=True)]
 
 
 @dataclass(frozen=True)
@@ -75,8 +68,8 @@ def for_each_chunk(
 ) -> list[Any]:
     """Call a function for each chunk and return the results, in order; see :meth:`View.for_each_chunk`."""
     shape = _checked(view, chunk_shape)
-    boxes = tuple((box,) for box in view.bounding_box.chunk(shape, shape))
-    return _call_all(ChunkCalls(function, (view,), boxes), executor, title)
+    boxes = [(box,) for box in view.bounding_box.chunk(shape, shape)]
+    return _call_all(ChunkCalls(function, (view,)), boxes, executor, title)
 
 
 def map_chunk(
@@ -107,22 +100,17 @@ def for_zipped_chunks(
             f"{source} has {len(lists[0])} chunks of {shapes[0]}, {target} {len(lists[1])} of {shapes[1]}: they are "
             "no pairs; give shapes in the ratio of the two boxes"
         )
-    _call_all(ChunkCalls(function, (source, target), tuple(zip(*lists, strict=True))), executor, title)
+    _call_all(ChunkCalls(function, (source, target)), list(zip(*lists, strict=True)), executor, title)
 
 
-def _call_all(calls: ChunkCalls, executor: Any, title: str | None) -> list[Any]:
+def _call_all(
+    calls: ChunkCalls, boxes: Sequence[tuple[NDBoundingBox, ...]], executor: Any, title: str | None
+) -> list[Any]:
     """Make all calls, under a bar if it has a title, and return their results."""
+    items = list(enumerate(boxes))
     with observed(title is not None, title or "", "chunks") as observer:
-        if executor is None and observer is None:
-            return calls.run(0, len(calls.boxes), None)
-        tally = Tally(calls.costs(), observer)
-        if executor is not None:
-            return [result for batch in run_jobs(executor, calls, tally) for result in batch]
-        results = []
-        for number in range(len(calls.boxes)):
-            results += calls.run(number, number + 1, None)
-            tally.add(number, number + 1)
-        return results
+        done = over_items(executor, calls, items, lambda: calls.costs(items), observer)
+        return list(chain.from_iterable(done))
 
 
 def _zipped_shapes(
@@ -161,9 +149,10 @@ def _shard(view: View) -> Vec3Int:
     return view.info.shard_shape * view.mag.to_vec3_int()
 
 
-def _bytes_per_voxel(view: View) -> float:
-    """Return what a mag-1 voxel of a view costs."""
-    return view.get_dtype().itemsize * view.num_channels / float(view.mag.to_vec3_int().prod())
+def voxel_bytes(view: View, boxes: Sequence[NDBoundingBox]) -> list[int]:
+    """Return the bytes that a view has of voxels in each box, in mag-1 voxels."""
+    per_voxel = view.get_dtype().itemsize * view.num_channels / float(view.mag.to_vec3_int().prod())
+    return [int(box.volume() * per_voxel) for box in boxes]
 
 
 def merge_chunk(target: View, other: View, shard: NDBoundingBox, boxes: Sequence[NDBoundingBox]) -> None:

@@ -11,7 +11,7 @@ from wkfast.addresses import local_path
 from wkfast.dataset import downsampling, shown, viewers
 from wkfast.dataset.additional_axes import along_axes, completed, is_flat
 from wkfast.dataset.attachments import Attachments
-from wkfast.dataset.box_work import LargestLabel, largest_label
+from wkfast.dataset.box_work import largest_label
 from wkfast.dataset.downsampling import Downsampling
 from wkfast.dataset.layer_category import SEGMENTATION_CATEGORY
 from wkfast.dataset.layer_creation import check_kind, check_layer_name
@@ -1313,9 +1313,9 @@ class SegmentationLayer(Layer):
         self._writable()
         finest = self.get_finest_mag()
         size = Vec3Int(chunk_shape) if chunk_shape is not None else finest.mag.to_vec3_int() * _PIECE
-        boxes = tuple(
+        boxes = [
             part.bounding_box
             for view in finest.get_views_on_disk(read_only=True)
             for part in view.chunk(size, chunk_border_alignments=size)
-        )
-        self.largest_segment_id = largest_label(LargestLabel(finest, boxes), executor)
+        ]
+        self.largest_segment_id = largest_label(finest, boxes, executor)

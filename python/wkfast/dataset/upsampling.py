@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from itertools import pairwise
 from typing import TYPE_CHECKING, Any
 
@@ -16,7 +16,7 @@ from wkfast.dataset.sampling import SamplingModes, mags_to_downsample, voxels_pe
 from wkfast.dataset.view import View
 from wkfast.errors import DatasetValueError, ExistsError
 from wkfast.geometry import Mag, Vec3Int
-from wkfast.jobs import Tally, run_jobs
+from wkfast.jobs import over_items
 from wkfast.progress import observed
 
 if TYPE_CHECKING:
@@ -109,7 +109,7 @@ def _upsample_mag(layer: Layer, how: Upsampling, source: MagView, mag: Mag) -> N
         order = {axis: index for index, axis in enumerate(axes)}
         location = location_in(site.folder, layer._properties, mag, order)
         create_mag(location, spec, site.where)
-        _run(_Pieces(source, layer, mag, location, _boxes(layer, how, source, mag, spec)), how.workers)
+        _run(_Pieces(source, layer, mag, location), _boxes(layer, how, source, mag, spec), how.workers)
         site.place()
         edge = spec["chunk_shape"][0] * spec["chunks_per_shard"][0]
         layer._list_mag(place.entry(layer._properties, mag, site.where, edge), site.check)
@@ -126,24 +126,18 @@ def _boxes(layer: Layer, how: Upsampling, source: MagView, mag: Mag, spec: _core
 
 @dataclass(frozen=True)
 class _Pieces:
-    """The boxes of a mag that is made, as jobs get them: those of an executor read and write the same files."""
+    """A mag that is made box by box, as jobs get it: those of an executor read and write the same files."""
 
     source: MagView
     layer: Layer
     mag: Mag
     location: Json
-    boxes: tuple[NDBoundingBox, ...]
-    offset: int = 0
 
-    def part(self, first: int, end: int) -> _Pieces:
-        """Return the work with some of the boxes alone."""
-        return replace(self, boxes=self.boxes[first - self.offset : end - self.offset], offset=first)
-
-    def run(self, first: int, end: int, threads: int | None) -> None:  # noqa: ARG002 - the core's own
+    def run(self, items: Sequence[NDBoundingBox], threads: int | None) -> None:  # noqa: ARG002 - the core's own
         """Fill some of the boxes."""
         target = View(self.layer, self.mag, _core.Mag.open(self.location))
         whole = self.layer.bounding_box.align_with_mag(self.mag, ceil=True)
-        for box in self.part(first, end).boxes:
+        for box in items:
             self._fill(target, box, box.intersected_with(whole))
 
     def _fill(self, target: View, box: NDBoundingBox, inside: NDBoundingBox) -> None:
@@ -164,13 +158,7 @@ class _Pieces:
         target._put(finer[cut], inside, None)
 
 
-def _run(pieces: _Pieces, workers: Workers) -> None:
-    costs = [int(box.volume()) for box in pieces.boxes]
+def _run(pieces: _Pieces, boxes: Sequence[NDBoundingBox], workers: Workers) -> None:
     with observed(workers.progress, f"{workers.what} {pieces.layer.name}/{pieces.mag.to_layer_name()}") as observer:
-        tally = Tally(costs, observer)
-        if workers.executor is not None:
-            run_jobs(workers.executor, pieces, tally)
-            return
-        for number in range(len(pieces.boxes)):
-            pieces.run(number, number + 1, None)
-            tally.add(number, number + 1)
+        for _ in over_items(workers.executor, pieces, boxes, lambda: [int(box.volume()) for box in boxes], observer):
+            pass

@@ -20,7 +20,7 @@ from wkfast.dataset.additional_axes import (
     to_cxyz,
     write_box,
 )
-from wkfast.dataset.box_work import Comparison, is_equal
+from wkfast.dataset.box_work import is_equal
 from wkfast.dataset.chunk_loops import for_each_chunk, for_zipped_chunks, map_chunk
 from wkfast.dataset.data_format import DataFormat
 from wkfast.dataset.place import writable
@@ -606,7 +606,7 @@ class View:
         if self.bounding_box != other.bounding_box or self.num_channels != other.num_channels:
             return False
         shape = Vec3Int(chunk_shape) if chunk_shape is not None else self._mag.to_vec3_int() * 256
-        return is_equal(Comparison(self, other, tuple(self.bounding_box.chunk(shape, shape))), executor)
+        return is_equal(self, other, list(self.bounding_box.chunk(shape, shape)), executor)
 
     def _writable(self) -> WritablePlace:
         """Return the place that is written to; it says why not, if so."""

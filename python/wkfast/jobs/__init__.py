@@ -11,7 +11,7 @@ from wkfast._lazy import lazy_names
 
 if TYPE_CHECKING:
     from wkfast.jobs.batches import ranges, worker_count
-    from wkfast.jobs.engine import Tally, Watch, Work, run_batch, run_jobs
+    from wkfast.jobs.engine import OverItems, Tally, Watch, Work, over_items, run_batch, run_jobs
     from wkfast.jobs.memory import warn_if_scarce
     from wkfast.jobs.signals import stop_on_signals
 else:
@@ -20,16 +20,18 @@ else:
         __name__,
         {
             "wkfast.jobs.batches": ["ranges", "worker_count"],
-            "wkfast.jobs.engine": ["Tally", "Watch", "Work", "run_batch", "run_jobs"],
+            "wkfast.jobs.engine": ["OverItems", "Tally", "Watch", "Work", "over_items", "run_batch", "run_jobs"],
             "wkfast.jobs.memory": ["warn_if_scarce"],
             "wkfast.jobs.signals": ["stop_on_signals"],
         },
     )
 
 __all__ = [
+    "OverItems",
     "Tally",
     "Watch",
     "Work",
+    "over_items",
     "ranges",
     "run_batch",
     "run_jobs",

@@ -9,7 +9,7 @@ import textwrap
 import time
 import traceback
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Protocol
 
 from wkfast.errors import ExecutorError
@@ -31,14 +31,74 @@ FOR_ARRAYS = ("map_to_futures", "map_array")
 
 
 class Work(Protocol):
-    """Tasks that are done in batches. It travels to the workers by pickle, so it is plain data.
-
-    Work that carries something of each task has a method ``part(first, end)`` as well, which returns the work with no
-    more than those tasks need, under the numbers that they have among all: every job carries its own.
-    """
+    """Tasks that are done in batches. It travels to the workers by pickle, so it is plain data."""
 
     def run(self, first: int, end: int, threads: int | None) -> Any:
         """Do the tasks from `first` up to `end` and return what is to be known of them, as plain data."""
+
+
+class ItemWork(Protocol):
+    """What is done with items: files, boxes. It is plain data as well."""
+
+    def run(self, items: Sequence[Any], threads: int | None) -> Any:
+        """Do it with some of them, in order, and return what is to be known of it, as plain data."""
+
+
+@dataclass(frozen=True)
+class OverItems:
+    """Work with items, of which each job carries its own: all in every job would grow with the square of their number.
+
+    Attributes
+    ----------
+    first
+        Number of the first of the items.
+    """
+
+    work: ItemWork
+    items: tuple[Any, ...]
+    first: int = 0
+
+    def part(self, first: int, end: int) -> OverItems:
+        """Return the work with some of the items alone, under the numbers that they have among all."""
+        return replace(self, items=self.items[first - self.first : end - self.first], first=first)
+
+    def run(self, first: int, end: int, threads: int | None) -> Any:
+        """Do the work with some of the items."""
+        return self.work.run(self.part(first, end).items, threads)
+
+
+def over_items(
+    executor: Any,
+    work: ItemWork,
+    items: Sequence[Any],
+    costs: Callable[[], Sequence[int]],
+    observer: Observer | None = None,
+) -> Iterator[Any]:
+    """Yield what `work` returns for items, in order: of many at once from jobs of an executor, one by one without any.
+
+    Parameters
+    ----------
+    costs
+        Asked for what each item costs, in bytes, where jobs or an observer need to know.
+    observer
+        Told of what is done, and may stop it.
+
+    Examples
+    --------
+    >>> class Total:
+    ...     def run(self, items, threads):
+    ...         return sum(items)
+    >>> list(over_items(None, Total(), [1, 2, 3], lambda: [1, 1, 1]))
+    [1, 2, 3]
+    """
+    if executor is not None:
+        yield from run_jobs(executor, OverItems(work, tuple(items)), Tally(costs(), observer))
+        return
+    tally = None if observer is None else Tally(costs(), observer)
+    for number, item in enumerate(items):
+        yield work.run((item,), None)
+        if tally is not None:
+            tally.add(number, number + 1)
 
 
 @dataclass(frozen=True)
@@ -241,8 +301,7 @@ def run_jobs(
 
 
 def _batch(work: Work, first: int, end: int, threads: int | None) -> Batch:
-    part: Callable[[int, int], Work] | None = getattr(work, "part", None)
-    return Batch(work if part is None else part(first, end), first, end, threads)
+    return Batch(work.part(first, end) if isinstance(work, OverItems) else work, first, end, threads)
 
 
 def _submitted(executor: Any, batches: Sequence[Batch]) -> Iterator[Any]:

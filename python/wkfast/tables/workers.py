@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -11,7 +11,7 @@ import numpy as np
 
 from wkfast import _core
 from wkfast.buckets import ObjectPath
-from wkfast.jobs import Tally, run_jobs
+from wkfast.jobs import over_items
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -27,20 +27,16 @@ _UNKNOWN_BYTES = 8 << 20
 
 @dataclass(frozen=True)
 class ReadWork:
-    """Files to be read, as jobs get them: those from number `offset` on."""
+    """How files are read, as jobs get it."""
 
-    sources: tuple[Source, ...]
     strict: bool
-    offset: int = 0
 
-    def part(self, first: int, end: int) -> ReadWork:
-        """Return the work with some of the files alone."""
-        return replace(self, sources=self.sources[first - self.offset : end - self.offset], offset=first)
-
-    def run(self, first: int, end: int, threads: int | None) -> tuple[Record, list[FileFacts | Exception]]:
-        """Read some of the files; rows have their numbers among all."""
-        files = [(source.file, source.member) for source in self.part(first, end).sources]
-        return _core.read_tables(files, first, strict=self.strict, threads=threads)
+    def run(
+        self, items: Sequence[tuple[int, Source]], threads: int | None
+    ) -> tuple[Record, list[FileFacts | Exception]]:
+        """Read files that follow each other; rows have their numbers among all."""
+        files = [(source.file, source.member) for _, source in items]
+        return _core.read_tables(files, items[0][0], strict=self.strict, threads=threads)
 
 
 def read_on_workers(
@@ -53,8 +49,8 @@ def read_on_workers(
     ExecutorError
         A worker died, or the executor takes no work.
     """
-    tally = Tally([_cost(source) for source in sources])
-    done = run_jobs(executor, ReadWork(tuple(map(_for_workers, sources)), strict), tally)
+    items = list(enumerate(map(_for_workers, sources)))
+    done = list(over_items(executor, ReadWork(strict), items, lambda: [_cost(source) for source in sources]))
     return joined([record for record, _ in done]), list(chain.from_iterable(outcomes for _, outcomes in done))
 
 

@@ -200,7 +200,7 @@ pub struct Journal {
     /// Whether anybody may have noted anything before.
     is_begun: bool,
     /// The sums of what this process has done since, where it is to commit as well.
-    own: Option<Mutex<Reckoning>>,
+    own: Option<(Process, Mutex<Reckoning>)>,
     /// Those of this process, begun with the first line.
     lines: Mutex<Option<Box<dyn Notebook>>>,
     /// Held while the journal is.
@@ -276,16 +276,15 @@ impl Journal {
 
     /// Adds up what this process does from now on, so that it need not be read again.
     pub(super) fn keep_own(&mut self, plan: &MergePlan) {
-        self.own = Some(Mutex::new(Reckoning::of(plan)));
+        self.own = Some((Process::this(), Mutex::new(Reckoning::of(plan))));
     }
 
     /// The sums of what every process has done so far.
     pub(super) fn reckoning(&mut self, plan: &MergePlan) -> Result<Reckoning> {
-        let (own, is_all) = match self.own.take() {
-            Some(own) => (own.into_inner().unwrap_or_else(PoisonError::into_inner), !self.is_begun),
+        let (mut sums, is_all) = match self.own.take() {
+            Some((_, own)) => (own.into_inner().unwrap_or_else(PoisonError::into_inner), !self.is_begun),
             None => (Reckoning::of(plan), false),
         };
-        let mut sums = own;
         if !is_all {
             notes::each_record(&*self.target, &mut |process, record| sums.add(process, record))?;
         }
@@ -295,8 +294,8 @@ impl Journal {
     /// Notes that a shard is in place.
     pub fn append(&self, record: &ShardRecord) -> Result<()> {
         self.append_line(&notes::line_of(record)?)?;
-        if let Some(own) = &self.own {
-            own.lock().unwrap_or_else(PoisonError::into_inner).add(&Process::this(), record);
+        if let Some((this, own)) = &self.own {
+            own.lock().unwrap_or_else(PoisonError::into_inner).add(this, record);
         }
         Ok(())
     }
