@@ -21,20 +21,20 @@ from pathlib import Path
 
 import numpy as np
 
-from benches.simulate_runs import Load, Run, real_run
+from benches.simulate_runs import Load, Run, real_run, remove_targets
 
 # Calls that a copied file takes of the store: look it up, open it, make a draft, rename it, note it, close all.
 OPERATIONS_PER_FILE = 8
 MERGES_TO_CALIBRATE = (
-    Load(400, 1 << 14),
-    Load(3000, 1 << 14),
-    Load(1000, 1 << 14, touched_one_in=2),
+    Load(1000, 1 << 14),
+    Load(8000, 1 << 14),
+    Load(3000, 1 << 14, touched_one_in=2),
     Load(60, 8 << 20),
     Load(60, 8 << 20, touched_one_in=2),
 )
 MERGES_TO_CHECK = (
-    Load(1500, 1 << 16, touched_one_in=10),
-    Load(300, 1 << 20, touched_one_in=10),
+    Load(4000, 1 << 17, touched_one_in=10),
+    Load(600, 1 << 20, touched_one_in=10),
     Load(100, 8 << 20, touched_one_in=5),
 )
 TOLERATED = 0.2
@@ -260,6 +260,7 @@ def main() -> None:
     say(f"constants at load {os.getloadavg()[0]:.1f}: {constants}")
     if options.check:
         say(*check(folder, options.local_workers, options.repeats, constants))
+    remove_targets(folder)
     files = round(options.layer_bytes / options.file_bytes)
     layer = Load(files, options.file_bytes, options.touched_one_in)
     cluster = Cluster(**{field.name: getattr(options, field.name) for field in fields(Cluster)})

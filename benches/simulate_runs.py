@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import random
 import shutil
 import statistics
@@ -22,7 +23,9 @@ _EDGE = 16
 _CHUNK_BYTES = 4 * _EDGE**3
 # Voxels beside each other that have one label.
 _RUN = 64
+_SPARE_MEMORY = 1 << 29
 _PLAN = "merge.plan"
+_TARGET = "target-"
 
 
 @dataclass(frozen=True)
@@ -32,6 +35,14 @@ class Load:
     files: int
     file_bytes: int
     touched_one_in: int = 0
+
+    @property
+    def chunks_along_edge(self) -> int:
+        """Of a file, which is a cube of them."""
+        chunks = max(1, round((self.file_bytes / _CHUNK_BYTES) ** (1 / 3)))
+        if self.touched and chunks**3 * _CHUNK_BYTES != self.file_bytes:
+            raise ValueError(f"files of {self.file_bytes} bytes are no cube of chunks of {_CHUNK_BYTES}")
+        return chunks
 
     @property
     def bytes(self) -> int:
@@ -66,9 +77,13 @@ class Run:
 
 
 def real_run(folder: Path, load: Load, workers: int, tasks: int) -> Run:
-    """Merge files of `load` by so many processes at a time, and return how long each phase took."""
+    """Merge files of `load` by so many processes at a time, and return how long each phase took.
+
+    The target stays: ext4 passes over inodes that were freed in the last minute one by one, so whoever makes files
+    beside many that were just removed is measured at that, half a millisecond a file.
+    """
     told = _make(folder / f"{load.files}-{load.file_bytes}-{load.touched_one_in}", load)
-    shutil.rmtree(told["target"], ignore_errors=True)
+    _settle(load)
     began = time.monotonic()
     plan = _core.MergePlan(told)
     (folder / _PLAN).write_bytes(plan.to_bytes("{}"))
@@ -83,8 +98,18 @@ def real_run(folder: Path, load: Load, workers: int, tasks: int) -> Run:
     ended = time.monotonic()
     commit_alone = float(_process(folder, "commit", 0, 0).communicate()[0])
     done = time.monotonic()
-    shutil.rmtree(told["target"])
     return Run(planned - began, statistics.median(starts), ended - planned, done - ended, commit_alone)
+
+
+def _settle(load: Load) -> None:
+    """Wait for what others have written, and touch the memory that the result will take.
+
+    A virtual machine gets memory of its host page by page, at a gigabyte a second where it was not touched lately:
+    slower than files are copied.
+    """
+    os.sync()
+    touched = b"\x01" * (2 * load.bytes + _SPARE_MEMORY)
+    del touched
 
 
 def _process(folder: Path, *words: object) -> subprocess.Popen[bytes]:
@@ -94,7 +119,7 @@ def _process(folder: Path, *words: object) -> subprocess.Popen[bytes]:
 
 def _make(folder: Path, load: Load) -> dict[str, Any]:
     """Return what the merge is told; its layers are made unless they are there."""
-    chunks = max(1, round((load.file_bytes / _CHUNK_BYTES) ** (1 / 3)))
+    chunks = load.chunks_along_edge
     if not (folder / "done").exists():
         shutil.rmtree(folder, ignore_errors=True)
         draw = random.Random(0)
@@ -105,7 +130,14 @@ def _make(folder: Path, load: Load) -> dict[str, Any]:
         _mag(folder / "annotation", touched, chunks, load.files, bodies[::-1])
         (folder / "done").touch()
     edge = chunks * _EDGE
-    return plan_inputs.told(folder, [edge * load.files, edge, edge], {"policy": "nonzero"})
+    target = f"{_TARGET}{len(list(folder.glob(_TARGET + '*')))}"
+    return plan_inputs.told(folder, [edge * load.files, edge, edge], {"policy": "nonzero"}, target)
+
+
+def remove_targets(folder: Path) -> None:
+    """Remove what all runs wrote."""
+    for target in folder.glob(f"*/{_TARGET}*"):
+        shutil.rmtree(target)
 
 
 def _mag(folder: Path, numbers: range, chunks: int, files: int, bodies: list[bytes]) -> None:

@@ -29,7 +29,11 @@ def main() -> None:
     parser.add_argument("--files", type=int, nargs="+", default=[10_000, 100_000, 1_000_000])
     parser.add_argument("--folder", default=str(Path(tempfile.gettempdir()) / "wkfast-plans"))
     options = parser.parse_args()
-    sizes = {files: measure(Path(options.folder) / str(files), files) for files in options.files}
+    folders = {files: Path(options.folder) / str(files) for files in options.files}
+    sizes = {files: measure(folder, files) for files, folder in folders.items()}
+    # Not before: ext4 makes files slowly beside many that were just removed.
+    for folder in folders.values():
+        shutil.rmtree(folder / "target")
     sys.stdout.write("\n".join([*table(sizes), "", *exponents(sizes)]) + "\n")
 
 
@@ -42,7 +46,6 @@ def measure(folder: Path, files: int) -> dict[str, Measurement]:
         found[step] = run_job(JOBS, step.split()[0], *arguments)
         sys.stderr.write(f"{files:,} {step}: {found[step].seconds:.3f} s at load {os.getloadavg()[0]:.1f}\n")
     (folder / PLAN).unlink()
-    shutil.rmtree(folder / "target")
     return found
 
 

@@ -32,13 +32,13 @@ def make(folder: Path, files: int) -> dict[str, Any]:
     return told(folder, [edge * CHUNK * CHUNKS] * 3, {"link": "hard"})
 
 
-def told(folder: Path, size: list[int], options: dict[str, str]) -> dict[str, Any]:
+def told(folder: Path, size: list[int], options: dict[str, str], target: str = "target") -> dict[str, Any]:
     """Return what a merge is told of the layers ``annotation`` and ``fallback`` in a folder, of so many voxels."""
     return {
         "annotations": [[_location(folder / "annotation")]],
         "fallback": [_location(folder / "fallback")],
         "fallback_bounding_box": {"topleft": [0] * 3, "size": size},
-        "target": str(folder / "target"),
+        "target": str(folder / target),
         "target_mags": [{"mag": [1, 1, 1], "folder": "segmentation/1"}],
         "options": options,
     }

@@ -198,7 +198,9 @@ pub(super) fn link(source: &Path, folder: &Path, path: &Path) -> Result<bool> {
 /// and leaves files in one piece. Where that is not offered, or the disk is too full for the guess, writes will tell.
 #[cfg(target_os = "linux")]
 fn reserve(file: &File, size: u64) {
-    let _ = rustix::fs::fallocate(file, rustix::fs::FallocateFlags::KEEP_SIZE, 0, size);
+    if size > 0 {
+        let _ = rustix::fs::fallocate(file, rustix::fs::FallocateFlags::KEEP_SIZE, 0, size);
+    }
 }
 
 #[cfg(not(target_os = "linux"))]
