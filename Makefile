@@ -68,8 +68,8 @@ test-memory: setup ## download and upload 2 GB annotations within 64 MiB
 # With nothing in SLURM_CONF, root starts a Slurm of this machine, of Debian's packages; without either the tests say why they are skipped.
 test-cluster: setup ## disturb merges on the Slurm that SLURM_CONF names or one of this machine, in a folder that nodes see: WKFAST_CLUSTER_FOLDER (default: build)
 	$(BIN)/python -m pip install --quiet --group cluster
-	@if [ -z "$$SLURM_CONF" ] && [ "$$(id -u)" = 0 ] && ! command -v slurmctld >/dev/null && command -v apt-get >/dev/null; then \
-		apt-get install --yes --quiet --no-install-recommends slurmctld slurmd slurm-client munge; fi
+	@if [ -z "$$SLURM_CONF" ] && [ "$$(id -u)" = 0 ] && ! command -v slurmdbd >/dev/null && command -v apt-get >/dev/null; then \
+		apt-get install --yes --quiet --no-install-recommends slurmctld slurmd slurmdbd slurm-client mariadb-server munge; fi
 	$(BIN)/python -m pytest --quiet tests/cluster -m long $(PYTEST_ARGS)
 
 # The whole of what tests/tables show on less.

@@ -14,6 +14,8 @@ import time
 from contextlib import ExitStack, suppress
 from pathlib import Path
 
+from tests.cluster.own_accounts import NO_ACCOUNTS, Accounts, can_be_kept
+
 DAEMONS = ("munged", "slurmctld", "slurmd", "sbatch", "unshare", "nsenter", "setpriv")
 MOST_SECONDS_TO_START = 60
 PROCESSORS, MEGABYTES = 16, 16000
@@ -39,7 +41,6 @@ TaskPlugin=task/none
 JobAcctGatherType=jobacct_gather/linux
 JobAcctGatherFrequency=1
 JobAcctGatherParams=OverMemoryKill
-AccountingStorageType=accounting_storage/none
 SelectType=select/cons_tres
 SelectTypeParameters=CR_CPU_Memory
 SlurmdParameters=config_overrides
@@ -93,6 +94,8 @@ class OwnSlurm:
         self.configuration = self.folder / "slurm.conf"
         self._own_tmp = "" if Path(shared).is_relative_to("/tmp") else "yes"
         self._daemons = {}
+        # What `sacct` is asked for; without its programs Slurm keeps none.
+        self._accounts = Accounts(self.folder, *_free_ports(2)) if can_be_kept(_path()) else None
 
     def __enter__(self):
         with ExitStack() as undone:
@@ -102,6 +105,8 @@ class OwnSlurm:
             places = ("--socket", self.folder / "munge.socket", "--pid-file", self.folder / "munged.pid")
             self._start("munged", "munged", "--foreground", "--force", *key, *places)
             _until((self.folder / "munge.socket").exists, "munged")
+            if self._accounts is not None:
+                self._start_accounts(self._accounts)
             self._start("slurmctld", "slurmctld", "-D", "-i")
             for node in self.nodes:
                 self.start_node(node)
@@ -111,6 +116,15 @@ class OwnSlurm:
 
     def __exit__(self, *_error):
         self.stop()
+
+    def _start_accounts(self, accounts):
+        accounts.start_database(self._start, self._environment())
+        _until(lambda: _answers(accounts.database_port), "mariadbd")
+        self._start("slurmdbd", "slurmdbd", "-D")
+        _until(lambda: accounts.register(self._environment()), "slurmdbd")
+
+    def _environment(self):
+        return {**os.environ, "PATH": _path(), "SLURM_CONF": str(self.configuration)}
 
     def _configure(self):
         (self.folder / "munge.key").write_bytes(secrets.token_bytes(128))
@@ -124,15 +138,20 @@ class OwnSlurm:
             (self.folder / "spool" / node).mkdir(parents=True)
             size = f"CPUs={PROCESSORS} RealMemory={MEGABYTES}"
             text += f"NodeName={node} NodeHostname={node} NodeAddr=127.0.0.1 Port={own_port} {size} State=UNKNOWN\n"
+        text += NO_ACCOUNTS if self._accounts is None else self._accounts.slurm
         self.configuration.write_text(text + PARTITIONS.format(nodes=",".join(self.nodes)))
 
     def _start(self, name, *command):
         # They end with this process even where it is killed.
         command = ["setpriv", "--pdeathsig", "TERM", *map(str, command)]
-        environment = {**os.environ, "PATH": _path(), "SLURM_CONF": str(self.configuration)}
         with (self.folder / f"{name}.out").open("ab") as output:
             self._daemons[name] = subprocess.Popen(
-                command, env=environment, stdin=subprocess.DEVNULL, stdout=output, stderr=output, start_new_session=True
+                command,
+                env=self._environment(),
+                stdin=subprocess.DEVNULL,
+                stdout=output,
+                stderr=output,
+                start_new_session=True,
             )
 
     def start_node(self, node):
@@ -157,7 +176,7 @@ class OwnSlurm:
         """What Slurm says of each node."""
         asked = subprocess.run(
             ["sinfo", "-h", "-N", "-p", "main", "-o", "%N %T"],
-            env={**os.environ, "SLURM_CONF": str(self.configuration)},
+            env=self._environment(),
             capture_output=True,
             text=True,
         )
@@ -206,6 +225,12 @@ def _free_ports(count):
         for each in sockets:
             each.bind(("127.0.0.1", 0))
         return [each.getsockname()[1] for each in sockets]
+
+
+def _answers(port):
+    with suppress(OSError), socket.create_connection(("127.0.0.1", port), timeout=1):
+        return True
+    return False
 
 
 def _until(reached, what):
