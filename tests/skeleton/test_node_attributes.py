@@ -57,6 +57,106 @@ def test_what_a_node_kept_goes_with_it(tree):
     assert sys.getrefcount(position) == before - 1
 
 
+def test_a_row_has_one_object_as_long_as_somebody_holds_it(tree):
+    made = [tree.add_node((i, 0, 0)) for i in range(600)]
+    assert all(one is other for one, other in zip(tree.nodes, made, strict=True))
+    assert tree.get_node_by_id(made[300].id) is made[300]
+    tree.add_edge(made[0], made[599])
+    assert next(tree.neighbors(made[0])) is made[599]
+    assert next(iter(tree.edges)) == (made[0], made[599])
+    kept = made[5]
+    del made
+    assert [node is kept for node in tree.nodes].count(True) == 1
+    assert sum(1 for node in list(tree.nodes) if node is kept) == 1
+
+
+def test_nodes_that_nobody_holds_hold_nothing(tree):
+    tree.add_nodes([[i, 1, 2] for i in range(1000)])
+    columns = tree._columns
+    counts = [sys.getrefcount(columns)]
+    nodes = list(tree.nodes)
+    counts.append(sys.getrefcount(columns))
+    assert [node.position.x for node in nodes] == list(range(1000))
+    del nodes
+    counts.append(sys.getrefcount(columns))
+    for node in tree.nodes:
+        assert tree.get_node_by_id(node.id) is node
+    del node
+    counts.append(sys.getrefcount(columns))
+    assert [count - counts[0] for count in counts] == [0, 1000, 0, 0]
+
+
+def test_a_node_that_a_loop_left_is_not_the_one_of_another_row(tree):
+    tree.add_nodes([[i, 1, 2] for i in range(100)])
+    seen = {}
+    for node in tree.nodes:
+        if node.row % 7 == 0:
+            seen[node.row] = node
+        held = tree.get_node_by_id(tree._columns.node(node.row // 2).id)
+        assert held.position.x == held.row == node.row // 2
+    assert {row: node.position.x for row, node in seen.items()} == {row: row for row in range(0, 100, 7)}
+
+
+def facts_of(nodes):
+    return [(node.id, node.get_dict(), node.comments, node.is_branchpoint) for node in nodes]
+
+
+changes_of_trees = st.lists(
+    st.tuples(
+        st.sampled_from(["read", "set", "move", "table", "positions", "note", "add", "hold", "drop", "loop", "remove"]),
+        st.integers(0, 20),
+        st.integers(-5, 300),
+    ),
+    max_size=25,
+)
+
+
+@given(changes_of_trees)
+def test_held_nodes_show_what_nodes_made_anew_of_a_copy_show(changes):
+    tree = Skeleton(voxel_size=(1, 1, 1), dataset_name="nodes").add_tree("t")
+    held = {}
+    tree.add_nodes([[i, 0, 0] for i in range(5)], radius=[1, 2, 3, 4, 5])
+    for what, which, number in changes:
+        ids = [node.id for node in tree.nodes]
+        id_ = ids[which % len(ids)]
+        node = tree.get_node_by_id(id_)
+        if what == "read":
+            facts_of([node])
+        elif what == "set":
+            node.radius, node.inMag, node.interpolation = number / 4, number, None
+        elif what == "move":
+            node.position_float = (number / 3, which, 7)
+        elif what == "table":
+            tree.set_nodes_table({"radius": [number + i for i in range(len(ids))], "time": [which] * len(ids)})
+        elif what == "positions":
+            tree.set_node_positions([[number, i, which] for i in range(len(ids))])
+        elif what == "note":
+            node.comment, node.is_branchpoint = (str(number), True) if which % 2 else (None, False)
+        elif what == "add":
+            tree.add_nodes([[number, 1, 1]], comments=[str(number)], rotation=[[1, 2, number]])
+        elif what == "hold":
+            held[id_] = node
+        elif what == "drop":
+            held.pop(id_, None)
+        elif what == "loop":
+            held |= {node.id: node for node in tree.nodes if node.id % 3 == 0 and node.position.x >= number}
+        elif what == "remove" and len(ids) > 1:
+            held.pop(id_, None)
+            tree.remove_node(id_)
+        twin = pickle.loads(pickle.dumps(tree._columns))
+        assert facts_of(held.values()) == facts_of(twin.node_by_id(id_) for id_ in held)
+    assert facts_of(tree.nodes) == facts_of(pickle.loads(pickle.dumps(tree._columns)).nodes())
+
+
+def test_nodes_cannot_be_made_or_derived():
+    with pytest.raises(TypeError):
+        _core.Node()
+    with pytest.raises(TypeError):
+        object.__new__(_core.Node)
+    with pytest.raises(TypeError):
+        type("Derived", (_core.Node,), {})
+
+
 @given(
     st.lists(
         st.tuples(st.sampled_from(["position", "comment", "radius", "time", "inMag"]), st.integers(-99, 99)),

@@ -50,7 +50,7 @@ impl Adjacency {
         let pairs = PyList::empty(py);
         for row in rows {
             let neighbors = NeighborMap { tree: self.tree.clone_ref(py), columns: self.columns.clone_ref(py), row };
-            pairs.append((Node::new(self.columns.clone_ref(py), row), neighbors))?;
+            pairs.append((Node::at(self.columns.bind(py), row)?, neighbors))?;
         }
         Ok(pairs)
     }
@@ -127,7 +127,7 @@ impl NeighborMap {
     fn items<'py>(&self, py: Python<'py>) -> Result<Bound<'py, PyList>, CoreError> {
         let pairs = PyList::empty(py);
         for row in self.rows()? {
-            pairs.append((Node::new(self.columns.clone_ref(py), row), self.data(py, row)?))?;
+            pairs.append((Node::at(self.columns.bind(py), row)?, self.data(py, row)?))?;
         }
         Ok(pairs)
     }
@@ -173,7 +173,7 @@ impl DegreeView {
         let degrees = py.detach(|| table.degrees());
         let pairs = table.rows().zip(degrees);
         let pairs = pairs.map(|(row, degree)| {
-            (Node::new(self.columns.clone_ref(py), row), degree).into_pyobject(py).map(Bound::<PyTuple>::into_any)
+            (Node::at(self.columns.bind(py), row)?, degree).into_pyobject(py).map(Bound::<PyTuple>::into_any)
         });
         PyList::new(py, pairs.collect::<PyResult<Vec<_>>>()?)?.try_iter()
     }
