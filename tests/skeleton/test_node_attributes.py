@@ -72,9 +72,9 @@ def test_a_row_has_one_object_as_long_as_somebody_holds_it(tree):
 
 def test_nodes_that_nobody_holds_hold_nothing(tree):
     tree.add_nodes([[i, 1, 2] for i in range(1000)])
-    columns = tree._columns
+    columns, view = tree._columns, tree.nodes  # which the tree keeps
     counts = [sys.getrefcount(columns)]
-    nodes = list(tree.nodes)
+    nodes = list(view)
     counts.append(sys.getrefcount(columns))
     assert [node.position.x for node in nodes] == list(range(1000))
     del nodes

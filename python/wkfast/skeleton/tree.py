@@ -14,7 +14,7 @@ from wkfast.pictures import html
 from wkfast.records import color_record, metadata_from_entries, metadata_to_entries
 from wkfast.skeleton import tables
 from wkfast.skeleton.arrays import integers, shaped
-from wkfast.skeleton.graph_views import AdjacencyMap, EdgeData, EdgesView, NodeMap, NodesView
+from wkfast.skeleton.graph_views import AdjacencyMap, EdgeData, EdgesView, NodesView
 from wkfast.skeleton.labels import labels_of
 from wkfast.skeleton.navis import to_navis
 
@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from wkfast._core import Node
     from wkfast.geometry import Vec3FloatLike, Vec3IntLike
     from wkfast.records import Color, MetadataValue, Record
+    from wkfast.skeleton.graph_views import NodeAttributes, NodeMap
     from wkfast.skeleton.group import Group
     from wkfast.skeleton.labels import LabelledLayer
 
@@ -71,6 +72,9 @@ class Tree:
     500.0
     """
 
+    # Made when it is first asked for; it is not copied along.
+    _nodes: NodesView | None = None
+
     def __init__(
         self,
         name: str,
@@ -90,7 +94,7 @@ class Tree:
         self.edges_are_visible: bool | None = None
         self.tree_type: str | None = None
         self._graph_attributes: dict[str, Any] = {}
-        self._node_attributes: dict[int, dict[str, Any]] = {}
+        self._node_attributes: NodeAttributes = {}
         self._edge_attributes: dict[tuple[int, int], dict[str, Any]] = {}
         self._group = group
         self._record = record
@@ -168,7 +172,7 @@ class Tree:
         return f"Tree named {self.name!r} with {len(self)} nodes and {self.number_of_edges()} edges"
 
     def __reduce__(self) -> tuple[Any, ...]:
-        return object.__new__, (Tree,), self.__dict__
+        return object.__new__, (Tree,), {name: value for name, value in self.__dict__.items() if name != "_nodes"}
 
     def __deepcopy__(self, memo: dict[int, Any]) -> Tree:
         # As copies of any object are made, but for what cannot change: most of what a tree has.
@@ -178,7 +182,7 @@ class Tree:
         for name, value in self.__dict__.items():
             if type(value) in _UNCHANGING:
                 facts[name] = value
-            else:
+            elif name != "_nodes":
                 facts[name] = {} if type(value) is dict and not value else copy.deepcopy(value, memo)
         return twin
 
@@ -412,7 +416,10 @@ class Tree:
     @property
     def nodes(self) -> NodesView:
         """The nodes: iterable, indexable by node or id, callable with ``data=`` as in networkx."""
-        return NodesView(self)
+        nodes = self._nodes
+        if nodes is None:
+            nodes = self._nodes = NodesView(self._columns, self._node_attributes)
+        return nodes
 
     @property
     def edges(self) -> EdgesView:
@@ -428,7 +435,7 @@ class Tree:
 
     @property
     def _node(self) -> NodeMap:
-        return NodeMap(self)
+        return self.nodes
 
     @property
     def degree(self) -> _core.DegreeView:
@@ -445,7 +452,7 @@ class Tree:
         return self._columns.has(n)
 
     def __getitem__(self, n: NodeLike) -> Any:
-        return _core.Adjacency(self, self._columns)[n]
+        return self._columns.neighbor_map(self, n)
 
     def _edge_data(self, a: int, b: int) -> EdgeData:
         return EdgeData(self, a, b)
@@ -469,7 +476,7 @@ class Tree:
         neighbors = self._columns.neighbors(n)
         if neighbors is None:
             raise nx.NetworkXError(f"The node {n} is not in the graph.")
-        return iter(neighbors)
+        return neighbors
 
     def number_of_nodes(self) -> int:
         """Return the number of nodes."""

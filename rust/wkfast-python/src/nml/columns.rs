@@ -14,9 +14,11 @@ use wkfast_nml::columns::{NodeNotes, NodeRow};
 use wkfast_nml::{EditError, TreeTable};
 
 use super::facts::{self, COMMENT, IS_BRANCHPOINT};
+use super::graph::NeighborMap;
 use super::ids::{IdCounter, PyId};
 use super::iterator::NodeIterator;
 use super::live_nodes::LiveNodes;
+use super::neighbors::NeighborIterator;
 use super::node::Node;
 use super::node_class::NodeMethods;
 use super::tables;
@@ -90,12 +92,6 @@ impl TreeColumns {
         columns.read(|table| table.row_of(id))
     }
 
-    pub(super) fn nodes_of<'py>(slf: &Bound<'py, Self>, rows: &[u32]) -> PyResult<Bound<'py, PyList>> {
-        let py = slf.py();
-        let nodes = rows.iter().map(|&row| Node::at(slf, row));
-        PyList::new(py, nodes.collect::<PyResult<Vec<_>>>()?)
-    }
-
     /// Rows of the neighbours of a node, in the order their edges came.
     pub(super) fn neighbor_rows(&self, row: u32) -> Result<Vec<u32>, CoreError> {
         self.read(|table| Ok(table.neighbors(row)?.iter().map(|neighbor| neighbor.row).collect()))
@@ -139,6 +135,11 @@ impl TreeColumns {
     /// The node in a row, removed or not.
     fn node<'py>(slf: &Bound<'py, Self>, row: u32) -> PyResult<Bound<'py, Node>> {
         Node::at(slf, row)
+    }
+
+    /// The node, given as node of this tree or as id; `None` for all else.
+    fn node_of<'py>(slf: &Bound<'py, Self>, node: &Bound<'py, PyAny>) -> PyResult<Option<Bound<'py, Node>>> {
+        Self::find_row(slf, node).map(|row| Node::at(slf, row)).transpose()
     }
 
     /// All nodes, one by one.
@@ -215,14 +216,14 @@ impl TreeColumns {
         self.read(TreeTable::edge_count)
     }
 
-    /// The neighbours of a node, given as node or id; `None` if it is not in the tree.
-    fn neighbors<'py>(
-        slf: &Bound<'py, Self>,
-        node: &Bound<'py, PyAny>,
-    ) -> Result<Option<Bound<'py, PyList>>, CoreError> {
-        let Some(row) = Self::find_row(slf, node) else { return Ok(None) };
-        let rows = slf.get().neighbor_rows(row)?;
-        Ok(Some(Self::nodes_of(slf, &rows)?))
+    /// An iterator over the neighbours of a node, given as node or id; `None` if it is not in the tree.
+    fn neighbors<'py>(slf: &Bound<'py, Self>, node: &Bound<'py, PyAny>) -> PyResult<Option<Bound<'py, PyAny>>> {
+        Self::find_row(slf, node).map(|row| NeighborIterator::over(slf, row)).transpose()
+    }
+
+    /// The neighbours of a node as `tree[node]` has them; `KeyError` if it is not in the tree.
+    fn neighbor_map(slf: &Bound<'_, Self>, tree: &Bound<'_, PyAny>, node: &Bound<'_, PyAny>) -> PyResult<NeighborMap> {
+        NeighborMap::of(tree, slf, node)
     }
 
     /// All edges as pairs of nodes, each once, by the node that comes first in the tree.

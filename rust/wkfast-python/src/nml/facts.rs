@@ -6,6 +6,7 @@ use std::sync::atomic::Ordering::Relaxed;
 
 use pyo3::exceptions::PyAttributeError;
 use pyo3::prelude::*;
+use pyo3::sync::PyOnceLock;
 use pyo3::types::{PyString, PyTuple};
 use wkfast_nml::columns::TreeColumns;
 use wkfast_nml::{AnyColumn, AnyColumnMut, CellKind, NODE_COLUMNS};
@@ -47,9 +48,7 @@ fn place(address: usize, factor: usize) -> usize {
 impl Names {
     /// Finds a factor by which every name has a place of its own. Without one all names would take the general road.
     fn fill(&self, py: Python<'_>) {
-        let names = FIRST.into_iter().chain(NODE_COLUMNS.iter().map(|column| column.name));
-        // Held for good.
-        let addresses: Vec<usize> = names.map(|name| PyString::intern(py, name).into_ptr() as usize).collect();
+        let addresses = texts(py).each_ref().map(|text| text.as_ptr() as usize);
         let is_right = |factor: &usize| {
             let places: HashSet<usize> = addresses.iter().map(|&address| place(address, *factor)).collect();
             places.len() == addresses.len()
@@ -71,9 +70,17 @@ pub(super) fn fact_at(address: usize) -> Option<usize> {
     (NAMES.addresses[place].load(Relaxed) == address).then(|| NAMES.facts[place].load(Relaxed))
 }
 
-/// The name of an optional column, as the interpreter holds it.
-pub(super) fn name(py: Python<'_>, fact: usize) -> Bound<'_, PyString> {
-    PyString::intern(py, NODE_COLUMNS[fact - FIRST_COLUMN].name)
+static TEXTS: PyOnceLock<[Py<PyString>; FACTS]> = PyOnceLock::new();
+
+/// The names of facts, as the interpreter holds them.
+fn texts(py: Python<'_>) -> &[Py<PyString>; FACTS] {
+    let text = |fact: usize| FIRST.get(fact).copied().unwrap_or_else(|| NODE_COLUMNS[fact - FIRST_COLUMN].name);
+    TEXTS.get_or_init(py, || std::array::from_fn(|fact| PyString::intern(py, text(fact)).unbind()))
+}
+
+/// The name of a fact.
+pub(super) fn name<'py>(py: Python<'py>, fact: usize) -> &'py Bound<'py, PyString> {
+    texts(py)[fact].bind(py)
 }
 
 /// A value of an optional column.

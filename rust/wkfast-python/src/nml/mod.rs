@@ -14,6 +14,7 @@ mod iterator;
 mod live_nodes;
 mod loaded;
 mod many;
+mod neighbors;
 mod node;
 mod node_class;
 mod plain_type;

@@ -252,15 +252,19 @@ fn set_additional_coordinates(node: &Bound<'_, Node>, value: &Bound<'_, PyAny>) 
 
 /// The attributes by name, without the id.
 pub(super) fn get_dict<'py>(node: &Bound<'py, Node>) -> PyResult<Bound<'py, PyAny>> {
-    let (py, dict) = (node.py(), PyDict::new(node.py()));
-    dict.set_item(intern!(py, "position"), known_fact(node, POSITION)?)?;
-    dict.set_item(intern!(py, "comment"), known_fact(node, COMMENT)?)?;
-    for column in FIRST_COLUMN..FACTS {
-        dict.set_item(facts::name(py, column), known_fact(node, column)?)?;
-    }
-    dict.set_item(intern!(py, "is_branchpoint"), known_fact(node, IS_BRANCHPOINT)?)?;
-    dict.set_item(intern!(py, "branchpoint_time"), branchpoint_time(node)?)?;
+    let dict = PyDict::new(node.py());
+    fill(node, &dict)?;
     Ok(dict.into_any())
+}
+
+/// Puts the attributes into a dict.
+pub(super) fn fill(node: &Bound<'_, Node>, dict: &Bound<'_, PyDict>) -> PyResult<()> {
+    let py = node.py();
+    let columns = (FIRST_COLUMN..FACTS).chain([IS_BRANCHPOINT]);
+    for number in [POSITION, COMMENT].into_iter().chain(columns) {
+        dict.set_item(facts::name(py, number), known_fact(node, number)?)?;
+    }
+    dict.set_item(intern!(py, "branchpoint_time"), branchpoint_time(node)?)
 }
 
 pub(super) fn compare<'py>(

@@ -24,7 +24,7 @@ use super::columns::TreeColumns;
 use super::facts::{FACTS, fact_at};
 use super::node;
 
-type Raw = *mut ffi::PyObject;
+type Pointer = *mut ffi::PyObject;
 
 /// How the interpreter holds a node: a row of a tree, of which there is one object at a time, and what was read of it.
 ///
@@ -39,7 +39,7 @@ pub(crate) struct Node {
     /// Of the id; -1, which is none, until it is asked for.
     hash: Cell<isize>,
     /// References to the objects of facts that were read; null for others.
-    kept: [Cell<Raw>; FACTS],
+    kept: [Cell<Pointer>; FACTS],
 }
 
 static CLASS: AtomicPtr<ffi::PyTypeObject> = AtomicPtr::new(null_mut());
@@ -200,14 +200,14 @@ fn guarded<R>(failed: R, run: impl for<'py> FnOnce(Python<'py>) -> PyResult<R>) 
 
 /// # Safety
 /// Attached, with a node.
-unsafe fn borrowed(py: Python<'_>, node: Raw) -> Bound<'_, Node> {
+unsafe fn borrowed(py: Python<'_>, node: Pointer) -> Bound<'_, Node> {
     // SAFETY: as the caller says.
     unsafe { Bound::from_borrowed_ptr(py, node).cast_into_unchecked() }
 }
 
 /// # Safety
 /// For the interpreter, with a node and a text.
-unsafe extern "C" fn get_attribute(object: Raw, name: Raw) -> Raw {
+unsafe extern "C" fn get_attribute(object: Pointer, name: Pointer) -> Pointer {
     // SAFETY: the interpreter calls its slots attached, with a node; what is kept is a live object, and goes out as a new
     // reference; the general road takes any two objects.
     unsafe {
@@ -223,7 +223,7 @@ unsafe extern "C" fn get_attribute(object: Raw, name: Raw) -> Raw {
 
 /// # Safety
 /// For the interpreter, with a node.
-unsafe extern "C" fn hash(object: Raw) -> ffi::Py_hash_t {
+unsafe extern "C" fn hash(object: Pointer) -> ffi::Py_hash_t {
     // SAFETY: the interpreter calls its slots attached, with a node.
     unsafe {
         let known = (*object.cast::<Node>()).hash.get();
@@ -241,7 +241,7 @@ unsafe extern "C" fn hash(object: Raw) -> ffi::Py_hash_t {
 
 /// # Safety
 /// For the interpreter, with a node and any object.
-unsafe extern "C" fn compare(object: Raw, other: Raw, operation: c_int) -> Raw {
+unsafe extern "C" fn compare(object: Pointer, other: Pointer, operation: c_int) -> Pointer {
     // SAFETY: the interpreter calls its slots attached, with a node first.
     unsafe {
         guarded(null_mut(), |py| {
@@ -253,28 +253,40 @@ unsafe extern "C" fn compare(object: Raw, other: Raw, operation: c_int) -> Raw {
 
 /// # Safety
 /// For the interpreter, with a node.
-unsafe extern "C" fn repr(object: Raw) -> Raw {
+unsafe extern "C" fn repr(object: Pointer) -> Pointer {
     // SAFETY: as above.
     unsafe { guarded(null_mut(), |py| node::repr(&borrowed(py, object)).map(Bound::into_ptr)) }
 }
 
 /// # Safety
 /// For the interpreter, with a node.
-unsafe extern "C" fn get_dict(object: Raw, _: Raw) -> Raw {
+unsafe extern "C" fn get_dict(object: Pointer, _: Pointer) -> Pointer {
     // SAFETY: as above.
     unsafe { guarded(null_mut(), |py| node::get_dict(&borrowed(py, object)).map(Bound::into_ptr)) }
 }
 
 /// # Safety
+/// For the interpreter, with a node and any object.
+unsafe extern "C" fn fill(object: Pointer, dict: Pointer) -> Pointer {
+    // SAFETY: as above.
+    unsafe {
+        guarded(null_mut(), |py| {
+            node::fill(&borrowed(py, object), Bound::from_borrowed_ptr(py, dict).cast()?)?;
+            Ok(py.None().into_ptr())
+        })
+    }
+}
+
+/// # Safety
 /// For the interpreter, with a node.
-unsafe extern "C" fn reduce(object: Raw, _: Raw) -> Raw {
+unsafe extern "C" fn reduce(object: Pointer, _: Pointer) -> Pointer {
     // SAFETY: as above.
     unsafe { guarded(null_mut(), |py| node::reduce(&borrowed(py, object)).map(Bound::into_ptr)) }
 }
 
 /// # Safety
 /// For the interpreter, with a node and an [`Attribute`].
-unsafe extern "C" fn get(object: Raw, attribute: *mut c_void) -> Raw {
+unsafe extern "C" fn get(object: Pointer, attribute: *mut c_void) -> Pointer {
     // SAFETY: as above; attributes are static.
     unsafe {
         let attribute = &*attribute.cast::<Attribute>();
@@ -284,7 +296,7 @@ unsafe extern "C" fn get(object: Raw, attribute: *mut c_void) -> Raw {
 
 /// # Safety
 /// For the interpreter, with a node, an object or null for deletion, and an [`Attribute`] that can be set.
-unsafe extern "C" fn set(object: Raw, value: Raw, attribute: *mut c_void) -> c_int {
+unsafe extern "C" fn set(object: Pointer, value: Pointer, attribute: *mut c_void) -> c_int {
     // SAFETY: as above.
     unsafe {
         let attribute = &*attribute.cast::<Attribute>();
@@ -297,7 +309,7 @@ unsafe extern "C" fn set(object: Raw, value: Raw, attribute: *mut c_void) -> c_i
 
 /// # Safety
 /// For the interpreter, with a node that nobody has any more.
-unsafe extern "C" fn dealloc(object: Raw) {
+unsafe extern "C" fn dealloc(object: Pointer) {
     // SAFETY: the interpreter calls its slots attached. The node is taken out of the list of those that are held before
     // anything else: what follows may run code that looks there. The class has the allocator it inherited, whose counterpart
     // frees the object; every object holds its class.
@@ -347,15 +359,26 @@ pub(super) fn register(module: &Bound<'_, PyModule>) -> PyResult<()> {
 
 fn make_class(py: Python<'_>) -> PyResult<Bound<'_, PyType>> {
     let slot = |slot: c_int, function: *mut c_void| ffi::PyType_Slot { slot, pfunc: function };
-    let method = |name: &'static CStr, function: ffi::PyCFunction, doc: &'static CStr| ffi::PyMethodDef {
+    let method = |name: &'static CStr, function: ffi::PyCFunction, flags: c_int, doc: &'static CStr| ffi::PyMethodDef {
         ml_name: name.as_ptr(),
         ml_meth: ffi::PyMethodDefPointer { PyCFunction: function },
-        ml_flags: ffi::METH_NOARGS,
+        ml_flags: flags,
         ml_doc: doc.as_ptr(),
     };
     let methods = [
-        method(c"get_dict", get_dict, c"get_dict($self, /)\n--\n\nThe node's attributes by name, without its id."),
-        method(c"__reduce__", reduce, c""),
+        method(
+            c"get_dict",
+            get_dict,
+            ffi::METH_NOARGS,
+            c"get_dict($self, /)\n--\n\nThe node's attributes by name, without its id.",
+        ),
+        method(
+            c"fill",
+            fill,
+            ffi::METH_O,
+            c"fill($self, dict, /)\n--\n\nPut what get_dict() gives into a dict; for `wkfast.skeleton`.",
+        ),
+        method(c"__reduce__", reduce, ffi::METH_NOARGS, c""),
         ffi::PyMethodDef::zeroed(),
     ];
     let definitions = node::ATTRIBUTES.iter().map(Attribute::definition).chain([ffi::PyGetSetDef::default()]);
