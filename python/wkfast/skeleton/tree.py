@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import sys
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 from wkfast import _core
@@ -36,6 +37,9 @@ if TYPE_CHECKING:
 else:
     nx = lazy_import("networkx")
     np = lazy_import("numpy")
+
+
+_NOTHING: Any = MappingProxyType({})
 
 
 class Tree:
@@ -72,8 +76,11 @@ class Tree:
     500.0
     """
 
-    # Made when it is first asked for; it is not copied along.
+    # Made when they are first asked for, since files hold many trees; the view is not copied along.
     _nodes: NodesView | None = None
+    _graph_attributes: Mapping[str, Any] = _NOTHING
+    _node_attributes: NodeAttributes = _NOTHING
+    _edge_attributes: Mapping[tuple[int, int], dict[str, Any]] = _NOTHING
 
     def __init__(
         self,
@@ -93,9 +100,6 @@ class Tree:
         self.is_visible = is_visible
         self.edges_are_visible: bool | None = None
         self.tree_type: str | None = None
-        self._graph_attributes: dict[str, Any] = {}
-        self._node_attributes: NodeAttributes = {}
-        self._edge_attributes: dict[tuple[int, int], dict[str, Any]] = {}
         self._group = group
         self._record = record
         self._columns = _core.TreeColumns() if columns is None else columns
@@ -178,12 +182,11 @@ class Tree:
         # As copies of any object are made, but for what cannot change: most of what a tree has.
         twin = object.__new__(Tree)
         memo[id(self)] = twin
-        facts = twin.__dict__
         for name, value in self.__dict__.items():
             if type(value) in _UNCHANGING:
-                facts[name] = value
+                setattr(twin, name, value)
             elif name != "_nodes":
-                facts[name] = {} if type(value) is dict and not value else copy.deepcopy(value, memo)
+                setattr(twin, name, {} if type(value) is dict and not value else copy.deepcopy(value, memo))
         return twin
 
     # -- nodes ----------------------------------------------------------------------------------------------------
@@ -357,7 +360,7 @@ class Tree:
         if rows is None:
             rows = self._row(u_of_edge), self._row(v_of_edge)  # one of them raises
         if attr:
-            self._edge_attributes.setdefault((min(rows), max(rows)), {}).update(attr)
+            self._edge_attributes_to_set().setdefault((min(rows), max(rows)), {}).update(attr)
 
     def add_edges_from(self, ebunch_to_add: Iterable[tuple[Any, ...]], **attr: Any) -> None:
         """Join pairs of nodes; a third item of a pair holds attributes.
@@ -383,7 +386,8 @@ class Tree:
         a, b = self._columns.find(u), self._columns.find(v)
         if a is None or b is None or not self._columns.remove_edge(a, b):
             raise nx.NetworkXError(f"The edge {u}-{v} is not in the graph")
-        self._edge_attributes.pop((min(a, b), max(a, b)), None)
+        if self._edge_attributes:
+            self._edge_attributes_to_set().pop((min(a, b), max(a, b)), None)
 
     def remove_edges_from(self, ebunch: Iterable[tuple[Any, ...]]) -> None:
         """Remove edges; those that are not in the tree are passed over."""
@@ -410,15 +414,17 @@ class Tree:
     @property
     def graph(self) -> dict[str, Any]:
         """Attributes of the graph; ``name`` is the tree's."""
-        self._graph_attributes["name"] = self.name
-        return self._graph_attributes
+        attributes: dict[str, Any] = self.__dict__.setdefault("_graph_attributes", {})
+        attributes["name"] = self.name
+        return attributes
 
     @property
     def nodes(self) -> NodesView:
         """The nodes: iterable, indexable by node or id, callable with ``data=`` as in networkx."""
         nodes = self._nodes
         if nodes is None:
-            nodes = self._nodes = NodesView(self._columns, self._node_attributes)
+            attributes = self.__dict__.setdefault("_node_attributes", {})
+            nodes = self._nodes = NodesView(self._columns, attributes)
         return nodes
 
     @property
@@ -453,6 +459,10 @@ class Tree:
 
     def __getitem__(self, n: NodeLike) -> Any:
         return self._columns.neighbor_map(self, n)
+
+    def _edge_attributes_to_set(self) -> dict[tuple[int, int], dict[str, Any]]:
+        attributes: dict[tuple[int, int], dict[str, Any]] = self.__dict__.setdefault("_edge_attributes", {})
+        return attributes
 
     def _edge_data(self, a: int, b: int) -> EdgeData:
         return EdgeData(self, a, b)
