@@ -101,48 +101,55 @@ def facts_of(nodes):
     return [(node.id, node.get_dict(), node.comments, node.is_branchpoint) for node in nodes]
 
 
-changes_of_trees = st.lists(
-    st.tuples(
-        st.sampled_from(["read", "set", "move", "table", "positions", "note", "add", "hold", "drop", "loop", "remove"]),
-        st.integers(0, 20),
-        st.integers(-5, 300),
-    ),
-    max_size=25,
-)
+def set_columns(node, which, number):
+    node.radius, node.inMag, node.interpolation = number / 4, number, None if which % 2 else True
 
 
-@given(changes_of_trees)
-def test_held_nodes_show_what_nodes_made_anew_of_a_copy_show(changes):
-    tree = Skeleton(voxel_size=(1, 1, 1), dataset_name="nodes").add_tree("t")
-    held = {}
-    tree.add_nodes([[i, 0, 0] for i in range(5)], radius=[1, 2, 3, 4, 5])
-    for what, which, number in changes:
-        ids = [node.id for node in tree.nodes]
-        id_ = ids[which % len(ids)]
-        node = tree.get_node_by_id(id_)
-        if what == "read":
-            facts_of([node])
-        elif what == "set":
-            node.radius, node.inMag, node.interpolation = number / 4, number, None
-        elif what == "move":
-            node.position_float = (number / 3, which, 7)
-        elif what == "table":
-            tree.set_nodes_table({"radius": [number + i for i in range(len(ids))], "time": [which] * len(ids)})
-        elif what == "positions":
-            tree.set_node_positions([[number, i, which] for i in range(len(ids))])
-        elif what == "note":
-            node.comment, node.is_branchpoint = (str(number), True) if which % 2 else (None, False)
-        elif what == "add":
-            tree.add_nodes([[number, 1, 1]], comments=[str(number)], rotation=[[1, 2, number]])
-        elif what == "hold":
-            held[id_] = node
-        elif what == "drop":
-            held.pop(id_, None)
-        elif what == "loop":
-            held |= {node.id: node for node in tree.nodes if node.id % 3 == 0 and node.position.x >= number}
-        elif what == "remove" and len(ids) > 1:
-            held.pop(id_, None)
+def set_notes(node, which, number):
+    node.comment, node.is_branchpoint = (str(number), True) if which % 2 else (None, False)
+
+
+def move(node, which, number):
+    node.position_float = (number / 3, which, 7)
+
+
+def put_tables(tree, which, number):
+    tree.set_nodes_table({"radius": [number + i for i in range(len(tree))], "time": [which] * len(tree)})
+    tree.set_node_positions([[number, i, which] for i in range(len(tree))])
+
+
+def add(tree, _which, number):
+    tree.add_nodes([[number, 1, 1]], comments=[str(number)], rotation=[[1, 2, number]])
+
+
+CHANGES_OF_NODES, CHANGES_OF_TREES = [set_columns, set_notes, move], [put_tables, add]
+changes = st.sampled_from([*CHANGES_OF_NODES, *CHANGES_OF_TREES, "hold", "loop", "drop", "remove"])
+
+
+def run(change, tree, held, which, number):
+    """Make a change of a tree, or of what a script holds of it."""
+    id_ = [node.id for node in tree.nodes][which % len(tree)]
+    if change in CHANGES_OF_NODES:
+        change(tree.get_node_by_id(id_), which, number)
+    elif change in CHANGES_OF_TREES:
+        change(tree, which, number)
+    elif change == "hold":
+        held[id_] = tree.get_node_by_id(id_)
+    elif change == "loop":
+        held |= {node.id: node for node in tree.nodes if node.id % 3 == 0 and node.position.x >= number}
+    else:
+        held.pop(id_, None)
+        if change == "remove" and len(tree) > 1:
             tree.remove_node(id_)
+
+
+@given(st.lists(st.tuples(changes, st.integers(0, 20), st.integers(-5, 300)), max_size=25))
+def test_held_nodes_show_what_nodes_made_anew_of_a_copy_show(made):
+    tree = Skeleton(voxel_size=(1, 1, 1), dataset_name="nodes").add_tree("t")
+    tree.add_nodes([[i, 0, 0] for i in range(5)], radius=[1, 2, 3, 4, 5])
+    held = {}
+    for change, which, number in made:
+        run(change, tree, held, which, number)
         twin = pickle.loads(pickle.dumps(tree._columns))
         assert facts_of(held.values()) == facts_of(twin.node_by_id(id_) for id_ in held)
     assert facts_of(tree.nodes) == facts_of(pickle.loads(pickle.dumps(tree._columns)).nodes())

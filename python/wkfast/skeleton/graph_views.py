@@ -79,7 +79,7 @@ class EdgeData(_Data):
 class NodeMap(Mapping[Any, NodeData]):
     """Attributes by node, for all nodes of a tree; a node's id works as a key.
 
-    It holds columns and attributes rather than the tree, which keeps it: a circle would be freed by the next collection only.
+    It holds columns and attributes rather than the tree, which keeps it: a circle would be freed by the collector only.
     """
 
     __slots__ = ("_attributes", "_columns")

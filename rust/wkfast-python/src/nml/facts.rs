@@ -79,7 +79,7 @@ fn texts(py: Python<'_>) -> &[Py<PyString>; FACTS] {
 }
 
 /// The name of a fact.
-pub(super) fn name<'py>(py: Python<'py>, fact: usize) -> &'py Bound<'py, PyString> {
+pub(super) fn name(py: Python<'_>, fact: usize) -> &Bound<'_, PyString> {
     texts(py)[fact].bind(py)
 }
 

@@ -135,7 +135,7 @@ pub(super) static ATTRIBUTES: [Attribute; 11] = [
     Attribute {
         name: c"comments",
         doc: c"All comments on the node, in file order.",
-        get: |node| Ok(node.get().notes(node.py(), |notes| notes.comments.clone()).into_pyobject(node.py())?),
+        get: |node| node.get().notes(node.py(), |notes| notes.comments.clone()).into_pyobject(node.py()),
         set: Some(set_comments),
     },
     Attribute {
@@ -153,7 +153,7 @@ pub(super) static ATTRIBUTES: [Attribute; 11] = [
     Attribute {
         name: c"branchpoint_times",
         doc: c"Times of all branchpoints on the node, in file order.",
-        get: |node| Ok(node.get().notes(node.py(), |notes| notes.branchpoints.clone()).into_pyobject(node.py())?),
+        get: |node| node.get().notes(node.py(), |notes| notes.branchpoints.clone()).into_pyobject(node.py()),
         set: None,
     },
     Attribute {

@@ -327,12 +327,14 @@ unsafe extern "C" fn dealloc(object: Pointer) {
 
 // ------------------------------------------------------------------------------------------------------------- the class
 
+type Setter = for<'py> fn(&Bound<'py, Node>, &Bound<'py, PyAny>) -> PyResult<()>;
+
 /// An attribute that can be asked of the class, too.
 pub(super) struct Attribute {
     pub(super) name: &'static CStr,
     pub(super) doc: &'static CStr,
     pub(super) get: for<'py> fn(&Bound<'py, Node>) -> PyResult<Bound<'py, PyAny>>,
-    pub(super) set: Option<for<'py> fn(&Bound<'py, Node>, &Bound<'py, PyAny>) -> PyResult<()>>,
+    pub(super) set: Option<Setter>,
 }
 
 impl Attribute {
