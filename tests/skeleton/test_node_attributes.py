@@ -1,8 +1,11 @@
 """What a node keeps of its row is right after every change, whoever makes it."""
 
+import copy
+import gc
 import pickle
 import sys
 import threading
+import weakref
 
 import pytest
 from hypothesis import given
@@ -11,6 +14,7 @@ from hypothesis import strategies as st
 import wkfast as wk
 from wkfast import _core
 from wkfast.skeleton import Skeleton
+from wkfast.skeleton.tree import Tree
 
 COLUMNS = [name for name, _ in _core.NODE_COLUMNS]
 
@@ -95,6 +99,25 @@ def test_a_node_that_a_loop_left_is_not_the_one_of_another_row(tree):
         held = tree.get_node_by_id(tree._columns.node(node.row // 2).id)
         assert held.position.x == held.row == node.row // 2
     assert {row: node.position.x for row, node in seen.items()} == {row: row for row in range(0, 100, 7)}
+
+
+def test_the_view_of_nodes_is_made_once_and_holds_no_tree(tree):
+    alone = Tree("alone", tree.group)
+    nodes, freed = alone.nodes, weakref.ref(alone)
+    assert alone.nodes is nodes
+    nodes[alone.add_node((1, 2, 3)).id]["cluster"] = 7
+    twins = copy.deepcopy(alone), pickle.loads(pickle.dumps(alone))
+    for twin in twins:
+        twin.add_node((4, 5, 6))
+        assert [facts["cluster"] for _, facts in twin.nodes(data=True) if "cluster" in facts] == [7]
+        assert (len(twin.nodes), len(nodes)) == (2, 1)
+    gc.disable()
+    try:
+        del alone
+        assert freed() is None  # at once, not by the collector
+    finally:
+        gc.enable()
+    assert [node.position.x for node in nodes] == [1]
 
 
 def facts_of(nodes):

@@ -68,7 +68,7 @@ class EdgeData(_Data):
         super().__init__(tree._edge_attributes.get(self._key, {}))
 
     def __setitem__(self, name: str, value: Any) -> None:
-        self._tree._edge_attributes_to_set().setdefault(self._key, {})[name] = value
+        self._tree._own("_edge_attributes").setdefault(self._key, {})[name] = value
         super().__setitem__(name, value)
 
     def __delitem__(self, name: str) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import sys
+import threading
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, TypeAlias
 
@@ -40,6 +41,7 @@ else:
 
 
 _NOTHING: Any = MappingProxyType({})
+_MAKING = threading.Lock()
 
 
 class Tree:
@@ -360,7 +362,7 @@ class Tree:
         if rows is None:
             rows = self._row(u_of_edge), self._row(v_of_edge)  # one of them raises
         if attr:
-            self._edge_attributes_to_set().setdefault((min(rows), max(rows)), {}).update(attr)
+            self._own("_edge_attributes").setdefault((min(rows), max(rows)), {}).update(attr)
 
     def add_edges_from(self, ebunch_to_add: Iterable[tuple[Any, ...]], **attr: Any) -> None:
         """Join pairs of nodes; a third item of a pair holds attributes.
@@ -387,7 +389,7 @@ class Tree:
         if a is None or b is None or not self._columns.remove_edge(a, b):
             raise nx.NetworkXError(f"The edge {u}-{v} is not in the graph")
         if self._edge_attributes:
-            self._edge_attributes_to_set().pop((min(a, b), max(a, b)), None)
+            self._own("_edge_attributes").pop((min(a, b), max(a, b)), None)
 
     def remove_edges_from(self, ebunch: Iterable[tuple[Any, ...]]) -> None:
         """Remove edges; those that are not in the tree are passed over."""
@@ -414,7 +416,7 @@ class Tree:
     @property
     def graph(self) -> dict[str, Any]:
         """Attributes of the graph; ``name`` is the tree's."""
-        attributes: dict[str, Any] = self.__dict__.setdefault("_graph_attributes", {})
+        attributes = self._own("_graph_attributes")
         attributes["name"] = self.name
         return attributes
 
@@ -423,8 +425,7 @@ class Tree:
         """The nodes: iterable, indexable by node or id, callable with ``data=`` as in networkx."""
         nodes = self._nodes
         if nodes is None:
-            attributes = self.__dict__.setdefault("_node_attributes", {})
-            nodes = self._nodes = NodesView(self._columns, attributes)
+            nodes = self._nodes = NodesView(self._columns, self._own("_node_attributes"))
         return nodes
 
     @property
@@ -460,8 +461,14 @@ class Tree:
     def __getitem__(self, n: NodeLike) -> Any:
         return self._columns.neighbor_map(self, n)
 
-    def _edge_attributes_to_set(self) -> dict[tuple[int, int], dict[str, Any]]:
-        attributes: dict[tuple[int, int], dict[str, Any]] = self.__dict__.setdefault("_edge_attributes", {})
+    def _own(self, name: str) -> dict[Any, Any]:
+        """Return attributes of a kind to be set: a dict that is made for the first of them."""
+        with _MAKING:
+            attributes: dict[Any, Any] = getattr(self, name)
+            if attributes is _NOTHING:
+                # Not by way of `__dict__`: a tree that was asked for it reads its attributes in twice the time.
+                attributes = {}
+                setattr(self, name, attributes)
         return attributes
 
     def _edge_data(self, a: int, b: int) -> EdgeData:

@@ -4,13 +4,15 @@
 
 use std::cell::UnsafeCell;
 use std::ptr::{NonNull, null_mut};
+use std::sync::atomic::AtomicPtr;
+use std::sync::atomic::Ordering::AcqRel;
 
 use pyo3::prelude::*;
 
 use super::node_class::Node;
 
-/// Rows of a page. A tree none of whose nodes are held has no pages.
-const PAGE: usize = 256;
+/// Rows of a page: few, since most trees of files of many have few nodes. A tree none of whose nodes are held has no pages.
+const PAGE: usize = 16;
 
 /// The nodes that are held, by row; they are not kept alive by it, and take themselves out when they go.
 ///
@@ -27,13 +29,35 @@ unsafe impl Sync for LiveNodes {}
 #[derive(Default)]
 struct Pages {
     pages: Vec<Option<Box<Page>>>,
-    /// The page that was emptied last: nodes that come and go one by one are no reason to make one each time.
-    spare: Option<Box<Page>>,
 }
+
+/// The page that was emptied last, of any tree: nodes that come and go one by one are no reason to make one each time.
+static SPARE: AtomicPtr<Page> = AtomicPtr::new(null_mut());
 
 struct Page {
     held: usize,
     nodes: [*mut Node; PAGE],
+}
+
+impl Page {
+    /// An empty page.
+    fn new() -> Box<Self> {
+        let spare = SPARE.swap(null_mut(), AcqRel);
+        if spare.is_null() {
+            return Box::new(Self { held: 0, nodes: [null_mut(); PAGE] });
+        }
+        // SAFETY: it was a box, and whoever swaps it out has it alone.
+        unsafe { Box::from_raw(spare) }
+    }
+
+    /// Keeps an empty page for the next one that is begun.
+    fn lay_aside(self: Box<Self>) {
+        let before = SPARE.swap(Box::into_raw(self), AcqRel);
+        if !before.is_null() {
+            // SAFETY: as above.
+            drop(unsafe { Box::from_raw(before) });
+        }
+    }
 }
 
 impl LiveNodes {
@@ -91,8 +115,7 @@ impl Pages {
         if self.pages.len() <= number {
             self.pages.resize_with(number + 1, || None);
         }
-        let page = self.spare.take().unwrap_or_else(|| Box::new(Page { held: 0, nodes: [null_mut(); PAGE] }));
-        self.pages[number].insert(page)
+        self.pages[number].insert(Page::new())
     }
 
     #[inline]
@@ -103,8 +126,10 @@ impl Pages {
         if *held == node.as_ptr() {
             *held = null_mut();
             page.held -= 1;
-            if page.held == 0 {
-                self.spare = place.take();
+            if page.held == 0
+                && let Some(page) = place.take()
+            {
+                page.lay_aside();
             }
         }
     }
