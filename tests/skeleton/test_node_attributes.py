@@ -1,8 +1,11 @@
 """What a node keeps of its row is right after every change, whoever makes it."""
 
+import copy
+import gc
 import pickle
 import sys
 import threading
+import weakref
 
 import pytest
 from hypothesis import given
@@ -11,6 +14,7 @@ from hypothesis import strategies as st
 import wkfast as wk
 from wkfast import _core
 from wkfast.skeleton import Skeleton
+from wkfast.skeleton.tree import Tree
 
 COLUMNS = [name for name, _ in _core.NODE_COLUMNS]
 
@@ -55,6 +59,132 @@ def test_what_a_node_kept_goes_with_it(tree):
     before = sys.getrefcount(position)
     del node
     assert sys.getrefcount(position) == before - 1
+
+
+def test_a_row_has_one_object_as_long_as_somebody_holds_it(tree):
+    made = [tree.add_node((i, 0, 0)) for i in range(600)]
+    assert all(one is other for one, other in zip(tree.nodes, made, strict=True))
+    assert tree.get_node_by_id(made[300].id) is made[300]
+    tree.add_edge(made[0], made[599])
+    assert next(tree.neighbors(made[0])) is made[599]
+    assert next(iter(tree.edges)) == (made[0], made[599])
+    kept = made[5]
+    del made
+    assert [node is kept for node in tree.nodes].count(True) == 1
+    assert sum(1 for node in list(tree.nodes) if node is kept) == 1
+
+
+def test_nodes_that_nobody_holds_hold_nothing(tree):
+    tree.add_nodes([[i, 1, 2] for i in range(1000)])
+    columns, view = tree._columns, tree.nodes  # which the tree keeps
+    counts = [sys.getrefcount(columns)]
+    nodes = list(view)
+    counts.append(sys.getrefcount(columns))
+    assert [node.position.x for node in nodes] == list(range(1000))
+    del nodes
+    counts.append(sys.getrefcount(columns))
+    for node in tree.nodes:
+        assert tree.get_node_by_id(node.id) is node
+    del node
+    counts.append(sys.getrefcount(columns))
+    assert [count - counts[0] for count in counts] == [0, 1000, 0, 0]
+
+
+def test_a_node_that_a_loop_left_is_not_the_one_of_another_row(tree):
+    tree.add_nodes([[i, 1, 2] for i in range(100)])
+    seen = {}
+    for node in tree.nodes:
+        if node.row % 7 == 0:
+            seen[node.row] = node
+        held = tree.get_node_by_id(tree._columns.node(node.row // 2).id)
+        assert held.position.x == held.row == node.row // 2
+    assert {row: node.position.x for row, node in seen.items()} == {row: row for row in range(0, 100, 7)}
+
+
+def test_the_view_of_nodes_is_made_once_and_holds_no_tree(tree):
+    alone = Tree("alone", tree.group)
+    nodes, freed = alone.nodes, weakref.ref(alone)
+    assert alone.nodes is nodes
+    nodes[alone.add_node((1, 2, 3)).id]["cluster"] = 7
+    twins = copy.deepcopy(alone), pickle.loads(pickle.dumps(alone))
+    for twin in twins:
+        twin.add_node((4, 5, 6))
+        assert [facts["cluster"] for _, facts in twin.nodes(data=True) if "cluster" in facts] == [7]
+        assert (len(twin.nodes), len(nodes)) == (2, 1)
+    gc.disable()
+    try:
+        del alone
+        assert freed() is None  # at once, not by the collector
+    finally:
+        gc.enable()
+    assert [node.position.x for node in nodes] == [1]
+
+
+def facts_of(nodes):
+    return [(node.id, node.get_dict(), node.comments, node.is_branchpoint) for node in nodes]
+
+
+def set_columns(node, which, number):
+    node.radius, node.inMag, node.interpolation = number / 4, number, None if which % 2 else True
+
+
+def set_notes(node, which, number):
+    node.comment, node.is_branchpoint = (str(number), True) if which % 2 else (None, False)
+
+
+def move(node, which, number):
+    node.position_float = (number / 3, which, 7)
+
+
+def put_tables(tree, which, number):
+    tree.set_nodes_table({"radius": [number + i for i in range(len(tree))], "time": [which] * len(tree)})
+    tree.set_node_positions([[number, i, which] for i in range(len(tree))])
+
+
+def add(tree, _which, number):
+    tree.add_nodes([[number, 1, 1]], comments=[str(number)], rotation=[[1, 2, number]])
+
+
+CHANGES_OF_NODES, CHANGES_OF_TREES = [set_columns, set_notes, move], [put_tables, add]
+changes = st.sampled_from([*CHANGES_OF_NODES, *CHANGES_OF_TREES, "hold", "loop", "drop", "remove"])
+
+
+def run(change, tree, held, which, number):
+    """Make a change of a tree, or of what a script holds of it."""
+    id_ = [node.id for node in tree.nodes][which % len(tree)]
+    if change in CHANGES_OF_NODES:
+        change(tree.get_node_by_id(id_), which, number)
+    elif change in CHANGES_OF_TREES:
+        change(tree, which, number)
+    elif change == "hold":
+        held[id_] = tree.get_node_by_id(id_)
+    elif change == "loop":
+        held |= {node.id: node for node in tree.nodes if node.id % 3 == 0 and node.position.x >= number}
+    else:
+        held.pop(id_, None)
+        if change == "remove" and len(tree) > 1:
+            tree.remove_node(id_)
+
+
+@given(st.lists(st.tuples(changes, st.integers(0, 20), st.integers(-5, 300)), max_size=25))
+def test_held_nodes_show_what_nodes_made_anew_of_a_copy_show(made):
+    tree = Skeleton(voxel_size=(1, 1, 1), dataset_name="nodes").add_tree("t")
+    tree.add_nodes([[i, 0, 0] for i in range(5)], radius=[1, 2, 3, 4, 5])
+    held = {}
+    for change, which, number in made:
+        run(change, tree, held, which, number)
+        twin = pickle.loads(pickle.dumps(tree._columns))
+        assert facts_of(held.values()) == facts_of(twin.node_by_id(id_) for id_ in held)
+    assert facts_of(tree.nodes) == facts_of(pickle.loads(pickle.dumps(tree._columns)).nodes())
+
+
+def test_nodes_cannot_be_made_or_derived():
+    with pytest.raises(TypeError):
+        _core.Node()
+    with pytest.raises(TypeError):
+        object.__new__(_core.Node)
+    with pytest.raises(TypeError):
+        type("Derived", (_core.Node,), {})
 
 
 @given(

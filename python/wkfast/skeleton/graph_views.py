@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
 from collections.abc import Set as AbstractSet
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 from wkfast import _core
 from wkfast._lazy import lazy_import
@@ -17,7 +17,8 @@ if TYPE_CHECKING:
 else:
     reportviews = lazy_import("networkx.classes.reportviews")
 
-Value = TypeVar("Value")
+# What scripts set on nodes that files have no place for, by row.
+NodeAttributes: TypeAlias = dict[int, dict[str, Any]]
 
 NODE_FIELDS = frozenset({
     "position", "comment", "is_branchpoint", "branchpoint_time", *(name for name, _ in _core.NODE_COLUMNS),
@@ -41,18 +42,19 @@ class _Data(dict[str, Any]):
 class NodeData(_Data):
     """The attributes of a node as networkx shows them. Setting one changes the node, or is kept with the tree."""
 
-    __slots__ = ("_node", "_tree")
+    __slots__ = ("_attributes", "_node")
 
-    def __init__(self, tree: Tree, node: Node) -> None:
-        super().__init__(node.get_dict())
-        dict.update(self, tree._node_attributes.get(node.row, {}))
-        self._tree, self._node = tree, node
+    def __init__(self, attributes: NodeAttributes, node: Node) -> None:
+        node.fill(self)
+        if attributes:
+            dict.update(self, attributes.get(node.row, {}))
+        self._attributes, self._node = attributes, node
 
     def __setitem__(self, name: str, value: Any) -> None:
         if name in NODE_FIELDS:
             setattr(self._node, name, value)
         else:
-            self._tree._node_attributes.setdefault(self._node.row, {})[name] = value
+            self._attributes.setdefault(self._node.row, {})[name] = value
         super().__setitem__(name, value)
 
 
@@ -66,7 +68,7 @@ class EdgeData(_Data):
         super().__init__(tree._edge_attributes.get(self._key, {}))
 
     def __setitem__(self, name: str, value: Any) -> None:
-        self._tree._edge_attributes.setdefault(self._key, {})[name] = value
+        self._tree._own("_edge_attributes").setdefault(self._key, {})[name] = value
         super().__setitem__(name, value)
 
     def __delitem__(self, name: str) -> None:
@@ -74,38 +76,31 @@ class EdgeData(_Data):
         del self._tree._edge_attributes[self._key][name]
 
 
-class _ByNode(Mapping[Any, Value]):
-    """Something by node, for all nodes of a tree; a node's id works as a key."""
+class NodeMap(Mapping[Any, NodeData]):
+    """Attributes by node, for all nodes of a tree; a node's id works as a key.
 
-    __slots__ = ("_tree",)
+    It holds columns and attributes rather than the tree, which keeps it: a circle would be freed by the collector only.
+    """
 
-    def __init__(self, tree: Tree) -> None:
-        self._tree = tree
+    __slots__ = ("_attributes", "_columns")
 
-    def row(self, n: Any) -> int:
-        """Return the row of a node or id; ``KeyError`` if it is not in the tree."""
-        row = self._tree._columns.find(n)
-        if row is None:
-            raise KeyError(n)
-        return row
-
-    def __iter__(self) -> Iterator[Node]:
-        return self._tree._columns.nodes()
-
-    def __len__(self) -> int:
-        return len(self._tree._columns)
-
-    def __contains__(self, n: object) -> bool:
-        return self._tree._columns.has(n)
-
-
-class NodeMap(_ByNode[NodeData]):
-    """Attributes by node."""
-
-    __slots__ = ()
+    def __init__(self, columns: _core.TreeColumns, attributes: NodeAttributes) -> None:
+        self._columns, self._attributes = columns, attributes
 
     def __getitem__(self, n: Any) -> NodeData:
-        return NodeData(self._tree, self._tree._columns.node(self.row(n)))
+        node = self._columns.node_of(n)
+        if node is None:
+            raise KeyError(n)
+        return NodeData(self._attributes, node)
+
+    def __iter__(self) -> Iterator[Node]:
+        return self._columns.nodes()
+
+    def __len__(self) -> int:
+        return len(self._columns)
+
+    def __contains__(self, n: object) -> bool:
+        return self._columns.has(n)
 
 
 class NodesView(NodeMap, AbstractSet[Any]):
@@ -125,7 +120,7 @@ class NodesView(NodeMap, AbstractSet[Any]):
         """Return pairs of nodes and their data or one attribute."""
         if data is False:
             return self
-        pairs = ((node, NodeData(self._tree, node)) for node in self)
+        pairs = ((node, NodeData(self._attributes, node)) for node in self)
         return [(node, facts if data is True else facts.get(data, default)) for node, facts in pairs]
 
     def __repr__(self) -> str:

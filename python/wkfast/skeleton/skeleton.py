@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import copy
+import gc
 import itertools
 from array import array
 from dataclasses import dataclass
@@ -474,6 +476,19 @@ class Skeleton(Group):
         super().__setstate__(state)
         for parent, child in nested:
             parent.__dict__.setdefault("_child_groups", []).append(child)
+
+    def __deepcopy__(self, memo: dict[int, Any]) -> Skeleton:
+        twin = object.__new__(type(self))
+        memo[id(self)] = twin
+        # All that is made stays: a collector that looks for garbage meanwhile would walk all of it again and again.
+        collects = gc.isenabled()
+        gc.disable()
+        try:
+            twin.__setstate__(copy.deepcopy(self.__getstate__(), memo))
+        finally:
+            if collects:
+                gc.enable()
+        return twin
 
     def __eq__(self, other: object) -> bool:
         return Group.__eq__(self, other)

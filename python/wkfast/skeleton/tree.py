@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import copy
 import sys
+import threading
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 from wkfast import _core
@@ -14,7 +16,7 @@ from wkfast.pictures import html
 from wkfast.records import color_record, metadata_from_entries, metadata_to_entries
 from wkfast.skeleton import tables
 from wkfast.skeleton.arrays import integers, shaped
-from wkfast.skeleton.graph_views import AdjacencyMap, EdgeData, EdgesView, NodeMap, NodesView
+from wkfast.skeleton.graph_views import AdjacencyMap, EdgeData, EdgesView, NodesView
 from wkfast.skeleton.labels import labels_of
 from wkfast.skeleton.navis import to_navis
 
@@ -28,6 +30,7 @@ if TYPE_CHECKING:
     from wkfast._core import Node
     from wkfast.geometry import Vec3FloatLike, Vec3IntLike
     from wkfast.records import Color, MetadataValue, Record
+    from wkfast.skeleton.graph_views import NodeAttributes, NodeMap
     from wkfast.skeleton.group import Group
     from wkfast.skeleton.labels import LabelledLayer
 
@@ -35,6 +38,10 @@ if TYPE_CHECKING:
 else:
     nx = lazy_import("networkx")
     np = lazy_import("numpy")
+
+
+_NOTHING: Any = MappingProxyType({})
+_MAKING = threading.Lock()
 
 
 class Tree:
@@ -71,6 +78,12 @@ class Tree:
     500.0
     """
 
+    # Made when they are first asked for, since files hold many trees; the view is not copied along.
+    _nodes: NodesView | None = None
+    _graph_attributes: Mapping[str, Any] = _NOTHING
+    _node_attributes: NodeAttributes = _NOTHING
+    _edge_attributes: Mapping[tuple[int, int], dict[str, Any]] = _NOTHING
+
     def __init__(
         self,
         name: str,
@@ -89,9 +102,6 @@ class Tree:
         self.is_visible = is_visible
         self.edges_are_visible: bool | None = None
         self.tree_type: str | None = None
-        self._graph_attributes: dict[str, Any] = {}
-        self._node_attributes: dict[int, dict[str, Any]] = {}
-        self._edge_attributes: dict[tuple[int, int], dict[str, Any]] = {}
         self._group = group
         self._record = record
         self._columns = _core.TreeColumns() if columns is None else columns
@@ -168,18 +178,17 @@ class Tree:
         return f"Tree named {self.name!r} with {len(self)} nodes and {self.number_of_edges()} edges"
 
     def __reduce__(self) -> tuple[Any, ...]:
-        return object.__new__, (Tree,), self.__dict__
+        return object.__new__, (Tree,), {name: value for name, value in self.__dict__.items() if name != "_nodes"}
 
     def __deepcopy__(self, memo: dict[int, Any]) -> Tree:
         # As copies of any object are made, but for what cannot change: most of what a tree has.
         twin = object.__new__(Tree)
         memo[id(self)] = twin
-        facts = twin.__dict__
         for name, value in self.__dict__.items():
             if type(value) in _UNCHANGING:
-                facts[name] = value
-            else:
-                facts[name] = {} if type(value) is dict and not value else copy.deepcopy(value, memo)
+                setattr(twin, name, value)
+            elif name != "_nodes":
+                setattr(twin, name, {} if type(value) is dict and not value else copy.deepcopy(value, memo))
         return twin
 
     # -- nodes ----------------------------------------------------------------------------------------------------
@@ -353,7 +362,7 @@ class Tree:
         if rows is None:
             rows = self._row(u_of_edge), self._row(v_of_edge)  # one of them raises
         if attr:
-            self._edge_attributes.setdefault((min(rows), max(rows)), {}).update(attr)
+            self._own("_edge_attributes").setdefault((min(rows), max(rows)), {}).update(attr)
 
     def add_edges_from(self, ebunch_to_add: Iterable[tuple[Any, ...]], **attr: Any) -> None:
         """Join pairs of nodes; a third item of a pair holds attributes.
@@ -379,7 +388,8 @@ class Tree:
         a, b = self._columns.find(u), self._columns.find(v)
         if a is None or b is None or not self._columns.remove_edge(a, b):
             raise nx.NetworkXError(f"The edge {u}-{v} is not in the graph")
-        self._edge_attributes.pop((min(a, b), max(a, b)), None)
+        if self._edge_attributes:
+            self._own("_edge_attributes").pop((min(a, b), max(a, b)), None)
 
     def remove_edges_from(self, ebunch: Iterable[tuple[Any, ...]]) -> None:
         """Remove edges; those that are not in the tree are passed over."""
@@ -406,13 +416,17 @@ class Tree:
     @property
     def graph(self) -> dict[str, Any]:
         """Attributes of the graph; ``name`` is the tree's."""
-        self._graph_attributes["name"] = self.name
-        return self._graph_attributes
+        attributes = self._own("_graph_attributes")
+        attributes["name"] = self.name
+        return attributes
 
     @property
     def nodes(self) -> NodesView:
         """The nodes: iterable, indexable by node or id, callable with ``data=`` as in networkx."""
-        return NodesView(self)
+        nodes = self._nodes
+        if nodes is None:
+            nodes = self._nodes = NodesView(self._columns, self._own("_node_attributes"))
+        return nodes
 
     @property
     def edges(self) -> EdgesView:
@@ -428,7 +442,7 @@ class Tree:
 
     @property
     def _node(self) -> NodeMap:
-        return NodeMap(self)
+        return self.nodes
 
     @property
     def degree(self) -> _core.DegreeView:
@@ -445,7 +459,17 @@ class Tree:
         return self._columns.has(n)
 
     def __getitem__(self, n: NodeLike) -> Any:
-        return _core.Adjacency(self, self._columns)[n]
+        return self._columns.neighbor_map(self, n)
+
+    def _own(self, name: str) -> dict[Any, Any]:
+        """Return attributes of a kind to be set: a dict that is made for the first of them."""
+        with _MAKING:
+            attributes: dict[Any, Any] = getattr(self, name)
+            if attributes is _NOTHING:
+                # Not by way of `__dict__`: a tree that was asked for it reads its attributes in twice the time.
+                attributes = {}
+                setattr(self, name, attributes)
+        return attributes
 
     def _edge_data(self, a: int, b: int) -> EdgeData:
         return EdgeData(self, a, b)
@@ -469,7 +493,7 @@ class Tree:
         neighbors = self._columns.neighbors(n)
         if neighbors is None:
             raise nx.NetworkXError(f"The node {n} is not in the graph.")
-        return iter(neighbors)
+        return neighbors
 
     def number_of_nodes(self) -> int:
         """Return the number of nodes."""

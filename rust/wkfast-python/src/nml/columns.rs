@@ -1,7 +1,6 @@
 //! `TreeColumns`: one tree, asked and changed row by row. Whole columns are in `tables`.
 
 use std::sync::atomic::AtomicU32;
-use std::sync::atomic::Ordering::Relaxed;
 use std::sync::{Arc, PoisonError, RwLock};
 
 use numpy::{
@@ -14,10 +13,14 @@ use pyo3::types::{PyBytes, PyList, PyTuple};
 use wkfast_nml::columns::{NodeNotes, NodeRow};
 use wkfast_nml::{EditError, TreeTable};
 
-use super::facts;
+use super::facts::{self, COMMENT, IS_BRANCHPOINT};
+use super::graph::NeighborMap;
 use super::ids::{IdCounter, PyId};
 use super::iterator::NodeIterator;
+use super::live_nodes::LiveNodes;
+use super::neighbors::NeighborIterator;
 use super::node::Node;
+use super::node_class::NodeMethods;
 use super::tables;
 use super::vectors::from_vec3_int_like;
 use crate::errors::CoreError;
@@ -31,9 +34,8 @@ use crate::patience::patiently_if;
 #[derive(Default)]
 pub(crate) struct TreeColumns {
     table: RwLock<Arc<TreeTable>>,
-    /// How often positions were changed, and comments: what nodes keep of them is then made anew.
-    places: AtomicU32,
-    noted: AtomicU32,
+    /// Nodes that somebody holds: they keep what was read of them, and are told of changes.
+    pub(super) live: LiveNodes,
     /// Number in the skeleton's index of node ids, plus one.
     pub(super) slot: AtomicU32,
 }
@@ -66,21 +68,7 @@ impl TreeColumns {
         change(Arc::make_mut(&mut table))
     }
 
-    #[inline]
-    pub(crate) fn places(&self) -> u32 {
-        self.places.load(Relaxed)
-    }
-
-    pub(crate) fn places_changed(&self) {
-        self.places.fetch_add(1, Relaxed);
-    }
-
-    #[inline]
-    pub(crate) fn noted(&self) -> u32 {
-        self.noted.load(Relaxed)
-    }
-
-    pub(crate) fn edit_notes(&self, row: u32, edit: impl FnOnce(&mut NodeNotes)) {
+    pub(crate) fn edit_notes(&self, py: Python<'_>, row: u32, edit: impl FnOnce(&mut NodeNotes)) {
         self.write(|table| {
             let notes = &mut table.columns_mut().notes;
             let entry = notes.entry(row).or_default();
@@ -89,7 +77,7 @@ impl TreeColumns {
                 notes.remove(&row);
             }
         });
-        self.noted.fetch_add(1, Relaxed);
+        self.row_changed(py, row, COMMENT..IS_BRANCHPOINT + 1);
     }
 
     /// The row of a node of this tree, or of the node with an id; `None` for all else.
@@ -97,17 +85,11 @@ impl TreeColumns {
     pub(super) fn find_row(slf: &Bound<'_, Self>, node: &Bound<'_, PyAny>) -> Option<u32> {
         let columns = slf.get();
         if let Ok(node) = node.cast_exact::<Node>() {
-            let (node, row) = (node.get(), node.get().row_number());
-            return (node.is_of(slf.as_unbound()) && columns.read(|table| table.is_live(row))).then_some(row);
+            let (is_of, row) = (node.get().columns(slf.py()).is(slf), node.get().row_number());
+            return (is_of && columns.read(|table| table.is_live(row))).then_some(row);
         }
         let PyId(id) = node.extract().ok()?;
         columns.read(|table| table.row_of(id))
-    }
-
-    pub(super) fn nodes_of<'py>(slf: &Bound<'py, Self>, rows: &[u32]) -> PyResult<Bound<'py, PyList>> {
-        let py = slf.py();
-        let nodes = rows.iter().map(|&row| Bound::new(py, Node::new(slf.clone().unbind(), row)));
-        PyList::new(py, nodes.collect::<PyResult<Vec<_>>>()?)
     }
 
     /// Rows of the neighbours of a node, in the order their edges came.
@@ -143,16 +125,21 @@ impl TreeColumns {
     }
 
     /// The node with an id; `KeyError` if there is none.
-    fn node_by_id(slf: Bound<'_, Self>, id: PyId) -> PyResult<Node> {
+    fn node_by_id<'py>(slf: &Bound<'py, Self>, id: PyId) -> PyResult<Bound<'py, Node>> {
         match slf.get().read(|table| table.row_of(id.0)) {
-            Some(row) => Ok(Node::new(slf.unbind(), row)),
+            Some(row) => Node::at(slf, row),
             None => Err(PyKeyError::new_err(id)),
         }
     }
 
     /// The node in a row, removed or not.
-    fn node(slf: Py<Self>, row: u32) -> Node {
-        Node::new(slf, row)
+    fn node<'py>(slf: &Bound<'py, Self>, row: u32) -> PyResult<Bound<'py, Node>> {
+        Node::at(slf, row)
+    }
+
+    /// The node, given as node of this tree or as id; `None` for all else.
+    fn node_of<'py>(slf: &Bound<'py, Self>, node: &Bound<'py, PyAny>) -> PyResult<Option<Bound<'py, Node>>> {
+        Self::find_row(slf, node).map(|row| Node::at(slf, row)).transpose()
     }
 
     /// All nodes, one by one.
@@ -164,8 +151,8 @@ impl TreeColumns {
     /// columns in the order of `NODE_COLUMNS`; `None` if there are none.
     #[pyo3(signature = (ids, position, comment, is_branchpoint, branchpoint_time, values, enforced_id=None))]
     #[allow(clippy::too_many_arguments)] // one per attribute
-    fn append(
-        slf: &Bound<'_, Self>,
+    fn append<'py>(
+        slf: &Bound<'py, Self>,
         ids: &Bound<'_, IdCounter>,
         position: &Bound<'_, PyAny>,
         comment: Option<String>,
@@ -173,7 +160,7 @@ impl TreeColumns {
         branchpoint_time: Option<i64>,
         values: Option<&Bound<'_, PyTuple>>,
         enforced_id: Option<PyId>,
-    ) -> Result<Node, CoreError> {
+    ) -> Result<Bound<'py, Node>, CoreError> {
         let position = from_vec3_int_like(position)?;
         let given = facts::given(values)?;
         let columns = slf.get();
@@ -187,12 +174,12 @@ impl TreeColumns {
         })?;
         ids.get().node_added(slf, id);
         if comment.is_some() || is_branchpoint {
-            columns.edit_notes(row, |notes| {
+            columns.edit_notes(slf.py(), row, |notes| {
                 notes.comments.extend(comment);
                 notes.branchpoints.extend(is_branchpoint.then_some(branchpoint_time));
             });
         }
-        Ok(Node::new(slf.clone().unbind(), row))
+        Ok(Node::at(slf, row)?)
     }
 
     /// Remove a node and its edges.
@@ -229,14 +216,14 @@ impl TreeColumns {
         self.read(TreeTable::edge_count)
     }
 
-    /// The neighbours of a node, given as node or id; `None` if it is not in the tree.
-    fn neighbors<'py>(
-        slf: &Bound<'py, Self>,
-        node: &Bound<'py, PyAny>,
-    ) -> Result<Option<Bound<'py, PyList>>, CoreError> {
-        let Some(row) = Self::find_row(slf, node) else { return Ok(None) };
-        let rows = slf.get().neighbor_rows(row)?;
-        Ok(Some(Self::nodes_of(slf, &rows)?))
+    /// An iterator over the neighbours of a node, given as node or id; `None` if it is not in the tree.
+    fn neighbors<'py>(slf: &Bound<'py, Self>, node: &Bound<'py, PyAny>) -> PyResult<Option<Bound<'py, PyAny>>> {
+        Self::find_row(slf, node).map(|row| NeighborIterator::over(slf, row)).transpose()
+    }
+
+    /// The neighbours of a node as `tree[node]` has them; `KeyError` if it is not in the tree.
+    fn neighbor_map(slf: &Bound<'_, Self>, tree: &Bound<'_, PyAny>, node: &Bound<'_, PyAny>) -> PyResult<NeighborMap> {
+        NeighborMap::of(tree, slf, node)
     }
 
     /// All edges as pairs of nodes, each once, by the node that comes first in the tree.
@@ -245,7 +232,7 @@ impl TreeColumns {
         let mut nodes: Vec<Option<Bound<'py, Node>>> = vec![None; table.columns().rows()];
         let mut node = |row: u32| match &nodes[row as usize] {
             Some(node) => Ok::<_, PyErr>(node.clone()),
-            None => Ok(nodes[row as usize].insert(Bound::new(py, Node::new(slf.clone().unbind(), row))?).clone()),
+            None => Ok(nodes[row as usize].insert(Node::at(slf, row)?).clone()),
         };
         let pairs = PyList::empty(py);
         for row in table.rows() {
@@ -349,9 +336,9 @@ impl TreeColumns {
     }
 
     /// Replace all positions, in the order of `positions()`.
-    fn set_positions(&self, positions: PyReadonlyArray2<'_, f64>) -> PyResult<()> {
+    fn set_positions(&self, py: Python<'_>, positions: PyReadonlyArray2<'_, f64>) -> PyResult<()> {
         self.write(|table| tables::set_positions(table, &positions))?;
-        self.places_changed();
+        self.all_changed(py);
         Ok(())
     }
 
@@ -387,21 +374,22 @@ impl TreeColumns {
     /// Replace positions and optional columns of all nodes, in the order of `positions()`. All of it is replaced or nothing.
     fn replace<'py>(
         &self,
+        py: Python<'py>,
         positions: Option<PyReadonlyArray2<'py, f64>>,
         columns: Vec<tables::NamedValues<'py>>,
     ) -> PyResult<()> {
         let replacement = self.read(|table| tables::Replacement::extract(table, positions.as_ref(), &columns))?;
         self.write(|table| replacement.put(table));
-        self.places_changed();
+        self.all_changed(py);
         Ok(())
     }
 
     /// Give nodes comments: rows in the order of `positions()` and texts.
-    fn set_comments(&self, comments: Vec<(usize, String)>) {
+    fn set_comments(&self, py: Python<'_>, comments: Vec<(usize, String)>) {
         let rows: Vec<u32> = self.read(|table| table.rows().collect());
         for (at, text) in comments {
             if let Some(&row) = rows.get(at) {
-                self.edit_notes(row, |notes| notes.comments = vec![text]);
+                self.edit_notes(py, row, |notes| notes.comments = vec![text]);
             }
         }
     }

@@ -1,70 +1,86 @@
 //! Attributes of nodes by name. Which optional ones there are says the table of the columns.
 
+use std::collections::HashSet;
+use std::sync::atomic::AtomicUsize;
+use std::sync::atomic::Ordering::Relaxed;
+
 use pyo3::exceptions::PyAttributeError;
-use pyo3::ffi;
 use pyo3::prelude::*;
 use pyo3::sync::PyOnceLock;
-use pyo3::types::{PyDict, PyString, PyTuple};
+use pyo3::types::{PyString, PyTuple};
 use wkfast_nml::columns::TreeColumns;
 use wkfast_nml::{AnyColumn, AnyColumnMut, CellKind, NODE_COLUMNS};
 
-use super::node::Node;
+use super::node::{self, Node};
+use super::node_class::NodeMethods;
 use super::vectors::{from_vec3_float_like, to_vec3_float};
 
-/// What the quick road finds by the name of an attribute.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Fact {
-    Position,
-    Id,
-    Comment,
-    IsBranchpoint,
-    /// An optional column by its place in the table.
-    Column(usize),
-}
+/// Facts that a node keeps once they were read: these, then the optional columns in the order of their table.
+pub(super) const POSITION: usize = 0;
+pub(super) const ID: usize = 1;
+pub(super) const COMMENT: usize = 2;
+pub(super) const IS_BRANCHPOINT: usize = 3;
+pub(super) const FIRST_COLUMN: usize = FIRST.len();
+pub(super) const FACTS: usize = FIRST.len() + NODE_COLUMNS.len();
 
-const FIRST: [(&str, Fact); 4] = [
-    ("position", Fact::Position),
-    ("id", Fact::Id),
-    ("comment", Fact::Comment),
-    ("is_branchpoint", Fact::IsBranchpoint),
-];
+const FIRST: [&str; 4] = ["position", "id", "comment", "is_branchpoint"];
 
-/// Names as the interpreter holds them: each text once, so that addresses are compared.
+/// Facts by the address of their name, since the interpreter holds each name of code once.
 struct Names {
-    addresses: [usize; FIRST.len() + NODE_COLUMNS.len()],
-    _held: Vec<Py<PyString>>,
+    addresses: [AtomicUsize; PLACES],
+    facts: [AtomicUsize; PLACES],
+    factor: AtomicUsize,
 }
 
-static NAMES: PyOnceLock<Names> = PyOnceLock::new();
+const PLACES: usize = 128;
+
+static NAMES: Names = Names {
+    addresses: [const { AtomicUsize::new(0) }; PLACES],
+    facts: [const { AtomicUsize::new(0) }; PLACES],
+    factor: AtomicUsize::new(1),
+};
+
+#[inline]
+fn place(address: usize, factor: usize) -> usize {
+    address.wrapping_mul(factor) >> (usize::BITS - PLACES.ilog2())
+}
 
 impl Names {
-    fn new(py: Python<'_>) -> Self {
-        let first = FIRST.iter().map(|(name, _)| *name);
-        let held: Vec<_> = first
-            .chain(NODE_COLUMNS.iter().map(|column| column.name))
-            .map(|name| PyString::intern(py, name).unbind())
-            .collect();
-        Self { addresses: std::array::from_fn(|at| held[at].as_ptr() as usize), _held: held }
+    /// Finds a factor by which every name has a place of its own. Without one all names would take the general road.
+    fn fill(&self, py: Python<'_>) {
+        let addresses = texts(py).each_ref().map(|text| text.as_ptr() as usize);
+        let is_right = |factor: &usize| {
+            let places: HashSet<usize> = addresses.iter().map(|&address| place(address, *factor)).collect();
+            places.len() == addresses.len()
+        };
+        let odd = |number: usize| number.wrapping_mul(0x9E37_79B9_7F4A_7C15_u64 as usize) | 1;
+        let Some(factor) = (1..1000).map(odd).find(is_right) else { return };
+        self.factor.store(factor, Relaxed);
+        for (fact, &address) in addresses.iter().enumerate() {
+            self.addresses[place(address, factor)].store(address, Relaxed);
+            self.facts[place(address, factor)].store(fact, Relaxed);
+        }
     }
 }
 
-/// The fact of this name, if the name is one of code: made-up ones take the general road.
+/// The fact whose name is at this address; made-up names are elsewhere, and take the general road.
 #[inline]
-pub(super) fn fact(py: Python<'_>, name: &Bound<'_, PyAny>) -> Option<Fact> {
-    let names = NAMES.get_or_init(py, || Names::new(py));
-    let address = name.as_ptr() as usize;
-    let at = names.addresses.iter().position(|&this| this == address)?;
-    Some(FIRST.get(at).map_or_else(|| Fact::Column(at - FIRST.len()), |(_, fact)| *fact))
+pub(super) fn fact_at(address: usize) -> Option<usize> {
+    let place = place(address, NAMES.factor.load(Relaxed));
+    (NAMES.addresses[place].load(Relaxed) == address).then(|| NAMES.facts[place].load(Relaxed))
 }
 
-/// As Python finds an attribute of any object.
-#[allow(unsafe_code)] // see below
-pub(super) fn general_attribute<'py>(
-    object: &Bound<'py, PyAny>,
-    name: &Bound<'py, PyAny>,
-) -> PyResult<Bound<'py, PyAny>> {
-    // SAFETY: two live objects; the result is a new reference, or null with an exception set.
-    unsafe { Bound::from_owned_ptr_or_err(object.py(), ffi::PyObject_GenericGetAttr(object.as_ptr(), name.as_ptr())) }
+static TEXTS: PyOnceLock<[Py<PyString>; FACTS]> = PyOnceLock::new();
+
+/// The names of facts, as the interpreter holds them.
+fn texts(py: Python<'_>) -> &[Py<PyString>; FACTS] {
+    let text = |fact: usize| FIRST.get(fact).copied().unwrap_or_else(|| NODE_COLUMNS[fact - FIRST_COLUMN].name);
+    TEXTS.get_or_init(py, || std::array::from_fn(|fact| PyString::intern(py, text(fact)).unbind()))
+}
+
+/// The name of a fact.
+pub(super) fn name(py: Python<'_>, fact: usize) -> &Bound<'_, PyString> {
+    texts(py)[fact].bind(py)
 }
 
 /// A value of an optional column.
@@ -162,12 +178,14 @@ impl NodeAttribute {
         if node.is_none() {
             return Ok(slf.clone().into_any());
         }
-        node.cast::<Node>()?.get().column(slf.py(), slf.get().column)
+        node::known_fact(node.cast::<Node>()?, FIRST_COLUMN + slf.get().column)
     }
 
     fn __set__(&self, node: &Bound<'_, PyAny>, value: &Bound<'_, PyAny>) -> PyResult<()> {
         let given = Given::extract(self.column, value)?;
-        node.cast::<Node>()?.get().write(|columns, row| given.put(columns, self.column, row));
+        let node = node.cast::<Node>()?;
+        node.get().write(node.py(), |columns, row| given.put(columns, self.column, row));
+        node.get().forget(node.py(), FIRST_COLUMN + self.column..FIRST_COLUMN + self.column + 1);
         Ok(())
     }
 
@@ -183,6 +201,7 @@ impl NodeAttribute {
 
 /// Puts an attribute for each optional column into the class of nodes.
 pub(super) fn register(py: Python<'_>) -> PyResult<()> {
+    NAMES.fill(py);
     let class = py.get_type::<Node>();
     (0..NODE_COLUMNS.len())
         .try_for_each(|column| class.setattr(NODE_COLUMNS[column].name, Bound::new(py, NodeAttribute { column })?))
@@ -198,16 +217,4 @@ pub(super) fn columns(py: Python<'_>) -> PyResult<Bound<'_, PyTuple>> {
         CellKind::Vector => "3float64",
     };
     PyTuple::new(py, NODE_COLUMNS.iter().map(|column| (column.name, kind(column.kind))))
-}
-
-/// All optional columns of a row.
-pub(super) fn values(columns: &TreeColumns, row: usize) -> [Option<Value>; NODE_COLUMNS.len()] {
-    std::array::from_fn(|column| value(columns, column, row))
-}
-
-/// Adds the optional columns of a row to a dict, by the names that users know.
-pub(super) fn add_to(facts: &Bound<'_, PyDict>, values: [Option<Value>; NODE_COLUMNS.len()]) -> PyResult<()> {
-    let py = facts.py();
-    let named = NODE_COLUMNS.iter().zip(values);
-    named.into_iter().try_for_each(|(column, value)| facts.set_item(column.name, to_python(py, value)?))
 }

@@ -5,6 +5,7 @@ use pyo3::prelude::*;
 use pyo3::types::{PyDict, PyIterator, PyList, PyTuple};
 
 use super::columns::TreeColumns;
+use super::neighbors::NeighborIterator;
 use super::node::Node;
 use crate::errors::CoreError;
 
@@ -28,8 +29,7 @@ impl Adjacency {
     }
 
     fn __getitem__(&self, py: Python<'_>, node: &Bound<'_, PyAny>) -> PyResult<NeighborMap> {
-        let row = find(self.columns.bind(py), node)?;
-        Ok(NeighborMap { tree: self.tree.clone_ref(py), columns: self.columns.clone_ref(py), row })
+        NeighborMap::of(self.tree.bind(py), self.columns.bind(py), node)
     }
 
     fn __iter__<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyAny>> {
@@ -50,7 +50,7 @@ impl Adjacency {
         let pairs = PyList::empty(py);
         for row in rows {
             let neighbors = NeighborMap { tree: self.tree.clone_ref(py), columns: self.columns.clone_ref(py), row };
-            pairs.append((Node::new(self.columns.clone_ref(py), row), neighbors))?;
+            pairs.append((Node::at(self.columns.bind(py), row)?, neighbors))?;
         }
         Ok(pairs)
     }
@@ -65,6 +65,16 @@ pub(crate) struct NeighborMap {
 }
 
 impl NeighborMap {
+    /// The neighbours of a node, given as node or id; `KeyError` if it is not in the tree.
+    pub(super) fn of(
+        tree: &Bound<'_, PyAny>,
+        columns: &Bound<'_, TreeColumns>,
+        node: &Bound<'_, PyAny>,
+    ) -> PyResult<Self> {
+        let row = find(columns, node)?;
+        Ok(Self { tree: tree.clone().unbind(), columns: columns.clone().unbind(), row })
+    }
+
     fn rows(&self) -> Result<Vec<u32>, CoreError> {
         self.columns.get().neighbor_rows(self.row)
     }
@@ -100,8 +110,9 @@ impl NeighborMap {
         }
     }
 
-    fn __iter__<'py>(&self, py: Python<'py>) -> Result<Bound<'py, PyIterator>, CoreError> {
-        Ok(TreeColumns::nodes_of(self.columns.bind(py), &self.rows()?)?.try_iter()?)
+    fn __iter__<'py>(&self, py: Python<'py>) -> Result<Bound<'py, PyAny>, CoreError> {
+        self.columns.get().read(|table| table.neighbors(self.row).map(|_| ()))?;
+        Ok(NeighborIterator::over(self.columns.bind(py), self.row)?)
     }
 
     fn __len__(&self) -> usize {
@@ -127,7 +138,7 @@ impl NeighborMap {
     fn items<'py>(&self, py: Python<'py>) -> Result<Bound<'py, PyList>, CoreError> {
         let pairs = PyList::empty(py);
         for row in self.rows()? {
-            pairs.append((Node::new(self.columns.clone_ref(py), row), self.data(py, row)?))?;
+            pairs.append((Node::at(self.columns.bind(py), row)?, self.data(py, row)?))?;
         }
         Ok(pairs)
     }
@@ -173,7 +184,7 @@ impl DegreeView {
         let degrees = py.detach(|| table.degrees());
         let pairs = table.rows().zip(degrees);
         let pairs = pairs.map(|(row, degree)| {
-            (Node::new(self.columns.clone_ref(py), row), degree).into_pyobject(py).map(Bound::<PyTuple>::into_any)
+            (Node::at(self.columns.bind(py), row)?, degree).into_pyobject(py).map(Bound::<PyTuple>::into_any)
         });
         PyList::new(py, pairs.collect::<PyResult<Vec<_>>>()?)?.try_iter()
     }

@@ -192,7 +192,7 @@ impl IdCounter {
             _ => return Ok(false.into_pyobject(py)?.to_owned().into_any()),
         };
         match found {
-            Some((columns, row)) => Ok(Bound::new(py, Node::new(columns, row))?.into_any()),
+            Some((columns, row)) => Ok(Node::at(columns.bind(py), row)?.into_any()),
             None => Ok(py.None().into_bound(py)),
         }
     }

@@ -9,6 +9,7 @@ use wkfast_nml::Changes;
 
 use super::columns::TreeColumns;
 use super::node::Node;
+use super::node_class::NodeMethods;
 use super::plain_type::{Plain, PlainType};
 
 /// Yields the nodes that a tree has when the loop begins, less those that are removed before their turn. Nodes that the loop
@@ -70,6 +71,12 @@ impl NodeIterator {
         (!rows.is_empty()).then_some(rows.start)
     }
 
+    /// The node of a row that somebody holds already.
+    #[inline]
+    fn held(&self, py: Python<'_>, row: u32) -> Option<Py<PyAny>> {
+        Node::held(self.columns.bind(py), row).map(|node| node.into_any().unbind())
+    }
+
     fn slot(&self, row: u32) -> &Yielded {
         &self.yielded[row as usize % 2]
     }
@@ -81,7 +88,7 @@ impl Plain for NodeIterator {
     #[inline]
     fn quick_next(&self, py: Python<'_>) -> Option<Py<PyAny>> {
         let row = self.known_row()?;
-        let node = self.slot(row).reuse(py, row);
+        let node = self.held(py, row).or_else(|| self.slot(row).reuse(py, row));
         if node.is_none() {
             // The step is not made: the careful one starts over.
             self.start.set(row);
@@ -94,12 +101,12 @@ impl Plain for NodeIterator {
             self.yielded.iter().for_each(|slot| slot.put(py, None));
             return Ok(None);
         };
-        if let Some(node) = self.slot(row).reuse(py, row) {
+        if let Some(node) = self.held(py, row).or_else(|| self.slot(row).reuse(py, row)) {
             return Ok(Some(node));
         }
-        let node = Py::new(py, Node::new(self.columns.clone_ref(py), row))?;
-        self.slot(row).put(py, Some(node.clone_ref(py)));
-        Ok(Some(node.into_any()))
+        let node = Node::at(self.columns.bind(py), row)?;
+        self.slot(row).put(py, Some(node.clone().unbind()));
+        Ok(Some(node.into_any().unbind()))
     }
 
     fn release(self, py: Python<'_>) {
@@ -127,8 +134,9 @@ impl Yielded {
         // SAFETY: the object is alive, since the cell holds a reference; nobody else counts while this thread is attached.
         let ours_alone = unsafe { ffi::Py_REFCNT(node.as_ptr()) == 1 };
         ours_alone.then(|| {
-            node.get().move_to(row);
-            node.clone_ref(py).into_any()
+            let node = node.bind(py);
+            node.get().move_to(py, row);
+            node.clone().into_any().unbind()
         })
     }
 }
