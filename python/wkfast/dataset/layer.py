@@ -76,6 +76,7 @@ class _Shape(NamedTuple):
 
 @kept_by_entry(
     "mags",
+    dataset=(),
     name=("name",),
     category=("category",),
     data_format=("dataFormat", "name"),

@@ -39,7 +39,7 @@ __all__ = ["MagInfo", "MagView"]
 zarr: Any = lazy_import("zarr")
 
 
-@kept_by_entry(name=(), path=("mags", "name"), _folder=("mags", "name"))
+@kept_by_entry(layer=(), name=(), path=("mags", "name"), _folder=("mags", "name"))
 class MagView(View):
     """Voxels of one mag. Obtained from a layer, e.g. ``layer.get_finest_mag()``."""
 

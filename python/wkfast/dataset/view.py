@@ -70,7 +70,7 @@ class MagInfo:
         return self._extent()
 
 
-@kept_by_entry(read_only=())
+@kept_by_entry(mag=(), read_only=())
 class View(_core.Keeper):
     """A box of one mag, obtained from :meth:`get_view` or :meth:`chunk`; a :class:`MagView` is one of a whole layer."""
 
@@ -213,10 +213,11 @@ class View(_core.Keeper):
         VolumeDataError
             A chunk is corrupt; the message names file and chunk.
         """
-        if absolute_offset is not None and size is not None and self._layer._is_plain:
-            # asked one by one: small boxes are read by thousands
-            if relative_offset is None and relative_bounding_box is None and absolute_bounding_box is None:
-                return self._source.read(*self._in_mag(absolute_offset, size))
+        # asked one by one, as small boxes are read by thousands
+        at_offset = absolute_offset is not None and relative_offset is None
+        boxless = relative_bounding_box is None and absolute_bounding_box is None
+        if at_offset and boxless and size is not None and self._layer._is_plain:
+            return self._source.read(*self._in_mag(absolute_offset, size))  # type: ignore[arg-type] # given, see above
         box = self._box(absolute_offset, relative_offset, size, absolute_bounding_box, relative_bounding_box)
         if is_flat(box) and self._layer._is_plain:
             return self._source.read(*self._in_mag(box.topleft_xyz, box.size_xyz))
