@@ -92,10 +92,9 @@ class FolderPlace(FilesPlace):
         """Return whether the folder of a mag is not in its layer's own, with all links followed."""
         if folder is None:
             return True
-        home = self.folder(layer)
-        if str(folder).startswith(f"{home}/") and _lies_plainly(self._root, folder):
+        if str(folder).startswith(f"{self._root}/{layer.name}/") and _lies_plainly(self._root, folder):
             return False
-        return self.is_foreign(folder) or not folder.resolve().is_relative_to(home.resolve())
+        return self.is_foreign(folder) or not folder.resolve().is_relative_to(self.folder(layer).resolve())
 
     def location(self, layer: LayerProperties, mag: Mag, entry: Json) -> Json:
         """Return where a mag lies, as plain data for the core."""
