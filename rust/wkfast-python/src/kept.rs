@@ -65,7 +65,9 @@ impl KeptValue {
         // SAFETY: as the caller says.
         unsafe {
             ffi::Py_XDECREF(self.value);
-            self.seen.into_iter().for_each(|object| ffi::Py_XDECREF(object));
+            for object in self.seen {
+                ffi::Py_XDECREF(object);
+            }
         }
     }
 }
@@ -113,7 +115,9 @@ unsafe fn forget(object: Raw) {
     unsafe {
         let values = std::mem::replace(&mut (*keeper(object)).values, null_mut());
         if !values.is_null() {
-            Box::from_raw(values).into_iter().for_each(|kept| kept.let_go());
+            for kept in *Box::from_raw(values) {
+                kept.let_go();
+            }
         }
     }
 }
@@ -209,7 +213,7 @@ unsafe fn begin(object: Raw) -> PyResult<()> {
 unsafe fn tail<'a>(property: Raw) -> &'a mut Tail {
     let start = TAIL.get().copied().unwrap_or_default();
     // SAFETY: objects of the class are made that long, and zeroed.
-    unsafe { &mut *property.cast::<u8>().add(start).cast::<Tail>() }
+    unsafe { &mut *property.byte_add(start).cast::<Tail>() }
 }
 
 /// What the entry has under the keys, borrowed; null for what it does not have.
@@ -281,18 +285,20 @@ unsafe extern "C" fn descr_get(property: Raw, object: Raw, class: Raw) -> Raw {
 unsafe fn anew(property: Raw, object: Raw, class: Raw) -> Raw {
     // SAFETY: attached. What is seen is held before the getter runs, so that no other object gets its place in memory.
     unsafe {
-        if (*keeper(object)).entry.is_null() {
-            if let Err(error) = begin(object) {
-                error.restore(Python::assume_attached());
-                return null_mut();
-            }
+        if (*keeper(object)).entry.is_null()
+            && let Err(error) = begin(object)
+        {
+            error.restore(Python::assume_attached());
+            return null_mut();
         }
         let (about, entry) = (tail(property), (*keeper(object)).entry);
         if entry.is_null() {
             return computed(property, object, class);
         }
         let (changes, seen) = (changes_of(object), look(entry, about.keys));
-        seen.into_iter().for_each(|reference| ffi::Py_XINCREF(reference));
+        for reference in seen {
+            ffi::Py_XINCREF(reference);
+        }
         let value = computed(property, object, class);
         let kept = KeptValue { value, changes, seen };
         if value.is_null() {

@@ -138,7 +138,9 @@ unsafe fn put(object: Raw, new: [Raw; 7]) {
             ffi::Py_INCREF(*reference);
         }
         let old = std::mem::replace(fields(object), new);
-        old.into_iter().for_each(|reference| ffi::Py_XDECREF(reference));
+        for reference in old {
+            ffi::Py_XDECREF(reference);
+        }
     }
 }
 
@@ -147,7 +149,9 @@ unsafe fn put(object: Raw, new: [Raw; 7]) {
 unsafe extern "C" fn dealloc(object: Raw) {
     // SAFETY: what was put in is let go of once.
     unsafe {
-        fields(object).iter().for_each(|reference| ffi::Py_XDECREF(*reference));
+        for reference in fields(object) {
+            ffi::Py_XDECREF(*reference);
+        }
         free(object);
     }
 }
@@ -344,7 +348,9 @@ unsafe fn between(model: Raw, first: &Components, end: &Components, look: [Raw; 
         let model_of_vectors = fields(model)[TOPLEFT];
         let [topleft, size, bottomright] = [first, &extent, end].map(|numbers| numbers.like(model_of_vectors));
         if topleft.is_null() || size.is_null() || bottomright.is_null() {
-            [topleft, size, bottomright].into_iter().for_each(|vector| ffi::Py_XDECREF(vector));
+            for vector in [topleft, size, bottomright] {
+                ffi::Py_XDECREF(vector);
+            }
             return Some(null_mut());
         }
         let made = like(model, topleft, size, bottomright, look);
@@ -367,10 +373,11 @@ unsafe extern "C" fn cell(object: Raw, args: *mut Raw, count: ffi::Py_ssize_t) -
         if !is_filled(object) {
             return null_mut();
         }
-        if is_known(object) && ffi::PyTuple_CheckExact(corner) != 0 {
-            if let Some(made) = quick_cell(object, corner, shape, look) {
-                return made;
-            }
+        if is_known(object)
+            && ffi::PyTuple_CheckExact(corner) != 0
+            && let Some(made) = quick_cell(object, corner, shape, look)
+        {
+            return made;
         }
         none()
     }
