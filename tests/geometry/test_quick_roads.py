@@ -411,3 +411,130 @@ def test_results_are_those_of_the_reference(point):
     assert ours.intersected_with(reference) == ours
     assert repr(ours.align_with_mag(Mag(4), ceil=True)) == repr(reference.align_with_mag(theirs.Mag(4), ceil=True))
     assert Mag(theirs.Mag("4-2-1")) == theirs.Mag("4-2-1")
+
+
+# ------------------------------------------------------------------------------------------------------------- boxes
+
+corners = st.one_of(st.tuples(*[st.integers(-9, 9)] * 3), triples)
+extents = st.one_of(st.tuples(*[st.integers(-4, 9)] * 3), triples)
+boxes = st.builds(BoundingBox, corners, extents, name=st.sampled_from([None, "a"]), color=st.none())
+
+
+def by_numbers(topleft, size):
+    """Corner, extent and opposite corner, as plain numbers."""
+    low = [min(a, a + b) for a, b in zip(topleft, size, strict=True)]
+    return low, [abs(b) for b in size], [a + abs(b) for a, b in zip(low, size, strict=True)]
+
+
+def numbers_of(box):
+    return [list(part) for part in (box.topleft, box.size, box.bottomright)]
+
+
+def alike(quick, slow):
+    """Two boxes that differ in nothing that can be seen, or two errors of one text."""
+    if isinstance(quick, str) or isinstance(slow, str):
+        return quick == slow
+    seen = ("topleft", "size", "bottomright", "index", "axes", "name", "is_visible", "color")
+    return type(quick) is type(slow) and all(getattr(quick, what) == getattr(slow, what) for what in seen)
+
+
+def or_text(function):
+    try:
+        return function()
+    except GeometryError as error:
+        return str(error)
+
+
+@given(corners, extents)
+def test_a_box_is_filled_as_numbers_say(topleft, size):
+    box = BoundingBox(topleft, size)
+    assert numbers_of(box) == [list(part) for part in by_numbers(topleft, size)]
+    assert all(type(part) is Vec3Int for part in (box.topleft, box.size, box.bottomright, box.index))
+    wide = NDBoundingBox((0, *topleft), (1, *size), ("t", "x", "y", "z"))
+    assert numbers_of(wide) == [[i, *part] for i, part in zip((0, 1, 1), by_numbers(topleft, size), strict=True)]
+    assert alike(pickle.loads(pickle.dumps(box)), box)
+    assert alike(copy.deepcopy(wide), wide)
+
+
+@given(boxes, boxes, st.booleans())
+def test_boxes_are_cut_and_joined_as_their_slow_twins_are(a, b, dont_assert):
+    quick = or_text(lambda: a.intersected_with(b, dont_assert))
+    assert alike(quick, or_text(lambda: a.cut_to(b, dont_assert)))
+    assert alike(a.extended_by(b), a.joined_with(b))
+    assert (a == b) == (numbers_of(a) == numbers_of(b))
+    wide, other = a.normalize_axes(2), b.normalize_axes(2)
+    assert alike(or_text(lambda: wide.intersected_with(other, dont_assert=True)), wide.cut_to(other, dont_assert=True))
+
+
+@given(
+    st.tuples(*[st.integers(-9, 9)] * 3),
+    st.tuples(*[st.integers(0, 9)] * 3),
+    st.tuples(*[st.integers(1, 6)] * 3),
+    st.sampled_from([0, 2**62, -(2**63), 2**63, 2**70]),
+    st.booleans(),
+)
+def test_chunks_are_those_of_the_slow_twin(corner, size, shape, far, aligned):
+    box = BoundingBox(tuple(a + far for a in corner), size, color=(1.0, 0.0, 0.0, 1.0))
+    borders = shape if aligned else None
+    for whole, by in ((box, shape), (box.normalize_axes(3), (3, *shape))):
+        start = whole._chunk_start(whole._padded(by, 1), None if borders is None else by, whole._unit())
+        grid = list(product(*map(range, start, whole.bottomright, by)))
+        expected = [whole._chunk_at(start._like(place), whole._padded(by, 1)) for place in grid]
+        found = list(whole.chunk(by, None if borders is None else by))
+        assert len(found) == len(expected)
+        assert all(map(alike, found, expected))
+
+
+class Named(BoundingBox):
+    """A box with a constructor of its own."""
+
+    def __init__(self, topleft, size, **look):
+        super().__init__(topleft, size, **{key: look[key] for key in ("name", "color") if key in look})
+        self.__dict__["made"] = True
+
+
+def test_boxes_that_users_derive_are_made_by_their_constructor():
+    named = Named((0, 0, 0), (8, 8, 8), name="n")
+    for box in (
+        named.intersected_with(BoundingBox((1, 1, 1), (99, 2, 2))),
+        named.extended_by(BoundingBox((9, 9, 9), (1, 1, 1))),
+        named.offset((1, 2, 3)),
+        *named.chunk((5, 8, 8)),
+    ):
+        assert type(box) is Named
+        assert box.__dict__ == {"made": True}
+    assert named.offset((1, 2, 3)).name == "n"
+    assert type(BoundingBox((0, 0, 0), (9, 9, 9)).intersected_with(named)) is BoundingBox
+
+
+def test_a_box_that_was_not_made_says_so_and_none_can_be_changed():
+    empty = BoundingBox.__new__(BoundingBox)
+    for use in (lambda: empty.topleft, lambda: empty._elsewhere(Vec3Int(1, 1, 1), Vec3Int(1, 1, 1))):
+        with pytest.raises(AttributeError):
+            use()
+    box = BoundingBox((0, 0, 0), (1, 1, 1))
+    assert box._common(empty) is None
+    with pytest.raises(AttributeError, match="immutable"):
+        box.name = "b"
+    with pytest.raises(TypeError):
+        box._elsewhere((1, 1, 1), (1, 1, 1))
+    with pytest.raises(TypeError):
+        box._fill(Vec3Int(1, 1, 1), Vec3Int(1, 1, 1), Vec3Int(1, 2, 3))
+
+
+def test_references_of_boxes_are_counted_right():
+    corner, extent, look = Vec3Int(2**40, 5, 7), Vec3Int(10, 10, 10), "a name of its own"
+    box = BoundingBox(corner, extent, name=look)
+    box._fill(corner, extent, box.index, (look, True, None))
+    other = BoundingBox((2**40 + 3, 6, 8), (99, 99, 99))
+    before = [sys.getrefcount(thing) for thing in (corner, extent, look, box.index, BoundingBox)]
+    for _ in range(100):
+        box.intersected_with(other)
+        box.extended_by(other)
+        box._elsewhere(corner, extent)
+        BoundingBox(corner, (-1, -2, -3), name=look)
+        list(box.chunk((5, 5, 5)))
+        box.intersected_with(BoundingBox((0, 0, 0), (1, 1, 1)), dont_assert=True)
+        box._fill(corner, extent, box.index, (look, True, None))
+    gc.collect()
+    assert [sys.getrefcount(thing) for thing in (corner, extent, look, box.index, BoundingBox)] == before

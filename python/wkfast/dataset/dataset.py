@@ -6,6 +6,7 @@ from functools import reduce
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
+from wkfast import _core
 from wkfast._lazy import lazy_import
 from wkfast._warnings import warn
 from wkfast.buckets import ObjectPath, any_path
@@ -13,6 +14,7 @@ from wkfast.dataset.copying import copy_layer, copy_layers
 from wkfast.dataset.data_format import DataFormat
 from wkfast.dataset.folder_place import FolderPlace
 from wkfast.dataset.foreign import own_layer
+from wkfast.dataset.kept import kept_by_entry
 from wkfast.dataset.layer import Layer, SegmentationLayer
 from wkfast.dataset.layer_category import COLOR_CATEGORY, SEGMENTATION_CATEGORY
 from wkfast.dataset.layer_creation import add_layer, add_layer_like, voxel_kind, with_axes, write_layer
@@ -53,7 +55,17 @@ else:
 remote: Any = lazy_import("wkfast.remote")
 
 
-class Dataset:
+@kept_by_entry(
+    "layers",
+    name=("id",),
+    path=(),
+    read_only=(),
+    voxel_size=("scale",),
+    voxel_size_with_unit=("scale",),
+    layers=("dataLayers",),
+    _entries=("dataLayers",),
+)
+class Dataset(_core.Keeper):
     """A folder of layers. The constructor creates one, :meth:`open` opens one.
 
     Parameters
@@ -90,7 +102,7 @@ class Dataset:
     Vec3Float(11.2,11.2,25.0)
     """
 
-    __slots__ = ("__weakref__", "_changes", "_layers", "_place", "_properties")
+    __slots__ = ("__weakref__", "_layers", "_place", "_properties")
 
     # What is handed out as layers; a server's datasets have layers of their own, for what the reference calls them.
     _layer_class: ClassVar[type[Layer]] = Layer
@@ -125,7 +137,10 @@ class Dataset:
         self._properties = properties
         self._place = place
         self._layers: dict[str, Layer] = {}
-        self._changes = 0
+
+    def _kept_by(self) -> tuple[Json, None]:
+        """Return what properties follow from."""
+        return self._properties.json, None
 
     def _in_folder(self, path: str | PathLike[str]) -> Dataset:
         """Return a dataset in a folder with the voxel size of this one, made if need be; also of one on a server."""
@@ -386,7 +401,22 @@ class Dataset:
         LayerNotFoundError
             There is none of that name; the message lists those there are.
         """
-        return self._layers.get(layer_name) or self._known(self._properties.layer(layer_name))
+        return self._layers.get(layer_name) or self._known(self._entry_of(layer_name))
+
+    @property
+    def _entries(self) -> dict[str, LayerProperties]:
+        """The entries of layers by name, the first of each; none where one is damaged, which a search may not meet."""
+        entries: dict[str, LayerProperties] = {}
+        try:
+            for entry in self._properties.layers:
+                entries.setdefault(entry.name, entry)
+        except DatasetError:
+            return {}
+        return entries
+
+    def _entry_of(self, layer_name: str) -> LayerProperties:
+        found = self._entries.get(layer_name)
+        return self._properties.layer(layer_name) if found is None or found.name != layer_name else found
 
     def _known(self, properties: LayerProperties) -> Layer:
         """Return the layer of an entry; there is one as long as the entry stays."""
@@ -912,12 +942,14 @@ class Dataset:
 
     def _forget_views(self) -> None:
         """Let layers look at their entries again: one has changed."""
-        self._changes += 1
+        self._changed()
         listed = {layer.name: layer for layer in self._properties.layers}
         self._layers = {
             name: layer
             for name, layer in self._layers.items()
-            if name in listed and layer._properties.json is listed[name].json
+            if name in listed
+            and layer._properties.json is listed[name].json
+            and type(layer) is self._kind_of(listed[name])
         }
 
     def _wrap(self, properties: LayerProperties) -> Layer:

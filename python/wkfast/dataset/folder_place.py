@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import stat
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -83,11 +84,17 @@ class FolderPlace(FilesPlace):
 
     def is_foreign(self, folder: Path | ObjectPath | None) -> bool:
         """Return whether a folder lies in another dataset, with all links followed."""
-        return folder is None or not folder.resolve().is_relative_to(self._root.resolve())
+        if folder is None:
+            return True
+        return not _lies_plainly(self._root, folder) and not folder.resolve().is_relative_to(self._root.resolve())
 
     def refers(self, layer: LayerProperties, folder: Path | ObjectPath | None) -> bool:
         """Return whether the folder of a mag is not in its layer's own, with all links followed."""
-        return self.is_foreign(folder) or not folder.resolve().is_relative_to(self.folder(layer).resolve())  # type: ignore[union-attr] # no folder is foreign
+        if folder is None:
+            return True
+        if str(folder).startswith(f"{self._root}/{layer.name}/") and _lies_plainly(self._root, folder):
+            return False
+        return self.is_foreign(folder) or not folder.resolve().is_relative_to(self.folder(layer).resolve())
 
     def location(self, layer: LayerProperties, mag: Mag, entry: Json) -> Json:
         """Return where a mag lies, as plain data for the core."""
@@ -309,6 +316,29 @@ class FolderPlace(FilesPlace):
         place = folder.resolve()
         kept = [self._root, *self.listed_folders(properties, layer_name, mag)]
         return not any(other.resolve().is_relative_to(place) for other in kept)
+
+
+def _lies_plainly(root: Path, folder: Path | ObjectPath) -> bool:
+    """Return whether all folders from `root` down to `folder` are folders and no links, so that none leads elsewhere.
+
+    Following all links of a path takes dozens of looks at the file system; most paths have none below their dataset.
+    """
+    start, path = f"{root}/", str(folder)
+    if not path.startswith(start):
+        return False
+    for part in path.removeprefix(start).split("/"):
+        start += part
+        if part == ".." or not _is_folder(start):
+            return False
+        start += "/"
+    return True
+
+
+def _is_folder(path: str) -> bool:
+    try:
+        return stat.S_ISDIR(os.lstat(path).st_mode)
+    except (OSError, ValueError):
+        return False
 
 
 def _is_there(path: Path) -> bool:

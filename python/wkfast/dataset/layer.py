@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import operator
 from typing import TYPE_CHECKING, Any, ClassVar, Literal, NamedTuple
 
+from wkfast import _core
 from wkfast._lazy import lazy_import
 from wkfast._warnings import warn
 from wkfast.addresses import local_path
@@ -13,8 +13,10 @@ from wkfast.dataset.additional_axes import along_axes, completed, is_flat
 from wkfast.dataset.attachments import Attachments
 from wkfast.dataset.box_work import largest_label
 from wkfast.dataset.downsampling import Downsampling
+from wkfast.dataset.kept import kept_by_entry
 from wkfast.dataset.layer_category import SEGMENTATION_CATEGORY
 from wkfast.dataset.layer_creation import check_kind, check_layer_name
+from wkfast.dataset.layer_properties import EARLIER_MAGS
 from wkfast.dataset.mag_building import copy_mag
 from wkfast.dataset.mag_view import MagView
 from wkfast.dataset.new_mag import Shapes, extent_in_mag, joined, new_mag
@@ -59,26 +61,41 @@ else:
 # Edge of what is read at once where everything is looked at.
 _PIECE = 256
 _FINEST = Mag(1)
+# What box and axes follow from, and what the mags.
+_BOX_KEYS = ("boundingBox", "additionalAxes", "mags", "numChannels")
+_MAG_KEYS = ("mags", EARLIER_MAGS)
 
 
 class _Shape(NamedTuple):
-    """What is written down of a layer's extent, and what it means."""
+    """What is written down of a layer's extent."""
 
-    stated: tuple[Any, Any, Any]
     box: NDBoundingBox
     axes: tuple[str, ...]
     is_plain: bool
 
-    @classmethod
-    def of(cls, stated: tuple[Any, Any, Any], properties: LayerProperties) -> _Shape:
-        box, axes = properties.full_bounding_box, properties.axes_of_arrays
-        return cls(stated, box, axes, is_flat(box) and axes == CXYZ_AXES)
 
-
-class Layer:
+@kept_by_entry(
+    "mags",
+    dataset=(),
+    name=("name",),
+    category=("category",),
+    data_format=("dataFormat", "name"),
+    num_channels=("numChannels",),
+    dtype=("elementClass", "numChannels"),
+    bounding_box=_BOX_KEYS,
+    normalized_bounding_box=_BOX_KEYS,
+    read_only=(),
+    mags=_MAG_KEYS,
+    _finest=_MAG_KEYS,
+    _entries=_MAG_KEYS,
+    _shape=_BOX_KEYS,
+    _is_plain=_BOX_KEYS,
+    _views=(),
+)
+class Layer(_core.Keeper):
     """One layer of a dataset, obtained from it: ``dataset.get_layer(name)``."""
 
-    __slots__ = ("__weakref__", "_checked", "_dataset", "_place", "_properties", "_seen", "_shape", "_views")
+    __slots__ = ("__weakref__", "_dataset", "_place", "_properties")
 
     # What is handed out as a mag; a server's layers have mags of their own, for what the reference calls them.
     _mag_class: ClassVar[type[MagView]] = MagView
@@ -87,15 +104,14 @@ class Layer:
         self._dataset = dataset
         self._properties = properties
         self._place = dataset._place if place is None else place
-        self._views: dict[Any, MagView] = {}
-        self._seen = dataset._changes
-        self._shape: _Shape | None = None
-        # As they were when they were last looked at: the same objects need no second look.
-        self._checked: dict[str, str] = {}
 
     def __getstate__(self) -> tuple[None, dict[str, Any]]:
         """Return what another process needs: all but what is open."""
-        return state_without(self, _views={}, _shape=None, _checked={})
+        return state_without(self)
+
+    def _kept_by(self) -> tuple[Json, Dataset]:
+        """Return what properties follow from, and whose changes they follow."""
+        return self._properties.json, self._dataset
 
     @property
     def dataset(self) -> Dataset:
@@ -113,7 +129,7 @@ class Layer:
         OSError
             The file system refuses. Nothing was changed.
         """
-        return self._checked_text("name")
+        return self._properties.name
 
     @name.setter
     def name(self, name: str) -> None:
@@ -157,7 +173,7 @@ class Layer:
     @property
     def category(self) -> str:
         """``color`` or ``segmentation``."""
-        return self._checked_text("category")
+        return self._properties.category
 
     @property
     def data_format(self) -> DataFormat:
@@ -222,7 +238,7 @@ class Layer:
         DatasetValueError
             A coordinate is negative, or the layer does not have such axes.
         """
-        return self._shape_now().box
+        return self._shape.box
 
     @bounding_box.setter
     def bounding_box(self, box: NDBoundingBox) -> None:
@@ -239,30 +255,20 @@ class Layer:
         """The same with an axis for the channels."""
         return self._normalized(self.bounding_box)
 
-    def _checked_text(self, key: str) -> str:
-        """Return a text of the entry; it is checked anew when it is another object than last time."""
-        found: str | None = self._properties.json.get(key)
-        if found is None or found is not self._checked.get(key):
-            found = self._checked[key] = getattr(self._properties, key)
-        return found
-
-    def _shape_now(self) -> _Shape:
-        """Return box and axes as they are written down now; looked at once for each change of the entry."""
-        json, held = self._properties.json, self._shape
-        stated = (json.get("boundingBox"), json.get("additionalAxes"), json.get("mags"))
-        if held is None or not all(map(operator.is_, held.stated, stated)):
-            self._shape = held = _Shape.of(stated, self._properties)
-        return held
+    @property
+    def _shape(self) -> _Shape:
+        box, axes = self._properties.full_bounding_box, self._properties.axes_of_arrays
+        return _Shape(box, axes, is_flat(box) and axes == CXYZ_AXES)
 
     @property
     def _axes_of_arrays(self) -> tuple[str, ...]:
         """Axes of arrays that are read, without the additional ones."""
-        return self._shape_now().axes
+        return self._shape.axes
 
     @property
     def _is_plain(self) -> bool:
         """Whether arrays that are read have the axes c, x, y, z."""
-        return self._shape_now().is_plain
+        return self._shape.is_plain
 
     def _along_axes_of_arrays(self, box: NDBoundingBox) -> NDBoundingBox:
         """Return a box of the layer along all axes of arrays."""
@@ -292,7 +298,25 @@ class Layer:
     @property
     def mags(self) -> dict[Mag, MagView]:
         """The mags, finest first. None is opened before it is used."""
-        return {mag: self._view(mag) for mag in sorted(self._listed_mags())}
+        return {mag: self._view(mag) for mag in sorted(self._entries)}
+
+    @property
+    def _finest(self) -> MagView | None:
+        """The finest of the mags, if there are any."""
+        return next(iter(self.mags.values()), None)
+
+    @property
+    def _entries(self) -> dict[Mag, Json]:
+        """The entries of mags as they are listed, the first of each mag; nobody changes them."""
+        entries: dict[Mag, Json] = {}
+        for entry in self._properties.mags:
+            entries.setdefault(self._properties.mag_of(entry), entry)
+        return entries
+
+    @property
+    def _views(self) -> dict[Any, MagView]:
+        """The views that were asked for, by mag and by whatever a mag was called; new ones after every change."""
+        return {}
 
     def get_mag(self, mag: Any) -> MagView:
         """Return one mag, given as ``Mag``, number, name or triple.
@@ -302,12 +326,13 @@ class Layer:
         MagNotFoundError
             There is none; the message lists those there are.
         """
-        if self._seen == self._dataset._changes:
-            try:
-                view = self._views[mag]
-            except (KeyError, TypeError):  # what is no key is no mag that was asked for before
-                pass
-            else:
+        views = self._views
+        try:
+            view = views[mag]
+        except (KeyError, TypeError):  # what is no key is no mag that was asked for before
+            pass
+        else:
+            if view._opened is not None:
                 view._check()
                 return view
         wanted = Mag(mag)
@@ -315,22 +340,21 @@ class Layer:
         view = self._view(wanted)
         _ = view._source  # so that whoever asks for the mag learns here what is wrong with it
         view._check()
-        self._views[mag if isinstance(mag, int | str | tuple) else wanted] = view
+        views[mag if isinstance(mag, int | str | tuple) else wanted] = view
         return view
 
     def _view(self, mag: Mag) -> MagView:
         """Return the view of a listed mag; there is one of each until something is changed."""
-        if self._seen != self._dataset._changes:
-            self._views, self._seen = {}, self._dataset._changes
-        if mag not in self._views:
-            self._views[mag] = self._mag_class(self, mag)
-        return self._views[mag]
+        views = self._views
+        if mag not in views:
+            views[mag] = self._mag_class(self, mag)
+        return views[mag]
 
     def _entry_of(self, mag: Mag) -> Json:
-        for entry in self._properties.mags:
-            if self._properties.mag_of(entry) == mag:
-                return entry
-        raise MagNotFoundError(f"layer {self.name!r} has no mag {mag}; its mags: {self._mag_names()}")
+        entry = self._entries.get(mag)
+        if entry is None:
+            raise MagNotFoundError(f"layer {self.name!r} has no mag {mag}; its mags: {self._mag_names()}")
+        return entry
 
     def get_finest_mag(self) -> MagView:
         """Return the mag with the smallest voxels.
@@ -340,10 +364,13 @@ class Layer:
         MagNotFoundError
             The layer has no mags.
         """
-        mags = [self._properties.mag_of(entry) for entry in self._properties.mags]
-        if not mags:
+        finest = self._finest
+        if finest is None:
             raise MagNotFoundError(f"layer {self.name!r} has no mags")
-        return self.get_mag(min(mags))
+        if finest._opened is None:
+            return self.get_mag(finest.mag)
+        finest._check()
+        return finest
 
     def values_at(
         self, positions: ArrayLike, mag: Any = None, *, additional_coordinates: Mapping[str, ArrayLike] | None = None
@@ -1209,7 +1236,7 @@ class Layer:
         return ", ".join(map(str, self._listed_mags())) or "none"
 
     def _listed_mags(self) -> list[Mag]:
-        return [self._properties.mag_of(entry) for entry in self._properties.mags]
+        return list(self._entries)
 
     def _source(self, mag: Mag) -> VoxelSource:
         """Open what the voxels of a mag are read from."""
@@ -1271,6 +1298,7 @@ class Layer:
         return html.card(f"{type(self).__name__} {self.name}", facts, picture, is_open=is_open)
 
 
+@kept_by_entry(largest_segment_id=("largestSegmentId",))
 class SegmentationLayer(Layer):
     """A layer whose voxels are segment ids, obtained from a dataset: ``dataset.get_segmentation_layers()``."""
 

@@ -35,9 +35,9 @@ else:
 # Files beside the voxels.
 ATTACHMENTS = "attachments"
 # Where the mags of a layer stand in files of earlier versions.
-_EARLIER_MAGS = "wkwResolutions"
+EARLIER_MAGS = "wkwResolutions"
 # What a layer's entry says of where it lies: another layer like it has neither.
-ELSEWHERE = (ATTACHMENTS, _EARLIER_MAGS)
+ELSEWHERE = (ATTACHMENTS, EARLIER_MAGS)
 # Key of a layer that is being edited, for all who open its dataset meanwhile.
 KEEPS_ZEROS = "wkfastKeepsZeros"
 # No dataset is wider: 2⁴⁰ voxels of a nanometre are a kilometre.
@@ -278,16 +278,13 @@ class LayerProperties:
 
     def set_mags(self, entries: Sequence[Json]) -> None:
         """Write the mags, in today's form."""
-        self.json.pop(_EARLIER_MAGS, None)
+        self.json.pop(EARLIER_MAGS, None)
         self.json["mags"] = [dict(entry) for entry in entries]
 
     def move_mags(self, old: str, new: str) -> None:
         """Write another folder of the dataset into the paths of those mags that lie in the folder `old`."""
-        for mag in self.json.get("mags", []):
-            path = str(mag.get("path", ""))
-            for start in ("./", ""):
-                if path.startswith(f"{start}{old}/"):
-                    mag["path"] = f"{start}{new}/" + path.removeprefix(f"{start}{old}/")
+        if "mags" in self.json:
+            self.json["mags"] = [_moved(mag, old, new) for mag in self.json["mags"]]
 
     @property
     def mags(self) -> list[MagViewProperties]:
@@ -300,7 +297,7 @@ class LayerProperties:
         """
         if "mags" in self.json:
             return [self._checked_mag(entry) for entry in self._listed("mags")]
-        legacy = self._listed(_EARLIER_MAGS) if _EARLIER_MAGS in self.json else []
+        legacy = self._listed(EARLIER_MAGS) if EARLIER_MAGS in self.json else []
         return [self._checked_mag({**entry, "mag": entry.get("resolution")}) for entry in legacy]
 
     def _listed(self, key: str) -> list[Json]:
@@ -357,6 +354,15 @@ def layer_properties(json: Json, file: Path | str) -> LayerProperties:
     """Return what an entry says by name, a segmentation's as such."""
     segmentation = json.get("category") == SEGMENTATION_CATEGORY
     return (SegmentationLayerProperties if segmentation else LayerProperties)(json, file)
+
+
+def _moved(mag: Json, old: str, new: str) -> Json:
+    """Return the entry of a mag with another folder of the dataset in its path, if it lies in the folder `old`."""
+    path = str(mag.get("path", ""))
+    for start in ("./", ""):
+        if path.startswith(f"{start}{old}/"):
+            return {**mag, "path": f"{start}{new}/" + path.removeprefix(f"{start}{old}/")}
+    return mag
 
 
 def _around(first: Sequence[int], other: Sequence[int]) -> list[int]:

@@ -9,6 +9,7 @@ from wkfast._lazy import lazy_import
 from wkfast.dataset.additional_axes import completed, is_flat
 from wkfast.dataset.chunk_loops import merge_chunk
 from wkfast.dataset.data_format import FACTS
+from wkfast.dataset.kept import kept_by_entry
 from wkfast.dataset.new_mag import Shapes, extent_in_mag, joined
 from wkfast.dataset.points import voxels_at
 from wkfast.dataset.rechunking import map_chunks, merge_with_view, rechunk
@@ -28,7 +29,7 @@ if TYPE_CHECKING:
     from wkfast.buckets import ObjectPath
     from wkfast.dataset.layer import Layer
     from wkfast.dataset.place import WritablePlace
-    from wkfast.geometry import Mag, Vec3IntLike
+    from wkfast.geometry import Vec3IntLike
     from wkfast.progress import Progress
 else:
     np = lazy_import("numpy")
@@ -38,15 +39,11 @@ __all__ = ["MagInfo", "MagView"]
 zarr: Any = lazy_import("zarr")
 
 
+@kept_by_entry(layer=(), name=(), path=("mags", "name"), _folder=("mags", "name"))
 class MagView(View):
     """Voxels of one mag. Obtained from a layer, e.g. ``layer.get_finest_mag()``."""
 
-    __slots__ = ("_found",)
-
-    def __init__(self, layer: Layer, mag: Mag) -> None:
-        super().__init__(layer, mag)
-        # The list of mags that it was found by, and the folder.
-        self._found: tuple[Any, Path | ObjectPath | None] | None = None
+    __slots__ = ()
 
     @property
     def layer(self) -> Layer:
@@ -80,11 +77,7 @@ class MagView(View):
     @property
     def _folder(self) -> Path | ObjectPath | None:
         layer = self._layer
-        listed = layer._properties.json.get("mags")
-        if self._found is None or self._found[0] is not listed:
-            entry = layer._entry_of(self._mag)
-            self._found = listed, layer._place.mag_folder(layer._properties, self._mag, entry)
-        return self._found[1]
+        return layer._place.mag_folder(layer._properties, self._mag, layer._entry_of(self._mag))
 
     @property
     def read_only(self) -> bool:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
+from wkfast import _core
 from wkfast._lazy import lazy_import
 from wkfast._warnings import warn
 from wkfast.dataset import shown
@@ -23,13 +24,14 @@ from wkfast.dataset.additional_axes import (
 from wkfast.dataset.box_work import is_equal
 from wkfast.dataset.chunk_loops import for_each_chunk, for_zipped_chunks, map_chunk
 from wkfast.dataset.data_format import DataFormat
+from wkfast.dataset.kept import kept_by_entry
 from wkfast.dataset.place import writable
 from wkfast.dataset.slices import BufferedSliceReader, BufferedSliceWriter, slice_writer
 from wkfast.dataset.slots import state_without
 from wkfast.errors import DatasetValueError, ReadOnlyError, VoxelTypeError
 from wkfast.geometry import BoundingBox, Mag, NDBoundingBox, NormalizedBoundingBox, Vec3Int, VecInt
 from wkfast.geometry.bounding_box import as_box
-from wkfast.geometry.constants import CXYZ_AXES
+from wkfast.geometry.constants import CXYZ_AXES, XYZ_AXES
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
@@ -38,7 +40,9 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
     from numpy.typing import NDArray
 
+    from wkfast.dataset.dataset import Dataset
     from wkfast.dataset.layer import Layer
+    from wkfast.dataset.layer_properties import Json
     from wkfast.dataset.place import WritablePlace
     from wkfast.dataset.voxel_source import VoxelSource
     from wkfast.geometry import Vec3IntLike
@@ -66,7 +70,8 @@ class MagInfo:
         return self._extent()
 
 
-class View:
+@kept_by_entry(mag=(), read_only=())
+class View(_core.Keeper):
     """A box of one mag, obtained from :meth:`get_view` or :meth:`chunk`; a :class:`MagView` is one of a whole layer."""
 
     __slots__ = ("__weakref__", "_box_in_mag1", "_boxes", "_check", "_layer", "_mag", "_opened", "_read_only")
@@ -92,6 +97,10 @@ class View:
     def __getstate__(self) -> tuple[None, dict[str, Any]]:
         """Return what another process needs to open the same voxels: all but the open files."""
         return state_without(self, _opened=None, _check=_nothing_to_check)
+
+    def _kept_by(self) -> tuple[Json, Dataset]:
+        """Return what properties follow from: the layer's entry, and changes of its dataset."""
+        return self._layer._kept_by()
 
     @property
     def _source(self) -> VoxelSource:
@@ -204,9 +213,10 @@ class View:
         VolumeDataError
             A chunk is corrupt; the message names file and chunk.
         """
-        others = (relative_offset, relative_bounding_box, absolute_bounding_box)
-        only_offset = absolute_offset is not None and size is not None and others == (None, None, None)
-        if only_offset and self._layer._is_plain:
+        # asked one by one, as small boxes are read by thousands
+        at_offset = absolute_offset is not None and relative_offset is None
+        boxless = relative_bounding_box is None and absolute_bounding_box is None
+        if at_offset and boxless and size is not None and self._layer._is_plain:
             return self._source.read(*self._in_mag(absolute_offset, size))  # type: ignore[arg-type] # given, see above
         box = self._box(absolute_offset, relative_offset, size, absolute_bounding_box, relative_bounding_box)
         if is_flat(box) and self._layer._is_plain:
@@ -278,7 +288,7 @@ class View:
         """Return a box in voxels of the mag, which it lies on. Plain numbers: small boxes are read by thousands."""
         (left, top, front), (width, height, depth) = (_numbers(topleft), _numbers(size))
         x, y, z = self._mag.to_tuple()
-        if min(width, height, depth) <= 0:
+        if width <= 0 or height <= 0 or depth <= 0:
             raise DatasetValueError(f"a box of the size {width, height, depth} holds no voxel")
         if left % x or width % x or top % y or height % y or front % z or depth % z:
             self._check_on_voxels(BoundingBox((left, top, front), (width, height, depth)))
@@ -392,8 +402,9 @@ class View:
         """
         box = self._box(absolute_offset, relative_offset, size, absolute_bounding_box, relative_bounding_box)
         self._check_on_voxels(box)
-        only_read = self.read_only if read_only is None else read_only
-        if self.read_only and not only_read:
+        ours = self.read_only if not read_only else True
+        only_read = ours if read_only is None else read_only
+        if ours and not only_read:
             raise ReadOnlyError(f"{self!r} is read-only: a view of it cannot be writable")
         if not only_read and not self.bounding_box.contains_bbox(box):
             raise DatasetValueError(
@@ -791,8 +802,10 @@ def _check_one(*choices: object) -> None:
 
 def _numbers(vector: Vec3IntLike) -> tuple[int, ...]:
     """Return three whole numbers; a tuple of them is taken as it is."""
-    if isinstance(vector, tuple) and [type(number) for number in vector] == [int, int, int]:
-        return vector
+    if type(vector) is tuple and len(vector) == len(XYZ_AXES):
+        x, y, z = vector
+        if type(x) is int and type(y) is int and type(z) is int:
+            return vector
     return Vec3Int(vector).to_tuple()
 
 

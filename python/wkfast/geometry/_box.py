@@ -7,6 +7,7 @@ from abc import abstractmethod
 from collections import defaultdict
 from typing import TYPE_CHECKING, Any, Self
 
+from wkfast import _core
 from wkfast._lazy import lazy_import
 from wkfast.errors import GeometryError
 from wkfast.geometry.constants import XYZ_AXES
@@ -27,39 +28,14 @@ else:
     np = lazy_import("numpy")
 
 
-class Box:
+class Box(_core.BoxFields):
     """A box with ordered axes. Its subclasses are the public ones."""
 
-    __slots__ = {  # noqa: RUF023 - topleft first
-        "topleft": "The corner next to the origin, along all axes, in mag-1 voxels.",
-        "size": "How far the box reaches along all axes, in voxels.",
-        "bottomright": "The corner opposite: the first voxel beyond the box along all axes.",
-        "index": "Where each axis stands in arrays.",
-        "name": "Shown to the user.",
-        "is_visible": "Whether WEBKNOSSOS shows the box.",
-        "color": "Red, green, blue, alpha, each 0 to 1; ``None``: WEBKNOSSOS chooses one.",
-    }
+    __slots__ = ()
 
-    topleft: VecInt
-    size: VecInt
-    index: VecInt
-    bottomright: VecInt
-    name: str | None
-    is_visible: bool
-    color: Color | None
-
-    def _fill(self, topleft: VecInt, size: VecInt, index: VecInt, look: Look) -> None:
-        """Set all fields; a negative extent is turned around."""
-        if min(size._data) < 0:
-            topleft, size = topleft + size.pairmin(0), size.pairmax(-size)
-        _set_topleft(self, topleft)
-        _set_size(self, size)
-        _set_index(self, index)
-        _set_bottomright(self, topleft + size)
-        name, is_visible, color = look
-        _set_name(self, name)
-        _set_is_visible(self, is_visible)
-        _set_color(self, color)
+    def _turned(self, topleft: VecInt, size: VecInt) -> tuple[VecInt, VecInt]:
+        """Return corner and extent of a box whose extent may be negative."""
+        return (topleft + size.pairmin(0), size.pairmax(-size)) if min(size._data) < 0 else (topleft, size)
 
     def __setattr__(self, name: str, value: object) -> None:
         raise AttributeError(f"a bounding box is immutable; with_{name}(...) makes a changed copy")
@@ -68,15 +44,10 @@ class Box:
     def _look(self) -> dict[str, Any]:
         return {"name": self.name, "is_visible": self.is_visible, "color": self.color}
 
-    def _elsewhere(self, topleft: VecInt, size: VecInt, look: Look | None = None) -> Self:
-        """Return a copy with other corners along the same axes, of the same look unless there is another one."""
-        cls = type(self)
-        if cls not in CLASSES:
-            fields = {} if look is None else dict(zip(_LOOK, look, strict=True))
-            return self._replaced(topleft=topleft, size=size, **fields)
-        box = _new(cls)
-        box._fill(topleft, size, self.index, look or (self.name, self.is_visible, self.color))
-        return box
+    def _derived(self, topleft: VecInt, size: VecInt, look: Look | None) -> Self:
+        """Return a copy with other corners of a box whose class may have a constructor of its own."""
+        fields = {} if look is None else dict(zip(_LOOK, look, strict=True))
+        return self._replaced(topleft=topleft, size=size, **fields)
 
     @abstractmethod
     def _replaced(self, **fields: Any) -> Self:
@@ -206,7 +177,7 @@ class Box:
 
     def is_empty(self) -> bool:
         """Return whether the box holds no voxel."""
-        return not self.size.is_positive(strictly_positive=True)
+        return min(self.size._data) <= 0
 
     def contains(self, coord: VecIntLike | npt.NDArray[Any]) -> bool:
         """Return whether a point, fractions allowed, is in the box; the end is outside."""
@@ -328,9 +299,13 @@ class Box:
         shape = self._padded(chunk_shape, unit)
         start = self._chunk_start(shape, chunk_border_alignments, unit)
         for corner in grid(start, shape, self.bottomright):
-            topleft = start._like(corner)
-            first, end = topleft._pairmax(self.topleft), (topleft + shape)._pairmin(self.bottomright)
-            yield self._elsewhere(first, end - first, PLAIN_LOOK)
+            quick = self._cell(corner, shape, PLAIN_LOOK)
+            yield self._chunk_at(start._like(corner), shape) if quick is None else quick
+
+    def _chunk_at(self, topleft: VecInt, shape: VecInt) -> Self:
+        """Return what this box has of a box at a corner of the grid."""
+        first, end = topleft._pairmax(self.topleft), (topleft + shape)._pairmin(self.bottomright)
+        return self._elsewhere(first, end - first, PLAIN_LOOK)
 
     def chunks_array(
         self, chunk_shape: VecIntLike, chunk_border_alignments: VecIntLike | None = None
@@ -395,7 +370,7 @@ class Box:
 
     def to_slices(self) -> tuple[slice, ...]:
         """Return a slice per axis."""
-        return tuple(itertools.starmap(slice, zip(self.topleft, self.bottomright, strict=True)))
+        return tuple(map(slice, self.topleft, self.bottomright))
 
     def to_slices_xyz(self) -> tuple[slice, ...]:
         """Return a slice per axis of a box that is flat in all but x, y, z."""
@@ -434,13 +409,7 @@ _LOOK = ("name", "is_visible", "color")
 UNNAMED = "Unnamed Bounding Box"
 PLAIN_LOOK: Look = (UNNAMED, True, None)
 # The public classes: boxes of theirs are as they are filled. What users derive may have a constructor, which is called.
-CLASSES: set[type[Box]] = set()
-
-_new = object.__new__
-# A box refuses to have its fields set, so they are set past it, by their own descriptors.
-_set_topleft, _set_size, _set_index, _set_bottomright, _set_name, _set_is_visible, _set_color = (
-    vars(Box)[field].__set__ for field in ("topleft", "size", "index", "bottomright", *_LOOK)
-)
+CLASSES: set[type[_core.BoxFields]] = _core.BOX_CLASSES
 
 
 def grid(start: VecInt, step: VecInt, end: VecInt) -> Iterator[tuple[int, ...]]:

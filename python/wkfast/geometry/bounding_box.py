@@ -103,6 +103,8 @@ class NDBoundingBox(Box):
         return hash((self.topleft_xyz, self.size_xyz))
 
     def __eq__(self, other: object) -> bool:
+        if type(other) is BoundingBox and type(self) is BoundingBox:
+            return self.topleft == other.topleft and self.size == other.size
         if not isinstance(other, NDBoundingBox) and not _is_like_a_box(other):
             return NotImplemented
         try:
@@ -144,13 +146,19 @@ class NDBoundingBox(Box):
         GeometryError
             An ``AssertionError``: they do not meet, and ``dont_assert`` is not set.
         """
-        a, b = self._pair(other)
-        return a.cut_to(b, dont_assert)
+        box = self._common(other)
+        if box is None:
+            a, b = self._pair(other)
+            box = a.cut_to(b, dont_assert)
+        return box
 
     def extended_by(self, other: NDBoundingBox) -> NDBoundingBox:
         """Return the smallest box around both; an empty one adds nothing."""
-        a, b = self._pair(other)
-        return a.joined_with(b)
+        box = self._around(other)
+        if box is None:
+            a, b = self._pair(other)
+            box = a.joined_with(b)
+        return box
 
     def normalize_axes(self, num_channels: int) -> NormalizedBoundingBox:
         """Return the box with a channel axis in front, as datasets describe it."""
@@ -278,6 +286,10 @@ class BoundingBox(NDBoundingBox):
 
     def _long(self, values: VecIntLike) -> Vec3Int:
         return Vec3Int(values)
+
+    def _padded(self, vector: VecIntLike, fill: int | VecInt) -> VecInt:
+        # x, y, z are all axes there are
+        return Vec3Int(vector) if type(vector) is Vec3Int or type(vector) is tuple else super()._padded(vector, fill)
 
     @property
     def topleft_xyz(self) -> Vec3Int:

@@ -80,7 +80,7 @@ class Mag:
 
     def to_layer_name(self) -> str:
         """Return the short name, e.g. ``"2"`` or ``"2-2-1"``."""
-        x, y, z = self._mag
+        x, y, z = self._mag.to_tuple()
         return str(x) if x == y == z else f"{x}-{y}-{z}"
 
     def to_long_layer_name(self) -> str:

@@ -1,10 +1,12 @@
 //! `wkfast._core`: extract, detach from the interpreter, call the pure crates, wrap.
 
+mod classes;
 mod errors;
 mod file_at;
 mod files;
 mod geometry;
 mod http;
+mod kept;
 mod nml;
 mod objects;
 mod patience;
@@ -19,6 +21,7 @@ fn _core(module: &Bound<'_, PyModule>) -> PyResult<()> {
     geometry::register(module)?;
     files::register(module)?;
     http::register(module)?;
+    kept::register(module)?;
     nml::register(module)?;
     objects::register(module)?;
     volume::register(module)

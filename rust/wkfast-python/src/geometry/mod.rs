@@ -1,6 +1,7 @@
 //! What `wkfast.geometry` counts on: vectors that scripts make and add by the million.
 
 mod arithmetic;
+mod boxes;
 mod kind;
 mod vector;
 
@@ -8,7 +9,8 @@ use pyo3::prelude::*;
 use pyo3::types::PyTuple;
 
 pub(crate) fn register(module: &Bound<'_, PyModule>) -> PyResult<()> {
-    vector::register(module)
+    vector::register(module)?;
+    boxes::register(module)
 }
 
 /// An instance of a vector class of three components, whose constructor is not run: `values` are known to be three of its

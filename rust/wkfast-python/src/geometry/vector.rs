@@ -7,7 +7,7 @@
 
 #![allow(unsafe_code)] // every function below is one that the interpreter calls, or speaks to it in its own words
 
-use std::ffi::{CStr, c_char, c_int, c_uint, c_void};
+use std::ffi::{CStr, c_int, c_void};
 use std::ptr::null_mut;
 use std::sync::atomic::Ordering::Relaxed;
 
@@ -20,8 +20,7 @@ use pyo3::types::{PyDict, PyTuple, PyType};
 
 use super::arithmetic::{float, int};
 use super::kind::{Float, Int, Kind};
-
-type Raw = *mut ffi::PyObject;
+use crate::classes::{Class, Raw, attribute, attributes, free, kept, method, slot};
 
 /// How the interpreter holds one. `data` is never null once the object is out of [`make`].
 #[repr(C)]
@@ -60,15 +59,11 @@ unsafe fn make(class: *mut ffi::PyTypeObject, data: Raw, axes: Raw) -> Raw {
 /// # Safety
 /// For the interpreter, with an object of ours that nobody has any more.
 unsafe extern "C" fn dealloc(object: Raw) {
-    // SAFETY: what `make` put in is let go of once. The class has the allocator it inherited, whose counterpart frees the
-    // object; every object holds its class.
+    // SAFETY: what `make` put in is let go of once.
     unsafe {
-        let class = ffi::Py_TYPE(object);
         ffi::Py_XDECREF((*object.cast::<VectorObject>()).data);
         ffi::Py_XDECREF((*object.cast::<VectorObject>()).axes);
-        let free: ffi::freefunc = std::mem::transmute(ffi::PyType_GetSlot(class, ffi::Py_tp_free));
-        free(object.cast());
-        ffi::Py_DECREF(class.cast());
+        free(object);
     }
 }
 
@@ -86,21 +81,39 @@ pub(super) fn make_three<'py>(class: &Bound<'py, PyAny>, values: &Bound<'py, PyT
 
 /// # Safety
 /// Attached, with a vector of ours.
-unsafe fn data_of(vector: Raw) -> Raw {
+pub(super) unsafe fn data_of(vector: Raw) -> Raw {
     // SAFETY: objects of our classes begin as `VectorObject` does.
     unsafe { (*vector.cast::<VectorObject>()).data }
 }
 
+/// The names of the axes; null for x, y, z.
+///
+/// # Safety
+/// Attached, with a vector of ours.
+pub(super) unsafe fn axes_of(vector: Raw) -> Raw {
+    // SAFETY: as `data_of`.
+    unsafe { (*vector.cast::<VectorObject>()).axes }
+}
+
+/// The sum of two vectors, as Python's `+` has it.
+///
+/// # Safety
+/// Attached, with a vector of integers and any object.
+pub(super) unsafe fn sum(left: Raw, right: Raw) -> Raw {
+    // SAFETY: as the caller says.
+    unsafe { int_add(left, right) }
+}
+
 /// # Safety
 /// Attached, with any object.
-unsafe fn is_vector<K: Kind>(object: Raw) -> bool {
+pub(super) unsafe fn is_vector<K: Kind>(object: Raw) -> bool {
     // SAFETY: as the caller says; the class is noted before any object of it is made.
     unsafe { ffi::PyObject_TypeCheck(object, K::class().load(Relaxed)) != 0 }
 }
 
 /// # Safety
 /// Attached, with a tuple and an index in it.
-unsafe fn item(tuple: Raw, index: isize) -> Raw {
+pub(super) unsafe fn item(tuple: Raw, index: isize) -> Raw {
     // SAFETY: as the caller says.
     unsafe { ffi::PyTuple_GetItem(tuple, index) }
 }
@@ -316,7 +329,7 @@ impl<K: Kind> Operand<K> {
 ///
 /// # Safety
 /// Attached.
-unsafe fn tuple_of<K: Kind>(numbers: &[K::Value]) -> Raw {
+pub(super) unsafe fn tuple_of<K: Kind>(numbers: &[K::Value]) -> Raw {
     // SAFETY: the tuple is new and nobody else has it; every item is set once, and given away with that.
     unsafe {
         let tuple = ffi::PyTuple_New(numbers.len() as isize);
@@ -338,7 +351,7 @@ unsafe fn tuple_of<K: Kind>(numbers: &[K::Value]) -> Raw {
 ///
 /// # Safety
 /// As [`make`].
-unsafe fn owned(class: *mut ffi::PyTypeObject, data: Raw, axes: Raw) -> Raw {
+pub(super) unsafe fn owned(class: *mut ffi::PyTypeObject, data: Raw, axes: Raw) -> Raw {
     if data.is_null() {
         return data;
     }
@@ -582,13 +595,17 @@ unsafe fn make_checked(class: *mut ffi::PyTypeObject, values: Raw, axes: Raw) ->
 // -------------------------------------------------------------------------------------------------------- the classes
 
 pub(super) fn register(module: &Bound<'_, PyModule>) -> PyResult<()> {
-    let ints = class::<Int>(module, c"wkfast._core.IntVector", INTS, None, int_slots())?;
+    let ints = class(c"wkfast._core.IntVector", INTS).made(module, None, int_slots())?;
     Int::class().store(ints.as_ptr().cast(), Relaxed);
     let three = vec![slot(ffi::Py_tp_new, new_three::<Int> as *mut c_void), attributes(&component_attributes())];
-    class::<Int>(module, c"wkfast._core.IntVector3", THREE_INTS, Some(&ints), three)?;
-    let floats = class::<Float>(module, c"wkfast._core.FloatVector3", THREE_FLOATS, None, float_slots())?;
+    class(c"wkfast._core.IntVector3", THREE_INTS).made(module, Some(&ints), three)?;
+    let floats = class(c"wkfast._core.FloatVector3", THREE_FLOATS).made(module, None, float_slots())?;
     Float::class().store(floats.as_ptr().cast(), Relaxed);
     Ok(())
+}
+
+fn class(name: &'static CStr, doc: &'static CStr) -> Class {
+    Class { name, doc, size: size_of::<VectorObject>(), flags: 0 }
 }
 
 const INTS: &CStr = c"IntVector(*args, axes=None, **named)\n--\n\nIntegers along named axes: what VecInt inherits.";
@@ -672,53 +689,4 @@ fn component_attributes() -> Vec<ffi::PyGetSetDef> {
         attribute(c"y", get_component, 1, c"The component along y."),
         attribute(c"z", get_component, 2, c"The component along z."),
     ]
-}
-
-fn slot(slot: c_int, pfunc: *mut c_void) -> ffi::PyType_Slot {
-    ffi::PyType_Slot { slot, pfunc }
-}
-
-fn method(name: &'static CStr, function: ffi::PyCFunction, flags: c_int, doc: &'static CStr) -> ffi::PyMethodDef {
-    let ml_meth = ffi::PyMethodDefPointer { PyCFunction: function };
-    ffi::PyMethodDef { ml_name: name.as_ptr(), ml_meth, ml_flags: flags, ml_doc: doc.as_ptr() }
-}
-
-fn attribute(name: &'static CStr, get: ffi::getter, closure: usize, doc: &'static CStr) -> ffi::PyGetSetDef {
-    let doc: *const c_char = doc.as_ptr();
-    ffi::PyGetSetDef { name: name.as_ptr(), get: Some(get), set: None, doc, closure: closure as *mut c_void }
-}
-
-fn attributes(given: &[ffi::PyGetSetDef]) -> ffi::PyType_Slot {
-    slot(ffi::Py_tp_getset, kept(given.to_vec()).cast())
-}
-
-/// A table that the interpreter reads for as long as there is the class, which is as long as there is the process; the entry of
-/// zeros says where it ends.
-fn kept<T: Default>(mut table: Vec<T>) -> *mut T {
-    table.push(T::default());
-    Box::leak(table.into_boxed_slice()).as_mut_ptr()
-}
-
-fn class<'py, K: Kind>(
-    module: &Bound<'py, PyModule>,
-    name: &'static CStr,
-    doc: &'static CStr,
-    base: Option<&Bound<'py, PyAny>>,
-    mut slots: Vec<ffi::PyType_Slot>,
-) -> PyResult<Bound<'py, PyAny>> {
-    slots.push(slot(ffi::Py_tp_doc, doc.as_ptr() as *mut c_void));
-    slots.push(slot(0, null_mut()));
-    let mut spec = ffi::PyType_Spec {
-        name: name.as_ptr(),
-        basicsize: size_of::<VectorObject>() as c_int,
-        itemsize: 0,
-        flags: (ffi::Py_TPFLAGS_DEFAULT | ffi::Py_TPFLAGS_BASETYPE) as c_uint,
-        slots: slots.as_mut_ptr(),
-    };
-    let base = base.map_or(null_mut(), Bound::as_ptr);
-    // SAFETY: name and slots are as the interpreter wants them, slots are copied and tables kept; null becomes an error.
-    let class =
-        unsafe { Bound::from_owned_ptr_or_err(module.py(), ffi::PyType_FromSpecWithBases(&raw mut spec, base))? };
-    module.add(class.getattr("__name__")?.extract::<String>()?.as_str(), &class)?;
-    Ok(class)
 }
