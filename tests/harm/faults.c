@@ -34,14 +34,27 @@ void wkfast_fault_disarm(void) { atomic_store(&armed, 0); }
 long wkfast_fault_seen(void) { return atomic_load(&seen); }
 long wkfast_fault_failed(void) { return atomic_load(&failed); }
 
-static int fails(const char *call, const char *path) {
-    if (!atomic_load(&armed) || strcmp(call, kind) || strncmp(path, root, strlen(root))) return 0;
+/* Whether a path that is looked up from an open folder lies below ours: folders are held open, and named by their number. */
+static int is_ours(int folder, const char *path) {
+    char link[64], whole[8192];
+    int end = 0;
+    if (sscanf(path, "/proc/self/fd/%d%n", &folder, &end) == 1) path += end;
+    else if (*path == '/') return !strncmp(path, root, strlen(root));
+    snprintf(link, sizeof link, "/proc/self/fd/%d", folder);
+    ssize_t length = readlink(link, whole, sizeof whole - 1);
+    return length >= 0 && !strncmp(whole, root, strlen(root));
+}
+
+static int fails_in(const char *call, int folder, const char *path) {
+    if (!atomic_load(&armed) || strcmp(call, kind) || !is_ours(folder, path)) return 0;
     atomic_fetch_add(&seen, 1);
     if (atomic_fetch_sub(&left, 1) != 1) return 0;
     atomic_fetch_add(&failed, 1);
     errno = atomic_load(&fault);
     return 1;
 }
+
+static int fails(const char *call, const char *path) { return fails_in(call, AT_FDCWD, path); }
 
 static int fails_at(const char *call, int file) {
     char link[64], path[4096];
@@ -69,6 +82,15 @@ int fdatasync(int file) { return fails_at("fsync", file) ? -1 : NEXT(fdatasync)(
 int ftruncate(int file, off_t size) { return fails_at("ftruncate", file) ? -1 : NEXT(ftruncate)(file, size); }
 int ftruncate64(int file, off64_t size) { return fails_at("ftruncate", file) ? -1 : NEXT(ftruncate64)(file, size); }
 int rename(const char *from, const char *to) { return fails("rename", to) ? -1 : NEXT(rename)(from, to); }
+int renameat(int from, const char *old, int to, const char *new) {
+    return fails_in("rename", to, new) ? -1 : NEXT(renameat)(from, old, to, new);
+}
+int mkdirat(int folder, const char *path, mode_t mode) {
+    return fails_in("mkdir", folder, path) ? -1 : NEXT(mkdirat)(folder, path, mode);
+}
+int unlinkat(int folder, const char *path, int flags) {
+    return fails_in("unlink", folder, path) ? -1 : NEXT(unlinkat)(folder, path, flags);
+}
 int mkdir(const char *path, mode_t mode) { return fails("mkdir", path) ? -1 : NEXT(mkdir)(path, mode); }
 int unlink(const char *path) { return fails("unlink", path) ? -1 : NEXT(unlink)(path); }
 ssize_t copy_file_range(int from, off64_t *at, int to, off64_t *there, size_t count, unsigned flags) {
@@ -100,7 +122,7 @@ OPEN(open64)
         va_start(rest, flags);                                                   \
         mode_t mode = mode_of(flags, rest);                                      \
         va_end(rest);                                                            \
-        return fails("open", path) ? -1 : NEXT(name)(folder, path, flags, mode); \
+        return fails_in("open", folder, path) ? -1 : NEXT(name)(folder, path, flags, mode); \
     }
 OPENAT(openat)
 OPENAT(openat64)
