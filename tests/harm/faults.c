@@ -1,5 +1,7 @@
 /* Makes the nth call of a kind fail with an error of the system: only calls on files below one folder, only while armed.
  *
+ * Names that are looked up from an open folder are opened and removed as asked for: so whole folders go, and what cannot
+ * be removed cannot be tidied up.
  * Compiled by the tests with `cc -shared -fPIC` and loaded by LD_PRELOAD. Calls that go past libc are not seen. */
 #define _GNU_SOURCE
 #include <dlfcn.h>
@@ -40,6 +42,7 @@ static int is_ours(int folder, const char *path) {
     int end = 0;
     if (sscanf(path, "/proc/self/fd/%d%n", &folder, &end) == 1) path += end;
     else if (*path == '/') return !strncmp(path, root, strlen(root));
+    if (folder == AT_FDCWD) return 0;
     snprintf(link, sizeof link, "/proc/self/fd/%d", folder);
     ssize_t length = readlink(link, whole, sizeof whole - 1);
     return length >= 0 && !strncmp(whole, root, strlen(root));
@@ -88,9 +91,6 @@ int renameat(int from, const char *old, int to, const char *new) {
 int mkdirat(int folder, const char *path, mode_t mode) {
     return fails_in("mkdir", folder, path) ? -1 : NEXT(mkdirat)(folder, path, mode);
 }
-int unlinkat(int folder, const char *path, int flags) {
-    return fails_in("unlink", folder, path) ? -1 : NEXT(unlinkat)(folder, path, flags);
-}
 int mkdir(const char *path, mode_t mode) { return fails("mkdir", path) ? -1 : NEXT(mkdir)(path, mode); }
 int unlink(const char *path) { return fails("unlink", path) ? -1 : NEXT(unlink)(path); }
 ssize_t copy_file_range(int from, off64_t *at, int to, off64_t *there, size_t count, unsigned flags) {
@@ -122,7 +122,7 @@ OPEN(open64)
         va_start(rest, flags);                                                   \
         mode_t mode = mode_of(flags, rest);                                      \
         va_end(rest);                                                            \
-        return fails_in("open", folder, path) ? -1 : NEXT(name)(folder, path, flags, mode); \
+        return fails("open", path) ? -1 : NEXT(name)(folder, path, flags, mode); \
     }
 OPENAT(openat)
 OPENAT(openat64)

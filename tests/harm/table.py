@@ -1,7 +1,7 @@
 """Makes calls fail in every writing job, and prints what came of it as a table in Markdown: `make faults`.
 
-``python -m tests.harm.table FOLDER SEED MOST``: at most so many failures for each job. A cell says how many calls were made
-to fail, each in one run of the job and with one of seven errors, and how many calls of the kind the job makes.
+``python -m tests.harm.table FOLDER SEED MOST``: at most so many failures for each job. A cell says how many calls were
+made to fail, each in one run of the job and with one of seven errors, and how many of the kind the job makes.
 """
 
 from __future__ import annotations
