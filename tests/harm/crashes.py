@@ -76,8 +76,8 @@ def crash(disk: Disk, moment: int, names: KeptNames, kept: KeptBytes, chance: ra
 
 
 def crashes(disk: Disk, chance: random.Random, *, each: int, by_folder: bool) -> Iterator[Crash]:
-    """Yield what may be found at every moment: the plain cases, and `each` by chance."""
-    for moment in range(1, len(disk.steps) + 1):
+    """Yield what may be found at every moment, in any order: the plain cases, and `each` by chance."""
+    for moment in chance.sample(range(1, len(disk.steps) + 1), len(disk.steps)):
         for names in ("all", "least"):
             for kept in ("none", "zeros", "all"):
                 yield crash(disk, moment, names, kept, chance)

@@ -37,6 +37,7 @@ if TYPE_CHECKING:
 BEFORE = "00000000-0000-4000-8000-000000000000"
 BOOT = Path("/proc/sys/kernel/random/boot_id")
 CHANCES = 6  # states that are drawn at each moment, beside the plain ones
+WIDTH = 4  # so many times the states that are looked at are made up, so that they are of many moments
 
 
 @dataclass(frozen=True)
@@ -110,6 +111,8 @@ class Replay:
         distinct: dict[bytes, Crash] = {}
         for crash in crashes(self.disk, chance, each=CHANCES, by_folder=by_folder):
             distinct.setdefault(digest(below(crash.tree, "work")), crash)
+            if len(distinct) >= WIDTH * most:
+                break
         chosen = list(distinct.values())
         if len(chosen) > most:
             chosen = chance.sample(chosen, most)

@@ -14,7 +14,7 @@ from tests.harm.writing_jobs import JOBS
 
 ROOT = Path(__file__).resolve().parents[2]
 # States looked at for each job. `make power-loss` looks at all that it can think of.
-STATES = os.environ.get("WKFAST_POWER_STATES", "6")
+STATES = os.environ.get("WKFAST_POWER_STATES", "5")
 SEED = os.environ.get("WKFAST_HARM_SEED", "1")
 
 
