@@ -11,7 +11,7 @@ RUST_SOURCES := $(shell find rust -name '*.rs' -o -name Cargo.toml) Cargo.toml C
 PYTHON_DIRS := python tests benches examples packaging tools
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test test-rust test-python test-memory test-cluster test-servers parquet boundary interrupts torture faults lint bench fuzz docs wheels try-wheel sdist licences clean
+.PHONY: help setup demo test test-rust test-python test-memory test-cluster test-servers parquet boundary interrupts torture faults power-loss test-fuse lint bench fuzz docs wheels try-wheel sdist licences clean
 
 help: ## list the tasks
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -87,8 +87,16 @@ torture: setup ## kill every writing job for SECONDS (default 300) each
 	WKFAST_KILLS=$(or $(KILLS),100) $(BIN)/python -m pytest --quiet tests/dataset/test_merge_kills.py
 	WKFAST_TORTURE_SECONDS=$(or $(SECONDS),300) WKFAST_HARM_SEED=$(or $(SEED),1) $(BIN)/python -m pytest --quiet tests/harm -m long
 
-faults: setup ## make CALLS (default 300) calls of the system fail in every writing job
-	WKFAST_FAULTS=$(or $(CALLS),300) WKFAST_HARM_SEED=$(or $(SEED),1) $(BIN)/python -m pytest --quiet tests/harm -k calls_fail
+faults: setup ## make CALLS (default 300) calls of the system fail in every writing job, and print a table
+	@rm -rf build/faults
+	$(BIN)/python -m tests.harm.table build/faults $(or $(SEED),1) $(or $(CALLS),300)
+
+power-loss: setup ## take the power away from every writing job, in a model of the disk, at STATES (default 2000) moments each
+	WKFAST_POWER_STATES=$(or $(STATES),2000) WKFAST_HARM_SEED=$(or $(SEED),1) $(BIN)/python -m pytest --quiet tests/harm/test_power_loss.py
+
+# Mounts are made by bindfs; where there is none, or no /dev/fuse, it is said why nothing is tested.
+test-fuse: setup ## tests of datasets, annotations, merges and faults with all their files on a FUSE mount
+	$(BIN)/python -m tests.fuse.mount --quiet tests/dataset tests/annotation tests/cli tests/harm $(PYTEST_ARGS)
 
 lint: setup ## rustfmt, clippy, ruff, mypy, schemas of workflows; warnings are errors
 	cargo fmt --all --check

@@ -148,8 +148,8 @@ def read_metadata(path: str | PathLike[str]) -> bytes | None:
 class Draft:
     """A file under construction, beside the one that it replaces; it is the right to replace it as well."""
 
-    def __new__(cls, target: str | PathLike[str]) -> Self:
-        """Wait until nobody else has the right."""
+    def __new__(cls, target: str | PathLike[str], within: str | PathLike[str] | None = None) -> Self:
+        """Wait until nobody else has the right. No link is followed on the way from the folder `within` to the file."""
 
     def put(self, content: bytes) -> None:
         """Make `content` the whole file, with mode and group of the old one; it is on disk before it has its name."""
@@ -429,6 +429,8 @@ class MagLocation(TypedDict):
     axis_order: NotRequired[dict[str, int]]
     # Where a server streams the mag; the format is then that of what is modelled on it.
     streamed: NotRequired[Streamed]
+    # Folder outside of which nothing is made or written, wherever links lead by then.
+    within: NotRequired[str]
 
 class Streamed(TypedDict):
     """What is known of a streamed mag beside its array metadata, which have to agree. The box is in its voxels."""
@@ -848,13 +850,19 @@ class Statistics:
     ) -> SegmentTable:
         """Count files, all of them or those from the first number to before the second."""
 
-def exchange_folders(new: str | PathLike[str], old: str | PathLike[str]) -> None:
-    """Put the folder `new` in the place of `old`, which then lies where `new` was, if there was one."""
+def exchange_folders(
+    new: str | PathLike[str], old: str | PathLike[str], within: str | PathLike[str] | None = None
+) -> None:
+    """Put the folder `new` in the place of `old`, which then lies where `new` was, if there was one.
 
-def remove_folder(folder: str | PathLike[str]) -> None:
+    No link is followed on the way from the folder `within` to either.
+    """
+
+def remove_folder(folder: str | PathLike[str], within: str | PathLike[str] | None = None) -> None:
     """Delete a folder with all in it, or a link alone, if there is one.
 
     Its name is free at once; what somebody still has open waits beside it and goes with the next folder deleted there.
+    No link is followed on the way from the folder `within` to it.
     """
 
 # Merge

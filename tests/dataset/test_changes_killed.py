@@ -50,8 +50,8 @@ def counted(function: Callable[..., Any], count: Callable[[], None]) -> Callable
 class CountedDraft:
     """A file that is replaced as a whole: it is there or not, and so counted before and after."""
 
-    def __init__(self, kind: Callable[[Any], Any], count: Callable[[], None], target: Any) -> None:
-        self._draft = kind(target)
+    def __init__(self, kind: Callable[..., Any], count: Callable[[], None], *target: Any) -> None:
+        self._draft = kind(*target)
         self.put = counted(self._draft.put, count)
         self.release = self._draft.release
 

@@ -182,7 +182,7 @@ def test_a_mag_whose_folder_cannot_go_yet_is_gone_all_the_same(tmp_path: Path, m
     """Where somebody reads, some file systems keep a part of a folder: the name was taken, and stayed so."""
     layer = dataset_at(tmp_path / "d").get_layer("one")
 
-    def put_aside(folder: Path) -> None:
+    def put_aside(folder: Path, _within: Path | None) -> None:
         if folder.exists():
             folder.rename(folder.with_name(f".{folder.name}.wkfast-gone"))
 

@@ -72,7 +72,7 @@ def test_a_removal_that_the_file_system_refused_can_be_asked_for_again(
         else:
             layer.delete_mag(1)
 
-    def refuse(folder: Path) -> None:
+    def refuse(folder: Path, _within: Path) -> None:
         raise VolumeDataError(f"{folder}: Read-only file system")
 
     with monkeypatch.context() as patch:

@@ -139,16 +139,16 @@ def test_a_layer_that_cannot_be_renamed_stays_what_it_was(
     """The new name was written down before the folder was found not to move."""
     dataset = two_layers(tmp_path)
     layer, before = dataset.get_layer("one"), tree_state(dataset.path)
-    rename, exchange = Path.rename, _core.exchange_folders
+    exchange = _core.exchange_folders
 
-    def refuse(path: Path | str, target: Path | str) -> Any:
-        if refused in {Path(path).name, Path(target).name}:
+    def refuse(path: Path, target: Path, within: Path) -> Any:
+        if refused in {path.name, target.name}:
             raise PermissionError(path)
-        return rename(path, target) if isinstance(path, Path) else exchange(path, str(target))
+        return exchange(path, target, within)
 
     class Refused:
-        def __init__(self, target: Path) -> None:
-            self._draft = draft(target)
+        def __init__(self, target: Path, within: Path | None = None) -> None:
+            self._draft = draft(target, within)
             self.release = self._draft.release
             self._target = target
 
@@ -159,7 +159,6 @@ def test_a_layer_that_cannot_be_renamed_stays_what_it_was(
     if refused.endswith(".json"):
         monkeypatch.setattr(_core, "Draft", Refused)
     else:
-        monkeypatch.setattr(Path, "rename", refuse)
         monkeypatch.setattr(_core, "exchange_folders", refuse)
     with pytest.raises(PermissionError):
         layer.name = "other"

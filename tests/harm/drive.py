@@ -21,6 +21,7 @@ import tempfile
 import time
 import traceback
 import warnings
+from collections import Counter
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -180,7 +181,7 @@ class Shim:
 
 
 def cases(trial: Trial, shim: Shim) -> Iterator[tuple[str, Path, int]]:
-    """Every call of every kind that the job makes, in its folder and in TMPDIR, by its number."""
+    """Yield every call of every kind that the job makes, in its folder and in TMPDIR, by its number."""
     for call in CALLS:
         for folder in (trial.work, trial.temporary):
             trial.reset()
@@ -188,10 +189,11 @@ def cases(trial: Trial, shim: Shim) -> Iterator[tuple[str, Path, int]]:
             yield from ((call, folder, number) for number in range(1, seen + 1))
 
 
-def faults(trial: Trial, chance: random.Random, most: int) -> dict[str, int]:
-    """Make calls fail; return how many of each kind did."""
+def faults(trial: Trial, chance: random.Random, most: int) -> tuple[dict[str, int], dict[str, int]]:
+    """Make calls fail; return how many of each kind did, and how many calls of each kind there are."""
     shim = Shim()
-    everything = [(*case, error) for case in cases(trial, shim) for error in ERRORS]
+    known = list(cases(trial, shim))
+    everything = [(*case, error) for case in known for error in ERRORS]
     chosen = everything if len(everything) <= most else chance.sample(everything, most)
     counts: dict[str, int] = {}
     for call, folder, number, error in chosen:
@@ -213,7 +215,7 @@ def faults(trial: Trial, chance: random.Random, most: int) -> dict[str, int]:
         if not raised and trial.state() != trial.after:
             trial.find("done, but not done", **harm)
         trial.check(harm, killed=False)
-    return counts
+    return counts, dict(Counter(call for call, _, _ in known))
 
 
 def say(**facts: Any) -> None:
@@ -224,8 +226,11 @@ def say(**facts: Any) -> None:
 def main() -> None:
     kind, name, folder, seed, amount = sys.argv[1], sys.argv[2], Path(sys.argv[3]), sys.argv[4], float(sys.argv[5])
     trial, chance = Trial(name, folder), random.Random(seed)
-    counts: Any = kills(trial, chance, amount) if kind == "kills" else faults(trial, chance, int(amount))
-    say(job=name, done=counts, findings=trial.findings)
+    if kind == "kills":
+        say(job=name, done=kills(trial, chance, amount), findings=trial.findings)
+        return
+    failed, calls = faults(trial, chance, int(amount))
+    say(job=name, done=failed, calls=calls, findings=trial.findings)
 
 
 if __name__ == "__main__":

@@ -1,5 +1,7 @@
 /* Makes the nth call of a kind fail with an error of the system: only calls on files below one folder, only while armed.
  *
+ * Names that are looked up from an open folder are opened and removed as asked for: so whole folders go, and what cannot
+ * be removed cannot be tidied up.
  * Compiled by the tests with `cc -shared -fPIC` and loaded by LD_PRELOAD. Calls that go past libc are not seen. */
 #define _GNU_SOURCE
 #include <dlfcn.h>
@@ -34,14 +36,28 @@ void wkfast_fault_disarm(void) { atomic_store(&armed, 0); }
 long wkfast_fault_seen(void) { return atomic_load(&seen); }
 long wkfast_fault_failed(void) { return atomic_load(&failed); }
 
-static int fails(const char *call, const char *path) {
-    if (!atomic_load(&armed) || strcmp(call, kind) || strncmp(path, root, strlen(root))) return 0;
+/* Whether a path that is looked up from an open folder lies below ours: folders are held open, and named by their number. */
+static int is_ours(int folder, const char *path) {
+    char link[64], whole[8192];
+    int end = 0;
+    if (sscanf(path, "/proc/self/fd/%d%n", &folder, &end) == 1) path += end;
+    else if (*path == '/') return !strncmp(path, root, strlen(root));
+    if (folder == AT_FDCWD) return 0;
+    snprintf(link, sizeof link, "/proc/self/fd/%d", folder);
+    ssize_t length = readlink(link, whole, sizeof whole - 1);
+    return length >= 0 && !strncmp(whole, root, strlen(root));
+}
+
+static int fails_in(const char *call, int folder, const char *path) {
+    if (!atomic_load(&armed) || strcmp(call, kind) || !is_ours(folder, path)) return 0;
     atomic_fetch_add(&seen, 1);
     if (atomic_fetch_sub(&left, 1) != 1) return 0;
     atomic_fetch_add(&failed, 1);
     errno = atomic_load(&fault);
     return 1;
 }
+
+static int fails(const char *call, const char *path) { return fails_in(call, AT_FDCWD, path); }
 
 static int fails_at(const char *call, int file) {
     char link[64], path[4096];
@@ -69,6 +85,12 @@ int fdatasync(int file) { return fails_at("fsync", file) ? -1 : NEXT(fdatasync)(
 int ftruncate(int file, off_t size) { return fails_at("ftruncate", file) ? -1 : NEXT(ftruncate)(file, size); }
 int ftruncate64(int file, off64_t size) { return fails_at("ftruncate", file) ? -1 : NEXT(ftruncate64)(file, size); }
 int rename(const char *from, const char *to) { return fails("rename", to) ? -1 : NEXT(rename)(from, to); }
+int renameat(int from, const char *old, int to, const char *new) {
+    return fails_in("rename", to, new) ? -1 : NEXT(renameat)(from, old, to, new);
+}
+int mkdirat(int folder, const char *path, mode_t mode) {
+    return fails_in("mkdir", folder, path) ? -1 : NEXT(mkdirat)(folder, path, mode);
+}
 int mkdir(const char *path, mode_t mode) { return fails("mkdir", path) ? -1 : NEXT(mkdir)(path, mode); }
 int unlink(const char *path) { return fails("unlink", path) ? -1 : NEXT(unlink)(path); }
 ssize_t copy_file_range(int from, off64_t *at, int to, off64_t *there, size_t count, unsigned flags) {

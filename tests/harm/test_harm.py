@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import json
 import os
-import shutil
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
+from tests.harm.shim import compiled, reason_against
 from tests.harm.writing_jobs import JOBS
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -22,13 +22,10 @@ SEED = os.environ.get("WKFAST_HARM_SEED", "1")
 @pytest.fixture(scope="session")
 def shim(tmp_path_factory):
     """The library that makes calls of the system fail."""
-    compiler = shutil.which("cc")
-    if compiler is None or sys.platform != "linux":
-        pytest.skip("calls are made to fail by a library in C: that needs Linux and cc")
-    library = tmp_path_factory.mktemp("shim") / "faults.so"
-    source = Path(__file__).with_name("faults.c")
-    subprocess.run([compiler, "-shared", "-fPIC", "-O1", "-o", library, source, "-ldl"], check=True)
-    return library
+    reason = reason_against()
+    if reason is not None:
+        pytest.skip(reason)
+    return compiled(tmp_path_factory.mktemp("shim"))
 
 
 def drive(kind: str, job: str, folder: Path, amount: float, **environment: str) -> dict:

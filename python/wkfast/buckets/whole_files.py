@@ -55,8 +55,8 @@ def remove_file(file: Path | ObjectPath) -> None:
         file.unlink(missing_ok=True)
 
 
-def replace_whole(file: Path | ObjectPath, content: bytes) -> None:
-    """Make `content` what a file holds, as a whole or not at all.
+def replace_whole(file: Path | ObjectPath, content: bytes, within: Path | None = None) -> None:
+    """Make `content` what a file holds, as a whole or not at all; from the folder `within` on through no link.
 
     Examples
     --------
@@ -68,7 +68,7 @@ def replace_whole(file: Path | ObjectPath, content: bytes) -> None:
     if isinstance(file, ObjectPath):
         file.write(content)
         return
-    with exclusive_draft(file) as draft:
+    with exclusive_draft(file, within) as draft:
         draft.put(content)
 
 

@@ -150,9 +150,13 @@ class FilesPlace(WritablePlace):
         """
         order = {axis: index for index, axis in enumerate(layer.new_axes())}
         try:
-            _core.Mag.create(location_in(folder, layer, mag, order), spec)
+            _core.Mag.create(self.to_write(location_in(folder, layer, mag, order)), spec)
         except ValueError as error:
             raise DatasetValueError(f"cannot add mag {mag} to layer {layer.name!r}: {error}") from None
+
+    def to_write(self, location: Json) -> Json:
+        """Return where a mag lies, for the core to make or write it."""
+        return location
 
     def settle(self, layer: LayerProperties, voxel_size: Sequence[float], unit: str) -> None:
         """Write the group metadata of a layer's folder, and forget that its mags were being made."""

@@ -105,11 +105,16 @@ class FolderPlace(FilesPlace):
     def open(self, layer: LayerProperties, mag: Mag, entry: Json) -> VoxelSource:
         """Return what voxels of a mag are read from."""
         location = self.location(layer, mag, entry)
-        source: VoxelSource = _core.Mag.open(location, follow=not is_far(entry))
+        is_near = not is_far(entry)
+        source: VoxelSource = _core.Mag.open(self.to_write(location) if is_near else location, follow=is_near)
         if not layer.keeps_zeros:
             return source
         known = self._new_chunks
         return KeepsZeros(source, None if known is None else known.of(mag, source.chunk_shape, source.chunks))
+
+    def to_write(self, location: Json) -> Json:
+        """Return where a mag lies, for the core to make or write it: in the dataset, wherever links lead by then."""
+        return location | {"within": str(self._root)}
 
     # -- changes --------------------------------------------------------------------------------------------------
 
@@ -133,6 +138,13 @@ class FolderPlace(FilesPlace):
             raise DatasetError(f"{what}: {folder} leads out of the dataset {self._root} and is not changed")
         return folder
 
+    def reached(self, folder: Path) -> tuple[Path, Path]:
+        """Return a folder, and that of the dataset, from which it is reached by names alone."""
+        if folder.is_relative_to(self._root):
+            return folder, self._root
+        root = self._root.absolute()
+        return Path(os.path.normpath(root / folder.absolute())), Path(os.path.normpath(root))
+
     def add_layer(self, properties: DatasetProperties, entry: Json) -> None:
         """Make a layer's folder, where there may be files already, and list the layer."""
         name = entry["name"]
@@ -152,7 +164,7 @@ class FolderPlace(FilesPlace):
         folder = self.own(self._root / name, f"layer {name!r}")
         names = {name, *(layer.name for layer in properties.layers)}
         if is_left(folder) or (folder.is_symlink() and str(folder.readlink()) in names):
-            remove_folder(folder)
+            self.remove(folder)
         if folder.is_symlink():
             where = "leads out of the dataset" if self.is_foreign(folder) else "leads elsewhere"
             raise ExistsError(f"{folder} is a link that {where}: no layer is made behind it")
@@ -203,7 +215,7 @@ class FolderPlace(FilesPlace):
     def _change_places(self, source: Path, target: Path) -> None:
         """Put a folder in the place of the link to it."""
         if _is_there(source) and not source.is_symlink():
-            _core.exchange_folders(str(target), str(source))
+            _core.exchange_folders(target, source, self._root)
         # A link that cannot be removed is in nobody's way: it leads to itself, and goes with the next change.
         with suppress(OSError):
             source.unlink(missing_ok=True)
@@ -225,12 +237,12 @@ class FolderPlace(FilesPlace):
         """Make an empty mag in its layer's folder, complete or not at all, and return its entry."""
         folder = self.new_folder(properties, layer, mag)
         if is_left(folder):
-            remove_folder(folder)
+            self.remove(folder)
         if folder.is_symlink() or (folder.exists() and any(folder.iterdir())):
             raise ExistsError(f"cannot add mag {mag} to layer {layer.name!r}: there is one already at {folder}")
-        with place_folder(folder) as draft:
+        with place_folder(*self.reached(folder)) as draft:
             self.made(draft, layer, mag, spec)
-            mark_left(draft)
+            self.mark(draft)
         return self.entry(layer, mag, folder, spec["chunk_shape"][0] * spec["chunks_per_shard"][0])
 
     def new_folder(self, properties: DatasetProperties, layer: LayerProperties, mag: Mag) -> Path:
@@ -243,10 +255,10 @@ class FolderPlace(FilesPlace):
         """Yield a folder beside the one that it becomes when it is placed, and which goes away with the block."""
         folder = next((folder for each, folder in self.mag_folders(layer) if each == mag), None)
         where = self.new_folder(properties, layer, mag) if folder is None else folder
-        with replaced_folder(where) as (draft, place):
+        with replaced_folder(*self.reached(where)) as (draft, place):
 
             def finish() -> None:
-                mark_left(draft)
+                self.mark(draft)
                 place()
 
             yield Site(draft, where, finish, nothing)
@@ -269,16 +281,16 @@ class FolderPlace(FilesPlace):
 
     def mark(self, folder: Path) -> None:
         """Say of a folder that it is nobody's unless it is listed."""
-        mark_left(folder)
+        mark_left(*self.reached(folder))
 
     def unmark(self, folder: Path | ObjectPath) -> None:
         """Take that back."""
         if isinstance(folder, Path) and self.owns(folder):
-            unmark_left(folder)
+            unmark_left(*self.reached(folder))
 
     def remove(self, folder: Path) -> None:
         """Remove a folder; of a link, the link alone."""
-        remove_folder(folder)
+        remove_folder(*self.reached(folder))
 
     @contextmanager
     def removal(self, properties: DatasetProperties, layer: LayerProperties, mag: Mag | None) -> Iterator[None]:
@@ -298,7 +310,7 @@ class FolderPlace(FilesPlace):
         folders = [folder] if mag is None else [folder / mag.to_layer_name(), folder / mag.to_long_layer_name()]
         left = [each for each in folders if is_left(each)]
         for each in left:
-            remove_folder(self.own(each, f"layer {layer_name!r}"))
+            self.remove(self.own(each, f"layer {layer_name!r}"))
         return bool(left)
 
     def may_remove(

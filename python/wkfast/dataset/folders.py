@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import os
 import tempfile
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -21,17 +22,43 @@ LEFT = ".wkfast-left"
 _LONG = 200
 
 
-def mark_left(folder: Path) -> None:
-    """Say of a folder that it is nobody's unless it is listed."""
+@contextmanager
+def held_beneath(within: Path, folder: Path) -> Iterator[int]:
+    """Yield a folder, open, that is reached from the folder `within` through no link: it stays this one, come what may.
+
+    Raises
+    ------
+    OSError
+        It is not there, or a part of its path is a link.
+    """
+    flags = os.O_DIRECTORY | os.O_CLOEXEC | getattr(os, "O_PATH", os.O_RDONLY)
+    held = os.open(within, flags)
+    try:
+        for part in folder.relative_to(within).parts:
+            try:
+                inner = os.open(part, flags | os.O_NOFOLLOW, dir_fd=held)
+            except OSError as error:
+                error.filename = str(folder)
+                raise
+            os.close(held)
+            held = inner
+        yield held
+    finally:
+        os.close(held)
+
+
+def mark_left(folder: Path, within: Path) -> None:
+    """Say of a folder in `within` that it is nobody's unless it is listed; nothing is said of a link."""
     if folder.is_dir() and not folder.is_symlink():
-        (folder / LEFT).touch()
+        with held_beneath(within, folder) as held:
+            os.close(os.open(LEFT, os.O_WRONLY | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o666, dir_fd=held))
 
 
-def unmark_left(folder: Path) -> None:
+def unmark_left(folder: Path, within: Path) -> None:
     """Take that back."""
-    with suppress(FileNotFoundError, NotADirectoryError):
-        if not folder.is_symlink():
-            (folder / LEFT).unlink()
+    if not folder.is_symlink():
+        with suppress(FileNotFoundError, NotADirectoryError), held_beneath(within, folder) as held:
+            os.unlink(LEFT, dir_fd=held)
 
 
 def is_left(folder: Path) -> bool:
@@ -39,8 +66,10 @@ def is_left(folder: Path) -> bool:
     return not folder.is_symlink() and (folder / LEFT).is_file()
 
 
-def remove_folder(folder: Path) -> None:
+def remove_folder(folder: Path, within: Path | None = None) -> None:
     """Delete a folder with all in it; of a link, the link alone. Nothing happens where there is none.
+
+    No link is followed on the way from the folder `within` to it.
 
     Its name is free at once. What somebody still has open, on a network mount, waits under another name that begins
     with a dot until the next folder beside it is deleted.
@@ -50,7 +79,7 @@ def remove_folder(folder: Path) -> None:
     VolumeDataError
         The file system refuses.
     """
-    _core.remove_folder(folder)
+    _core.remove_folder(folder, within)
 
 
 @contextmanager
@@ -65,37 +94,59 @@ def temporary_folder(parent: Path, prefix: str) -> Iterator[Path]:
 
 
 @contextmanager
-def place_folder(folder: Path) -> Iterator[Path]:
+def place_folder(folder: Path, within: Path | None = None) -> Iterator[Path]:
     """Yield a folder beside `folder` that becomes it when the block ends well, and goes away when it does not.
 
-    Whoever looks at `folder` finds nothing, or all of it. What a killed process left beside it is removed first.
+    Whoever looks at `folder` finds nothing, or all of it. What a killed process left beside it is removed first. No
+    link is followed on the way from the folder `within`.
     """
-    with _draft(folder) as draft:
+    with _draft(folder, within) as draft:
         yield draft
-        draft.rename(folder)
+        if within is None:
+            draft.rename(folder)
+            return
+        with held_beneath(within, folder.parent) as held:
+            os.rename(draft.name, folder.name, src_dir_fd=held, dst_dir_fd=held)
 
 
 @contextmanager
-def replaced_folder(folder: Path) -> Iterator[tuple[Path, Callable[[], None]]]:
+def replaced_folder(folder: Path, within: Path) -> Iterator[tuple[Path, Callable[[], None]]]:
     """Yield a folder beside `folder`, and what puts it in its place.
 
     Whoever looks at `folder` finds what was there, or all of the new: they change places in one step. What lies beside
-    it at the end of the block goes away.
+    it at the end of the block goes away. No link is followed on the way from the folder `within`.
     """
-    with _draft(folder) as draft:
-        yield draft, lambda: _core.exchange_folders(str(draft), str(folder))
+    with _draft(folder, within) as draft:
+        yield draft, lambda: _core.exchange_folders(draft, folder, within)
 
 
 @contextmanager
-def _draft(folder: Path) -> Iterator[Path]:
+def _draft(folder: Path, within: Path | None) -> Iterator[Path]:
     name = folder.name
     if len(name) > _LONG:
         name = hashlib.blake2b(name.encode(), digest_size=16).hexdigest()
     draft = folder.with_name(f".{name}.wkfast-part")
-    remove_folder(draft)
-    draft.mkdir(parents=True)
+    remove_folder(draft, within)
+    if within is None:
+        draft.mkdir(parents=True)
+    else:
+        _make_beneath(within, draft)
     try:
         yield draft
     finally:
         with suppress(VolumeDataError):
-            remove_folder(draft)
+            remove_folder(draft, within)
+
+
+def _make_beneath(within: Path, folder: Path) -> None:
+    """Make a folder, and what is missing of those that it lies in, from `within` on through no link."""
+    below = folder.relative_to(within)
+    for above in [*reversed(below.parents)][1:]:
+        with suppress(FileExistsError):
+            _make(within, above)
+    _make(within, below)
+
+
+def _make(within: Path, below: Path) -> None:
+    with held_beneath(within, within / below.parent) as held:
+        os.mkdir(below.name, dir_fd=held)

@@ -21,7 +21,7 @@ _GROUP_V2 = {"zarr_format": 2}
 _GROUP_V3 = {"zarr_format": 3, "node_type": "group"}
 
 
-def _write_groups(folders: Sequence[Path | ObjectPath], data_format: DataFormat) -> None:
+def _write_groups(folders: Sequence[Path | ObjectPath], data_format: DataFormat, within: Path | None) -> None:
     """Make groups of the folders of a dataset and of a new layer in it, as the version of the layer's arrays has them.
 
     A dataset with layers of both versions is a group in both: readers that look for one version see its layers, and
@@ -30,7 +30,7 @@ def _write_groups(folders: Sequence[Path | ObjectPath], data_format: DataFormat)
     metadata, group = (".zgroup", _GROUP_V2) if data_format is DataFormat.Zarr else ("zarr.json", _GROUP_V3)
     for folder in folders:
         if not (folder / metadata).exists():
-            _put(folder / metadata, group)
+            _put(folder / metadata, group, within)
 
 
 def write_layer_group(
@@ -49,21 +49,23 @@ def write_layer_group(
     mags
         Each with its path in the folder, finest first.
     """
+    # A layer's folder lies in its dataset's, and what has become a link there is not written through.
+    within = folder.parent if isinstance(folder, Path) else None
     is_absent = isinstance(folder, Path) and not folder.is_dir()
     if not FACTS[data_format].is_array or is_absent or _is_array(folder):
         return
     is_new = not any((folder / name).exists() for name in (".zattrs", "zarr.json"))
     # Of Zarr v3 what follows writes the layer's group itself.
     folders = [folder.parent] if data_format is DataFormat.Zarr3 and (mags or not is_new) else [folder.parent, folder]
-    _write_groups(folders, data_format)
+    _write_groups(folders, data_format, within)
     if is_new and not mags:
         return
     attributes = _multiscales(data_format, mags, voxel_size, unit, axes)
     if data_format is DataFormat.Zarr:
-        _put(folder / ".zattrs", {**_attributes(folder / ".zattrs"), **attributes})
+        _put(folder / ".zattrs", {**_attributes(folder / ".zattrs"), **attributes}, within)
         return
     kept = _attributes(folder / "zarr.json").get("attributes", {})
-    _put(folder / "zarr.json", {**_GROUP_V3, "attributes": {**kept, **attributes}})
+    _put(folder / "zarr.json", {**_GROUP_V3, "attributes": {**kept, **attributes}}, within)
 
 
 def new_groups(
@@ -131,5 +133,5 @@ def _attributes(file: Path | ObjectPath) -> dict[str, Any]:
     return content if isinstance(content, dict) else {}
 
 
-def _put(file: Path | ObjectPath, content: dict[str, Any]) -> None:
-    replace_whole(file, json.dumps(content, indent=4).encode())
+def _put(file: Path | ObjectPath, content: dict[str, Any], within: Path | None) -> None:
+    replace_whole(file, json.dumps(content, indent=4).encode(), within)

@@ -7,7 +7,7 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 from wkfast.dataset.folder_place import FolderPlace
-from wkfast.dataset.folders import mark_left, place_folder, remove_folder, unmark_left
+from wkfast.dataset.folders import place_folder
 from wkfast.dataset.object_place import ObjectDraft, ObjectPlace
 from wkfast.errors import ExistsError
 
@@ -79,17 +79,17 @@ def _in_folder(
     folder = place.vacant(properties, name)
     if folder.exists() and any(folder.iterdir()):
         raise ExistsError(f"{folder} is in the way, though no layer of the dataset; move it, or choose another name")
-    with place_folder(folder) as made:
+    with place_folder(*place.reached(folder)) as made:
         yield DraftPlace(place.root, name, made)
-        mark_left(made)
+        place.mark(made)
     layer = described.layer(name)
     layer.move_mags(made.name, name)
     try:
         place.update(properties, lambda fresh: fresh.add_layer(layer.json))
     except BaseException:
-        remove_folder(folder)
+        place.remove(folder)
         raise
-    unmark_left(folder)
+    place.unmark(folder)
 
 
 @contextmanager

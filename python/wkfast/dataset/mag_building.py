@@ -59,8 +59,8 @@ def build_mag(
     check_replaceable(layer, mag)
     with place.building(properties, layer._properties, mag) as site:
         order = {axis: index for index, axis in enumerate(layer._properties.new_axes())}
-        target = location_in(site.folder, layer._properties, mag, order)
-        alike = source is not None and _keep_metadata(source, spec, site.folder, order)
+        target = place.to_write(location_in(site.folder, layer._properties, mag, order))
+        alike = source is not None and _keep_metadata(source, spec, site.folder, order, target.get("within"))
         if not alike:
             create_mag(target, spec, site.where)
         if source is not None:
@@ -231,7 +231,9 @@ def location_of(view: MagView) -> Json:
     return layer._place.location(layer._properties, view.mag, layer._entry_of(view.mag))
 
 
-def _keep_metadata(source: MagView, spec: _core.NewMag, folder: Path | ObjectPath, axis_order: Json) -> bool:
+def _keep_metadata(
+    source: MagView, spec: _core.NewMag, folder: Path | ObjectPath, axis_order: Json, within: str | None
+) -> bool:
     """Describe a mag by the very metadata of the other where both are stored alike, so that its chunks can pass."""
     info = source.info
     found = (
@@ -249,7 +251,7 @@ def _keep_metadata(source: MagView, spec: _core.NewMag, folder: Path | ObjectPat
         return False
     if _core.Mag.open(location).encoding.startswith("channels by"):  # cut into several chunks, which are read only
         return False
-    replace_whole(folder / name, metadata)
+    replace_whole(folder / name, metadata, None if within is None else Path(within))
     return True
 
 

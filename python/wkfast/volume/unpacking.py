@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Literal
 from wkfast import _core
 from wkfast.dataset.data_format import DataFormat
 from wkfast.dataset.folder_place import FolderPlace
-from wkfast.dataset.folders import mark_left, place_folder, remove_folder, unmark_left
+from wkfast.dataset.folders import place_folder
 from wkfast.dataset.internals import dataset_properties, folder_of, list_layer, writable_place
 from wkfast.dataset.layer_creation import copied_layer_name
 from wkfast.dataset.layer_properties import KEEPS_ZEROS, LayerProperties
@@ -64,7 +64,7 @@ def unpack_layer(
     place = _vacant_place(dataset, layer_name)
     entry = source.layer_json(layer_name, largest_segment_id)
     box = LayerProperties(entry, folder_of(dataset) / FILE_NAME).bounding_box
-    with place_folder(place.folder(LayerProperties(entry, ""))) as made:
+    with place_folder(*place.reached(place.folder(LayerProperties(entry, "")))) as made:
         mags = [
             (found["location"], made / mag.to_layer_name(), extent_of(box, mag))
             for found in source.mags
@@ -76,14 +76,14 @@ def unpack_layer(
             _describe_as_annotation(entry, source)
         elif unpacked:
             entry["dataFormat"] = unpacked[0]["format"]
-        mark_left(made)
+        place.mark(made)
     try:
         list_layer(dataset, entry)
     except BaseException:
-        remove_folder(folder_of(dataset) / layer_name)
+        place.remove(folder_of(dataset) / layer_name)
         raise
     layer = dataset.get_segmentation_layer(layer_name)
-    unmark_left(folder_of(dataset) / layer_name)
+    place.unmark(folder_of(dataset) / layer_name)
     return layer
 
 

@@ -3,12 +3,14 @@
 //!
 //! Knows no voxels, no skeletons and no Python.
 
+pub mod held;
 mod lease;
 pub mod open;
 pub mod process;
 pub mod replace;
 pub mod zip;
 
+pub use held::Held;
 pub use lease::{Heartbeat, LEASE, RENEWAL, locks_missing_at};
 pub use open::{is_link, open, open_itself, persistently, persistently_seen, read_small, stat};
 pub use process::Process;

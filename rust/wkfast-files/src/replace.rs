@@ -5,12 +5,14 @@
 //! writes. What a killed process leaves behind is taken over by the next. Where the file system has no locks, a lease
 //! stands for it.
 
+use std::ffi::OsStr;
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, BufWriter, ErrorKind, Write};
 use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::{MetadataExt, OpenOptionsExt, PermissionsExt, fchown};
 use std::path::{Path, PathBuf};
 
+use crate::held::Held;
 use crate::lease::{self, Lease};
 
 /// What a draft's name has behind the file's. No format takes such a name for a chunk's.
@@ -37,6 +39,8 @@ pub struct Draft {
     file: BufWriter<File>,
     /// What stands for the lock on a file system without.
     lease: Option<Lease>,
+    /// Keeps the paths above what they are.
+    folder: Option<Held>,
     /// Renamed: there is no draft any more.
     done: bool,
 }
@@ -45,6 +49,23 @@ impl Draft {
     /// Starts the file that becomes `target`, once nobody else is at it.
     pub fn lock(target: &Path, options: DraftOptions) -> io::Result<Self> {
         Self::lock_unless(target, options, || Ok(()))
+    }
+
+    /// [`lock`](Self::lock) of the file that a folder calls `name`, and of no other, whatever becomes of paths meanwhile.
+    pub fn lock_in(folder: Held, name: &OsStr, options: DraftOptions) -> io::Result<Self> {
+        Self::lock_in_unless(folder, name, options, || Ok(()))
+    }
+
+    /// [`lock_in`](Self::lock_in) with a look at whether to go on whenever a signal interrupts the waiting.
+    pub fn lock_in_unless(
+        folder: Held,
+        name: &OsStr,
+        options: DraftOptions,
+        interrupted: impl FnMut() -> io::Result<()>,
+    ) -> io::Result<Self> {
+        let mut draft = Self::lock_unless(&folder.at(name), options, interrupted)?;
+        draft.folder = Some(folder);
+        Ok(draft)
     }
 
     /// [`lock`](Self::lock) with a look at whether to go on whenever a signal interrupts the waiting.
@@ -71,7 +92,7 @@ impl Draft {
                     file.set_len(0)?;
                 }
                 let file = BufWriter::with_capacity(options.buffer, file);
-                return Ok(Self { target: target.to_owned(), path, file, lease: None, done: false });
+                return Ok(Self { target: target.to_owned(), path, file, lease: None, folder: None, done: false });
             }
         }
     }
@@ -90,7 +111,7 @@ impl Draft {
             _ => {}
         }
         let file = BufWriter::with_capacity(options.buffer, open_or_make(&path, options.make_folder)?);
-        Ok(Self { target: target.to_owned(), path, file, lease, done: false })
+        Ok(Self { target: target.to_owned(), path, file, lease, folder: None, done: false })
     }
 
     /// What this becomes.

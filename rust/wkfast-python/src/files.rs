@@ -38,9 +38,15 @@ pub(crate) struct Draft {
 
 #[pymethods]
 impl Draft {
+    /// With `within`, a folder that `target` lies in, no link on the way from there is followed.
     #[new]
-    fn new(py: Python<'_>, target: PathBuf) -> Result<Self, CoreError> {
-        let held = Mutex::new(Some(py.detach(|| lock(&target, &target))?));
+    #[pyo3(signature = (target, within=None))]
+    fn new(py: Python<'_>, target: PathBuf, within: Option<PathBuf>) -> Result<Self, CoreError> {
+        let locked = py.detach(|| match within {
+            Some(within) => lock_within(&target, &within),
+            None => lock(&target, &target),
+        });
+        let held = Mutex::new(Some(locked?));
         tell_of_missing_locks(py)?;
         Ok(Self { target, held })
     }
@@ -84,8 +90,21 @@ pub(crate) fn tell_of_missing_locks(py: Python<'_>) -> PyResult<()> {
 
 /// The right to replace `target`, which messages call `name`. Whoever has it is waited for, unless Ctrl-C ends that.
 pub(crate) fn lock(target: &Path, name: &Path) -> Result<wkfast_files::Draft, CoreError> {
+    waited_for(name, |asked| wkfast_files::Draft::lock_unless(target, DraftOptions::default(), asked))
+}
+
+/// [`lock`] of what is reached from `within` through no link.
+fn lock_within(target: &Path, within: &Path) -> Result<wkfast_files::Draft, CoreError> {
+    let (folder, name) = wkfast_files::Held::folder_of(target, within).map_err(CoreError::io(target))?;
+    waited_for(target, |asked| wkfast_files::Draft::lock_in_unless(folder, name, DraftOptions::default(), asked))
+}
+
+fn waited_for(
+    name: &Path,
+    lock: impl FnOnce(&mut dyn FnMut() -> io::Result<()>) -> io::Result<wkfast_files::Draft>,
+) -> Result<wkfast_files::Draft, CoreError> {
     let mut raised = None;
-    let locked = wkfast_files::Draft::lock_unless(target, DraftOptions::default(), || {
+    let locked = lock(&mut || {
         // The method itself is not general enough over lifetimes.
         #[allow(clippy::redundant_closure_for_method_calls)]
         let checked = Python::attach(|py| py.check_signals());

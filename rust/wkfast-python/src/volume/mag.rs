@@ -148,7 +148,7 @@ impl PyMag {
         extra: Vec<u32>,
         keep_zeros: bool,
     ) -> Result<(), CoreError> {
-        let mag = self.0.now()?;
+        let mag = self.0.to_write()?;
         let request = WriteRequest { mag: &*mag.array, extra, topleft, keep_zeros };
         with_voxel_type!(mag.array.grid().voxel_type, T => request.write::<T>(py, array))?;
         Ok(crate::files::tell_of_missing_locks(py)?)
@@ -158,7 +158,7 @@ impl PyMag {
     #[allow(clippy::needless_pass_by_value)] // as Python hands it over
     #[pyo3(signature = (extent, *, extra=Vec::new()))]
     fn grow(&self, py: Python<'_>, extent: [u64; 3], extra: Vec<u32>) -> Result<(), CoreError> {
-        let mag = self.0.now()?;
+        let mag = self.0.to_write()?;
         Ok(py.detach(|| grow(&*mag.array, &extra, extent))?)
     }
 }

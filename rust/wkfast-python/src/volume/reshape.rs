@@ -1,6 +1,7 @@
 //! One mag made out of another, run from Python.
 
 use std::num::NonZeroUsize;
+use std::path::PathBuf;
 
 use pyo3::prelude::*;
 use pyo3::types::PyDict;
@@ -71,20 +72,23 @@ impl PyReshape {
     }
 }
 
-/// Puts the folder `new` in the place of `old`, which then lies where `new` was, if there was one.
+/// Puts the folder `new` in the place of `old`, which then lies where `new` was, if there was one; both lie in `within`.
 #[pyfunction]
+#[pyo3(signature = (new, old, within=None))]
 pub(crate) fn exchange_folders(
     py: Python<'_>,
-    new: std::path::PathBuf,
-    old: std::path::PathBuf,
+    new: PathBuf,
+    old: PathBuf,
+    within: Option<PathBuf>,
 ) -> Result<(), CoreError> {
-    Ok(py.detach(move || reshape::exchange_folders(&new, &old))?)
+    Ok(py.detach(move || reshape::exchange_folders(&new, &old, within.as_deref()))?)
 }
 
 /// Removes a folder with all in it, whoever still has files in it open. After Ctrl-C the rest of it, whose name is free
 /// by then, goes on being removed.
 #[pyfunction]
-pub(crate) fn remove_folder(py: Python<'_>, folder: std::path::PathBuf) -> Result<(), CoreError> {
+#[pyo3(signature = (folder, within=None))]
+pub(crate) fn remove_folder(py: Python<'_>, folder: PathBuf, within: Option<PathBuf>) -> Result<(), CoreError> {
     let is_folder = std::fs::symlink_metadata(&folder).is_ok_and(|found| found.is_dir());
-    Ok(patiently_if(py, is_folder, move |_| wkfast_volume::work::remove_folder(&folder))??)
+    Ok(patiently_if(py, is_folder, move |_| wkfast_volume::work::remove_folder(&folder, within.as_deref()))??)
 }

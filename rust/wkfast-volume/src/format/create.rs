@@ -1,11 +1,13 @@
 //! New mags: their metadata files, with the defaults of WEBKNOSSOS.
 
 use std::fs;
+use std::io;
 use std::path::Path;
 use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
+use wkfast_files::Held;
 
 use super::draft::put_file;
 use super::wkw::{BlockType, Header};
@@ -189,7 +191,9 @@ pub fn create(location: &MagLocation, new: &NewMag) -> Result<Arc<dyn MagArray>>
     let (name, content) =
         new.metadata().map_err(|reason| VolumeError::Mismatch(format!("mag {}: {reason}", location.mag)))?;
     match &location.container {
-        Container::Directory { path } => create_in_folder(&path.join(&location.prefix), name, &content)?,
+        Container::Directory { path } => {
+            create_in_folder(&path.join(&location.prefix), location.within.as_deref(), name, &content)?;
+        }
         Container::Objects(_) => create_in_bucket(location, name, content)?,
         Container::Zip { .. } | Container::ObjectZip { .. } => {
             return Err(VolumeError::Unsupported {
@@ -206,14 +210,27 @@ pub fn create(location: &MagLocation, new: &NewMag) -> Result<Arc<dyn MagArray>>
     open_mag(&location)
 }
 
-fn create_in_folder(folder: &Path, name: &str, content: &[u8]) -> Result<()> {
+fn create_in_folder(folder: &Path, within: Option<&Path>, name: &str, content: &[u8]) -> Result<()> {
+    let fault = |error| VolumeError::io(folder.display().to_string(), error);
+    let held = hold(folder, within).map_err(fault)?;
     for name in DataFormat::ALL.map(DataFormat::metadata_name) {
-        if folder.join(name).exists() {
+        if held.at(name.as_ref()).exists() {
             return Err(taken(folder.display().to_string(), name));
         }
     }
-    fs::create_dir_all(folder).map_err(|error| VolumeError::io(folder.display().to_string(), error))?;
-    put_file(&folder.join(name), content)
+    put_file(held, name, content)
+}
+
+/// Holds a folder, which is made if it is missing; behind no link from `within` on.
+fn hold(folder: &Path, within: Option<&Path>) -> io::Result<Held> {
+    let Some(within) = within else {
+        fs::create_dir_all(folder)?;
+        return Held::real(&fs::canonicalize(folder)?);
+    };
+    let below = folder
+        .strip_prefix(within)
+        .map_err(|_| io::Error::new(io::ErrorKind::InvalidInput, format!("leads out of {}", within.display())))?;
+    Held::made_beneath(within, below)
 }
 
 fn create_in_bucket(location: &MagLocation, name: &str, content: Vec<u8>) -> Result<()> {

@@ -55,6 +55,16 @@ impl CurrentMag {
         Ok(Self { location, metadata: Some(metadata), opened: RwLock::new(Arc::new(opened)) })
     }
 
+    /// The mag as it is [now](Self::now), to be written to.
+    ///
+    /// # Errors
+    /// Also where it leads out of what may be written; see [`MagLocation::within`].
+    pub fn to_write(&self) -> Result<Arc<OpenMag>> {
+        let mag = self.now()?;
+        self.location.check_within(&*mag.array)?;
+        Ok(mag)
+    }
+
     /// Whether it is read from a server.
     pub fn is_far(&self) -> bool {
         self.location.container.is_far()

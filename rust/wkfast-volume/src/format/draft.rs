@@ -3,7 +3,8 @@
 use std::fs::File;
 use std::io::{self, Seek, SeekFrom, Write};
 use std::ops::Range;
-use std::path::Path;
+
+use wkfast_files::Held;
 
 use super::{MagArray, ShardFile, rewritten};
 use crate::error::{Result, VolumeError};
@@ -100,9 +101,9 @@ impl ShardFile for Draft {
 }
 
 /// Writes a small file as a whole, and waits until it is on disk.
-pub(super) fn put_file(target: &Path, content: &[u8]) -> Result<()> {
-    let options = wkfast_files::DraftOptions { buffer: 0, make_folder: true };
-    let name = || target.display().to_string();
-    let placed = wkfast_files::Draft::lock(target, options).and_then(|mut draft| draft.put(content));
-    if placed.map_err(|error| VolumeError::io(name(), error))? { Ok(()) } else { Err(rewritten(name())) }
+pub(super) fn put_file(folder: Held, name: &str, content: &[u8]) -> Result<()> {
+    let file = folder.path().join(name).display().to_string();
+    let locked = wkfast_files::Draft::lock_in(folder, name.as_ref(), wkfast_files::DraftOptions::default());
+    let placed = locked.and_then(|mut draft| draft.put(content));
+    if placed.map_err(|error| VolumeError::io(file.clone(), error))? { Ok(()) } else { Err(rewritten(file)) }
 }

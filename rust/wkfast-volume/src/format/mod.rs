@@ -21,9 +21,10 @@ mod testing;
 
 use std::collections::BTreeMap;
 use std::fmt;
-use std::fs::File;
+use std::fs::{self, File};
 use std::io::{self, BufWriter, Read, Seek, SeekFrom, Write};
 use std::ops::Range;
+use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use serde::{Deserialize, Serialize};
@@ -301,12 +302,27 @@ pub struct MagLocation {
     /// Set where a server streams the mag; the format is then that of what is modelled on it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub streamed: Option<Box<Streamed>>,
+    /// Folder outside of which nothing is made or written, wherever links lead by then. Reading does not ask.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub within: Option<PathBuf>,
 }
 
 impl MagLocation {
     /// A mag whose array says itself what its axes are.
     pub fn new(mag: Mag, format: DataFormat, container: Container, prefix: impl Into<String>) -> Self {
-        Self { mag, format, container, prefix: prefix.into(), axis_order: None, streamed: None }
+        Self { mag, format, container, prefix: prefix.into(), axis_order: None, streamed: None, within: None }
+    }
+
+    /// Refuses an array whose files lie outside of what may be [written](Self::within). That its folder stays where the
+    /// store has found it is seen to by the store.
+    pub fn check_within(&self, array: &dyn MagArray) -> Result<()> {
+        let (Some(within), Some(disk)) = (&self.within, array.store().disk()) else { return Ok(()) };
+        let fault = |error| VolumeError::io(within.display().to_string(), error);
+        if disk.place(self.format.metadata_name())?.starts_with(fs::canonicalize(within).map_err(fault)?) {
+            return Ok(());
+        }
+        let reason = format!("leads out of {} and is not written to", within.display());
+        Err(VolumeError::corrupt(array.store().describe(&self.prefix), reason))
     }
 }
 

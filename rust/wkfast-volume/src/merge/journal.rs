@@ -37,6 +37,9 @@ const PROPERTIES: &str = "datasource-properties.json";
 pub struct Provenance<R> {
     /// [`MergePlan::fingerprint`].
     pub fingerprint: String,
+    /// Who committed it before the result was on disk for sure: if its machine went down since, files may be missing.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub unsynced: Option<String>,
     /// [`MergePlan::input`].
     pub input: Value,
     /// [`MergePlan::stamps`].
@@ -79,6 +82,7 @@ fn state_of(target: &dyn Target, plan: &MergePlan) -> Result<TargetState> {
         if let Some(head) = head
             && let Some(written) = MergeOf::of(target, key, &head, plan)?
         {
+            let state = if target.may_forget() && may_be_lost(&head) { TargetState::Begun } else { state };
             return written.map(|()| state).map_err(taken);
         }
     }
@@ -89,13 +93,23 @@ fn state_of(target: &dyn Target, plan: &MergePlan) -> Result<TargetState> {
     }
 }
 
+/// Whether the provenance that begins so was written before this machine last went down, and the result not waited for.
+fn may_be_lost(head: &[u8]) -> bool {
+    let text = String::from_utf8_lossy(head);
+    let process = text.split_once(UNSYNCED).and_then(|(_, rest)| rest.split_once('"'));
+    process.and_then(|(process, _)| Process::parse(process)).is_some_and(|process| process.is_of_earlier_run())
+}
+
 /// Where an unfinished target says of which plan it is.
 pub(super) fn plan_key() -> String {
     format!("{NOTES}/{PLAN}")
 }
 
-/// The fingerprint is among so many bytes of a plan or a provenance, in front of all that is long.
-const HEAD: u64 = 256;
+/// The fingerprint is among so many bytes of a plan or a provenance, in front of all that is long, and so is who has not
+/// waited for the result.
+const HEAD: u64 = 512;
+/// In front of the latter.
+const UNSYNCED: &str = "\"unsynced\": \"";
 
 /// What an unfinished target says of its plan. Its files are left out: tasks have them from the plan file, and write this.
 #[derive(Serialize)]
@@ -320,10 +334,11 @@ impl Journal {
         lines.as_mut().map_or(Ok(()), |lines| lines.flush())
     }
 
-    /// Turns the target from unfinished to committed.
-    pub(super) fn close<R: Serialize>(self, plan: &MergePlan, makers: Makers, report: &R) -> Result<()> {
+    /// Turns the target from unfinished to committed; `synced` says that the result is on disk.
+    pub(super) fn close<R: Serialize>(self, plan: &MergePlan, makers: Makers, synced: bool, report: &R) -> Result<()> {
         let provenance = Provenance {
             fingerprint: plan.fingerprint.clone(),
+            unsynced: (!synced && self.target.may_forget()).then(|| Process::this().to_string()),
             input: identity(&plan.input),
             stamps: json!(plan.stamps),
             made: json!(makers.told()),

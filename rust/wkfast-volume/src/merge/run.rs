@@ -157,7 +157,7 @@ fn close(plan: &MergePlan, mut journal: Journal, mut seconds: Seconds, sync: boo
     seconds.commit = started.elapsed().as_secs_f64();
     let makers = done.take_makers();
     let report = done.report(plan, seconds);
-    journal.close(plan, makers, &report)?;
+    journal.close(plan, makers, sync, &report)?;
     Ok(report)
 }
 

@@ -4,19 +4,34 @@ use std::fs::{self, File};
 use std::io;
 use std::path::Path;
 
+use wkfast_files::Held;
+
 use crate::error::{Result, VolumeError};
 
 /// Puts the folder `new` in the place of `old`, which then lies where `new` was, if there was one. Where the file system
 /// can, that is one step; elsewhere `old` is renamed first, and comes back should the second step fail. All that `new`
-/// holds is on disk before it takes the place of `old`, and the names before this returns.
-pub fn exchange_folders(new: &Path, old: &Path) -> Result<()> {
+/// holds is on disk before it takes the place of `old`, and the names before this returns. With `within`, a folder that
+/// both lie in, no link on the way from there is followed.
+pub fn exchange_folders(new: &Path, old: &Path, within: Option<&Path>) -> Result<()> {
     let fault = |error| VolumeError::io(old.display().to_string(), error);
-    let exchanged = if old.exists() { sync(new).and_then(|()| exchange(new, old)) } else { fs::rename(new, old) };
-    exchanged.map_err(fault)?;
-    for folder in [new.parent(), old.parent()].into_iter().flatten() {
-        File::open(folder).and_then(|folder| folder.sync_all()).map_err(fault)?;
+    let Some(within) = within else { return exchange_at(new, old).map_err(fault) };
+    let hold = |folder| Held::folder_of(folder, within);
+    hold(new)
+        .and_then(|(new, new_name)| {
+            let (old, old_name) = hold(old)?;
+            exchange_at(&new.at(new_name), &old.at(old_name))
+        })
+        .map_err(fault)
+}
+
+fn exchange_at(new: &Path, old: &Path) -> io::Result<()> {
+    if old.exists() {
+        sync(new)?;
+        exchange(new, old)?;
+    } else {
+        fs::rename(new, old)?;
     }
-    Ok(())
+    [new.parent(), old.parent()].into_iter().flatten().try_for_each(|folder| File::open(folder)?.sync_all())
 }
 
 /// Writes all files of the folder's file system to disk: one call for however many there are.
@@ -80,7 +95,7 @@ mod tests {
         let root = tempfile::tempdir().unwrap();
         let old = root.path().join("old");
         fs::create_dir(&old).unwrap();
-        assert!(exchange_folders(&root.path().join("missing"), &old).is_err());
+        assert!(exchange_folders(&root.path().join("missing"), &old, None).is_err());
         assert!(exchange_by_three(&root.path().join("missing"), &old).is_err());
         assert!(old.is_dir());
     }

@@ -91,6 +91,7 @@ impl ReshapeJob {
     /// Opens both mags and lists the target's shards that get data, in an order that is the same wherever it is asked for.
     pub fn open(reshape: &Reshape) -> Result<Self> {
         let (source, target) = (open_mag(&reshape.source)?, open_mag(&reshape.target)?);
+        reshape.target.check_within(&*target)?;
         Self::of(reshape.step.clone(), source, target)
     }
 

@@ -2,13 +2,14 @@
 //! refused (links that stay inside are followed when asked for by key; listings do not descend into linked folders).
 
 use std::collections::HashMap;
+use std::ffi::OsStr;
 use std::fs::{self, File, FileType, Metadata};
 use std::io;
 use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 use std::sync::{PoisonError, RwLock};
 
-use wkfast_files::{Draft, DraftOptions, is_link, persistently, persistently_seen, stat};
+use wkfast_files::{Draft, DraftOptions, Held, is_link, persistently, persistently_seen, stat};
 
 use super::draft_file::DraftFile;
 use super::{
@@ -68,6 +69,22 @@ impl DirectoryStore {
             return Err(VolumeError::corrupt(self.describe(key), reason));
         }
         Ok(Some(real))
+    }
+
+    /// Holds the folder that a [place](DiskStore::place) lies in, made where it is missing: what has become a link since
+    /// the place was found is not followed.
+    fn hold_folder_of<'p>(&self, place: &'p Path) -> io::Result<(Held, &'p OsStr)> {
+        let (Some(folder), Some(name)) = (place.parent(), place.file_name()) else {
+            return Err(io::ErrorKind::InvalidInput.into());
+        };
+        let held = match Held::real(folder) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {
+                Held::real(&self.root)?;
+                Held::made_beneath(&self.root, folder.strip_prefix(&self.root).unwrap_or(folder))?
+            }
+            held => held?,
+        };
+        Ok((held, name))
     }
 
     /// The place and kind of the file at `key`, with a link of its own followed.
@@ -229,8 +246,10 @@ impl DiskStore for DirectoryStore {
 impl WriteStore for DirectoryStore {
     fn replace(&self, key: &str, buffer: usize) -> Result<Box<dyn NewFile>> {
         let target = self.place(key)?;
-        let options = DraftOptions { buffer, make_folder: true };
-        let draft = Draft::lock(&target, options);
+        let options = DraftOptions { buffer, make_folder: false };
+        let lock = || self.hold_folder_of(&target).and_then(|(folder, name)| Draft::lock_in(folder, name, options));
+        // Where the folder went while its lock was waited for, another one may have its place: who writes looks at that.
+        let draft = lock().or_else(|error| if error.kind() == io::ErrorKind::NotFound { lock() } else { Err(error) });
         Ok(Box::new(DraftFile(draft.map_err(|error| VolumeError::io(target.display().to_string(), error))?)))
     }
 }

@@ -9,6 +9,8 @@ use std::io::{self, ErrorKind};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use wkfast_files::Held;
+
 use super::unique_name;
 use crate::error::{Result, VolumeError};
 
@@ -25,9 +27,20 @@ pub fn remove_or_leave(folder: &Path) -> Result<bool> {
 
 /// Makes `folder` go away at once, whoever reads in it: it gets another name first. What cannot be removed yet stays
 /// under a name that begins with a dot and goes when the next folder beside it is removed. Of a link, only the link
-/// goes; nothing happens where there is nothing.
-pub fn remove_folder(folder: &Path) -> Result<()> {
-    let fault = |error| VolumeError::io(folder.display().to_string(), error);
+/// goes; nothing happens where there is nothing. With `within`, a folder that it lies in, no link on the way from there is
+/// followed: one that somebody has put there is an error.
+pub fn remove_folder(folder: &Path, within: Option<&Path>) -> Result<()> {
+    let fault = |error: io::Error| VolumeError::io(folder.display().to_string(), error);
+    let held = match within.map(|within| Held::folder_of(folder, within)) {
+        None => None,
+        Some(Err(error)) if error.kind() == ErrorKind::NotFound => return Ok(()),
+        Some(held) => Some(held.map_err(fault)?),
+    };
+    let place = held.as_ref().map_or_else(|| folder.to_owned(), |(held, name)| held.at(name));
+    remove_at(&place, fault)
+}
+
+fn remove_at(folder: &Path, fault: impl Fn(io::Error) -> VolumeError) -> Result<()> {
     match fs::symlink_metadata(folder) {
         Ok(found) if found.is_dir() => {}
         Ok(_) => return fs::remove_file(folder).map_err(fault),
@@ -35,10 +48,10 @@ pub fn remove_folder(folder: &Path) -> Result<()> {
         Err(error) => return Err(fault(error)),
     }
     let name = folder.file_name().unwrap_or_default().display().to_string();
-    fs::rename(folder, folder.with_file_name(unique_name(&format!(".{name}"), &GONE[1..]))).map_err(fault)?;
+    fs::rename(folder, folder.with_file_name(unique_name(&format!(".{name}"), &GONE[1..]))).map_err(&fault)?;
     let beside = folder.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."));
-    for gone in waiting_for_removal(beside).map_err(fault)? {
-        remove_or_leave(&gone)?;
+    for gone in waiting_for_removal(beside).map_err(&fault)? {
+        patiently(|| fs::remove_dir_all(&gone)).map_err(&fault)?;
     }
     Ok(())
 }
@@ -108,8 +121,8 @@ mod tests {
         for folder in ["mag/inner", ".1-0.wkfast-gone/x", ".2.wkfast-part", "2"] {
             fs::create_dir_all(root.path().join(folder)).unwrap();
         }
-        remove_folder(&root.path().join("mag")).unwrap();
-        remove_folder(&root.path().join("mag")).unwrap();
+        remove_folder(&root.path().join("mag"), None).unwrap();
+        remove_folder(&root.path().join("mag"), None).unwrap();
         let mut left: Vec<_> = fs::read_dir(root.path()).unwrap().map(|entry| entry.unwrap().file_name()).collect();
         left.sort();
         assert_eq!(left, [".2.wkfast-part", "2"]);
@@ -121,7 +134,20 @@ mod tests {
         let kept = root.path().join("kept");
         fs::create_dir(&kept).unwrap();
         std::os::unix::fs::symlink(&kept, root.path().join("link")).unwrap();
-        remove_folder(&root.path().join("link")).unwrap();
+        remove_folder(&root.path().join("link"), None).unwrap();
         assert!(kept.is_dir() && !root.path().join("link").exists());
+    }
+
+    #[test]
+    fn nothing_is_removed_behind_a_link() {
+        let root = tempfile::tempdir().unwrap();
+        let (dataset, victim) = (root.path().join("dataset"), root.path().join("victim"));
+        fs::create_dir_all(victim.join("1")).unwrap();
+        fs::create_dir_all(dataset.join("layer/1")).unwrap();
+        std::os::unix::fs::symlink(&victim, dataset.join("link")).unwrap();
+        assert!(remove_folder(&dataset.join("link/1"), Some(&dataset)).is_err());
+        remove_folder(&dataset.join("none/1"), Some(&dataset)).unwrap();
+        remove_folder(&dataset.join("layer/1"), Some(&dataset)).unwrap();
+        assert!(victim.join("1").is_dir() && !dataset.join("layer/1").exists());
     }
 }

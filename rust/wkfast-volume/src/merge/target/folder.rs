@@ -105,7 +105,8 @@ impl Target for FolderTarget {
         fs::create_dir_all(folder).map_err(|error| fault(folder, error))?;
         let io = |error| fault(&path, error);
         let (draft, mut file) = create_unique(&self.temporary(), "whole", "tmp").map_err(io)?;
-        file.write_all(content).map_err(io)?;
+        // Without these no merge goes on and no mag is read; after a loss of power they must not be names of nothing.
+        file.write_all(content).and_then(|()| file.sync_data()).map_err(io)?;
         fs::rename(draft, &path).map_err(io)
     }
 

@@ -1,0 +1,232 @@
+//! Folders that are held open while something is made, replaced or removed in them.
+//!
+//! A path is looked up anew by every call. Between a look that finds all well and the call that writes, another process
+//! may put a link in the place of a folder, and what is written, or removed, is somebody else's. So the folder is opened
+//! once, through no link, and what is done then is done in this very folder, wherever its path leads by now.
+
+use std::ffi::OsStr;
+use std::io;
+use std::path::{Component, Path, PathBuf};
+
+/// A folder, held open. Where the system has no names for open folders (other than Linux), its path.
+#[derive(Debug)]
+pub struct Held {
+    #[cfg(target_os = "linux")]
+    folder: rustix::fd::OwnedFd,
+    path: PathBuf,
+}
+
+impl Held {
+    /// Holds the folder at `path`, an absolute path whose links have been followed before: that a part of it is a link now
+    /// is an error.
+    pub fn real(path: &Path) -> io::Result<Self> {
+        Self::open_real(path).map_err(|error| told(error, path))
+    }
+
+    /// Holds the folder that `below` names from `root` on. `root` may be behind links, of `below` no part may be one, or
+    /// climb.
+    pub fn beneath(root: &Path, below: &Path) -> io::Result<Self> {
+        Self::walk(root, below, false)
+    }
+
+    /// [`beneath`](Self::beneath), and what is missing is made.
+    pub fn made_beneath(root: &Path, below: &Path) -> io::Result<Self> {
+        Self::walk(root, below, true)
+    }
+
+    /// The folder that `path`, which lies below `root`, lies in, and what it is called there.
+    pub fn folder_of<'p>(path: &'p Path, root: &Path) -> io::Result<(Self, &'p OsStr)> {
+        let below = path.strip_prefix(root).ok().filter(|below| *below != Path::new(""));
+        let (Some(below), Some(name)) = (below, path.file_name()) else {
+            let reason = format!("{} does not lie in {}", path.display(), root.display());
+            return Err(io::Error::new(io::ErrorKind::InvalidInput, reason));
+        };
+        Ok((Self::beneath(root, below.parent().unwrap_or(Path::new("")))?, name))
+    }
+
+    fn walk(root: &Path, below: &Path, make: bool) -> io::Result<Self> {
+        below.components().try_fold(Self::open(root)?, |held, part| match part {
+            Component::Normal(name) => held.child(name, make),
+            Component::CurDir => Ok(held),
+            _ => Err(io::Error::new(io::ErrorKind::InvalidInput, format!("{} leads out of it", below.display()))),
+        })
+    }
+
+    /// Where what this folder calls `name` is found, as long as this is held.
+    pub fn at(&self, name: &OsStr) -> PathBuf {
+        self.by_number().unwrap_or_else(|| self.path.clone()).join(name)
+    }
+
+    /// The path that it had when it was opened.
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+}
+
+/// What went wrong, in words where the system's would be of links in general.
+fn told(error: io::Error, path: &Path) -> io::Error {
+    if !crate::is_link(&error) {
+        return error;
+    }
+    let reason = format!("a part of {} has become a link, and nothing is written behind it", path.display());
+    io::Error::new(io::ErrorKind::InvalidInput, reason)
+}
+
+#[cfg(target_os = "linux")]
+mod system {
+    use rustix::fd::{AsFd, AsRawFd, OwnedFd};
+    use rustix::fs::{CWD, Mode, OFlags, ResolveFlags, mkdirat, openat, openat2};
+    use rustix::io::Errno;
+
+    use super::{Component, Held, OsStr, Path, PathBuf, io, told};
+
+    impl Held {
+        pub(super) fn open(path: &Path) -> io::Result<Self> {
+            let folder = openat(CWD, path, flags(), Mode::empty())?;
+            Ok(Self { folder, path: path.to_owned() })
+        }
+
+        pub(super) fn open_real(path: &Path) -> io::Result<Self> {
+            let folder = match openat2(CWD, path, flags(), Mode::empty(), ResolveFlags::NO_SYMLINKS) {
+                // Systems before 5.6, and boxes that do not know the call or refuse it.
+                Err(Errno::NOSYS | Errno::PERM | Errno::INVAL | Errno::AGAIN) => step_by_step(path)?,
+                opened => opened?,
+            };
+            Ok(Self { folder, path: path.to_owned() })
+        }
+
+        /// Holds a folder of this one, which is made if `make` and it is missing.
+        pub(super) fn child(&self, name: &OsStr, make: bool) -> io::Result<Self> {
+            let path = self.path.join(name);
+            let folder = match child(&self.folder, name) {
+                Err(Errno::NOENT) if make => {
+                    match mkdirat(&self.folder, name, Mode::from_raw_mode(0o777)) {
+                        Ok(()) | Err(Errno::EXIST) => {}
+                        Err(error) => return Err(error.into()),
+                    }
+                    child(&self.folder, name)
+                }
+                opened => opened,
+            };
+            folder.map(|folder| Self { folder, path: path.clone() }).map_err(|error| told(error.into(), &path))
+        }
+
+        pub(super) fn by_number(&self) -> Option<PathBuf> {
+            static HAS_NAMES: std::sync::OnceLock<bool> = std::sync::OnceLock::new();
+            let has_names = *HAS_NAMES.get_or_init(|| Path::new("/proc/self/fd").is_dir());
+            has_names.then(|| format!("/proc/self/fd/{}", self.folder.as_raw_fd()).into())
+        }
+    }
+
+    fn flags() -> OFlags {
+        OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC
+    }
+
+    /// A link is said to be one, as by `openat2`.
+    fn child(folder: impl AsFd, name: &OsStr) -> Result<OwnedFd, Errno> {
+        match openat(&folder, name, flags() | OFlags::NOFOLLOW, Mode::empty()) {
+            Err(Errno::NOTDIR) if rustix::fs::readlinkat(&folder, name, Vec::new()).is_ok() => Err(Errno::LOOP),
+            opened => opened,
+        }
+    }
+
+    pub(super) fn step_by_step(path: &Path) -> io::Result<OwnedFd> {
+        let top = openat(CWD, "/", flags(), Mode::empty())?;
+        let names = path.components().filter_map(|part| match part {
+            Component::Normal(name) => Some(name),
+            _ => None,
+        });
+        names.fold(Ok(top), |folder, name| folder.and_then(|folder| Ok(child(folder, name)?)))
+    }
+}
+
+#[cfg(not(target_os = "linux"))]
+impl Held {
+    fn open(path: &Path) -> io::Result<Self> {
+        std::fs::metadata(path)?;
+        Ok(Self { path: path.to_owned() })
+    }
+
+    fn open_real(path: &Path) -> io::Result<Self> {
+        if std::fs::canonicalize(path)? == path { Self::open(path) } else { Err(rustix::io::Errno::LOOP.into()) }
+    }
+
+    fn child(&self, name: &OsStr, make: bool) -> io::Result<Self> {
+        let path = self.path.join(name);
+        match std::fs::symlink_metadata(&path) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound && make => std::fs::create_dir_all(&path)?,
+            Ok(found) if found.is_symlink() => return Err(told(rustix::io::Errno::LOOP.into(), &path)),
+            found => drop(found?),
+        }
+        Ok(Self { path })
+    }
+
+    fn by_number(&self) -> Option<PathBuf> {
+        None
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+    use std::os::unix::fs::symlink;
+
+    use super::*;
+
+    fn real(folder: &tempfile::TempDir) -> PathBuf {
+        fs::canonicalize(folder.path()).unwrap()
+    }
+
+    #[test]
+    fn what_is_held_stays_the_folder_that_it_was() {
+        let root = tempfile::tempdir().unwrap();
+        let (layer, victim) = (real(&root).join("layer"), real(&root).join("victim"));
+        fs::create_dir_all(layer.join("1")).unwrap();
+        fs::create_dir_all(victim.join("1")).unwrap();
+        let held = Held::real(&layer.join("1")).unwrap();
+        fs::rename(&layer, real(&root).join("aside")).unwrap();
+        symlink("victim", &layer).unwrap();
+        if held.by_number().is_some() {
+            fs::write(held.at(OsStr::new("file")), b"voxels").unwrap();
+            assert!(root.path().join("aside/1/file").exists());
+        }
+        assert!(!victim.join("1/file").exists());
+    }
+
+    #[test]
+    fn no_part_of_a_real_path_may_be_a_link() {
+        let root = tempfile::tempdir().unwrap();
+        fs::create_dir_all(real(&root).join("there/1")).unwrap();
+        symlink("there", real(&root).join("link")).unwrap();
+        let behind = real(&root).join("link/1");
+        let refused = Held::real(&behind).unwrap_err().to_string();
+        assert!(refused.contains("has become a link"), "{refused}");
+        assert_eq!(Held::real(&real(&root).join("none")).unwrap_err().kind(), io::ErrorKind::NotFound);
+        #[cfg(target_os = "linux")]
+        {
+            assert!(crate::is_link(&system::step_by_step(&behind).unwrap_err()));
+            assert!(system::step_by_step(&real(&root).join("there/1")).is_ok());
+        }
+    }
+
+    #[test]
+    fn folders_are_made_beneath_and_behind_no_link() {
+        let root = tempfile::tempdir().unwrap();
+        let outside = tempfile::tempdir().unwrap();
+        symlink(outside.path(), root.path().join("link")).unwrap();
+        let held = Held::made_beneath(root.path(), Path::new("./layer/1")).unwrap();
+        assert!(root.path().join("layer/1").is_dir() && held.path().ends_with("layer/1"));
+        for out in ["link/1", "../x", "layer/../../x"] {
+            assert!(Held::made_beneath(root.path(), Path::new(out)).is_err(), "{out}");
+        }
+        let (folder, name) = Held::folder_of(&root.path().join("layer/1"), root.path()).unwrap();
+        assert!(folder.path().ends_with("layer") && name == "1");
+        for not in
+            [root.path().to_owned(), outside.path().join("x"), root.path().join("link/1"), root.path().join("none/1")]
+        {
+            assert!(Held::folder_of(&not, root.path()).is_err(), "{}", not.display());
+        }
+        assert_eq!(fs::read_dir(outside.path()).unwrap().count(), 0);
+        assert!(!root.path().join("none").exists());
+    }
+}
