@@ -132,11 +132,11 @@ mod system {
 
     pub(super) fn step_by_step(path: &Path) -> io::Result<OwnedFd> {
         let top = openat(CWD, "/", flags(), Mode::empty())?;
-        let names = path.components().filter_map(|part| match part {
+        let mut names = path.components().filter_map(|part| match part {
             Component::Normal(name) => Some(name),
             _ => None,
         });
-        names.fold(Ok(top), |folder, name| folder.and_then(|folder| Ok(child(folder, name)?)))
+        names.try_fold(top, |folder, name| Ok(child(folder, name)?))
     }
 }
 
@@ -219,7 +219,8 @@ mod tests {
         for out in ["link/1", "../x", "layer/../../x"] {
             assert!(Held::made_beneath(root.path(), Path::new(out)).is_err(), "{out}");
         }
-        let (folder, name) = Held::folder_of(&root.path().join("layer/1"), root.path()).unwrap();
+        let path = root.path().join("layer/1");
+        let (folder, name) = Held::folder_of(&path, root.path()).unwrap();
         assert!(folder.path().ends_with("layer") && name == "1");
         for not in
             [root.path().to_owned(), outside.path().join("x"), root.path().join("link/1"), root.path().join("none/1")]
