@@ -99,7 +99,7 @@ pub enum LayerSource {
     /// From the annotation's mag.
     Annotation {
         /// Where it lies.
-        location: MagLocation,
+        location: Box<MagLocation>,
         /// Its voxel type.
         voxel_type: VoxelType,
     },

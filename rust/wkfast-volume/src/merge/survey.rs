@@ -119,7 +119,7 @@ fn plan_layer<'c>(annotation: usize, role: &Role<'c>, finer: &[MagPlan]) -> Plan
     let (source, block_shape, blocks) = match role {
         Role::Own(over) => {
             let location = over.source.location.clone();
-            let source = LayerSource::Annotation { location, voxel_type: over.grid().voxel_type };
+            let source = LayerSource::Annotation { location: Box::new(location), voxel_type: over.grid().voxel_type };
             (source, over.grid().chunk_shape, Cow::Borrowed(&over.chunks))
         }
         Role::Recompute { from, factor } => {
