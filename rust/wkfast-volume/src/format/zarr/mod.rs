@@ -26,6 +26,8 @@ use std::sync::Arc;
 use serde_json::Value;
 
 use self::axes::{Axes, Axis};
+#[cfg(any(test, fuzzing))]
+pub(crate) use self::chain::fuzzing as chain_fuzzing;
 use self::chain::{Blosc, CodecStep, blosc_size, longest_encoded};
 use self::channels::{READ_ONLY, joined_store};
 pub(super) use self::create::{new_v2, new_v3};
@@ -128,7 +130,7 @@ impl ZarrArray {
 
     fn parse_key(&self, key: &str) -> Option<ShardIndex> {
         let indices = self.description.keys.parse(below(key, &self.prefix)?)?;
-        self.description.axes.shard_at(&indices)
+        self.description.axes.shard_at(&indices).filter(|shard| self.grid().has_room_for(shard))
     }
 
     /// All shards that the shape has room for, of which nobody knows whether they are there.
