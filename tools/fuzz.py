@@ -126,7 +126,7 @@ def main() -> int:
     parser.add_argument("targets", nargs="*", metavar="TARGET", help="all by default")
     parser.add_argument("--seconds", type=int, default=60, help="for each target")
     parser.add_argument("--built", type=Path, help="folder with targets that are built already")
-    arguments = parser.parse_args()
+    arguments = parser.parse_intermixed_args()
     if arguments.job == "table":
         print(table())
         return 0

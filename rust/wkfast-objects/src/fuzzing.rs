@@ -29,6 +29,8 @@ pub fn refusal(bytes: &[u8]) {
 /// An address and, line by line, its options. What reaches it is made or refused, without a secret in a message.
 pub fn address(bytes: &[u8]) {
     let Ok(text) = std::str::from_utf8(bytes) else { return };
+    // As in every process that connects: it brings the provider of TLS.
+    wkfast_http::runtime().expect("threads");
     let mut lines = text.lines();
     let url = lines.next().unwrap_or_default().to_owned();
     let mut options: BTreeMap<String, String> =

@@ -105,7 +105,9 @@ impl ZarrArray {
             Fault::Corrupt(reason) => VolumeError::corrupt(store.describe(&key), reason),
             Fault::Unsupported(what) => VolumeError::Unsupported { file: store.describe(&key), what },
         })?;
-        let metadata_read: Value = serde_json::from_slice(&json).unwrap_or_default();
+        // What is passed over in a description is read here as well: others are modelled on it.
+        let metadata_read: Value = serde_json::from_slice(&json)
+            .map_err(|error| VolumeError::corrupt(store.describe(&key), format!("is no usable JSON: {error}")))?;
         let mut metadata = metadata_read.clone();
         if description.keys.separator == '.' && adapt_to_files(&store, prefix, &mut description)? {
             declare_blosc(&mut metadata, version);
