@@ -7,7 +7,8 @@ import pytest
 
 ROOT = Path(__file__).resolve().parents[1]
 PAGE = (ROOT / "docs" / "unsafe.md").read_text(encoding="utf-8")
-ROWS = [[cell.strip() for cell in line.strip("|").split("|")] for line in PAGE.splitlines() if line.startswith("| `")]
+LINES = [line.strip("|").split("|") for line in PAGE.splitlines() if line.startswith("| `")]
+ROWS = [[cell.strip() for cell in line] for line in LINES]
 # A block, a function or a pointer to one, an implementation, a trait: not the word in comments, nor the name of the lint.
 UNSAFE = re.compile(r"\bunsafe\b(?!_)")
 
@@ -23,7 +24,9 @@ def test_every_unsafe_line_is_listed():
     assert {row[0].strip("`"): int(row[1]) for row in ROWS} == found
 
 
-@pytest.mark.parametrize(("path", "name"), [pair for row in ROWS for pair in re.findall(r"`([^`]+)` · `(\w+)`", row[3])])
+@pytest.mark.parametrize(
+    ("path", "name"), [pair for row in ROWS for pair in re.findall(r"`([^`]+)` · `(\w+)`", row[3])]
+)
 def test_the_tests_of_the_list_exist(path, name):
     assert re.search(rf"\b(def|fn) {name}\b", (ROOT / path).read_text(encoding="utf-8"))
 

@@ -5,7 +5,8 @@
     python tools/fuzz.py keep                         what the corpora in the repository should hold from now on
     python tools/fuzz.py table                        what has been run so far, as Markdown
 
-What runs find lies in `build/fuzz`, which is not part of the repository: a corpus and crashes for each target, and a line for each run.
+What runs find lies in `build/fuzz`, which is not part of the repository: a corpus and crashes for each target, and a
+line for each run.
 """
 
 from __future__ import annotations
@@ -44,9 +45,9 @@ def build(folder: Path) -> None:
     """Build all targets, with sanitizers, and put them into `folder`."""
     flags = {name: f"{os.environ.get(name, '')} {C_FLAGS}".strip() for name in ("CFLAGS", "CXXFLAGS")}
     environment = os.environ | flags | {"RUSTC_BOOTSTRAP": "1"}
-    subprocess.run(["cargo", "fuzz", "build", "--fuzz-dir", FUZZ], check=True, cwd=ROOT, env=environment)
+    subprocess.run(["cargo", "fuzz", "build", "--fuzz-dir", FUZZ], check=True, cwd=ROOT, env=environment)  # noqa: S607 - the one on PATH
     folder.mkdir(parents=True, exist_ok=True)
-    host = subprocess.run(["rustc", "-vV"], check=True, capture_output=True, text=True).stdout
+    host = subprocess.run(["rustc", "-vV"], check=True, capture_output=True, text=True).stdout  # noqa: S607
     built = FUZZ / "target" / host.split("host: ")[1].split()[0] / "release"
     for target in targets():
         shutil.copy2(built / target, folder / target)
@@ -87,7 +88,7 @@ def cpu_of_children() -> float:
 
 
 def keep(folder: Path, target: str) -> int:
-    """Replace the kept corpus of a target by the fewest short inputs that reach as much as all that was found, and count them."""
+    """Keep the fewest short inputs of a target that reach as much as all that were found, and count them."""
     kept, short, least = FUZZ / "corpus" / target, BUILD / "short" / target, BUILD / "least" / target
     for fresh in (short, least):
         shutil.rmtree(fresh, ignore_errors=True)
@@ -106,7 +107,7 @@ def keep(folder: Path, target: str) -> int:
 
 
 def table() -> str:
-    """What all runs did, a row for each target."""
+    """Say what all runs did, a row for each target."""
     runs = [json.loads(line) for line in RUNS.read_text().splitlines()]
     rows = ["| target | CPU | inputs | edges | findings | last run |", "|---|---:|---:|---:|---:|---|"]
     for target in targets():
@@ -128,7 +129,7 @@ def main() -> int:
     parser.add_argument("--built", type=Path, help="folder with targets that are built already")
     arguments = parser.parse_intermixed_args()
     if arguments.job == "table":
-        print(table())
+        print(table())  # noqa: T201
         return 0
     folder = arguments.built or BUILD / "bin"
     if arguments.built is None:
@@ -136,12 +137,12 @@ def main() -> int:
     found = []
     for target in arguments.targets or targets():
         if arguments.job == "keep":
-            print(f"{target}: {keep(folder, target)} inputs are kept", flush=True)
+            print(f"{target}: {keep(folder, target)} inputs are kept", flush=True)  # noqa: T201
             continue
         result = run(folder, target, arguments.seconds)
         with RUNS.open("a", encoding="utf-8") as out:
             out.write(json.dumps(result) + "\n")
-        print(json.dumps(result), flush=True)
+        print(json.dumps(result), flush=True)  # noqa: T201
         found += result["findings"]
     return 1 if found else 0
 
