@@ -9,7 +9,7 @@ ROOT = Path(__file__).resolve().parents[1]
 PAGE = (ROOT / "docs" / "unsafe.md").read_text(encoding="utf-8")
 LINES = [line.strip("|").split("|") for line in PAGE.splitlines() if line.startswith("| `")]
 ROWS = [[cell.strip() for cell in line] for line in LINES]
-# A block, a function or a pointer to one, an implementation, a trait: not the word in comments, nor the name of the lint.
+# A block, a function or a pointer to one, an implementation, a trait: not the word in comments or the name of the lint.
 UNSAFE = re.compile(r"\bunsafe\b(?!_)")
 
 
