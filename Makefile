@@ -11,7 +11,7 @@ RUST_SOURCES := $(shell find rust -name '*.rs' -o -name Cargo.toml) Cargo.toml C
 PYTHON_DIRS := python tests benches examples packaging tools
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test test-rust test-python test-memory test-cluster test-servers parquet boundary interrupts torture faults power-loss test-fuse lint bench fuzz docs wheels try-wheel sdist licences clean
+.PHONY: help setup demo test test-rust test-python test-memory test-cluster test-servers parquet boundary interrupts torture faults power-loss test-fuse lint bench fuzz mutants miri docs wheels try-wheel sdist licences clean
 
 help: ## list the tasks
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -113,8 +113,15 @@ bench: setup $(SERVERS) ## measure against the reference package and physical li
 	$(BIN)/python -m benches.python
 	$(BIN)/python -m pytest --quiet benches/python/test_calls.py --benchmark-columns=min,median,rounds
 
-fuzz: ## fuzz the NML reader for SECONDS (default 60)
-	cd rust/wkfast-nml && RUSTC_BOOTSTRAP=1 cargo fuzz run -s none read -- -dict=fuzz/nml.dict -max_len=4096 -max_total_time=$(or $(SECONDS),60)
+fuzz: ## fuzz every parser, or TARGET, for SECONDS (default 60) each; needs cargo-fuzz
+	$(PYTHON) tools/fuzz.py run --seconds $(or $(SECONDS),60) $(TARGET)
+
+mutants: ## change the code of parsers and merges and see which changes no test notices: PART (default 0/40) of them; needs cargo-mutants
+	cargo mutants --shard $(or $(PART),0/40) --jobs 1 --timeout 300 --output build
+
+miri: ## run what can be of the tests of pure crates in an interpreter that sees undefined behaviour; needs a nightly Rust with miri
+	MIRIFLAGS="-Zmiri-disable-isolation" PROPTEST_CASES=4 cargo +nightly miri test -p crc-fast
+	MIRIFLAGS="-Zmiri-disable-isolation" PROPTEST_CASES=4 cargo +nightly miri test -p wkfast-files --lib zip::names
 
 docs: setup ## build the site and the Rust documentation, run every Python example
 	RUSTDOCFLAGS="-D warnings" cargo doc --workspace --no-deps --quiet
@@ -134,5 +141,5 @@ licences: ## write THIRD-PARTY-LICENSES anew, after a change of Cargo.lock
 	$(PYTHON) packaging/licences.py
 
 clean: ## remove everything that is built
-	rm -rf target tools/servers/target build dist demo-output $(VENV) rust/wkfast-nml/fuzz/target
+	rm -rf target tools/servers/target build dist demo-output $(VENV) rust/fuzz/target
 	find python -name '*.so' -delete -o -name __pycache__ -type d -prune -exec rm -rf {} +

@@ -30,6 +30,9 @@ impl Process {
     pub fn parse(text: &str) -> Option<Self> {
         let words: Vec<&str> = text.trim_end().split(' ').collect();
         let [host, run, space, number, start, ..] = words[..] else { return None };
+        if [host, run, space, start].contains(&"") {
+            return None;
+        }
         let number = number.parse().ok()?;
         Some(Self { machine: format!("{host} {run} {space}"), number, start: start.to_owned() })
     }
@@ -107,6 +110,7 @@ mod tests {
         assert_eq!((this.number(), this.is_gone(), this.is_of_earlier_run()), (std::process::id(), false, false));
         assert!(!this.is_elsewhere());
         assert_eq!(Process::parse("host run"), None);
+        assert_eq!(Process::parse("host run space 7  more"), None);
         assert_eq!(Process::parse("host run space many start"), None);
     }
 

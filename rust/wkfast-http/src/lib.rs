@@ -12,6 +12,8 @@ mod batch;
 mod client;
 mod connection;
 mod failure;
+#[cfg(any(test, fuzzing))]
+pub mod fuzzing;
 mod head;
 mod idleness;
 mod passage;

@@ -43,7 +43,7 @@ pub(crate) async fn pass(stream: &mut TcpStream, server: &str, auth: Option<&Hea
 }
 
 /// The status of the first answer that is final, and where its head ends.
-fn answer(came: &[u8]) -> Result<Option<(u16, usize)>, Failure> {
+pub(crate) fn answer(came: &[u8]) -> Result<Option<(u16, usize)>, Failure> {
     let mut begin = 0;
     loop {
         let mut headers = [httparse::EMPTY_HEADER; 64];

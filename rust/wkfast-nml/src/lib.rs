@@ -6,6 +6,8 @@ pub mod coordinates;
 pub mod edit;
 pub mod error;
 mod forest;
+#[cfg(any(test, fuzzing))]
+pub mod fuzzing;
 mod graph;
 pub mod model;
 mod pack;

@@ -13,6 +13,8 @@ mod credentials;
 mod deciding;
 mod failure;
 mod fate;
+#[cfg(any(test, fuzzing))]
+pub mod fuzzing;
 mod handing;
 mod parts;
 mod reading;

@@ -67,6 +67,11 @@ impl fmt::Display for ChunkIndex {
 /// Where a shard (a WKW file, a Zarr shard or an unsharded Zarr chunk) lies: like [`ChunkIndex`], counted in shards.
 pub type ShardIndex = ChunkIndex;
 
+/// A chunk is decoded whole, so its size is bounded.
+const MAX_CHUNK_BYTES: u64 = 1 << 30;
+/// The index of a shard is held in memory: 16 bytes a chunk.
+const MAX_CHUNKS_PER_SHARD: u64 = 1 << 24;
+
 /// How one mag is cut into chunks and chunks are gathered in shards.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ChunkGrid {
@@ -83,6 +88,26 @@ pub struct ChunkGrid {
 }
 
 impl ChunkGrid {
+    /// What of its chunks and shards is larger than can be held; metadata and plans may say anything.
+    pub(crate) fn check_size(&self) -> Result<(), String> {
+        let product = |lengths: &[u32; 3]| lengths.iter().try_fold(1_u64, |product, &n| product.checked_mul(n.into()));
+        let values = product(&self.chunk_shape).and_then(|voxels| voxels.checked_mul(self.channels.into()));
+        let bytes = values.and_then(|values| values.checked_mul(self.voxel_type.size() as u64));
+        if bytes.is_none_or(|bytes| bytes > MAX_CHUNK_BYTES) {
+            let (shape, channels) = (self.chunk_shape, self.channels);
+            return Err(format!("chunks of {shape:?} voxels of {channels} channels exceed {MAX_CHUNK_BYTES} bytes"));
+        }
+        if product(&self.chunks_per_shard).is_none_or(|chunks| chunks > MAX_CHUNKS_PER_SHARD) {
+            return Err(format!("shards of {:?} chunks exceed {MAX_CHUNKS_PER_SHARD} chunks", self.chunks_per_shard));
+        }
+        Ok(())
+    }
+
+    /// Whether all chunks of `shard` have places that can be counted; a file may be named anything.
+    pub(crate) fn has_room_for(&self, shard: &ShardIndex) -> bool {
+        shard.xyz.iter().zip(self.chunks_per_shard).all(|(&at, chunks)| at < u32::MAX / chunks.max(1))
+    }
+
     /// Bytes of one decoded chunk.
     pub fn chunk_bytes(&self) -> usize {
         self.chunk_shape.iter().map(|&n| n as usize).product::<usize>()

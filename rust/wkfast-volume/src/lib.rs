@@ -12,6 +12,8 @@ pub mod canvas;
 pub mod downsample;
 pub mod error;
 pub mod format;
+#[cfg(any(test, fuzzing))]
+pub mod fuzzing;
 pub mod geometry;
 mod label;
 pub mod mapping;

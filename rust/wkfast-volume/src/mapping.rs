@@ -1,6 +1,9 @@
 //! Labels that become others, by a table in a file: pairs, which are held in memory, or a value for every label from a first one
 //! on, which stay in the file, so that the tables of agglomerations may be larger than memory.
 
+#[cfg(any(test, fuzzing))]
+pub(crate) mod fuzzing;
+
 use std::collections::HashMap;
 use std::env;
 use std::fs::File;

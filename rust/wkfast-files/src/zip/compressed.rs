@@ -31,9 +31,13 @@ impl<'a> Compressed<'a> {
     pub(super) fn open(source: &'a Source, member: &Member, space: &mut Vec<u8>) -> io::Result<Self> {
         let bytes = match source {
             Source::Far { file, start, length, .. } => {
-                Bytes::Coming(coming(&**file, *start, member, around(member, *length))?)
+                Bytes::Coming(coming(&**file, *start..*start + *length, member)?)
             }
-            _ => Bytes::Placed(source, data_start(source, member, space)?),
+            _ => {
+                let start = data_start(source, member, space)?;
+                check_end(start, member, source.len())?;
+                Bytes::Placed(source, start)
+            }
         };
         Ok(Self { bytes, left: member.compressed })
     }
@@ -67,13 +71,15 @@ pub(super) fn around(member: &Member, length: u64) -> Range<u64> {
     member.offset..(member.offset + SLACK + member.compressed).min(length)
 }
 
-/// The data of `member` of the archive that begins at `start` of a file, of which `range` is asked for first.
-fn coming<'a>(
-    file: &'a dyn FarFile,
-    start: u64,
-    member: &Member,
-    range: Range<u64>,
-) -> io::Result<Box<dyn Read + Send + 'a>> {
+/// Refuses data that a local header puts behind the end of the archive; of an empty member nobody else would notice.
+fn check_end(start: u64, member: &Member, length: u64) -> io::Result<()> {
+    if start.checked_add(member.compressed).is_none_or(|end| end > length) { Err(cut_off()) } else { Ok(()) }
+}
+
+/// The data of `member` of the archive that is `whole` of a file.
+fn coming<'a>(file: &'a dyn FarFile, whole: Range<u64>, member: &Member) -> io::Result<Box<dyn Read + Send + 'a>> {
+    let (start, length) = (whole.start, whole.end - whole.start);
+    let range = around(member, length);
     let mut stream = file.stream(start + range.start..start + range.end)?;
     let mut header = [0; LOCAL_LENGTH];
     stream.read_exact(&mut header).map_err(|error| match error.kind() {
@@ -81,6 +87,7 @@ fn coming<'a>(
         _ => error,
     })?;
     let data = member.offset + LOCAL_LENGTH as u64 + behind(&header)?;
+    check_end(data, member, length)?;
     if data + member.compressed > range.end {
         return file.stream(start + data..start + data + member.compressed);
     }

@@ -2,6 +2,8 @@
 
 mod compressed;
 mod directory;
+#[cfg(any(test, fuzzing))]
+pub mod fuzzing;
 mod member;
 mod names;
 mod opened;

@@ -7,6 +7,8 @@ use std::ops::Range;
 use std::os::unix::fs::FileExt;
 use std::sync::Arc;
 
+use super::compressed::cut_off;
+
 /// Gets the bytes of a range, by its number.
 pub type TakeRange<'a> = dyn Fn(usize, &mut Vec<u8>) -> io::Result<()> + Sync + 'a;
 
@@ -91,8 +93,11 @@ impl Source {
         }
     }
 
-    /// A part of this archive as an archive of its own.
+    /// A part of this archive as an archive of its own. It begins where a local header says, which nobody has checked.
     pub(super) fn section(&self, offset: u64, length: u64) -> io::Result<Self> {
+        if offset.checked_add(length).is_none_or(|end| end > self.len()) {
+            return Err(cut_off());
+        }
         match self {
             Self::Section { file, start, .. } => {
                 Ok(Self::Section { file: file.try_clone()?, start: start + offset, length })

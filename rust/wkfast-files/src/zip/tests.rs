@@ -216,3 +216,19 @@ fn damage_far_away_is_told_of() {
         assert!(matches!(error.unwrap_err().kind(), io::ErrorKind::InvalidData), "{name}");
     }
 }
+
+#[test]
+fn data_that_a_local_header_puts_behind_the_end_are_damage_here_and_far_away() {
+    // The name in the local header is longer than the archive; the members are empty, stored and an archive.
+    let inner = zipped(&[("a", Vec::new())], false);
+    for content in [Vec::new(), inner] {
+        let mut bytes = zipped(&[("m", content)], false);
+        bytes[26..28].copy_from_slice(&u16::MAX.to_le_bytes());
+        let near = Archive::over("near".to_owned(), super::source::Source::Memory(bytes.clone())).unwrap();
+        let (_, far) = far(bytes);
+        for archive in [near, far] {
+            let faults = [archive.reader("m").map(drop), archive.nested("m").map(drop)];
+            assert!(faults.iter().all(|fault| fault.as_ref().unwrap_err().kind() == io::ErrorKind::InvalidData));
+        }
+    }
+}

@@ -4,6 +4,8 @@
 mod access;
 mod asking;
 mod cutting;
+#[cfg(any(test, fuzzing))]
+pub(crate) mod fuzzing;
 mod refusal;
 mod stores;
 

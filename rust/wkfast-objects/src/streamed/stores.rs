@@ -6,8 +6,9 @@ use super::asking::origin_of;
 
 /// What the server is asked, as the address of one of its data stores suggests it.
 pub(super) fn question(server: &str, path: &str) -> String {
-    let version = path.split('/').find(|part| part.len() > 1 && part[1..].bytes().all(|byte| byte.is_ascii_digit()));
-    match version.filter(|part| part.starts_with('v')) {
+    let is_number = |digits: &str| !digits.is_empty() && digits.bytes().all(|byte| byte.is_ascii_digit());
+    let version = path.split('/').find(|part| part.strip_prefix('v').is_some_and(is_number));
+    match version {
         Some(version) => format!("{server}/api/{version}/datastores"),
         None => format!("{server}/api/datastores"),
     }
@@ -31,5 +32,6 @@ mod tests {
         assert!(!names(answer, "https://a.example.org:8443") && !names(b"<html>", "https://a.example.org"));
         assert_eq!(question("https://s", "/data/v9/zarr/1/a/1"), "https://s/api/v9/datastores");
         assert_eq!(question("https://s", "/data/zarr/1/volume/1"), "https://s/api/datastores");
+        assert_eq!(question("https://s", "/data/\u{e4}1/v9"), "https://s/api/v9/datastores");
     }
 }

@@ -40,11 +40,19 @@ pub struct Discovery {
 /// Finds the mags in `container`. `declared` is what the NML says the format is; the members decide, and a difference
 /// is reported.
 pub fn discover(container: &Container, declared: Option<DataFormat>) -> Result<Discovery> {
-    let store = container.open()?;
-    let keys: Vec<String> = list(&*store, "")?.into_iter().map(|entry| entry.key).collect();
+    discover_in(&container.open()?, container, declared)
+}
+
+/// The same in a container that is open already.
+pub(crate) fn discover_in(
+    store: &SharedStore,
+    container: &Container,
+    declared: Option<DataFormat>,
+) -> Result<Discovery> {
+    let keys: Vec<String> = list(&**store, "")?.into_iter().map(|entry| entry.key).collect();
     let mut discovery = Discovery::default();
     let mut known = HashSet::new();
-    for location in locations(&store, container, &keys, declared, &mut discovery.warnings)? {
+    for location in locations(store, container, &keys, declared, &mut discovery.warnings)? {
         let array = open_mag_in(store.clone(), &location)?;
         discovery.mags.push(survey(&*array, location, &mut known, &mut discovery.warnings)?);
     }

@@ -33,6 +33,8 @@ pub use self::chunks::{FoundChunk, TakeChunk, read_chunks};
 pub(crate) use self::chunks::{fetch_chunks, take_made};
 pub use self::create::{ExtraAxis, NewMag, create};
 pub use self::current::{CurrentMag, OpenMag};
+#[cfg(any(test, fuzzing))]
+pub(crate) use self::discover::discover_in;
 pub use self::discover::{DiscoveredMag, Discovery, discover};
 pub use self::grow::grow;
 pub use self::region::{

@@ -10,6 +10,8 @@ mod boxes;
 mod columns;
 mod compose;
 mod cover;
+#[cfg(any(test, fuzzing))]
+pub(crate) mod fuzzing;
 mod links;
 mod makers;
 mod notes;

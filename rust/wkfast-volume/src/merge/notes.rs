@@ -5,6 +5,9 @@
 //! A line cut off by a kill is passed over, and so are the lines that this machine wrote before it went down: their
 //! shards may not have reached the disk.
 
+#[cfg(any(test, fuzzing))]
+pub(super) mod fuzzing;
+
 use std::ops::Range;
 
 use serde::{Deserialize, Serialize};

@@ -254,7 +254,7 @@ impl MergePlan {
             };
             let bad_shard = |shard: &ShardPlan| {
                 let lacks_layers = shard.is_touched() && shard.blocks.len() != mag.layers.len();
-                lacks_layers || shard.at.extra.len() != grid.extra_axes.len()
+                lacks_layers || shard.at.extra.len() != grid.extra_axes.len() || !grid.has_room_for(&shard.at)
             };
             let bad = shapes.iter().flatten().any(|&edge| edge == 0)
                 || mag.layers.iter().any(bad_layer)
@@ -262,6 +262,7 @@ impl MergePlan {
             if bad {
                 return Err(VolumeError::corrupt("merge plan", format!("mag {} refers to nothing", mag.mag)));
             }
+            grid.check_size().map_err(|reason| VolumeError::corrupt("merge plan", format!("has {reason}")))?;
             super::input::check_folder(&mag.folder)?;
         }
         let work = self.mags.iter().flat_map(|mag| mag.shards.iter().map(move |shard| bytes_of(mag, shard)));

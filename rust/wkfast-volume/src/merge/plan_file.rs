@@ -5,6 +5,9 @@
 //! compressed by zstd; the parts, columns compressed by zstd, in the order of their tasks. Their lengths
 //! and checksums are in the head. Nothing of it is believed before it is checked.
 
+#[cfg(any(test, fuzzing))]
+pub(super) mod fuzzing;
+
 use std::io::Read;
 use std::ops::Range;
 

@@ -125,8 +125,9 @@ impl Sum {
         self.chunks.add(&record.chunks);
         self.tally.add(&record.tally);
         add_conflicts(&mut self.conflicts, &record.conflicts);
-        self.bytes_read += record.bytes_read;
-        self.bytes_written += if record.linked { 0 } else { record.file_bytes };
+        // Notes may be damaged: a sum that is too large for a number is as good as any.
+        self.bytes_read = self.bytes_read.saturating_add(record.bytes_read);
+        self.bytes_written = self.bytes_written.saturating_add(if record.linked { 0 } else { record.file_bytes });
     }
 
     fn totals(self) -> Totals {
@@ -161,8 +162,8 @@ fn total(mags: &[MagReport]) -> Totals {
         total.shards_linked += mag.totals.shards_linked;
         total.shards_rewritten += mag.totals.shards_rewritten;
         total.chunks.add(&mag.totals.chunks);
-        total.bytes_read += mag.totals.bytes_read;
-        total.bytes_written += mag.totals.bytes_written;
+        total.bytes_read = total.bytes_read.saturating_add(mag.totals.bytes_read);
+        total.bytes_written = total.bytes_written.saturating_add(mag.totals.bytes_written);
     }
     total
 }

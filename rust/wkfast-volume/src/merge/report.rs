@@ -38,14 +38,14 @@ impl ChunkCounts {
 
     /// Adds the counts of another shard.
     pub fn add(&mut self, other: &Self) {
-        self.passed += other.passed;
-        self.transcoded += other.transcoded;
-        self.relabeled += other.relabeled;
-        self.from_annotation += other.from_annotation;
-        self.from_annotation_passed += other.from_annotation_passed;
-        self.mixed += other.mixed;
-        self.recomputed += other.recomputed;
-        self.all_zero += other.all_zero;
+        self.passed = self.passed.saturating_add(other.passed);
+        self.transcoded = self.transcoded.saturating_add(other.transcoded);
+        self.relabeled = self.relabeled.saturating_add(other.relabeled);
+        self.from_annotation = self.from_annotation.saturating_add(other.from_annotation);
+        self.from_annotation_passed = self.from_annotation_passed.saturating_add(other.from_annotation_passed);
+        self.mixed = self.mixed.saturating_add(other.mixed);
+        self.recomputed = self.recomputed.saturating_add(other.recomputed);
+        self.all_zero = self.all_zero.saturating_add(other.all_zero);
     }
 }
 
@@ -64,7 +64,7 @@ pub struct Conflict {
 pub(super) fn add_conflicts(counts: &mut Vec<Conflict>, new: &[Conflict]) {
     for conflict in new {
         match counts.binary_search_by_key(&(conflict.first, conflict.second), |known| (known.first, known.second)) {
-            Ok(place) => counts[place].voxels += conflict.voxels,
+            Ok(place) => counts[place].voxels = counts[place].voxels.saturating_add(conflict.voxels),
             Err(place) => counts.insert(place, *conflict),
         }
     }

@@ -47,12 +47,12 @@ impl Tally {
 
     /// Adds the counts of another part of the same merge.
     pub fn add(&mut self, other: &Self) {
-        self.voxels_changed += other.voxels_changed;
-        self.voxels_erased += other.voxels_erased;
-        self.voxels_relabeled += other.voxels_relabeled;
-        self.voxels_painted += other.voxels_painted;
+        self.voxels_changed = self.voxels_changed.saturating_add(other.voxels_changed);
+        self.voxels_erased = self.voxels_erased.saturating_add(other.voxels_erased);
+        self.voxels_relabeled = self.voxels_relabeled.saturating_add(other.voxels_relabeled);
+        self.voxels_painted = self.voxels_painted.saturating_add(other.voxels_painted);
         self.largest_segment_id = self.largest_segment_id.max(other.largest_segment_id);
-        self.uncounted += other.uncounted;
+        self.uncounted = self.uncounted.saturating_add(other.uncounted);
         for (&segment, &voxels) in &other.balance {
             self.shift(segment, voxels, 64 * MAX_SEGMENTS);
         }
@@ -73,7 +73,7 @@ impl Tally {
             return;
         }
         if let Some(known) = self.balance.get_mut(&segment) {
-            *known += voxels;
+            *known = known.saturating_add(voxels);
         } else if self.balance.len() < limit {
             self.balance.insert(segment, voxels);
         } else {

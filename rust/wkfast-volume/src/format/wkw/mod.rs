@@ -196,7 +196,7 @@ impl MagArray for WkwArray {
     fn list_shards(&self) -> Result<Listing> {
         let mut listing = Listing::default();
         for Entry { key, size } in list(&*self.store, &join_key(&self.prefix, ""))? {
-            match parse_key(&key, &self.prefix) {
+            match parse_key(&key, &self.prefix).filter(|shard| self.grid.has_room_for(shard)) {
                 Some(_) if size == 0 => listing.empty_files.push(key),
                 Some(shard) => listing.shards.push((shard, size)),
                 None => {}

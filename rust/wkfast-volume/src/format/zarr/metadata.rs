@@ -19,10 +19,8 @@ use crate::format::ChunkCodec;
 use crate::geometry::ChunkGrid;
 use crate::voxels::VoxelType;
 
-/// A chunk is decoded whole, so its size is bounded.
-const MAX_CHUNK_BYTES: u64 = 1 << 30;
-/// The index of a shard is held in memory: 16 bytes a chunk.
-const MAX_CHUNKS_PER_SHARD: u64 = 1 << 24;
+/// Files that the channels of one place are spread over, at most: all of them are named at once.
+const MAX_CHANNEL_FILES: usize = 1 << 16;
 
 /// All that is needed to read and write chunks.
 #[derive(Clone, Debug)]
@@ -156,7 +154,10 @@ impl Description {
             chunks_per_shard: [0, 1, 2].map(|axis| shard_shape[axis] / chunk_shape[axis]),
             extra_axes: axes.extra_names().to_vec(),
         };
-        check_sizes(&grid)?;
+        grid.check_size().map_err(Fault::Unsupported)?;
+        if let Some(cut) = cut {
+            check_files(&grid, cut)?;
+        }
         let sharding = sharding.map(|sharding| ShardLayout::new(&sharding, &axes, &grid));
         Ok(Self { grid, axes, keys, chain, fill: None, sharding, cut })
     }
@@ -288,18 +289,13 @@ fn check_cuts(axes: &Axes, outer: &[u32], inner: &[u32], cut: Option<ChannelCut>
     Ok(())
 }
 
-fn check_sizes(grid: &ChunkGrid) -> Result<(), Fault> {
-    let product = |lengths: &[u32; 3]| lengths.iter().try_fold(1_u64, |product, &n| product.checked_mul(n.into()));
-    let values = product(&grid.chunk_shape).and_then(|voxels| voxels.checked_mul(grid.channels.into()));
-    let bytes = values.and_then(|values| values.checked_mul(grid.voxel_type.size() as u64));
-    if bytes.is_none_or(|bytes| bytes > MAX_CHUNK_BYTES) {
-        let (shape, channels) = (grid.chunk_shape, grid.channels);
-        let reason = format!("chunks of {shape:?} voxels of {channels} channels exceed {MAX_CHUNK_BYTES} bytes");
-        return Err(Fault::Unsupported(reason));
+/// Refuses more files than can be read as one chunk, and files that hold more than a chunk may: the last one is padded.
+fn check_files(grid: &ChunkGrid, cut: ChannelCut) -> Result<(), Fault> {
+    ChunkGrid { channels: cut.per_file, ..grid.clone() }.check_size().map_err(Fault::Unsupported)?;
+    match cut.files() {
+        ..=MAX_CHANNEL_FILES => Ok(()),
+        files => Err(Fault::Unsupported(format!(
+            "channels spread over {files} files, more than {MAX_CHANNEL_FILES}; rechunk the array"
+        ))),
     }
-    if product(&grid.chunks_per_shard).is_none_or(|chunks| chunks > MAX_CHUNKS_PER_SHARD) {
-        let reason = format!("shards of {:?} chunks exceed {MAX_CHUNKS_PER_SHARD} chunks", grid.chunks_per_shard);
-        return Err(Fault::Unsupported(reason));
-    }
-    Ok(())
 }

@@ -26,6 +26,8 @@ use std::sync::Arc;
 use serde_json::Value;
 
 use self::axes::{Axes, Axis};
+#[cfg(any(test, fuzzing))]
+pub(crate) use self::chain::fuzzing as chain_fuzzing;
 use self::chain::{Blosc, CodecStep, blosc_size, longest_encoded};
 use self::channels::{READ_ONLY, joined_store};
 pub(super) use self::create::{new_v2, new_v3};
@@ -103,7 +105,9 @@ impl ZarrArray {
             Fault::Corrupt(reason) => VolumeError::corrupt(store.describe(&key), reason),
             Fault::Unsupported(what) => VolumeError::Unsupported { file: store.describe(&key), what },
         })?;
-        let metadata_read: Value = serde_json::from_slice(&json).unwrap_or_default();
+        // What is passed over in a description is read here as well: others are modelled on it.
+        let metadata_read: Value = serde_json::from_slice(&json)
+            .map_err(|error| VolumeError::corrupt(store.describe(&key), format!("is no usable JSON: {error}")))?;
         let mut metadata = metadata_read.clone();
         if description.keys.separator == '.' && adapt_to_files(&store, prefix, &mut description)? {
             declare_blosc(&mut metadata, version);
@@ -128,7 +132,7 @@ impl ZarrArray {
 
     fn parse_key(&self, key: &str) -> Option<ShardIndex> {
         let indices = self.description.keys.parse(below(key, &self.prefix)?)?;
-        self.description.axes.shard_at(&indices)
+        self.description.axes.shard_at(&indices).filter(|shard| self.grid().has_room_for(shard))
     }
 
     /// All shards that the shape has room for, of which nobody knows whether they are there.

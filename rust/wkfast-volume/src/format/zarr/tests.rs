@@ -492,3 +492,30 @@ proptest! {
         }
     }
 }
+
+#[test]
+fn metadata_that_are_no_text_are_refused_even_where_nobody_needs_it() {
+    // What a description passes over may be anything; what is modelled on the metadata would lack everything.
+    let array = br#"{"zarr_format": 2, "shape": [1, 8, 8, 8], "chunks": [1, 4, 4, 4], "dtype": "<u2", "order": "F",
+        "fill_value": 0, "filters": null, "compressor": null, "note": {"?": 1}}"#;
+    let store = crate::format::testing::memory();
+    store.insert(".zarray", array.as_slice()).unwrap();
+    assert!(ZarrArray::open_v2(store.clone(), "", None).is_ok());
+    let damaged: Vec<u8> = array.iter().map(|&byte| if byte == b'?' { 0xff } else { byte }).collect();
+    store.insert(".zarray", damaged).unwrap();
+    assert!(ZarrArray::open_v2(store, "", None).unwrap_err().to_string().contains("is no usable JSON"));
+}
+
+#[test]
+fn channels_in_very_many_files_are_refused_and_so_are_files_of_very_many_channels() {
+    let array = |channels: u32, per_file: u32| {
+        let store = crate::format::testing::memory();
+        let json = serde_json::json!({"zarr_format": 2, "shape": [channels, 1, 1, 1], "chunks": [per_file, 1, 1, 1], "dtype": "|u1",
+            "order": "C", "fill_value": 0, "filters": null, "compressor": null});
+        store.insert(".zarray", json.to_string().into_bytes()).unwrap();
+        ZarrArray::open_v2(store, "", None).map(|_| ()).map_err(|error| error.to_string())
+    };
+    assert_eq!(array(1 << 16, 1), Ok(()));
+    assert!(array(1 << 30, 1).unwrap_err().contains("1073741824 files"));
+    assert!(array(1, u32::MAX).unwrap_err().contains("exceed"));
+}

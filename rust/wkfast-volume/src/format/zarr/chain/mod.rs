@@ -1,6 +1,8 @@
 //! A chunk's codecs: the order of its values, their byte order, and what compresses them.
 
 mod blosc;
+#[cfg(any(test, fuzzing))]
+pub(crate) mod fuzzing;
 mod layout;
 mod step;
 
