@@ -1,5 +1,7 @@
 //! What holds of whatever comes over a connection. Not part of the library: there while it is fuzzed or tested.
 
+#![allow(clippy::missing_panics_doc)] // to panic is what they are for
+
 use std::io::{Read, Write};
 use std::net::{TcpListener, TcpStream};
 use std::sync::{Mutex, OnceLock, PoisonError};

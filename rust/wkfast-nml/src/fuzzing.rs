@@ -1,6 +1,8 @@
 //! What holds of any bytes: they load or they do not, whatever the pieces and threads; what loads is written, and read
 //! back the same. Not part of the library: there while it is fuzzed or tested.
 
+#![allow(clippy::missing_panics_doc)] // to panic is what they are for
+
 use std::num::NonZeroUsize;
 
 use crate::{
@@ -12,8 +14,7 @@ use crate::{
 mod replay;
 
 fn options(piece_bytes: usize) -> ReadOptions<'static> {
-    let mut limits = Limits::default();
-    limits.piece_bytes = piece_bytes;
+    let limits = Limits { piece_bytes, ..Limits::default() };
     ReadOptions { limits, threads: NonZeroUsize::new(2), ..ReadOptions::default() }
 }
 

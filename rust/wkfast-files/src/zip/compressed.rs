@@ -29,15 +29,12 @@ enum Bytes<'a> {
 impl<'a> Compressed<'a> {
     /// `space` is for the time being.
     pub(super) fn open(source: &'a Source, member: &Member, space: &mut Vec<u8>) -> io::Result<Self> {
-        let bytes = match source {
-            Source::Far { file, start, length, .. } => {
-                Bytes::Coming(coming(&**file, *start..*start + *length, member)?)
-            }
-            _ => {
-                let start = data_start(source, member, space)?;
-                check_end(start, member, source.len())?;
-                Bytes::Placed(source, start)
-            }
+        let bytes = if let Source::Far { file, start, length, .. } = source {
+            Bytes::Coming(coming(&**file, *start..*start + *length, member)?)
+        } else {
+            let start = data_start(source, member, space)?;
+            check_end(start, member, source.len())?;
+            Bytes::Placed(source, start)
         };
         Ok(Self { bytes, left: member.compressed })
     }

@@ -1,5 +1,7 @@
 //! What holds of any bytes that are taken for an archive. Not part of the library: there while it is fuzzed or tested.
 
+#![allow(clippy::missing_panics_doc)] // to panic is what they are for
+
 use std::io::{self, ErrorKind, Read};
 use std::ops::Range;
 use std::sync::Arc;

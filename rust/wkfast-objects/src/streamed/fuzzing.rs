@@ -1,5 +1,7 @@
 //! What servers of datasets say.
 
+#![allow(clippy::missing_panics_doc)] // to panic is what they are for
+
 use super::access::Access;
 use super::{refusal, stores};
 

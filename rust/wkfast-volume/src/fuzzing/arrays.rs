@@ -1,5 +1,7 @@
 //! Files of mags.
 
+#![allow(clippy::missing_panics_doc)] // to panic is what they are for
+
 use std::collections::BTreeMap;
 use std::io::Cursor;
 use std::sync::Arc;
@@ -186,8 +188,8 @@ pub fn layer(bytes: &[u8]) {
         rest = &rest[end + BETWEEN.len()..];
     }
     // See above.
-    let many =
-        |(name, bytes): &(&str, &[u8])| name.ends_with(".wkw") && bytes.get(4).is_some_and(|edges| edges >> 4 > 4);
+    let is_wkw = |name: &str| name.rsplit_once('.').is_some_and(|(_, end)| end == "wkw");
+    let many = |(name, bytes): &(&str, &[u8])| is_wkw(name) && bytes.get(4).is_some_and(|edges| edges >> 4 > 4);
     if found.iter().any(many) {
         return;
     }

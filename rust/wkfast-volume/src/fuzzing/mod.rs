@@ -1,6 +1,8 @@
 //! What holds of any bytes that are taken for something that this crate reads: each function panics unless it does. Not part
 //! of the library: there while it is fuzzed or tested.
 
+#![allow(clippy::missing_panics_doc)] // to panic is what they are for
+
 mod arrays;
 
 use wkfast_files::Process;
@@ -35,7 +37,8 @@ pub fn words(bytes: &[u8]) {
 
 #[test]
 fn what_holds_of_anything_holds_of_what_fuzzing_found() {
-    let targets: [(&str, fn(&[u8])); 11] = [
+    type Check = fn(&[u8]);
+    let targets: [(&str, Check); 11] = [
         ("words", words),
         ("wkw", wkw),
         ("zarr", zarr),

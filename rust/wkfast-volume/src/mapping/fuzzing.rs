@@ -1,5 +1,7 @@
 //! Tables of labels.
 
+#![allow(clippy::missing_panics_doc)] // to panic is what they are for
+
 use std::io::{Seek, Write};
 
 use super::{Entries, Mapping, Missing, read_entries};

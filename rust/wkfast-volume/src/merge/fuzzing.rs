@@ -1,5 +1,7 @@
 //! Plans, notes, and what else lies in the target of a merge.
 
+#![allow(clippy::missing_panics_doc)] // to panic is what they are for
+
 use std::fs;
 use std::path::Path;
 
@@ -69,6 +71,19 @@ fn told(plan: &MergePlan) {
     }
 }
 
+/// Shares of each stage, one after the other, are the stage.
+pub(super) fn every_share(file: &PlanFile) {
+    for stage in file.head().stages() {
+        let mut end = 0;
+        for share in 0..3 {
+            let tasks = file.share(&stage, share, 3).expect("all parts can be read");
+            assert_eq!(tasks.start, end);
+            end = tasks.end;
+        }
+        assert_eq!(end, stage.len());
+    }
+}
+
 /// What the writers of plans write, for a fuzzer to begin with.
 #[cfg(test)]
 mod seeds {
@@ -108,18 +123,5 @@ mod seeds {
                 }
             }
         }
-    }
-}
-
-/// Shares of each stage, one after the other, are the stage.
-pub(super) fn every_share(file: &PlanFile) {
-    for stage in file.head().stages() {
-        let mut end = 0;
-        for share in 0..3 {
-            let tasks = file.share(&stage, share, 3).expect("all parts can be read");
-            assert_eq!(tasks.start, end);
-            end = tasks.end;
-        }
-        assert_eq!(end, stage.len());
     }
 }

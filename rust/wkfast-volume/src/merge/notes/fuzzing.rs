@@ -1,5 +1,7 @@
 //! Lines of notes.
 
+#![allow(clippy::missing_panics_doc)] // to panic is what they are for
+
 use super::{Brief, Line, line_of, line_of_failure, may_tell_of, process_of, record_of};
 
 /// Lines. The short record is the beginning of the whole one, and both come back from the line that is written of them.

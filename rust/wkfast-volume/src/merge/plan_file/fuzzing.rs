@@ -1,5 +1,7 @@
 //! Plan files whose checksums are right.
 
+#![allow(clippy::missing_panics_doc)] // to panic is what they are for
+
 use serde_json::{Value, json};
 
 use super::super::fuzzing::every_share;

@@ -1,5 +1,7 @@
 //! What codecs made.
 
+#![allow(clippy::missing_panics_doc)] // to panic is what they are for
+
 use super::{Blosc, CodecStep, Compressor, Shuffle};
 
 /// Bytes that a chunk inflates to, at most.
