@@ -14,7 +14,6 @@ ROOT = Path(__file__).resolve().parents[2]
 # Files that are removed and replaced while they are open, locks, merges and their notes, edits and saves.
 PART = (
     "tests/dataset/test_removing.py",
-    "tests/dataset/test_replaced_meanwhile.py",
     "tests/dataset/test_rechunking.py",
     "tests/dataset/test_shared_folders.py",
 )
