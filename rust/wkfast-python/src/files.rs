@@ -13,6 +13,7 @@ use pyo3::types::PyBytes;
 use wkfast_files::DraftOptions;
 
 use crate::errors::CoreError;
+use crate::patience::attached;
 
 pub(crate) fn register(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add_class::<Draft>()?;
@@ -107,7 +108,7 @@ fn waited_for(
     let locked = lock(&mut || {
         // The method itself is not general enough over lifetimes.
         #[allow(clippy::redundant_closure_for_method_calls)]
-        let checked = Python::attach(|py| py.check_signals());
+        let checked = attached(|py| py.check_signals());
         checked.map_err(|error| {
             raised = Some(error);
             io::ErrorKind::Interrupted.into()

@@ -22,7 +22,7 @@ use wkfast_http::{
 use wkfast_objects::fills_box;
 use wkfast_volume::canvas::{BodyLayout, Canvas, Patch, Planes};
 
-use crate::patience::LOOK;
+use crate::patience::{LOOK, attached};
 
 pub(crate) fn register(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add_class::<PyHttpClient>()?;
@@ -85,9 +85,11 @@ async fn signal() -> PyErr {
     loop {
         tokio::time::sleep(LOOK).await;
         #[allow(clippy::redundant_closure_for_method_calls)] // the method alone is of one lifetime
-        let looked = Python::attach(|py| py.check_signals());
-        if let Err(raised) = looked {
-            return raised;
+        match Python::try_attach(|py| py.check_signals()) {
+            Some(Ok(())) => {}
+            Some(Err(raised)) => return raised,
+            // The interpreter has ended, so nobody is there to answer to.
+            None => std::future::pending().await,
         }
     }
 }
@@ -218,12 +220,12 @@ impl PyHttpClient {
         }
         let wanted = wanted.into_iter().map(|(target, size)| Wanted { target, size }).collect();
         let begun = || {
-            Python::attach(|py| begun.call0(py))?;
+            attached(|py| begun.call0(py))?;
             memory::ready(&sink.0.memory.place);
             Ok(())
         };
         let judge = |number: usize, head: &Head, beginning: &[u8]| {
-            Python::attach(|py| judge.call1(py, (number, head.status, PyBytes::new(py, beginning)))?.is_truthy(py))
+            attached(|py| judge.call1(py, (number, head.status, PyBytes::new(py, beginning)))?.is_truthy(py))
         };
         match wait(py, self.0.batch(&request.0, wanted, most, &sink.0, begun, judge))? {
             Ok(left) => Ok(left.into_pyobject(py)?.into_any()),

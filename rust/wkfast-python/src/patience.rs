@@ -15,6 +15,16 @@ use serde::Serialize;
 /// How long a signal waits at most for Python to see it.
 pub(crate) const LOOK: Duration = Duration::from_millis(30);
 
+/// What `look` makes of Python, for work that is detached from it. Where the interpreter has ended meanwhile, the thread waits for the
+/// end of the process: there is nothing that it could go back to, and to attach to it is to crash.
+pub(crate) fn attached<T>(look: impl FnOnce(Python<'_>) -> T) -> T {
+    Python::try_attach(look).unwrap_or_else(|| {
+        loop {
+            std::thread::park();
+        }
+    })
+}
+
 /// Bytes of a file that is read in a moment, whatever it is: a zip of so many holds 32 MB at most.
 pub(crate) const SOON_READ: usize = 32 << 10;
 

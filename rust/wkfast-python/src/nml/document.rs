@@ -21,7 +21,7 @@ use super::loaded::{LoadedTrees, Unmade};
 use super::record::{AnyRecord, TreeRecord};
 use crate::errors::CoreError;
 use crate::file_at::FileAt;
-use crate::patience::{SOON_READ, Stop, away_if, patiently_if, pythonize};
+use crate::patience::{SOON_READ, Stop, attached, away_if, patiently_if, pythonize};
 
 /// Trees on their way out of Python.
 #[derive(FromPyObject)]
@@ -52,7 +52,7 @@ pub(crate) struct NmlDocument {
 pub(crate) fn check_signals(_bytes: u64) -> Result<(), Box<dyn std::error::Error + Send + Sync>> {
     // The method itself is not general enough over lifetimes.
     #[allow(clippy::redundant_closure_for_method_calls)]
-    Python::attach(|py| py.check_signals()).map_err(Into::into)
+    attached(|py| py.check_signals()).map_err(Into::into)
 }
 
 /// Ends reading that nobody waits for any more.

@@ -15,7 +15,7 @@ use super::document::{Detached, Outgoing, check_signals};
 use crate::errors::CoreError;
 use crate::file_at::{FileAt, ObjectAt};
 use crate::files::lock;
-use crate::patience::away;
+use crate::patience::{attached, away};
 
 /// What can be written to and gone back in.
 trait Out: Write + Seek {}
@@ -181,7 +181,7 @@ impl<'f, W> WriteBehind<'f, W> {
     /// Whatever the observer raises ends the writing.
     fn tell(&self) -> io::Result<()> {
         let Some(observer) = &self.observer else { return Ok(()) };
-        let told = Python::attach(|py| observer.call1(py, (self.written, py.None())).map(drop));
+        let told = attached(|py| observer.call1(py, (self.written, py.None())).map(drop));
         told.map_err(io::Error::other)
     }
 }

@@ -12,6 +12,8 @@ use wkfast_volume::reshape::ChunkFunction;
 use wkfast_volume::voxels::VoxelType;
 use wkfast_volume::with_voxel_type;
 
+use crate::patience::attached;
+
 /// Voxels in, voxels out, then their shape (c, x, y, z). Returns 1 if all went well.
 type NativeChunk = extern "C" fn(*const u8, *mut u8, i64, i64, i64, i64) -> i64;
 
@@ -57,7 +59,7 @@ impl UserFunction {
             self.python.call1(py, (place, given, &made))?;
             with_voxel_type!(types.1, T => copy_out::<T>(&made, out))
         };
-        Python::attach(|py| call(py).map_err(|error| error.value(py).to_string()))
+        attached(|py| call(py).map_err(|error| error.value(py).to_string()))
     }
 }
 
@@ -92,7 +94,7 @@ fn in_python(python: &Py<PyAny>, voxel_type: VoxelType, runs: &Runs, out: &mut [
         let made = python.call1(py, (painted, present, fallback))?.into_bound(py);
         with_voxel_type!(voxel_type, T => copy_out::<T>(&made, out))
     };
-    Python::attach(|py| call(py).map_err(|error| error.value(py).to_string()))
+    attached(|py| call(py).map_err(|error| error.value(py).to_string()))
 }
 
 /// An array in C order.

@@ -22,7 +22,7 @@ use super::threads::{pool, pool_of};
 use super::watch::Watch;
 use crate::errors::CoreError;
 use crate::file_at::FileAt;
-use crate::patience::away_if;
+use crate::patience::{attached, away_if};
 
 /// Metadata are small; this is far more than they need.
 const MAX_SMALL: u64 = 16 << 20;
@@ -238,7 +238,7 @@ impl Overlay for PyOverlay {
     }
 
     fn voxels(&self, chunk: &ChunkIndex, voxels: &mut [u8]) -> Result<()> {
-        let bytes = Python::attach(|py| self.ask(py, chunk)).map_err(|error| {
+        let bytes = attached(|py| self.ask(py, chunk)).map_err(|error| {
             *self.raised.lock().unwrap_or_else(PoisonError::into_inner) = Some(error);
             VolumeError::Interrupted
         })?;

@@ -7,7 +7,7 @@ use wkfast_volume::work::Progress;
 use wkfast_volume::{Result, VolumeError};
 
 use crate::errors::{CoreError, StopRequested};
-use crate::patience::away_unless;
+use crate::patience::{attached, away_unless};
 
 /// Whether what was raised lets tasks under way be finished.
 fn is_stop(raised: &PyErr) -> bool {
@@ -32,7 +32,7 @@ impl Watch {
     pub(crate) fn tell(&mut self, now: Progress) -> Result<()> {
         let news = self.told.replace(now) != Some(now);
         let mut signalled = false;
-        let told = Python::attach(|py| {
+        let told = attached(|py| {
             py.check_signals().inspect_err(|_| signalled = true)?;
             let progress = self.progress.as_ref().filter(|_| news);
             let counts = (now.done, now.total, now.bytes_done, now.bytes_total);
