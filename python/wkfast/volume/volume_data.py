@@ -5,6 +5,7 @@ from __future__ import annotations
 import shutil
 import tempfile
 import weakref
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, TypedDict
@@ -40,7 +41,16 @@ class TemporaryFile:
     def __init__(self, suffix: str) -> None:
         folder = Path(tempfile.mkdtemp(prefix="wkfast-volume-"))
         self.path = folder / f"data{suffix}"
-        weakref.finalize(self, shutil.rmtree, folder, ignore_errors=True)
+        weakref.finalize(self, _remove_with_folder, self.path)
+
+
+def _remove_with_folder(file: Path) -> None:
+    """Remove a file and its folder; opens neither, since that files cannot be opened may be why they are not wanted."""
+    with suppress(OSError):
+        file.unlink(missing_ok=True)
+        file.parent.rmdir()
+        return
+    shutil.rmtree(file.parent, ignore_errors=True)
 
 
 @dataclass(frozen=True)
