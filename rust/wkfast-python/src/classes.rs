@@ -8,6 +8,7 @@ use std::ptr::null_mut;
 
 use pyo3::ffi;
 use pyo3::prelude::*;
+use pyo3::types::PyType;
 
 /// An object as the interpreter hands it about.
 pub(crate) type Raw = *mut ffi::PyObject;
@@ -19,7 +20,7 @@ pub(crate) struct Class {
     pub(crate) doc: &'static CStr,
     /// Bytes of an object.
     pub(crate) size: usize,
-    /// Beyond those that let Python derive from it.
+    /// Beyond those that say what Python may make of it.
     pub(crate) flags: c_ulong,
 }
 
@@ -29,23 +30,39 @@ impl Class {
         &self,
         module: &Bound<'py, PyModule>,
         base: Option<&Bound<'py, PyAny>>,
+        slots: Vec<ffi::PyType_Slot>,
+    ) -> PyResult<Bound<'py, PyAny>> {
+        let class = self.make(module.py(), base, ffi::Py_TPFLAGS_BASETYPE, slots)?;
+        module.add(class.getattr("__name__")?.extract::<String>()?.as_str(), &class)?;
+        Ok(class)
+    }
+
+    /// Makes the class; Python makes neither objects of it nor classes from it.
+    pub(crate) fn sealed<'py>(&self, py: Python<'py>, slots: Vec<ffi::PyType_Slot>) -> PyResult<Bound<'py, PyType>> {
+        Ok(self.make(py, None, ffi::Py_TPFLAGS_DISALLOW_INSTANTIATION, slots)?.cast_into()?)
+    }
+
+    fn make<'py>(
+        &self,
+        py: Python<'py>,
+        base: Option<&Bound<'py, PyAny>>,
+        flags: c_ulong,
         mut slots: Vec<ffi::PyType_Slot>,
     ) -> PyResult<Bound<'py, PyAny>> {
-        slots.push(slot(ffi::Py_tp_doc, self.doc.as_ptr() as *mut c_void));
+        if !self.doc.is_empty() {
+            slots.push(slot(ffi::Py_tp_doc, self.doc.as_ptr() as *mut c_void));
+        }
         slots.push(slot(0, null_mut()));
         let mut spec = ffi::PyType_Spec {
             name: self.name.as_ptr(),
             basicsize: self.size as c_int,
             itemsize: 0,
-            flags: (ffi::Py_TPFLAGS_DEFAULT | ffi::Py_TPFLAGS_BASETYPE | self.flags) as c_uint,
+            flags: (ffi::Py_TPFLAGS_DEFAULT | flags | self.flags) as c_uint,
             slots: slots.as_mut_ptr(),
         };
         let base = base.map_or(null_mut(), Bound::as_ptr);
         // SAFETY: name and slots are as the interpreter wants them, slots are copied and tables kept; null becomes an error.
-        let class =
-            unsafe { Bound::from_owned_ptr_or_err(module.py(), ffi::PyType_FromSpecWithBases(&raw mut spec, base))? };
-        module.add(class.getattr("__name__")?.extract::<String>()?.as_str(), &class)?;
-        Ok(class)
+        unsafe { Bound::from_owned_ptr_or_err(py, ffi::PyType_FromSpecWithBases(&raw mut spec, base)) }
     }
 }
 

@@ -7,7 +7,7 @@
 #![allow(unsafe_code)] // every function below is one that the interpreter calls, or speaks to it in its own words
 
 use std::cell::Cell;
-use std::ffi::{CStr, c_int, c_uint, c_void};
+use std::ffi::{CStr, c_int, c_void};
 use std::mem::ManuallyDrop;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::ptr::{NonNull, null_mut};
@@ -23,8 +23,7 @@ use pyo3::types::{DerefToPyAny, PyType};
 use super::columns::TreeColumns;
 use super::facts::{FACTS, fact_at};
 use super::node;
-
-type Pointer = *mut ffi::PyObject;
+use crate::classes::{Class, Raw, attributes, free, kept, method, slot};
 
 /// How the interpreter holds a node: a row of a tree, of which there is one object at a time, and what was read of it.
 ///
@@ -39,7 +38,7 @@ pub(crate) struct Node {
     /// Of the id; -1, which is none, until it is asked for.
     hash: Cell<isize>,
     /// References to the objects of facts that were read; null for others.
-    kept: [Cell<Pointer>; FACTS],
+    kept: [Cell<Raw>; FACTS],
 }
 
 static CLASS: AtomicPtr<ffi::PyTypeObject> = AtomicPtr::new(null_mut());
@@ -200,14 +199,14 @@ fn guarded<R>(failed: R, run: impl for<'py> FnOnce(Python<'py>) -> PyResult<R>) 
 
 /// # Safety
 /// Attached, with a node.
-unsafe fn borrowed(py: Python<'_>, node: Pointer) -> Bound<'_, Node> {
+unsafe fn borrowed(py: Python<'_>, node: Raw) -> Bound<'_, Node> {
     // SAFETY: as the caller says.
     unsafe { Bound::from_borrowed_ptr(py, node).cast_into_unchecked() }
 }
 
 /// # Safety
 /// For the interpreter, with a node and a text.
-unsafe extern "C" fn get_attribute(object: Pointer, name: Pointer) -> Pointer {
+unsafe extern "C" fn get_attribute(object: Raw, name: Raw) -> Raw {
     // SAFETY: the interpreter calls its slots attached, with a node; what is kept is a live object, and goes out as a new
     // reference; the general road takes any two objects.
     unsafe {
@@ -223,7 +222,7 @@ unsafe extern "C" fn get_attribute(object: Pointer, name: Pointer) -> Pointer {
 
 /// # Safety
 /// For the interpreter, with a node.
-unsafe extern "C" fn hash(object: Pointer) -> ffi::Py_hash_t {
+unsafe extern "C" fn hash(object: Raw) -> ffi::Py_hash_t {
     // SAFETY: the interpreter calls its slots attached, with a node.
     unsafe {
         let known = (*object.cast::<Node>()).hash.get();
@@ -241,7 +240,7 @@ unsafe extern "C" fn hash(object: Pointer) -> ffi::Py_hash_t {
 
 /// # Safety
 /// For the interpreter, with a node and any object.
-unsafe extern "C" fn compare(object: Pointer, other: Pointer, operation: c_int) -> Pointer {
+unsafe extern "C" fn compare(object: Raw, other: Raw, operation: c_int) -> Raw {
     // SAFETY: the interpreter calls its slots attached, with a node first.
     unsafe {
         guarded(null_mut(), |py| {
@@ -253,21 +252,21 @@ unsafe extern "C" fn compare(object: Pointer, other: Pointer, operation: c_int) 
 
 /// # Safety
 /// For the interpreter, with a node.
-unsafe extern "C" fn repr(object: Pointer) -> Pointer {
+unsafe extern "C" fn repr(object: Raw) -> Raw {
     // SAFETY: as above.
     unsafe { guarded(null_mut(), |py| node::repr(&borrowed(py, object)).map(Bound::into_ptr)) }
 }
 
 /// # Safety
 /// For the interpreter, with a node.
-unsafe extern "C" fn get_dict(object: Pointer, _: Pointer) -> Pointer {
+unsafe extern "C" fn get_dict(object: Raw, _: Raw) -> Raw {
     // SAFETY: as above.
     unsafe { guarded(null_mut(), |py| node::get_dict(&borrowed(py, object)).map(Bound::into_ptr)) }
 }
 
 /// # Safety
 /// For the interpreter, with a node and any object.
-unsafe extern "C" fn fill(object: Pointer, dict: Pointer) -> Pointer {
+unsafe extern "C" fn fill(object: Raw, dict: Raw) -> Raw {
     // SAFETY: as above.
     unsafe {
         guarded(null_mut(), |py| {
@@ -279,14 +278,14 @@ unsafe extern "C" fn fill(object: Pointer, dict: Pointer) -> Pointer {
 
 /// # Safety
 /// For the interpreter, with a node.
-unsafe extern "C" fn reduce(object: Pointer, _: Pointer) -> Pointer {
+unsafe extern "C" fn reduce(object: Raw, _: Raw) -> Raw {
     // SAFETY: as above.
     unsafe { guarded(null_mut(), |py| node::reduce(&borrowed(py, object)).map(Bound::into_ptr)) }
 }
 
 /// # Safety
 /// For the interpreter, with a node and an [`Attribute`].
-unsafe extern "C" fn get(object: Pointer, attribute: *mut c_void) -> Pointer {
+unsafe extern "C" fn get(object: Raw, attribute: *mut c_void) -> Raw {
     // SAFETY: as above; attributes are static.
     unsafe {
         let attribute = &*attribute.cast::<Attribute>();
@@ -296,7 +295,7 @@ unsafe extern "C" fn get(object: Pointer, attribute: *mut c_void) -> Pointer {
 
 /// # Safety
 /// For the interpreter, with a node, an object or null for deletion, and an [`Attribute`] that can be set.
-unsafe extern "C" fn set(object: Pointer, value: Pointer, attribute: *mut c_void) -> c_int {
+unsafe extern "C" fn set(object: Raw, value: Raw, attribute: *mut c_void) -> c_int {
     // SAFETY: as above.
     unsafe {
         let attribute = &*attribute.cast::<Attribute>();
@@ -309,19 +308,16 @@ unsafe extern "C" fn set(object: Pointer, value: Pointer, attribute: *mut c_void
 
 /// # Safety
 /// For the interpreter, with a node that nobody has any more.
-unsafe extern "C" fn dealloc(object: Pointer) {
+unsafe extern "C" fn dealloc(object: Raw) {
     // SAFETY: the interpreter calls its slots attached. The node is taken out of the list of those that are held before
-    // anything else: what follows may run code that looks there. The class has the allocator it inherited, whose counterpart
-    // frees the object; every object holds its class.
+    // anything else: what follows may run code that looks there.
     unsafe {
-        let (py, class) = (Python::assume_attached(), ffi::Py_TYPE(object));
+        let py = Python::assume_attached();
         let node = &mut *object.cast::<Node>();
         node.columns.get().live.remove(py, node.row.get(), NonNull::from(&*node));
         node.forget(py, 0..FACTS);
         drop(ManuallyDrop::take(&mut node.columns).into_bound(py));
-        let free: ffi::freefunc = std::mem::transmute(ffi::PyType_GetSlot(class, ffi::Py_tp_free));
-        free(object.cast());
-        ffi::Py_DECREF(class.cast());
+        free(object);
     }
 }
 
@@ -360,14 +356,7 @@ pub(super) fn register(module: &Bound<'_, PyModule>) -> PyResult<()> {
 }
 
 fn make_class(py: Python<'_>) -> PyResult<Bound<'_, PyType>> {
-    let slot = |slot: c_int, function: *mut c_void| ffi::PyType_Slot { slot, pfunc: function };
-    let method = |name: &'static CStr, function: ffi::PyCFunction, flags: c_int, doc: &'static CStr| ffi::PyMethodDef {
-        ml_name: name.as_ptr(),
-        ml_meth: ffi::PyMethodDefPointer { PyCFunction: function },
-        ml_flags: flags,
-        ml_doc: doc.as_ptr(),
-    };
-    let methods = [
+    let methods = vec![
         method(
             c"get_dict",
             get_dict,
@@ -381,31 +370,16 @@ fn make_class(py: Python<'_>) -> PyResult<Bound<'_, PyType>> {
             c"fill($self, dict, /)\n--\n\nPut what get_dict() gives into a dict; for `wkfast.skeleton`.",
         ),
         method(c"__reduce__", reduce, ffi::METH_NOARGS, c""),
-        ffi::PyMethodDef::zeroed(),
     ];
-    let definitions = node::ATTRIBUTES.iter().map(Attribute::definition).chain([ffi::PyGetSetDef::default()]);
-    // The interpreter goes on reading both tables: they are never freed.
-    let methods = Box::leak(Box::new(methods)).as_mut_ptr();
-    let attributes = definitions.collect::<Vec<_>>().leak().as_mut_ptr();
-    let mut slots = [
-        slot(ffi::Py_tp_doc, node::DOC.as_ptr().cast_mut().cast()),
+    let definitions: Vec<_> = node::ATTRIBUTES.iter().map(Attribute::definition).collect();
+    let slots = vec![
         slot(ffi::Py_tp_getattro, get_attribute as *mut c_void),
         slot(ffi::Py_tp_hash, hash as *mut c_void),
         slot(ffi::Py_tp_richcompare, compare as *mut c_void),
         slot(ffi::Py_tp_repr, repr as *mut c_void),
         slot(ffi::Py_tp_dealloc, dealloc as *mut c_void),
-        slot(ffi::Py_tp_methods, methods.cast()),
-        slot(ffi::Py_tp_getset, attributes.cast()),
-        slot(0, null_mut()),
+        slot(ffi::Py_tp_methods, kept(methods).cast()),
+        attributes(&definitions),
     ];
-    let mut spec = ffi::PyType_Spec {
-        name: c"wkfast._core.Node".as_ptr(),
-        basicsize: size_of::<Node>() as c_int,
-        itemsize: 0,
-        flags: (ffi::Py_TPFLAGS_DEFAULT | ffi::Py_TPFLAGS_DISALLOW_INSTANTIATION) as c_uint,
-        slots: slots.as_mut_ptr(),
-    };
-    // SAFETY: name and slots are as the interpreter wants them, slots are copied and tables kept; a null becomes an error.
-    let class = unsafe { Bound::from_owned_ptr_or_err(py, ffi::PyType_FromSpec(&raw mut spec))? };
-    Ok(class.cast_into::<PyType>()?)
+    Class { name: c"wkfast._core.Node", doc: node::DOC, size: size_of::<Node>(), flags: 0 }.sealed(py, slots)
 }

@@ -6,7 +6,7 @@
 
 #![allow(unsafe_code)] // every function below is one that the interpreter calls, or speaks to it in its own words
 
-use std::ffi::{CStr, c_int, c_uint, c_void};
+use std::ffi::{CStr, c_void};
 use std::marker::PhantomData;
 use std::mem::ManuallyDrop;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -16,6 +16,8 @@ use pyo3::ffi;
 use pyo3::prelude::*;
 use pyo3::sync::PyOnceLock;
 use pyo3::types::PyType;
+
+use crate::classes::{Class, free, slot};
 
 /// An iterator that only threads attached to the interpreter touch, one at a time: interpreters without a global lock do
 /// not load modules of the stable ABI, which this one is built for.
@@ -70,23 +72,13 @@ impl<T: Plain> PlainType<T> {
 }
 
 fn make_class<T: Plain>(py: Python<'_>) -> PyResult<Py<PyType>> {
-    let slot = |slot: c_int, function: *mut c_void| ffi::PyType_Slot { slot, pfunc: function };
-    let mut slots = [
+    let slots = vec![
         slot(ffi::Py_tp_iter, ffi::PyObject_SelfIter as *mut c_void),
         slot(ffi::Py_tp_iternext, next::<T> as *mut c_void),
         slot(ffi::Py_tp_dealloc, dealloc::<T> as *mut c_void),
-        slot(0, std::ptr::null_mut()),
     ];
-    let mut spec = ffi::PyType_Spec {
-        name: T::NAME.as_ptr(),
-        basicsize: size_of::<PlainObject<T>>() as c_int,
-        itemsize: 0,
-        flags: (ffi::Py_TPFLAGS_DEFAULT | ffi::Py_TPFLAGS_DISALLOW_INSTANTIATION) as c_uint,
-        slots: slots.as_mut_ptr(),
-    };
-    // SAFETY: name and slots are as the interpreter wants them, and slots are copied; a null becomes an error.
-    let class = unsafe { Bound::from_owned_ptr_or_err(py, ffi::PyType_FromSpec(&raw mut spec))? };
-    Ok(class.cast_into::<PyType>()?.unbind())
+    let class = Class { name: T::NAME, doc: c"", size: size_of::<PlainObject<T>>(), flags: 0 };
+    Ok(class.sealed(py, slots)?.unbind())
 }
 
 /// # Safety
@@ -116,13 +108,9 @@ fn guarded_next<T: Plain>(py: Python<'_>, iterator: &T) -> *mut ffi::PyObject {
 /// # Safety
 /// For the interpreter, with an object of the class of `T` that nobody has any more.
 unsafe extern "C" fn dealloc<T: Plain>(object: *mut ffi::PyObject) {
-    // SAFETY: as in `next`; the iterator is taken once, here, since nobody comes back to an object that is being freed. The
-    // class has the allocator it inherited, whose counterpart frees the object; every object holds its class.
+    // SAFETY: as in `next`; the iterator is taken once, here, since nobody comes back to an object that is being freed.
     unsafe {
-        let class = ffi::Py_TYPE(object);
         ManuallyDrop::take(&mut (*object.cast::<PlainObject<T>>()).iterator).release(Python::assume_attached());
-        let free: ffi::freefunc = std::mem::transmute(ffi::PyType_GetSlot(class, ffi::Py_tp_free));
-        free(object.cast());
-        ffi::Py_DECREF(class.cast());
+        free(object);
     }
 }
