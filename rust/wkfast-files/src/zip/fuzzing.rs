@@ -5,6 +5,7 @@
 use std::io::{self, ErrorKind, Read};
 use std::ops::Range;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use super::source::Source;
 use super::{Archive, FarFile, TakeRange, ZipWriter};
@@ -22,7 +23,7 @@ const DEPTH: u32 = 3;
 /// bytes are told as such.
 pub fn archive(bytes: &[u8]) {
     let near = Archive::over("near".to_owned(), Source::Memory(bytes.to_vec()));
-    let far = Archive::open_far(Arc::new(Far(bytes.to_vec())));
+    let far = Archive::open_far(Arc::new(Far::new(bytes.to_vec())));
     assert_eq!(near.is_ok(), far.is_ok(), "{near:?} {far:?}");
     match (near, far) {
         (Ok(near), Ok(far)) => {
@@ -79,19 +80,27 @@ fn is_of_bytes(fault: &io::Error) {
     assert!(matches!(fault.kind(), ErrorKind::InvalidData | ErrorKind::Unsupported), "{:?}: {fault}", fault.kind());
 }
 
-/// A file somewhere far away.
+/// A file somewhere far away, and the requests for it.
 #[derive(Debug)]
-struct Far(Vec<u8>);
+pub(super) struct Far {
+    bytes: Vec<u8>,
+    pub(super) requests: AtomicU64,
+}
 
 impl Far {
+    pub(super) fn new(bytes: Vec<u8>) -> Self {
+        Self { bytes, requests: AtomicU64::new(0) }
+    }
+
     fn ask(&self, range: Range<u64>) -> io::Result<&[u8]> {
-        self.0.get(range.start as usize..range.end as usize).ok_or_else(|| ErrorKind::UnexpectedEof.into())
+        self.requests.fetch_add(1, Ordering::Relaxed);
+        self.bytes.get(range.start as usize..range.end as usize).ok_or_else(|| ErrorKind::UnexpectedEof.into())
     }
 }
 
 impl FarFile for Far {
     fn name(&self) -> String {
-        "far".to_owned()
+        "far.zip".to_owned()
     }
 
     fn state(&self) -> String {
@@ -99,7 +108,7 @@ impl FarFile for Far {
     }
 
     fn size(&self) -> u64 {
-        self.0.len() as u64
+        self.bytes.len() as u64
     }
 
     fn read_into(&self, offset: u64, buffer: &mut [u8]) -> io::Result<()> {

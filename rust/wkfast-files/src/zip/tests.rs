@@ -1,10 +1,10 @@
 use std::io::{self, Cursor, Read, Write};
-use std::ops::Range;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use super::{Archive, FarFile, TakeRange, ZipWriter};
+use super::fuzzing::Far;
+use super::{Archive, ZipWriter};
 
 pub(super) fn zipped(files: &[(&str, Vec<u8>)], deflated: bool) -> Vec<u8> {
     let method = if deflated { zip::CompressionMethod::Deflated } else { zip::CompressionMethod::Stored };
@@ -95,49 +95,8 @@ fn an_inner_archive_larger_than_memory_allows_is_read_through_a_file() {
     assert_eq!(archive.describe("noise"), format!("{}!data.zip!noise", file.path.display()));
 }
 
-/// A file somewhere far away, and the requests for it.
-#[derive(Debug)]
-struct Far {
-    bytes: Vec<u8>,
-    requests: AtomicU64,
-}
-
-impl Far {
-    fn ask(&self, range: Range<u64>) -> io::Result<&[u8]> {
-        self.requests.fetch_add(1, Ordering::Relaxed);
-        self.bytes.get(range.start as usize..range.end as usize).ok_or_else(|| io::ErrorKind::UnexpectedEof.into())
-    }
-}
-
-impl FarFile for Far {
-    fn name(&self) -> String {
-        "far.zip".to_owned()
-    }
-
-    fn state(&self) -> String {
-        String::new()
-    }
-
-    fn size(&self) -> u64 {
-        self.bytes.len() as u64
-    }
-
-    fn read_into(&self, offset: u64, buffer: &mut [u8]) -> io::Result<()> {
-        buffer.copy_from_slice(self.ask(offset..offset + buffer.len() as u64)?);
-        Ok(())
-    }
-
-    fn stream(&self, range: Range<u64>) -> io::Result<Box<dyn Read + Send + '_>> {
-        Ok(Box::new(self.ask(range)?))
-    }
-
-    fn read_ranges(&self, ranges: &[Range<u64>], take: &TakeRange<'_>) -> io::Result<()> {
-        ranges.iter().enumerate().try_for_each(|(number, range)| take(number, &mut self.ask(range.clone())?.to_vec()))
-    }
-}
-
 fn far(bytes: Vec<u8>) -> (Arc<Far>, Archive) {
-    let file = Arc::new(Far { bytes, requests: AtomicU64::new(0) });
+    let file = Arc::new(Far::new(bytes));
     (Arc::clone(&file), Archive::open_far(file).unwrap())
 }
 
