@@ -67,7 +67,8 @@ def run(folder: Path, target: str, seconds: int) -> dict[str, Any]:
     begun, cpu = time.time(), cpu_of_children()
     log = BUILD / f"{target}.log"
     with log.open("wb") as out:
-        subprocess.run([folder / target, *words, corpus, kept], stdout=out, stderr=out, check=False)
+        environment = os.environ | {"LSAN_OPTIONS": f"suppressions={FUZZ / 'leaks.txt'}:print_suppressions=0"}
+        subprocess.run([folder / target, *words, corpus, kept], stdout=out, stderr=out, check=False, env=environment)
     said = log.read_text(encoding="utf-8", errors="replace")
     inputs = re.findall(r"stat::number_of_executed_units:\s*(\d+)", said) or re.findall(r"^#(\d+)", said, re.MULTILINE)
     edges = re.findall(r"cov: (\d+)", said)

@@ -44,6 +44,64 @@ fn sorted(mut document: Document) -> Document {
     document
 }
 
+/// Plain trees of a few rows, some of them a little less plain.
+fn small_trees(choices: &[u8]) -> String {
+    const ODD: &[&str] = &[
+        " name=\"&amp;\"",
+        " name=\"a>b\"",
+        " name=\"\u{e9}\"",
+        " groupId=\"\"",
+        " groupId=\"7\"",
+        " groupId=\"-1\"",
+        " comment=\"c\"",
+        " color.r=\"\"",
+        " color.g=\"nan\"",
+        " isVisible=\"True\"",
+        " edgesAreVisible=\"false\"",
+        " id=\"1\"",
+        " new=\"1\"",
+        "  type=\"T\"",
+        " type=\"T\" type=\"T\"",
+        "\n",
+    ];
+    const INSIDE: &[&str] = &[
+        "<metadata/>",
+        "<metadata />\n",
+        "<metadata><metadataEntry key=\"k\" stringValue=\"v\"/></metadata>",
+        "text",
+        "<!-- -->",
+        "<edges/>",
+        "<nodes/>",
+        "<edges><edge source=\"1\" target=\"2\"/></edges>",
+        "<nodes><node id=\"4\" x=\"1\" y=\"2\" z=\"3\"/>\n\n</nodes>",
+        "<comments/>",
+        "<node id=\"9\" x=\"1\" y=\"2\" z=\"3\"/>",
+        "<nodes a=\"1\"/>",
+        "<nodes><node id=\"1\" x=\"1\" y=\"2\" z=\"inf\"/></nodes>",
+        "</nodes>",
+        "<nodes></edges>",
+    ];
+    let mut text = "<things><parameters/>".to_owned();
+    let mut next = 1;
+    for (number, &choice) in choices.iter().enumerate() {
+        let (odd, inside) = (usize::from(choice) % 32, usize::from(choice / 8) % 32);
+        let id = if choice % 29 == 3 { 1 } else { number as i64 + 1 };
+        text += &format!("\n <thing id=\"{id}\"{} name=\"t {id}\">", ODD.get(odd).unwrap_or(&""));
+        if choice % 11 > 0 {
+            // Ids come again now and then, and edges lead nowhere, to themselves or twice to the same node.
+            let (first, second) = (next, if choice % 23 == 5 { next } else { next + 1 });
+            next += if choice % 19 == 7 { 0 } else { 2 };
+            text += &format!(
+                "\n<nodes>\n  <node id=\"{first}\" x=\"1\" y=\"2\" z=\"3\" /> <node id=\"{second}\" x=\"1.5\" y=\"2\" z=\"3\"/>\n</nodes>\n<edges>\n<edge source=\"{first}\" target=\"{}\"/></edges>",
+                if choice % 17 == 2 { 0 } else { second }
+            );
+        }
+        text += INSIDE.get(inside).unwrap_or(&"\n");
+        text += "</thing>";
+    }
+    text + "<groups><group id=\"7\"/></groups></things>"
+}
+
 proptest! {
     #![proptest_config(ProptestConfig { cases: 1000, failure_persistence: None, ..ProptestConfig::default() })]
 
@@ -135,6 +193,23 @@ proptest! {
             Ok(_) => prop_assert!(!rejected),
             Err(NmlError::Rejected(problem)) => prop_assert!(loaded.problems.contains(&problem)),
             Err(error) => prop_assert!(false, "{}", error),
+        }
+    }
+
+    #[test]
+    fn small_trees_read_whole_are_those_read_tag_by_tag(choices in prop::collection::vec(any::<u8>(), 0..40), strict: bool) {
+        let text = small_trees(&choices);
+        // In pieces of some bytes no tree is there as a whole.
+        let options = |piece| ReadOptions { strict, ..pieces(piece) };
+        let slow = read(text.as_bytes(), options(3));
+        prop_assert_eq!(format!("{:#?}", read(text.as_bytes(), options(1 << 16))), format!("{slow:#?}"));
+        let streamed = |piece| {
+            let mut stream = TreeStream::new(text.as_bytes(), options(piece));
+            (format!("{:#?}", stream.by_ref().collect::<Vec<_>>()), stream.problems().to_vec())
+        };
+        prop_assert_eq!(streamed(1 << 16), streamed(3));
+        if let (Ok(slow), false) = (slow, strict) {
+            assert_same(&slow.document, &twin::read(&text).expect("loads"), &text);
         }
     }
 }

@@ -11,6 +11,7 @@ use super::kinds::{
 use super::lexer::Tag;
 use super::places::Steps;
 use super::problems::Ledger;
+use super::small_trees::SmallTrees;
 use super::window::{Feed, Window};
 use super::{LoadedForest, ReadOptions, elements, other_files};
 use crate::columns::NodeNotes;
@@ -45,6 +46,7 @@ pub(super) struct Builder {
     done: Option<Tree>,
     checker: Checker,
     steps: Steps,
+    small_trees: SmallTrees,
 }
 
 impl Builder {
@@ -63,6 +65,7 @@ impl Builder {
             done: None,
             checker: Checker::default(),
             steps: Steps::default(),
+            small_trees: SmallTrees::new(&options.limits),
         }
     }
 
@@ -129,6 +132,19 @@ impl Builder {
         };
         window.jump(span.length, span.lines, span.last_line_end);
         span.rows > 0
+    }
+
+    /// Whether trees may stand here.
+    pub(super) fn tree_expected(&self) -> bool {
+        matches!(self.frames[..], [Frame { kind: Kind::Root, .. }])
+    }
+
+    /// Takes the small plain tree at the start of the window; `false` if there is none.
+    pub(super) fn take_small_tree<F: Feed>(&mut self, window: &mut Window<'_, F>) -> bool {
+        let Some(tree) = self.small_trees.take(window, &mut self.checker) else { return false };
+        self.has_trees = true;
+        self.keep_tree(tree);
+        true
     }
 
     pub(super) fn start(&mut self, tag: Tag<'_>) -> Result<(), NmlError> {
@@ -244,6 +260,10 @@ impl Builder {
     fn close_tree(&mut self, extras: Extras) {
         let Some(mut tree) = self.tree.take() else { return };
         tree.header.extras = extras;
+        self.keep_tree(tree);
+    }
+
+    fn keep_tree(&mut self, tree: OpenTree) {
         self.checker.check_tree(&tree, &mut self.ledger);
         self.done = self.checker.close_tree(tree);
     }

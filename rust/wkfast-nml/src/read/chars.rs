@@ -9,12 +9,12 @@ pub(super) const fn is_space(byte: u8) -> bool {
 }
 
 /// Whether a character may stand in an XML 1.0 document.
-pub(crate) const fn is_allowed(character: char) -> bool {
+const fn is_allowed(character: char) -> bool {
     matches!(character, '\t' | '\n' | '\r' | '\u{20}'..='\u{d7ff}' | '\u{e000}'..='\u{fffd}' | '\u{10000}'..)
 }
 
 /// The byte offset of the first character that XML forbids.
-pub(super) fn find_forbidden(text: &str) -> Option<usize> {
+pub(crate) fn find_forbidden(text: &str) -> Option<usize> {
     // The only forbidden ones are controls and U+FFFE, U+FFFF: bytes below a blank, or a lead byte EF.
     if !text.bytes().any(|byte| byte < b' ' || byte == 0xEF) {
         return None;
@@ -39,6 +39,10 @@ pub(super) const fn is_name(character: char) -> bool {
 
 /// Whether the whole text is one XML name.
 pub(crate) fn is_whole_name(text: &str) -> bool {
+    // Nearly all names are letters of ASCII alone.
+    if !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_alphabetic()) {
+        return true;
+    }
     let mut characters = text.chars();
     characters.next().is_some_and(is_name_start) && characters.all(is_name)
 }

@@ -20,9 +20,19 @@ pub(super) struct OpenTree {
 }
 
 impl OpenTree {
-    fn new(header: TreeHeader, columns: TreeColumns, at: Position) -> Self {
-        Self { header, columns, node_places: Places::default(), edge_places: Places::default(), at }
+    fn finish(self) -> Tree {
+        let Self { header, mut columns, .. } = self;
+        columns.shrink_to_fit();
+        Tree { header, columns }
     }
+}
+
+/// Rows of a tree and where they stand: empty, with the memory that those of an earlier tree grew in.
+#[derive(Default)]
+struct Spare {
+    columns: TreeColumns,
+    node_places: Places,
+    edge_places: Places,
 }
 
 /// A comment or branchpoint whose node may come later in the file.
@@ -56,8 +66,8 @@ pub(super) struct Checker {
     forgetful: bool,
     index: NodeIndex,
     partners: Vec<u32>,
-    /// Empty columns whose memory the next tree uses.
-    spare: TreeColumns,
+    /// What the next tree uses.
+    spare: Spare,
 }
 
 /// Trees of fewer nodes and edges are copied, so that the memory they grew in serves the next tree.
@@ -144,7 +154,17 @@ impl Checker {
 
     /// A tree without rows yet.
     pub(super) fn open_tree(&mut self, header: TreeHeader, at: Position) -> OpenTree {
-        OpenTree::new(header, std::mem::take(&mut self.spare), at)
+        let Spare { columns, node_places, edge_places } = std::mem::take(&mut self.spare);
+        OpenTree { header, columns, node_places, edge_places, at }
+    }
+
+    /// Forgets a tree.
+    pub(super) fn drop_tree(&mut self, tree: OpenTree) {
+        let OpenTree { mut columns, mut node_places, mut edge_places, .. } = tree;
+        columns.clear();
+        node_places.clear();
+        edge_places.clear();
+        self.spare = Spare { columns, node_places, edge_places };
     }
 
     pub(super) fn add_comment(&mut self, comment: &StrayComment, at: Position) {
@@ -157,19 +177,15 @@ impl Checker {
 
     /// Keeps the finished tree, or hands it back if nothing is to be remembered.
     pub(super) fn close_tree(&mut self, tree: OpenTree) -> Option<Tree> {
-        let OpenTree { header, mut columns, at, .. } = tree;
         if self.forgetful {
-            columns.shrink_to_fit();
-            return Some(Tree { header, columns });
+            return Some(tree.finish());
         }
-        self.trees.push(at);
-        if columns.rows() + columns.edge_count() >= HUGE {
-            columns.shrink_to_fit();
-            self.forest.push_whole(Tree { header, columns });
+        self.trees.push(tree.at);
+        if tree.columns.rows() + tree.columns.edge_count() >= HUGE {
+            self.forest.push_whole(tree.finish());
         } else {
-            self.forest.push(&header, &columns);
-            columns.clear();
-            self.spare = columns;
+            self.forest.push(&tree.header, &tree.columns);
+            self.drop_tree(tree);
         }
         None
     }

@@ -89,7 +89,7 @@ fn scan_rows(text: &[u8], steps: &mut Steps, mut row: impl FnMut(usize) -> Optio
 
 /// The text at `at` starts with `word`: the place behind it.
 #[inline]
-fn after<const N: usize>(text: &[u8], at: usize, word: &[u8; N]) -> Option<usize> {
+pub(super) fn after<const N: usize>(text: &[u8], at: usize, word: &[u8; N]) -> Option<usize> {
     (text.get(at..at + N)? == word).then_some(at + N)
 }
 
@@ -102,7 +102,7 @@ fn edge(text: &[u8], at: usize) -> Option<(i64, i64, usize)> {
 }
 
 #[inline]
-fn empty_tag_end(text: &[u8], at: usize) -> Option<usize> {
+pub(super) fn empty_tag_end(text: &[u8], at: usize) -> Option<usize> {
     after(text, at, b" />").or_else(|| after(text, at, b"/>"))
 }
 
@@ -284,7 +284,7 @@ fn coordinate<'t>(text: &'t [u8], at: usize, axes: &mut Axes<'t>) -> Option<usiz
 
 /// A sign and at most 18 digits up to the closing quote: the value and the place behind the quote.
 #[inline]
-fn integer(text: &[u8], at: usize) -> Option<(i64, usize)> {
+pub(super) fn integer(text: &[u8], at: usize) -> Option<(i64, usize)> {
     let negative = text.get(at) == Some(&b'-');
     let first = at + usize::from(negative);
     let (value, end) = digits(text, first, 0);
@@ -319,7 +319,7 @@ fn place(text: &[u8], at: usize) -> Option<(f64, usize)> {
 
 /// A number up to the closing quote: the nearest double and the place behind the quote.
 #[inline]
-fn float(text: &[u8], at: usize) -> Option<(f64, usize)> {
+pub(super) fn float(text: &[u8], at: usize) -> Option<(f64, usize)> {
     decimal(text, at).or_else(|| general_float(text, at))
 }
 

@@ -122,6 +122,11 @@ impl<'a, F: Feed> Lexer<'a, F> {
         Err(NmlError::Limit { at: self.window.place(0), reason })
     }
 
+    /// Whether the next token stands in the text: no empty-element tag has its end still to be told.
+    pub(super) fn is_between_elements(&self) -> bool {
+        !self.end_pending
+    }
+
     pub(super) fn next(&mut self) -> Result<Token, NmlError> {
         if self.end_pending {
             self.end_pending = false;

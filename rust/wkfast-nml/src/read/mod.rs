@@ -2,7 +2,7 @@
 //!
 //! Text flows through a [`window::Window`] of bounded size. The [`lexer`] checks it as an XML reader must and hands tokens to
 //! the [`builder`], which fills the model. Runs of plain `<node/>` and `<edge/>` elements, nearly all of a file, go
-//! straight into columns ([`hot`]). With more than one thread, workers read such runs ahead of the parser
+//! straight into columns ([`hot`]), and so do whole plain trees of a few rows ([`small_trees`]). With more than one thread, workers read such runs ahead of the parser
 //! ([`threads`]); the parser uses a run only when it stands exactly at the run's start, where it would have read the
 //! same rows itself. So results, problems and positions of errors do not depend on the number of threads.
 
@@ -19,6 +19,7 @@ mod numbers;
 mod other_files;
 mod places;
 mod problems;
+mod small_trees;
 mod threads;
 mod window;
 
@@ -26,7 +27,7 @@ use std::io::Read;
 use std::num::NonZeroUsize;
 use std::path::Path;
 
-pub(crate) use chars::{is_allowed, is_whole_name};
+pub(crate) use chars::{find_forbidden, is_whole_name};
 
 use self::builder::Builder;
 use self::lexer::{Lexer, Token};
@@ -196,6 +197,12 @@ fn step<F: Feed>(lexer: &mut Lexer<'_, F>, builder: &mut Builder) -> Result<bool
         lexer.skip_blanks()?;
         while builder.take_rows(kind, &mut lexer.window) {
             lexer.skip_blanks()?;
+        }
+    } else if builder.tree_expected() && lexer.is_between_elements() {
+        lexer.skip_blanks()?;
+        if builder.take_small_tree(&mut lexer.window) {
+            builder.check_strict()?;
+            return Ok(true);
         }
     }
     let token = lexer.next()?;

@@ -62,6 +62,12 @@ impl Places {
         }
     }
 
+    /// Forgets all rows, keeps the memory.
+    pub(super) fn clear(&mut self) {
+        self.steps.clear();
+        self.last = Position::default();
+    }
+
     /// The places of these rows, which must ascend.
     pub(super) fn find(&self, rows: impl IntoIterator<Item = usize>) -> Vec<Position> {
         let mut found = Vec::new();

@@ -128,6 +128,9 @@ impl<R: Read> Intake<'_, R> {
     }
 }
 
+/// Short runs after which a block is left to the parser: it is one of small trees, whose rows would be read twice.
+const MANY_SHORT_RUNS: usize = 16;
+
 /// Reads the rows of a block.
 fn find_runs(piece: Piece, worth_handing_over: usize, pool: &Pool) -> Block {
     let Piece { text, offset } = piece;
@@ -137,15 +140,18 @@ fn find_runs(piece: Piece, worth_handing_over: usize, pool: &Pool) -> Block {
     let (mut columns, mut steps) = take(&pool.batches);
     // Where the next row of each kind stands: searched for again only once passed, so that a block is searched once.
     let (mut next_node, mut next_edge) = (nodes.find(&text), edges.find(&text));
-    while let Some((kind, start)) = first_of(next_node, next_edge) {
+    let mut short_runs = 0;
+    while let Some((kind, start)) = first_of(next_node, next_edge).filter(|_| short_runs < MANY_SHORT_RUNS) {
         let span = scan(kind, &text[start..], &mut columns, &mut steps);
         let at = start + span.length.max(1);
         if span.rows > worth_handing_over {
             runs.push(Run { kind, start: offset + start as u64, span, columns, steps });
             (columns, steps) = take(&pool.batches);
+            short_runs = 0;
         } else {
             columns.clear_batch();
             steps.clear();
+            short_runs += 1;
         }
         for (next, finder) in [(&mut next_node, &nodes), (&mut next_edge, &edges)] {
             if next.is_some_and(|next| next < at) {

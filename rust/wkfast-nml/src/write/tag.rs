@@ -7,7 +7,7 @@ use std::fmt;
 use super::numbers::{push_float, push_integer};
 use crate::error::NmlError;
 use crate::model::{Color, Extras, Id, Number};
-use crate::read::{Limits, is_allowed, is_whole_name};
+use crate::read::{Limits, find_forbidden, is_whole_name};
 
 /// The attributes of one element, collected and then written in order of their names.
 #[derive(Default)]
@@ -156,10 +156,10 @@ pub(super) fn unwritable<T>(element: &str, reason: String) -> Result<T, NmlError
 
 /// Refuses characters that no XML file can hold.
 pub(super) fn check(element: &str, what: &str, text: &str) -> Result<(), NmlError> {
-    match text.chars().find(|&character| !is_allowed(character)) {
+    match find_forbidden(text) {
         None => Ok(()),
-        Some(character) => {
-            let code = u32::from(character);
+        Some(at) => {
+            let code = text[at..].chars().next().map_or(0, u32::from);
             unwritable(element, format!("character U+{code:04X} in {what}, which XML forbids; remove it"))
         }
     }
