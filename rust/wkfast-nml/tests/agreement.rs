@@ -2,6 +2,8 @@
 
 mod support;
 
+use std::fmt::Write;
+
 use proptest::prelude::*;
 use support::soup::soup;
 use support::{assert_same, document, pieces, read_on_threads, read_text, twin, written};
@@ -86,12 +88,13 @@ fn small_trees(choices: &[u8]) -> String {
     for (number, &choice) in choices.iter().enumerate() {
         let (odd, inside) = (usize::from(choice) % 32, usize::from(choice / 8) % 32);
         let id = if choice % 29 == 3 { 1 } else { number as i64 + 1 };
-        text += &format!("\n <thing id=\"{id}\"{} name=\"t {id}\">", ODD.get(odd).unwrap_or(&""));
+        let _ = write!(text, "\n <thing id=\"{id}\"{} name=\"t {id}\">", ODD.get(odd).unwrap_or(&""));
         if choice % 11 > 0 {
             // Ids come again now and then, and edges lead nowhere, to themselves or twice to the same node.
             let (first, second) = (next, if choice % 23 == 5 { next } else { next + 1 });
             next += if choice % 19 == 7 { 0 } else { 2 };
-            text += &format!(
+            let _ = write!(
+                text,
                 "\n<nodes>\n  <node id=\"{first}\" x=\"1\" y=\"2\" z=\"3\" /> <node id=\"{second}\" x=\"1.5\" y=\"2\" z=\"3\"/>\n</nodes>\n<edges>\n<edge source=\"{first}\" target=\"{}\"/></edges>",
                 if choice % 17 == 2 { 0 } else { second }
             );
