@@ -14,7 +14,7 @@ pub fn plan_file(bytes: &[u8]) {
     let Some((head, mut rest)) = rest.split_at_checked(u16::from_le_bytes(*length).into()) else { return };
     let Ok(mut head) = serde_json::from_slice::<Value>(head) else { return };
     let mut body = Vec::new();
-    for part in head["parts"].as_array_mut().into_iter().flatten() {
+    for part in head.get_mut("parts").and_then(Value::as_array_mut).into_iter().flatten() {
         let raw = part[3].as_u64().unwrap_or(0).min(rest.len() as u64) as usize;
         let packed = packed(&rest[..raw]);
         rest = &rest[raw..];
