@@ -28,9 +28,15 @@ pub fn refusal(bytes: &[u8]) {
     }
 }
 
+/// What secrets are in [`address`].
+const SECRET: &str = "aHVzaA==";
+
 /// An address and, line by line, its options. What reaches it is made or refused, without a secret in a message.
 pub fn address(bytes: &[u8]) {
     let Ok(text) = std::str::from_utf8(bytes) else { return };
+    if text.contains(SECRET) {
+        return; // what is named in an address is shown
+    }
     // As in every process that connects: it brings the provider of TLS.
     wkfast_http::runtime().expect("threads");
     let mut lines = text.lines();
@@ -38,7 +44,7 @@ pub fn address(bytes: &[u8]) {
     let mut options: BTreeMap<String, String> =
         lines.filter_map(|line| line.split_once('=')).map(|(name, value)| (name.into(), value.into())).collect();
     for secret in ["aws_secret_access_key", "azure_storage_account_key"] {
-        options.entry(secret.to_owned()).and_modify(|value| "aHVzaA==".clone_into(value));
+        options.entry(secret.to_owned()).and_modify(|value| SECRET.clone_into(value));
     }
     let address = Address { url, options };
     let mut said = vec![address.shown(), format!("{address:?}")];
@@ -49,7 +55,7 @@ pub fn address(bytes: &[u8]) {
         Ok(_) => {}
         Err(error) => said.push(error.to_string()),
     }
-    assert!(!said.iter().any(|said| said.contains("aHVzaA==")), "{said:?}");
+    assert!(!said.iter().any(|said| said.contains(SECRET)), "{said:?}");
 }
 
 #[test]
