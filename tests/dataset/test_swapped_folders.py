@@ -100,9 +100,7 @@ def attach_a_folder(layer: wk.Layer) -> None:
 
 def attach(layer: wk.Layer, name: str, form: AttachmentDataFormat, kind: str) -> None:
     source = layer.dataset.path.parent / "beside" / name
-    layer.dataset.get_segmentation_layer("one").attachments.add_attachment_as_copy(
-        Attachment(name, source, form, kind)
-    )
+    layer.dataset.get_segmentation_layer("one").attachments.add_attachment_as_copy(Attachment(name, source, form, kind))
 
 
 def take_an_array(layer: wk.Layer) -> None:

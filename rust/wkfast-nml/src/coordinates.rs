@@ -314,7 +314,9 @@ mod tests {
     #[test]
     fn names_of_additional_axes_are_compared_a_few_times_each_however_many_there_are() {
         for axes in [1_000, 2_000, 16_000] {
-            let places: String = (0..axes).map(|axis| format!(" additionalCoordinate-a{axis}=\"{axis}\"")).collect();
+            let places: String = (0..axes)
+                .flat_map(|axis| [" additionalCoordinate-a".to_owned(), axis.to_string(), format!("=\"{axis}\"")])
+                .collect();
             let text = format!("<things><thing id=\"1\"><nodes><node id=\"1\"{places}/></nodes></thing></things>");
             let compared = compared_for(&text);
             // At most all columns for each look-up: reading, writing, appending, setting and getting.
