@@ -10,7 +10,7 @@ use rayon::prelude::*;
 use wkfast_files::Held;
 
 use super::lock::{self, Lock};
-use super::shard_file::{FolderShard, Place, link};
+use super::shard_file::{FolderShard, HeldPlace, link};
 use super::{Access, Copied, NOTES, NewShard, Notebook, Target};
 use crate::error::{Result, VolumeError};
 use crate::store::SharedStore;
@@ -77,9 +77,9 @@ impl FolderTarget {
         Ok(self.temporary.get_or_init(|| held))
     }
 
-    fn place(&self, key: &str) -> Result<Place> {
+    fn place(&self, key: &str) -> Result<HeldPlace> {
         let root = Arc::clone(self.hold().map_err(|error| fault(&self.root, error))?);
-        Ok(Place { root, key: key.to_owned() })
+        Ok(HeldPlace { root, key: key.to_owned() })
     }
 
     /// Where the file `key` is read.

@@ -28,12 +28,12 @@ const LONG_RUN: u64 = 16 << 20;
 
 /// Where a file of a target goes: reached from a folder that is held through no link, whatever paths lead to by then.
 #[derive(Clone, Debug)]
-pub(super) struct Place {
+pub(super) struct HeldPlace {
     pub(super) root: Arc<Held>,
     pub(super) key: String,
 }
 
-impl Place {
+impl HeldPlace {
     /// What it is called in messages.
     pub(super) fn shown(&self) -> PathBuf {
         self.root.path().join(&self.key)
@@ -55,7 +55,7 @@ impl Place {
 /// A file under construction. Dropped before it is put in place, it is removed.
 #[derive(Debug)]
 pub(super) struct FolderShard {
-    place: Place,
+    place: HeldPlace,
     /// Where it is meanwhile, in a folder that is held.
     path: PathBuf,
     folder: Arc<Held>,
@@ -70,7 +70,7 @@ pub(super) struct FolderShard {
 
 impl FolderShard {
     /// Starts a file of about `size` bytes in `folder`, which lies on the file system of its place.
-    pub(super) fn create(folder: Arc<Held>, place: Place, size: u64) -> Result<Self> {
+    pub(super) fn create(folder: Arc<Held>, place: HeldPlace, size: u64) -> Result<Self> {
         let created = create_unique(&folder.here(), "shard", "tmp");
         let (path, file) = created.map_err(|error| VolumeError::io(folder.path().display().to_string(), error))?;
         // Half of it may be there after a failure, too, and is given back like the rest.
@@ -198,7 +198,7 @@ impl ShardFile for FolderShard {
 
 /// Gives the file `source` a second name, `place`, by way of one in `folder`. `false` where the file system will not:
 /// another device, too many links, a file of somebody else.
-pub(super) fn link(source: &Path, folder: &Held, place: &Place) -> Result<bool> {
+pub(super) fn link(source: &Path, folder: &Held, place: &HeldPlace) -> Result<bool> {
     let fault = |error| VolumeError::io(place.shown().display().to_string(), error);
     // A link to a symbolic link would be one as well.
     let source = fs::canonicalize(source).map_err(fault)?;
