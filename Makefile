@@ -11,7 +11,7 @@ RUST_SOURCES := $(shell find rust -name '*.rs' -o -name Cargo.toml) Cargo.toml C
 PYTHON_DIRS := python tests benches examples packaging tools
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test test-rust test-python test-memory test-cluster test-servers parquet boundary interrupts torture faults power-loss test-fuse lint bench fuzz mutants miri docs wheels try-wheel sdist licences clean
+.PHONY: help setup demo test test-rust test-python test-memory test-cluster test-servers parquet boundary interrupts torture faults power-loss test-fuse lint bench growth fuzz mutants miri docs wheels try-wheel sdist licences clean
 
 help: ## list the tasks
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -112,6 +112,9 @@ bench: setup $(SERVERS) ## measure against the reference package and physical li
 	cargo bench --workspace
 	$(BIN)/python -m benches.python
 	$(BIN)/python -m pytest --quiet benches/python/test_calls.py --benchmark-columns=min,median,rounds
+
+growth: ## compare what 2,000 and 32,000 elements of each kind in an NML take of a processor
+	cargo test --package wkfast-nml --test growth --release -- --ignored --nocapture
 
 fuzz: ## fuzz every parser, or TARGET, for SECONDS (default 60) each; needs cargo-fuzz
 	$(PYTHON) tools/fuzz.py run --seconds $(or $(SECONDS),60) $(TARGET)

@@ -15,7 +15,7 @@ from tests.inputs import tree_state
 
 import wkfast as wk
 from wkfast import _core
-from wkfast.errors import DatasetError
+from wkfast.errors import DatasetError, DatasetValueError
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -141,6 +141,21 @@ def test_a_change_that_is_killed_at_any_step_can_be_repeated(
             assert not other.path.is_symlink()
             np.testing.assert_array_equal(other.get_mag(1).read()[0], VOXELS)
     assert 0 < steps < MOST_STEPS
+
+
+@pytest.mark.parametrize("data_format", ["wkw", "zarr", "zarr3"])
+def test_a_mag_of_chunks_too_large_is_refused_and_the_right_one_made_after_it(tmp_path: Path, data_format: str) -> None:
+    box = wk.BoundingBox((0, 0, 0), VOXELS.shape)
+    dataset = wk.Dataset(tmp_path / "d", voxel_size=(1, 1, 1))
+    layer = dataset.add_layer("one", "segmentation", dtype="uint32", data_format=data_format, bounding_box=box)
+    before = tree_state(tmp_path)
+    for shapes in ({"chunk_shape": 2048}, {"chunk_shape": 2048, "shard_shape": 2048}):
+        with pytest.raises(DatasetValueError, match=r"mag 1 .*exceed"):
+            layer.add_mag(1, **shapes)
+        assert tree_state(tmp_path) == before
+        assert not wk.Dataset.open(tmp_path / "d").get_layer("one").mags
+    layer.add_mag(1, chunk_shape=16).write(VOXELS)
+    np.testing.assert_array_equal(wk.Dataset.open(tmp_path / "d").get_layer("one").get_mag(1).read()[0], VOXELS)
 
 
 def described(folder: Path, change: Callable[[dict[str, Any]], None]) -> wk.Dataset:

@@ -9,20 +9,23 @@ from __future__ import annotations
 import shutil
 import subprocess
 import sys
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING
 
 import numpy as np
 import pytest
+from examples.demo.generate import DATASET_NAME, labels, write_annotation, write_dataset
 
 import wkfast as wk
+from wkfast.dataset.attachments import Attachment, AttachmentDataFormat
 from wkfast.errors import WkfastError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
     from pathlib import Path
 
 ROUNDS = 40
+NOTES = ".wkfast-merge"
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="folders and links change places by a call of Linux")
 
 # Exchanges two names until its input ends; prints how often it could.
@@ -87,9 +90,47 @@ def copy_into(layer: wk.Layer) -> None:
     layer.add_mag_as_copy(layer.get_mag(1), mag=1, exists_ok=True)
 
 
+def attach_a_file(layer: wk.Layer) -> None:
+    attach(layer, "m.json", AttachmentDataFormat.JSON, "meshes")
+
+
+def attach_a_folder(layer: wk.Layer) -> None:
+    attach(layer, "v1", AttachmentDataFormat.Zarr3, "agglomerates")
+
+
+def attach(layer: wk.Layer, name: str, form: AttachmentDataFormat, kind: str) -> None:
+    source = layer.dataset.path.parent / "beside" / name
+    layer.dataset.get_segmentation_layer("one").attachments.add_attachment_as_copy(Attachment(name, source, form, kind))
+
+
+def take_an_array(layer: wk.Layer) -> None:
+    layer.add_mag_from_zarrarray(8, layer.dataset.path.parent / "beside/v1")
+
+
 CALLS: list[Callable[[wk.Layer], None]] = [
-    write, write_in_part, add_a_mag, make_a_mag, delete_a_mag, compress, delete, copy_into
+    write, write_in_part, add_a_mag, make_a_mag, delete_a_mag, compress, delete, copy_into,
+    attach_a_file, attach_a_folder, take_an_array,
 ]  # fmt: skip
+
+
+@contextmanager
+def swapping(one: Path, other: Path) -> Iterator[None]:
+    """Let another process exchange two names all the time; it could more often than there are rounds."""
+    command = [sys.executable, "-c", SWAPPER, str(one), str(other)]
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as swapper:
+        yield
+        swaps = int(swapper.communicate()[0])
+    assert swaps > 2 * ROUNDS, "nothing was swapped"
+
+
+def made_beside(folder: Path) -> None:
+    """Make what becomes attachments, one file and one folder, which is an array as well."""
+    (folder / "beside").mkdir()
+    (folder / "beside/m.json").write_text("{}")
+    array = folder / "array"
+    layer = wk.Dataset(array, voxel_size=(1, 1, 1)).add_layer("one", "segmentation", dtype="uint32")
+    layer.add_mag(8, chunk_shape=16, shard_shape=32).write(voxels(3), allow_resize=True)
+    layer.get_mag(8).path.rename(folder / "beside/v1")
 
 
 @pytest.mark.parametrize("call", CALLS, ids=lambda call: call.__name__)
@@ -97,10 +138,12 @@ def test_nothing_is_touched_behind_a_link_that_comes_and_goes(call, tmp_path):
     template, victim, work = tmp_path / "template", tmp_path / "victim", tmp_path / "work"
     made(template, 1)
     made(victim, 2)
+    for kind in ("meshes", "agglomerates"):
+        (victim / "one" / kind).mkdir()
+    made_beside(tmp_path)
     (template / ".spare").symlink_to(victim / "one")
     before = contents(victim)
-    command = [sys.executable, "-c", SWAPPER, str(work / "one"), str(work / ".spare")]
-    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as swapper:
+    with swapping(work / "one", work / ".spare"):
         for number in range(ROUNDS):
             # As a whole in one step: what is copied file by file would be copied through the link.
             shutil.copytree(template, tmp_path / f"new{number}", symlinks=True)
@@ -109,5 +152,54 @@ def test_nothing_is_touched_behind_a_link_that_comes_and_goes(call, tmp_path):
                 call(wk.Dataset.open(work).get_layer("one"))
             assert contents(victim) == before, f"round {number}"
             work.rename(tmp_path / f"old{number}")
-        swaps = int(swapper.communicate()[0])
-    assert swaps > 2 * ROUNDS, "nothing was swapped"
+
+
+# -- targets of merges -----------------------------------------------------------------------------------------------
+
+
+def inputs(folder: Path) -> None:
+    """Make an annotation over a layer of several files, of which some are copied and some are written."""
+    fallback = labels((256, 128, 128), cells=20)
+    painted = fallback.copy()
+    painted[20:150, 40:90, 40:90] = 900
+    write_dataset(folder / "datasets" / DATASET_NAME, fallback)
+    write_annotation(folder / "annotation.zip", fallback, painted)
+
+
+def merge(folder: Path, target: Path) -> None:
+    loaded = wk.Annotation.load(folder / "annotation.zip")
+    loaded.merge_fallback_layer(target, dataset_directory=folder / "datasets")
+
+
+def merge_in_jobs(folder: Path, target: Path) -> None:
+    """Each of a merge's tasks opens the target anew."""
+    job = wk.Annotation.load(folder / "annotation.zip").plan_merge(target, dataset_directory=folder / "datasets")
+    for task in range(job.plan.task_count):
+        job.plan.run((task, task + 1), access="shared")
+    job.commit()
+
+
+@pytest.mark.parametrize("swapped", ["the layer", "the notes"])
+@pytest.mark.parametrize("call", [merge, merge_in_jobs], ids=lambda call: call.__name__)
+def test_a_merge_writes_nothing_behind_a_link_that_comes_and_goes(call, swapped, tmp_path):
+    inputs(tmp_path)
+    victim, work = tmp_path / "victim", tmp_path / "work"
+    merge(tmp_path, victim)
+    layer = wk.Dataset.open(victim).get_segmentation_layers()[0].name
+    for file in (path for path in (victim / layer).rglob("*") if path.is_file()):
+        file.write_text("another's")
+    (victim / NOTES / "tmp").mkdir(parents=True)
+    for name in ("lock", "plan.json", "tmp/whole-1.tmp", "notes-1.jsonl"):
+        (victim / NOTES / name).write_text("another's")
+    name = layer if swapped == "the layer" else NOTES
+    before = contents(victim)
+    with swapping(work / "merged" / name, work / ".spare"):
+        for number in range(ROUNDS):
+            new = tmp_path / f"new{number}"
+            new.mkdir()
+            (new / ".spare").symlink_to(victim / name)
+            new.rename(work)
+            with suppress(WkfastError, OSError):
+                call(tmp_path, work / "merged")
+            assert contents(victim) == before, f"round {number}"
+            work.rename(tmp_path / f"old{number}")

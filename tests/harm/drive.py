@@ -3,6 +3,8 @@
 ``python -m tests.harm.drive kills JOB FOLDER SEED SECONDS``: SIGKILL at random moments, for that long.
 ``python -m tests.harm.drive faults JOB FOLDER SEED MOST``: calls of the system that fail, at most so many; the process
 is started with the library made of ``faults.c`` in LD_PRELOAD.
+``python -m tests.harm.drive sizes JOB FOLDER SEED COUNT``: files may not be longer than a limit, of so many.
+``python -m tests.harm.drive locks JOB FOLDER SEED 1``: the system has no locks.
 
 Prints a line of JSON for every finding, and one at the end.
 """
@@ -22,9 +24,11 @@ import time
 import traceback
 import warnings
 from collections import Counter
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from tests.harm.refusals import limit_files, refuse_locks
 from tests.harm.writing_jobs import JOBS, files, read_state
 
 from wkfast.errors import WkfastError
@@ -144,6 +148,21 @@ def kills(trial: Trial, chance: random.Random, seconds: float) -> int:
     return count
 
 
+def raised_by(run: Callable[[], None], folder: Path) -> dict[str, Any]:
+    """Run, and return what is to be judged of an error; nothing if there was none."""
+    try:
+        run()
+    except BaseException as fault:  # noqa: BLE001 - it is judged
+        filename = getattr(fault, "filename", None)
+        return {
+            "error": repr(fault),
+            "own": isinstance(fault, WkfastError) or (isinstance(fault, OSError) and filename is not None),
+            "names": any(part in f"{fault} {filename}" for part in (folder.name, "a.zip", "wkfast-")),
+            "trace": "".join(traceback.format_exception(fault)[-6:]),
+        }
+    return {}
+
+
 class Shim:
     """The library that makes calls fail."""
 
@@ -159,17 +178,7 @@ class Shim:
 
         def work() -> Any:
             self.arm(call, folder, error, number)
-            raised: dict[str, Any] = {}
-            try:
-                run()
-            except BaseException as fault:  # noqa: BLE001 - it is judged below
-                filename = getattr(fault, "filename", None)
-                raised = {
-                    "error": repr(fault),
-                    "own": isinstance(fault, WkfastError) or (isinstance(fault, OSError) and filename is not None),
-                    "names": any(part in f"{fault} {filename}" for part in (folder.name, "a.zip", "wkfast-")),
-                    "trace": "".join(traceback.format_exception(fault)[-6:]),
-                }
+            raised = raised_by(run, folder)
             self.library.wkfast_fault_disarm()
             return {
                 "seen": self.library.wkfast_fault_seen(),
@@ -187,6 +196,42 @@ def cases(trial: Trial, shim: Shim) -> Iterator[tuple[str, Path, int]]:
             trial.reset()
             seen = shim.with_fault(call, folder, 0, 0, trial.run)["result"]["seen"]
             yield from ((call, folder, number) for number in range(1, seen + 1))
+
+
+def judge(trial: Trial, raised: dict[str, Any], harm: dict[str, Any]) -> None:
+    """Look at an error, if there was one, and at the data."""
+    if raised and not raised["own"]:
+        trial.find("an error that is none of wkfast's own", raised=raised, **harm)
+    elif raised and not raised["names"]:
+        trial.find("an error that names no file", raised=raised, **harm)
+    if not raised and trial.state() != trial.after:
+        trial.find("done, but not done", **harm)
+    trial.check(harm, killed=False)
+
+
+def refused(trial: Trial, refuse: Callable[[], None], harm: dict[str, Any]) -> bool:
+    """Run the job where the system refuses something from the start; return whether the job failed for it."""
+
+    def work() -> dict[str, Any]:
+        refuse()
+        return raised_by(trial.run, trial.work)
+
+    trial.reset()
+    told = done(work)
+    if told is None or "result" not in told:
+        trial.find("the process died", told=told, **harm)
+        return False
+    judge(trial, told["result"], harm)
+    return bool(told["result"])
+
+
+def sizes(trial: Trial, chance: random.Random, count: int) -> int:
+    """Refuse files beyond several sizes, the least first; return how often the job failed."""
+    trial.reset()
+    done(trial.run)
+    largest = max(file.stat().st_size for file in trial.work.rglob("*") if file.is_file())
+    limits = [0, *sorted(chance.randrange(1, largest + 1) for _ in range(count - 1))]
+    return sum(refused(trial, partial(limit_files, limit), {"limit": limit}) for limit in limits)
 
 
 def faults(trial: Trial, chance: random.Random, most: int) -> tuple[dict[str, int], dict[str, int]]:
@@ -207,14 +252,7 @@ def faults(trial: Trial, chance: random.Random, most: int) -> tuple[dict[str, in
         if not outcome["failed"]:
             continue
         counts[call] = counts.get(call, 0) + 1
-        raised = outcome["raised"]
-        if raised and not raised["own"]:
-            trial.find("an error that is none of wkfast's own", raised=raised, **harm)
-        elif raised and not raised["names"]:
-            trial.find("an error that names no file", raised=raised, **harm)
-        if not raised and trial.state() != trial.after:
-            trial.find("done, but not done", **harm)
-        trial.check(harm, killed=False)
+        judge(trial, outcome["raised"], harm)
     return counts, dict(Counter(call for call, _, _ in known))
 
 
@@ -228,6 +266,13 @@ def main() -> None:
     trial, chance = Trial(name, folder), random.Random(seed)
     if kind == "kills":
         say(job=name, done=kills(trial, chance, amount), findings=trial.findings)
+        return
+    if kind == "sizes":
+        say(job=name, done=sizes(trial, chance, int(amount)), findings=trial.findings)
+        return
+    if kind == "locks":
+        failed_once = refused(trial, refuse_locks, {"locks": "refused"})
+        say(job=name, done=1, failed=failed_once, findings=trial.findings)
         return
     failed, calls = faults(trial, chance, int(amount))
     say(job=name, done=failed, calls=calls, findings=trial.findings)

@@ -9,6 +9,7 @@ import sys
 from pathlib import Path
 
 import pytest
+from tests.harm.refusals import reason_against_filters
 from tests.harm.shim import compiled, reason_against
 from tests.harm.writing_jobs import JOBS
 
@@ -16,6 +17,8 @@ ROOT = Path(__file__).resolve().parents[2]
 # For each job: s of kills, and calls that fail. `make torture` and `make faults` give them more.
 SECONDS = float(os.environ.get("WKFAST_TORTURE_SECONDS", "3"))
 FAULTS = int(os.environ.get("WKFAST_FAULTS", "4"))
+# For each job: sizes beyond which a file may not grow.
+SIZES = int(os.environ.get("WKFAST_SIZES", "2"))
 SEED = os.environ.get("WKFAST_HARM_SEED", "1")
 
 
@@ -53,3 +56,24 @@ def test_a_job_that_is_killed_loses_nothing(job, tmp_path):
 @pytest.mark.parametrize("job", JOBS)
 def test_a_job_whose_calls_fail_loses_nothing(job, tmp_path, shim):
     assert drive("faults", job, tmp_path / "x", FAULTS, LD_PRELOAD=str(shim))["done"]
+
+
+# Those that go different roads to their files; of the others, a long run.
+ROADS = ("save", "merge", "compress", "write a property")
+REFUSED = [pytest.param(job, marks=[] if job in ROADS else [pytest.mark.long]) for job in JOBS]
+
+
+@pytest.mark.parametrize("job", REFUSED)
+def test_a_job_whose_files_may_not_be_so_long_loses_nothing(job, tmp_path):
+    """EFBIG: the error names the file, what was there stays, and without the limit the same call finishes."""
+    assert drive("sizes", job, tmp_path / "x", SIZES)["done"] > 0
+
+
+@pytest.mark.parametrize("job", REFUSED)
+def test_a_job_without_locks_is_done_or_refused_as_a_whole(job, tmp_path):
+    """ENOLCK: leases stand for locks, and a merge that cannot take its own says where."""
+    reason = reason_against_filters()
+    if reason is not None:
+        pytest.skip(reason)
+    told = drive("locks", job, tmp_path / "x", 1)
+    assert told["failed"] == (job == "merge")

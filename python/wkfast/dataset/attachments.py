@@ -8,8 +8,9 @@ from enum import Enum
 from typing import TYPE_CHECKING, Any
 
 from wkfast.buckets import ObjectPath, copy_files, stated_path
-from wkfast.dataset.folders import place_folder
+from wkfast.dataset.folders import place_copied
 from wkfast.dataset.layer_properties import ATTACHMENTS
+from wkfast.dataset.mag_building import folder_place_of
 from wkfast.dataset.stated import stated_in
 from wkfast.errors import DatasetError, DatasetValueError, ExistsError
 
@@ -187,7 +188,10 @@ class Attachments:
             raise DatasetError(f"attachment {attachment.name!r}: there is nothing at {stated} to copy")
         self._check_free(attachment)
         target = self._layer.path / _KIND_OF[attachment.container_name].key / _file_name(attachment)
-        _copy(source, target)
+        if isinstance(target, ObjectPath):
+            _copy_to_bucket(source, target)
+        else:
+            _copy(source, *folder_place_of(self._layer, "a copy").reached(target))
         return self._list(replace(attachment, path=target))
 
     def _entries(self) -> Json:
@@ -250,24 +254,26 @@ def _files_at(path: Path | ObjectPath) -> list[tuple[str, int]]:
     return [(each.relative_to(path).as_posix(), each.stat().st_size) for each in path.rglob("*") if each.is_file()]
 
 
-def _copy(source: Path | ObjectPath, target: Path | ObjectPath) -> None:
-    """Copy a file or folder to where nothing is, complete or not at all."""
-    if isinstance(target, ObjectPath):
-        if _files_at(target):
-            raise ExistsError(f"there is something at {target} already")
-        copy_files(source, target, _files_at(source))
-        return
+def _copy_to_bucket(source: Path | ObjectPath, target: ObjectPath) -> None:
+    if _files_at(target):
+        raise ExistsError(f"there is something at {target} already")
+    copy_files(source, target, _files_at(source))
+
+
+def _copy(source: Path | ObjectPath, target: Path, within: Path) -> None:
+    """Copy a file or folder to where nothing is, complete or not at all; behind no link from `within` on."""
     if target.exists() or target.is_symlink():
         raise ExistsError(f"there is something at {target} already")
-    target.parent.mkdir(parents=True, exist_ok=True)
-    with place_folder(target) as draft:
+    with place_copied(target, within) as draft:
         if isinstance(source, ObjectPath):
             _fetch(source, draft)
         elif source.is_dir():
             shutil.copytree(source, draft, dirs_exist_ok=True)
         else:
             draft.rmdir()
-            shutil.copyfile(source, draft)
+            # a new one: what anybody has put there meanwhile is not written to
+            with source.open("rb") as old, draft.open("xb") as new:
+                shutil.copyfileobj(old, new)
 
 
 def _fetch(source: ObjectPath, draft: Path) -> None:

@@ -110,6 +110,18 @@ def place_folder(folder: Path, within: Path | None = None) -> Iterator[Path]:
 
 
 @contextmanager
+def place_copied(folder: Path, within: Path) -> Iterator[Path]:
+    """Yield where files are copied to, an empty folder as :func:`place_folder` makes one; a file may take its place.
+
+    The path leads to this very folder also where another process has put a link in the place of one that it lies in.
+    It is for this process alone, and for the block.
+    """
+    with place_folder(folder, within) as draft, held_beneath(within, draft.parent) as parent:
+        by_number = Path(f"/proc/self/fd/{parent}")
+        yield (by_number if by_number.is_dir() else draft.parent) / draft.name
+
+
+@contextmanager
 def replaced_folder(folder: Path, within: Path) -> Iterator[tuple[Path, Callable[[], None]]]:
     """Yield a folder beside `folder`, and what puts it in its place.
 

@@ -10,7 +10,7 @@ from wkfast import _core
 from wkfast._lazy import lazy_import
 from wkfast.dataset.data_format import FACTS, DataFormat, format_of_folder
 from wkfast.dataset.folder_place import FolderPlace
-from wkfast.dataset.folders import place_folder, remove_folder
+from wkfast.dataset.folders import mark_left, place_copied, remove_folder
 from wkfast.dataset.layer_creation import check_layer_name
 from wkfast.dataset.layer_properties import LayerProperties
 from wkfast.dataset.mag_building import files_of, folder_place_of
@@ -71,9 +71,10 @@ def take_array(layer: Layer, mag: Mag, path: Path, *, move: bool, extend: bool) 
     folder = place.new_folder(layer.dataset._properties, layer._properties, mag)
     if mag in layer._listed_mags() or folder.is_symlink() or folder.exists():
         raise ExistsError(f"layer {layer.name!r} has the mag {mag} already, or something at {folder}")
-    with place_folder(*place.reached(folder)) as draft:
+    where, root = place.reached(folder)
+    with place_copied(where, root) as draft:
         shutil.copytree(source, draft, dirs_exist_ok=True)
-        place.mark(draft)
+        mark_left(draft, draft.parent)
     view = list_files(layer, mag)
     if move:
         remove_folder(source)

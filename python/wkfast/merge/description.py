@@ -96,9 +96,11 @@ def describe(description: Json, report: MergeReport) -> None:
     kept = {mag.to_layer_name() for mag in report.mags}
     for content in description["layer_groups"].values():
         _keep_mags(content, kept)
-    _write_group_metadata(description["groups"], report.target)
-    _write_group_metadata(description["layer_groups"], report.target / report.layer_name)
-    replace_whole(file, properties.text())
+    # Whatever has become a link in the target meanwhile: nothing is written behind it.
+    within = report.target if isinstance(report.target, Path) else None
+    _write_group_metadata(description["groups"], report.target, within)
+    _write_group_metadata(description["layer_groups"], report.target / report.layer_name, within)
+    replace_whole(file, properties.text(), within)
 
 
 def _mag_entry(mag: Mag, layer: str, entries: Json) -> Json:
@@ -115,9 +117,9 @@ def _largest_of_both(description: Json, report: MergeReport) -> int | None:
     return max(largest, report.largest_segment_id, painted)
 
 
-def _write_group_metadata(files: dict[str, Any], folder: Path | ObjectPath) -> None:
+def _write_group_metadata(files: dict[str, Any], folder: Path | ObjectPath, within: Path | None) -> None:
     for name, content in files.items():
-        replace_whole(folder / name, json.dumps(content, indent=4).encode())
+        replace_whole(folder / name, json.dumps(content, indent=4).encode(), within)
 
 
 def _keep_mags(content: Any, kept: set[str]) -> None:

@@ -34,6 +34,22 @@ impl Held {
         Self::walk(root, below, true)
     }
 
+    /// Holds the folder at `path`, be it behind links.
+    pub fn behind_links(path: &Path) -> io::Result<Self> {
+        Self::open(path)
+    }
+
+    /// Holds the folder that `below` names from this one on: no part of it may be a link, or climb. With `make` what is
+    /// missing is made.
+    pub fn inner(&self, below: &Path, make: bool) -> io::Result<Self> {
+        match self.open_inner(below) {
+            Err(error) if make && error.kind() == io::ErrorKind::NotFound => {
+                Self::walk_from(self.again()?, below, true)
+            }
+            held => held.map_err(|error| told(error, &self.path.join(below))),
+        }
+    }
+
     /// The folder that `path`, which lies below `root`, lies in, and what it is called there.
     pub fn folder_of<'p>(path: &'p Path, root: &Path) -> io::Result<(Self, &'p OsStr)> {
         let below = path.strip_prefix(root).ok().filter(|below| *below != Path::new(""));
@@ -45,7 +61,11 @@ impl Held {
     }
 
     fn walk(root: &Path, below: &Path, make: bool) -> io::Result<Self> {
-        below.components().try_fold(Self::open(root)?, |held, part| match part {
+        Self::walk_from(Self::open(root)?, below, make)
+    }
+
+    fn walk_from(start: Self, below: &Path, make: bool) -> io::Result<Self> {
+        below.components().try_fold(start, |held, part| match part {
             Component::Normal(name) => held.child(name, make),
             Component::CurDir => Ok(held),
             _ => Err(io::Error::new(io::ErrorKind::InvalidInput, format!("{} leads out of it", below.display()))),
@@ -54,7 +74,12 @@ impl Held {
 
     /// Where what this folder calls `name` is found, as long as this is held.
     pub fn at(&self, name: &OsStr) -> PathBuf {
-        self.by_number().unwrap_or_else(|| self.path.clone()).join(name)
+        self.here().join(name)
+    }
+
+    /// Where this folder itself is found, as long as this is held.
+    pub fn here(&self) -> PathBuf {
+        self.by_number().unwrap_or_else(|| self.path.clone())
     }
 
     /// The path that it had when it was opened.
@@ -95,20 +120,47 @@ mod system {
             Ok(Self { folder, path: path.to_owned() })
         }
 
+        /// Another hold on the same.
+        pub(super) fn again(&self) -> io::Result<Self> {
+            Ok(Self { folder: self.folder.try_clone()?, path: self.path.clone() })
+        }
+
+        /// Holds a folder below this one, which is there.
+        pub(super) fn open_inner(&self, below: &Path) -> io::Result<Self> {
+            if below.as_os_str().is_empty() {
+                return self.again();
+            }
+            let resolve = ResolveFlags::NO_SYMLINKS | ResolveFlags::BENEATH;
+            match openat2(&self.folder, below, flags(), Mode::empty(), resolve) {
+                Err(Errno::NOSYS | Errno::PERM | Errno::INVAL | Errno::AGAIN) => {
+                    Self::walk_from(self.again()?, below, false)
+                }
+                opened => Ok(Self { folder: opened?, path: self.path.join(below) }),
+            }
+        }
+
         /// Holds a folder of this one, which is made if `make` and it is missing.
         pub(super) fn child(&self, name: &OsStr, make: bool) -> io::Result<Self> {
             let path = self.path.join(name);
             let folder = match child(&self.folder, name) {
                 Err(Errno::NOENT) if make => {
-                    match mkdirat(&self.folder, name, Mode::from_raw_mode(0o777)) {
-                        Ok(()) | Err(Errno::EXIST) => {}
-                        Err(error) => return Err(error.into()),
+                    match self.make(name) {
+                        Err(error) if error.kind() != io::ErrorKind::AlreadyExists => return Err(error),
+                        _ => {}
                     }
                     child(&self.folder, name)
                 }
                 opened => opened,
             };
             folder.map(|folder| Self { folder, path: path.clone() }).map_err(|error| told(error.into(), &path))
+        }
+
+        /// By the system's library where that can be, as all else is made: what makes calls fail for a test sees it.
+        fn make(&self, name: &OsStr) -> io::Result<()> {
+            match self.by_number() {
+                Some(here) => std::fs::create_dir(here.join(name)),
+                None => Ok(mkdirat(&self.folder, name, Mode::from_raw_mode(0o777))?),
+            }
         }
 
         pub(super) fn by_number(&self) -> Option<PathBuf> {
@@ -149,6 +201,15 @@ impl Held {
 
     fn open_real(path: &Path) -> io::Result<Self> {
         if std::fs::canonicalize(path)? == path { Self::open(path) } else { Err(rustix::io::Errno::LOOP.into()) }
+    }
+
+    #[allow(clippy::unnecessary_wraps)] // as where there are descriptors
+    fn again(&self) -> io::Result<Self> {
+        Ok(Self { path: self.path.clone() })
+    }
+
+    fn open_inner(&self, below: &Path) -> io::Result<Self> {
+        Self::walk_from(self.again()?, below, false)
     }
 
     fn child(&self, name: &OsStr, make: bool) -> io::Result<Self> {
@@ -207,6 +268,29 @@ mod tests {
             assert!(crate::is_link(&system::step_by_step(&behind).unwrap_err()));
             assert!(system::step_by_step(&real(&root).join("there/1")).is_ok());
         }
+    }
+
+    #[test]
+    fn from_a_folder_that_is_held_no_link_is_followed() {
+        let root = tempfile::tempdir().unwrap();
+        let (target, victim) = (real(&root).join("target"), real(&root).join("victim"));
+        fs::create_dir_all(target.join("layer")).unwrap();
+        fs::create_dir_all(victim.join("layer/1")).unwrap();
+        symlink(&victim, target.join("link")).unwrap();
+        let held = Held::behind_links(&target).unwrap();
+        assert_eq!(held.inner(Path::new("layer/1"), false).unwrap_err().kind(), io::ErrorKind::NotFound);
+        assert!(held.inner(Path::new("layer/1"), true).unwrap().path().ends_with("target/layer/1"));
+        assert!(held.inner(Path::new("layer/1"), false).is_ok() && held.inner(Path::new(""), false).is_ok());
+        for out in ["link", "link/layer", "link/new", "../victim", "layer/../../victim", "/"] {
+            assert!(held.inner(Path::new(out), true).is_err(), "{out}");
+        }
+        fs::rename(&target, real(&root).join("aside")).unwrap();
+        symlink(&victim, &target).unwrap();
+        if held.by_number().is_some() {
+            held.inner(Path::new("new"), true).unwrap();
+            assert!(root.path().join("aside/new").is_dir());
+        }
+        assert!(!victim.join("new").exists());
     }
 
     #[test]

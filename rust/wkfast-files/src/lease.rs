@@ -8,7 +8,7 @@ use std::fs::{self, File, OpenOptions};
 use std::io::{self, ErrorKind, Write};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::thread;
 use std::time::{Duration, Instant, SystemTime};
 
@@ -58,15 +58,23 @@ fn notice(path: &Path) {
 /// Renews a file as long as it is there: who sees it knows that its owner lives.
 #[derive(Debug)]
 pub struct Heartbeat {
-    path: PathBuf,
+    number: u64,
     process: u32,
 }
 
 impl Heartbeat {
-    /// Begins.
+    /// Begins, with the file that lies at `path` at the time.
     pub fn of(path: &Path) -> Self {
-        renew_from_now_on(path);
-        Self { path: path.to_owned(), process: std::process::id() }
+        Self::begun(Beaten::At(path.to_owned()))
+    }
+
+    /// Begins, with a file that is open for writing, wherever it lies by then.
+    pub fn of_file(file: &File) -> io::Result<Self> {
+        Ok(Self::begun(Beaten::File(Arc::new(file.try_clone()?))))
+    }
+
+    fn begun(what: Beaten) -> Self {
+        Self { number: renew_from_now_on(what), process: std::process::id() }
     }
 }
 
@@ -74,7 +82,7 @@ impl Drop for Heartbeat {
     fn drop(&mut self) {
         // What a forked process dropped would still be its parent's.
         if self.process == std::process::id() {
-            forget(&self.path);
+            forget(self.number);
         }
     }
 }
@@ -177,31 +185,50 @@ fn is_gone(owner: &str) -> bool {
     Process::parse(owner).is_some_and(|process| process.is_gone())
 }
 
-/// The leases that this process renews.
+/// What is renewed.
+#[derive(Clone)]
+enum Beaten {
+    At(PathBuf),
+    File(Arc<File>),
+}
+
+impl Beaten {
+    fn renew(&self) -> io::Result<()> {
+        match self {
+            Self::At(path) => touch(&File::options().write(true).open(path)?),
+            Self::File(file) => touch(file),
+        }
+    }
+}
+
+/// The leases that this process renews, each with a number of its own.
 struct Renewed {
     process: u32,
-    paths: Vec<PathBuf>,
+    all: Vec<(u64, Beaten)>,
     is_running: bool,
 }
 
-static RENEWED: Mutex<Renewed> = Mutex::new(Renewed { process: 0, paths: Vec::new(), is_running: false });
+static RENEWED: Mutex<Renewed> = Mutex::new(Renewed { process: 0, all: Vec::new(), is_running: false });
 
-fn renew_from_now_on(path: &Path) {
+fn renew_from_now_on(what: Beaten) -> u64 {
+    static COUNT: AtomicU64 = AtomicU64::new(0);
+    let number = COUNT.fetch_add(1, Ordering::Relaxed);
     let mut renewed = RENEWED.lock().unwrap_or_else(PoisonError::into_inner);
     if renewed.process != std::process::id() {
         // Threads and leases of the parent's stay with it.
-        *renewed = Renewed { process: std::process::id(), paths: Vec::new(), is_running: false };
+        *renewed = Renewed { process: std::process::id(), all: Vec::new(), is_running: false };
     }
-    renewed.paths.push(path.to_owned());
+    renewed.all.push((number, what));
     if !renewed.is_running {
         renewed.is_running = thread::Builder::new().name("wkfast-leases".to_owned()).spawn(renew).is_ok();
     }
+    number
 }
 
-fn forget(path: &Path) {
+fn forget(number: u64) {
     let mut renewed = RENEWED.lock().unwrap_or_else(PoisonError::into_inner);
-    if let Some(at) = renewed.paths.iter().position(|this| this == path) {
-        renewed.paths.swap_remove(at);
+    if let Some(at) = renewed.all.iter().position(|(this, _)| *this == number) {
+        renewed.all.swap_remove(at);
     }
 }
 
@@ -209,17 +236,17 @@ fn forget(path: &Path) {
 fn renew() {
     loop {
         thread::sleep(RENEWAL);
-        let paths = {
+        let all = {
             let mut renewed = RENEWED.lock().unwrap_or_else(PoisonError::into_inner);
-            renewed.is_running = !renewed.paths.is_empty();
-            renewed.paths.clone()
+            renewed.is_running = !renewed.all.is_empty();
+            renewed.all.clone()
         };
-        if paths.is_empty() {
+        if all.is_empty() {
             return;
         }
-        for path in paths {
+        for (_, what) in all {
             // One that is gone has been given up, or taken; its owner finds out.
-            let _ = File::options().write(true).open(path).and_then(|file| touch(&file));
+            let _ = what.renew();
         }
     }
 }
@@ -328,11 +355,14 @@ mod tests {
         let (path, beside) = (folder.path().join("lock"), folder.path().join("beside"));
         fs::write(&path, "owner").unwrap();
         let file = File::options().write(true).open(&path).unwrap();
-        file.set_modified(SystemTime::UNIX_EPOCH).unwrap();
-        touch(&file).unwrap();
         fs::write(&beside, "").unwrap();
         let time = |path| fs::metadata(path).unwrap().modified().unwrap();
-        assert!(time(&beside).duration_since(time(&path)).unwrap() < Duration::from_secs(5));
+        for what in [Beaten::At(path.clone()), Beaten::File(Arc::new(file.try_clone().unwrap()))] {
+            file.set_modified(SystemTime::UNIX_EPOCH).unwrap();
+            what.renew().unwrap();
+            assert!(time(&path) > SystemTime::UNIX_EPOCH);
+            assert!(time(&beside).duration_since(time(&path)).unwrap_or_default() < Duration::from_secs(5));
+        }
     }
 
     #[test]

@@ -71,7 +71,7 @@ impl Coordinates {
 
     /// The place of a row along an axis.
     pub fn get(&self, row: usize, axis: &str) -> Option<i64> {
-        let column = self.axes.iter().find(|this| this.name == axis).and_then(|axis| axis.column.get(row));
+        let column = self.axes.iter().find(|this| same(&this.name, axis)).and_then(|axis| axis.column.get(row));
         column.or_else(|| self.further_of(row)?.get(axis).copied())
     }
 
@@ -103,7 +103,7 @@ impl Coordinates {
     /// Whether these axes, all different, have columns or would get them.
     pub(crate) fn has_columns_for<'a>(&self, axes: impl IntoIterator<Item = &'a str>) -> bool {
         let used = self.columns().count();
-        let new = axes.into_iter().filter(|axis| !self.columns().any(|(this, _)| this == *axis)).count();
+        let new = axes.into_iter().filter(|axis| !self.columns().any(|(this, _)| same(this, axis))).count();
         used + new <= COLUMNS
     }
 
@@ -158,7 +158,7 @@ impl Coordinates {
     }
 
     fn column_mut(&mut self, name: &str) -> Option<&mut OptionalColumn<i64>> {
-        let index = match self.axes.iter().position(|axis| axis.name == name) {
+        let index = match self.axes.iter().position(|axis| same(&axis.name, name)) {
             Some(index) => index,
             // One that was cleared is as good as a new one.
             None => match self.axes.iter().position(|axis| axis.column.is_empty()) {
@@ -175,6 +175,13 @@ impl Coordinates {
         };
         Some(&mut self.axes[index].column)
     }
+}
+
+/// Whether two names are one. Of a search through a list, each step is counted while tests run.
+pub(crate) fn same(one: &str, other: &str) -> bool {
+    #[cfg(test)]
+    tests::COMPARED.set(tests::COMPARED.get() + 1);
+    one == other
 }
 
 /// Makes a column that ends early as long as its table.
@@ -280,6 +287,40 @@ mod tests {
             compare(&coordinates, &plain);
             coordinates.shrink_to_fit();
             compare(&coordinates, &plain);
+        }
+    }
+
+    thread_local! {
+        /// Names that were compared with one another by this thread.
+        pub(super) static COMPARED: std::cell::Cell<usize> = const { std::cell::Cell::new(0) };
+    }
+
+    /// Names compared while what is set below runs with so many additional axes.
+    fn compared_for(text: &str) -> usize {
+        COMPARED.set(0);
+        let loaded = crate::read(text.as_bytes(), crate::ReadOptions::default()).unwrap();
+        let mut written = Vec::new();
+        crate::write(&loaded.document, &mut written, crate::WriteOptions::default()).unwrap();
+        let coordinates = &loaded.document.trees[0].columns.coordinates;
+        let mut again = Coordinates::default();
+        again.append(3, coordinates);
+        again.set(1, coordinates.of(0));
+        let names = coordinates.names();
+        let sum: i64 = names.iter().filter_map(|name| again.get(1, name)).sum();
+        assert_eq!(sum, (0..names.len() as i64).sum());
+        COMPARED.get()
+    }
+
+    #[test]
+    fn names_of_additional_axes_are_compared_a_few_times_each_however_many_there_are() {
+        for axes in [1_000, 2_000, 16_000] {
+            let places: String = (0..axes)
+                .flat_map(|axis| [" additionalCoordinate-a".to_owned(), axis.to_string(), format!("=\"{axis}\"")])
+                .collect();
+            let text = format!("<things><thing id=\"1\"><nodes><node id=\"1\"{places}/></nodes></thing></things>");
+            let compared = compared_for(&text);
+            // At most all columns for each look-up: reading, writing, appending, setting and getting.
+            assert!(compared > axes && compared <= 8 * COLUMNS * axes, "{compared} for {axes}");
         }
     }
 

@@ -191,3 +191,30 @@ fn data_that_a_local_header_puts_behind_the_end_are_damage_here_and_far_away() {
         }
     }
 }
+
+#[test]
+fn of_archives_in_archives_in_archives_each_lies_in_the_one_around_it() {
+    let inner = zipped(&[("a", noise(1, 30_000))], false);
+    let middle = zipped(&[("inner.zip", inner)], false);
+    let outer = zipped(&[("middle.zip", middle)], false);
+    let open = |bytes: &[u8]| {
+        let near = Archive::over("near".to_owned(), super::source::Source::Memory(bytes.to_vec())).unwrap();
+        [near, far(bytes.to_vec()).1]
+    };
+    for archive in open(&outer) {
+        let innermost = archive.nested("middle.zip").unwrap().nested("inner.zip").unwrap();
+        assert_eq!(content(&innermost, "a"), noise(1, 30_000));
+    }
+    // The local header of each in turn puts its data behind the end of the one around it, but not of the outermost.
+    for (depth, header) in find_all(&outer, b"PK\x03\x04").into_iter().enumerate() {
+        let mut bytes = outer.clone();
+        bytes[header + 28..header + 30].copy_from_slice(&u16::MAX.to_le_bytes());
+        for archive in open(&bytes) {
+            let read = archive.nested("middle.zip").and_then(|middle| middle.nested("inner.zip")).and_then(|inner| {
+                let mut bytes = Vec::new();
+                inner.reader("a")?.read_to_end(&mut bytes).map(drop)
+            });
+            assert_eq!(read.unwrap_err().kind(), io::ErrorKind::InvalidData, "{depth}");
+        }
+    }
+}

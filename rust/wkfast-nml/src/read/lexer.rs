@@ -6,6 +6,7 @@ use std::collections::HashSet;
 use super::chars::{attribute_value, find_bad_reference, find_forbidden, is_space, line_ends, name_length, text_value};
 use super::window::{Feed, Window};
 use super::{Limits, ReadOptions, other_files};
+use crate::coordinates::same;
 use crate::error::{NmlError, Position};
 
 /// What comes next.
@@ -384,8 +385,10 @@ impl<'a, F: Feed> Lexer<'a, F> {
         let name = |range: &Range| &self.tag[range.clone()];
         let twice = if self.attributes.len() <= 16 {
             let mut all = self.attributes.iter().enumerate();
-            all.find(|(index, (this, _))| self.attributes[..*index].iter().any(|(other, _)| name(other) == name(this)))
-                .map(|(_, (this, _))| this)
+            all.find(|(index, (this, _))| {
+                self.attributes[..*index].iter().any(|(other, _)| same(name(other), name(this)))
+            })
+            .map(|(_, (this, _))| this)
         } else {
             let mut seen = HashSet::new();
             self.attributes.iter().map(|(this, _)| this).find(|this| !seen.insert(name(this)))

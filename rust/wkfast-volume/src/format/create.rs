@@ -13,6 +13,7 @@ use super::draft::put_file;
 use super::wkw::{BlockType, Header};
 use super::{Container, DataFormat, MagArray, MagLocation, join_key, open_mag, zarr};
 use crate::error::{Result, VolumeError};
+use crate::geometry::ChunkGrid;
 use crate::store::bucket_of;
 use crate::voxels::VoxelType;
 
@@ -100,6 +101,7 @@ impl NewMag {
             return Err("channels, chunk shape and chunks per shard are positive numbers".to_owned());
         }
         self.check_axes()?;
+        self.check_size()?;
         let content = match self.format {
             DataFormat::Wkw => self.header()?.to_bytes().to_vec(),
             DataFormat::Zarr => format!("{:#}", zarr::new_v2(self)?).into_bytes(),
@@ -143,6 +145,12 @@ impl NewMag {
             Some([Some("lz4hc")]) => Ok(BlockType::Lz4Hc),
             Some(_) => Err("WKW compresses with lz4 or lz4hc".to_owned()),
         }
+    }
+
+    /// Refuses what could be made, but not be opened.
+    fn check_size(&self) -> Result<(), String> {
+        let Self { voxel_type, channels, chunk_shape, chunks_per_shard, .. } = *self;
+        ChunkGrid { voxel_type, channels, chunk_shape, chunks_per_shard, extra_axes: Vec::new() }.check_size()
     }
 
     /// Refuses an order that lacks an axis, or names one that there is not.

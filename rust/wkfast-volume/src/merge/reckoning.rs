@@ -170,12 +170,46 @@ fn total(mags: &[MagReport]) -> Totals {
 
 #[cfg(test)]
 mod tests {
+    use serde_json::json;
+
     use super::*;
+    use crate::geometry::Mag;
 
     #[test]
     fn time_in_which_somebody_worked_counts_once_and_pauses_do_not() {
         let span = |start, length| Span { start, length };
         assert!((covered(vec![span(20.0, 1.0), span(10.0, 2.0), span(11.0, 3.0), span(11.5, 0.5)]) - 5.0).abs() < 1e-9);
         assert!(covered(Vec::new()).abs() < 1e-9);
+    }
+
+    /// What one damaged note may say of a shard.
+    fn damaged() -> ShardRecord {
+        let text = json!({
+            "task": 0, "copied": false, "file_bytes": u64::MAX, "bytes_read": u64::MAX, "work": u64::MAX,
+            "chunks": ChunkCounts { passed: u64::MAX, mixed: u64::MAX, ..ChunkCounts::default() },
+            "tally": {
+                "voxels_changed": u64::MAX, "voxels_relabeled": u64::MAX, "voxels_erased": u64::MAX,
+                "voxels_painted": u64::MAX, "largest_segment_id": u64::MAX, "balance": [[7, i64::MIN], [8, i64::MAX]],
+                "uncounted": u64::MAX,
+            },
+            "conflicts": [{"first": 0, "second": 1, "voxels": u64::MAX}],
+            "span": {"start": 1e308, "length": 1e308},
+        });
+        serde_json::from_value(text).unwrap()
+    }
+
+    #[test]
+    fn sums_of_damaged_notes_are_as_large_as_numbers_are() {
+        let mut sum = Sum::default();
+        sum.add(&damaged());
+        sum.add(&damaged());
+        let totals = sum.totals();
+        assert_eq!([totals.bytes_read, totals.bytes_written, totals.voxels_changed], [u64::MAX; 3]);
+        assert_eq!([totals.chunks.passed, totals.chunks.mixed, totals.conflicts[0].voxels], [u64::MAX; 3]);
+        assert_eq!((totals.largest_gains[0], totals.largest_losses[0]), ((8, i64::MAX), (7, i64::MIN)));
+        assert!(!totals.segments_complete);
+        let mag = || MagReport { mag: Mag([1; 3]), source: "mixed".to_owned(), totals: totals.clone() };
+        assert_eq!(total(&[mag(), mag()]).bytes_written, u64::MAX);
+        assert!(covered(vec![damaged().span, damaged().span]).is_infinite());
     }
 }

@@ -77,7 +77,7 @@ impl Tally {
         } else if self.balance.len() < limit {
             self.balance.insert(segment, voxels);
         } else {
-            self.uncounted += 1;
+            self.uncounted = self.uncounted.saturating_add(1);
         }
     }
 }
@@ -167,5 +167,12 @@ mod tests {
         tally.relabel(u64::MAX, 1, 2);
         let text = serde_json::to_string(&tally).unwrap();
         assert_eq!(serde_json::from_str::<Tally>(&text).unwrap(), tally);
+    }
+
+    #[test]
+    fn segments_that_are_not_counted_are_never_taken_for_none() {
+        let mut damaged = Tally { uncounted: u64::MAX, ..Tally::default() };
+        damaged.shift(7, 1, 0);
+        assert!(!damaged.segments_complete() && damaged.labels().next().is_none());
     }
 }

@@ -485,6 +485,27 @@ fn a_plan_whose_fingerprint_is_none_is_refused() {
 }
 
 #[test]
+fn a_plan_of_chunks_or_shards_larger_than_can_be_held_is_refused() {
+    let world = World::build(&simple_case());
+    let plan = MergePlan::new(world.input.clone()).unwrap();
+    let refused = |change: &dyn Fn(&mut MergePlan)| {
+        let mut other = plan.clone();
+        change(&mut other);
+        MergePlan::from_json(&other.to_json().unwrap()).unwrap_err().to_string()
+    };
+    for edges in [[1 << 10, 1 << 10, 1 << 11], [u32::MAX; 3]] {
+        let told = refused(&|plan| plan.mags[0].grid.chunk_shape = edges);
+        assert!(told.contains("exceed 1073741824 bytes"), "{told}");
+        let told = refused(&|plan| plan.mags[0].grid.chunks_per_shard = edges);
+        assert!(told.contains("exceed 16777216 chunks") || told.contains("refers to nothing"), "{told}");
+    }
+    let told = refused(&|plan| plan.mags[0].grid.channels = u32::MAX);
+    assert!(told.contains("exceed 1073741824 bytes"), "{told}");
+    let told = refused(&|plan| plan.mags[0].shards[0].at.xyz = [u32::MAX, 0, 0]);
+    assert!(told.contains("refers to nothing"), "{told}");
+}
+
+#[test]
 fn a_later_stage_does_not_run_before_an_earlier_one() {
     let world = World::build(&simple_case());
     let plan = MergePlan::new(world.input.clone()).unwrap();

@@ -21,8 +21,8 @@ const GONE: &str = ".wkfast-gone";
 
 /// Removes `folder` and all in it, and says whether it is gone. What somebody still holds is asked for again, shortly,
 /// and then left where it is: whoever comes next can call again.
-pub fn remove_or_leave(folder: &Path) -> Result<bool> {
-    patiently(|| fs::remove_dir_all(folder)).map_err(|error| VolumeError::io(folder.display().to_string(), error))
+pub fn remove_or_leave(folder: &Path) -> io::Result<bool> {
+    patiently(|| fs::remove_dir_all(folder))
 }
 
 /// Makes `folder` go away at once, whoever reads in it: it gets another name first. What cannot be removed yet stays

@@ -56,6 +56,22 @@ fn axes_lie_in_the_order_asked_for() {
 }
 
 #[test]
+fn a_mag_of_chunks_or_shards_that_cannot_be_opened_is_refused_before_anything_is_made() {
+    for format in FORMATS {
+        let folder = tempfile::tempdir().unwrap();
+        let good = NewMag::with_defaults(format, VoxelType::UInt32, 1);
+        let wide = NewMag { chunk_shape: [2048; 3], chunks_per_shard: [1; 3], ..good.clone() };
+        let many = NewMag { chunks_per_shard: [1024; 3], ..good.clone() };
+        for (new, expected) in [(wide, "exceed 1073741824 bytes"), (many, "exceed 16777216 chunks")] {
+            let told = create(&place(folder.path(), format), &new).unwrap_err().to_string();
+            assert!(told.contains(expected), "{told}");
+            assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 0);
+        }
+        assert!(create(&place(folder.path(), format), &good).is_ok());
+    }
+}
+
+#[test]
 fn a_mag_that_is_there_is_not_touched() {
     for (format, other) in FORMATS.into_iter().zip([DataFormat::Zarr3, DataFormat::Wkw, DataFormat::Zarr]) {
         let folder = tempfile::tempdir().unwrap();

@@ -262,3 +262,27 @@ fn the_header_of_a_wider_copy_differs_in_its_voxel_type_alone() {
     let many = WkwArray::with_header(memory(), "1", Header { channels: 100, ..header });
     assert!(many.metadata_like(VoxelType::UInt32, [1; 3], &[]).is_err());
 }
+
+#[test]
+fn a_file_named_so_far_out_that_its_chunks_cannot_be_counted_is_not_listed() {
+    let (store, array) = array(header(BlockType::Lz4, 1, 3));
+    let last = u32::MAX / 8 - 1;
+    let mut written = tempfile::tempfile().unwrap();
+    let mut writer = array.shard_writer(&mut written).unwrap();
+    (0..512).for_each(|_| writer.append(None).unwrap());
+    writer.finish().unwrap();
+    let mut file = Vec::new();
+    written.rewind().unwrap();
+    written.read_to_end(&mut file).unwrap();
+    for name in [last.to_string(), (last + 1).to_string(), u32::MAX.to_string(), "4294967296".to_owned()] {
+        store.insert(&format!("layer/1/z0/y0/x{name}.wkw"), file.clone()).unwrap();
+        store.insert(&format!("layer/1/z{name}/y0/x0.wkw"), file.clone()).unwrap();
+    }
+    let mut shards: Vec<_> = array.list_shards().unwrap().shards.into_iter().map(|(shard, _)| shard).collect();
+    shards.sort();
+    assert_eq!(shards, [ShardIndex::xyz(0, 0, last), ShardIndex::xyz(last, 0, 0)]);
+    for shard in &shards {
+        assert!(array.grid().chunk_at(shard, 511).xyz.contains(&(last * 8 + 7)));
+    }
+    assert_eq!(crate::format::list_chunks(&array).unwrap().len(), 1024);
+}

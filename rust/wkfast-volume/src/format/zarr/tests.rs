@@ -519,3 +519,30 @@ fn channels_in_very_many_files_are_refused_and_so_are_files_of_very_many_channel
     assert!(array(1 << 30, 1).unwrap_err().contains("1073741824 files"));
     assert!(array(1, u32::MAX).unwrap_err().contains("exceed"));
 }
+
+#[test]
+fn a_shard_named_so_far_out_that_its_chunks_cannot_be_counted_is_not_listed() {
+    let (store, array) =
+        open_v3(&metadata("uint8", json!([1, 2, 2, 4]), sharded(json!([1, 1, 1, 1]), json!(["bytes"]), "end")));
+    let array = array.unwrap();
+    let last = u32::MAX / 4 - 1;
+    for at in [last, last + 1, u32::MAX] {
+        store.insert(&array.shard_key(&ShardIndex::xyz(0, 0, at)), vec![0; 300]).unwrap();
+    }
+    let shards: Vec<_> = array.list_shards().unwrap().shards.into_iter().map(|(shard, _)| shard).collect();
+    assert_eq!(shards, [ShardIndex::xyz(0, 0, last)]);
+    assert_eq!(array.grid().chunk_at(&shards[0], 15).xyz[2], last * 4 + 3);
+}
+
+#[test]
+fn channels_in_a_billion_files_are_refused_before_one_is_named() {
+    for (channels, expected) in [(1_000_000_000, "spread over 1000000000 files"), (65_537, "spread over 65537 files")] {
+        let mut described = metadata("uint8", json!([1, 1, 1, 1]), json!(["bytes"]));
+        described["shape"][0] = json!(channels);
+        let told = open_v3(&described).1.unwrap_err().to_string();
+        assert!(told.contains(expected), "{told}");
+    }
+    let mut most = metadata("uint8", json!([1, 4, 4, 4]), json!(["bytes"]));
+    most["shape"][0] = json!(65_536);
+    assert_eq!(open_v3(&most).1.unwrap().grid().channels, 65_536);
+}

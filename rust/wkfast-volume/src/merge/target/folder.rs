@@ -1,14 +1,17 @@
 //! A folder as a target: files are built under another name and renamed when they are whole.
 
+use std::ffi::OsStr;
 use std::fs::{self, File};
-use std::io::{ErrorKind, Read, Write};
+use std::io::{self, ErrorKind, Read, Write};
 use std::path::{Path, PathBuf};
+use std::sync::{Arc, OnceLock};
 
 use rayon::prelude::*;
+use wkfast_files::Held;
 
 use super::lock::{self, Lock};
-use super::shard_file::{FolderShard, link};
-use super::{Access, Copied, Held, NOTES, NewShard, Notebook, Target};
+use super::shard_file::{FolderShard, HeldPlace, link};
+use super::{Access, Copied, NOTES, NewShard, Notebook, Target};
 use crate::error::{Result, VolumeError};
 use crate::store::SharedStore;
 use crate::work::{Observer, create_unique, remove_or_leave};
@@ -20,19 +23,68 @@ const TEMPORARY: &str = "tmp";
 #[derive(Debug)]
 pub(super) struct FolderTarget {
     root: PathBuf,
+    /// The folder that was there first, or was made. Whatever takes its path later, or a link the place of a folder in it,
+    /// is somebody else's, and nothing is written there.
+    held: OnceLock<Arc<Held>>,
+    temporary: OnceLock<Arc<Held>>,
 }
 
 impl FolderTarget {
     pub(super) fn new(root: PathBuf) -> Self {
-        Self { root }
+        Self { root, held: OnceLock::new(), temporary: OnceLock::new() }
     }
 
     fn notes_folder(&self) -> PathBuf {
         self.root.join(NOTES)
     }
 
-    fn temporary(&self) -> PathBuf {
-        self.notes_folder().join(TEMPORARY)
+    /// The target's folder, which is there.
+    fn hold(&self) -> io::Result<&Arc<Held>> {
+        if let Some(held) = self.held.get() {
+            return Ok(held);
+        }
+        let held = Arc::new(Held::behind_links(&self.root)?);
+        Ok(self.held.get_or_init(|| held))
+    }
+
+    /// The target's folder, made where there was none. What has come to be there since somebody looked is refused unless
+    /// it is another process's of the same merge.
+    fn hold_made(&self) -> Result<&Arc<Held>> {
+        if let Some(held) = self.held.get() {
+            return Ok(held);
+        }
+        fs::create_dir_all(&self.root).map_err(|error| fault(&self.root, error))?;
+        let held = self.hold().map_err(|error| fault(&self.root, error))?;
+        match self.anything_else()? {
+            Some(name) if !self.has(NOTES)? => {
+                Err(self.taken(format!("is not empty, it holds {name}; choose a new directory")))
+            }
+            _ => Ok(held),
+        }
+    }
+
+    fn notes_held(&self) -> Result<Held> {
+        self.hold().and_then(|root| root.inner(Path::new(NOTES), false)).map_err(|e| fault(&self.notes_folder(), e))
+    }
+
+    fn temporary(&self) -> Result<&Arc<Held>> {
+        if let Some(held) = self.temporary.get() {
+            return Ok(held);
+        }
+        let below = Path::new(NOTES).join(TEMPORARY);
+        let held = self.hold().and_then(|root| root.inner(&below, false));
+        let held = Arc::new(held.map_err(|error| fault(&self.root.join(below), error))?);
+        Ok(self.temporary.get_or_init(|| held))
+    }
+
+    fn place(&self, key: &str) -> Result<HeldPlace> {
+        let root = Arc::clone(self.hold().map_err(|error| fault(&self.root, error))?);
+        Ok(HeldPlace { root, key: key.to_owned() })
+    }
+
+    /// Where the file `key` is read.
+    fn at(&self, key: impl AsRef<OsStr>) -> PathBuf {
+        self.held.get().map_or_else(|| self.root.join(key.as_ref()), |held| held.at(key.as_ref()))
     }
 
     fn taken(&self, reason: String) -> VolumeError {
@@ -41,11 +93,12 @@ impl FolderTarget {
 
     /// Refuses a target in which a link leads what is written there to somewhere else.
     fn refuse_links(&self) -> Result<()> {
-        let folder = self.notes_folder();
-        for path in [folder.join(TEMPORARY), folder.join(lock::NAME), folder] {
-            if fs::symlink_metadata(&path).is_ok_and(|found| found.is_symlink()) {
+        let folder = Path::new(NOTES);
+        for path in [folder.join(TEMPORARY), folder.join(lock::NAME), folder.to_owned()] {
+            if fs::symlink_metadata(self.at(&path)).is_ok_and(|found| found.is_symlink()) {
+                let link = self.root.join(path);
                 return Err(
-                    self.taken(format!("holds the link {}; remove it or choose another target", path.display()))
+                    self.taken(format!("holds the link {}; remove it or choose another target", link.display()))
                 );
             }
         }
@@ -59,9 +112,8 @@ impl Target for FolderTarget {
     }
 
     fn check(&self) -> Result<bool> {
-        self.refuse_links()?;
-        match fs::read_dir(&self.root) {
-            Ok(_) => Ok(true),
+        match self.hold().and_then(|root| fs::read_dir(root.here())) {
+            Ok(_) => self.refuse_links().map(|()| true),
             Err(error) if error.kind() == ErrorKind::NotFound => Ok(false),
             Err(error) if error.kind() == ErrorKind::NotADirectory => Err(self.taken("is not a directory".to_owned())),
             Err(error) => Err(fault(&self.root, error)),
@@ -69,7 +121,7 @@ impl Target for FolderTarget {
     }
 
     fn anything_else(&self) -> Result<Option<String>> {
-        for entry in fs::read_dir(&self.root).map_err(|error| fault(&self.root, error))? {
+        for entry in fs::read_dir(self.at("")).map_err(|error| fault(&self.root, error))? {
             let name = entry.map_err(|error| fault(&self.root, error))?.file_name();
             if name != NOTES {
                 return Ok(Some(name.display().to_string()));
@@ -79,12 +131,12 @@ impl Target for FolderTarget {
     }
 
     fn has(&self, key: &str) -> Result<bool> {
-        Ok(self.root.join(key).exists())
+        Ok(self.at(key).exists())
     }
 
     fn read(&self, key: &str) -> Result<Option<Vec<u8>>> {
-        let path = self.root.join(key);
-        wkfast_files::persistently(&path, |path| fs::read(path)).map_err(|error| fault(&path, error))
+        let read = wkfast_files::persistently(&self.at(key), |path| fs::read(path));
+        read.map_err(|error| fault(&self.root.join(key), error))
     }
 
     fn read_starts(&self, keys: &[&str], length: u64) -> Result<Vec<Option<Vec<u8>>>> {
@@ -93,42 +145,46 @@ impl Target for FolderTarget {
             File::open(path)?.take(length).read_to_end(&mut bytes).map(|_| bytes)
         };
         let read = |key: &&str| {
-            let path = self.root.join(key);
-            wkfast_files::persistently(&path, start).map_err(|error| fault(&path, error))
+            let read = wkfast_files::persistently(&self.at(key), start);
+            read.map_err(|error| fault(&self.root.join(key), error))
         };
         keys.iter().map(read).collect()
     }
 
     fn put(&self, key: &str, content: &[u8]) -> Result<()> {
-        let path = self.root.join(key);
-        let folder = path.parent().unwrap_or(&self.root);
-        fs::create_dir_all(folder).map_err(|error| fault(folder, error))?;
-        let io = |error| fault(&path, error);
-        let (draft, mut file) = create_unique(&self.temporary(), "whole", "tmp").map_err(io)?;
+        let place = self.place(key)?;
+        let io = |error| fault(&place.shown(), error);
+        let (draft, mut file) = create_unique(&self.temporary()?.here(), "whole", "tmp").map_err(io)?;
         // Without these no merge goes on and no mag is read; after a loss of power they must not be names of nothing.
         file.write_all(content).and_then(|()| file.sync_data()).map_err(io)?;
-        fs::rename(draft, &path).map_err(io)
+        place.take(&draft).map_err(io)
     }
 
     fn remove(&self, key: &str) -> Result<()> {
-        let path = self.root.join(key);
-        match fs::remove_file(&path) {
-            Err(error) if error.kind() != ErrorKind::NotFound => Err(fault(&path, error)),
+        let (folder, name) = key.rsplit_once('/').unwrap_or(("", key));
+        let folder = self.hold().and_then(|root| root.inner(Path::new(folder), false));
+        match folder.and_then(|folder| fs::remove_file(folder.at(name.as_ref()))) {
+            Err(error) if error.kind() != ErrorKind::NotFound => Err(fault(&self.root.join(key), error)),
             _ => Ok(()),
         }
     }
 
     fn begin(&self) -> Result<()> {
-        fs::create_dir_all(self.temporary()).map_err(|error| fault(&self.notes_folder(), error))
+        let made = self.hold_made()?.inner(&Path::new(NOTES).join(TEMPORARY), true);
+        made.map(drop).map_err(|error| fault(&self.notes_folder(), error))
     }
 
-    fn lock(&self, access: Access, observer: &mut Observer) -> Result<Option<Box<dyn Held>>> {
-        let lock = Lock::take(&self.notes_folder(), access, &self.root, observer)?;
+    fn lock(&self, access: Access, observer: &mut Observer) -> Result<Option<Box<dyn super::Held>>> {
+        let lock = Lock::take(&self.notes_held()?, access, &self.root, observer)?;
         Ok(lock.map(|lock| Box::new(HeldFolder { lock, root: self.root.clone() }) as _))
     }
 
     fn is_held(&self) -> Result<bool> {
-        lock::is_held(&self.notes_folder())
+        match self.notes_held() {
+            Ok(notes) => lock::is_held(&notes),
+            Err(VolumeError::Io { source, .. }) if source.kind() == ErrorKind::NotFound => Ok(false),
+            Err(error) => Err(error),
+        }
     }
 
     /// Files that were not on disk yet.
@@ -138,7 +194,7 @@ impl Target for FolderTarget {
 
     fn notes(&self, wanted: &dyn Fn(&str) -> bool, take: &mut dyn FnMut(&str)) -> Result<()> {
         let folder = self.notes_folder();
-        let entries = match fs::read_dir(&folder) {
+        let entries = match fs::read_dir(self.at(NOTES)) {
             Err(error) if error.kind() == ErrorKind::NotFound => return Ok(()),
             entries => entries.map_err(|error| fault(&folder, error))?,
         };
@@ -157,34 +213,42 @@ impl Target for FolderTarget {
     }
 
     fn note(&self, stem: &str, head: &str) -> Result<Box<dyn Notebook>> {
-        let folder = self.notes_folder();
-        let (path, file) = create_unique(&folder, stem, "jsonl").map_err(|error| fault(&folder, error))?;
-        let mut lines = FolderLines { path, file };
+        let folder = self.notes_held()?;
+        let created = create_unique(&folder.here(), stem, "jsonl");
+        let (path, file) = created.map_err(|error| fault(folder.path(), error))?;
+        let mut lines = FolderLines { path: folder.path().join(path.file_name().unwrap_or_default()), file };
         lines.append(head)?;
         Ok(Box::new(lines))
     }
 
     fn clear(&self) -> Result<()> {
-        remove_or_leave(&self.notes_folder()).map(drop)
+        match self.hold() {
+            Ok(root) => {
+                let removed = remove_or_leave(&root.at(NOTES.as_ref()));
+                removed.map(drop).map_err(|error| fault(&self.notes_folder(), error))
+            }
+            Err(error) if error.kind() == ErrorKind::NotFound => Ok(()),
+            Err(error) => Err(fault(&self.root, error)),
+        }
     }
 
     fn shard(&self, key: &str, size: u64) -> Result<Box<dyn NewShard>> {
-        Ok(Box::new(FolderShard::create(&self.temporary(), self.root.join(key), size)?))
+        Ok(Box::new(FolderShard::create(Arc::clone(self.temporary()?), self.place(key)?, size)?))
     }
 
     fn copy(&self, source: &SharedStore, from: &str, size: u64, key: &str) -> Result<Copied> {
-        let mut draft = Box::new(FolderShard::create(&self.temporary(), self.root.join(key), 0)?);
+        let mut draft = Box::new(FolderShard::create(Arc::clone(self.temporary()?), self.place(key)?, 0)?);
         draft.copy(source, from, size)?;
         Ok(Copied { read: size, size: draft.place()? })
     }
 
     fn link(&self, source: &SharedStore, from: &str, key: &str) -> Result<bool> {
         let Some(disk) = source.disk() else { return Ok(false) };
-        link(&disk.place(from)?, &self.temporary(), &self.root.join(key))
+        link(&disk.place(from)?, self.temporary()?, &self.place(key)?)
     }
 
     fn size(&self, key: &str) -> Result<Option<u64>> {
-        Ok(fs::metadata(self.root.join(key)).ok().map(|found| found.len()))
+        Ok(fs::metadata(self.at(key)).ok().map(|found| found.len()))
     }
 
     /// Every file, several at once. One call for the whole file system would be shorter, but it would wait for everybody
@@ -216,7 +280,7 @@ struct HeldFolder {
     root: PathBuf,
 }
 
-impl Held for HeldFolder {
+impl super::Held for HeldFolder {
     fn check(&self) -> Result<()> {
         self.lock.check(&self.root.join(NOTES), &self.root)
     }

@@ -10,7 +10,7 @@ use std::path::Path;
 use std::thread;
 use std::time::{Duration, Instant, SystemTime};
 
-use wkfast_files::{Heartbeat, Process, is_still};
+use wkfast_files::{Heartbeat, Held, Process, is_still};
 
 use super::{Access, MOST_OF_OWNER};
 use crate::error::{Result, VolumeError};
@@ -58,25 +58,24 @@ const PATIENCE: Patience = Patience { silence: wkfast_files::LEASE, watch: Durat
 impl Lock {
     /// Takes the lock in `folder`, the notes of `target`; `None` where somebody else holds it for this process. While that
     /// of another machine is watched, `observer` is called.
-    pub(super) fn take(folder: &Path, access: Access, target: &Path, observer: &mut Observer) -> Result<Option<Self>> {
+    pub(super) fn take(folder: &Held, access: Access, target: &Path, observer: &mut Observer) -> Result<Option<Self>> {
         if access == Access::Coordinated {
             return Ok(None);
         }
-        let path = folder.join(NAME);
-        match Self::take_patiently(&path, access, PATIENCE, observer)? {
+        match Self::take_patiently(folder, access, PATIENCE, observer)? {
             Some(lock) => Ok(Some(lock)),
-            None => Err(busy(&path, target)),
+            None => Err(busy(&folder.at(NAME.as_ref()), target)),
         }
     }
 
     /// `None` where somebody has it who is not known to have gone.
     fn take_patiently(
-        path: &Path,
+        folder: &Held,
         access: Access,
         patience: Patience,
         observer: &mut Observer,
     ) -> Result<Option<Self>> {
-        let fault = |error| VolumeError::io(path.display().to_string(), error);
+        let (path, fault) = (&folder.at(NAME.as_ref()), |error| fault(folder, error));
         for _ in 0..TRIES {
             let mut file = create(path).map_err(fault)?;
             let locked = if access == Access::Exclusive { file.try_lock() } else { file.try_lock_shared() };
@@ -85,9 +84,10 @@ impl Lock {
                 Ok(()) if !is_still(&file, path).map_err(fault)? => {}
                 Ok(()) => {
                     sign(&mut file).map_err(fault)?;
-                    return Ok(Some(Self { file, owner: std::process::id(), _heartbeat: Heartbeat::of(path) }));
+                    let heartbeat = Heartbeat::of_file(&file).map_err(fault)?;
+                    return Ok(Some(Self { file, owner: std::process::id(), _heartbeat: heartbeat }));
                 }
-                Err(TryLockError::WouldBlock) if is_abandoned(path, patience, observer)? => {
+                Err(TryLockError::WouldBlock) if is_abandoned(folder, patience, observer)? => {
                     put_aside(path, &file).map_err(fault)?;
                 }
                 Err(TryLockError::WouldBlock) => thread::sleep(BETWEEN_TRIES),
@@ -97,7 +97,7 @@ impl Lock {
         Ok(None)
     }
 
-    /// Refuses to go on where another one was taken because this one had not been renewed.
+    /// Refuses to go on where another one was taken because this one had not been renewed, or has its path.
     pub(super) fn check(&self, folder: &Path, target: &Path) -> Result<()> {
         let path = folder.join(NAME);
         match is_still(&self.file, &path) {
@@ -108,14 +108,18 @@ impl Lock {
     }
 }
 
+fn fault(folder: &Held, error: io::Error) -> VolumeError {
+    VolumeError::io(folder.path().join(NAME).display().to_string(), error)
+}
+
 fn busy(path: &Path, target: &Path) -> VolumeError {
     let owner = owner_in(path).map(|(owner, _)| format!(" (process {} on {})", owner.number(), owner.host()));
     VolumeError::TargetBusy { target: target.display().to_string(), owner: owner.unwrap_or_default() }
 }
 
 /// Whether a lock that is held is held for nobody: its owner, on another machine, renewed it and does no more.
-fn is_abandoned(path: &Path, patience: Patience, observer: &mut Observer) -> Result<bool> {
-    let fault = |error| VolumeError::io(path.display().to_string(), error);
+fn is_abandoned(folder: &Held, patience: Patience, observer: &mut Observer) -> Result<bool> {
+    let (path, fault) = (&folder.at(NAME.as_ref()), |error| fault(folder, error));
     let Some((_, true)) = owner_in(path).filter(|(owner, _)| owner.is_elsewhere()) else { return Ok(false) };
     let renewed = renewal(path).map_err(fault)?;
     let silent = now_at(path).map_err(fault)?.duration_since(renewed).unwrap_or_default();
@@ -159,10 +163,9 @@ fn put_aside(path: &Path, abandoned: &File) -> io::Result<()> {
 }
 
 /// Whether somebody is at work in a target, as far as the lock in its notes tells.
-pub(super) fn is_held(folder: &Path) -> Result<bool> {
-    let path = folder.join(NAME);
-    let io = |error| VolumeError::io(path.display().to_string(), error);
-    let file = match wkfast_files::open_itself(&path) {
+pub(super) fn is_held(folder: &Held) -> Result<bool> {
+    let io = |error| fault(folder, error);
+    let file = match wkfast_files::open_itself(&folder.at(NAME.as_ref())) {
         Ok(file) => file,
         Err(error) if error.kind() == ErrorKind::NotFound => return Ok(false),
         Err(error) => return Err(io(error)),
@@ -209,8 +212,12 @@ mod tests {
         file
     }
 
+    fn hold(folder: &Path) -> Held {
+        Held::behind_links(folder).unwrap()
+    }
+
     fn take(folder: &Path, access: Access) -> Option<Lock> {
-        Lock::take_patiently(&folder.join(NAME), access, HASTE, &mut |_| Ok(())).unwrap()
+        Lock::take_patiently(&hold(folder), access, HASTE, &mut |_| Ok(())).unwrap()
     }
 
     #[test]
@@ -254,7 +261,7 @@ mod tests {
                 thread::sleep(Duration::from_millis(100));
                 file.set_modified(SystemTime::now()).unwrap();
             });
-            assert!(!is_abandoned(&folder.path().join(NAME), slow, &mut |_| Ok(())).unwrap());
+            assert!(!is_abandoned(&hold(folder.path()), slow, &mut |_| Ok(())).unwrap());
         });
     }
 
@@ -268,7 +275,7 @@ mod tests {
             looks += 1;
             if looks < 3 { Ok(()) } else { Err(VolumeError::Interrupted) }
         };
-        let taken = Lock::take_patiently(&folder.path().join(NAME), Access::Exclusive, slow, &mut observer);
+        let taken = Lock::take_patiently(&hold(folder.path()), Access::Exclusive, slow, &mut observer);
         assert!(matches!(taken, Err(VolumeError::Interrupted)));
         assert_eq!(looks, 3);
     }

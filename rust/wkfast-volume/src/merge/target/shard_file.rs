@@ -1,10 +1,14 @@
 //! Files of a folder: built under another name, renamed when whole.
 
+use std::ffi::OsStr;
 use std::fs::{self, File};
 use std::io::{self, Seek, SeekFrom, Write};
 use std::ops::Range;
 use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use wkfast_files::Held;
 
 use super::super::space::Space;
 use super::NewShard;
@@ -22,12 +26,39 @@ const PIECES_AT_ONCE: usize = 16;
 /// pieces are quicker by way of memory, where they share writes with their neighbours.
 const LONG_RUN: u64 = 16 << 20;
 
+/// Where a file of a target goes: reached from a folder that is held through no link, whatever paths lead to by then.
+#[derive(Clone, Debug)]
+pub(super) struct HeldPlace {
+    pub(super) root: Arc<Held>,
+    pub(super) key: String,
+}
+
+impl HeldPlace {
+    /// What it is called in messages.
+    pub(super) fn shown(&self) -> PathBuf {
+        self.root.path().join(&self.key)
+    }
+
+    /// The folder that it lies in, made where it is missing, and its name there.
+    pub(super) fn make_folder(&self) -> io::Result<(Held, &OsStr)> {
+        let (folder, name) = self.key.rsplit_once('/').unwrap_or(("", &self.key));
+        Ok((self.root.inner(Path::new(folder), true)?, OsStr::new(name)))
+    }
+
+    /// Gives the file `draft` this place.
+    pub(super) fn take(&self, draft: &Path) -> io::Result<()> {
+        let (folder, name) = self.make_folder()?;
+        fs::rename(draft, folder.at(name))
+    }
+}
+
 /// A file under construction. Dropped before it is put in place, it is removed.
 #[derive(Debug)]
 pub(super) struct FolderShard {
-    /// Its place.
-    target: PathBuf,
+    place: HeldPlace,
+    /// Where it is meanwhile, in a folder that is held.
     path: PathBuf,
+    folder: Arc<Held>,
     file: File,
     /// What is to be written next, and how much of it is there.
     buffer: Space,
@@ -38,13 +69,13 @@ pub(super) struct FolderShard {
 }
 
 impl FolderShard {
-    /// Starts a file of about `size` bytes in `folder`, which lies on the file system of its place, `target`.
-    pub(super) fn create(folder: &Path, target: PathBuf, size: u64) -> Result<Self> {
-        let created = create_unique(folder, "shard", "tmp");
-        let (path, file) = created.map_err(|error| VolumeError::io(folder.display().to_string(), error))?;
+    /// Starts a file of about `size` bytes in `folder`, which lies on the file system of its place.
+    pub(super) fn create(folder: Arc<Held>, place: HeldPlace, size: u64) -> Result<Self> {
+        let created = create_unique(&folder.here(), "shard", "tmp");
+        let (path, file) = created.map_err(|error| VolumeError::io(folder.path().display().to_string(), error))?;
         // Half of it may be there after a failure, too, and is given back like the rest.
         reserve(&file, size);
-        Ok(Self { target, path, file, buffer: Space::of(PIECE), filled: 0, reserved: size, placed: false })
+        Ok(Self { place, path, folder, file, buffer: Space::of(PIECE), filled: 0, reserved: size, placed: false })
     }
 
     /// Writes what is in the buffer.
@@ -129,18 +160,15 @@ impl Seek for FolderShard {
 
 impl NewShard for FolderShard {
     fn place(mut self: Box<Self>) -> Result<u64> {
-        let target = self.target.clone();
-        let fault = |error| VolumeError::io(target.display().to_string(), error);
+        let shown = self.place.shown();
+        let fault = |error| VolumeError::io(shown.display().to_string(), error);
         self.empty().map_err(fault)?;
         let size = self.file.metadata().map_err(fault)?.len();
         if size < self.reserved {
             // Gives back what was asked for in vain.
             self.file.set_len(size).map_err(fault)?;
         }
-        if let Some(folder) = target.parent() {
-            fs::create_dir_all(folder).map_err(fault)?;
-        }
-        fs::rename(&self.path, &target).map_err(fault)?;
+        self.place.take(&self.path).map_err(fault)?;
         self.placed = true;
         Ok(size)
     }
@@ -148,7 +176,7 @@ impl NewShard for FolderShard {
 
 impl ShardFile for FolderShard {
     fn name(&self) -> String {
-        self.path.display().to_string()
+        self.folder.path().join(self.path.file_name().unwrap_or_default()).display().to_string()
     }
 
     fn append_from(&mut self, source: &mut File, range: Range<u64>) -> io::Result<()> {
@@ -168,14 +196,14 @@ impl ShardFile for FolderShard {
     }
 }
 
-/// Gives the file `source` the second name `path`, by way of one in `folder`. `false` where the file system will not:
+/// Gives the file `source` a second name, `place`, by way of one in `folder`. `false` where the file system will not:
 /// another device, too many links, a file of somebody else.
-pub(super) fn link(source: &Path, folder: &Path, path: &Path) -> Result<bool> {
-    let fault = |error| VolumeError::io(path.display().to_string(), error);
+pub(super) fn link(source: &Path, folder: &Held, place: &HeldPlace) -> Result<bool> {
+    let fault = |error| VolumeError::io(place.shown().display().to_string(), error);
     // A link to a symbolic link would be one as well.
     let source = fs::canonicalize(source).map_err(fault)?;
     let draft = loop {
-        let draft = folder.join(unique_name("link", "tmp"));
+        let draft = folder.at(unique_name("link", "tmp").as_ref());
         match fs::hard_link(&source, &draft) {
             Ok(()) => break draft,
             Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {}
@@ -183,10 +211,7 @@ pub(super) fn link(source: &Path, folder: &Path, path: &Path) -> Result<bool> {
             Err(_) => return Ok(false),
         }
     };
-    if let Some(folder) = path.parent() {
-        fs::create_dir_all(folder).map_err(fault)?;
-    }
-    fs::rename(&draft, path).map_err(fault)?;
+    place.take(&draft).map_err(fault)?;
     // Renaming does nothing where both names are of one file already, as after a kill.
     match fs::remove_file(&draft) {
         Err(error) if error.kind() != io::ErrorKind::NotFound => Err(fault(error)),
