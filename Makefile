@@ -11,7 +11,7 @@ RUST_SOURCES := $(shell find rust -name '*.rs' -o -name Cargo.toml) Cargo.toml C
 PYTHON_DIRS := python tests benches examples packaging tools
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test test-rust test-python test-memory test-cluster test-servers parquet boundary interrupts torture faults power-loss test-fuse lint bench growth fuzz mutants miri docs wheels try-wheel sdist licences clean
+.PHONY: help setup demo test test-rust test-python test-memory test-cluster test-servers parquet boundary interrupts torture concurrency faults power-loss test-fuse lint bench growth fuzz mutants miri docs wheels try-wheel sdist licences clean
 
 help: ## list the tasks
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -83,9 +83,13 @@ boundary: setup ## read mutated files and answers for SECONDS (default 300) per 
 interrupts: setup ## interrupt every call that takes long, at any moment
 	WKFAST_LONGEST_WAIT=0.2 $(BIN)/python -m pytest --quiet tests/interrupts -m "long or not long"
 
-torture: setup ## kill every writing job for SECONDS (default 300) each
-	WKFAST_KILLS=$(or $(KILLS),100) $(BIN)/python -m pytest --quiet tests/dataset/test_merge_kills.py
-	WKFAST_TORTURE_SECONDS=$(or $(SECONDS),300) WKFAST_HARM_SEED=$(or $(SEED),1) $(BIN)/python -m pytest --quiet tests/harm -m long
+# Thirteen jobs and merges in processes of their own: 10,000 kills take one to two hours.
+torture: setup ## kill every writing job KILLS (default 800) times, at random moments
+	WKFAST_KILLS=$(or $(KILLS),800) $(BIN)/python -m pytest --quiet tests/dataset/test_merge_kills.py
+	WKFAST_KILLS=$(or $(KILLS),800) WKFAST_HARM_SEED=$(or $(SEED),1) $(BIN)/python -m pytest --quiet tests/harm -m "long or not long"
+
+concurrency: setup ## let eight processes read and write one shard for SECONDS (default 600) in each format
+	WKFAST_CONCURRENCY_SECONDS=$(or $(SECONDS),600) $(BIN)/python -m pytest --quiet tests/dataset/test_concurrency.py -k eight
 
 faults: setup ## make CALLS (default 300) calls of the system fail in every writing job, and print a table
 	@rm -rf build/faults

@@ -2,6 +2,7 @@
 
 import fcntl
 import multiprocessing
+import os
 import pickle
 import time
 from concurrent.futures import ProcessPoolExecutor
@@ -17,6 +18,8 @@ from wkfast.errors import VolumeDataError
 
 SPAWN = multiprocessing.get_context("spawn")
 EDGE = 64
+# For how long processes share a shard, s. `make concurrency` takes longer.
+SECONDS = float(os.environ.get("WKFAST_CONCURRENCY_SECONDS", "3"))
 
 
 def version(number: int) -> NDArray:
@@ -61,6 +64,46 @@ def test_a_box_is_read_from_one_state_of_its_shard(tmp_path: Path, data_format: 
     writer.join()
     assert writer.exitcode == 0
     assert len(seen) > 1
+
+
+def count_up(folder: Path, place: int, ends: float) -> int:
+    """Write 1, 2, 3, … into one chunk of a shard until the time is over, and return the last number."""
+    mag, number = opened(folder), 0
+    while number == 0 or time.time() < ends:
+        number += 1
+        mag.write(np.full((1, 32, 32, 32), number, np.uint32), absolute_offset=(32 * place, 0, 0))
+    return number
+
+
+def watch(folder: Path, ends: float) -> int:
+    """Read until the time is over: a chunk holds one number, which never falls. Return how many reads saw a change."""
+    mag, last, changes = opened(folder), np.zeros(4, np.uint32), 0
+    while time.time() < ends:
+        found = mag.read(absolute_offset=(0, 0, 0), size=(128, 32, 32))[0].reshape(4, -1)
+        numbers = found[:, 0]
+        assert (found == numbers[:, None]).all(), "half of a write is read"
+        assert (numbers >= last).all(), f"{last} was read before {numbers}"
+        changes += bool((numbers > last).any())
+        last = numbers
+    return changes
+
+
+@pytest.mark.parametrize("data_format", ["wkw", "zarr3"])
+def test_eight_processes_share_a_shard(tmp_path: Path, data_format: str) -> None:
+    """Four count in a chunk each, four look on: nobody undoes what another wrote, nobody sees half of it."""
+    dataset = wk.Dataset(tmp_path / "d", voxel_size=(4, 4, 4))
+    layer = dataset.add_layer("l", "segmentation", dtype="uint32", data_format=data_format)
+    mag = layer.add_mag(1, chunk_shape=32, shard_shape=128)
+    mag.write(np.zeros((1, 128, 128, 32), np.uint32), allow_resize=True)
+    with ProcessPoolExecutor(8, mp_context=SPAWN) as pool:
+        ends = time.time() + SECONDS
+        counting = [pool.submit(count_up, tmp_path, place, ends) for place in range(4)]
+        watching = [pool.submit(watch, tmp_path, ends) for _ in range(4)]
+        counted = [job.result() for job in counting]
+        seen = [job.result() for job in watching]
+    assert max(seen) > 0, "the readers saw nothing change"
+    left = mag.read(absolute_offset=(0, 0, 0), size=(128, 32, 32))[0].reshape(4, -1)
+    np.testing.assert_array_equal(left, np.broadcast_to(np.array(counted)[:, None], left.shape))
 
 
 def write_waiting(folder: Path, started: "multiprocessing.synchronize.Event", result: "multiprocessing.Queue") -> None:

@@ -1,6 +1,6 @@
 """Does harm to writing jobs, and looks at what becomes of the data.
 
-``python -m tests.harm.drive kills JOB FOLDER SEED SECONDS``: SIGKILL at random moments, for that long.
+``python -m tests.harm.drive kills JOB FOLDER SEED COUNT``: SIGKILL at random moments, so many times.
 ``python -m tests.harm.drive faults JOB FOLDER SEED MOST``: calls of the system that fail, at most so many; the process
 is started with the library made of ``faults.c`` in LD_PRELOAD.
 ``python -m tests.harm.drive sizes JOB FOLDER SEED COUNT``: files may not be longer than a limit, of so many.
@@ -133,17 +133,18 @@ class Trial:
             self.find(f"{what} in TMPDIR", left=left[:5], **harm)
 
 
-def kills(trial: Trial, chance: random.Random, seconds: float) -> int:
-    """Kill the job at random moments; return how often it was killed before its end."""
-    ends, count = time.monotonic() + seconds, 0
-    while time.monotonic() < ends:
+def kills(trial: Trial, chance: random.Random, most: int) -> int:
+    """Kill the job at random moments, so many times; return how often."""
+    count = tries = 0
+    # Some come too late: the job was done.
+    while count < most and tries < 4 * most:
         trial.reset()
         child, wait = in_child(trial.run)
         after = chance.uniform(0, trial.seconds)
         time.sleep(after)
         os.kill(child, signal.SIGKILL)
         killed = wait() is None
-        count += killed
+        count, tries = count + killed, tries + 1
         trial.check({"after": after, "killed": killed}, killed=True)
     return count
 
@@ -265,7 +266,7 @@ def main() -> None:
     kind, name, folder, seed, amount = sys.argv[1], sys.argv[2], Path(sys.argv[3]), sys.argv[4], float(sys.argv[5])
     trial, chance = Trial(name, folder), random.Random(seed)
     if kind == "kills":
-        say(job=name, done=kills(trial, chance, amount), findings=trial.findings)
+        say(job=name, done=kills(trial, chance, int(amount)), findings=trial.findings)
         return
     if kind == "sizes":
         say(job=name, done=sizes(trial, chance, int(amount)), findings=trial.findings)

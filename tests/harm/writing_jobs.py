@@ -18,6 +18,8 @@ from tests.inputs import minimal_nml, wkw_data_zip, write_zip
 
 import wkfast as wk
 from wkfast.errors import LayerNotFoundError, TargetNotEmptyError
+from wkfast.merge.arrays import run_share
+from wkfast.merge.job import MergeJob
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -189,6 +191,21 @@ def merge(folder: Path) -> None:
         loaded.merge_fallback_layer(folder / "merged", dataset_directory=folder / "datasets")
 
 
+def merge_by_tasks(folder: Path) -> None:
+    """What the tasks of a job array do, one after the other, with the plan file that is there."""
+    plan_file = folder / "merge.plan"
+    if not plan_file.exists():
+        loaded = wk.Annotation.load(folder / "annotation.zip")
+        new = plan_file.with_suffix(".new")
+        new.write_bytes(loaded.plan_merge(folder / "merged", dataset_directory=folder / "datasets").to_bytes())
+        new.replace(plan_file)
+    job = MergeJob.open(plan_file)
+    if job.finished() is None:
+        for task in range(3):
+            run_share(job, task, 3, threads=1)
+        job.commit()
+
+
 def merged_state(folder: Path) -> State:
     """Of the target nothing counts before its properties are there; the inputs are as they were."""
     inputs = dataset_state(folder / "datasets", DATASET_NAME)
@@ -201,6 +218,7 @@ JOBS: dict[str, Job] = {
     "edit": Job(annotation, edit, annotation_state),
     "export": Job(annotation_and_dataset, export, dataset_state),
     "merge": Job(fallback_and_annotation, merge, merged_state),
+    "merge by tasks": Job(fallback_and_annotation, merge_by_tasks, merged_state),
     "compress": Job(dataset, compress, dataset_state),
     "rechunk": Job(dataset, rechunk, dataset_state),
     "downsample": Job(dataset, downsample, dataset_state),
