@@ -27,32 +27,6 @@ from typing import Any
 from wkfast.errors import MissingExtraError
 
 
-class _LazyModule(ModuleType):
-    """Stands for a module until an attribute is asked for."""
-
-    def __init__(self, name: str, extra: str | None = None) -> None:
-        super().__init__(name)
-        self.__extra = extra
-
-    def __getattr__(self, name: str) -> Any:
-        if name.startswith("__") and name != "__version__":
-            # doctest, inspect and pickle look for dunder attributes on whatever they meet; that is no use of the module
-            raise AttributeError(name)
-        value = getattr(self.__load(), name)
-        # found in __dict__ from now on, so this runs once per name
-        self.__dict__[name] = value
-        return value
-
-    def __load(self) -> ModuleType:
-        try:
-            return importlib.import_module(self.__name__)
-        except ModuleNotFoundError as error:
-            if self.__extra is None or error.name != self.__name__.partition(".")[0]:
-                raise
-            reason = f"this needs {error.name}, which is not installed: pip install 'wkfast[{self.__extra}]'"
-            raise MissingExtraError(reason, name=error.name) from None
-
-
 def lazy_import(name: str, *, extra: str | None = None) -> Any:
     """Return a stand-in for module `name` that imports it on first use.
 
@@ -67,7 +41,30 @@ def lazy_import(name: str, *, extra: str | None = None) -> Any:
     >>> colors.rgb_to_hsv(1, 0, 0)
     (0.0, 1.0, 1)
     """
-    return _LazyModule(name, extra)
+    # A plain module, not a class of our own: the interpreter reads what is in its dict itself, without a call.
+    stand_in = ModuleType(name)
+
+    def load(attribute: str) -> Any:
+        if attribute.startswith("__") and attribute != "__version__":
+            # doctest, inspect and pickle look for dunder attributes on whatever they meet; that is no use of the module
+            raise AttributeError(attribute)
+        value = getattr(_loaded(name, extra), attribute)
+        # found in __dict__ from now on, so this runs once per name
+        vars(stand_in)[attribute] = value
+        return value
+
+    vars(stand_in)["__getattr__"] = load
+    return stand_in
+
+
+def _loaded(name: str, extra: str | None) -> ModuleType:
+    try:
+        return importlib.import_module(name)
+    except ModuleNotFoundError as error:
+        if extra is None or error.name != name.partition(".")[0]:
+            raise
+        reason = f"this needs {error.name}, which is not installed: pip install 'wkfast[{extra}]'"
+        raise MissingExtraError(reason, name=error.name) from None
 
 
 def lazy_names(

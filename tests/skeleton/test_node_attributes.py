@@ -280,3 +280,17 @@ def test_threads_share_a_tree_that_others_change_measure_and_save(tmp_path):
         thread.join()
     assert not faults
     assert Skeleton.load(tmp_path / "saved.nml", strict=True).get_total_node_count() > 5000
+
+
+def test_a_loop_that_looks_at_some_nodes_only_shows_nothing_of_those_before():
+    tree = wk.Skeleton(voxel_size=(1, 1, 1), dataset_name="d").add_tree("t")
+    ids = [tree.add_node(position=(row, 0, 0), radius=float(row)).id for row in range(100)]
+    for row, node in enumerate(tree.nodes):
+        assert tree.get_node_by_id(ids[row]) is node
+        if row % 3 == 0:
+            assert (hash(node), node.radius) == (hash(ids[row]), row)
+        elif row % 3 == 1:
+            assert node.position == (row, 0, 0)
+        elif row % 7 == 0:
+            assert (hash(node), node.id) == (hash(ids[row]), ids[row])
+    assert [node.radius for node in tree.nodes] == list(range(100))

@@ -86,6 +86,17 @@ impl LiveNodes {
         self.with(py, |pages| pages.remove(row, node));
     }
 
+    /// Notes that a node is another row's from now on, which has none.
+    #[inline]
+    pub(super) fn shift(&self, py: Python<'_>, from: u32, to: u32, node: NonNull<Node>) {
+        self.with(py, |pages| {
+            if !pages.shift(from, to, node) {
+                pages.remove(from, node);
+                pages.put(to, node);
+            }
+        });
+    }
+
     /// The first node that is held from a row on, and its row.
     pub(super) fn next(&self, py: Python<'_>, row: u32) -> Option<(u32, NonNull<Node>)> {
         self.with(py, |pages| pages.next(row as usize))
@@ -108,6 +119,22 @@ impl Pages {
         };
         page.nodes[row as usize % PAGE] = node.as_ptr();
         page.held += 1;
+    }
+
+    /// As `remove` and `put` within a page, which holds as many as before; says whether that was so.
+    #[inline]
+    fn shift(&mut self, from: u32, to: u32, node: NonNull<Node>) -> bool {
+        let (from, to) = (from as usize, to as usize);
+        if from / PAGE != to / PAGE {
+            return false;
+        }
+        let Some(Some(page)) = self.pages.get_mut(to / PAGE) else { return false };
+        let is_there = page.nodes[from % PAGE] == node.as_ptr();
+        if is_there {
+            page.nodes[from % PAGE] = null_mut();
+            page.nodes[to % PAGE] = node.as_ptr();
+        }
+        is_there
     }
 
     #[cold]

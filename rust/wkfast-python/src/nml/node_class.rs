@@ -35,6 +35,8 @@ pub(crate) struct Node {
     columns: ManuallyDrop<Py<TreeColumns>>,
     /// Changed by an iterator only, as long as nobody else has the node.
     row: Cell<u32>,
+    /// Whether something of the row was ever kept, its hash included: an iterator moves most nodes on before that.
+    is_touched: Cell<bool>,
     /// Of the id; -1, which is none, until it is asked for.
     hash: Cell<isize>,
     /// References to the objects of facts that were read; null for others.
@@ -119,11 +121,11 @@ impl Node {
     /// Makes this the node of another row, which has none: for an iterator whose node nobody else has.
     #[inline]
     pub(super) fn move_to(&self, py: Python<'_>, row: u32) {
-        let (this, live) = (NonNull::from(self), &self.columns.get().live);
-        live.remove(py, self.row.replace(row), this);
-        live.put(py, row, this);
-        self.hash.set(-1);
-        self.forget(py, 0..FACTS);
+        self.columns.get().live.shift(py, self.row.replace(row), row, NonNull::from(self));
+        if self.is_touched.replace(false) {
+            self.hash.set(-1);
+            self.forget(py, 0..FACTS);
+        }
     }
 
     /// The object of a fact, if it was read before.
@@ -135,6 +137,7 @@ impl Node {
 
     /// Keeps the object of a fact for the next time.
     pub(super) fn keep(&self, fact: usize, object: &Bound<'_, PyAny>) {
+        self.is_touched.set(true);
         let before = self.kept[fact].replace(object.clone().into_ptr());
         // SAFETY: the reference was the node's. It is let go of behind all else, since that may run any code.
         unsafe { ffi::Py_XDECREF(before) };
@@ -232,6 +235,7 @@ unsafe extern "C" fn hash(object: Raw) -> ffi::Py_hash_t {
         guarded(-1, |py| {
             let node = borrowed(py, object);
             let hash = node::hash_like_python(node.get().id_of(py));
+            node.get().is_touched.set(true);
             node.get().hash.set(hash);
             Ok(hash)
         })
