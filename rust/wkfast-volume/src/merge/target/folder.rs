@@ -5,6 +5,7 @@ use std::io::{ErrorKind, Read, Write};
 use std::path::{Path, PathBuf};
 
 use rayon::prelude::*;
+use wkfast_files::open_regular;
 
 use super::lock::{self, Lock};
 use super::shard_file::{FolderShard, link};
@@ -83,14 +84,18 @@ impl Target for FolderTarget {
     }
 
     fn read(&self, key: &str) -> Result<Option<Vec<u8>>> {
+        let whole = |path: &Path| {
+            let mut bytes = Vec::new();
+            open_regular(path)?.read_to_end(&mut bytes).map(|_| bytes)
+        };
         let path = self.root.join(key);
-        wkfast_files::persistently(&path, |path| fs::read(path)).map_err(|error| fault(&path, error))
+        wkfast_files::persistently(&path, whole).map_err(|error| fault(&path, error))
     }
 
     fn read_starts(&self, keys: &[&str], length: u64) -> Result<Vec<Option<Vec<u8>>>> {
         let start = |path: &Path| {
             let mut bytes = Vec::new();
-            File::open(path)?.take(length).read_to_end(&mut bytes).map(|_| bytes)
+            open_regular(path)?.take(length).read_to_end(&mut bytes).map(|_| bytes)
         };
         let read = |key: &&str| {
             let path = self.root.join(key);
