@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import io
 import json
+import os
+import sys
 import zipfile
 
 import numpy as np
@@ -18,8 +20,10 @@ from wkfast.errors import (
     NmlError,
     SkeletonError,
     VolumeDataError,
+    WkfastError,
 )
 from wkfast.merge.job import MergeJob
+from wkfast.merge.options import MergeOptions
 
 NML = minimal_nml('<thing id="1" name="a" />')
 DECLARED = '<?xml version="1.0" encoding="UTF-8"?>'
@@ -130,3 +134,69 @@ def test_names_of_members_may_be_anything(tmp_path):
     annotation = wk.Annotation.load(path)
     annotation.save(tmp_path / "again.zip")
     assert sorted(file.name for file in tmp_path.iterdir()) == ["a.zip", "again.zip"]
+
+
+@pytest.mark.parametrize("name", ["a.nml", "a.zip"])
+def test_an_annotation_that_is_no_regular_file_is_refused_without_waiting(name, tmp_path):
+    os.mkfifo(tmp_path / name)
+    with pytest.raises(AnnotationFileNotFoundError, match="no regular file"):
+        wk.Annotation.load(tmp_path / name)
+
+
+@pytest.mark.parametrize("name", ["plan.json", "datasource-properties.json"])
+def test_files_of_a_merge_that_are_no_regular_files_are_refused_without_waiting(name, tmp_path):
+    demo_input(tmp_path)
+    annotation = wk.Annotation.load(tmp_path / "annotation.zip")
+    annotation.plan_merge(tmp_path / "merged", tmp_path / "datasets").run(MergeOptions())
+    file = tmp_path / "merged" / (f".wkfast-merge/{name}" if name == "plan.json" else name)
+    file.unlink(missing_ok=True)
+    os.mkfifo(file)
+    with pytest.raises(WkfastError, match=name):
+        annotation.merge_fallback_layer(tmp_path / "merged", dataset_directory=tmp_path / "datasets")
+
+
+def test_nodes_along_very_many_axes_are_saved_but_make_no_table(tmp_path):
+    nodes = "".join(f'<node id="{at}" x="1" y="2" z="3" additionalCoordinate-t{at}="1" />' for at in range(1, 66))
+    (tmp_path / "a.nml").write_text(minimal_nml(f'<thing id="1"><nodes>{nodes}</nodes></thing>'))
+    annotation = wk.Annotation.load(tmp_path / "a.nml")
+    with pytest.raises(SkeletonError, match="65 additional axes"):
+        annotation.skeleton.nodes_table()
+    annotation.save(tmp_path / "b.nml")
+    assert (tmp_path / "b.nml").read_text().count("additionalCoordinate-") == 65
+
+
+def steps(call):
+    """How many functions of Python a call enters: a measure of time that no other process changes."""
+    count = [0]
+
+    def enters(_frame, event, _argument):
+        count[0] += event in ("call", "c_call")
+
+    sys.setprofile(enters)
+    try:
+        call()
+    finally:
+        sys.setprofile(None)
+    return count[0]
+
+
+def many_axes(count):
+    axes = "".join(f'<additionalAxis name="t{at}" index="{at}" start="0" end="5" />' for at in range(count))
+    return minimal_nml('<thing id="1" />').replace(
+        "</parameters>", f"<additionalAxes>{axes}</additionalAxes></parameters>"
+    )
+
+
+def many_volumes(count):
+    return minimal_nml("".join(f'<volume id="{at}" name="v{at}" location="{at}.zip" />' for at in range(count)))
+
+
+@pytest.mark.parametrize("make", [many_axes, many_volumes])
+@pytest.mark.filterwarnings("ignore:volume layer")
+def test_loading_and_saving_take_time_in_proportion_to_the_elements(make, tmp_path):
+    def load_and_save(count):
+        write_zip(tmp_path / "a.zip", {"a.nml": make(count)})
+        return steps(lambda: wk.Annotation.load(tmp_path / "a.zip").save(tmp_path / "b.zip"))
+
+    load_and_save(1)  # what is imported when it is needed is there from now on
+    assert load_and_save(800) < 6 * load_and_save(200)

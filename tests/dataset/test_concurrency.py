@@ -66,19 +66,20 @@ def test_a_box_is_read_from_one_state_of_its_shard(tmp_path: Path, data_format: 
     assert len(seen) > 1
 
 
-def count_up(folder: Path, place: int, ends: float) -> int:
+def count_up(folder: Path, place: int, seconds: float) -> int:
     """Write 1, 2, 3, … into one chunk of a shard until the time is over, and return the last number."""
-    mag, number = opened(folder), 0
-    while number == 0 or time.time() < ends:
+    mag, number, ends = opened(folder), 0, time.monotonic() + seconds
+    while number == 0 or time.monotonic() < ends:
         number += 1
-        mag.write(np.full((1, 32, 32, 32), number, np.uint32), absolute_offset=(32 * place, 0, 0))
+        chunk = np.full((1, 32, 32, 32), number, np.uint32)
+        mag.write(chunk, absolute_offset=(32 * place, 0, 0), allow_unaligned=True)
     return number
 
 
-def watch(folder: Path, ends: float) -> int:
+def watch(folder: Path, seconds: float) -> int:
     """Read until the time is over: a chunk holds one number, which never falls. Return how many reads saw a change."""
-    mag, last, changes = opened(folder), np.zeros(4, np.uint32), 0
-    while time.time() < ends:
+    mag, last, changes, ends = opened(folder), np.zeros(4, np.uint32), 0, time.monotonic() + seconds
+    while time.monotonic() < ends:
         found = mag.read(absolute_offset=(0, 0, 0), size=(128, 32, 32))[0].reshape(4, -1)
         numbers = found[:, 0]
         assert (found == numbers[:, None]).all(), "half of a write is read"
@@ -95,10 +96,11 @@ def test_eight_processes_share_a_shard(tmp_path: Path, data_format: str) -> None
     layer = dataset.add_layer("l", "segmentation", dtype="uint32", data_format=data_format)
     mag = layer.add_mag(1, chunk_shape=32, shard_shape=128)
     mag.write(np.zeros((1, 128, 128, 32), np.uint32), allow_resize=True)
-    with ProcessPoolExecutor(8, mp_context=SPAWN) as pool:
-        ends = time.time() + SECONDS
-        counting = [pool.submit(count_up, tmp_path, place, ends) for place in range(4)]
-        watching = [pool.submit(watch, tmp_path, ends) for _ in range(4)]
+    # None begins before all have started.
+    together = SPAWN.Barrier(8)
+    with ProcessPoolExecutor(8, mp_context=SPAWN, initializer=together.wait) as pool:
+        counting = [pool.submit(count_up, tmp_path, place, SECONDS) for place in range(4)]
+        watching = [pool.submit(watch, tmp_path, SECONDS) for _ in range(4)]
         counted = [job.result() for job in counting]
         seen = [job.result() for job in watching]
     assert max(seen) > 0, "the readers saw nothing change"

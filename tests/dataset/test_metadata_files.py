@@ -2,6 +2,9 @@
 
 import json
 import os
+import shutil
+import socket
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -36,7 +39,21 @@ def make_large(file: Path) -> None:
         made.truncate(65 << 20)
 
 
-@pytest.mark.parametrize("make", [make_fifo, make_endless, make_folder, make_large])
+def make_socket(file: Path) -> None:
+    with socket.socket(socket.AF_UNIX) as made, pytest.MonkeyPatch.context() as patch:
+        patch.chdir(file.parent)  # an address is short
+        made.bind(file.name)
+
+
+def make_circle(file: Path) -> None:
+    file.symlink_to(file.name)
+
+
+def make_long_link(file: Path) -> None:
+    file.symlink_to("n" * 300)
+
+
+@pytest.mark.parametrize("make", [make_fifo, make_endless, make_folder, make_large, make_socket, make_circle])
 @pytest.mark.parametrize("name", [FILE, "color/1/zarr.json"])
 def test_what_is_no_small_file_is_refused_without_waiting(dataset: Dataset, name: str, make) -> None:
     file = dataset.path / name
@@ -46,7 +63,7 @@ def test_what_is_no_small_file_is_refused_without_waiting(dataset: Dataset, name
         Dataset.open(dataset.path).get_layer("color").get_mag(1)
 
 
-@pytest.mark.parametrize("make", [make_fifo, make_endless, make_large])
+@pytest.mark.parametrize("make", [make_fifo, make_endless, make_large, make_socket, make_circle])
 def test_an_error_names_the_file(dataset: Dataset, make) -> None:
     file = dataset.path / FILE
     file.unlink()
@@ -80,3 +97,79 @@ def test_a_dataset_that_is_the_current_folder_has_its_name(dataset: Dataset, mon
     del content["id"]["name"]
     (dataset.path / FILE).write_text(json.dumps(content))
     assert Dataset.open(".").name == "dataset"
+
+
+def delete_layer(dataset: Dataset) -> None:
+    dataset.delete_layer("color")
+
+
+def rename(dataset: Dataset) -> None:
+    dataset.get_layer("color").name = "new"
+
+
+def delete_mag(dataset: Dataset) -> None:
+    dataset.get_layer("color").delete_mag(1)
+
+
+def add_mag(dataset: Dataset) -> None:
+    dataset.get_layer("color").add_mag(2)
+
+
+def copy_layer(dataset: Dataset) -> None:
+    dataset.add_layer_as_copy(dataset.get_layer("color"), "copied")
+
+
+def shallow_copy(dataset: Dataset) -> None:
+    dataset.shallow_copy_dataset(dataset.path.parent / "shallow")
+
+
+CHANGES = [delete_layer, rename, delete_mag, add_mag, copy_layer, shallow_copy]
+
+
+@pytest.mark.parametrize("change", CHANGES)
+@pytest.mark.parametrize("make", [make_fifo, make_socket, make_circle, make_long_link])
+@pytest.mark.parametrize("name", ["color", "color/1"])
+def test_a_change_over_what_is_no_folder_ends_and_says_so_in_our_words(
+    dataset: Dataset, name: str, make, change
+) -> None:
+    shutil.rmtree(dataset.path / name)
+    make(dataset.path / name)
+    with suppress(WkfastError):
+        change(Dataset.open(dataset.path))
+
+
+@pytest.mark.parametrize("change", CHANGES)
+@pytest.mark.parametrize("key", ["name", "path"])
+@pytest.mark.parametrize("long", ["n" * 256, "é" * 128, "n/" * 3000 + "n"])
+def test_a_change_of_a_layer_with_a_name_that_no_file_can_have_ends_and_says_so_in_our_words(
+    dataset: Dataset, key: str, long: str, change
+) -> None:
+    properties = json.loads((dataset.path / FILE).read_text())
+    (layer,) = properties["dataLayers"]
+    (layer if key == "name" else layer["mags"][0])[key] = long
+    (dataset.path / FILE).write_text(json.dumps(properties))
+    with suppress(WkfastError):  # what cannot be read may still be deleted or get another name
+        change(Dataset.open(dataset.path))
+
+
+@pytest.mark.parametrize("copy", ["copy_dataset", "shallow_copy_dataset"])
+def test_a_layer_whose_folder_would_be_a_file_of_the_dataset_is_not_copied(dataset: Dataset, copy: str) -> None:
+    properties = json.loads((dataset.path / FILE).read_text())
+    (layer,) = properties["dataLayers"]
+    layer["mags"][0]["path"] = "./color/1"
+    layer["name"] = FILE
+    (dataset.path / FILE).write_text(json.dumps(properties))
+    with pytest.raises(WkfastError, match=FILE):
+        getattr(Dataset.open(dataset.path), copy)(dataset.path.parent / "copy")
+
+
+@pytest.mark.parametrize("change", CHANGES)
+@pytest.mark.parametrize("make", [make_fifo, make_socket, make_circle, make_long_link, make_folder])
+@pytest.mark.parametrize("name", ["color/zarr.json", "zarr.json"])
+def test_a_group_that_is_no_regular_file_is_replaced_or_told_of_in_our_words(
+    dataset: Dataset, name: str, make, change
+) -> None:
+    (dataset.path / name).unlink()
+    make(dataset.path / name)
+    with suppress(WkfastError):
+        change(Dataset.open(dataset.path))

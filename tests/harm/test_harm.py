@@ -75,4 +75,4 @@ def test_a_job_without_locks_is_done_or_refused_as_a_whole(job, tmp_path):
     if reason is not None:
         pytest.skip(reason)
     told = drive("locks", job, tmp_path / "x", 1)
-    assert told["failed"] == (job == "merge")
+    assert told["failed"] == job.startswith("merge")

@@ -62,11 +62,13 @@ def _from_header(make: type[Annotation], name: str, header: Record, skeleton: Sk
 def _attach_members(annotation: Annotation, file: AnnotationFile) -> None:
     """Make volume layers of the header's records and keep the zip's other members for saving."""
     members = VolumeData.all_at(file.path, file.other_members, file.state)
+    layers = []
     for record in annotation._header["volumes"]:
         layer = VolumeLayer.from_record(record, members.pop(record["location"] or "", None), annotation.voxel_size)
         if layer.data is None:
             _warn_without_data(file, record, layer)
-        annotation.volume_layers.append(layer)
+        layers.append(layer)
+    annotation.volume_layers.extend(layers)
     annotation._other_members = members
     _warn_of_broken_data(annotation, file)
 

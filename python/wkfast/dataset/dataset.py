@@ -18,6 +18,7 @@ from wkfast.dataset.kept import kept_by_entry
 from wkfast.dataset.layer import Layer, SegmentationLayer
 from wkfast.dataset.layer_category import COLOR_CATEGORY, SEGMENTATION_CATEGORY
 from wkfast.dataset.layer_creation import add_layer, add_layer_like, voxel_kind, with_axes, write_layer
+from wkfast.dataset.links import followed
 from wkfast.dataset.new_mag import Shapes, joined
 from wkfast.dataset.object_place import ObjectPlace
 from wkfast.dataset.ome_zarr import entries_of_image
@@ -348,7 +349,7 @@ class Dataset(_core.Keeper):
     @property
     def resolved_path(self) -> Path | ObjectPath:
         """Folder of the dataset with all links followed; the address of one in a bucket."""
-        return self._place.where.resolve()
+        return followed(self._place.where)
 
     @property
     def name(self) -> str:

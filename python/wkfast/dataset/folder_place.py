@@ -12,6 +12,7 @@ from wkfast import _core
 from wkfast.buckets import stated_path
 from wkfast.dataset.files_place import FilesPlace, Site, nothing
 from wkfast.dataset.folders import is_left, mark_left, place_folder, remove_folder, replaced_folder, unmark_left
+from wkfast.dataset.links import followed, is_folder, is_something, is_taken
 from wkfast.dataset.mag_locations import is_far, location_in
 from wkfast.dataset.new_chunks import KeepsZeros
 from wkfast.errors import DatasetError, DatasetValueError, ExistsError
@@ -74,7 +75,7 @@ class FolderPlace(FilesPlace):
             return self._inside(layer, str(path))
         short = self.folder(layer) / mag.to_layer_name()
         long = self.folder(layer) / mag.to_long_layer_name()
-        return long if long.is_dir() and not short.is_dir() else short
+        return long if is_folder(long) and not is_folder(short) else short
 
     def _inside(self, layer: LayerProperties, path: str) -> Path:
         climbed = os.path.normpath(path)
@@ -86,7 +87,7 @@ class FolderPlace(FilesPlace):
         """Return whether a folder lies in another dataset, with all links followed."""
         if folder is None:
             return True
-        return not _lies_plainly(self._root, folder) and not folder.resolve().is_relative_to(self._root.resolve())
+        return not _lies_plainly(self._root, folder) and not followed(folder).is_relative_to(followed(self._root))
 
     def refers(self, layer: LayerProperties, folder: Path | ObjectPath | None) -> bool:
         """Return whether the folder of a mag is not in its layer's own, with all links followed."""
@@ -94,7 +95,7 @@ class FolderPlace(FilesPlace):
             return True
         if str(folder).startswith(f"{self._root}/{layer.name}/") and _lies_plainly(self._root, folder):
             return False
-        return self.is_foreign(folder) or not folder.resolve().is_relative_to(self.folder(layer).resolve())
+        return self.is_foreign(folder) or not followed(folder).is_relative_to(followed(self.folder(layer)))
 
     def location(self, layer: LayerProperties, mag: Mag, entry: Json) -> Json:
         """Return where a mag lies, as plain data for the core."""
@@ -134,7 +135,7 @@ class FolderPlace(FilesPlace):
         parent = lexical.parent
         root = Path(os.path.normpath(self._root.absolute()))
         inside = lexical.is_relative_to(root) and lexical != root
-        if not inside or parent.resolve() != self._root.resolve() / parent.relative_to(root):
+        if not inside or followed(parent) != followed(self._root) / parent.relative_to(root):
             raise DatasetError(f"{what}: {folder} leads out of the dataset {self._root} and is not changed")
         return folder
 
@@ -158,7 +159,7 @@ class FolderPlace(FilesPlace):
         Raises
         ------
         ExistsError
-            It is a link.
+            It is a link, or something else that is no folder.
         """
         self._finish_renamings(properties)
         folder = self.own(self._root / name, f"layer {name!r}")
@@ -168,6 +169,8 @@ class FolderPlace(FilesPlace):
         if folder.is_symlink():
             where = "leads out of the dataset" if self.is_foreign(folder) else "leads elsewhere"
             raise ExistsError(f"{folder} is a link that {where}: no layer is made behind it")
+        if os.path.lexists(folder) and not is_folder(folder):
+            raise ExistsError(f"{folder} is in the way of a layer: it is no folder")
         return folder
 
     def rename_layer(self, properties: DatasetProperties, old: str, new: str) -> None:
@@ -187,7 +190,7 @@ class FolderPlace(FilesPlace):
         source = self.own(self._root / old, f"layer {old!r}")
         target = self._root / new
         begun = target.is_symlink() and str(target.readlink()) == old
-        if any(layer.name == new for layer in properties.layers) or (target.exists() and not begun):
+        if any(layer.name == new for layer in properties.layers) or (is_something(target) and not begun):
             raise DatasetValueError(f"cannot rename layer {old!r}: there is {new!r} already in {self._root}")
         if _is_there(source) and not begun:
             target.symlink_to(source.readlink() if source.is_symlink() else old)
@@ -238,7 +241,7 @@ class FolderPlace(FilesPlace):
         folder = self.new_folder(properties, layer, mag)
         if is_left(folder):
             self.remove(folder)
-        if folder.is_symlink() or (folder.exists() and any(folder.iterdir())):
+        if folder.is_symlink() or is_taken(folder):
             raise ExistsError(f"cannot add mag {mag} to layer {layer.name!r}: there is one already at {folder}")
         with place_folder(*self.reached(folder)) as draft:
             self.made(draft, layer, mag, spec)
@@ -265,7 +268,7 @@ class FolderPlace(FilesPlace):
 
     def holds(self, layer_name: str) -> bool:
         """Return whether there is something in the folder of a layer, be it listed or not."""
-        return (self._root / layer_name).exists()
+        return is_something(self._root / layer_name)
 
     def takes_groups(self, folder: Path) -> bool:
         """Return whether the folder of a layer lies in the dataset and is no link."""
@@ -325,9 +328,9 @@ class FolderPlace(FilesPlace):
             return False
         if folder.is_symlink():
             return True
-        place = folder.resolve()
+        place = followed(folder)
         kept = [self._root, *self.listed_folders(properties, layer_name, mag)]
-        return not any(other.resolve().is_relative_to(place) for other in kept)
+        return not any(followed(other).is_relative_to(place) for other in kept)
 
 
 def _lies_plainly(root: Path, folder: Path | ObjectPath) -> bool:
@@ -354,4 +357,4 @@ def _is_folder(path: str) -> bool:
 
 
 def _is_there(path: Path) -> bool:
-    return path.exists() or path.is_symlink()
+    return os.path.lexists(path)

@@ -49,7 +49,7 @@ def held_beneath(within: Path, folder: Path) -> Iterator[int]:
 
 def mark_left(folder: Path, within: Path) -> None:
     """Say of a folder in `within` that it is nobody's unless it is listed; nothing is said of a link."""
-    if folder.is_dir() and not folder.is_symlink():
+    if not folder.is_symlink() and folder.is_dir():
         with held_beneath(within, folder) as held:
             os.close(os.open(LEFT, os.O_WRONLY | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o666, dir_fd=held))
 

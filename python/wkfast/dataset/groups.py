@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from wkfast.buckets import replace_whole
 from wkfast.dataset.data_format import FACTS, DataFormat
+from wkfast.dataset.links import is_something
 from wkfast.dataset.metadata_files import read_json
 from wkfast.errors import DatasetError
 
@@ -29,7 +30,7 @@ def _write_groups(folders: Sequence[Path | ObjectPath], data_format: DataFormat,
     """
     metadata, group = (".zgroup", _GROUP_V2) if data_format is DataFormat.Zarr else ("zarr.json", _GROUP_V3)
     for folder in folders:
-        if not (folder / metadata).exists():
+        if not is_something(folder / metadata):
             _put(folder / metadata, group, within)
 
 
@@ -54,7 +55,7 @@ def write_layer_group(
     is_absent = isinstance(folder, Path) and not folder.is_dir()
     if not FACTS[data_format].is_array or is_absent or _is_array(folder):
         return
-    is_new = not any((folder / name).exists() for name in (".zattrs", "zarr.json"))
+    is_new = not any(is_something(folder / name) for name in (".zattrs", "zarr.json"))
     # Of Zarr v3 what follows writes the layer's group itself.
     folders = [folder.parent] if data_format is DataFormat.Zarr3 and (mags or not is_new) else [folder.parent, folder]
     _write_groups(folders, data_format, within)
@@ -106,7 +107,7 @@ def _multiscales(
 
 
 def _is_array(folder: Path | ObjectPath) -> bool:
-    return (folder / ".zarray").exists() or _attributes(folder / "zarr.json").get("node_type") == "array"
+    return is_something(folder / ".zarray") or _attributes(folder / "zarr.json").get("node_type") == "array"
 
 
 def _axes(unit: str, axes: Sequence[str]) -> list[dict[str, str]]:
@@ -134,4 +135,7 @@ def _attributes(file: Path | ObjectPath) -> dict[str, Any]:
 
 
 def _put(file: Path | ObjectPath, content: dict[str, Any], within: Path | None) -> None:
-    replace_whole(file, json.dumps(content, indent=4).encode(), within)
+    try:
+        replace_whole(file, json.dumps(content, indent=4).encode(), within)
+    except IsADirectoryError as error:
+        raise DatasetError(f"{file} is a folder, where a file of metadata belongs") from error

@@ -17,6 +17,7 @@ from wkfast.dataset.kept import kept_by_entry
 from wkfast.dataset.layer_category import SEGMENTATION_CATEGORY
 from wkfast.dataset.layer_creation import check_kind, check_layer_name
 from wkfast.dataset.layer_properties import EARLIER_MAGS
+from wkfast.dataset.links import followed
 from wkfast.dataset.mag_building import copy_mag
 from wkfast.dataset.mag_view import MagView
 from wkfast.dataset.new_mag import Shapes, extent_in_mag, joined, new_mag
@@ -153,7 +154,7 @@ class Layer(_core.Keeper):
     @property
     def resolved_path(self) -> Path | ObjectPath:
         """Folder of the layer with all links followed."""
-        return self.path.resolve()
+        return followed(self.path)
 
     @property
     def is_foreign(self) -> bool:

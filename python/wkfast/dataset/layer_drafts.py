@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from wkfast.dataset.folder_place import FolderPlace
 from wkfast.dataset.folders import place_folder
+from wkfast.dataset.links import is_taken
 from wkfast.dataset.object_place import ObjectDraft, ObjectPlace
 from wkfast.errors import ExistsError
 
@@ -77,7 +78,7 @@ def _in_folder(
     place: FolderPlace, properties: DatasetProperties, described: DatasetProperties, name: str
 ) -> Iterator[FilesPlace]:
     folder = place.vacant(properties, name)
-    if folder.exists() and any(folder.iterdir()):
+    if is_taken(folder):
         raise ExistsError(f"{folder} is in the way, though no layer of the dataset; move it, or choose another name")
     with place_folder(*place.reached(folder)) as made:
         yield DraftPlace(place.root, name, made)

@@ -48,6 +48,9 @@ Json = dict[str, Any]
 _ELEMENT_CLASSES = {"float": "float32", "double": "float64", "uint24": "uint8"}
 # JavaScript's numbers end here; WEBKNOSSOS spells larger ones as text.
 _LARGEST_PLAIN = 2**53 - 1
+# Bytes of a name and of a path that a file can have.
+_LONGEST_NAME = 255
+_LONGEST_PATH = 4096
 # More than any array in Zarr has.
 _MOST_AXES = 64
 
@@ -375,11 +378,18 @@ def _mag_of_numbers(x: int, y: int, z: int) -> Mag:
 
 
 def _is_path(path: object) -> bool:
-    """Return whether a value can be a path: file systems take no surrogates and no zero."""
+    """Return whether a value can be a path, or an address.
+
+    File systems take no surrogates and no zero, and no names beyond 255 bytes.
+    """
+    if not isinstance(path, str):
+        return False
     try:
-        return isinstance(path, str) and b"\0" not in path.encode()
+        spelled = path.encode()
     except UnicodeEncodeError:
         return False
+    is_short = len(spelled) <= _LONGEST_PATH and all(len(name) <= _LONGEST_NAME for name in spelled.split(b"/"))
+    return b"\0" not in spelled and (is_short or "://" in path)
 
 
 def element_type(element: str, channels: int) -> str:

@@ -6,6 +6,7 @@ from abc import ABC, abstractmethod
 from typing import TYPE_CHECKING, Any
 
 from wkfast._lazy import lazy_import
+from wkfast.dataset.links import followed
 from wkfast.errors import DatasetError, ReadOnlyError
 
 if TYPE_CHECKING:
@@ -48,7 +49,7 @@ class Place(ABC):
     def identity(self) -> object:
         """What two that are opened on one dataset have in common: its folder, by whatever path it was reached."""
         try:
-            return self.root.resolve()
+            return followed(self.root)
         except DatasetError:
             return id(self)
 

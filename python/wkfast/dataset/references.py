@@ -16,6 +16,7 @@ from wkfast.dataset.files_place import FilesPlace
 from wkfast.dataset.foreign import own_layer, own_mag
 from wkfast.dataset.layer_creation import check_layer_name
 from wkfast.dataset.layer_properties import ELSEWHERE, without
+from wkfast.dataset.links import followed
 from wkfast.dataset.mag_building import check_same_voxels, folder_place_of
 from wkfast.dataset.place import writable
 from wkfast.dataset.properties import FILE_NAME
@@ -88,12 +89,12 @@ def add_mag_link(layer: Layer, given: Any, *, relative: bool, extend: bool) -> M
 
 def referenced_mag(view: MagView) -> MagView:
     """Return a mag as the dataset has it in which its files lie; see :meth:`MagView.referenced_mag`."""
-    folder = view.path.resolve()
+    folder = followed(view.path)
     home = next((parent for parent in folder.parents if (parent / FILE_NAME).is_file()), None)
     dataset = None if home is None else type(view.layer.dataset).open(home)
     for layer in () if dataset is None else dataset.layers.values():
         for found in layer.mags.values():
-            if not found._refers and found.path.resolve() == folder:
+            if not found._refers and followed(found.path) == folder:
                 return found
     raise DatasetError(f"{view._title}: no dataset lists the files at {folder} as its own")
 
@@ -144,7 +145,7 @@ def _fitting(layer: Layer, given: Any, mag: Any) -> tuple[MagView, Mag]:
 def _entry(source: MagView, mag: Mag, dataset: Dataset) -> Json:
     """Return the entry of a mag that refers to another's files."""
     stated = source.layer._entry_of(source.mag)
-    path = stated_in(source.path.resolve(), _home_of(dataset).resolve())
+    path = stated_in(followed(source.path), followed(_home_of(dataset)))
     kept = {key: stated[key] for key in ("cubeLength", "axisOrder") if stated.get(key) is not None}
     return {"mag": list(mag.to_tuple()), "path": path, **kept}
 
@@ -152,19 +153,19 @@ def _entry(source: MagView, mag: Mag, dataset: Dataset) -> Json:
 def _linked_entry(view: MagView, target: Path, name: str, dataset: Dataset) -> Json:
     """Return the entry of a mag in a folder that is linked: through the link, if it lies in it."""
     entry = _entry(view, view.mag, dataset)
-    folder = view.path.resolve()
-    if isinstance(folder, Path) and folder.is_relative_to(target.resolve()):
-        entry["path"] = f"./{name}/{folder.relative_to(target.resolve()).as_posix()}"
+    folder = followed(view.path)
+    if isinstance(folder, Path) and folder.is_relative_to(followed(target)):
+        entry["path"] = f"./{name}/{folder.relative_to(followed(target)).as_posix()}"
     return entry
 
 
 @contextmanager
 def _link(link: Path, target: Path, *, relative: bool) -> Iterator[None]:
     """Make a link, which goes again if the block does not end well."""
-    if link.exists() or link.is_symlink():
+    if os.path.lexists(link):
         raise ExistsError(f"there is something at {link} already")
-    leads = target.resolve()
-    link.symlink_to(os.path.relpath(leads, link.parent.resolve()) if relative else leads)
+    leads = followed(target)
+    link.symlink_to(os.path.relpath(leads, followed(link.parent)) if relative else leads)
     try:
         yield
     except BaseException:

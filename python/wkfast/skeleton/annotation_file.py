@@ -109,6 +109,8 @@ class AnnotationFile:
 
 
 def _opened(path: Path | ObjectPath) -> _core.AnnotationZip:
+    if not isinstance(path, ObjectPath):
+        require_file(path)  # before it is opened: a FIFO waits for a writer
     try:
         return _core.AnnotationZip(core_file(path))
     except (OSError, VolumeDataError, AnnotationZipError):
@@ -136,7 +138,8 @@ def _why_no_file(path: Path | ObjectPath) -> str | None:
     try:
         if path.is_file():
             return None
-        return "it is a folder" if path.is_dir() else "there is no such file"
+        found = "it is no regular file" if path.exists() else "there is no such file"
+        return "it is a folder" if path.is_dir() else found
     except OSError as error:  # a name that no file can have, a folder that may not be looked into
         return error.strerror
 

@@ -31,7 +31,7 @@ from wkfast.skeleton.rooted import edge_rows
 from wkfast.skeleton.tree import Tree
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping
+    from collections.abc import Callable, Iterable, Iterator, Mapping
     from os import PathLike
     from pathlib import Path
 
@@ -298,7 +298,7 @@ class Skeleton(Group):
                 },
                 "scale": _scale_record(self._voxel_size, parameters["scale"]),
                 "active_node": self.active_node_id,
-                "additional_axes": [_axis_record(a, parameters["additional_axes"]) for a in self.additional_axes],
+                "additional_axes": _axis_records(self.additional_axes, parameters["additional_axes"]),
             },
         }
 
@@ -396,6 +396,11 @@ class Skeleton(Group):
             ``rotation`` with NaN where a node has none, and masked arrays ``inVp``, ``inMag``, ``bitDepth``,
             ``interpolation``, ``time`` (ms since epoch), and ``additionalCoordinate-<axis>`` for each axis beyond
             x, y, z along which a node has a place. Ids beyond int64 make their column one of Python ints.
+
+        Raises
+        ------
+        SkeletonError
+            Nodes have places along more than 64 axes: columns would be out of all proportion to them.
 
         Examples
         --------
@@ -727,6 +732,11 @@ def _axis(record: Record) -> AdditionalAxis:
     return AdditionalAxis(record["name"], record["index"], record["start"], record["end"])
 
 
-def _axis_record(axis: AdditionalAxis, before: list[Record]) -> Record:
-    facts = {"name": axis.name, "index": axis.index, "start": axis.start, "end": axis.end, "extras": _NO_EXTRAS}
-    return next((record for record in before if _axis(record) == axis), facts)
+def _axis_records(axes: Iterable[AdditionalAxis], before: list[Record]) -> list[Record]:
+    """Return the records to write; those that say the same as before stay, with what else the file said of them."""
+    known = {_axis_key(_axis(record)): record for record in reversed(before)}
+    return [known.get(key) or {**dict(key), "extras": _NO_EXTRAS} for key in map(_axis_key, axes)]
+
+
+def _axis_key(axis: AdditionalAxis) -> tuple[tuple[str, Any], ...]:
+    return ("name", axis.name), ("index", axis.index), ("start", axis.start), ("end", axis.end)

@@ -22,6 +22,8 @@ else:
 
 # Optional columns and what stands for "absent": NaN among floats, a mask elsewhere.
 _FLOATS = {name: {"float64": (), "3float64": (3,)}[kind] for name, kind in _core.NODE_COLUMNS if "float" in kind}
+# Each is a column as long as the table, whoever has a coordinate there; layers have no more, either.
+_MOST_AXES = 64
 _MASKED = {name: kind for name, kind in _core.NODE_COLUMNS if "float" not in kind}
 
 
@@ -45,6 +47,11 @@ def nodes_table(trees: Sequence[Tree]) -> Table:
 
 def _axis_columns(all_columns: Sequence[_core.TreeColumns]) -> dict[str, type[np.generic]]:
     axes = dict.fromkeys(axis for columns in all_columns for axis in columns.axes())
+    if len(axes) > _MOST_AXES:
+        raise SkeletonError(
+            f"the nodes have coordinates along {len(axes):,} additional axes: a table has a column for each of "
+            f"{_MOST_AXES} at most"
+        )
     return {f"additionalCoordinate-{axis}": np.int64 for axis in axes}
 
 

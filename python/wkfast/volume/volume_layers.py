@@ -11,6 +11,8 @@ from wkfast.errors import AnnotationError, VolumeLayerAmbiguousError, VolumeLaye
 from wkfast.volume.volume_layer import VolumeLayer
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
     import numpy as np
     from numpy.typing import DTypeLike
 
@@ -38,9 +40,23 @@ class VolumeLayers(list[VolumeLayer]):
         AnnotationError
             Its id is taken.
         """
-        if any(other.id == layer.id for other in self):
-            raise AnnotationError(f"annotation {self._annotation_name!r}: two volume layers have the id {layer.id}")
-        super().append(layer)
+        self.extend((layer,))
+
+    def extend(self, layers: Iterable[VolumeLayer]) -> None:
+        """Add layers, in time that grows with their number alone.
+
+        Raises
+        ------
+        AnnotationError
+            The id of one is taken. None is added.
+        """
+        added = list(layers)
+        taken = {other.id for other in self}
+        for layer in added:
+            if layer.id in taken:
+                raise AnnotationError(f"annotation {self._annotation_name!r}: two volume layers have the id {layer.id}")
+            taken.add(layer.id)
+        super().extend(added)
 
     def add(
         self,

@@ -109,10 +109,18 @@ fn is_there(path: &Path, look: &mut impl FnMut(&Path) -> io::Result<()>) -> io::
 /// Reads a small file as a whole, e.g. metadata; `None` where there is none.
 ///
 /// # Errors
-/// What is no regular file is refused without waiting for it (a FIFO, a device, a folder), and so is a file of more than
-/// `limit` bytes.
+/// What is no regular file is refused without waiting for it (a FIFO, a socket, a device, a folder, links in a circle), and
+/// so is a file of more than `limit` bytes.
 pub fn read_small(path: &Path, limit: u64) -> io::Result<Option<Vec<u8>>> {
-    persistently(path, |path| read_regular(&open_without_waiting(path)?, limit))
+    persistently(path, |path| read_regular(&open_without_waiting(path)?, limit)).map_err(|error| {
+        let reason = match error.raw_os_error().map(rustix::io::Errno::from_raw_os_error) {
+            // What `open` says of sockets, and of devices that nobody drives.
+            Some(rustix::io::Errno::NXIO) => "is no regular file",
+            Some(rustix::io::Errno::LOOP) => "is a link that leads to no file: links in a circle, or too many of them",
+            _ => return error,
+        };
+        io::Error::new(ErrorKind::InvalidData, reason)
+    })
 }
 
 /// Reads all of a file that [`read_small`] would read.
@@ -148,6 +156,21 @@ pub fn is_link(error: &io::Error) -> bool {
 /// Opens what may be a FIFO, which would otherwise wait for a writer.
 fn open_without_waiting(path: &Path) -> io::Result<File> {
     open_with(path, OFlags::NONBLOCK)
+}
+
+/// Opens a file for reading that is a regular one. Waits for nobody: a FIFO would for a writer.
+pub fn open_regular(path: &Path) -> io::Result<File> {
+    let file = open_without_waiting(path)?;
+    if file.metadata()?.is_file() {
+        Ok(file)
+    } else {
+        Err(io::Error::new(ErrorKind::InvalidData, "is no regular file"))
+    }
+}
+
+/// Opens a folder, and nothing else: a FIFO would wait for a writer.
+pub fn open_folder(path: &Path) -> io::Result<File> {
+    open_with(path, OFlags::DIRECTORY)
 }
 
 fn open_with(path: &Path, flags: OFlags) -> io::Result<File> {
@@ -210,6 +233,20 @@ mod tests {
         };
         assert!(attempt_often(&path, false, open, look).unwrap().is_some());
         assert_eq!((tries.get(), looks), (2, 2));
+    }
+
+    #[test]
+    fn what_is_no_regular_file_is_refused_without_waiting() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = |name| folder.path().join(name);
+        rustix::fs::mknodat(rustix::fs::CWD, path("fifo"), rustix::fs::FileType::Fifo, 0o600.into(), 0).unwrap();
+        std::os::unix::fs::symlink("circle", path("circle")).unwrap();
+        drop(std::os::unix::net::UnixListener::bind(path("socket")).unwrap());
+        for name in ["fifo", "circle", "socket"] {
+            let error = read_small(&path(name), 10).unwrap_err();
+            assert_eq!((error.kind(), error.raw_os_error()), (ErrorKind::InvalidData, None), "{name}: {error}");
+            assert!(open_regular(&path(name)).is_err() && open_folder(&path(name)).is_err(), "{name}");
+        }
     }
 
     #[test]

@@ -160,7 +160,7 @@ impl LabelTable {
             _ => VolumeError::io(self.shown(), error),
         };
         let (folder, name) = match self {
-            Self::Near(path) => return File::open(path).map_err(failed),
+            Self::Near(path) => return wkfast_files::open_regular(path).map_err(failed),
             Self::Far { folder, name } => (folder, name),
         };
         let store = Container::Objects(folder.clone()).open()?;

@@ -1,10 +1,10 @@
 //! Two folders change places.
 
-use std::fs::{self, File};
+use std::fs;
 use std::io;
 use std::path::Path;
 
-use wkfast_files::Held;
+use wkfast_files::{Held, open_folder};
 
 use crate::error::{Result, VolumeError};
 
@@ -31,12 +31,12 @@ fn exchange_at(new: &Path, old: &Path) -> io::Result<()> {
     } else {
         fs::rename(new, old)?;
     }
-    [new.parent(), old.parent()].into_iter().flatten().try_for_each(|folder| File::open(folder)?.sync_all())
+    [new.parent(), old.parent()].into_iter().flatten().try_for_each(|folder| open_folder(folder)?.sync_all())
 }
 
 /// Writes all files of the folder's file system to disk: one call for however many there are.
 fn sync(folder: &Path) -> io::Result<()> {
-    let folder = File::open(folder)?;
+    let folder = open_folder(folder)?;
     #[cfg(target_os = "linux")]
     rustix::fs::syncfs(&folder)?;
     #[cfg(not(target_os = "linux"))]

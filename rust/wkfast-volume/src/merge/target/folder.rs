@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, OnceLock};
 
 use rayon::prelude::*;
-use wkfast_files::Held;
+use wkfast_files::{Held, open_regular};
 
 use super::lock::{self, Lock};
 use super::shard_file::{FolderShard, HeldPlace, link};
@@ -135,14 +135,18 @@ impl Target for FolderTarget {
     }
 
     fn read(&self, key: &str) -> Result<Option<Vec<u8>>> {
-        let read = wkfast_files::persistently(&self.at(key), |path| fs::read(path));
+        let whole = |path: &Path| {
+            let mut bytes = Vec::new();
+            open_regular(path)?.read_to_end(&mut bytes).map(|_| bytes)
+        };
+        let read = wkfast_files::persistently(&self.at(key), whole);
         read.map_err(|error| fault(&self.root.join(key), error))
     }
 
     fn read_starts(&self, keys: &[&str], length: u64) -> Result<Vec<Option<Vec<u8>>>> {
         let start = |path: &Path| {
             let mut bytes = Vec::new();
-            File::open(path)?.take(length).read_to_end(&mut bytes).map(|_| bytes)
+            open_regular(path)?.take(length).read_to_end(&mut bytes).map(|_| bytes)
         };
         let read = |key: &&str| {
             let read = wkfast_files::persistently(&self.at(key), start);

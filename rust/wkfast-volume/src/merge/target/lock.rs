@@ -136,7 +136,7 @@ fn is_abandoned(folder: &Held, patience: Patience, observer: &mut Observer) -> R
 
 /// Mounts show what they knew of a file until it is opened.
 fn renewal(path: &Path) -> io::Result<SystemTime> {
-    File::open(path)?.metadata()?.modified()
+    wkfast_files::open_regular(path)?.metadata()?.modified()
 }
 
 /// What the file system takes for now.
