@@ -17,6 +17,7 @@ from examples.demo.generate import DATASET_NAME, labels, write_annotation, write
 from tests.inputs import minimal_nml, wkw_data_zip, write_zip
 
 import wkfast as wk
+from wkfast.drafts import exclusive_draft
 from wkfast.errors import LayerNotFoundError, TargetNotEmptyError
 from wkfast.merge.arrays import run_share
 from wkfast.merge.job import MergeJob
@@ -196,9 +197,9 @@ def merge_by_tasks(folder: Path) -> None:
     plan_file = folder / "merge.plan"
     if not plan_file.exists():
         loaded = wk.Annotation.load(folder / "annotation.zip")
-        new = plan_file.with_suffix(".new")
-        new.write_bytes(loaded.plan_merge(folder / "merged", dataset_directory=folder / "datasets").to_bytes())
-        new.replace(plan_file)
+        plan = loaded.plan_merge(folder / "merged", dataset_directory=folder / "datasets")
+        with exclusive_draft(plan_file) as draft:
+            draft.put(plan.to_bytes())
     job = MergeJob.open(plan_file)
     if job.finished() is None:
         for task in range(3):
