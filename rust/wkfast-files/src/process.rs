@@ -30,7 +30,8 @@ impl Process {
     pub fn parse(text: &str) -> Option<Self> {
         let words: Vec<&str> = text.trim_end().split(' ').collect();
         let [host, run, space, number, start, ..] = words[..] else { return None };
-        if [host, run, space, start].contains(&"") {
+        let is_word = |word: &str| !word.is_empty() && !word.contains(|letter: char| letter.is_whitespace());
+        if ![host, run, space, start].into_iter().all(is_word) {
             return None;
         }
         let number = number.parse().ok()?;
@@ -112,6 +113,7 @@ mod tests {
         assert_eq!(Process::parse("host run"), None);
         assert_eq!(Process::parse("host run space 7  more"), None);
         assert_eq!(Process::parse("host run space many start"), None);
+        assert_eq!(Process::parse("host run space 7 start\nof another line"), None);
     }
 
     #[test]
