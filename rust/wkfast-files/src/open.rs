@@ -236,6 +236,23 @@ mod tests {
     }
 
     #[test]
+    fn what_stat_says_twice_decides_whether_a_name_is_there() {
+        use ErrorKind::{InvalidFilename, NotADirectory, NotFound, PermissionDenied, StaleNetworkFileHandle};
+        let there = |answers: &[Option<ErrorKind>]| {
+            let mut answers = answers.iter().copied();
+            let mut look = |_: &Path| answers.next().flatten().map_or(Ok(()), |kind| Err(io::Error::from(kind)));
+            is_there(Path::new("name"), &mut look)
+        };
+        for first in [None, Some(StaleNetworkFileHandle)] {
+            assert!(there(&[first]).unwrap() && there(&[Some(NotFound), first]).unwrap(), "{first:?}");
+        }
+        for absent in [NotFound, NotADirectory, InvalidFilename] {
+            assert!(!there(&[Some(absent); 2]).unwrap(), "{absent:?}");
+        }
+        assert_eq!(there(&[Some(PermissionDenied)]).unwrap_err().kind(), PermissionDenied);
+    }
+
+    #[test]
     fn what_is_no_regular_file_is_refused_without_waiting() {
         let folder = tempfile::tempdir().unwrap();
         let path = |name| folder.path().join(name);
