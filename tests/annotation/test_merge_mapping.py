@@ -158,6 +158,12 @@ def test_the_mapping_that_the_volume_layer_names_is_applied_where_it_is_at_hand(
     assert tree_state(tmp_path / "none" / NAME) == tree_state(tmp_path / "plain" / NAME)
 
 
+def test_a_mapping_whose_name_no_file_can_have_does_not_lie_there(tmp_path):
+    source = demo_input(tmp_path / "input")
+    with pytest.warns(UserWarning, match="was active"):
+        merge(with_mapping_name(source, "v" * 300), source, tmp_path / "plain")
+
+
 def test_an_executor_and_a_job_array_make_the_same(tmp_path, source, annotation):
     mapping = agglomerate(tmp_path / "mapping.zarr", {4: 3, 7: 3})
     merge(annotation, source, tmp_path / "t", mapping=mapping)

@@ -119,6 +119,10 @@ def test_attachments_are_added_one_by_one(tmp_path: Path) -> None:
         attachments.add_attachment_as_copy(Attachment("x", tmp_path / "x", AttachmentDataFormat.HDF5, "meshes"))
     with pytest.raises(DatasetValueError, match="none of"):
         attachments.add_attachment_as_ref(Attachment("x", tmp_path / "m", AttachmentDataFormat.HDF5, "songs"))
+    (tmp_path / "circle").symlink_to("circle")
+    for way in (attachments.add_attachment_as_ref, attachments.add_attachment_as_copy):
+        with pytest.raises(DatasetError, match=r"leads nowhere|nothing at"):
+            way(Attachment("x", tmp_path / "circle", AttachmentDataFormat.HDF5, "meshes"))
 
 
 @pytest.mark.parametrize("stated", [{"meshes": [3]}, {"meshes": [{"name": "m", "path": "p", "dataFormat": "x"}]}])

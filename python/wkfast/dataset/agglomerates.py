@@ -6,6 +6,7 @@ from contextlib import ExitStack, contextmanager
 from typing import TYPE_CHECKING, Any
 
 from wkfast._lazy import lazy_import
+from wkfast.dataset.links import is_present
 from wkfast.errors import DatasetError
 
 if TYPE_CHECKING:
@@ -35,7 +36,7 @@ def opened(path: Path) -> Iterator[tuple[int, Iterator[NDArray[Any]]]]:
     DatasetError
         There is no such file, it is damaged or none, or h5py is missing.
     """
-    if not path.exists():
+    if not is_present(path):
         raise DatasetError(f"{path} is not there: expected an agglomerate file (.hdf5) or folder (Zarr)")
     with ExitStack() as held:
         try:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 from wkfast.buckets import ObjectPath, copy_files, stated_path
 from wkfast.dataset.folders import place_copied
 from wkfast.dataset.layer_properties import ATTACHMENTS
+from wkfast.dataset.links import followed
 from wkfast.dataset.mag_building import folder_place_of
 from wkfast.dataset.stated import stated_in
 from wkfast.errors import DatasetError, DatasetValueError, ExistsError
@@ -162,8 +163,10 @@ class Attachments:
         ------
         ExistsError
             There is one of its name, or of its kind where there can be only one.
+        DatasetError
+            It is a link that leads nowhere: in a circle, or to a name that is too long.
         """
-        path = attachment.path if isinstance(attachment.path, str) else attachment.path.resolve()
+        path = attachment.path if isinstance(attachment.path, str) else followed(attachment.path)
         return self._list(replace(attachment, name=new_name or attachment.name, path=path))
 
     def add_attachment_as_copy(self, attachment: Attachment) -> Attachment:

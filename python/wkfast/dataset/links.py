@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 from pathlib import Path
 from typing import TypeVar
@@ -42,6 +43,16 @@ def is_something(path: Path | ObjectPath) -> bool:
         return path.exists()
     except OSError:  # a link that cannot be followed
         return True
+
+
+def is_present(path: Path) -> bool:
+    """Return whether something lies where a path leads; nothing has a name that is too long for one."""
+    try:
+        return path.exists()
+    except OSError as error:
+        if error.errno != errno.ENAMETOOLONG:
+            raise
+        return False
 
 
 def is_folder(path: Path) -> bool:

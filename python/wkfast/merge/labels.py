@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from wkfast.addresses import is_path
 from wkfast.buckets import ObjectPath, core_file, remove_file
+from wkfast.dataset.links import is_present
 from wkfast.dataset.mapping import (
     TABLE_SUFFIX,
     check_labels,
@@ -172,4 +173,4 @@ def named_mapping(sides: Sequence[Side], layer: SegmentationLayer) -> Path | Non
         if Path(name).name != name
         else [layer.dataset.path / layer.name / "agglomerates" / ending for ending in (f"{name}.hdf5", name)]
     )
-    return next((path for path in [*listed, *usual] if path.exists()), None)
+    return next((path for path in [*listed, *usual] if is_present(path)), None)
