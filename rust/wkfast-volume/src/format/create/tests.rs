@@ -91,7 +91,7 @@ fn what_a_format_cannot_hold_is_refused_before_anything_is_written() {
         (NewMag { chunk_shape: [32, 32, 16], ..of(wkw) }, "cubes of a power of two"),
         (NewMag { chunk_shape: [24; 3], ..of(wkw) }, "cubes of a power of two"),
         (NewMag { chunks_per_shard: [3; 3], ..of(wkw) }, "cubes of a power of two"),
-        (NewMag { chunks_per_shard: [1 << 9; 3], ..of(wkw) }, "at most 2^24"),
+        (NewMag { chunks_per_shard: [1 << 9; 3], ..of(wkw) }, "exceed 16777216 chunks"),
         (NewMag { channels: 40, ..of(wkw) }, "40 channels"),
         (NewMag { extra_axes: vec![axis.clone()], ..of(wkw) }, "additional axes"),
         (NewMag { codecs: Some(vec![json!({"name": "zstd"})]), ..of(wkw) }, "lz4"),
