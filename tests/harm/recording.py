@@ -28,6 +28,7 @@ _LINE = re.compile(r"(\d+)\s+(.*)", re.DOTALL)
 _DONE = re.compile(r"(\w+)\((.*)\)\s+= (-?\d+|0x[0-9a-f]+)( .*)?$", re.DOTALL)
 _RESUMED = re.compile(r"<\.\.\. (\w+) resumed>\s*(.*)", re.DOTALL)
 _UNFINISHED = " <unfinished ...>"
+_CLOSING = re.compile(r"close\((\d+)")
 
 
 @dataclass(frozen=True)
@@ -78,10 +79,15 @@ def calls(log: Path) -> Iterator[Call]:
             thread, text = found.groups()
             if text.endswith(_UNFINISHED):
                 begun[thread] = text.removesuffix(_UNFINISHED)
+                closed = _CLOSING.match(text)
+                if closed:  # before it returns, the number may be that of a file which another thread opens
+                    yield Call("close", [closed[1]], 0)
                 continue
             resumed = _RESUMED.match(text)
             if resumed:
                 text = begun.pop(thread) + resumed[2]
+                if resumed[1] == "close":
+                    continue
             done = _DONE.match(text)
             if done and not done[3].startswith("-"):
                 yield Call(done[1], done[2].split(", "), int(done[3], 0))
