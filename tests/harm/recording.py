@@ -28,7 +28,8 @@ _LINE = re.compile(r"(\d+)\s+(.*)", re.DOTALL)
 _DONE = re.compile(r"(\w+)\((.*)\)\s+= (-?\d+|0x[0-9a-f]+)( .*)?$", re.DOTALL)
 _RESUMED = re.compile(r"<\.\.\. (\w+) resumed>\s*(.*)", re.DOTALL)
 _UNFINISHED = " <unfinished ...>"
-_CLOSING = re.compile(r"close\((\d+)")
+# See `calls`.
+_AT_ONCE = {"close", "mkdir", "mkdirat", "rename", "renameat", "renameat2", "link", "linkat", "symlink", "symlinkat"}
 
 
 @dataclass(frozen=True)
@@ -69,28 +70,35 @@ def record(command: Sequence[str], log: Path, environment: Mapping[str, str]) ->
 
 
 def calls(log: Path) -> Iterator[Call]:
-    """Yield the calls that succeeded, in the order in which they ended."""
-    begun: dict[str, str] = {}
+    """Yield the calls that succeeded, in an order in which they may have taken effect.
+
+    A call that others came between has two lines, and took effect at some time from the one to the other. What makes
+    a name or gives a number back is told where it begins, since another thread may have found the name, or been given
+    the number, before it returned. All else is told where it ends.
+    """
+    begun: dict[str, int] = {}
+    texts: dict[int, str] = {}
     with log.open() as lines:
-        for line in lines:
+        for number, line in enumerate(lines):
             found = _LINE.match(line.rstrip("\n"))
             if found is None:
                 continue
             thread, text = found.groups()
             if text.endswith(_UNFINISHED):
-                begun[thread] = text.removesuffix(_UNFINISHED)
-                closed = _CLOSING.match(text)
-                if closed:  # before it returns, the number may be that of a file which another thread opens
-                    yield Call("close", [closed[1]], 0)
+                begun[thread] = number
+                texts[number] = text.removesuffix(_UNFINISHED)
                 continue
             resumed = _RESUMED.match(text)
             if resumed:
-                text = begun.pop(thread) + resumed[2]
-                if resumed[1] == "close":
-                    continue
-            done = _DONE.match(text)
-            if done and not done[3].startswith("-"):
-                yield Call(done[1], done[2].split(", "), int(done[3], 0))
+                first = begun.pop(thread)
+                whole = texts.pop(first) + resumed[2]
+                texts[first if resumed[1] in _AT_ONCE else number] = whole
+            else:
+                texts[number] = text
+    for _, text in sorted(texts.items()):
+        done = _DONE.match(text)
+        if done and not done[3].startswith("-"):
+            yield Call(done[1], done[2].split(", "), int(done[3], 0))
 
 
 def text_of(argument: str) -> bytes:

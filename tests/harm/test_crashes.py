@@ -73,3 +73,20 @@ os.mkdir(FOLDER + "/b")
     assert {frozenset(tree) for tree in trees} == {
         frozenset({"file"}), frozenset({"file", "a"}), frozenset({"file", "a", "b"})
     }  # fmt: skip
+
+
+def test_calls_of_threads_come_in_an_order_in_which_they_may_have_taken_effect(tmp_path):
+    """One gives a number back and makes a name; the other is given the number and finds the name before it returns."""
+    (tmp_path / "log").write_text("""\
+1 close(7 <unfinished ...>
+2 openat(AT_FDCWD, "a", O_RDONLY) = 7
+1 <... close resumed>) = 0
+1 mkdir("b", 0777 <unfinished ...>
+2 openat(AT_FDCWD, "b", O_RDONLY <unfinished ...>
+3 mkdir("b", 0777 <unfinished ...>
+1 <... mkdir resumed>) = 0
+3 <... mkdir resumed>) = -1 EEXIST (File exists)
+2 <... openat resumed>) = 8
+""")
+    told = [(call.name, call.result) for call in calls(tmp_path / "log")]
+    assert told == [("close", 0), ("openat", 7), ("mkdir", 0), ("openat", 8)]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 from dataclasses import dataclass, replace
 from enum import Enum
@@ -265,7 +266,7 @@ def _copy_to_bucket(source: Path | ObjectPath, target: ObjectPath) -> None:
 
 def _copy(source: Path | ObjectPath, target: Path, within: Path) -> None:
     """Copy a file or folder to where nothing is, complete or not at all; behind no link from `within` on."""
-    if target.exists() or target.is_symlink():
+    if os.path.lexists(target):
         raise ExistsError(f"there is something at {target} already")
     with place_copied(target, within) as draft:
         if isinstance(source, ObjectPath):

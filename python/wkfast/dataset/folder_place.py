@@ -192,7 +192,7 @@ class FolderPlace(FilesPlace):
         begun = target.is_symlink() and str(target.readlink()) == old
         if any(layer.name == new for layer in properties.layers) or (is_something(target) and not begun):
             raise DatasetValueError(f"cannot rename layer {old!r}: there is {new!r} already in {self._root}")
-        if _is_there(source) and not begun:
+        if os.path.lexists(source) and not begun:
             target.symlink_to(source.readlink() if source.is_symlink() else old)
         held, written = properties.layer(old).json, False
 
@@ -205,7 +205,7 @@ class FolderPlace(FilesPlace):
             written = True
             self._change_places(source, target)
         except BaseException:
-            if written and _is_there(target) and not target.is_symlink():
+            if written and os.path.lexists(target) and not target.is_symlink():
                 self._change_places(source, target)  # they have changed places: it is renamed
                 raise
             held["name"] = old
@@ -217,7 +217,7 @@ class FolderPlace(FilesPlace):
 
     def _change_places(self, source: Path, target: Path) -> None:
         """Put a folder in the place of the link to it."""
-        if _is_there(source) and not source.is_symlink():
+        if os.path.lexists(source) and not source.is_symlink():
             _core.exchange_folders(target, source, self._root)
         # A link that cannot be removed is in nobody's way: it leads to itself, and goes with the next change.
         with suppress(OSError):
@@ -354,7 +354,3 @@ def _is_folder(path: str) -> bool:
         return stat.S_ISDIR(os.lstat(path).st_mode)
     except (OSError, ValueError):
         return False
-
-
-def _is_there(path: Path) -> bool:
-    return os.path.lexists(path)

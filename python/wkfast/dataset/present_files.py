@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
@@ -69,7 +70,7 @@ def take_array(layer: Layer, mag: Mag, path: Path, *, move: bool, extend: bool) 
         )
     _checked(layer, mag, source)
     folder = place.new_folder(layer.dataset._properties, layer._properties, mag)
-    if mag in layer._listed_mags() or folder.is_symlink() or folder.exists():
+    if mag in layer._listed_mags() or os.path.lexists(folder):
         raise ExistsError(f"layer {layer.name!r} has the mag {mag} already, or something at {folder}")
     where, root = place.reached(folder)
     with place_copied(where, root) as draft:

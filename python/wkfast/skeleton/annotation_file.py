@@ -109,8 +109,6 @@ class AnnotationFile:
 
 
 def _opened(path: Path | ObjectPath) -> _core.AnnotationZip:
-    if not isinstance(path, ObjectPath):
-        require_file(path)  # before it is opened: a FIFO waits for a writer
     try:
         return _core.AnnotationZip(core_file(path))
     except (OSError, VolumeDataError, AnnotationZipError):

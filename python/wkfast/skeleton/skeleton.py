@@ -734,9 +734,9 @@ def _axis(record: Record) -> AdditionalAxis:
 
 def _axis_records(axes: Iterable[AdditionalAxis], before: list[Record]) -> list[Record]:
     """Return the records to write; those that say the same as before stay, with what else the file said of them."""
-    known = {_axis_key(_axis(record)): record for record in reversed(before)}
-    return [known.get(key) or {**dict(key), "extras": _NO_EXTRAS} for key in map(_axis_key, axes)]
+    known = {_axis(record): record for record in reversed(before)}
+    return [known.get(axis) or _axis_record(axis) for axis in axes]
 
 
-def _axis_key(axis: AdditionalAxis) -> tuple[tuple[str, Any], ...]:
-    return ("name", axis.name), ("index", axis.index), ("start", axis.start), ("end", axis.end)
+def _axis_record(axis: AdditionalAxis) -> Record:
+    return {"name": axis.name, "index": axis.index, "start": axis.start, "end": axis.end, "extras": _NO_EXTRAS}

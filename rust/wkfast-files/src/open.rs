@@ -15,11 +15,6 @@ use rustix::fs::OFlags;
 /// How often a file is opened that is there and yet cannot be opened. Four times, and 7 ms, have been seen to be needed.
 const TRIES: u32 = 8;
 
-/// Opens a file for reading; `None` where stat says that there is none.
-pub fn open(path: &Path) -> io::Result<Option<File>> {
-    persistently(path, |path| File::open(path))
-}
-
 /// Runs `attempt`, which opens `path` and may read from it, again for as long as it finds nothing where stat finds
 /// something; `None` where stat finds nothing either. After a few times that is an error, which is never
 /// [`NotFound`](ErrorKind::NotFound).
@@ -275,7 +270,7 @@ mod tests {
             let (open, tries) = at_try(u32::MAX, rustix::io::Errno::NOENT);
             assert!(persistently(&folder.path().join(name), open).unwrap().is_none(), "{name}");
             assert_eq!(tries.get(), 1);
-            assert!(super::open(&folder.path().join(name)).unwrap().is_none(), "{name}");
+            assert!(persistently(&folder.path().join(name), open_regular).unwrap().is_none(), "{name}");
             assert!(read_small(&folder.path().join(name), 9).unwrap().is_none(), "{name}");
         }
     }

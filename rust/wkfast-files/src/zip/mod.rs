@@ -53,7 +53,7 @@ pub struct Archive {
 impl Archive {
     /// Opens a zip file by its central directory; nothing else is read.
     pub fn open(path: &Path) -> io::Result<Self> {
-        let file = crate::open(path)?.ok_or(rustix::io::Errno::NOENT)?;
+        let file = crate::persistently(path, crate::open_regular)?.ok_or(rustix::io::Errno::NOENT)?;
         Self::over(path.display().to_string(), Source::whole(file)?)
     }
 

@@ -16,7 +16,7 @@ pub(super) struct OpenTree {
     pub(super) columns: TreeColumns,
     pub(super) node_places: Places,
     pub(super) edge_places: Places,
-    at: Position,
+    pub(super) at: Position,
 }
 
 impl OpenTree {

@@ -66,25 +66,60 @@ pub(super) fn scan(kind: RowKind, text: &[u8], columns: &mut TreeColumns, steps:
 #[inline]
 fn scan_rows(text: &[u8], steps: &mut Steps, mut row: impl FnMut(usize) -> Option<usize>) -> Span {
     let mut span = Span::default();
-    // Line ends seen, and where the last one and the last row are: `span` holds those before the end of the last row.
-    let (mut at, mut lines, mut line_end) = (0, 0, 0);
-    let (mut row_lines, mut row_at) = (0, 0);
-    while let Some(end) = row(at) {
+    // Behind the blanks after the last row, and the last row: `span` holds what is before the end of that row.
+    let (mut here, mut last) = (Cursor::default(), Cursor::default());
+    while let Some(end) = row(here.at) {
         if span.rows > 0 {
-            let column = if lines == row_lines { at - row_at } else { at - line_end };
-            steps.push(lines - row_lines, column as u64);
+            let column = here.at - if here.lines == last.lines { last.at } else { here.line_end };
+            steps.push(here.lines - last.lines, column as u64);
         }
-        (row_lines, row_at) = (lines, at);
-        span = Span { length: end, rows: span.rows + 1, lines, last_line_end: line_end };
-        at = end;
-        while let Some(&byte) = text.get(at).filter(|&&byte| is_space(byte)) {
-            if byte == b'\n' {
-                (lines, line_end) = (lines + 1, at);
-            }
-            at += 1;
-        }
+        last = here;
+        span = Span { length: end, rows: span.rows + 1, lines: here.lines, last_line_end: here.line_end };
+        here.at = end;
+        here.skip_blanks(text);
     }
     span
+}
+
+/// Where reading stands in a text, with the line ends before.
+#[derive(Clone, Copy, Default)]
+pub(super) struct Cursor {
+    pub(super) at: usize,
+    pub(super) lines: u64,
+    /// Where the last line end is, if `lines` is not 0.
+    pub(super) line_end: usize,
+}
+
+impl Cursor {
+    #[inline]
+    pub(super) fn skip_blanks(&mut self, text: &[u8]) {
+        while let Some(&byte) = text.get(self.at).filter(|&&byte| is_space(byte)) {
+            if byte == b'\n' {
+                (self.lines, self.line_end) = (self.lines + 1, self.at);
+            }
+            self.at += 1;
+        }
+    }
+}
+
+/// Reads attributes, each behind one blank, as `attribute` does, in any order: the bits of those seen, and the place behind
+/// them. A bit that comes twice is not plain.
+#[inline]
+pub(super) fn attributes(
+    text: &[u8],
+    mut at: usize,
+    mut attribute: impl FnMut(usize) -> Option<(u16, usize)>,
+) -> Option<(u16, usize)> {
+    let mut have = 0_u16;
+    while text.get(at) == Some(&b' ') && text.get(at + 1).is_some_and(|&byte| byte != b'/') {
+        let (bit, end) = attribute(at + 1)?;
+        if have & bit != 0 {
+            return None;
+        }
+        have |= bit;
+        at = end;
+    }
+    Some((have, at))
 }
 
 /// The text at `at` starts with `word`: the place behind it.
@@ -126,16 +161,9 @@ struct Axes<'t> {
 /// `<node id="1" x="2" … />`, any order of attributes: id, the rest and the place behind it.
 #[inline]
 fn node<'t>(text: &'t [u8], at: usize, axes: &mut Axes<'t>) -> Option<(i64, NodeRow, usize)> {
-    let mut at = after(text, at, b"<node")?;
-    let (mut have, mut id, mut row) = (0_u16, 0, NodeRow::default());
-    while text.get(at) == Some(&b' ') && text.get(at + 1).is_some_and(|&byte| byte != b'/') {
-        let (bit, end) = attribute(text, at + 1, &mut id, &mut row, axes)?;
-        if have & bit != 0 {
-            return None;
-        }
-        have |= bit;
-        at = end;
-    }
+    let (mut id, mut row) = (0, NodeRow::default());
+    let start = after(text, at, b"<node")?;
+    let (have, at) = attributes(text, start, |at| attribute(text, at, &mut id, &mut row, axes))?;
     let end = empty_tag_end(text, at)?;
     (have & seen::NEEDED == seen::NEEDED && are_whole(have)).then_some((id, row, end))
 }
@@ -251,8 +279,7 @@ impl Plain for i32 {
 impl Plain for bool {
     #[inline]
     fn take(to: &mut Option<Self>, _: usize, text: &[u8], at: usize) -> Option<usize> {
-        let end = after(text, at, b"true\"").map(|end| (true, end));
-        Some(put(to, end.or_else(|| after(text, at, b"false\"").map(|end| (false, end)))?))
+        Some(put(to, truth(text, at)?))
     }
 }
 
@@ -280,6 +307,13 @@ fn coordinate<'t>(text: &'t [u8], at: usize, axes: &mut Axes<'t>) -> Option<usiz
     *axes.list.get_mut(axes.count)? = (name, value);
     axes.count += 1;
     Some(end)
+}
+
+/// `true` or `false` and the closing quote: the value and the place behind the quote.
+#[inline]
+pub(super) fn truth(text: &[u8], at: usize) -> Option<(bool, usize)> {
+    let end = after(text, at, b"true\"").map(|end| (true, end));
+    end.or_else(|| after(text, at, b"false\"").map(|end| (false, end)))
 }
 
 /// A sign and at most 18 digits up to the closing quote: the value and the place behind the quote.

@@ -5,12 +5,12 @@
 //! general road, with nothing of it taken.
 
 use super::Limits;
-use super::chars::is_space;
 use super::check::{Checker, OpenTree};
-use super::hot::{RowKind, after, empty_tag_end, float, integer, scan};
+use super::hot::{Cursor, RowKind, after, attributes, empty_tag_end, float, integer, scan, truth};
 use super::places::{Places, Steps};
 use super::window::{Feed, Window};
 use crate::columns::TreeColumns;
+use crate::error::Position;
 use crate::model::{Color, TreeHeader};
 
 /// Bytes of a small tree: more are worth the general road, which hands long runs of rows to other threads.
@@ -47,8 +47,8 @@ impl SmallTrees {
             self.pause -= 1;
             return None;
         }
-        let mut tree = checker.open_tree(TreeHeader::default(), window.place_behind(0, 0, 0));
-        if let Some(end) = self.read(window, &mut tree) {
+        let mut tree = checker.open_tree(TreeHeader::default(), window.place(0));
+        if let Some(end) = self.read(window.rest(), &mut tree) {
             window.jump(end.at, end.lines, end.line_end);
             self.next_pause = 1;
             return Some(tree);
@@ -59,17 +59,16 @@ impl SmallTrees {
         None
     }
 
-    fn read<F: Feed>(&mut self, window: &Window<'_, F>, tree: &mut OpenTree) -> Option<Cursor> {
-        let rest = window.rest();
-        let text = &rest[..rest.len().min(LONGEST)];
-        let OpenTree { header, columns, node_places, edge_places, .. } = tree;
-        let (attributes, mut at) = header_of(text, header)?;
-        if let Some(end) = attributes {
-            at.at = end;
+    fn read(&mut self, text: &[u8], tree: &mut OpenTree) -> Option<Cursor> {
+        let text = &text[..text.len().min(LONGEST)];
+        let OpenTree { header, columns, node_places, edge_places, at: start } = tree;
+        let (end, is_empty) = header_of(text, header)?;
+        let mut at = Cursor { at: end, ..Cursor::default() };
+        if is_empty {
             return Some(at);
         }
         at.skip_blanks(text);
-        let mut rows = Rows { window, text, columns, steps: &mut self.steps };
+        let mut rows = Rows { text, start: *start, columns, steps: &mut self.steps };
         rows.take(&mut at, RowKind::Node, [b"<nodes", b"</nodes>"], node_places)?;
         rows.take(&mut at, RowKind::Edge, [b"<edges", b"</edges>"], edge_places)?;
         if let Some(end) = after(text, at.at, b"<metadata").and_then(|end| empty_tag_end(text, end)) {
@@ -81,36 +80,17 @@ impl SmallTrees {
     }
 }
 
-/// Where reading stands in a text, with the line ends before.
-#[derive(Clone, Copy, Default)]
-struct Cursor {
-    at: usize,
-    lines: u64,
-    /// Where the last line end is, if `lines` is not 0.
-    line_end: usize,
-}
-
-impl Cursor {
-    #[inline]
-    fn skip_blanks(&mut self, text: &[u8]) {
-        while let Some(&byte) = text.get(self.at).filter(|&&byte| is_space(byte)) {
-            if byte == b'\n' {
-                (self.lines, self.line_end) = (self.lines + 1, self.at);
-            }
-            self.at += 1;
-        }
-    }
-}
-
 /// Takes the containers of a tree's rows.
-struct Rows<'r, 'w, F> {
-    window: &'r Window<'w, F>,
+struct Rows<'r> {
+    /// From the start of the tree on.
     text: &'r [u8],
+    /// Where the tree stands in the file.
+    start: Position,
     columns: &'r mut TreeColumns,
     steps: &'r mut Steps,
 }
 
-impl<F: Feed> Rows<'_, '_, F> {
+impl Rows<'_> {
     /// Passes a container of rows and the blanks behind it, if there is one; `None` if it is not plain.
     fn take(&mut self, at: &mut Cursor, kind: RowKind, [start, end]: [&[u8]; 2], places: &mut Places) -> Option<()> {
         let text = self.text;
@@ -135,13 +115,20 @@ impl<F: Feed> Rows<'_, '_, F> {
         self.steps.clear();
         let span = scan(kind, &self.text[at.at..], self.columns, self.steps);
         if span.rows > 0 {
-            places.push(self.window.place_behind(at.at, at.lines, at.line_end));
+            places.push(self.place(*at));
             places.append(self.steps);
         }
         if span.lines > 0 {
             (at.lines, at.line_end) = (at.lines + span.lines, at.at + span.last_line_end);
         }
         at.at += span.length;
+    }
+
+    /// The place in the file: all text from the tree's start on is ASCII.
+    fn place(&self, at: Cursor) -> Position {
+        let Position { line, column } = self.start;
+        let column = if at.lines == 0 { column + at.at as u64 } else { (at.at - at.line_end) as u64 };
+        Position { line: line + at.lines, column }
     }
 }
 
@@ -156,24 +143,14 @@ mod seen {
     pub(super) const CHANNEL: u16 = 1 << 6;
 }
 
-/// Reads `<thing id="1" … >`, any order of attributes: where its children begin, or its end if it is an empty element.
-fn header_of(text: &[u8], header: &mut TreeHeader) -> Option<(Option<usize>, Cursor)> {
-    let (mut at, mut have) = (b"<thing".len(), 0_u16);
-    while text.get(at) == Some(&b' ') && text.get(at + 1).is_some_and(|&byte| byte != b'/') {
-        let (bit, end) = attribute(text, at + 1, header)?;
-        if have & bit != 0 {
-            return None;
-        }
-        have |= bit;
-        at = end;
-    }
+/// Reads `<thing id="1" … >`: the place behind it, and whether it is an empty element.
+fn header_of(text: &[u8], header: &mut TreeHeader) -> Option<(usize, bool)> {
+    let (have, at) = attributes(text, b"<thing".len(), |at| attribute(text, at, header))?;
     if have & seen::ID == 0 {
         return None;
     }
-    if let Some(end) = empty_tag_end(text, at) {
-        return Some((Some(end), Cursor::default()));
-    }
-    Some((None, Cursor { at: after(text, at, b">")?, ..Cursor::default() }))
+    let empty = empty_tag_end(text, at).map(|end| (end, true));
+    empty.or_else(|| Some((after(text, at, b">")?, false)))
 }
 
 /// An attribute of a tree: its bit, and the place behind it.
@@ -216,11 +193,6 @@ fn channel(text: &[u8], at: usize, color: &mut Color) -> Option<(u16, usize)> {
     let (value, end) = float(text, after(text, at + 1, b"=\"")?)?;
     color[index] = Some(value);
     Some((seen::CHANNEL << index, end))
-}
-
-fn truth(text: &[u8], at: usize) -> Option<(bool, usize)> {
-    let end = after(text, at, b"true\"").map(|end| (true, end));
-    end.or_else(|| after(text, at, b"false\"").map(|end| (false, end)))
 }
 
 /// Letters of ASCII up to the closing quote, none of which is written in another way than it is read.

@@ -125,14 +125,6 @@ impl<'a, F: Feed> Window<'a, F> {
         Position { line, column: self.offset() + ahead as u64 - line_start + 1 }
     }
 
-    /// The place `ahead` bytes from here, behind ASCII text whose line ends were counted: how many, and where the last one stands.
-    #[inline]
-    pub(super) fn place_behind(&self, ahead: usize, lines: u64, last_line_end: usize) -> Position {
-        let here = self.offset();
-        let line_start = if lines > 0 { here + last_line_end as u64 + 1 } else { self.line_start };
-        Position { line: self.line + lines, column: here + ahead as u64 - line_start + 1 }
-    }
-
     /// The run of rows of this kind that starts exactly here, if one was prepared.
     pub(super) fn take_run(&mut self, kind: RowKind) -> Option<Run> {
         let here = self.offset();

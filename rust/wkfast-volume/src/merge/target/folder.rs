@@ -87,6 +87,15 @@ impl FolderTarget {
         self.held.get().map_or_else(|| self.root.join(key.as_ref()), |held| held.at(key.as_ref()))
     }
 
+    /// The first `length` bytes of a file; `None` where there is none.
+    fn start_of(&self, key: &str, length: u64) -> Result<Option<Vec<u8>>> {
+        let start = |path: &Path| {
+            let mut bytes = Vec::new();
+            open_regular(path)?.take(length).read_to_end(&mut bytes).map(|_| bytes)
+        };
+        wkfast_files::persistently(&self.at(key), start).map_err(|error| fault(&self.root.join(key), error))
+    }
+
     fn taken(&self, reason: String) -> VolumeError {
         VolumeError::TargetTaken { target: self.root.display().to_string(), reason }
     }
@@ -135,24 +144,11 @@ impl Target for FolderTarget {
     }
 
     fn read(&self, key: &str) -> Result<Option<Vec<u8>>> {
-        let whole = |path: &Path| {
-            let mut bytes = Vec::new();
-            open_regular(path)?.read_to_end(&mut bytes).map(|_| bytes)
-        };
-        let read = wkfast_files::persistently(&self.at(key), whole);
-        read.map_err(|error| fault(&self.root.join(key), error))
+        self.start_of(key, u64::MAX)
     }
 
     fn read_starts(&self, keys: &[&str], length: u64) -> Result<Vec<Option<Vec<u8>>>> {
-        let start = |path: &Path| {
-            let mut bytes = Vec::new();
-            open_regular(path)?.take(length).read_to_end(&mut bytes).map(|_| bytes)
-        };
-        let read = |key: &&str| {
-            let read = wkfast_files::persistently(&self.at(key), start);
-            read.map_err(|error| fault(&self.root.join(key), error))
-        };
-        keys.iter().map(read).collect()
+        keys.iter().map(|key| self.start_of(key, length)).collect()
     }
 
     fn put(&self, key: &str, content: &[u8]) -> Result<()> {
