@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from wkfast import Dataset
+from wkfast.dataset.present_files import lengths_of_array
 from wkfast.errors import DatasetError, DatasetNotFoundError, LayerNotFoundError, WkfastError
 
 FILE = "datasource-properties.json"
@@ -173,3 +174,16 @@ def test_a_group_that_is_no_regular_file_is_replaced_or_told_of_in_our_words(
     make(dataset.path / name)
     with suppress(WkfastError):
         change(Dataset.open(dataset.path))
+
+
+@pytest.mark.parametrize("shape", [None, [], [1, 2, 3, 4, 5], ["1", "2", "3", "4"]])
+def test_an_array_that_has_become_another_meanwhile_is_told(tmp_path, shape):
+    """As when somebody puts another folder in its place between two looks."""
+    layer = Dataset(tmp_path / "d", voxel_size=(1, 1, 1)).add_layer("l", "color", dtype="uint8", data_format="zarr3")
+    file = layer.add_mag(1).path / "zarr.json"
+    if shape is None:
+        file.unlink()
+    else:
+        file.write_text(json.dumps({**json.loads(file.read_text()), "shape": shape, "dimension_names": None}))
+    with pytest.raises(DatasetError, match="expected a length for each of the axes"):
+        lengths_of_array(layer, file.parent)

@@ -121,11 +121,22 @@ def _axes(layer: Layer, metadata: Json) -> list[str]:
 
 
 def lengths_of_array(layer: Layer, folder: Path | ObjectPath) -> dict[str, int]:
-    """Return name and length of each axis of the array in a folder, in its voxels; WKW has no length."""
+    """Return name and length of each axis of the array in a folder, in its voxels; WKW has no length.
+
+    Raises
+    ------
+    DatasetError
+        There is no array any more, or another one, whose axes are not those of the layer.
+    """
     if not FACTS[layer.data_format].is_array:
         return {"c": layer.num_channels, "x": 0, "y": 0, "z": 0}
     metadata = _metadata(layer, folder)
-    return dict(zip(_axes(layer, metadata), metadata["shape"], strict=True))
+    names, shape = _axes(layer, metadata), metadata["shape"]
+    if len(names) != len(shape) or not all(isinstance(length, int) for length in shape):
+        raise DatasetError(
+            f"{folder} holds an array of the shape {shape}, expected a length for each of the axes {names}"
+        )
+    return dict(zip(names, shape, strict=True))
 
 
 def add_layer_of_files(
