@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import stat
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -87,15 +86,19 @@ class FolderPlace(FilesPlace):
         """Return whether a folder lies in another dataset, with all links followed."""
         if folder is None:
             return True
-        return not _lies_plainly(self._root, folder) and not followed(folder).is_relative_to(followed(self._root))
+        return not self._lies_plainly(folder) and not followed(folder).is_relative_to(followed(self._root))
 
     def refers(self, layer: LayerProperties, folder: Path | ObjectPath | None) -> bool:
         """Return whether the folder of a mag is not in its layer's own, with all links followed."""
         if folder is None:
             return True
-        if str(folder).startswith(f"{self._root}/{layer.name}/") and _lies_plainly(self._root, folder):
+        if str(folder).startswith(f"{self._root}/{layer.name}/") and self._lies_plainly(folder):
             return False
         return self.is_foreign(folder) or not followed(folder).is_relative_to(followed(self.folder(layer)))
+
+    def _lies_plainly(self, folder: Path | ObjectPath) -> bool:
+        """Return whether no link leads from the dataset's folder to this one, so that it need not be followed."""
+        return isinstance(folder, Path) and _core.lies_plainly(self._root, folder)
 
     def location(self, layer: LayerProperties, mag: Mag, entry: Json) -> Json:
         """Return where a mag lies, as plain data for the core."""
@@ -331,26 +334,3 @@ class FolderPlace(FilesPlace):
         place = followed(folder)
         kept = [self._root, *self.listed_folders(properties, layer_name, mag)]
         return not any(followed(other).is_relative_to(place) for other in kept)
-
-
-def _lies_plainly(root: Path, folder: Path | ObjectPath) -> bool:
-    """Return whether all folders from `root` down to `folder` are folders and no links, so that none leads elsewhere.
-
-    Following all links of a path takes dozens of looks at the file system; most paths have none below their dataset.
-    """
-    start, path = f"{root}/", str(folder)
-    if not path.startswith(start):
-        return False
-    for part in path.removeprefix(start).split("/"):
-        start += part
-        if part == ".." or not _is_folder(start):
-            return False
-        start += "/"
-    return True
-
-
-def _is_folder(path: str) -> bool:
-    try:
-        return stat.S_ISDIR(os.lstat(path).st_mode)
-    except (OSError, ValueError):
-        return False

@@ -7,7 +7,7 @@
 use std::fs::{self, File, Metadata};
 use std::io::{self, ErrorKind, Read};
 use std::os::unix::fs::OpenOptionsExt;
-use std::path::Path;
+use std::path::{Component, Path};
 use std::time::Duration;
 
 use rustix::fs::OFlags;
@@ -78,6 +78,17 @@ pub fn stat(path: &Path) -> io::Result<Option<Metadata>> {
         pause *= 2;
     }
     fs::symlink_metadata(path).map(Some)
+}
+
+/// Whether all that leads from `root` down to `folder` are folders and no links, so that none leads elsewhere. Following
+/// all links of a path takes dozens of looks at the file system; most paths have none below their root.
+pub fn lies_plainly(root: &Path, folder: &Path) -> bool {
+    let Ok(below) = folder.strip_prefix(root) else { return false };
+    let mut at = root.to_owned();
+    below.components().all(|part| {
+        at.push(part);
+        matches!(part, Component::Normal(_)) && fs::symlink_metadata(&at).is_ok_and(|found| found.is_dir())
+    })
 }
 
 fn seems_absent(error: &io::Error) -> bool {

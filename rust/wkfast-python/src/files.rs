@@ -17,7 +17,8 @@ use crate::patience::attached;
 
 pub(crate) fn register(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add_class::<Draft>()?;
-    module.add_function(wrap_pyfunction!(read_metadata, module)?)
+    module.add_function(wrap_pyfunction!(read_metadata, module)?)?;
+    module.add_function(wrap_pyfunction!(lies_plainly, module)?)
 }
 
 /// Metadata are small; this is far more than they need.
@@ -28,6 +29,12 @@ const MAX_METADATA: u64 = 64 << 20;
 fn read_metadata(py: Python<'_>, path: PathBuf) -> Result<Option<Bound<'_, PyBytes>>, CoreError> {
     let content = py.detach(|| wkfast_files::read_small(&path, MAX_METADATA)).map_err(CoreError::metadata(&path))?;
     Ok(content.map(|bytes| PyBytes::new(py, &bytes)))
+}
+
+/// Whether a folder lies below another, and no link leads there.
+#[pyfunction]
+fn lies_plainly(py: Python<'_>, root: PathBuf, folder: PathBuf) -> bool {
+    py.detach(|| wkfast_files::lies_plainly(&root, &folder))
 }
 
 /// A file under construction that nobody else constructs meanwhile, in this process or another.

@@ -5,7 +5,7 @@ use std::collections::HashMap;
 use std::ffi::OsStr;
 use std::fs::{self, File, FileType, Metadata};
 use std::io;
-use std::os::unix::fs::FileExt;
+use std::os::unix::fs::{FileExt, MetadataExt};
 use std::path::{Path, PathBuf};
 use std::sync::{PoisonError, RwLock};
 
@@ -27,6 +27,8 @@ pub struct DirectoryStore {
     root: PathBuf,
     /// Folders already looked at, and where they really are. A folder of chunks is asked for very often.
     folders: RwLock<HashMap<String, PathBuf>>,
+    /// The device of the root, if that is a file system of this machine.
+    own_device: Option<u64>,
     /// The system's `open`, or a test's.
     open: fn(&Path) -> io::Result<File>,
 }
@@ -36,10 +38,12 @@ impl DirectoryStore {
     pub fn open(path: &Path) -> Result<Self> {
         let fault = |source| VolumeError::io(path.display().to_string(), source);
         let root = fs::canonicalize(path).map_err(fault)?;
-        if !root.is_dir() {
+        let metadata = root.metadata().map_err(fault)?;
+        if !metadata.is_dir() {
             return Err(fault(io::ErrorKind::NotADirectory.into()));
         }
-        Ok(Self { path: path.to_owned(), root, folders: RwLock::default(), open: wkfast_files::open_itself })
+        let own_device = is_of_this_machine(&root).then(|| metadata.dev());
+        Ok(Self { path: path.to_owned(), root, folders: RwLock::default(), own_device, open: wkfast_files::open_itself })
     }
 
     /// The real place of `key`, `None` if its folder is not there.
@@ -226,6 +230,15 @@ impl DiskStore for DirectoryStore {
         self.with_file(key, |file, metadata| Ok(Ok(Pinned::new(file, &metadata, self.describe(key)))))
     }
 
+    fn sure_state(&self, key: &str) -> Result<Option<Stamp>> {
+        let Some(device) = self.own_device else { return Ok(None) };
+        let Some(place) = self.locate(key)? else { return Ok(None) };
+        // Whatever cannot be looked at is told of by whoever opens it.
+        let found = fs::symlink_metadata(place).ok();
+        let sure = found.filter(|found| found.is_file() && found.dev() == device);
+        Ok(sure.map(|metadata| Stamp::of(&metadata)))
+    }
+
     fn place(&self, key: &str) -> Result<PathBuf> {
         check_key(key)?;
         let mut folder = key;
@@ -252,6 +265,17 @@ impl WriteStore for DirectoryStore {
         let draft = lock().or_else(|error| if error.kind() == io::ErrorKind::NotFound { lock() } else { Err(error) });
         Ok(Box::new(DraftFile(draft.map_err(|error| VolumeError::io(target.display().to_string(), error))?)))
     }
+}
+
+/// File systems whose names and times nobody but this machine's kernel changes, by the numbers that `statfs` has for them
+/// (statfs(2)): ext4, XFS, btrfs, tmpfs, overlays, ZFS, F2FS, bcachefs. Where others may, as on NFS and on FUSE, a look at a name
+/// may be answered by what it was some seconds ago, and opening asks the server.
+const OF_THIS_MACHINE: [u32; 8] =
+    [0xef53, 0x5846_5342, 0x9123_683e, 0x0102_1994, 0x794c_7630, 0x2fc1_2fc1, 0xf2f5_2010, 0xca45_1a4e];
+
+fn is_of_this_machine(root: &Path) -> bool {
+    rustix::fs::statfs(root)
+        .is_ok_and(|found| OF_THIS_MACHINE.iter().any(|&number| i128::from(number) == i128::from(found.f_type)))
 }
 
 /// Whether keys below the folder `key` can start with `prefix`.
@@ -315,6 +339,30 @@ mod tests {
             FAILURES.set(u32::MAX);
             let error = call(&store).unwrap_err().to_string();
             assert!(error.contains("1/shard: is there"), "{error}");
+        }
+    }
+
+    #[test]
+    fn a_look_tells_what_opening_tells_and_nothing_where_it_is_not_sure() {
+        let folder = tempfile::tempdir().unwrap();
+        fs::create_dir(folder.path().join("1")).unwrap();
+        fs::write(folder.path().join("1/shard"), b"voxels").unwrap();
+        std::os::unix::fs::symlink("shard", folder.path().join("1/link")).unwrap();
+        let store = DirectoryStore::open(folder.path()).unwrap();
+        let sure = |key| store.sure_state(key).unwrap();
+        let before = sure("1/shard");
+        if store.own_device.is_some() {
+            assert_eq!(before, store.pin("1/shard").unwrap().map(|pinned| pinned.stamp()));
+        }
+        assert_eq!([sure("1/link"), sure("1/none"), sure("2/none"), sure("1")], [None; 4]);
+        assert!(store.sure_state("../shard").is_err());
+        fs::write(folder.path().join("1/new"), b"others").unwrap();
+        fs::rename(folder.path().join("1/new"), folder.path().join("1/shard")).unwrap();
+        assert!(before.is_none() || sure("1/shard") != before);
+        // On a file system of others, or another one below the root, whoever wants to know opens the file.
+        for own_device in [None, store.own_device.map(|device| device + 1)] {
+            let store = DirectoryStore { own_device, ..DirectoryStore::open(folder.path()).unwrap() };
+            assert_eq!(store.sure_state("1/shard").unwrap(), None);
         }
     }
 }

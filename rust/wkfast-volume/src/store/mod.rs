@@ -201,6 +201,10 @@ pub trait DiskStore: Send + Sync {
     /// The file, held open; `None` if there is none.
     fn pin(&self, key: &str) -> Result<Option<Pinned>>;
 
+    /// State of the file, where a look at its name tells as surely as opening it would: on a file system of this machine.
+    /// `None` elsewhere, for links, and where there is no file.
+    fn sure_state(&self, key: &str) -> Result<Option<Stamp>>;
+
     /// Where the file `key` lies, or would lie. A place that links put outside of the store is an error.
     fn place(&self, key: &str) -> Result<PathBuf>;
 }

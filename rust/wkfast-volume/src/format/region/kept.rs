@@ -40,11 +40,20 @@ impl KeptChunks {
         Self { number: OnceLock::new(), all }
     }
 
+    /// The state that the file of a chunk was in when that was kept.
+    pub(super) fn state(&self, chunk: &ChunkIndex) -> Option<Stamp> {
+        let owner = *self.number.get()?;
+        let kept = self.all.lock().unwrap_or_else(PoisonError::into_inner);
+        // The one that was asked for last comes last.
+        let found = kept.chunks.iter().rev().find(|one| one.owner == owner && one.chunk == *chunk)?;
+        Some(found.stamp)
+    }
+
     /// The decoded chunk, if it was kept and its file is still in that state.
     pub(super) fn find(&self, chunk: &ChunkIndex, stamp: Stamp) -> Option<Arc<Vec<u8>>> {
         let owner = *self.number.get()?;
         let mut kept = self.all.lock().unwrap_or_else(PoisonError::into_inner);
-        let place = kept.chunks.iter().position(|one| one.owner == owner && one.chunk == *chunk)?;
+        let place = kept.chunks.iter().rposition(|one| one.owner == owner && one.chunk == *chunk)?;
         let found = kept.chunks.remove(place)?;
         if found.stamp != stamp {
             kept.bytes -= found.voxels.len();
