@@ -1,6 +1,7 @@
 """Nodes and trees are found by their ids as a walk over all trees finds them, whatever was changed before."""
 
 import copy
+import gc
 import pickle
 
 import pytest
@@ -138,6 +139,89 @@ def test_copies_of_a_skeleton_hold_trees_that_nobody_asked_for(tmp_path):
         assert twin.get_node_by_id(105).id == 105
         assert twin.get_tree_by_id(5).group.name == "h"
         assert twin.get_tree_by_id(5).group.skeleton is twin
+
+
+def test_copies_and_pickles_make_no_objects_of_trees_that_nobody_asked_for(tmp_path):
+    large = "<thing id='99' groupId=''><nodes>{}</nodes><edges/></thing>".format(
+        "".join(f"<node id='{i}' x='{i}' y='2' z='3' radius='1'/>" for i in range(1000, 1200))
+    )
+    things = "".join(THING.format(i, 2, 100 + i) for i in range(1, 30)) + large
+    skeleton = _load(tmp_path / "a.nml", things)
+    wanted = {tree.id: len(tree) for tree in _load(tmp_path / "a.nml", things).flattened_trees()}
+    for asked in (set(), {3}, {3, 99}):
+        for tree_id in asked:
+            skeleton.get_tree_by_id(tree_id).name = f"asked for {tree_id}"
+        for twin in (copy.deepcopy(skeleton), pickle.loads(pickle.dumps(skeleton))):
+            again = pickle.loads(pickle.dumps(twin))
+            assert {tree.id for tree in again._made.values()} == {tree.id for tree in twin._made.values()} == asked
+            for tree_id in asked:
+                assert again.get_tree_by_id(tree_id).name == f"asked for {tree_id}"
+            assert {tree.id: len(tree) for tree in again.flattened_trees()} == wanted
+            assert again == skeleton == twin
+            assert twin.get_tree_by_id(5) is not skeleton.get_tree_by_id(5)
+        skeleton = pickle.loads(pickle.dumps(_load(tmp_path / "a.nml", things)))
+
+
+def test_what_is_pickled_beside_a_skeleton_is_still_its_own(tmp_path):
+    skeleton = _load(tmp_path / "a.nml", "".join(THING.format(i, 2, 100 + i) for i in range(1, 30)))
+    tree, node, group = skeleton.get_tree_by_id(5), skeleton.get_node_by_id(105), skeleton.get_group_by_id(2)
+    for order in ((0, 1, 2, 3), (3, 2, 1, 0)):
+        things = [(skeleton, tree, node, group)[i] for i in order]
+        back = dict(zip(order, pickle.loads(pickle.dumps(things)), strict=True))
+        assert back[0].get_tree_by_id(5) is back[1]
+        assert back[0].get_node_by_id(105) is back[2]
+        assert back[0].get_group_by_id(2) is back[3]
+
+
+def test_a_tree_that_is_asked_for_while_the_skeleton_is_pickled_is_not_lost(tmp_path):
+    skeleton = _load(tmp_path / "a.nml", "".join(THING.format(i, 2, 100 + i) for i in range(1, 30)))
+
+    class Asks:
+        def __reduce__(self):
+            skeleton.get_tree_by_id(7)
+            return str, ()
+
+    # Visited before and behind the trees of the file.
+    skeleton.__dict__ = {"_first": Asks(), **skeleton.__dict__, "_last": Asks()}
+    back = pickle.loads(pickle.dumps(skeleton))
+    assert sorted(tree.id for tree in back.flattened_trees()) == list(range(1, 30))
+    assert len(back.get_tree_by_id(7)) == 1
+
+
+class Fails:
+    def __reduce__(self):
+        raise RuntimeError("no pickle of it")
+
+
+class FailsToReturn:
+    def __reduce__(self):
+        return _fail, ()
+
+
+def _fail():
+    raise RuntimeError("no way back")
+
+
+@pytest.mark.parametrize("collects", [True, False])
+def test_garbage_is_collected_again_after_a_pickle_whatever_came_of_it(collects):
+    skeleton = Skeleton(voxel_size=(1, 1, 1), dataset_name="d")
+    skeleton.add_tree("t").add_node((1, 2, 3))
+    (gc.enable if collects else gc.disable)()
+    try:
+        pickle.loads(pickle.dumps([skeleton, copy.deepcopy(skeleton)]))
+        assert gc.isenabled() is collects
+        skeleton.odd = Fails()
+        with pytest.raises(RuntimeError, match="no pickle"):
+            pickle.dumps(skeleton)
+        assert gc.isenabled() is collects
+        skeleton.odd = FailsToReturn()
+        whole = pickle.dumps(skeleton)
+        for bad in (whole, whole[: len(whole) // 2]):
+            with pytest.raises((RuntimeError, EOFError, pickle.UnpicklingError)):
+                pickle.loads(bad)
+            assert gc.isenabled() is collects
+    finally:
+        gc.enable()
 
 
 def test_a_tree_that_names_no_group_of_the_file_is_outside_of_one_that_comes_later(tmp_path):

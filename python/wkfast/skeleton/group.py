@@ -401,8 +401,7 @@ class Group:
 
     def __getstate__(self) -> dict[str, Any]:
         # The skeleton lists its groups: one in another they would be too deep for pickles and copies.
-        facts = {k: v for k, v in self.__dict__.items() if k != "_child_groups"}
-        return {**facts, "_child_trees": list(self.trees), "_read_trees": _NO_TREES}
+        return {k: v for k, v in self.__dict__.items() if k != "_child_groups"}
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         self.__dict__.setdefault("_child_groups", [])

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import copy
-import gc
 import itertools
 from array import array
 from dataclasses import dataclass
@@ -21,6 +20,7 @@ from wkfast.pictures.skeletons import three_projections
 from wkfast.skeleton import tables
 from wkfast.skeleton.annotation_file import AnnotationFile, require_suffix
 from wkfast.skeleton.arrays import integers, shaped, split_by_tree
+from wkfast.skeleton.collector import CollectorPause, collector_paused
 from wkfast.skeleton.graph_views import NODE_FIELDS
 from wkfast.skeleton.group import Group
 from wkfast.skeleton.labels import labels_of
@@ -470,13 +470,23 @@ class Skeleton(Group):
     __hash__ = Group.__hash__
 
     def __getstate__(self) -> dict[str, Any]:
+        # What pickles visit first and last.
+        pause = CollectorPause()
+        return {"_pause": pause, **self._state(), "_paused": pause.end()}
+
+    def _state(self) -> dict[str, Any]:
+        # Trees of the file that nobody asked for stay what they are. Another thread may ask for one at this moment: so the
+        # objects are listed after the others.
+        loaded = None if self._loaded is None else self._loaded.copy()
         # Tables of what is where are made anew; groups are listed by the one they are in.
-        made: dict[str, Any] = {"_trees_by_id": None, "_taken": None, "_loaded": None, "_made": {}}
+        made = {"_loaded": loaded, "_made": dict(self._made), "_trees_by_id": None, "_taken": None}
         nested = [(group, group._child_groups) for group in (self, *self.flattened_groups())]
         pairs = [(parent, child) for parent, children in nested for child in children]
         return {**super().__getstate__(), **made, "_nested": pairs}
 
     def __setstate__(self, state: dict[str, Any]) -> None:
+        for pause in ("_pause", "_paused"):
+            state.pop(pause, None)
         nested = state.pop("_nested")
         super().__setstate__(state)
         for parent, child in nested:
@@ -485,14 +495,8 @@ class Skeleton(Group):
     def __deepcopy__(self, memo: dict[int, Any]) -> Skeleton:
         twin = object.__new__(type(self))
         memo[id(self)] = twin
-        # All that is made stays: a collector that looks for garbage meanwhile would walk all of it again and again.
-        collects = gc.isenabled()
-        gc.disable()
-        try:
-            twin.__setstate__(copy.deepcopy(self.__getstate__(), memo))
-        finally:
-            if collects:
-                gc.enable()
+        with collector_paused():
+            twin.__setstate__(copy.deepcopy(self._state(), memo))
         return twin
 
     def __eq__(self, other: object) -> bool:

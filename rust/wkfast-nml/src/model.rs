@@ -235,7 +235,7 @@ pub struct AdditionalAxis {
 }
 
 /// `<thing>`: one tree.
-#[derive(Clone, Debug, Default, PartialEq)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct Tree {
     /// Attributes and metadata.
     pub header: TreeHeader,

@@ -421,8 +421,8 @@ fn is_large(table: &TreeTable) -> bool {
 }
 
 /// Bytes of a pickled tree that take as long.
-const LARGE_STATE: usize = 10 << 20;
+pub(super) const LARGE_STATE: usize = 10 << 20;
 
-fn state_error(error: impl std::fmt::Display) -> PyErr {
+pub(super) fn state_error(error: impl std::fmt::Display) -> PyErr {
     PyValueError::new_err(format!("not the pickled state of a tree: {error}"))
 }

@@ -1,23 +1,27 @@
 //! The trees of a file that was read: objects of Python's are made of those that somebody asks for.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use bytemuck::cast_slice;
 use pyo3::exceptions::PyIndexError;
 use pyo3::prelude::*;
+use pyo3::pybacked::PyBackedBytes;
 use pyo3::types::PyBytes;
 use wkfast_nml::model::{Id, Tree};
 use wkfast_nml::{Forest, PackedTrees, TreeTable};
 
-use super::columns::TreeColumns;
+use super::columns::{LARGE_STATE, TreeColumns, state_error};
 use super::ids::PyId;
 use super::record::TreeRecord;
+use crate::patience::patiently_if;
 
 /// Trees by their number in the file.
 #[pyclass(module = "wkfast._core", frozen)]
 pub(crate) struct LoadedTrees {
     small: Arc<PackedTrees>,
+    /// Trees that objects were made of before this was copied, and that are not here.
+    gone: HashSet<usize>,
     state: Mutex<LoadedState>,
 }
 
@@ -42,7 +46,8 @@ type Numbers<'py> = (Option<PyId>, Bound<'py, PyBytes>);
 impl From<Forest> for LoadedTrees {
     fn from(forest: Forest) -> Self {
         let (small, whole) = forest.into_parts();
-        Self { small: Arc::new(small), state: Mutex::new(LoadedState { whole, made: HashMap::new() }) }
+        let state = Mutex::new(LoadedState { whole, made: HashMap::new() });
+        Self { small: Arc::new(small), gone: HashSet::new(), state }
     }
 }
 
@@ -58,11 +63,16 @@ impl LoadedTrees {
     /// A tree as it was read; `None` if objects were made of it, or if there is none.
     pub(super) fn unmade(&self, number: usize) -> Option<Unmade> {
         let state = self.lock();
-        if state.made.contains_key(&number) {
+        if self.gone.contains(&number) || state.made.contains_key(&number) {
             return None;
         }
         let packed = self.small.get(number).map(|_| Unmade::Packed(Arc::clone(&self.small), number));
         packed.or_else(|| Some(Unmade::Whole(Arc::clone(state.whole.get(&number)?))))
+    }
+
+    /// All trees by their numbers.
+    fn as_read(&self) -> Vec<Unmade> {
+        (0..self.small.len()).map(|number| self.unmade(number).unwrap_or_else(Unmade::nothing)).collect()
     }
 
     /// Ids of each tree and of the group that it names.
@@ -82,7 +92,39 @@ impl LoadedTrees {
     }
 }
 
+/// Unpickles trees.
+#[pyfunction]
+pub(crate) fn restore_trees(py: Python<'_>, state: PyBackedBytes) -> PyResult<LoadedTrees> {
+    let is_large = state.len() > LARGE_STATE;
+    let forest = patiently_if(py, is_large, move |_| {
+        let (mut rest, mut forest) = (&*state, Forest::default());
+        while !rest.is_empty() {
+            let tree: Tree = ciborium::from_reader(&mut rest)?;
+            forest.push(&tree.header, &tree.columns);
+        }
+        Ok::<_, ciborium::de::Error<std::io::Error>>(forest)
+    })?;
+    Ok(forest.map_err(state_error)?.into())
+}
+
+/// Trees that are so many that somebody may want to leave work on them.
+const LARGE: usize = 10_000;
+
 impl Unmade {
+    fn nothing() -> Self {
+        Self::Whole(Arc::default())
+    }
+
+    /// Appends the tree to the state of a pickle.
+    fn write_to(self, state: &mut Vec<u8>) -> Result<(), ciborium::ser::Error<std::io::Error>> {
+        match self {
+            Self::Packed(trees, number) => {
+                trees.get(number).map_or(Ok(()), |tree| ciborium::into_writer(&tree.unpack(), state))
+            }
+            Self::Whole(tree) => ciborium::into_writer(&*tree, state),
+        }
+    }
+
     /// The tree to begin with: the columns of a large one are moved, not copied, once there is a place for them.
     fn begin(self) -> Option<Tree> {
         match self {
@@ -118,6 +160,31 @@ impl LoadedTrees {
         }
         state.made.insert(number, (record.clone_ref(py), columns.clone_ref(py)));
         Ok((record, columns))
+    }
+
+    /// Trees as they were read, for another skeleton to make its own objects of: without those that objects were made of by
+    /// now, which whoever copies has.
+    fn copy(&self) -> Self {
+        let state = self.lock();
+        let gone = self.gone.iter().chain(state.made.keys()).copied().collect();
+        let copied = LoadedState { whole: state.whole.clone(), made: HashMap::new() };
+        Self { small: Arc::clone(&self.small), gone, state: Mutex::new(copied) }
+    }
+
+    fn __deepcopy__(&self, _memo: &Bound<'_, PyAny>) -> Self {
+        self.copy()
+    }
+
+    /// In the place of trees that objects were made of are empty ones.
+    fn __reduce__<'py>(&self, py: Python<'py>) -> PyResult<(Bound<'py, PyAny>, (Bound<'py, PyBytes>,))> {
+        let trees = self.as_read();
+        let is_large = trees.len() > LARGE;
+        let state = patiently_if(py, is_large, move |_| {
+            let mut state = Vec::new();
+            trees.into_iter().try_for_each(|tree| tree.write_to(&mut state)).map(|()| state)
+        })?;
+        let state = state.map_err(state_error)?;
+        Ok((py.import("wkfast._core")?.getattr("restore_trees")?, (PyBytes::new(py, &state),)))
     }
 
     /// Ids of all trees.

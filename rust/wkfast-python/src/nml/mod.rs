@@ -46,6 +46,7 @@ pub(crate) fn register(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add_class::<many::TableStream>()?;
     module.add_class::<stream::TreeStream>()?;
     module.add_function(wrap_pyfunction!(columns::restore_tree, module)?)?;
+    module.add_function(wrap_pyfunction!(loaded::restore_trees, module)?)?;
     module.add_function(wrap_pyfunction!(document::empty_header, module)?)?;
     module.add_function(wrap_pyfunction!(document::read_nml, module)?)?;
     module.add_function(wrap_pyfunction!(document::read_nml_bytes, module)?)?;
