@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 
 from wkfast import Dataset, SegmentationLayer, _core
 from wkfast.dataset.kept import kept_by_entry
-from wkfast.errors import DatasetError, LayerNotFoundError, MagNotFoundError
+from wkfast.errors import DatasetError, LayerNotFoundError, MagNotFoundError, ReadOnlyError
 from wkfast.geometry import BoundingBox, Mag
 
 if TYPE_CHECKING:
@@ -265,19 +265,27 @@ def test_what_is_malformed_is_said_each_time_and_only_of_what_is_asked_for(tmp_p
 def test_a_folder_that_becomes_a_link_is_another_datasets_at_once(tmp_path: Path) -> None:
     dataset = Dataset(tmp_path / "d", voxel_size=(1, 1, 1))
     mag = dataset.write_layer("a", "color", np.ones((8, 8, 8), "uint8"), downsample=False).get_mag(1)
+    again = lambda: Dataset.open(dataset.path).get_layer("a").get_mag(1)
     assert (mag.read_only, mag.layer.is_foreign, mag.layer.is_mag_view_foreign(mag)) == (False, False, False)
     for moved in ("a/1", "a"):
         (dataset.path / moved).rename(tmp_path / "elsewhere")
         (dataset.path / moved).symlink_to(tmp_path / "elsewhere")
-        assert (mag.read_only, mag.layer.is_foreign, mag.layer.is_mag_view_foreign(mag)) == (True, moved == "a", True)
+        assert (again().read_only, mag.layer.is_foreign, mag.layer.is_mag_view_foreign(mag)) == (True, moved == "a", True)
+        # whatever was said of it before, it is not written through
+        with pytest.raises(ReadOnlyError):
+            mag.write(np.zeros((8, 8, 8), "uint8"), absolute_offset=(0, 0, 0))
         (dataset.path / moved).unlink()
         (tmp_path / "elsewhere").rename(dataset.path / moved)
-        assert not mag.read_only
+        assert not again().read_only
+        assert mag.read().all()
     # a link to another layer of the dataset is not foreign, and is not written through
     dataset.add_layer("b", "color")
     (dataset.path / "a/1").rename(dataset.path / "b/1")
     (dataset.path / "a/1").symlink_to("../b/1")
-    assert (mag.read_only, mag.layer.is_mag_view_foreign(mag)) == (True, False)
+    assert (again().read_only, mag.layer.is_mag_view_foreign(mag)) == (True, False)
+    with pytest.raises(ReadOnlyError):
+        mag.write(np.zeros((8, 8, 8), "uint8"), absolute_offset=(0, 0, 0))
+    assert mag.read().all()
 
 
 @pytest.mark.parametrize("layers", [1000])

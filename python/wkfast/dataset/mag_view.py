@@ -39,7 +39,7 @@ __all__ = ["MagInfo", "MagView"]
 zarr: Any = lazy_import("zarr")
 
 
-@kept_by_entry(layer=(), name=(), path=("mags", "name"), _folder=("mags", "name"))
+@kept_by_entry(layer=(), name=(), path=("mags", "name"), _folder=("mags", "name"), read_only=("mags", "name"))
 class MagView(View):
     """Voxels of one mag. Obtained from a layer, e.g. ``layer.get_finest_mag()``."""
 
@@ -81,7 +81,10 @@ class MagView(View):
 
     @property
     def read_only(self) -> bool:
-        """Whether writing is refused: the dataset is opened so, or the voxels are another dataset's."""
+        """Whether writing is refused: the dataset is opened so, or the voxels are another dataset's.
+
+        As of when it was first asked for, or since the dataset listed other mags; what is written asks anew each time.
+        """
         return super().read_only or self._refers
 
     @property
