@@ -7,7 +7,8 @@ import sys
 from pathlib import Path
 
 import pytest
-from benches.python import inputs, plan_growth
+from benches.python import inputs, loop_growth_jobs, plan_growth
+from benches.python.loop_growth_jobs import OF_NODES, OF_TREES
 from benches.python.measure import run_job
 from benches.simulate import Cluster, Constants, forecast
 from benches.simulate_runs import Load
@@ -64,3 +65,12 @@ def test_steps_of_a_merge_of_many_files_are_measured(tmp_path):
     found = plan_growth.measure(tmp_path, 500)
     assert found["status"].result == str(int(found["run"].result) + int(found["finish"].result)) == "500"
     assert int(found["plan"].result) < 500 * 16 + 5000 * 8
+
+
+@pytest.mark.parametrize("loop", [*OF_NODES, *OF_TREES])
+def test_loops_whose_growth_is_measured_touch_every_element(loop):
+    results = {size: getattr(loop_growth_jobs, loop)(str(size))() for size in (20, 50)}
+    # sums of ids, of which the tree has the first, and of places along an axis
+    of_values = {"ids": sum(range(2, 52)), "positions": sum(range(50))}
+    assert results[50] == of_values.get(loop, 98 if loop == "neighbours" else 50)
+    assert results[20] < results[50]

@@ -1,4 +1,4 @@
-"""Loops over so many nodes, trees or chunks, for `benches.python.loop_growth`. Each job returns work whose result is checked."""
+"""Loops over so many nodes, trees or chunks, for `benches.python.loop_growth`."""
 
 from __future__ import annotations
 
@@ -10,12 +10,11 @@ import networkx as nx
 import numpy as np
 
 from wkfast import BoundingBox, Skeleton
-from wkfast.skeleton import Tree
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from wkfast.skeleton import Node
+    from wkfast.skeleton import Node, Tree
 
 CHUNK = 16
 #: Elements of loops that would take all memory by ten million: a tree that a script holds takes a kilobyte.
@@ -151,7 +150,7 @@ def copies(count: str) -> Callable[[], int]:
 def pickles(count: str) -> Callable[[], int]:
     """``pickle.dumps`` and ``loads`` of it."""
     skeleton = _made(int(count))
-    return lambda: pickle.loads(pickle.dumps(skeleton)).get_total_node_count()  # noqa: S301 - our own
+    return lambda: pickle.loads(pickle.dumps(skeleton)).get_total_node_count()
 
 
 #: In the order of the table; loops over trees last.

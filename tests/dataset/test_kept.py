@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
-    from wkfast.dataset import Layer
+    from wkfast.dataset import Layer, MagView
 
 
 @kept_by_entry("both", one=("a",), both=("a", "b"), nothing=())
@@ -265,12 +265,16 @@ def test_what_is_malformed_is_said_each_time_and_only_of_what_is_asked_for(tmp_p
 def test_a_folder_that_becomes_a_link_is_another_datasets_at_once(tmp_path: Path) -> None:
     dataset = Dataset(tmp_path / "d", voxel_size=(1, 1, 1))
     mag = dataset.write_layer("a", "color", np.ones((8, 8, 8), "uint8"), downsample=False).get_mag(1)
-    again = lambda: Dataset.open(dataset.path).get_layer("a").get_mag(1)
+
+    def again() -> MagView:
+        return Dataset.open(dataset.path).get_layer("a").get_mag(1)
+
     assert (mag.read_only, mag.layer.is_foreign, mag.layer.is_mag_view_foreign(mag)) == (False, False, False)
     for moved in ("a/1", "a"):
         (dataset.path / moved).rename(tmp_path / "elsewhere")
         (dataset.path / moved).symlink_to(tmp_path / "elsewhere")
-        assert (again().read_only, mag.layer.is_foreign, mag.layer.is_mag_view_foreign(mag)) == (True, moved == "a", True)
+        assert again().read_only
+        assert (mag.layer.is_foreign, mag.layer.is_mag_view_foreign(mag)) == (moved == "a", True)
         # whatever was said of it before, it is not written through
         with pytest.raises(ReadOnlyError):
             mag.write(np.zeros((8, 8, 8), "uint8"), absolute_offset=(0, 0, 0))

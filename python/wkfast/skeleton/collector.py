@@ -1,7 +1,7 @@
 """The interpreter's collector of garbage, paused while very many objects are made that all stay.
 
-It looks for garbage each time so many objects were made, and walks all there are: of 64,000 trees that are unpickled most of the
-time is that walk.
+It looks for garbage each time so many objects were made, and walks all there are: that walk is most of the time that
+unpickling 64,000 trees takes.
 """
 
 from __future__ import annotations

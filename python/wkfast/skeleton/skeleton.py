@@ -475,8 +475,8 @@ class Skeleton(Group):
         return {"_pause": pause, **self._state(), "_paused": pause.end()}
 
     def _state(self) -> dict[str, Any]:
-        # Trees of the file that nobody asked for stay what they are. Another thread may ask for one at this moment: so the
-        # objects are listed after the others.
+        # Trees of the file that nobody asked for stay what they are. Another thread may ask for one at this moment: so
+        # the objects are listed after the others.
         loaded = None if self._loaded is None else self._loaded.copy()
         # Tables of what is where are made anew; groups are listed by the one they are in.
         made = {"_loaded": loaded, "_made": dict(self._made), "_trees_by_id": None, "_taken": None}
