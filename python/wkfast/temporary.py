@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import fcntl
+import os
+import shutil
 import tempfile
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -30,9 +32,22 @@ def owned_temporary_folder(purpose: Purpose) -> Iterator[Path]:
     []
     """
     temporary = tempfile.TemporaryDirectory(prefix=f"wkfast-{purpose}-", ignore_cleanup_errors=True)
-    with temporary as name, (Path(name) / OWNER).open("wb") as owner:
-        with suppress(OSError):  # a file system without locks
-            fcntl.flock(owner, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        folder = Path(name) / "files"
-        folder.mkdir()
-        yield folder
+    try:
+        with temporary as name, (Path(name) / OWNER).open("wb") as owner:
+            with suppress(OSError):  # a file system without locks
+                fcntl.flock(owner, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            folder = Path(name) / "files"
+            folder.mkdir()
+            yield folder
+    finally:
+        remove_temporary(Path(temporary.name))
+
+
+def remove_temporary(folder: Path) -> None:
+    """Remove a folder with all in it, if it is there. What went wrong is tried once more, and no error.
+
+    Removing opens folders, and a process that is short of files to open has more of them a moment later.
+    """
+    for _ in range(2):
+        if os.path.lexists(folder):
+            shutil.rmtree(folder, ignore_errors=True)

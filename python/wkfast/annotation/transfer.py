@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
 import tempfile
 import warnings
 import weakref
@@ -17,7 +16,7 @@ from wkfast.client import Client, Context, current_context, resolve_annotation, 
 from wkfast.client.errors import AuthenticationError
 from wkfast.client.urls import is_url
 from wkfast.errors import AnnotationIdError
-from wkfast.temporary import owned_temporary_folder
+from wkfast.temporary import owned_temporary_folder, remove_temporary
 
 if TYPE_CHECKING:
     from contextlib import AbstractContextManager
@@ -56,7 +55,7 @@ class DownloadedFile:
     folder: Path
 
     def __post_init__(self) -> None:
-        weakref.finalize(self, shutil.rmtree, self.folder, ignore_errors=True)
+        weakref.finalize(self, remove_temporary, self.folder)
 
     def in_context(self) -> AbstractContextManager[object]:
         """Return a context manager in which requests go to the server this is from."""
@@ -164,7 +163,7 @@ def _file(
                 progress=progress,
             )
     except BaseException:
-        shutil.rmtree(folder, ignore_errors=True)
+        remove_temporary(folder)
         raise
     return DownloadedFile(received.path, found.annotation_id, found.context, folder)
 

@@ -23,6 +23,16 @@ _LONG = 200
 
 
 @contextmanager
+def _told_of(path: Path) -> Iterator[None]:
+    """Let errors of the system name this path, where they have a part of it that a held folder was asked for."""
+    try:
+        yield
+    except OSError as error:
+        error.filename, error.filename2 = str(path), None
+        raise
+
+
+@contextmanager
 def held_beneath(within: Path, folder: Path) -> Iterator[int]:
     """Yield a folder, open, that is reached from the folder `within` through no link: it stays this one, come what may.
 
@@ -35,11 +45,8 @@ def held_beneath(within: Path, folder: Path) -> Iterator[int]:
     held = os.open(within, flags)
     try:
         for part in folder.relative_to(within).parts:
-            try:
+            with _told_of(folder):
                 inner = os.open(part, flags | os.O_NOFOLLOW, dir_fd=held)
-            except OSError as error:
-                error.filename = str(folder)
-                raise
             os.close(held)
             held = inner
         yield held
@@ -50,14 +57,18 @@ def held_beneath(within: Path, folder: Path) -> Iterator[int]:
 def mark_left(folder: Path, within: Path) -> None:
     """Say of a folder in `within` that it is nobody's unless it is listed; nothing is said of a link."""
     if not folder.is_symlink() and folder.is_dir():
-        with held_beneath(within, folder) as held:
+        with held_beneath(within, folder) as held, _told_of(folder / LEFT):
             os.close(os.open(LEFT, os.O_WRONLY | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o666, dir_fd=held))
 
 
 def unmark_left(folder: Path, within: Path) -> None:
     """Take that back."""
     if not folder.is_symlink():
-        with suppress(FileNotFoundError, NotADirectoryError), held_beneath(within, folder) as held:
+        with (
+            suppress(FileNotFoundError, NotADirectoryError),
+            held_beneath(within, folder) as held,
+            _told_of(folder / LEFT),
+        ):
             os.unlink(LEFT, dir_fd=held)
 
 
@@ -105,7 +116,7 @@ def place_folder(folder: Path, within: Path | None = None) -> Iterator[Path]:
         if within is None:
             draft.rename(folder)
             return
-        with held_beneath(within, folder.parent) as held:
+        with held_beneath(within, folder.parent) as held, _told_of(folder):
             os.rename(draft.name, folder.name, src_dir_fd=held, dst_dir_fd=held)
 
 
@@ -160,5 +171,5 @@ def _make_beneath(within: Path, folder: Path) -> None:
 
 
 def _make(within: Path, below: Path) -> None:
-    with held_beneath(within, within / below.parent) as held:
+    with held_beneath(within, within / below.parent) as held, _told_of(within / below):
         os.mkdir(below.name, dir_fd=held)

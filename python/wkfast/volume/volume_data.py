@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
 import tempfile
 import weakref
 from contextlib import suppress
@@ -15,6 +14,7 @@ from wkfast._lazy import lazy_import
 from wkfast.buckets import ObjectPath
 from wkfast.errors import VolumeDataError
 from wkfast.geometry import Mag
+from wkfast.temporary import remove_temporary
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -50,7 +50,7 @@ def _remove_with_folder(file: Path) -> None:
         file.unlink(missing_ok=True)
         file.parent.rmdir()
         return
-    shutil.rmtree(file.parent, ignore_errors=True)
+    remove_temporary(file.parent)
 
 
 @dataclass(frozen=True)

@@ -1,0 +1,70 @@
+"""What the system says of a folder that is held open names its path, and nothing is left."""
+
+from __future__ import annotations
+
+import errno
+import os
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from wkfast.dataset import folders
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
+
+def place(root: Path) -> None:
+    with folders.place_folder(root / "layer/1", root) as draft:
+        (draft / "file").write_text("voxels")
+
+
+def replace(root: Path) -> None:
+    with folders.replaced_folder(root / "new/1", root):
+        pass
+
+
+CALLS: list[tuple[str, Callable[[Path], None], str]] = [
+    ("mkdir", place, "layer"),
+    ("mkdir", replace, "new"),
+    ("rename", place, "layer/1"),
+    ("open", lambda root: folders.mark_left(root / "layer", root), "layer"),
+    ("unlink", lambda root: folders.unmark_left(root / "layer", root), "layer/.wkfast-left"),
+]
+
+
+@pytest.mark.parametrize("fault", [errno.ENOSPC, errno.EMFILE, errno.EACCES])
+@pytest.mark.parametrize(("name", "call", "told"), CALLS)
+def test_errors_of_held_folders_name_the_path(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str, call: Callable[[Path], None], told: str, fault: int
+) -> None:
+    (tmp_path / "layer").mkdir()
+    works = getattr(os, name)
+
+    def fails(*args: Any, **options: Any) -> Any:
+        if options.keys() & {"dir_fd", "src_dir_fd"}:
+            raise OSError(fault, os.strerror(fault), args[0])
+        return works(*args, **options)
+
+    with monkeypatch.context() as patched:
+        patched.setattr(os, name, fails)
+        with pytest.raises(OSError, match=os.strerror(fault)) as raised:
+            call(tmp_path)
+    assert raised.value.filename == str(tmp_path / told)
+    assert [*(tmp_path / "layer").iterdir()] == []
+
+
+def test_a_mark_that_cannot_be_made_names_its_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "layer").mkdir()
+    opened = os.open
+
+    def fails(path: Any, flags: int, *args: Any, **options: Any) -> int:
+        if flags & os.O_CREAT:
+            raise OSError(errno.EDQUOT, os.strerror(errno.EDQUOT), path)
+        return opened(path, flags, *args, **options)
+
+    monkeypatch.setattr(os, "open", fails)
+    with pytest.raises(OSError, match="quota") as raised:
+        folders.mark_left(tmp_path / "layer", tmp_path)
+    assert raised.value.filename == str(tmp_path / "layer/.wkfast-left")
