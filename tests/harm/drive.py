@@ -3,6 +3,7 @@
 ``python -m tests.harm.drive kills JOB FOLDER SEED COUNT``: SIGKILL at random moments, so many times.
 ``python -m tests.harm.drive faults JOB FOLDER SEED MOST``: calls of the system that fail, at most so many; the process
 is started with the library made of ``faults.c`` in LD_PRELOAD.
+``python -m tests.harm.drive syscalls JOB FOLDER SEED MOST``: those that go past libc, which strace makes fail.
 ``python -m tests.harm.drive sizes JOB FOLDER SEED COUNT``: files may not be longer than a limit, of so many.
 ``python -m tests.harm.drive locks JOB FOLDER SEED 1``: the system has no locks.
 
@@ -28,6 +29,7 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from tests.harm.injection import SYSCALL_ERRORS, SYSCALLS, injected, numbers_of
 from tests.harm.refusals import limit_files, refuse_locks
 from tests.harm.writing_jobs import JOBS, files, read_state
 
@@ -257,12 +259,39 @@ def faults(trial: Trial, chance: random.Random, most: int) -> tuple[dict[str, in
     return counts, dict(Counter(call for call, _, _ in known))
 
 
+def syscalls(trial: Trial, chance: random.Random, most: int) -> tuple[dict[str, int], dict[str, int]]:
+    """As :func:`faults`, of calls that go past libc. Each thread counts its own calls, and all fail at that number."""
+    run = [sys.executable, "-m", "tests.harm.drive", "run", trial.name, str(trial.work)]
+    log = trial.valid.with_name("strace.log")
+    trial.reset()
+    numbers = numbers_of(run, log)
+    known = [(call, number) for call in SYSCALLS for number in range(1, numbers.get(call, 0) + 1)]
+    everything = [(*case, error) for case in known for error in SYSCALL_ERRORS]
+    chosen = everything if len(everything) <= most else chance.sample(everything, most)
+    counts: Counter[str] = Counter()
+    for call, number, error in chosen:
+        trial.reset()
+        told, failed = injected(run, log, call, number, error)
+        harm = {"call": call, "number": number, "error": error}
+        if told is None:
+            trial.find("the process died", **harm)
+        elif failed:
+            counts[call] += 1
+            judge(trial, told, harm)
+    return counts, dict(Counter(call for call, _ in known))
+
+
 def say(**facts: Any) -> None:
     sys.stdout.write(json.dumps(facts) + "\n")
     sys.stdout.flush()
 
 
 def main() -> None:
+    if sys.argv[1] == "run":
+        job, work = JOBS[sys.argv[2]], Path(sys.argv[3])
+        warnings.simplefilter("ignore")
+        say(**raised_by(lambda: job.run(work), work))
+        return
     kind, name, folder, seed, amount = sys.argv[1], sys.argv[2], Path(sys.argv[3]), sys.argv[4], float(sys.argv[5])
     trial, chance = Trial(name, folder), random.Random(seed)
     if kind == "kills":
@@ -275,7 +304,7 @@ def main() -> None:
         failed_once = refused(trial, refuse_locks, {"locks": "refused"})
         say(job=name, done=1, failed=failed_once, findings=trial.findings)
         return
-    failed, calls = faults(trial, chance, int(amount))
+    failed, calls = (syscalls if kind == "syscalls" else faults)(trial, chance, int(amount))
     say(job=name, done=failed, calls=calls, findings=trial.findings)
 
 

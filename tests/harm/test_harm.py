@@ -9,6 +9,7 @@ import sys
 from pathlib import Path
 
 import pytest
+from tests.harm import recording
 from tests.harm.refusals import reason_against_filters
 from tests.harm.shim import compiled, reason_against
 from tests.harm.writing_jobs import JOBS
@@ -60,6 +61,14 @@ def test_a_job_whose_calls_fail_loses_nothing(job, tmp_path, shim):
 # Those that go different roads to their files; of the others, a long run.
 ROADS = ("save", "merge", "compress", "write a property")
 REFUSED = [pytest.param(job, marks=[] if job in ROADS else [pytest.mark.long]) for job in JOBS]
+
+
+@pytest.mark.parametrize("job", REFUSED)
+def test_a_job_whose_calls_beside_libc_fail_loses_nothing(job, tmp_path):
+    """What the core asks the kernel itself: openat2, renameat2, flock, fallocate, copy_file_range, pwrite64."""
+    if not recording.is_possible():
+        pytest.skip("calls that go past libc are made to fail by strace")
+    assert drive("syscalls", job, tmp_path / "x", FAULTS)["done"]
 
 
 @pytest.mark.parametrize("job", REFUSED)
