@@ -10,12 +10,12 @@ from __future__ import annotations
 import json
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from wkfast import _core
 from wkfast._warnings import warn
 from wkfast.buckets import core_folder
+from wkfast.dataset.links import followed
 from wkfast.dataset.plan_workers import run_on_workers, verify_on_workers
 from wkfast.errors import DatasetError, MergeError, ObjectStoreError, VolumeDataError
 from wkfast.jobs import warn_if_scarce
@@ -29,6 +29,7 @@ from wkfast.progress import observed
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
+    from pathlib import Path
 
     from wkfast.buckets import ObjectPath
     from wkfast.dataset import DataFormat
@@ -232,14 +233,13 @@ class MergeJob:
         MergeError
             It is damaged, or of another version of wkfast; or see :meth:`from_json`.
         """
-        if isinstance(plan_file, Path):
-            # workflows hand files over as links
-            plan_file = plan_file.resolve()
         try:
+            # workflows hand files over as links
+            plan_file = followed(plan_file)
             found = _core.MergePlan.open(core_folder(plan_file.parent), plan_file.name)
         except ObjectStoreError:
             raise
-        except VolumeDataError as error:
+        except (DatasetError, VolumeDataError) as error:
             raise MergeError(f"{plan_file}: not a merge plan ({error})") from error
         return None if found is None else cls._of(found[1], lambda _: found[0], str(plan_file), rule)
 
