@@ -12,6 +12,7 @@ use wkfast_nml::{Forest, PackedTrees, TreeTable};
 
 use super::columns::TreeColumns;
 use super::ids::PyId;
+use super::packed::PackedAt;
 use super::record::TreeRecord;
 
 /// Trees by their number in the file.
@@ -31,7 +32,7 @@ type Made = (Py<TreeRecord>, Py<TreeColumns>);
 
 /// A tree as it was read.
 pub(super) enum Unmade {
-    Packed(Arc<PackedTrees>, usize),
+    Packed(PackedAt),
     Whole(Arc<Tree>),
 }
 
@@ -61,8 +62,9 @@ impl LoadedTrees {
         if state.made.contains_key(&number) {
             return None;
         }
-        let packed = self.small.get(number).map(|_| Unmade::Packed(Arc::clone(&self.small), number));
-        packed.or_else(|| Some(Unmade::Whole(Arc::clone(state.whole.get(&number)?))))
+        PackedAt::of(&self.small, number)
+            .map(Unmade::Packed)
+            .or_else(|| Some(Unmade::Whole(Arc::clone(state.whole.get(&number)?))))
     }
 
     /// Ids of each tree and of the group that it names.
@@ -83,11 +85,12 @@ impl LoadedTrees {
 }
 
 impl Unmade {
-    /// The tree to begin with: the columns of a large one are moved, not copied, once there is a place for them.
-    fn begin(self) -> Option<Tree> {
+    /// The objects to begin with: a small tree stays packed; the columns of a large one are moved, not copied, once there is a
+    /// place for them.
+    fn begin(self) -> (TreeRecord, TreeColumns) {
         match self {
-            Self::Packed(trees, number) => trees.get(number).map(|tree| tree.unpack()),
-            Self::Whole(tree) => Some(Tree { header: tree.header.clone(), ..Tree::default() }),
+            Self::Packed(tree) => (tree.clone().into(), tree.into()),
+            Self::Whole(tree) => (tree.header.clone().into(), TreeColumns::default()),
         }
     }
 }
@@ -104,11 +107,10 @@ impl LoadedTrees {
             return Ok(made);
         }
         // Made outside of the lock, since making objects may run any code: if that asked for the same tree, its objects count.
-        let Some(Tree { header, columns }) = self.unmade(number).and_then(Unmade::begin) else {
+        let Some((record, columns)) = self.unmade(number).map(Unmade::begin) else {
             return self.made(py, number).ok_or_else(|| PyIndexError::new_err("no such tree"));
         };
-        let record = Py::new(py, TreeRecord::from(header))?;
-        let columns = Py::new(py, TreeColumns::from(TreeTable::from(columns)))?;
+        let (record, columns) = (Py::new(py, record)?, Py::new(py, columns)?);
         if let Some(made) = self.made(py, number) {
             return Ok(made);
         }
