@@ -24,7 +24,7 @@ from wkfast.merge.labels import labels_for, remove_labels
 from wkfast.merge.report import PROVENANCE_FILE, MergePreview, MergeReport, is_dataset, provenance_of
 from wkfast.merge.resuming import resumable
 from wkfast.merge.sides import base_of, largest_id, remarks
-from wkfast.merge.targets import of_core
+from wkfast.merge.targets import held_target, of_core
 from wkfast.progress import observed
 
 if TYPE_CHECKING:
@@ -199,7 +199,8 @@ class MergeJob:
     def _committed(self, facts: dict[str, Any]) -> MergeReport:
         """Make a dataset of a target that the core has committed."""
         report = self._report(facts)
-        describe(self.description, report)
+        with held_target(report.target, self.plan.fingerprint) as folder:
+            describe(self.description, report, folder)
         if "mapping" in self.description:
             remove_labels(self.target, self.description["mapping"]["table"])
         return report
