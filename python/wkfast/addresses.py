@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import os
 import re
 from os import PathLike, fspath
 from pathlib import Path
 from typing import Any
 from urllib.parse import unquote, urlsplit
 
-from wkfast.errors import AddressError
+from wkfast.errors import AddressError, FileNameError
 
 _SCHEME = re.compile(r"([A-Za-z][A-Za-z0-9+.-]+)://")
 # What pathlib makes of an address, which is no folder that anybody means.
@@ -54,8 +55,8 @@ def local_path(path: Any, what: str = "this") -> Path:
     Raises
     ------
     AddressError
-        A ``ValueError`` and ``TypeError``: it lies in a bucket or on a server, or is no path at all. No folder is made
-        that is called like its scheme.
+        A ``ValueError`` and ``TypeError``: it lies in a bucket or on a server, is no path at all, or one that no file
+        can have. No folder is made that is called like its scheme.
 
     Examples
     --------
@@ -72,12 +73,22 @@ def local_path(path: Any, what: str = "this") -> Path:
         parts = urlsplit(text)
         if parts.netloc not in {"", "localhost"}:
             raise AddressError(f"{text}: names the machine {parts.netloc!r}; for a file of this one write file:///…")
-        return Path(unquote(parts.path))
+        return _path(unquote(parts.path))
     if _FLATTENED.match(text):
         raise AddressError(
             f"{text}: was an address before it became a pathlib.Path, which drops one of its slashes; {what} "
             "has to lie in a folder of this machine"
         )
+    return _path(text)
+
+
+def _path(text: str) -> Path:
+    try:
+        name = os.fsencode(text)
+    except UnicodeEncodeError as error:
+        raise FileNameError(f"{text!r}: no file can be called so: {error.reason}") from None
+    if b"\0" in name:
+        raise FileNameError(f"{text!r}: no file can be called so: no name holds a zero character")
     return Path(text)
 
 

@@ -82,6 +82,10 @@ class AddressError(WkfastError, ValueError, TypeError):
     """Something lies in a bucket or on a server where only a path of this machine will do, or is no path at all."""
 
 
+class FileNameError(AddressError):
+    """No file can be called so: the name holds a zero character, or half of one."""
+
+
 class AnnotationFileNotFoundError(WkfastError, FileNotFoundError, AssertionError):
     """There is no file at the path of the annotation."""
 

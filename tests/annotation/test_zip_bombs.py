@@ -96,6 +96,28 @@ def test_very_many_elements_take_a_small_factor_of_their_text(tmp_path, kind):
         assert archive.read("a.nml").decode().count(name + " ") == ELEMENTS
 
 
+LISTED = 200_000
+LIST_AND_SAVE = LOAD.replace(
+    "wk.Annotation.load(sys.argv[1])",
+    "import warnings; warnings.simplefilter('ignore'); annotation = wk.Annotation.load(sys.argv[1]); "
+    "trees = list(annotation.skeleton.flattened_trees()); annotation.save(sys.argv[2])",
+)
+
+
+@needs_peaks
+@pytest.mark.parametrize("kind", ["empty trees", "trees"])
+def test_trees_that_are_listed_hold_no_tables_before_their_nodes_are_asked_for(tmp_path, kind):
+    _, element, _ = KINDS[kind]
+    paths = tmp_path / "a.zip", tmp_path / "b.zip"
+    with zipfile.ZipFile(paths[0], "w", zipfile.ZIP_DEFLATED) as archive:
+        archive.writestr("a.nml", minimal_nml("".join(map(element.format, range(1, LISTED + 1)))))
+    (grown,) = measured(LIST_AND_SAVE, *paths)
+    # The objects of Python's, and what they are written from; with a table each it would be twice as much.
+    assert grown < 1000 * LISTED
+    twin = [wk.Annotation.load(path).skeleton for path in paths]
+    assert twin[0].get_tree_by_id(LISTED) == twin[1].get_tree_by_id(LISTED)
+
+
 def test_more_groups_than_anybody_has_are_refused(tmp_path):
     path = tmp_path / "a.nml"
     groups = "".join(f"<group id='{i}' name='g'/>" for i in range(1, 2**18 + 2))

@@ -18,7 +18,8 @@ from examples.demo.generate import DATASET_NAME, labels, write_annotation, write
 
 import wkfast as wk
 from wkfast.dataset.attachments import Attachment, AttachmentDataFormat
-from wkfast.errors import WkfastError
+from wkfast.errors import MergeError, WkfastError
+from wkfast.merge import description, job
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -203,3 +204,34 @@ def test_a_merge_writes_nothing_behind_a_link_that_comes_and_goes(call, swapped,
                 call(tmp_path, work / "merged")
             assert contents(victim) == before, f"round {number}"
             work.rename(tmp_path / f"old{number}")
+
+
+@pytest.mark.parametrize("moment", ["before it is described", "while it is described"])
+def test_a_target_that_has_become_another_folder_after_the_commit_is_not_described_there(moment, tmp_path, monkeypatch):
+    inputs(tmp_path)
+    victim, target, moved = tmp_path / "victim", tmp_path / "merged", tmp_path / "moved"
+    merge(tmp_path, victim)
+    (victim / "datasource-properties.json").write_text("another's")
+    before = contents(victim)
+    owner, name = {
+        "before it is described": (job.MergeJob, "_report"),
+        "while it is described": (description, "_write_group_metadata"),
+    }[moment]
+    real = getattr(owner, name)
+
+    def swap_and_go_on(*arguments):
+        if not moved.exists():
+            target.rename(moved)
+            target.symlink_to(victim)
+        return real(*arguments)
+
+    monkeypatch.setattr(owner, name, swap_and_go_on)
+    if moment == "before it is described":
+        (victim / "wkfast-merge.json").unlink()
+        before = contents(victim)
+        with pytest.raises(MergeError, match="merged is not the folder"):
+            merge(tmp_path, target)
+    else:
+        merge(tmp_path, target)
+        assert wk.Dataset.open(moved).get_segmentation_layers()
+    assert contents(victim) == before

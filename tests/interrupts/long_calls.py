@@ -253,6 +253,10 @@ def walk(skeleton: wk.Skeleton) -> None:
 CALLS["add_nodes"] = _on_skeleton("groups", add_nodes)
 CALLS["walk_over_nodes"] = _on_skeleton("nodes", walk)
 CALLS["add_tree"] = _on_skeleton("nodes", lambda skeleton: skeleton.add_tree(first(skeleton)))
+CALLS["list_nodes"] = _on_skeleton("nodes", lambda skeleton: list(first(skeleton).nodes))
+CALLS["list_edges"] = _on_skeleton("nodes", lambda skeleton: list(first(skeleton).edges))
+CALLS["list_degrees"] = _on_skeleton("nodes", lambda skeleton: list(first(skeleton).degree))
+CALLS["list_trees"] = _on_skeleton("trees", lambda skeleton: list(skeleton.flattened_trees()))
 CALLS["path_length"] = _on_skeleton("nodes", lambda skeleton: first(skeleton).path_length)
 
 

@@ -25,6 +25,7 @@ QUICK = (
     "save_changed_trees",
     "save_zip_of_large_members",
     "compare_of_nodes",
+    "list_edges",
     "delete_many_files",
 )
 

@@ -119,6 +119,8 @@ def _folder_here(target: Path | ObjectPath) -> Iterator[Path]:
         target.mkdir(parents=True, exist_ok=True)
     except (FileExistsError, NotADirectoryError):
         raise AnnotationError(f"{target} is, or lies below, a file: name a folder for the downloads") from None
+    except OSError as error:
+        raise AnnotationError(f"cannot make the folder {target} for the downloads: {error.strerror}") from error
     yield target
 
 

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import os
 from numbers import Integral
 from typing import TYPE_CHECKING, Any
 
 from wkfast.annotation import meta
 from wkfast.annotation.boxes import box_records, task_box_record
-from wkfast.buckets import any_path, core_file
+from wkfast.buckets import ObjectPath, any_path, core_file
 from wkfast.errors import AnnotationError
 from wkfast.geometry import Vec3Float
 from wkfast.progress import observed
@@ -22,7 +23,6 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from wkfast.annotation.annotation import Annotation
-    from wkfast.buckets import ObjectPath
     from wkfast.progress import Observer, Progress
     from wkfast.records import Record
     from wkfast.skeleton.reading import MemberSource
@@ -79,13 +79,18 @@ def _members(annotation: Annotation) -> dict[str, VolumeData]:
 
 def _follow(annotation: Annotation, path: Path | ObjectPath, members: dict[str, VolumeData]) -> None:
     """After saving over the file that voxels were read from, read them from the new one."""
-    same = [name for name, data in members.items() if data.path.resolve() == path.resolve()]
+    same = [name for name, data in members.items() if _place(data.path) == _place(path)]
     replaced = VolumeData.all_at(path, same)
     for layer in annotation.volume_layers:
         if layer.data is not None and layer.member_name in replaced:
             layer.data = replaced[layer.member_name]
     for name in replaced.keys() & annotation._other_members.keys():
         annotation._other_members[name] = replaced[name]
+
+
+def _place(path: Path | ObjectPath) -> str | ObjectPath:
+    """Return where a file is by whatever name it is known; links that lead in a circle are left as they are."""
+    return path if isinstance(path, ObjectPath) else os.path.realpath(path)
 
 
 def _header(annotation: Annotation) -> Record:

@@ -2,6 +2,7 @@
 
 import gzip
 import io
+import os
 import time
 import zlib
 from dataclasses import replace
@@ -37,7 +38,7 @@ from wkfast.cli.merge_options import (
     tell_done,
     when_free,
 )
-from wkfast.errors import MergeError
+from wkfast.errors import MergeError, ObjectStoreError
 from wkfast.merge.options import MergeOptions
 
 if TYPE_CHECKING:
@@ -211,7 +212,8 @@ def read_plan(plan_file: str, rule: str | None = None) -> "jobs_of_merges.MergeJ
     """
     path, given = any_path(plan_file, "a plan"), rule_of(rule)
     # a pipe can be read but once
-    job = None if isinstance(path, Path) and not path.is_file() else jobs_of_merges.MergeJob.open(path, rule=given)
+    is_pipe = isinstance(path, Path) and not os.path.isfile(path)  # noqa: PTH113 - raises nothing, whatever the name
+    job = None if is_pipe else jobs_of_merges.MergeJob.open(path, rule=given)
     if job is not None:
         return job
     try:
@@ -220,6 +222,10 @@ def read_plan(plan_file: str, rule: str | None = None) -> "jobs_of_merges.MergeJ
         raise MergeError(f"there is no plan file {plan_file}: write it with `wkfast merge plan`") from None
     except (UnicodeDecodeError, EOFError, gzip.BadGzipFile, zlib.error) as error:
         raise MergeError(f"{plan_file}: not a merge plan ({error})") from error
+    except ObjectStoreError:
+        raise
+    except OSError as error:
+        raise MergeError(f"{plan_file}: the plan cannot be read: {error.strerror}") from error
     return jobs_of_merges.MergeJob.from_json(text, name=str(plan_file), rule=given)
 
 

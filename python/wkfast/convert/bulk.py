@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import itertools
+import os
 import re
 import warnings
 from dataclasses import dataclass
@@ -194,7 +195,7 @@ def _file_of(source: Source | Unusable) -> Path | ObjectPath:
 def _is_in(path: Path | ObjectPath, folder: Path | ObjectPath) -> bool:
     """Return whether a file lies in a folder, by whatever names the two are known."""
     if isinstance(path, Path) and isinstance(folder, Path):
-        return path.parent.resolve() == folder.resolve()
+        return os.path.realpath(path.parent) == os.path.realpath(folder)
     return path.parent == folder
 
 

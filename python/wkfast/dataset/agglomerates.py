@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+import os
+import stat
 from contextlib import ExitStack, contextmanager
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from wkfast._lazy import lazy_import
-from wkfast.dataset.links import is_present
+from wkfast.dataset.links import is_folder, is_present
 from wkfast.errors import DatasetError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
-    from pathlib import Path
 
     import numpy as np
     from numpy.typing import NDArray
@@ -23,8 +25,14 @@ zarr: Any = lazy_import("zarr")
 
 # Name of the table: the agglomerate of segment n is its entry n.
 TABLE = "segment_to_agglomerate"
-# Segments read at once.
+# Segments read at once, at least.
 _PIECE = 1 << 20
+# Bytes of a chunk of the table, decoded: as of voxels.
+_MOST_OF_CHUNK = 1 << 30
+# A table is at most so many times as large as what it is stored in: as members of archives are. Gaps of a file take no
+# bytes, and so a few could fill a disk.
+_MOST_RATIO = 1032
+_ALWAYS = 64 << 20
 
 
 @contextmanager
@@ -38,29 +46,68 @@ def opened(path: Path) -> Iterator[tuple[int, Iterator[NDArray[Any]]]]:
     """
     if not is_present(path):
         raise DatasetError(f"{path} is not there: expected an agglomerate file (.hdf5) or folder (Zarr)")
+    stored = _stored_bytes(path)
     with ExitStack() as held:
         try:
-            found = zarr.open_group(path, mode="r") if path.is_dir() else held.enter_context(h5py.File(path, "r"))
-            table = found[TABLE]
+            if is_folder(path):
+                table = zarr.open_group(path, mode="r")[TABLE]
+            else:
+                file = held.enter_context(h5py.File(path, "r"))
+                table = _own_table(file)
         except ModuleNotFoundError as error:
             raise DatasetError(f"{path} needs {error.name}: pip install {error.name}") from error
         except KeyError:
             raise DatasetError(f"{path} has no {TABLE!r}: it is no agglomerate file") from None
-        except (OSError, ValueError) as error:
+        except Exception as error:  # of damaged files, packages raise what they like
             raise DatasetError(f"{path} is no complete agglomerate file: {error}") from error
-        yield _table(table, path)
+        yield _table(table, path, stored)
 
 
-def _table(table: Any, path: Path) -> tuple[int, Iterator[NDArray[Any]]]:
-    if len(table.shape) != 1 or np.dtype(table.dtype).kind not in "iu":
-        raise DatasetError(f"{path}: {TABLE!r} is {table.dtype} of the shape {table.shape}, expected one axis of ids")
-    entries = int(table.shape[0])
-    return entries, (_piece(table, start, path) for start in range(0, entries, _PIECE))
+def _stored_bytes(path: Path) -> int:
+    """Return the bytes of a file, or of all in a folder, which are regular files: others might be waited for."""
+    if not is_folder(path):
+        return _size(path)
+    return sum(_size(Path(parent) / name) for parent, _, names in os.walk(path) for name in names)
 
 
-def _piece(table: Any, start: int, path: Path) -> NDArray[Any]:
+def _size(file: Path) -> int:
     try:
-        return np.asarray(table[start : start + _PIECE])
+        found = file.stat()
+    except OSError as error:
+        raise DatasetError(f"{file} cannot be read: {error.strerror}") from error
+    if not stat.S_ISREG(found.st_mode):
+        raise DatasetError(f"{file} is no regular file: expected an agglomerate file (.hdf5) or folder (Zarr)")
+    return found.st_size
+
+
+def _own_table(file: Any) -> Any:
+    """Return the table of an HDF5 file if it lies in this very file: another may be anything."""
+    if isinstance(file.get(TABLE, getlink=True), h5py.ExternalLink):
+        raise ValueError(f"{TABLE!r} is said to lie in another file")  # noqa: TRY004 - told as what it is above
+    table = file[TABLE]
+    if getattr(table, "external", None) or getattr(table, "is_virtual", False):
+        raise ValueError(f"the entries of {TABLE!r} are said to lie in other files")
+    return table
+
+
+def _table(table: Any, path: Path, stored: int) -> tuple[int, Iterator[NDArray[Any]]]:
+    shape, dtype = getattr(table, "shape", None), getattr(table, "dtype", None)
+    if shape is None or len(shape) != 1 or np.dtype(dtype).kind not in "iu":
+        raise DatasetError(f"{path}: {TABLE!r} is {dtype} of the shape {shape}, expected one axis of ids")
+    entries, width = int(shape[0]), np.dtype(dtype).itemsize
+    if entries * width > _ALWAYS + _MOST_RATIO * stored:
+        raise DatasetError(f"{path}: {entries:,} segments are said to be in {stored:,} bytes, which cannot hold them")
+    chunk = int((getattr(table, "chunks", None) or (0,))[0])
+    if chunk * width > _MOST_OF_CHUNK:
+        raise DatasetError(f"{path}: chunks of {chunk * width:,} bytes, more than {_MOST_OF_CHUNK:,} are not read")
+    # No smaller than a chunk, which is decoded as a whole.
+    piece = max(_PIECE, chunk)
+    return entries, (_piece(table, start, piece, path) for start in range(0, entries, piece))
+
+
+def _piece(table: Any, start: int, length: int, path: Path) -> NDArray[Any]:
+    try:
+        return np.asarray(table[start : start + length])
     except Exception as error:  # codecs raise what they like
-        place = f"segments {start} to {min(start + _PIECE, int(table.shape[0])) - 1}"
+        place = f"segments {start} to {min(start + length, int(table.shape[0])) - 1}"
         raise DatasetError(f"{path} is no complete agglomerate file: {place} cannot be read: {error}") from error

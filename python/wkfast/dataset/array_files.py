@@ -12,6 +12,7 @@ from wkfast import _core
 from wkfast.addresses import local_path
 from wkfast.buckets import ObjectPath, stated_address
 from wkfast.dataset.data_format import FACTS, DataFormat
+from wkfast.dataset.links import is_file
 from wkfast.dataset.metadata_files import GROUP_FILES, ZARR_FILES, read_json
 from wkfast.errors import DatasetError, DatasetNotFoundError
 
@@ -145,7 +146,7 @@ class ArrayFiles:
 
     def _has(self, name: str) -> bool:
         if self.archive is None:
-            return (self.path / name).is_file()
+            return is_file(self.path / name)
         return self.archive.read(self._key(name)) is not None
 
     def _key(self, name: str) -> str:

@@ -9,9 +9,9 @@ from enum import Enum
 from typing import TYPE_CHECKING, Any
 
 from wkfast.buckets import ObjectPath, copy_files, stated_path
-from wkfast.dataset.folders import place_copied
+from wkfast.dataset.folders import copy_folder, place_copied
 from wkfast.dataset.layer_properties import ATTACHMENTS
-from wkfast.dataset.links import followed
+from wkfast.dataset.links import followed, is_file, is_folder
 from wkfast.dataset.mag_building import folder_place_of
 from wkfast.dataset.stated import stated_in
 from wkfast.errors import DatasetError, DatasetValueError, ExistsError
@@ -253,8 +253,10 @@ def _files_at(path: Path | ObjectPath) -> list[tuple[str, int]]:
     if isinstance(path, ObjectPath):
         size = path.size()
         return path.files() if size is None else [("", size)]
-    if path.is_file():
+    if is_file(path):
         return [("", path.stat().st_size)]
+    if not is_folder(path):
+        return []
     return [(each.relative_to(path).as_posix(), each.stat().st_size) for each in path.rglob("*") if each.is_file()]
 
 
@@ -272,7 +274,7 @@ def _copy(source: Path | ObjectPath, target: Path, within: Path) -> None:
         if isinstance(source, ObjectPath):
             _fetch(source, draft)
         elif source.is_dir():
-            shutil.copytree(source, draft, dirs_exist_ok=True)
+            copy_folder(source, draft)
         else:
             draft.rmdir()
             # a new one: what anybody has put there meanwhile is not written to

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from enum import Enum
 from typing import TYPE_CHECKING
 
+from wkfast.dataset.links import is_file
 from wkfast.errors import DatasetError
 
 if TYPE_CHECKING:
@@ -92,4 +93,4 @@ FACTS = {
 
 def format_of_folder(folder: Path | ObjectPath) -> DataFormat | None:
     """Return the format of the mag that lies in a folder, by its metadata; ``None`` if there is none."""
-    return next((each for each, facts in FACTS.items() if (folder / facts.metadata).is_file()), None)
+    return next((each for each, facts in FACTS.items() if is_file(folder / facts.metadata)), None)

@@ -18,7 +18,7 @@ from wkfast.dataset.kept import kept_by_entry
 from wkfast.dataset.layer import Layer, SegmentationLayer
 from wkfast.dataset.layer_category import COLOR_CATEGORY, SEGMENTATION_CATEGORY
 from wkfast.dataset.layer_creation import add_layer, add_layer_like, voxel_kind, with_axes, write_layer
-from wkfast.dataset.links import followed
+from wkfast.dataset.links import followed, is_present, is_taken
 from wkfast.dataset.new_mag import Shapes, joined
 from wkfast.dataset.object_place import ObjectPlace
 from wkfast.dataset.ome_zarr import entries_of_image
@@ -31,7 +31,13 @@ from wkfast.dataset.sampling import SamplingModes
 from wkfast.dataset.slots import state_without
 from wkfast.dataset.stated import check_reachable
 from wkfast.dataset.view_configuration import DatasetViewConfiguration, configuration_of, set_configuration
-from wkfast.errors import DatasetError, DatasetValueError, LayerNotFoundError
+from wkfast.errors import (
+    DatasetError,
+    DatasetNotFoundError,
+    DatasetValueError,
+    FileNameError,
+    LayerNotFoundError,
+)
 from wkfast.geometry import BoundingBox, LengthUnit, Mag, NDBoundingBox, Vec3Int, VoxelSize
 from wkfast.pictures import html
 
@@ -123,10 +129,10 @@ class Dataset(_core.Keeper):
         folder = any_path(dataset_path, "a dataset", storage_options)
         place = _place_at(folder, read_only=read_only)
         size = _one_size(folder, voxel_size, voxel_size_with_unit)
-        if exist_ok and (folder / FILE_NAME).exists():
+        if exist_ok and is_present(folder / FILE_NAME):
             self._look_at(_existing(folder, name, size), place)
             return
-        if isinstance(folder, Path) and folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
+        if isinstance(folder, Path) and is_taken(folder):
             raise DatasetError(f"cannot create a dataset at {folder}: there is something already")
         if size is None:
             raise DatasetValueError(f"cannot create a dataset at {folder} without a voxel size; Dataset.open opens one")
@@ -194,7 +200,10 @@ class Dataset(_core.Keeper):
         ObjectStoreError
             An ``OSError``: a server refuses or does not answer.
         """
-        folder = any_path(dataset_path, "a dataset", storage_options)
+        try:
+            folder = any_path(dataset_path, "a dataset", storage_options)
+        except FileNameError as error:
+            raise DatasetNotFoundError(f"there is no dataset at {error}") from None
         return cls._of(DatasetProperties.read(folder), _place_at(folder, read_only=read_only))
 
     @classmethod

@@ -193,10 +193,14 @@ class FolderPlace(FilesPlace):
         source = self.own(self._root / old, f"layer {old!r}")
         target = self._root / new
         begun = target.is_symlink() and str(target.readlink()) == old
+        taken = f"cannot rename layer {old!r}: there is {new!r} already in {self._root}"
         if any(layer.name == new for layer in properties.layers) or (is_something(target) and not begun):
-            raise DatasetValueError(f"cannot rename layer {old!r}: there is {new!r} already in {self._root}")
+            raise DatasetValueError(taken)
         if os.path.lexists(source) and not begun:
-            target.symlink_to(source.readlink() if source.is_symlink() else old)
+            try:
+                target.symlink_to(source.readlink() if source.is_symlink() else old)
+            except FileExistsError:  # somebody was quicker
+                raise DatasetValueError(taken) from None
         held, written = properties.layer(old).json, False
 
         def rename(fresh: DatasetProperties) -> None:

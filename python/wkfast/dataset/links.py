@@ -5,10 +5,13 @@ from __future__ import annotations
 import errno
 import os
 from pathlib import Path
-from typing import TypeVar
+from typing import TYPE_CHECKING, TypeVar
 
 from wkfast.buckets import ObjectPath
-from wkfast.errors import DatasetError
+from wkfast.errors import DatasetError, WkfastError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 Place = TypeVar("Place", Path, ObjectPath, "Path | ObjectPath")
 
@@ -19,7 +22,7 @@ def followed(path: Place) -> Place:
     Raises
     ------
     DatasetError
-        Links lead round in a circle, or a name on the way is longer than file systems take.
+        Links lead round in a circle, or a name on the way is one that no file system takes.
 
     Examples
     --------
@@ -34,6 +37,8 @@ def followed(path: Place) -> Place:
         pass  # it is followed as far as that goes
     except OSError as error:
         raise DatasetError(f"{path} leads nowhere: {error.strerror}") from error
+    except ValueError as error:
+        raise DatasetError(f"{str(path)!r} leads nowhere: no file can be called so") from error
     return Path(os.path.realpath(path))
 
 
@@ -41,17 +46,34 @@ def is_something(path: Path | ObjectPath) -> bool:
     """Return whether something lies where a path leads, or may lie there."""
     try:
         return path.exists()
-    except OSError:  # a link that cannot be followed
-        return True
+    except OSError as error:  # a link that cannot be followed
+        return error.errno != errno.ENAMETOOLONG
 
 
-def is_present(path: Path) -> bool:
-    """Return whether something lies where a path leads; nothing has a name that is too long for one."""
+def is_present(path: Path | ObjectPath) -> bool:
+    """Return whether something lies where a path leads; nothing has a name that is too long for one.
+
+    Raises
+    ------
+    DatasetError
+        The system does not tell: nothing is taken for absent that may be there.
+    """
+    return _told(path, path.exists)
+
+
+def is_file(path: Path | ObjectPath) -> bool:
+    """Return whether a path leads to a regular file, see :func:`is_present`."""
+    return _told(path, path.is_file)
+
+
+def _told(path: Path | ObjectPath, look: Callable[[], bool]) -> bool:
     try:
-        return path.exists()
+        return look()
     except OSError as error:
-        if error.errno != errno.ENAMETOOLONG:
+        if isinstance(error, WkfastError):
             raise
+        if error.errno != errno.ENAMETOOLONG:
+            raise DatasetError(f"{path} cannot be looked at: {error.strerror}") from error
         return False
 
 
@@ -65,4 +87,4 @@ def is_folder(path: Path) -> bool:
 
 def is_taken(folder: Path) -> bool:
     """Return whether something is in the way of a new folder: files in it, or what is no folder. Links are followed."""
-    return any(folder.iterdir()) if is_folder(folder) else is_something(folder)
+    return _told(folder, lambda: any(folder.iterdir())) if is_folder(folder) else is_something(folder)

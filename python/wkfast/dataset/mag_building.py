@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import re
+import stat
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -279,16 +280,27 @@ def copy_objects(source: MagView, target: ObjectPath, workers: Workers, name: st
     folder = _folder_at(location_of(source))
     if folder is None:
         raise DatasetError(f"{source} lies in an archive: unpack it first")
-    files = [file for file in _files_in(folder) if _is_chunk(file[0], source)]
+    files = _files_of_chunks(folder, source)
     with observed(workers.progress, f"{workers.what} {name}") as observer:
         copy_files(folder, target, files, observer)
 
 
-def _files_in(folder: Path | ObjectPath) -> list[tuple[str, int]]:
+def _files_of_chunks(folder: Path | ObjectPath, view: MagView) -> list[tuple[str, int]]:
     if isinstance(folder, ObjectPath):
-        return folder.files()
+        return [file for file in folder.files() if _is_chunk(file[0], view)]
     walked = (Path(parent) / name for parent, _, names in os.walk(folder) for name in names)
-    return [(file.relative_to(folder).as_posix(), file.stat().st_size) for file in walked if file.is_file()]
+    names = (file.relative_to(folder).as_posix() for file in walked)
+    return [(name, _size_of_regular(folder / name)) for name in names if _is_chunk(name, view)]
+
+
+def _size_of_regular(file: Path) -> int:
+    try:
+        found = file.stat()
+    except OSError as error:  # a link that leads nowhere
+        raise DatasetError(f"{file} cannot be copied: {error.strerror}") from error
+    if not stat.S_ISREG(found.st_mode):
+        raise DatasetError(f"{file} cannot be copied: it is no regular file")
+    return found.st_size
 
 
 def _is_chunk(name: str, view: MagView) -> bool:

@@ -17,7 +17,7 @@ from wkfast.dataset import agglomerates
 from wkfast.dataset.missing_labels import Missing
 from wkfast.dataset.statistics import segment_table
 from wkfast.dataset.user_functions import failed
-from wkfast.errors import DatasetError, DatasetValueError
+from wkfast.errors import DatasetError, DatasetValueError, VolumeDataError, WkfastError
 from wkfast.temporary import owned_temporary_folder
 
 if TYPE_CHECKING:
@@ -211,8 +211,10 @@ def _draft_of(
                 old, new = pairs_of(mapping, dtype, labels)
                 largest = int(new.max(initial=0))
                 _write_pairs(table, old, new)
-    except BaseException:
+    except BaseException as error:
         path.unlink(missing_ok=True)
+        if isinstance(error, OSError) and not isinstance(error, WkfastError):
+            raise VolumeDataError(f"{folder}: the table of labels cannot be written: {error.strerror}") from error
         raise
     return path, largest, table.digest
 

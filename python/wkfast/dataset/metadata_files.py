@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from wkfast import _core
 from wkfast.buckets import ObjectPath
-from wkfast.errors import DatasetError
+from wkfast.errors import DatasetError, WkfastError
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -27,9 +27,16 @@ def read_metadata(file: Path | ObjectPath) -> bytes | None:
     Raises
     ------
     DatasetError
-        It is no regular file (a FIFO, a device, a folder), or larger than 64 MiB.
+        It is no regular file (a FIFO, a device, a folder), larger than 64 MiB, or the system refuses.
     """
-    return file.read(_MOST) if isinstance(file, ObjectPath) else _core.read_metadata(file)
+    if isinstance(file, ObjectPath):
+        return file.read(_MOST)
+    try:
+        return _core.read_metadata(file)
+    except WkfastError:
+        raise
+    except OSError as error:
+        raise DatasetError(f"{file} cannot be read: {error.strerror}") from error
 
 
 def read_json(file: Path | ObjectPath) -> Any | None:

@@ -14,6 +14,7 @@ from wkfast.dataset.data_format import FACTS
 from wkfast.dataset.dataset import Dataset
 from wkfast.dataset.folder_place import FolderPlace
 from wkfast.dataset.layer import Layer
+from wkfast.dataset.links import is_file
 from wkfast.dataset.multiscales import axes_in_group
 from wkfast.dataset.object_place import ObjectPlace
 from wkfast.dataset.properties import FILE_NAME, DatasetProperties
@@ -81,13 +82,13 @@ def open_layer(
 
 
 def _from_path(path: Path | ObjectPath, mag: Mag, axes: str | None) -> Layer:
-    if isinstance(path, Path) and path.is_file():
+    if isinstance(path, Path) and is_file(path):
         if path.suffix != ".zip":
             raise DatasetNotFoundError(f"{path} is a file: expected a folder, or a zip file whose name ends in .zip")
         return _of_files(ArrayFiles.in_zip(path), mag, axes)
-    if (path.parent / FILE_NAME).is_file():
+    if is_file(path.parent / FILE_NAME):
         return Dataset.open(path.parent).get_layer(path.name)
-    if (path / FILE_NAME).is_file():
+    if is_file(path / FILE_NAME):
         names = ", ".join(Dataset.open(path).layers)
         raise DatasetNotFoundError(f"{path} is a dataset: Dataset.open opens it; its layers are {names or 'none'}")
     return _of_files(ArrayFiles(path), mag, axes)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import shutil
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
@@ -11,7 +10,7 @@ from wkfast import _core
 from wkfast._lazy import lazy_import
 from wkfast.dataset.data_format import FACTS, DataFormat, format_of_folder
 from wkfast.dataset.folder_place import FolderPlace
-from wkfast.dataset.folders import mark_left, place_copied, remove_folder
+from wkfast.dataset.folders import copy_folder, mark_left, place_copied, remove_folder
 from wkfast.dataset.layer_creation import check_layer_name
 from wkfast.dataset.layer_properties import LayerProperties
 from wkfast.dataset.mag_building import files_of, folder_place_of
@@ -74,7 +73,7 @@ def take_array(layer: Layer, mag: Mag, path: Path, *, move: bool, extend: bool) 
         raise ExistsError(f"layer {layer.name!r} has the mag {mag} already, or something at {folder}")
     where, root = place.reached(folder)
     with place_copied(where, root) as draft:
-        shutil.copytree(source, draft, dirs_exist_ok=True)
+        copy_folder(source, draft)
         mark_left(draft, draft.parent)
     view = list_files(layer, mag)
     if move:

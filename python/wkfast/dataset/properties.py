@@ -221,7 +221,8 @@ class DatasetProperties:
             fresh = DatasetProperties.read(file.parent)
             change(fresh)
             draft.put(fresh.text())
-        self.adopt(fresh)
+            # Before the next one may write: of two threads, the later change is taken over last.
+            self.adopt(fresh)
 
     def text(self) -> bytes:
         """Return what the file is to hold."""
@@ -234,11 +235,16 @@ class DatasetProperties:
         for entry in fresh.json["dataLayers"]:
             held = known.get(str(entry.get("name")), entry)
             if held is not entry:
-                held.clear()
-                held.update(entry)
+                _put_over(held, entry)
             layers.append(held)
-        self.json.clear()
-        self.json.update({**fresh.json, "dataLayers": layers})
+        _put_over(self.json, {**fresh.json, "dataLayers": layers})
+
+
+def _put_over(held: Json, now: Json) -> None:
+    """Make one object what another is; threads that read it meanwhile find every key that both have."""
+    held.update(now)
+    for key in held.keys() - now.keys():
+        held.pop(key, None)
 
 
 def _holds_zarr(folder: Path | ObjectPath) -> bool:

@@ -16,7 +16,7 @@ from wkfast.dataset.files_place import FilesPlace
 from wkfast.dataset.foreign import own_layer, own_mag
 from wkfast.dataset.layer_creation import check_layer_name
 from wkfast.dataset.layer_properties import ELSEWHERE, without
-from wkfast.dataset.links import followed
+from wkfast.dataset.links import followed, is_file
 from wkfast.dataset.mag_building import check_same_voxels, folder_place_of
 from wkfast.dataset.place import writable
 from wkfast.dataset.properties import FILE_NAME
@@ -90,7 +90,7 @@ def add_mag_link(layer: Layer, given: Any, *, relative: bool, extend: bool) -> M
 def referenced_mag(view: MagView) -> MagView:
     """Return a mag as the dataset has it in which its files lie; see :meth:`MagView.referenced_mag`."""
     folder = followed(view.path)
-    home = next((parent for parent in folder.parents if (parent / FILE_NAME).is_file()), None)
+    home = next((parent for parent in folder.parents if is_file(parent / FILE_NAME)), None)
     dataset = None if home is None else type(view.layer.dataset).open(home)
     for layer in () if dataset is None else dataset.layers.values():
         for found in layer.mags.values():

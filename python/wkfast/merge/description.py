@@ -81,10 +81,15 @@ def check_description(description: Any) -> None:
         check_layer_name(name)
 
 
-def describe(description: Json, report: MergeReport) -> None:
-    """Write the files that make a dataset of the target, the one that counts last."""
-    file = report.target / FILE_NAME
-    properties = DatasetProperties(copy.deepcopy(description["dataset"]), str(file))
+def describe(description: Json, report: MergeReport, folder: Path | ObjectPath) -> None:
+    """Write the files that make a dataset of the target, the one that counts last.
+
+    Parameters
+    ----------
+    folder
+        Where the target is reached, whatever its name leads to by now.
+    """
+    properties = DatasetProperties(copy.deepcopy(description["dataset"]), str(report.target / FILE_NAME))
     layer = copy.deepcopy(description["layer"])
     layer["mags"] = [_mag_entry(mag, layer["name"], description["mags"]) for mag in report.mags]
     layer["largestSegmentId"] = _largest_of_both(description, report)
@@ -97,10 +102,10 @@ def describe(description: Json, report: MergeReport) -> None:
     for content in description["layer_groups"].values():
         _keep_mags(content, kept)
     # Whatever has become a link in the target meanwhile: nothing is written behind it.
-    within = report.target if isinstance(report.target, Path) else None
-    _write_group_metadata(description["groups"], report.target, within)
-    _write_group_metadata(description["layer_groups"], report.target / report.layer_name, within)
-    replace_whole(file, properties.text(), within)
+    within = folder if isinstance(folder, Path) else None
+    _write_group_metadata(description["groups"], folder, within)
+    _write_group_metadata(description["layer_groups"], folder / report.layer_name, within)
+    replace_whole(folder / FILE_NAME, properties.text(), within)
 
 
 def _mag_entry(mag: Mag, layer: str, entries: Json) -> Json:

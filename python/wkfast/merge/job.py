@@ -10,12 +10,12 @@ from __future__ import annotations
 import json
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from wkfast import _core
 from wkfast._warnings import warn
 from wkfast.buckets import core_folder
+from wkfast.dataset.links import followed
 from wkfast.dataset.plan_workers import run_on_workers, verify_on_workers
 from wkfast.errors import DatasetError, MergeError, ObjectStoreError, VolumeDataError
 from wkfast.jobs import warn_if_scarce
@@ -24,11 +24,12 @@ from wkfast.merge.labels import labels_for, remove_labels
 from wkfast.merge.report import PROVENANCE_FILE, MergePreview, MergeReport, is_dataset, provenance_of
 from wkfast.merge.resuming import resumable
 from wkfast.merge.sides import base_of, largest_id, remarks
-from wkfast.merge.targets import of_core
+from wkfast.merge.targets import held_target, of_core
 from wkfast.progress import observed
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
+    from pathlib import Path
 
     from wkfast.buckets import ObjectPath
     from wkfast.dataset import DataFormat
@@ -198,7 +199,8 @@ class MergeJob:
     def _committed(self, facts: dict[str, Any]) -> MergeReport:
         """Make a dataset of a target that the core has committed."""
         report = self._report(facts)
-        describe(self.description, report)
+        with held_target(report.target, self.plan.fingerprint) as folder:
+            describe(self.description, report, folder)
         if "mapping" in self.description:
             remove_labels(self.target, self.description["mapping"]["table"])
         return report
@@ -232,14 +234,13 @@ class MergeJob:
         MergeError
             It is damaged, or of another version of wkfast; or see :meth:`from_json`.
         """
-        if isinstance(plan_file, Path):
-            # workflows hand files over as links
-            plan_file = plan_file.resolve()
         try:
+            # workflows hand files over as links
+            plan_file = followed(plan_file)
             found = _core.MergePlan.open(core_folder(plan_file.parent), plan_file.name)
         except ObjectStoreError:
             raise
-        except VolumeDataError as error:
+        except (DatasetError, VolumeDataError) as error:
             raise MergeError(f"{plan_file}: not a merge plan ({error})") from error
         return None if found is None else cls._of(found[1], lambda _: found[0], str(plan_file), rule)
 

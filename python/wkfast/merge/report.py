@@ -25,7 +25,9 @@ def provenance_of(target: Path | ObjectPath) -> dict[str, Any] | None:
     """Return what a committed merge left in its target; ``None`` where there is nothing of the kind."""
     try:
         written = read_json(target / PROVENANCE_FILE)
-    except DatasetError:
+    except DatasetError as error:
+        if isinstance(error.__cause__, OSError):  # whether there is something is not known
+            raise
         return None
     return written if isinstance(written, dict) else None
 

@@ -117,9 +117,16 @@ def fallback_layer(side: Side, below: Below) -> SegmentationLayer:
     except DatasetNotFoundError as error:
         if not isinstance(below, Path):
             raise
-        there = sorted(p.parent.name for p in below.glob("*/datasource-properties.json"))
-        raise DatasetNotFoundError(f"{error}; datasets in {below}: {', '.join(there) or 'none'}") from None
+        there = ", ".join(_datasets_in(below)) or "none"
+        raise DatasetNotFoundError(f"{error}; datasets in {below}: {there}") from None
     return dataset.get_segmentation_layer(side.fallback_layer)
+
+
+def _datasets_in(folder: Path) -> list[str]:
+    try:
+        return sorted(path.parent.name for path in folder.glob("*/datasource-properties.json"))
+    except OSError:  # a name that no folder has, or a folder that may not be looked into
+        return []
 
 
 def as_folder_name(dataset_name: str) -> str:

@@ -2,13 +2,23 @@
 
 from __future__ import annotations
 
+import re
+from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from wkfast.buckets import ObjectPath
+from wkfast.dataset.folders import held_beneath
+from wkfast.errors import MergeError, WkfastError
+from wkfast.merge.report import provenance_of
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from wkfast.dataset.layer_properties import Json
+
+
+_NUMBERED = re.compile(r"/proc/self/fd/\d+")
 
 
 def of_core(target: str | Json) -> Path | ObjectPath:
@@ -20,3 +30,38 @@ def of_core(target: str | Json) -> Path | ObjectPath:
     ObjectPath('s3://bucket/merged')
     """
     return Path(target) if isinstance(target, str) else ObjectPath.of_container(target)
+
+
+@contextmanager
+def held_target(target: Path | ObjectPath, fingerprint: str) -> Iterator[Path | ObjectPath]:
+    """Yield where the target of a merge that has been committed is reached: this very folder, whatever takes its name.
+
+    Raises
+    ------
+    MergeError
+        What has its name is not the folder that this merge was committed in, or is gone.
+    """
+    if not isinstance(target, Path):
+        yield target
+        return
+    try:
+        with held_beneath(target, target) as held:
+            by_number = Path(f"/proc/self/fd/{held}")
+            folder = by_number if by_number.is_dir() else target
+            if (provenance_of(folder) or {}).get("fingerprint") != fingerprint:
+                raise MergeError(f"{target} is not the folder that the merge was committed in: it has become another")
+            yield folder
+    except (OSError, WkfastError) as error:
+        _name_by_path(error, target)
+        raise
+
+
+def _name_by_path(error: Exception, target: Path) -> None:
+    """Let an error name files of a folder by the path that users know, not by its number."""
+
+    def known(text: Any) -> Any:
+        return _NUMBERED.sub(lambda _: str(target), text) if isinstance(text, str) else text
+
+    error.args = tuple(map(known, error.args))
+    if isinstance(error, OSError):
+        error.filename = known(error.filename)

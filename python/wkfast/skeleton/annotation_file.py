@@ -12,6 +12,7 @@ from wkfast.errors import (
     AnnotationFileNotFoundError,
     AnnotationSuffixError,
     AnnotationZipError,
+    FileNameError,
     VolumeDataError,
 )
 
@@ -61,7 +62,10 @@ class AnnotationFile:
         AnnotationZipError
             It is no zip, or does not hold exactly one NML.
         """
-        path = any_path(annotation_path, "an annotation", storage_options)
+        try:
+            path = any_path(annotation_path, "an annotation", storage_options)
+        except FileNameError as error:
+            raise AnnotationFileNotFoundError(f"cannot load the annotation {error}") from None
         require_suffix(path)
         if path.suffix == ".nml":
             require_file(path)

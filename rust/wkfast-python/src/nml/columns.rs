@@ -21,6 +21,7 @@ use super::live_nodes::LiveNodes;
 use super::neighbors::NeighborIterator;
 use super::node::Node;
 use super::node_class::NodeMethods;
+use super::packed::PackedAt;
 use super::tables;
 use super::vectors::from_vec3_int_like;
 use crate::errors::CoreError;
@@ -33,39 +34,83 @@ use crate::patience::patiently_if;
 #[pyclass(module = "wkfast._core", weakref, frozen)]
 #[derive(Default)]
 pub(crate) struct TreeColumns {
-    table: RwLock<Arc<TreeTable>>,
+    table: RwLock<Stored>,
     /// Nodes that somebody holds: they keep what was read of them, and are told of changes.
     pub(super) live: LiveNodes,
     /// Number in the skeleton's index of node ids, plus one.
     pub(super) slot: AtomicU32,
 }
 
+/// A table, once something is asked of it: of very many trees, most are listed and no more. Without either it is empty.
+#[derive(Clone, Default)]
+struct Stored {
+    /// The tree as it was read, until its table is made.
+    packed: Option<PackedAt>,
+    table: Option<Arc<TreeTable>>,
+}
+
+impl Stored {
+    fn table(&mut self) -> &mut Arc<TreeTable> {
+        let packed = self.packed.take();
+        self.table.get_or_insert_with(|| Arc::new(packed.map(|tree| tree.unpack().columns).unwrap_or_default().into()))
+    }
+}
+
 impl From<TreeTable> for TreeColumns {
     fn from(table: TreeTable) -> Self {
-        Self { table: RwLock::new(Arc::new(table)), ..Self::default() }
+        Stored { packed: None, table: Some(Arc::new(table)) }.into()
+    }
+}
+
+impl From<PackedAt> for TreeColumns {
+    fn from(tree: PackedAt) -> Self {
+        Stored { packed: Some(tree), table: None }.into()
+    }
+}
+
+impl From<Stored> for TreeColumns {
+    fn from(stored: Stored) -> Self {
+        Self { table: RwLock::new(stored), ..Self::default() }
     }
 }
 
 impl TreeColumns {
     /// The state of now, for work that takes long or lets others run.
     pub(crate) fn snapshot(&self) -> Arc<TreeTable> {
-        Arc::clone(&self.table.read().unwrap_or_else(PoisonError::into_inner))
+        self.with_table(Arc::clone)
+    }
+
+    /// The tree as it was read, if nothing has asked for its table yet.
+    pub(super) fn packed(&self) -> Option<PackedAt> {
+        self.table.read().unwrap_or_else(PoisonError::into_inner).packed.clone()
+    }
+
+    #[inline]
+    fn with_table<T>(&self, read: impl FnOnce(&Arc<TreeTable>) -> T) -> T {
+        if let Some(table) = &self.table.read().unwrap_or_else(PoisonError::into_inner).table {
+            return read(table);
+        }
+        let mut stored = self.table.write().unwrap_or_else(PoisonError::into_inner);
+        let table = Arc::clone(stored.table());
+        drop(stored);
+        read(&table)
     }
 
     /// `read` must not run code of Python's, which could want to change the tree.
     #[inline]
     pub(crate) fn read<T>(&self, read: impl FnOnce(&TreeTable) -> T) -> T {
-        read(&self.table.read().unwrap_or_else(PoisonError::into_inner))
+        self.with_table(|table| read(table))
     }
 
     /// As [`Self::read`]. States that somebody still works on stay as they are.
     #[inline]
     pub(crate) fn write<T>(&self, change: impl FnOnce(&mut TreeTable) -> T) -> T {
-        let mut table = self.table.write().unwrap_or_else(PoisonError::into_inner);
-        if Arc::get_mut(&mut table).is_none() {
+        let mut stored = self.table.write().unwrap_or_else(PoisonError::into_inner);
+        let table = stored.table();
+        if Arc::get_mut(table).is_none() {
             *table = Arc::new(table.continued());
         }
-        change(Arc::make_mut(&mut table))
+        change(Arc::make_mut(table))
     }
 
     pub(crate) fn edit_notes(&self, py: Python<'_>, row: u32, edit: impl FnOnce(&mut NodeNotes)) {
@@ -106,7 +151,7 @@ impl TreeColumns {
     }
 
     fn __len__(&self) -> usize {
-        self.read(TreeTable::len)
+        self.packed().map_or_else(|| self.read(TreeTable::len), |tree| tree.rows())
     }
 
     /// The row of the node with an id, `None` if there is none.
@@ -236,6 +281,7 @@ impl TreeColumns {
         };
         let pairs = PyList::empty(py);
         for row in table.rows() {
+            look_for_signals(py, row)?;
             for neighbor in table.neighbors(row).unwrap_or_default().iter().filter(|neighbor| neighbor.row >= row) {
                 pairs.append((node(row)?, node(neighbor.row)?))?;
             }
@@ -268,7 +314,7 @@ impl TreeColumns {
 
     /// A tree of its own with the same content in the same rows. What both hold is stored once until one of them changes.
     fn copy(&self) -> Self {
-        Self { table: RwLock::new(self.snapshot()), ..Self::default() }
+        self.table.read().unwrap_or_else(PoisonError::into_inner).clone().into()
     }
 
     fn __copy__(&self) -> Self {
@@ -405,6 +451,11 @@ impl TreeColumns {
         let (one, other) = (self.snapshot(), other.snapshot());
         patiently_if(py, is_large(&one), move |_| one.same_content(&other))
     }
+}
+
+/// To be called for each row of a loop that makes objects: lets Ctrl-C through now and then.
+pub(super) fn look_for_signals(py: Python<'_>, row: u32) -> PyResult<()> {
+    if row.is_multiple_of(4096) { py.check_signals() } else { Ok(()) }
 }
 
 /// Unpickles a tree.

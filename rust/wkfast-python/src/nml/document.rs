@@ -11,13 +11,12 @@ use pyo3::types::{PyAny, PyBytes, PyList};
 use wkfast_files::zip::Archive;
 use wkfast_nml::columns::TreeColumns as Columns;
 use wkfast_nml::model::{Header, Tree, TreeHeader};
-use wkfast_nml::{
-    LoadedForest, NmlError, PackedTree, PackedTrees, Problem, ReadOptions, TreeRef, TreeTable, WriteOptions,
-};
+use wkfast_nml::{LoadedForest, NmlError, PackedTree, Problem, ReadOptions, TreeRef, TreeTable, WriteOptions};
 
 use super::columns::TreeColumns;
 use super::header::{header_of, header_record};
 use super::loaded::{LoadedTrees, Unmade};
+use super::packed::PackedAt;
 use super::record::{AnyRecord, TreeRecord};
 use crate::errors::CoreError;
 use crate::file_at::FileAt;
@@ -184,9 +183,9 @@ pub(crate) struct Outgoing {
 }
 
 enum Held {
-    Packed(Arc<PackedTrees>, usize),
+    Packed(PackedAt),
     Whole(Arc<Tree>),
-    Made(Box<AnyRecord>, Arc<TreeTable>),
+    Made(AnyRecord, Arc<TreeTable>),
 }
 
 impl Outgoing {
@@ -197,9 +196,7 @@ impl Outgoing {
         for item in items {
             py.check_signals()?;
             match item.extract()? {
-                TreeItem::Made(record, columns) => {
-                    trees.push(Held::Made(Box::new(record.extract()?), columns.get().snapshot()));
-                }
+                TreeItem::Made(record, columns) => trees.push(Held::now(&record, columns.get())?),
                 TreeItem::Read(loaded, numbers) => {
                     for number in numbers.to_vec(py)? {
                         trees.push(held(&loaded, number as usize)?);
@@ -214,7 +211,7 @@ impl Outgoing {
     pub(crate) fn detached(&self) -> Detached<'_> {
         let trees = self.trees.iter().filter_map(|tree| {
             Some(match tree {
-                Held::Packed(trees, number) => Leaving::Packed(trees.get(*number)?),
+                Held::Packed(tree) => Leaving::Packed(tree.get()?),
                 Held::Whole(tree) => Leaving::Open(&tree.header, &tree.columns),
                 Held::Made(record, table) => match table.compacted() {
                     Cow::Borrowed(columns) => Leaving::Open(record.header(), columns),
@@ -229,12 +226,25 @@ impl Outgoing {
 /// A tree of a file as it was read, or what was made of it meanwhile.
 fn held(loaded: &Bound<'_, LoadedTrees>, number: usize) -> PyResult<Held> {
     match loaded.get().unmade(number) {
-        Some(Unmade::Packed(trees, number)) => return Ok(Held::Packed(trees, number)),
+        Some(Unmade::Packed(tree)) => return Ok(Held::Packed(tree)),
         Some(Unmade::Whole(tree)) => return Ok(Held::Whole(tree)),
         None => {}
     }
-    let (record, columns) = loaded.get_item(number)?.extract::<(Py<TreeRecord>, Py<TreeColumns>)>()?;
-    Ok(Held::Made(Box::new(AnyRecord::AsRead(record)), columns.get().snapshot()))
+    let (record, columns) = loaded.get_item(number)?.extract::<NewTreeItem<'_>>()?;
+    Held::now(&record, columns.get())
+}
+
+impl Held {
+    /// A tree that somebody has: as it was read if nothing was asked of its nodes, nor changed.
+    fn now(record: &Bound<'_, PyAny>, columns: &TreeColumns) -> PyResult<Self> {
+        let read = record.cast::<TreeRecord>().ok().and_then(|record| record.get().packed().cloned());
+        if let (Some(read), Some(packed)) = (read, columns.packed())
+            && read.is(&packed)
+        {
+            return Ok(Self::Packed(packed));
+        }
+        Ok(Self::Made(record.extract()?, columns.snapshot()))
+    }
 }
 
 /// A tree to write, without anything of Python's. Small, since there may be very many.

@@ -4,7 +4,7 @@ use pyo3::exceptions::PyKeyError;
 use pyo3::prelude::*;
 use pyo3::types::{PyDict, PyIterator, PyList, PyTuple};
 
-use super::columns::TreeColumns;
+use super::columns::{TreeColumns, look_for_signals};
 use super::neighbors::NeighborIterator;
 use super::node::Node;
 use crate::errors::CoreError;
@@ -184,6 +184,7 @@ impl DegreeView {
         let degrees = py.detach(|| table.degrees());
         let pairs = table.rows().zip(degrees);
         let pairs = pairs.map(|(row, degree)| {
+            look_for_signals(py, row)?;
             (Node::at(self.columns.bind(py), row)?, degree).into_pyobject(py).map(Bound::<PyTuple>::into_any)
         });
         PyList::new(py, pairs.collect::<PyResult<Vec<_>>>()?)?.try_iter()

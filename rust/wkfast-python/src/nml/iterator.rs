@@ -30,6 +30,9 @@ pub(crate) struct NodeIterator {
     yielded: [Yielded; 2],
 }
 
+/// Rows that are yielded before anybody looks for signals.
+const RUN: u32 = 4096;
+
 static TYPE: PlainType<NodeIterator> = PlainType::new();
 
 impl NodeIterator {
@@ -64,7 +67,8 @@ impl NodeIterator {
 
     fn find_row(&self, py: Python<'_>) -> Option<u32> {
         let found = self.columns.bind(py).get().read(|table| table.live_run(self.start.get()));
-        let rows = found.start.min(self.rows)..found.end.min(self.rows);
+        let end = found.end.min(found.start.saturating_add(RUN));
+        let rows = found.start.min(self.rows)..end.min(self.rows);
         self.seen.set(self.changes.count());
         self.end.set(rows.end);
         self.start.set(rows.end.min(rows.start + 1));
@@ -97,7 +101,13 @@ impl Plain for NodeIterator {
     }
 
     fn next(&self, py: Python<'_>) -> PyResult<Option<Py<PyAny>>> {
-        let Some(row) = self.known_row().or_else(|| self.find_row(py)) else {
+        let mut found = self.known_row();
+        if found.is_none() {
+            // Once in a run of rows: `list` and its like ask nobody while they make millions of nodes.
+            py.check_signals()?;
+            found = self.find_row(py);
+        }
+        let Some(row) = found else {
             self.yielded.iter().for_each(|slot| slot.put(py, None));
             return Ok(None);
         };

@@ -13,6 +13,7 @@ use wkfast_nml::{Forest, PackedTrees, TreeTable};
 
 use super::columns::{LARGE_STATE, TreeColumns, state_error};
 use super::ids::PyId;
+use super::packed::PackedAt;
 use super::record::TreeRecord;
 use crate::patience::patiently_if;
 
@@ -35,7 +36,7 @@ type Made = (Py<TreeRecord>, Py<TreeColumns>);
 
 /// A tree as it was read.
 pub(super) enum Unmade {
-    Packed(Arc<PackedTrees>, usize),
+    Packed(PackedAt),
     Whole(Arc<Tree>),
 }
 
@@ -66,8 +67,9 @@ impl LoadedTrees {
         if self.gone.contains(&number) || state.made.contains_key(&number) {
             return None;
         }
-        let packed = self.small.get(number).map(|_| Unmade::Packed(Arc::clone(&self.small), number));
-        packed.or_else(|| Some(Unmade::Whole(Arc::clone(state.whole.get(&number)?))))
+        PackedAt::of(&self.small, number)
+            .map(Unmade::Packed)
+            .or_else(|| Some(Unmade::Whole(Arc::clone(state.whole.get(&number)?))))
     }
 
     /// All trees by their numbers.
@@ -118,18 +120,17 @@ impl Unmade {
     /// Appends the tree to the state of a pickle.
     fn write_to(self, state: &mut Vec<u8>) -> Result<(), ciborium::ser::Error<std::io::Error>> {
         match self {
-            Self::Packed(trees, number) => {
-                trees.get(number).map_or(Ok(()), |tree| ciborium::into_writer(&tree.unpack(), state))
-            }
+            Self::Packed(tree) => ciborium::into_writer(&tree.unpack(), state),
             Self::Whole(tree) => ciborium::into_writer(&*tree, state),
         }
     }
 
-    /// The tree to begin with: the columns of a large one are moved, not copied, once there is a place for them.
-    fn begin(self) -> Option<Tree> {
+    /// The objects to begin with: a small tree stays packed; the columns of a large one are moved, not copied, once there is a
+    /// place for them.
+    fn begin(self) -> (TreeRecord, TreeColumns) {
         match self {
-            Self::Packed(trees, number) => trees.get(number).map(|tree| tree.unpack()),
-            Self::Whole(tree) => Some(Tree { header: tree.header.clone(), ..Tree::default() }),
+            Self::Packed(tree) => (tree.clone().into(), tree.into()),
+            Self::Whole(tree) => (tree.header.clone().into(), TreeColumns::default()),
         }
     }
 }
@@ -146,11 +147,10 @@ impl LoadedTrees {
             return Ok(made);
         }
         // Made outside of the lock, since making objects may run any code: if that asked for the same tree, its objects count.
-        let Some(Tree { header, columns }) = self.unmade(number).and_then(Unmade::begin) else {
+        let Some((record, columns)) = self.unmade(number).map(Unmade::begin) else {
             return self.made(py, number).ok_or_else(|| PyIndexError::new_err("no such tree"));
         };
-        let record = Py::new(py, TreeRecord::from(header))?;
-        let columns = Py::new(py, TreeColumns::from(TreeTable::from(columns)))?;
+        let (record, columns) = (Py::new(py, record)?, Py::new(py, columns)?);
         if let Some(made) = self.made(py, number) {
             return Ok(made);
         }

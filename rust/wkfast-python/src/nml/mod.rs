@@ -17,6 +17,7 @@ mod many;
 mod neighbors;
 mod node;
 mod node_class;
+mod packed;
 mod plain_type;
 mod record;
 mod stream;

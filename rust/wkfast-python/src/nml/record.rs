@@ -1,33 +1,66 @@
 //! `TreeRecord`: what a file says of a tree apart from nodes and edges.
 
+use std::sync::Arc;
+
 use pyo3::prelude::*;
-use pyo3::types::{PyDict, PyList};
+use pyo3::types::{PyDict, PyList, PyString};
 use pythonize::depythonize;
 use wkfast_nml::model::TreeHeader;
 
 use super::document::to_record;
 use super::ids::PyId;
+use super::packed::PackedAt;
 
 /// A `<thing>` without its nodes and edges, as it was read. It is kept as the core has it, since files hold many trees
 /// and most of them are written as they were.
 #[pyclass(module = "wkfast._core", frozen)]
-pub(crate) struct TreeRecord {
-    header: TreeHeader,
+pub(crate) struct TreeRecord(Kept);
+
+enum Kept {
+    /// Where it was read, to be unpacked each time that it is asked for, which is seldom.
+    Packed(PackedAt),
+    Whole(Arc<TreeHeader>),
 }
 
 type Rgba = (f64, f64, f64, f64);
 /// Id, name, color, metadata, whether it and its edges are visible, type, id of its group.
-type Facts<'py> = (PyId, &'py str, Option<Rgba>, Bound<'py, PyAny>, bool, Option<bool>, Option<&'py str>, Option<PyId>);
+type Facts<'py> = (
+    PyId,
+    Bound<'py, PyString>,
+    Option<Rgba>,
+    Bound<'py, PyAny>,
+    bool,
+    Option<bool>,
+    Option<Bound<'py, PyString>>,
+    Option<PyId>,
+);
 
 impl TreeRecord {
-    pub(super) fn header(&self) -> &TreeHeader {
-        &self.header
+    pub(super) fn header(&self) -> Arc<TreeHeader> {
+        match &self.0 {
+            Kept::Packed(tree) => Arc::new(tree.unpack().header),
+            Kept::Whole(header) => Arc::clone(header),
+        }
+    }
+
+    /// The tree that it is of, if that lies where it was read.
+    pub(super) fn packed(&self) -> Option<&PackedAt> {
+        match &self.0 {
+            Kept::Packed(tree) => Some(tree),
+            Kept::Whole(_) => None,
+        }
+    }
+}
+
+impl From<PackedAt> for TreeRecord {
+    fn from(tree: PackedAt) -> Self {
+        Self(Kept::Packed(tree))
     }
 }
 
 impl From<TreeHeader> for TreeRecord {
     fn from(header: TreeHeader) -> Self {
-        Self { header }
+        Self(Kept::Whole(Arc::new(header)))
     }
 }
 
@@ -36,29 +69,34 @@ impl TreeRecord {
     /// The record of a dict as `to_dict` makes them.
     #[staticmethod]
     fn from_dict(facts: &Bound<'_, PyDict>) -> PyResult<Self> {
-        Ok(Self { header: depythonize(facts)? })
+        Ok(depythonize::<TreeHeader>(facts)?.into())
     }
 
     fn to_dict(&self, py: Python<'_>) -> PyResult<Py<PyAny>> {
-        to_record(py, &self.header)
+        to_record(py, &*self.header())
     }
 
     /// What a tree shows of it, in one step.
-    fn facts<'py>(&'py self, py: Python<'py>) -> PyResult<Facts<'py>> {
-        let header = &self.header;
+    fn facts<'py>(&self, py: Python<'py>) -> PyResult<Facts<'py>> {
+        let header = self.header();
         let metadata = match header.metadata.as_slice() {
             [] => PyList::empty(py).into_any(),
             entries => to_record(py, &entries)?.into_bound(py),
         };
-        let name = header.name.as_deref().unwrap_or_default();
+        let name = PyString::new(py, header.name.as_deref().unwrap_or_default());
         let (kind, group) = (header.tree_type.as_deref(), header.group_id.map(PyId));
+        let kind = kind.map(|kind| PyString::new(py, kind));
         let color = header.rgba().map(|[red, green, blue, alpha]| (red, green, blue, alpha));
         Ok((PyId(header.id), name, color, metadata, header.is_shown(), header.edges_are_visible, kind, group))
     }
 
     #[getter]
     fn group_id(&self) -> Option<PyId> {
-        self.header.group_id.map(PyId)
+        match &self.0 {
+            Kept::Packed(tree) => tree.group_id(),
+            Kept::Whole(header) => header.group_id,
+        }
+        .map(PyId)
     }
 
     fn __copy__(slf: Py<Self>) -> Py<Self> {
@@ -75,17 +113,11 @@ impl TreeRecord {
 }
 
 /// A record on its way to a file: one that was read, or the facts of today.
-pub(crate) enum AnyRecord {
-    AsRead(Py<TreeRecord>),
-    New(Box<TreeHeader>),
-}
+pub(crate) struct AnyRecord(Arc<TreeHeader>);
 
 impl AnyRecord {
     pub(crate) fn header(&self) -> &TreeHeader {
-        match self {
-            Self::AsRead(record) => &record.get().header,
-            Self::New(header) => header,
-        }
+        &self.0
     }
 }
 
@@ -94,8 +126,8 @@ impl<'py> FromPyObject<'_, 'py> for AnyRecord {
 
     fn extract(value: Borrowed<'_, 'py, PyAny>) -> PyResult<Self> {
         if let Ok(record) = value.cast::<TreeRecord>() {
-            return Ok(Self::AsRead(record.to_owned().unbind()));
+            return Ok(Self(record.get().header()));
         }
-        Ok(Self::New(Box::new(depythonize(&value)?)))
+        Ok(Self(Arc::new(depythonize(&value)?)))
     }
 }

@@ -1,5 +1,6 @@
 //! Files below a directory. Nothing outside of it is ever opened: keys cannot climb, and links that lead out are
-//! refused (links that stay inside are followed when asked for by key; listings do not descend into linked folders).
+//! refused (links that stay inside are followed when asked for by key; listings do not descend into linked folders). What is there and
+//! cannot be read, a link that leads nowhere or a FIFO, is an error and never taken for nothing.
 
 use std::collections::HashMap;
 use std::ffi::OsStr;
@@ -91,17 +92,29 @@ impl DirectoryStore {
         Ok((held, name))
     }
 
-    /// The place and kind of the file at `key`, with a link of its own followed.
-    fn find(&self, key: &str) -> Result<Option<(PathBuf, Metadata)>> {
+    /// What the file at `key` is, with a link of its own followed. What is no file is not taken for nothing.
+    fn find(&self, key: &str) -> Result<Option<Metadata>> {
         let Some(place) = self.locate(key)? else { return Ok(None) };
         let fault = |error| VolumeError::io(self.describe(key), error);
-        let Some(metadata) = stat(&place).map_err(fault)? else { return Ok(None) };
-        if metadata.is_symlink() {
-            let Some(place) = self.resolve(&place, key)? else { return Ok(None) };
-            let metadata = stat(&place).map_err(fault)?;
-            return Ok(metadata.filter(Metadata::is_file).map(|metadata| (place, metadata)));
+        let mut found = stat(&place).map_err(fault)?;
+        if found.as_ref().is_some_and(Metadata::is_symlink) {
+            let Some(place) = self.follow(&place, key)? else { return Ok(None) };
+            found = stat(&place).map_err(fault)?;
         }
-        Ok(metadata.is_file().then_some((place, metadata)))
+        found.map_or(Ok(None), |found| regular(found).map_err(fault))
+    }
+
+    /// Where a link at `key` leads; `None` if there is none any more. One that leads nowhere may lead to a disk that is not
+    /// mounted: it is not taken for nothing.
+    fn follow(&self, place: &Path, key: &str) -> Result<Option<PathBuf>> {
+        if let Some(place) = self.resolve(place, key)? {
+            return Ok(Some(place));
+        }
+        let found = stat(place).map_err(|error| VolumeError::io(self.describe(key), error))?;
+        if found.is_some_and(|found| found.is_symlink()) {
+            return Err(VolumeError::corrupt(self.describe(key), "is a link that leads to nothing"));
+        }
+        Ok(None)
     }
 
     /// Opens the file and hands it to `read`; `None` if there is none. Writers may replace or remove the file at any
@@ -115,12 +128,11 @@ impl DirectoryStore {
         let fault = |error| VolumeError::io(self.describe(key), error);
         let mut attempt = |place: &Path| {
             let file = (self.open)(place)?;
-            let metadata = file.metadata()?;
-            if metadata.is_file() { read(file, metadata).map(Some) } else { Ok(None) }
+            regular(file.metadata()?)?.map(|metadata| read(file, metadata)).transpose()
         };
         let found = match persistently(&place, &mut attempt) {
             Err(error) if is_link(&error) => {
-                let Some(place) = self.resolve(&place, key)? else { return Ok(None) };
+                let Some(place) = self.follow(&place, key)? else { return Ok(None) };
                 persistently_seen(&place, attempt).map_err(fault)?
             }
             found => found.map_err(fault)?,
@@ -151,9 +163,19 @@ impl DirectoryStore {
             let metadata = stat(&entry.path()).map_err(|error| VolumeError::io(self.describe(&key), error))?;
             return Ok(metadata.map(|metadata| Entry { key, size: metadata.len() }));
         }
-        // A link, or something that is no file. A link that leads out is an error only to whoever reads it.
-        let found = if kind.is_symlink() { self.find(&key).unwrap_or(None) } else { None };
-        Ok(found.map(|(_, metadata)| Entry { key, size: metadata.len() }))
+        // A link, or what is no file. What cannot be read is an error to whoever reads it, so it must not be left out: it
+        // would be taken for zeros. Nor is it a file without bytes, which counts as nothing.
+        let is_folder = || kind.is_symlink() && entry.path().is_dir();
+        if is_folder() && may_hold_chunks(&entry.file_name()) {
+            let reason = "is a link to a folder: chunks in it would be left out; put the folder itself there";
+            return Err(VolumeError::corrupt(self.describe(&key), reason));
+        }
+        let size = match self.find(&key) {
+            Ok(Some(metadata)) => metadata.len(),
+            Err(_) if !is_folder() => 1,
+            _ => return Ok(None),
+        };
+        Ok(Some(Entry { key, size }))
     }
 }
 
@@ -163,11 +185,11 @@ impl ReadStore for DirectoryStore {
     }
 
     fn size(&self, key: &str) -> Result<Option<u64>> {
-        Ok(self.find(key)?.map(|(_, metadata)| metadata.len()))
+        Ok(self.find(key)?.map(|metadata| metadata.len()))
     }
 
     fn stamp(&self, key: &str) -> Result<Option<Stamp>> {
-        Ok(self.find(key)?.map(|(_, metadata)| Stamp::of(&metadata)))
+        Ok(self.find(key)?.map(|metadata| Stamp::of(&metadata)))
     }
 
     fn read(&self, key: &str, limit: u64) -> Result<Option<Vec<u8>>> {
@@ -276,6 +298,22 @@ const OF_THIS_MACHINE: [u32; 8] =
 fn is_of_this_machine(root: &Path) -> bool {
     rustix::fs::statfs(root)
         .is_ok_and(|found| OF_THIS_MACHINE.iter().any(|&number| i128::from(number) == i128::from(found.f_type)))
+}
+
+/// Whether folders of chunks are called so, in any format: `c`, `z0`, `17`.
+fn may_hold_chunks(name: &OsStr) -> bool {
+    let Some(name) = name.to_str() else { return false };
+    let number = name.strip_prefix(['x', 'y', 'z']).unwrap_or(name);
+    name == "c" || (!number.is_empty() && number.bytes().all(|byte| byte.is_ascii_digit()))
+}
+
+/// What is a file; a FIFO or a device is an error. A folder is nothing: no store has objects that are folders.
+fn regular(found: Metadata) -> io::Result<Option<Metadata>> {
+    match (found.is_file(), found.is_dir()) {
+        (true, _) => Ok(Some(found)),
+        (_, true) => Ok(None),
+        _ => Err(io::Error::new(io::ErrorKind::InvalidData, "is no regular file")),
+    }
 }
 
 /// Whether keys below the folder `key` can start with `prefix`.

@@ -206,6 +206,40 @@ fn links_that_lead_out_of_the_directory_are_refused_and_inner_ones_followed() {
     }
     assert_eq!(store.read("file_in", 100).unwrap().unwrap(), b"alpha");
     assert_eq!(store.read("folder_in/a", 100).unwrap().unwrap(), b"alpha");
-    assert_eq!(keys(&store, ""), ["file_in", "real/a"]);
+    // Those that cannot be read are listed: whoever reads all that is listed must come upon them.
+    assert_eq!(keys(&store, ""), ["file_in", "file_out", "real/a"]);
     assert!(list(&store, "folder_out/").is_err());
+}
+
+#[test]
+fn what_is_there_and_cannot_be_read_is_listed_and_an_error() {
+    let folder = tempfile::tempdir().unwrap();
+    let place = |name: &str| folder.path().join(name);
+    std::os::unix::fs::symlink("nowhere", place("dangling")).unwrap();
+    std::os::unix::fs::symlink("circle", place("circle")).unwrap();
+    std::os::unix::net::UnixListener::bind(place("socket")).unwrap();
+    rustix::fs::mknodat(rustix::fs::CWD, place("fifo"), rustix::fs::FileType::Fifo, 0o600.into(), 0).unwrap();
+    let store = DirectoryStore::open(folder.path()).unwrap();
+    let names = ["circle", "dangling", "fifo", "socket"];
+    assert_eq!(keys(&store, ""), names);
+    for key in names {
+        assert!(store.read(key, 100).is_err() && store.size(key).is_err() && store.stamp(key).is_err(), "{key}");
+        assert!(store.open_file(key).is_err() && store.read_into(key, 0, &mut []).is_err(), "{key}");
+    }
+    assert!(list(&store, "").unwrap().iter().all(|entry| entry.size > 0));
+}
+
+#[test]
+fn links_to_folders_of_chunks_are_not_left_out_of_a_listing_unnoticed() {
+    let folder = tempfile::tempdir().unwrap();
+    let outside = tempfile::tempdir().unwrap();
+    std::fs::create_dir(folder.path().join("real")).unwrap();
+    let store = DirectoryStore::open(folder.path()).unwrap();
+    for (name, target) in [("z0", std::path::Path::new("real")), ("c", outside.path()), ("17", outside.path())] {
+        let link = folder.path().join(name);
+        std::os::unix::fs::symlink(target, &link).unwrap();
+        let error = list(&store, "").unwrap_err().to_string();
+        assert!(error.contains(name) && error.contains("link to a folder"), "{error}");
+        std::fs::remove_file(link).unwrap();
+    }
 }

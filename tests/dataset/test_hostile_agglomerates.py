@@ -1,0 +1,132 @@
+"""Agglomerate files that are anybody's: refused before anything is waited for or filled."""
+
+from __future__ import annotations
+
+import json
+import os
+import random
+from contextlib import suppress
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pytest
+import zarr
+
+import wkfast as wk
+from wkfast.dataset import agglomerates
+from wkfast.errors import DatasetError, VolumeDataError, WkfastError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
+h5py = pytest.importorskip("h5py", reason="agglomerates in HDF5 need h5py")
+
+TABLE = agglomerates.TABLE
+
+
+def refused(path: Path, match: str) -> None:
+    with pytest.raises(DatasetError, match=match), agglomerates.opened(path) as (_, pieces):
+        list(pieces)
+
+
+HDF5: dict[str, tuple[str, Callable[[Any], Any]]] = {
+    "gaps": ("cannot hold", lambda file: file.create_dataset(TABLE, (10**12,), "u8", chunks=(1 << 20,))),
+    "packed gaps": ("cannot hold", lambda file: file.create_dataset(TABLE, (10**9,), "u8", compression="gzip")),
+    "a large chunk": (
+        "chunks of",
+        lambda file: file.create_dataset(TABLE, (5,), "u8", chunks=(1 << 28,), maxshape=(None,)),
+    ),
+    "a group": ("expected one axis", lambda file: file.create_group(TABLE)),
+    "a type": ("expected one axis", lambda file: file.__setitem__(TABLE, np.dtype("u8"))),
+    "nothing": ("expected one axis", lambda file: file.create_dataset(TABLE, data=h5py.Empty("u8"))),
+    "lists": ("expected one axis", lambda file: file.create_dataset(TABLE, (5,), h5py.vlen_dtype("u8"))),
+    "a link in a circle": ("no complete", lambda file: file.__setitem__(TABLE, h5py.SoftLink(f"/{TABLE}"))),
+    "another file": ("another file", lambda file: file.__setitem__(TABLE, h5py.ExternalLink("/dev/zero", "/a"))),
+    "entries of others": (
+        "other files",
+        lambda file: file.create_dataset(TABLE, (5,), "u8", external=[("/etc/passwd", 0, 40)]),
+    ),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("kind", HDF5)
+def test_tables_of_hdf5_that_are_none_are_refused(kind, tmp_path):
+    reason, make = HDF5[kind]
+    with h5py.File(tmp_path / "a.hdf5", "w") as file:
+        make(file)
+    refused(tmp_path / "a.hdf5", reason)
+
+
+ARRAY: dict[str, Any] = {
+    "shape": [2**60], "data_type": "r8", "codecs": None, "fill_value": "NaN", "chunk_grid": [], "node_type": "group",
+    "zarr_format": 9, "chunk_key_encoding": 5,
+}  # fmt: skip
+
+
+def folder(path: Path) -> Path:
+    zarr.open_group(path, mode="w").create_array(TABLE, data=np.arange(50, dtype=np.uint64))
+    return path / TABLE
+
+
+@pytest.mark.parametrize("key", [*ARRAY, "no shape"])
+def test_tables_of_zarr_that_are_none_are_refused(key, tmp_path):
+    file = folder(tmp_path / "a") / "zarr.json"
+    name, value = (key, ARRAY[key]) if key in ARRAY else ("shape", "x")
+    file.write_text(json.dumps({**json.loads(file.read_text()), name: value}))
+    refused(tmp_path / "a", "agglomerate file|cannot hold|expected one axis")
+
+
+@pytest.mark.parametrize("name", ["zarr.json", "c/0"])
+@pytest.mark.parametrize("target", ["fifo", "/dev/zero", "nowhere"])
+def test_files_that_are_none_are_neither_waited_for_nor_read(name, target, tmp_path):
+    file = folder(tmp_path / "a") / name
+    file.unlink()
+    if target == "fifo":
+        os.mkfifo(file)
+    else:
+        file.symlink_to(target)
+    refused(tmp_path / "a", name)
+
+
+def test_a_fifo_is_no_agglomerate_file_and_nobody_waits_for_it(tmp_path):
+    os.mkfifo(tmp_path / "a.hdf5")
+    refused(tmp_path / "a.hdf5", "no regular file")
+
+
+def test_damaged_bytes_raise_errors_of_wkfast_alone(tmp_path):
+    path = tmp_path / "a.hdf5"
+    with h5py.File(path, "w") as file:
+        file.create_dataset(TABLE, data=np.arange(50, dtype=np.uint64))
+    whole, chance = path.read_bytes(), random.Random(5)
+    for _ in range(300):
+        damaged = bytearray(whole[: chance.choice([len(whole), chance.randrange(len(whole))])])
+        for _ in range(chance.randint(1, 6)):
+            damaged[chance.randrange(len(damaged))] = chance.choice([0, 255, chance.randrange(256)])
+        path.write_bytes(damaged)
+        with suppress(WkfastError), agglomerates.opened(path) as (_, pieces):
+            list(pieces)
+
+
+def test_chunks_larger_than_a_piece_are_read_once(tmp_path, monkeypatch):
+    monkeypatch.setattr(agglomerates, "_PIECE", 4)
+    path = tmp_path / "a.hdf5"
+    with h5py.File(path, "w") as file:
+        file.create_dataset(TABLE, data=np.arange(50, dtype=np.uint64), chunks=(16,), compression="gzip")
+    with agglomerates.opened(path) as (entries, pieces):
+        assert (entries, [len(piece) for piece in pieces]) == (50, [16, 16, 16, 2])
+
+
+def test_a_table_for_which_there_is_no_room_is_told_by_its_folder(tmp_path, monkeypatch):
+    layer = wk.Dataset(tmp_path / "dataset", voxel_size=(1, 1, 1)).write_layer(
+        "cells", "segmentation", np.ones((8, 8, 8), np.uint32), downsample=False
+    )
+    folder(tmp_path / "a")
+
+    def full(*_: object) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr("wkfast.dataset.mapping._write_dense", full)
+    with pytest.raises(VolumeDataError, match=r"dataset.*No space left on device"):
+        layer.relabel(tmp_path / "a", "new")
+    assert not [file.name for file in (tmp_path / "dataset").rglob("*") if "mapping" in file.name]
