@@ -80,6 +80,14 @@ impl TreeColumns {
         self.with_table(Arc::clone)
     }
 
+    /// [`snapshot`](Self::snapshot) of a tree that knows which nodes are joined, which takes a moment to find for very many.
+    pub(super) fn with_graph(&self, py: Python<'_>) -> PyResult<Arc<TreeTable>> {
+        let table = self.snapshot();
+        let joined = Arc::clone(&table);
+        patiently_if(py, is_large(&table), move |_| joined.edge_count())?;
+        Ok(table)
+    }
+
     /// The tree as it was read, if nothing has asked for its table yet.
     pub(super) fn packed(&self) -> Option<PackedAt> {
         self.table.read().unwrap_or_else(PoisonError::into_inner).packed.clone()
@@ -273,7 +281,7 @@ impl TreeColumns {
 
     /// All edges as pairs of nodes, each once, by the node that comes first in the tree.
     fn edge_nodes<'py>(slf: &Bound<'py, Self>) -> PyResult<Bound<'py, PyList>> {
-        let (py, table) = (slf.py(), slf.get().snapshot());
+        let (py, table) = (slf.py(), slf.get().with_graph(slf.py())?);
         let mut nodes: Vec<Option<Bound<'py, Node>>> = vec![None; table.columns().rows()];
         let mut node = |row: u32| match &nodes[row as usize] {
             Some(node) => Ok::<_, PyErr>(node.clone()),
@@ -295,15 +303,15 @@ impl TreeColumns {
     }
 
     /// Number of parts that no edge joins.
-    fn component_count(&self, py: Python<'_>) -> usize {
+    fn component_count(&self, py: Python<'_>) -> PyResult<usize> {
         let table = self.snapshot();
-        py.detach(|| table.component_count())
+        patiently_if(py, is_large(&table), move |_| table.component_count())
     }
 
     /// Sum of the lengths of all edges; positions are multiplied by `scale`.
-    fn path_length(&self, py: Python<'_>, scale: [f64; 3]) -> f64 {
+    fn path_length(&self, py: Python<'_>, scale: [f64; 3]) -> PyResult<f64> {
         let table = self.snapshot();
-        py.detach(|| table.path_length(scale))
+        patiently_if(py, is_large(&table), move |_| table.path_length(scale))
     }
 
     /// Smallest and largest coordinates, `None` without nodes.

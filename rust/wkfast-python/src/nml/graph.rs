@@ -180,7 +180,7 @@ impl DegreeView {
     }
 
     fn __iter__<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyIterator>> {
-        let table = self.columns.get().snapshot();
+        let table = self.columns.get().with_graph(py)?;
         let degrees = py.detach(|| table.degrees());
         let pairs = table.rows().zip(degrees);
         let pairs = pairs.map(|(row, degree)| {
