@@ -327,7 +327,7 @@ mod tests {
         let began = Instant::now();
         let mut renewals = 0;
         let mut interrupted = || {
-            if renewals < 5 {
+            if renewals < 15 {
                 renewals += 1;
                 let then = SystemTime::now() - Duration::from_secs(renewals);
                 File::options().write(true).open(&path).unwrap().set_modified(then).unwrap();
@@ -335,7 +335,7 @@ mod tests {
             Ok(())
         };
         let lease = Lease::take_after(&path, Duration::from_millis(100), &mut interrupted).unwrap();
-        assert!(began.elapsed() >= Duration::from_millis(100) && renewals == 5);
+        assert!(began.elapsed() >= Duration::from_millis(100) && renewals == 15);
         assert!(lease.is_held().unwrap());
     }
 
@@ -421,6 +421,10 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         fs::write(folder.path().join("file"), b"").unwrap();
         take_away(&folder.path().join("none"), "owner").unwrap();
+        // Nor can there be one where there is no folder.
+        let stop = || Err(ErrorKind::Interrupted.into());
+        let nowhere = Lease::take_after(&folder.path().join("none/lock"), LEASE, &mut { stop });
+        assert_eq!(nowhere.unwrap_err().kind(), ErrorKind::NotFound);
         assert!(take_away(&folder.path().join("file/lock"), "owner").is_err());
     }
 }

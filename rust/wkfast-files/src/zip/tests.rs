@@ -463,7 +463,8 @@ fn more_members_than_the_end_record_can_count_are_all_there_here_and_far_away() 
     let bytes = counted_narrowly(0);
     // More than one request has.
     assert!(bytes.len() - find_all(&bytes[bytes.len() / 3..], b"PK\x01\x02")[0] > 4 << 20);
-    for archive in [opened(bytes.clone()).unwrap(), far(bytes).1] {
+    for (archive, is_far) in [(opened(bytes.clone()).unwrap(), false), (far(bytes).1, true)] {
+        assert_eq!((archive.is_far(), archive.far_state().is_some()), (is_far, is_far));
         assert_eq!(archive.names().len(), 65_600);
         assert_eq!(archive.size("a folder of some length/065599"), Some(0));
     }
@@ -490,6 +491,13 @@ fn what_is_an_archive_itself_is_told_by_how_it_begins() {
             }
             assert_eq!(archive.probe_nested("none").unwrap_err().kind(), io::ErrorKind::NotFound);
         }
+    }
+    // Damage at its end shows where looking there is cheap, and else when it is opened.
+    let inner = zipped(&[("a", vec![1; 3000])], false);
+    let cut = [("zip", inner[..inner.len() - 1].to_vec())];
+    for (deflated, shows) in [(false, true), (true, false)] {
+        let archive = opened(zipped(&cut, deflated)).unwrap();
+        assert_eq!((archive.probe_nested("zip").is_err(), archive.nested("zip").is_err()), (shows, true));
     }
     let (entry, _) = directory_of(&zipped(&files[..1], true));
     for (at, new, told) in [(entry + 8, 1, "encrypted"), (30 + "zip".len(), 7, "deflate")] {
