@@ -123,8 +123,9 @@ growth: ## compare what 2,000 and 32,000 elements of each kind in an NML take of
 fuzz: ## fuzz every parser, or TARGET, for SECONDS (default 60) each; needs cargo-fuzz
 	$(PYTHON) tools/fuzz.py run --seconds $(or $(SECONDS),60) $(TARGET)
 
-mutants: ## change the code of parsers and merges and see which changes no test notices: PART (default 0/40) of them; needs cargo-mutants
-	cargo mutants --shard $(or $(PART),0/40) --jobs 1 --timeout 300 --output build
+mutants: ## change the code of parsers and merges and see which changes no test notices: PART (default 0/40) of them, IN a crate; needs cargo-mutants
+	cargo mutants $(addprefix -p ,$(or $(IN),wkfast-files wkfast-nml wkfast-volume)) --shard $(or $(PART),0/40) --sharding round-robin \
+		--jobs 1 --timeout 300 --output build
 
 miri: ## run what can be of the tests of pure crates in an interpreter that sees undefined behaviour; needs a nightly Rust with miri
 	MIRIFLAGS="-Zmiri-disable-isolation" PROPTEST_CASES=4 cargo +nightly miri test -p crc-fast

@@ -247,6 +247,7 @@ mod tests {
         let held = Held::real(&layer.join("1")).unwrap();
         fs::rename(&layer, real(&root).join("aside")).unwrap();
         symlink("victim", &layer).unwrap();
+        assert_eq!(held.by_number().is_some(), Path::new("/proc/self/fd").is_dir());
         if held.by_number().is_some() {
             fs::write(held.at(OsStr::new("file")), b"voxels").unwrap();
             assert!(root.path().join("aside/1/file").exists());
@@ -313,5 +314,47 @@ mod tests {
         }
         assert_eq!(fs::read_dir(outside.path()).unwrap().count(), 0);
         assert!(!root.path().join("none").exists());
+    }
+    #[test]
+    fn what_is_no_folder_is_not_held_and_not_said_to_be_a_link() {
+        let root = tempfile::tempdir().unwrap();
+        let file = real(&root).join("file");
+        fs::write(&file, b"").unwrap();
+        let below = Path::new("file/1");
+        let held = Held::behind_links(root.path()).unwrap();
+        for refused in [
+            Held::behind_links(&file),
+            Held::real(&file),
+            Held::made_beneath(root.path(), below),
+            held.inner(below, true),
+            held.child(OsStr::new("file"), true),
+        ] {
+            assert_eq!(refused.unwrap_err().kind(), io::ErrorKind::NotADirectory);
+        }
+    }
+
+    #[test]
+    fn folders_that_many_make_at_once_are_there_for_all() {
+        let root = tempfile::tempdir().unwrap();
+        let start = std::sync::Barrier::new(4);
+        std::thread::scope(|scope| {
+            for _ in 0..4 {
+                scope.spawn(|| {
+                    for round in 0..100 {
+                        start.wait();
+                        Held::made_beneath(root.path(), Path::new(&format!("{round}/a/b/c"))).unwrap();
+                    }
+                });
+            }
+        });
+    }
+
+    #[test]
+    fn why_a_folder_cannot_be_made_is_told() {
+        // A file system in which nobody makes folders.
+        if let Ok(held) = Held::behind_links(Path::new("/sys/kernel")) {
+            let refused = held.inner(Path::new("wkfast"), true).unwrap_err();
+            assert_ne!(refused.kind(), io::ErrorKind::NotFound, "{refused}");
+        }
     }
 }

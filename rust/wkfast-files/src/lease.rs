@@ -236,19 +236,24 @@ fn forget(number: u64) {
 fn renew() {
     loop {
         thread::sleep(RENEWAL);
-        let all = {
-            let mut renewed = RENEWED.lock().unwrap_or_else(PoisonError::into_inner);
-            renewed.is_running = !renewed.all.is_empty();
-            renewed.all.clone()
-        };
-        if all.is_empty() {
+        if !renew_all() {
             return;
         }
-        for (_, what) in all {
-            // One that is gone has been given up, or taken; its owner finds out.
-            let _ = what.renew();
-        }
     }
+}
+
+/// Renews all leases; false if there are none, and whoever renews them is to end.
+fn renew_all() -> bool {
+    let all = {
+        let mut renewed = RENEWED.lock().unwrap_or_else(PoisonError::into_inner);
+        renewed.is_running = !renewed.all.is_empty();
+        renewed.all.clone()
+    };
+    for (_, what) in &all {
+        // One that is gone has been given up, or taken; its owner finds out.
+        let _ = what.renew();
+    }
+    !all.is_empty()
 }
 
 /// Gives a file the time of now by the clock of the file system, which all machines see alike.
@@ -322,7 +327,7 @@ mod tests {
         let began = Instant::now();
         let mut renewals = 0;
         let mut interrupted = || {
-            if renewals < 5 {
+            if renewals < 15 {
                 renewals += 1;
                 let then = SystemTime::now() - Duration::from_secs(renewals);
                 File::options().write(true).open(&path).unwrap().set_modified(then).unwrap();
@@ -330,7 +335,7 @@ mod tests {
             Ok(())
         };
         let lease = Lease::take_after(&path, Duration::from_millis(100), &mut interrupted).unwrap();
-        assert!(began.elapsed() >= Duration::from_millis(100) && renewals == 5);
+        assert!(began.elapsed() >= Duration::from_millis(100) && renewals == 15);
         assert!(lease.is_held().unwrap());
     }
 
@@ -372,5 +377,54 @@ mod tests {
         let _held = taken(&path, LEASE);
         let stop = || Err(ErrorKind::Interrupted.into());
         assert_eq!(Lease::take_after(&path, LEASE, &mut { stop }).unwrap_err().kind(), ErrorKind::Interrupted);
+    }
+    #[test]
+    fn a_file_is_renewed_from_the_beginning_of_its_heartbeat_to_its_end() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("lock");
+        let file = File::create(&path).unwrap();
+        let beat = |number| {
+            let renewed = RENEWED.lock().unwrap();
+            assert!(renewed.process == std::process::id());
+            renewed.all.iter().any(|(known, _)| *known == number).then_some(renewed.is_running)
+        };
+        let (first, second) = (Heartbeat::of(&path), Heartbeat::of_file(&file).unwrap());
+        let numbers = [first.number, second.number];
+        assert_eq!(numbers.map(beat), [Some(true); 2]);
+        drop(first);
+        assert_eq!(numbers.map(beat), [None, Some(true)]);
+        file.set_modified(SystemTime::UNIX_EPOCH).unwrap();
+        assert!(renew_all());
+        assert!(fs::metadata(&path).unwrap().modified().unwrap() > SystemTime::UNIX_EPOCH);
+        assert_eq!(numbers.map(beat), [None, Some(true)]);
+        drop(second);
+        assert_eq!(numbers.map(beat), [None; 2]);
+    }
+
+    #[test]
+    fn where_there_are_no_locks_is_told_once() {
+        use rustix::io::Errno;
+        let folder = tempfile::tempdir().unwrap();
+        assert!([Errno::NOLCK, Errno::OPNOTSUPP, Errno::NOSYS].into_iter().all(has_no_locks));
+        assert!(![Errno::AGAIN, Errno::INTR, Errno::IO].into_iter().any(has_no_locks));
+        let lease = Lease::take(&folder.path().join("a.wkfast-lock"), &mut never()).unwrap();
+        assert!(lease.is_held().unwrap());
+        let first = locks_missing_at().unwrap();
+        // Another test may have been the first.
+        assert!(first.to_string_lossy().ends_with(".wkfast-lock"), "{}", first.display());
+        drop(Lease::take(&folder.path().join("b.wkfast-lock"), &mut never()).unwrap());
+        assert_eq!(locks_missing_at(), None);
+    }
+
+    #[test]
+    fn one_that_has_gone_need_not_be_taken_away_and_one_that_cannot_be_is_told_of() {
+        let folder = tempfile::tempdir().unwrap();
+        fs::write(folder.path().join("file"), b"").unwrap();
+        take_away(&folder.path().join("none"), "owner").unwrap();
+        // Nor can there be one where there is no folder.
+        let stop = || Err(ErrorKind::Interrupted.into());
+        let nowhere = Lease::take_after(&folder.path().join("none/lock"), LEASE, &mut { stop });
+        assert_eq!(nowhere.unwrap_err().kind(), ErrorKind::NotFound);
+        assert!(take_away(&folder.path().join("file/lock"), "owner").is_err());
     }
 }

@@ -327,4 +327,36 @@ mod tests {
             assert!(error.contains("no regular file"), "{name}: {error}");
         }
     }
+    #[test]
+    fn what_stat_cannot_say_is_an_error_and_not_absence() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = |name| folder.path().join(name);
+        std::os::unix::fs::symlink("circle", path("circle")).unwrap();
+        assert!(is_link(&stat(&path("circle/below")).unwrap_err()));
+        assert!(stat(&path("circle")).unwrap().unwrap().is_symlink());
+        fs::write(path("file"), b"").unwrap();
+        for absent in ["none", "none/below", "file/below"] {
+            assert!(stat(&path(absent)).unwrap().is_none(), "{absent}");
+        }
+    }
+
+    #[test]
+    fn a_file_that_is_longer_than_it_says_is_refused_and_not_cut() {
+        // As of one that grows while it is read, the system says that it has no bytes.
+        let Ok(file) = File::open("/proc/self/status") else { return };
+        assert_eq!(file.metadata().unwrap().len(), 0);
+        assert!(read_regular(&file, 10).unwrap_err().to_string().contains("holds 11 bytes"));
+    }
+
+    #[test]
+    fn what_is_opened_itself_is_no_link_and_not_waited_for() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = |name| folder.path().join(name);
+        fs::write(path("file"), b"voxels").unwrap();
+        std::os::unix::fs::symlink("file", path("link")).unwrap();
+        rustix::fs::mkfifoat(rustix::fs::CWD, path("fifo"), rustix::fs::Mode::RUSR).unwrap();
+        assert_eq!(read_regular(&open_itself(&path("file")).unwrap(), 6).unwrap(), b"voxels");
+        assert!(is_link(&open_itself(&path("link")).unwrap_err()));
+        assert!(!open_itself(&path("fifo")).unwrap().metadata().unwrap().is_file());
+    }
 }

@@ -264,9 +264,14 @@ fn inherit(file: &File, old: &fs::Metadata) -> io::Result<()> {
     let ours = file.metadata()?;
     let mut mode = old.mode() & 0o7777;
     if ours.gid() != old.gid() && fchown(file, None, Some(old.gid())).is_err() {
-        mode &= !0o070 | (mode & 0o007) << 3;
+        mode = without_group(mode);
     }
     if ours.mode() & 0o7777 == mode { Ok(()) } else { file.set_permissions(fs::Permissions::from_mode(mode)) }
+}
+
+/// `mode`, with no more for a group than for everybody.
+fn without_group(mode: u32) -> u32 {
+    mode & (!0o070 | (mode & 0o007) << 3)
 }
 
 #[cfg(test)]
@@ -296,8 +301,11 @@ mod tests {
         fs::create_dir(&mag).unwrap();
         fs::write(&file, b"new form").unwrap();
         fs::write(mag.join("blank"), b"new form").unwrap();
+        fs::write(beside(&file, SUFFIX), b"another's").unwrap();
         assert!(!placed.place().unwrap());
         assert!(!emptied.remove_target().unwrap());
+        drop((placed, emptied));
+        assert_eq!(fs::read(beside(&file, SUFFIX)).unwrap(), b"another's");
         assert_eq!(fs::read(&file).unwrap(), b"new form");
         assert_eq!(fs::read(mag.join("blank")).unwrap(), b"new form");
     }
@@ -373,5 +381,99 @@ mod tests {
         assert_eq!(names(folder.path()), ["file"]);
         assert_eq!(fs::read(&file).unwrap(), b"old");
         assert!(Draft::lock(&folder.path().join("none/file"), DraftOptions::default()).is_err());
+    }
+    #[test]
+    fn nothing_of_what_a_killed_process_left_is_in_the_next_file() {
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("file");
+        fs::write(beside(&file, SUFFIX), b"longer than what comes").unwrap();
+        assert!(draft(&file).put(b"new").unwrap());
+        assert_eq!((fs::read(&file).unwrap(), names(folder.path())), (b"new".to_vec(), vec!["file".to_owned()]));
+    }
+
+    #[test]
+    fn a_draft_is_not_written_through_a_link() {
+        let folder = tempfile::tempdir().unwrap();
+        let (file, victim) = (folder.path().join("file"), folder.path().join("victim"));
+        fs::write(&victim, b"another's").unwrap();
+        std::os::unix::fs::symlink("victim", beside(&file, SUFFIX)).unwrap();
+        assert!(crate::is_link(&Draft::lock(&file, DraftOptions::default()).unwrap_err()));
+        assert_eq!(fs::read(&victim).unwrap(), b"another's");
+    }
+
+    #[test]
+    fn what_was_synced_is_in_the_file_and_what_was_placed_for_good_has_its_name() {
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("made/file");
+        let options = DraftOptions { buffer: 1000, make_folder: true };
+        let mut draft = Draft::lock(&file, options).unwrap();
+        draft.writer().write_all(b"new").unwrap();
+        assert_eq!(fs::read(&draft.path).unwrap(), b"");
+        draft.sync().unwrap();
+        assert_eq!(fs::read(&draft.path).unwrap(), b"new");
+        draft.writer().write_all(b"er").unwrap();
+        assert!(draft.place_durably().unwrap());
+        assert_eq!(fs::read(&file).unwrap(), b"newer");
+        let mut late = Draft::lock(&file, options).unwrap();
+        fs::rename(folder.path().join("made"), folder.path().join("before")).unwrap();
+        fs::create_dir(folder.path().join("made")).unwrap();
+        assert!(!late.place_durably().unwrap() && !file.exists());
+    }
+
+    #[test]
+    fn a_file_is_removed_or_is_none_and_what_cannot_be_removed_is_told_of() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = |name| folder.path().join(name);
+        fs::write(path("file"), b"old").unwrap();
+        fs::create_dir(path("folder")).unwrap();
+        assert!(draft(&path("file")).remove_target().unwrap() && draft(&path("none")).remove_target().unwrap());
+        assert!(draft(&path("folder")).remove_target().is_err());
+        assert_eq!(names(folder.path()), ["folder"]);
+    }
+
+    #[test]
+    fn where_there_are_no_locks_a_lease_stands_for_the_lock() {
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("file");
+        let by_lease =
+            || Draft::by_lease(&file, beside(&file, SUFFIX), DraftOptions::default(), &mut || Ok(())).unwrap();
+        fs::write(beside(&file, SUFFIX), b"longer than what comes").unwrap();
+        for content in [&b"new"[..], b"newer"] {
+            assert!(by_lease().put(content).unwrap());
+            assert_eq!((fs::read(&file).unwrap(), names(folder.path())), (content.to_vec(), vec!["file".to_owned()]));
+        }
+        let mut lost = by_lease();
+        fs::write(beside(&file, LEASE_SUFFIX), b"another's").unwrap();
+        assert!(!lost.put(b"late").unwrap());
+        drop(lost);
+        assert_eq!(fs::read(&file).unwrap(), b"newer");
+        assert_eq!(fs::read(beside(&file, LEASE_SUFFIX)).unwrap(), b"another's");
+    }
+
+    #[test]
+    fn drafts_are_called_as_in_every_release() {
+        // Processes of two releases wait for each other; Python knows the names as well.
+        let names = |length: usize| beside(Path::new(&format!("mag/{}", "n".repeat(length))), SUFFIX);
+        let longest = LONGEST_NAME - SUFFIX.len();
+        assert_eq!(names(longest), PathBuf::from(format!("mag/{}{SUFFIX}", "n".repeat(longest))));
+        assert_eq!(names(longest + 1).as_os_str().len(), "mag/.0123456789abcdef".len() + SUFFIX.len());
+        // The test vectors of those who thought of the hash.
+        for (text, hash) in
+            [("", 0xcbf2_9ce4_8422_2325), ("a", 0xaf63_dc4c_8601_ec8c), ("foobar", 0x8594_4171_f739_67e8)]
+        {
+            assert_eq!(short_hash(text.as_bytes()), hash, "{text}");
+        }
+        for (path, folder) in [("file", "."), ("mag/file", "mag"), ("/file", "/")] {
+            assert_eq!(folder_of(Path::new(path)), Path::new(folder));
+        }
+    }
+
+    #[test]
+    fn rights_of_a_group_go_to_no_other_beyond_what_everybody_has() {
+        for (mode, left) in
+            [(0o664, 0o644), (0o640, 0o600), (0o777, 0o777), (0o2775, 0o2755), (0o070, 0), (0o617, 0o617)]
+        {
+            assert_eq!(without_group(mode), left, "{mode:o}");
+        }
     }
 }

@@ -414,6 +414,13 @@ fn nodes_with_the_same_id_are_both_kept() {
     let node = "<node id='1' x='0' y='0' z='0'/>";
     let inner = format!("<thing id='1'><nodes>{node}{node}</nodes></thing>");
     assert_rejected(&inner, "node", "a second node with id 1 in this tree");
+    // Of ids far apart.
+    let numbered = |id: i64| node.replace("id='1'", &format!("id='{id}'"));
+    for id in [1, 2_000_000_000] {
+        let nodes = [1, 2_000_000_000, id].map(numbered).concat();
+        let inner = format!("<thing id='1'><nodes>{nodes}</nodes></thing>");
+        assert_rejected(&inner, "node", &format!("a second node with id {id} in this tree"));
+    }
     let inner = format!("<thing id='1'><nodes>{node}</nodes></thing><thing id='2'><nodes>{node}</nodes></thing>");
     assert_rejected(&inner, "node", "node 1 is in an earlier tree too");
 }

@@ -47,7 +47,9 @@ fn malformed_xml_is_refused_with_line_and_column() {
         ("<!ELEMENT a><a/>", (1, 1), "expected a comment"),
         ("<?xml version='1.0'", (1, 1), "ends inside a processing instruction"),
         ("<?xml encoding='utf-8'?><a/>", (1, 1), "version"),
+        ("<?xml version='1.'?><a/>", (1, 1), "version"),
         ("<?xml version='1.0' standalone='maybe'?><a/>", (1, 1), "standalone"),
+        ("<?xml version='1.0' b?><a/>", (1, 22), "expected \"=\""),
         ("<?xml version='1.0'> ?><a/>", (1, 20), "\">\" inside"),
         (" <?xml version='1.0'?><a/>", (1, 2), "not at the start"),
         ("<??><a/>", (1, 3), "name of a processing instruction"),
@@ -220,4 +222,83 @@ fn progress_is_told_and_can_stop_the_reader() {
     let error = read(text.as_bytes(), options).expect_err("stopped");
     assert!(matches!(error, NmlError::Stopped(_)), "{error}");
     assert!(told.len() == 3 && told.is_sorted(), "{told:?}");
+}
+
+/// Whether a text that is fine but for its size loads under these limits.
+fn loads(text: &str, set: impl Fn(&mut Limits)) -> bool {
+    let mut options = ReadOptions::default();
+    set(&mut options.limits);
+    match read(text.as_bytes(), options) {
+        Ok(_) => true,
+        Err(error) => {
+            assert!(error.to_string().contains(" more than "), "{text}: {error}");
+            false
+        }
+    }
+}
+
+#[test]
+fn as_much_as_a_limit_says_is_allowed() {
+    let text = "<things new='1' newer='2' n='4444'><parameters/></things>";
+    assert!(loads(text, |limits| limits.attributes = 3) && !loads(text, |limits| limits.attributes = 2));
+    assert!(loads(text, |limits| limits.name_bytes = 10) && !loads(text, |limits| limits.name_bytes = 9));
+    assert!(loads(text, |limits| limits.value_bytes = 4) && !loads(text, |limits| limits.value_bytes = 3));
+}
+
+#[test]
+fn what_is_kept_is_counted_by_its_letters() {
+    let unknown = format!("<things><parameters/><new {}='{}'/></things>", "n".repeat(100), "v".repeat(100));
+    assert!(
+        loads(&unknown, |limits| limits.extras_bytes = 1000) && !loads(&unknown, |limits| limits.extras_bytes = 200)
+    );
+    // An axis is kept once, however many nodes have a place along it.
+    let nodes = |axis: fn(usize) -> String| {
+        let node = |n| format!("<node id='{n}' x='0' y='0' z='0' additionalCoordinate-{}='1'/>", axis(n));
+        let nodes: String = (0..100).map(node).collect();
+        format!("<things><parameters/><thing id='1'><nodes>{nodes}</nodes></thing></things>")
+    };
+    let (one, many) = (nodes(|_| "t".repeat(100)), nodes(|n| format!("{n:0100}")));
+    assert!(loads(&one, |limits| limits.extras_bytes = 1000) && !loads(&many, |limits| limits.extras_bytes = 1000));
+}
+
+#[test]
+fn a_declaration_without_an_end_is_not_waited_for() {
+    struct Counted(std::rc::Rc<std::cell::Cell<usize>>);
+    impl std::io::Read for Counted {
+        fn read(&mut self, buffer: &mut [u8]) -> std::io::Result<usize> {
+            let text = if self.0.get() == 0 { &b"<?xml version="[..] } else { &[b' '; 1000] };
+            let count = text.len().min(buffer.len());
+            buffer[..count].copy_from_slice(&text[..count]);
+            self.0.set(self.0.get() + count);
+            // An end, for those who would wait for one.
+            Ok(if self.0.get() > 1 << 24 { 0 } else { count })
+        }
+    }
+    let counted = std::rc::Rc::new(std::cell::Cell::new(0));
+    let mut options = ReadOptions::default();
+    options.limits.token_bytes = 1 << 12;
+    read(Counted(std::rc::Rc::clone(&counted)), options).expect_err("no end");
+    assert!(counted.get() < 1 << 20, "{}", counted.get());
+}
+
+#[test]
+fn small_trees_have_ids_as_all_have() {
+    for tree in ["<thing name=\"a\"/>", "<thing name=\"a\"><nodes></nodes></thing>", "<thing/>"] {
+        let shown = error(format!("<things><parameters/>{tree}</things>"));
+        assert!(shown.contains("id"), "{tree}: {shown}");
+    }
+}
+
+#[test]
+fn a_box_that_lacks_a_side_is_told_of() {
+    let sides = ["topLeftX", "topLeftY", "topLeftZ", "width", "height", "depth"].map(|name| format!("{name}='1'"));
+    for missing in 0..6 {
+        let some: Vec<_> = sides.iter().enumerate().filter(|(n, _)| *n != missing).map(|(_, side)| &**side).collect();
+        for (sides, problems) in [(some.join(" "), 1), (sides.join(" "), 0)] {
+            let text = format!("<things><parameters><userBoundingBox id='1' {sides}/></parameters></things>");
+            let found = read_text(&text).expect("loads").problems;
+            let of_the_box = found.iter().filter(|problem| problem.reason.contains("not all of")).count();
+            assert_eq!(of_the_box, problems, "{sides}: {found:?}");
+        }
+    }
 }

@@ -137,6 +137,18 @@ mod tests {
 
     use super::*;
 
+    #[test]
+    fn names_of_any_length_are_found() {
+        let mut names: Vec<String> = [1, 127, 128, 129, 255, 256, 16_383, 16_384, 16_512].map(|n| "b".repeat(n)).into();
+        // One that shares as many letters.
+        names.push("b".repeat(128) + "c");
+        names.sort();
+        let packed = Names::of(names.iter().map(String::as_str));
+        for (index, name) in names.iter().enumerate() {
+            assert_eq!(packed.find(name), Some(index));
+        }
+    }
+
     proptest! {
         #[test]
         fn packed_names_equal_a_sorted_set(

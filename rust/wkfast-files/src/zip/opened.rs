@@ -93,6 +93,14 @@ mod tests {
         let weak = Arc::downgrade(&second);
         drop((first, second));
         assert!(weak.upgrade().is_none());
+        let archives = ["b.zip", "c.zip"].map(|name| {
+            let path = folder.path().join(name);
+            fs::copy(folder.path().join("a.zip"), &path).unwrap();
+            (open_shared(&path, None).unwrap(), path)
+        });
+        for (archive, path) in &archives {
+            assert!(Arc::ptr_eq(archive, &open_shared(path, None).unwrap()), "also when others were opened since");
+        }
         assert_eq!(open_shared(&path, Some("b")).unwrap_err().kind(), io::ErrorKind::NotFound);
     }
 }

@@ -309,7 +309,8 @@ mod tests {
     use super::*;
 
     fn sample() -> Vec<(String, Vec<u8>)> {
-        let noise: Vec<u8> = (0..3000_u32).map(|n| (n.wrapping_mul(2_654_435_761) >> 13) as u8).collect();
+        let next = |state: &u32| Some(state.wrapping_mul(1_664_525).wrapping_add(1_013_904_223));
+        let noise: Vec<u8> = std::iter::successors(Some(1), next).map(|state| (state >> 24) as u8).take(3000).collect();
         vec![("1/z0/y0/x0.wkw".into(), vec![7; 5000]), ("é".into(), noise), ("empty".into(), Vec::new())]
     }
 
@@ -330,8 +331,11 @@ mod tests {
             let mut bytes = Vec::new();
             file.read_to_end(&mut bytes).unwrap();
             assert_eq!(bytes, content);
-            assert!(file.compressed_size() <= file.size());
+            let is_smaller = file.compressed_size() < file.size();
+            assert_eq!(is_smaller, file.compression() == zip::CompressionMethod::Deflated);
+            assert_eq!(is_smaller, name.starts_with('1'), "{name}");
         }
+        assert!(!written(&sample()).windows(4).any(|bytes| bytes == END_64.to_le_bytes()), "nothing is large");
     }
 
     #[test]
@@ -410,5 +414,64 @@ mod tests {
         let mut writer = ZipWriter::new(Cursor::new(Vec::new()));
         let filled = writer.stream("a", true, 0, |_| Err("no more"));
         assert_eq!(filled.unwrap(), Err("no more"));
+    }
+    #[test]
+    fn what_is_stored_is_what_it_was_when_it_was_summed_up() {
+        let content = vec![3; 5000];
+        let sums = Sums::of(&mut &content[..]).unwrap();
+        let mut writer = ZipWriter::new(Cursor::new(Vec::new()));
+        writer.store("a", &sums, &mut &content[..]).unwrap();
+        let mut archive = zip::ZipArchive::new(writer.finish().unwrap()).unwrap();
+        let mut file = archive.by_name("a").unwrap();
+        assert_eq!(file.compression(), zip::CompressionMethod::Stored);
+        let mut bytes = Vec::new();
+        file.read_to_end(&mut bytes).unwrap();
+        assert_eq!(bytes, content);
+        for changed in [&content[..4999], &[&content[..4999], b"x"].concat(), &[&content[..], b"x"].concat()] {
+            let error = ZipWriter::new(Vec::new()).store("a", &sums, &mut &*changed).unwrap_err();
+            assert!(error.to_string().contains("a changed"), "{error}");
+        }
+    }
+
+    #[test]
+    fn headers_have_room_for_what_may_become_large() {
+        let length = |size: u64| {
+            let mut writer = ZipWriter::new(Cursor::new(Vec::new()));
+            writer.stream("a", false, size, |_| Ok::<_, ()>(())).unwrap().unwrap();
+            writer.at
+        };
+        assert_eq!([0, 1, NARROW / 2, NARROW / 2 + 1, u64::MAX].map(length), [31, 31, 31, 51, 51]);
+        let is_wide = |size, compressed| Facts { method: STORED, crc: 0, compressed, size }.is_wide();
+        assert!(is_wide(NARROW, 1) && is_wide(1, NARROW) && !is_wide(NARROW - 1, NARROW - 1));
+    }
+
+    /// A member that deflate says with these bytes.
+    fn deflated(bytes: Vec<u8>, content: &[u8]) -> Vec<u8> {
+        let mut crc = Crc::new();
+        crc.update(content);
+        let packed = Packed { method: DEFLATED, crc: crc.sum(), size: content.len() as u32, bytes };
+        let mut writer = ZipWriter::new(Vec::new());
+        writer.add("a", &packed).unwrap();
+        writer.finish().unwrap()
+    }
+
+    fn read(bytes: Vec<u8>) -> io::Result<Vec<u8>> {
+        let archive = Archive::over("a.zip".to_owned(), super::super::source::Source::Memory(bytes))?;
+        let mut read = Vec::new();
+        archive.reader("a")?.read_to_end(&mut read).map(|_| read)
+    }
+
+    #[test]
+    fn deflated_bytes_may_say_nothing_for_long_and_are_missed_where_they_end() {
+        let content = b"voxels".repeat(100);
+        let end = deflate(&content).unwrap().unwrap();
+        // Empty blocks, more than are read at once.
+        let bytes = [[0, 0, 0, 0xff, 0xff].repeat(60_000), end.clone()].concat();
+        assert_eq!(read(deflated(bytes.clone(), &content)).unwrap(), content);
+        for cut in [bytes.len() - end.len(), bytes.len() - end.len() + 1, 5, 1, 0] {
+            let error = read(deflated(bytes[..cut].to_vec(), &content[..1])).unwrap_err();
+            assert!(error.kind() == io::ErrorKind::InvalidData, "{cut}: {error:?}");
+            assert!(error.to_string().contains("end too early"), "{cut}: {error}");
+        }
     }
 }

@@ -453,6 +453,25 @@ mod tests {
         assert_eq!(columns.coordinates.of(0), [("t", 4), ("c.2", -1)]);
     }
 
+    #[test]
+    fn digits_that_no_double_holds_are_rounded_once() {
+        for text in [
+            "9007199254740992.5",
+            "9007199254740993",
+            "900719925474099.35",
+            "123456789012345.6789",
+            "0.1234567890123456789",
+        ] {
+            let read = float(format!("{text}\"").as_bytes(), 0).map(|(value, _)| value.to_bits());
+            assert_eq!(read, text.parse::<f64>().ok().map(f64::to_bits), "{text}");
+        }
+        // Divided by a power of ten after they were rounded, hundreds of these would be off.
+        for n in 0..10_000_u64 {
+            let text = format!("{}.{:03}", (1_u64 << 53) + n * 7_919, n % 1000);
+            assert_eq!(float(format!("{text}\"").as_bytes(), 0).map(|(value, _)| value), text.parse().ok(), "{text}");
+        }
+    }
+
     proptest! {
         #[test]
         fn a_float_is_the_nearest_double(text in "-?[0-9]{0,22}(\\.[0-9]{0,22})?([eE][+-]?[0-9]{1,3})?") {

@@ -182,6 +182,28 @@ mod tests {
         assert!(covered(Vec::new()).abs() < 1e-9);
     }
 
+    #[test]
+    fn of_several_mags_files_and_bytes_are_added_up_and_voxels_are_those_of_the_finest() {
+        let mag = |n: u64| MagReport {
+            mag: Mag([1 << n; 3]),
+            source: "mixed".to_owned(),
+            totals: Totals {
+                shards_copied: n,
+                shards_linked: 10 * n,
+                shards_rewritten: 100 * n,
+                chunks: ChunkCounts { passed: 1000 * n, ..ChunkCounts::default() },
+                bytes_read: 10_000 * n,
+                bytes_written: 100_000 * n,
+                voxels_changed: n,
+                ..Totals::default()
+            },
+        };
+        let all = total(&[mag(2), mag(3), mag(4)]);
+        assert_eq!([all.shards_copied, all.shards_linked, all.shards_rewritten], [9, 90, 900]);
+        assert_eq!([all.chunks.passed, all.bytes_read, all.bytes_written], [9000, 90_000, 900_000]);
+        assert_eq!((all.voxels_changed, total(&[])), (2, Totals::default()));
+    }
+
     /// What one damaged note may say of a shard.
     fn damaged() -> ShardRecord {
         let text = json!({

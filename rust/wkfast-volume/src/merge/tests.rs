@@ -340,7 +340,9 @@ fn two_processes_on_one_target_exclude_each_other_unless_they_share() {
     assert!(open(Access::Exclusive).unwrap_err().to_string().contains("another process"));
     assert!(open(Access::Shared).is_err());
     assert!(open(Access::Coordinated).is_ok());
+    assert!(super::status(&plan.input.target).unwrap().unwrap().busy);
     drop(first);
+    assert!(!super::status(&plan.input.target).unwrap().unwrap().busy);
     let shared = open(Access::Shared).unwrap();
     assert!(open(Access::Shared).is_ok());
     assert!(open(Access::Exclusive).is_err());
