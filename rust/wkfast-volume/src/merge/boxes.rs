@@ -97,3 +97,16 @@ fn blocks(mag: &MagPlan) -> impl Iterator<Item = (ChunkIndex, BoundingBox)> {
         })
     })
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn voxels_of_a_mag_that_are_in_the_box_by_a_part_count() {
+        let reach = |topleft, size, mag| extent(&BoundingBox { topleft, size }, Mag(mag));
+        assert_eq!(reach([5, 0, 4], [23, 15, 11], [2, 2, 4]), [14, 8, 4]);
+        assert_eq!(reach([0; 3], [32, 33, 31], [32; 3]), [1, 2, 1]);
+        assert_eq!(reach([-9; 3], [5, 9, 10], [1; 3]), [0, 0, 1]);
+    }
+}

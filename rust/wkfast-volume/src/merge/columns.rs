@@ -164,3 +164,38 @@ impl Columns<'_> {
         (0..count).map(|_| self.step(&mut before)).collect()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::super::MergePlan;
+    use super::super::world::{World, simple_case};
+    use super::*;
+
+    /// Plans are read by other builds than those that wrote them.
+    #[test]
+    fn columns_are_the_bytes_that_they_have_always_been() {
+        let mut mag = MergePlan::new(World::build(&simple_case()).input.clone()).unwrap().mags.remove(0);
+        assert_eq!((mag.grid.chunk_shape, mag.grid.chunks_per_shard, mag.layers.len()), ([4; 3], [2; 3], 1));
+        mag.layers[0].block_shape = [4, 2, 8];
+        let shard = |xyz| ShardPlan {
+            at: ShardIndex { extra: Box::default(), xyz },
+            fallback_bytes: None,
+            blocks: Vec::new(),
+            chunks_replaced: 0,
+            chunks_mixed: 0,
+        };
+        let mut painted = shard([1, 2, 300]);
+        (painted.fallback_bytes, painted.blocks, painted.chunks_replaced) = (Some(299), vec![vec![[2, 9, 299]]], 1);
+        let shards = [painted, shard([1, 3, 300])];
+        let places = [2, 0, 4, 2, 0xd8, 4, 0];
+        let sizes_and_counts = [0xac, 2, 0, 1, 0, 1, 0, 0, 0];
+        // The shard begins with block 2, 8, 300.
+        let blocks = [0, 2, 1];
+        let bytes = [&places[..], &sizes_and_counts, &blocks].concat();
+        assert_eq!(encode(&mag, &shards.iter().collect::<Vec<_>>()), bytes);
+        assert_eq!(decode(&mag, 2, &bytes).unwrap(), shards);
+        for (count, bytes) in [(2, &bytes[..18]), (3, &bytes[..]), (usize::MAX, &bytes[..])] {
+            assert_eq!(decode(&mag, count, bytes).unwrap_err(), "it ends too early", "{count}");
+        }
+    }
+}

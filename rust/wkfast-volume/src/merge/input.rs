@@ -119,3 +119,26 @@ pub(super) fn check_folder(folder: &str) -> Result<()> {
     }
     Ok(())
 }
+
+#[cfg(test)]
+mod tests {
+    use super::super::world::{World, simple_case};
+    use super::*;
+    use crate::format::Container;
+    use crate::store::Address;
+
+    #[test]
+    fn a_merge_is_far_as_soon_as_one_of_its_sides_is() {
+        let input = World::build(&simple_case()).input.clone();
+        assert!(!input.is_far());
+        let address = || Address { url: "s3://bucket/folder".to_owned(), options: std::collections::BTreeMap::new() };
+        let far = |change: &dyn Fn(&mut MergeInput)| {
+            let mut input = input.clone();
+            change(&mut input);
+            input.is_far()
+        };
+        assert!(far(&|input| input.target = MergeTarget::Objects(address())));
+        assert!(far(&|input| input.fallback[1].container = Container::Objects(address())));
+        assert!(far(&|input| input.annotations[0][0].container = Container::Objects(address())));
+    }
+}

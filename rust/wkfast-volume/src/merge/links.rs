@@ -57,3 +57,19 @@ fn device_of(path: &Path) -> Result<u64> {
         };
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_not_there_yet_is_on_the_file_system_of_the_folder_it_will_be_in() {
+        let folder = tempfile::tempdir().unwrap();
+        let here = fs::metadata(folder.path()).unwrap().dev();
+        assert_eq!(device_of(folder.path()).unwrap(), here);
+        assert_eq!(device_of(&folder.path().join("not/yet")).unwrap(), here);
+        assert_eq!(device_of(Path::new("not-yet")).unwrap(), fs::metadata(".").unwrap().dev());
+        fs::write(folder.path().join("file"), "").unwrap();
+        assert!(device_of(&folder.path().join("file/below")).is_err());
+    }
+}

@@ -234,3 +234,73 @@ fn annotation_chunks(mag: &MagPlan) -> usize {
     let touched = mag.shards.iter().filter(|shard| shard.is_touched());
     touched.map(|shard| layers.iter().map(|&layer| count(shard, layer)).sum::<usize>()).sum()
 }
+
+#[cfg(test)]
+mod tests {
+    use super::super::world::{World, simple_case};
+    use super::*;
+
+    fn mag() -> MagPlan {
+        MergePlan::new(World::build(&simple_case()).input.clone()).unwrap().mags.remove(0)
+    }
+
+    /// A painted one, and one that is copied.
+    fn shards(mag: &MagPlan) -> [ShardPlan; 2] {
+        let painted = mag.shards.iter().find(|shard| shard.is_touched()).unwrap().clone();
+        let bare = ShardPlan { blocks: Vec::new(), chunks_replaced: 0, chunks_mixed: 0, ..painted.clone() };
+        [painted, bare]
+    }
+
+    #[test]
+    fn touched_places_along_additional_axes_begin_with_the_first_and_end_behind_the_last() {
+        let mut mag = mag();
+        mag.grid.extra_axes = vec!["t".to_owned(), "s".to_owned()];
+        let [painted, bare] = shards(&mag);
+        let at = |shard: &ShardPlan, extra: [u32; 2]| {
+            let mut shard = shard.clone();
+            shard.at.extra = extra.into();
+            shard
+        };
+        mag.shards = vec![at(&bare, [1, 2]), at(&painted, [3, 9]), at(&painted, [7, 4]), at(&bare, [8, 20])];
+        assert_eq!(touched_extra(&mag).collect::<Vec<_>>(), [(3, 8), (4, 10)]);
+        mag.shards.retain(|shard| !shard.is_touched());
+        assert_eq!(touched_extra(&mag).count(), 0);
+    }
+
+    #[test]
+    fn over_all_mags_touched_places_are_known_by_the_names_of_their_axes() {
+        let touched = vec![vec![(3, 8), (4, 10)], Vec::new(), vec![(5, 6), (1, 7)]];
+        let outline = Outline { touched, ..Outline::default() };
+        let axes = ["t", "s"].map(str::to_owned);
+        let other = ["s", "t"].map(str::to_owned);
+        let all = outline.touched_extra([&axes[..], &axes, &other].into_iter());
+        assert_eq!(all, BTreeMap::from([("t", (1, 8)), ("s", (4, 10))]));
+        assert!(Outline::default().touched_extra([&axes[..]].into_iter()).is_empty());
+    }
+
+    #[test]
+    fn the_summary_of_a_mag_adds_up_its_shards() {
+        let mut mag = mag();
+        let [painted, bare] = shards(&mag);
+        let with = |shard: &ShardPlan, fallback_bytes, chunks_replaced, chunks_mixed| ShardPlan {
+            fallback_bytes,
+            chunks_replaced,
+            chunks_mixed,
+            ..shard.clone()
+        };
+        mag.shards = vec![
+            with(&painted, Some(100), 3, 4),
+            with(&painted, None, 10, 0),
+            with(&bare, Some(1000), 0, 0),
+            with(&bare, Some(7), 0, 0),
+            with(&bare, Some(20), 0, 0),
+        ];
+        let all = summary(&mag);
+        assert_eq!((all.shards_untouched, all.shards_touched), (3, 2));
+        assert_eq!((all.chunks_replaced, all.chunks_mixed), (13, 4));
+        assert_eq!((all.fallback_bytes, all.bytes_copied, all.bytes_rewritten), (1127, 1027, 100));
+        // Chunks of 4³ voxels of 4 bytes.
+        assert_eq!(all.voxel_bytes, 17 * 256);
+        assert_eq!(all.source, "annotation");
+    }
+}

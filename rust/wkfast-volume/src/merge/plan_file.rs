@@ -310,3 +310,83 @@ fn inflate(packed: &[u8], raw: u32, crc: u32, most: usize) -> Result<Vec<u8>, St
         Err(error) => Err(format!("is damaged: {error}")),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+    use std::sync::atomic::{AtomicUsize, Ordering};
+
+    use super::super::world::{World, simple_case};
+    use super::*;
+    use crate::store::ReadStore;
+
+    /// A file of any length.
+    #[derive(Debug, Default)]
+    struct Zeros {
+        /// Bytes that were asked for at once.
+        longest: AtomicUsize,
+        reads: AtomicUsize,
+    }
+
+    impl ReadStore for Zeros {
+        fn describe(&self, key: &str) -> String {
+            key.to_owned()
+        }
+
+        fn size(&self, _: &str) -> Result<Option<u64>> {
+            Ok(Some(u64::MAX))
+        }
+
+        fn read(&self, _: &str, _: u64) -> Result<Option<Vec<u8>>> {
+            Ok(None)
+        }
+
+        fn read_into(&self, _: &str, _: u64, buffer: &mut [u8]) -> Result<()> {
+            self.longest.fetch_max(buffer.len(), Ordering::Relaxed);
+            self.reads.fetch_add(1, Ordering::Relaxed);
+            Ok(())
+        }
+    }
+
+    #[test]
+    fn of_a_part_that_is_said_to_be_long_a_piece_is_read_after_the_other() {
+        let plan = MergePlan::new(World::build(&simple_case()).input.clone()).unwrap();
+        let zeros = Arc::new(Zeros::default());
+        let file = PlanFile {
+            head: plan.bare(),
+            said: String::new(),
+            parts: Vec::new(),
+            store: Arc::clone(&zeros) as _,
+            key: "plan".to_owned(),
+            body: 0,
+        };
+        assert_eq!(file.bytes(5..MOST_OF_PART as u64 + 8).unwrap().len(), MOST_OF_PART + 3);
+        let (longest, reads) = (zeros.longest.load(Ordering::Relaxed), zeros.reads.load(Ordering::Relaxed));
+        assert_eq!((longest, reads), (MOST_OF_PART, 2));
+    }
+
+    /// Lengths of the parts of a plan whose only mag has files of so many blocks each.
+    fn parts(blocks: &[usize]) -> Vec<usize> {
+        let mut plan = MergePlan::new(World::build(&simple_case()).input.clone()).unwrap();
+        plan.mags.truncate(1);
+        let first = plan.mags[0].shards.iter().find(|shard| shard.is_touched()).unwrap().clone();
+        let shard = |(number, &blocks): (usize, &usize)| {
+            let mut shard = ShardPlan { blocks: vec![vec![[0; 3]; blocks]], ..first.clone() };
+            shard.at.xyz = [number as u32, 0, 0];
+            shard
+        };
+        plan.mags[0].shards = blocks.iter().enumerate().map(shard).collect();
+        cut(&plan.assemble()).into_iter().map(<[Task]>::len).collect()
+    }
+
+    #[test]
+    fn parts_have_as_many_files_and_blocks_as_they_may_and_no_more() {
+        assert_eq!(parts(&vec![1; FILES_IN_PART]), [FILES_IN_PART]);
+        assert_eq!(parts(&vec![1; FILES_IN_PART + 1]), [FILES_IN_PART, 1]);
+        let half = BLOCKS_IN_PART / 2;
+        assert_eq!(parts(&[half, half, 1]), [2, 1]);
+        assert_eq!(parts(&[half, half - 1, 1, 1]), [3, 1]);
+        assert_eq!(parts(&[half, half + 1, half - 1]), [1, 2]);
+        assert_eq!(parts(&[BLOCKS_IN_PART + 1, 1]), [1, 1]);
+    }
+}

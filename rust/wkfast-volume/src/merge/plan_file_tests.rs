@@ -69,6 +69,16 @@ fn every_part_is_that_part_of_the_plan_and_no_more() {
     }
 }
 
+/// Parts begin and end with the first stage's files 0, 4096 and 8192.
+#[test]
+fn parts_that_only_border_on_what_is_asked_for_are_not_read() {
+    let file = opened(&large(20_000));
+    let read = |tasks: Range<usize>| file.part(&tasks).unwrap().mags.iter().map(|mag| mag.shards.len()).sum::<usize>();
+    assert_eq!([read(0..4096), read(4096..8192), read(4095..4096), read(4096..4097)], [4096; 4]);
+    assert_eq!([read(4095..4097), read(4095..8193)], [8192, 3 * 4096]);
+    assert_eq!([read(0..0), read(4096..4096)], [0, 0]);
+}
+
 #[test]
 fn a_file_takes_few_bytes_for_each_file_and_painted_chunk() {
     let plan = large(100_000);

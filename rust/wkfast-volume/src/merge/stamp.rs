@@ -155,4 +155,22 @@ mod tests {
         assert_ne!(digest(&["ab", "c"]), digest(&["a", "bc"]));
         assert_ne!(digest(&[]), digest(&[""]));
     }
+
+    #[test]
+    fn arrays_of_which_one_is_longer_differ() {
+        let told = first_difference(&json!({"mags": [1]}), &json!({"mags": [1, 2]})).unwrap();
+        assert_eq!(told, "mags was [1], is [1,2]");
+        assert_eq!(first_difference(&json!([1, 2]), &json!([1])).unwrap(), " was [1,2], is [1]");
+    }
+
+    /// Fingerprints lie beside results that other builds made.
+    #[test]
+    fn digests_are_what_they_have_always_been() {
+        let mut digest = Digest::default();
+        assert_eq!(digest.finish(), "6c62272e07bb014262b821756295c58d");
+        digest.add(b"foobar");
+        assert_eq!(digest.finish(), "3517208da565faad4adddad261f9235e");
+        digest.add(b"");
+        assert_eq!(digest.finish(), "5f5d413283508f9c39e317554ba44f9e");
+    }
 }

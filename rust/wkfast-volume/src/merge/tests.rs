@@ -9,20 +9,26 @@ use std::time::Duration;
 use proptest::prelude::*;
 
 use super::input::{Link, MagChoice};
+use super::journal::{PROVENANCE, plan_key};
+use super::plan::ShardPlan;
 use super::testing::{MagSpec, Spelling, read_dense};
 use super::watched::Watched;
 use super::world::{
     Case, World, cases, files, merge_all, open_result, result, result_files, silent, simple_case, spec, stopping,
 };
 use super::{
-    Access, MergeInput, MergePlan, MergeTarget, MergedView, NewLabels, PlanFile, Policy, Seconds, Sources, ViewInput,
-    commit, run, share_of, verify,
+    Access, Conflict, MergeInput, MergePlan, MergeTarget, MergedView, NewLabels, PlanFile, Policy, Seconds, Sources,
+    ViewInput, commit, run, share_of, status, verify,
 };
 use crate::error::VolumeError;
-use crate::format::{MagArray, Voxels, WriteOptions, list_chunks, open_mag, open_mag_in, read_region, write_region};
-use crate::geometry::{BoundingBox, Mag};
+use crate::format::wkw::{BlockType, Header};
+use crate::format::{
+    Container, DataFormat, MagArray, MagLocation, UNKNOWN_SIZE, Voxels, WriteOptions, list_chunks, open_mag,
+    open_mag_in, read_region, write_region,
+};
+use crate::geometry::{BoundingBox, ChunkIndex, Mag, ShardIndex};
 use crate::mapping::{LabelTable, Missing};
-use crate::store::SlowStore;
+use crate::store::{MemoryStore, SharedStore, SlowStore};
 use crate::voxels::VoxelType;
 
 proptest! {
@@ -685,4 +691,122 @@ fn chunks_outside_of_the_box_are_merged_with_a_warning() {
                     (6, 0, 1), by 14 voxels";
     assert!(plan.warnings.iter().any(|warning| warning.starts_with(expected)), "{:?}", plan.warnings);
     assert_eq!(plan.bounding_box.size, [28, 10, 10]);
+}
+
+/// The fallback in a store that is neither far nor on disk.
+fn in_memory(input: &MergeInput, folder: &std::path::Path) -> Sources {
+    let store = MemoryStore::default();
+    for (key, bytes) in files(folder) {
+        store.insert(&key, bytes).unwrap();
+    }
+    let store: SharedStore = Arc::new(store);
+    let mut sources = Sources::open(input).unwrap();
+    for mag in &mut sources.fallback {
+        mag.array = open_mag_in(Arc::clone(&store), &mag.location).unwrap();
+    }
+    sources
+}
+
+#[test]
+fn chunks_that_pass_are_the_same_and_counted_wherever_the_fallback_lies() {
+    let fallback = spec(Spelling::Zarr3Sharded, VoxelType::UInt32, 2, 1);
+    let case = Case { density: 8, mags: MagChoice::Finest, fallback, ..simple_case() };
+    let mut world = World::build(&case);
+    let folder = world.folder.path();
+    let painted = BTreeMap::from([([1, 2, 3], vec![9; case.annotation.chunk_edge().pow(3)])]);
+    world.input.annotations = vec![vec![case.annotation.write(folder, "one", &painted)]];
+    let (_, expected) = merge_all(&world.input).unwrap();
+    assert_eq!((expected.total.shards_rewritten, expected.total.chunks.passed), (1, 7));
+    for (name, sources) in [("far", far(&world.input)), ("memory", in_memory(&world.input, folder))] {
+        let target = MergeTarget::Directory(folder.join(name));
+        let plan = MergePlan::new(MergeInput { target, ..world.input.clone() }).unwrap();
+        run(&plan, &sources, 0..plan.task_count(), 2, Access::Exclusive, &mut silent).unwrap();
+        let report = commit(&plan, Seconds::default(), false, &mut |_| Ok(())).unwrap();
+        assert_eq!(report.total, expected.total, "{name}");
+        assert_eq!(result_files(&folder.join(name)), result_files(world.target()), "{name}");
+    }
+}
+
+#[test]
+fn a_file_that_the_shape_has_room_for_may_be_there_or_not() {
+    let mut world = World::build(&Case { annotation_mags: 0, ..simple_case() });
+    world.input.options.mags = MagChoice::All;
+    let mut plan = MergePlan::new(world.input.clone()).unwrap();
+    let known = plan.mags[0].shards[0].clone();
+    let absent =
+        |z: u32| ShardPlan { at: ShardIndex::xyz(0, 0, z), fallback_bytes: Some(UNKNOWN_SIZE), ..known.clone() };
+    plan.mags[0].shards.extend([absent(50), absent(51)]);
+    plan.mags[0].shards.sort_by(|one, other| one.at.cmp(&other.at));
+    let plan = plan.assemble();
+    let sources = Sources::open(&world.input).unwrap();
+    run(&plan, &sources, 0..plan.task_count(), 2, Access::Exclusive, &mut silent).unwrap();
+    commit(&plan, Seconds::default(), false, &mut |_| Ok(())).unwrap();
+    let verified = || verify(&plan, &sources, 0..plan.task_count(), 2, &mut silent);
+    assert_eq!(verified().unwrap().shards, plan.task_count() as u64);
+    // One of them is there after all.
+    let found = world.folder.path().join("fallback/1/z51/y0");
+    fs::create_dir_all(&found).unwrap();
+    fs::write(found.join("x0.wkw"), "not empty").unwrap();
+    let error = verified().unwrap_err().to_string();
+    assert!(error.contains("lacks the file") && error.contains("z51/y0/x0.wkw"), "{error}");
+}
+
+#[test]
+fn a_merge_that_an_earlier_build_began_has_a_status() {
+    let world = World::build(&simple_case());
+    let plan = MergePlan::new(world.input.clone()).unwrap();
+    assert!(status(&world.input.target).unwrap().is_none());
+    let path = world.target().join(plan_key());
+    fs::create_dir_all(path.parent().unwrap()).unwrap();
+    fs::write(path, plan.to_json().unwrap()).unwrap();
+    let seen = status(&world.input.target).unwrap().unwrap();
+    assert_eq!((seen.tasks, seen.tasks_done, seen.busy), (plan.task_count(), 0, false));
+    assert_eq!((seen.bytes, seen.bytes_done), (plan.outline().work_bytes(), 0));
+    assert!(seen.tasks > 1 && seen.bytes > 0);
+    // Killed while its notes were removed: it is over.
+    fs::write(world.target().join(PROVENANCE), "{}").unwrap();
+    assert!(status(&world.input.target).unwrap().is_none());
+}
+
+/// A mag of one block of 2³ voxels of two channels, of which only the last value is not zero.
+fn two_channels(folder: &std::path::Path, name: &str, last: u32) -> MagLocation {
+    let header = Header {
+        block_type: BlockType::Raw,
+        voxel_type: VoxelType::UInt32,
+        channels: 2,
+        log2_block_edge: 1,
+        log2_file_edge: 0,
+        data_offset: 0,
+    };
+    let path = folder.join(name).join("z0/y0");
+    fs::create_dir_all(&path).unwrap();
+    fs::write(folder.join(name).join("header.wkw"), header.to_bytes()).unwrap();
+    let block = [vec![0; 15 * 4], last.to_le_bytes().to_vec()].concat();
+    let file = [&Header { data_offset: 16, ..header }.to_bytes()[..], &block].concat();
+    fs::write(path.join("x0.wkw"), file).unwrap();
+    let container = Container::Directory { path: folder.to_owned() };
+    MagLocation::new(Mag([1; 3]), DataFormat::Wkw, container, name)
+}
+
+#[test]
+fn conflicts_are_found_in_every_channel() {
+    let mut world = World::build(&simple_case());
+    let folder = world.folder.path();
+    world.input.fallback = vec![two_channels(folder, "under", 3)];
+    world.input.annotations = [5, 7].map(|last| vec![two_channels(folder, &format!("over{last}"), last)]).into();
+    let (plan, report) = merge_all(&world.input).unwrap();
+    assert_eq!(report.total.conflicts, [Conflict { first: 0, second: 1, voxels: 1 }]);
+    let array = open_result(&plan, Mag([1; 3]));
+    let found = array.read_encoded(&ChunkIndex::xyz(0, 0, 0)).unwrap().unwrap();
+    let mut voxels = vec![0; 64];
+    found.codec.decode(&found.bytes, &mut voxels).unwrap();
+    assert_eq!((&voxels[..60], &voxels[60..]), (&[0; 60][..], &[7, 0, 0, 0][..]));
+}
+
+#[test]
+fn chunks_of_a_merged_view_are_voxels_as_they_lie() {
+    let world = World::build(&simple_case());
+    let view = MergedView::of(world.input.clone(), &Sources::open(&world.input).unwrap()).unwrap();
+    let (_, array) = view.mag(Mag([1; 3])).unwrap();
+    assert_eq!((array.codec().encoding(), array.codec().is_compressed()), ("raw", false));
 }

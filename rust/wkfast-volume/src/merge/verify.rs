@@ -586,3 +586,47 @@ fn same_bytes(one: (&SharedStore, &str), other: (&SharedStore, &str), stop: &Sto
     }
     Ok(true)
 }
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeMap;
+
+    use super::super::world::{World, merge_all, simple_case, spec};
+    use super::*;
+    use crate::voxels::VoxelType;
+
+    /// Chunks of one shard that a block touches, along each axis.
+    fn touched(log2_chunk: u8, log2_block: u8, block: u32) -> Vec<u32> {
+        let mut case = simple_case();
+        case.fallback = spec(case.fallback.spelling, VoxelType::UInt32, log2_chunk, 5 - log2_chunk);
+        case.annotation = spec(case.annotation.spelling, VoxelType::UInt32, log2_block, 0);
+        let mut world = World::build(&case);
+        let chunk = BTreeMap::from([([block; 3], vec![1; case.annotation.chunk_edge().pow(3)])]);
+        world.input.annotations = vec![vec![case.annotation.write(world.folder.path(), "one", &chunk)]];
+        let (plan, _) = merge_all(&world.input).unwrap();
+        let sources = Sources::open(&world.input).unwrap();
+        let (mags, terms, stop) = (open(&plan, &sources).unwrap(), Terms::of(&plan, &sources), Stop::default());
+        let check = ShardCheck { mag: &mags[0], terms: &terms, shard: &plan.mags[0].shards[0], stop: &stop };
+        let edge = 32 >> log2_chunk;
+        let (inside, outside): (Vec<u32>, Vec<u32>) =
+            (0..edge).partition(|&at| check.touched(&ChunkIndex::xyz(at, at, at)));
+        for (&at, &other) in inside.iter().flat_map(|at| outside.iter().map(move |other| (at, other))) {
+            assert!(!check.touched(&ChunkIndex::xyz(at, at, other)), "{other} along z");
+            assert!(!check.touched(&ChunkIndex::xyz(other, at, at)), "{other} along x");
+        }
+        inside
+    }
+
+    #[test]
+    fn chunks_that_a_block_reaches_into_are_touched_and_no_others() {
+        assert_eq!(touched(2, 3, 1), [2, 3]);
+        assert_eq!(touched(3, 2, 3), [1]);
+        assert_eq!(touched(2, 2, 5), [5]);
+    }
+
+    #[test]
+    fn values_of_every_width_are_told_as_numbers() {
+        assert_eq!([number(&[7]), number(&[0x34, 0x12])], [7, 0x1234]);
+        assert_eq!(number(&0xfedc_ba98_7654_3210_u64.to_le_bytes()), 0xfedc_ba98_7654_3210);
+    }
+}

@@ -177,6 +177,34 @@ fn damage_is_reported_with_file_and_reason() {
 }
 
 #[test]
+fn a_block_may_be_as_long_as_lz4_makes_one_at_most() {
+    let (store, array) = array(header(BlockType::Lz4, 1, 0));
+    let opened = |length: u8| {
+        // Of 8 bytes, LZ4 makes 24 at most.
+        let mut file = golden_lz4();
+        file[16] = 24 + length;
+        file.resize(24 + usize::from(length), 0);
+        store.insert("layer/1/z0/y0/x0.wkw", file).unwrap();
+        array.open_shard(&ShardIndex::xyz(0, 0, 0)).map(Option::unwrap)
+    };
+    assert_eq!(opened(24).unwrap().spans, [Some(24..48)]);
+    assert!(opened(25).unwrap_err().to_string().contains("spans bytes 24 to 49"));
+}
+
+#[test]
+fn of_a_file_shorter_than_a_header_the_header_is_missed() {
+    let (store, array) = array(header(BlockType::Lz4, 1, 0));
+    let told = |length: usize| {
+        store.insert("layer/1/z0/y0/x0.wkw", golden_lz4()[..length].to_vec()).unwrap();
+        array.open_shard(&ShardIndex::xyz(0, 0, 0)).unwrap_err().to_string()
+    };
+    for length in [1, 15] {
+        assert!(told(length).contains(&format!("has {length} bytes, a WKW header alone has 16")), "{}", told(length));
+    }
+    assert!(told(16).contains("header and table need 24"), "{}", told(16));
+}
+
+#[test]
 fn a_file_that_declares_more_blocks_than_it_can_hold_is_refused_before_they_are_read() {
     let (store, array) = array(header(BlockType::Lz4, 5, 8));
     let mut file = header(BlockType::Lz4, 5, 8).to_bytes().to_vec();

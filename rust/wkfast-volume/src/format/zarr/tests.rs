@@ -257,6 +257,10 @@ fn files_of_channels_are_one_chunk() {
     let mut listed = array.list_shards().unwrap().shards;
     listed.sort();
     assert_eq!(listed, [(ShardIndex::xyz(0, 0, 0), 16 + 16), (ShardIndex::xyz(1, 0, 0), 16 + 8)]);
+    let sizes = ["1/c/0/0/0/0", "1/c/0/1/0/0", "1/c/0/2/0/0"].map(|key| array.store.size(key).unwrap());
+    assert_eq!(sizes, [Some(16 + 16), Some(16 + 8), None]);
+    // Two files of two channels of two voxels each, and their lengths.
+    assert_eq!(array.longest_chunk(), 16 + 2 * super::longest_encoded(8));
     assert!(array.check_current().unwrap_err().to_string().contains("does not write them"));
     // What is modelled on it has all channels in each chunk.
     let like: Value =
@@ -545,4 +549,18 @@ fn channels_in_a_billion_files_are_refused_before_one_is_named() {
     let mut most = metadata("uint8", json!([1, 4, 4, 4]), json!(["bytes"]));
     most["shape"][0] = json!(65_536);
     assert_eq!(open_v3(&most).1.unwrap().grid().channels, 65_536);
+}
+
+#[test]
+fn an_array_has_room_for_files_up_to_where_its_shape_ends() {
+    let axes = super::Axes::resolve(4, None, None).unwrap();
+    let along = |metadata: &Value| super::shards_along(metadata, &axes);
+    let mut v3 = metadata("uint8", json!([1, 8, 8, 8]), json!([]));
+    v3["shape"] = json!([1, 16, 17, 1]);
+    assert_eq!(along(&v3), Some(vec![1, 2, 3, 1]));
+    // However channels are cut, their files are one.
+    let v2 = json!({"shape": [3, 100, 99, 101], "chunks": [1, 50, 50, 50]});
+    assert_eq!(along(&v2), Some(vec![1, 2, 2, 3]));
+    assert_eq!(along(&json!({"shape": [1, 16, 17, 1]})), None);
+    assert_eq!(along(&json!({"shape": [1, 16], "chunks": [1, 8, 8, 8]})), None);
 }

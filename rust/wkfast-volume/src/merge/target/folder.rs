@@ -306,3 +306,36 @@ impl Notebook for FolderLines {
         Ok(())
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::super::Target;
+    use super::*;
+
+    #[test]
+    fn a_folder_has_what_was_put_there_until_it_is_removed() {
+        let folder = tempfile::tempdir().unwrap();
+        let target = FolderTarget::new(folder.path().join("merged"));
+        assert!(!target.check().unwrap() && !target.has("a").unwrap() && !target.is_held().unwrap());
+        target.begin().unwrap();
+        assert!(target.check().unwrap() && target.has(NOTES).unwrap() && !target.has("a").unwrap());
+        target.put("a", b"12345").unwrap();
+        assert!(target.has("a").unwrap());
+        assert_eq!((target.size("a").unwrap(), target.size("b").unwrap()), (Some(5), None));
+        assert_eq!(target.read_starts(&["a", "b"], 2).unwrap(), [Some(b"12".to_vec()), None]);
+        assert_eq!(target.anything_else().unwrap().as_deref(), Some("a"));
+        target.remove("a").unwrap();
+        assert!(!target.has("a").unwrap() && target.anything_else().unwrap().is_none());
+    }
+
+    #[test]
+    fn a_folder_is_held_as_long_as_its_lock_is() {
+        let folder = tempfile::tempdir().unwrap();
+        let target = FolderTarget::new(folder.path().to_owned());
+        target.begin().unwrap();
+        let held = target.lock(Access::Exclusive, &mut |_| Ok(())).unwrap();
+        assert!(held.is_some() && FolderTarget::new(folder.path().to_owned()).is_held().unwrap());
+        drop(held);
+        assert!(!target.is_held().unwrap());
+    }
+}

@@ -59,6 +59,35 @@ fn gathered_chunks_are_those_of_the_server_and_zero_elsewhere() {
 }
 
 #[test]
+fn a_shard_that_nobody_wrote_is_read_in_whole_chunks_and_other_files_as_they_are() {
+    let store = server(&header());
+    let gathered = open_mag_in(Arc::clone(&store), &location(DataFormat::Zarr3)).unwrap();
+    let shard = gathered.shard_key(&ShardIndex::xyz(0, 0, 0));
+    assert_eq!(shard, "1/chunks of 0.0.0.0");
+    let shown = gathered.store();
+    let metadata = store.read("1/.zarray", 1 << 20).unwrap();
+    assert!(metadata.is_some() && shown.read("1/.zarray", 1 << 20).unwrap() == metadata);
+    let chunk = store.read("1/0.1.0.2", 128).unwrap().unwrap();
+    let place = |x: u64| 128 * (x + 128 * 128 * 2);
+    assert_eq!(shown.read_range(&shard, place(1)..place(2)).unwrap(), chunk);
+    let mut buffer = [1; 128];
+    shown.read_into(&shard, place(2), &mut buffer).unwrap();
+    assert_eq!(buffer, [0; 128]);
+    for range in [1..129, place(1)..place(1) + 64, place(1)..place(3)] {
+        assert!(shown.read_range(&shard, range).unwrap_err().to_string().contains("whole chunks only"));
+    }
+    assert!(shown.read(&shard, u64::MAX).unwrap_err().to_string().contains("whole chunks only"));
+}
+
+#[test]
+fn a_shard_of_one_chunk_is_read_whole() {
+    let singles = open_mag_in(server(&header()), &location(DataFormat::Zarr)).unwrap();
+    let read = |x: u32| singles.store().read(&singles.shard_key(&ShardIndex::xyz(x, 0, 2)), 128).unwrap();
+    assert_eq!(singles.shard_key(&ShardIndex::xyz(1, 0, 2)), "1/0.1.0.2");
+    assert_eq!((read(1).unwrap()[..4].to_vec(), read(2)), (vec![0xe8, 3, 0xe9, 3], None));
+}
+
+#[test]
 fn what_is_modelled_on_it_is_new_and_of_the_format_that_was_asked_for() {
     let store = server(&header());
     for (format, name) in
