@@ -74,3 +74,25 @@ impl Renamed {
         take_new_labels(voxel_type, overlap, block, &self.before, &self.after)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::super::world::{Case, World, simple_case};
+    use super::*;
+    use crate::mapping::Missing;
+
+    #[test]
+    fn a_chunk_of_which_no_label_is_another_is_not_renamed() {
+        // 2 becomes 3, 1 stays.
+        let world = World::build(&Case { missing: Some(Missing::Keep), ..simple_case() });
+        let plan = MergePlan::new(world.input.clone()).unwrap();
+        let terms = Terms::of(&plan, &Sources::open(&world.input).unwrap());
+        let rename = |labels: [u8; 3]| {
+            let mut voxels: Vec<u8> = labels.into_iter().flat_map(|label| [label, 0, 0, 0]).collect();
+            let renamed = terms.rename(&ChunkIndex::xyz(0, 0, 0), VoxelType::UInt32, &mut voxels).unwrap();
+            (voxels.chunks(4).map(|label| label[0]).collect::<Vec<_>>(), renamed.map(|renamed| renamed.voxels))
+        };
+        assert_eq!(rename([1, 0, 1]), (vec![1, 0, 1], None));
+        assert_eq!(rename([1, 2, 2]), (vec![1, 3, 3], Some(2)));
+    }
+}

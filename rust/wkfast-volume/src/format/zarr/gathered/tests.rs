@@ -85,6 +85,8 @@ fn a_shard_of_one_chunk_is_read_whole() {
     let read = |x: u32| singles.store().read(&singles.shard_key(&ShardIndex::xyz(x, 0, 2)), 128).unwrap();
     assert_eq!(singles.shard_key(&ShardIndex::xyz(1, 0, 2)), "1/0.1.0.2");
     assert_eq!((read(1).unwrap()[..4].to_vec(), read(2)), (vec![0xe8, 3, 0xe9, 3], None));
+    let alone = singles.read_encoded(&ChunkIndex::xyz(1, 0, 2)).unwrap();
+    assert_eq!(alone.unwrap().bytes, read(1).unwrap());
 }
 
 #[test]
