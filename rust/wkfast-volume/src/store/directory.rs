@@ -44,7 +44,13 @@ impl DirectoryStore {
             return Err(fault(io::ErrorKind::NotADirectory.into()));
         }
         let own_device = is_of_this_machine(&root).then(|| metadata.dev());
-        Ok(Self { path: path.to_owned(), root, folders: RwLock::default(), own_device, open: wkfast_files::open_itself })
+        Ok(Self {
+            path: path.to_owned(),
+            root,
+            folders: RwLock::default(),
+            own_device,
+            open: wkfast_files::open_itself,
+        })
     }
 
     /// The real place of `key`, `None` if its folder is not there.
