@@ -11,7 +11,7 @@ RUST_SOURCES := $(shell find rust -name '*.rs' -o -name Cargo.toml) Cargo.toml C
 PYTHON_DIRS := python tests benches examples packaging tools
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test test-rust test-python test-memory test-cluster test-servers parquet boundary interrupts torture concurrency faults power-loss test-fuse lint bench growth fuzz mutants miri docs wheels try-wheel sdist licences clean
+.PHONY: help setup demo test test-rust test-python test-memory test-cluster test-servers parquet boundary interrupts torture concurrency faults power-loss test-fuse lint bench growth fuzz mutants miri tsan docs wheels try-wheel sdist licences clean
 
 help: ## list the tasks
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -130,6 +130,10 @@ mutants: ## change the code of parsers and merges and see which changes no test 
 miri: ## run what can be of the tests of pure crates in an interpreter that sees undefined behaviour; needs a nightly Rust with miri
 	MIRIFLAGS="-Zmiri-disable-isolation" PROPTEST_CASES=4 cargo +nightly miri test -p crc-fast
 	MIRIFLAGS="-Zmiri-disable-isolation" PROPTEST_CASES=4 cargo +nightly miri test -p wkfast-files --lib zip::names
+
+tsan: ## run the tests of pure crates, C code included, under the thread sanitizer; needs a nightly Rust with rust-src
+	RUSTFLAGS=-Zsanitizer=thread CFLAGS=-fsanitize=thread CXXFLAGS=-fsanitize=thread PROPTEST_CASES=8 cargo +nightly test -Zbuild-std \
+		--target $$(rustc -vV | sed -n 's/host: //p') --target-dir build/tsan --lib -p wkfast-files -p wkfast-nml -p wkfast-volume
 
 docs: setup ## build the site and the Rust documentation, run every Python example
 	RUSTDOCFLAGS="-D warnings" cargo doc --workspace --no-deps --quiet
