@@ -17,7 +17,13 @@ from wkfast import _core
 from wkfast.addresses import is_path, local_path
 from wkfast.buckets import ObjectPath, core_file, object_path
 from wkfast.buckets.requests import AT_ONCE, Requests
-from wkfast.errors import AddressError, AnnotationFileNotFoundError, AnnotationZipError, WkfastError
+from wkfast.errors import (
+    AddressError,
+    AnnotationFileNotFoundError,
+    AnnotationZipError,
+    FileNameError,
+    WkfastError,
+)
 from wkfast.skeleton.annotation_file import nml_members, require_file, require_suffix
 
 if TYPE_CHECKING:
@@ -101,7 +107,15 @@ def _given(paths: Iterable[Any], also: frozenset[str]) -> Iterator[Source | Unus
     """Yield what is to be read, and zips in buckets that are to be looked into."""
     for path in paths:
         far = object_path(path)
-        yield from _near(fspath(local_path(path)), also) if far is None else _far(far, also)
+        if far is not None:
+            yield from _far(far, also)
+            continue
+        try:
+            near = fspath(local_path(path))
+        except FileNameError as error:
+            yield Unusable(str(path), error)
+        else:
+            yield from _near(near, also)
 
 
 def _in_order(found: Iterable[Source | Unusable | ObjectPath], also: frozenset[str]) -> Iterator[Source | Unusable]:
