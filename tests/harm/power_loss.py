@@ -69,6 +69,7 @@ MAY_LOSE: dict[str, Loss] = {
     "copy a layer": Loss("dataset/copied", lambda folder: dataset(folder).delete_layer("copied")),
     "downsample": Loss("dataset/one/2", lambda folder: dataset(folder).get_layer("one").delete_mag(2)),
     "merge": Loss("merged", lambda folder: shutil.rmtree(folder / "merged")),
+    "merge by tasks": Loss("merged", lambda folder: shutil.rmtree(folder / "merged")),
 }
 
 
