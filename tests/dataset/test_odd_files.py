@@ -4,6 +4,7 @@ without end."""
 from __future__ import annotations
 
 import os
+import re
 import socket
 from pathlib import Path
 
@@ -64,7 +65,9 @@ USES = {
     "downsample_mag": lambda layer, _: layer.downsample_mag(1, target_mag=2),
     "segment_statistics": lambda layer, _: layer.segment_statistics(),
     "relabel": lambda layer, _: layer.relabel({1: 2}, "new"),
-    "rechunk": lambda layer, _: layer.get_mag(1).rechunk(chunk_shape=16, shard_shape=32),
+    "rechunk": lambda layer, _: layer.get_mag(1).rechunk(
+        chunk_shape=16, shard_shape=16 if str(layer.data_format) == "zarr" else 32
+    ),
 }
 
 
@@ -75,7 +78,8 @@ def test_what_is_in_the_place_of_a_shard_is_never_left_out(layer, make, use, tmp
     shard.rename(tmp_path / "shard")
     make(shard, tmp_path / "shard")
     again = wk.Dataset.open(layer.dataset.path).get_layer("cells")
-    with pytest.raises((VolumeDataError, DatasetError), match=shard.name):
+    where = shard.relative_to(layer.get_mag(1).path)
+    with pytest.raises((VolumeDataError, DatasetError), match=re.escape(f"/1/{where}")):
         USES[use](again, tmp_path)
 
 

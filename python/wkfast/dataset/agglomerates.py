@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import os
-import stat
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from wkfast._lazy import lazy_import
-from wkfast.dataset.links import is_folder, is_present
+from wkfast.dataset.links import is_folder, is_present, regular_size
 from wkfast.errors import DatasetError
 
 if TYPE_CHECKING:
@@ -66,18 +65,8 @@ def opened(path: Path) -> Iterator[tuple[int, Iterator[NDArray[Any]]]]:
 def _stored_bytes(path: Path) -> int:
     """Return the bytes of a file, or of all in a folder, which are regular files: others might be waited for."""
     if not is_folder(path):
-        return _size(path)
-    return sum(_size(Path(parent) / name) for parent, _, names in os.walk(path) for name in names)
-
-
-def _size(file: Path) -> int:
-    try:
-        found = file.stat()
-    except OSError as error:
-        raise DatasetError(f"{file} cannot be read: {error.strerror}") from error
-    if not stat.S_ISREG(found.st_mode):
-        raise DatasetError(f"{file} is no regular file: expected an agglomerate file (.hdf5) or folder (Zarr)")
-    return found.st_size
+        return regular_size(path, "read")
+    return sum(regular_size(Path(parent) / name, "read") for parent, _, names in os.walk(path) for name in names)
 
 
 def _own_table(file: Any) -> Any:

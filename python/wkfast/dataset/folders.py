@@ -58,6 +58,12 @@ def held_beneath(within: Path, folder: Path) -> Iterator[int]:
         os.close(held)
 
 
+def path_of_held(held: int, folder: Path) -> Path:
+    """Return where a folder that is held is reached, for this process alone; its own path where no system tells."""
+    by_number = Path(f"/proc/self/fd/{held}")
+    return by_number if by_number.is_dir() else folder
+
+
 def mark_left(folder: Path, within: Path) -> None:
     """Say of a folder in `within` that it is nobody's unless it is listed; nothing is said of a link."""
     if not folder.is_symlink() and folder.is_dir():
@@ -132,8 +138,7 @@ def place_copied(folder: Path, within: Path) -> Iterator[Path]:
     It is for this process alone, and for the block.
     """
     with place_folder(folder, within) as draft, held_beneath(within, draft.parent) as parent:
-        by_number = Path(f"/proc/self/fd/{parent}")
-        yield (by_number if by_number.is_dir() else draft.parent) / draft.name
+        yield path_of_held(parent, draft.parent) / draft.name
 
 
 @contextmanager

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import os
+import stat
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
@@ -64,6 +65,23 @@ def is_present(path: Path | ObjectPath) -> bool:
 def is_file(path: Path | ObjectPath) -> bool:
     """Return whether a path leads to a regular file, see :func:`is_present`."""
     return _told(path, path.is_file)
+
+
+def regular_size(file: Path, done: str) -> int:
+    """Return the bytes of a file that is to be read or copied, as `done` says: a FIFO or a device may never end.
+
+    Raises
+    ------
+    DatasetError
+        It is no regular file, or cannot be looked at.
+    """
+    try:
+        found = file.stat()
+    except OSError as error:  # also of a link that leads nowhere
+        raise DatasetError(f"{file} cannot be {done}: {error.strerror}") from error
+    if not stat.S_ISREG(found.st_mode):
+        raise DatasetError(f"{file} cannot be {done}: it is no regular file")
+    return found.st_size
 
 
 def _told(path: Path | ObjectPath, look: Callable[[], bool]) -> bool:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import os
 import re
-import stat
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -15,6 +14,7 @@ from wkfast.dataset.data_format import FACTS
 from wkfast.dataset.files_place import FilesPlace
 from wkfast.dataset.folder_place import FolderPlace
 from wkfast.dataset.foreign import own_mag
+from wkfast.dataset.links import regular_size
 from wkfast.dataset.mag_locations import location_in
 from wkfast.dataset.metadata_files import read_metadata
 from wkfast.dataset.new_mag import Shapes, extent_in_mag, new_mag
@@ -290,17 +290,7 @@ def _files_of_chunks(folder: Path | ObjectPath, view: MagView) -> list[tuple[str
         return [file for file in folder.files() if _is_chunk(file[0], view)]
     walked = (Path(parent) / name for parent, _, names in os.walk(folder) for name in names)
     names = (file.relative_to(folder).as_posix() for file in walked)
-    return [(name, _size_of_regular(folder / name)) for name in names if _is_chunk(name, view)]
-
-
-def _size_of_regular(file: Path) -> int:
-    try:
-        found = file.stat()
-    except OSError as error:  # a link that leads nowhere
-        raise DatasetError(f"{file} cannot be copied: {error.strerror}") from error
-    if not stat.S_ISREG(found.st_mode):
-        raise DatasetError(f"{file} cannot be copied: it is no regular file")
-    return found.st_size
+    return [(name, regular_size(folder / name, "copied")) for name in names if _is_chunk(name, view)]
 
 
 def _is_chunk(name: str, view: MagView) -> bool:

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from wkfast.buckets import ObjectPath
-from wkfast.dataset.folders import held_beneath
+from wkfast.dataset.folders import held_beneath, path_of_held
 from wkfast.errors import MergeError, WkfastError
 from wkfast.merge.report import provenance_of
 
@@ -46,8 +46,7 @@ def held_target(target: Path | ObjectPath, fingerprint: str) -> Iterator[Path | 
         return
     try:
         with held_beneath(target, target) as held:
-            by_number = Path(f"/proc/self/fd/{held}")
-            folder = by_number if by_number.is_dir() else target
+            folder = path_of_held(held, target)
             if (provenance_of(folder) or {}).get("fingerprint") != fingerprint:
                 raise MergeError(f"{target} is not the folder that the merge was committed in: it has become another")
             yield folder

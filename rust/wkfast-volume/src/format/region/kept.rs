@@ -40,28 +40,24 @@ impl KeptChunks {
         Self { number: OnceLock::new(), all }
     }
 
-    /// The state that the file of a chunk was in when that was kept.
-    pub(super) fn state(&self, chunk: &ChunkIndex) -> Option<Stamp> {
+    /// The decoded chunk, if it was kept, and the state that its file was in then.
+    pub(super) fn last(&self, chunk: &ChunkIndex) -> Option<(Stamp, Arc<Vec<u8>>)> {
         let owner = *self.number.get()?;
-        let kept = self.all.lock().unwrap_or_else(PoisonError::into_inner);
-        // The one that was asked for last comes last.
-        let found = kept.chunks.iter().rev().find(|one| one.owner == owner && one.chunk == *chunk)?;
-        Some(found.stamp)
+        let mut kept = self.all.lock().unwrap_or_else(PoisonError::into_inner);
+        kept.ask(owner, chunk).map(|found| (found.stamp, Arc::clone(&found.voxels)))
     }
 
     /// The decoded chunk, if it was kept and its file is still in that state.
     pub(super) fn find(&self, chunk: &ChunkIndex, stamp: Stamp) -> Option<Arc<Vec<u8>>> {
         let owner = *self.number.get()?;
         let mut kept = self.all.lock().unwrap_or_else(PoisonError::into_inner);
-        let place = kept.chunks.iter().rposition(|one| one.owner == owner && one.chunk == *chunk)?;
-        let found = kept.chunks.remove(place)?;
-        if found.stamp != stamp {
-            kept.bytes -= found.voxels.len();
-            return None;
+        let found = kept.ask(owner, chunk)?;
+        if found.stamp == stamp {
+            return Some(Arc::clone(&found.voxels));
         }
-        let voxels = Arc::clone(&found.voxels);
-        kept.chunks.push_back(found);
-        Some(voxels)
+        let gone = kept.chunks.pop_back()?;
+        kept.bytes -= gone.voxels.len();
+        None
     }
 
     /// Keeps what `voxels` holds, if that is allowed, and leaves a buffer that is no longer needed in its place.
@@ -114,6 +110,14 @@ struct AllKept {
 impl AllKept {
     const fn nothing() -> Mutex<Self> {
         Mutex::new(Self { chunks: VecDeque::new(), bytes: 0 })
+    }
+
+    /// The chunk, which is the one that was asked for last from now on: it comes last.
+    fn ask(&mut self, owner: u64, chunk: &ChunkIndex) -> Option<&KeptChunk> {
+        let place = self.chunks.iter().rposition(|one| one.owner == owner && one.chunk == *chunk)?;
+        let found = self.chunks.remove(place)?;
+        self.chunks.push_back(found);
+        self.chunks.back()
     }
 }
 

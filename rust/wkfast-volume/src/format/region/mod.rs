@@ -113,13 +113,12 @@ fn read_kept(cache: &IndexCache, array: &dyn MagArray, sticks: &mut [Stick<'_>])
     let [stick] = sticks else { return Ok(false) };
     let mut chunks = stick.chunks();
     let (Some(chunk), None) = (chunks.next(), chunks.next()) else { return Ok(false) };
-    let Some(state) = cache.chunks.state(&chunk) else { return Ok(false) };
+    let Some((state, voxels)) = cache.chunks.last(&chunk) else { return Ok(false) };
     let Some((stored, disk)) = array.stored().zip(array.store().disk()) else { return Ok(false) };
     let key = stored.shard_key(&array.grid().locate(&chunk).0);
     if disk.sure_state(&key)? != Some(state) {
         return Ok(false);
     }
-    let Some(voxels) = cache.chunks.find(&chunk, state) else { return Ok(false) };
     stick.take(array.grid(), &chunk, &voxels);
     Ok(true)
 }
