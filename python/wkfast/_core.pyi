@@ -861,6 +861,13 @@ def exchange_folders(
     No link is followed on the way from the folder `within` to either.
     """
 
+def restore_folder(folder: str | PathLike[str], within: str | PathLike[str] | None = None) -> bool:
+    """Give a folder its name back that :func:`exchange_folders` was killed at taking away.
+
+    Returns whether there is something of that name in the end. Somebody who exchanges them at this moment is waited
+    for, at most a second.
+    """
+
 def remove_folder(folder: str | PathLike[str], within: str | PathLike[str] | None = None) -> None:
     """Delete a folder with all in it, or a link alone, if there is one.
 

@@ -44,6 +44,20 @@ def endless(place: Path, _: Path) -> None:
     place.symlink_to("/dev/zero")
 
 
+def make_folder(place: Path, _: Path) -> None:
+    place.mkdir()
+
+
+def make_folder_of_something(place: Path, _: Path) -> None:
+    place.mkdir()
+    (place / "something").write_bytes(b"else")
+
+
+def link_to_folder(place: Path, shard: Path) -> None:
+    shard.with_name("folder").mkdir()
+    place.symlink_to(shard.with_name("folder"))
+
+
 def shards_of(layer: wk.Layer) -> list[Path]:
     metadata = {"header.wkw", "zarr.json", ".zarray"}
     return [path for path in layer.get_mag(1).path.rglob("*") if path.is_file() and path.name not in metadata]
@@ -72,7 +86,20 @@ USES = {
 
 
 @pytest.mark.parametrize("use", USES)
-@pytest.mark.parametrize("make", [make_fifo, make_socket, link_out, link_to_nothing, link_in_a_circle, endless])
+@pytest.mark.parametrize(
+    "make",
+    [
+        make_fifo,
+        make_socket,
+        link_out,
+        link_to_nothing,
+        link_in_a_circle,
+        endless,
+        make_folder,
+        make_folder_of_something,
+        link_to_folder,
+    ],
+)
 def test_what_is_in_the_place_of_a_shard_is_never_left_out(layer, make, use, tmp_path):
     shard = max(shards_of(layer), key=lambda path: path.stat().st_size)
     shard.rename(tmp_path / "shard")

@@ -23,6 +23,7 @@ from wkfast.errors import (
     AnnotationZipError,
     NmlError,
     SkeletonError,
+    WkfastError,
 )
 from wkfast.geometry import LengthUnit, VoxelSize
 from wkfast.skeleton import AdditionalAxis, Skeleton, iterate_trees, load_document, save_document
@@ -194,6 +195,19 @@ def test_saving_keeps_links_and_permissions_and_obeys_the_umask(tmp_path):
     assert stat.S_IMODE(path.stat().st_mode) == 0o600
     with pytest.raises(OSError, match="missing"):
         _small().save(tmp_path / "missing" / "s.nml")
+
+
+@pytest.mark.parametrize("by_link", [False, True])
+def test_what_is_no_file_is_not_saved_over(tmp_path, by_link):
+    path = tmp_path / "s.nml"
+    odd = tmp_path / "pipe" if by_link else path
+    os.mkfifo(odd)
+    if by_link:
+        path.symlink_to(odd)
+    with pytest.raises(WkfastError, match=r"s\.nml: is no regular file"):
+        _small().save(path)
+    assert stat.S_ISFIFO(odd.stat().st_mode)
+    assert sorted(each.name for each in tmp_path.iterdir()) == sorted({"s.nml", odd.name})
 
 
 def test_a_zip_holds_the_nml_and_its_members_as_they_were(tmp_path):

@@ -14,7 +14,7 @@ from wkfast.dataset.folders import is_left, mark_left, place_folder, remove_fold
 from wkfast.dataset.links import followed, is_folder, is_something, is_taken
 from wkfast.dataset.mag_locations import is_far, location_in
 from wkfast.dataset.new_chunks import KeepsZeros
-from wkfast.errors import DatasetError, DatasetValueError, ExistsError
+from wkfast.errors import DatasetError, DatasetValueError, ExistsError, VolumeDataError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -108,13 +108,29 @@ class FolderPlace(FilesPlace):
 
     def open(self, layer: LayerProperties, mag: Mag, entry: Json) -> VoxelSource:
         """Return what voxels of a mag are read from."""
-        location = self.location(layer, mag, entry)
-        is_near = not is_far(entry)
-        source: VoxelSource = _core.Mag.open(self.to_write(location) if is_near else location, follow=is_near)
+        source = self._opened(layer, mag, entry)
         if not layer.keeps_zeros:
             return source
         known = self._new_chunks
         return KeepsZeros(source, None if known is None else known.of(mag, source.chunk_shape, source.chunks))
+
+    def _opened(self, layer: LayerProperties, mag: Mag, entry: Json) -> VoxelSource:
+        location = self.location(layer, mag, entry)
+        if is_far(entry):
+            source: VoxelSource = _core.Mag.open(location, follow=False)
+            return source
+        try:
+            source = _core.Mag.open(self.to_write(location), follow=True)
+        except VolumeDataError:
+            layer_is_back = self._restored(self.folder(layer))
+            if not self._restored(self._mag_folder(layer, mag, entry)) and not layer_is_back:
+                raise
+            source = _core.Mag.open(self.to_write(location), follow=True)
+        return source
+
+    def _restored(self, folder: Path) -> bool:
+        """Give a folder its name back that a call was killed at exchanging, where that takes several steps."""
+        return not os.path.lexists(folder) and _core.restore_folder(folder, self._root)
 
     def to_write(self, location: Json) -> Json:
         """Return where a mag lies, for the core to make or write it: in the dataset, wherever links lead by then."""
@@ -225,7 +241,8 @@ class FolderPlace(FilesPlace):
     def _change_places(self, source: Path, target: Path) -> None:
         """Put a folder in the place of the link to it."""
         if os.path.lexists(source) and not source.is_symlink():
-            _core.exchange_folders(target, source, self._root)
+            # The link is what may be left aside where that takes several steps: it tells the next one what was meant.
+            _core.exchange_folders(source, target, self._root)
         # A link that cannot be removed is in nobody's way: it leads to itself, and goes with the next change.
         with suppress(OSError):
             source.unlink(missing_ok=True)
@@ -238,6 +255,7 @@ class FolderPlace(FilesPlace):
                 with suppress(OSError):
                     link.unlink()
         for link in (self._root / name for name in names):
+            self._restored(link)
             if link.is_symlink():
                 old = str(link.readlink())
                 if "/" not in old and old not in {"", ".", "..", *names}:
@@ -300,6 +318,7 @@ class FolderPlace(FilesPlace):
 
     def remove(self, folder: Path) -> None:
         """Remove a folder; of a link, the link alone."""
+        self._restored(folder)
         remove_folder(*self.reached(folder))
 
     @contextmanager

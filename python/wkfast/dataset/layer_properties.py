@@ -18,7 +18,7 @@ from wkfast.dataset.data_format import FACTS, DataFormat
 from wkfast.dataset.layer_category import SEGMENTATION_CATEGORY
 from wkfast.dataset.transformations import transformations_of
 from wkfast.dataset.view_configuration import LayerViewConfiguration, configuration_of
-from wkfast.errors import DatasetError
+from wkfast.errors import DatasetError, DatasetValueError
 from wkfast.geometry import BoundingBox, Mag, NDBoundingBox, Vec3Int
 from wkfast.geometry.constants import CXYZ_AXES
 
@@ -141,7 +141,9 @@ class LayerProperties:
         except (KeyError, TypeError, ValueError, OverflowError) as error:
             raise self._malformed("additionalAxes", '[{"name", "bounds": [start, end], "index"}]') from error
         if any(max(-start, end) > FARTHEST or not 0 <= place < _MOST_AXES for start, end, place in typed.values()):
-            raise self._malformed("additionalAxes", f"bounds within ±{FARTHEST:,}, and an index of an axis")
+            raise self._malformed(
+                "additionalAxes", f"bounds within ±{FARTHEST:,}, and an index of one of at most {_MOST_AXES} axes"
+            )
         return typed
 
     @property
@@ -192,12 +194,21 @@ class LayerProperties:
         return {axis: ends[axis] for axis in sorted(order, key=lambda axis: order[axis]) if axis in ends}
 
     def set_bounding_box(self, box: NDBoundingBox) -> None:
-        """Write a box in mag-1 voxels into the entry; the additional axes stay what they are where it has none."""
+        """Write a box in mag-1 voxels into the entry; the additional axes stay what they are where it has none.
+
+        Raises
+        ------
+        DatasetValueError
+            It has more axes than are read.
+        """
+        further = [axis for axis in box.axes if axis not in "cxyz"]
+        if len(further) >= _MOST_AXES:
+            name = self.json.get("name", "?")
+            raise DatasetValueError(f"layer {name!r}: a box of {len(further)} additional axes; {_MOST_AXES - 1} can be")
         width, height, depth = box.size_xyz.to_tuple()
         topleft = list(box.topleft_xyz.to_tuple())
         self.json["boundingBox"] = {"topLeft": topleft, "width": width, "height": height, "depth": depth}
         places = self.additional_axes
-        further = [axis for axis in box.axes if axis not in "cxyz"]
         if further:
             self.json["additionalAxes"] = [
                 {"name": axis, "bounds": list(box.get_bounds(axis)), "index": places.get(axis, (0, 0, place))[2]}

@@ -74,6 +74,7 @@ impl Draft {
         options: DraftOptions,
         mut interrupted: impl FnMut() -> io::Result<()>,
     ) -> io::Result<Self> {
+        what_it_replaces(target)?;
         let path = beside(target, SUFFIX);
         loop {
             let file = open_or_make(&path, options.make_folder)?;
@@ -143,7 +144,7 @@ impl Draft {
         if !self.is_in_place()? {
             return Ok(false);
         }
-        if let Some(old) = crate::stat(&self.target)?.filter(fs::Metadata::is_file) {
+        if let Some(old) = what_it_replaces(&self.target)? {
             inherit(self.file.get_ref(), &old)?;
         }
         fs::rename(&self.path, &self.target)?;
@@ -179,7 +180,7 @@ impl Draft {
         if !self.is_in_place()? {
             return Ok(false);
         }
-        if let Some(old) = crate::stat(&self.target)?.filter(fs::Metadata::is_file) {
+        if let Some(old) = what_it_replaces(&self.target)? {
             inherit(&file, &old)?;
         }
         fs::rename(whole, &self.target)?;
@@ -217,8 +218,9 @@ impl Drop for Draft {
     }
 }
 
-/// Where the draft of `target` lies, or its lease. The one name for it, in whatever language it is asked for.
-fn beside(target: &Path, suffix: &str) -> PathBuf {
+/// Where the draft of `target` lies, or its lease, or what is moved aside for it. The one name for it, in whatever language
+/// it is asked for; a name that would be too long is made of a hash.
+pub fn beside(target: &Path, suffix: &str) -> PathBuf {
     let mut name = target.file_name().unwrap_or_default().to_owned();
     if name.len() + suffix.len() > LONGEST_NAME {
         // Two names that meet in it only wait for each other.
@@ -256,6 +258,18 @@ pub fn is_still(file: &File, path: &Path) -> io::Result<bool> {
     let ours = file.metadata()?;
     let found = crate::stat(path)?;
     Ok(found.is_some_and(|found| (found.dev(), found.ino()) == (ours.dev(), ours.ino())))
+}
+
+/// The regular file at `target`, if there is one. What is neither file nor folder nor link is left alone: a rename would put
+/// a file in the place of a FIFO that others talk through, or of a device.
+fn what_it_replaces(target: &Path) -> io::Result<Option<fs::Metadata>> {
+    match crate::stat(target)? {
+        Some(found) if found.is_file() => Ok(Some(found)),
+        Some(found) if !found.is_dir() && !found.is_symlink() => {
+            Err(io::Error::new(ErrorKind::InvalidInput, "is no regular file, and is not replaced by one"))
+        }
+        _ => Ok(None),
+    }
 }
 
 /// Gives `file` the mode and group of `old`. Where the group cannot be kept, its rights go to no other group, beyond
@@ -308,6 +322,26 @@ mod tests {
         assert_eq!(fs::read(beside(&file, SUFFIX)).unwrap(), b"another's");
         assert_eq!(fs::read(&file).unwrap(), b"new form");
         assert_eq!(fs::read(mag.join("blank")).unwrap(), b"new form");
+    }
+
+    #[test]
+    fn what_is_no_file_is_not_replaced_by_one() {
+        let folder = tempfile::tempdir().unwrap();
+        let (fifo, socket) = (folder.path().join("fifo"), folder.path().join("socket"));
+        rustix::fs::mknodat(rustix::fs::CWD, &fifo, rustix::fs::FileType::Fifo, 0o600.into(), 0).unwrap();
+        let _listening = std::os::unix::net::UnixListener::bind(&socket).unwrap();
+        for odd in [&fifo, &socket] {
+            let error = Draft::lock(odd, DraftOptions::default()).unwrap_err().to_string();
+            assert!(error.contains("no regular file"), "{error}");
+            // One that takes the name while the file is written.
+            let late = folder.path().join("late");
+            let mut begun = draft(&late);
+            begun.writer().write_all(b"content").unwrap();
+            fs::rename(odd, &late).unwrap();
+            assert!(begun.place().is_err());
+            fs::rename(&late, odd).unwrap();
+        }
+        assert_eq!(names(folder.path()), ["fifo", "socket"]);
     }
 
     #[test]

@@ -7,8 +7,8 @@ use std::num::NonZeroUsize;
 use proptest::prelude::*;
 use support::{document, written};
 use wkfast_nml::columns::{NodeNotes, NodeRow, TreeColumns};
-use wkfast_nml::model::{Document, Group, Id, Tree, TreeHeader};
-use wkfast_nml::{NmlError, WriteOptions, write};
+use wkfast_nml::model::{Document, Group, Header, Id, Meta, NmlBoundingBox, Tree, TreeHeader, Volume};
+use wkfast_nml::{Limits, NmlError, ReadOptions, WriteOptions, read, write};
 
 #[test]
 fn what_the_reference_writes_comes_back_byte_for_byte() {
@@ -136,6 +136,36 @@ fn what_no_file_can_hold_is_refused() {
     tree.header.extras.attributes.push(("not a name".to_owned(), String::new()));
     let document = Document { trees: vec![tree], ..Document::default() };
     assert!(write(&document, Vec::new(), WriteOptions::default()).is_err());
+}
+
+/// Makes a header of so many records.
+type Change<'a> = &'a dyn Fn(&mut Header, usize);
+
+#[test]
+fn no_more_records_are_written_than_are_read() {
+    let group = |children| Group { children, ..Group::default() };
+    let most = Limits::default().records;
+    let nested = |count: usize| vec![group((0..count).map(|_| group(Vec::new())).collect())];
+    let changes: [(&str, Change<'_>); 4] = [
+        ("metas", &|header, count| header.meta = vec![Meta { name: Some("a".to_owned()), ..Meta::default() }; count]),
+        ("groups", &|header, count| header.groups = nested(count)),
+        ("groups of segments", &|header, count| {
+            header.volumes = vec![Volume { groups: nested(count), ..Volume::default() }];
+        }),
+        ("boxes", &|header, count| {
+            header.parameters.user_bounding_boxes = vec![NmlBoundingBox::default(); count];
+        }),
+    ];
+    for (what, change) in changes {
+        let mut document = Document::default();
+        change(&mut document.header, most);
+        let error = write(&document, std::io::sink(), WriteOptions::default()).unwrap_err().to_string();
+        assert!(error.contains("262144 can be read again"), "{what}: {error}");
+        change(&mut document.header, most - 10);
+        let mut text = Vec::new();
+        write(&document, &mut text, WriteOptions::default()).unwrap();
+        read(&text[..], ReadOptions::default()).unwrap();
+    }
 }
 
 #[test]

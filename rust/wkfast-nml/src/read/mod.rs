@@ -65,6 +65,9 @@ pub struct Limits {
     pub piece_bytes: usize,
 }
 
+/// What [`Limits::records`] counts.
+pub(crate) const RECORDS: &str = "groups, boxes, axes, volume layers and metas";
+
 impl Default for Limits {
     fn default() -> Self {
         Self {

@@ -1,6 +1,6 @@
 //! The list of problems, bounded, and how much is kept of what the model has no field for.
 
-use super::{Limits, ReadOptions};
+use super::{Limits, RECORDS, ReadOptions};
 use crate::error::{NmlError, Position, Problem};
 
 /// What the reader notes while it goes on.
@@ -85,7 +85,7 @@ impl Ledger {
         }
         let bound = self.limits.records;
         if self.records > bound {
-            let reason = format!("more than {bound} groups, boxes, axes, volume layers and metas");
+            let reason = format!("more than {bound} {RECORDS}");
             return Err(NmlError::Limit { at, reason });
         }
         Ok(())

@@ -20,8 +20,8 @@ use crate::ahead::run_ahead;
 use crate::columns::TreeColumns;
 use crate::error::NmlError;
 use crate::forest::PackedTree;
-use crate::model::{Document, Header, Id, TreeHeader};
-use crate::read::Progress;
+use crate::model::{Document, Group, Header, Id, TreeHeader};
+use crate::read::{Limits, Progress, RECORDS};
 
 /// A tree to write.
 #[derive(Clone, Copy, Debug)]
@@ -130,6 +130,7 @@ pub fn write_trees_of(
     out: impl Write,
     options: WriteOptions<'_>,
 ) -> Result<(), NmlError> {
+    check_records(header)?;
     if !trees.is_sorted_by_key(TreeRef::id) {
         trees.sort_by_cached_key(TreeRef::id);
     }
@@ -142,6 +143,28 @@ pub fn write_trees_of(
     out.put(&mut text)?;
     out.out.flush()?;
     Ok(())
+}
+
+/// Elements of the parameters of which a file has one each.
+const SINGLE_RECORDS: usize = 8;
+
+/// Refuses more [records](crate::read::Limits::records) than are read again.
+fn check_records(header: &Header) -> Result<(), NmlError> {
+    let parameters = &header.parameters;
+    let boxes = parameters.user_bounding_boxes.len() + parameters.additional_axes.len();
+    let listed = header.meta.len() + boxes + header.volumes.len() + SINGLE_RECORDS;
+    let volumes = header.volumes.iter().map(|volume| count_groups(&volume.groups));
+    let records = listed + count_groups(&header.groups) + volumes.sum::<usize>();
+    tag::check_size("things", records, Limits::default().records, format_args!("{RECORDS}"))
+}
+
+fn count_groups(groups: &[Group]) -> usize {
+    let (mut count, mut waiting) = (0, vec![groups]);
+    while let Some(groups) = waiting.pop() {
+        count += groups.len();
+        waiting.extend(groups.iter().map(|group| &group.children[..]));
+    }
+    count
 }
 
 struct Output<'a, W> {

@@ -131,7 +131,7 @@ impl<'a> Attributes<'a> {
 }
 
 /// Refuses what no reader of ours would take back.
-fn check_size(element: &str, size: usize, most: usize, what: fmt::Arguments<'_>) -> Result<(), NmlError> {
+pub(super) fn check_size(element: &str, size: usize, most: usize, what: fmt::Arguments<'_>) -> Result<(), NmlError> {
     if size <= most {
         return Ok(());
     }

@@ -122,7 +122,7 @@ impl PyMergePlan {
         let open = self.state().sources.take();
         let sources = match open {
             Some(sources) => sources,
-            None => Sources::open(&self.head().input)?,
+            None => self.head().open_sources()?,
         };
         if let Some(rule) = &self.state().rule {
             sources.rule.get_or_init(|| rule.clone());

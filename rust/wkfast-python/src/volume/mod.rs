@@ -33,6 +33,7 @@ pub(crate) fn register(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add_class::<statistics::PyStatistics>()?;
     module.add_class::<statistics::PySegmentTable>()?;
     module.add_function(wrap_pyfunction!(reshape::exchange_folders, module)?)?;
+    module.add_function(wrap_pyfunction!(reshape::restore_folder, module)?)?;
     module.add_function(wrap_pyfunction!(reshape::remove_folder, module)?)?;
     module.add_class::<view::PyMergedLayer>()?;
     module.add_class::<view::PyMergedMag>()?;

@@ -84,6 +84,13 @@ pub(crate) fn exchange_folders(
     Ok(py.detach(move || reshape::exchange_folders(&new, &old, within.as_deref()))?)
 }
 
+/// Gives a folder its name back that [`exchange_folders`] was killed at taking away. Whether there is one in the end.
+#[pyfunction]
+#[pyo3(signature = (folder, within=None))]
+pub(crate) fn restore_folder(py: Python<'_>, folder: PathBuf, within: Option<PathBuf>) -> Result<bool, CoreError> {
+    Ok(py.detach(move || reshape::restore_folder(&folder, within.as_deref()))?)
+}
+
 /// Removes a folder with all in it, whoever still has files in it open. After Ctrl-C the rest of it, whose name is free
 /// by then, goes on being removed.
 #[pyfunction]

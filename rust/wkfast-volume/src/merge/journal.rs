@@ -168,11 +168,22 @@ impl MergeOf {
         forget_places(&mut self.input);
         let now = json!({"version": self.version, "input": identity(&plan.input), "stamps": plan.stamps});
         let before = json!({"version": self.version, "input": self.input, "stamps": self.stamps});
-        let difference = first_difference(&before, &now).unwrap_or_else(|| "made by another build".to_owned());
+        let difference = changed_mag(&self.stamps, &plan.stamps)
+            .filter(|_| before["input"] == now["input"] && before["version"] == now["version"])
+            .map(|name| format!("{name} was changed meanwhile"))
+            .or_else(|| first_difference(&before, &now))
+            .unwrap_or_else(|| "made by another build".to_owned());
         Err(format!(
             "holds the unfinished result of a different merge ({difference}); remove it or choose another target"
         ))
     }
+}
+
+/// The first mag that had other files when the merge was begun.
+fn changed_mag<'p>(before: &Value, now: &'p [MagStamp]) -> Option<&'p str> {
+    let before = before.as_array()?;
+    let was_there = |stamp: &MagStamp| before.iter().any(|known| *known == json!(stamp));
+    now.iter().find(|stamp| !was_there(stamp)).map(|stamp| stamp.name.as_str())
 }
 
 /// What makes two merges the same: of a table of labels its content, not where it lies.

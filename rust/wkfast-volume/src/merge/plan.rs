@@ -10,7 +10,7 @@ use serde::{Deserialize, Serialize};
 use super::input::MergeInput;
 use super::outline::Outline;
 use super::share::bytes_of;
-use super::stamp::MagStamp;
+use super::stamp::{ArchiveStamp, MagStamp, check_archives};
 use crate::error::{Result, VolumeError};
 use crate::format::MagLocation;
 use crate::geometry::{BoundingBox, ChunkGrid, Mag, ShardIndex};
@@ -32,6 +32,9 @@ pub struct MergePlan {
     pub input: MergeInput,
     /// The files as they were when the plan was made.
     pub stamps: Vec<MagStamp>,
+    /// The archives among them, which every process that runs tasks looks at again. Plans of earlier builds have none.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub archives: Vec<ArchiveStamp>,
     /// Mags of the result, finest first.
     pub mags: Vec<MagPlan>,
     /// Extent of the result: the fallback's box and every touched chunk, no more. Unit: mag-1 voxels.
@@ -155,6 +158,12 @@ impl MergePlan {
     /// The same, of sources that are open already.
     pub fn of(input: MergeInput, sources: &super::sides::Sources) -> Result<Self> {
         super::survey::survey(input, sources)
+    }
+
+    /// Opens both sides of a plan that was made elsewhere. An archive that was written since need not hold what was planned.
+    pub fn open_sources(&self) -> Result<super::sides::Sources> {
+        check_archives(&self.archives)?;
+        super::sides::Sources::open(&self.input)
     }
 
     /// Numbers the tasks of a plan that is whole.

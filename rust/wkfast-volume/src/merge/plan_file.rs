@@ -102,6 +102,7 @@ impl MergePlan {
             fingerprint: self.fingerprint.clone(),
             input: self.input.clone(),
             stamps: self.stamps.clone(),
+            archives: self.archives.clone(),
             mags: self.mags.iter().map(MagPlan::bare).collect(),
             ignored_mags: self.ignored_mags.clone(),
             left_out_mags: self.left_out_mags.clone(),

@@ -16,6 +16,7 @@ use super::report::{MergeReport, Seconds, ShardRecord, Span};
 use super::shard::{MagArrays, Room, ShardMerge};
 use super::share::work_bytes;
 use super::sides::{SideMag, Sources};
+use super::stamp::check_archives;
 use super::target::{Access, Copied};
 use super::terms::Terms;
 use crate::error::{Result, VolumeError};
@@ -101,6 +102,7 @@ fn run_tasks(
     journal: &Journal,
     observer: &mut Observer,
 ) -> Result<RunSummary> {
+    check_archives(&plan.archives)?;
     let mut summary = RunSummary { tasks: tasks.len(), ..RunSummary::default() };
     let arrays = prepare(plan, sources, journal)?;
     let runner = Runner { plan, terms: Terms::of(plan, sources), arrays: &arrays, journal };

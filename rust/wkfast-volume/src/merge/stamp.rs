@@ -1,12 +1,15 @@
 //! Recognising files again: names, sizes and times of what a plan was made from, and what differs between two plans.
 
 use std::fs::Metadata;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::time::UNIX_EPOCH;
 
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
+use super::input::MergeInput;
+use super::sides::Sources;
+use crate::error::{Result, VolumeError};
 use crate::format::{Container, Listing, MagArray, MagLocation};
 
 /// One mag of an input as it was found.
@@ -55,6 +58,65 @@ impl MagStamp {
     }
 }
 
+/// A zip file that mags of an input lie in, as it was found. To look at it again costs one question, however much it holds.
+/// An archive on a server is asked for by its state anyway.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ArchiveStamp {
+    /// Where it lies.
+    pub path: PathBuf,
+    /// Size and time.
+    pub state: String,
+}
+
+impl ArchiveStamp {
+    /// Of all mags of both sides, each archive once.
+    pub(super) fn all(input: &MergeInput) -> Vec<Self> {
+        let mut all: Vec<Self> = Vec::new();
+        for mag in input.annotations.iter().flatten().chain(&input.fallback) {
+            let Container::Zip { path, .. } = &mag.container else { continue };
+            if all.iter().all(|known| known.path != *path) {
+                all.push(Self { path: path.clone(), state: state_of_file(path) });
+            }
+        }
+        all
+    }
+}
+
+/// Refuses archives that are not what they were when they were planned with.
+pub(super) fn check_archives(planned: &[ArchiveStamp]) -> Result<()> {
+    match planned.iter().find(|stamp| state_of_file(&stamp.path) != stamp.state) {
+        Some(stamp) => Err(changed(&stamp.path.display().to_string())),
+        None => Ok(()),
+    }
+}
+
+/// Refuses folders whose files are not those that were planned with: of annotations by their times as well, of the fallback
+/// by number and size, as its voxels are compared one by one.
+pub(super) fn check_folders(planned: &[MagStamp], sources: &Sources) -> Result<()> {
+    let annotations = sources.annotations.iter().flatten().map(|mag| (mag, true));
+    for (mag, by_time) in annotations.chain(sources.fallback.iter().map(|mag| (mag, false))) {
+        if !matches!(mag.location.container, Container::Directory { .. }) {
+            continue;
+        }
+        let now = MagStamp::of(&mag.location, &*mag.array, &mag.array.list_shards()?);
+        let is_same = |stamp: &MagStamp| {
+            let is_alike = (&stamp.name, stamp.shards, stamp.bytes) == (&now.name, now.shards, now.bytes);
+            is_alike && (!by_time || stamp.digest == now.digest)
+        };
+        if !planned.iter().any(is_same) {
+            return Err(changed(&now.name));
+        }
+    }
+    Ok(())
+}
+
+fn changed(name: &str) -> VolumeError {
+    let name = name.trim_end_matches('/');
+    VolumeError::Mismatch(format!(
+        "{name} was changed after the merge had been planned: plan again, for a target that is not begun"
+    ))
+}
+
 /// What to call a mag in messages.
 pub fn describe(location: &MagLocation) -> String {
     let prefix = &location.prefix;
@@ -96,13 +158,17 @@ impl Digest {
     }
 
     fn add_file(&mut self, path: &Path) {
-        let stamp = |metadata: Metadata| {
-            let modified = metadata.modified().ok()?.duration_since(UNIX_EPOCH).ok()?;
-            Some(format!("{} {}", metadata.len(), modified.as_nanos()))
-        };
-        let text = std::fs::metadata(path).ok().and_then(stamp).unwrap_or_default();
-        self.add(text.as_bytes());
+        self.add(state_of_file(path).as_bytes());
     }
+}
+
+/// Size of a file and when it was written; nothing where the system does not tell.
+fn state_of_file(path: &Path) -> String {
+    let state = |metadata: Metadata| {
+        let modified = metadata.modified().ok()?.duration_since(UNIX_EPOCH).ok()?;
+        Some(format!("{} {}", metadata.len(), modified.as_nanos()))
+    };
+    std::fs::metadata(path).ok().and_then(state).unwrap_or_default()
 }
 
 /// The first place in which two JSON values differ, with both sides; `None` if they are equal.

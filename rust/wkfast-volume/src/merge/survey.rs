@@ -16,7 +16,7 @@ use super::outline::Outline;
 use super::plan::{LayerPlan, LayerSource, MagPlan, MergePlan, PLAN_VERSION, ShardPlan};
 use super::roles::{MagRoles, Role, Roles, check_types};
 use super::sides::{Side, Sources};
-use super::stamp::{Digest, MagStamp};
+use super::stamp::{ArchiveStamp, Digest, MagStamp};
 use crate::error::{Result, VolumeError};
 use crate::format::Listing;
 use crate::geometry::{ChunkGrid, Mag, ShardIndex};
@@ -48,6 +48,7 @@ pub(super) fn decide(input: MergeInput, sources: &Sources) -> Result<MergePlan> 
         mag.extent = extent(&bounding_box, mag.mag);
     }
     let stamps: Vec<MagStamp> = annotations.iter().chain([&fallback]).flat_map(Side::stamps).collect();
+    let archives = ArchiveStamp::all(&input);
     let plan = MergePlan {
         version: PLAN_VERSION,
         fingerprint: fingerprint(&input, &stamps),
@@ -55,6 +56,7 @@ pub(super) fn decide(input: MergeInput, sources: &Sources) -> Result<MergePlan> 
         left_out_mags: roles.left_out,
         input,
         stamps,
+        archives,
         mags,
         bounding_box,
         warnings,

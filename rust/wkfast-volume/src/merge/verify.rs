@@ -21,6 +21,7 @@ use super::rule::Runs;
 use super::run::{find, open_layer};
 use super::share::work_bytes;
 use super::sides::Sources;
+use super::stamp::{check_archives, check_folders};
 use super::terms::Terms;
 use crate::error::{Result, VolumeError};
 use crate::format::{EncodedChunk, MagArray, UNKNOWN_SIZE, open_mag, read_region};
@@ -66,10 +67,12 @@ pub fn verify(
         return Err(VolumeError::Mismatch(format!("{target} holds no result to verify: run the merge first")));
     }
     plan.check_range(&tasks)?;
+    check_archives(&plan.archives)?;
     let mags = open(plan, sources)?;
     // By one of those who share the work.
     if tasks.start == 0 {
         plan.check_range(&(0..plan.task_count()))?;
+        check_folders(&plan.stamps, sources)?;
         mags.iter().try_for_each(check_files)?;
     }
     let compared = Compared::default();

@@ -21,7 +21,7 @@ use std::sync::Arc;
 use serde::{Deserialize, Serialize};
 
 use self::change::Change;
-pub use self::exchange::exchange_folders;
+pub use self::exchange::{exchange_folders, restore_folder};
 pub use self::run::{Summary, run};
 use crate::downsample::Interpolation;
 use crate::error::{Result, VolumeError};

@@ -107,7 +107,7 @@ impl DirectoryStore {
             let Some(place) = self.follow(&place, key)? else { return Ok(None) };
             found = stat(&place).map_err(fault)?;
         }
-        found.map_or(Ok(None), |found| regular(found).map_err(fault))
+        found.map(|found| regular(found).map_err(fault)).transpose()
     }
 
     /// Where a link at `key` leads; `None` if there is none any more. One that leads nowhere may lead to a disk that is not
@@ -134,7 +134,8 @@ impl DirectoryStore {
         let fault = |error| VolumeError::io(self.describe(key), error);
         let mut attempt = |place: &Path| {
             let file = (self.open)(place)?;
-            regular(file.metadata()?)?.map(|metadata| read(file, metadata)).transpose()
+            let metadata = regular(file.metadata()?)?;
+            read(file, metadata)
         };
         let found = match persistently(&place, &mut attempt) {
             Err(error) if is_link(&error) => {
@@ -143,24 +144,32 @@ impl DirectoryStore {
             }
             found => found.map_err(fault)?,
         };
-        found.flatten().transpose()
+        found.transpose()
     }
 
-    fn walk(&self, folder: &Path, key: &str, prefix: &str, entries: &mut Vec<Entry>) -> Result<()> {
+    /// Appends what lies in `folder`, and says whether anything in it is called as chunks are.
+    fn walk(&self, folder: &Path, key: &str, prefix: &str, entries: &mut Vec<Entry>) -> Result<bool> {
         let fault = |error| VolumeError::io(self.describe(key), error);
+        let mut holds_chunks = false;
         for entry in fs::read_dir(folder).map_err(fault)? {
             let entry = entry.map_err(fault)?;
             // A name that is no text cannot be a chunk's.
             let Ok(name) = entry.file_name().into_string() else { continue };
+            let may_be_chunk = may_hold_chunks(&name) || name.strip_suffix(".wkw").is_some();
+            holds_chunks |= may_be_chunk;
             let child = if key.is_empty() { name } else { format!("{key}/{name}") };
             let kind = entry.file_type().map_err(fault)?;
             if may_hold(&child, prefix) && kind.is_dir() {
-                self.walk(&entry.path(), &child, prefix, entries)?;
+                let is_on_the_way = self.walk(&entry.path(), &child, prefix, entries)?;
+                // It may be in the place of a chunk, which must not be left out: whoever reads that is told.
+                if may_be_chunk && !is_on_the_way && child.starts_with(prefix) {
+                    entries.push(Entry { key: child, size: 1 });
+                }
             } else if child.starts_with(prefix) && !kind.is_dir() {
                 entries.extend(self.listed(child, &entry, kind)?);
             }
         }
-        Ok(())
+        Ok(holds_chunks)
     }
 
     fn listed(&self, key: String, entry: &fs::DirEntry, kind: FileType) -> Result<Option<Entry>> {
@@ -171,15 +180,15 @@ impl DirectoryStore {
         }
         // A link, or what is no file. What cannot be read is an error to whoever reads it, so it must not be left out: it
         // would be taken for zeros. Nor is it a file without bytes, which counts as nothing.
-        let is_folder = || kind.is_symlink() && entry.path().is_dir();
-        if is_folder() && may_hold_chunks(&entry.file_name()) {
+        let is_folder = kind.is_symlink() && entry.path().is_dir();
+        if is_folder && entry.file_name().to_str().is_some_and(may_hold_chunks) {
             let reason = "is a link to a folder: chunks in it would be left out; put the folder itself there";
             return Err(VolumeError::corrupt(self.describe(&key), reason));
         }
         let size = match self.find(&key) {
             Ok(Some(metadata)) => metadata.len(),
-            Err(_) if !is_folder() => 1,
-            _ => return Ok(None),
+            Ok(None) => return Ok(None),
+            Err(_) => 1,
         };
         Ok(Some(Entry { key, size }))
     }
@@ -242,7 +251,7 @@ impl ListStore for DirectoryStore {
             check_key(folder)?;
         }
         match self.folder(folder)? {
-            Some(place) if place.is_dir() => self.walk(&place, folder, prefix, &mut entries)?,
+            Some(place) if place.is_dir() => drop(self.walk(&place, folder, prefix, &mut entries)?),
             _ => {}
         }
         Ok(entries)
@@ -307,19 +316,14 @@ fn is_of_this_machine(root: &Path) -> bool {
 }
 
 /// Whether folders of chunks are called so, in any format: `c`, `z0`, `17`.
-fn may_hold_chunks(name: &OsStr) -> bool {
-    let Some(name) = name.to_str() else { return false };
+fn may_hold_chunks(name: &str) -> bool {
     let number = name.strip_prefix(['x', 'y', 'z']).unwrap_or(name);
     name == "c" || (!number.is_empty() && number.bytes().all(|byte| byte.is_ascii_digit()))
 }
 
-/// What is a file; a FIFO or a device is an error. A folder is nothing: no store has objects that are folders.
-fn regular(found: Metadata) -> io::Result<Option<Metadata>> {
-    match (found.is_file(), found.is_dir()) {
-        (true, _) => Ok(Some(found)),
-        (_, true) => Ok(None),
-        _ => Err(io::Error::new(io::ErrorKind::InvalidData, "is no regular file")),
-    }
+/// What is a file. Anything else in the place of one is an error, a folder too: taken for nothing, it would be zeros.
+fn regular(found: Metadata) -> io::Result<Metadata> {
+    if found.is_file() { Ok(found) } else { Err(io::Error::new(io::ErrorKind::InvalidData, "is no regular file")) }
 }
 
 /// Whether keys below the folder `key` can start with `prefix`.
