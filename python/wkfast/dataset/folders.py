@@ -29,6 +29,8 @@ _NUMBERS_OF_NAMES = {errno.ENOTEMPTY, errno.ESTALE, errno.EINVAL, errno.ELOOP}
 _FOLDER = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 # File systems take names of 255 bytes, and what is made beside a folder has a longer one.
 _LONG = 200
+# Of the bits of a folder those that a file has as well.
+_OF_FILES = 0o666
 # Files that an error names.
 _SHOWN = 3
 
@@ -190,6 +192,7 @@ def replaced_folder(folder: Path, within: Path) -> Iterator[tuple[Path, Callable
 
         def place() -> None:
             claim.replaces(folder)
+            _take_modes(folder, claim.draft)
             _core.exchange_folders(claim.draft, folder, within)
 
         yield claim.draft, place
@@ -261,6 +264,36 @@ class _Claim:
         """Let others take it."""
         for held in self._held:
             os.close(held)
+
+
+def _take_modes(replaced: Path, draft: Path) -> None:
+    """Give a folder the mode and group of the one that it replaces, and what is in it those that go with them.
+
+    Nothing is touched where they are alike, as of most folders: both follow the umask, and the folder that they lie in.
+    """
+    try:
+        was = replaced.stat()
+    except OSError:  # there is none
+        return
+    now = draft.stat()
+    if (was.st_mode, was.st_gid) == (now.st_mode, now.st_gid):
+        return
+    for _, _, names, folder in os.fwalk(draft):
+        _give(folder, stat.S_IMODE(was.st_mode), was.st_gid)
+        for name in names:
+            file = os.open(name, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC, dir_fd=folder)
+            try:
+                _give(file, was.st_mode & _OF_FILES, was.st_gid)
+            finally:
+                os.close(file)
+
+
+def _give(opened: int, mode: int, group: int) -> None:
+    """Set mode and group as far as the system allows: what takes another group loses none of its bits by that."""
+    with suppress(PermissionError):
+        os.fchown(opened, -1, group)
+    with suppress(PermissionError):
+        os.fchmod(opened, mode)
 
 
 def _lock(held: int) -> bool:
