@@ -204,17 +204,15 @@ def test_loading_and_saving_take_time_in_proportion_to_the_elements(make, tmp_pa
 
 HALF = "half of a character: \ud800"
 VALUES = {
-    "a comment": lambda tree, node: setattr(node, "comment", HALF),
-    "comments": lambda tree, node: setattr(node, "comments", ["one", HALF]),
-    "a new node's comment": lambda tree, node: tree.add_node((1, 2, 3), comment=HALF),
-    "new nodes' comments": lambda tree, node: tree.add_nodes([(1, 2, 3)] * 2, comments=["one", HALF]),
-    "new nodes' numbers for comments": lambda tree, node: tree.add_nodes([(1, 2, 3)], comments=[5]),
-    "a time": lambda tree, node: setattr(node, "time", 2**63),
-    "a new node's time": lambda tree, node: tree.add_node((1, 2, 3), time=2**63),
-    "a branchpoint's time": lambda tree, node: setattr(node, "branchpoint_time", 2**63),
-    "a new branchpoint's time": lambda tree, node: tree.add_node(
-        (1, 2, 3), is_branchpoint=True, branchpoint_time=2**63
-    ),
+    "a comment": lambda _, node: setattr(node, "comment", HALF),
+    "comments": lambda _, node: setattr(node, "comments", ["one", HALF]),
+    "a new node's comment": lambda tree, _: tree.add_node((1, 2, 3), comment=HALF),
+    "new nodes' comments": lambda tree, _: tree.add_nodes([(1, 2, 3)] * 2, comments=["one", HALF]),
+    "new nodes' numbers for comments": lambda tree, _: tree.add_nodes([(1, 2, 3)], comments=[5]),
+    "a time": lambda _, node: setattr(node, "time", 2**63),
+    "a new node's time": lambda tree, _: tree.add_node((1, 2, 3), time=2**63),
+    "a branchpoint's time": lambda _, node: setattr(node, "branchpoint_time", 2**63),
+    "a new branchpoint's time": lambda tree, _: tree.add_node((1, 2, 3), is_branchpoint=True, branchpoint_time=2**63),
 }
 
 
@@ -239,3 +237,11 @@ def test_an_array_that_zarr_does_not_open_is_an_error_of_ours(separator, tmp_pat
     file.write_text(json.dumps(metadata))
     with pytest.raises(wk.errors.WkfastError):
         wk.Dataset.open(tmp_path / "d").get_layer("color").get_mag(1).get_zarr_array()
+
+
+def test_edits_that_cannot_be_are_refused_by_errors_of_ours():
+    annotation = wk.Annotation("a", dataset_name="d", voxel_size=(1, 1, 1))
+    volume = annotation.add_volume_layer("v", dtype="uint32", fallback_layer="cells")
+    for wrong in ({"redownsample": True}, {"redownsample": True, "edit_mode": "memory"}):
+        with pytest.raises(wk.errors.DatasetValueError), volume.edit(**wrong):
+            pass

@@ -97,9 +97,7 @@ def test_a_mag_that_two_make_at_once_is_all_of_one(tmp_path):
     for label in (1, 2):
         made = Dataset(tmp_path / f"of-{label}", voxel_size=(1, 1, 1))
         voxels = np.full((64, 64, 64), label, np.uint8)
-        layer = made.write_layer(
-            "cells", "color", voxels, downsample=False, chunk_shape=16 * label, shard_shape=32
-        )
+        layer = made.write_layer("cells", "color", voxels, downsample=False, chunk_shape=16 * label, shard_shape=32)
         views.append(layer.get_mag(1))
     for turn in range(8):
         target = Dataset(tmp_path / f"target-{turn}", voxel_size=(1, 1, 1))
@@ -112,8 +110,8 @@ def test_a_mag_that_two_make_at_once_is_all_of_one(tmp_path):
             try:
                 layer.add_mag_as_copy(view, exists_ok=True)
                 outcomes.append(None)
-            except Exception as error:  # noqa: BLE001 - whatever else comes is what is looked for
-                outcomes.append(error)
+            except Exception as raised:  # noqa: BLE001 - whatever else comes is what is looked for
+                outcomes.append(raised)
 
         threads = [threading.Thread(target=work, args=(views[number % 2],)) for number in range(4)]
         for thread in threads:

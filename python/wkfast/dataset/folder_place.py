@@ -11,10 +11,10 @@ from wkfast import _core
 from wkfast.buckets import stated_path
 from wkfast.dataset.files_place import FilesPlace, Site, nothing
 from wkfast.dataset.folders import (
+    changes_told,
     is_left,
     mark_left,
     place_folder,
-    changes_told,
     remove_folder,
     replaced_folder,
     unmark_left,

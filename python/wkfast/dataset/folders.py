@@ -9,12 +9,12 @@ import os
 import shutil
 import stat
 import tempfile
-from contextlib import ExitStack, contextmanager, suppress
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from wkfast import _core
-from wkfast.errors import DatasetError, ExistsError, ChangedMeanwhileError, VolumeDataError, WkfastError
+from wkfast.errors import ChangedMeanwhileError, DatasetError, ExistsError, VolumeDataError, WkfastError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
