@@ -225,6 +225,22 @@ def test_values_that_no_node_can_have_are_refused_where_they_are_given(change):
     assert [(each.id, each.comment, each.time) for each in tree.nodes] == [(node.id, "kept", None)]
 
 
+@pytest.mark.parametrize("metadata", [{"k": 2**2000}, {"k": object()}, 5, ["k"], None])
+def test_metadata_that_no_file_can_hold_are_refused_and_nothing_is_written(metadata, tmp_path):
+    for number in range(2):
+        annotation = wk.Annotation("a", dataset_name="d", voxel_size=(1, 1, 1))
+        tree = annotation.skeleton.add_tree("t")
+        segment = wk.SegmentInformation("s", None, None, metadata)
+        volume = annotation.add_volume_layer("v", dtype="uint32")
+        with pytest.raises(wk.errors.WkfastError):  # where it is given, or saved
+            if number:
+                volume.segments[5] = segment
+            else:
+                tree.metadata = metadata
+            annotation.save(tmp_path / "a.zip")
+    assert list(tmp_path.iterdir()) == []
+
+
 @pytest.mark.parametrize("separator", [None, {}, {"separator": -1}])
 def test_an_array_that_zarr_does_not_open_is_an_error_of_ours(separator, tmp_path):
     layer = wk.Dataset(tmp_path / "d", voxel_size=(1, 1, 1)).write_layer(
