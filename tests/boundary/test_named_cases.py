@@ -232,11 +232,11 @@ def test_metadata_that_no_file_can_hold_are_refused_and_nothing_is_written(metad
         tree = annotation.skeleton.add_tree("t")
         segment = wk.SegmentInformation("s", None, None, metadata)
         volume = annotation.add_volume_layer("v", dtype="uint32")
-        with pytest.raises(wk.errors.WkfastError):  # where it is given, or saved
-            if number:
-                volume.segments[5] = segment
-            else:
-                tree.metadata = metadata
+        if number:
+            volume.segments[5] = segment
+        else:
+            tree.metadata = metadata
+        with pytest.raises(wk.errors.WkfastError):
             annotation.save(tmp_path / "a.zip")
     assert list(tmp_path.iterdir()) == []
 
