@@ -20,6 +20,7 @@
     │   ├── DatasetValueError          (ValueError, AssertionError)
     │   │   ├── VoxelTypeError         (TypeError)
     │   │   └── ReadOnlyError
+    │   ├── ChangedMeanwhileError      (OSError)
     │   ├── ExistsError                (IndexError)
     │   ├── LayerNotFoundError         (IndexError)
     │   └── MagNotFoundError           (IndexError)
@@ -46,6 +47,7 @@ __all__ = [
     "AnnotationIdError",
     "AnnotationSuffixError",
     "AnnotationZipError",
+    "ChangedMeanwhileError",
     "DatasetError",
     "DatasetNotFoundError",
     "DatasetValueError",
@@ -165,6 +167,10 @@ class ReadOnlyError(DatasetValueError):
 
 class ExistsError(DatasetError, IndexError):
     """There already is a layer, mag or folder of that name."""
+
+
+class ChangedMeanwhileError(DatasetError, OSError):
+    """What a change of a dataset is about is gone, or something is in its place: somebody else changes it as well."""
 
 
 class LayerNotFoundError(DatasetError, IndexError):

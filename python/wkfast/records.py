@@ -45,6 +45,8 @@ def metadata_to_entries(metadata: dict[str, Any], before: Sequence[Record] = ())
     >>> metadata_to_entries({"labels": ["a", "b"]})[0]["list"]
     [(0, 'a'), (1, 'b')]
     """
+    if not isinstance(metadata, Mapping):
+        raise SkeletonError(f"metadata are values by their names, not {metadata!r}")
     if _same(metadata, metadata_from_entries(before)):
         return list(before)
     read = {entry["key"]: entry for entry in before}
@@ -121,7 +123,7 @@ def _entry(key: str, value: Any) -> Record:
     elif isinstance(value, str):
         entry["string"] = value
     elif isinstance(value, int | float):
-        entry["number"] = value if -(2**127) <= value < 2**127 else float(value)
+        entry["number"] = _number(key, value)
     elif isinstance(value, Iterable) and not isinstance(value, Mapping | bytes | bytearray):
         entry["list"] = [(i, str(text)) for i, text in enumerate(value)]
     elif value is not None:
@@ -129,6 +131,13 @@ def _entry(key: str, value: Any) -> Record:
             f"metadata {key!r}: a value is a text, a number, a boolean or a list of texts, not {value!r}"
         )
     return entry
+
+
+def _number(key: str, value: float) -> float:
+    try:
+        return value if -(2**127) <= value < 2**127 else float(value)
+    except OverflowError as error:
+        raise SkeletonError(f"metadata {key!r}: no number in a file is as large as this one") from error
 
 
 def _same(a: Any, b: Any) -> bool:

@@ -43,6 +43,26 @@ def owned_temporary_folder(purpose: Purpose) -> Iterator[Path]:
         remove_temporary(Path(temporary.name))
 
 
+def folder_lock(folder: Path) -> int | None:
+    """Lock a folder, which says that somebody needs what is in it, however long nothing changes.
+
+    Returns
+    -------
+    int, optional
+        What is to be closed when nobody does any more; ``None`` where the system has no lock for it.
+    """
+    try:
+        opened = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    except OSError:
+        return None
+    try:
+        fcntl.flock(opened, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError:
+        os.close(opened)
+        return None
+    return opened
+
+
 def remove_temporary(folder: Path) -> None:
     """Remove a folder with all in it, if it is there. What went wrong is tried once more, and no error.
 

@@ -200,3 +200,64 @@ def test_loading_and_saving_take_time_in_proportion_to_the_elements(make, tmp_pa
 
     load_and_save(1)  # what is imported when it is needed is there from now on
     assert load_and_save(800) < 6 * load_and_save(200)
+
+
+HALF = "half of a character: \ud800"
+VALUES = {
+    "a comment": lambda _, node: setattr(node, "comment", HALF),
+    "comments": lambda _, node: setattr(node, "comments", ["one", HALF]),
+    "a new node's comment": lambda tree, _: tree.add_node((1, 2, 3), comment=HALF),
+    "new nodes' comments": lambda tree, _: tree.add_nodes([(1, 2, 3)] * 2, comments=["one", HALF]),
+    "new nodes' numbers for comments": lambda tree, _: tree.add_nodes([(1, 2, 3)], comments=[5]),
+    "a time": lambda _, node: setattr(node, "time", 2**63),
+    "a new node's time": lambda tree, _: tree.add_node((1, 2, 3), time=2**63),
+    "a branchpoint's time": lambda _, node: setattr(node, "branchpoint_time", 2**63),
+    "a new branchpoint's time": lambda tree, _: tree.add_node((1, 2, 3), is_branchpoint=True, branchpoint_time=2**63),
+}
+
+
+@pytest.mark.parametrize("change", VALUES.values(), ids=VALUES.keys())
+def test_values_that_no_node_can_have_are_refused_where_they_are_given(change):
+    tree = wk.Annotation("a", dataset_name="d", voxel_size=(1, 1, 1)).skeleton.add_tree("t")
+    node = tree.add_node((1, 2, 3), comment="kept", is_branchpoint=True)
+    with pytest.raises(SkeletonError):
+        change(tree, node)
+    assert [(each.id, each.comment, each.time) for each in tree.nodes] == [(node.id, "kept", None)]
+
+
+@pytest.mark.parametrize("metadata", [{"k": 2**2000}, {"k": object()}, 5, ["k"], None])
+def test_metadata_that_no_file_can_hold_are_refused_and_nothing_is_written(metadata, tmp_path):
+    for number in range(2):
+        annotation = wk.Annotation("a", dataset_name="d", voxel_size=(1, 1, 1))
+        tree = annotation.skeleton.add_tree("t")
+        segment = wk.SegmentInformation("s", None, None, metadata)
+        volume = annotation.add_volume_layer("v", dtype="uint32")
+        if number:
+            volume.segments[5] = segment
+        else:
+            tree.metadata = metadata
+        with pytest.raises(wk.errors.WkfastError):
+            annotation.save(tmp_path / "a.zip")
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("separator", [None, {}, {"separator": -1}])
+def test_an_array_that_zarr_does_not_open_is_an_error_of_ours(separator, tmp_path):
+    layer = wk.Dataset(tmp_path / "d", voxel_size=(1, 1, 1)).write_layer(
+        "color", "color", np.ones((8, 8, 8), np.uint8), downsample=False
+    )
+    file = layer.path / "1" / "zarr.json"
+    metadata = json.loads(file.read_text())
+    metadata["chunk_key_encoding"] = {"name": "default", "configuration": separator}
+    metadata["storage_transformers"] = 5
+    file.write_text(json.dumps(metadata))
+    with pytest.raises(wk.errors.WkfastError):
+        wk.Dataset.open(tmp_path / "d").get_layer("color").get_mag(1).get_zarr_array()
+
+
+def test_edits_that_cannot_be_are_refused_by_errors_of_ours():
+    annotation = wk.Annotation("a", dataset_name="d", voxel_size=(1, 1, 1))
+    volume = annotation.add_volume_layer("v", dtype="uint32", fallback_layer="cells")
+    for wrong in ({"redownsample": True}, {"redownsample": True, "edit_mode": "memory"}):
+        with pytest.raises(wk.errors.DatasetValueError), volume.edit(**wrong):
+            pass

@@ -15,6 +15,7 @@ from tests.inputs import tree_state
 
 import wkfast as wk
 from wkfast import _core
+from wkfast.dataset.folders import place_folder
 from wkfast.temporary import Purpose, owned_temporary_folder
 
 
@@ -93,6 +94,21 @@ def test_what_somebody_works_on_stays(dataset: wk.Dataset, temporary: Path) -> N
     held.release()
     assert [each["path"] for each in cleaned(dataset.path)["removed"]] == [str(download)]
     assert [each["path"] for each in cleaned(dataset.path, "--older-than", 1)["removed"]] == list(map(str, young))
+
+
+def test_what_is_made_or_needed_for_days_stays(dataset: wk.Dataset, temporary: Path, tmp_path: Path) -> None:
+    """A folder under construction, and an edited layer of an annotation that somebody has open."""
+    annotation = wk.Annotation("a", dataset_name="dataset", voxel_size=(4, 4, 40))
+    volume = annotation.add_volume_layer("cells", dtype="uint8")
+    with volume.edit() as layer:
+        layer.add_mag(1).write(np.ones((32, 32, 32), "uint8"), absolute_offset=(0, 0, 0), allow_resize=True)
+    with place_folder(dataset.path / "em" / "8", dataset.path) as draft:
+        (draft / "zarr.json").write_text("{}")
+        assert cleaned(dataset.path, "--older-than", 0)["removed"] == []
+        assert draft.is_dir()
+    annotation.save(tmp_path / "saved.zip")
+    (saved,) = wk.Annotation.load(tmp_path / "saved.zip").volume_layers
+    assert (saved.as_layer().get_mag(1).read() == 1).all()
 
 
 @pytest.mark.parametrize("purpose", get_args(Purpose))

@@ -88,3 +88,22 @@ def test_a_removal_that_the_file_system_refused_can_be_asked_for_again(
         remove()
     with pytest.raises(LayerNotFoundError):
         dataset.delete_layer("../d")
+
+
+@pytest.mark.parametrize("work", ["rechunk", "compress"])
+def test_a_mag_that_is_made_anew_keeps_mode_and_group(work: str, tmp_path: Path) -> None:
+    """A lab whose members share folders by their group may go on writing."""
+    layer = Dataset(tmp_path / "d", voxel_size=(1, 1, 1)).add_layer("color", "color", dtype="uint8")
+    mag = layer.add_mag(1, shard_shape=32, compress=False)
+    mag.write(np.ones((64, 64, 64), np.uint8), absolute_offset=(0, 0, 0), allow_resize=True)
+    group = os.getgroups()[-1] if os.geteuid() else 4321
+    for path in [mag.path, *mag.path.rglob("*")]:
+        os.chown(path, -1, group)
+        path.chmod(0o2770 if path.is_dir() else 0o660)
+    before = mag.path.stat().st_ino
+    mag.rechunk(shard_shape=64) if work == "rechunk" else mag.compress()
+    assert mag.path.stat().st_ino != before
+    found = {(path.is_dir(), path.stat().st_mode & 0o7777, path.stat().st_gid) for path in mag.path.rglob("*")}
+    assert found == {(True, 0o2770, group), (False, 0o660, group)}
+    assert (mag.path.stat().st_mode & 0o7777, mag.path.stat().st_gid) == (0o2770, group)
+    assert (layer.get_mag(1).read() == 1).all()

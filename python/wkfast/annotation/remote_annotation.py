@@ -31,6 +31,9 @@ class RemoteAnnotation(Annotation):
     _client: Client
     _id: str
 
+    def __init__(self, *_: Any, **__: Any) -> None:
+        raise AnnotationError("an annotation on a server is opened by Annotation.open_remote, not made or loaded")
+
     @classmethod
     def _of(cls, annotation: Annotation, file: DownloadedFile) -> RemoteAnnotation:
         remote = cls.__new__(cls)

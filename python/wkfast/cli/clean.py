@@ -33,8 +33,8 @@ def clean(
 ) -> None:
     """Remove what killed jobs left in FOLDER and, of yours, in the folder for temporary files.
 
-    What is locked stays, for somebody works on it. What cannot be locked (folders that are being made, files where the
-    file system has no locks) stays until nothing has changed in it for a day. Links are not followed.
+    What is locked stays, for somebody works on it. What cannot be locked (folders of some jobs, files where the file
+    system has no locks) stays until nothing has changed in it for a day. Links are not followed.
     """
     if not folder.is_dir():
         raise DatasetNotFoundError(f"{folder} is no folder")
@@ -82,6 +82,8 @@ def _is_live(path: Path, seconds: float) -> bool:
     """Return whether somebody may be working on it."""
     if path.name.endswith(_GONE):
         return False
+    if path.is_dir() and not path.is_symlink() and _is_locked(path):
+        return True
     owner = path / OWNER if path.is_dir() else path
     if owner.is_file() and not owner.is_symlink() and not path.name.endswith((".wkfast-lock", ".wkfast-mapping")):
         locked = _is_locked(owner)
@@ -93,15 +95,20 @@ def _is_live(path: Path, seconds: float) -> bool:
         return True
 
 
-def _is_locked(file: Path) -> bool | None:
-    """Return whether somebody holds a file's lock; ``None`` where that cannot be told."""
+def _is_locked(path: Path) -> bool | None:
+    """Return whether somebody holds the lock of a file or folder; ``None`` where that cannot be told."""
     try:
-        with file.open("rb") as opened:
-            fcntl.flock(opened, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        opened = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
+    except OSError:
+        return None
+    try:
+        fcntl.flock(opened, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:
         return True
     except OSError:
         return None
+    finally:
+        os.close(opened)
     return False
 
 

@@ -85,8 +85,8 @@ class FilesPlace(WritablePlace):
     # -- what goes ------------------------------------------------------------------------------------------------
 
     @abstractmethod
-    def mark(self, folder: Any) -> None:
-        """Say of a folder that it is nobody's unless it is listed."""
+    def mark(self, folder: Any) -> object:
+        """Say of a folder that it is nobody's unless it is listed; return what :meth:`remove_marked` knows it by."""
 
     @abstractmethod
     def unmark(self, folder: Any) -> None:
@@ -95,6 +95,10 @@ class FilesPlace(WritablePlace):
     @abstractmethod
     def remove(self, folder: Any) -> None:
         """Remove a folder that is marked."""
+
+    def remove_marked(self, folder: Any, _mark: object) -> None:
+        """Remove a folder that was marked a while ago, unless somebody has put another in its place."""
+        self.remove(folder)
 
     @contextmanager
     def removal(self, properties: DatasetProperties, layer: LayerProperties, mag: Mag | None) -> Iterator[None]:
@@ -113,8 +117,7 @@ class FilesPlace(WritablePlace):
     @contextmanager
     def leaving(self, folders: list[Any]) -> Iterator[None]:
         """Remove folders that the block takes off the list, if it ends well."""
-        for folder in folders:
-            self.mark(folder)
+        marked = [(folder, self.mark(folder)) for folder in folders]
         try:
             yield
         except BaseException:
@@ -122,8 +125,8 @@ class FilesPlace(WritablePlace):
                 if not self._is_unlisted(folder):
                     self.unmark(folder)
             raise
-        for folder in folders:
-            self.remove(folder)
+        for folder, mark in marked:
+            self.remove_marked(folder, mark)
 
     def is_listed(self, folder: Any) -> bool:
         """Return whether a folder is that of a layer or mag, as the dataset is now."""

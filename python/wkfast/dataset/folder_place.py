@@ -10,14 +10,22 @@ from typing import TYPE_CHECKING
 from wkfast import _core
 from wkfast.buckets import stated_path
 from wkfast.dataset.files_place import FilesPlace, Site, nothing
-from wkfast.dataset.folders import is_left, mark_left, place_folder, remove_folder, replaced_folder, unmark_left
+from wkfast.dataset.folders import (
+    changes_told,
+    is_left,
+    mark_left,
+    place_folder,
+    remove_folder,
+    replaced_folder,
+    unmark_left,
+)
 from wkfast.dataset.links import followed, is_folder, is_something, is_taken
 from wkfast.dataset.mag_locations import is_far, location_in
 from wkfast.dataset.new_chunks import KeepsZeros
 from wkfast.errors import DatasetError, DatasetValueError, ExistsError, VolumeDataError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Iterator, Sequence
 
     from wkfast.buckets import ObjectPath
     from wkfast.dataset.layer_properties import Json, LayerProperties
@@ -138,6 +146,7 @@ class FolderPlace(FilesPlace):
 
     # -- changes --------------------------------------------------------------------------------------------------
 
+    @changes_told()
     def update(self, properties: DatasetProperties, change: Callable[[DatasetProperties], None]) -> None:
         """Apply `change` to ``datasource-properties.json`` as it is now, and take over what others wrote."""
         properties.update(change)
@@ -165,6 +174,7 @@ class FolderPlace(FilesPlace):
         root = self._root.absolute()
         return Path(os.path.normpath(root / folder.absolute())), Path(os.path.normpath(root))
 
+    @changes_told()
     def add_layer(self, properties: DatasetProperties, entry: Json) -> None:
         """Make a layer's folder, where there may be files already, and list the layer."""
         name = entry["name"]
@@ -172,6 +182,7 @@ class FolderPlace(FilesPlace):
         self.vacant(properties, name).mkdir(exist_ok=True)
         self.update(properties, lambda fresh: fresh.add_layer(entry))
 
+    @changes_told()
     def vacant(self, properties: DatasetProperties, name: str) -> Path:
         """Return the folder for a layer that is not listed, without what killed calls have left there.
 
@@ -183,7 +194,7 @@ class FolderPlace(FilesPlace):
         self._finish_renamings(properties)
         folder = self.own(self._root / name, f"layer {name!r}")
         names = {name, *(layer.name for layer in properties.layers)}
-        if is_left(folder) or (folder.is_symlink() and str(folder.readlink()) in names):
+        if is_left(folder) or _leads_to(folder) in names:
             self.remove(folder)
         if folder.is_symlink():
             where = "leads out of the dataset" if self.is_foreign(folder) else "leads elsewhere"
@@ -192,6 +203,7 @@ class FolderPlace(FilesPlace):
             raise ExistsError(f"{folder} is in the way of a layer: it is no folder")
         return folder
 
+    @changes_told()
     def rename_layer(self, properties: DatasetProperties, old: str, new: str) -> None:
         """Give a layer and its folder another name. Mags of other layers in that folder are found there again.
 
@@ -203,12 +215,12 @@ class FolderPlace(FilesPlace):
         DatasetValueError
             There is something of that name. Nothing was changed.
         OSError
-            The file system refuses. Nothing was changed.
+            The system refuses. Nothing was changed.
         """
         self._finish_renamings(properties)
         source = self.own(self._root / old, f"layer {old!r}")
         target = self._root / new
-        begun = target.is_symlink() and str(target.readlink()) == old
+        begun = _leads_to(target) == old
         taken = f"cannot rename layer {old!r}: there is {new!r} already in {self._root}"
         if any(layer.name == new for layer in properties.layers) or (is_something(target) and not begun):
             raise DatasetValueError(taken)
@@ -251,16 +263,16 @@ class FolderPlace(FilesPlace):
         """Give folders of layers their names where a killed call left links; links to themselves go."""
         names = {layer.name for layer in properties.layers}
         for link in self._root.iterdir():
-            if link.is_symlink() and str(link.readlink()) == link.name:
+            if _leads_to(link) == link.name:
                 with suppress(OSError):
                     link.unlink()
         for link in (self._root / name for name in names):
             self._restored(link)
-            if link.is_symlink():
-                old = str(link.readlink())
-                if "/" not in old and old not in {"", ".", "..", *names}:
-                    self._change_places(self._root / old, link)
+            old = _leads_to(link)
+            if "/" not in old and old not in {"", ".", "..", *names}:
+                self._change_places(self._root / old, link)
 
+    @changes_told()
     def add_mag(self, properties: DatasetProperties, layer: LayerProperties, mag: Mag, spec: _core.NewMag) -> Json:
         """Make an empty mag in its layer's folder, complete or not at all, and return its entry."""
         folder = self.new_folder(properties, layer, mag)
@@ -273,6 +285,7 @@ class FolderPlace(FilesPlace):
             self.mark(draft)
         return self.entry(layer, mag, folder, spec["chunk_shape"][0] * spec["chunks_per_shard"][0])
 
+    @changes_told()
     def new_folder(self, properties: DatasetProperties, layer: LayerProperties, mag: Mag) -> Path:
         """Return the folder that a mag gets."""
         self._finish_renamings(properties)
@@ -307,10 +320,13 @@ class FolderPlace(FilesPlace):
             return False
         return True
 
-    def mark(self, folder: Path) -> None:
-        """Say of a folder that it is nobody's unless it is listed."""
+    @changes_told()
+    def mark(self, folder: Path) -> os.stat_result | None:
+        """Say of a folder that it is nobody's unless it is listed; return what it is known by, if it is there."""
         mark_left(*self.reached(folder))
+        return folder.lstat() if os.path.lexists(folder) else None
 
+    @changes_told()
     def unmark(self, folder: Path | ObjectPath) -> None:
         """Take that back."""
         if isinstance(folder, Path) and self.owns(folder):
@@ -321,15 +337,24 @@ class FolderPlace(FilesPlace):
         self._restored(folder)
         remove_folder(*self.reached(folder))
 
+    @changes_told()
+    def remove_marked(self, folder: Path, mark: object) -> None:
+        """Remove a folder that was marked a while ago, unless somebody has put another in its place."""
+        with suppress(FileNotFoundError, NotADirectoryError):
+            if isinstance(mark, os.stat_result) and os.path.samestat(mark, folder.lstat()):
+                self.remove(folder)
+
     @contextmanager
     def removal(self, properties: DatasetProperties, layer: LayerProperties, mag: Mag | None) -> Iterator[None]:
         """Remove the folders of a mag or layer if the block ends well; see :meth:`FilesPlace.removal`."""
-        self._finish_renamings(properties)
+        with changes_told():
+            self._finish_renamings(properties)
         with super().removal(properties, layer, mag):
             yield
         if self._new_chunks is not None and mag is not None:
             self._new_chunks.forget(mag)
 
+    @changes_told()
     def finish_removal(self, layer_name: str, mag: Mag | None) -> bool:
         """Take away the folder of a layer or mag that is not listed, if a removal left it; tell whether it did."""
         # Whatever else is asked for is the name of no folder here.
@@ -342,6 +367,18 @@ class FolderPlace(FilesPlace):
             self.remove(self.own(each, f"layer {layer_name!r}"))
         return bool(left)
 
+    def forsake(self, layer_name: str) -> None:
+        """Say of the folder of a layer that is not listed any more that it is nobody's."""
+        folder = self._root / layer_name
+        if is_folder(folder) and self.owns(folder) and self._is_unlisted(folder):
+            self.mark(folder)
+
+    @changes_told()
+    def settle(self, layer: LayerProperties, voxel_size: Sequence[float], unit: str) -> None:
+        """Write the group metadata of a layer's folder, and forget that its mags were being made."""
+        super().settle(layer, voxel_size, unit)
+
+    @changes_told()
     def may_remove(
         self, properties: DatasetProperties, folder: Path | ObjectPath, layer_name: str, mag: Mag | None = None
     ) -> bool:
@@ -357,3 +394,11 @@ class FolderPlace(FilesPlace):
         place = followed(folder)
         kept = [self._root, *self.listed_folders(properties, layer_name, mag)]
         return not any(followed(other).is_relative_to(place) for other in kept)
+
+
+def _leads_to(link: Path) -> str:
+    """Return what a link says; nothing, if it is none, or none any more."""
+    try:
+        return str(link.readlink()) if link.is_symlink() else ""
+    except OSError:
+        return ""

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import errno
+import fcntl
 import hashlib
 import os
 import shutil
@@ -12,7 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from wkfast import _core
-from wkfast.errors import DatasetError, VolumeDataError
+from wkfast.errors import ChangedMeanwhileError, DatasetError, ExistsError, VolumeDataError, WkfastError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -20,8 +22,15 @@ if TYPE_CHECKING:
 # In a folder that is not listed, this file says that a call was killed between making and listing it, or between
 # taking it off the list and removing it: nobody misses what is in there.
 LEFT = ".wkfast-left"
+# What the system says where a name is not what it was: of links that are none any more, the last two.
+_OF_NAMES = (FileExistsError, FileNotFoundError, IsADirectoryError, NotADirectoryError)
+_NUMBERS_OF_NAMES = {errno.ENOTEMPTY, errno.ESTALE, errno.EINVAL, errno.ELOOP}
+# How a folder is opened, and no link to one.
+_FOLDER = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 # File systems take names of 255 bytes, and what is made beside a folder has a longer one.
 _LONG = 200
+# Of the bits of a folder those that a file has as well.
+_OF_FILES = 0o666
 # Files that an error names.
 _SHOWN = 3
 
@@ -34,6 +43,35 @@ def _told_of(path: Path) -> Iterator[None]:
     except OSError as error:
         error.filename, error.filename2 = str(path), None
         raise
+
+
+@contextmanager
+def changes_told() -> Iterator[None]:
+    """Let what the system says of names be an error of wkfast's own, which says the same.
+
+    Others may change a dataset at the same time: what was there a moment ago is gone, or something is there now. Other
+    refusals, as of a disk that is full, are not told otherwise.
+
+    Examples
+    --------
+    >>> with changes_told():
+    ...     os.mkdir("/")
+    Traceback (most recent call last):
+    wkfast.errors.ChangedMeanwhileError: [Errno 17] File exists: '/'
+    """
+    try:
+        yield
+    except OSError as error:
+        if isinstance(error, WkfastError) or not (isinstance(error, _OF_NAMES) or error.errno in _NUMBERS_OF_NAMES):
+            raise
+        raise _told(error) from error
+
+
+def _told(error: OSError) -> ChangedMeanwhileError:
+    told = ChangedMeanwhileError(str(error))
+    if error.filename is not None:
+        told.errno, told.strerror, told.filename = error.errno, error.strerror, error.filename
+    return told
 
 
 @contextmanager
@@ -121,13 +159,15 @@ def place_folder(folder: Path, within: Path | None = None) -> Iterator[Path]:
     Whoever looks at `folder` finds nothing, or all of it. What a killed process left beside it is removed first. No
     link is followed on the way from the folder `within`.
     """
-    with _draft(folder, within) as draft:
+    with _claimed(folder, within) as claim:
+        draft = claim.draft
         yield draft
-        if within is None:
-            draft.rename(folder)
-            return
-        with held_beneath(within, folder.parent) as held, _told_of(folder):
-            os.rename(draft.name, folder.name, src_dir_fd=held, dst_dir_fd=held)
+        with changes_told():
+            if within is None:
+                draft.rename(folder)
+                return
+            with held_beneath(within, folder.parent) as held, _told_of(folder):
+                os.rename(draft.name, folder.name, src_dir_fd=held, dst_dir_fd=held)
 
 
 @contextmanager
@@ -148,26 +188,152 @@ def replaced_folder(folder: Path, within: Path) -> Iterator[tuple[Path, Callable
     Whoever looks at `folder` finds what was there, or all of the new: they change places in one step. What lies beside
     it at the end of the block goes away. No link is followed on the way from the folder `within`.
     """
-    with _draft(folder, within) as draft:
-        yield draft, lambda: _core.exchange_folders(draft, folder, within)
+    with _claimed(folder, within) as claim:
+
+        def place() -> None:
+            claim.replaces(folder)
+            _take_modes(folder, claim.draft)
+            _core.exchange_folders(claim.draft, folder, within)
+
+        yield claim.draft, place
+
+
+class _Claim:
+    """A folder under construction, which is locked: what a killed process has left under its name is not.
+
+    Attributes
+    ----------
+    draft
+        Where it lies.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        name = folder.name
+        if len(name) > _LONG:
+            name = hashlib.blake2b(name.encode(), digest_size=16).hexdigest()
+        self.draft = folder.with_name(f".{name}.wkfast-part")
+        self._taken = f"{folder} is being made by somebody else at the moment"
+        self._held: list[int] = []
+        self._own: list[os.stat_result] = []
+
+    def take(self, folder: Path) -> None:
+        """Lock a folder, as far as the file system has locks.
+
+        Raises
+        ------
+        ExistsError
+            Another thread or process has it.
+        """
+        held = os.open(folder, _FOLDER)
+        # Somebody may have taken it for what was left, and replaced it.
+        own = os.fstat(held)
+        if not _lock(held) or not _is_at(folder, own):
+            os.close(held)
+            raise ExistsError(self._taken)
+        self._held.append(held)
+        self._own.append(own)
+
+    def replaces(self, folder: Path) -> None:
+        """Take what is replaced, a folder or a link to one: it lies under the draft's name until it has gone."""
+        with suppress(OSError):
+            self._own.append(folder.lstat())
+            self.take(folder)
+
+    def holds_draft(self) -> bool:
+        """Return whether what has the draft's name is ours, and not what others make since."""
+        return any(_is_at(self.draft, own) for own in self._own)
+
+    def make(self, within: Path | None) -> None:
+        """Make the draft, in the place of what was left there."""
+        with suppress(FileNotFoundError):
+            if stat.S_ISDIR(self.draft.lstat().st_mode):
+                self.take(self.draft)
+            remove_folder(self.draft, within)
+        try:
+            if within is None:
+                self.draft.mkdir(parents=True)
+            else:
+                _make_beneath(within, self.draft)
+            self.take(self.draft)
+        except (FileExistsError, FileNotFoundError) as error:
+            if os.path.lexists(self.draft.parent):  # somebody was quicker
+                raise ExistsError(self._taken) from error
+            raise
+
+    def give_up(self) -> None:
+        """Let others take it."""
+        for held in self._held:
+            os.close(held)
+
+
+def _take_modes(replaced: Path, draft: Path) -> None:
+    """Give a folder the mode and group of the one that it replaces, and what is in it those that go with them.
+
+    Nothing is touched where they are alike, as of most folders: both follow the umask, and the folder that they lie in.
+    """
+    try:
+        was = replaced.stat()
+    except OSError:  # there is none
+        return
+    now = draft.stat()
+    if (was.st_mode, was.st_gid) == (now.st_mode, now.st_gid):
+        return
+    for _, _, names, folder in os.fwalk(draft):
+        _give(folder, stat.S_IMODE(was.st_mode), was.st_gid)
+        for name in names:
+            file = os.open(name, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC, dir_fd=folder)
+            try:
+                _give(file, was.st_mode & _OF_FILES, was.st_gid)
+            finally:
+                os.close(file)
+
+
+def _give(opened: int, mode: int, group: int) -> None:
+    """Set mode and group as far as the system allows: what takes another group loses none of its bits by that."""
+    with suppress(PermissionError):
+        os.fchown(opened, -1, group)
+    with suppress(PermissionError):
+        os.fchmod(opened, mode)
+
+
+def _lock(held: int) -> bool:
+    """Lock an open folder; return whether nobody else has. Without locks, nobody is seen."""
+    try:
+        fcntl.flock(held, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    except OSError:
+        return True
+    return True
+
+
+def _is_at(path: Path, found: os.stat_result) -> bool:
+    """Return whether what was found once is what is at a path."""
+    try:
+        return os.path.samestat(path.lstat(), found)
+    except OSError:
+        return False
 
 
 @contextmanager
-def _draft(folder: Path, within: Path | None) -> Iterator[Path]:
-    name = folder.name
-    if len(name) > _LONG:
-        name = hashlib.blake2b(name.encode(), digest_size=16).hexdigest()
-    draft = folder.with_name(f".{name}.wkfast-part")
-    remove_folder(draft, within)
-    if within is None:
-        draft.mkdir(parents=True)
-    else:
-        _make_beneath(within, draft)
+def _claimed(folder: Path, within: Path | None) -> Iterator[_Claim]:
+    """Yield what makes `folder`: an empty folder beside it, which goes away with the block.
+
+    Raises
+    ------
+    ExistsError
+        Another thread or process is making `folder`. Where the system has no locks this is not seen.
+    """
+    claim = _Claim(folder)
     try:
-        yield draft
+        with changes_told():
+            claim.make(within)
+        yield claim
     finally:
-        with suppress(VolumeDataError):
-            remove_folder(draft, within)
+        if claim.holds_draft():
+            with suppress(VolumeDataError):
+                remove_folder(claim.draft, within)
+        claim.give_up()
 
 
 def copy_folder(source: Path, target: Path) -> None:

@@ -32,7 +32,7 @@ from wkfast.dataset.statistics import segment_statistics
 from wkfast.dataset.transformations import set_transformations, transformations_of
 from wkfast.dataset.upsampling import Upsampling, upsample
 from wkfast.dataset.view_configuration import LayerViewConfiguration, configuration_of, set_configuration
-from wkfast.errors import DatasetError, DatasetValueError, ExistsError, MagNotFoundError
+from wkfast.errors import DatasetError, DatasetValueError, ExistsError, LayerNotFoundError, MagNotFoundError
 from wkfast.geometry import Mag, Vec3Int
 from wkfast.geometry.bounding_box import as_box
 from wkfast.geometry.constants import CXYZ_AXES
@@ -1274,7 +1274,11 @@ class Layer(_core.Keeper):
                 check()
             entry.set_mags([*(each for each in entry.mags if entry.mag_of(each) != mag), added])
 
-        self._change(change)
+        try:
+            self._change(change)
+        except LayerNotFoundError:  # somebody has removed it meanwhile, and what was made for it is nobody's
+            self._writable().forsake(self.name)
+            raise
         self._settle()
 
     def _settle(self) -> None:

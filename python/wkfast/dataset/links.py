@@ -34,13 +34,17 @@ def followed(path: Place) -> Place:
         return path
     try:
         path.stat()
+        return Path(os.path.realpath(path))
     except (FileNotFoundError, NotADirectoryError, PermissionError):
         pass  # it is followed as far as that goes
     except OSError as error:
         raise DatasetError(f"{path} leads nowhere: {error.strerror}") from error
     except ValueError as error:
         raise DatasetError(f"{str(path)!r} leads nowhere: no file can be called so") from error
-    return Path(os.path.realpath(path))
+    try:
+        return Path(os.path.realpath(path))
+    except OSError as error:  # a link has become something else while it was read
+        raise DatasetError(f"{path} leads nowhere: {error.strerror}") from error
 
 
 def is_something(path: Path | ObjectPath) -> bool:

@@ -13,6 +13,7 @@ from wkfast.buckets import ObjectPath, copy_files, replace_whole
 from wkfast.dataset.data_format import FACTS
 from wkfast.dataset.files_place import FilesPlace
 from wkfast.dataset.folder_place import FolderPlace
+from wkfast.dataset.folders import changes_told
 from wkfast.dataset.foreign import own_mag
 from wkfast.dataset.links import regular_size
 from wkfast.dataset.mag_locations import location_in
@@ -252,7 +253,8 @@ def _keep_metadata(
         return False
     if _core.Mag.open(location).encoding.startswith("channels by"):  # cut into several chunks, which are read only
         return False
-    replace_whole(folder / name, metadata, None if within is None else Path(within))
+    with changes_told():
+        replace_whole(folder / name, metadata, None if within is None else Path(within))
     return True
 
 

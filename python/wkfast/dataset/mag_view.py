@@ -16,7 +16,7 @@ from wkfast.dataset.rechunking import map_chunks, merge_with_view, rechunk
 from wkfast.dataset.references import referenced_mag
 from wkfast.dataset.reshaping import Workers
 from wkfast.dataset.view import MagInfo, View
-from wkfast.errors import DatasetError, DatasetValueError, ReadOnlyError
+from wkfast.errors import DatasetError, DatasetValueError, ReadOnlyError, VolumeDataError
 from wkfast.geometry import BoundingBox, NDBoundingBox
 
 if TYPE_CHECKING:
@@ -440,13 +440,18 @@ class MagView(View):
         ------
         DatasetError
             The layer is WKW, which is no Zarr.
+        VolumeDataError
+            The package zarr does not open it.
         """
         if not isinstance(self._folder, Path):
             extent = self.bounding_box.in_mag(self._mag).bottomright.to_tuple()
             return self._layer._place.array(self._source, extent, self._title)
         if not FACTS[self.info.data_format].is_array:
             raise DatasetError(f"layer {self._layer.name!r} is stored as WKW and has no Zarr array; use read()")
-        return zarr.open_array(self._folder, mode="r" if self.read_only else "r+")
+        try:
+            return zarr.open_array(self._folder, mode="r" if self.read_only else "r+")
+        except Exception as error:  # of metadata that it does not understand, the package raises what it likes
+            raise VolumeDataError(f"{self._title} cannot be opened by zarr: {error}") from error
 
     def __repr__(self) -> str:
         return f"{type(self).__name__}(name={self.name!r}, bounding_box={self.bounding_box})"

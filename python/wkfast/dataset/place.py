@@ -141,6 +141,9 @@ class WritablePlace(Place):
         """Take away what a removal that failed has left of a layer or mag that is not listed; tell whether it did."""
         return False
 
+    def forsake(self, layer_name: str) -> None:
+        """Say of what was made for a layer that is not listed any more that it is nobody's."""
+
     def settle(self, layer: LayerProperties, voxel_size: Sequence[float], unit: str) -> None:
         """Write down beside the voxels what follows from a changed list of mags."""
 

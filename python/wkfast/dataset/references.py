@@ -7,12 +7,13 @@ symbolic link in the dataset's folder that leads to them.
 from __future__ import annotations
 
 import os
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from wkfast.addresses import local_path
 from wkfast.dataset.files_place import FilesPlace
+from wkfast.dataset.folders import changes_told
 from wkfast.dataset.foreign import own_layer, own_mag
 from wkfast.dataset.layer_creation import check_layer_name
 from wkfast.dataset.layer_properties import ELSEWHERE, without
@@ -165,11 +166,13 @@ def _link(link: Path, target: Path, *, relative: bool) -> Iterator[None]:
     if os.path.lexists(link):
         raise ExistsError(f"there is something at {link} already")
     leads = followed(target)
-    link.symlink_to(os.path.relpath(leads, followed(link.parent)) if relative else leads)
+    with changes_told():
+        link.symlink_to(os.path.relpath(leads, followed(link.parent)) if relative else leads)
     try:
         yield
     except BaseException:
-        link.unlink()
+        with suppress(OSError):  # somebody has put something else there
+            link.unlink()
         raise
 
 

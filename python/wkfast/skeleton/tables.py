@@ -136,6 +136,27 @@ def given_columns(columns: Mapping[str, Any], rows: int) -> list[tuple[str, npt.
     return given
 
 
+def given_comments(comments: Sequence[str | None] | None, rows: int) -> list[tuple[int, str]]:
+    """Return the rows that get a comment, and which.
+
+    Raises
+    ------
+    SkeletonError
+        There are more or fewer than rows, or one is no text that an NML can hold.
+    """
+    if comments is None:
+        return []
+    if len(comments) != rows:
+        raise SkeletonError(f"{len(comments)} comments for {rows} nodes")
+    texts = [(row, text) for row, text in enumerate(comments) if text is not None]
+    for row, text in texts:
+        try:
+            text.encode()
+        except (UnicodeEncodeError, AttributeError) as error:
+            raise SkeletonError(f"comment {row} is no text that an NML can hold: {error}") from error
+    return texts
+
+
 def _ids(values: npt.NDArray[Any] | list[int]) -> npt.NDArray[Any]:
     """Return ids as int64, as Python ints where one is wider."""
     if isinstance(values, np.ndarray):

@@ -222,18 +222,21 @@ class Tree:
         Raises
         ------
         SkeletonError
-            A ``ValueError``: the enforced id is taken.
+            A ``ValueError``: the enforced id is taken, or no NML can hold a value.
         """
         values = rotation, inVp, inMag, bitDepth, interpolation, time
-        return self._columns.append(
-            self._group._skeleton._ids,
-            position,
-            comment,
-            is_branchpoint,
-            branchpoint_time,
-            None if radius is None and values == _NO_VALUES else (radius, *values),
-            _enforced_id,
-        )
+        try:
+            return self._columns.append(
+                self._group._skeleton._ids,
+                position,
+                comment,
+                is_branchpoint,
+                branchpoint_time,
+                None if radius is None and values == _NO_VALUES else (radius, *values),
+                _enforced_id,
+            )
+        except (UnicodeEncodeError, OverflowError) as error:  # half of a character, a time beyond 64 bits
+            raise SkeletonError(f"a node cannot have this value: {error}") from error
 
     def add_nodes(
         self,
@@ -273,12 +276,11 @@ class Tree:
         """
         places = np.ascontiguousarray(shaped("positions", positions, (-1, 3)), np.float64)
         pairs = integers("edges", shaped("edges", edges, (-1, 2)))
-        if comments is not None and len(comments) != len(places):
-            raise SkeletonError(f"{len(comments)} comments for {len(places)} nodes")
+        texts = tables.given_comments(comments, len(places))
         ids = self._columns.extend(self._counter, places, tables.given_columns(columns, len(places)), pairs)
-        if comments is not None:
-            first = len(self._columns) - len(places)
-            self._columns.set_comments([(first + i, text) for i, text in enumerate(comments) if text is not None])
+        first = len(self._columns) - len(places)
+        if texts:
+            self._columns.set_comments([(first + i, text) for i, text in texts])
         return ids
 
     def set_nodes_table(self, table: Mapping[str, npt.ArrayLike]) -> None:

@@ -12,7 +12,7 @@ from wkfast.dataset import DataFormat, Dataset
 from wkfast.dataset.folder_place import FolderPlace
 from wkfast.dataset.internals import dataset_at, dataset_properties, folder_of, properties_of
 from wkfast.dataset.new_chunks import NewChunksOfMags
-from wkfast.errors import AnnotationError
+from wkfast.errors import AnnotationError, DatasetValueError
 from wkfast.temporary import owned_temporary_folder
 from wkfast.volume.edit_mode import VolumeLayerEditMode
 from wkfast.volume.export import data_zip
@@ -103,23 +103,23 @@ def _edited(
 
 def _check_redownsampling(volume: VolumeLayer, mode: VolumeLayerEditMode) -> None:
     if volume.fallback_layer_name is not None:
-        raise ValueError(
+        raise DatasetValueError(
             f"redownsample=True: coarser voxels of {volume.name!r} show its fallback layer "
             f"{volume.fallback_layer_name!r}, too, and painted voxels alone would erase it there; merge the fallback "
             "layer first, which makes the coarser mags anew"
         )
     if mode is VolumeLayerEditMode.MEMORY:
-        raise ValueError("redownsample=True makes mags in files: use edit_mode TEMPORARY_DIRECTORY")
+        raise DatasetValueError("redownsample=True makes mags in files: use edit_mode TEMPORARY_DIRECTORY")
 
 
 def _check_fallback(volume: VolumeLayer, fallback: Layer) -> None:
     """Refuse a fallback layer that is another than the annotation's, or whose labels or axes do not fit."""
     if volume.fallback_layer_name not in {None, fallback.name}:
-        raise ValueError(
+        raise DatasetValueError(
             f"the fallback layer of {volume.name!r} is {volume.fallback_layer_name!r}, not {fallback.name!r}"
         )
     if volume.dtype is not None and not np.can_cast(fallback.dtype, volume.dtype):
-        raise ValueError(
+        raise DatasetValueError(
             f"voxels of {volume.name!r} are {volume.dtype}, too small for labels of {fallback.name!r}, {fallback.dtype}"
         )
     axes = {
@@ -128,7 +128,7 @@ def _check_fallback(volume: VolumeLayer, fallback: Layer) -> None:
     }
     for name, further in axes.items():
         if further:
-            raise ValueError(
+            raise DatasetValueError(
                 f"fallback: chunks are filled along x, y, z alone, but {name} has the additional axes "
                 f"{', '.join(further)}; edit without fallback=, and write whole chunks"
             )
@@ -151,7 +151,7 @@ def _warn_of_erasure(volume: VolumeLayer, chunks: int) -> None:
 def _check_in_process(executor: Executor | None) -> None:
     sequential = any(base.__name__ == "SequentialExecutor" for base in type(executor).__mro__)
     if executor is not None and not sequential and not isinstance(executor, ThreadPoolExecutor):
-        raise ValueError(
+        raise DatasetValueError(
             f"edit_mode MEMORY keeps voxels in this process, which {type(executor).__name__} would not reach: use a "
             "SequentialExecutor, threads, or edit_mode TEMPORARY_DIRECTORY"
         )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import tempfile
 import weakref
 from contextlib import suppress
@@ -14,7 +15,7 @@ from wkfast._lazy import lazy_import
 from wkfast.buckets import ObjectPath
 from wkfast.errors import VolumeDataError
 from wkfast.geometry import Mag
-from wkfast.temporary import remove_temporary
+from wkfast.temporary import folder_lock, remove_temporary
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -41,11 +42,18 @@ class TemporaryFile:
     def __init__(self, suffix: str) -> None:
         folder = Path(tempfile.mkdtemp(prefix="wkfast-volume-"))
         self.path = folder / f"data{suffix}"
-        weakref.finalize(self, _remove_with_folder, self.path)
+        weakref.finalize(self, _remove_with_folder, self.path, folder_lock(folder), os.getpid())
 
 
-def _remove_with_folder(file: Path) -> None:
-    """Remove a file and its folder; opens neither, since that files cannot be opened may be why they are not wanted."""
+def _remove_with_folder(file: Path, lock: int | None, process: int) -> None:
+    """Remove a file and its folder; opens neither, since that files cannot be opened may be why they are not wanted.
+
+    A process that was forked of the one that made them leaves them to it.
+    """
+    if lock is not None:
+        os.close(lock)
+    if os.getpid() != process:
+        return
     with suppress(OSError):
         file.unlink(missing_ok=True)
         file.parent.rmdir()

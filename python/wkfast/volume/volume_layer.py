@@ -216,7 +216,7 @@ class VolumeLayer:
         ------
         VolumeDataMissingError
             A ``ValueError`` and ``AssertionError``: the voxels are not in the annotation file.
-        ValueError
+        DatasetValueError
             The mode cannot do what is asked for; `fallback` is another layer than the annotation's, its labels do not
             fit, or one of the two has additional axes.
         AnnotationError

@@ -132,7 +132,7 @@ def _check_holds(dtype: np.dtype[Any], fallback: Layer) -> None:
 def _label_type(dtype: DTypeLike) -> np.dtype[Any]:
     try:
         known = np.dtype(dtype)
-    except TypeError:
+    except (TypeError, ValueError):  # the last of half a character
         known = np.dtype(object)
     if known.kind not in "ui":
         raise AnnotationError(f"voxels of a volume layer are integers of 8 to 64 bits, not {dtype!r}")

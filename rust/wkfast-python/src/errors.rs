@@ -3,7 +3,7 @@
 use std::io;
 use std::path::{Path, PathBuf};
 
-use pyo3::exceptions::{PyKeyboardInterrupt, PyOSError};
+use pyo3::exceptions::{PyKeyboardInterrupt, PyOSError, PyOverflowError, PyUnicodeEncodeError};
 use pyo3::prelude::*;
 use pyo3::types::{IntoPyDict, PyType};
 use pyo3::{PyErr, PyTypeInfo, import_exception};
@@ -46,6 +46,14 @@ pub(crate) enum CoreError {
     Metadata(PathBuf, io::Error),
     Volume(VolumeError),
     Python(PyErr),
+}
+
+/// An error of ours for a value that no NML can have: half of a character, or a number beyond 64 bits.
+pub(crate) fn of_values(py: Python<'_>, error: PyErr) -> PyErr {
+    if error.is_instance_of::<PyUnicodeEncodeError>(py) || error.is_instance_of::<PyOverflowError>(py) {
+        return SkeletonError::new_err(format!("a node cannot have this value: {}", error.value(py)));
+    }
+    error
 }
 
 impl From<EditError> for CoreError {

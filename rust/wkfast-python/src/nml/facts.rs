@@ -14,6 +14,7 @@ use wkfast_nml::{AnyColumn, AnyColumnMut, CellKind, NODE_COLUMNS};
 use super::node::{self, Node};
 use super::node_class::NodeMethods;
 use super::vectors::{from_vec3_float_like, to_vec3_float};
+use crate::errors::of_values;
 
 /// Facts that a node keeps once they were read: these, then the optional columns in the order of their table.
 pub(super) const POSITION: usize = 0;
@@ -182,7 +183,7 @@ impl NodeAttribute {
     }
 
     fn __set__(&self, node: &Bound<'_, PyAny>, value: &Bound<'_, PyAny>) -> PyResult<()> {
-        let given = Given::extract(self.column, value)?;
+        let given = Given::extract(self.column, value).map_err(|error| of_values(value.py(), error))?;
         let node = node.cast::<Node>()?;
         node.get().write(node.py(), |columns, row| given.put(columns, self.column, row));
         node.get().forget(node.py(), FIRST_COLUMN + self.column..FIRST_COLUMN + self.column + 1);

@@ -24,6 +24,7 @@ use super::columns::TreeColumns;
 use super::facts::{FACTS, fact_at};
 use super::node;
 use crate::classes::{Class, Raw, attributes, free, kept, method, slot};
+use crate::errors::of_values;
 
 /// How the interpreter holds a node: a row of a tree, of which there is one object at a time, and what was read of it.
 ///
@@ -304,7 +305,9 @@ unsafe extern "C" fn set(object: Raw, value: Raw, attribute: *mut c_void) -> c_i
     unsafe {
         let attribute = &*attribute.cast::<Attribute>();
         guarded(-1, |py| match (Bound::from_borrowed_ptr_or_opt(py, value), attribute.set) {
-            (Some(value), Some(set)) => set(&borrowed(py, object), &value).map(|()| 0),
+            (Some(value), Some(set)) => {
+                set(&borrowed(py, object), &value).map(|()| 0).map_err(|error| of_values(py, error))
+            }
             _ => Err(PyAttributeError::new_err("can't delete attribute")),
         })
     }

@@ -1,7 +1,6 @@
 //! One shard of the target: its chunks computed ahead by all threads, written in order by one.
 
 use std::cell::Cell;
-use std::collections::BTreeMap;
 use std::ops::Range;
 
 use rayon::prelude::*;
@@ -18,6 +17,9 @@ use crate::work::{Ahead, Stop};
 thread_local! {
     static SPACE: Cell<ChunkSpace> = const { Cell::new(ChunkSpace::NONE) };
 }
+
+/// Units of a window, those without data among them: each is kept until it is written, and a file may declare millions.
+const MOST_UNITS: usize = 1 << 16;
 
 /// How a shard shares the machine.
 #[derive(Clone, Copy, Debug)]
@@ -125,12 +127,12 @@ impl<'a> ShardReshape<'a> {
         let mut writer = self.job.target.shard_writer(draft)?;
         writer.prefer_order(self.places_by_tile())?;
         let order = writer.order().to_vec();
-        let units = self.units(&order);
-        let compute = |units: &[&[u32]]| -> Result<Vec<EncodedChunks>> {
-            let ahead = self.read_ahead(units)?;
+        let compute = |window: &[u32]| -> Result<Vec<EncodedChunks>> {
+            let units: Vec<&[u32]> = self.units(window).collect();
+            let ahead = self.read_ahead(&units)?;
             units.par_iter().with_max_len(1).map(|places| self.compute(places, &ahead, room)).collect()
         };
-        let mut windows = self.windows(&units, room.window.max(1)).into_iter();
+        let mut windows = self.windows(&order, room.window.max(1)).into_iter();
         let mut current = windows.next().unwrap_or_default();
         let mut ready = compute(current)?;
         while !current.is_empty() {
@@ -150,11 +152,9 @@ impl<'a> ShardReshape<'a> {
 
     /// The shard's places, those of a tile together.
     fn places_by_tile(&self) -> Vec<u32> {
-        let mut tiles: BTreeMap<[u32; 3], Vec<u32>> = BTreeMap::new();
-        for place in 0..self.job.target.grid().chunks_in_shard() as u32 {
-            tiles.entry(self.tile_of(place)).or_default().push(place);
-        }
-        tiles.into_values().flatten().collect()
+        let mut places: Vec<u32> = (0..self.job.target.grid().chunks_in_shard() as u32).collect();
+        places.sort_by_key(|&place| self.tile_of(place));
+        places
     }
 
     fn tile_of(&self, place: u32) -> [u32; 3] {
@@ -164,23 +164,25 @@ impl<'a> ShardReshape<'a> {
     }
 
     /// Cuts the write order into runs of the same tile.
-    fn units<'o>(&self, order: &'o [u32]) -> Vec<&'o [u32]> {
-        order.chunk_by(|&a, &b| self.tile_of(a) == self.tile_of(b)).collect()
+    fn units<'o>(&self, order: &'o [u32]) -> impl Iterator<Item = &'o [u32]> {
+        order.chunk_by(|&a, &b| self.tile_of(a) == self.tile_of(b))
     }
 
-    /// Cuts units into windows with at most `most` that can get data: of a coarse mag, most of a shard cannot.
-    fn windows<'u>(&self, units: &'u [&'u [u32]], most: usize) -> Vec<&'u [&'u [u32]]> {
-        let (mut windows, mut start, mut reached) = (Vec::new(), 0, 0);
-        for (end, places) in units.iter().enumerate() {
-            if self.is_reached(places) {
-                if reached == most {
-                    windows.push(&units[start..end]);
-                    (start, reached) = (end, 0);
-                }
-                reached += 1;
+    /// Cuts the write order into windows of whole units, of which at most `most` can get data: of a coarse mag, most of
+    /// a shard cannot.
+    fn windows<'o>(&self, order: &'o [u32], most: usize) -> Vec<&'o [u32]> {
+        let (mut windows, mut start, mut end, mut units, mut reached) = (Vec::new(), 0, 0, 0, 0);
+        for places in self.units(order) {
+            let is_reached = self.is_reached(places);
+            if (is_reached && reached == most) || units == MOST_UNITS {
+                windows.push(&order[start..end]);
+                (start, units, reached) = (end, 0, 0);
             }
+            end += places.len();
+            units += 1;
+            reached += usize::from(is_reached);
         }
-        windows.push(&units[start..]);
+        windows.push(&order[start..]);
         windows
     }
 
