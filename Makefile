@@ -10,8 +10,12 @@ SERVERS := tools/servers/target/release/s3
 RUST_SOURCES := $(shell find rust -name '*.rs' -o -name Cargo.toml) Cargo.toml Cargo.lock
 PYTHON_DIRS := python tests benches examples packaging tools
 
+# Tests of the unsafe lines that docs/unsafe.md lists.
+UNDER_ASAN := tests/geometry tests/skeleton/test_node_attributes.py tests/skeleton/test_tree.py tests/dataset/test_kept.py \
+	tests/client/test_batch.py tests/dataset/test_map_chunks.py tests/annotation/test_saving_progress.py
+
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test test-rust test-python test-memory test-cluster test-servers parquet boundary interrupts torture concurrency faults power-loss test-fuse lint bench growth fuzz mutants miri tsan docs wheels try-wheel sdist licences clean
+.PHONY: help setup demo test test-rust test-python test-memory test-cluster test-servers parquet boundary interrupts torture concurrency faults power-loss test-fuse lint bench growth fuzz mutants miri tsan asan docs wheels try-wheel sdist licences clean
 
 help: ## list the tasks
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -134,6 +138,19 @@ miri: ## run what can be of the tests of pure crates in an interpreter that sees
 tsan: ## run the tests of pure crates, C code included, under the thread sanitizer; needs a nightly Rust with rust-src
 	RUSTFLAGS=-Zsanitizer=thread CFLAGS=-fsanitize=thread CXXFLAGS=-fsanitize=thread PROPTEST_CASES=8 cargo +nightly test -Zbuild-std \
 		--target $$(rustc -vV | sed -n 's/host: //p') --target-dir build/tsan --lib -p wkfast-files -p wkfast-nml -p wkfast-volume
+
+# gcc's runtime, which CPython itself is not built with, so it is loaded first; every object has memory of its own, so that one
+# that is used after it has gone is seen.
+asan: setup ## run tests of all unsafe lines of the extension under the address sanitizer; needs gcc's libasan
+	RUSTC_BOOTSTRAP=1 RUSTFLAGS="-Zsanitizer=address -Zexternal-clangrt" CFLAGS=-fsanitize=address CXXFLAGS=-fsanitize=address \
+		PYO3_PYTHON=$(abspath $(BIN))/python CARGO_PROFILE_QUICK_DEBUG_ASSERTIONS=true CARGO_PROFILE_QUICK_OVERFLOW_CHECKS=true \
+		cargo build --quiet --profile quick -p wkfast-python --features pyo3/extension-module \
+		--target $$(rustc -vV | sed -n 's/host: //p') --target-dir build/asan
+	@rm -rf build/asan/python && cp -R python build/asan/python
+	@cp build/asan/$$(rustc -vV | sed -n 's/host: //p')/quick/libwkfast_core.so build/asan/python/wkfast/_core.abi3.so
+	LD_PRELOAD=$$(gcc -print-file-name=libasan.so) ASAN_OPTIONS=detect_leaks=0:allocator_may_return_null=1 PYTHONMALLOC=malloc \
+		PYTHONPATH=build/asan/python PYTHONWARNINGS="ignore:wkfast._core is a debug build:RuntimeWarning" \
+		$(BIN)/python -m pytest --quiet -W "ignore:wkfast._core is a debug build:RuntimeWarning" $(UNDER_ASAN)
 
 docs: setup ## build the site and the Rust documentation, run every Python example
 	RUSTDOCFLAGS="-D warnings" cargo doc --workspace --no-deps --quiet

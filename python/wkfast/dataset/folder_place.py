@@ -138,7 +138,7 @@ class FolderPlace(FilesPlace):
 
     def _restored(self, folder: Path) -> bool:
         """Give a folder its name back that a call was killed at exchanging, where that takes several steps."""
-        return not os.path.lexists(folder) and _core.restore_folder(folder, self._root)
+        return not os.path.lexists(folder) and _core.restore_folder(*self.reached(folder))
 
     def to_write(self, location: Json) -> Json:
         """Return where a mag lies, for the core to make or write it: in the dataset, wherever links lead by then."""
@@ -323,6 +323,7 @@ class FolderPlace(FilesPlace):
     @changes_told()
     def mark(self, folder: Path) -> os.stat_result | None:
         """Say of a folder that it is nobody's unless it is listed; return what it is known by, if it is there."""
+        self._restored(folder)
         mark_left(*self.reached(folder))
         return folder.lstat() if os.path.lexists(folder) else None
 
@@ -334,7 +335,6 @@ class FolderPlace(FilesPlace):
 
     def remove(self, folder: Path) -> None:
         """Remove a folder; of a link, the link alone."""
-        self._restored(folder)
         remove_folder(*self.reached(folder))
 
     @changes_told()
