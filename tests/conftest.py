@@ -6,9 +6,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from hypothesis import settings
 
 import wkfast
 
+# How long an example takes is the machine's affair.
+settings.register_profile("wkfast", deadline=None)
+settings.load_profile("wkfast")
 pytest.register_assert_rewrite("tests.signatures")
 
 

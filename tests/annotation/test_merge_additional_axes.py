@@ -70,7 +70,7 @@ shapes = st.sampled_from([(16, 16, 16), (8, 64, 16), (32, 32, 32), (64, 4, 128)]
 dtypes = st.sampled_from([("uint16", "uint16"), ("uint8", "uint32"), ("uint64", "uint16")])
 
 
-@settings(max_examples=8, deadline=None)
+@settings(max_examples=8)
 @given(places, dtypes, shapes, st.sampled_from(["zarr", "zarr3"]), st.sampled_from(["chunk", "nonzero"]))
 def test_any_merge_with_an_additional_axis_equals_one_of_arrays(places, dtypes, chunk_shape, data_format, policy):
     with tempfile.TemporaryDirectory() as name:

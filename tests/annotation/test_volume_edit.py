@@ -256,7 +256,7 @@ boxes = st.tuples(*[st.integers(0, EDGE - 1)] * 3, *[st.integers(1, 50)] * 3)
 edits = st.lists(st.tuples(boxes, st.sampled_from([0, 1, 7, 65535])), max_size=5)
 
 
-@settings(max_examples=15, deadline=None)
+@settings(max_examples=15)
 @given(st.sampled_from([FOLDER, MEMORY]), st.booleans(), st.lists(edits, min_size=1, max_size=2))
 def test_any_sequence_of_edits_equals_an_array(mode, wkw, rounds):
     # On network mounts a zip that is still open keeps its folder from going.

@@ -65,7 +65,7 @@ def forests(draw):
     return [places[row] for row in order], edges, [radii[row] for row in order]
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(forest=forests(), unit=st.sampled_from(["micrometer", "nanometer", "nm"]))
 def test_a_tree_comes_back_from_swc(forest, unit, tmp_path_factory):
     path = tmp_path_factory.mktemp("swc") / "axon.swc"
@@ -75,7 +75,7 @@ def test_a_tree_comes_back_from_swc(forest, unit, tmp_path_factory):
     assert geometry(only_tree(read_swc(path, voxel_size=VOXEL))) == geometry(only_tree(before))
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(forest=forests())
 def test_parents_come_first_and_roots_are_first_nodes_of_their_parts(forest):
     places, edges, _ = forest

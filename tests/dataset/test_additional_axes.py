@@ -106,7 +106,7 @@ def test_a_flat_layer_takes_boxes_with_channels_and_of_another_order(tmp_path):
     np.testing.assert_array_equal(mag.read(absolute_bounding_box=second), data.transpose(3, 2, 1, 0)[1:, 2:7, 3:7, 4:7])
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=25)
 @given(st.data())
 def test_any_writes_and_reads_equal_those_of_an_array(tmp_path_factory, data):
     layer = new_layer(tmp_path_factory.mktemp("nd"), ST_BOX, data.draw(st.sampled_from(FORMATS)))

@@ -170,7 +170,7 @@ def test_additional_axes_are_read_slice_by_slice(tmp_path: Path) -> None:
         mag.read((0, 0, 0), (1, 1, 1))
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(st.data())
 def test_any_box_of_a_sparse_array_is_read_as_numpy_slices_it(
     tmp_path_factory: pytest.TempPathFactory, data: st.DataObject

@@ -73,7 +73,7 @@ def one_layer(tmp_path_factory):
     return some_layer(tmp_path_factory.mktemp("one") / "d")
 
 
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=30)
 @given(positions=POSITIONS)
 def test_reading_chunk_by_chunk_and_the_core_agree(one_layer, positions):
     layer = one_layer

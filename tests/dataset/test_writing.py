@@ -133,7 +133,7 @@ def test_a_zarr_layer_is_a_multiscale_group_to_zarr(tmp_path: Path) -> None:
     assert sorted(zarr.open_group(layer.path, mode="r").keys()) == ["2-2-1"]
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=25)
 @given(st.data())
 def test_any_sequence_of_writes_resizes_and_reads_equals_an_array(
     tmp_path_factory: pytest.TempPathFactory, data: st.DataObject

@@ -124,7 +124,7 @@ def cut_arrays(draw: st.DrawFn) -> dict[str, Any]:
     }
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(array=cut_arrays(), seed=st.integers(0, 2**32 - 1))
 def test_channels_cut_into_chunks_are_read(
     tmp_path_factory: pytest.TempPathFactory, array: dict[str, Any], seed: int

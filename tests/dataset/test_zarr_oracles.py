@@ -87,7 +87,7 @@ def libraries(metadata: dict[str, Any]) -> list[Callable[[Path], Any]]:
     return [by_tensorstore] if "snappy" in json.dumps(metadata) else [by_zarr_python, by_tensorstore]
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(metadata=arrays(), seed=st.integers(0, 2**32 - 1))
 def test_any_array_goes_from_library_to_library(
     tmp_path_factory: pytest.TempPathFactory, metadata: dict[str, Any], seed: int

@@ -46,7 +46,7 @@ def test_a_dataset_is_read_in_all_mags(logged_in, dataset_id, fallback):
     assert np.array_equal(voxels[0].ravel(), np.arange(64**3, dtype=np.uint8))
 
 
-@settings(max_examples=30, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=30, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(
     topleft=st.tuples(st.integers(-40, 110), st.integers(-40, 80), st.integers(20, 110)),
     size=st.tuples(*[st.integers(1, 70)] * 3),

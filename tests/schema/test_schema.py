@@ -65,7 +65,7 @@ METADATA = st.dictionaries(TEXTS, TEXTS | st.booleans() | FINITE | SMALL | st.li
 COLORS = st.none() | st.tuples(*[st.floats(0, 1)] * 4)
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(
     trees=st.lists(st.tuples(TEXTS, COLORS, METADATA, st.lists(NODES, max_size=4), st.booleans()), max_size=3),
     facts=st.tuples(TEXTS, TEXTS, st.tuples(*[st.floats(1e-3, 1e6)] * 3)),

@@ -35,7 +35,7 @@ def _columns(nodes):
     return columns
 
 
-@settings(max_examples=80, deadline=None)
+@settings(max_examples=80)
 @given(st.lists(node, max_size=8), st.lists(node, max_size=5), st.data())
 def test_added_nodes_are_those_of_a_loop(before, nodes, data):
     row = st.integers(0, max(0, len(nodes) - 1))
@@ -54,7 +54,7 @@ def test_added_nodes_are_those_of_a_loop(before, nodes, data):
     assert [n.id for n in one] == [n.id for n in many]
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(st.lists(node, min_size=1, max_size=8), st.lists(node, min_size=8, max_size=8))
 def test_a_table_that_was_changed_is_written_back(before, after):
     after = after[: len(before)]

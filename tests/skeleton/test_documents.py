@@ -95,9 +95,7 @@ def _fill(draw, tree):
         tree.remove_node(nodes[1])
 
 
-@settings(
-    max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow]
-)
+@settings(max_examples=150, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow])
 @given(skeleton=skeletons(), suffix=st.sampled_from([".nml", ".zip"]))
 def test_what_is_saved_loads_equal(skeleton, suffix, tmp_path):
     path = tmp_path / f"s{suffix}"

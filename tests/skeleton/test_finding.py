@@ -102,7 +102,7 @@ class Finding(RuleBasedStateMachine):
 
 
 TestFinding = Finding.TestCase
-TestFinding.settings = settings(max_examples=25, stateful_step_count=15, deadline=None)
+TestFinding.settings = settings(max_examples=25, stateful_step_count=15)
 
 
 def test_trees_of_a_file_are_made_when_they_are_asked_for(tmp_path):

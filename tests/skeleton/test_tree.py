@@ -112,7 +112,7 @@ class Edits(RuleBasedStateMachine):
 
 
 TestEdits = Edits.TestCase
-TestEdits.settings = settings(max_examples=60, stateful_step_count=30, deadline=None)
+TestEdits.settings = settings(max_examples=60, stateful_step_count=30)
 
 
 @pytest.fixture

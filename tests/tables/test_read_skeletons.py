@@ -56,7 +56,7 @@ NODE = st.tuples(
 EDGE = st.tuples(st.integers(1, 7), st.integers(1, 7))
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(files=st.lists(st.tuples(st.lists(NODE, max_size=6), st.lists(EDGE, max_size=5)), min_size=1, max_size=4))
 def test_tables_of_many_files_hold_what_each_file_holds(files, tmp_path_factory):
     texts = [
