@@ -138,7 +138,11 @@ class FolderPlace(FilesPlace):
 
     def _restored(self, folder: Path) -> bool:
         """Give a folder its name back that a call was killed at exchanging, where that takes several steps."""
-        return not os.path.lexists(folder) and _core.restore_folder(*self.reached(folder))
+        if os.path.lexists(folder) or not folder.is_relative_to(self._root):
+            return False
+        with suppress(VolumeDataError):  # whoever needs the folder says what is wrong with it
+            return _core.restore_folder(folder, self._root)
+        return False
 
     def to_write(self, location: Json) -> Json:
         """Return where a mag lies, for the core to make or write it: in the dataset, wherever links lead by then."""
