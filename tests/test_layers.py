@@ -28,7 +28,7 @@ ALLOWED = {
     "geometry": {"_core", "_lazy", "errors"},
     # what trees, segments and boxes of an NML have in common
     "records": {"_lazy", "errors"},
-    "client": {"_core", "_warnings", "errors", "_lazy", "progress"},
+    "client": {"_core", "_warnings", "drafts", "errors", "_lazy", "progress"},
     "progress": {"_lazy"},
     "jobs": {"_core", "_lazy", "_warnings", "errors"},
     # made of plain facts: it knows nothing of what it shows
@@ -82,7 +82,7 @@ ALLOWED = {
     "remote": {"temporary", "addresses", "_core", "_lazy", "client", "dataset", "errors", "geometry"},
     "skeleton": {"buckets", "pictures", "_warnings", "_core", "_lazy", "errors", "geometry", "records"},
     "schema": {"_lazy", "errors", "skeleton"},
-    "tables": {"addresses", "buckets", "_core", "_lazy", "errors", "jobs", "skeleton"},
+    "tables": {"addresses", "buckets", "_core", "_lazy", "drafts", "errors", "jobs", "skeleton"},
     "convert": {"buckets", "_lazy", "errors", "geometry", "skeleton", "tables"},
     "annotation": {
         "temporary",

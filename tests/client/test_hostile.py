@@ -12,7 +12,7 @@ from tests.client.conftest import TOKEN
 from tests.client.servers import answering, compact
 
 from wkfast.client import Client, Context, RetryPolicy, Secret, Session, Timeouts, errors, resolve_annotation
-from wkfast.client.files import PartFile
+from wkfast.drafts import PartFile
 from wkfast.errors import WkfastError
 
 pytestmark = pytest.mark.usefixtures("nothing_is_left_open")

@@ -1,9 +1,10 @@
 """``wkfast statistics``: size, extent and centre of every segment."""
 
 import csv
+import io
 import sys
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import wkfast as wk
 from wkfast._lazy import lazy_import
@@ -11,6 +12,11 @@ from wkfast.cli.arguments import Argument, Option
 from wkfast.cli.console import progress_wanted, tell
 from wkfast.cli.executors import Strategy, executor_for, parse_job_resources
 from wkfast.errors import DatasetNotFoundError, DatasetValueError
+
+if TYPE_CHECKING:
+    from wkfast import drafts
+else:
+    drafts = lazy_import("wkfast.drafts")
 
 np: Any = lazy_import("numpy")
 
@@ -39,11 +45,13 @@ def statistics(
     if out is None:
         _write_csv(table, sys.stdout)
         return
-    if out.suffix == ".npz":
-        np.savez_compressed(out, **table)
-    else:
-        with out.open("w", encoding="utf-8", newline="") as file:
-            _write_csv(table, file)
+    with drafts.whole_file(out) as file:
+        if out.suffix == ".npz":
+            np.savez_compressed(file, **table)
+        else:
+            text = io.TextIOWrapper(file, encoding="utf-8", newline="")
+            _write_csv(table, text)
+            text.detach()
     tell(f"{len(table['id']):,} segments of {layer!r} in {out}")
 
 

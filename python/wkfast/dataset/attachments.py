@@ -14,6 +14,7 @@ from wkfast.dataset.layer_properties import ATTACHMENTS
 from wkfast.dataset.links import followed, is_file, is_folder
 from wkfast.dataset.mag_building import folder_place_of
 from wkfast.dataset.stated import stated_in
+from wkfast.drafts import named
 from wkfast.errors import DatasetError, DatasetValueError, ExistsError
 
 if TYPE_CHECKING:
@@ -278,7 +279,7 @@ def _copy(source: Path | ObjectPath, target: Path, within: Path) -> None:
         else:
             draft.rmdir()
             # a new one: what anybody has put there meanwhile is not written to
-            with source.open("rb") as old, draft.open("xb") as new:
+            with source.open("rb") as old, named(target), draft.open("xb") as new:
                 shutil.copyfileobj(old, new)
 
 

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import contextlib
-import os
 from dataclasses import fields
 from typing import TYPE_CHECKING, Any, Self
 
 from wkfast._lazy import lazy_import
 from wkfast.buckets import ObjectPath, any_path, local_folder
+from wkfast.drafts import PartFile
 from wkfast.errors import AnnotationSuffixError
 from wkfast.tables.frames import flat, to_arrow
 from wkfast.tables.reading import SkeletonTables, iterate_skeletons
@@ -103,13 +103,52 @@ def parquet_files(out: Path) -> dict[str, Path]:
     return {name: out if name == "nodes" else out.with_suffix(f".{name}.parquet") for name in names}
 
 
+class _Draft:
+    """A file of Parquet in a schema, written beside the name that it may get."""
+
+    def __init__(self, path: Path, schema: pa.Schema) -> None:
+        self._part = PartFile(path.parent, path.name)
+        self._path, self.schema = path, schema
+        self._writer = pq.ParquetWriter(self._part.file, schema, compression="zstd")
+
+    def add(self, rows: pa.Table) -> None:
+        self._writer.write_table(_filled(rows, self.schema))
+
+    def widened(self, new: list[pa.Field]) -> _Draft:
+        """Return another draft, with what was written so far and further columns."""
+        wider = _Draft(self._path, pa.schema([*self.schema, *new]))
+        try:
+            self._writer.close()
+            self._part.file.flush()
+            with pq.ParquetFile(self._part.path) as written:
+                for number in range(written.num_row_groups):
+                    wider.add(written.read_row_group(number))
+        except BaseException as error:
+            wider.leave(error)
+            raise
+        self.leave(None)
+        return wider
+
+    def place(self) -> None:
+        self._writer.close()
+        self._part.commit(self._path)
+
+    def leave(self, error: BaseException | None) -> None:
+        """Remove what has not got its name; `error` is what ended the work."""
+        if error is not None:
+            # it has a footer to write, which fails once more on a full disk
+            with contextlib.suppress(OSError):
+                self._writer.close()
+            self._writer.is_open = False
+        self._part.__exit__(None if error is None else type(error), error, None)
+
+
 class _ParquetFile:
     """A file of Parquet under construction, beside its final name."""
 
     def __init__(self, path: Path) -> None:
         self._path = path
-        self._drafts = 0
-        self._writer: pq.ParquetWriter | None = None
+        self._draft: _Draft | None = None
 
     def __enter__(self) -> Self:
         return self
@@ -117,45 +156,24 @@ class _ParquetFile:
     def add(self, table: Table) -> None:
         """Write the rows of a table; columns that come late are empty in the rows before."""
         rows = to_arrow(flat(table))
-        if self._writer is None:
-            self._writer = self._open(rows.schema)
-        new = [column for column in rows.schema if column.name not in self._writer.schema.names]
+        if self._draft is None:
+            self._draft = _Draft(self._path, rows.schema)
+        new = [column for column in rows.schema if column.name not in self._draft.schema.names]
         if new:
-            self._writer = self._widened(self._writer, new)
+            self._draft = self._draft.widened(new)
         if rows.num_rows:
-            self._writer.write_table(_filled(rows, self._writer.schema))
-
-    def _widened(self, before: pq.ParquetWriter, new: list[pa.Field]) -> pq.ParquetWriter:
-        """Return a new draft with what was written so far, in a schema with further columns."""
-        draft, schema = self._draft, pa.schema([*before.schema, *new])
-        before.close()
-        writer = self._open(schema)
-        with pq.ParquetFile(draft) as written:
-            for number in range(written.num_row_groups):
-                writer.write_table(_filled(written.read_row_group(number), schema))
-        draft.unlink()
-        return writer
-
-    @property
-    def _draft(self) -> Path:
-        return self._path.with_name(f".{self._path.name}.{os.getpid()}.{self._drafts}")
-
-    def _open(self, schema: pa.Schema) -> pq.ParquetWriter:
-        self._drafts += 1
-        return pq.ParquetWriter(self._draft, schema, compression="zstd")
+            self._draft.add(rows)
 
     def place(self) -> None:
         """Finish the file and give it its name."""
-        if self._writer is not None:
-            self._writer.close()
-            self._draft.replace(self._path)
+        if self._draft is not None:
+            self._draft.place()
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        if self._writer is not None:
-            self._writer.close()
-            self._draft.unlink(missing_ok=True)
+        if self._draft is not None:
+            self._draft.leave(error)
 
 
 def _filled(rows: pa.Table, schema: pa.Schema) -> pa.Table:
