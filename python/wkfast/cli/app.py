@@ -1,5 +1,6 @@
 """The commands, and what becomes of their errors."""
 
+import errno
 import importlib
 import io
 import os
@@ -78,9 +79,15 @@ def _exit_code(words: Sequence[str], *, debug: bool) -> int:
     except (UsageError, WkfastError, OSError) as error:
         if debug:
             traceback.print_exc()
-        complain(f"error: {error}", "red")
+        complain(f"error: {error}{_advice(error)}", "red")
         return EXIT_AGAIN if isinstance(error, TargetBusyError) else EXIT_ERROR
     return 0
+
+
+def _advice(error: Exception) -> str:
+    """Return what helps where a disk is full; errors of the core have no number, but the system's words."""
+    is_full = os.strerror(errno.ENOSPC) in str(error)
+    return "; `wkfast clean FOLDER` removes what killed jobs have left there" if is_full else ""
 
 
 def _run(words: Sequence[str]) -> None:
