@@ -7,6 +7,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from tests.inputs import demo_input
 
 import wkfast as wk
 
@@ -66,3 +67,68 @@ def test_tables_are_whole_or_as_they_were(tmp_path: Path, old: bytes | None) -> 
     assert done.returncode == 2
     assert done.stderr == f"error: [Errno 27] File too large: '{out}'\n"
     assert [each.read_bytes() for each in out.parent.iterdir()] == ([] if old is None else [old])
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    demo_input(tmp_path)
+    (tmp_path / "list").touch()
+    return tmp_path
+
+
+def told_to_a_full_disk(folder: Path, command: str, *, errors_too: bool = False) -> tuple[int, str]:
+    """Run a command whose output goes to a file that takes nothing more; return exit code and what was said."""
+    script = (
+        "import resource, signal, sys\nfrom wkfast.cli import main\n"
+        # the files of the work are as long as they like: only the log is at its end
+        "import os\nos.ftruncate(1, 1 << 30)\nos.lseek(1, 0, os.SEEK_END)\n"
+        "resource.setrlimit(resource.RLIMIT_FSIZE, (1 << 30, 1 << 30))\nmain(sys.argv[1:])"
+    )
+    with (folder / "log").open("wb") as log:
+        done = subprocess.run(
+            [sys.executable, "-c", script, *command.split()],
+            stdout=log,
+            stderr=subprocess.STDOUT if errors_too else subprocess.PIPE,
+            cwd=folder,
+        )
+    return done.returncode, (done.stderr or b"").decode()
+
+
+@pytest.mark.parametrize("options", ["", " --json", " --progress"])
+def test_a_merge_whose_report_cannot_be_printed_is_said_to_be_complete(folder: Path, options: str) -> None:
+    code, said = told_to_a_full_disk(folder, "merge-fallback merged annotation.zip datasets" + options)
+    assert code == 1
+    done = f"the merge into {folder / 'merged'} is committed"
+    assert said.splitlines()[-1] == f"error: standard output: File too large; {done}, only the report is lost"
+    assert "Traceback" not in said
+    assert "Exception" not in said
+    wk.Dataset.open(folder / "merged")
+
+
+def test_a_log_on_a_full_disk_does_not_end_a_merge(folder: Path) -> None:
+    command = "merge-fallback merged annotation.zip datasets --progress"
+    assert told_to_a_full_disk(folder, command, errors_too=True) == (1, "")
+    wk.Dataset.open(folder / "merged")
+
+
+@pytest.mark.parametrize(
+    ("command", "done"),
+    [
+        ("merge plan merge.plan merged annotation.zip datasets", "merge.plan is written"),
+        ("export exported annotation.zip", "layer 'volume_layer' of exported is written"),
+        ("statistics datasets/demo_dataset segmentation --out sizes.csv", "sizes.csv is written"),
+        ("convert annotation.zip swc --to swc --unit nm", "swc is written"),
+    ],
+)
+def test_what_is_written_is_said_to_be_where_that_cannot_be_printed(folder: Path, command: str, done: str) -> None:
+    assert told_to_a_full_disk(folder, command) == (
+        1,
+        f"error: standard output: File too large; {done}, only the report is lost\n",
+    )
+
+
+@pytest.mark.parametrize(
+    "command", ["info annotation.zip", "merge-fallback merged annotation.zip datasets --dry-run", "--version"]
+)
+def test_what_only_tells_has_failed_where_nothing_can_be_told(folder: Path, command: str) -> None:
+    assert told_to_a_full_disk(folder, command) == (2, "error: standard output: File too large\n")

@@ -3,8 +3,8 @@
 from typing import TYPE_CHECKING, Annotated, Any
 
 from wkfast._lazy import lazy_import
-from wkfast.cli.arguments import Argument, Exit, Option
-from wkfast.cli.console import complain, tell
+from wkfast.cli.arguments import EXIT_PART, Argument, Exit, Option
+from wkfast.cli.console import after_work, complain, tell
 from wkfast.errors import AnnotationSuffixError, GeometryError
 
 if TYPE_CHECKING:
@@ -17,7 +17,6 @@ else:
     tables = lazy_import("wkfast.tables")
 
 _FORMATS = "nml, swc, k.zip"
-EXIT_FAILED_FILES = 1
 _EDGES = 3
 
 
@@ -39,7 +38,7 @@ def convert(
     if target.endswith(".parquet"):
         counts = _Counts()
         failed = tables.skeletons_to_parquet(source, target, strict=strict, progress=counts)
-        tell(f"{counts} in {target}")
+        said = f"{counts} in {target}"
     elif to is None:
         raise AnnotationSuffixError(f"{target} is no .parquet: say with --to which files it is to hold: {_FORMATS}")
     else:
@@ -47,8 +46,12 @@ def convert(
         options: dict[str, Any] = {"unit": unit, "file_per_tree": file_per_tree, "node_type": node_type}
         done = bulk.convert(source, target, to, voxel_size=size, **options)
         failed = done.errors
-        tell(f"{len(done.written):,} files in {target}")
+        said = f"{len(done.written):,} files in {target}"
     _tell(failed)
+    with after_work(f"{target} is written"):
+        tell(said)
+    if failed:
+        raise Exit(EXIT_PART)
 
 
 class _Counts:
@@ -79,5 +82,3 @@ def _voxel_size(text: str) -> tuple[float, ...]:
 def _tell(failed: "Sequence[tables.FileError]") -> None:
     for failure in failed:
         complain(f"error: {failure}", "red")
-    if failed:
-        raise Exit(EXIT_FAILED_FILES)

@@ -13,7 +13,7 @@ import wkfast as wk
 from wkfast._lazy import lazy_import
 from wkfast.buckets import ObjectPath, any_path
 from wkfast.cli.arguments import Argument, Option
-from wkfast.cli.console import bytes_text, progress_wanted, tell, tell_json
+from wkfast.cli.console import after_work, bytes_text, progress_wanted, tell, tell_json
 from wkfast.cli.merge_options import (
     DEFAULT_LINK,
     DEFAULT_MAGS,
@@ -89,7 +89,8 @@ def plan(
     job = annotation.plan_merge(target, dataset_directory, volume_layer_name, options=options)
     # in one step: tasks may read it at any time
     _write_plan(any_path(plan_file, "a plan"), _content(job, plan_file))
-    _tell_plan(job, as_json=as_json)
+    with after_work(f"{plan_file} is written"):
+        _tell_plan(job, as_json=as_json)
 
 
 def run(
@@ -114,11 +115,12 @@ def run(
             lambda: arrays.run_share(job, task, tasks, stage=stage, threads=jobs, progress=shown), wait
         ).left
     facts = {"task": task, "tasks": tasks, "files_left": left, "files": job.plan.task_count}
-    if as_json:
-        tell_json(facts)
-        return
     rest = f"{left} of {job.plan.task_count} files are left to others" if left else "every file is there: commit"
-    tell(f"task {task} of {tasks} is done; {rest}")
+    with after_work(f"task {task} of {tasks} is done"):
+        if as_json:
+            tell_json(facts)
+        else:
+            tell(f"task {task} of {tasks} is done; {rest}")
 
 
 def commit(
@@ -141,7 +143,8 @@ def commit(
             when_free(lambda: job.run(options), wait)
         verified = job.verify(options) if verify else None
         report = replace(when_free(job.commit, wait), verified=verified)
-    tell_done(report, as_json=as_json)
+    with after_work(f"the merge into {job.target} is committed"):
+        tell_done(report, as_json=as_json)
 
 
 def _content(job: "jobs_of_merges.MergeJob", name: str) -> bytes:

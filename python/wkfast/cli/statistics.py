@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import wkfast as wk
 from wkfast._lazy import lazy_import
 from wkfast.cli.arguments import Argument, Option
-from wkfast.cli.console import progress_wanted, tell
+from wkfast.cli.console import after_work, progress_wanted, tell
 from wkfast.cli.executors import Strategy, executor_for, parse_job_resources
 from wkfast.errors import DatasetNotFoundError, DatasetValueError
 
@@ -52,7 +52,8 @@ def statistics(
             text = io.TextIOWrapper(file, encoding="utf-8", newline="")
             _write_csv(table, text)
             text.detach()
-    tell(f"{len(table['id']):,} segments of {layer!r} in {out}")
+    with after_work(f"{out} is written"):
+        tell(f"{len(table['id']):,} segments of {layer!r} in {out}")
 
 
 def _write_csv(table: dict[str, Any], file: Any) -> None:

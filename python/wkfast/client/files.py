@@ -1,6 +1,7 @@
 """Under which name downloaded bytes go, and what is left of those that were killed on the way."""
 
 import fcntl
+import glob
 import re
 from collections.abc import Iterator
 from contextlib import suppress
@@ -21,8 +22,11 @@ _RESERVED = re.compile(r"(?i)(con|prn|aux|nul|com\d|lpt\d)(\..*)?")
 
 
 def abandoned_parts(folder: Path, name: str) -> Iterator[Path]:
-    """Yield what processes that were killed left of a file; what is still being written is locked."""
-    for path in folder.glob(f"{shortened(name)}.part-*"):
+    """Yield what processes that were killed left of a file; what is still being written is locked.
+
+    That is its bytes, or the draft that is the right to put them in their place.
+    """
+    for path in [*folder.glob(f"{glob.escape(shortened(name))}.part-*"), folder / f"{name}.wkfast-part"]:
         with suppress(OSError), path.open("rb") as file:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
             yield path
