@@ -97,10 +97,11 @@ def test_what_somebody_works_on_stays(dataset: wk.Dataset, temporary: Path) -> N
 
 
 @pytest.mark.parametrize("purpose", get_args(Purpose))
-def test_a_folder_of_killed_work_goes_at_once(dataset: wk.Dataset, temporary: Path, purpose: str) -> None:
+@pytest.mark.parametrize("made", ["with owned_temporary_folder({!r}):", "kept = KeptFolder({!r})\nif kept:"])
+def test_a_folder_of_killed_work_goes_at_once(dataset: wk.Dataset, temporary: Path, purpose: str, made: str) -> None:
     script = (
-        "import os, signal\nfrom wkfast.temporary import owned_temporary_folder\n"
-        f"with owned_temporary_folder({purpose!r}) as folder:\n    os.kill(os.getpid(), signal.SIGKILL)\n"
+        "import os, signal\nfrom wkfast.temporary import KeptFolder, owned_temporary_folder\n"
+        f"{made.format(purpose)}\n    os.kill(os.getpid(), signal.SIGKILL)\n"
     )
     subprocess.run([sys.executable, "-c", script])
     (killed,) = temporary.iterdir()

@@ -21,7 +21,7 @@ _LEFT = re.compile(r"\.wkfast-(part|lock|gone|ticket|mapping)$|\.part-[0-9a-f]{1
 _GONE = ".wkfast-gone"
 # What a merge keeps in its target until it is committed; not removed: the same command goes on with it.
 _MERGE = ".wkfast-merge"
-_TEMPORARY = re.compile(rf"wkfast-({'|'.join(get_args(Purpose))}|volume|mapping)-")
+_TEMPORARY = re.compile(rf"wkfast-({'|'.join(get_args(Purpose))}|mapping)-")
 _HOUR = 3600
 
 
@@ -65,7 +65,7 @@ def clean(
         facts = {"removed": removed, "kept": kept, "merges": [str(merge) for merge in merges]}
         tell_json({"folder": str(folder), **facts, "dry_run": dry_run})
         return
-    if not removed and not kept:
+    if not removed and not kept and not merges:
         tell(f"nothing is left over in {folder}")
     for line in _told(kept, merges, older_than):
         tell(line)

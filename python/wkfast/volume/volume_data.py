@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import tempfile
 import weakref
 from contextlib import suppress
 from dataclasses import dataclass, field
@@ -14,7 +13,7 @@ from wkfast._lazy import lazy_import
 from wkfast.buckets import ObjectPath
 from wkfast.errors import VolumeDataError
 from wkfast.geometry import Mag
-from wkfast.temporary import remove_temporary
+from wkfast.temporary import KeptFolder, remove_temporary
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -39,8 +38,8 @@ class TemporaryFile:
     """A path for a file that is removed when nothing refers to this object any more."""
 
     def __init__(self, suffix: str) -> None:
-        folder = Path(tempfile.mkdtemp(prefix="wkfast-volume-"))
-        self.path = folder / f"data{suffix}"
+        self._folder = KeptFolder("volume")
+        self.path = self._folder.path / f"data{suffix}"
         weakref.finalize(self, _remove_with_folder, self.path)
 
 
