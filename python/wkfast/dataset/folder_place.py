@@ -14,7 +14,7 @@ from wkfast.dataset.folders import is_left, mark_left, place_folder, remove_fold
 from wkfast.dataset.links import followed, is_folder, is_something, is_taken
 from wkfast.dataset.mag_locations import is_far, location_in
 from wkfast.dataset.new_chunks import KeepsZeros
-from wkfast.errors import DatasetError, DatasetValueError, ExistsError
+from wkfast.errors import DatasetError, DatasetValueError, ExistsError, VolumeDataError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -153,8 +153,16 @@ class FolderPlace(FilesPlace):
         """Make a layer's folder, where there may be files already, and list the layer."""
         name = entry["name"]
         properties.check_free(name)
-        self.vacant(properties, name).mkdir(exist_ok=True)
-        self.update(properties, lambda fresh: fresh.add_layer(entry))
+        folder = self.vacant(properties, name)
+        is_new = not folder.exists()
+        folder.mkdir(exist_ok=True)
+        try:
+            self.update(properties, lambda fresh: fresh.add_layer(entry))
+        except BaseException:
+            if is_new and self._is_unlisted(folder):
+                with suppress(OSError):  # somebody has put something into it
+                    folder.rmdir()
+            raise
 
     def vacant(self, properties: DatasetProperties, name: str) -> Path:
         """Return the folder for a layer that is not listed, without what killed calls have left there.
@@ -254,6 +262,18 @@ class FolderPlace(FilesPlace):
             self.made(draft, layer, mag, spec)
             self.mark(draft)
         return self.entry(layer, mag, folder, spec["chunk_shape"][0] * spec["chunks_per_shard"][0])
+
+    @contextmanager
+    def listing(self, layer: LayerProperties, added: Json) -> Iterator[None]:
+        """Take the new folder of a mag away if the block, which is to list its entry, does not."""
+        folder = self._mag_folder(layer, layer.mag_of(added), added)
+        try:
+            yield
+        except BaseException:
+            if self._is_unlisted(folder):
+                with suppress(VolumeDataError):
+                    self.remove(folder)
+            raise
 
     def new_folder(self, properties: DatasetProperties, layer: LayerProperties, mag: Mag) -> Path:
         """Return the folder that a mag gets."""
