@@ -20,12 +20,14 @@ ALLOWED = {
     "addresses": {"errors"},
     "_lazy": {"errors"},
     "_warnings": set(),
+    # long values in messages
+    "_short": set(),
     "drafts": {"_core"},
     # folders that `wkfast clean` knows
     "temporary": set(),
     # what lies in buckets and on servers of files
     "buckets": {"temporary", "_core", "addresses", "drafts", "errors"},
-    "geometry": {"_core", "_lazy", "errors"},
+    "geometry": {"_core", "_lazy", "_short", "errors"},
     # what trees, segments and boxes of an NML have in common
     "records": {"_lazy", "errors"},
     "client": {"_core", "_warnings", "drafts", "errors", "_lazy", "progress"},
@@ -41,6 +43,7 @@ ALLOWED = {
         "_warnings",
         "_core",
         "_lazy",
+        "_short",
         "drafts",
         "errors",
         "geometry",

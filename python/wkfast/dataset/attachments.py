@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 from enum import Enum
 from typing import TYPE_CHECKING, Any
 
+from wkfast._short import short
 from wkfast.buckets import ObjectPath, copy_files, stated_path
 from wkfast.dataset.folders import copy_folder, place_copied
 from wkfast.dataset.layer_properties import ATTACHMENTS
@@ -87,7 +88,8 @@ class Attachment:
             name, path, stored = str(entry["name"]), str(entry["path"]), AttachmentDataFormat(entry["dataFormat"])
         except (KeyError, TypeError, ValueError) as error:
             raise DatasetError(
-                f'{file}: the attachment {entry!r} is malformed, expected {{"name", "path", "dataFormat"}}: {error!r}'
+                f"{file}: the attachment {short(entry)} is malformed, expected "
+                f'{{"name", "path", "dataFormat"}}: {short(error)}'
             ) from None
         local = root is not None and "://" not in path
         return cls(name, root / path if local else path, stored, container)  # type: ignore[operator] # local: there is one
@@ -202,7 +204,9 @@ class Attachments:
     def _entries(self) -> Json:
         stated = self._layer._properties.json.get(ATTACHMENTS) or {}
         if not isinstance(stated, dict):
-            raise DatasetError(f"{self._layer._properties.file}: {ATTACHMENTS!r} is {stated!r}, expected an object")
+            raise DatasetError(
+                f"{self._layer._properties.file}: {ATTACHMENTS!r} is {short(stated)}, expected an object"
+            )
         return stated
 
     def _several(self, container: str) -> tuple[Attachment, ...]:

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from wkfast import _core
+from wkfast._short import short
 from wkfast.buckets import stated_path
 from wkfast.dataset.files_place import FilesPlace, Site, nothing
 from wkfast.dataset.folders import is_left, mark_left, place_folder, remove_folder, replaced_folder, unmark_left
@@ -79,7 +80,7 @@ class FolderPlace(FilesPlace):
     def _inside(self, layer: LayerProperties, path: str) -> Path:
         climbed = os.path.normpath(path)
         if climbed == ".." or climbed.startswith("../"):
-            raise DatasetError(f"layer {layer.name!r}: the path {path!r} leads out of the dataset {self._root}")
+            raise DatasetError(f"layer {layer.name!r}: the path {short(path)} leads out of the dataset {self._root}")
         return self._root / path
 
     def is_foreign(self, folder: Path | ObjectPath | None) -> bool:
