@@ -15,6 +15,7 @@ use wkfast_nml::{LoadedForest, NmlError, PackedTree, Problem, ReadOptions, TreeR
 
 use super::columns::TreeColumns;
 use super::header::{header_of, header_record};
+use super::limits::read_options;
 use super::loaded::{LoadedTrees, Unmade};
 use super::packed::PackedAt;
 use super::record::{AnyRecord, TreeRecord};
@@ -72,7 +73,7 @@ pub(crate) fn read_nml(
     let file = path.clone();
     let loaded = file.patiently(py, move |stop| {
         let mut progress = until(stop);
-        let options = ReadOptions { strict, progress: Some(&mut progress), ..ReadOptions::default() };
+        let options = ReadOptions { strict, progress: Some(&mut progress), ..read_options()? };
         read_source(&path, member.as_deref(), options)
     })??;
     to_document(py, loaded)
@@ -140,7 +141,7 @@ pub(crate) fn read_nml_bytes(
 ) -> Result<NmlDocument, CoreError> {
     let loaded = patiently_if(py, data.len() > SOON_READ, move |stop| {
         let mut progress = until(stop);
-        let options = ReadOptions { strict, progress: Some(&mut progress), ..ReadOptions::default() };
+        let options = ReadOptions { strict, progress: Some(&mut progress), ..read_options()? };
         wkfast_nml::read_forest_threaded(&*data, options).map_err(CoreError::nml(Path::new(&name)))
     })??;
     to_document(py, loaded)
