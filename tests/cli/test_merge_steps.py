@@ -161,7 +161,7 @@ def test_plans_of_other_programs_are_json_where_their_name_says_so(workplace, ex
     ("arguments", "words"),
     [
         (("run", "nowhere.json"), ["nowhere.json", "wkfast merge plan"]),
-        (("run", "annotation.zip"), ["annotation.zip", "not a merge plan"]),
+        (("run", "annotation.zip"), ["annotation.zip: not a merge plan; `wkfast merge plan` writes one"]),
         (("run", "merge.plan", "--task", "4", "--tasks", "4"), ["no task 4 of 4", "0 to 3"]),
         (("run", "merge.plan", "--stage", "7"), ["no stage 7"]),
     ],

@@ -11,12 +11,11 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import TextIO
 
 from wkfast import __version__
-from wkfast.cli.arguments import EXIT_PART, Exit, UsageError, run
+from wkfast.cli.arguments import EXIT_ERROR, EXIT_PART, Exit, UsageError, run
 from wkfast.cli.console import OutputError, complain, tell, tell_text
 from wkfast.errors import StopRequested, TargetBusyError, WkfastError
 from wkfast.jobs.signals import stop_on_signals
 
-EXIT_ERROR = 2
 # EX_TEMPFAIL of sysexits.h: the same command may do what this one could not.
 EXIT_AGAIN = 75
 EXIT_INTERRUPTED = 130

@@ -3,7 +3,7 @@
 from typing import TYPE_CHECKING, Annotated, Any
 
 from wkfast._lazy import lazy_import
-from wkfast.cli.arguments import EXIT_PART, Argument, Exit, Option
+from wkfast.cli.arguments import EXIT_ERROR, EXIT_PART, Argument, Exit, Option
 from wkfast.cli.console import after_work, complain, tell
 from wkfast.errors import AnnotationSuffixError, GeometryError
 
@@ -33,12 +33,12 @@ def convert(
 ) -> None:
     """Convert SOURCE to TARGET: tables in Parquet (nodes in TARGET, edges, trees, comments beside it), or files.
 
-    Files that cannot be converted are listed at the end; the others are, and the exit code is 1.
+    Files that cannot be converted are listed at the end; the others are, and the exit code is 1; 2 if there are none.
     """
     if target.endswith(".parquet"):
         counts = _Counts()
         failed = tables.skeletons_to_parquet(source, target, strict=strict, progress=counts)
-        said = f"{counts} in {target}"
+        written, said = counts.files, f"{counts} in {target}"
     elif to is None:
         raise AnnotationSuffixError(f"{target} is no .parquet: say with --to which files it is to hold: {_FORMATS}")
     else:
@@ -46,8 +46,10 @@ def convert(
         options: dict[str, Any] = {"unit": unit, "file_per_tree": file_per_tree, "node_type": node_type}
         done = bulk.convert(source, target, to, voxel_size=size, **options)
         failed = done.errors
-        said = f"{len(done.written):,} files in {target}"
+        written, said = len(done.written), f"{len(done.written):,} files in {target}"
     _tell(failed)
+    if failed and not written:
+        raise Exit(EXIT_ERROR)
     with after_work(f"{target} is written"):
         tell(said)
     if failed:
@@ -58,15 +60,15 @@ class _Counts:
     """How much was written."""
 
     def __init__(self) -> None:
-        self._files = self._trees = self._nodes = 0
+        self.files = self._trees = self._nodes = 0
 
     def __call__(self, batch: "tables.SkeletonTables") -> None:
-        self._files += batch.files.rows - len(batch.errors)
+        self.files += batch.files.rows - len(batch.errors)
         self._trees += batch.trees.rows
         self._nodes += batch.nodes.rows
 
     def __str__(self) -> str:
-        return f"{self._nodes:,} nodes of {self._trees:,} trees of {self._files:,} files"
+        return f"{self._nodes:,} nodes of {self._trees:,} trees of {self.files:,} files"
 
 
 def _voxel_size(text: str) -> tuple[float, ...]:

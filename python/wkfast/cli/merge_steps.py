@@ -223,8 +223,10 @@ def read_plan(plan_file: str, rule: str | None = None) -> "jobs_of_merges.MergeJ
         text = _text_of(path)
     except FileNotFoundError:
         raise MergeError(f"there is no plan file {plan_file}: write it with `wkfast merge plan`") from None
-    except (UnicodeDecodeError, EOFError, gzip.BadGzipFile, zlib.error) as error:
-        raise MergeError(f"{plan_file}: not a merge plan ({error})") from error
+    except UnicodeDecodeError:
+        raise MergeError(f"{plan_file}: not a merge plan; `wkfast merge plan` writes one") from None
+    except (EOFError, gzip.BadGzipFile, zlib.error) as error:
+        raise MergeError(f"{plan_file}: not a merge plan, or damaged ({error})") from error
     except ObjectStoreError:
         raise
     except OSError as error:

@@ -41,7 +41,8 @@ def skeletons_to_parquet(
 
     ``out.parquet`` holds the nodes; beside it ``out.edges.parquet``, ``out.trees.parquet``, ``out.comments.parquet``,
     ``out.branchpoints.parquet`` and ``out.files.parquet``. Columns are those of :class:`SkeletonTables`, vectors as one
-    for each number (``position_x``). What is there is replaced when everything is written.
+    for each number (``position_x``). What is there is replaced when everything is written; nothing is where no
+    file could be read.
 
     Parameters
     ----------
@@ -75,17 +76,19 @@ def _write(
     paths: Paths, out: Path, *, strict: bool, progress: Callable[[SkeletonTables], None] | None
 ) -> tuple[FileError, ...]:
     errors: list[FileError] = []
+    files_read = 0
     with contextlib.ExitStack() as stack:
         files = {name: stack.enter_context(_ParquetFile(path)) for name, path in parquet_files(out).items()}
         for tables in iterate_skeletons(paths, strict=strict):
             errors += tables.errors
+            files_read += tables.files.rows - len(tables.errors)
             for name, file in files.items():
                 file.add(getattr(tables, name))
             if progress is not None:
                 progress(tables)
             # Not kept while the next batch is read: two at once would double the peak.
             del tables
-        for file in files.values():
+        for file in files.values() if files_read or not errors else ():
             file.place()
     return tuple(errors)
 
@@ -135,11 +138,10 @@ class _Draft:
 
     def leave(self, error: BaseException | None) -> None:
         """Remove what has not got its name; `error` is what ended the work."""
-        if error is not None:
-            # it has a footer to write, which fails once more on a full disk
-            with contextlib.suppress(OSError):
-                self._writer.close()
-            self._writer.is_open = False
+        # it may have a footer to write, which fails once more on a full disk
+        with contextlib.suppress(OSError):
+            self._writer.close()
+        self._writer.is_open = False
         self._part.__exit__(None if error is None else type(error), error, None)
 
 
