@@ -260,3 +260,11 @@ def test_what_is_beyond_a_bound_is_told_it(dataset: Dataset, change: dict, bound
     with pytest.raises(DatasetError, match=bound) as refused:
         looked_at(dataset.path)
     assert str(refused.value).startswith(str(file))
+
+
+def test_no_dataset_is_made_behind_a_link_to_nothing(tmp_path: Path) -> None:
+    (tmp_path / "link").symlink_to("elsewhere")
+    with pytest.raises(DatasetError, match="link is a link to elsewhere, which is not there"):
+        Dataset(tmp_path / "link", voxel_size=(1, 1, 1))
+    with pytest.raises(DatasetNotFoundError, match="none: there is no such folder"):
+        Dataset.open(tmp_path / "none")

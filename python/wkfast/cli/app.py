@@ -83,7 +83,7 @@ def _exit_code(words: Sequence[str], *, debug: bool) -> int:
     except (UsageError, WkfastError, OSError) as error:
         if debug:
             traceback.print_exc()
-        complain(f"error: {error}{_advice(error)}", "red")
+        complain(f"error: {' '.join([str(error), *getattr(error, '__notes__', ())])}{_advice(error)}", "red")
         return EXIT_AGAIN if isinstance(error, TargetBusyError) else EXIT_ERROR
     return 0
 

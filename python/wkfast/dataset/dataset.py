@@ -25,7 +25,7 @@ from wkfast.dataset.layer_creation import (
     with_axes,
     write_layer,
 )
-from wkfast.dataset.links import followed, is_present, is_taken
+from wkfast.dataset.links import followed, is_present, is_taken, said_of_dangling
 from wkfast.dataset.new_mag import Shapes, joined
 from wkfast.dataset.object_place import ObjectPlace
 from wkfast.dataset.ome_zarr import entries_of_image
@@ -141,6 +141,9 @@ class Dataset(_core.Keeper):
             return
         if isinstance(folder, Path) and is_taken(folder):
             raise DatasetError(f"cannot create a dataset at {folder}: there is something already")
+        dangling = said_of_dangling(folder)
+        if dangling is not None:
+            raise DatasetError(f"cannot create a dataset: {dangling}")
         if size is None:
             raise DatasetValueError(f"cannot create a dataset at {folder} without a voxel size; Dataset.open opens one")
         if read_only:

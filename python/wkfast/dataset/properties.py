@@ -57,6 +57,8 @@ class DatasetProperties:
         """
         text = read_metadata(folder / FILE_NAME)
         if text is None:
+            if isinstance(folder, Path) and not os.path.lexists(folder):
+                raise DatasetNotFoundError(f"no dataset at {folder}: there is no such folder")
             hint = "; open_layer opens arrays and OME-Zarr images" if _holds_zarr(folder) else ""
             raise DatasetNotFoundError(f"no dataset at {folder}: there is no {FILE_NAME}{hint}")
         return cls.parse(text, folder)
