@@ -20,7 +20,7 @@ ALLOWED = {
     "addresses": {"errors"},
     "_lazy": {"errors"},
     "_warnings": set(),
-    # long values in messages
+    # long values and counts in what is told
     "_short": set(),
     "drafts": {"_core"},
     # folders that `wkfast clean` knows
@@ -93,6 +93,7 @@ ALLOWED = {
         "buckets",
         "pictures",
         "_lazy",
+        "_short",
         "_warnings",
         "client",
         "dataset",
@@ -109,6 +110,7 @@ ALLOWED = {
     "cli": {
         "temporary",
         "",
+        "_short",
         "_lazy",
         "addresses",
         "annotation",

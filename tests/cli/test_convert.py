@@ -24,13 +24,13 @@ def run(*arguments):
 def test_tables_are_written_as_parquet(folder, tmp_path, capsys):
     parquet = pytest.importorskip("pyarrow.parquet")
     assert run("convert", folder, tmp_path / "out.parquet") == 0
-    assert "2 nodes of 1 trees of 1 files" in capsys.readouterr().out
+    assert "2 nodes of 1 tree of 1 file " in capsys.readouterr().out
     assert parquet.read_table(tmp_path / "out.parquet")["position_x"].to_pylist() == [1, 4]
 
 
 def test_files_are_written_into_a_folder(folder, tmp_path, capsys):
     assert run("convert", folder, tmp_path / "out", "--to", "swc", "--unit", "nm") == 0
-    assert "1 files" in capsys.readouterr().out
+    assert "1 file in" in capsys.readouterr().out
     assert (tmp_path / "out" / "a.swc").read_text().endswith("1 0 10.0 20.0 90.0 0.0 -1\n2 0 40.0 50.0 180.0 0.0 1\n")
 
 

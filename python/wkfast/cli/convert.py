@@ -3,6 +3,7 @@
 from typing import TYPE_CHECKING, Annotated, Any
 
 from wkfast._lazy import lazy_import
+from wkfast._short import counted
 from wkfast.cli.arguments import EXIT_ERROR, EXIT_PART, Argument, Exit, Option
 from wkfast.cli.console import after_work, complain, tell
 from wkfast.errors import AnnotationSuffixError, GeometryError
@@ -46,7 +47,7 @@ def convert(
         options: dict[str, Any] = {"unit": unit, "file_per_tree": file_per_tree, "node_type": node_type}
         done = bulk.convert(source, target, to, voxel_size=size, **options)
         failed = done.errors
-        written, said = len(done.written), f"{len(done.written):,} files in {target}"
+        written, said = len(done.written), f"{counted(len(done.written), 'files')} in {target}"
     _tell(failed)
     if failed and not written:
         raise Exit(EXIT_ERROR)
@@ -68,7 +69,8 @@ class _Counts:
         self._nodes += batch.nodes.rows
 
     def __str__(self) -> str:
-        return f"{self._nodes:,} nodes of {self._trees:,} trees of {self.files:,} files"
+        counts = {"nodes": self._nodes, "trees": self._trees, "files": self.files}
+        return " of ".join(counted(count, things) for things, count in counts.items())
 
 
 def _voxel_size(text: str) -> tuple[float, ...]:

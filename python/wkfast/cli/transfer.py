@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 from wkfast._lazy import lazy_import
+from wkfast._short import counted
 from wkfast.buckets import ObjectPath, any_path, local_copy, local_folder
 from wkfast.cli.arguments import EXIT_PART, Argument, Exit, Option, UsageError
 from wkfast.cli.console import after_work, bytes_text, complain, progress_wanted, tell, tell_json
@@ -67,7 +68,8 @@ def download(
                 lines, wanted, concurrency=concurrency, skip_volume_data=skip_volume_data,
                 overwrite=overwrite, progress=progress_wanted(progress),
             )  # fmt: skip
-        with after_work(f"{len(report.downloads) - len(report.failed):,} annotations are in {wanted}"):
+        there = counted(len(report.downloads) - len(report.failed), "annotations")
+        with after_work(f"what there is to be had is in {wanted}: {there}"):
             _tell(report, as_json=as_json)
         if report.failed:
             raise Exit(EXIT_PART)

@@ -180,7 +180,10 @@ class FolderPlace(FilesPlace):
             self.remove(folder)
         if folder.is_symlink():
             where = "leads out of the dataset" if self.is_foreign(folder) else "leads elsewhere"
-            raise ExistsError(f"{folder} is a link that {where}: no layer is made behind it")
+            raise ExistsError(
+                f"{folder} is a link that {where}: no layer is made behind it; add_symlink_layer lists a layer of "
+                "another dataset, and makes the link itself"
+            )
         if os.path.lexists(folder) and not is_folder(folder):
             raise ExistsError(f"{folder} is in the way of a layer: it is no folder")
         return folder
