@@ -89,7 +89,7 @@ interrupts: setup ## interrupt every call that takes long, at any moment
 
 # Thirteen jobs and merges in processes of their own: 10,000 kills take one to two hours.
 torture: setup ## kill every writing job KILLS (default 800) times, at random moments
-	WKFAST_KILLS=$(or $(KILLS),800) $(BIN)/python -m pytest --quiet tests/dataset/test_merge_kills.py
+	WKFAST_KILLS=$(or $(KILLS),800) WKFAST_HARM_SEED=$(or $(SEED),1) $(BIN)/python -m pytest --quiet tests/dataset/test_merge_kills.py
 	WKFAST_KILLS=$(or $(KILLS),800) WKFAST_HARM_SEED=$(or $(SEED),1) $(BIN)/python -m pytest --quiet tests/harm -m "long or not long"
 
 concurrency: setup ## let eight processes read and write one shard for SECONDS (default 600) in each format

@@ -19,6 +19,29 @@ def test_the_tests_of_the_list_exist(path, name):
     assert re.search(rf"\b(def|fn) {name}\b", source) or re.search(rf"\b{name},", source)
 
 
-def test_every_kind_has_a_test():
-    assert len(ROWS) >= 15
+# A kind is taken off the page only where it is taken off here.
+KINDS = [
+    "folders that cannot go yet, on mounts that are no local disk",
+    "names that seem absent while they are replaced",
+    "folders that are removed or rewritten while somebody reads in them",
+    "names, paths and links that lead out",
+    "small files that take large memory",
+    "groups that nest deep",
+    "time that grows faster than the file",
+    "calls that cannot be interrupted",
+    "special files in the place of metadata",
+    "odd files and links in the place of voxels",
+    "folders whose copy would never end",
+    "members of an archive that share bytes, or lie out of it",
+    "two mags of one name, texts that are not what they say, errors of others",
+    "sizes and numbers that damaged files claim",
+    "threads on one skeleton or dataset",
+    "kills and losses of power",
+    "steps that the system refuses",
+    "modes of files, and calls refused half made",
+]
+
+
+def test_every_kind_is_there_and_has_a_test():
+    assert [row[0].strip() for row in ROWS] == KINDS
     assert all(NAMED.search(row[-1]) for row in ROWS)

@@ -20,15 +20,17 @@ ALLOWED = {
     "addresses": {"errors"},
     "_lazy": {"errors"},
     "_warnings": set(),
+    # long values and counts in what is told
+    "_short": set(),
     "drafts": {"_core"},
     # folders that `wkfast clean` knows
     "temporary": set(),
     # what lies in buckets and on servers of files
     "buckets": {"temporary", "_core", "addresses", "drafts", "errors"},
-    "geometry": {"_core", "_lazy", "errors"},
+    "geometry": {"_core", "_lazy", "_short", "errors"},
     # what trees, segments and boxes of an NML have in common
     "records": {"_lazy", "errors"},
-    "client": {"_core", "_warnings", "errors", "_lazy", "progress"},
+    "client": {"_core", "_warnings", "drafts", "errors", "_lazy", "progress"},
     "progress": {"_lazy"},
     "jobs": {"_core", "_lazy", "_warnings", "errors"},
     # made of plain facts: it knows nothing of what it shows
@@ -41,6 +43,7 @@ ALLOWED = {
         "_warnings",
         "_core",
         "_lazy",
+        "_short",
         "drafts",
         "errors",
         "geometry",
@@ -82,7 +85,7 @@ ALLOWED = {
     "remote": {"temporary", "addresses", "_core", "_lazy", "client", "dataset", "errors", "geometry"},
     "skeleton": {"buckets", "pictures", "_warnings", "_core", "_lazy", "errors", "geometry", "records"},
     "schema": {"_lazy", "errors", "skeleton"},
-    "tables": {"addresses", "buckets", "_core", "_lazy", "errors", "jobs", "skeleton"},
+    "tables": {"addresses", "buckets", "_core", "_lazy", "drafts", "errors", "jobs", "skeleton"},
     "convert": {"buckets", "_lazy", "errors", "geometry", "skeleton", "tables"},
     "annotation": {
         "temporary",
@@ -90,6 +93,7 @@ ALLOWED = {
         "buckets",
         "pictures",
         "_lazy",
+        "_short",
         "_warnings",
         "client",
         "dataset",
@@ -106,6 +110,7 @@ ALLOWED = {
     "cli": {
         "temporary",
         "",
+        "_short",
         "_lazy",
         "addresses",
         "annotation",

@@ -9,7 +9,7 @@ import pytest
 
 ROOT = Path(__file__).resolve().parents[1]
 PAGE = (ROOT / "docs/limits.md").read_text()
-NML = "rust/wkfast-nml/src/read/mod.rs"
+NML = "rust/wkfast-nml/src/read/limits.rs"
 UNITS = {"KiB": 1 << 10, "MiB": 1 << 20, "GiB": 1 << 30}
 ROW = re.compile(
     r"^\| (?P<what>[^|]+) \| (?P<number>[\d,]+) ?(?P<unit>\w*) \| `(?P<name>[\w:]+)`(?: in `(?P<file>[\w./-]+)`)? \|",

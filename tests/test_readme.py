@@ -59,8 +59,8 @@ def test_shell_commands_of_the_readme_run(command, workplace):
 
 
 def test_python_code_of_the_readme_runs(workplace, capsys):
-    names = {}
-    for code in blocks("python"):  # each goes on where the one before ended
+    for code in blocks("python"):  # each is a program of its own
+        names = {}
         exec(compile(code, "README.md", "exec"), names)
     (shown,) = blocks("text")
     assert capsys.readouterr().out == shown

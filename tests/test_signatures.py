@@ -82,7 +82,7 @@ API = {
         get_node_by_id(node_id)
         get_max_node_id()
         name =
-        group
+        group =
         color =
         metadata =
         is_visible =

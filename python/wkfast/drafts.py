@@ -1,15 +1,25 @@
-"""Small files that are replaced as a whole, by one process at a time."""
+"""Files that are replaced as a whole: small ones by one process at a time, large ones while they are written."""
 
 from __future__ import annotations
 
-from contextlib import contextmanager
-from typing import TYPE_CHECKING
+import errno
+import fcntl
+import os
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import TYPE_CHECKING, BinaryIO, Self
 
 from wkfast import _core
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
-    from pathlib import Path
+    from types import TracebackType
+
+_BUFFER = 1 << 20
+# what the system says of a file, and not of a terminal or a server that somebody writes to meanwhile
+_OF_DISKS = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO, errno.EROFS}
+# bytes of a name that leave room for a suffix within what folders allow, 255
+_LENGTH = 180
 
 
 @contextmanager
@@ -27,3 +37,101 @@ def exclusive_draft(target: Path, within: Path | None = None) -> Iterator[_core.
         yield draft
     finally:
         draft.release()
+
+
+class PartFile:
+    """A file beside the target that becomes the target by a rename, or vanishes.
+
+    Whatever ends the block before :meth:`commit`, Ctrl-C included, removes it. What the system refuses is told of
+    the target: nobody knows the name that this one has.
+    """
+
+    def __init__(self, folder: Path, name: str) -> None:
+        self._target = folder / name
+        # the random part keeps two writers apart; the name is cut so that the whole fits into a folder entry
+        self.path = folder / f"{shortened(name)}.part-{os.urandom(6).hex()}"
+        with named(self._target):
+            self.file: BinaryIO = self.path.open("x+b", buffering=_BUFFER)
+        # gone with this process, however it ends: `wkfast clean` and the next download see whose nobody is
+        with suppress(OSError):
+            fcntl.flock(self.file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        with named(self._target):
+            try:
+                # flushes its buffer, which fails once more on a full disk
+                self.file.close()
+            except OSError:
+                if error is None:
+                    raise
+            finally:
+                self.path.unlink(missing_ok=True)
+            if isinstance(error, OSError) and error.errno in _OF_DISKS and error.filename in {None, str(self.path)}:
+                raise error
+
+    def commit(self, path: Path, *, durable: bool = True) -> None:
+        """Bring the bytes to disk, if they are to outlive the machine, and give them their final name."""
+        with named(path):
+            self.file.close()
+        draft = _core.Draft(path)
+        try:
+            draft.put_file(self.path, durable)
+        finally:
+            draft.release()
+
+
+@contextmanager
+def whole_file(target: Path) -> Iterator[BinaryIO]:
+    """Yield a file that becomes `target` when the block ends well; before, and when it does not, the old one stays.
+
+    Of a link, what it leads to is replaced.
+
+    Raises
+    ------
+    OSError
+        The system refuses; it names `target`.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> target = Path(tempfile.mkdtemp()) / "table.csv"
+    >>> with whole_file(target) as file:
+    ...     _ = file.write(b"id")
+    ...     target.exists()
+    False
+    >>> target.read_bytes()
+    b'id'
+    """
+    real = Path(os.path.realpath(target))
+    with PartFile(real.parent, real.name) as part:
+        yield part.file
+        part.commit(real)
+
+
+@contextmanager
+def named(file: Path) -> Iterator[None]:
+    """Give what the system refuses in the block the name of a file that people know.
+
+    Examples
+    --------
+    >>> with named(Path("table.csv")):
+    ...     raise OSError(28, "No space left on device")
+    Traceback (most recent call last):
+    OSError: [Errno 28] No space left on device: 'table.csv'
+    """
+    try:
+        yield
+    except OSError as error:
+        if error.errno is None:  # not the system's
+            raise
+        raise OSError(error.errno, os.strerror(error.errno), os.fspath(file)) from error
+
+
+def shortened(name: str) -> str:
+    """Return the beginning of a name, in whole letters, with room for what is put behind it."""
+    return os.fsencode(name)[:_LENGTH].decode("utf-8", errors="ignore")

@@ -76,8 +76,25 @@ __all__ = [
 ]
 
 
+# Of a message. What is longer has a value of a file in it that nobody can read.
+_LONGEST_MESSAGE, _END_OF_MESSAGE = 2000, 500
+
+
 class WkfastError(Exception):
-    """Whatever wkfast itself raises."""
+    """Whatever wkfast itself raises.
+
+    A message is 2,000 characters at most, whatever the value is that it shows: its middle is left out.
+
+    Examples
+    --------
+    >>> message = str(WkfastError(f"a.json: 'name' is {'x' * 9000!r}, expected a text"))
+    >>> len(message), message[:20], message[-20:]
+    (2000, "a.json: 'name' is 'x", "xx', expected a text")
+    """
+
+    def __init__(self, *args: object, **options: object) -> None:
+        shown = (_shortened(each) if isinstance(each, str) else each for each in args)
+        super().__init__(*shown, **options)  # those of the built-in that a class is as well
 
 
 class AddressError(WkfastError, ValueError, TypeError):
@@ -218,6 +235,13 @@ class TargetNotEmptyError(MergeError, RuntimeError):
 
 class TargetBusyError(TargetNotEmptyError):
     """Another process is at work in the target of a merge: waiting helps."""
+
+
+def _shortened(message: str) -> str:
+    if len(message) <= _LONGEST_MESSAGE:
+        return message
+    left_out = f" … ({len(message):,} characters in all) … "
+    return message[: _LONGEST_MESSAGE - _END_OF_MESSAGE - len(left_out)] + left_out + message[-_END_OF_MESSAGE:]
 
 
 class StopRequested(KeyboardInterrupt):

@@ -5,7 +5,7 @@ from __future__ import annotations
 import importlib.util
 import sys
 import time
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, TextIO
 
@@ -172,7 +172,9 @@ class LogLines:
         counted = _size(done, total) if self.unit == "bytes" else f"{_of(done, total)} {self.unit}"
         parts = [counted, *([] if bytes_done is None else [_gigabytes(bytes_done, bytes_total)]), time]
         stream = sys.stderr if self.stream is None else self.stream
-        print(f"{self.title}: {', '.join(parts)}", file=stream, flush=True)
+        # a log on a full disk does not end the work
+        with suppress(OSError):
+            print(f"{self.title}: {', '.join(parts)}", file=stream, flush=True)
 
 
 def throttled(observer: Observer | None, clock: Callable[[], float] = time.monotonic) -> Observer:

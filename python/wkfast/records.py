@@ -64,7 +64,7 @@ def normalized_color(color: Iterable[float] | None) -> Color | None:
         return None
     try:
         channels = tuple(float(channel) for channel in color)
-    except (TypeError, ValueError):
+    except (TypeError, ValueError, OverflowError):
         channels = ()
     if len(channels) not in {3, 4}:
         raise SkeletonError(f"a color is red, green, blue and perhaps alpha, each from 0 to 1, not {color!r}")

@@ -6,15 +6,17 @@ import fcntl
 import os
 import shutil
 import tempfile
+import threading
+import weakref
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, BinaryIO, Literal
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
 # What they are for; folders are called by it.
-Purpose = Literal["annotation", "copy", "download", "edit", "export", "labels", "tables", "upload"]
+Purpose = Literal["annotation", "copy", "download", "edit", "export", "labels", "tables", "upload", "volume"]
 # A file in each, which its owner has locked.
 OWNER = ".wkfast-owner"
 
@@ -33,9 +35,7 @@ def owned_temporary_folder(purpose: Purpose) -> Iterator[Path]:
     """
     temporary = tempfile.TemporaryDirectory(prefix=f"wkfast-{purpose}-", ignore_cleanup_errors=True)
     try:
-        with temporary as name, (Path(name) / OWNER).open("wb") as owner:
-            with suppress(OSError):  # a file system without locks
-                fcntl.flock(owner, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        with temporary as name, _owned(Path(name)):
             folder = Path(name) / "files"
             folder.mkdir()
             yield folder
@@ -43,24 +43,71 @@ def owned_temporary_folder(purpose: Purpose) -> Iterator[Path]:
         remove_temporary(Path(temporary.name))
 
 
-def folder_lock(folder: Path) -> int | None:
-    """Lock a folder, which says that somebody needs what is in it, however long nothing changes.
+class KeptFolder:
+    """A new folder for temporary files that is there as long as this object.
 
-    Returns
-    -------
-    int, optional
-        What is to be closed when nobody does any more; ``None`` where the system has no lock for it.
+    Those of one process and purpose lie in one that it has locked, so that thousands of them take one open file.
+
+    Examples
+    --------
+    >>> folder = KeptFolder("download")
+    >>> path = folder.path
+    >>> del folder
+    >>> path.exists()
+    False
     """
-    try:
-        opened = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-    except OSError:
-        return None
-    try:
-        fcntl.flock(opened, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except OSError:
-        os.close(opened)
-        return None
-    return opened
+
+    def __init__(self, purpose: Purpose) -> None:
+        home = _home_of(purpose)
+        self.path = Path(tempfile.mkdtemp(dir=home.path))
+        # the home stays until the last one is gone
+        weakref.finalize(self, _end_kept, self.path, home, os.getpid())
+
+
+class _Home:
+    """The folder that those of one process and purpose lie in."""
+
+    def __init__(self, purpose: Purpose) -> None:
+        self.path = Path(tempfile.mkdtemp(prefix=f"wkfast-{purpose}-"))
+        try:
+            owner = _owned(self.path)
+        except BaseException:
+            remove_temporary(self.path)
+            raise
+        weakref.finalize(self, _end_home, self.path, owner, os.getpid())
+
+
+_homes: weakref.WeakValueDictionary[tuple[int, Purpose], _Home] = weakref.WeakValueDictionary()
+_finding = threading.Lock()
+
+
+def _home_of(purpose: Purpose) -> _Home:
+    # a forked process has one of its own
+    key = (os.getpid(), purpose)
+    with _finding:
+        home = _homes.get(key)
+        if home is None or not home.path.is_dir():  # somebody has tidied up
+            home = _homes[key] = _Home(purpose)
+        return home
+
+
+def _owned(folder: Path) -> BinaryIO:
+    """Return a file that says, as long as it is open, that somebody is at work in a folder."""
+    owner = (folder / OWNER).open("wb")
+    with suppress(OSError):  # a file system without locks
+        fcntl.flock(owner, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    return owner
+
+
+def _end_kept(folder: Path, _home: _Home, process: int) -> None:
+    if os.getpid() == process:
+        remove_temporary(folder)
+
+
+def _end_home(folder: Path, owner: BinaryIO, process: int) -> None:
+    owner.close()
+    if os.getpid() == process:
+        remove_temporary(folder)
 
 
 def remove_temporary(folder: Path) -> None:

@@ -354,7 +354,7 @@ def test_a_job_array_takes_the_rule_where_tasks_are_run(tmp_path, monkeypatch, c
     script = run("merge", "script", "p.json", "--slurm", *given)
     assert f"--finish --wait 600 --progress --rule {tmp_path / 'mine.py'}:rule" in script
     assert "task 0 of 1 is done" in run("merge", "run", "p.json", *given)
-    assert "1 of 1 files" in run("merge", "status", "p.json")
+    assert "1 of 1 file" in run("merge", "status", "p.json")
     assert json.loads(run("merge", "commit", "p.json", "--verify", "--json", *given))["mags"]
     world.merge("merged", larger)
     assert tree_state(tmp_path / "array" / NAME) == tree_state(tmp_path / "merged" / NAME)

@@ -64,7 +64,7 @@ def test_an_upload_without_login_says_how_to(server):
 def test_a_download_lives_as_long_as_its_annotation(server):
     with wk.webknossos_context(server.url, TOKEN):
         annotation, context = wk.Annotation.download(skeleton().upload(), _return_context=True)
-    folder = annotation._downloaded.folder
+    folder = annotation._downloaded.folder.path
     assert folder.is_dir()
     with context:
         assert wk.Annotation.download(annotation.annotation_id).name == annotation.name

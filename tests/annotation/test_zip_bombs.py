@@ -5,9 +5,10 @@ import struct
 import zipfile
 
 import pytest
-from tests.inputs import measured, minimal_nml, needs_peaks
+from tests.inputs import measured, minimal_nml, needs_peaks, write_zip
 
 import wkfast as wk
+from wkfast.tables import read_skeletons
 
 VOLUME = '<volume id="0" name="Volume" location="data.zip" format="wkw" />'
 MB = 2**20
@@ -122,5 +123,53 @@ def test_more_groups_than_anybody_has_are_refused(tmp_path):
     path = tmp_path / "a.nml"
     groups = "".join(f"<group id='{i}' name='g'/>" for i in range(1, 2**18 + 2))
     path.write_text(minimal_nml(f"<groups>{groups}</groups>"))
-    with pytest.raises(wk.errors.NmlError, match="more than 262144 groups, boxes, axes"):
+    with pytest.raises(wk.errors.NmlError, match=r"more than 262144 groups, boxes, axes.*WKFAST_NML_LIMITS=records="):
         wk.Annotation.load(path)
+
+
+def test_who_has_more_groups_than_anybody_raises_the_bound(tmp_path, monkeypatch):
+    path = tmp_path / "a.nml"
+    groups = "".join(f"<group id='{i}' name='g'/>" for i in range(1, 2**18 + 2))
+    path.write_text(minimal_nml(f"<groups>{groups}</groups>"))
+    monkeypatch.setenv("WKFAST_NML_LIMITS", "records=300000")
+    skeleton = wk.Skeleton.load(path)
+    assert len(list(skeleton.flattened_groups())) == 2**18 + 1
+    skeleton.save(tmp_path / "b.nml")
+    assert len(list(wk.Skeleton.load(tmp_path / "b.nml").flattened_groups())) == 2**18 + 1
+
+
+def raise_any(failures):
+    for failure in failures:
+        raise failure.error
+
+
+READERS = {
+    "load": wk.Annotation.load,
+    "load a skeleton": wk.Skeleton.load,
+    "iterate trees": lambda path: list(wk.iterate_trees(path)),
+    "read": lambda path: raise_any(read_skeletons(path).errors),
+    "read bytes": lambda path: wk.Annotation.load(write_zip(path.with_suffix(".zip"), {"a.nml": path.read_bytes()})),
+}
+
+
+@pytest.mark.parametrize("reader", READERS)
+@pytest.mark.parametrize(
+    ("limits", "said"),
+    [
+        ("records=2", "more than 2 groups, .*WKFAST_NML_LIMITS=records="),
+        ("extras_bytes=10", "more than 10 bytes.*WKFAST_NML_LIMITS=extras_bytes="),
+        ("text_bytes=1000", "text of more than 1000 bytes.*WKFAST_NML_LIMITS=text_bytes="),
+    ],
+)
+def test_bounds_of_the_environment_hold_for_every_reader(tmp_path, monkeypatch, reader, limits, said):
+    path = tmp_path / "a.nml"
+    groups = "".join(f"<group id='{i}' name='g'/>" for i in range(1, 5))
+    trees = "".join(f"<thing id='{i}' odd='{i}'><nodes/><edges/></thing>" for i in range(1, 20_000))
+    path.write_text(minimal_nml(f"{trees}<groups>{groups}</groups>"))
+    READERS[reader](path)
+    monkeypatch.setenv("WKFAST_NML_LIMITS", limits)
+    with pytest.raises(wk.errors.NmlError, match=said):
+        READERS[reader](path)
+    monkeypatch.setenv("WKFAST_NML_LIMITS", "depth=900")
+    with pytest.raises(wk.errors.EnvironmentVariableError, match=r"WKFAST_NML_LIMITS is .depth=900., expected"):
+        READERS[reader](path)

@@ -132,9 +132,19 @@ def escaping_dataset_name(folder):
     )
 
 
+def dangling_target(folder):
+    (folder / "target").symlink_to("elsewhere")
+
+
+def no_datasets(folder):
+    shutil.rmtree(folder / "datasets")
+
+
 @pytest.mark.parametrize(
     ("spoil", "words"),
     [
+        (dangling_target, ["target is a link to elsewhere, which is not there"]),
+        (no_datasets, ["no datasets in ", "datasets: there is no such folder"]),
         (missing_file, ["annotation.zip", "there is no such file"]),
         (wrong_suffix, ["annotation.tar", ".nml or .zip"]),
         (no_zip, ["annotation.zip", "no zip file"]),
@@ -142,7 +152,7 @@ def escaping_dataset_name(folder):
         (two_nmls, ["exactly one .nml", "found 2", "a.nml", "b.nml"]),
         (malformed_nml, ["annotation.zip", "line 3", "column", "oops"]),
         (no_volume_layers, ["no volume layers"]),
-        (missing_dataset, ["demo_dataset", "datasource-properties.json"]),
+        (missing_dataset, ["no dataset at", "demo_dataset: there is no such folder", "datasets: none"]),
         (missing_layer, ["no layer 'segmentation'", "'other'"]),
         (missing_mag, ["mag", "1", "2", "4"]),
         (malformed_properties, ["datasource-properties.json", "JSON"]),

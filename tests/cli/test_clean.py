@@ -11,11 +11,12 @@ from typing import get_args
 
 import numpy as np
 import pytest
-from tests.inputs import tree_state
+from tests.inputs import demo_input, tree_state
 
 import wkfast as wk
 from wkfast import _core
 from wkfast.dataset.folders import place_folder
+from wkfast.merge.options import MergeOptions
 from wkfast.temporary import Purpose, owned_temporary_folder
 
 
@@ -111,11 +112,21 @@ def test_what_is_made_or_needed_for_days_stays(dataset: wk.Dataset, temporary: P
     assert (saved.as_layer().get_mag(1).read() == 1).all()
 
 
+def test_a_mag_that_was_moved_aside_stays_until_another_has_its_place(dataset: wk.Dataset, temporary: Path) -> None:
+    mag = dataset.path / "em" / "1"
+    aside = mag.with_name(f"{mag.name}.wkfast-old")
+    mag.rename(aside)
+    assert cleaned(dataset.path, "--older-than", 0)["removed"] == []
+    mag.mkdir()
+    assert [each["path"] for each in cleaned(dataset.path, "--older-than", 0)["removed"]] == [str(aside)]
+
+
 @pytest.mark.parametrize("purpose", get_args(Purpose))
-def test_a_folder_of_killed_work_goes_at_once(dataset: wk.Dataset, temporary: Path, purpose: str) -> None:
+@pytest.mark.parametrize("made", ["with owned_temporary_folder({!r}):", "kept = KeptFolder({!r})\nif kept:"])
+def test_a_folder_of_killed_work_goes_at_once(dataset: wk.Dataset, temporary: Path, purpose: str, made: str) -> None:
     script = (
-        "import os, signal\nfrom wkfast.temporary import owned_temporary_folder\n"
-        f"with owned_temporary_folder({purpose!r}) as folder:\n    os.kill(os.getpid(), signal.SIGKILL)\n"
+        "import os, signal\nfrom wkfast.temporary import KeptFolder, owned_temporary_folder\n"
+        f"{made.format(purpose)}\n    os.kill(os.getpid(), signal.SIGKILL)\n"
     )
     subprocess.run([sys.executable, "-c", script])
     (killed,) = temporary.iterdir()
@@ -132,3 +143,39 @@ def test_links_are_not_followed(dataset: wk.Dataset, tmp_path: Path) -> None:
     done = subprocess.run([sys.executable, "-m", "wkfast", "clean", tmp_path / "none"], capture_output=True, text=True)
     assert done.returncode == 2
     assert "is no folder" in done.stderr
+
+
+def told(*arguments: object) -> list[str]:
+    command = [sys.executable, "-m", "wkfast", "clean", *map(str, arguments)]
+    return subprocess.run(command, capture_output=True, text=True, check=True).stdout.splitlines()
+
+
+def test_what_is_too_young_to_be_removed_is_told(dataset: wk.Dataset) -> None:
+    assert told(dataset.path) == [f"nothing is left over in {dataset.path}"]
+    (one,) = left(dataset.path, ["em/.2.wkfast-part/"], days=0.5)
+    (line,) = told(dataset.path)
+    assert line.startswith("kept, as it changed within the last 24 hours")
+    assert f"{one} (4 bytes)" in line
+    assert "--older-than 0" in line
+    left(dataset.path, ["em/.1.wkfast-part/", "em/1/c/0.wkfast-lock"], days=0.5)
+    (line,) = told(dataset.path)
+    assert "3 of them, such as " in line
+    assert "(12 bytes)" in line
+    kept = cleaned(dataset.path)["kept"]
+    assert {each["path"]: each["bytes"] for each in kept}[str(one)] == 4
+    assert len(kept) == 3
+    assert cleaned(dataset.path, "--older-than", 0)["kept"] == []
+    assert not one.exists()
+
+
+def test_a_merge_that_is_not_finished_is_told_of_and_stays(dataset: wk.Dataset, tmp_path: Path) -> None:
+    demo = demo_input(tmp_path / "demo")
+    job = wk.Annotation.load(demo.annotation).plan_merge(tmp_path / "merged", demo.dataset_directory)
+    job.run(MergeOptions())
+    before = tree_state(tmp_path / "merged")
+    (line,) = told(tmp_path, "--older-than", 0)
+    assert f"a merge into {tmp_path / 'merged'} is not finished" in line
+    assert cleaned(tmp_path, "--older-than", 0)["merges"] == [str(tmp_path / "merged")]
+    assert tree_state(tmp_path / "merged") == before
+    job.commit()
+    assert cleaned(tmp_path)["merges"] == []

@@ -42,7 +42,7 @@ def test_info_tells_what_is_inside(folder):
 def test_info_is_a_table_for_people(folder):
     shown = wkfast("info", "annotation.zip", cwd=folder)
     assert "demo_dataset" in shown
-    assert "1 trees, 3 nodes, 2 edges" in shown
+    assert "1 tree, 3 nodes, 2 edges" in shown
     assert "volume layer 0: 'Volume'" in shown
 
 

@@ -24,13 +24,13 @@ def run(*arguments):
 def test_tables_are_written_as_parquet(folder, tmp_path, capsys):
     parquet = pytest.importorskip("pyarrow.parquet")
     assert run("convert", folder, tmp_path / "out.parquet") == 0
-    assert "2 nodes of 1 trees of 1 files" in capsys.readouterr().out
+    assert "2 nodes of 1 tree of 1 file " in capsys.readouterr().out
     assert parquet.read_table(tmp_path / "out.parquet")["position_x"].to_pylist() == [1, 4]
 
 
 def test_files_are_written_into_a_folder(folder, tmp_path, capsys):
     assert run("convert", folder, tmp_path / "out", "--to", "swc", "--unit", "nm") == 0
-    assert "1 files" in capsys.readouterr().out
+    assert "1 file in" in capsys.readouterr().out
     assert (tmp_path / "out" / "a.swc").read_text().endswith("1 0 10.0 20.0 90.0 0.0 -1\n2 0 40.0 50.0 180.0 0.0 1\n")
 
 
@@ -47,3 +47,25 @@ def test_a_file_that_failed_is_told_and_in_the_exit_code(folder, tmp_path, capsy
 def test_what_is_missing_is_said(folder, tmp_path, capsys, arguments, reason):
     assert run("convert", folder, tmp_path / "out", *arguments) == 2
     assert reason in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("target", ["tables.parquet", "swc --to swc --unit nm"])
+@pytest.mark.parametrize("name", ["nofile", "nofile.nml"])
+def test_where_nothing_can_be_read_nothing_is_written(folder, tmp_path, capsys, name, target):
+    out = tmp_path / "out"
+    out.mkdir()
+    first, *options = target.split()
+    assert run("convert", tmp_path / name, out / first, *options) == 2
+    said = capsys.readouterr()
+    assert f"{tmp_path / name}" in said.err
+    assert "there is no" in said.err
+    assert "ends in" not in said.err
+    assert said.out == ""
+    assert [*out.iterdir()] == []
+
+
+def test_a_missing_file_among_others_is_told(folder, tmp_path, capsys):
+    parquet = pytest.importorskip("pyarrow.parquet")
+    assert run("convert", folder, tmp_path / "nofile", tmp_path / "out.parquet") == 1
+    assert "nofile" in capsys.readouterr().err
+    assert parquet.read_table(tmp_path / "out.parquet").num_rows == 2

@@ -99,7 +99,7 @@ def test_every_step_can_be_repeated(workplace, expected):
 def test_a_commit_waits_for_every_task_or_finishes_them(workplace, expected):
     plan(workplace)
     said = wkfast("merge", "run", "merge.plan", "--task", 1, "--tasks", 2, cwd=workplace).stdout
-    assert "files are left to others" in said
+    assert "left to others: " in said
     early = wkfast("merge", "commit", "merge.plan", cwd=workplace, check=False)
     assert early.returncode == 2
     assert "tasks are not done" in early.stderr
@@ -161,7 +161,7 @@ def test_plans_of_other_programs_are_json_where_their_name_says_so(workplace, ex
     ("arguments", "words"),
     [
         (("run", "nowhere.json"), ["nowhere.json", "wkfast merge plan"]),
-        (("run", "annotation.zip"), ["annotation.zip", "not a merge plan"]),
+        (("run", "annotation.zip"), ["annotation.zip: not a merge plan; `wkfast merge plan` writes one"]),
         (("run", "merge.plan", "--task", "4", "--tasks", "4"), ["no task 4 of 4", "0 to 3"]),
         (("run", "merge.plan", "--stage", "7"), ["no stage 7"]),
     ],

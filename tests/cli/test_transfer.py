@@ -167,3 +167,22 @@ def test_what_cannot_be_is_refused_in_one_line(file, tmp_path, arguments, values
     assert done.stderr.count("\n") == 1
     assert "Traceback" not in done.stderr
     assert [path.name for path in tmp_path.iterdir()] == ["mine.zip"]
+
+
+def test_who_gives_up_says_after_how_many_attempts(tmp_path):
+    command = [
+        sys.executable,
+        "-m",
+        "wkfast",
+        "download",
+        "570ba0092a7c0e980056fe9b",
+        "a.zip",
+        "--url",
+        "http://127.0.0.1:9",
+    ]
+    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True)
+    *announced, last = done.stderr.splitlines()
+    assert done.returncode == 2
+    assert "attempt 3 of 3" in announced[-1]
+    assert last.startswith("error: ")
+    assert last.endswith("(3 attempts were made)")

@@ -199,3 +199,14 @@ def test_quoted_dotenv_values_come_back(values):
 def test_a_dotenv_that_is_a_folder_is_no_dotenv():
     Path(".env").mkdir()
     assert read_dotenv(Path(".env")) == {}
+
+
+@pytest.mark.parametrize("timeout", ["x", "60", [], 0, -1, float("nan"), float("inf")])
+def test_a_timeout_that_is_none_is_a_bad_setting(timeout):
+    with pytest.raises(errors.ConfigurationError, match="a positive number of seconds"):
+        Context(timeout=timeout)
+    if timeout != "60":  # the text of a number was always taken there
+        with pytest.raises(errors.ConfigurationError, match="a positive number"), webknossos_context(timeout=timeout):
+            pass
+        with pytest.raises(errors.ConfigurationError, match="a positive number of seconds"):
+            login(token=TOKEN, timeout=timeout)

@@ -12,7 +12,7 @@ from tests.client.conftest import TOKEN
 from tests.client.servers import answering, compact
 
 from wkfast.client import Client, Context, RetryPolicy, Secret, Session, Timeouts, errors, resolve_annotation
-from wkfast.client.files import PartFile
+from wkfast.drafts import PartFile
 from wkfast.errors import WkfastError
 
 pytestmark = pytest.mark.usefixtures("nothing_is_left_open")
@@ -444,11 +444,14 @@ def test_a_part_file_of_a_name_in_no_encoding_is_made_all_the_same(tmp_path):
         assert part.path.exists()
 
 
-def test_an_unreachable_server_is_given_up_soon(tmp_path):
+def test_an_unreachable_server_is_given_up_soon_and_no_more_attempts_are_announced(tmp_path, caplog):
     with Session() as session:
         client = Client(Context("http://127.0.0.1:9", None, 600, 12), session=session)
         slept = []
         client.session.clock.sleep = slept.append
-        with pytest.raises(errors.ConnectionFailedError):
+        with pytest.raises(errors.ConnectionFailedError) as raised:
             client.health()
         assert sum(slept) < 2
+    announced = [line.split("; ")[-1].split(" in ")[0] for line in caplog.messages]
+    assert announced == ["attempt 2 of 3", "attempt 3 of 3"]
+    assert raised.value.__notes__ == ["(3 attempts were made)"]

@@ -8,7 +8,7 @@ import pytest
 from tests.inputs import tree_state
 
 import wkfast as wk
-from wkfast.errors import WkfastError
+from wkfast.errors import ExistsError, WkfastError
 
 PATHS = {"none": None, "relative": "./seg/1", "bare": "seg/1"}
 
@@ -69,3 +69,12 @@ def test_linked_layers_are_read_as_the_reference_reads_them(tmp_path: Path, what
     folder = linked(tmp_path, layer, what, "./seg/1")
     theirs = reference.Dataset.open(folder).get_layer("seg").get_mag(1).read()
     np.testing.assert_array_equal(wk.Dataset.open(folder).get_layer("seg").get_mag(1).read(), theirs)
+
+
+def test_who_lists_a_linked_folder_is_told_what_lists_it(tmp_path):
+    other = wk.Dataset(tmp_path / "other", voxel_size=(4, 4, 40))
+    other.write_layer("labels", "segmentation", np.ones((32, 32, 32), "uint8"), downsample=False)
+    dataset = wk.Dataset(tmp_path / "dataset", voxel_size=(4, 4, 40))
+    (dataset.path / "labels").symlink_to(other.path / "labels")
+    with pytest.raises(ExistsError, match="no layer is made behind it; add_symlink_layer"):
+        dataset.add_layer_for_existing_files("labels", "segmentation")

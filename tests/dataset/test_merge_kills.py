@@ -1,4 +1,4 @@
-"""A merge killed a hundred times, at any moment, ends as if nobody had touched it; a dead process holds nothing."""
+"""A merge killed 30 times, at any moment, ends as if nobody had touched it; a dead process holds nothing."""
 
 import json
 import os
@@ -19,12 +19,13 @@ from tests.inputs import tree_state
 from wkfast import _core
 from wkfast.errors import TargetNotEmptyError
 
-# `make torture` kills more often.
+# `make torture` kills more often, and at other moments.
 KILLS = int(os.environ.get("WKFAST_KILLS", "30"))
+SEED = os.environ.get("WKFAST_HARM_SEED", "11")
 SHAPE = (128, 128, 64)
 MAGS = (1, 2, 4)
 
-# Forks a child for every line of its input, so that a hundred of them do not import everything a hundred times.
+# Forks a child for every line of its input, so that not every one of them imports everything.
 NURSERY = """
 import json, os, signal, sys
 from wkfast import _core
@@ -99,7 +100,7 @@ def finished(target: Path) -> tuple[dict[str, bytes], dict]:
 
 
 def test_kills_at_any_moment_leave_no_difference(plan_input, tmp_path):
-    target, chance, kills, ends = tmp_path / "target", random.Random(11), 0, 0
+    target, chance, kills, ends = tmp_path / "target", random.Random(SEED), 0, 0
     points = [0, 1, 7, 20, "before commit"]
     with nursery() as process:
         began = time.perf_counter()

@@ -187,3 +187,84 @@ def test_an_array_that_has_become_another_meanwhile_is_told(tmp_path, shape):
         file.write_text(json.dumps({**json.loads(file.read_text()), "shape": shape, "dimension_names": None}))
     with pytest.raises(DatasetError, match="expected a length for each of the axes"):
         lengths_of_array(layer, file.parent)
+
+
+LONG = ["x" * 20_000, "é/" * 9000, ["y" * 20_000], list(range(9000)), {"k" * 9000: 1}, 10**4000]
+
+
+def places(value: object, at: tuple = ()) -> list[tuple]:
+    """Every place in JSON, by the keys that lead there."""
+    keys = value if isinstance(value, dict) else range(len(value)) if isinstance(value, list) else ()
+    return [at, *(each for key in keys for each in places(value[key], (*at, key)))]
+
+
+def looked_at(folder: Path) -> None:
+    """Ask for whatever a dataset's file says."""
+    dataset = Dataset.open(folder)
+    for look in ("voxel_size", "voxel_size_with_unit", "default_view_configuration", "name"):
+        getattr(dataset, look)
+    for layer in dataset.layers.values():
+        looks = ("category", "dtype", "num_channels", "bounding_box", "data_format", "mags", "attachments")
+        more = ("largest_segment_id", "default_view_configuration", "coordinate_transformations", "additional_axes")
+        for look in (*looks, *more):
+            getattr(layer, look, None)
+        list(layer.attachments.meshes)
+        for mag in layer.mags.values():
+            mag.read()
+
+
+@pytest.mark.parametrize("number", range(len(LONG)))
+def test_what_is_said_of_long_values_is_short_and_begins_with_the_file(tmp_path: Path, number: int) -> None:
+    dataset = Dataset(tmp_path / "dataset", voxel_size=(1, 1, 1))
+    dataset.add_layer("labels", "segmentation", dtype="uint8").add_mag(1)
+    file = dataset.path / FILE
+    stated = json.loads(file.read_text())
+    stated["dataLayers"][0] |= {
+        "additionalAxes": [{"name": "t", "bounds": [0, 3], "index": 1}],
+        "coordinateTransformations": [{"type": "affine", "matrix": [[1, 0, 0, 0]] * 4}],
+        "defaultViewConfiguration": {"color": [1, 2, 3]},
+        "attachments": {"meshes": [{"name": "m", "path": "./labels/m", "dataFormat": "hdf5"}]},
+    }
+    refused = []
+    for place in places(stated)[1:]:
+        changed = json.loads(json.dumps(stated))
+        *way, last = place
+        inner = changed
+        for key in way:
+            inner = inner[key]
+        inner[last] = LONG[number]
+        file.write_text(json.dumps(changed))
+        try:
+            looked_at(dataset.path)
+        except WkfastError as error:
+            refused.append(str(error).replace(str(file), "FILE"))
+    assert len(refused) > 5
+    assert max(map(len, refused)) <= 2000
+    assert max(len(each) for each in refused if each.startswith("FILE")) < 900
+
+
+@pytest.mark.parametrize(
+    ("change", "bound"),
+    [
+        ({"mags": [{"mag": [1, 1, 1], "path": "n" * 6000}]}, "4,096 bytes at most, 255 between two slashes"),
+        ({"name": "n" * 300}, "4,096 bytes at most, 255 between two slashes"),
+        ({"mags": [{"mag": [1, 1, 1], "axisOrder": {"x": 64}}]}, "of 64 axes at most"),
+        ({"additionalAxes": [{"name": "t", "bounds": [0, 3], "index": 64}]}, "an index below 64"),
+    ],
+)
+def test_what_is_beyond_a_bound_is_told_it(dataset: Dataset, change: dict, bound: str) -> None:
+    file = dataset.path / FILE
+    stated = json.loads(file.read_text())
+    stated["dataLayers"][0] |= change
+    file.write_text(json.dumps(stated))
+    with pytest.raises(DatasetError, match=bound) as refused:
+        looked_at(dataset.path)
+    assert str(refused.value).startswith(str(file))
+
+
+def test_no_dataset_is_made_behind_a_link_to_nothing(tmp_path: Path) -> None:
+    (tmp_path / "link").symlink_to("elsewhere")
+    with pytest.raises(DatasetError, match="link is a link to elsewhere, which is not there"):
+        Dataset(tmp_path / "link", voxel_size=(1, 1, 1))
+    with pytest.raises(DatasetNotFoundError, match="none: there is no such folder"):
+        Dataset.open(tmp_path / "none")

@@ -7,6 +7,7 @@ import sys
 import textwrap
 import time
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 from tests.client.servers import Request, Server, Wire
@@ -41,9 +42,12 @@ def silent() -> Iterator[list[Server]]:
         server.close()
 
 
-def test_threads_that_wait_for_servers_leave_an_interpreter_that_has_ended_alone(silent: list[Server]) -> None:
+def test_threads_that_wait_for_servers_leave_an_interpreter_that_has_ended_alone(
+    silent: list[Server], tmp_path: Path
+) -> None:
     command = [sys.executable, "-c", textwrap.dedent(PROGRAM), *(server.url for server in silent)]
     environment = {**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, sys.path))}
+    environment["TMPDIR"] = str(tmp_path)  # it is killed with downloads under way, whose folders stay
     with subprocess.Popen(command, env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as child:
         assert child.stdout is not None
         assert child.stdout.readline() == b"asked\n"

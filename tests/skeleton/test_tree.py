@@ -448,3 +448,43 @@ def test_arrays_of_another_shape_are_refused_not_reshaped(positions, facts):
         skeleton.add_tree_from_arrays("t", positions, **facts)
     assert list(skeleton.trees) == []
     assert str(skeleton.add_tree_from_arrays("empty", [], []).path_length()) == "0.0"
+
+
+@pytest.mark.parametrize("is_read", [False, True])
+def test_a_tree_that_gets_another_group_moves_there(tmp_path, is_read):
+    skeleton = Skeleton(voxel_size=(1, 1, 1), dataset_name="d")
+    outer = skeleton.add_group("outer")
+    inner = outer.add_group("inner")
+    for name in ("one", "two", "three"):
+        outer.add_tree(name).add_nodes([[1, 2, 3], [4, 5, 6]], edges=[[0, 1]])
+    inner.add_tree("own")
+    if is_read:
+        skeleton.save(tmp_path / "a.nml")
+        skeleton = Skeleton.load(tmp_path / "a.nml")
+        (outer,) = skeleton.groups
+        (inner,) = outer.groups
+    two = next(tree for tree in outer.trees if tree.name == "two")
+    nodes = two.nodes_table()["id"].tolist()
+    two.group = inner
+    assert two.group is inner
+    assert [tree.name for tree in outer.trees] == ["one", "three"]
+    assert [tree.name for tree in inner.trees] == ["own", "two"]
+    next(iter(outer.trees)).group = skeleton
+    skeleton.save(tmp_path / "b.nml")
+    again = Skeleton.load(tmp_path / "b.nml")
+    assert again == skeleton
+    assert [tree.name for tree in again.trees] == ["one"]
+    assert {tree.name for tree in again.get_group_by_id(inner.id).trees} == {"own", "two"}
+    assert again.get_tree_by_id(two.id).nodes_table()["id"].tolist() == nodes
+    two.group = inner
+    assert [tree.name for tree in inner.trees] == ["own", "two"]
+
+
+@pytest.mark.parametrize("other", [None, "outer", Skeleton(voxel_size=(1, 1, 1), dataset_name="d").add_group("g")])
+def test_a_tree_moves_to_no_group_of_another_skeleton(other):
+    skeleton = Skeleton(voxel_size=(1, 1, 1), dataset_name="d")
+    tree = skeleton.add_tree("t")
+    with pytest.raises(SkeletonError, match="add_tree copies"):
+        tree.group = other
+    assert tree.group is skeleton
+    assert list(skeleton.trees) == [tree]

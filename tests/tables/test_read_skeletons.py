@@ -83,6 +83,7 @@ def test_tables_of_real_files_hold_what_each_file_holds(fixtures):
 def test_a_file_that_cannot_be_read_is_told_and_the_others_are_read(tmp_path):
     good, bad = write(tmp_path, [rich(), "<things><thing"])
     (tmp_path / "no.zip").write_bytes(b"PK\x03\x04 cut off")
+    (tmp_path / "a.txt").write_text("text")
     tables = read_skeletons([good, bad, tmp_path / "no.zip", tmp_path / "none.nml", tmp_path / "a.txt"])
     assert [type(failure.error).__name__ for failure in tables.errors] == [
         "NmlError",

@@ -219,6 +219,8 @@ class _Downloads:
         with self._lock:
             turn = self._turns.setdefault(stem, threading.Lock())
         with turn:
+            for part in abandoned_parts(self._here, f"{stem}.zip"):
+                part.unlink(missing_ok=True)
             path = self._present(stem, found.annotation_id)
             if path is not None and (not self._overwrite or stem in self._finished):
                 title = _title(path)
@@ -263,8 +265,6 @@ class _Downloads:
         with self._lock:
             self._under_way.add(stem)
         path = self._here / f"{stem}.zip"
-        for part in abandoned_parts(self._here, path.name):
-            part.unlink(missing_ok=True)
 
         def heard(done: int, _total: int | None) -> None:
             self._check()

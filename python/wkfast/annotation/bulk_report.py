@@ -6,6 +6,7 @@ import json
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Literal
 
+from wkfast._short import counted
 from wkfast.client.urls import shown
 
 if TYPE_CHECKING:
@@ -85,5 +86,5 @@ class DownloadReport:
         counts = {status: [it for it in self.downloads if it.status == status] for status in _WORDS}
         megabytes = sum(it.size for it in counts["downloaded"]) / 1e6
         told = [f"{len(counts[status])} {words}" for status, words in _WORDS.items()]
-        first = f"{len(self.downloads)} annotations: {', '.join(told)}; {megabytes:.1f} MB came"
+        first = f"{counted(len(self.downloads), 'annotations')}: {', '.join(told)}; {megabytes:.1f} MB came"
         return "\n".join([first, *(f"failed: {shown(it.annotation)}: {it.error}" for it in self.failed)])

@@ -129,5 +129,5 @@ def _zoom_record(zoom: Any) -> int | float | None:
         return None
     try:
         return int(zoom) if isinstance(zoom, Integral) else float(zoom)
-    except (TypeError, ValueError):
+    except (TypeError, ValueError, OverflowError):
         raise AnnotationError(f"zoom_level is a number, not {zoom!r}") from None

@@ -2,11 +2,8 @@
 
 from __future__ import annotations
 
-import tempfile
 import warnings
-import weakref
 from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from wkfast._lazy import lazy_import
@@ -16,10 +13,11 @@ from wkfast.client import Client, Context, current_context, resolve_annotation, 
 from wkfast.client.errors import AuthenticationError
 from wkfast.client.urls import is_url
 from wkfast.errors import AnnotationIdError
-from wkfast.temporary import owned_temporary_folder, remove_temporary
+from wkfast.temporary import KeptFolder, owned_temporary_folder
 
 if TYPE_CHECKING:
     from contextlib import AbstractContextManager
+    from pathlib import Path
 
     from wkfast import remote
     from wkfast.annotation.annotation import Annotation
@@ -35,7 +33,7 @@ LOGIN_HINT = 'log in first: wkfast.login(token="…"), webknossos_context(token=
 
 @dataclass(frozen=True)
 class DownloadedFile:
-    """A downloaded annotation, in a folder that lives as long as this object.
+    """A downloaded annotation, in a folder of its own.
 
     Attributes
     ----------
@@ -46,16 +44,13 @@ class DownloadedFile:
     context
         The server it is from, with the token that was used.
     folder
-        Removed when nothing refers to it any more.
+        What keeps the file: it goes when nothing refers to this any more.
     """
 
     path: Path
     annotation_id: str
     context: Context
-    folder: Path
-
-    def __post_init__(self) -> None:
-        weakref.finalize(self, remove_temporary, self.folder)
+    folder: KeptFolder
 
     def in_context(self) -> AbstractContextManager[object]:
         """Return a context manager in which requests go to the server this is from."""
@@ -151,20 +146,16 @@ def _file(
 ) -> DownloadedFile:
     """Return an annotation as a file in a temporary folder."""
     found = resolve_annotation(annotation_id_or_url, webknossos_url=webknossos_url)
-    folder = Path(tempfile.mkdtemp(prefix="wkfast-download-"))
-    try:
-        with Client(found.context) as client:
-            received = client.annotations.download(
-                found.annotation_id,
-                folder,
-                skip_volume_data=skip_volume_data,
-                retry_count=retry_count,
-                durable=False,
-                progress=progress,
-            )
-    except BaseException:
-        remove_temporary(folder)
-        raise
+    folder = KeptFolder("download")
+    with Client(found.context) as client:
+        received = client.annotations.download(
+            found.annotation_id,
+            folder.path,
+            skip_volume_data=skip_volume_data,
+            retry_count=retry_count,
+            durable=False,
+            progress=progress,
+        )
     return DownloadedFile(received.path, found.annotation_id, found.context, folder)
 
 

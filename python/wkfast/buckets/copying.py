@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 from wkfast import _core
 from wkfast.buckets.object_path import ObjectPath
 from wkfast.buckets.requests import Requests
+from wkfast.drafts import named
 from wkfast.errors import ObjectStoreError
 
 if TYPE_CHECKING:
@@ -94,4 +95,5 @@ def _copy(source: Path | ObjectPath, target: Path | ObjectPath, name: str, size:
             new.write(content)
         else:
             new.parent.mkdir(parents=True, exist_ok=True)
-            new.write_bytes(content)
+            with named(new):
+                new.write_bytes(content)

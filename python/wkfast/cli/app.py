@@ -1,5 +1,6 @@
 """The commands, and what becomes of their errors."""
 
+import errno
 import importlib
 import io
 import os
@@ -10,12 +11,11 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import TextIO
 
 from wkfast import __version__
-from wkfast.cli.arguments import Exit, UsageError, run
-from wkfast.cli.console import complain, tell, tell_text
+from wkfast.cli.arguments import EXIT_ERROR, EXIT_PART, Exit, UsageError, run
+from wkfast.cli.console import OutputError, complain, tell, tell_text
 from wkfast.errors import StopRequested, TargetBusyError, WkfastError
 from wkfast.jobs.signals import stop_on_signals
 
-EXIT_ERROR = 2
 # EX_TEMPFAIL of sysexits.h: the same command may do what this one could not.
 EXIT_AGAIN = 75
 EXIT_INTERRUPTED = 130
@@ -50,13 +50,19 @@ _HELP = {"--help", "-h"}
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
-    """Run the command line and exit: 0 done, 2 a clear error, 75 the same command again goes on, 130 interrupted."""
+    """Run the command line and exit.
+
+    0: done; 1: done, but for some of many, or it was found that something is wrong; 2: a clear error; 75: the same
+    command again goes on; 130: interrupted.
+    """
     given = list(sys.argv[1:] if arguments is None else arguments)
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="replace")  # batch logs may be ASCII
     warnings.showwarning = _show_warning
-    sys.exit(_exit_code([word for word in given if word != _DEBUG], debug=_DEBUG in given))
+    code = _exit_code([word for word in given if word != _DEBUG], debug=_DEBUG in given)
+    _let_go_of_output()
+    sys.exit(code)
 
 
 def _exit_code(words: Sequence[str], *, debug: bool) -> int:
@@ -72,15 +78,37 @@ def _exit_code(words: Sequence[str], *, debug: bool) -> int:
     except KeyboardInterrupt:
         complain("interrupted")
         return EXIT_INTERRUPTED
-    except BrokenPipeError:
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # the reader has seen enough
-        return 1
+    except (BrokenPipeError, OutputError) as error:
+        return _untold(error)
     except (UsageError, WkfastError, OSError) as error:
         if debug:
             traceback.print_exc()
-        complain(f"error: {error}", "red")
+        complain(f"error: {' '.join([str(error), *getattr(error, '__notes__', ())])}{_advice(error)}", "red")
         return EXIT_AGAIN if isinstance(error, TargetBusyError) else EXIT_ERROR
     return 0
+
+
+def _untold(error: BrokenPipeError | OutputError) -> int:
+    """Return the exit code of a command that could not print; a reader that went away has seen enough."""
+    if isinstance(error, BrokenPipeError):
+        return EXIT_PART
+    complain(f"error: {error}", "red")
+    return EXIT_PART if error.done else EXIT_ERROR
+
+
+def _let_go_of_output() -> None:
+    """Drop what could not be printed: the end of the process would try again, and have an exit code of its own."""
+    for stream in (sys.stdout, sys.stderr):
+        try:
+            stream.flush()
+        except OSError:
+            os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
+
+
+def _advice(error: Exception) -> str:
+    """Return what helps where a disk is full; errors of the core have no number, but the system's words."""
+    is_full = os.strerror(errno.ENOSPC) in str(error)
+    return "; `wkfast clean FOLDER` removes what killed jobs have left there" if is_full else ""
 
 
 def _run(words: Sequence[str]) -> None:

@@ -20,6 +20,12 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
 
+# Of many, some failed; or what was asked about is not as it should be. What that concerns is listed.
+EXIT_PART = 1
+# Nothing was done, and why is told.
+EXIT_ERROR = 2
+
+
 class Exit(Exception):  # noqa: N818 - no error: how a command says its exit code
     """Ends a command with an exit code."""
 

@@ -8,12 +8,13 @@ from __future__ import annotations
 import json
 import os
 import sys
+from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING
 
 from wkfast._lazy import lazy_import
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterator, Sequence
 
     from rich import bar, console, filesize, text
     from rich.bar import Bar
@@ -31,6 +32,47 @@ _BAR_WIDTH = 20
 _COLORS = {"red": 31, "yellow": 33}
 
 
+class OutputError(Exception):
+    """Standard output takes nothing more: its disk is full.
+
+    Attributes
+    ----------
+    done
+        Whether the command's work is complete all the same.
+    """
+
+    def __init__(self, message: str, *, done: bool = False) -> None:
+        super().__init__(message)
+        self.done = done
+
+
+@contextmanager
+def after_work(done: str) -> Iterator[None]:
+    """Say what is complete where the block cannot print what it has to tell of it.
+
+    Examples
+    --------
+    >>> with after_work("the file is written"):
+    ...     raise OutputError("standard output: File too large")
+    Traceback (most recent call last):
+    wkfast.cli.console.OutputError: standard output: File too large; the file is written, only the report is lost
+    """
+    try:
+        yield
+    except OutputError as error:
+        raise OutputError(f"{error}; {done}, only the report is lost", done=True) from error
+
+
+@contextmanager
+def _printing() -> Iterator[None]:
+    try:
+        yield
+    except BrokenPipeError:
+        raise
+    except OSError as error:
+        raise OutputError(f"standard output: {error.strerror}") from error
+
+
 def tell(value: object) -> None:
     """Print one line: a result."""
     tell_text(printable(value) + "\n")
@@ -38,8 +80,9 @@ def tell(value: object) -> None:
 
 def tell_text(text: str) -> None:
     """Print lines of our own, such as a script, as they are."""
-    sys.stdout.write(text)
-    sys.stdout.flush()  # a reader that went away is noticed here, not at the end of the process
+    with _printing():
+        sys.stdout.write(text)
+        sys.stdout.flush()  # a reader that went away is noticed here, not at the end of the process
 
 
 def tell_json(facts: object) -> None:
@@ -49,7 +92,9 @@ def tell_json(facts: object) -> None:
 
 def show(table: Table) -> None:
     """Print a table: a result."""
-    console.Console(width=None if sys.stdout.isatty() else _LOG_WIDTH).print(table)
+    with _printing():
+        console.Console(width=None if sys.stdout.isatty() else _LOG_WIDTH).print(table)
+        sys.stdout.flush()
 
 
 def bars(counts: Sequence[int]) -> list[list[Bar]]:
@@ -64,8 +109,10 @@ def complain(value: object, color: str | None = None) -> None:
     line = printable(value)
     if color and sys.stderr.isatty() and not os.environ.get("NO_COLOR"):
         line = f"\033[{_COLORS[color]}m{line}\033[0m"
-    sys.stderr.write(line + "\n")
-    sys.stderr.flush()
+    # what is said of work does not end it: logs lie on full disks, too
+    with suppress(OSError):
+        sys.stderr.write(line + "\n")
+        sys.stderr.flush()
 
 
 def printable(value: object) -> str:

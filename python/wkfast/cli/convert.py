@@ -3,8 +3,9 @@
 from typing import TYPE_CHECKING, Annotated, Any
 
 from wkfast._lazy import lazy_import
-from wkfast.cli.arguments import Argument, Exit, Option
-from wkfast.cli.console import complain, tell
+from wkfast._short import counted
+from wkfast.cli.arguments import EXIT_ERROR, EXIT_PART, Argument, Exit, Option
+from wkfast.cli.console import after_work, complain, tell
 from wkfast.errors import AnnotationSuffixError, GeometryError
 
 if TYPE_CHECKING:
@@ -17,7 +18,6 @@ else:
     tables = lazy_import("wkfast.tables")
 
 _FORMATS = "nml, swc, k.zip"
-EXIT_FAILED_FILES = 1
 _EDGES = 3
 
 
@@ -34,12 +34,12 @@ def convert(
 ) -> None:
     """Convert SOURCE to TARGET: tables in Parquet (nodes in TARGET, edges, trees, comments beside it), or files.
 
-    Files that cannot be converted are listed at the end; the others are, and the exit code is 1.
+    Files that cannot be converted are listed at the end; the others are, and the exit code is 1; 2 if there are none.
     """
     if target.endswith(".parquet"):
         counts = _Counts()
         failed = tables.skeletons_to_parquet(source, target, strict=strict, progress=counts)
-        tell(f"{counts} in {target}")
+        written, said = counts.files, f"{counts} in {target}"
     elif to is None:
         raise AnnotationSuffixError(f"{target} is no .parquet: say with --to which files it is to hold: {_FORMATS}")
     else:
@@ -47,23 +47,30 @@ def convert(
         options: dict[str, Any] = {"unit": unit, "file_per_tree": file_per_tree, "node_type": node_type}
         done = bulk.convert(source, target, to, voxel_size=size, **options)
         failed = done.errors
-        tell(f"{len(done.written):,} files in {target}")
+        written, said = len(done.written), f"{counted(len(done.written), 'files')} in {target}"
     _tell(failed)
+    if failed and not written:
+        raise Exit(EXIT_ERROR)
+    with after_work(f"{target} is written"):
+        tell(said)
+    if failed:
+        raise Exit(EXIT_PART)
 
 
 class _Counts:
     """How much was written."""
 
     def __init__(self) -> None:
-        self._files = self._trees = self._nodes = 0
+        self.files = self._trees = self._nodes = 0
 
     def __call__(self, batch: "tables.SkeletonTables") -> None:
-        self._files += batch.files.rows - len(batch.errors)
+        self.files += batch.files.rows - len(batch.errors)
         self._trees += batch.trees.rows
         self._nodes += batch.nodes.rows
 
     def __str__(self) -> str:
-        return f"{self._nodes:,} nodes of {self._trees:,} trees of {self._files:,} files"
+        counts = {"nodes": self._nodes, "trees": self._trees, "files": self.files}
+        return " of ".join(counted(count, things) for things, count in counts.items())
 
 
 def _voxel_size(text: str) -> tuple[float, ...]:
@@ -79,5 +86,3 @@ def _voxel_size(text: str) -> tuple[float, ...]:
 def _tell(failed: "Sequence[tables.FileError]") -> None:
     for failure in failed:
         complain(f"error: {failure}", "red")
-    if failed:
-        raise Exit(EXIT_FAILED_FILES)

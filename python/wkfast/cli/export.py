@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Annotated
 import wkfast as wk
 from wkfast._lazy import lazy_import
 from wkfast.cli.arguments import Argument, Option
-from wkfast.cli.console import progress_wanted, tell, tell_json
+from wkfast.cli.console import after_work, progress_wanted, tell, tell_json
 
 if TYPE_CHECKING:
     from wkfast.dataset import internals
@@ -31,11 +31,12 @@ def export(
     dataset = wk.Dataset(target, voxel_size=annotation.voxel_size, exist_ok=True)
     layer = volume.export_to_dataset(dataset, layer_name, threads=jobs, progress=progress_wanted(progress))
     mags = [mag.to_layer_name() for mag in layer.mags]
-    if as_json:
-        tell_json(_facts(layer, mags))
-        return
     what = f"{layer.name!r} ({layer.dtype}, {layer.data_format.value})"
-    tell(f"exported {what} to {layer.path}, mags: {', '.join(mags) or 'none'}")
+    with after_work(f"layer {layer.name!r} of {target} is written"):
+        if as_json:
+            tell_json(_facts(layer, mags))
+        else:
+            tell(f"exported {what} to {layer.path}, mags: {', '.join(mags) or 'none'}")
 
 
 def _facts(layer: "wk.SegmentationLayer", mags: list[str]) -> dict[str, object]:

@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import wkfast as wk
 from wkfast._lazy import lazy_import
+from wkfast._short import counted
 from wkfast.buckets import any_path, size_of
 from wkfast.cli.arguments import Argument, Option
 from wkfast.cli.console import bars, bytes_text, plain, show, tell_json
@@ -90,7 +91,7 @@ def _summary(facts: dict[str, Any]) -> "Table":
     table.add_row("file", plain(f"{facts['file']} ({bytes_text(facts['bytes'])})"))
     table.add_row("dataset", plain(f"{facts['dataset']}{owner}"))
     table.add_row("voxel size", f"{voxel} nm")
-    table.add_row("skeleton", f"{facts['trees']:,} trees, {facts['nodes']:,} nodes, {facts['edges']:,} edges")
+    table.add_row("skeleton", ", ".join(counted(facts[things], things) for things in ("trees", "nodes", "edges")))
     table.add_row("groups", f"{facts['groups']:,}")
     table.add_row("volume layers", str(len(facts["volume_layers"])))
     if facts["problems"]:
@@ -111,7 +112,7 @@ def _trees(facts: dict[str, Any]) -> "Table":
 
 def _layer(layer: dict[str, Any]) -> "Table":
     fallback = f"over fallback layer {layer['fallback_layer']!r}" if layer["fallback_layer"] else "without fallback"
-    title = f"volume layer {layer['id']}: {layer['name']!r} {fallback}, {layer['segments']:,} segments"
+    title = f"volume layer {layer['id']}: {layer['name']!r} {fallback}, {counted(layer['segments'], 'segments')}"
     error = plain(f"unreadable: {layer['error']}") if "error" in layer else None
     table = tables.Table(title=plain(title), title_justify="left", caption=error, caption_style="red")
     for heading, justify in (("mag", "left"), ("type", "left"), ("chunks", "right"), ("stored", "right")):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import runpy
 import time
+from contextlib import nullcontext
 from dataclasses import replace
 from pathlib import Path, PurePath
 from typing import TYPE_CHECKING, Annotated, Any, TypeVar
@@ -12,7 +13,7 @@ import wkfast as wk
 from wkfast._lazy import lazy_import
 from wkfast.addresses import local_path
 from wkfast.cli.arguments import Argument, Option
-from wkfast.cli.console import complain, show, tell_json
+from wkfast.cli.console import after_work, complain, show, tell_json
 from wkfast.cli.executors import Strategy, executor_for, parse_job_resources
 from wkfast.dataset.missing_labels import Missing
 from wkfast.errors import MergeError, TargetBusyError
@@ -145,7 +146,8 @@ def carry_out(
     with executor_for(strategy, options.jobs, resources) as executor:
         placed = replace(options, executor=executor, threads=here.get(strategy, options.threads))
         done = when_free(lambda: job.merge(placed), wait)
-    tell_done(done, as_json=as_json)
+    with nullcontext() if options.dry_run else after_work(f"the merge into {job.target} is committed"):
+        tell_done(done, as_json=as_json)
 
 
 def when_free(act: Callable[[], T], seconds: float) -> T:

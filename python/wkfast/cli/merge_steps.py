@@ -11,9 +11,10 @@ from typing import TYPE_CHECKING, Annotated, BinaryIO
 
 import wkfast as wk
 from wkfast._lazy import lazy_import
+from wkfast._short import counted
 from wkfast.buckets import ObjectPath, any_path
 from wkfast.cli.arguments import Argument, Option
-from wkfast.cli.console import bytes_text, progress_wanted, tell, tell_json
+from wkfast.cli.console import after_work, bytes_text, progress_wanted, tell, tell_json
 from wkfast.cli.merge_options import (
     DEFAULT_LINK,
     DEFAULT_MAGS,
@@ -89,7 +90,8 @@ def plan(
     job = annotation.plan_merge(target, dataset_directory, volume_layer_name, options=options)
     # in one step: tasks may read it at any time
     _write_plan(any_path(plan_file, "a plan"), _content(job, plan_file))
-    _tell_plan(job, as_json=as_json)
+    with after_work(f"{plan_file} is written"):
+        _tell_plan(job, as_json=as_json)
 
 
 def run(
@@ -114,11 +116,12 @@ def run(
             lambda: arrays.run_share(job, task, tasks, stage=stage, threads=jobs, progress=shown), wait
         ).left
     facts = {"task": task, "tasks": tasks, "files_left": left, "files": job.plan.task_count}
-    if as_json:
-        tell_json(facts)
-        return
-    rest = f"{left} of {job.plan.task_count} files are left to others" if left else "every file is there: commit"
-    tell(f"task {task} of {tasks} is done; {rest}")
+    to_others = f"left to others: {left} of {counted(job.plan.task_count, 'files')}"
+    with after_work(f"task {task} of {tasks} is done"):
+        if as_json:
+            tell_json(facts)
+        else:
+            tell(f"task {task} of {tasks} is done; {to_others if left else 'every file is there: commit'}")
 
 
 def commit(
@@ -141,7 +144,8 @@ def commit(
             when_free(lambda: job.run(options), wait)
         verified = job.verify(options) if verify else None
         report = replace(when_free(job.commit, wait), verified=verified)
-    tell_done(report, as_json=as_json)
+    with after_work(f"the merge into {job.target} is committed"):
+        tell_done(report, as_json=as_json)
 
 
 def _content(job: "jobs_of_merges.MergeJob", name: str) -> bytes:
@@ -158,7 +162,7 @@ def _tell_plan(job: "jobs_of_merges.MergeJob", *, as_json: bool) -> None:
         tell_json({**job.preview().to_json(), "tasks_suggested": max(1, tasks)})
         return
     tell_done(job.preview(), as_json=False)
-    what = f"{tasks} tasks of about" if tasks else "one job of less than"
+    what = f"{counted(tasks, 'tasks')} of about" if tasks else "one job of less than"
     tell(f"suggested: {what} {jobs.minutes} minutes on {jobs.cpus} processors; `wkfast merge script` writes them")
 
 
@@ -180,7 +184,7 @@ def status(
 def _status_lines(found: "statuses.MergeStatus") -> "Iterator[str]":
     got_through = f"{bytes_text(found.bytes_done)} of {bytes_text(found.bytes)}"
     rate, left = found.bytes_per_second, found.seconds_left
-    parts = [f"{found.files_done} of {found.files} files", got_through]
+    parts = [f"{found.files_done} of {counted(found.files, 'files')}", got_through]
     parts += [f"{bytes_text(int(rate))} a second"] if rate else []
     parts += [f"about {left / 60:.0f} min left"] if left is not None else []
     to_commit = found.files_done == found.files and found.state is statuses.MergeState.STOPPED
@@ -189,7 +193,7 @@ def _status_lines(found: "statuses.MergeStatus") -> "Iterator[str]":
     for worker in found.workers:
         when = "" if worker.last is None else f", the last one {max(0, now - worker.last):.0f} s ago"
         gone = ", gone" if worker.gone else ", stale" if worker.stale else ""
-        yield f"  process {worker.process} on {worker.host}: {worker.files} files{when}{gone}"
+        yield f"  process {worker.process} on {worker.host}: {counted(worker.files, 'files')}{when}{gone}"
     for failure in found.failures:
         yield f"  failed: {failure}"
 
@@ -220,8 +224,10 @@ def read_plan(plan_file: str, rule: str | None = None) -> "jobs_of_merges.MergeJ
         text = _text_of(path)
     except FileNotFoundError:
         raise MergeError(f"there is no plan file {plan_file}: write it with `wkfast merge plan`") from None
-    except (UnicodeDecodeError, EOFError, gzip.BadGzipFile, zlib.error) as error:
-        raise MergeError(f"{plan_file}: not a merge plan ({error})") from error
+    except UnicodeDecodeError:
+        raise MergeError(f"{plan_file}: not a merge plan; `wkfast merge plan` writes one") from None
+    except (EOFError, gzip.BadGzipFile, zlib.error) as error:
+        raise MergeError(f"{plan_file}: not a merge plan, or damaged ({error})") from error
     except ObjectStoreError:
         raise
     except OSError as error:

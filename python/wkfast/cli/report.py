@@ -2,6 +2,7 @@
 
 from rich.table import Table
 
+from wkfast._short import counted
 from wkfast.cli.console import bytes_text, plain
 from wkfast.merge import MagPreview, MergeCounts, MergePreview, MergeReport
 
@@ -32,7 +33,7 @@ def report_table(report: MergeReport) -> Table:
 
 def _remarks(report: MergeReport) -> list[str]:
     conflicts = [f"conflict: {pair.voxels:,} voxels of {pair.lower!r} and {pair.upper!r}" for pair in report.conflicts]
-    verified = [] if report.verified is None else [f"verified: {report.verified['shards']:,} shards"]
+    verified = [] if report.verified is None else [f"verified: {counted(report.verified['shards'], 'shards')}"]
     return [*verified, *conflicts, *(f"warning: {text}" for text in report.warnings)]
 
 
@@ -41,7 +42,7 @@ def preview_table(preview: MergePreview) -> Table:
     table = Table(
         title=plain(f"merge plan: layer {preview.layer_name!r} ({preview.dtype}) into {preview.target}"),
         title_justify="left",
-        caption=plain(" · ".join([f"{preview.tasks:,} files", *(f"warning: {text}" for text in preview.warnings)])),
+        caption=plain(" · ".join([counted(preview.tasks, "files"), *map("warning: {}".format, preview.warnings)])),
         caption_justify="left",
     )
     table.add_column("")

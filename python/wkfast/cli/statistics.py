@@ -1,16 +1,23 @@
 """``wkfast statistics``: size, extent and centre of every segment."""
 
 import csv
+import io
 import sys
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import wkfast as wk
 from wkfast._lazy import lazy_import
+from wkfast._short import counted
 from wkfast.cli.arguments import Argument, Option
-from wkfast.cli.console import progress_wanted, tell
+from wkfast.cli.console import after_work, progress_wanted, tell
 from wkfast.cli.executors import Strategy, executor_for, parse_job_resources
 from wkfast.errors import DatasetNotFoundError, DatasetValueError
+
+if TYPE_CHECKING:
+    from wkfast import drafts
+else:
+    drafts = lazy_import("wkfast.drafts")
 
 np: Any = lazy_import("numpy")
 
@@ -33,18 +40,21 @@ def statistics(
         raise DatasetValueError(f"{out} ends in {out.suffix or 'nothing'}, expected .npz or .csv")
     if out is not None and not out.parent.is_dir():
         raise DatasetNotFoundError(f"{out}: there is no folder {out.parent}")
-    counted = wk.Dataset.open(dataset, read_only=True).get_layer(layer)
+    labels = wk.Dataset.open(dataset, read_only=True).get_layer(layer)
     with executor_for(distribution_strategy, jobs, parse_job_resources(job_resources)) as executor:
-        table = counted.segment_statistics(mag, executor=executor, progress=progress_wanted(progress))
+        table = labels.segment_statistics(mag, executor=executor, progress=progress_wanted(progress))
     if out is None:
         _write_csv(table, sys.stdout)
         return
-    if out.suffix == ".npz":
-        np.savez_compressed(out, **table)
-    else:
-        with out.open("w", encoding="utf-8", newline="") as file:
-            _write_csv(table, file)
-    tell(f"{len(table['id']):,} segments of {layer!r} in {out}")
+    with drafts.whole_file(out) as file:
+        if out.suffix == ".npz":
+            np.savez_compressed(file, **table)
+        else:
+            text = io.TextIOWrapper(file, encoding="utf-8", newline="")
+            _write_csv(table, text)
+            text.detach()
+    with after_work(f"{out} is written"):
+        tell(f"{counted(len(table['id']), 'segments')} of {layer!r} in {out}")
 
 
 def _write_csv(table: dict[str, Any], file: Any) -> None:

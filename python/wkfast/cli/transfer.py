@@ -8,9 +8,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 from wkfast._lazy import lazy_import
+from wkfast._short import counted
 from wkfast.buckets import ObjectPath, any_path, local_copy, local_folder
-from wkfast.cli.arguments import Argument, Exit, Option, UsageError
-from wkfast.cli.console import bytes_text, complain, progress_wanted, tell, tell_json
+from wkfast.cli.arguments import EXIT_PART, Argument, Exit, Option, UsageError
+from wkfast.cli.console import after_work, bytes_text, complain, progress_wanted, tell, tell_json
 from wkfast.errors import AnnotationSuffixError
 
 if TYPE_CHECKING:
@@ -56,7 +57,7 @@ def download(
     """Download an annotation to TARGET. The file appears whole or not at all; memory stays flat for any size.
 
     24 hexadecimal digits are an id and what begins with http:// or https:// is a URL; anything else is a file with
-    many, for the folder TARGET. Those that are there already are kept; what failed is told at the end, exit code 2.
+    many, for the folder TARGET. Those that are there already are kept; what failed is told at the end, exit code 1.
     """
     context, token = _context(url, token), None
     wanted = any_path(target, "an annotation")
@@ -67,7 +68,11 @@ def download(
                 lines, wanted, concurrency=concurrency, skip_volume_data=skip_volume_data,
                 overwrite=overwrite, progress=progress_wanted(progress),
             )  # fmt: skip
-        _tell(report, as_json=as_json)
+        there = counted(len(report.downloads) - len(report.failed), "annotations")
+        with after_work(f"what there is to be had is in {wanted}: {there}"):
+            _tell(report, as_json=as_json)
+        if report.failed:
+            raise Exit(EXIT_PART)
         return
     found = client.resolve_annotation(annotation, context=context)
     options = {
@@ -77,10 +82,11 @@ def download(
         "kind": _kind_of(wanted),
     }
     path, received = _received(found, wanted, options)
-    if as_json:
-        tell_json({"path": str(path), "kind": received.kind, "bytes": received.size})
-    else:
-        tell(f"{path} ({bytes_text(received.size)})")
+    with after_work(f"{path} is there"):
+        if as_json:
+            tell_json({"path": str(path), "kind": received.kind, "bytes": received.size})
+        else:
+            tell(f"{path} ({bytes_text(received.size)})")
 
 
 def _kind_of(target: Path | ObjectPath) -> str | None:
@@ -135,10 +141,11 @@ def upload(
     for kind, text in made.messages:
         if kind != "success":
             complain(f"the server says: {text}", "yellow")
-    if as_json:
-        tell_json({"url": made.url, "id": made.id, "type": made.typ})
-    else:
-        tell(made.url)
+    with after_work(f"the annotation is {made.url}"):
+        if as_json:
+            tell_json({"url": made.url, "id": made.id, "type": made.typ})
+        else:
+            tell(made.url)
 
 
 def _lines(name: str) -> list[str] | None:
@@ -166,14 +173,12 @@ def _lines(name: str) -> list[str] | None:
 
 
 def _tell(report: "DownloadReport", *, as_json: bool) -> None:
-    """Print what became of many annotations; the exit code says whether all are there."""
+    """Print what became of many annotations."""
     if as_json:
         tell_json(json.loads(report.to_json()))
     else:
         for line in str(report).splitlines():
             tell(line)
-    if report.failed:
-        raise Exit(2)
 
 
 def _context(url: str | None, token: str | None) -> "Context":

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import wkfast as wk
 from wkfast._lazy import lazy_import
-from wkfast.cli.arguments import Argument, Exit, Option
+from wkfast.cli.arguments import EXIT_PART, Argument, Exit, Option
 from wkfast.cli.console import plain, show, tell, tell_json
 from wkfast.errors import NmlError, WkfastError
 
@@ -18,8 +18,6 @@ if TYPE_CHECKING:
 else:
     checking = lazy_import("wkfast.schema.checking")
     tables = lazy_import("rich.table")
-
-EXIT_PROBLEMS = 1
 
 
 def validate(
@@ -42,7 +40,7 @@ def validate(
     else:
         _show(file, found)
     if failed:
-        raise Exit(EXIT_PROBLEMS)
+        raise Exit(EXIT_PART)
 
 
 def problems_of(file: "str | PathLike[str]", *, chunks: bool) -> list[dict[str, Any]]:

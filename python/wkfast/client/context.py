@@ -58,7 +58,11 @@ class Context:
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "url", normalized_base_url(self.url))
-        if not 0 < self.timeout < float("inf"):
+        try:
+            is_timeout = 0 < self.timeout < float("inf")
+        except TypeError:
+            is_timeout = False
+        if not is_timeout:
             raise ConfigurationError(f"a timeout is a positive number of seconds, not {self.timeout!r}")
         if self.api_version is not None and self.api_version < 1:
             raise ConfigurationError(f"an API version is a positive integer, not {self.api_version!r}")
@@ -110,6 +114,13 @@ def _variable(name: str) -> str:
     return os.environ.get(name, read_dotenv(Path(".env")).get(name, "")).strip()
 
 
+def _as_seconds(timeout: float) -> float:
+    try:
+        return float(timeout)
+    except (TypeError, ValueError):
+        raise ConfigurationError(f"a timeout is a positive number of seconds, not {timeout!r}") from None
+
+
 def _seconds(text: str) -> float:
     try:
         return float(text)
@@ -124,7 +135,7 @@ def _derived(
     derived = Context(
         url=base.url if url is None else url,
         token=token,
-        timeout=base.timeout if timeout is None else float(timeout),
+        timeout=base.timeout if timeout is None else _as_seconds(timeout),
         api_version=api_version,
     )
     if api_version is None and derived.url == base.url:

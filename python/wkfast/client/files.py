@@ -1,16 +1,15 @@
-"""Where downloaded bytes go, and under which name: a file that is complete or absent."""
+"""Under which name downloaded bytes go, and what is left of those that were killed on the way."""
 
 import fcntl
-import os
+import glob
 import re
 from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
-from types import TracebackType
-from typing import TYPE_CHECKING, Any, BinaryIO, Self
+from typing import TYPE_CHECKING, Any, BinaryIO
 
-from wkfast import _core
 from wkfast._lazy import lazy_import
+from wkfast.drafts import shortened
 
 if TYPE_CHECKING:
     from email import message, utils
@@ -18,55 +17,16 @@ else:
     message = lazy_import("email.message")
     utils = lazy_import("email.utils")
 
-_BUFFER = 1 << 20
-# bytes of a name that leave room for a suffix within what folders allow, 255
-_LENGTH = 180
 _UNSAFE = re.compile(r'[<>:"|?*]')
 _RESERVED = re.compile(r"(?i)(con|prn|aux|nul|com\d|lpt\d)(\..*)?")
 
 
-class PartFile:
-    """A file beside the target that becomes the target by a rename, or vanishes.
-
-    Whatever ends the block before :meth:`commit`, Ctrl-C included, removes it.
-    """
-
-    def __init__(self, folder: Path, name: str) -> None:
-        # the random part keeps two downloads apart; the name is cut so that the whole fits into a folder entry
-        self.path = folder / f"{_cut(name)}.part-{os.urandom(6).hex()}"
-        self.file: BinaryIO = self.path.open("x+b", buffering=_BUFFER)
-        # gone with this process, however it ends: see abandoned_parts
-        with suppress(OSError):
-            fcntl.flock(self.file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
-    ) -> None:
-        try:
-            # flushes its buffer, which fails once more on a full disk
-            self.file.close()
-        except OSError:
-            if error is None:
-                raise
-        finally:
-            self.path.unlink(missing_ok=True)
-
-    def commit(self, path: Path, *, durable: bool = True) -> None:
-        """Bring the bytes to disk, if they are to outlive the machine, and give them their final name."""
-        self.file.close()
-        draft = _core.Draft(path)
-        try:
-            draft.put_file(self.path, durable)
-        finally:
-            draft.release()
-
-
 def abandoned_parts(folder: Path, name: str) -> Iterator[Path]:
-    """Yield what processes that were killed left of a file; what is still being written is locked."""
-    for path in folder.glob(f"{_cut(name)}.part-*"):
+    """Yield what processes that were killed left of a file; what is still being written is locked.
+
+    That is its bytes, or the draft that is the right to put them in their place.
+    """
+    for path in [*folder.glob(f"{glob.escape(shortened(name))}.part-*"), folder / f"{name}.wkfast-part"]:
         with suppress(OSError), path.open("rb") as file:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
             yield path
@@ -124,12 +84,7 @@ def safe_name(name: str | None, default: str, suffix: str) -> str:
     last = re.split(r"[/\\]", name or "")[-1]
     visible = "".join(char for char in last if char.isprintable())
     stem = _UNSAFE.sub("_", visible).strip().lstrip(".").rstrip(". ")
-    stem = _cut(re.sub(r"(?i)\.(zip|nml|xml)$", "", stem))
+    stem = shortened(re.sub(r"(?i)\.(zip|nml|xml)$", "", stem))
     if not stem or _RESERVED.fullmatch(stem):
         stem = default
     return stem + suffix
-
-
-def _cut(name: str) -> str:
-    """Return the beginning of a name, in whole letters."""
-    return os.fsencode(name)[:_LENGTH].decode("utf-8", errors="ignore")

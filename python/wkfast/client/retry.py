@@ -105,14 +105,14 @@ def with_retries(
     policy: RetryPolicy,
     clock: Clock,
     deadline: Deadline,
-    may_repeat: Callable[[ClientError, int], bool],
+    retries_after: Callable[[ClientError], int],
 ) -> T:
     """Return what ``attempt`` returns, tried again after errors that another attempt may mend.
 
     Parameters
     ----------
-    may_repeat
-        Whether an error, and the number of attempts before it, allow another attempt.
+    retries_after
+        How many further attempts an error is worth in all, those made before it counted; no more than the policy's.
 
     Raises
     ------
@@ -125,10 +125,11 @@ def with_retries(
             return attempt()
         except ClientError as error:
             pause = policy.pause(number, error.retry_after, clock.chance())
-            if number >= policy.retries or not may_repeat(error, number) or pause >= deadline.remaining():
+            most = min(policy.retries, retries_after(error))
+            if number >= most or pause >= deadline.remaining():
                 if number:
                     error.add_note(f"({number + 1} attempts were made)")
                 raise
-            _LOGGER.warning("%s; attempt %d of %d in %.1f s", error, number + 2, policy.retries + 1, pause)
+            _LOGGER.warning("%s; attempt %d of %d in %.1f s", error, number + 2, most + 1, pause)
         clock.sleep(pause)
         number += 1

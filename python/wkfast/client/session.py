@@ -178,14 +178,14 @@ class Session:
         """Return what ``attempt`` returns, repeated by the call's rule."""
         retries = self.retry.retries if call.retries is None else call.retries
 
-        def may_repeat(error: ClientError, number: int) -> bool:
+        def retries_after(error: ClientError) -> int:
             unreached = not error.sent and origin(call.url) not in self._fetcher.reached
-            if unreached and (number >= _UNREACHED_RETRIES or isinstance(error, ClientTimeoutError)):
-                return False
-            return call.may_repeat(error)
+            if not call.may_repeat(error) or (unreached and isinstance(error, ClientTimeoutError)):
+                return 0
+            return _UNREACHED_RETRIES if unreached else retries
 
         policy = replace(self.retry, retries=retries)
-        return with_retries(attempt, policy=policy, clock=self.clock, deadline=deadline, may_repeat=may_repeat)
+        return with_retries(attempt, policy=policy, clock=self.clock, deadline=deadline, retries_after=retries_after)
 
     @contextmanager
     def answered(self, call: Call, deadline: Deadline) -> Iterator[Incoming]:

@@ -13,13 +13,13 @@ from wkfast.client.datasets import with_sharing_token
 from wkfast.client.errors import NotFoundError, UnexpectedAnswerError
 from wkfast.client.failures import meaning_of, server_messages
 from wkfast.client.fields import Fields, parse_json
-from wkfast.client.files import PartFile
 from wkfast.client.records import Int3
 from wkfast.client.routes import Routes, datastore_prefix
 from wkfast.client.secret import Secret
 from wkfast.client.transfer import receive
 from wkfast.client.urls import join
 from wkfast.client.workers import fetch_all
+from wkfast.drafts import PartFile
 from wkfast.progress import observed
 
 if TYPE_CHECKING:

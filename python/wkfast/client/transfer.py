@@ -17,8 +17,9 @@ from wkfast.client.errors import (
     UnexpectedAnswerError,
 )
 from wkfast.client.failures import server_messages
-from wkfast.client.files import PartFile, proposed_name, restart, safe_name
+from wkfast.client.files import proposed_name, restart, safe_name
 from wkfast.client.session import Session
+from wkfast.drafts import PartFile
 from wkfast.errors import AnnotationZipError
 from wkfast.progress import throttled
 

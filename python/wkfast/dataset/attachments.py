@@ -8,12 +8,14 @@ from dataclasses import dataclass, replace
 from enum import Enum
 from typing import TYPE_CHECKING, Any
 
+from wkfast._short import short
 from wkfast.buckets import ObjectPath, copy_files, stated_path
 from wkfast.dataset.folders import copy_folder, place_copied
 from wkfast.dataset.layer_properties import ATTACHMENTS
 from wkfast.dataset.links import followed, is_file, is_folder
 from wkfast.dataset.mag_building import folder_place_of
 from wkfast.dataset.stated import stated_in
+from wkfast.drafts import named
 from wkfast.errors import DatasetError, DatasetValueError, ExistsError
 
 if TYPE_CHECKING:
@@ -86,7 +88,8 @@ class Attachment:
             name, path, stored = str(entry["name"]), str(entry["path"]), AttachmentDataFormat(entry["dataFormat"])
         except (KeyError, TypeError, ValueError) as error:
             raise DatasetError(
-                f'{file}: the attachment {entry!r} is malformed, expected {{"name", "path", "dataFormat"}}: {error!r}'
+                f"{file}: the attachment {short(entry)} is malformed, expected "
+                f'{{"name", "path", "dataFormat"}}: {short(error)}'
             ) from None
         local = root is not None and "://" not in path
         return cls(name, root / path if local else path, stored, container)  # type: ignore[operator] # local: there is one
@@ -201,7 +204,9 @@ class Attachments:
     def _entries(self) -> Json:
         stated = self._layer._properties.json.get(ATTACHMENTS) or {}
         if not isinstance(stated, dict):
-            raise DatasetError(f"{self._layer._properties.file}: {ATTACHMENTS!r} is {stated!r}, expected an object")
+            raise DatasetError(
+                f"{self._layer._properties.file}: {ATTACHMENTS!r} is {short(stated)}, expected an object"
+            )
         return stated
 
     def _several(self, container: str) -> tuple[Attachment, ...]:
@@ -278,7 +283,7 @@ def _copy(source: Path | ObjectPath, target: Path, within: Path) -> None:
         else:
             draft.rmdir()
             # a new one: what anybody has put there meanwhile is not written to
-            with source.open("rb") as old, draft.open("xb") as new:
+            with source.open("rb") as old, named(target), draft.open("xb") as new:
                 shutil.copyfileobj(old, new)
 
 

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from enum import Enum
 from typing import TYPE_CHECKING
 
+from wkfast._short import short
 from wkfast.dataset.links import is_file
 from wkfast.errors import DatasetError
 
@@ -46,7 +47,8 @@ class DataFormat(Enum):
         known = {member.value: member for member in FACTS}
         if text not in known:
             raise DatasetError(
-                f"layer {layer!r} has the data format {text!r}, which wkfast does not read; it reads {', '.join(known)}"
+                f"layer {short(layer)} has the data format {short(text)}, which wkfast does not read; it reads "
+                f"{', '.join(known)}"
             )
         return known[text]
 

@@ -17,8 +17,15 @@ from wkfast.dataset.foreign import own_layer
 from wkfast.dataset.kept import kept_by_entry
 from wkfast.dataset.layer import Layer, SegmentationLayer
 from wkfast.dataset.layer_category import COLOR_CATEGORY, SEGMENTATION_CATEGORY
-from wkfast.dataset.layer_creation import add_layer, add_layer_like, voxel_kind, with_axes, write_layer
-from wkfast.dataset.links import followed, is_present, is_taken
+from wkfast.dataset.layer_creation import (
+    add_layer,
+    add_layer_like,
+    take_back,
+    voxel_kind,
+    with_axes,
+    write_layer,
+)
+from wkfast.dataset.links import followed, is_present, is_taken, said_of_dangling
 from wkfast.dataset.new_mag import Shapes, joined
 from wkfast.dataset.object_place import ObjectPlace
 from wkfast.dataset.ome_zarr import entries_of_image
@@ -134,6 +141,9 @@ class Dataset(_core.Keeper):
             return
         if isinstance(folder, Path) and is_taken(folder):
             raise DatasetError(f"cannot create a dataset at {folder}: there is something already")
+        dangling = said_of_dangling(folder)
+        if dangling is not None:
+            raise DatasetError(f"cannot create a dataset: {dangling}")
         if size is None:
             raise DatasetValueError(f"cannot create a dataset at {folder} without a voxel size; Dataset.open opens one")
         if read_only:
@@ -944,10 +954,17 @@ class Dataset(_core.Keeper):
 
     def _add(self, entry: Json) -> Layer:
         """Add the layer that an entry describes."""
-        self._writable().add_layer(self._properties, entry)
+        place, name = self._writable(), entry["name"]
+        found = isinstance(place, FolderPlace) and place.holds(name)
+        place.add_layer(self._properties, entry)
         self._forget_views()
-        layer = self.get_layer(entry["name"])
-        layer._settle()
+        layer = self.get_layer(name)
+        try:
+            layer._settle()
+        except BaseException:
+            if isinstance(place, FolderPlace):
+                take_back(self, name, delete=not found)
+            raise
         return layer
 
     def _forget_views(self) -> None:

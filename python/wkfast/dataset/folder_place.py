@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from wkfast import _core
+from wkfast._short import short
 from wkfast.buckets import stated_path
 from wkfast.dataset.files_place import FilesPlace, Site, nothing
 from wkfast.dataset.folders import (
@@ -87,7 +88,7 @@ class FolderPlace(FilesPlace):
     def _inside(self, layer: LayerProperties, path: str) -> Path:
         climbed = os.path.normpath(path)
         if climbed == ".." or climbed.startswith("../"):
-            raise DatasetError(f"layer {layer.name!r}: the path {path!r} leads out of the dataset {self._root}")
+            raise DatasetError(f"layer {layer.name!r}: the path {short(path)} leads out of the dataset {self._root}")
         return self._root / path
 
     def is_foreign(self, folder: Path | ObjectPath | None) -> bool:
@@ -183,8 +184,16 @@ class FolderPlace(FilesPlace):
         """Make a layer's folder, where there may be files already, and list the layer."""
         name = entry["name"]
         properties.check_free(name)
-        self.vacant(properties, name).mkdir(exist_ok=True)
-        self.update(properties, lambda fresh: fresh.add_layer(entry))
+        folder = self.vacant(properties, name)
+        is_new = not folder.exists()
+        folder.mkdir(exist_ok=True)
+        try:
+            self.update(properties, lambda fresh: fresh.add_layer(entry))
+        except BaseException:
+            if is_new and self._is_unlisted(folder):
+                with suppress(OSError):  # somebody has put something into it
+                    folder.rmdir()
+            raise
 
     @changes_told()
     def vacant(self, properties: DatasetProperties, name: str) -> Path:
@@ -202,7 +211,10 @@ class FolderPlace(FilesPlace):
             self.remove(folder)
         if folder.is_symlink():
             where = "leads out of the dataset" if self.is_foreign(folder) else "leads elsewhere"
-            raise ExistsError(f"{folder} is a link that {where}: no layer is made behind it")
+            raise ExistsError(
+                f"{folder} is a link that {where}: no layer is made behind it; add_symlink_layer lists a layer of "
+                "another dataset, and makes the link itself"
+            )
         if os.path.lexists(folder) and not is_folder(folder):
             raise ExistsError(f"{folder} is in the way of a layer: it is no folder")
         return folder
@@ -288,6 +300,18 @@ class FolderPlace(FilesPlace):
             self.made(draft, layer, mag, spec)
             self.mark(draft)
         return self.entry(layer, mag, folder, spec["chunk_shape"][0] * spec["chunks_per_shard"][0])
+
+    @contextmanager
+    def listing(self, layer: LayerProperties, added: Json) -> Iterator[None]:
+        """Take the new folder of a mag away if the block, which is to list its entry, does not."""
+        folder = self._mag_folder(layer, layer.mag_of(added), added)
+        try:
+            yield
+        except BaseException:
+            if self._is_unlisted(folder):
+                with suppress(VolumeDataError):
+                    self.remove(folder)
+            raise
 
     @changes_told()
     def new_folder(self, properties: DatasetProperties, layer: LayerProperties, mag: Mag) -> Path:

@@ -738,7 +738,9 @@ class Layer(_core.Keeper):
             Shapes(chunk_shape, shard_shape, chunks_per_shard, compress),
             extent=extent_in_mag(self.bounding_box, wanted), axes=properties.new_axes(),
         )  # fmt: skip
-        self._list_mag(place.add_mag(self._dataset._properties, properties, wanted, spec))
+        added = place.add_mag(self._dataset._properties, properties, wanted, spec)
+        with place.listing(properties, added):
+            self._list_mag(added)
         return self.get_mag(wanted)
 
     def get_or_add_mag(

@@ -41,7 +41,7 @@ else:
 _IMAGES = ("uint8", "uint16", "uint32", "int8", "int16", "int32", "float32")
 _SEGMENTS = ("uint8", "uint16", "uint32", "uint64", "int8", "int16", "int32", "int64")
 _COLORED = 3
-_LONGEST_NAME = 200
+_LONGEST_NAME = 255
 
 
 def add_layer(
@@ -121,7 +121,7 @@ def write_layer(
         )  # fmt: skip
         view.write(voxels, absolute_offset=topleft)
     except BaseException:
-        _take_back(dataset, name, delete=not found)
+        take_back(dataset, name, delete=not found)
         raise
     if category == SEGMENTATION_CATEGORY:
         layer._change(lambda entry: entry.set_largest_segment_id(int(voxels.max(initial=0))))
@@ -130,12 +130,22 @@ def write_layer(
     return layer
 
 
-def _take_back(dataset: Dataset, name: str, *, delete: bool) -> None:
-    """Remove a layer that could not be made; its folder only if it was not there before."""
-    if delete:
-        dataset.delete_layer(name)
-    else:
+def take_back(dataset: Dataset, name: str, *, delete: bool = True) -> None:
+    """Remove a layer that could not be made; its folder only if it was not there before.
+
+    Where the disk is so full that not even that can be written down, its files go first.
+    """
+    if not delete:
         dataset._change(lambda properties: properties.remove_layer(name))
+        return
+    try:
+        dataset.delete_layer(name)
+    except OSError:
+        place, folder = dataset._writable(), dataset.path / name
+        if not isinstance(place, FilesPlace) or not place.may_remove(dataset._properties, folder, name):
+            raise
+        place.remove(folder)
+        dataset.delete_layer(name)
 
 
 def check_layer_name(name: str) -> None:
@@ -148,12 +158,15 @@ def check_layer_name(name: str) -> None:
     """
     if not _is_layer_name(name):
         raise DatasetValueError(
-            f"a layer cannot be called {name!r}: use up to 255 letters, digits, '_', '-' and '.', no '.' at the start"
+            f"a layer cannot be called {name!r}: use up to {_LONGEST_NAME} letters, digits, '_', '-' and '.', "
+            "no '.' at the start"
         )
 
 
 def _is_layer_name(name: str) -> bool:
-    return re.fullmatch(r"[\w.-]{1,255}", name, re.ASCII) is not None and not name.startswith(".")
+    return (
+        len(name) <= _LONGEST_NAME and re.fullmatch(r"[\w.-]+", name, re.ASCII) is not None and not name.startswith(".")
+    )
 
 
 def leads_elsewhere(name: str) -> bool:

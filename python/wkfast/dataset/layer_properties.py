@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from wkfast import _core
 from wkfast._lazy import lazy_import
+from wkfast._short import short
 from wkfast.dataset.data_format import FACTS, DataFormat
 from wkfast.dataset.layer_category import SEGMENTATION_CATEGORY
 from wkfast.dataset.transformations import transformations_of
@@ -51,6 +52,7 @@ _LARGEST_PLAIN = 2**53 - 1
 # Bytes of a name and of a path that a file can have.
 _LONGEST_NAME = 255
 _LONGEST_PATH = 4096
+_PATH = f"a text of {_LONGEST_PATH:,} bytes at most, {_LONGEST_NAME} between two slashes"
 # More than any array in Zarr has.
 _MOST_AXES = 64
 
@@ -141,9 +143,7 @@ class LayerProperties:
         except (KeyError, TypeError, ValueError, OverflowError) as error:
             raise self._malformed("additionalAxes", '[{"name", "bounds": [start, end], "index"}]') from error
         if any(max(-start, end) > FARTHEST or not 0 <= place < _MOST_AXES for start, end, place in typed.values()):
-            raise self._malformed(
-                "additionalAxes", f"bounds within ±{FARTHEST:,}, and an index of one of at most {_MOST_AXES} axes"
-            )
+            raise self._malformed("additionalAxes", f"bounds within ±{FARTHEST:,}, and an index below {_MOST_AXES}")
         return typed
 
     @property
@@ -325,9 +325,10 @@ class LayerProperties:
         order, path = entry.get("axisOrder"), entry.get("path")
         numbers = list(order.values()) if isinstance(order, dict) else [None] * (order is not None)
         if not all(type(place) is int and 0 <= place < _MOST_AXES for place in numbers):
-            raise self._malformed("mags", 'an axisOrder such as {"c": 0, "x": 1, "y": 2, "z": 3}')
+            expected = f'an axisOrder such as {{"c": 0, "x": 1, "y": 2, "z": 3}}, of {_MOST_AXES} axes at most'
+            raise self._malformed("mags", expected)
         if path is not None and not _is_path(path):
-            raise self._malformed("mags", "a path")
+            raise self._malformed("mags", f"{_PATH} as path")
         return MagViewProperties(entry)
 
     def mag_of(self, entry: Json) -> Mag:
@@ -345,7 +346,7 @@ class LayerProperties:
     def _text(self, key: str) -> str:
         value: str = self._required(key)
         if not _is_path(value):
-            raise self._malformed(key, "a text")
+            raise self._malformed(key, _PATH)
         return value
 
     def _required(self, key: str) -> Any:
@@ -357,7 +358,7 @@ class LayerProperties:
     def _malformed(self, key: str, expected: str) -> DatasetError:
         name = self.json.get("name", "?")
         found = self.json.get(key, "nothing")
-        return DatasetError(f"{self.file}: layer {name!r}: {key!r} is {found!r}, expected {expected}")
+        return DatasetError(f"{self.file}: layer {short(name)}: {key!r} is {short(found)}, expected {expected}")
 
 
 class SegmentationLayerProperties(LayerProperties):

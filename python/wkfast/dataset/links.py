@@ -47,6 +47,19 @@ def followed(path: Place) -> Place:
         raise DatasetError(f"{path} leads nowhere: {error.strerror}") from error
 
 
+def said_of_dangling(path: Path | ObjectPath) -> str | None:
+    """Return what is wrong with a link that leads to nothing, where no folder can be made; ``None`` of all else.
+
+    Examples
+    --------
+    >>> said_of_dangling(Path("/")) is None
+    True
+    """
+    if not isinstance(path, Path) or not path.is_symlink() or is_something(path):
+        return None
+    return f"{path} is a link to {path.readlink()}, which is not there"
+
+
 def is_something(path: Path | ObjectPath) -> bool:
     """Return whether something lies where a path leads, or may lie there."""
     try:

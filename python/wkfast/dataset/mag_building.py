@@ -74,7 +74,9 @@ def build_mag(
                 workers.reshape(plan, name)
         site.place()
         edge = spec["chunk_shape"][0] * spec["chunks_per_shard"][0]
-        layer._list_mag(place.entry(layer._properties, mag, site.where, edge), site.check)
+        added = place.entry(layer._properties, mag, site.where, edge)
+        with place.listing(layer._properties, added):
+            layer._list_mag(added, site.check)
     return layer.get_mag(mag)
 
 

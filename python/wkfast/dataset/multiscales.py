@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from wkfast._short import short
 from wkfast._warnings import warn
 from wkfast.dataset.layer_category import COLOR_CATEGORY, SEGMENTATION_CATEGORY
 from wkfast.errors import DatasetError, GeometryError
@@ -163,7 +164,7 @@ def image_of(group: ArrayFiles) -> Image | None:
     stated, axes = images[0], _named(images[0].get("axes"), group)
     datasets = stated.get("datasets")
     if not isinstance(datasets, list):
-        raise DatasetError(f"{group}: 'datasets' is {datasets!r}, expected a list of arrays")
+        raise DatasetError(f"{group}: 'datasets' is {short(datasets)}, expected a list of arrays")
     common = _scale(stated.get("coordinateTransformations"), axes, group) or Vec3Float(1, 1, 1)
     levels = tuple(_level(each, common, axes, group) for each in datasets)
     unit, factors = _unit(stated.get("axes"), group)
@@ -232,7 +233,7 @@ def _scale(transformations: Any, axes: str, group: ArrayFiles) -> Vec3Float | No
     try:
         sizes = {axis: float(size) for axis, size in zip(axes, scales[0], strict=True)}
         scale = Vec3Float([sizes.get(axis, 1.0) for axis in "xyz"])
-    except (TypeError, ValueError) as error:
+    except (TypeError, ValueError, OverflowError) as error:
         raise DatasetError(f"{group}: the scale {scales[0]!r} is no number for each of the axes {axes}") from error
     if not all(0 < size < float("inf") for size in scale):
         raise DatasetError(f"{group}: the scale {scales[0]!r} is not positive")

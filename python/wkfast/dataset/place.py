@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 from wkfast._lazy import lazy_import
@@ -10,7 +11,7 @@ from wkfast.dataset.links import followed
 from wkfast.errors import DatasetError, ReadOnlyError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Iterator, Sequence
     from contextlib import AbstractContextManager
     from pathlib import Path
 
@@ -130,6 +131,11 @@ class WritablePlace(Place):
     @abstractmethod
     def add_mag(self, properties: DatasetProperties, layer: LayerProperties, mag: Mag, spec: _core.NewMag) -> Json:
         """Make an empty mag and return its entry, which has still to be listed."""
+
+    @contextmanager
+    def listing(self, layer: LayerProperties, added: Json) -> Iterator[None]:  # noqa: ARG002 - elsewhere it is nobody's
+        """Take away what was made for a mag if the block, which is to list its entry, does not."""
+        yield
 
     @abstractmethod
     def removal(

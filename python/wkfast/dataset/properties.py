@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from wkfast._short import short
 from wkfast.dataset.layer_properties import Json, LayerProperties, layer_properties
 from wkfast.dataset.metadata_files import ZARR_FILES, parsed_json, read_metadata
 from wkfast.dataset.view_configuration import DatasetViewConfiguration, configuration_of
@@ -56,6 +57,8 @@ class DatasetProperties:
         """
         text = read_metadata(folder / FILE_NAME)
         if text is None:
+            if isinstance(folder, Path) and not os.path.lexists(folder):
+                raise DatasetNotFoundError(f"no dataset at {folder}: there is no such folder")
             hint = "; open_layer opens arrays and OME-Zarr images" if _holds_zarr(folder) else ""
             raise DatasetNotFoundError(f"no dataset at {folder}: there is no {FILE_NAME}{hint}")
         return cls.parse(text, folder)
@@ -76,7 +79,9 @@ class DatasetProperties:
             raise DatasetError(f"{file}: expected a JSON object with a list of 'dataLayers', which are objects")
         version = parsed.get("version", SUPPORTED_VERSION)
         if version != SUPPORTED_VERSION:
-            raise DatasetValueError(f"{file}: dataset version {version!r}; wkfast reads version {SUPPORTED_VERSION}")
+            raise DatasetValueError(
+                f"{file}: dataset version {short(version)}; wkfast reads version {SUPPORTED_VERSION}"
+            )
         return cls(parsed, file if isinstance(file, Path) else str(file))
 
     @classmethod
@@ -151,8 +156,8 @@ class DatasetProperties:
         factor = scale.get("factor") if isinstance(scale, dict) else scale
         try:
             x, y, z = (float(value) for value in factor or ())
-        except (TypeError, ValueError) as error:
-            raise DatasetError(f"{self.file}: 'scale' is {scale!r}, expected three numbers and a unit") from error
+        except (TypeError, ValueError, OverflowError) as error:
+            raise DatasetError(f"{self.file}: 'scale' is {short(scale)}, expected three numbers and a unit") from error
         return x, y, z
 
     @property

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from wkfast.buckets import core_file
+from wkfast.dataset.layer_creation import take_back
 from wkfast.dataset.mag_building import build_mag, spec_like
 from wkfast.dataset.mapping import check_labels, labels_in, largest_after, table_file
 from wkfast.dataset.new_mag import Shapes, extent_in_mag
@@ -32,7 +33,7 @@ def relabel(layer: Layer, mapping: Any, target: str, dataset: Dataset | None, mi
                 _write(new, mag, {"relabel": {"table": core_file(table.path), "missing": missing}}, workers)
             _state_largest(new, layer, table, missing)
         except BaseException:
-            where.delete_layer(target)
+            take_back(where, target)
             raise
     return new
 

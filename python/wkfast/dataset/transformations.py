@@ -9,6 +9,7 @@ from abc import ABC, abstractmethod
 from typing import TYPE_CHECKING, Any, Self
 
 from wkfast._lazy import lazy_import
+from wkfast._short import short
 from wkfast.dataset.foreign import is_of_reference
 from wkfast.errors import DatasetValueError
 from wkfast.geometry import Vec3Float
@@ -234,7 +235,7 @@ def _of_json(stated: Json) -> CoordinateTransformation:
     if stated["type"] == "thin_plate_spline":
         points = stated["correspondences"]
         return ThinPlateSplineCoordinateTransformation(points["source"], points["target"])
-    raise ValueError(f"the type is {stated['type']!r}, not 'affine' or 'thin_plate_spline'")
+    raise ValueError(f"the type is {short(stated['type'])}, not 'affine' or 'thin_plate_spline'")
 
 
 def _own(step: Any) -> CoordinateTransformation:
@@ -250,7 +251,7 @@ def _own(step: Any) -> CoordinateTransformation:
 def _frozen(values: ArrayLike) -> NDArray[np.float64]:
     try:
         array = np.array(values, np.float64)
-    except (TypeError, ValueError) as error:
+    except (TypeError, ValueError, OverflowError) as error:
         raise DatasetValueError(f"a transformation is made of numbers: {error}") from None
     array.setflags(write=False)
     return array

@@ -112,7 +112,9 @@ def _upsample_mag(layer: Layer, how: Upsampling, source: MagView, mag: Mag) -> N
         _run(_Pieces(source, layer, mag, location), _boxes(layer, how, source, mag, spec), how.workers)
         site.place()
         edge = spec["chunk_shape"][0] * spec["chunks_per_shard"][0]
-        layer._list_mag(place.entry(layer._properties, mag, site.where, edge), site.check)
+        added = place.entry(layer._properties, mag, site.where, edge)
+        with place.listing(layer._properties, added):
+            layer._list_mag(added, site.check)
 
 
 def _boxes(layer: Layer, how: Upsampling, source: MagView, mag: Mag, spec: _core.NewMag) -> tuple[NDBoundingBox, ...]:

@@ -6,6 +6,7 @@ import re
 from dataclasses import dataclass, fields
 from typing import TYPE_CHECKING, Any, Self
 
+from wkfast._short import short
 from wkfast.dataset.foreign import is_of_reference
 from wkfast.errors import DatasetValueError
 
@@ -138,7 +139,7 @@ def configuration_of(json: Json, kind: type[Any]) -> Any:
     if stated is None:
         return None
     if not isinstance(stated, dict):
-        raise DatasetValueError(f"{KEY!r} is {stated!r}, expected an object")
+        raise DatasetValueError(f"{KEY!r} is {short(stated)}, expected an object")
     return kind.from_json(stated)
 
 

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from enum import Enum
 from typing import TYPE_CHECKING, Self
 
+from wkfast._short import short
 from wkfast.errors import GeometryError
 from wkfast.geometry.vec3_float import Vec3Float
 
@@ -61,7 +62,7 @@ class LengthUnit(Enum):
             return cls(_ABBREVIATIONS.get(text, text))
         except ValueError:
             known = ", ".join(sorted({*_ABBREVIATIONS, *(unit.value for unit in cls)}))
-            raise GeometryError(f"unknown unit of length {text!r}; known are {known}") from None
+            raise GeometryError(f"unknown unit of length {short(text)}; known are {known}") from None
 
 
 _PREFIXES: tuple[str, ...] = ("yocto", "zepto", "atto", "femto", "pico", "nano", "micro", "milli", "meter")

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 from wkfast import _core
 from wkfast._warnings import warn
 from wkfast.buckets import core_folder
-from wkfast.dataset.links import followed
+from wkfast.dataset.links import followed, said_of_dangling
 from wkfast.dataset.plan_workers import run_on_workers, verify_on_workers
 from wkfast.errors import DatasetError, MergeError, ObjectStoreError, VolumeDataError
 from wkfast.jobs import warn_if_scarce
@@ -85,6 +85,9 @@ class MergeJob:
             The sides do not fit, the fallback is described badly, the target is taken. Nothing was written.
         """
         base, target = base_of(sides, below, data_format), target.absolute()
+        dangling = said_of_dangling(target)
+        if dangling is not None:
+            raise MergeError(f"cannot merge: {dangling}")
         with labels_for(sides, below, options, None if options.dry_run else target) as labels:
             plan, rule = _plan(sides, base, target, options, labels), options.rule
             if rule is not None:

@@ -117,6 +117,8 @@ def fallback_layer(side: Side, below: Below) -> SegmentationLayer:
     except DatasetNotFoundError as error:
         if not isinstance(below, Path):
             raise
+        if not below.is_dir():
+            raise DatasetNotFoundError(f"no datasets in {below}: there is no such folder") from None
         there = ", ".join(_datasets_in(below)) or "none"
         raise DatasetNotFoundError(f"{error}; datasets in {below}: {there}") from None
     return dataset.get_segmentation_layer(side.fallback_layer)

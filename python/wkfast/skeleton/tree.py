@@ -154,8 +154,37 @@ class Tree:
 
     @property
     def group(self) -> Group:
-        """The group or skeleton that holds the tree."""
+        """The group or skeleton that holds the tree. Another one of the skeleton takes the tree over, behind its own.
+
+        Raises
+        ------
+        SkeletonError
+            A ``ValueError``: it is none, or one of another skeleton, to which ``add_tree`` copies trees.
+
+        Examples
+        --------
+        >>> from wkfast.skeleton import Skeleton
+        >>> skeleton = Skeleton(voxel_size=(10, 10, 10), dataset_name="sample")
+        >>> tree, group = skeleton.add_tree("axon"), skeleton.add_group("axons")
+        >>> tree.group = group
+        >>> list(skeleton.trees), [each.name for each in group.trees]
+        ([], ['axon'])
+        """
         return self._group
+
+    @group.setter
+    def group(self, group: Group) -> None:
+        before = self._group
+        if group is before:
+            return
+        if getattr(group, "_skeleton", None) is not before._skeleton:
+            raise SkeletonError(
+                f"{group!r} is no group of the skeleton that tree {self.id} {self.name!r} is in; add_tree copies a "
+                "tree to another skeleton"
+            )
+        before._drop_tree(self)
+        self._group = group
+        group._adopt(self)
 
     @property
     def _counter(self) -> _core.IdCounter:

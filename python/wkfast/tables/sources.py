@@ -245,9 +245,9 @@ def _split(path: str) -> tuple[str, str]:
 
 def _sources_in(path: str | ObjectPath, also: frozenset[str]) -> Iterator[Source]:
     file = path if isinstance(path, ObjectPath) else Path(path)
+    require_file(file)
     if file.suffix not in also:
         require_suffix(file)
-    require_file(file)
     if file.suffix != _ARCHIVE:
         yield Source(path, None, str(file))
         return

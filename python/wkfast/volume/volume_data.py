@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import tempfile
 import weakref
 from contextlib import suppress
 from dataclasses import dataclass, field
@@ -15,7 +14,7 @@ from wkfast._lazy import lazy_import
 from wkfast.buckets import ObjectPath
 from wkfast.errors import VolumeDataError
 from wkfast.geometry import Mag
-from wkfast.temporary import folder_lock, remove_temporary
+from wkfast.temporary import KeptFolder, remove_temporary
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -40,18 +39,16 @@ class TemporaryFile:
     """A path for a file that is removed when nothing refers to this object any more."""
 
     def __init__(self, suffix: str) -> None:
-        folder = Path(tempfile.mkdtemp(prefix="wkfast-volume-"))
-        self.path = folder / f"data{suffix}"
-        weakref.finalize(self, _remove_with_folder, self.path, folder_lock(folder), os.getpid())
+        self._folder = KeptFolder("volume")
+        self.path = self._folder.path / f"data{suffix}"
+        weakref.finalize(self, _remove_with_folder, self.path, os.getpid())
 
 
-def _remove_with_folder(file: Path, lock: int | None, process: int) -> None:
+def _remove_with_folder(file: Path, process: int) -> None:
     """Remove a file and its folder; opens neither, since that files cannot be opened may be why they are not wanted.
 
     A process that was forked of the one that made them leaves them to it.
     """
-    if lock is not None:
-        os.close(lock)
     if os.getpid() != process:
         return
     with suppress(OSError):

@@ -184,7 +184,8 @@ fn the_progress_hook_can_stop_the_writer() {
     let document = Document { trees: vec![path(100_000)], ..Document::default() };
     for threads in [1, 3] {
         let mut hook = |bytes| if bytes > 1 << 20 { Err("enough".into()) } else { Ok(()) };
-        let options = WriteOptions { threads: NonZeroUsize::new(threads), progress: Some(&mut hook) };
+        let options =
+            WriteOptions { threads: NonZeroUsize::new(threads), progress: Some(&mut hook), ..WriteOptions::default() };
         assert!(matches!(write(&document, Vec::new(), options), Err(NmlError::Stopped(_))));
     }
 }

@@ -119,6 +119,14 @@ impl<'a, F: Feed> Lexer<'a, F> {
         Err(self.error(LexFault { ahead, reason: reason.into() }))
     }
 
+    fn too_deep(&self) -> String {
+        // Of groups those count that are in one another, for readers and writers alike.
+        match self.element() {
+            "group" => format!("groups nested deeper than {}", self.limits.group_depth()),
+            _ => format!("elements nested deeper than {}", self.limits.depth),
+        }
+    }
+
     fn limit<T>(&self, reason: String) -> Result<T, NmlError> {
         Err(NmlError::Limit { at: self.window.place(0), reason })
     }
@@ -336,7 +344,7 @@ impl<'a, F: Feed> Lexer<'a, F> {
             return self.syntax(0, "an element after the root element");
         }
         if self.open.len() >= self.limits.depth {
-            return self.limit(format!("elements nested deeper than {}", self.limits.depth));
+            return self.limit(self.too_deep());
         }
         let length = self.tag_length()?;
         let mut tag = std::mem::take(&mut self.tag);

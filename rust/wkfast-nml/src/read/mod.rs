@@ -15,6 +15,7 @@ mod encoding;
 mod hot;
 mod kinds;
 mod lexer;
+mod limits;
 mod numbers;
 mod other_files;
 mod places;
@@ -28,6 +29,8 @@ use std::num::NonZeroUsize;
 use std::path::Path;
 
 pub(crate) use chars::{find_forbidden, is_whole_name};
+pub use limits::Limits;
+pub(crate) use limits::OF_RECORDS;
 
 use self::builder::Builder;
 use self::lexer::{Lexer, Token};
@@ -38,59 +41,6 @@ use crate::model::{Document, Header, Tree};
 
 /// Called with the bytes of text parsed so far, every few megabytes and on the thread that called; an error stops the reader.
 pub type Progress<'a> = &'a mut dyn FnMut(u64) -> Result<(), Box<dyn std::error::Error + Send + Sync>>;
-
-/// Bounds that keep hostile files from exhausting memory or stack. The defaults are far beyond real files.
-#[derive(Clone, Debug, PartialEq, Eq)]
-#[non_exhaustive]
-pub struct Limits {
-    /// Nesting of elements, e.g. of groups: 512.
-    pub depth: usize,
-    /// Attributes of one element, e.g. the values of a metadata list: 1,048,576.
-    pub attributes: usize,
-    /// Bytes of an element's or attribute's name: 1,024.
-    pub name_bytes: usize,
-    /// Bytes of an attribute's value: 64 MiB.
-    pub value_bytes: usize,
-    /// Bytes of one tag, comment, instruction or stretch of character data: 64 MiB.
-    pub token_bytes: usize,
-    /// Bytes of all unknown elements and attributes kept: 256 MiB.
-    pub extras_bytes: usize,
-    /// Bytes of text in all, as it is once inflated: 64 GiB.
-    pub text_bytes: u64,
-    /// Groups, boxes, axes, volume layers and metas: 262,144. Each becomes an object or a record of many bytes.
-    pub records: usize,
-    /// Problems listed; more are only counted: 1,000.
-    pub problems: usize,
-    /// Bytes of text parsed at once, a quarter of what a worker thread takes: 64 KiB, so that what is under way stays in the cache. Affects speed only.
-    pub piece_bytes: usize,
-}
-
-/// What [`Limits::records`] counts.
-pub(crate) const RECORDS: &str = "groups, boxes, axes, volume layers and metas";
-
-impl Default for Limits {
-    fn default() -> Self {
-        Self {
-            depth: 512,
-            attributes: 1 << 20,
-            name_bytes: 1 << 10,
-            value_bytes: 1 << 26,
-            token_bytes: 1 << 26,
-            extras_bytes: 1 << 28,
-            text_bytes: 1 << 36,
-            records: 1 << 18,
-            problems: 1000,
-            piece_bytes: 1 << 16,
-        }
-    }
-}
-
-impl Limits {
-    /// How deep groups of the skeleton may be nested: the elements around them are `<things>` and `<groups>`.
-    pub const fn group_depth(&self) -> usize {
-        self.depth.saturating_sub(2)
-    }
-}
 
 /// How to read.
 #[derive(Default)]

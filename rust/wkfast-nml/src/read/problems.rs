@@ -1,6 +1,7 @@
 //! The list of problems, bounded, and how much is kept of what the model has no field for.
 
-use super::{Limits, RECORDS, ReadOptions};
+use super::limits::{EXTRAS_BYTES, OF_RECORDS, RECORDS, raised_by};
+use super::{Limits, ReadOptions};
 use crate::error::{NmlError, Position, Problem};
 
 /// What the reader notes while it goes on.
@@ -78,14 +79,13 @@ impl Ledger {
         }
         let bound = self.limits.extras_bytes;
         if self.kept_bytes > bound {
-            return Err(NmlError::Limit {
-                at,
-                reason: format!("unknown elements and attributes of more than {bound} bytes"),
-            });
+            let more = raised_by(EXTRAS_BYTES);
+            let reason = format!("unknown elements and attributes of more than {bound} bytes{more}");
+            return Err(NmlError::Limit { at, reason });
         }
         let bound = self.limits.records;
         if self.records > bound {
-            let reason = format!("more than {bound} {RECORDS}");
+            let reason = format!("more than {bound} {OF_RECORDS}{}", raised_by(RECORDS));
             return Err(NmlError::Limit { at, reason });
         }
         Ok(())

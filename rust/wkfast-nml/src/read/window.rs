@@ -5,6 +5,7 @@ use std::collections::VecDeque;
 use super::ReadOptions;
 use super::encoding::Fault;
 use super::hot::{RowKind, Run};
+use super::limits::{TEXT_BYTES, raised_by};
 use crate::error::{NmlError, Position};
 
 /// Where text comes from.
@@ -150,7 +151,7 @@ impl<'a, F: Feed> Window<'a, F> {
 
     fn report(&mut self) -> Result<(), NmlError> {
         if self.base > self.text_bytes {
-            let reason = format!("text of more than {} bytes", self.text_bytes);
+            let reason = format!("text of more than {} bytes{}", self.text_bytes, raised_by(TEXT_BYTES));
             return Err(NmlError::Limit { at: self.place(0), reason });
         }
         if self.base >= self.reported + PROGRESS {

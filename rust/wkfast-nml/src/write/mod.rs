@@ -21,7 +21,7 @@ use crate::columns::TreeColumns;
 use crate::error::NmlError;
 use crate::forest::PackedTree;
 use crate::model::{Document, Group, Header, Id, TreeHeader};
-use crate::read::{Limits, Progress, RECORDS};
+use crate::read::{Limits, OF_RECORDS, Progress};
 
 /// A tree to write.
 #[derive(Clone, Copy, Debug)]
@@ -67,6 +67,8 @@ pub struct WriteOptions<'a> {
     pub threads: Option<NonZeroUsize>,
     /// Called with the bytes written so far, every quarter of a megabyte or so and on the thread that called; an error stops the writer.
     pub progress: Option<Progress<'a>>,
+    /// Bounds of whoever is to read it again: of [records](Limits::records) no more are written.
+    pub limits: Limits,
 }
 
 /// Documents with fewer rows (nodes and edges) are not worth starting threads for.
@@ -130,7 +132,7 @@ pub fn write_trees_of(
     out: impl Write,
     options: WriteOptions<'_>,
 ) -> Result<(), NmlError> {
-    check_records(header)?;
+    check_records(header, &options.limits)?;
     if !trees.is_sorted_by_key(TreeRef::id) {
         trees.sort_by_cached_key(TreeRef::id);
     }
@@ -149,13 +151,13 @@ pub fn write_trees_of(
 const SINGLE_RECORDS: usize = 8;
 
 /// Refuses more [records](crate::read::Limits::records) than are read again.
-fn check_records(header: &Header) -> Result<(), NmlError> {
+fn check_records(header: &Header, limits: &Limits) -> Result<(), NmlError> {
     let parameters = &header.parameters;
     let boxes = parameters.user_bounding_boxes.len() + parameters.additional_axes.len();
     let listed = header.meta.len() + boxes + header.volumes.len() + SINGLE_RECORDS;
     let volumes = header.volumes.iter().map(|volume| count_groups(&volume.groups));
     let records = listed + count_groups(&header.groups) + volumes.sum::<usize>();
-    tag::check_size("things", records, Limits::default().records, format_args!("{RECORDS}"))
+    tag::check_size("things", records, limits.records, format_args!("{OF_RECORDS}"))
 }
 
 fn count_groups(groups: &[Group]) -> usize {

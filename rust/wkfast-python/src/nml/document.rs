@@ -11,10 +11,11 @@ use pyo3::types::{PyAny, PyBytes, PyList};
 use wkfast_files::zip::Archive;
 use wkfast_nml::columns::TreeColumns as Columns;
 use wkfast_nml::model::{Header, Tree, TreeHeader};
-use wkfast_nml::{LoadedForest, NmlError, PackedTree, Problem, ReadOptions, TreeRef, TreeTable, WriteOptions};
+use wkfast_nml::{Limits, LoadedForest, NmlError, PackedTree, Problem, ReadOptions, TreeRef, TreeTable, WriteOptions};
 
 use super::columns::TreeColumns;
 use super::header::{header_of, header_record};
+use super::limits::read_options;
 use super::loaded::{LoadedTrees, Unmade};
 use super::packed::PackedAt;
 use super::record::{AnyRecord, TreeRecord};
@@ -72,7 +73,7 @@ pub(crate) fn read_nml(
     let file = path.clone();
     let loaded = file.patiently(py, move |stop| {
         let mut progress = until(stop);
-        let options = ReadOptions { strict, progress: Some(&mut progress), ..ReadOptions::default() };
+        let options = ReadOptions { strict, progress: Some(&mut progress), ..read_options()? };
         read_source(&path, member.as_deref(), options)
     })??;
     to_document(py, loaded)
@@ -140,7 +141,7 @@ pub(crate) fn read_nml_bytes(
 ) -> Result<NmlDocument, CoreError> {
     let loaded = patiently_if(py, data.len() > SOON_READ, move |stop| {
         let mut progress = until(stop);
-        let options = ReadOptions { strict, progress: Some(&mut progress), ..ReadOptions::default() };
+        let options = ReadOptions { strict, progress: Some(&mut progress), ..read_options()? };
         wkfast_nml::read_forest_threaded(&*data, options).map_err(CoreError::nml(Path::new(&name)))
     })??;
     to_document(py, loaded)
@@ -275,7 +276,9 @@ impl Detached<'_> {
     pub(crate) fn write(&self, out: impl std::io::Write) -> Result<(), NmlError> {
         let trees = self.trees.iter().map(Leaving::as_ref).collect();
         let mut progress = check_signals;
-        let options = WriteOptions { progress: Some(&mut progress), ..WriteOptions::default() };
+        // What is stated wrongly is an error to whoever reads.
+        let limits = Limits::from_environment().unwrap_or_default();
+        let options = WriteOptions { progress: Some(&mut progress), limits, ..WriteOptions::default() };
         wkfast_nml::write_trees_of(self.header, trees, out, options)
     }
 

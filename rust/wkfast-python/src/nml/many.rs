@@ -11,9 +11,12 @@ use rayon::prelude::*;
 use wkfast_nml::columns::{IdColumn, OptionalColumn, TreeColumns};
 use wkfast_nml::model::{Header, StrayBranchpoint, StrayComment};
 use wkfast_nml::tables::{Notes, Owners, Tables, TreeRows};
-use wkfast_nml::{AnyColumnMut, LoadedForest, NODE_COLUMNS, NmlError, PackedList, Problem, ReadOptions, TreeStream};
+use wkfast_nml::{
+    AnyColumnMut, Limits, LoadedForest, NODE_COLUMNS, NmlError, PackedList, Problem, ReadOptions, TreeStream,
+};
 
 use super::document::{ProblemItem, problem_item, read_source, until};
+use super::limits::{limits, read_options};
 use super::stream::{Feed, Outlet};
 use crate::errors::{CoreError, SkeletonError};
 use crate::file_at::FileAt;
@@ -106,7 +109,8 @@ pub(crate) fn read_tables(
 ) -> Result<(Bound<'_, PyDict>, Bound<'_, PyList>), CoreError> {
     let is_far = sources.iter().any(|(file, _)| file.is_far());
     let pool = if is_far { pool_of(FAR_AT_ONCE)? } else { threads.map_or_else(pool, pool_of)? };
-    let part = patiently(py, move |stop| pool.install(|| read_all(&sources, first, strict, stop)))?;
+    let limits = limits()?;
+    let part = patiently(py, move |stop| pool.install(|| read_all(&sources, first, strict, &limits, stop)))?;
     let outcomes = PyList::empty(py);
     for outcome in part.outcomes {
         match outcome {
@@ -117,12 +121,12 @@ pub(crate) fn read_tables(
     Ok((tables_record(py, part.tables)?, outcomes))
 }
 
-fn read_all(sources: &[FileOrMember], first: i32, strict: bool, stop: &Stop) -> Part {
+fn read_all(sources: &[FileOrMember], first: i32, strict: bool, limits: &Limits, stop: &Stop) -> Part {
     // Files that are fewer than threads are read on several each.
     let threads = if sources.len() < rayon::current_num_threads() { None } else { NonZeroUsize::new(1) };
     let add = |part: Part, (number, source): (usize, &FileOrMember)| {
         let mut progress = until(stop);
-        let options = ReadOptions { strict, threads, progress: Some(&mut progress), ..ReadOptions::default() };
+        let options = ReadOptions { strict, threads, limits: limits.clone(), progress: Some(&mut progress) };
         if stop.is_asked() { part } else { part.add(source, first + number as i32, options) }
     };
     let parts: Vec<Part> = sources.par_iter().enumerate().fold(Part::default, add).collect();
@@ -170,13 +174,13 @@ impl TableStream {
 /// Sends all rows; what few nodes have stands behind the trees in a file and comes last.
 fn stream_file(source: &FileOrMember, file: i32, nodes: usize, outlet: &Outlet<Batch>) -> Result<FileFacts, CoreError> {
     let mut facts = source.0.with_bytes(source.1.as_deref(), |text, name| {
-        let mut trees = TreeStream::new(text, ReadOptions::default());
+        let mut trees = TreeStream::new(text, read_options()?);
         let mut tables = Tables::default();
-        let mut known = 0;
+        let (mut known, most) = (0, limits()?.problems);
         while let Some(tree) = trees.next() {
             let found = trees.problems().len();
             // Beyond the list problems are counted only.
-            let faultless = found == known && found < ReadOptions::default().limits.problems;
+            let faultless = found == known && found < most;
             known = found;
             tables
                 .push(file, vec![tree.map_err(CoreError::nml(name))?], faultless)
@@ -211,7 +215,7 @@ fn notes_of(
     let nodes = comments.iter().map(|note| note.node_id).chain(branchpoints.iter().map(|note| note.node_id));
     let mut owners: HashMap<i128, Option<i64>> = nodes.map(|node| (node, None)).collect();
     source.0.with_bytes(source.1.as_deref(), |text, name| {
-        for tree in TreeStream::new(text, ReadOptions::default()) {
+        for tree in TreeStream::new(text, read_options()?) {
             let tree = tree.map_err(CoreError::nml(name))?;
             for id in tree.columns.ids.iter() {
                 if let Some(owner) = owners.get_mut(&id) {

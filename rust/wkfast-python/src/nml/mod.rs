@@ -11,6 +11,7 @@ mod graph;
 mod header;
 mod ids;
 mod iterator;
+mod limits;
 mod live_nodes;
 mod loaded;
 mod many;

@@ -7,11 +7,12 @@ use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, sync_channel};
 use std::time::Duration;
 
 use pyo3::prelude::*;
+use wkfast_nml::TreeStream as Trees;
 use wkfast_nml::model::{Header, Tree};
-use wkfast_nml::{ReadOptions, TreeStream as Trees};
 
 use super::document::{NewTreeItem, to_item};
 use super::header::header_record;
+use super::limits::read_options;
 use crate::errors::CoreError;
 use crate::file_at::FileAt;
 
@@ -109,7 +110,7 @@ fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
 }
 
 fn send_trees(input: &mut dyn Read, path: &Path, outlet: &Outlet<Message>) -> Result<(), CoreError> {
-    let mut trees = Trees::new(input, ReadOptions::default());
+    let mut trees = Trees::new(input, read_options()?);
     let mut first = true;
     while let Some(tree) = trees.next() {
         let tree = tree.map_err(CoreError::nml(path))?;

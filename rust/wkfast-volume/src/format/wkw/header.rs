@@ -10,6 +10,8 @@ const MAGIC: [u8; 3] = *b"WKW";
 const VERSION: u8 = 1;
 /// A block is decoded whole, so its size is bounded: 512³ voxels of 8 bytes.
 const MAX_BLOCK_BYTES: u64 = 1 << 30;
+/// Far more than a header takes: `header.wkw` is nothing else.
+pub(super) const MAX_HEADER_BYTES: u64 = 4096;
 /// Files of 64³ blocks have 262,144 of them; more than 2^24 is no sane file.
 const MAX_LOG2_BLOCKS_EDGE: u8 = 8;
 

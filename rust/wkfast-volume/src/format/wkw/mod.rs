@@ -46,7 +46,7 @@ impl WkwArray {
     /// Opens the mag below `prefix`; where `header.wkw` is missing, a data file tells what it would.
     pub fn open(store: SharedStore, prefix: &str) -> Result<Self> {
         let key = join_key(prefix, DataFormat::Wkw.metadata_name());
-        let (key, bytes) = match store.read(&key, 4096)? {
+        let (key, bytes) = match store.read(&key, header::MAX_HEADER_BYTES)? {
             Some(bytes) => (key, bytes),
             None => first_data_header(&store, prefix)?,
         };
@@ -161,7 +161,7 @@ impl MagArray for WkwArray {
     fn check_current(&self) -> Result<()> {
         let key = join_key(&self.prefix, DataFormat::Wkw.metadata_name());
         self.seen.check(&self.store, &key, || {
-            let Some(bytes) = self.store.read(&key, 4096)? else { return Ok(()) };
+            let Some(bytes) = self.store.read(&key, header::MAX_HEADER_BYTES)? else { return Ok(()) };
             let now = Header::parse(&bytes).map_err(|reason| self.corrupt(&key, reason))?;
             let same = now.same_grid(&self.header) && now.block_type == self.header.block_type;
             if same { Ok(()) } else { Err(rewritten(self.store.describe(&key))) }
@@ -247,7 +247,7 @@ impl StoredArray for WkwArray {
     }
 
     fn longest_file(&self) -> u64 {
-        4096 + longest_lz4_block(self.header.block_bytes())
+        header::MAX_HEADER_BYTES + longest_lz4_block(self.header.block_bytes())
     }
 
     fn chunk_in_file(&self, key: &str, bytes: &[u8]) -> Result<(Arc<dyn ChunkCodec>, Range<usize>)> {
