@@ -22,20 +22,22 @@ ALLOWED = {
     "_warnings": set(),
     # long values and counts in what is told
     "_short": set(),
-    "drafts": {"_core"},
+    "_locks": set(),
+    "drafts": {"_core", "_locks"},
     # folders that `wkfast clean` knows
-    "temporary": set(),
+    "temporary": {"_locks"},
     # what lies in buckets and on servers of files
     "buckets": {"temporary", "_core", "addresses", "drafts", "errors"},
     "geometry": {"_core", "_lazy", "_short", "errors"},
     # what trees, segments and boxes of an NML have in common
     "records": {"_lazy", "errors"},
-    "client": {"_core", "_warnings", "drafts", "errors", "_lazy", "progress"},
+    "client": {"_core", "_locks", "_warnings", "drafts", "errors", "_lazy", "progress"},
     "progress": {"_lazy"},
     "jobs": {"_core", "_lazy", "_warnings", "errors"},
     # made of plain facts: it knows nothing of what it shows
     "pictures": {"_lazy"},
     "dataset": {
+        "_locks",
         "temporary",
         "addresses",
         "buckets",
@@ -108,6 +110,7 @@ ALLOWED = {
         "volume",
     },
     "cli": {
+        "_locks",
         "temporary",
         "",
         "_short",

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import errno
-import fcntl
 import os
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO, Self
 
 from wkfast import _core
+from wkfast._locks import take_lock
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -53,8 +53,7 @@ class PartFile:
         with named(self._target):
             self.file: BinaryIO = self.path.open("x+b", buffering=_BUFFER)
         # gone with this process, however it ends: `wkfast clean` and the next download see whose nobody is
-        with suppress(OSError):
-            fcntl.flock(self.file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        take_lock(self.file)
 
     def __enter__(self) -> Self:
         return self

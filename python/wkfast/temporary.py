@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-import fcntl
 import os
 import shutil
 import tempfile
 import threading
 import weakref
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO, Literal
+
+from wkfast._locks import take_lock
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -94,8 +95,7 @@ def _home_of(purpose: Purpose) -> _Home:
 def _owned(folder: Path) -> BinaryIO:
     """Return a file that says, as long as it is open, that somebody is at work in a folder."""
     owner = (folder / OWNER).open("wb")
-    with suppress(OSError):  # a file system without locks
-        fcntl.flock(owner, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    take_lock(owner)
     return owner
 
 

@@ -1,6 +1,5 @@
 """``wkfast clean``: what killed jobs have left goes, and nothing that somebody works on."""
 
-import fcntl
 import os
 import re
 import shutil
@@ -11,6 +10,7 @@ from enum import Enum
 from pathlib import Path
 from typing import Annotated, TypedDict, get_args
 
+from wkfast._locks import take_lock
 from wkfast.cli.arguments import Argument, Option
 from wkfast.cli.console import bytes_text, complain, tell, tell_json
 from wkfast.errors import DatasetNotFoundError
@@ -160,14 +160,10 @@ def _is_locked(path: Path) -> bool | None:
     except OSError:
         return None
     try:
-        fcntl.flock(opened, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        return True
-    except OSError:
-        return None
+        is_ours = take_lock(opened)
+        return None if is_ours is None else not is_ours
     finally:
         os.close(opened)
-    return False
 
 
 def _remove(path: Path) -> bool:

@@ -1,6 +1,5 @@
 """Under which name downloaded bytes go, and what is left of those that were killed on the way."""
 
-import fcntl
 import glob
 import re
 from collections.abc import Iterator
@@ -9,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO
 
 from wkfast._lazy import lazy_import
+from wkfast._locks import take_lock
 from wkfast.drafts import shortened
 
 if TYPE_CHECKING:
@@ -28,8 +28,8 @@ def abandoned_parts(folder: Path, name: str) -> Iterator[Path]:
     """
     for path in [*folder.glob(f"{glob.escape(shortened(name))}.part-*"), folder / f"{name}.wkfast-part"]:
         with suppress(OSError), path.open("rb") as file:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            yield path
+            if take_lock(file):
+                yield path
 
 
 def restart(file: BinaryIO) -> None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import errno
-import fcntl
 import hashlib
 import os
 import shutil
@@ -14,6 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from wkfast import _core
+from wkfast._locks import take_lock
 from wkfast.errors import ChangedMeanwhileError, DatasetError, ExistsError, VolumeDataError, WkfastError
 
 if TYPE_CHECKING:
@@ -227,7 +227,7 @@ class _Claim:
         held = os.open(folder, _FOLDER)
         # Somebody may have taken it for what was left, and replaced it.
         own = os.fstat(held)
-        if not _lock(held) or not _is_at(folder, own):
+        if take_lock(held) is False or not _is_at(folder, own):
             os.close(held)
             raise ExistsError(self._taken)
         self._held.append(held)
@@ -294,17 +294,6 @@ def _give(opened: int, mode: int, group: int) -> None:
         os.fchown(opened, -1, group)
     with suppress(PermissionError):
         os.fchmod(opened, mode)
-
-
-def _lock(held: int) -> bool:
-    """Lock an open folder; return whether nobody else has. Without locks, nobody is seen."""
-    try:
-        fcntl.flock(held, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        return False
-    except OSError:
-        return True
-    return True
 
 
 def _is_at(path: Path, found: os.stat_result) -> bool:
