@@ -34,10 +34,14 @@ KINDS = [
     "folders whose copy would never end",
     "members of an archive that share bytes, or lie out of it",
     "two mags of one name, texts that are not what they say, errors of others",
+    "inputs that change under a job",
+    "files that no reader takes back",
     "sizes and numbers that damaged files claim",
     "threads on one skeleton or dataset",
+    "threads and processes that make, replace or remove the same",
     "kills and losses of power",
     "steps that the system refuses",
+    "special files in the place of what is written",
     "modes of files, and calls refused half made",
 ]
 

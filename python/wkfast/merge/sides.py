@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, TypeAlias
 
 from wkfast.dataset import Dataset, SegmentationLayer
+from wkfast.dataset.links import is_folder
 from wkfast.errors import AnnotationError, DatasetNotFoundError
 from wkfast.merge.base import MergeBase, refuse_format
 
@@ -117,7 +118,7 @@ def fallback_layer(side: Side, below: Below) -> SegmentationLayer:
     except DatasetNotFoundError as error:
         if not isinstance(below, Path):
             raise
-        if not below.is_dir():
+        if not is_folder(below):
             raise DatasetNotFoundError(f"no datasets in {below}: there is no such folder") from None
         there = ", ".join(_datasets_in(below)) or "none"
         raise DatasetNotFoundError(f"{error}; datasets in {below}: {there}") from None

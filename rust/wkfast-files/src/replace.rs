@@ -56,25 +56,36 @@ impl Draft {
         Self::lock_in_unless(folder, name, options, || Ok(()))
     }
 
-    /// [`lock_in`](Self::lock_in) with a look at whether to go on whenever a signal interrupts the waiting.
+    /// As [`lock_in`](Self::lock_in), with a look at whether to go on whenever a signal interrupts the waiting.
     pub fn lock_in_unless(
         folder: Held,
         name: &OsStr,
         options: DraftOptions,
         interrupted: impl FnMut() -> io::Result<()>,
     ) -> io::Result<Self> {
-        let mut draft = Self::lock_unless(&folder.at(name), options, interrupted)?;
+        let mut draft = Self::lock_at(&folder.at(name), options, interrupted)?;
         draft.folder = Some(folder);
         Ok(draft)
     }
 
     /// [`lock`](Self::lock) with a look at whether to go on whenever a signal interrupts the waiting.
+    ///
+    /// What is neither file nor folder nor link is an error: a rename would put a file in the place of a FIFO that others
+    /// talk through, or of a device. In a folder that is [held](Self::lock_in) all is ours, and replaced.
     pub fn lock_unless(
+        target: &Path,
+        options: DraftOptions,
+        interrupted: impl FnMut() -> io::Result<()>,
+    ) -> io::Result<Self> {
+        check_replaceable(target)?;
+        Self::lock_at(target, options, interrupted)
+    }
+
+    fn lock_at(
         target: &Path,
         options: DraftOptions,
         mut interrupted: impl FnMut() -> io::Result<()>,
     ) -> io::Result<Self> {
-        what_it_replaces(target)?;
         let path = beside(target, SUFFIX);
         loop {
             let file = open_or_make(&path, options.make_folder)?;
@@ -144,9 +155,7 @@ impl Draft {
         if !self.is_in_place()? {
             return Ok(false);
         }
-        if let Some(old) = what_it_replaces(&self.target)? {
-            inherit(self.file.get_ref(), &old)?;
-        }
+        self.take_over(self.file.get_ref())?;
         fs::rename(&self.path, &self.target)?;
         self.done = true;
         Ok(true)
@@ -180,9 +189,7 @@ impl Draft {
         if !self.is_in_place()? {
             return Ok(false);
         }
-        if let Some(old) = what_it_replaces(&self.target)? {
-            inherit(&file, &old)?;
-        }
+        self.take_over(&file)?;
         fs::rename(whole, &self.target)?;
         if durable {
             File::open(folder_of(&self.target))?.sync_all()?;
@@ -198,6 +205,17 @@ impl Draft {
         match fs::remove_file(&self.target) {
             Err(error) if error.kind() != ErrorKind::NotFound => Err(error),
             _ => Ok(true),
+        }
+    }
+
+    /// Gives a file mode and group of the one that it is to replace, if there is one.
+    fn take_over(&self, file: &File) -> io::Result<()> {
+        if self.folder.is_none() {
+            check_replaceable(&self.target)?;
+        }
+        match crate::stat(&self.target)?.filter(fs::Metadata::is_file) {
+            Some(old) => inherit(file, &old),
+            None => Ok(()),
         }
     }
 
@@ -260,16 +278,12 @@ pub fn is_still(file: &File, path: &Path) -> io::Result<bool> {
     Ok(found.is_some_and(|found| (found.dev(), found.ino()) == (ours.dev(), ours.ino())))
 }
 
-/// The regular file at `target`, if there is one. What is neither file nor folder nor link is left alone: a rename would put
-/// a file in the place of a FIFO that others talk through, or of a device.
-fn what_it_replaces(target: &Path) -> io::Result<Option<fs::Metadata>> {
-    match crate::stat(target)? {
-        Some(found) if found.is_file() => Ok(Some(found)),
-        Some(found) if !found.is_dir() && !found.is_symlink() => {
-            Err(io::Error::new(ErrorKind::InvalidInput, "is no regular file, and is not replaced by one"))
-        }
-        _ => Ok(None),
+fn check_replaceable(target: &Path) -> io::Result<()> {
+    let found = crate::stat(target)?;
+    if found.is_none_or(|found| found.is_file() || found.is_dir() || found.is_symlink()) {
+        return Ok(());
     }
+    Err(io::Error::new(ErrorKind::AlreadyExists, "is no regular file, and is not replaced by one"))
 }
 
 /// Gives `file` the mode and group of `old`. Where the group cannot be kept, its rights go to no other group, beyond

@@ -18,6 +18,7 @@ mod classes {
     import_exception!(wkfast.errors, AnnotationZipError);
     import_exception!(wkfast.errors, DatasetError);
     import_exception!(wkfast.errors, EnvironmentVariableError);
+    import_exception!(wkfast.errors, ExistsError);
     import_exception!(wkfast.errors, MagNotFoundError);
     import_exception!(wkfast.errors, MergeError);
     import_exception!(wkfast.errors, NmlError);
@@ -167,6 +168,9 @@ fn stopped(error: Box<dyn std::error::Error + Send + Sync>) -> PyErr {
 }
 
 fn os_error(path: &Path, error: &io::Error) -> PyErr {
+    if error.raw_os_error().is_none() && error.kind() == io::ErrorKind::AlreadyExists {
+        return classes::ExistsError::new_err(format!("{}: {error}", path.display()));
+    }
     // What a parser of compressed data says is about the data, not about the system.
     if error.raw_os_error().is_none() && error.kind() != io::ErrorKind::NotFound {
         return AnnotationZipError::new_err(format!("{}: {error}", path.display()));
