@@ -38,7 +38,7 @@ fn mutations() -> impl Strategy<Value = Vec<(prop::sample::Index, u8, u8)>> {
 }
 
 fn without_blanks(document: &Document) -> String {
-    format!("{document:?}").replace(' ', "")
+    [" ", "\\n", "\\t", "\\r"].iter().fold(format!("{document:?}"), |text, blank| text.replace(blank, ""))
 }
 
 fn sorted(mut document: Document) -> Document {
