@@ -90,20 +90,15 @@ pub(super) fn check_archives(planned: &[ArchiveStamp]) -> Result<()> {
     }
 }
 
-/// Refuses folders whose files are not those that were planned with: of annotations by their times as well, of the fallback
-/// by number and size, as its voxels are compared one by one.
+/// Refuses folders of annotations whose files are not those that were planned with; the fallback's voxels are compared with
+/// the result one by one.
 pub(super) fn check_folders(planned: &[MagStamp], sources: &Sources) -> Result<()> {
-    let annotations = sources.annotations.iter().flatten().map(|mag| (mag, true));
-    for (mag, by_time) in annotations.chain(sources.fallback.iter().map(|mag| (mag, false))) {
+    for mag in sources.annotations.iter().flatten() {
         if !matches!(mag.location.container, Container::Directory { .. }) {
             continue;
         }
         let now = MagStamp::of(&mag.location, &*mag.array, &mag.array.list_shards()?);
-        let is_same = |stamp: &MagStamp| {
-            let is_alike = (&stamp.name, stamp.shards, stamp.bytes) == (&now.name, now.shards, now.bytes);
-            is_alike && (!by_time || stamp.digest == now.digest)
-        };
-        if !planned.iter().any(is_same) {
+        if !planned.contains(&now) {
             return Err(changed(&now.name));
         }
     }

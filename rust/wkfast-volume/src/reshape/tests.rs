@@ -48,6 +48,8 @@ fn contents(array: &dyn MagArray) -> BTreeMap<String, Vec<u8>> {
     let entries = list(&**array.store(), "").unwrap();
     entries
         .into_iter()
+        // A folder without chunks is listed as well.
+        .filter(|entry| array.store().size(&entry.key).is_ok())
         .map(|entry| (entry.key.clone(), array.store().read(&entry.key, 1 << 30).unwrap().unwrap()))
         .collect()
 }

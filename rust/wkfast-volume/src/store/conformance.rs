@@ -148,7 +148,9 @@ fn ends_a_batch_at_the_first_error(store: &dyn ReadStore) {
 }
 
 fn knows_what_is_absent(store: &dyn ReadStore) {
-    for key in ["b.txt", "layer", "layer/1", "a.txt/b", "layer/1/z0/y0/x1.wkw"] {
+    // A folder is no object; on a disk one in the place of a file is an error.
+    let folders: &[&str] = if store.disk().is_some() { &[] } else { &["layer", "layer/1"] };
+    for key in ["b.txt", "a.txt/b", "layer/1/z0/y0/x1.wkw"].iter().chain(folders) {
         assert_eq!(store.size(key).unwrap(), None, "{key}");
         assert_eq!(store.stamp(key).unwrap(), None, "{key}");
         assert_eq!(store.read(key, 100).unwrap(), None, "{key}");

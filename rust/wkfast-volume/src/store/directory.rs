@@ -155,7 +155,7 @@ impl DirectoryStore {
             let entry = entry.map_err(fault)?;
             // A name that is no text cannot be a chunk's.
             let Ok(name) = entry.file_name().into_string() else { continue };
-            let may_be_chunk = may_hold_chunks(&name) || name.strip_suffix(".wkw").is_some();
+            let may_be_chunk = may_be_chunk(&name);
             holds_chunks |= may_be_chunk;
             let child = if key.is_empty() { name } else { format!("{key}/{name}") };
             let kind = entry.file_type().map_err(fault)?;
@@ -180,10 +180,13 @@ impl DirectoryStore {
         }
         // A link, or what is no file. What cannot be read is an error to whoever reads it, so it must not be left out: it
         // would be taken for zeros. Nor is it a file without bytes, which counts as nothing.
-        let is_folder = kind.is_symlink() && entry.path().is_dir();
-        if is_folder && entry.file_name().to_str().is_some_and(may_hold_chunks) {
-            let reason = "is a link to a folder: chunks in it would be left out; put the folder itself there";
-            return Err(VolumeError::corrupt(self.describe(&key), reason));
+        if kind.is_symlink() && entry.path().is_dir() {
+            let name = key.rsplit('/').next().unwrap_or(&key);
+            if may_hold_chunks(name) {
+                let reason = "is a link to a folder: chunks in it would be left out; put the folder itself there";
+                return Err(VolumeError::corrupt(self.describe(&key), reason));
+            }
+            return Ok(may_be_chunk(name).then_some(Entry { key, size: 1 }));
         }
         let size = match self.find(&key) {
             Ok(Some(metadata)) => metadata.len(),
@@ -319,6 +322,11 @@ fn is_of_this_machine(root: &Path) -> bool {
 fn may_hold_chunks(name: &str) -> bool {
     let number = name.strip_prefix(['x', 'y', 'z']).unwrap_or(name);
     name == "c" || (!number.is_empty() && number.bytes().all(|byte| byte.is_ascii_digit()))
+}
+
+/// Whether files of chunks are called so, or folders of them.
+fn may_be_chunk(name: &str) -> bool {
+    may_hold_chunks(name) || name.strip_suffix(".wkw").is_some()
 }
 
 /// What is a file. Anything else in the place of one is an error, a folder too: taken for nothing, it would be zeros.

@@ -219,8 +219,14 @@ fn what_is_there_and_cannot_be_read_is_listed_and_an_error() {
     std::os::unix::fs::symlink("circle", place("circle")).unwrap();
     std::os::unix::net::UnixListener::bind(place("socket")).unwrap();
     rustix::fs::mknodat(rustix::fs::CWD, place("fifo"), rustix::fs::FileType::Fifo, 0o600.into(), 0).unwrap();
+    std::fs::create_dir_all(place("x1.wkw")).unwrap();
+    std::fs::create_dir_all(place("z0/y0/7")).unwrap();
+    std::fs::write(place("z0/y0/7/something"), b"else").unwrap();
+    std::os::unix::fs::symlink("z0", place("x2.wkw")).unwrap();
     let store = DirectoryStore::open(folder.path()).unwrap();
-    let names = ["circle", "dangling", "fifo", "socket"];
+    assert_eq!(keys(&store, "z0/"), ["z0/y0/7", "z0/y0/7/something"]);
+    std::fs::remove_dir_all(place("z0/y0")).unwrap();
+    let names = ["circle", "dangling", "fifo", "socket", "x1.wkw", "x2.wkw", "z0"];
     assert_eq!(keys(&store, ""), names);
     for key in names {
         assert!(store.read(key, 100).is_err() && store.size(key).is_err() && store.stamp(key).is_err(), "{key}");
