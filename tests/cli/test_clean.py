@@ -15,7 +15,7 @@ from tests.inputs import demo_input, tree_state
 
 import wkfast as wk
 from wkfast import _core
-from wkfast.dataset.folders import place_folder
+from wkfast.dataset.folder_drafts import place_folder
 from wkfast.merge.options import MergeOptions
 from wkfast.temporary import Purpose, owned_temporary_folder
 

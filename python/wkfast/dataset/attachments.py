@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING, Any
 
 from wkfast._short import short
 from wkfast.buckets import ObjectPath, copy_files, stated_path
-from wkfast.dataset.folders import copy_folder, place_copied
+from wkfast.dataset.folder_copies import copy_folder
+from wkfast.dataset.folder_drafts import place_copied
 from wkfast.dataset.layer_properties import ATTACHMENTS
 from wkfast.dataset.links import followed, is_file, is_folder
 from wkfast.dataset.mag_building import folder_place_of

@@ -11,15 +11,8 @@ from wkfast import _core
 from wkfast._short import short
 from wkfast.buckets import stated_path
 from wkfast.dataset.files_place import FilesPlace, Site, nothing
-from wkfast.dataset.folders import (
-    changes_told,
-    is_left,
-    mark_left,
-    place_folder,
-    remove_folder,
-    replaced_folder,
-    unmark_left,
-)
+from wkfast.dataset.folder_drafts import place_folder, replaced_folder
+from wkfast.dataset.folders import changes_told, is_left, mark_left, remove_folder, unmark_left
 from wkfast.dataset.links import followed, is_folder, is_something, is_taken
 from wkfast.dataset.mag_locations import is_far, location_in
 from wkfast.dataset.new_chunks import KeepsZeros

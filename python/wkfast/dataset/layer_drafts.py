@@ -6,8 +6,8 @@ import copy
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
+from wkfast.dataset.folder_drafts import place_folder
 from wkfast.dataset.folder_place import FolderPlace
-from wkfast.dataset.folders import place_folder
 from wkfast.dataset.links import is_taken
 from wkfast.dataset.object_place import ObjectDraft, ObjectPlace
 from wkfast.errors import ExistsError

@@ -9,8 +9,10 @@ from typing import TYPE_CHECKING, Any, cast
 from wkfast import _core
 from wkfast._lazy import lazy_import
 from wkfast.dataset.data_format import FACTS, DataFormat, format_of_folder
+from wkfast.dataset.folder_copies import copy_folder
+from wkfast.dataset.folder_drafts import place_copied
 from wkfast.dataset.folder_place import FolderPlace
-from wkfast.dataset.folders import copy_folder, mark_left, place_copied, remove_folder
+from wkfast.dataset.folders import mark_left, remove_folder
 from wkfast.dataset.layer_creation import check_layer_name
 from wkfast.dataset.layer_properties import LayerProperties
 from wkfast.dataset.mag_building import files_of, folder_place_of

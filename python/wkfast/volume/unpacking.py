@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING, Literal
 
 from wkfast import _core
 from wkfast.dataset.data_format import DataFormat
+from wkfast.dataset.folder_drafts import place_folder
 from wkfast.dataset.folder_place import FolderPlace
-from wkfast.dataset.folders import place_folder
 from wkfast.dataset.internals import dataset_properties, folder_of, list_layer, writable_place
 from wkfast.dataset.layer_creation import copied_layer_name
 from wkfast.dataset.layer_properties import KEEPS_ZEROS, LayerProperties

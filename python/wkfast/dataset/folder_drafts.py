@@ -1,0 +1,205 @@
+"""Folders that are made beside the one whose place they take in one step, and whose they are meanwhile."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import stat
+from contextlib import contextmanager, suppress
+from typing import TYPE_CHECKING
+
+from wkfast import _core
+from wkfast._locks import take_lock
+from wkfast.dataset.folders import (
+    changes_told,
+    held_beneath,
+    make_beneath,
+    path_of_held,
+    remove_folder,
+    told_of,
+)
+from wkfast.errors import ExistsError, VolumeDataError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+    from pathlib import Path
+
+# How a folder is opened, and no link to one.
+_FOLDER = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
+# File systems take names of 255 bytes, and what is made beside a folder has a longer one.
+_LONG = 200
+# Of the bits of a folder those that a file has as well.
+_OF_FILES = 0o666
+
+
+@contextmanager
+def place_folder(folder: Path, within: Path | None = None) -> Iterator[Path]:
+    """Yield a folder beside `folder` that becomes it when the block ends well, and goes away when it does not.
+
+    Whoever looks at `folder` finds nothing, or all of it. What a killed process left beside it is removed first. No
+    link is followed on the way from the folder `within`.
+    """
+    with _claimed(folder, within) as claim:
+        draft = claim.draft
+        yield draft
+        with changes_told():
+            if within is None:
+                draft.rename(folder)
+                return
+            with held_beneath(within, folder.parent) as held, told_of(folder):
+                os.rename(draft.name, folder.name, src_dir_fd=held, dst_dir_fd=held)
+
+
+@contextmanager
+def place_copied(folder: Path, within: Path) -> Iterator[Path]:
+    """Yield where files are copied to, an empty folder as :func:`place_folder` makes one; a file may take its place.
+
+    The path leads to this very folder also where another process has put a link in the place of one that it lies in.
+    It is for this process alone, and for the block.
+    """
+    with place_folder(folder, within) as draft, held_beneath(within, draft.parent) as parent:
+        yield path_of_held(parent, draft.parent) / draft.name
+
+
+@contextmanager
+def replaced_folder(folder: Path, within: Path) -> Iterator[tuple[Path, Callable[[], None]]]:
+    """Yield a folder beside `folder`, and what puts it in its place.
+
+    Whoever looks at `folder` finds what was there, or all of the new: they change places in one step. What lies beside
+    it at the end of the block goes away. No link is followed on the way from the folder `within`.
+    """
+    with _claimed(folder, within) as claim:
+
+        def place() -> None:
+            claim.replaces(folder)
+            _take_modes(folder, claim.draft)
+            _core.exchange_folders(claim.draft, folder, within)
+
+        yield claim.draft, place
+
+
+class _Claim:
+    """A folder under construction, which is locked: what a killed process has left under its name is not.
+
+    Attributes
+    ----------
+    draft
+        Where it lies.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        name = folder.name
+        if len(name) > _LONG:
+            name = hashlib.blake2b(name.encode(), digest_size=16).hexdigest()
+        self.draft = folder.with_name(f".{name}.wkfast-part")
+        self._taken = f"{folder} is being made by somebody else at the moment"
+        self._held: list[int] = []
+        self._own: list[os.stat_result] = []
+
+    def take(self, folder: Path) -> None:
+        """Lock a folder, as far as the file system has locks.
+
+        Raises
+        ------
+        ExistsError
+            Another thread or process has it.
+        """
+        held = os.open(folder, _FOLDER)
+        # Somebody may have taken it for what was left, and replaced it.
+        own = os.fstat(held)
+        if take_lock(held) is False or not _is_at(folder, own):
+            os.close(held)
+            raise ExistsError(self._taken)
+        self._held.append(held)
+        self._own.append(own)
+
+    def replaces(self, folder: Path) -> None:
+        """Take what is replaced, a folder or a link to one: it lies under the draft's name until it has gone."""
+        with suppress(OSError):
+            self._own.append(folder.lstat())
+            self.take(folder)
+
+    def holds_draft(self) -> bool:
+        """Return whether what has the draft's name is ours, and not what others make since."""
+        return any(_is_at(self.draft, own) for own in self._own)
+
+    def make(self, within: Path | None) -> None:
+        """Make the draft, in the place of what was left there."""
+        with suppress(FileNotFoundError):
+            if stat.S_ISDIR(self.draft.lstat().st_mode):
+                self.take(self.draft)
+            remove_folder(self.draft, within)
+        try:
+            if within is None:
+                self.draft.mkdir(parents=True)
+            else:
+                make_beneath(within, self.draft)
+            self.take(self.draft)
+        except (FileExistsError, FileNotFoundError) as error:
+            if os.path.lexists(self.draft.parent):  # somebody was quicker
+                raise ExistsError(self._taken) from error
+            raise
+
+    def give_up(self) -> None:
+        """Let others take it."""
+        for held in self._held:
+            os.close(held)
+
+
+@contextmanager
+def _claimed(folder: Path, within: Path | None) -> Iterator[_Claim]:
+    """Yield what makes `folder`: an empty folder beside it, which goes away with the block.
+
+    Raises
+    ------
+    ExistsError
+        Another thread or process is making `folder`. Where the system has no locks this is not seen.
+    """
+    claim = _Claim(folder)
+    try:
+        with changes_told():
+            claim.make(within)
+        yield claim
+    finally:
+        if claim.holds_draft():
+            with suppress(VolumeDataError):
+                remove_folder(claim.draft, within)
+        claim.give_up()
+
+
+def _take_modes(replaced: Path, draft: Path) -> None:
+    """Give a folder the mode and group of the one that it replaces, and what is in it those that go with them.
+
+    Nothing is touched where they are alike, as of most folders: both follow the umask, and the folder that they lie in.
+    """
+    try:
+        was = replaced.stat()
+    except OSError:  # there is none
+        return
+    now = draft.stat()
+    if (was.st_mode, was.st_gid) == (now.st_mode, now.st_gid):
+        return
+    for _, _, names, folder in os.fwalk(draft):
+        _give(folder, stat.S_IMODE(was.st_mode), was.st_gid)
+        for name in names:
+            file = os.open(name, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC, dir_fd=folder)
+            try:
+                _give(file, was.st_mode & _OF_FILES, was.st_gid)
+            finally:
+                os.close(file)
+
+
+def _give(opened: int, mode: int, group: int) -> None:
+    """Set mode and group as far as the system allows: what takes another group loses none of its bits by that."""
+    with suppress(PermissionError):
+        os.fchown(opened, -1, group)
+    with suppress(PermissionError):
+        os.fchmod(opened, mode)
+
+
+def _is_at(path: Path, found: os.stat_result) -> bool:
+    """Return whether what was found once is what is at a path."""
+    try:
+        return os.path.samestat(path.lstat(), found)
+    except OSError:
+        return False
