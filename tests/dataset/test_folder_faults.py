@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from wkfast.dataset import folders
+from wkfast.dataset import folder_drafts, folders
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -16,12 +16,12 @@ if TYPE_CHECKING:
 
 
 def place(root: Path) -> None:
-    with folders.place_folder(root / "layer/1", root) as draft:
+    with folder_drafts.place_folder(root / "layer/1", root) as draft:
         (draft / "file").write_text("voxels")
 
 
 def replace(root: Path) -> None:
-    with folders.replaced_folder(root / "new/1", root):
+    with folder_drafts.replaced_folder(root / "new/1", root):
         pass
 
 
