@@ -7,7 +7,7 @@ import shutil
 import tempfile
 import threading
 import weakref
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO, Literal
 
@@ -48,6 +48,14 @@ class KeptFolder:
     """A new folder for temporary files that is there as long as this object.
 
     Those of one process and purpose lie in one that it has locked, so that thousands of them take one open file.
+    A process that was forked of the one that made them leaves them to it.
+
+    Parameters
+    ----------
+    purpose
+        What it is for.
+    single
+        Name of the one file that it is to hold, where it holds no more.
 
     Examples
     --------
@@ -58,11 +66,11 @@ class KeptFolder:
     False
     """
 
-    def __init__(self, purpose: Purpose) -> None:
+    def __init__(self, purpose: Purpose, single: str = "") -> None:
         home = _home_of(purpose)
         self.path = Path(tempfile.mkdtemp(dir=home.path))
         # the home stays until the last one is gone
-        weakref.finalize(self, _end_kept, self.path, home, os.getpid())
+        weakref.finalize(self, _end_kept, self.path, single, home, os.getpid())
 
 
 class _Home:
@@ -99,9 +107,16 @@ def _owned(folder: Path) -> BinaryIO:
     return owner
 
 
-def _end_kept(folder: Path, _home: _Home, process: int) -> None:
-    if os.getpid() == process:
-        remove_temporary(folder)
+def _end_kept(folder: Path, single: str, _home: _Home, process: int) -> None:
+    if os.getpid() != process:
+        return
+    if single:
+        # neither is opened: that files cannot be opened may be why they are not wanted
+        with suppress(OSError):
+            (folder / single).unlink(missing_ok=True)
+            folder.rmdir()
+            return
+    remove_temporary(folder)
 
 
 def _end_home(folder: Path, owner: BinaryIO, process: int) -> None:

@@ -105,7 +105,7 @@ def _context_of_environment() -> Context:
         url=_variable("WK_URL") or DEFAULT_URL,
         # in no variable of ours, so that no traceback shows it
         token=Secret(_variable("WK_TOKEN")) if _variable("WK_TOKEN") else None,
-        timeout=_seconds(_variable("WK_TIMEOUT") or str(DEFAULT_TIMEOUT)),
+        timeout=_seconds(_variable("WK_TIMEOUT") or DEFAULT_TIMEOUT, "WK_TIMEOUT"),
     )
 
 
@@ -114,18 +114,11 @@ def _variable(name: str) -> str:
     return os.environ.get(name, read_dotenv(Path(".env")).get(name, "")).strip()
 
 
-def _as_seconds(timeout: float) -> float:
+def _seconds(stated: float | str, what: str) -> float:
     try:
-        return float(timeout)
+        return float(stated)
     except (TypeError, ValueError):
-        raise ConfigurationError(f"a timeout is a positive number of seconds, not {timeout!r}") from None
-
-
-def _seconds(text: str) -> float:
-    try:
-        return float(text)
-    except ValueError:
-        raise ConfigurationError(f"WK_TIMEOUT is a number of seconds, not {text!r}") from None
+        raise ConfigurationError(f"{what} is a positive number of seconds, not {stated!r}") from None
 
 
 def _derived(
@@ -135,7 +128,7 @@ def _derived(
     derived = Context(
         url=base.url if url is None else url,
         token=token,
-        timeout=base.timeout if timeout is None else _as_seconds(timeout),
+        timeout=base.timeout if timeout is None else _seconds(timeout, "a timeout"),
         api_version=api_version,
     )
     if api_version is None and derived.url == base.url:

@@ -117,18 +117,20 @@ class FolderPlace(FilesPlace):
         return KeepsZeros(source, None if known is None else known.of(mag, source.chunk_shape, source.chunks))
 
     def _opened(self, layer: LayerProperties, mag: Mag, entry: Json) -> VoxelSource:
-        location = self.location(layer, mag, entry)
-        if is_far(entry):
-            source: VoxelSource = _core.Mag.open(location, follow=False)
-            return source
+        location, is_near = self.location(layer, mag, entry), not is_far(entry)
+        where = self.to_write(location) if is_near else location
         try:
-            source = _core.Mag.open(self.to_write(location), follow=True)
+            source: VoxelSource = _core.Mag.open(where, follow=is_near)
         except VolumeDataError:
-            layer_is_back = self._restored(self.folder(layer))
-            if not self._restored(self._mag_folder(layer, mag, entry)) and not layer_is_back:
+            if not is_near or not self._is_back(layer, mag, entry):
                 raise
-            source = _core.Mag.open(self.to_write(location), follow=True)
+            source = _core.Mag.open(where, follow=True)
         return source
+
+    def _is_back(self, layer: LayerProperties, mag: Mag, entry: Json) -> bool:
+        """Give the folders of a layer and a mag their names back; return whether that was needed."""
+        layer_is_back = self._restored(self.folder(layer))
+        return self._restored(self._mag_folder(layer, mag, entry)) or layer_is_back
 
     def _restored(self, folder: Path) -> bool:
         """Give a folder its name back that a call was killed at exchanging, where that takes several steps."""

@@ -738,9 +738,7 @@ class Layer(_core.Keeper):
             Shapes(chunk_shape, shard_shape, chunks_per_shard, compress),
             extent=extent_in_mag(self.bounding_box, wanted), axes=properties.new_axes(),
         )  # fmt: skip
-        added = place.add_mag(self._dataset._properties, properties, wanted, spec)
-        with place.listing(properties, added):
-            self._list_mag(added)
+        self._list_new_mag(place.add_mag(self._dataset._properties, properties, wanted, spec))
         return self.get_mag(wanted)
 
     def get_or_add_mag(
@@ -1282,6 +1280,11 @@ class Layer(_core.Keeper):
             self._writable().forsake(self.name)
             raise
         self._settle()
+
+    def _list_new_mag(self, added: Json, check: Callable[[], object] | None = None) -> None:
+        """List a mag of which all was made here, or take that away."""
+        with self._writable().listing(self._properties, added):
+            self._list_mag(added, check)
 
     def _settle(self) -> None:
         described = self._dataset._properties

@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import os
 import stat
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
@@ -33,18 +34,13 @@ def followed(path: Place) -> Place:
     if not isinstance(path, Path):
         return path
     try:
-        path.stat()
+        with suppress(FileNotFoundError, NotADirectoryError, PermissionError):  # it is followed as far as that goes
+            path.stat()
         return Path(os.path.realpath(path))
-    except (FileNotFoundError, NotADirectoryError, PermissionError):
-        pass  # it is followed as far as that goes
-    except OSError as error:
+    except OSError as error:  # also of a link that has become something else while it was read
         raise DatasetError(f"{path} leads nowhere: {error.strerror}") from error
     except ValueError as error:
         raise DatasetError(f"{str(path)!r} leads nowhere: no file can be called so") from error
-    try:
-        return Path(os.path.realpath(path))
-    except OSError as error:  # a link has become something else while it was read
-        raise DatasetError(f"{path} leads nowhere: {error.strerror}") from error
 
 
 def said_of_dangling(path: Path | ObjectPath) -> str | None:

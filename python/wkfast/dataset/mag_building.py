@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from wkfast import _core
 from wkfast.buckets import ObjectPath, copy_files, replace_whole
 from wkfast.dataset.data_format import FACTS
-from wkfast.dataset.files_place import FilesPlace
+from wkfast.dataset.files_place import FilesPlace, Site
 from wkfast.dataset.folder_place import FolderPlace
 from wkfast.dataset.folders import changes_told
 from wkfast.dataset.foreign import own_mag
@@ -72,12 +72,15 @@ def build_mag(
                 copy_objects(source, site.folder, workers, name)
             else:
                 workers.reshape(plan, name)
-        site.place()
-        edge = spec["chunk_shape"][0] * spec["chunks_per_shard"][0]
-        added = place.entry(layer._properties, mag, site.where, edge)
-        with place.listing(layer._properties, added):
-            layer._list_mag(added, site.check)
+        place_and_list(layer, mag, spec, site)
     return layer.get_mag(mag)
+
+
+def place_and_list(layer: Layer, mag: Mag, spec: _core.NewMag, site: Site) -> None:
+    """Put a mag that was built in its place, and list it."""
+    site.place()
+    edge = spec["chunk_shape"][0] * spec["chunks_per_shard"][0]
+    layer._list_new_mag(files_of(layer).entry(layer._properties, mag, site.where, edge), site.check)
 
 
 def create_mag(location: Json, spec: _core.NewMag, where: object) -> None:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from wkfast import _core
 from wkfast.dataset.downsampling import aligned_mags
 from wkfast.dataset.foreign import own_mag
-from wkfast.dataset.mag_building import check_same_voxels, create_mag, files_of
+from wkfast.dataset.mag_building import check_same_voxels, create_mag, files_of, place_and_list
 from wkfast.dataset.mag_locations import location_in
 from wkfast.dataset.new_mag import Shapes, extent_in_mag, new_mag
 from wkfast.dataset.sampling import SamplingModes, mags_to_downsample, voxels_per_voxel
@@ -110,11 +110,7 @@ def _upsample_mag(layer: Layer, how: Upsampling, source: MagView, mag: Mag) -> N
         location = location_in(site.folder, layer._properties, mag, order)
         create_mag(location, spec, site.where)
         _run(_Pieces(source, layer, mag, location), _boxes(layer, how, source, mag, spec), how.workers)
-        site.place()
-        edge = spec["chunk_shape"][0] * spec["chunks_per_shard"][0]
-        added = place.entry(layer._properties, mag, site.where, edge)
-        with place.listing(layer._properties, added):
-            layer._list_mag(added, site.check)
+        place_and_list(layer, mag, spec, site)
 
 
 def _boxes(layer: Layer, how: Upsampling, source: MagView, mag: Mag, spec: _core.NewMag) -> tuple[NDBoundingBox, ...]:

@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import os
-import weakref
-from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, TypedDict
@@ -14,7 +11,7 @@ from wkfast._lazy import lazy_import
 from wkfast.buckets import ObjectPath
 from wkfast.errors import VolumeDataError
 from wkfast.geometry import Mag
-from wkfast.temporary import KeptFolder, remove_temporary
+from wkfast.temporary import KeptFolder
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -39,23 +36,9 @@ class TemporaryFile:
     """A path for a file that is removed when nothing refers to this object any more."""
 
     def __init__(self, suffix: str) -> None:
-        self._folder = KeptFolder("volume")
-        self.path = self._folder.path / f"data{suffix}"
-        weakref.finalize(self, _remove_with_folder, self.path, os.getpid())
-
-
-def _remove_with_folder(file: Path, process: int) -> None:
-    """Remove a file and its folder; opens neither, since that files cannot be opened may be why they are not wanted.
-
-    A process that was forked of the one that made them leaves them to it.
-    """
-    if os.getpid() != process:
-        return
-    with suppress(OSError):
-        file.unlink(missing_ok=True)
-        file.parent.rmdir()
-        return
-    remove_temporary(file.parent)
+        name = f"data{suffix}"
+        self._folder = KeptFolder("volume", single=name)
+        self.path = self._folder.path / name
 
 
 @dataclass(frozen=True)

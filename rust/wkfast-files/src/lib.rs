@@ -13,7 +13,8 @@ pub mod zip;
 pub use held::Held;
 pub use lease::{Heartbeat, LEASE, RENEWAL, locks_missing_at};
 pub use open::{
-    is_link, lies_plainly, open_folder, open_itself, open_regular, persistently, persistently_seen, read_small, stat,
+    is_link, lies_plainly, open_folder, open_itself, open_regular, persistently, persistently_here, persistently_seen,
+    read_small, stat,
 };
 pub use process::Process;
 pub use replace::{Draft, DraftOptions, is_still};

@@ -28,6 +28,12 @@ pub fn persistently<T>(path: &Path, attempt: impl FnMut(&Path) -> io::Result<T>)
     attempt_often(path, false, attempt, |path| fs::metadata(path).map(drop), may_be_missed)
 }
 
+/// [`persistently`] on a file system that is known to be changed by this machine alone: absence is believed without a look at
+/// what kind of file system it is.
+pub fn persistently_here<T>(path: &Path, attempt: impl FnMut(&Path) -> io::Result<T>) -> io::Result<Option<T>> {
+    attempt_often(path, false, attempt, |path| fs::metadata(path).map(drop), |_| false)
+}
+
 /// [`persistently`] for a file that stat has just seen: while it is replaced, stat may miss it for a moment as well, so it
 /// is only absent if it stays so.
 pub fn persistently_seen<T>(path: &Path, attempt: impl FnMut(&Path) -> io::Result<T>) -> io::Result<Option<T>> {

@@ -77,7 +77,7 @@ impl Draft {
         options: DraftOptions,
         interrupted: impl FnMut() -> io::Result<()>,
     ) -> io::Result<Self> {
-        check_replaceable(target)?;
+        crate::stat(target)?.as_ref().map_or(Ok(()), check_replaceable)?;
         Self::lock_at(target, options, interrupted)
     }
 
@@ -210,12 +210,10 @@ impl Draft {
 
     /// Gives a file mode and group of the one that it is to replace, if there is one.
     fn take_over(&self, file: &File) -> io::Result<()> {
-        if self.folder.is_none() {
-            check_replaceable(&self.target)?;
-        }
-        match crate::stat(&self.target)?.filter(fs::Metadata::is_file) {
-            Some(old) => inherit(file, &old),
-            None => Ok(()),
+        match crate::stat(&self.target)? {
+            Some(old) if old.is_file() => inherit(file, &old),
+            Some(odd) if self.folder.is_none() => check_replaceable(&odd),
+            _ => Ok(()),
         }
     }
 
@@ -278,9 +276,8 @@ pub fn is_still(file: &File, path: &Path) -> io::Result<bool> {
     Ok(found.is_some_and(|found| (found.dev(), found.ino()) == (ours.dev(), ours.ino())))
 }
 
-fn check_replaceable(target: &Path) -> io::Result<()> {
-    let found = crate::stat(target)?;
-    if found.is_none_or(|found| found.is_file() || found.is_dir() || found.is_symlink()) {
+fn check_replaceable(found: &fs::Metadata) -> io::Result<()> {
+    if found.is_file() || found.is_dir() || found.is_symlink() {
         return Ok(());
     }
     Err(io::Error::new(ErrorKind::AlreadyExists, "is no regular file, and is not replaced by one"))

@@ -10,7 +10,7 @@ use std::os::unix::fs::{FileExt, MetadataExt};
 use std::path::{Path, PathBuf};
 use std::sync::{PoisonError, RwLock};
 
-use wkfast_files::{Draft, DraftOptions, Held, is_link, persistently, persistently_seen, stat};
+use wkfast_files::{Draft, DraftOptions, Held, is_link, persistently, persistently_here, persistently_seen, stat};
 
 use super::draft_file::DraftFile;
 use super::{
@@ -137,7 +137,11 @@ impl DirectoryStore {
             let metadata = regular(file.metadata()?)?;
             read(file, metadata)
         };
-        let found = match persistently(&place, &mut attempt) {
+        let tried = match self.own_device {
+            Some(_) => persistently_here(&place, &mut attempt),
+            None => persistently(&place, &mut attempt),
+        };
+        let found = match tried {
             Err(error) if is_link(&error) => {
                 let Some(place) = self.follow(&place, key)? else { return Ok(None) };
                 persistently_seen(&place, attempt).map_err(fault)?
