@@ -112,6 +112,31 @@ def whole_file(target: Path) -> Iterator[BinaryIO]:
         part.commit(real)
 
 
+def make_folder(folder: Path) -> None:
+    """Make a folder that files come into, with those that it lies in, if it is not there.
+
+    Raises
+    ------
+    OSError
+        The system refuses; a ``FileExistsError`` where something else is there, or a link that leads nowhere.
+
+    Examples
+    --------
+    >>> link = tmp_path / "out"
+    >>> link.symlink_to("gone")
+    >>> try:
+    ...     make_folder(link)
+    ... except FileExistsError as error:
+    ...     print(error.strerror)
+    a link to gone, which is not there, is in the place of a folder
+    """
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except FileExistsError:
+        there = f"a link to {folder.readlink()}, which is not there," if folder.is_symlink() else "a file"
+        raise FileExistsError(errno.EEXIST, f"{there} is in the place of a folder", str(folder)) from None
+
+
 @contextmanager
 def named(file: Path) -> Iterator[None]:
     """Give what the system refuses in the block the name of a file that people know.

@@ -186,6 +186,10 @@ class ExistsError(DatasetError, IndexError):
     """There already is a layer, mag or folder of that name."""
 
 
+class BeingMadeError(ExistsError):
+    """Another thread or process makes that layer, mag or folder at the moment; it can be opened when that has ended."""
+
+
 class ChangedMeanwhileError(DatasetError, OSError):
     """What a change of a dataset is about is gone, or something is in its place: somebody else changes it as well."""
 

@@ -17,6 +17,7 @@ import wkfast
 from wkfast.buckets import ObjectPath
 from wkfast.dataset import open_layer
 from wkfast.errors import (
+    BeingMadeError,
     DatasetError,
     DatasetNotFoundError,
     DatasetValueError,
@@ -132,6 +133,43 @@ def test_processes_that_add_layers_at_once_undo_nothing_of_each_other(bucket):
     assert sorted(again.layers) == [f"layer{number}" for number in range(8)]
     assert [int(again.get_layer(f"layer{number}").get_mag(1).read().max()) for number in range(8)] == list(range(8))
     assert not [key for key in bucket.listed("data") if key.endswith(LEFT)]
+
+
+def paint(address, options, place):
+    """What each task of an array does: make what is not there yet, and write its own part."""
+    dataset = wkfast.Dataset(address, voxel_size=(11, 11, 25), exist_ok=True, storage_options=options)
+    mag = dataset.get_or_add_layer("cells", "segmentation", dtype="uint32").get_or_add_mag(1, chunk_shape=32)
+    corner, part = (32 * place, 0, 0), np.full((32, 32, 32), place + 1, np.uint32)
+    mag.write(part, absolute_offset=corner, allow_resize=True, allow_unaligned=True)
+
+
+@pytest.mark.servers("s3s")
+def test_tasks_that_begin_at_once_share_what_one_of_them_makes(bucket):
+    address = f"s3://{bucket.name}/painted"
+    at_once(paint, *((address, bucket.options, place) for place in range(4)))
+    dataset = wkfast.Dataset.open(address, storage_options=bucket.options)
+    voxels = dataset.get_layer("cells").get_mag(1).read(absolute_offset=(0, 0, 0), size=(128, 32, 32))[0]
+    np.testing.assert_array_equal(voxels[:, 0, 0], np.repeat(np.arange(4) + 1, 32))
+    assert not [key for key in bucket.listed("painted") if key.endswith(LEFT)]
+
+
+def test_a_mag_that_is_made_and_not_listed_yet_is_its_makers(bucket, monkeypatch):
+    ours = new(bucket).add_layer("l", "color", dtype="uint8")
+    theirs = wkfast.Dataset.open(ours.dataset.path).get_layer("l")
+    list_mag, seen = type(ours)._list_mag, []
+
+    def meanwhile(layer, *given):
+        if layer is ours:
+            for call in (theirs.add_mag, theirs.delete_mag):
+                with pytest.raises(BeingMadeError) as caught:
+                    call(1)
+                seen.append(caught)
+        return list_mag(layer, *given)
+
+    monkeypatch.setattr(type(ours), "_list_mag", meanwhile)
+    ours.add_mag(1).write(np.ones((8, 8, 8), np.uint8), allow_resize=True)
+    assert len(seen) == 2
+    assert wkfast.Dataset.open(ours.dataset.path).get_layer("l").get_mag(1).read().all()
 
 
 @pytest.mark.servers("s3s")

@@ -296,6 +296,13 @@ def test_a_folder_that_is_a_file_ends_the_call(folder, tmp_path, place):
         convert(folder, tmp_path / place, "swc", voxel_size=VOXEL)
 
 
+def test_a_folder_that_is_a_link_to_nothing_ends_the_call_and_nothing_is_made_there(folder, tmp_path):
+    (tmp_path / "link").symlink_to("gone")
+    with pytest.raises(FileExistsError, match="a link to gone, which is not there"):
+        convert(folder, tmp_path / "link", "swc", voxel_size=VOXEL)
+    assert not (tmp_path / "gone").exists()
+
+
 def test_what_is_of_one_file_holds_up_no_other(folder, tmp_path):
     (tmp_path / "out" / "a.swc").mkdir(parents=True)
     done = convert(folder, tmp_path / "out", "swc", voxel_size=VOXEL)

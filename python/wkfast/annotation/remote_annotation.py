@@ -9,6 +9,7 @@ from wkfast.annotation.agglomerate_graph import AgglomerateGraphData
 from wkfast.annotation.annotation import Annotation
 from wkfast.annotation.transfer import download
 from wkfast.client import Client, Secret
+from wkfast.drafts import make_folder
 from wkfast.errors import AnnotationError, NotSavedError
 from wkfast.geometry import Mag, Vec3Int
 
@@ -137,7 +138,7 @@ class RemoteAnnotation(Annotation):
             context = client.context
             client = Client(type(context)(context.url, Secret(token), context.timeout, context.api_version))
         folder = local_path(output_dir, "what is downloaded")
-        folder.mkdir(parents=True, exist_ok=True)
+        make_folder(folder)
         tracing_id = tracing_id or self._tracing_id()
         target = folder / f"{tracing_id.replace('/', '_')}_{segment_id}.stl"
         return client.tracingstore().download_mesh(tracing_id, request, target)

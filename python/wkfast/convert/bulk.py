@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 from wkfast.buckets import ObjectPath, any_path
 from wkfast.convert.knossos import read_knossos, write_knossos
 from wkfast.convert.swc import read_swc, write_swc
+from wkfast.drafts import make_folder
 from wkfast.errors import AnnotationSuffixError, ObjectStoreError, SkeletonError, WkfastError
 from wkfast.geometry import LengthUnit
 from wkfast.skeleton.skeleton import load_document
@@ -184,7 +185,7 @@ class _Targets:
         name = next(name for each in names if (name := f"{each}.{self._suffix}") not in self._taken)
         self._taken.add(name)
         if not isinstance(self._folder, ObjectPath):
-            self._folder.mkdir(parents=True, exist_ok=True)
+            make_folder(self._folder)
         return self._folder / name
 
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from wkfast.dataset.folders import LEFT
-from wkfast.errors import DatasetError, ExistsError
+from wkfast.errors import BeingMadeError, DatasetError
 
 if TYPE_CHECKING:
     from wkfast import _core
@@ -60,7 +60,7 @@ def take(folder: ObjectPath) -> tuple[Claim, bool]:
 
     Raises
     ------
-    ExistsError
+    BeingMadeError
         Another call is at work there.
     """
     taken = folder.take_lease(LEFT, RENEWAL, SILENCE)
@@ -75,7 +75,7 @@ def is_free(folder: ObjectPath) -> bool:
 
     Raises
     ------
-    ExistsError
+    BeingMadeError
         Another call is at work there.
     """
     is_over = folder.is_lease_over(LEFT, SILENCE)
@@ -84,5 +84,5 @@ def is_free(folder: ObjectPath) -> bool:
     return is_over is not None
 
 
-def _at_work(folder: ObjectPath) -> ExistsError:
-    return ExistsError(f"{folder}: another call makes it right now; open the dataset anew when it has ended")
+def _at_work(folder: ObjectPath) -> BeingMadeError:
+    return BeingMadeError(f"{folder}: another call makes it right now; open the dataset anew when it has ended")

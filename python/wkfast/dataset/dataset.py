@@ -14,6 +14,7 @@ from wkfast.dataset.copying import copy_layer, copy_layers
 from wkfast.dataset.data_format import DataFormat
 from wkfast.dataset.folder_place import FolderPlace
 from wkfast.dataset.foreign import own_layer
+from wkfast.dataset.get_or_add import get_or_add
 from wkfast.dataset.kept import kept_by_entry
 from wkfast.dataset.layer import Layer, SegmentationLayer
 from wkfast.dataset.layer_category import COLOR_CATEGORY, SEGMENTATION_CATEGORY
@@ -31,7 +32,7 @@ from wkfast.dataset.object_place import ObjectPlace
 from wkfast.dataset.ome_zarr import entries_of_image
 from wkfast.dataset.place import writable
 from wkfast.dataset.present_files import add_layer_of_files
-from wkfast.dataset.properties import FILE_NAME, DatasetProperties
+from wkfast.dataset.properties import FILE_NAME, UNFINISHED, DatasetProperties
 from wkfast.dataset.references import add_layer_link, add_layer_ref
 from wkfast.dataset.reshaping import Workers
 from wkfast.dataset.sampling import SamplingModes
@@ -42,6 +43,7 @@ from wkfast.errors import (
     DatasetError,
     DatasetNotFoundError,
     DatasetValueError,
+    ExistsError,
     FileNameError,
     LayerNotFoundError,
 )
@@ -92,7 +94,8 @@ class Dataset(_core.Keeper):
     name
         Default: name of the folder.
     exist_ok
-        Open the dataset if there already is one of the same voxel size and name.
+        Open the dataset if there already is one of the same voxel size and name. Many tasks may say so at once: one of
+        them makes it.
     voxel_size_with_unit
         Instead of `voxel_size`, in another unit.
     read_only
@@ -136,19 +139,11 @@ class Dataset(_core.Keeper):
         folder = any_path(dataset_path, "a dataset", storage_options)
         place = _place_at(folder, read_only=read_only)
         size = _one_size(folder, voxel_size, voxel_size_with_unit)
-        if exist_ok and is_present(folder / FILE_NAME):
-            self._look_at(_existing(folder, name, size), place)
-            return
-        if isinstance(folder, Path) and is_taken(folder):
-            raise DatasetError(f"cannot create a dataset at {folder}: there is something already")
-        dangling = said_of_dangling(folder)
-        if dangling is not None:
-            raise DatasetError(f"cannot create a dataset: {dangling}")
-        if size is None:
-            raise DatasetValueError(f"cannot create a dataset at {folder} without a voxel size; Dataset.open opens one")
-        if read_only:
-            raise DatasetError(f"cannot create a dataset at {folder} that is read-only")
-        self._look_at(_created(folder, name or folder.absolute().name, size), place)
+        properties = get_or_add(
+            lambda: _existing(folder, name, size) if exist_ok and is_present(folder / FILE_NAME) else None,
+            lambda: _created(folder, name, size, read_only=read_only),
+        )
+        self._look_at(properties, place)
 
     def _look_at(self, properties: DatasetProperties, place: Place) -> None:
         self._properties = properties
@@ -570,7 +565,7 @@ class Dataset(_core.Keeper):
         mappings: Iterable[str] | None = None,
         dtype_per_layer: DTypeLike | None = None,
     ) -> Layer:
-        """Return a layer, added as by :meth:`add_layer` if it is not there.
+        """Return a layer, added as by :meth:`add_layer` if it is not there. Of many that say so at once, one adds it.
 
         Parameters
         ----------
@@ -585,15 +580,23 @@ class Dataset(_core.Keeper):
         ------
         DatasetValueError
             An ``AssertionError``: it is there, with another category, dtype or number of channels.
+        BeingMadeError
+            An ``IndexError``: somebody else has been making it for ten seconds.
         """
-        if layer_name not in self.layers:
-            return self.add_layer(
+        asked = dtype if dtype is not None else dtype_per_channel
+        return get_or_add(
+            lambda: self._layer_like(layer_name, category, asked, num_channels) if layer_name in self.layers else None,
+            lambda: self.add_layer(
                 layer_name, category, dtype=dtype, dtype_per_channel=dtype_per_channel, num_channels=num_channels,
                 data_format=data_format, bounding_box=bounding_box, largest_segment_id=largest_segment_id,
                 mappings=mappings, dtype_per_layer=dtype_per_layer,
-            )  # fmt: skip
-        layer = self.get_layer(layer_name)
-        asked = dtype if dtype is not None else dtype_per_channel
+            ),
+            self._look_again,
+        )  # fmt: skip
+
+    def _layer_like(self, name: str, category: str, asked: DTypeLike | None, num_channels: int | None) -> Layer:
+        """Return a layer that is there, if it is as it is asked for."""
+        layer = self.get_layer(name)
         differences = [
             f"{what} is {found}, not {wanted}"
             for what, found, wanted in (
@@ -604,7 +607,7 @@ class Dataset(_core.Keeper):
             if found != wanted
         ]
         if differences:
-            raise DatasetValueError(f"there is a layer {layer_name!r} already, but its {'; its '.join(differences)}")
+            raise DatasetValueError(f"there is a layer {name!r} already, but its {'; its '.join(differences)}")
         return layer
 
     def add_layer_like(self, other_layer: Layer, layer_name: str) -> Layer:
@@ -952,6 +955,11 @@ class Dataset(_core.Keeper):
         self._writable().update(self._properties, change)
         self._forget_views()
 
+    def _look_again(self) -> None:
+        """Take over what others have written meanwhile."""
+        self._writable().look_again(self._properties)
+        self._forget_views()
+
     def _add(self, entry: Json) -> Layer:
         """Add the layer that an entry describes."""
         place, name = self._writable(), entry["name"]
@@ -1016,14 +1024,26 @@ def _existing(folder: Path | ObjectPath, name: str | None, size: VoxelSize | Non
     return properties
 
 
-def _created(folder: Path | ObjectPath, name: str, size: VoxelSize) -> DatasetProperties:
-    properties = DatasetProperties.create(folder, name, size.factor.to_tuple(), size.unit.value)
+def _created(
+    folder: Path | ObjectPath, name: str | None, size: VoxelSize | None, *, read_only: bool
+) -> DatasetProperties:
+    if isinstance(folder, Path) and is_taken(folder, but=UNFINISHED):
+        raise ExistsError(f"cannot create a dataset at {folder}: there is something already")
+    dangling = said_of_dangling(folder)
+    if dangling is not None:
+        raise DatasetError(f"cannot create a dataset: {dangling}")
+    if size is None:
+        raise DatasetValueError(f"cannot create a dataset at {folder} without a voxel size; Dataset.open opens one")
+    if read_only:
+        raise DatasetError(f"cannot create a dataset at {folder} that is read-only")
+    named = name or folder.absolute().name
+    properties = DatasetProperties.create(folder, named, size.factor.to_tuple(), size.unit.value)
     if isinstance(folder, ObjectPath):
         ObjectPlace(folder).create(properties)
         return properties
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        properties.write()
+        properties.write_new()
     except OSError as error:
         raise DatasetError(f"cannot create a dataset at {folder}: {error}") from error
     return properties

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import os
 import stat
@@ -13,12 +14,13 @@ from wkfast._locks import take_lock
 from wkfast.dataset.folders import (
     changes_told,
     held_beneath,
+    is_left,
     make_beneath,
     path_of_held,
     remove_folder,
     told_of,
 )
-from wkfast.errors import ExistsError, VolumeDataError
+from wkfast.errors import BeingMadeError, VolumeDataError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -26,6 +28,8 @@ if TYPE_CHECKING:
 
 # How a folder is opened, and no link to one.
 _FOLDER = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
+# What the system says where somebody else has made, or placed, the folder first.
+_QUICKER = {errno.EEXIST, errno.ENOTEMPTY, errno.ENOENT}
 # File systems take names of 255 bytes, and what is made beside a folder has a longer one.
 _LONG = 200
 # Of the bits of a folder those that a file has as well.
@@ -39,15 +43,28 @@ def place_folder(folder: Path, within: Path | None = None) -> Iterator[Path]:
     Whoever looks at `folder` finds nothing, or all of it. What a killed process left beside it is removed first. No
     link is followed on the way from the folder `within`.
     """
-    with _claimed(folder, within) as claim:
-        draft = claim.draft
+    with new_folder(folder, within) as (draft, place):
         yield draft
-        with changes_told():
-            if within is None:
-                draft.rename(folder)
-                return
-            with held_beneath(within, folder.parent) as held, told_of(folder):
-                os.rename(draft.name, folder.name, src_dir_fd=held, dst_dir_fd=held)
+        place()
+
+
+@contextmanager
+def new_folder(folder: Path, within: Path | None = None) -> Iterator[tuple[Path, Callable[[], None]]]:
+    """Yield a folder beside `folder`, and what makes it that; see :func:`place_folder`.
+
+    Until the block ends it is ours: :func:`remove_left` of others leaves it alone.
+    """
+    with _claimed(folder, within) as claim:
+
+        def place() -> None:
+            with changes_told(), claim.told_where_taken():
+                if within is None:
+                    claim.draft.rename(folder)
+                    return
+                with held_beneath(within, folder.parent) as held, told_of(folder):
+                    os.rename(claim.draft.name, folder.name, src_dir_fd=held, dst_dir_fd=held)
+
+        yield claim.draft, place
 
 
 @contextmanager
@@ -59,6 +76,29 @@ def place_copied(folder: Path, within: Path) -> Iterator[Path]:
     """
     with place_folder(folder, within) as draft, held_beneath(within, draft.parent) as parent:
         yield path_of_held(parent, draft.parent) / draft.name
+
+
+def remove_left(folder: Path, within: Path, is_unlisted: Callable[[], bool]) -> bool:
+    """Remove a folder that a killed call has left, and which is not listed; return whether there was one.
+
+    Raises
+    ------
+    BeingMadeError
+        The call is not killed: it has put the folder there and has not listed it yet.
+    """
+    if not is_left(folder):
+        return False
+    claim = _Claim(folder)
+    try:
+        with suppress(FileNotFoundError, NotADirectoryError):
+            claim.take(folder)
+        # Whoever had it may have listed it before that.
+        if not is_left(folder) or not is_unlisted():
+            return False
+        remove_folder(folder, within)
+    finally:
+        claim.give_up()
+    return True
 
 
 @contextmanager
@@ -92,7 +132,7 @@ class _Claim:
         if len(name) > _LONG:
             name = hashlib.blake2b(name.encode(), digest_size=16).hexdigest()
         self.draft = folder.with_name(f".{name}.wkfast-part")
-        self._taken = f"{folder} is being made by somebody else at the moment"
+        self._taken = being_made(folder)
         self._held: list[int] = []
         self._own: list[os.stat_result] = []
 
@@ -101,7 +141,7 @@ class _Claim:
 
         Raises
         ------
-        ExistsError
+        BeingMadeError
             Another thread or process has it.
         """
         held = os.open(folder, _FOLDER)
@@ -109,7 +149,7 @@ class _Claim:
         own = os.fstat(held)
         if take_lock(held) is False or not _is_at(folder, own):
             os.close(held)
-            raise ExistsError(self._taken)
+            raise self._taken
         self._held.append(held)
         self._own.append(own)
 
@@ -129,15 +169,27 @@ class _Claim:
             if stat.S_ISDIR(self.draft.lstat().st_mode):
                 self.take(self.draft)
             remove_folder(self.draft, within)
-        try:
+        with self.told_where_taken():
             if within is None:
                 self.draft.mkdir(parents=True)
             else:
                 make_beneath(within, self.draft)
             self.take(self.draft)
-        except (FileExistsError, FileNotFoundError) as error:
-            if os.path.lexists(self.draft.parent):  # somebody was quicker
-                raise ExistsError(self._taken) from error
+
+    @contextmanager
+    def told_where_taken(self) -> Iterator[None]:
+        """Let what the system says of names say that somebody was quicker.
+
+        Raises
+        ------
+        BeingMadeError
+            There is a folder that was not there a moment ago, or none where one was made.
+        """
+        try:
+            yield
+        except OSError as error:
+            if error.errno in _QUICKER and os.path.lexists(self.draft.parent):
+                raise self._taken from error
             raise
 
     def give_up(self) -> None:
@@ -152,7 +204,7 @@ def _claimed(folder: Path, within: Path | None) -> Iterator[_Claim]:
 
     Raises
     ------
-    ExistsError
+    BeingMadeError
         Another thread or process is making `folder`. Where the system has no locks this is not seen.
     """
     claim = _Claim(folder)
@@ -195,6 +247,11 @@ def _give(opened: int, mode: int, group: int) -> None:
         os.fchown(opened, -1, group)
     with suppress(PermissionError):
         os.fchmod(opened, mode)
+
+
+def being_made(folder: Path) -> BeingMadeError:
+    """Return the error of whoever comes second."""
+    return BeingMadeError(f"{folder} is being made by somebody else at the moment")
 
 
 def _is_at(path: Path, found: os.stat_result) -> bool:

@@ -11,7 +11,7 @@ from wkfast import _core
 from wkfast._short import short
 from wkfast.buckets import stated_path
 from wkfast.dataset.files_place import FilesPlace, Site, nothing
-from wkfast.dataset.folder_drafts import place_folder, replaced_folder
+from wkfast.dataset.folder_drafts import being_made, new_folder, remove_left, replaced_folder
 from wkfast.dataset.folders import changes_told, is_left, mark_left, remove_folder, unmark_left
 from wkfast.dataset.links import followed, is_folder, is_something, is_taken
 from wkfast.dataset.mag_locations import is_far, location_in
@@ -151,6 +151,11 @@ class FolderPlace(FilesPlace):
         """Apply `change` to ``datasource-properties.json`` as it is now, and take over what others wrote."""
         properties.update(change)
 
+    @changes_told()
+    def look_again(self, properties: DatasetProperties) -> None:
+        """Take over what others have written meanwhile."""
+        properties.look_again()
+
     def own(self, folder: Path, what: str) -> Path:
         """Return a folder that lies in the dataset by itself: not by ``..``, and behind no link.
 
@@ -182,8 +187,13 @@ class FolderPlace(FilesPlace):
         folder = self.vacant(properties, name)
         is_new = not folder.exists()
         folder.mkdir(exist_ok=True)
+
+        def add(fresh: DatasetProperties) -> None:
+            self.check_not_made(folder)
+            fresh.add_layer(entry)
+
         try:
-            self.update(properties, lambda fresh: fresh.add_layer(entry))
+            self.update(properties, add)
         except BaseException:
             if is_new and self._is_unlisted(folder):
                 with suppress(OSError):  # somebody has put something into it
@@ -202,7 +212,7 @@ class FolderPlace(FilesPlace):
         self._finish_renamings(properties)
         folder = self.own(self._root / name, f"layer {name!r}")
         names = {name, *(layer.name for layer in properties.layers)}
-        if is_left(folder) or _leads_to(folder) in names:
+        if not self._remove_left(folder) and _leads_to(folder) in names:
             self.remove(folder)
         if folder.is_symlink():
             where = "leads out of the dataset" if self.is_foreign(folder) else "leads elsewhere"
@@ -283,18 +293,37 @@ class FolderPlace(FilesPlace):
             if "/" not in old and old not in {"", ".", "..", *names}:
                 self._change_places(self._root / old, link)
 
-    @changes_told()
-    def add_mag(self, properties: DatasetProperties, layer: LayerProperties, mag: Mag, spec: _core.NewMag) -> Json:
-        """Make an empty mag in its layer's folder, complete or not at all, and return its entry."""
-        folder = self.new_folder(properties, layer, mag)
-        if is_left(folder):
-            self.remove(folder)
-        if folder.is_symlink() or is_taken(folder):
-            raise ExistsError(f"cannot add mag {mag} to layer {layer.name!r}: there is one already at {folder}")
-        with place_folder(*self.reached(folder)) as draft:
-            self.made(draft, layer, mag, spec)
-            self.mark(draft)
-        return self.entry(layer, mag, folder, spec["chunk_shape"][0] * spec["chunks_per_shard"][0])
+    @contextmanager
+    def adding(
+        self, properties: DatasetProperties, layer: LayerProperties, mag: Mag, spec: _core.NewMag
+    ) -> Iterator[Json]:
+        """Make an empty mag in its layer's folder, complete or not at all, and yield what the block lists."""
+        with changes_told():
+            folder = self.new_folder(properties, layer, mag)
+            self._remove_left(folder)
+            self.check_not_made(folder)
+            if folder.is_symlink() or is_taken(folder):
+                raise ExistsError(f"cannot add mag {mag} to layer {layer.name!r}: there is one already at {folder}")
+            with new_folder(*self.reached(folder)) as (draft, place):
+                self.made(draft, layer, mag, spec)
+                self.mark(draft)
+                place()
+                yield self.entry(layer, mag, folder, spec["chunk_shape"][0] * spec["chunks_per_shard"][0])
+
+    def _remove_left(self, folder: Path) -> bool:
+        """Remove a folder that a killed call has left; return whether there was one."""
+        return remove_left(*self.reached(folder), lambda: self._is_unlisted(folder))
+
+    def check_not_made(self, folder: Path) -> None:
+        """Refuse a folder that somebody has put in its place and not listed yet.
+
+        Raises
+        ------
+        BeingMadeError
+            It is so, or was left at this moment.
+        """
+        if is_left(folder) and self._is_unlisted(folder):
+            raise being_made(folder)
 
     @contextmanager
     def listing(self, layer: LayerProperties, added: Json) -> Iterator[None]:
@@ -385,10 +414,17 @@ class FolderPlace(FilesPlace):
             return False
         folder = self._root / layer_name
         folders = [folder] if mag is None else [folder / mag.to_layer_name(), folder / mag.to_long_layer_name()]
-        left = [each for each in folders if is_left(each)]
-        for each in left:
-            self.remove(self.own(each, f"layer {layer_name!r}"))
-        return bool(left)
+        left = [self.own(each, f"layer {layer_name!r}") for each in folders if is_left(each)]
+        return sum(map(self._remove_left, left)) > 0
+
+    def forsake_draft(self, layer: LayerProperties) -> None:
+        """Remove what was made for a layer that could not be listed; where somebody else lists one there, its mags."""
+        where = self.folder(layer)
+        made = [where, *(folder for _, folder in self.own_folders(layer) if folder.is_relative_to(where))]
+        for folder in made:
+            if self._is_unlisted(folder):
+                self.remove(folder)
+        self.unmark(where)
 
     def forsake(self, layer_name: str) -> None:
         """Say of the folder of a layer that is not listed any more that it is nobody's."""

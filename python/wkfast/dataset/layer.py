@@ -13,6 +13,7 @@ from wkfast.dataset.additional_axes import along_axes, completed, is_flat
 from wkfast.dataset.attachments import Attachments
 from wkfast.dataset.box_work import largest_label
 from wkfast.dataset.downsampling import Downsampling
+from wkfast.dataset.get_or_add import get_or_add
 from wkfast.dataset.kept import kept_by_entry
 from wkfast.dataset.layer_category import SEGMENTATION_CATEGORY
 from wkfast.dataset.layer_creation import check_kind, check_layer_name
@@ -738,7 +739,8 @@ class Layer(_core.Keeper):
             Shapes(chunk_shape, shard_shape, chunks_per_shard, compress),
             extent=extent_in_mag(self.bounding_box, wanted), axes=properties.new_axes(),
         )  # fmt: skip
-        self._list_new_mag(place.add_mag(self._dataset._properties, properties, wanted, spec))
+        with place.adding(self._dataset._properties, properties, wanted, spec) as added:
+            self._list_new_mag(added)
         return self.get_mag(wanted)
 
     def get_or_add_mag(
@@ -750,7 +752,7 @@ class Layer(_core.Keeper):
         chunks_per_shard: Vec3IntLike | int | None = None,
         compress: bool | None = None,
     ) -> MagView:
-        """Return a mag, created as by :meth:`add_mag` if it is not there.
+        """Return a mag, created as by :meth:`add_mag` if it is not there. Of many that say so at once, one adds it.
 
         Parameters
         ----------
@@ -763,19 +765,28 @@ class Layer(_core.Keeper):
         ------
         DatasetValueError
             An ``AssertionError``: it is there, with other shapes or another compression than asked for.
+        BeingMadeError
+            An ``IndexError``: somebody else has been making it for ten seconds.
         """
-        if Mag(mag) not in self._listed_mags():
-            more = {} if compress is None else {"compress": compress}
-            return self.add_mag(
+        more = {} if compress is None else {"compress": compress}
+        asked = Shapes(chunk_shape, shard_shape, chunks_per_shard)
+        return get_or_add(
+            lambda: self._mag_like(mag, asked, compress) if Mag(mag) in self._listed_mags() else None,
+            lambda: self.add_mag(
                 mag, chunk_shape=chunk_shape, shard_shape=shard_shape, chunks_per_shard=chunks_per_shard, **more
-            )
+            ),
+            self._dataset._look_again,
+        )
+
+    def _mag_like(self, mag: Any, shapes: Shapes, compress: bool | None) -> MagView:
+        """Return a mag that is there, if it is as it is asked for."""
         view = self.get_mag(mag)
-        info = view.info
-        if shard_shape is None and chunks_per_shard is None:
+        info, chunks_per_shard = view.info, shapes.chunks_per_shard
+        if shapes.shard_shape is None and chunks_per_shard is None:
             chunks_per_shard = info.chunks_per_shard
         asked = new_mag(
             info.data_format, info.voxel_type, info.num_channels,
-            Shapes(chunk_shape or info.chunk_shape, shard_shape, chunks_per_shard), any_shape=True,
+            Shapes(shapes.chunk_shape or info.chunk_shape, shapes.shard_shape, chunks_per_shard), any_shape=True,
         )  # fmt: skip
         found = (info.chunk_shape.to_list(), info.chunks_per_shard.to_list())
         if (asked["chunk_shape"], asked["chunks_per_shard"]) != found or compress not in {None, info.compression_mode}:

@@ -6,7 +6,7 @@ import copy
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
-from wkfast.dataset.folder_drafts import place_folder
+from wkfast.dataset.folder_drafts import new_folder
 from wkfast.dataset.folder_place import FolderPlace
 from wkfast.dataset.links import is_taken
 from wkfast.dataset.object_place import ObjectDraft, ObjectPlace
@@ -78,19 +78,21 @@ def _in_folder(
     place: FolderPlace, properties: DatasetProperties, described: DatasetProperties, name: str
 ) -> Iterator[FilesPlace]:
     folder = place.vacant(properties, name)
+    place.check_not_made(folder)
     if is_taken(folder):
         raise ExistsError(f"{folder} is in the way, though no layer of the dataset; move it, or choose another name")
-    with place_folder(*place.reached(folder)) as made:
+    with new_folder(*place.reached(folder)) as (made, put_in_place):
         yield DraftPlace(place.root, name, made)
         place.mark(made)
-    layer = described.layer(name)
-    layer.move_mags(made.name, name)
-    try:
-        place.update(properties, lambda fresh: fresh.add_layer(layer.json))
-    except BaseException:
-        place.remove(folder)
-        raise
-    place.unmark(folder)
+        put_in_place()
+        layer = described.layer(name)
+        layer.move_mags(made.name, name)
+        try:
+            place.update(properties, lambda fresh: fresh.add_layer(layer.json))
+        except BaseException:
+            place.forsake_draft(layer)
+            raise
+        place.unmark(folder)
 
 
 @contextmanager

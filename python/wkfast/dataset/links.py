@@ -13,7 +13,7 @@ from wkfast.buckets import ObjectPath
 from wkfast.errors import DatasetError, WkfastError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Container
 
 Place = TypeVar("Place", Path, ObjectPath, "Path | ObjectPath")
 
@@ -116,6 +116,13 @@ def is_folder(path: Path) -> bool:
         return False
 
 
-def is_taken(folder: Path) -> bool:
-    """Return whether something is in the way of a new folder: files in it, or what is no folder. Links are followed."""
-    return _told(folder, lambda: any(folder.iterdir())) if is_folder(folder) else is_something(folder)
+def is_taken(folder: Path, but: Container[str] = ()) -> bool:
+    """Return whether something is in the way of a new folder: what is no folder, or files in it `but` those names.
+
+    Links are followed.
+    """
+    if not is_something(folder):
+        return False
+    if not is_folder(folder):  # asked for last: it may be made at this moment
+        return True
+    return _told(folder, lambda: any(inside.name not in but for inside in folder.iterdir()))

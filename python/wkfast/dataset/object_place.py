@@ -120,15 +120,17 @@ class ObjectPlace(FilesPlace):
 
         Raises
         ------
-        DatasetError
-            There is something already. A ``ReadOnlyError``: it is a server of files.
+        ExistsError
+            There is something already.
+        ReadOnlyError
+            It is a server of files.
         ObjectStoreError
             There is no such bucket, or the server does not allow it.
         """
         if not self._root.takes_changes:
             raise ReadOnlyError(f"cannot create a dataset at {self._root}: {SERVER_OF_FILES}")
         if self._root.files() or (self._root / FILE_NAME).write_if(properties.text()) is None:
-            raise DatasetError(f"cannot create a dataset at {self._root}: there is something already")
+            raise ExistsError(f"cannot create a dataset at {self._root}: there is something already")
 
     def update(self, properties: DatasetProperties, change: Callable[[DatasetProperties], None]) -> None:
         """Apply `change` to ``datasource-properties.json`` as it is now, and take over what others wrote.
@@ -195,17 +197,23 @@ class ObjectPlace(FilesPlace):
             raise
         claim.finish()
 
-    def add_mag(self, properties: DatasetProperties, layer: LayerProperties, mag: Mag, spec: _core.NewMag) -> Json:
-        """Make an empty mag in its layer's folder and return its entry, which has still to be listed."""
+    @contextmanager
+    def adding(
+        self, properties: DatasetProperties, layer: LayerProperties, mag: Mag, spec: _core.NewMag
+    ) -> Iterator[Json]:
+        """Make an empty mag in its layer's folder and yield its entry for the block to list."""
         claim = self.claim(*self._free(properties, layer, mag))
         try:
             self.made(claim.folder, layer, mag, spec)
-        except DatasetValueError:
+            yield self.entry(layer, mag, claim.folder, spec["chunk_shape"][0] * spec["chunks_per_shard"][0])
+        except BaseException:
             self.give_up(claim)
             raise
-        finally:
-            claim.end()
-        return self.entry(layer, mag, claim.folder, spec["chunk_shape"][0] * spec["chunks_per_shard"][0])
+        claim.end()
+
+    def look_again(self, properties: DatasetProperties) -> None:
+        """Take over what others have written meanwhile."""
+        properties.adopt(DatasetProperties.read(self._root))
 
     @contextmanager
     def building(self, properties: DatasetProperties, layer: LayerProperties, mag: Mag) -> Iterator[Site]:

@@ -128,9 +128,14 @@ class WritablePlace(Place):
     def rename_layer(self, properties: DatasetProperties, old: str, new: str) -> None:
         """Give a layer another name, completely or not at all."""
 
+    def look_again(self, properties: DatasetProperties) -> None:
+        """Take over what others have written meanwhile."""
+
     @abstractmethod
-    def add_mag(self, properties: DatasetProperties, layer: LayerProperties, mag: Mag, spec: _core.NewMag) -> Json:
-        """Make an empty mag and return its entry, which has still to be listed."""
+    def adding(
+        self, properties: DatasetProperties, layer: LayerProperties, mag: Mag, spec: _core.NewMag
+    ) -> AbstractContextManager[Json]:
+        """Make an empty mag and yield its entry, which the block lists."""
 
     @contextmanager
     def listing(self, layer: LayerProperties, added: Json) -> Iterator[None]:  # noqa: ARG002 - elsewhere it is nobody's

@@ -26,6 +26,8 @@ if TYPE_CHECKING:
     from wkfast.buckets import ObjectPath
 
 FILE_NAME = "datasource-properties.json"
+# What lies beside it while it is written, and stays where that is killed.
+UNFINISHED = (f"{FILE_NAME}.wkfast-part", f"{FILE_NAME}.wkfast-lock")
 SUPPORTED_VERSION = 1
 # More than a dataset of ten thousand layers needs.
 MOST_BYTES = 64 << 20
@@ -38,7 +40,8 @@ class DatasetProperties:
     Attributes
     ----------
     file
-        What messages call it. Nothing is opened by it but in :meth:`read`, :meth:`write` and :meth:`update`.
+        What messages call it. Nothing is opened by it but in :meth:`read`, :meth:`write_new`, :meth:`look_again` and
+        :meth:`update`.
     """
 
     json: Json
@@ -210,10 +213,24 @@ class DatasetProperties:
             layer.move_mags(old, new)
         self.layer(old).json["name"] = new
 
-    def write(self) -> None:
-        """Replace the file as a whole: a reader sees the old one or the new one, never a part."""
+    def write_new(self) -> None:
+        """Write the file of a new dataset as a whole.
+
+        Raises
+        ------
+        ExistsError
+            There is one: somebody was quicker.
+        """
         with exclusive_draft(Path(self.file)) as draft:
+            if os.path.lexists(self.file):
+                raise ExistsError(f"cannot create a dataset at {self._home}: somebody has just made one")
             draft.put(self.text())
+
+    def look_again(self) -> None:
+        """Take over what others have written meanwhile."""
+        file = Path(self.file)
+        with exclusive_draft(file):  # of two threads, the later state is taken over last
+            self.adopt(DatasetProperties.read(file.parent))
 
     def update(self, change: Callable[[DatasetProperties], None]) -> None:
         """Apply `change` to what the file says now, and take over what others have written meanwhile.

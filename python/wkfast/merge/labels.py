@@ -17,6 +17,7 @@ from wkfast.dataset.mapping import (
     largest_after,
     write_table,
 )
+from wkfast.drafts import make_folder
 from wkfast.errors import DatasetError, MergeError
 from wkfast.merge.sides import fallback_layer
 from wkfast.temporary import owned_temporary_folder
@@ -149,7 +150,7 @@ def labels_for(
 def _beside(target: Path | ObjectPath) -> Path | ObjectPath:
     """Return the folder that a target lies in."""
     if isinstance(target, Path):
-        target.parent.mkdir(parents=True, exist_ok=True)
+        make_folder(target.parent)
     elif target.parent == target:
         raise MergeError(f"{target} is a whole bucket, and the mapping's table lies beside the target: name a folder")
     return target.parent

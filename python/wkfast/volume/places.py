@@ -108,11 +108,18 @@ class MemoryPlace(WritablePlace):
             raise DatasetValueError(f"cannot rename layer {old!r}: there is {new!r} already")
         properties.layer(old).json["name"] = new
 
-    def add_mag(self, properties: DatasetProperties, layer: LayerProperties, mag: Mag, spec: _core.NewMag) -> Json:  # noqa: ARG002 - chunks in memory have one shape
-        """Make an empty mag, whose chunks have 32³ voxels whatever is asked for, and return its entry."""
+    @contextmanager
+    def adding(
+        self,
+        properties: DatasetProperties,  # noqa: ARG002 - there is one layer
+        layer: LayerProperties,
+        mag: Mag,
+        spec: _core.NewMag,  # noqa: ARG002 - chunks in memory have one shape
+    ) -> Iterator[Json]:
+        """Make an empty mag, whose chunks have 32³ voxels whatever is asked for, and yield its entry."""
         self.mags[mag] = MemoryMag(None, layer.dtype.name, list(layer.additional_axes))
         axes = {axis: index for index, axis in enumerate(layer.new_axes())}
-        return {"mag": list(mag.to_tuple()), "path": f"./{layer.name}/{mag.to_layer_name()}", "axisOrder": axes}
+        yield {"mag": list(mag.to_tuple()), "path": f"./{layer.name}/{mag.to_layer_name()}", "axisOrder": axes}
 
     @contextmanager
     def removal(self, properties: DatasetProperties, layer: LayerProperties, mag: Mag | None) -> Iterator[None]:  # noqa: ARG002 - there is one layer
