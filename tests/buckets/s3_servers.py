@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import functools
 import logging
 import re
 import subprocess
 import tempfile
+import threading
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -75,9 +77,32 @@ class _Requests(logging.Handler):
             self.seen.append((method, path))
 
 
+# Calls of moto that compare what is there with a condition, and change it.
+_CHANGES = ("put_object", "delete_object")
+
+
+def _one_after_the_other(responses):
+    """Let moto decide which of two puts came first: by itself it compares for both, and then puts both."""
+    lock = threading.Lock()
+
+    def alone(call):
+        @functools.wraps(call)
+        def in_turn(*given, **more):
+            with lock:
+                return call(*given, **more)
+
+        return in_turn
+
+    for name in _CHANGES:
+        call = getattr(responses, name)
+        if not hasattr(call, "__wrapped__"):
+            setattr(responses, name, alone(call))
+
+
 @contextmanager
 def moto():
     server_of = pytest.importorskip("moto.server", reason="moto serves S3 to these tests")
+    _one_after_the_other(pytest.importorskip("moto.s3.responses").S3Response)
     server = server_of.ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
     log, requests = logging.getLogger("werkzeug"), _Requests()
     log.setLevel(logging.INFO)
