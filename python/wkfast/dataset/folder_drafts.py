@@ -43,13 +43,13 @@ def place_folder(folder: Path, within: Path | None = None) -> Iterator[Path]:
     Whoever looks at `folder` finds nothing, or all of it. What a killed process left beside it is removed first. No
     link is followed on the way from the folder `within`.
     """
-    with new_folder(folder, within) as (draft, place):
+    with fresh_folder(folder, within) as (draft, place):
         yield draft
         place()
 
 
 @contextmanager
-def new_folder(folder: Path, within: Path | None = None) -> Iterator[tuple[Path, Callable[[], None]]]:
+def fresh_folder(folder: Path, within: Path | None = None) -> Iterator[tuple[Path, Callable[[], None]]]:
     """Yield a folder beside `folder`, and what makes it that; see :func:`place_folder`.
 
     Until the block ends it is ours: :func:`remove_left` of others leaves it alone.

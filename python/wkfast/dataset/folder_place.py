@@ -11,7 +11,7 @@ from wkfast import _core
 from wkfast._short import short
 from wkfast.buckets import stated_path
 from wkfast.dataset.files_place import FilesPlace, Site, nothing
-from wkfast.dataset.folder_drafts import being_made, new_folder, remove_left, replaced_folder
+from wkfast.dataset.folder_drafts import being_made, fresh_folder, remove_left, replaced_folder
 from wkfast.dataset.folders import changes_told, is_left, mark_left, remove_folder, unmark_left
 from wkfast.dataset.links import followed, is_folder, is_something, is_taken
 from wkfast.dataset.mag_locations import is_far, location_in
@@ -304,7 +304,7 @@ class FolderPlace(FilesPlace):
             self.check_not_made(folder)
             if folder.is_symlink() or is_taken(folder):
                 raise ExistsError(f"cannot add mag {mag} to layer {layer.name!r}: there is one already at {folder}")
-            with new_folder(*self.reached(folder)) as (draft, place):
+            with fresh_folder(*self.reached(folder)) as (draft, place):
                 self.made(draft, layer, mag, spec)
                 self.mark(draft)
                 place()

@@ -6,7 +6,7 @@ import copy
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
-from wkfast.dataset.folder_drafts import new_folder
+from wkfast.dataset.folder_drafts import fresh_folder
 from wkfast.dataset.folder_place import FolderPlace
 from wkfast.dataset.links import is_taken
 from wkfast.dataset.object_place import ObjectDraft, ObjectPlace
@@ -81,7 +81,7 @@ def _in_folder(
     place.check_not_made(folder)
     if is_taken(folder):
         raise ExistsError(f"{folder} is in the way, though no layer of the dataset; move it, or choose another name")
-    with new_folder(*place.reached(folder)) as (made, put_in_place):
+    with fresh_folder(*place.reached(folder)) as (made, put_in_place):
         yield DraftPlace(place.root, name, made)
         place.mark(made)
         put_in_place()
