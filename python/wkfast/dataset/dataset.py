@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from functools import reduce
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
@@ -12,6 +13,7 @@ from wkfast._warnings import warn
 from wkfast.buckets import ObjectPath, any_path
 from wkfast.dataset.copying import copy_layer, copy_layers
 from wkfast.dataset.data_format import DataFormat
+from wkfast.dataset.folder_drafts import place_folder
 from wkfast.dataset.folder_place import FolderPlace
 from wkfast.dataset.foreign import own_layer
 from wkfast.dataset.kept import kept_by_entry
@@ -25,7 +27,7 @@ from wkfast.dataset.layer_creation import (
     with_axes,
     write_layer,
 )
-from wkfast.dataset.links import followed, is_present, is_taken, said_of_dangling
+from wkfast.dataset.links import followed, is_folder, is_present, is_taken, said_of_dangling
 from wkfast.dataset.new_mag import Shapes, joined
 from wkfast.dataset.object_place import ObjectPlace
 from wkfast.dataset.ome_zarr import entries_of_image
@@ -49,7 +51,7 @@ from wkfast.geometry import BoundingBox, LengthUnit, Mag, NDBoundingBox, Vec3Int
 from wkfast.pictures import html
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Mapping, Sequence
+    from collections.abc import Callable, Container, Iterable, Mapping, Sequence
     from os import PathLike
 
     import numpy as np
@@ -139,8 +141,8 @@ class Dataset(_core.Keeper):
         if exist_ok and is_present(folder / FILE_NAME):
             self._look_at(_existing(folder, name, size), place)
             return
-        if isinstance(folder, Path) and is_taken(folder):
-            raise DatasetError(f"cannot create a dataset at {folder}: there is something already")
+        if isinstance(folder, Path) and _is_occupied(folder):
+            raise _taken(folder)
         dangling = said_of_dangling(folder)
         if dangling is not None:
             raise DatasetError(f"cannot create a dataset: {dangling}")
@@ -926,12 +928,22 @@ class Dataset(_core.Keeper):
         """
         if make_relative is not None:
             warn("make_relative does nothing: references have whole paths", DeprecationWarning)
-        copy = Dataset(new_dataset_path, name=name or self.name, voxel_size_with_unit=self.voxel_size_with_unit)
+        folder, without = any_path(new_dataset_path, "a dataset"), set(layers_to_ignore or ())
+        name = name or self.name
+        if not isinstance(folder, Path) or os.path.lexists(folder):
+            return self._referred_to(folder, name, without)
+        # Killed, it leaves no dataset that lacks layers, and what it leaves is no hindrance to the next.
+        with place_folder(folder.absolute()) as made:
+            self._referred_to(made, name, without)
+        return Dataset.open(folder)
+
+    def _referred_to(self, folder: Path | ObjectPath, name: str, without: Container[str]) -> Dataset:
+        """Return a new dataset whose layers refer to those of this one."""
+        copy = Dataset(folder, name=name, voxel_size_with_unit=self.voxel_size_with_unit)
         if self.default_view_configuration is not None:
             copy.default_view_configuration = self.default_view_configuration
-        ignored = set(layers_to_ignore or ())
         for each in self.layers.values():
-            if each.name not in ignored:
+            if each.name not in without:
                 copy.add_layer_as_ref(each)
         return copy
 
@@ -1023,7 +1035,19 @@ def _created(folder: Path | ObjectPath, name: str, size: VoxelSize) -> DatasetPr
         return properties
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        properties.write()
+        is_new = properties.write_first()
     except OSError as error:
         raise DatasetError(f"cannot create a dataset at {folder}: {error}") from error
+    if not is_new:
+        raise _taken(folder)
     return properties
+
+
+def _is_occupied(folder: Path) -> bool:
+    """Return whether there is more than what a call that was killed has left of a new dataset."""
+    left = {f"{FILE_NAME}.wkfast-part"}
+    return is_taken(folder) and not (is_folder(folder) and {each.name for each in folder.iterdir()} == left)
+
+
+def _taken(folder: Path) -> DatasetError:
+    return DatasetError(f"cannot create a dataset at {folder}: there is something already")

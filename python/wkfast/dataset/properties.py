@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 
 from wkfast._short import short
 from wkfast.dataset.layer_properties import Json, LayerProperties, layer_properties
+from wkfast.dataset.links import is_something
 from wkfast.dataset.metadata_files import ZARR_FILES, parsed_json, read_metadata
 from wkfast.dataset.view_configuration import DatasetViewConfiguration, configuration_of
 from wkfast.drafts import exclusive_draft
@@ -214,6 +215,15 @@ class DatasetProperties:
         """Replace the file as a whole: a reader sees the old one or the new one, never a part."""
         with exclusive_draft(Path(self.file)) as draft:
             draft.put(self.text())
+
+    def write_first(self) -> bool:
+        """Write the file of a new dataset, and return whether there was none."""
+        file = Path(self.file)
+        with exclusive_draft(file) as draft:
+            is_new = not is_something(file)
+            if is_new:
+                draft.put(self.text())
+        return is_new
 
     def update(self, change: Callable[[DatasetProperties], None]) -> None:
         """Apply `change` to what the file says now, and take over what others have written meanwhile.
