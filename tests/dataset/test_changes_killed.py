@@ -177,6 +177,17 @@ def test_a_dataset_whose_making_is_killed_at_any_step_is_none_or_whole_and_can_b
     assert 0 < steps < MOST_STEPS
 
 
+@pytest.mark.parametrize("exist_ok", [False, True])
+def test_the_draft_that_a_killed_call_left_is_not_in_the_way_of_a_new_dataset(tmp_path: Path, exist_ok: bool) -> None:
+    folder = tmp_path / "d"
+    folder.mkdir()
+    (folder / "datasource-properties.json.wkfast-part").write_text('{"id"')
+    wk.Dataset(folder, voxel_size=(1, 1, 1), exist_ok=exist_ok)
+    assert [each.name for each in folder.iterdir()] == ["datasource-properties.json"]
+    with pytest.raises(DatasetError, match="something already"):
+        wk.Dataset(folder, voxel_size=(1, 1, 1))
+
+
 def test_what_lies_in_the_folder_of_a_new_dataset_is_still_in_its_way(tmp_path: Path) -> None:
     folder = tmp_path / "taken"
     folder.mkdir()
