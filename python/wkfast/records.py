@@ -45,13 +45,27 @@ def kept(record: Record) -> Record:
     >>> pickle.loads(pickle.dumps(kept(record)))["children"] == record["children"]
     True
     """
-    level: list[Any] = [record]
-    for _ in range(_DEEP):
-        items = [part.values() if isinstance(part, dict) else part for part in level]
-        level = [value for values in items for value in values if isinstance(value, (dict, list, tuple))]
+    return DeepRecord(record) if nests_deeper(record, _DEEP) else record
+
+
+def nests_deeper(value: Any, most: int) -> bool:
+    """Return whether there are more than `most` lists and dicts in one another.
+
+    Examples
+    --------
+    >>> nests_deeper([[1], {}], 2), nests_deeper([[[1]], {}], 2), nests_deeper(1, 0)
+    (False, True, False)
+    """
+    level = _containers([value])
+    for _ in range(most):
         if not level:
-            return record
-    return DeepRecord(record)
+            return False
+        level = _containers(each for part in level for each in (part.values() if isinstance(part, dict) else part))
+    return bool(level)
+
+
+def _containers(values: Iterable[Any]) -> list[Any]:
+    return [value for value in values if isinstance(value, (dict, list, tuple))]
 
 
 def _flat(record: Record) -> list[Any]:

@@ -58,8 +58,10 @@ def add_layer(
     mappings: Iterable[str] | None,
 ) -> Layer:
     """Add an empty layer; see :meth:`Dataset.add_layer`."""
-    ids = {"largest_segment_id": largest_segment_id, "mappings": mappings}
-    return dataset._add(_new_entry(dataset, name, category, kind, data_format, box, **ids))
+    entry = _new_entry(
+        dataset, name, category, kind, data_format, box, largest_segment_id=largest_segment_id, mappings=mappings
+    )
+    return dataset._add(entry)
 
 
 def _new_entry(

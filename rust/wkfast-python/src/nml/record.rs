@@ -7,8 +7,8 @@ use pyo3::types::{PyDict, PyList, PyString};
 use pythonize::depythonize;
 use wkfast_nml::model::TreeHeader;
 
-use super::header::kept;
 use super::document::to_record;
+use super::header::kept;
 use super::ids::PyId;
 use super::packed::PackedAt;
 
