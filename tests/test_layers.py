@@ -51,6 +51,7 @@ ALLOWED = {
         "geometry",
         "jobs",
         "progress",
+        "records",
     },
     # names of dataset and geometry, where scripts look for them
     "dataset_properties": {"dataset", "geometry"},

@@ -17,6 +17,85 @@ MetadataValue: TypeAlias = str | int | float | bool | Sequence[str]
 Record: TypeAlias = dict[str, Any]
 Color: TypeAlias = tuple[float, ...]
 
+# Deeper records are made flat for pickles, which would fail on them. Real ones nest a few deep.
+_DEEP = 32
+
+
+class DeepRecord(dict[str, Any]):
+    """A record that nests deeper than pickles and copies go: it does not change, and its pickles are flat."""
+
+    def __deepcopy__(self, _memo: dict[int, Any]) -> DeepRecord:
+        return self
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return _nested, (_flat(self),)
+
+
+def kept(record: Record) -> Record:
+    """Return a record that was read so that it can be pickled and copied however deep it nests.
+
+    Examples
+    --------
+    >>> record = {}
+    >>> for _ in range(500):
+    ...     record = {"children": [record]}
+    >>> type(kept(record)).__name__, type(kept({"children": []})).__name__
+    ('DeepRecord', 'dict')
+    >>> import pickle
+    >>> pickle.loads(pickle.dumps(kept(record)))["children"] == record["children"]
+    True
+    """
+    return DeepRecord(record) if nests_deeper(record, _DEEP) else record
+
+
+def nests_deeper(value: Any, most: int) -> bool:
+    """Return whether there are more than `most` lists and dicts in one another.
+
+    Examples
+    --------
+    >>> nests_deeper([[1], {}], 2), nests_deeper([[[1]], {}], 2), nests_deeper(1, 0)
+    (False, True, False)
+    """
+    level = _containers([value])
+    for _ in range(most):
+        if not level:
+            return False
+        level = _containers(each for part in level for each in (part.values() if isinstance(part, dict) else part))
+    return bool(level)
+
+
+def _containers(values: Iterable[Any]) -> list[Any]:
+    return [value for value in values if isinstance(value, (dict, list, tuple))]
+
+
+def _flat(record: Record) -> list[Any]:
+    """Return a record's parts, in each the numbers of the parts in it: of a dict ``(keys, values)``, else the values.
+
+    Numbers are in one-element lists, which no value is otherwise.
+    """
+    parts: list[Any] = [record]
+    made: list[Any] = []
+    for part in parts:  # which grows meanwhile
+        values = []
+        for value in part.values() if isinstance(part, dict) else part:
+            if isinstance(value, (dict, list, tuple)):
+                values.append([len(parts)])
+                parts.append(value)
+            else:
+                values.append(value)
+        made.append((list(part) if isinstance(part, dict) else type(part), values))
+    return made
+
+
+def _nested(parts: list[Any]) -> DeepRecord:
+    """Return the record of flat parts: those that are in others come after them."""
+    made: list[Any] = [None] * len(parts)
+    for number in range(len(parts) - 1, -1, -1):
+        kind, values = parts[number]
+        filled = [made[value[0]] if type(value) is list else value for value in values]
+        made[number] = dict(zip(kind, filled, strict=True)) if isinstance(kind, list) else kind(filled)
+    return DeepRecord(made[0])
+
 
 def metadata_from_entries(entries: Iterable[Record]) -> dict[str, MetadataValue]:
     """Return the metadata of ``<metadataEntry>`` records; of several with one key the last.

@@ -1,5 +1,8 @@
 """What an annotation file said is there after loading and saving."""
 
+import copy
+import pickle
+import time
 import zipfile
 from pathlib import Path
 from xml.etree import ElementTree as ET
@@ -301,3 +304,64 @@ def test_the_directory_of_a_zip_is_read_once(tmp_path):
 
 def bytes_read():
     return int(Path("/proc/self/io").read_text().split()[1])
+
+
+def _nested(depth):
+    return "<a>" * depth + "</a>" * depth
+
+
+def _nested_groups(depth):
+    return "".join(f'<group id="{number}" name="g">' for number in range(1, depth + 1)) + "</group>" * depth
+
+
+def _things(inside="", node=""):
+    return f'<thing id="1" name="t"><nodes><node id="1" x="1" y="2" z="3">{node}</node></nodes><edges/>{inside}</thing>'
+
+
+DEEP = {
+    "beside the parameters": _things() + _nested(500),
+    "in a tree": _things(inside=_nested(500)),
+    "in a node": _things(node=_nested(500)),
+    "in a group": f'{_things()}<groups><group id="1" name="g">{_nested(500)}</group></groups>',
+    "in a volume": f'{_things()}<volume id="0" location="d.zip" name="v">{_nested(500)}</volume>',
+    "in a segment": f'{_things()}<volume id="0" location="d.zip" name="v"><segments><segment id="1">{_nested(500)}'
+    "</segment></segments></volume>",
+    "groups of segments": f'{_things()}<volume id="0" location="d.zip" name="v"><groups>{_nested_groups(500)}</groups>'
+    "</volume>",
+}
+
+
+@pytest.mark.filterwarnings("ignore:volume layer 'v' has no data")
+@pytest.mark.parametrize("where", DEEP)
+def test_what_nests_as_deep_as_files_may_is_pickled_copied_and_shown(tmp_path, where):
+    (tmp_path / "deep.nml").write_text(minimal_nml(DEEP[where]))
+    annotation = wk.Annotation.load(tmp_path / "deep.nml")
+    annotation.save(tmp_path / "first.zip")
+    expected = wk.Annotation.load(tmp_path / "first.zip").unknown_elements
+    twins = pickle.loads(pickle.dumps(annotation)), copy.deepcopy(annotation), pickle.loads(pickle.dumps(annotation))
+    for layer in twins[2].volume_layers:
+        assert pickle.loads(pickle.dumps(layer.segments)) == layer.segments
+    for twin in twins:
+        twin.save(tmp_path / "twin.zip")
+        with zipfile.ZipFile(tmp_path / "twin.zip") as one, zipfile.ZipFile(tmp_path / "first.zip") as other:
+            assert one.read(one.namelist()[0]) == other.read(other.namelist()[0])
+        assert len(twin.unknown_elements) == len(annotation.unknown_elements) == len(expected)
+    for tree in annotation.skeleton.flattened_trees():
+        assert pickle.loads(pickle.dumps(tree)) == copy.deepcopy(tree) == tree
+
+
+def _seconds_to_save(folder, members):
+    write_zip(
+        folder / "many.zip", {f"{number}.bin": b"" for number in range(members)} | {"a.nml": minimal_nml().encode()}
+    )
+    annotation = wk.Annotation.load(folder / "many.zip")
+    before = time.process_time()
+    annotation.save(folder / "saved.zip")
+    with zipfile.ZipFile(folder / "saved.zip") as saved:
+        assert len(saved.namelist()) == members + 1
+    return time.process_time() - before
+
+
+def test_the_time_to_save_grows_as_the_number_of_other_members(tmp_path):
+    few, many = (_seconds_to_save(tmp_path, members) for members in (250, 4_000))
+    assert many < 64 * max(few, 0.005)

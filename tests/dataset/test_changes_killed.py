@@ -106,7 +106,12 @@ def delete_layer(dataset: wk.Dataset) -> None:
         dataset.delete_layer("one")
 
 
-@pytest.mark.parametrize("change", [rename, add_mag, add_layer, delete_mag, delete_layer])
+def write_layer(dataset: wk.Dataset) -> None:
+    if "new" not in dataset.layers:
+        dataset.write_layer("new", "segmentation", VOXELS, chunk_shape=8, shard_shape=16)
+
+
+@pytest.mark.parametrize("change", [rename, add_mag, add_layer, write_layer, delete_mag, delete_layer])
 def test_a_change_that_is_killed_at_any_step_can_be_repeated(
     tmp_path: Path, change: Callable[[wk.Dataset], None]
 ) -> None:
@@ -141,6 +146,56 @@ def test_a_change_that_is_killed_at_any_step_can_be_repeated(
             assert not other.path.is_symlink()
             np.testing.assert_array_equal(other.get_mag(1).read()[0], VOXELS)
     assert 0 < steps < MOST_STEPS
+
+
+def new_dataset(folder: Path) -> None:
+    wk.Dataset(folder, voxel_size=(1, 1, 1), exist_ok=True)
+
+
+def shallow_copy(folder: Path) -> None:
+    if not (folder / "datasource-properties.json").exists():
+        wk.Dataset.open(folder.parent / "whole").shallow_copy_dataset(folder)
+
+
+@pytest.mark.parametrize("make", [new_dataset, shallow_copy])
+def test_a_dataset_whose_making_is_killed_at_any_step_is_none_or_whole_and_can_be_made_again(
+    tmp_path: Path, make: Callable[[Path], None]
+) -> None:
+    dataset_at(tmp_path / "whole")
+    layers = {} if make is new_dataset else {"one": [wk.Mag(1)], "two": [wk.Mag(1)]}
+    steps = 0
+    for step in range(MOST_STEPS):
+        folder = tmp_path / f"killed at {step}"
+        if not killed_at(step, lambda folder=folder: make(folder)):
+            break
+        steps += 1
+        make(folder)
+        made = wk.Dataset.open(folder)
+        assert {name: [*layer.mags] for name, layer in made.layers.items()} == layers
+        for layer in made.layers.values():
+            np.testing.assert_array_equal(layer.get_mag(1).read()[0], VOXELS)
+    assert 0 < steps < MOST_STEPS
+
+
+@pytest.mark.parametrize("exist_ok", [False, True])
+def test_the_draft_that_a_killed_call_left_is_not_in_the_way_of_a_new_dataset(tmp_path: Path, exist_ok: bool) -> None:
+    folder = tmp_path / "d"
+    folder.mkdir()
+    (folder / "datasource-properties.json.wkfast-part").write_text('{"id"')
+    wk.Dataset(folder, voxel_size=(1, 1, 1), exist_ok=exist_ok)
+    assert [each.name for each in folder.iterdir()] == ["datasource-properties.json"]
+    with pytest.raises(DatasetError, match="something already"):
+        wk.Dataset(folder, voxel_size=(1, 1, 1))
+
+
+def test_what_lies_in_the_folder_of_a_new_dataset_is_still_in_its_way(tmp_path: Path) -> None:
+    folder = tmp_path / "taken"
+    folder.mkdir()
+    for name in ("datasource-properties.json.wkfast-part", "mine"):
+        (folder / name).touch()
+    with pytest.raises(DatasetError, match="something already"):
+        wk.Dataset(folder, voxel_size=(1, 1, 1), exist_ok=True)
+    assert sorted(each.name for each in folder.iterdir()) == ["datasource-properties.json.wkfast-part", "mine"]
 
 
 @pytest.mark.parametrize("data_format", ["wkw", "zarr", "zarr3"])

@@ -1,9 +1,12 @@
 """Metadata are read from regular files of a sane size, and from nothing else."""
 
+import copy
 import json
 import os
+import pickle
 import shutil
 import socket
+import time
 from contextlib import suppress
 from pathlib import Path
 
@@ -268,3 +271,42 @@ def test_no_dataset_is_made_behind_a_link_to_nothing(tmp_path: Path) -> None:
         Dataset(tmp_path / "link", voxel_size=(1, 1, 1))
     with pytest.raises(DatasetNotFoundError, match="none: there is no such folder"):
         Dataset.open(tmp_path / "none")
+
+
+def _nested(depth: int) -> list:
+    nested: list = []
+    for _ in range(depth):
+        nested = [nested]
+    return nested
+
+
+def test_properties_nest_as_deep_as_can_be_copied_and_no_deeper(dataset: Dataset) -> None:
+    file = dataset.path / "datasource-properties.json"
+    stated = json.loads(file.read_text())
+    file.write_text(json.dumps({**stated, "further": _nested(120)}))
+    opened = Dataset.open(dataset.path)
+    assert pickle.loads(pickle.dumps(opened)) == copy.deepcopy(opened) == opened
+    opened.add_layer("more", "color")
+    assert json.loads(file.read_text())["further"] == _nested(120)
+    for depth in (128, 900):
+        file.write_text(json.dumps({**stated, "further": _nested(depth)}))
+        with pytest.raises(DatasetError, match=r"datasource-properties\.json: lists and objects nest deeper than 128"):
+            Dataset.open(dataset.path)
+
+
+def _seconds_to_add(folder: Path, layers: int) -> float:
+    dataset = Dataset(folder, voxel_size=(1, 1, 1))
+    dataset.add_layer("first", "color")
+    file = folder / "datasource-properties.json"
+    stated = json.loads(file.read_text())
+    (first,) = stated["dataLayers"]
+    stated["dataLayers"] += [{**first, "name": f"layer {number}"} for number in range(layers)]
+    file.write_text(json.dumps(stated))
+    before = time.process_time()
+    Dataset.open(folder).add_layer("last", "color")
+    return time.process_time() - before
+
+
+def test_the_time_to_add_a_layer_grows_as_the_number_of_layers(tmp_path: Path) -> None:
+    few, many = (_seconds_to_add(tmp_path / str(layers), layers) for layers in (1_000, 16_000))
+    assert many < 36 * max(few, 0.01)

@@ -3,6 +3,7 @@
 import copy
 import gc
 import pickle
+import time
 
 import pytest
 from hypothesis import settings
@@ -255,3 +256,17 @@ def test_groups_nest_as_deep_as_a_file_may_have_them_and_no_deeper(tmp_path):
     assert (
         sum(1 for _ in shallow.flattened_groups()) == sum(1 for _ in skeleton.flattened_groups()) == _core.GROUP_DEPTH
     )
+
+
+def _seconds_to_remove_all(path, trees):
+    skeleton = _load(path, "".join(f'<thing id="{number}"/>' for number in range(1, trees + 1)))
+    before = time.process_time()
+    for tree in list(skeleton.flattened_trees()):
+        skeleton.remove_tree_by_id(tree.id)
+    assert not list(skeleton.flattened_trees())
+    return time.process_time() - before
+
+
+def test_the_time_to_remove_trees_grows_as_their_number(tmp_path):
+    few, many = (_seconds_to_remove_all(tmp_path / "many.nml", trees) for trees in (1_000, 16_000))
+    assert many < 64 * max(few, 0.005)

@@ -480,6 +480,33 @@ def test_a_tree_that_gets_another_group_moves_there(tmp_path, is_read):
     assert [tree.name for tree in inner.trees] == ["own", "two"]
 
 
+@pytest.mark.parametrize(
+    "again", [lambda loaded: loaded, copy.deepcopy, lambda loaded: pickle.loads(pickle.dumps(loaded))]
+)
+def test_removing_trees_that_have_moved_takes_away_no_other(tmp_path, again):
+    """Every tree of a loaded file is moved to every group and removed: a twin of plain lists says what is left."""
+    skeleton = Skeleton(voxel_size=(1, 1, 1), dataset_name="d")
+    for group in "abc":
+        below = skeleton.add_group(group)
+        for number in range(3):
+            below.add_tree(f"{group}{number}")
+    skeleton.save(tmp_path / "a.nml")
+    for moved, target, removed in itertools.product((f"{g}{n}" for g in "abc" for n in range(3)), "abc", "abc"):
+        loaded = again(Skeleton.load(tmp_path / "a.nml"))
+        groups = {group.name: group for group in loaded.groups}
+        twin = {name: [tree.name for tree in group.trees] for name, group in groups.items()}
+        trees = {tree.name: tree for tree in loaded.flattened_trees()}
+        trees[moved].group = groups[target]
+        if moved not in twin[target]:
+            next(names for names in twin.values() if moved in names).remove(moved)
+            twin[target].append(moved)
+        for gone in (moved, f"{removed}1"):
+            if any(gone in names for names in twin.values()):
+                loaded.remove_tree_by_id(trees[gone].id)
+                next(names for names in twin.values() if gone in names).remove(gone)
+        assert {name: [tree.name for tree in group.trees] for name, group in groups.items()} == twin
+
+
 @pytest.mark.parametrize("other", [None, "outer", Skeleton(voxel_size=(1, 1, 1), dataset_name="d").add_group("g")])
 def test_a_tree_moves_to_no_group_of_another_skeleton(other):
     skeleton = Skeleton(voxel_size=(1, 1, 1), dataset_name="d")

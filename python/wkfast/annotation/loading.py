@@ -8,6 +8,7 @@ from wkfast._warnings import warn
 from wkfast.annotation import meta
 from wkfast.annotation.boxes import box_from_record
 from wkfast.geometry import Vec3Float
+from wkfast.records import kept
 from wkfast.skeleton import Skeleton, document_of
 from wkfast.skeleton.annotation_file import AnnotationFile
 from wkfast.volume.volume_data import VolumeData, broken_members
@@ -55,7 +56,7 @@ def _from_header(make: type[Annotation], name: str, header: Record, skeleton: Sk
         user_bounding_boxes=[box_from_record(record) for record in parameters["user_bounding_boxes"]],
     )
     annotation.time = parameters["time"]
-    annotation._header = header
+    annotation._header = kept(header)
     return annotation
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from functools import reduce
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
@@ -12,6 +13,7 @@ from wkfast._warnings import warn
 from wkfast.buckets import ObjectPath, any_path
 from wkfast.dataset.copying import copy_layer, copy_layers
 from wkfast.dataset.data_format import DataFormat
+from wkfast.dataset.folder_drafts import place_folder
 from wkfast.dataset.folder_place import FolderPlace
 from wkfast.dataset.foreign import own_layer
 from wkfast.dataset.get_or_add import get_or_add
@@ -51,7 +53,7 @@ from wkfast.geometry import BoundingBox, LengthUnit, Mag, NDBoundingBox, Vec3Int
 from wkfast.pictures import html
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Mapping, Sequence
+    from collections.abc import Callable, Container, Iterable, Mapping, Sequence
     from os import PathLike
 
     import numpy as np
@@ -929,12 +931,22 @@ class Dataset(_core.Keeper):
         """
         if make_relative is not None:
             warn("make_relative does nothing: references have whole paths", DeprecationWarning)
-        copy = Dataset(new_dataset_path, name=name or self.name, voxel_size_with_unit=self.voxel_size_with_unit)
+        folder, without = any_path(new_dataset_path, "a dataset"), set(layers_to_ignore or ())
+        name = name or self.name
+        if not isinstance(folder, Path) or os.path.lexists(folder):
+            return self._referred_to(folder, name, without)
+        # Killed, it leaves no dataset that lacks layers, and what it leaves is no hindrance to the next.
+        with place_folder(folder.absolute()) as made:
+            self._referred_to(made, name, without)
+        return Dataset.open(folder)
+
+    def _referred_to(self, folder: Path | ObjectPath, name: str, without: Container[str]) -> Dataset:
+        """Return a new dataset whose layers refer to those of this one."""
+        copy = Dataset(folder, name=name, voxel_size_with_unit=self.voxel_size_with_unit)
         if self.default_view_configuration is not None:
             copy.default_view_configuration = self.default_view_configuration
-        ignored = set(layers_to_ignore or ())
         for each in self.layers.values():
-            if each.name not in ignored:
+            if each.name not in without:
                 copy.add_layer_as_ref(each)
         return copy
 

@@ -283,6 +283,7 @@ class FolderPlace(FilesPlace):
     def _finish_renamings(self, properties: DatasetProperties) -> None:
         """Give folders of layers their names where a killed call left links; links to themselves go."""
         names = {layer.name for layer in properties.layers}
+        no_folders = {"", ".", "..", *names}
         for link in self._root.iterdir():
             if _leads_to(link) == link.name:
                 with suppress(OSError):
@@ -290,7 +291,7 @@ class FolderPlace(FilesPlace):
         for link in (self._root / name for name in names):
             self._restored(link)
             old = _leads_to(link)
-            if "/" not in old and old not in {"", ".", "..", *names}:
+            if "/" not in old and old not in no_folders:
                 self._change_places(self._root / old, link)
 
     @contextmanager

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from wkfast._lazy import lazy_import
@@ -11,6 +12,7 @@ from wkfast.dataset.additional_axes import extra_axes_of
 from wkfast.dataset.data_format import FACTS, DataFormat
 from wkfast.dataset.files_place import FilesPlace
 from wkfast.dataset.layer_category import COLOR_CATEGORY, SEGMENTATION_CATEGORY
+from wkfast.dataset.layer_drafts import layer_draft
 from wkfast.dataset.layer_properties import (
     ELSEWHERE,
     KEEPS_ZEROS,
@@ -56,6 +58,24 @@ def add_layer(
     mappings: Iterable[str] | None,
 ) -> Layer:
     """Add an empty layer; see :meth:`Dataset.add_layer`."""
+    entry = _new_entry(
+        dataset, name, category, kind, data_format, box, largest_segment_id=largest_segment_id, mappings=mappings
+    )
+    return dataset._add(entry)
+
+
+def _new_entry(
+    dataset: Dataset,
+    name: str,
+    category: str,
+    kind: tuple[np.dtype[Any], int],
+    data_format: str | DataFormat,
+    box: NDBoundingBox | None,
+    *,
+    largest_segment_id: int | None = None,
+    mappings: Iterable[str] | None = None,
+) -> Json:
+    """Return the entry of a layer without mags, once it is sure that there can be one."""
     check_layer_name(name)
     dtype, channels = kind
     stored_as = _parsed(data_format, name)
@@ -69,8 +89,7 @@ def add_layer(
     if category == SEGMENTATION_CATEGORY:
         properties.set_largest_segment_id(largest_segment_id)
         entry |= {"mappings": list(mappings)} if mappings is not None else {}
-    entry |= {"numChannels": channels, "elementClass": element_class(dtype, channels)}
-    return dataset._add(entry)
+    return entry | {"numChannels": channels, "elementClass": element_class(dtype, channels)}
 
 
 def add_layer_like(dataset: Dataset, other: Layer, name: str) -> Layer:
@@ -111,23 +130,35 @@ def write_layer(
     """Add a layer around an array (c, x, y, z); see :meth:`Dataset.write_layer`."""
     box = BoundingBox(topleft, Vec3Int(voxels.shape[1:]) * mag.to_vec3_int())
     place = dataset._writable()
-    found = isinstance(place, FilesPlace) and place.holds(name)
-    kind = (voxels.dtype, voxels.shape[0])
-    layer = add_layer(dataset, name, category, kind, data_format, box, largest_segment_id=None, mappings=None)
+    entry = _new_entry(dataset, name, category, (voxels.dtype, voxels.shape[0]), data_format, box)
+    fill = partial(_fill, voxels=voxels, topleft=topleft, mag=mag, shapes=shapes, downsample=downsample)
+    if isinstance(place, FilesPlace) and not place.holds(name):
+        # Killed, it leaves no layer, and what it leaves is no hindrance to the next.
+        with layer_draft(place, dataset._properties, entry) as (draft, described):
+            fill(type(dataset)._of(described, draft).get_layer(name))
+        dataset._forget_views()
+        layer = dataset.get_layer(name)
+        layer._settle()
+        return layer
+    layer = dataset._add(entry)
     try:
-        view = layer.add_mag(
-            mag, chunk_shape=shapes.chunk_shape, shard_shape=shapes.shard_shape,
-            chunks_per_shard=shapes.chunks_per_shard,
-        )  # fmt: skip
-        view.write(voxels, absolute_offset=topleft)
+        fill(layer)
     except BaseException:
-        take_back(dataset, name, delete=not found)
+        take_back(dataset, name, delete=not isinstance(place, FilesPlace))
         raise
-    if category == SEGMENTATION_CATEGORY:
+    return layer
+
+
+def _fill(layer: Layer, *, voxels: NDArray[Any], topleft: Vec3Int, mag: Mag, shapes: Shapes, downsample: bool) -> None:
+    """Give a new layer its voxels and coarser mags."""
+    view = layer.add_mag(
+        mag, chunk_shape=shapes.chunk_shape, shard_shape=shapes.shard_shape, chunks_per_shard=shapes.chunks_per_shard
+    )
+    view.write(voxels, absolute_offset=topleft)
+    if layer.category == SEGMENTATION_CATEGORY:
         layer._change(lambda entry: entry.set_largest_segment_id(int(voxels.max(initial=0))))
     if downsample:
         layer.downsample(from_mag=view.mag)
-    return layer
 
 
 def take_back(dataset: Dataset, name: str, *, delete: bool = True) -> None:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 from wkfast import _core
 from wkfast.buckets import ObjectPath
 from wkfast.errors import DatasetError, WkfastError
+from wkfast.records import nests_deeper
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -19,6 +20,8 @@ GROUP_FILES = ("zarr.json", ".zgroup", ".zattrs")
 ZARR_FILES = (*GROUP_FILES, ".zarray")
 # As the core reads of a file on disk at most.
 _MOST = 64 << 20
+# Lists and objects in one another: Python fails to copy and pickle what nests a few hundred deep.
+_DEEPEST = 128
 
 
 def read_metadata(file: Path | ObjectPath) -> bytes | None:
@@ -66,9 +69,23 @@ def parsed_json(text: bytes, file: object) -> Any:
     Raises
     ------
     DatasetError
-        It is no JSON.
+        It is no JSON, or nests deeper than can be copied and pickled.
     """
     try:
-        return json.loads(text)
+        value = json.loads(text)
     except (ValueError, RecursionError) as error:
         raise DatasetError(f"{file}: not valid JSON: {error}") from error
+    check_nesting(value, file)
+    return value
+
+
+def check_nesting(value: Any, file: object) -> None:
+    """Refuse what nests deeper than can be copied and pickled, when `file` is read and before it is written.
+
+    Raises
+    ------
+    DatasetError
+        It does.
+    """
+    if nests_deeper(value, _DEEPEST):
+        raise DatasetError(f"{file}: lists and objects nest deeper than {_DEEPEST}")

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 
 from wkfast._short import short
 from wkfast.dataset.layer_properties import Json, LayerProperties, layer_properties
-from wkfast.dataset.metadata_files import ZARR_FILES, parsed_json, read_metadata
+from wkfast.dataset.metadata_files import ZARR_FILES, check_nesting, parsed_json, read_metadata
 from wkfast.dataset.view_configuration import DatasetViewConfiguration, configuration_of
 from wkfast.drafts import exclusive_draft
 from wkfast.errors import DatasetError, DatasetNotFoundError, DatasetValueError, ExistsError, LayerNotFoundError
@@ -248,6 +248,7 @@ class DatasetProperties:
 
     def text(self) -> bytes:
         """Return what the file is to hold."""
+        check_nesting(self.json, self.file)
         return json.dumps(self.json, indent=4).encode()
 
     def adopt(self, fresh: DatasetProperties) -> None:

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import itertools
 from array import array
+from bisect import bisect_left
 from typing import TYPE_CHECKING, Any, Self
 
 from wkfast import _core
 from wkfast._lazy import lazy_import
 from wkfast.errors import SkeletonError
-from wkfast.records import normalized_color
+from wkfast.records import kept, normalized_color
 from wkfast.skeleton.arrays import integers, shaped
 from wkfast.skeleton.ids import TakenIds
 from wkfast.skeleton.tree import Tree
@@ -337,12 +338,14 @@ class Group:
 
     def _drop_tree(self, tree: Tree) -> None:
         """Take a tree that is right below this group out of it."""
-        made = self._skeleton._made
-        if any(child is tree for child in self._child_trees):
-            self._child_trees = [child for child in self._child_trees if child is not tree]
+        # The lists are replaced, not changed: others may be going through them.
+        number, numbers, children = tree._number, self._read_trees, self._child_trees
+        place = len(numbers) if number is None else bisect_left(numbers, number)
+        if place < len(numbers) and numbers[place] == number and self._skeleton._made.get(number) is tree:
+            self._read_trees = numbers[:place] + numbers[place + 1 :]
         else:
-            kept = [number for number in self._read_trees if made.get(number) is not tree]
-            self._read_trees = array("I", kept)
+            place = next((at for at, child in enumerate(children) if child is tree), len(children))
+            self._child_trees = children[:place] + children[place + 1 :]
         self._skeleton._tree_dropped(tree)
 
     # -- reading and writing --------------------------------------------------------------------------------------
@@ -353,7 +356,7 @@ class Group:
         while pending:
             parent, record = pending.pop()
             group = parent.add_group(record["name"] or "", record["id"])
-            group.is_expanded, group._record = record["is_expanded"], {**record, "children": []}
+            group.is_expanded, group._record = record["is_expanded"], kept({**record, "children": []})
             groups[record["id"]] = group
             pending += [(group, child) for child in reversed(record["children"])]
 

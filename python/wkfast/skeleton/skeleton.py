@@ -17,6 +17,7 @@ from wkfast.errors import GeometryError, SkeletonError
 from wkfast.geometry import LengthUnit, Vec3Float, VoxelSize
 from wkfast.pictures import html
 from wkfast.pictures.skeletons import three_projections
+from wkfast.records import kept
 from wkfast.skeleton import tables
 from wkfast.skeleton.annotation_file import AnnotationFile, require_suffix
 from wkfast.skeleton.arrays import integers, shaped, split_by_tree
@@ -251,7 +252,7 @@ class Skeleton(Group):
         skeleton.active_node_id = parameters["active_node"]
         skeleton.additional_axes = [_axis(record) for record in parameters["additional_axes"]]
         # Groups are written as they then are; the records would only be kept in vain, and be too deep for copies.
-        skeleton._header = {**header, "groups": []}
+        skeleton._header = kept({**header, "groups": []})
         skeleton._fill(header["groups"], trees)
         return skeleton
 
@@ -273,7 +274,9 @@ class Skeleton(Group):
         tree = self._made.get(number)
         if tree is None and self._loaded is not None:
             # Of two threads that ask at once, both get the first one's.
-            tree = self._made.setdefault(number, Tree._from_record(*self._loaded[number], group))
+            made = Tree._from_record(*self._loaded[number], group)
+            made._number = number
+            tree = self._made.setdefault(number, made)
         if tree is None:
             raise SkeletonError(f"there is no tree with the number {number} in the loaded file")
         return tree

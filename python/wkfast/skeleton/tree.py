@@ -83,6 +83,8 @@ class Tree:
     _graph_attributes: Mapping[str, Any] = _NOTHING
     _node_attributes: NodeAttributes = _NOTHING
     _edge_attributes: Mapping[tuple[int, int], dict[str, Any]] = _NOTHING
+    # Of a tree of a loaded file: which one.
+    _number: int | None = None
 
     def __init__(
         self,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from wkfast import _core
 from wkfast._lazy import lazy_import
 
 if TYPE_CHECKING:
@@ -25,19 +26,26 @@ def unknown_elements(header: Record, trees: Iterable[Tree]) -> list[etree._Eleme
 
 def _found(value: Any) -> Iterator[Record]:
     """Yield the unknown elements below a record, its own first."""
-    if isinstance(value, dict):
-        extras = value.get("extras") or value
-        yield from extras.get("elements", ())
-        for name, part in {**value, **extras.get("containers", {})}.items():
-            if name not in {"extras", "elements", "containers", "attributes"}:
-                yield from _found(part)
-    elif isinstance(value, list):
-        for part in value:
-            yield from _found(part)
+    pending = [value]
+    while pending:
+        part = pending.pop()
+        if isinstance(part, dict):
+            extras = part.get("extras") or part
+            yield from extras.get("elements", ())
+            parts = {**part, **extras.get("containers", {})}
+            below = [parts[name] for name in parts if name not in {"extras", "elements", "containers", "attributes"}]
+            pending += reversed(below)
+        elif isinstance(part, (list, _core.PackedRecords)):
+            pending += reversed(list(part))
 
 
 def _element(record: Record) -> etree._Element:
     element = etree.Element(record["name"], dict(record["attributes"]))
-    element.text = record.get("text") or None
-    element.extend(_element(child) for child in record["children"])
+    pending = [(element, record)]
+    while pending:
+        parent, facts = pending.pop()
+        parent.text = facts.get("text") or None
+        for child in facts["children"]:
+            below = etree.SubElement(parent, child["name"], dict(child["attributes"]))
+            pending.append((below, child))
     return element

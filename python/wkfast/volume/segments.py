@@ -11,6 +11,7 @@ from wkfast.records import (
     Record,
     color_record,
     complete_color,
+    kept,
     metadata_from_entries,
     metadata_to_entries,
 )
@@ -69,7 +70,7 @@ class SegmentInformation:
             group_id=record["group_id"],
             is_visible=record["is_visible"],
             additional_coordinates=dict(record["additional_coordinates"]),
-            _record=record,
+            _record=kept(record),
         )
 
     def to_record(self, segment_id: int) -> Record:

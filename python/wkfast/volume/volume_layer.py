@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from wkfast._lazy import lazy_import
 from wkfast.dataset.data_format import DataFormat
 from wkfast.errors import AnnotationError, VolumeDataMissingError
+from wkfast.records import kept
 from wkfast.volume.edit_mode import VolumeLayerEditMode
 from wkfast.volume.segments import SegmentInformation
 
@@ -106,7 +107,7 @@ class VolumeLayer:
             mapping_name=record["mapping_name"],
             mapping_is_locked=record["mapping_is_locked"],
             data=data,
-            _record=record,
+            _record=kept(record),
         )
         layer._segments = None
         return layer

@@ -470,7 +470,9 @@ pub(super) fn look_for_signals(py: Python<'_>, row: u32) -> PyResult<()> {
 #[pyfunction]
 pub(crate) fn restore_tree(py: Python<'_>, state: PyBackedBytes) -> PyResult<TreeColumns> {
     let large = state.len() > LARGE_STATE;
-    let table = patiently_if(py, large, move |_| ciborium::from_reader::<TreeTable, _>(&*state))?;
+    let table = patiently_if(py, large, move |_| {
+        ciborium::de::from_reader_with_recursion_limit::<TreeTable, _>(&*state, STATE_DEPTH)
+    })?;
     Ok(table.map_err(state_error)?.into())
 }
 
@@ -481,6 +483,9 @@ fn is_large(table: &TreeTable) -> bool {
 
 /// Bytes of a pickled tree that take as long.
 pub(super) const LARGE_STATE: usize = 10 << 20;
+
+/// How deep the state of a pickled tree may nest: unknown elements as deep as files may have them, each in three layers.
+pub(super) const STATE_DEPTH: usize = 3 * 512 + 64;
 
 pub(super) fn state_error(error: impl std::fmt::Display) -> PyErr {
     PyValueError::new_err(format!("not the pickled state of a tree: {error}"))

@@ -5,11 +5,12 @@ use std::io::{self, BufWriter, Seek, SeekFrom, Write};
 #[cfg(target_os = "linux")]
 use std::os::fd::AsRawFd;
 use std::path::Path;
+use std::sync::Arc;
 
 use pyo3::prelude::*;
 use pyo3::pybacked::PyBackedBytes;
 use pyo3::types::PyList;
-use wkfast_files::zip::{Packed, Sums, ZipWriter};
+use wkfast_files::zip::{Archive, Packed, Sums, ZipWriter};
 
 use super::document::{Detached, Outgoing, check_signals};
 use crate::errors::CoreError;
@@ -78,28 +79,38 @@ fn fill_zip(
     // The one member whose header is gone back to: it is the first, which an object in parts keeps for that.
     let text = archive.stream(nml_name, true, document.size_hint(), |out| document.write(out));
     text.map_err(CoreError::io(path))?.map_err(CoreError::nml(path))?;
+    // Held until the next is open, so that no archive is opened again for each of its members.
+    let mut held = None;
     for (name, source) in members {
-        add_member(&mut archive, path, name, source)?;
+        held = add_member(&mut archive, path, name, source)?.or(held);
         check_signals(0).map_err(|error| CoreError::io(path)(io::Error::other(error)))?;
     }
     archive.finish().map(drop).map_err(CoreError::io(path))
 }
 
-fn add_member<W: Write>(archive: &mut ZipWriter<W>, path: &Path, name: &str, source: &Source) -> Result<(), CoreError> {
+/// Returns the archive that the member was copied from, if it is from one.
+fn add_member<W: Write>(
+    archive: &mut ZipWriter<W>,
+    path: &Path,
+    name: &str,
+    source: &Source,
+) -> Result<Option<Arc<Archive>>, CoreError> {
     match source {
         Source::Bytes(data) => {
             let packed = Packed::new(data).map_err(CoreError::io(path))?;
-            archive.add(name, &packed).map_err(CoreError::io(path))
+            archive.add(name, &packed).map_err(CoreError::io(path))?;
+            Ok(None)
         }
         // What is put in as a file is an archive itself: left as it is, it can be read in place.
         Source::File(from, None) => {
             let sums = from.with_bytes(None, |bytes, from| Sums::of(bytes).map_err(CoreError::io(from)))?;
-            from.with_bytes(None, |bytes, _| archive.store(name, &sums, bytes).map_err(CoreError::io(path)))
+            from.with_bytes(None, |bytes, _| archive.store(name, &sums, bytes).map_err(CoreError::io(path)))?;
+            Ok(None)
         }
         Source::File(from, Some(member)) => {
-            // Whoever loaded the annotation has it open, so that it is not opened again for every member.
             let source = from.open_zip()?;
-            archive.copy(&source, member, name).map_err(CoreError::zip(path, source.describe(member)))
+            archive.copy(&source, member, name).map_err(CoreError::zip(path, source.describe(member)))?;
+            Ok(Some(source))
         }
     }
 }

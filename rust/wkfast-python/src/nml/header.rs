@@ -73,9 +73,13 @@ impl PackedRecords {
         slf
     }
 
-    /// As a plain list.
+    /// As a plain list, of records that are not too deep for pickles.
     fn __reduce__<'py>(&self, py: Python<'py>) -> PyResult<(Bound<'py, PyAny>, (Bound<'py, PyList>,))> {
-        Ok((py.get_type::<PyList>().into_any(), (self.all(py)?,)))
+        let (kept, list) = (kept(py)?, PyList::empty(py));
+        for record in self.all(py)? {
+            list.append(kept.call1((record,))?)?;
+        }
+        Ok((py.get_type::<PyList>().into_any(), (list,)))
     }
 }
 
@@ -88,6 +92,11 @@ impl PackedRecords {
         }
         Ok(list)
     }
+}
+
+/// What makes a record that nests deep one that pickles do not fail on.
+pub(super) fn kept(py: Python<'_>) -> PyResult<Bound<'_, PyAny>> {
+    py.import("wkfast.records")?.getattr("kept")
 }
 
 /// Yields the records one by one.

@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, HashMap, HashSet};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use bytemuck::cast_slice;
+use ciborium::de::from_reader_with_recursion_limit;
 use pyo3::exceptions::PyIndexError;
 use pyo3::prelude::*;
 use pyo3::pybacked::PyBackedBytes;
@@ -11,7 +12,7 @@ use pyo3::types::PyBytes;
 use wkfast_nml::model::{Id, Tree};
 use wkfast_nml::{Forest, PackedTrees, TreeTable};
 
-use super::columns::{LARGE_STATE, TreeColumns, state_error};
+use super::columns::{LARGE_STATE, STATE_DEPTH, TreeColumns, state_error};
 use super::ids::PyId;
 use super::packed::PackedAt;
 use super::record::TreeRecord;
@@ -101,7 +102,7 @@ pub(crate) fn restore_trees(py: Python<'_>, state: PyBackedBytes) -> PyResult<Lo
     let forest = patiently_if(py, is_large, move |_| {
         let (mut rest, mut forest) = (&*state, Forest::default());
         while !rest.is_empty() {
-            let tree: Tree = ciborium::from_reader(&mut rest)?;
+            let tree: Tree = from_reader_with_recursion_limit(&mut rest, STATE_DEPTH)?;
             forest.push(&tree.header, &tree.columns);
         }
         Ok::<_, ciborium::de::Error<std::io::Error>>(forest)

@@ -8,6 +8,7 @@ use pythonize::depythonize;
 use wkfast_nml::model::TreeHeader;
 
 use super::document::to_record;
+use super::header::kept;
 use super::ids::PyId;
 use super::packed::PackedAt;
 
@@ -107,8 +108,9 @@ impl TreeRecord {
         slf
     }
 
-    fn __reduce__<'py>(slf: &Bound<'py, Self>) -> PyResult<(Bound<'py, PyAny>, (Py<PyAny>,))> {
-        Ok((slf.get_type().getattr("from_dict")?, (slf.get().to_dict(slf.py())?,)))
+    fn __reduce__<'py>(slf: &Bound<'py, Self>) -> PyResult<(Bound<'py, PyAny>, (Bound<'py, PyAny>,))> {
+        let record = kept(slf.py())?.call1((slf.get().to_dict(slf.py())?,))?;
+        Ok((slf.get_type().getattr("from_dict")?, (record,)))
     }
 }
 
