@@ -13,6 +13,8 @@ import zarr
 from tests.inputs import tree_state
 
 import wkfast
+from wkfast.dataset.attachments import Attachment, AttachmentDataFormat
+from wkfast.dataset.properties import DatasetProperties
 from wkfast.errors import DatasetError, DatasetValueError, ExistsError, ReadOnlyError, VolumeDataError
 
 if TYPE_CHECKING:
@@ -176,6 +178,67 @@ def test_a_shallow_copy_refers_to_every_layer(wk: Any, tmp_path: Path, data_form
     assert str(copy.get_layer("raw").data_format) == data_format
     mags = json.loads((copy.path / "datasource-properties.json").read_text())["dataLayers"][0]["mags"]
     assert [mag["path"] for mag in mags] == [str(dataset.path.resolve() / "raw" / name) for name in ("1", "2")]
+
+
+@pytest.fixture
+def writes(monkeypatch):
+    """The layers and mags that were listed after each write of the properties of a dataset."""
+    seen, update = [], DatasetProperties.update
+
+    def noted(self: DatasetProperties, change: Any) -> None:
+        update(self, change)
+        seen.append({layer.name: len(layer.mags) for layer in self.layers})
+
+    monkeypatch.setattr(DatasetProperties, "update", noted)
+    return seen
+
+
+def with_attachments(folder: Path) -> Any:
+    layer = source(wkfast, folder)
+    for name in ("one", "two"):
+        mesh = layer.path / f"{name}.hdf5"
+        mesh.touch()
+        layer.attachments.add_attachment_as_ref(Attachment(name, mesh, AttachmentDataFormat.HDF5, "meshes"))
+    return layer
+
+
+def test_a_shallow_copy_is_listed_at_once_however_many_layers_there_are(tmp_path: Path, writes: list[Any]) -> None:
+    """Each listing writes all that is listed."""
+    dataset = with_attachments(tmp_path).dataset
+    for number in range(20):
+        dataset.add_layer(f"l{number}", "color")
+    writes.clear()
+    copy = dataset.shallow_copy_dataset(tmp_path / "copy")
+    assert writes == [{"raw": 2} | {f"l{number}": 0 for number in range(20)}]
+    assert [each.name for each in copy.get_segmentation_layer("raw").attachments.meshes] == ["one", "two"]
+    assert all((copy.path / name).is_dir() for name in copy.layers)
+
+
+@pytest.mark.parametrize("way", [as_ref, as_link])
+def test_a_layer_that_is_referred_to_is_listed_with_all_that_it_has(
+    tmp_path: Path, writes: list[Any], way: Any
+) -> None:
+    """One that is killed between has not listed half of it."""
+    layer, dataset = with_attachments(tmp_path), target(wkfast, tmp_path)
+    writes.clear()
+    linked = way(dataset, layer)
+    assert writes == [{"linked": 2}]
+    assert [each.path for each in linked.attachments.meshes] == [layer.path / "one.hdf5", layer.path / "two.hdf5"]
+
+
+def test_layers_that_cannot_all_be_added_are_not_added(tmp_path: Path) -> None:
+    raw = source(wkfast, tmp_path)
+    raw.dataset.add_layer("more", "color")
+    before = tree_state(raw.dataset.path)
+    entries = [{**raw._properties.json, "name": name} for name in ("new", "more")]
+    with pytest.raises(ExistsError, match="has a layer 'more' already"):
+        raw.dataset._add(*entries)
+    (raw.dataset.path / "taken").touch()
+    entries[1]["name"] = "taken"
+    with pytest.raises(ExistsError, match="in the way of a layer"):
+        raw.dataset._add(*entries)
+    (raw.dataset.path / "taken").unlink()
+    assert tree_state(raw.dataset.path) == before
 
 
 def test_a_mag_is_referred_to_under_another_name(wk: Any, tmp_path: Path) -> None:

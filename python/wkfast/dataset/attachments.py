@@ -20,7 +20,7 @@ from wkfast.drafts import named
 from wkfast.errors import DatasetError, DatasetValueError, ExistsError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterable, Iterator
     from pathlib import Path
 
     from wkfast.dataset.layer import Layer
@@ -171,8 +171,7 @@ class Attachments:
         DatasetError
             It is a link that leads nowhere: in a circle, or to a name that is too long.
         """
-        path = attachment.path if isinstance(attachment.path, str) else followed(attachment.path)
-        return self._list(replace(attachment, name=new_name or attachment.name, path=path))
+        return self._list(replace(_where_it_lies(attachment), name=new_name or attachment.name))
 
     def add_attachment_as_copy(self, attachment: Attachment) -> Attachment:
         """Copy an attachment into the layer's folder, and return the copy.
@@ -236,9 +235,7 @@ class Attachments:
     def _list(self, attachment: Attachment) -> Attachment:
         self._layer._writable()
         self._check_free(attachment)
-        kind, root, path = _KIND_OF[attachment.container_name], self._root(), attachment.path
-        shown = str(path) if isinstance(path, str) or root is None else stated_in(path, root)
-        entry = {"name": attachment.name, "path": shown, "dataFormat": attachment.data_format.value}
+        kind, entry = _KIND_OF[attachment.container_name], _entry_of(attachment, self._root())
 
         def add(properties: Any) -> None:
             stated = properties.json.get(ATTACHMENTS) or {}
@@ -247,6 +244,28 @@ class Attachments:
 
         self._layer._change(add)
         return attachment
+
+
+def referred_attachments(attachments: Iterable[Attachment], root: Path | ObjectPath) -> Json:
+    """Return what the entry of a layer in the dataset at `root` says of attachments that lie where they lie."""
+    stated: Json = {}
+    for each in map(_where_it_lies, attachments):
+        kind, entry = _KIND_OF[each.container_name], _entry_of(each, root)
+        if kind.single:
+            stated[kind.key] = entry
+        else:
+            stated.setdefault(kind.key, []).append(entry)
+    return {ATTACHMENTS: stated} if stated else {}
+
+
+def _where_it_lies(attachment: Attachment) -> Attachment:
+    return attachment if isinstance(attachment.path, str) else replace(attachment, path=followed(attachment.path))
+
+
+def _entry_of(attachment: Attachment, root: Path | ObjectPath | None) -> Json:
+    path = attachment.path
+    shown = str(path) if isinstance(path, str) or root is None else stated_in(path, root)
+    return {"name": attachment.name, "path": shown, "dataFormat": attachment.data_format.value}
 
 
 def _file_name(attachment: Attachment) -> str:

@@ -35,7 +35,7 @@ from wkfast.dataset.ome_zarr import entries_of_image
 from wkfast.dataset.place import writable
 from wkfast.dataset.present_files import add_layer_of_files
 from wkfast.dataset.properties import FILE_NAME, UNFINISHED, DatasetProperties
-from wkfast.dataset.references import add_layer_link, add_layer_ref
+from wkfast.dataset.references import add_layer_link, add_layer_ref, referred_layer
 from wkfast.dataset.reshaping import Workers
 from wkfast.dataset.sampling import SamplingModes
 from wkfast.dataset.slots import state_without
@@ -945,9 +945,7 @@ class Dataset(_core.Keeper):
         copy = Dataset(folder, name=name, voxel_size_with_unit=self.voxel_size_with_unit)
         if self.default_view_configuration is not None:
             copy.default_view_configuration = self.default_view_configuration
-        for each in self.layers.values():
-            if each.name not in without:
-                copy.add_layer_as_ref(each)
+        copy._add(*(referred_layer(copy, each, each.name) for each in self.layers.values() if each.name not in without))
         return copy
 
     def calculate_bounding_box(self) -> BoundingBox:
@@ -972,20 +970,21 @@ class Dataset(_core.Keeper):
         self._writable().look_again(self._properties)
         self._forget_views()
 
-    def _add(self, entry: Json) -> Layer:
-        """Add the layer that an entry describes."""
-        place, name = self._writable(), entry["name"]
-        found = isinstance(place, FolderPlace) and place.holds(name)
-        place.add_layer(self._properties, entry)
+    def _add(self, *entries: Json) -> list[Layer]:
+        """Add the layers that entries describe, all or none."""
+        place, names = self._writable(), [entry["name"] for entry in entries]
+        found = {name for name in names if isinstance(place, FolderPlace) and place.holds(name)}
+        place.add_layers(self._properties, entries)
         self._forget_views()
-        layer = self.get_layer(name)
+        layers = [self.get_layer(name) for name in names]
         try:
-            layer._settle()
+            for layer in layers:
+                layer._settle()
         except BaseException:
-            if isinstance(place, FolderPlace):
-                take_back(self, name, delete=not found)
+            for name in names if isinstance(place, FolderPlace) else ():
+                take_back(self, name, delete=name not in found)
             raise
-        return layer
+        return layers
 
     def _forget_views(self) -> None:
         """Let layers look at their entries again: one has changed."""

@@ -19,7 +19,7 @@ from wkfast.dataset.new_chunks import KeepsZeros
 from wkfast.errors import DatasetError, DatasetValueError, ExistsError, VolumeDataError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Sequence
+    from collections.abc import Callable, Container, Iterator, Sequence
 
     from wkfast.buckets import ObjectPath
     from wkfast.dataset.layer_properties import Json, LayerProperties
@@ -180,39 +180,45 @@ class FolderPlace(FilesPlace):
         return Path(os.path.normpath(root / folder.absolute())), Path(os.path.normpath(root))
 
     @changes_told()
-    def add_layer(self, properties: DatasetProperties, entry: Json) -> None:
-        """Make a layer's folder, where there may be files already, and list the layer."""
-        name = entry["name"]
-        properties.check_free(name)
-        folder = self.vacant(properties, name)
-        is_new = not folder.exists()
-        folder.mkdir(exist_ok=True)
+    def add_layers(self, properties: DatasetProperties, entries: Sequence[Json]) -> None:
+        """Make the folders of layers, where there may be files already, and list the layers: all or none."""
+        names = [entry["name"] for entry in entries]
+        properties.check_free(*names)
+        folders = self.vacant(properties, *names)
+        new = [folder for folder in folders if not folder.exists()]
 
         def add(fresh: DatasetProperties) -> None:
-            self.check_not_made(folder)
-            fresh.add_layer(entry)
+            for folder in folders:
+                self.check_not_made(folder)
+            fresh.add_layers(entries)
 
         try:
+            for folder in folders:
+                folder.mkdir(exist_ok=True)
             self.update(properties, add)
         except BaseException:
-            if is_new and self._is_unlisted(folder):
+            for folder in filter(self._is_unlisted, new):
                 with suppress(OSError):  # somebody has put something into it
                     folder.rmdir()
             raise
 
     @changes_told()
-    def vacant(self, properties: DatasetProperties, name: str) -> Path:
-        """Return the folder for a layer that is not listed, without what killed calls have left there.
+    def vacant(self, properties: DatasetProperties, *names: str) -> list[Path]:
+        """Return the folders for layers that are not listed, without what killed calls have left there.
 
         Raises
         ------
         ExistsError
-            It is a link, or something else that is no folder.
+            One is a link, or something else that is no folder.
         """
         self._finish_renamings(properties)
+        taken = {layer.name for layer in properties.layers}
+        return [self._vacated(name, taken) for name in names]
+
+    def _vacated(self, name: str, taken: Container[str]) -> Path:
         folder = self.own(self._root / name, f"layer {name!r}")
-        names = {name, *(layer.name for layer in properties.layers)}
-        if not self._remove_left(folder) and _leads_to(folder) in names:
+        leads_to = _leads_to(folder)
+        if not self._remove_left(folder) and (leads_to == name or leads_to in taken):
             self.remove(folder)
         if folder.is_symlink():
             where = "leads out of the dataset" if self.is_foreign(folder) else "leads elsewhere"

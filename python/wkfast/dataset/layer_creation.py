@@ -61,7 +61,8 @@ def add_layer(
     entry = _new_entry(
         dataset, name, category, kind, data_format, box, largest_segment_id=largest_segment_id, mappings=mappings
     )
-    return dataset._add(entry)
+    (layer,) = dataset._add(entry)
+    return layer
 
 
 def _new_entry(
@@ -94,7 +95,8 @@ def _new_entry(
 
 def add_layer_like(dataset: Dataset, other: Layer, name: str) -> Layer:
     """Add a layer without mags that is described like another; see :meth:`Dataset.add_layer_like`."""
-    return dataset._add(entry_like(other, name))
+    (layer,) = dataset._add(entry_like(other, name))
+    return layer
 
 
 def entry_like(other: Layer, name: str) -> Json:
@@ -140,7 +142,7 @@ def write_layer(
         layer = dataset.get_layer(name)
         layer._settle()
         return layer
-    layer = dataset._add(entry)
+    (layer,) = dataset._add(entry)
     try:
         fill(layer)
     except BaseException:

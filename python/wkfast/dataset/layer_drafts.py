@@ -77,7 +77,7 @@ def layer_draft(
 def _in_folder(
     place: FolderPlace, properties: DatasetProperties, described: DatasetProperties, name: str
 ) -> Iterator[FilesPlace]:
-    folder = place.vacant(properties, name)
+    (folder,) = place.vacant(properties, name)
     place.check_not_made(folder)
     if is_taken(folder):
         raise ExistsError(f"{folder} is in the way, though no layer of the dataset; move it, or choose another name")

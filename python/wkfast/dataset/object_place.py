@@ -155,12 +155,12 @@ class ObjectPlace(FilesPlace):
             raise DatasetError(f"{file}: others change it all the time; try again when they have finished")
         properties.adopt(fresh)
 
-    def add_layer(self, properties: DatasetProperties, entry: Json) -> None:
-        """List a layer. There may be files in its folder already."""
-        name = entry["name"]
-        properties.check_free(name)
-        self.finish_removal(name, None)
-        self.update(properties, lambda fresh: fresh.add_layer(entry))
+    def add_layers(self, properties: DatasetProperties, entries: Sequence[Json]) -> None:
+        """List layers. There may be files in their folders already."""
+        properties.check_free(*(entry["name"] for entry in entries))
+        for entry in entries:
+            self.finish_removal(entry["name"], None)
+        self.update(properties, lambda fresh: fresh.add_layers(entries))
 
     def rename_layer(self, properties: DatasetProperties, old: str, new: str) -> None:
         """Give a layer and its folder another name. Mags of other layers in that folder are found there again.

@@ -121,8 +121,8 @@ class WritablePlace(Place):
         """Apply `change` to the properties of the dataset and keep them."""
 
     @abstractmethod
-    def add_layer(self, properties: DatasetProperties, entry: Json) -> None:
-        """Add a layer without mags."""
+    def add_layers(self, properties: DatasetProperties, entries: Sequence[Json]) -> None:
+        """Add layers whose mags, if any, lie elsewhere: all of them or none."""
 
     @abstractmethod
     def rename_layer(self, properties: DatasetProperties, old: str, new: str) -> None:

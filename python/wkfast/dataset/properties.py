@@ -182,19 +182,32 @@ class DatasetProperties:
         ExistsError
             There is one of its name.
         """
-        self.check_free(entry["name"])
-        self.json["dataLayers"].append(entry)
+        self.add_layers([entry])
 
-    def check_free(self, name: str) -> None:
-        """Check that no layer is called `name`.
+    def add_layers(self, entries: Sequence[Json]) -> None:
+        """Append layers.
 
         Raises
         ------
         ExistsError
-            One is.
+            There is one of the name of one.
         """
-        if any(layer.name == name for layer in self.layers):
-            raise ExistsError(f"{self._home} has a layer {name!r} already")
+        self.check_free(*(entry["name"] for entry in entries))
+        self.json["dataLayers"] += entries
+
+    def check_free(self, *names: str) -> None:
+        """Check that no layer has one of some names, which differ.
+
+        Raises
+        ------
+        ExistsError
+            One has.
+        """
+        taken = {layer.name for layer in self.layers}
+        for name in names:
+            if name in taken:
+                raise ExistsError(f"{self._home} has a layer {name!r} already")
+            taken.add(name)
 
     def remove_layer(self, name: str) -> None:
         """Remove the layer called `name`.

@@ -12,10 +12,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from wkfast.addresses import local_path
+from wkfast.dataset.attachments import referred_attachments
 from wkfast.dataset.files_place import FilesPlace
 from wkfast.dataset.folders import changes_told
 from wkfast.dataset.foreign import own_layer, own_mag
-from wkfast.dataset.layer_creation import check_layer_name
+from wkfast.dataset.layer_creation import check_layer_name, entry_like
 from wkfast.dataset.layer_properties import ELSEWHERE, without
 from wkfast.dataset.links import followed, is_file
 from wkfast.dataset.mag_building import check_same_voxels, folder_place_of
@@ -43,12 +44,19 @@ def add_layer_ref(dataset: Dataset, given: Any, name: str | None) -> Layer:
         raise DatasetValueError(
             f"layer {foreign.name!r} is one of {dataset} already: a reference leads to another dataset"
         )
-    entries = {mag: _entry(view, mag, dataset) for mag, view in foreign.mags.items()}
-    layer = dataset.add_layer_like(foreign, name)
-    layer._change(lambda entry: entry.set_mags(list(entries.values())))
-    for each in getattr(foreign, "attachments", ()):
-        dataset.get_segmentation_layer(name).attachments.add_attachment_as_ref(each)
-    return dataset.get_layer(name)
+    (layer,) = dataset._add(referred_layer(dataset, foreign, name))
+    return layer
+
+
+def referred_layer(dataset: Dataset, foreign: Layer, name: str) -> Json:
+    """Return the entry of a layer whose mags and attachments are another's."""
+    entry = entry_like(foreign, name)
+    entry["mags"] = [_entry(view, mag, dataset) for mag, view in foreign.mags.items()]
+    return entry | _referred_attachments(dataset, foreign)
+
+
+def _referred_attachments(dataset: Dataset, foreign: Layer) -> Json:
+    return referred_attachments(getattr(foreign, "attachments", ()), _home_of(dataset).absolute())
 
 
 def add_mag_ref(layer: Layer, given: Any, mag: Any, *, extend: bool) -> MagView:
@@ -68,10 +76,9 @@ def add_layer_link(dataset: Dataset, given: Any, name: str | None, *, relative: 
     target = _here(foreign.path)
     entry = {**without(foreign._properties.json, *ELSEWHERE), "name": name}
     entry["mags"] = [_linked_entry(view, target, name, dataset) for view in foreign.mags.values()]
+    entry |= _referred_attachments(dataset, foreign)
     with _link(link, target, relative=relative):
         dataset._change(lambda properties: properties.add_layer(entry))
-    for each in getattr(foreign, "attachments", ()):
-        dataset.get_segmentation_layer(name).attachments.add_attachment_as_ref(each)
     return dataset.get_layer(name)
 
 

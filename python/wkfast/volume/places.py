@@ -92,9 +92,9 @@ class MemoryPlace(WritablePlace):
         """Apply `change`, which is written down nowhere."""
         change(properties)
 
-    def add_layer(self, properties: DatasetProperties, entry: Json) -> None:
-        """Add a layer without mags."""
-        properties.add_layer(entry)
+    def add_layers(self, properties: DatasetProperties, entries: Sequence[Json]) -> None:
+        """Add layers without mags."""
+        properties.add_layers(entries)
 
     def rename_layer(self, properties: DatasetProperties, old: str, new: str) -> None:
         """Give a layer another name.

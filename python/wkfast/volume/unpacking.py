@@ -119,7 +119,7 @@ def _vacant_place(dataset: Dataset, layer_name: str) -> FolderPlace:
         raise DatasetError(f"{dataset} {place.no_folder}: nothing can be exported there")
     if layer_name in dataset.layers:
         raise ExistsError(f"{dataset.path} has a layer {layer_name!r} already; choose another layer_name, or delete it")
-    folder = place.vacant(dataset_properties(dataset), layer_name)
+    (folder,) = place.vacant(dataset_properties(dataset), layer_name)
     if folder.exists():
         raise ExistsError(
             f"{folder} is in the way, though no layer of the dataset; move it, or choose another layer_name"
