@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 _MOST = 200
+# Of a message. What is longer has a value of a file in it that nobody can read.
+_LONGEST_MESSAGE, _END_OF_MESSAGE = 2000, 500
 
 
 def short(value: object) -> str:
@@ -17,6 +19,20 @@ def short(value: object) -> str:
     """
     text = repr(value)
     return text if len(text) <= _MOST else f"{text[:_MOST]}… ({len(text):,} characters)"
+
+
+def short_message(message: str) -> str:
+    """Return an error or a warning without its middle, if it is longer than 2,000 characters.
+
+    Examples
+    --------
+    >>> short_message("no file"), len(short_message("x" * 9000))
+    ('no file', 2000)
+    """
+    if len(message) <= _LONGEST_MESSAGE:
+        return message
+    left_out = f" … ({len(message):,} characters in all) … "
+    return message[: _LONGEST_MESSAGE - _END_OF_MESSAGE - len(left_out)] + left_out + message[-_END_OF_MESSAGE:]
 
 
 def counted(count: int, things: str) -> str:

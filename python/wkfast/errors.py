@@ -22,6 +22,7 @@
     │   │   └── ReadOnlyError
     │   ├── ChangedMeanwhileError      (OSError)
     │   ├── ExistsError                (IndexError)
+    │   │   └── BeingMadeError
     │   ├── LayerNotFoundError         (IndexError)
     │   └── MagNotFoundError           (IndexError)
     ├── VolumeDataError                (RuntimeError)
@@ -37,9 +38,11 @@
 
 The errors of REST calls stand in ``wkfast.client.errors``, below ``ClientError``, a ``RuntimeError``.
 
-They are raised, never asserted, so they survive ``python -O``. This module imports nothing: the compiled core looks
-its classes up here.
+They are raised, never asserted, so they survive ``python -O``. This module imports next to nothing: the compiled
+core looks its classes up here.
 """
+
+from wkfast._short import short_message
 
 __all__ = [
     "AnnotationError",
@@ -47,6 +50,7 @@ __all__ = [
     "AnnotationIdError",
     "AnnotationSuffixError",
     "AnnotationZipError",
+    "BeingMadeError",
     "ChangedMeanwhileError",
     "DatasetError",
     "DatasetNotFoundError",
@@ -76,10 +80,6 @@ __all__ = [
 ]
 
 
-# Of a message. What is longer has a value of a file in it that nobody can read.
-_LONGEST_MESSAGE, _END_OF_MESSAGE = 2000, 500
-
-
 class WkfastError(Exception):
     """Whatever wkfast itself raises.
 
@@ -93,7 +93,7 @@ class WkfastError(Exception):
     """
 
     def __init__(self, *args: object, **options: object) -> None:
-        shown = (_shortened(each) if isinstance(each, str) else each for each in args)
+        shown = (short_message(each) if isinstance(each, str) else each for each in args)
         super().__init__(*shown, **options)  # those of the built-in that a class is as well
 
 
@@ -239,13 +239,6 @@ class TargetNotEmptyError(MergeError, RuntimeError):
 
 class TargetBusyError(TargetNotEmptyError):
     """Another process is at work in the target of a merge: waiting helps."""
-
-
-def _shortened(message: str) -> str:
-    if len(message) <= _LONGEST_MESSAGE:
-        return message
-    left_out = f" … ({len(message):,} characters in all) … "
-    return message[: _LONGEST_MESSAGE - _END_OF_MESSAGE - len(left_out)] + left_out + message[-_END_OF_MESSAGE:]
 
 
 class StopRequested(KeyboardInterrupt):

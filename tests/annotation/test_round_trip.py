@@ -365,3 +365,13 @@ def _seconds_to_save(folder, members):
 def test_the_time_to_save_grows_as_the_number_of_other_members(tmp_path):
     few, many = (_seconds_to_save(tmp_path, members) for members in (250, 4_000))
     assert many < 64 * max(few, 0.005)
+
+
+def test_of_very_many_layers_without_data_a_few_are_named(tmp_path):
+    volumes = "".join(f'<volume id="{number}" name="v{number}" location="d{number}.zip"/>' for number in range(2_000))
+    write_zip(tmp_path / "many.zip", {"a.nml": minimal_nml(volumes).encode()})
+    with pytest.warns(UserWarning, match="no data") as caught:
+        wk.Annotation.load(tmp_path / "many.zip")
+    said = [str(each.message) for each in caught]
+    assert [f"'v{number}' has no data" in message for number, message in enumerate(said[:5])] == [True] * 5
+    assert [message.partition(": ")[2] for message in said[5:]] == ["1,995 more volume layers have no data either"]

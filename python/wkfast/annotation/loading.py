@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from wkfast._short import counted
 from wkfast._warnings import warn
 from wkfast.annotation import meta
 from wkfast.annotation.boxes import box_from_record
@@ -20,6 +21,9 @@ if TYPE_CHECKING:
 
     from wkfast.annotation.annotation import Annotation
     from wkfast.records import Record
+
+# Layers without data that a warning names.
+_NAMED = 5
 
 
 def load(
@@ -63,29 +67,37 @@ def _from_header(make: type[Annotation], name: str, header: Record, skeleton: Sk
 def _attach_members(annotation: Annotation, file: AnnotationFile) -> None:
     """Make volume layers of the header's records and keep the zip's other members for saving."""
     members = VolumeData.all_at(file.path, file.other_members, file.state)
-    layers = []
+    layers, without_data = [], []
     for record in annotation._header["volumes"]:
         layer = VolumeLayer.from_record(record, members.pop(record["location"] or "", None), annotation.voxel_size)
         if layer.data is None:
-            _warn_without_data(file, record, layer)
+            without_data.append(_said_without_data(file, record, layer))
         layers.append(layer)
     annotation.volume_layers.extend(layers)
     annotation._other_members = members
-    _warn_of_broken_data(annotation, file)
+    _warn_of_each(without_data, file, "have no data either")
+    # The rest is of use, and layers whose voxels cannot be read are saved as they are.
+    _warn_of_each(_said_of_broken_data(annotation, file), file, "have voxels that cannot be read")
 
 
-def _warn_without_data(file: AnnotationFile, record: Record, layer: VolumeLayer) -> None:
+def _said_without_data(file: AnnotationFile, record: Record, layer: VolumeLayer) -> str:
     location = record["location"]
     where = f"{location!r} is not in {file.path}" if location else f"{file.path} names no file for it"
-    warn(f"volume layer {layer.name!r} has no data: {where}")
+    return f"volume layer {layer.name!r} has no data: {where}"
 
 
-def _warn_of_broken_data(annotation: Annotation, file: AnnotationFile) -> None:
-    """Name the layers whose voxels cannot be read. The rest is of use, and they are saved as they are."""
+def _said_of_broken_data(annotation: Annotation, file: AnnotationFile) -> list[str]:
     data = [layer.data for layer in annotation.volume_layers if layer.data is not None]
-    if data:
-        for problem in broken_members(file.source, [str(each.member) for each in data]):
-            warn(f"the voxels of a volume layer cannot be read: {problem}")
+    broken = broken_members(file.source, [str(each.member) for each in data]) if data else ()
+    return [f"the voxels of a volume layer cannot be read: {problem}" for problem in broken]
+
+
+def _warn_of_each(reasons: list[str], file: AnnotationFile, fault: str) -> None:
+    """Warn of a few layers by name, and of all others by their number."""
+    for reason in reasons[:_NAMED]:
+        warn(reason)
+    if len(reasons) > _NAMED:
+        warn(f"{file.path}: {counted(len(reasons) - _NAMED, 'more volume layers')} {fault}")
 
 
 def _vector(record: Record | None) -> Vec3Float | None:
