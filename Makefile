@@ -15,7 +15,7 @@ UNDER_ASAN := tests/geometry tests/skeleton/test_node_attributes.py tests/skelet
 	tests/client/test_batch.py tests/dataset/test_map_chunks.py tests/annotation/test_saving_progress.py
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test test-rust test-python test-memory test-cluster test-servers parquet boundary interrupts torture concurrency faults power-loss test-fuse lint bench growth fuzz mutants miri tsan asan docs wheels try-wheel sdist licences clean
+.PHONY: help setup demo test test-rust test-python test-memory test-cluster test-servers parquet boundary interrupts torture concurrency faults power-loss test-fuse lint bench growth fuzz mutants miri tsan valgrind asan docs wheels try-wheel sdist licences clean
 
 help: ## list the tasks
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -138,6 +138,10 @@ miri: ## run what can be of the tests of pure crates in an interpreter that sees
 tsan: ## run the tests of pure crates, C code included, under the thread sanitizer; needs a nightly Rust with rust-src
 	RUSTFLAGS=-Zsanitizer=thread CFLAGS=-fsanitize=thread CXXFLAGS=-fsanitize=thread PROPTEST_CASES=8 cargo +nightly test -Zbuild-std \
 		--target $$(rustc -vV | sed -n 's/host: //p') --target-dir build/tsan --lib -p wkfast-files -p wkfast-nml -p wkfast-volume
+
+valgrind: ## run the tests of formats, codecs and regions where memory that is read before it is written is seen; needs valgrind
+	PROPTEST_CASES=32 cargo test --config 'target."cfg(unix)".runner = "valgrind --quiet --error-exitcode=9"' \
+		--package wkfast-volume --lib -- --test-threads 1 format:: fuzzing:: mapping:: pack::
 
 # gcc's runtime, which CPython itself is not built with, so it is loaded first; every object has memory of its own, so that one
 # that is used after it has gone is seen.

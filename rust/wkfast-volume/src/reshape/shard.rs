@@ -93,12 +93,19 @@ impl<'a> ShardReshape<'a> {
         Ok(counts)
     }
 
-    /// Whether nothing is to be written into the shard and none is there, as far as that can be told without a request.
+    /// Whether nothing is to be written into the shard and none is there, as far as that can be told without a request:
+    /// of small shards under a large one, most are so.
     fn is_done(&self) -> Result<bool> {
-        let source = &self.job.source;
-        let is_absent = self.job.there.as_ref().is_some_and(|there| !there.contains(self.shard));
+        let (source, target) = (&self.job.source, &self.job.target);
         // What lies across the border of a box is made coarser of voxels that may lie under another shard.
-        if !is_absent || !source.is_indexed() || matches!(self.job.step, Step::Downsample(_)) {
+        if !source.is_indexed() || matches!(self.job.step, Step::Downsample(_)) {
+            return Ok(false);
+        }
+        let is_there = match &self.job.there {
+            Some(there) => there.contains(self.shard),
+            None => target.store().size(&target.shard_key(self.shard))?.is_some(),
+        };
+        if is_there {
             return Ok(false);
         }
         let places: Vec<u32> = (0..self.job.target.grid().chunks_in_shard() as u32).collect();

@@ -99,6 +99,34 @@ fn parts_of_a_job_make_the_whole_and_absent_chunks_stay_absent() {
     assert!(run(&job, 0..job.shards().len() + 1, 1, &mut |_| Ok(())).is_err());
 }
 
+/// A large shard lies over very many small ones, of which few get anything.
+#[test]
+fn shards_that_get_nothing_are_not_touched_and_go_if_they_are_there() {
+    let folder = tempfile::tempdir().unwrap();
+    let source = mag(&folder.path().join("source"), DataFormat::Zarr3, 16, 8);
+    let target = mag(&folder.path().join("target"), DataFormat::Zarr3, 16, 1);
+    let paint = |array: &dyn MagArray, topleft: [i64; 3]| {
+        let voxels = Voxels { bytes: &[1; 2000], z_fastest: false };
+        let region = BoundingBox { topleft, size: [10, 10, 10] };
+        write_region(array, &[], &region, &voxels, &WriteOptions { keep_zeros: false, pool: None }).unwrap();
+    };
+    paint(&*source, [100, 0, 0]);
+    paint(&*target, [0, 64, 0]);
+    let job = ReshapeJob::of(Step::Copy, source, target.clone()).unwrap();
+    assert_eq!(job.shards().len(), 512);
+    run(&job, 0..512, 2, &mut |_| Ok(())).unwrap();
+    let chunks = list_chunks(&*target).unwrap();
+    assert_eq!(chunks.iter().map(|(chunk, _)| chunk.xyz).collect::<Vec<_>>(), [[6, 0, 0]]);
+    // Whoever begins to write a file makes the folders around it.
+    let folders = folders_in(&folder.path().join("target"));
+    assert!(folders <= 8, "{folders} folders");
+}
+
+fn folders_in(folder: &Path) -> usize {
+    let inner = std::fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path());
+    1 + inner.filter(|path| path.is_dir()).map(|path| folders_in(&path)).sum::<usize>()
+}
+
 #[test]
 fn an_observer_ends_a_run_and_no_file_is_left_half_written() {
     let folder = tempfile::tempdir().unwrap();
