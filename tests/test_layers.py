@@ -51,7 +51,6 @@ ALLOWED = {
         "geometry",
         "jobs",
         "progress",
-        "records",
     },
     # names of dataset and geometry, where scripts look for them
     "dataset_properties": {"dataset", "geometry"},

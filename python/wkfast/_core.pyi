@@ -134,6 +134,9 @@ class KeptProperty(property):
 
 # Files
 
+def json_nests_deeper(text: bytes, most: int) -> bool:
+    """Return whether more than `most` lists and objects lie in one another in a text that is JSON, in UTF-8."""
+
 def lies_plainly(root: str | PathLike[str], folder: str | PathLike[str]) -> bool:
     """Return whether all that leads from one folder down to another are folders and no links."""
 

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pytest
+from tests.dataset.test_ome_zarr import axes_of, describe, put, scaled
 from tests.inputs import tree_state
 
 import wkfast as wk
@@ -157,12 +158,24 @@ def shallow_copy(folder: Path) -> None:
         wk.Dataset.open(folder.parent / "whole").shallow_copy_dataset(folder)
 
 
-@pytest.mark.parametrize("make", [new_dataset, shallow_copy])
+def image_at(folder: Path) -> None:
+    describe(folder, "0.4", [{"axes": axes_of("zyx"), "datasets": scaled("0", 1.0, 1.0, 1.0)}])
+    put(folder / "0", VOXELS.T, 2)
+
+
+def of_ome_zarr(folder: Path) -> None:
+    if not (folder / "datasource-properties.json").exists():
+        wk.Dataset.from_ome_zarr(folder.parent / "image.zarr", folder)
+
+
+@pytest.mark.parametrize("make", [new_dataset, shallow_copy, of_ome_zarr])
 def test_a_dataset_whose_making_is_killed_at_any_step_is_none_or_whole_and_can_be_made_again(
     tmp_path: Path, make: Callable[[Path], None]
 ) -> None:
     dataset_at(tmp_path / "whole")
-    layers = {} if make is new_dataset else {"one": [wk.Mag(1)], "two": [wk.Mag(1)]}
+    image_at(tmp_path / "image.zarr")
+    one = [wk.Mag(1)]
+    layers = {new_dataset: {}, shallow_copy: {"one": one, "two": one}, of_ome_zarr: {"image": one}}[make]
     steps = 0
     for step in range(MOST_STEPS):
         folder = tmp_path / f"killed at {step}"
@@ -173,7 +186,7 @@ def test_a_dataset_whose_making_is_killed_at_any_step_is_none_or_whole_and_can_b
         made = wk.Dataset.open(folder)
         assert {name: [*layer.mags] for name, layer in made.layers.items()} == layers
         for layer in made.layers.values():
-            np.testing.assert_array_equal(layer.get_mag(1).read()[0], VOXELS)
+            np.testing.assert_array_equal(layer.get_mag(1).read_cxyz()[0], VOXELS)
     assert 0 < steps < MOST_STEPS
 
 

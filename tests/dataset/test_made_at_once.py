@@ -197,11 +197,3 @@ def test_what_is_in_the_way_is_told_at_once(tmp_path: Path) -> None:
     (tmp_path / "other" / "notes.txt").touch()
     with pytest.raises(DatasetError, match="something already"):
         wk.Dataset(tmp_path / "other", voxel_size=NM, exist_ok=True)
-
-
-def test_a_dataset_whose_making_was_killed_is_made(tmp_path: Path) -> None:
-    (tmp_path / "d").mkdir()
-    left = tmp_path / "d" / "datasource-properties.json.wkfast-part"
-    left.write_text("{")
-    assert wk.Dataset(tmp_path / "d", voxel_size=NM).layers == {}
-    assert not left.exists()

@@ -11,8 +11,10 @@ from contextlib import suppress
 from pathlib import Path
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
-from wkfast import Dataset
+from wkfast import Dataset, _core
 from wkfast.dataset.present_files import lengths_of_array
 from wkfast.errors import DatasetError, DatasetNotFoundError, LayerNotFoundError, WkfastError
 
@@ -292,6 +294,35 @@ def test_properties_nest_as_deep_as_can_be_copied_and_no_deeper(dataset: Dataset
         file.write_text(json.dumps({**stated, "further": _nested(depth)}))
         with pytest.raises(DatasetError, match=r"datasource-properties\.json: lists and objects nest deeper than 128"):
             Dataset.open(dataset.path)
+
+
+@given(
+    st.recursive(
+        st.text() | st.none() | st.integers(),
+        lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(), inner, max_size=3),
+    )
+)
+def test_how_deep_a_text_nests_is_how_deep_what_is_read_of_it_does(value: object) -> None:
+    def depth(part: object) -> int:
+        if not isinstance(part, (dict, list)):
+            return 0
+        return 1 + max(map(depth, part.values() if isinstance(part, dict) else part), default=0)
+
+    for text in (json.dumps(value), json.dumps(value, ensure_ascii=False, indent=4)):
+        stored, nests = text.encode("utf-8", "surrogatepass"), depth(value)
+        assert not _core.json_nests_deeper(stored, nests)
+        assert nests == 0 or _core.json_nests_deeper(stored, nests - 1)
+
+
+@pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "utf-16", "utf-32-be"])
+def test_how_deep_properties_nest_is_seen_in_every_encoding(dataset: Dataset, encoding: str) -> None:
+    file = dataset.path / "datasource-properties.json"
+    deep: object = []
+    for _ in range(200):
+        deep = ["\u225b\u5b22]", deep]
+    file.write_bytes(json.dumps({**json.loads(file.read_text()), "further": deep}, ensure_ascii=False).encode(encoding))
+    with pytest.raises(DatasetError, match="nest deeper than 128"):
+        Dataset.open(dataset.path)
 
 
 def _seconds_to_add(folder: Path, layers: int) -> float:

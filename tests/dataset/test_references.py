@@ -232,11 +232,11 @@ def test_layers_that_cannot_all_be_added_are_not_added(tmp_path: Path) -> None:
     before = tree_state(raw.dataset.path)
     entries = [{**raw._properties.json, "name": name} for name in ("new", "more")]
     with pytest.raises(ExistsError, match="has a layer 'more' already"):
-        raw.dataset._add(*entries)
+        raw.dataset._add_all(entries)
     (raw.dataset.path / "taken").touch()
     entries[1]["name"] = "taken"
     with pytest.raises(ExistsError, match="in the way of a layer"):
-        raw.dataset._add(*entries)
+        raw.dataset._add_all(entries)
     (raw.dataset.path / "taken").unlink()
     assert tree_state(raw.dataset.path) == before
 

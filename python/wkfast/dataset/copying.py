@@ -8,8 +8,7 @@ from wkfast.dataset.data_format import DataFormat
 from wkfast.dataset.files_place import FilesPlace
 from wkfast.dataset.foreign import own_layer
 from wkfast.dataset.layer import SegmentationLayer
-from wkfast.dataset.layer_creation import copied_layer_name, entry_like, format_like
-from wkfast.dataset.layer_drafts import layer_draft
+from wkfast.dataset.layer_creation import add_filled, copied_layer_name, entry_like, format_like
 from wkfast.dataset.mag_building import copy_mag
 from wkfast.dataset.place import writable
 from wkfast.errors import ExistsError
@@ -61,12 +60,7 @@ def _copied_whole(
     dataset: Dataset, place: FilesPlace, foreign: Layer, entry: Json, shapes: Shapes, workers: Workers
 ) -> Layer:
     """Copy all mags of a layer, and list the new one when they are there."""
-    with layer_draft(place, dataset._properties, entry) as (draft, described):
-        _copy_mags(type(dataset)._of(described, draft).get_layer(entry["name"]), foreign, shapes, workers)
-    dataset._forget_views()
-    layer = dataset.get_layer(entry["name"])
-    layer._settle()
-    return layer
+    return add_filled(dataset, place, entry, lambda layer: _copy_mags(layer, foreign, shapes, workers))
 
 
 def _copy_mags(layer: Layer, foreign: Layer, shapes: Shapes, workers: Workers, *, exists_ok: bool = False) -> None:

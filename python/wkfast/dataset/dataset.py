@@ -21,8 +21,8 @@ from wkfast.dataset.kept import kept_by_entry
 from wkfast.dataset.layer import Layer, SegmentationLayer
 from wkfast.dataset.layer_category import COLOR_CATEGORY, SEGMENTATION_CATEGORY
 from wkfast.dataset.layer_creation import (
-    add_layer,
     add_layer_like,
+    new_entry,
     take_back,
     voxel_kind,
     with_axes,
@@ -339,10 +339,16 @@ class Dataset(_core.Keeper):
         """
         image = any_path(ome_zarr_path, "an OME-Zarr image")
         size, entries = entries_of_image(image)
-        check_reachable(image, any_path(dataset_path, "a dataset"))
-        dataset = cls(dataset_path, name=name, voxel_size_with_unit=size)
-        dataset._change(lambda properties: properties.json["dataLayers"].extend(entries))
-        return dataset
+        folder = any_path(dataset_path, "a dataset")
+        check_reachable(image, folder)
+        name = name or folder.absolute().name
+
+        def make(where: Path | ObjectPath) -> Dataset:
+            dataset = cls(where, name=name, voxel_size_with_unit=size)
+            dataset._change(lambda properties: properties.json["dataLayers"].extend(entries))
+            return dataset
+
+        return _made_whole(folder, make)
 
     @classmethod
     def _of(cls, properties: DatasetProperties, place: Place) -> Dataset:
@@ -548,10 +554,11 @@ class Dataset(_core.Keeper):
             warn("compressed= says nothing of a layer: give compress= to add_mag", DeprecationWarning)
         dtypes = {"dtype": dtype, "dtype_per_channel": dtype_per_channel, "dtype_per_layer": dtype_per_layer}
         kind = voxel_kind(dtypes, num_channels, bounding_box)
-        return add_layer(
+        entry = new_entry(
             self, layer_name, category, kind, data_format, bounding_box, largest_segment_id=largest_segment_id,
             mappings=mappings,
         )  # fmt: skip
+        return self._add(entry)
 
     def get_or_add_layer(
         self,
@@ -931,21 +938,17 @@ class Dataset(_core.Keeper):
         """
         if make_relative is not None:
             warn("make_relative does nothing: references have whole paths", DeprecationWarning)
-        folder, without = any_path(new_dataset_path, "a dataset"), set(layers_to_ignore or ())
-        name = name or self.name
-        if not isinstance(folder, Path) or os.path.lexists(folder):
-            return self._referred_to(folder, name, without)
-        # Killed, it leaves no dataset that lacks layers, and what it leaves is no hindrance to the next.
-        with place_folder(folder.absolute()) as made:
-            self._referred_to(made, name, without)
-        return Dataset.open(folder)
+        without = set(layers_to_ignore or ())
+        folder = any_path(new_dataset_path, "a dataset")
+        return _made_whole(folder, lambda where: self._referred_to(where, name or self.name, without))
 
     def _referred_to(self, folder: Path | ObjectPath, name: str, without: Container[str]) -> Dataset:
         """Return a new dataset whose layers refer to those of this one."""
         copy = Dataset(folder, name=name, voxel_size_with_unit=self.voxel_size_with_unit)
         if self.default_view_configuration is not None:
             copy.default_view_configuration = self.default_view_configuration
-        copy._add(*(referred_layer(copy, each, each.name) for each in self.layers.values() if each.name not in without))
+        referred = [layer for layer in self.layers.values() if layer.name not in without]
+        copy._add_all([referred_layer(copy, layer, layer.name) for layer in referred])
         return copy
 
     def calculate_bounding_box(self) -> BoundingBox:
@@ -970,7 +973,11 @@ class Dataset(_core.Keeper):
         self._writable().look_again(self._properties)
         self._forget_views()
 
-    def _add(self, *entries: Json) -> list[Layer]:
+    def _add(self, entry: Json) -> Layer:
+        """Add the layer that an entry describes."""
+        return self._add_all([entry])[0]
+
+    def _add_all(self, entries: Sequence[Json]) -> list[Layer]:
         """Add the layers that entries describe, all or none."""
         place, names = self._writable(), [entry["name"] for entry in entries]
         found = {name for name in names if isinstance(place, FolderPlace) and place.holds(name)}
@@ -1033,6 +1040,15 @@ def _existing(folder: Path | ObjectPath, name: str | None, size: VoxelSize | Non
     if size is not None and size != found:
         raise DatasetError(f"{folder} has the voxel size {found}, not {size}")
     return properties
+
+
+def _made_whole(folder: Path | ObjectPath, make: Callable[[Path | ObjectPath], Dataset]) -> Dataset:
+    """Return a dataset that is made beside its place, where nothing is: a call that is killed leaves no part of it."""
+    if not isinstance(folder, Path) or os.path.lexists(folder):
+        return make(folder)
+    with place_folder(folder.absolute()) as made:
+        make(made)
+    return Dataset.open(folder)
 
 
 def _created(

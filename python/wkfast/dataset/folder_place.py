@@ -308,8 +308,8 @@ class FolderPlace(FilesPlace):
         with changes_told():
             folder = self.new_folder(properties, layer, mag)
             self._remove_left(folder)
-            self.check_not_made(folder)
             if folder.is_symlink() or is_taken(folder):
+                self.check_not_made(folder)
                 raise ExistsError(f"cannot add mag {mag} to layer {layer.name!r}: there is one already at {folder}")
             with fresh_folder(*self.reached(folder)) as (draft, place):
                 self.made(draft, layer, mag, spec)
@@ -422,7 +422,8 @@ class FolderPlace(FilesPlace):
         folder = self._root / layer_name
         folders = [folder] if mag is None else [folder / mag.to_layer_name(), folder / mag.to_long_layer_name()]
         left = [self.own(each, f"layer {layer_name!r}") for each in folders if is_left(each)]
-        return sum(map(self._remove_left, left)) > 0
+        removed = [self._remove_left(each) for each in left]
+        return any(removed)
 
     def forsake_draft(self, layer: LayerProperties) -> None:
         """Remove what was made for a layer that could not be listed; where somebody else lists one there, its mags."""

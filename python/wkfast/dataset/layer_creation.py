@@ -26,7 +26,7 @@ from wkfast.geometry import BoundingBox, Vec3Int
 from wkfast.geometry.bounding_box import as_box
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Callable, Iterable, Mapping
 
     import numpy as np
     from numpy.typing import DTypeLike, NDArray
@@ -46,26 +46,7 @@ _COLORED = 3
 _LONGEST_NAME = 255
 
 
-def add_layer(
-    dataset: Dataset,
-    name: str,
-    category: str,
-    kind: tuple[np.dtype[Any], int],
-    data_format: str | DataFormat,
-    box: NDBoundingBox | None,
-    *,
-    largest_segment_id: int | None,
-    mappings: Iterable[str] | None,
-) -> Layer:
-    """Add an empty layer; see :meth:`Dataset.add_layer`."""
-    entry = _new_entry(
-        dataset, name, category, kind, data_format, box, largest_segment_id=largest_segment_id, mappings=mappings
-    )
-    (layer,) = dataset._add(entry)
-    return layer
-
-
-def _new_entry(
+def new_entry(
     dataset: Dataset,
     name: str,
     category: str,
@@ -76,7 +57,7 @@ def _new_entry(
     largest_segment_id: int | None = None,
     mappings: Iterable[str] | None = None,
 ) -> Json:
-    """Return the entry of a layer without mags, once it is sure that there can be one."""
+    """Return the entry of a layer without mags that can be; see :meth:`Dataset.add_layer`."""
     check_layer_name(name)
     dtype, channels = kind
     stored_as = _parsed(data_format, name)
@@ -95,8 +76,7 @@ def _new_entry(
 
 def add_layer_like(dataset: Dataset, other: Layer, name: str) -> Layer:
     """Add a layer without mags that is described like another; see :meth:`Dataset.add_layer_like`."""
-    (layer,) = dataset._add(entry_like(other, name))
-    return layer
+    return dataset._add(entry_like(other, name))
 
 
 def entry_like(other: Layer, name: str) -> Json:
@@ -132,22 +112,26 @@ def write_layer(
     """Add a layer around an array (c, x, y, z); see :meth:`Dataset.write_layer`."""
     box = BoundingBox(topleft, Vec3Int(voxels.shape[1:]) * mag.to_vec3_int())
     place = dataset._writable()
-    entry = _new_entry(dataset, name, category, (voxels.dtype, voxels.shape[0]), data_format, box)
+    entry = new_entry(dataset, name, category, (voxels.dtype, voxels.shape[0]), data_format, box)
     fill = partial(_fill, voxels=voxels, topleft=topleft, mag=mag, shapes=shapes, downsample=downsample)
     if isinstance(place, FilesPlace) and not place.holds(name):
-        # Killed, it leaves no layer, and what it leaves is no hindrance to the next.
-        with layer_draft(place, dataset._properties, entry) as (draft, described):
-            fill(type(dataset)._of(described, draft).get_layer(name))
-        dataset._forget_views()
-        layer = dataset.get_layer(name)
-        layer._settle()
-        return layer
-    (layer,) = dataset._add(entry)
+        return add_filled(dataset, place, entry, fill)
+    layer = dataset._add(entry)
     try:
         fill(layer)
     except BaseException:
         take_back(dataset, name, delete=not isinstance(place, FilesPlace))
         raise
+    return layer
+
+
+def add_filled(dataset: Dataset, place: FilesPlace, entry: Json, fill: Callable[[Layer], object]) -> Layer:
+    """Add a layer that is listed when `fill` has made all that is in it: a call that is killed leaves none."""
+    with layer_draft(place, dataset._properties, entry) as (draft, described):
+        fill(type(dataset)._of(described, draft).get_layer(entry["name"]))
+    dataset._forget_views()
+    layer = dataset.get_layer(entry["name"])
+    layer._settle()
     return layer
 
 

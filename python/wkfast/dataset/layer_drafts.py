@@ -78,8 +78,8 @@ def _in_folder(
     place: FolderPlace, properties: DatasetProperties, described: DatasetProperties, name: str
 ) -> Iterator[FilesPlace]:
     (folder,) = place.vacant(properties, name)
-    place.check_not_made(folder)
     if is_taken(folder):
+        place.check_not_made(folder)
         raise ExistsError(f"{folder} is in the way, though no layer of the dataset; move it, or choose another name")
     with fresh_folder(*place.reached(folder)) as (made, put_in_place):
         yield DraftPlace(place.root, name, made)

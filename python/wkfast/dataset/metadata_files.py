@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING, Any
 from wkfast import _core
 from wkfast.buckets import ObjectPath
 from wkfast.errors import DatasetError, WkfastError
-from wkfast.records import nests_deeper
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -75,17 +74,40 @@ def parsed_json(text: bytes, file: object) -> Any:
         value = json.loads(text)
     except (ValueError, RecursionError) as error:
         raise DatasetError(f"{file}: not valid JSON: {error}") from error
-    check_nesting(value, file)
+    written_as = json.detect_encoding(text)
+    if written_as != "utf-8":  # as it is read
+        text = text.decode(written_as, "surrogatepass").encode("utf-8", "surrogatepass")
+    _check_nesting(text, file)
     return value
 
 
-def check_nesting(value: Any, file: object) -> None:
-    """Refuse what nests deeper than can be copied and pickled, when `file` is read and before it is written.
+def json_text(value: Any, file: object) -> bytes:
+    """Return what `file` is to hold.
+
+    Raises
+    ------
+    DatasetError
+        It nests deeper than can be read again.
+    """
+    try:
+        text = json.dumps(value, indent=4).encode()
+    except RecursionError:
+        raise _too_deep(file) from None
+    _check_nesting(text, file)
+    return text
+
+
+def _check_nesting(text: bytes, file: object) -> None:
+    """Refuse JSON that nests deeper than can be copied and pickled, when `file` is read and before it is written.
 
     Raises
     ------
     DatasetError
         It does.
     """
-    if nests_deeper(value, _DEEPEST):
-        raise DatasetError(f"{file}: lists and objects nest deeper than {_DEEPEST}")
+    if _core.json_nests_deeper(text, _DEEPEST):
+        raise _too_deep(file)
+
+
+def _too_deep(file: object) -> DatasetError:
+    return DatasetError(f"{file}: lists and objects nest deeper than {_DEEPEST}")

@@ -6,7 +6,6 @@ every rewrite. Format: the dataset documentation of WEBKNOSSOS.
 
 from __future__ import annotations
 
-import json
 import os
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,7 +13,7 @@ from typing import TYPE_CHECKING
 
 from wkfast._short import short
 from wkfast.dataset.layer_properties import Json, LayerProperties, layer_properties
-from wkfast.dataset.metadata_files import ZARR_FILES, check_nesting, parsed_json, read_metadata
+from wkfast.dataset.metadata_files import ZARR_FILES, json_text, parsed_json, read_metadata
 from wkfast.dataset.view_configuration import DatasetViewConfiguration, configuration_of
 from wkfast.drafts import exclusive_draft
 from wkfast.errors import DatasetError, DatasetNotFoundError, DatasetValueError, ExistsError, LayerNotFoundError
@@ -261,8 +260,7 @@ class DatasetProperties:
 
     def text(self) -> bytes:
         """Return what the file is to hold."""
-        check_nesting(self.json, self.file)
-        return json.dumps(self.json, indent=4).encode()
+        return json_text(self.json, self.file)
 
     def adopt(self, fresh: DatasetProperties) -> None:
         """Take over all of `fresh`; entries of layers stay the objects that layers hold."""

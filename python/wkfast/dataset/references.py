@@ -44,8 +44,7 @@ def add_layer_ref(dataset: Dataset, given: Any, name: str | None) -> Layer:
         raise DatasetValueError(
             f"layer {foreign.name!r} is one of {dataset} already: a reference leads to another dataset"
         )
-    (layer,) = dataset._add(referred_layer(dataset, foreign, name))
-    return layer
+    return dataset._add(referred_layer(dataset, foreign, name))
 
 
 def referred_layer(dataset: Dataset, foreign: Layer, name: str) -> Json:

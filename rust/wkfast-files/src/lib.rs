@@ -4,6 +4,7 @@
 //! Knows no voxels, no skeletons and no Python.
 
 pub mod held;
+mod json;
 mod lease;
 pub mod open;
 pub mod process;
@@ -11,6 +12,7 @@ pub mod replace;
 pub mod zip;
 
 pub use held::Held;
+pub use json::nests_deeper;
 pub use lease::{Heartbeat, LEASE, RENEWAL, locks_missing_at};
 pub use open::{
     is_link, lies_plainly, open_folder, open_itself, open_regular, persistently, persistently_here, persistently_seen,

@@ -18,6 +18,7 @@ use crate::patience::attached;
 pub(crate) fn register(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add_class::<Draft>()?;
     module.add_function(wrap_pyfunction!(read_metadata, module)?)?;
+    module.add_function(wrap_pyfunction!(json_nests_deeper, module)?)?;
     module.add_function(wrap_pyfunction!(lies_plainly, module)?)
 }
 
@@ -29,6 +30,12 @@ const MAX_METADATA: u64 = 64 << 20;
 fn read_metadata(py: Python<'_>, path: PathBuf) -> Result<Option<Bound<'_, PyBytes>>, CoreError> {
     let content = py.detach(|| wkfast_files::read_small(&path, MAX_METADATA)).map_err(CoreError::metadata(&path))?;
     Ok(content.map(|bytes| PyBytes::new(py, &bytes)))
+}
+
+/// Whether more than `most` lists and objects lie in one another in a text that is JSON.
+#[pyfunction]
+fn json_nests_deeper(text: &[u8], most: usize) -> bool {
+    wkfast_files::nests_deeper(text, most)
 }
 
 /// Whether a folder lies below another, and no link leads there.

@@ -109,7 +109,11 @@ impl TreeRecord {
     }
 
     fn __reduce__<'py>(slf: &Bound<'py, Self>) -> PyResult<(Bound<'py, PyAny>, (Bound<'py, PyAny>,))> {
-        let record = kept(slf.py())?.call1((slf.get().to_dict(slf.py())?,))?;
+        let (py, header) = (slf.py(), slf.get().header());
+        let record = to_record(py, &*header)?.into_bound(py);
+        // Only what has no field of its own nests.
+        let is_plain = header.extras.is_empty() && header.metadata.iter().all(|entry| entry.extras.is_empty());
+        let record = if is_plain { record } else { kept(py)?.call1((record,))? };
         Ok((slf.get_type().getattr("from_dict")?, (record,)))
     }
 }
