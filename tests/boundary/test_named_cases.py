@@ -192,7 +192,7 @@ def many_volumes(count):
 
 
 @pytest.mark.parametrize("make", [many_axes, many_volumes])
-@pytest.mark.filterwarnings("ignore:volume layer")
+@pytest.mark.filterwarnings("ignore:volume layer", "ignore:.*more volume layers have no data")
 def test_loading_and_saving_take_time_in_proportion_to_the_elements(make, tmp_path):
     def load_and_save(count):
         write_zip(tmp_path / "a.zip", {"a.nml": make(count)})
