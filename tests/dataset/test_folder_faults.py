@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from wkfast.dataset import folder_drafts, folders
+from wkfast.errors import BeingMadeError
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -68,3 +69,36 @@ def test_a_mark_that_cannot_be_made_names_its_file(tmp_path: Path, monkeypatch: 
     with pytest.raises(OSError, match="quota") as raised:
         folders.mark_left(tmp_path / "layer", tmp_path)
     assert raised.value.filename == str(tmp_path / "layer/.wkfast-left")
+
+
+def test_where_no_locks_are_seen_two_drafts_are_never_mixed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A second one is made beside the first, which somebody may be at; each is placed whole, the last one stays."""
+    monkeypatch.setattr(folder_drafts, "take_lock", lambda _opened: None)
+    folder = tmp_path / "1"
+    with folder_drafts.replaced_folder(folder, tmp_path) as (first, place_first):
+        (first / "a").touch()
+        with folder_drafts.replaced_folder(folder, tmp_path) as (second, place_second):
+            (second / "b").touch()
+            (first / "c").touch()
+            place_first()
+            assert {path.name for path in folder.iterdir()} == {"a", "c"}
+            place_second()
+    assert [path.name for path in folder.iterdir()] == ["b"]
+    assert [*tmp_path.iterdir()] == [folder]
+
+
+@pytest.mark.parametrize("make", [folder_drafts.fresh_folder, folder_drafts.replaced_folder])
+def test_what_another_machine_makes_anew_is_not_placed(
+    make: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Where locks hold within a machine alone, the second takes the first one's draft for left by a killed call."""
+    monkeypatch.setattr(folder_drafts, "take_lock", lambda _opened: True)
+    folder = tmp_path / "1"
+    with make(folder, tmp_path) as (_, place_first), make(folder, tmp_path) as (second, place_second):
+        with pytest.raises(BeingMadeError):
+            place_first()
+        assert not folder.exists()
+        (second / "b").touch()
+        place_second()
+    assert [path.name for path in folder.iterdir()] == ["b"]
+    assert [*tmp_path.iterdir()] == [folder]

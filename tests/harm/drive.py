@@ -147,7 +147,7 @@ def kills(trial: Trial, chance: random.Random, most: int) -> int:
         os.kill(child, signal.SIGKILL)
         killed = wait() is None
         count, tries = count + killed, tries + 1
-        # A third come too late, and so some at the very end, however long the job takes on a machine that does other work.
+        # A third come too late, and so some at the very end, however long the job takes on a busy machine.
         longest *= 1.1 if killed else 0.8
         trial.check({"after": after, "killed": killed}, killed=True)
     return count

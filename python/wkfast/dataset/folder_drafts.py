@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import hashlib
 import os
+import secrets
 import stat
 from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING
@@ -57,6 +58,7 @@ def fresh_folder(folder: Path, within: Path | None = None) -> Iterator[tuple[Pat
     with _claimed(folder, within) as claim:
 
         def place() -> None:
+            claim.check()
             with changes_told(), claim.told_where_taken():
                 if within is None:
                     claim.draft.rename(folder)
@@ -111,6 +113,7 @@ def replaced_folder(folder: Path, within: Path) -> Iterator[tuple[Path, Callable
     with _claimed(folder, within) as claim:
 
         def place() -> None:
+            claim.check()
             claim.replaces(folder)
             _take_modes(folder, claim.draft)
             _core.exchange_folders(claim.draft, folder, within)
@@ -136,8 +139,8 @@ class _Claim:
         self._held: list[int] = []
         self._own: list[os.stat_result] = []
 
-    def take(self, folder: Path) -> None:
-        """Lock a folder, as far as the file system has locks.
+    def take(self, folder: Path) -> bool:
+        """Lock a folder; return whether the file system has locks.
 
         Raises
         ------
@@ -147,11 +150,13 @@ class _Claim:
         held = os.open(folder, _FOLDER)
         # Somebody may have taken it for what was left, and replaced it.
         own = os.fstat(held)
-        if take_lock(held) is False or not _is_at(folder, own):
+        locked = take_lock(held)
+        if locked is False or not _is_at(folder, own):
             os.close(held)
             raise self._taken
         self._held.append(held)
         self._own.append(own)
+        return locked is not None
 
     def replaces(self, folder: Path) -> None:
         """Take what is replaced, a folder or a link to one: it lies under the draft's name until it has gone."""
@@ -159,16 +164,28 @@ class _Claim:
             self._own.append(folder.lstat())
             self.take(folder)
 
+    def check(self) -> None:
+        """Refuse to place what is not ours.
+
+        Raises
+        ------
+        BeingMadeError
+            Where the system has no locks, or none between machines, somebody else makes the folder anew.
+        """
+        if not self.holds_draft():
+            raise self._taken
+
     def holds_draft(self) -> bool:
         """Return whether what has the draft's name is ours, and not what others make since."""
         return any(_is_at(self.draft, own) for own in self._own)
 
     def make(self, within: Path | None) -> None:
-        """Make the draft, in the place of what was left there."""
+        """Make the draft, in the place of what was left there; without locks beside it, for somebody may be at it."""
         with suppress(FileNotFoundError):
-            if stat.S_ISDIR(self.draft.lstat().st_mode):
-                self.take(self.draft)
-            remove_folder(self.draft, within)
+            if stat.S_ISDIR(self.draft.lstat().st_mode) and not self.take(self.draft):
+                self.draft = self.draft.with_name(f"{self.draft.stem}.{secrets.token_hex(4)}{self.draft.suffix}")
+            else:
+                remove_folder(self.draft, within)
         with self.told_where_taken():
             if within is None:
                 self.draft.mkdir(parents=True)
