@@ -42,6 +42,7 @@ KINDS = [
     "kills and losses of power",
     "steps that the system refuses",
     "special files in the place of what is written",
+    "libraries that damaged files end the process of",
     "modes of files, and calls refused half made",
 ]
 

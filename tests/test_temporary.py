@@ -8,6 +8,7 @@ import shutil
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
+from weakref import WeakValueDictionary
 
 import pytest
 
@@ -17,6 +18,8 @@ from wkfast.temporary import KeptFolder, owned_temporary_folder, remove_temporar
 @pytest.fixture
 def temporary(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
+    # somebody before may still hold a folder, whose home would be found
+    monkeypatch.setattr("wkfast.temporary._homes", WeakValueDictionary())
     return tmp_path
 
 

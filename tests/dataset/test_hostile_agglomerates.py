@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import random
+import signal
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
@@ -14,6 +15,7 @@ import zarr
 
 import wkfast as wk
 from wkfast.dataset import agglomerates
+from wkfast.dataset.hdf5_table import Hdf5Table
 from wkfast.errors import DatasetError, VolumeDataError, WkfastError
 
 if TYPE_CHECKING:
@@ -94,12 +96,46 @@ def test_a_fifo_is_no_agglomerate_file_and_nobody_waits_for_it(tmp_path):
     refused(tmp_path / "a.hdf5", "no regular file")
 
 
+def test_a_file_that_ends_the_process_which_reads_it_is_refused(tmp_path):
+    """libhdf5 2.0 reads a checksum in front of a chunk that is shorter than one."""
+    path = tmp_path / "a.hdf5"
+    with h5py.File(path, "w") as file:
+        table = file.create_dataset(TABLE, (500,), "u4", chunks=(50,), fletcher32=True)
+        table.id.write_direct_chunk((0,), b"x")
+    refused(path, "segments 0 to 499 cannot be read")
+
+
+def test_what_is_read_by_another_process_is_what_the_file_has(tmp_path):
+    path, entries = tmp_path / "a b\udcff.hdf5", np.arange(3_000_000, dtype=">u4")
+    with h5py.File(path, "w") as file:
+        file.create_dataset(TABLE, data=entries, chunks=(70_000,), compression="gzip", compression_opts=1)
+    with agglomerates.opened(path) as (count, pieces):
+        read = list(pieces)
+    assert (count, len(read)) == (3_000_000, 3)
+    np.testing.assert_array_equal(np.concatenate(read), entries)
+
+
+def test_the_process_that_reads_goes_with_the_block(tmp_path):
+    with h5py.File(tmp_path / "a.hdf5", "w") as file:
+        file.create_dataset(TABLE, data=np.arange(5))
+    with Hdf5Table(tmp_path / "a.hdf5", TABLE) as table:
+        assert table[1:9].tolist() == [1, 2, 3, 4]
+        os.kill(table._process.pid, signal.SIGKILL)
+        with pytest.raises(ValueError, match="SIGKILL"):
+            table[0:5]
+    with Hdf5Table(tmp_path / "a.hdf5", TABLE) as table:
+        assert table._process.poll() is None
+    assert table._process.returncode == -signal.SIGKILL
+    with pytest.raises(ValueError, match="closed file"):
+        table[0:5]
+
+
 def test_damaged_bytes_raise_errors_of_wkfast_alone(tmp_path):
     path = tmp_path / "a.hdf5"
     with h5py.File(path, "w") as file:
         file.create_dataset(TABLE, data=np.arange(50, dtype=np.uint64))
     whole, chance = path.read_bytes(), random.Random(5)
-    for _ in range(300):
+    for _ in range(60):
         damaged = bytearray(whole[: chance.choice([len(whole), chance.randrange(len(whole))])])
         for _ in range(chance.randint(1, 6)):
             damaged[chance.randrange(len(damaged))] = chance.choice([0, 255, chance.randrange(256)])

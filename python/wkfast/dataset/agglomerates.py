@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from wkfast._lazy import lazy_import
+from wkfast.dataset.hdf5_table import Hdf5Table
 from wkfast.dataset.links import is_folder, is_present, regular_size
 from wkfast.errors import DatasetError
 
@@ -19,7 +20,6 @@ if TYPE_CHECKING:
 else:
     np = lazy_import("numpy")
 
-h5py: Any = lazy_import("h5py")
 zarr: Any = lazy_import("zarr")
 
 # Name of the table: the agglomerate of segment n is its entry n.
@@ -51,8 +51,7 @@ def opened(path: Path) -> Iterator[tuple[int, Iterator[NDArray[Any]]]]:
             if is_folder(path):
                 table = zarr.open_group(path, mode="r")[TABLE]
             else:
-                file = held.enter_context(h5py.File(path, "r"))
-                table = _own_table(file)
+                table = held.enter_context(Hdf5Table(path, TABLE))
         except ModuleNotFoundError as error:
             raise DatasetError(f"{path} needs {error.name}: pip install {error.name}") from error
         except KeyError:
@@ -67,16 +66,6 @@ def _stored_bytes(path: Path) -> int:
     if not is_folder(path):
         return regular_size(path, "read")
     return sum(regular_size(Path(parent) / name, "read") for parent, _, names in os.walk(path) for name in names)
-
-
-def _own_table(file: Any) -> Any:
-    """Return the table of an HDF5 file if it lies in this very file: another may be anything."""
-    if isinstance(file.get(TABLE, getlink=True), h5py.ExternalLink):
-        raise ValueError(f"{TABLE!r} is said to lie in another file")  # noqa: TRY004 - told as what it is above
-    table = file[TABLE]
-    if getattr(table, "external", None) or getattr(table, "is_virtual", False):
-        raise ValueError(f"the entries of {TABLE!r} are said to lie in other files")
-    return table
 
 
 def _table(table: Any, path: Path, stored: int) -> tuple[int, Iterator[NDArray[Any]]]:
