@@ -102,3 +102,22 @@ def test_what_another_machine_makes_anew_is_not_placed(
         place_second()
     assert [path.name for path in folder.iterdir()] == ["b"]
     assert [*tmp_path.iterdir()] == [folder]
+
+
+def test_a_folder_that_has_the_number_of_a_removed_one_is_not_taken_for_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """FUSE mounts give the numbers of folders anew while those are still held."""
+    monkeypatch.setattr(os.path, "samestat", lambda _one, _other: True)
+    draft = tmp_path / ".1.wkfast-part"
+
+    def locked_too_late(_opened: int) -> bool:
+        draft.rmdir()
+        draft.mkdir()
+        (draft / "theirs").touch()
+        return True
+
+    monkeypatch.setattr(folder_drafts, "take_lock", locked_too_late)
+    with pytest.raises(BeingMadeError), folder_drafts.place_folder(tmp_path / "1", tmp_path):
+        raise AssertionError("it is somebody else's")
+    assert [*draft.iterdir()] == [draft / "theirs"]

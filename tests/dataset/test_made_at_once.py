@@ -11,6 +11,7 @@ import pytest
 
 import wkfast as wk
 from wkfast.dataset import layer as layer_module
+from wkfast.dataset.folder_place import FolderPlace
 from wkfast.dataset.folders import LEFT
 from wkfast.errors import BeingMadeError, DatasetError, DatasetValueError, ExistsError
 
@@ -197,3 +198,27 @@ def test_what_is_in_the_way_is_told_at_once(tmp_path: Path) -> None:
     (tmp_path / "other" / "notes.txt").touch()
     with pytest.raises(DatasetError, match="something already"):
         wk.Dataset(tmp_path / "other", voxel_size=NM, exist_ok=True)
+
+
+@pytest.mark.parametrize("mag", [1, None])
+def test_a_deletion_takes_nothing_that_somebody_has_made_since_in_the_same_place(
+    mag, tmp_path: Path, monkeypatch
+) -> None:
+    """Also where the new folder has the number of the old one, as file systems give them."""
+    ours = wk.Dataset(tmp_path / "d", voxel_size=NM)
+    ours.add_layer("l", "color", dtype="uint8").add_mag(1)
+    remove_marked = FolderPlace.remove_marked
+
+    def later(place: FolderPlace, folder: Path, mark: object) -> None:
+        monkeypatch.setattr(FolderPlace, "remove_marked", remove_marked)
+        monkeypatch.setattr("os.path.samestat", lambda _one, _other: True)
+        layer = wk.Dataset.open(tmp_path / "d").get_or_add_layer("l", "color", dtype="uint8")
+        layer.add_mag(1).write(np.ones((8, 8, 8), np.uint8), allow_resize=True)
+        place.remove_marked(folder, mark)
+
+    monkeypatch.setattr(FolderPlace, "remove_marked", later)
+    if mag is None:
+        ours.delete_layer("l")
+    else:
+        ours.get_layer("l").delete_mag(mag)
+    assert wk.Dataset.open(tmp_path / "d").get_layer("l").get_mag(1).read().all()

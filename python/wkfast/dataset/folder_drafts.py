@@ -136,8 +136,8 @@ class _Claim:
             name = hashlib.blake2b(name.encode(), digest_size=16).hexdigest()
         self.draft = folder.with_name(f".{name}.wkfast-part")
         self._taken = being_made(folder)
-        self._held: list[int] = []
-        self._own: list[os.stat_result] = []
+        # What is ours: as it was found, and open if it is a folder.
+        self._own: list[tuple[os.stat_result, int | None]] = []
 
     def take(self, folder: Path) -> bool:
         """Lock a folder; return whether the file system has locks.
@@ -151,17 +151,16 @@ class _Claim:
         # Somebody may have taken it for what was left, and replaced it.
         own = os.fstat(held)
         locked = take_lock(held)
-        if locked is False or not _is_at(folder, own):
+        if locked is False or not _is_at(folder, own, held):
             os.close(held)
             raise self._taken
-        self._held.append(held)
-        self._own.append(own)
+        self._own.append((own, held))
         return locked is not None
 
     def replaces(self, folder: Path) -> None:
         """Take what is replaced, a folder or a link to one: it lies under the draft's name until it has gone."""
         with suppress(OSError):
-            self._own.append(folder.lstat())
+            self._own.append((folder.lstat(), None))
             self.take(folder)
 
     def check(self) -> None:
@@ -177,7 +176,7 @@ class _Claim:
 
     def holds_draft(self) -> bool:
         """Return whether what has the draft's name is ours, and not what others make since."""
-        return any(_is_at(self.draft, own) for own in self._own)
+        return any(_is_at(self.draft, own, held) for own, held in self._own)
 
     def make(self, within: Path | None) -> None:
         """Make the draft, in the place of what was left there; without locks beside it, for somebody may be at it."""
@@ -211,8 +210,9 @@ class _Claim:
 
     def give_up(self) -> None:
         """Let others take it."""
-        for held in self._held:
-            os.close(held)
+        for _, held in self._own:
+            if held is not None:
+                os.close(held)
 
 
 @contextmanager
@@ -271,9 +271,10 @@ def being_made(folder: Path) -> BeingMadeError:
     return BeingMadeError(f"{folder} is being made by somebody else at the moment")
 
 
-def _is_at(path: Path, found: os.stat_result) -> bool:
-    """Return whether what was found once is what is at a path."""
+def _is_at(path: Path, found: os.stat_result, held: int | None) -> bool:
+    """Return whether what was found once, and is held since if it is a folder, is what is at a path."""
     try:
-        return os.path.samestat(path.lstat(), found)
+        # On some mounts the number of a folder that was removed is the next one's at once, however long it is held.
+        return os.path.samestat(path.lstat(), found) and (held is None or os.fstat(held).st_nlink > 0)
     except OSError:
         return False

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import stat
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -16,7 +17,7 @@ from wkfast.dataset.folders import changes_told, is_left, mark_left, remove_fold
 from wkfast.dataset.links import followed, is_folder, is_something, is_taken
 from wkfast.dataset.mag_locations import is_far, location_in
 from wkfast.dataset.new_chunks import KeepsZeros
-from wkfast.errors import DatasetError, DatasetValueError, ExistsError, VolumeDataError
+from wkfast.errors import BeingMadeError, DatasetError, DatasetValueError, ExistsError, VolumeDataError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Container, Iterator, Sequence
@@ -397,11 +398,19 @@ class FolderPlace(FilesPlace):
         remove_folder(*self.reached(folder))
 
     @changes_told()
+    @changes_told()
     def remove_marked(self, folder: Path, mark: object) -> None:
-        """Remove a folder that was marked a while ago, unless somebody has put another in its place."""
-        with suppress(FileNotFoundError, NotADirectoryError):
-            if isinstance(mark, os.stat_result) and os.path.samestat(mark, folder.lstat()):
-                self.remove(folder)
+        """Remove a folder that was marked a while ago, unless somebody has put another in its place.
+
+        The next one may have its number: it is told by its lock while it is made, and since by being listed.
+        """
+        if isinstance(mark, os.stat_result) and stat.S_ISLNK(mark.st_mode):
+            with suppress(FileNotFoundError, NotADirectoryError):
+                if folder.is_symlink() and os.path.samestat(mark, folder.lstat()):
+                    self.remove(folder)
+            return
+        with suppress(BeingMadeError):
+            self._remove_left(folder)
 
     @contextmanager
     def removal(self, properties: DatasetProperties, layer: LayerProperties, mag: Mag | None) -> Iterator[None]:
