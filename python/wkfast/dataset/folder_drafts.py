@@ -171,7 +171,8 @@ class _Claim:
         BeingMadeError
             Where the system has no locks, or none between machines, somebody else makes the folder anew.
         """
-        if not self.holds_draft():
+        # A file that was copied has taken the place of the folder that was made for it.
+        if not self.holds_draft() and not _is_file(self.draft):
             raise self._taken
 
     def holds_draft(self) -> bool:
@@ -269,6 +270,13 @@ def _give(opened: int, mode: int, group: int) -> None:
 def being_made(folder: Path) -> BeingMadeError:
     """Return the error of whoever comes second."""
     return BeingMadeError(f"{folder} is being made by somebody else at the moment")
+
+
+def _is_file(path: Path) -> bool:
+    try:
+        return stat.S_ISREG(path.lstat().st_mode)
+    except OSError:
+        return False
 
 
 def _is_at(path: Path, found: os.stat_result, held: int | None) -> bool:
