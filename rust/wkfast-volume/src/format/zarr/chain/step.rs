@@ -6,7 +6,7 @@ use std::io::Read;
 use flate2::Compression;
 use flate2::bufread::{MultiGzDecoder, ZlibDecoder};
 use zstd::bulk::{Compressor, Decompressor};
-use zstd::zstd_safe::{CParameter, compress_bound};
+use zstd::zstd_safe::{CParameter, compress_bound, find_frame_compressed_size, get_error_name, get_frame_content_size};
 
 use super::blosc::{self, Blosc, blosc_size};
 
@@ -58,7 +58,7 @@ impl CodecStep {
     /// Decodes `encoded` where the size is not known, as between two codecs, but not beyond `limit`.
     pub(super) fn decode_up_to(&self, encoded: &[u8], limit: usize) -> Result<Vec<u8>, String> {
         match self {
-            Self::Zstd { .. } => read_up_to(zstd::Decoder::with_buffer(encoded).map_err(text)?, limit),
+            Self::Zstd { .. } => read_zstd_up_to(encoded, limit),
             Self::Gzip { .. } => read_up_to(MultiGzDecoder::new(encoded), limit),
             Self::Zlib { .. } => read_up_to(ZlibDecoder::new(encoded), limit),
             Self::Crc32c => check_crc32c(encoded).map(<[u8]>::to_vec),
@@ -97,6 +97,30 @@ fn decode_zstd(encoded: &[u8], decoded: &mut [u8]) -> Result<usize, String> {
         };
         decompressor.decompress_to_buffer(encoded, decoded).map_err(text)
     })
+}
+
+/// Reads frames one by one: as a stream, an empty last block ends a frame before the size that it states, without an error.
+fn read_zstd_up_to(mut encoded: &[u8], limit: usize) -> Result<Vec<u8>, String> {
+    let mut decoded = Vec::new();
+    while !encoded.is_empty() {
+        let length = find_frame_compressed_size(encoded).map_err(|code| get_error_name(code).to_owned())?;
+        let (frame, rest) = encoded.split_at(length);
+        if !is_skippable(frame) {
+            let reader = zstd::Decoder::with_buffer(frame).map_err(text)?.single_frame();
+            let content = read_up_to(reader, limit - decoded.len())?;
+            if let Some(stated) = get_frame_content_size(frame).map_err(|_| "state no size".to_owned())? {
+                exactly(content.len(), usize::try_from(stated).unwrap_or(usize::MAX))?;
+            }
+            decoded.extend(content);
+        }
+        encoded = rest;
+    }
+    Ok(decoded)
+}
+
+/// Whether a frame of zstd holds something else than data (RFC 8878, 3.1.2).
+fn is_skippable(frame: &[u8]) -> bool {
+    frame.first_chunk().is_some_and(|magic| u32::from_le_bytes(*magic) & !0xf == 0x184d_2a50)
 }
 
 fn encode_zstd(bytes: &[u8], level: i32, checksum: bool) -> Result<Vec<u8>, String> {

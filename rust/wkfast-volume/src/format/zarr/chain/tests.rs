@@ -44,6 +44,34 @@ fn frames_that_wait_to_be_written_hold_no_room_beyond_their_length() {
 }
 
 #[test]
+fn a_frame_that_ends_before_the_size_it_states_is_refused_whether_the_size_is_known_or_not() {
+    let zstd = CodecStep::Zstd { level: 3, checksum: false };
+    // One empty last block, where 65,683 bytes are stated.
+    let lying = [0x28, 0xb5, 0x2f, 0xfd, 0x60, 0x93, 0xff, 0x01, 0x00, 0x00];
+    let whole = zstd.encode(&voxels(5, 100)).unwrap();
+    for encoded in [lying.to_vec(), [&whole, &lying[..]].concat(), [&lying[..], &whole].concat()] {
+        assert!(zstd.decode_up_to(&encoded, 1 << 20).is_err());
+        assert!(zstd.decode(&encoded, &mut [0; 100]).is_err());
+    }
+}
+
+#[test]
+fn frames_of_zstd_follow_each_other_and_those_that_hold_no_data_are_passed_over() {
+    let zstd = CodecStep::Zstd { level: 3, checksum: true };
+    let (one, other) = (voxels(5, 100), voxels(6, 50));
+    let note = [0x5f, 0x2a, 0x4d, 0x18, 3, 0, 0, 0, b'w', b'k', b'f'];
+    let mut unstated = zstd::Encoder::new(Vec::new(), 3).unwrap();
+    std::io::Write::write_all(&mut unstated, &other).unwrap();
+    let parts = [note.to_vec(), zstd.encode(&one).unwrap(), note.to_vec(), unstated.finish().unwrap()];
+    let (encoded, both) = (parts.concat(), [one, other].concat());
+    assert_eq!(zstd.decode_up_to(&encoded, 150).unwrap(), both);
+    assert!(zstd.decode_up_to(&encoded, 149).is_err());
+    let mut decoded = vec![0; 150];
+    zstd.decode(&encoded, &mut decoded).unwrap();
+    assert_eq!(decoded, both);
+}
+
+#[test]
 fn a_chunk_of_another_size_is_refused() {
     for step in steps() {
         let encoded = step.encode(&voxels(5, 4096)).unwrap();
