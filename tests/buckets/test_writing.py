@@ -16,6 +16,7 @@ from tests.buckets.test_reading import made
 import wkfast
 from wkfast.buckets import ObjectPath
 from wkfast.dataset import open_layer
+from wkfast.dataset.object_place import ObjectPlace
 from wkfast.errors import (
     BeingMadeError,
     DatasetError,
@@ -474,3 +475,25 @@ def test_a_shard_that_became_smaller_is_read_by_who_knew_the_larger_one(bucket, 
     np.testing.assert_array_equal(mag.read()[0], voxels)
     np.testing.assert_array_equal(other.read()[0], voxels)
     assert other.values_at(np.argwhere(np.ones((64, 64, 2), bool))).tolist() == voxels[:, :, :2].reshape(-1).tolist()
+
+
+@pytest.mark.parametrize("mag", [1, None])
+def test_a_deletion_takes_nothing_that_somebody_has_made_since_in_the_same_place(mag, bucket, monkeypatch):
+    ours = new(bucket)
+    ours.add_layer("l", "color", dtype="uint8", data_format="zarr3").add_mag(1)
+    remove_marked = ObjectPlace.remove_marked
+
+    def later(place, folder, mark):
+        monkeypatch.setattr(ObjectPlace, "remove_marked", remove_marked)
+        theirs = wkfast.Dataset.open(ours.path, storage_options=bucket.options)
+        layer = theirs.get_or_add_layer("l", "color", dtype="uint8", data_format="zarr3")
+        layer.add_mag(1).write(np.ones((8, 8, 8), np.uint8), allow_resize=True)
+        place.remove_marked(folder, mark)
+
+    monkeypatch.setattr(ObjectPlace, "remove_marked", later)
+    if mag is None:
+        ours.delete_layer("l")
+    else:
+        ours.get_layer("l").delete_mag(mag)
+    kept = wkfast.Dataset.open(ours.path, storage_options=bucket.options)
+    assert kept.get_layer("l").get_mag(1).read().all()

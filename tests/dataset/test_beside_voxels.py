@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import errno
 import importlib
 import json
+import os
 from pathlib import Path
 from typing import Any
 
@@ -123,6 +125,22 @@ def test_attachments_are_added_one_by_one(tmp_path: Path) -> None:
     for way in (attachments.add_attachment_as_ref, attachments.add_attachment_as_copy):
         with pytest.raises(DatasetError, match=r"leads nowhere|nothing at"):
             way(Attachment("x", tmp_path / "circle", AttachmentDataFormat.HDF5, "meshes"))
+
+
+def test_an_attachment_that_cannot_be_copied_leaves_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    layer = (
+        wkfast.Dataset(tmp_path / "d", voxel_size=(1, 1, 1)).add_layer("seg", "segmentation").as_segmentation_layer()
+    )
+    (tmp_path / "m").write_text("mesh")
+
+    def on_a_full_disk(_source: Any, target: Any) -> None:
+        target.write(b"me")
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    monkeypatch.setattr("shutil.copyfileobj", on_a_full_disk)
+    with pytest.raises(OSError, match=r"No space left.*m\.hdf5"):
+        layer.attachments.add_attachment_as_copy(Attachment("m", tmp_path / "m", AttachmentDataFormat.HDF5, "meshes"))
+    assert [*(tmp_path / "d/seg/meshes").iterdir()] == []
 
 
 @pytest.mark.parametrize("stated", [{"meshes": [3]}, {"meshes": [{"name": "m", "path": "p", "dataFormat": "x"}]}])

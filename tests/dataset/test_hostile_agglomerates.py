@@ -6,6 +6,7 @@ import json
 import os
 import random
 import signal
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
@@ -135,13 +136,21 @@ def test_damaged_bytes_raise_errors_of_wkfast_alone(tmp_path):
     with h5py.File(path, "w") as file:
         file.create_dataset(TABLE, data=np.arange(50, dtype=np.uint64))
     whole, chance = path.read_bytes(), random.Random(5)
-    for _ in range(60):
-        damaged = bytearray(whole[: chance.choice([len(whole), chance.randrange(len(whole))])])
+
+    def damaged() -> bytes:
+        content = bytearray(whole[: chance.choice([len(whole), chance.randrange(len(whole))])])
         for _ in range(chance.randint(1, 6)):
-            damaged[chance.randrange(len(damaged))] = chance.choice([0, 255, chance.randrange(256)])
-        path.write_bytes(damaged)
-        with suppress(WkfastError), agglomerates.opened(path) as (_, pieces):
+            content[chance.randrange(len(content))] = chance.choice([0, 255, chance.randrange(256)])
+        return bytes(content)
+
+    def read(number: int, content: bytes) -> None:
+        file = tmp_path / f"{number}.hdf5"
+        file.write_bytes(content)
+        with suppress(WkfastError), agglomerates.opened(file) as (_, pieces):
             list(pieces)
+
+    with ThreadPoolExecutor() as pool:  # each is read by a process of its own
+        list(pool.map(read, range(300), [damaged() for _ in range(300)]))
 
 
 def test_chunks_larger_than_a_piece_are_read_once(tmp_path, monkeypatch):

@@ -301,7 +301,6 @@ def _copy(source: Path | ObjectPath, target: Path, within: Path) -> None:
         elif source.is_dir():
             copy_folder(source, draft)
         else:
-            draft.rmdir()
             # a new one: what anybody has put there meanwhile is not written to
             with source.open("rb") as old, named(target), draft.open("xb") as new:
                 shutil.copyfileobj(old, new)
@@ -309,6 +308,6 @@ def _copy(source: Path | ObjectPath, target: Path, within: Path) -> None:
 
 def _fetch(source: ObjectPath, draft: Path) -> None:
     files = _files_at(source)
-    if files == [("", source.size())]:
-        draft.rmdir()
+    if files != [("", source.size())]:
+        draft.mkdir()
     copy_files(source, draft, files)

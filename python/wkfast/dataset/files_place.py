@@ -13,7 +13,7 @@ from wkfast.dataset.groups import write_layer_group
 from wkfast.dataset.mag_locations import location_in
 from wkfast.dataset.place import WritablePlace
 from wkfast.dataset.properties import DatasetProperties
-from wkfast.errors import DatasetError, DatasetValueError, WkfastError
+from wkfast.errors import BeingMadeError, DatasetError, DatasetValueError, WkfastError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
@@ -96,9 +96,20 @@ class FilesPlace(WritablePlace):
     def remove(self, folder: Any) -> None:
         """Remove a folder that is marked."""
 
+    @abstractmethod
+    def _remove_left(self, folder: Any) -> bool:
+        """Remove a folder that is marked, is not listed, and that nobody is at work in; return whether it was so.
+
+        Raises
+        ------
+        BeingMadeError
+            Somebody is at work in it.
+        """
+
     def remove_marked(self, folder: Any, _mark: object) -> None:
         """Remove a folder that was marked a while ago, unless somebody has put another in its place."""
-        self.remove(folder)
+        with suppress(BeingMadeError):
+            self._remove_left(folder)
 
     @contextmanager
     def removal(self, properties: DatasetProperties, layer: LayerProperties, mag: Mag | None) -> Iterator[None]:

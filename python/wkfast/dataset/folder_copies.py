@@ -17,7 +17,7 @@ _SHOWN = 3
 
 
 def copy_folder(source: Path, target: Path) -> None:
-    """Copy what is in a folder into an empty one; links are followed.
+    """Copy what is in a folder into one that is new or empty; links are followed.
 
     Raises
     ------

@@ -33,6 +33,8 @@ _FOLDER = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 _QUICKER = {errno.EEXIST, errno.ENOTEMPTY, errno.ENOENT}
 # File systems take names of 255 bytes, and what is made beside a folder has a longer one.
 _LONG = 200
+# What is copied, in the folder that is made for it.
+_COPIED = "copied"
 # Of the bits of a folder those that a file has as well.
 _OF_FILES = 0o666
 
@@ -71,13 +73,16 @@ def fresh_folder(folder: Path, within: Path | None = None) -> Iterator[tuple[Pat
 
 @contextmanager
 def place_copied(folder: Path, within: Path) -> Iterator[Path]:
-    """Yield where files are copied to, an empty folder as :func:`place_folder` makes one; a file may take its place.
+    """Yield where a file or folder is copied to, which takes the place of `folder` as :func:`place_folder` has it.
 
-    The path leads to this very folder also where another process has put a link in the place of one that it lies in.
-    It is for this process alone, and for the block.
+    The path leads to the same place also where another process has put a link in that of a folder that it lies in. It
+    is for this process alone, and for the block.
     """
-    with place_folder(folder, within) as draft, held_beneath(within, draft.parent) as parent:
-        yield path_of_held(parent, draft.parent) / draft.name
+    with _claimed(folder, within) as claim, held_beneath(within, claim.draft) as held:
+        yield path_of_held(held, claim.draft) / _COPIED
+        claim.check()
+        with claim.told_where_taken(), held_beneath(within, folder.parent) as parent, told_of(folder):
+            os.rename(_COPIED, folder.name, src_dir_fd=held, dst_dir_fd=parent)
 
 
 def remove_left(folder: Path, within: Path, is_unlisted: Callable[[], bool]) -> bool:
@@ -171,8 +176,7 @@ class _Claim:
         BeingMadeError
             Where the system has no locks, or none between machines, somebody else makes the folder anew.
         """
-        # A file that was copied has taken the place of the folder that was made for it.
-        if not self.holds_draft() and not _is_file(self.draft):
+        if not self.holds_draft():
             raise self._taken
 
     def holds_draft(self) -> bool:
@@ -270,13 +274,6 @@ def _give(opened: int, mode: int, group: int) -> None:
 def being_made(folder: Path) -> BeingMadeError:
     """Return the error of whoever comes second."""
     return BeingMadeError(f"{folder} is being made by somebody else at the moment")
-
-
-def _is_file(path: Path) -> bool:
-    try:
-        return stat.S_ISREG(path.lstat().st_mode)
-    except OSError:
-        return False
 
 
 def _is_at(path: Path, found: os.stat_result, held: int | None) -> bool:

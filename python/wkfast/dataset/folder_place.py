@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import stat
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -17,7 +16,7 @@ from wkfast.dataset.folders import changes_told, is_left, mark_left, remove_fold
 from wkfast.dataset.links import followed, is_folder, is_something, is_taken
 from wkfast.dataset.mag_locations import is_far, location_in
 from wkfast.dataset.new_chunks import KeepsZeros
-from wkfast.errors import BeingMadeError, DatasetError, DatasetValueError, ExistsError, VolumeDataError
+from wkfast.errors import DatasetError, DatasetValueError, ExistsError, VolumeDataError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Container, Iterator, Sequence
@@ -382,10 +381,10 @@ class FolderPlace(FilesPlace):
 
     @changes_told()
     def mark(self, folder: Path) -> os.stat_result | None:
-        """Say of a folder that it is nobody's unless it is listed; return what it is known by, if it is there."""
+        """Say of a folder that it is nobody's unless it is listed; of a link, which takes no mark, return its state."""
         self._restored(folder)
         mark_left(*self.reached(folder))
-        return folder.lstat() if os.path.lexists(folder) else None
+        return folder.lstat() if folder.is_symlink() else None
 
     @changes_told()
     def unmark(self, folder: Path | ObjectPath) -> None:
@@ -400,17 +399,16 @@ class FolderPlace(FilesPlace):
     @changes_told()
     @changes_told()
     def remove_marked(self, folder: Path, mark: object) -> None:
-        """Remove a folder that was marked a while ago, unless somebody has put another in its place.
+        """Remove what was marked a while ago, unless somebody has put another in its place.
 
-        The next one may have its number: it is told by its lock while it is made, and since by being listed.
+        The next folder may have its number: it is known by its lock while it is made, and since by being listed.
         """
-        if isinstance(mark, os.stat_result) and stat.S_ISLNK(mark.st_mode):
-            with suppress(FileNotFoundError, NotADirectoryError):
-                if folder.is_symlink() and os.path.samestat(mark, folder.lstat()):
-                    self.remove(folder)
+        if not isinstance(mark, os.stat_result):
+            super().remove_marked(folder, mark)
             return
-        with suppress(BeingMadeError):
-            self._remove_left(folder)
+        with suppress(FileNotFoundError):
+            if folder.is_symlink() and os.path.samestat(mark, folder.lstat()):
+                self.remove(folder)
 
     @contextmanager
     def removal(self, properties: DatasetProperties, layer: LayerProperties, mag: Mag | None) -> Iterator[None]:

@@ -33,7 +33,7 @@ def main(path: str, name: str) -> None:
                 start, stop = map(int, line.split())
                 _send(table, start, stop)
     except KeyError:
-        _tell(missing=True)
+        _tell(missing=name)
     except Exception as error:  # noqa: BLE001 - of damaged files, the library raises what it likes
         _tell(error=str(error))
 

@@ -70,7 +70,7 @@ class Hdf5Table:
         self._asks = cast("BufferedWriter", self._process.stdin).raw
         self._answers = cast("BufferedReader", self._process.stdout)
         try:
-            told = self._described(name)
+            told = self._told()
         except BaseException:
             self._end()
             raise
@@ -104,17 +104,13 @@ class Hdf5Table:
         self._read(entries)
         return entries
 
-    def _described(self, name: str) -> dict[str, Any]:
-        told = self._told()
-        if told.get("missing"):
-            raise KeyError(name)
-        return told
-
     def _told(self) -> dict[str, Any]:
         line = self._answers.readline(_MOST_TOLD)
         if not line.endswith(b"\n"):
             raise self._ended()
         told: dict[str, Any] = json.loads(line)
+        if "missing" in told:
+            raise KeyError(told["missing"])
         if "error" in told:
             raise ValueError(told["error"])
         return told

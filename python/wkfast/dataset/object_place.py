@@ -256,11 +256,15 @@ class ObjectPlace(FilesPlace):
         if "/" in layer_name or layer_name in {"", ".", ".."}:
             return False  # it is the name of no folder here
         folder = self._root / layer_name
-        left = [each for each in ([folder] if mag is None else self._named(folder, mag)) if is_free(each)]
-        left = [each for each in left if not self.is_listed(each)]
-        for each in left:
-            each.remove_folder(LEFT)
-        return bool(left)
+        removed = [self._remove_left(each) for each in ([folder] if mag is None else self._named(folder, mag))]
+        return any(removed)
+
+    def _remove_left(self, folder: ObjectPath) -> bool:
+        """Remove what a call has left; return whether there was something. See :meth:`FilesPlace._remove_left`."""
+        if not is_free(folder) or self.is_listed(folder):
+            return False
+        self.remove(folder)
+        return True
 
     def unmark_mags(self, layer: LayerProperties) -> None:
         """Forget that mags of a layer were being made, with one request."""
